@@ -1,0 +1,1 @@
+"""Feast definitions, made from the feature catalog."""

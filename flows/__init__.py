@@ -1,0 +1,1 @@
+"""Prefect flows: thin, the package does the work."""

@@ -1,0 +1,1 @@
+"""What a run earned and why, as figures and as a report."""

@@ -1,0 +1,1 @@
+"""Wiring: the local services, the two live processes and the command line."""

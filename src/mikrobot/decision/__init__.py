@@ -1,0 +1,1 @@
+"""From predictions to a decision with its reasons. Pure."""

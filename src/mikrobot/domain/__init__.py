@@ -1,0 +1,1 @@
+"""The words of the trade: markets, orders and errors, without any input or output."""

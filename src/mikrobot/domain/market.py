@@ -1,0 +1,233 @@
+"""Instruments, timeframes and bars: what a market source speaks and the stores keep.
+
+Does not read, store or fetch anything. Prices are float64 here; `Instrument.quantize` is the
+single crossing to Decimal.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from enum import Enum
+from typing import Literal
+
+import pandas as pd
+
+from mikrobot.domain.errors import UnknownSymbol
+
+AssetClass = Literal["fx", "crypto"]
+Rounding = Literal["nearest", "up", "down"]
+
+BAR_COLUMNS = ("open_time", "open", "high", "low", "close", "volume", "spread")
+"""Columns of a bar frame, in order.
+
+``open_time`` is datetime64[us, UTC], strictly increasing and unique; the others are float64.
+Prices are bid. ``volume`` and ``spread`` (ask - bid at the close, in price units) are NaN
+where the source does not know them. A row is known at its close, one timeframe after
+``open_time``.
+"""
+
+_ROUNDINGS = {"nearest": ROUND_HALF_EVEN, "up": ROUND_CEILING, "down": ROUND_FLOOR}
+
+
+class Timeframe(Enum):
+    """Length of a bar; the value is its name in settings, tables and feature columns."""
+
+    M1 = "M1"
+    M5 = "M5"
+    H1 = "H1"
+
+    @property
+    def seconds(self) -> int:
+        """Length in seconds.
+
+        >>> Timeframe.M5.seconds
+        300
+        """
+        return _SECONDS[self]
+
+    @property
+    def delta(self) -> timedelta:
+        """Length as a timedelta."""
+        return timedelta(seconds=self.seconds)
+
+
+_SECONDS = {Timeframe.M1: 60, Timeframe.M5: 300, Timeframe.H1: 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What can be traded, and the grid its prices and sizes lie on.
+
+    Attributes
+    ----------
+    symbol : str
+        Venue name, as ``EURUSD``.
+    asset : "fx" or "crypto"
+        FX trades from Sunday to Friday 17:00 America/New_York; crypto always.
+    base, quote : str
+        Currencies: one unit of base costs `price` units of quote.
+    tick, pip : Decimal
+        Smallest price step, and the unit in which traders count, in quote currency.
+    lot : Decimal
+        Base units in one lot.
+    size_step : Decimal
+        Smallest size step, in lots.
+    spread : Decimal
+        Typical ask - bid in price units, for sources that do not quote one.
+    """
+
+    symbol: str
+    asset: AssetClass
+    base: str
+    quote: str
+    tick: Decimal
+    pip: Decimal
+    lot: Decimal
+    size_step: Decimal
+    spread: Decimal
+
+    def quantize(self, price: float | Decimal, rounding: Rounding = "nearest") -> Decimal:
+        """Put a price on the tick grid.
+
+        Parameters
+        ----------
+        price : float or Decimal
+            Positive and finite.
+        rounding : "nearest" (half even), "up" or "down"
+
+        Raises
+        ------
+        ValueError
+            If `price` is not positive and finite.
+
+        >>> instrument("EURUSD").quantize(1.234567)
+        Decimal('1.23457')
+        >>> instrument("EURUSD").quantize(1.234561, "up")
+        Decimal('1.23457')
+        """
+        exact = price if isinstance(price, Decimal) else Decimal(repr(float(price)))
+        if not exact.is_finite() or exact <= 0:
+            raise ValueError(f"{self.symbol}: a price is positive and finite, not {price}")
+        ticks = (exact / self.tick).to_integral_value(_ROUNDINGS[rounding])
+        return ticks * self.tick
+
+    def quantize_size(self, lots: float | Decimal) -> Decimal:
+        """Put a size in lots on the size grid, rounding towards zero.
+
+        >>> instrument("EURUSD").quantize_size(0.0789)
+        Decimal('0.07')
+        """
+        exact = lots if isinstance(lots, Decimal) else Decimal(repr(float(lots)))
+        return (exact / self.size_step).to_integral_value(ROUND_DOWN) * self.size_step
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One closed bar of one symbol.
+
+    Attributes
+    ----------
+    symbol : str
+    open_time : datetime
+        UTC. The bar is known at `close_time`, not before.
+    open, high, low, close : float
+        Bid prices.
+    volume : float
+        Base units (crypto) or ticks (FX); NaN where unknown.
+    spread : float
+        ask - bid at the close, in price units; NaN where unknown.
+    timeframe : Timeframe
+    """
+
+    symbol: str
+    open_time: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float = float("nan")
+    spread: float = float("nan")
+    timeframe: Timeframe = Timeframe.M1
+
+    @property
+    def close_time(self) -> datetime:
+        """The instant the bar is known at."""
+        return self.open_time + self.timeframe.delta
+
+
+def close_times(bars: pd.DataFrame, timeframe: Timeframe = Timeframe.M1) -> pd.Series:
+    """Return the instant each row of a bar frame is known at (datetime64[us, UTC])."""
+    return (bars["open_time"] + pd.Timedelta(timeframe.delta)).rename("close_time")
+
+
+def empty_bars() -> pd.DataFrame:
+    """Return a bar frame without rows, with the right columns and types.
+
+    >>> list(empty_bars()) == list(BAR_COLUMNS)
+    True
+    """
+    frame = pd.DataFrame({name: pd.Series(dtype="float64") for name in BAR_COLUMNS})
+    return frame.astype({"open_time": "datetime64[us, UTC]"})
+
+
+def _fx(symbol: str, spread_pips: str) -> Instrument:
+    pip = Decimal("0.01") if symbol.endswith("JPY") else Decimal("0.0001")
+    return Instrument(
+        symbol=symbol,
+        asset="fx",
+        base=symbol[:3],
+        quote=symbol[3:],
+        tick=pip / 10,
+        pip=pip,
+        lot=Decimal(100_000),
+        size_step=Decimal("0.01"),
+        spread=Decimal(spread_pips) * pip,
+    )
+
+
+def _crypto(symbol: str, tick: str, size_step: str) -> Instrument:
+    return Instrument(
+        symbol=symbol,
+        asset="crypto",
+        base=symbol.removesuffix("USDT"),
+        quote="USDT",
+        tick=Decimal(tick),
+        pip=Decimal(tick),
+        lot=Decimal(1),
+        size_step=Decimal(size_step),
+        spread=Decimal(tick),
+    )
+
+
+INSTRUMENTS: dict[str, Instrument] = {
+    known.symbol: known
+    for known in (
+        _fx("EURUSD", "0.8"),
+        _fx("GBPUSD", "1.0"),
+        _fx("USDJPY", "0.8"),
+        _fx("USDCHF", "1.2"),
+        _fx("AUDUSD", "1.0"),
+        _fx("USDCAD", "1.2"),
+        _crypto("BTCUSDT", "0.01", "0.00001"),
+        _crypto("ETHUSDT", "0.01", "0.0001"),
+        _crypto("ADAUSDT", "0.0001", "0.1"),
+        _crypto("FILUSDT", "0.001", "0.01"),
+    )
+}
+"""The instruments known without asking a venue. FX spreads are assumptions of this project,
+crypto spreads one tick, as Binance spot quotes its liquid pairs."""
+
+
+def instrument(symbol: str) -> Instrument:
+    """Look an instrument up by its symbol.
+
+    Raises
+    ------
+    UnknownSymbol
+        If no such instrument is known.
+    """
+    try:
+        return INSTRUMENTS[symbol]
+    except KeyError:
+        known = ", ".join(INSTRUMENTS)
+        raise UnknownSymbol(f"unknown symbol {symbol!r}; known are {known}") from None

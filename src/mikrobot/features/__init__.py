@@ -1,0 +1,1 @@
+"""Every feature: one compiled step that sees closed bars only. Looks back, never forward."""

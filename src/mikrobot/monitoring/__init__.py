@@ -1,0 +1,1 @@
+"""Whether the market still looks like what the models were trained on."""

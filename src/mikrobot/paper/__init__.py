@@ -1,0 +1,1 @@
+"""The virtual account: execution, costs and positions. Pure."""

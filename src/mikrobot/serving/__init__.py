@@ -1,0 +1,1 @@
+"""Answers of the champion, inside the prediction service and across HTTP."""

@@ -1,0 +1,157 @@
+"""One frozen Settings, read from the environment, a file and the defaults, in that order.
+
+Environment variables are named ``MIKROBOT_<FIELD>``; the file is ``mikrobot.toml`` in the
+working folder or the path in ``MIKROBOT_CONFIG``. Secrets are not settings: they lie in files
+of mode 0600 under `Settings.home`, or in ``MIKROBOT_DATABASE_URL``.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mikrobot.domain.errors import SettingsError
+
+SourceName = Literal["simulated", "replay", "binance", "mt5"]
+
+
+@dataclass(frozen=True, slots=True)
+class TradingProfile:
+    """A named set of risk numbers.
+
+    Attributes
+    ----------
+    risk_pct : Decimal
+        Share of the balance lost when the stop is hit, in percent.
+    reward_risk : Decimal
+        Distance to the target over the distance to the stop.
+    max_open_trades : int
+        Open positions on the account, over all symbols.
+    daily_loss_pct : Decimal
+        Loss of a UTC day, in percent of its opening balance, after which nothing new is opened.
+    """
+
+    risk_pct: Decimal
+    reward_risk: Decimal
+    max_open_trades: int
+    daily_loss_pct: Decimal
+
+
+PROFILES: dict[str, TradingProfile] = {
+    "session1": TradingProfile(Decimal("1"), Decimal("2.5"), 2, Decimal("5")),
+    "lightning": TradingProfile(Decimal("0.55"), Decimal("1"), 5, Decimal("5")),
+    "ftmo": TradingProfile(Decimal("0.5"), Decimal("2"), 2, Decimal("5")),
+}
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default."""
+
+    model_config = SettingsConfigDict(env_prefix="MIKROBOT_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    home: Path = Field(Path(".mikrobot"), description="folder of all state: database, artefacts, logs, reports")
+    profile: Literal["session1", "lightning", "ftmo"] = "session1"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    host: str = Field("127.0.0.1", description="address that every local service listens on")
+    postgres_port: int = Field(54329, ge=1, le=65535)
+    prefect_port: int = Field(4200, ge=1, le=65535)
+    mlflow_port: int = Field(5500, ge=1, le=65535)
+    bento_port: int = Field(3300, ge=1, le=65535)
+    database_url: SecretStr | None = Field(
+        None, description="administrator's URL of a PostgreSQL of your own; the bundled one is used without it"
+    )
+
+    source: SourceName | None = Field(None, description="market source; unset: Binance if it answers, else simulated")
+    data: tuple[Path, ...] = Field((), description="bar files or folders of the replay source")
+    symbols: tuple[str, ...] = Field((), description="symbols to trade; unset: all of the data, or EURUSD and BTCUSDT")
+    seed: int = Field(7, ge=0, description="seed of the simulated market, the models and the splits")
+    history_days: PositiveInt = Field(120, description="days of history before the traded hours")
+    hours: PositiveInt = Field(24, description="hours of market to trade")
+    binance_url: str = Field("https://api.binance.com/api", description="Binance REST API")
+    probe_seconds: float = Field(3.0, gt=0, description="time Binance is given to answer before the fallback")
+
+    swing: PositiveInt = Field(5, description="bars on each side of a swing")
+    horizon_minutes: PositiveInt = Field(5, description="minutes within which a break is predicted")
+    entry_probability: float = Field(0.55, ge=0, le=1, description="break probability from which an order is placed")
+    balance: Decimal = Field(Decimal("10000"), gt=0, description="opening balance of the paper account, USD")
+
+    quarantine_share: float = Field(0.01, ge=0, le=1, description="share of bad rows above which a gate fails")
+    drift_share: float = Field(0.5, ge=0, le=1, description="share of drifted features that makes the verdict 'drift'")
+    freshness_seconds: PositiveInt = Field(120, description="age at which a live feature row is stale")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, file."""
+        file = Path(os.environ.get("MIKROBOT_CONFIG", "mikrobot.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @cached_property
+    def trading(self) -> TradingProfile:
+        """Risk numbers of the chosen profile."""
+        return PROFILES[self.profile]
+
+    @property
+    def prefect_url(self) -> str:
+        """Address of the Prefect UI."""
+        return f"http://{self.host}:{self.prefect_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Address of the MLflow UI, which is its tracking URI as well."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def bento_url(self) -> str:
+        """Address of the prediction service."""
+        return f"http://{self.host}:{self.bento_port}"
+
+    def environment(self) -> dict[str, str]:
+        """Return these settings as the variables that give a child process the same ones."""
+        given = self.model_dump(mode="json", exclude_none=True, exclude={"database_url"})
+        variables = {f"MIKROBOT_{name.upper()}": _as_text(value) for name, value in given.items()}
+        if self.database_url is not None:
+            variables["MIKROBOT_DATABASE_URL"] = self.database_url.get_secret_value()
+        return variables
+
+
+def load(**given: Any) -> Settings:
+    """Read the settings; arguments that are not None go before every other source.
+
+    The home folder is made absolute, so that every process of the stack means the same one.
+
+    Raises
+    ------
+    SettingsError
+        If a value is unknown or out of its range; the message names the field.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(**chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"setting {field}: {first['msg']} (found {first['input']!r})") from error
+    return settings.model_copy(update={"home": settings.home.resolve()})
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,85 @@
+"""Structured logs and stage timers.
+
+Logs go to standard error, so that standard output stays free for results. Timers keep every
+sample of a stage in memory: a run has thousands, not millions.
+"""
+
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter_ns
+from typing import Any
+
+import structlog
+
+
+def configure(level: str = "INFO", *, json: bool = False) -> None:
+    """Send logs of this process to standard error.
+
+    Parameters
+    ----------
+    level : str
+        Lowest level shown, of our own logs; those of libraries show from WARNING.
+    json : bool
+        One JSON object a line instead of text.
+    """
+    number = logging.getLevelNamesMapping()[level]
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def logger(room: str) -> Any:
+    """Return the logger of a room: ``log.info("bar_stored", symbol=..., n=...)``."""
+    return structlog.get_logger(room=room)
+
+
+class Timers:
+    """Durations by stage, in milliseconds.
+
+    >>> timers = Timers()
+    >>> with timers.stage("predict"):
+    ...     pass
+    >>> sorted(timers.summary()["predict"])
+    ['n', 'p50', 'p99']
+    """
+
+    def __init__(self) -> None:
+        self._samples: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the enclosed block as one sample of the stage."""
+        start = perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.record(name, (perf_counter_ns() - start) / 1e6)
+
+    def record(self, name: str, milliseconds: float) -> None:
+        """Add one sample."""
+        self._samples[name].append(milliseconds)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return n, p50 and p99 of each stage that has samples (nearest rank, milliseconds)."""
+        return {name: _quantiles(sorted(samples)) for name, samples in self._samples.items()}
+
+
+def _quantiles(ordered: list[float]) -> dict[str, float]:
+    def rank(share: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+
+    return {"n": len(ordered), "p50": rank(0.50), "p99": rank(0.99)}

@@ -1,0 +1,1 @@
+"""From feature rows and labels to a judged and registered model."""
