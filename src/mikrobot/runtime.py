@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import ParamSpec, Protocol, TypeVar
 
 import stamina
@@ -73,14 +74,24 @@ def retry(
 def wait_until(ready: Callable[[], bool], what: str, clock: Clock, *, timeout_s: float, every_s: float = 0.1) -> None:
     """Poll until `ready` answers True.
 
+    Parameters
+    ----------
+    ready : callable
+    what : str
+        The complaint, as ``PostgreSQL did not answer``.
+    clock : Clock
+        Measures the wait as well as it sleeps.
+    timeout_s, every_s : float
+        Seconds altogether, and between two polls.
+
     Raises
     ------
     ServiceError
-        If it did not within `timeout_s` seconds; the message names `what`.
+        If it did not within `timeout_s` seconds: the complaint and the time given.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = clock.now() + timedelta(seconds=timeout_s)
     while not ready():
-        if time.monotonic() > deadline:
+        if clock.now() >= deadline:
             raise ServiceError(f"{what} within {timeout_s:.0f} s")
         clock.sleep(every_s)
 
@@ -91,11 +102,12 @@ class BreakerOpen(ServiceError):
 
 @dataclass
 class Breaker:
-    """Stop calling a service that keeps failing.
+    """Stop calling a service that keeps failing; threads may share one.
 
     Closed until `failures` calls in a row fail; then open, refusing every call, for `rest_s`
     seconds; then half open, admitting one probe at a time, until `successes` probes in a row
-    succeed. One failed probe opens it again.
+    succeed. One failed probe opens it again. A call that was admitted before the breaker opened
+    and ends after it changes nothing.
 
     Attributes
     ----------
@@ -115,13 +127,16 @@ class Breaker:
     _succeeded: int = field(default=0, init=False)
     _opened: datetime | None = field(default=None, init=False)
     _probing: bool = field(default=False, init=False)
+    _era: int = field(default=0, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @property
     def state(self) -> str:
         """``closed``, ``open`` or ``half_open``."""
-        if self._opened is None:
+        opened = self._opened
+        if opened is None:
             return "closed"
-        return "open" if self._resting() else "half_open"
+        return "open" if (self.clock.now() - opened).total_seconds() < self.rest_s else "half_open"
 
     def call(self, function: Callable[[], R]) -> R:
         """Call through the breaker.
@@ -131,30 +146,42 @@ class Breaker:
         BreakerOpen
             If it is open, or half open with a probe under way.
         """
-        if self.state == "open" or self._probing:
-            raise BreakerOpen(
-                f"{self.name} failed {self.failures} times in a row; it is tried again after {self.rest_s:.0f} s"
-            )
-        self._probing = self._opened is not None
+        with self._lock:
+            era = self._admit()
+        succeeded = False
         try:
             result = function()
-        except Exception:
-            self._fail()
-            raise
+            succeeded = True
+            return result
         finally:
-            self._probing = False
-        self._succeed()
-        return result
+            with self._lock:
+                self._settle(era, succeeded)
 
-    def _resting(self) -> bool:
-        assert self._opened is not None
-        return (self.clock.now() - self._opened).total_seconds() < self.rest_s
+    def _admit(self) -> int:
+        if self.state == "open":
+            raise BreakerOpen(
+                f"{self.name} keeps failing; it is tried again {self.rest_s:.0f} s after its last failure"
+            )
+        if self._probing:
+            raise BreakerOpen(f"{self.name} kept failing and is being probed; try again when the probe has ended")
+        self._probing = self._opened is not None
+        return self._era
+
+    def _settle(self, era: int, succeeded: bool) -> None:
+        if era != self._era:
+            return
+        self._probing = False
+        if succeeded:
+            self._succeed()
+        else:
+            self._fail()
 
     def _fail(self) -> None:
         self._failed += 1
         self._succeeded = 0
         if self._opened is not None or self._failed >= self.failures:
             self._opened = self.clock.now()
+            self._era += 1
 
     def _succeed(self) -> None:
         self._failed = 0
@@ -163,3 +190,4 @@ class Breaker:
         self._succeeded += 1
         if self._succeeded >= self.successes:
             self._opened, self._succeeded = None, 0
+            self._era += 1

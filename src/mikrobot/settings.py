@@ -1,12 +1,13 @@
 """One frozen Settings, read from the environment, a file and the defaults, in that order.
 
-Environment variables are named ``MIKROBOT_<FIELD>``; the file is ``mikrobot.toml`` in the
+Environment variables are named ``MIKROBOT_<FIELD>``, lists are JSON; the file is ``mikrobot.toml`` in the
 working folder or the path in ``MIKROBOT_CONFIG``. Secrets are not settings: they lie in files
 of mode 0600 under `Settings.home`, or in ``MIKROBOT_DATABASE_URL``.
 """
 
 import json
 import os
+import tomllib
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -20,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as Unreadable
 
 from mikrobot.domain.errors import SettingsError
 
@@ -101,8 +103,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file."""
-        file = Path(os.environ.get("MIKROBOT_CONFIG", "mikrobot.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
     @cached_property
     def trading(self) -> TradingProfile:
@@ -136,12 +137,13 @@ class Settings(BaseSettings):
 def load(**given: Any) -> Settings:
     """Read the settings; arguments that are not None go before every other source.
 
-    The home folder is made absolute, so that every process of the stack means the same one.
+    Paths are made absolute, so that every process of the stack means the same ones.
 
     Raises
     ------
     SettingsError
-        If a value is unknown or out of its range; the message names the field.
+        If a value is unknown or out of its range, with the field's name; or if the file is not
+        TOML, or ``MIKROBOT_CONFIG`` names none, with the path.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -150,7 +152,23 @@ def load(**given: Any) -> Settings:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"setting {field}: {first['msg']} (found {first['input']!r})") from error
-    return settings.model_copy(update={"home": settings.home.resolve()})
+    except Unreadable as error:
+        raise SettingsError(f'{error}: write a list as JSON, as MIKROBOT_SYMBOLS=["EURUSD","BTCUSDT"]') from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{_file().resolve()} is not TOML: {error}") from error
+    absolute = {"home": _absolute(settings.home), "data": tuple(_absolute(path) for path in settings.data)}
+    return settings.model_copy(update=absolute)
+
+
+def _file() -> Path:
+    named = os.environ.get("MIKROBOT_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingsError(f"MIKROBOT_CONFIG names {named}, which is no file; correct the path or unset it")
+    return Path(named or "mikrobot.toml")
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
 
 
 def _as_text(value: Any) -> str:

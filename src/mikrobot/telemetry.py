@@ -5,6 +5,7 @@ sample of a stage in memory: a run has thousands, not millions.
 """
 
 import logging
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
@@ -80,6 +81,6 @@ class Timers:
 
 def _quantiles(ordered: list[float]) -> dict[str, float]:
     def rank(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+        return round(ordered[math.ceil(share * len(ordered)) - 1], 3)
 
     return {"n": len(ordered), "p50": rank(0.50), "p99": rank(0.99)}

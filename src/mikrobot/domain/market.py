@@ -89,6 +89,9 @@ class Instrument:
     def quantize(self, price: float | Decimal, rounding: Rounding = "nearest") -> Decimal:
         """Put a price on the tick grid.
 
+        A float within a millionth of a tick of the grid is on it: ``1.1 + 0.2`` is 1.3, and
+        rounding it up gives 1.3, not the next tick.
+
         Parameters
         ----------
         price : float or Decimal
@@ -98,27 +101,47 @@ class Instrument:
         Raises
         ------
         ValueError
-            If `price` is not positive and finite.
+            If `price` is not positive and finite, or lies below one tick and is rounded to 0.
 
         >>> instrument("EURUSD").quantize(1.234567)
         Decimal('1.23457')
         >>> instrument("EURUSD").quantize(1.234561, "up")
         Decimal('1.23457')
         """
-        exact = price if isinstance(price, Decimal) else Decimal(repr(float(price)))
-        if not exact.is_finite() or exact <= 0:
-            raise ValueError(f"{self.symbol}: a price is positive and finite, not {price}")
-        ticks = (exact / self.tick).to_integral_value(_ROUNDINGS[rounding])
+        ticks = _steps(price, self.tick).to_integral_value(_ROUNDINGS[rounding])
+        if not ticks.is_finite() or ticks <= 0:
+            raise ValueError(f"{self.symbol}: a price is finite and at least one tick of {self.tick}, not {price}")
         return ticks * self.tick
 
     def quantize_size(self, lots: float | Decimal) -> Decimal:
         """Put a size in lots on the size grid, rounding towards zero.
 
+        A float within a millionth of a step of the grid is on it.
+
+        Raises
+        ------
+        ValueError
+            If `lots` is negative or not finite.
+
         >>> instrument("EURUSD").quantize_size(0.0789)
         Decimal('0.07')
         """
-        exact = lots if isinstance(lots, Decimal) else Decimal(repr(float(lots)))
-        return (exact / self.size_step).to_integral_value(ROUND_DOWN) * self.size_step
+        steps = _steps(lots, self.size_step).to_integral_value(ROUND_DOWN)
+        if not steps.is_finite() or steps < 0:
+            raise ValueError(f"{self.symbol}: a size is finite and not negative, not {lots}")
+        return steps * self.size_step
+
+
+_FLOAT_NOISE = Decimal("0.000001")
+
+
+def _steps(value: float | Decimal, step: Decimal) -> Decimal:
+    """Count the steps in a value; a float's rounding noise is taken off, a Decimal is exact."""
+    if isinstance(value, Decimal):
+        return value / step
+    steps = Decimal(repr(float(value))) / step
+    whole = steps.to_integral_value(ROUND_HALF_EVEN)
+    return whole if steps.is_finite() and abs(steps - whole) <= _FLOAT_NOISE else steps
 
 
 @dataclass(frozen=True, slots=True)
