@@ -1,0 +1,113 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.domain.errors import DataError, StoreError
+from mikrobot.monitoring.drift import MINIMUM_ROWS, compare
+
+COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_volatility_15", "m1_spread_atr", "m1_minute_sin")
+
+
+def rows(seed: int, n: int = 2_000) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(n, len(COLUMNS))), columns=COLUMNS)
+    frame.loc[rng.random(n) < 0.2, "m1_spread_atr"] = np.nan
+    return frame
+
+
+def test_rows_of_one_distribution_are_stable(tmp_path: Path) -> None:
+    drift = compare(rows(1), rows(2), COLUMNS, tmp_path / "drift.html")
+    assert (drift.verdict, drift.share, drift.drifted) == ("stable", 0.0, ())
+    assert set(drift.scores) == set(COLUMNS)
+    assert all(0.0 <= score < 0.1 for score in drift.scores.values())
+
+
+def test_moved_columns_are_named_largest_first(tmp_path: Path) -> None:
+    moved = rows(2)
+    moved["m1_return_1"] += 1.0
+    moved["m1_rsi_14"] += 3.0
+    drift = compare(rows(1), moved, COLUMNS, tmp_path / "drift.html", share=0.5)
+    assert drift.drifted == ("m1_rsi_14", "m1_return_1")
+    assert drift.share == pytest.approx(2 / 5)
+    assert drift.verdict == "stable"
+
+
+def test_the_verdict_is_drift_from_the_share_on(tmp_path: Path) -> None:
+    moved = rows(2)
+    moved["m1_return_1"] += 1.0
+    moved["m1_rsi_14"] += 3.0
+    assert compare(rows(1), moved, COLUMNS, tmp_path / "drift.html", share=0.4).verdict == "drift"
+
+
+def test_price_levels_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    reference, current = rows(1), rows(2)
+    reference["m1_ema_200"], current["m1_ema_200"] = 1.08, 1.31
+    reference["m1_atr_14"], current["m1_atr_14"] = reference["m1_rsi_14"], current["m1_rsi_14"] + 9
+    drift = compare(reference, current, (*COLUMNS, "m1_ema_200", "m1_atr_14"), tmp_path / "drift.html")
+    assert drift.verdict == "stable"
+    assert set(drift.left_out) == {"m1_ema_200", "m1_atr_14"}
+    assert "price" in drift.left_out["m1_ema_200"]
+
+
+def test_columns_without_values_or_spread_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    reference, current = rows(1), rows(2)
+    reference["m1_rsi_14"] = np.nan
+    current["m1_return_1"] = np.nan
+    reference["m1_minute_sin"] = 0.5
+    drift = compare(reference, current, COLUMNS, tmp_path / "drift.html")
+    assert drift.left_out == {
+        "m1_rsi_14": "no value in the reference rows",
+        "m1_return_1": "no value in the current rows",
+        "m1_minute_sin": "constant in the reference rows",
+    }
+
+
+def test_long_histories_are_thinned_over_their_whole_span(tmp_path: Path) -> None:
+    reference = rows(1, 60_000)
+    reference.loc[30_000:, "m1_rsi_14"] += 3.0
+    current = rows(2)
+    drift = compare(reference, current, COLUMNS, tmp_path / "drift.html")
+    assert drift.drifted == ("m1_rsi_14",)
+
+
+def test_the_report_needs_no_network(tmp_path: Path) -> None:
+    report = compare(rows(1), rows(2), COLUMNS, tmp_path / "new folder" / "drift.html").report
+    html = report.read_text()
+    assert "m1_volatility_15" in html
+    assert not re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//", html)
+    assert [path.name for path in report.parent.iterdir()] == ["drift.html"]
+
+
+@pytest.mark.parametrize("side", ["reference", "current"])
+def test_too_few_rows_are_refused(tmp_path: Path, side: str) -> None:
+    frames = {"reference": rows(1), "current": rows(2)} | {side: rows(3, MINIMUM_ROWS - 1)}
+    with pytest.raises(DataError, match=f"the {side} rows are {MINIMUM_ROWS - 1}"):
+        compare(**frames, columns=COLUMNS, report=tmp_path / "drift.html")
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="current rows have no column m1_rsi_14"):
+        compare(rows(1), rows(2).drop(columns="m1_rsi_14"), COLUMNS, tmp_path / "drift.html")
+
+
+def test_an_infinity_is_located(tmp_path: Path) -> None:
+    current = rows(2)
+    current.loc[17, "m1_return_1"] = np.inf
+    with pytest.raises(DataError, match="infinity in m1_return_1, row 17"):
+        compare(rows(1), current, COLUMNS, tmp_path / "drift.html")
+
+
+def test_nothing_comparable_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="m1_ema_200 is in price units"):
+        compare(
+            rows(1).assign(m1_ema_200=1.08), rows(2).assign(m1_ema_200=1.1), ("m1_ema_200",), tmp_path / "drift.html"
+        )
+
+
+def test_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        compare(rows(1), rows(2), COLUMNS, tmp_path / "file" / "drift.html")
