@@ -1,0 +1,165 @@
+"""The bar as the kernel sees it, and the check at its border.
+
+Nothing behind this border meets a price that is not finite and positive, a bar that
+contradicts itself, or time that does not move on.
+"""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot.domain.errors import BarError
+from mikrobot.domain.market import BAR_COLUMNS
+from mikrobot.features.parts import F8, I8, Layout, compiled, record
+
+BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8)
+"""One bar: ``time`` is its open in seconds since 1970 UTC; volume and spread are NaN where unknown."""
+
+MAY_BE_UNKNOWN = frozenset({"volume", "spread"})
+"""The bar fields that may be NaN."""
+
+MINUTE = 60
+LOWEST_PRICE, HIGHEST_PRICE = 1e-12, 1e12
+"""Bounds of a price; beyond them squares leave float64, and no instrument trades there."""
+
+GOOD, NO_SYMBOL, OFF_MINUTE, DUPLICATE, BACKWARDS, PRICE, CONTRADICTION, VOLUME, SPREAD = range(9)
+
+_EXPECTED = {
+    NO_SYMBOL: "a symbol index of this pipeline",
+    OFF_MINUTE: "an open_time on a whole minute after 1970",
+    DUPLICATE: "each bar once",
+    BACKWARDS: "bars in time order",
+    PRICE: f"finite, positive prices from {LOWEST_PRICE:g} to {HIGHEST_PRICE:g}",
+    CONTRADICTION: "low <= open, close <= high",
+    VOLUME: "a finite volume >= 0, or NaN where unknown",
+    SPREAD: "a finite spread, or NaN where unknown",
+}
+_REMEDY = {
+    NO_SYMBOL: "name the symbol when the pipeline is made",
+    DUPLICATE: "drop the repeated bar",
+    BACKWARDS: "sort the bars by open_time, or restore the state of that time",
+}
+
+
+@compiled
+def fault(
+    previous: int, time: int, open: float, high: float, low: float, close: float, volume: float, spread: float
+) -> int:
+    """Judge a bar: GOOD or the first thing wrong with it.
+
+    Parameters
+    ----------
+    previous : int
+        Open of the bar before, seconds since 1970 UTC; 0 when there is none.
+    time : int
+        Open of this bar, seconds since 1970 UTC.
+    """
+    if time <= 0 or time % MINUTE != 0:
+        return OFF_MINUTE
+    if time <= previous:
+        return DUPLICATE if time == previous else BACKWARDS
+    if not (_is_price(open) and _is_price(high) and _is_price(low) and _is_price(close)):
+        return PRICE
+    if not (low <= open <= high and low <= close <= high):
+        return CONTRADICTION
+    if volume < 0.0 or volume == inf:
+        return VOLUME
+    return SPREAD if abs(spread) == inf else GOOD
+
+
+@compiled
+def _is_price(x: float) -> bool:
+    return LOWEST_PRICE <= x <= HIGHEST_PRICE
+
+
+def refusal(symbol: str, code: int, open_time: object, values: Mapping[str, float], previous: int) -> BarError:
+    """Say what is wrong with a refused bar.
+
+    Parameters
+    ----------
+    symbol : str
+    code : int
+        What `fault` answered.
+    open_time : printable
+    values : mapping of str to float
+        The fields of the bar.
+    previous : int
+        Open of the last bar taken, seconds since 1970 UTC; 0 when there is none.
+    """
+    found = ", ".join(f"{name} {value}" for name, value in values.items())
+    after = f" after {utc(previous)}" if previous else ""
+    remedy = _REMEDY.get(code, "mend the bar at its source, or leave it out")
+    return BarError(
+        f"{symbol} M1 bar {open_time}{after}: {found}; expected {_EXPECTED[code]}. "
+        f"It was refused and nothing has changed: {remedy}"
+    )
+
+
+def utc(seconds: int) -> str:
+    """Write seconds since 1970 UTC as a time.
+
+    >>> utc(60)
+    '1970-01-01T00:01:00+00:00'
+    """
+    return f"{np.datetime64(int(seconds), 's')}+00:00"
+
+
+def bar_records(symbol: str, frame: pd.DataFrame) -> NDArray[Any]:
+    """Copy a bar frame into bar records.
+
+    Parameters
+    ----------
+    symbol : str
+        Named in refusals.
+    frame : DataFrame
+        Columns `BAR_COLUMNS`, M1, any index; ``open_time`` of any resolution, with a time zone.
+
+    Returns
+    -------
+    ndarray of BAR, shape (n,)
+
+    Raises
+    ------
+    BarError
+        If a column is missing or not numeric, ``open_time`` has no time zone or a value that
+        is not a whole second, or the bars lie on another timeframe's grid.
+    """
+    if missing := [name for name in BAR_COLUMNS if name not in frame.columns]:
+        raise BarError(f"{symbol}: a bar frame has the columns {', '.join(BAR_COLUMNS)}; missing {', '.join(missing)}")
+    bars = np.empty(len(frame), BAR)
+    bars["time"] = _seconds(symbol, frame["open_time"])
+    for name in BAR_COLUMNS[1:]:
+        try:
+            bars[name] = frame[name].to_numpy(np.float64)
+        except (TypeError, ValueError) as error:
+            raise BarError(f"{symbol}: expected numbers in column {name}; {error}") from error
+    _check_timeframe(symbol, bars["time"])
+    return bars
+
+
+def _seconds(symbol: str, open_time: "pd.Series[Any]") -> NDArray[np.int64]:
+    if not isinstance(open_time.dtype, pd.DatetimeTZDtype):
+        raise BarError(
+            f"{symbol}: expected open_time as datetime64[us, UTC], found {open_time.dtype}; "
+            "say which zone the times are in (Series.dt.tz_localize), then convert to UTC"
+        )
+    micros = open_time.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
+    seconds: NDArray[np.int64] = micros // 1_000_000
+    rest = micros % 1_000_000
+    if rest.any() or open_time.isna().any():
+        row = int(np.argmax((rest != 0) | open_time.isna().to_numpy()))
+        raise BarError(f"{symbol} row {row}: expected {_EXPECTED[OFF_MINUTE]}, found open_time {open_time.iloc[row]}")
+    return seconds
+
+
+def _check_timeframe(symbol: str, times: NDArray[np.int64], enough: int = 20) -> None:
+    """Refuse a frame of which every bar opens on a five-minute mark: it holds longer bars."""
+    if len(times) >= enough and not (times % (5 * MINUTE)).any():
+        raise BarError(
+            f"{symbol}: expected M1 bars, found {len(times)} bars which all open on five-minute marks, "
+            f"from {utc(times[0])}; give the M1 bars: longer bars are made from them here"
+        )

@@ -1,0 +1,41 @@
+"""Every feature, once: the only list of columns in the platform.
+
+Feast's fields, the expectation suite, Evidently's columns, MLflow's signature and
+docs/features.md are made from it.
+"""
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.clock import minute
+from mikrobot.features.composition import Catalog
+from mikrobot.features.feature import on
+from mikrobot.features.indicators import (
+    atr,
+    bollinger,
+    ema,
+    log_return,
+    macd,
+    rsi,
+    sma,
+    spread_atr,
+    stochastic,
+    volatility,
+)
+from mikrobot.features.structure import breaks, swing
+
+CATALOG = Catalog(
+    *sma.each(length=(9, 21, 50, 200)),
+    *ema.each(length=(9, 21, 50, 200)),
+    rsi(length=14),
+    atr(length=14),
+    bollinger(length=20, width=2.0),
+    macd(fast=12, slow=26, signal=9),
+    stochastic(length=14, smooth=3, signal=3),
+    *log_return.each(length=(1, 5, 15, 60)),
+    *volatility.each(length=(15, 60, 240)),
+    *swing.each(side=(5, 15)),
+    *breaks.each(side=(5, 15)),
+    minute(),
+    spread_atr(),
+    *on(Timeframe.M5, [rsi(length=14), atr(length=14), *ema.each(length=(9, 21)), swing(side=5), breaks(side=5)]),
+    *on(Timeframe.H1, [rsi(length=14), atr(length=14), *ema.each(length=(9, 21))]),
+)

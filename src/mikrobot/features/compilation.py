@@ -1,0 +1,96 @@
+"""From composed source to machine code, kept between processes.
+
+The source is written to a file named by the catalog's version, beside which numba keeps the
+compiled entry points. A changed definition is another file, so that a stale compilation
+cannot be loaded. Processes may start at once: every file appears whole or not at all.
+"""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from numba import float64, from_dtype, int64
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.features.bars import BAR
+from mikrobot.features.composition import Catalog
+
+_STAMP = 1_600_000_000
+"""Modification time of every source file: numba's cache would distrust a newer twin."""
+
+_loaded: dict[str, ModuleType] = {}
+
+
+def kernel(catalog: Catalog) -> ModuleType:
+    """Load the compiled entry points of a catalog, ``update`` and ``fold``.
+
+    Compiles for some seconds when this catalog has never been loaded on this machine; from
+    the cache it takes a fraction of one.
+
+    Raises
+    ------
+    StoreError
+        If the cache folder cannot be written.
+    """
+    name = f"mikrobot_kernel_{catalog.version}"
+    if name not in _loaded:
+        module = _import(name, _written(cache_folder() / f"{name}.py", catalog.source))
+        if not isinstance(module.update, FunctionType):  # it is one under NUMBA_DISABLE_JIT
+            _compile(module, catalog)
+        _loaded[name] = module
+    return _loaded[name]
+
+
+def cache_folder() -> Path:
+    """Return ``MIKROBOT_CACHE``, or ``mikrobot/kernels`` in the user's cache folder."""
+    if given := os.environ.get("MIKROBOT_CACHE"):
+        return Path(given)
+    user = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    return Path(user) / "mikrobot" / "kernels"
+
+
+def _import(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # numba's cache finds it by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _compile(module: ModuleType, catalog: Catalog) -> None:
+    """Compile now and for these types only: no later call can stop to compile."""
+    states, bars, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.row))
+    try:
+        module.update.compile((states, int64, int64, *[float64] * 6))
+        module.fold.compile((states, int64, bars, rows))
+    except OSError as error:
+        raise _unwritable(Path(str(module.__file__)).parent, error) from error
+    module.update.disable_compile()
+    module.fold.disable_compile()
+
+
+def _array(layout: Any) -> Any:
+    return from_dtype(layout)[::1]
+
+
+def _written(path: Path, source: str) -> Path:
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+            file.write(source)
+        os.utime(file.name, (_STAMP, _STAMP))
+        os.replace(file.name, path)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+    return path
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot keep compiled features in {folder}: {error}; set MIKROBOT_CACHE to a writable folder")

@@ -1,0 +1,300 @@
+"""From a catalog of features to one step: columns, state layout, source and version.
+
+The catalog writes the composed step as Python source, one line for each entry, which
+`compilation` turns into machine code. Nothing here computes a value.
+"""
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType, FunctionType
+from typing import Any
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.features import bars, timeframe
+from mikrobot.features.bars import BAR, MAY_BE_UNKNOWN, MINUTE
+from mikrobot.features.feature import Entry, Feature, Output
+from mikrobot.features.parts import F8, Layout, record
+
+BAR_FIELDS: tuple[str, ...] = BAR.names or ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
+    """What is promised of one column of the feature matrix.
+
+    Attributes
+    ----------
+    name : str
+        ``<timeframe>_<feature>_<parameters>``.
+    timeframe : Timeframe
+        Whose closed bars it is made from; it is known at the close of such a bar and holds
+        until the next one closes.
+    unit : str
+    low, high : float
+        Closed range of its values.
+    warmup : int
+        M1 bars without a value, at most, before its first one on known inputs; exact on M1.
+    summary : str
+        What it is, in one phrase.
+    may_be_missing : str
+        Why it may be NaN after its warm-up; empty when it never is.
+    """
+
+    name: str
+    timeframe: Timeframe
+    unit: str
+    low: float
+    high: float
+    warmup: int
+    summary: str
+    may_be_missing: str
+
+
+class Catalog:
+    """An ordered list of entries: the columns, the state and the step they imply.
+
+    Parameters
+    ----------
+    *entries : Entry
+        In the order of the columns. Higher timeframes are computed first, so that M1 features
+        may read them.
+
+    Raises
+    ------
+    ValueError
+        If an entry needs a column which none before it makes, or makes one a second time.
+    """
+
+    def __init__(self, *entries: Entry) -> None:
+        self.entries = entries
+        self._check()
+
+    @cached_property
+    def outputs(self) -> dict[str, Output]:
+        """Column name -> output, in column order."""
+        return {name: output for entry in self.entries for name, output in entry.outputs.items()}
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Column names of a feature row, in order."""
+        return tuple(self.outputs)
+
+    @cached_property
+    def specs(self) -> tuple[ColumnSpec, ...]:
+        """What is promised of each column, in column order."""
+        warmup = self._warmup()
+        return tuple(
+            ColumnSpec(
+                name=name,
+                timeframe=entry.timeframe,
+                unit=output.quantity.unit,
+                low=output.quantity.low,
+                high=output.quantity.high,
+                warmup=warmup[name],
+                summary=output.summary,
+                may_be_missing=output.missing,
+            )
+            for entry in self.entries
+            for name, output in entry.outputs.items()
+        )
+
+    @cached_property
+    def version(self) -> str:
+        """Twelve hex digits that change when anything that decides a value does.
+
+        Hashed are the composed source, the layout of the state, and every function the step
+        reaches, without comments, docstrings and declarations.
+        """
+        roots: list[Any] = [entry.feature.function for entry in self.entries]
+        roots += [bars.fault, timeframe.overdue, timeframe.merge]
+        found: dict[str, str] = {}
+        for root in roots:
+            _gather(root, found)
+        parts = [self.source, str(self.state), *(f"{name}={text}" for name, text in sorted(found.items()))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+    @cached_property
+    def row(self) -> Layout:
+        """Layout of a feature row: one float64 for each column."""
+        return record(**dict.fromkeys(self.columns, F8))
+
+    @cached_property
+    def state(self) -> Layout:
+        """Layout of all that one symbol remembers: bar, row, forming bars, each feature's state."""
+        forming = {_lower(t): timeframe.FORMING for t in self._higher}
+        remembered = {entry.name: entry.state for entry in self.entries if entry.feature.remembers}
+        return record(bar=BAR, row=self.row, **forming, **remembered)
+
+    @cached_property
+    def source(self) -> str:
+        """The composed step as Python source."""
+        used = {entry.feature.name: entry.feature for entry in self.entries}
+        lines = [_HEADER, *map(_import, used.values()), "", *(f"{name} = {name}.step" for name in used), ""]
+        lines += [self._pass(t) for t in (*self._higher, Timeframe.M1)]
+        merges = "".join(_MERGE.format(name=_lower(t), seconds=t.seconds) for t in self._higher)
+        return "\n".join([*lines, _ENTRY_POINTS.format(merges=merges)])
+
+    @cached_property
+    def _higher(self) -> tuple[Timeframe, ...]:
+        used = {entry.timeframe for entry in self.entries} - {Timeframe.M1}
+        return tuple(sorted(used, key=lambda t: -t.seconds))
+
+    def _check(self) -> None:
+        known = set(BAR_FIELDS)
+        for entry in _as_computed(self.entries):
+            if missing := set(entry.inputs.values()) - known:
+                raise ValueError(f"{entry.name} needs {', '.join(sorted(missing))}, which no earlier entry makes")
+            if twice := known & entry.outputs.keys():
+                raise ValueError(f"{entry.name} makes {', '.join(sorted(twice))} a second time")
+            known |= entry.outputs.keys()
+
+    def _warmup(self) -> dict[str, int]:
+        """Column -> M1 bars before its first value, through all that it depends on.
+
+        A stream that joins a higher bar just after its start loses that whole bar.
+        """
+        own: dict[tuple[Timeframe, str], int] = {}
+        known: dict[str, int] = {}
+        for entry in _as_computed(self.entries):
+            minutes = entry.timeframe.seconds // MINUTE
+            awaited = [
+                own.get((entry.timeframe, column), -(-known.get(column, 0) // minutes))
+                for argument, column in entry.inputs.items()
+                if argument not in entry.feature.optional
+            ]
+            bars_needed = max(awaited, default=0) + entry.warmup
+            for name in entry.outputs:
+                own[entry.timeframe, name] = bars_needed
+                known[name] = bars_needed if minutes == 1 else (bars_needed + 2) * minutes - 2
+        return known
+
+    def _pass(self, of: Timeframe) -> str:
+        calls = [_call(entry) for entry in self.entries if entry.timeframe is of]
+        return "\n".join([f"\n@compiled\ndef {_lower(of)}(state, bar, row):", *calls, ""])
+
+
+_HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""
+from math import nan
+from numba import njit
+from mikrobot.features.bars import GOOD, NO_SYMBOL, fault
+from mikrobot.features.parts import compiled
+from mikrobot.features.timeframe import merge, overdue'''
+
+_MERGE = """    if overdue(state.{name}, bar.time, {seconds}):
+        {name}(state, state.{name}.bar, row)
+    if merge(state.{name}, bar, {seconds}):
+        {name}(state, state.{name}.bar, row)
+"""
+
+_ENTRY_POINTS = '''
+@compiled
+def step(state):
+    bar, row = state.bar, state.row
+{merges}    m1(state, bar, row)
+
+
+@njit(cache=True)
+def update(states, symbol, time, open, high, low, close, volume, spread):
+    """Fold one bar in and answer GOOD, or leave the state alone and answer its fault."""
+    if not 0 <= symbol < len(states):
+        return NO_SYMBOL
+    state = states[symbol]
+    bar = state.bar
+    found = fault(bar.time, time, open, high, low, close, volume, spread)
+    if found == GOOD:
+        bar.time, bar.open, bar.high, bar.low, bar.close = time, open, high, low, close
+        bar.volume, bar.spread = volume, spread
+        step(state)
+    return found
+
+
+@njit(cache=True)
+def fold(states, symbol, bars, rows):
+    """Fold all bars in and answer (len(bars), GOOD), or none and answer (index, fault) of the first bad one."""
+    state = states[symbol]
+    previous = state.bar.time
+    for i in range(len(bars)):
+        bar = bars[i]
+        found = fault(previous, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread)
+        if found != GOOD:
+            return i, found
+        previous = bar.time
+    for i in range(len(bars)):
+        state.bar = bars[i]
+        step(state)
+        rows[i] = state.row
+    return len(bars), GOOD
+'''
+
+
+def _as_computed(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: -entry.timeframe.seconds)
+
+
+def _lower(of: Timeframe) -> str:
+    return of.value.lower()
+
+
+def _import(feature: Feature) -> str:
+    return f"from {feature.module} import {feature.name}"
+
+
+def _call(entry: Entry) -> str:
+    """Write an entry's call, guarded against unknown inputs."""
+    wires = {argument: _wire(source) for argument, source in entry.inputs.items()}
+    arguments = [wires.get(name) or repr(entry.parameters[name]) for name in entry.feature.arguments]
+    if entry.feature.remembers:
+        arguments.insert(0, f"state.{entry.name}")
+    targets = [f"row.{name}" for name in entry.outputs]
+    call = f"{', '.join(targets)} = {entry.feature.name}({', '.join(arguments)})"
+    guarded = {
+        wires[argument]: None
+        for argument, source in entry.inputs.items()
+        if (source in MAY_BE_UNKNOWN or source not in BAR_FIELDS) and argument not in entry.feature.optional
+    }
+    if not guarded:
+        return f"    {call}"
+    known = " and ".join(f"{wire} == {wire}" for wire in guarded)
+    return f"    if {known}:\n        {call}\n    else:\n        {' = '.join(targets)} = nan"
+
+
+def _wire(source: str) -> str:
+    return f"bar.{source}" if source in BAR_FIELDS else f"row.{source}"
+
+
+def _gather(value: Any, found: dict[str, str]) -> None:
+    """Add the source of a function, and of all functions and numbers it reaches by name."""
+    function = getattr(value, "py_func", value)
+    if not isinstance(function, FunctionType):
+        return
+    name = f"{function.__module__}.{function.__qualname__}"
+    if name in found:
+        return
+    found[name] = _definition(function)
+    for reached in sorted(_names(function.__code__)):
+        target = function.__globals__.get(reached)
+        if isinstance(target, int | float | str):
+            found[f"{function.__module__}.{reached}"] = repr(target)
+        else:
+            _gather(target, found)
+
+
+def _names(code: CodeType) -> set[str]:
+    nested = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*map(_names, nested))
+
+
+def _definition(function: FunctionType) -> str:
+    """Source of a function without comments, decorators and docstring."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    definition.decorator_list = []
+    if ast.get_docstring(definition) is not None:
+        definition.body = definition.body[1:]
+    return ast.unparse(definition)

@@ -1,0 +1,225 @@
+"""What a feature is: a one-bar step, the state it remembers, its outputs and its warm-up.
+
+A feature is a function ``step([state,] *inputs, *parameters) -> value(s)`` that sees one
+closed bar and its own named state, nothing else. An input named like a bar field is wired to
+the bar; any other names an earlier column of the catalog.
+
+One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
+NaN); otherwise its outputs are NaN and its state stands still. Inputs declared optional are
+passed as they are.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import inf
+from typing import Any
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.bars import BAR
+from mikrobot.features.parts import Layout, compiled, record
+
+Step = Callable[..., Any]
+Fields = Mapping[str, Layout]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """The unit of a value and the closed range it stays in."""
+
+    unit: str
+    low: float = -inf
+    high: float = inf
+
+
+PRICE = Quantity("price", low=0)
+DIFFERENCE = Quantity("price difference")
+PERCENT = Quantity("percent", 0, 100)
+SIGN = Quantity("sign", -1, 1)
+ATRS = Quantity("ATR")
+BARS = Quantity("bars", low=0)
+RATIO = Quantity("ratio")
+LOG_RETURN = Quantity("log return")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One value that a feature returns.
+
+    Attributes
+    ----------
+    quantity : Quantity
+    summary : str
+        What it is, in one phrase; the name of a parameter in backticks gives way to its value.
+    missing : str
+        Why it may be NaN after its warm-up; empty when it never is on known inputs.
+    """
+
+    quantity: Quantity
+    summary: str
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """The definition of a feature. Calling it with parameters makes a catalog entry.
+
+    Attributes
+    ----------
+    template : str
+        Column name without timeframe, filled with the parameters.
+    function, step : callable
+        The definition in Python, and compiled.
+    outputs : mapping of str to Output
+        By suffix of the column name, in the order returned; the suffix of a single one is "".
+    state, warmup : callable
+        Of the parameters; see `feature`.
+    inputs : mapping of str to str
+        Default wires, filled with the parameters.
+    optional : tuple of str
+    """
+
+    template: str
+    function: Step
+    step: Step
+    outputs: Mapping[str, Output]
+    state: Callable[..., Fields]
+    warmup: Callable[..., int]
+    inputs: Mapping[str, str]
+    optional: tuple[str, ...]
+
+    def __call__(self, **given: float | str) -> "Entry":
+        """Fix the parameters (numbers) and inputs (names): one line of the catalog, on M1."""
+        return Entry(self, given)
+
+    def each(self, **given: Any) -> list["Entry"]:
+        """Make one entry for every value of the first argument."""
+        (first, values), *rest = given.items()
+        return [self(**{first: value}, **dict(rest)) for value in values]
+
+    @property
+    def name(self) -> str:
+        """Name of the step function."""
+        return self.function.__name__
+
+    @property
+    def module(self) -> str:
+        """Module in which the step function is defined."""
+        return self.function.__module__
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments of the step, without its state."""
+        return tuple(name for name in inspect.signature(self.function).parameters if name != "state")
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether the step takes a state."""
+        return "state" in inspect.signature(self.function).parameters
+
+
+def _no_state(**parameters: float) -> Fields:
+    return {}
+
+
+def feature(
+    template: str,
+    outputs: Quantity | Mapping[str, Output],
+    *,
+    state: Callable[..., Fields] = _no_state,
+    warmup: Callable[..., int],
+    inputs: Mapping[str, str] | None = None,
+    optional: tuple[str, ...] = (),
+) -> Callable[[Step], Feature]:
+    """Declare the decorated one-bar step to be a feature.
+
+    Parameters
+    ----------
+    template : str
+        Column name without timeframe, filled with the parameters: ``"rsi_{length}"``.
+    outputs : Quantity or mapping of str to Output
+        What the step returns: one value, described by the docstring's first line, or one for
+        each suffix of the column name.
+    state : callable(**parameters) -> mapping of str to layout
+        Named fields of the state; all-zero is the initial state. A step without memory has
+        none, and no ``state`` argument.
+    warmup : callable(**parameters) -> int
+        Bars of known inputs before the first known output.
+    inputs : mapping of str to str, optional
+        Argument -> column (or bar field) it is wired to unless the catalog says otherwise;
+        a column without timeframe is that of the entry's own.
+    optional : tuple of str
+        Inputs that the step accepts as NaN.
+    """
+
+    def declare(function: Step) -> Feature:
+        summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+        described = {"": Output(outputs, summary)} if isinstance(outputs, Quantity) else outputs
+        return Feature(template, function, compiled(function), described, state, warmup, inputs or {}, optional)
+
+    return declare
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A feature with its parameters and inputs fixed, on one timeframe."""
+
+    feature: Feature
+    given: Mapping[str, float | str] = field(default_factory=dict)
+    timeframe: Timeframe = Timeframe.M1
+
+    @property
+    def name(self) -> str:
+        """Common part of its column names, as ``m1_rsi_14``."""
+        return _prefix(self.timeframe) + self._fill(self.feature.template)
+
+    @cached_property
+    def outputs(self) -> dict[str, Output]:
+        """Column name -> output with its summary filled in, in column order."""
+        return {
+            f"{self.name}_{suffix}" if suffix else self.name: replace(output, summary=self._explain(output.summary))
+            for suffix, output in self.feature.outputs.items()
+        }
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Argument -> bar field or full column name it is wired to."""
+        return {name: self._source(name) for name in self.feature.arguments if name not in self.parameters}
+
+    @cached_property
+    def parameters(self) -> dict[str, float]:
+        """Argument -> number."""
+        return {name: value for name, value in self.given.items() if not isinstance(value, str)}
+
+    @property
+    def state(self) -> Layout:
+        """Layout of what it remembers; without fields when it remembers nothing."""
+        return record(**self.feature.state(**self.parameters))
+
+    @property
+    def warmup(self) -> int:
+        """Known values of its inputs that pass before its first output."""
+        return self.feature.warmup(**self.parameters)
+
+    def _source(self, argument: str) -> str:
+        wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))
+        named = wire in (BAR.names or ()) or wire.startswith(tuple(map(_prefix, Timeframe)))
+        return wire if named else _prefix(self.timeframe) + wire
+
+    def _fill(self, template: str) -> str:
+        return template.format(**self.parameters)
+
+    def _explain(self, summary: str) -> str:
+        for name, value in self.parameters.items():
+            summary = summary.replace(f"`{name}`", f"{value:g}")
+        return summary
+
+
+def _prefix(timeframe: Timeframe) -> str:
+    return f"{timeframe.value.lower()}_"
+
+
+def on(timeframe: Timeframe, entries: Iterable[Entry]) -> list[Entry]:
+    """Compute the same features on closed bars of a higher timeframe."""
+    return [replace(entry, timeframe=timeframe) for entry in entries]

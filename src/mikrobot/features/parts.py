@@ -1,0 +1,180 @@
+"""Reusable pieces of feature state: windows, sums and averages.
+
+A piece is a record layout and the compiled functions that work on it. All-zero bytes are the
+initial state of every piece, so the state of a fresh symbol is ``np.zeros``. Knows nothing of
+bars or features.
+"""
+
+from collections.abc import Callable
+from math import nan, sqrt
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Layout = np.dtype[Any]
+State = Any
+"""A piece of state: a view into the symbol's record, its fields read and set by attribute."""
+
+F8: Layout = np.dtype(np.float64)
+I8: Layout = np.dtype(np.int64)
+
+
+def compiled(function: F) -> F:
+    """Compile a function to machine code on its first call by compiled code.
+
+    The typed door to numba, which has no types of its own. ``function.py_func`` is the plain
+    Python; with ``NUMBA_DISABLE_JIT=1`` the function itself is.
+    """
+    return cast(F, njit(function))
+
+
+def record(**fields: Layout) -> Layout:
+    """Lay out named fields as one aligned record, readable by attribute.
+
+    >>> record(value=F8, count=I8).itemsize
+    16
+    """
+    return np.dtype((np.record, np.dtype(list(fields.items()), align=True)))
+
+
+def window(length: int) -> Layout:
+    """Lay out a ring of the last `length` values."""
+    return record(values=np.dtype((np.float64, (length,))), next=I8, count=I8)
+
+
+def rolling(length: int) -> Layout:
+    """Lay out a window with its running sum."""
+    return record(window=window(length), total=SUM)
+
+
+SUM = record(value=F8, lost=F8)
+"""A running sum and the rounding error kept aside from it."""
+
+AVERAGE = record(value=F8, count=I8)
+"""An exponential average and the number of values it has seen."""
+
+
+@compiled
+def push(window: State, x: float) -> float:
+    """Put `x` in the window and return the value it displaced (0 while filling)."""
+    displaced = window.values[window.next]
+    window.values[window.next] = x
+    window.next = window.next + 1 if window.next + 1 < len(window.values) else 0
+    window.count += 1
+    return float(displaced)
+
+
+@compiled
+def full(window: State) -> bool:
+    """Tell whether the window has been filled once."""
+    return bool(window.count >= len(window.values))
+
+
+@compiled
+def ago(window: State, bars: int) -> float:
+    """Return the value pushed `bars` pushes ago; 0 is the newest."""
+    slot = window.next - 1 - bars
+    return float(window.values[slot if slot >= 0 else slot + len(window.values)])
+
+
+@compiled
+def highest(window: State) -> float:
+    """Return the largest value of a full window."""
+    top: float = window.values[0]
+    for x in window.values:
+        top = x if x > top else top
+    return top
+
+
+@compiled
+def lowest(window: State) -> float:
+    """Return the smallest value of a full window."""
+    bottom: float = window.values[0]
+    for x in window.values:
+        bottom = x if x < bottom else bottom
+    return bottom
+
+
+@compiled
+def add(total: State, x: float) -> None:
+    """Add `x` to a running sum, keeping the rounding error aside.
+
+    References
+    ----------
+    A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
+    ZAMM 54 (1974), 39-51.
+    """
+    value = total.value + x
+    if abs(total.value) >= abs(x):
+        total.lost += (total.value - value) + x
+    else:
+        total.lost += (x - value) + total.value
+    total.value = value
+
+
+@compiled
+def read(total: State) -> float:
+    """Return the running sum, with the error it kept aside."""
+    return float(total.value + total.lost)
+
+
+@compiled
+def roll(rolling: State, x: float) -> float:
+    """Put `x` in the window and return its mean, NaN until it is full."""
+    add(rolling.total, x)
+    add(rolling.total, -push(rolling.window, x))
+    return read(rolling.total) / len(rolling.window.values) if full(rolling.window) else nan
+
+
+@compiled
+def mean(window: State) -> float:
+    """Average a full window afresh, oldest first: the cheaper way for a few values."""
+    total = 0.0
+    for bars in range(len(window.values), 0, -1):
+        total += ago(window, bars - 1)
+    return total / len(window.values)
+
+
+@compiled
+def deviation(window: State, centre: float) -> float:
+    """Return the population standard deviation of a full window about `centre`."""
+    squares = 0.0
+    for x in window.values[window.next :]:
+        squares += (x - centre) * (x - centre)
+    for x in window.values[: window.next]:
+        squares += (x - centre) * (x - centre)
+    return sqrt(squares / len(window.values))
+
+
+@compiled
+def exponential(average: State, x: float, length: int) -> float:
+    """Update an average of decay 2/(length + 1), seeded with the mean of its first `length` values.
+
+    NaN until it is seeded. TA-Lib seeds the same way.
+    """
+    average.count += 1
+    if average.count < length:
+        average.value += x
+        return nan
+    if average.count == length:
+        average.value = (average.value + x) / length
+    else:
+        average.value += (x - average.value) * (2.0 / (length + 1))
+    return float(average.value)
+
+
+@compiled
+def wilder(average: State, x: float, length: int) -> float:
+    """Update Wilder's average, of decay 1/length, seeded as `exponential`."""
+    average.count += 1
+    if average.count < length:
+        average.value += x
+        return nan
+    if average.count == length:
+        average.value = (average.value + x) / length
+    else:
+        average.value = (average.value * (length - 1) + x) / length
+    return float(average.value)

@@ -1,0 +1,243 @@
+"""Bars in, feature rows out: one at a time or a whole frame, by the same compiled step.
+
+A feature row is known at the close of its bar and made of closed bars only.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
+from mikrobot.domain.market import Bar, Timeframe, close_times
+from mikrobot.features.bars import NO_SYMBOL, bar_records, refusal, utc
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.compilation import kernel
+from mikrobot.features.composition import BAR_FIELDS, Catalog
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_M1 = Timeframe.M1
+
+
+class FeaturePipeline:
+    """The features of one or more symbols, each with a state of its own.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+    catalog : Catalog
+
+    Attributes
+    ----------
+    symbols : tuple of str
+    catalog : Catalog
+    columns : tuple of str
+        Names of the values in a row, in order.
+    states : ndarray of catalog.state, shape (symbols,)
+        Everything remembered, by name: ``states[0].m1_rsi_14.gain.value``.
+    rows : ndarray of float64, shape (symbols, columns)
+        The newest row of each symbol, a live view; NaN before the first bar.
+
+    Raises
+    ------
+    StoreError
+        If the folder for compiled features cannot be written.
+    """
+
+    def __init__(self, symbols: Sequence[str], catalog: Catalog = CATALOG) -> None:
+        self.symbols = tuple(symbols)
+        self.catalog = catalog
+        self.columns = catalog.columns
+        self.states: Any = np.zeros(len(self.symbols), catalog.state)
+        self.rows = self._newest_rows()
+        self.rows[:] = np.nan
+        self._row_views: list[NDArray[np.float64]] = list(self.rows)
+        self._index = {symbol: i for i, symbol in enumerate(self.symbols)}
+        compiled = kernel(catalog)
+        self._update, self._fold = compiled.update, compiled.fold
+
+    def update(self, bar: Bar) -> NDArray[np.float64]:
+        """Fold one closed M1 bar in.
+
+        Returns
+        -------
+        ndarray of float64, shape (columns,)
+            The row known at ``bar.close_time``; a view, valid until the symbol's next bar.
+            NaN where a value is not known (see `ColumnSpec`).
+
+        Raises
+        ------
+        BarError
+            If it is not a sound M1 bar after the last one of its symbol. The state is
+            unchanged, and the next good bar is taken.
+        UnknownSymbol
+            If the pipeline was made without its symbol.
+        """
+        try:
+            index = self._index[bar.symbol]
+            opened = bar.open_time - _EPOCH
+            time = -1 if opened.microseconds or bar.timeframe is not _M1 else opened.days * 86_400 + opened.seconds
+            found = self._update(
+                self.states, index, time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread
+            )
+        except (KeyError, TypeError) as error:
+            raise self._unusable(bar, error) from error
+        if found:
+            raise self._refused(bar, found)
+        return self._row_views[index]
+
+    def update_raw(
+        self,
+        index: int,
+        time: int,
+        open: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        spread: float,
+    ) -> NDArray[np.float64]:
+        """Fold one closed M1 bar in, given as numbers: the faster door.
+
+        Parameters
+        ----------
+        index : int
+            Of the symbol, in `symbols`.
+        time : int
+            Open of the bar, seconds since 1970 UTC.
+        open, high, low, close, volume, spread : float
+            As in `Bar`; NaN for an unknown volume or spread.
+
+        Returns
+        -------
+        ndarray of float64, shape (columns,)
+            As `update`.
+
+        Raises
+        ------
+        BarError
+            As `update`.
+        """
+        found = self._update(self.states, index, time, open, high, low, close, volume, spread)
+        if found == NO_SYMBOL:
+            raise UnknownSymbol(f"no symbol of index {index} in a pipeline of {len(self.symbols)} symbols")
+        if found:
+            values = (open, high, low, close, volume, spread)
+            raise refusal(self.symbols[index], found, utc(time), _named(values), self._last(index))
+        return self._row_views[index]
+
+    def compute(self, symbol: str, bars: pd.DataFrame) -> NDArray[np.float64]:
+        """Fold a frame of closed M1 bars in, after all that the symbol has seen before.
+
+        Parameters
+        ----------
+        symbol : str
+        bars : DataFrame
+            Columns `BAR_COLUMNS`, in time order.
+
+        Returns
+        -------
+        ndarray of float64, shape (len(bars), columns)
+            Row i is known at the close of bar i, and equals bit for bit what `update` returns.
+
+        Raises
+        ------
+        BarError
+            If a bar would be refused by `update`; no bar of the frame is taken then.
+        UnknownSymbol
+            If the pipeline was made without the symbol.
+        """
+        index = self._at(symbol)
+        records = bar_records(symbol, bars)
+        rows = np.empty(len(records), self.catalog.row)
+        taken, found = self._fold(self.states, index, records, rows)
+        if found:
+            bad = records[taken]
+            previous = int(records[taken - 1]["time"]) if taken else self._last(index)
+            raise refusal(f"{symbol} row {taken}", found, utc(bad["time"]), _named(bad.item()[1:]), previous)
+        return rows.view(np.float64).reshape(len(records), len(self.columns))
+
+    def frame(self, symbol: str, bars: pd.DataFrame) -> pd.DataFrame:
+        """Compute a frame of bars into a frame of feature rows.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``symbol``, ``close_time`` (datetime64[us, UTC], the instant the row is
+            known at) and the catalog's, in order; one row a bar.
+
+        Raises
+        ------
+        BarError, UnknownSymbol
+            As `compute`.
+        """
+        rows = pd.DataFrame(self.compute(symbol, bars), columns=list(self.columns))
+        rows.insert(0, "symbol", symbol)
+        rows.insert(1, "close_time", close_times(bars).astype("datetime64[us, UTC]").to_numpy())
+        rows["close_time"] = rows["close_time"].dt.tz_localize("UTC")
+        return rows
+
+    def snapshot(self, symbol: str) -> bytes:
+        """Return all that is remembered of a symbol, stamped with the catalog's version."""
+        state: bytes = self.states[self._at(symbol)].tobytes()
+        return self.catalog.version.encode() + state
+
+    def restore(self, symbol: str, snapshot: bytes) -> None:
+        """Continue a symbol from a snapshot, as if never interrupted.
+
+        Raises
+        ------
+        DataError
+            If it was made by other definitions, or is not whole; the state is unchanged.
+        """
+        version, body = snapshot[:12].decode(errors="replace"), snapshot[12:]
+        remedy = "rebuild the state from the stored bars"
+        if version != self.catalog.version:
+            raise DataError(
+                f"{symbol}: expected a snapshot of features {self.catalog.version}, found {version!r}; {remedy}"
+            )
+        if len(body) != self.catalog.state.itemsize:
+            raise DataError(
+                f"{symbol}: expected a snapshot of {self.catalog.state.itemsize} bytes, found {len(body)}; {remedy}"
+            )
+        self.states[self._at(symbol)] = np.frombuffer(body, self.catalog.state)[0]
+
+    def _newest_rows(self) -> NDArray[np.float64]:
+        """View the rows inside the states as one matrix, without a copy."""
+        layout = self.catalog.state
+        assert layout.fields is not None
+        shape, start = (len(self.symbols), len(self.columns)), layout.fields["row"][1]
+        return np.ndarray(shape, np.float64, self.states, start, (layout.itemsize, 8))
+
+    def _at(self, symbol: str) -> int:
+        if symbol not in self._index:
+            raise UnknownSymbol(f"this pipeline knows {', '.join(self.symbols) or 'no symbol'}; found {symbol!r}")
+        return self._index[symbol]
+
+    def _last(self, index: int) -> int:
+        """Open of the last bar taken, seconds since 1970 UTC; 0 before the first."""
+        return int(self.states[index].bar.time)
+
+    def _unusable(self, bar: Bar, error: Exception) -> MikrobotError:
+        """Name what kept a bar from reaching the kernel."""
+        self._at(bar.symbol)
+        return BarError(
+            f"{bar.symbol} M1 bar {bar.open_time}: expected an open_time with a time zone and numbers, found {bar}; "
+            f"mend it at its source ({error})"
+        )
+
+    def _refused(self, bar: Bar, found: int) -> BarError:
+        if bar.timeframe is not _M1:
+            return BarError(
+                f"{bar.symbol} bar {bar.open_time}: expected an M1 bar, found one of {bar.timeframe.value} "
+                f"that closes at {bar.close}; longer bars are made from M1 bars here"
+            )
+        values = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread)
+        return refusal(bar.symbol, found, bar.open_time, _named(values), self._last(self._index[bar.symbol]))
+
+
+def _named(values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(BAR_FIELDS[1:], values, strict=True))

@@ -1,0 +1,172 @@
+"""Market structure: confirmed swings, and the breaks of them.
+
+A swing is known `side` bars after its pivot, never before. Levels are the most recent
+confirmed swings; a close beyond one breaks and consumes it. Zones are not in here.
+"""
+
+from math import nan
+
+from mikrobot.features.feature import BARS, PRICE, SIGN, Output, Quantity, feature
+from mikrobot.features.parts import F8, I8, State, ago, compiled, full, push, record, window
+
+LEVEL = record(price=F8, stands=I8)
+"""A swing that may be broken, and whether it still stands."""
+
+_NO_SWING = "no swing of this kind has been confirmed yet"
+_NO_LEVEL = "no unbroken level stands on this side"
+_NO_ATR = "the ATR is unknown or zero"
+_REACH = Quantity("ATR", low=0)
+
+
+@compiled
+def is_peak(window: State, side: int) -> bool:
+    """Tell whether the middle of a full window tops the left side and exceeds the right.
+
+    ``>=`` to the left and ``>`` to the right: of a plateau the last bar wins.
+    """
+    middle = ago(window, side)
+    for bars in range(side):  # noqa: SIM110  # numba compiles no generator
+        if not (ago(window, side - 1 - bars) < middle and ago(window, side + 1 + bars) <= middle):
+            return False
+    return True
+
+
+@compiled
+def renew(level: State, swing: float, age: float, side: int) -> None:
+    """Take a swing confirmed on this bar as the level that stands."""
+    if age == side:
+        level.price = swing
+        level.stands = 1
+
+
+@feature(
+    "swing_{side}",
+    {
+        "high": Output(PRICE, "Most recent swing high with `side` lower bars on each side", _NO_SWING),
+        "high_age": Output(
+            BARS, "Bars since the pivot of that swing high; `side` on the bar that confirms it", _NO_SWING
+        ),
+        "low": Output(PRICE, "Most recent swing low with `side` higher bars on each side", _NO_SWING),
+        "low_age": Output(
+            BARS, "Bars since the pivot of that swing low; `side` on the bar that confirms it", _NO_SWING
+        ),
+    },
+    state=lambda side: {
+        "highs": window(2 * side + 1),
+        "lows": window(2 * side + 1),
+        "high": F8,
+        "low": F8,
+        "high_bar": I8,
+        "low_bar": I8,
+    },
+    warmup=lambda side: 2 * side,
+)
+def swing(state: State, high: float, low: float, side: int) -> tuple[float, float, float, float]:
+    """Most recent confirmed swing high and swing low.
+
+    Parameters
+    ----------
+    high, low : price
+    side : int, bars
+        The pivot reaches at least as far as the `side` bars to its left and further than the
+        `side` to its right.
+
+    Returns
+    -------
+    high, high_age, low, low_age : price and bars since the pivot
+        NaN until the first swing of its kind, at the earliest bar ``2 * side``.
+    """
+    push(state.highs, high)
+    push(state.lows, -low)
+    bar = state.highs.count
+    if full(state.highs):
+        if is_peak(state.highs, side):
+            state.high, state.high_bar = ago(state.highs, side), bar - side
+        if is_peak(state.lows, side):
+            state.low, state.low_bar = -ago(state.lows, side), bar - side
+    return (
+        state.high if state.high_bar else nan,
+        float(bar - state.high_bar) if state.high_bar else nan,
+        state.low if state.low_bar else nan,
+        float(bar - state.low_bar) if state.low_bar else nan,
+    )
+
+
+@feature(
+    "break_{side}",
+    {
+        "bos": Output(SIGN, "Break of structure on this bar: the close broke a level with the trend, or the first one"),
+        "choch": Output(SIGN, "Change of character on this bar: the close broke a level against the trend"),
+        "trend": Output(SIGN, "Direction of the last break; 0 before the first"),
+        "penetration": Output(_REACH, "How far the close went through the level it broke; 0 without a break", _NO_ATR),
+        "above": Output(PRICE, "Swing high that stands unbroken after this bar", _NO_LEVEL),
+        "below": Output(PRICE, "Swing low that stands unbroken after this bar", _NO_LEVEL),
+        "above_distance": Output(_REACH, "From the close up to the level above", f"{_NO_LEVEL}, or {_NO_ATR}"),
+        "below_distance": Output(_REACH, "From the close down to the level below", f"{_NO_LEVEL}, or {_NO_ATR}"),
+    },
+    state=lambda side: {"above": LEVEL, "below": LEVEL, "trend": I8},
+    warmup=lambda side: 0,
+    inputs={
+        "swing_high": "swing_{side}_high",
+        "high_age": "swing_{side}_high_age",
+        "swing_low": "swing_{side}_low",
+        "low_age": "swing_{side}_low_age",
+        "atr": "atr_14",
+    },
+    optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
+)
+def breaks(
+    state: State,
+    close: float,
+    swing_high: float,
+    high_age: float,
+    swing_low: float,
+    low_age: float,
+    atr: float,
+    side: int,
+) -> tuple[float, float, float, float, float, float, float, float]:
+    """Break of structure (with the trend) and change of character (against it), by the close.
+
+    The break test runs before the swings confirmed on the same bar become levels. A level
+    that broke is gone until the next swing.
+
+    Parameters
+    ----------
+    close : price
+    swing_high, swing_low : price
+        Most recent confirmed swings of the same `side`.
+    high_age, low_age : bars
+        Since their pivots.
+    atr : price difference
+    side : int, bars
+
+    Returns
+    -------
+    bos, choch, trend : sign
+    penetration : ATR
+    above, below : price
+    above_distance, below_distance : ATR
+    """
+    direction, level = 0, nan
+    if state.above.stands == 1 and close > state.above.price:
+        direction, level, state.above.stands = 1, state.above.price, 0
+    elif state.below.stands == 1 and close < state.below.price:
+        direction, level, state.below.stands = -1, state.below.price, 0
+    turned = direction * state.trend < 0
+    if direction != 0:
+        state.trend = direction
+    renew(state.above, swing_high, high_age, side)
+    renew(state.below, swing_low, low_age, side)
+    unit = atr if atr > 0.0 else nan
+    above = state.above.price if state.above.stands == 1 else nan
+    below = state.below.price if state.below.stands == 1 else nan
+    return (
+        float(0 if turned else direction),
+        float(direction if turned else 0),
+        float(state.trend),
+        abs(close - level) / unit if direction != 0 else 0.0,
+        above,
+        below,
+        (above - close) / unit,
+        (close - below) / unit,
+    )
