@@ -111,7 +111,7 @@ class Instrument:
         ticks = _steps(price, self.tick).to_integral_value(_ROUNDINGS[rounding])
         if not ticks.is_finite() or ticks <= 0:
             raise ValueError(f"{self.symbol}: a price is finite and at least one tick of {self.tick}, not {price}")
-        return ticks * self.tick
+        return (ticks * self.tick).quantize(self.tick)
 
     def quantize_size(self, lots: float | Decimal) -> Decimal:
         """Put a size in lots on the size grid, rounding towards zero.
@@ -129,7 +129,7 @@ class Instrument:
         steps = _steps(lots, self.size_step).to_integral_value(ROUND_DOWN)
         if not steps.is_finite() or steps < 0:
             raise ValueError(f"{self.symbol}: a size is finite and not negative, not {lots}")
-        return steps * self.size_step
+        return (steps * self.size_step).quantize(self.size_step)
 
 
 _FLOAT_NOISE = Decimal("0.000001")

@@ -129,6 +129,7 @@ print(json.dumps([settings.model_dump_json(), settings.environment()]))
 def test_the_environment_gives_a_child_process_equal_settings(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    (elsewhere / "mikrobot.toml").write_text("hours = 7")
     parent = load(
         home="state",
         profile="ftmo",
