@@ -1,0 +1,57 @@
+"""Bars of a higher timeframe from bars of a lower one; closed bars only.
+
+A higher bar opens on its border (M5 at :00, :05, ...; H1 on the hour, UTC) and holds the lower
+bars inside it. Minutes without a bar add nothing, and a stretch without any has no bar.
+"""
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.market.border import bar_frame, microseconds
+
+
+def aggregate(bars: pd.DataFrame, timeframe: Timeframe, of: Timeframe = Timeframe.M1) -> pd.DataFrame:
+    """Return the closed bars of a higher timeframe.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        A bar frame. Begin it on a border of `timeframe`, or its first bar holds less than it should.
+    timeframe : Timeframe
+        A multiple of `of`.
+    of : Timeframe
+        Of `bars`.
+
+    Returns
+    -------
+    DataFrame
+        A bar frame: volume is the sum, NaN if any part is unknown; spread is that of the last
+        part. The last bar is there only if time is known to have reached its close, which is
+        when `bars` reach it; so nothing changes when more bars follow.
+
+    Raises
+    ------
+    ValueError
+        If `timeframe` is no multiple of `of`.
+    """
+    length, part = timeframe.seconds * 1_000_000, of.seconds * 1_000_000
+    if length % part:
+        raise ValueError(f"{timeframe.value} bars cannot be built from {of.value} bars")
+    times = microseconds(bars["open_time"])
+    reached = times[-1] + part if len(times) else 0
+    buckets = times - times % length
+    closed = int(np.searchsorted(buckets, reached - length, side="right"))
+    starts = np.flatnonzero(np.diff(buckets[:closed], prepend=-1))
+    return _joined(bars.iloc[:closed], buckets[starts], starts)
+
+
+def _joined(bars: pd.DataFrame, times: np.ndarray, starts: np.ndarray) -> pd.DataFrame:
+    opened, high, low, close, volume, spread = (bars[name].to_numpy() for name in bars.columns[1:])
+    if not len(starts):
+        return bars.iloc[:0].copy()
+    last = np.append(starts[1:], len(bars)) - 1
+    prices = np.stack(
+        (opened[starts], np.maximum.reduceat(high, starts), np.minimum.reduceat(low, starts), close[last])
+    )
+    return bar_frame(times, prices, np.add.reduceat(volume, starts), spread[last])

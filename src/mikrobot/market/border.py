@@ -1,0 +1,151 @@
+"""The border of the room: what a file or a venue hands over becomes a bar frame, or is refused.
+
+Every check is one vectorised pass over the rows that are used. What is refused is refused as a
+whole, with the first offending row; cleaning data is the work of the quality gate, not of this.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot.domain.errors import BarError
+
+Times = NDArray[np.int64]
+"""Open times as microseconds since the epoch, UTC."""
+
+Floats = NDArray[np.float64]
+
+MINUTE_US = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows come from, so that an error can point at one.
+
+    Attributes
+    ----------
+    name : str
+        File or symbol.
+    first : int
+        Number of the first row.
+    unit : str
+        What is counted: "row" of a table, from 0, or "line" of a text file, from 1.
+    """
+
+    name: str
+    first: int = 0
+    unit: str = "row"
+
+    def __call__(self, row: int) -> str:
+        """Name a row.
+
+        >>> Origin("EURUSD_M1.csv", 2, "line")(10)
+        'EURUSD_M1.csv, line 12'
+        """
+        return f"{self.name}, {self.unit} {self.first + row}"
+
+
+def bar_frame(times: Times, prices: Floats, volume: Floats, spread: Floats) -> pd.DataFrame:
+    """Build a bar frame.
+
+    Parameters
+    ----------
+    times : ndarray of int64, shape (n,)
+        Open times in microseconds since the epoch, UTC.
+    prices : ndarray of float64, shape (4, n)
+        Open, high, low, close.
+    volume, spread : ndarray of float64, shape (n,)
+        NaN where unknown.
+    """
+    index = pd.DatetimeIndex(times.view("datetime64[us]")).tz_localize("UTC")
+    names = ("open", "high", "low", "close")
+    return pd.DataFrame(
+        {"open_time": index, **dict(zip(names, prices, strict=True)), "volume": volume, "spread": spread}
+    )
+
+
+def microseconds(times: pd.Series) -> Times:
+    """Return instants as microseconds since the epoch; the inverse of `bar_frame`'s `times`."""
+    return times.to_numpy(dtype="datetime64[us]").view(np.int64)
+
+
+def check_times(times: Times, origin: Origin) -> None:
+    """Refuse open times that do not rise strictly or do not lie on whole minutes.
+
+    Raises
+    ------
+    BarError
+        Naming the first offending row, what was found there, and the remedy.
+    """
+    steps = np.diff(times)
+    _refuse(times % MINUTE_US != 0, origin, lambda i: f"time {_text(times[i])} is not on a whole minute; give M1 bars")
+    _refuse(
+        np.concatenate(([False], steps == 0)), origin, lambda i: f"time {_text(times[i])} stands twice; drop one row"
+    )
+    _refuse(
+        np.concatenate(([False], steps < 0)),
+        origin,
+        lambda i: f"time {_text(times[i])} comes after {_text(times[i - 1])}; sort the rows by time",
+    )
+
+
+def check_timeframe(times: Times, origin: Origin) -> None:
+    """Refuse times of which no two are a minute apart, as those of hourly bars.
+
+    Raises
+    ------
+    BarError
+        Naming the smallest step found.
+    """
+    if len(times) < 2:
+        return
+    step = int(np.diff(times).min())
+    if step > MINUTE_US:
+        found = f"the closest bars are {step // MINUTE_US} minutes apart"
+        raise BarError(f"{origin.name}: expected M1 bars, but {found}; export the one-minute timeframe")
+
+
+def check_prices(prices: Floats, times: Times, origin: Origin) -> None:
+    """Refuse prices that no bar can have.
+
+    Parameters
+    ----------
+    prices : ndarray of float64, shape (4, n)
+        Open, high, low, close.
+    times : ndarray of int64, shape (n,)
+    origin : Origin
+
+    Raises
+    ------
+    BarError
+        For a price that is not finite or not positive, a high below the low, an open or close
+        outside low to high: naming the first such row and its values.
+    """
+    opened, high, low, close = prices
+    remedy = "correct or remove the row"
+
+    def found(i: int) -> str:
+        return f"at {_text(times[i])} (open {opened[i]}, high {high[i]}, low {low[i]}, close {close[i]}); {remedy}"
+
+    _refuse(
+        np.logical_not(np.isfinite(prices)).any(axis=0),
+        origin,
+        lambda i: f"a price is missing or not finite {found(i)}",
+    )
+    _refuse((prices <= 0).any(axis=0), origin, lambda i: f"a price is not positive {found(i)}")
+    _refuse(np.less(high, low), origin, lambda i: f"high < low {found(i)}")
+    outside = (np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)
+    _refuse(outside, origin, lambda i: f"open or close lies outside low to high {found(i)}")
+
+
+def _refuse(bad: NDArray[np.bool_] | np.bool_, origin: Origin, describe: Callable[[int], str]) -> None:
+    if bad.any():
+        first = int(bad.argmax())
+        raise BarError(f"{origin(first)}: {describe(first)}")
+
+
+def _text(time: np.int64) -> str:
+    return f"{pd.Timestamp(int(time), unit='us'):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,190 @@
+"""The source port, and the feed that merges the closing bars of many symbols in time order.
+
+A source answers for the past only; the feed turns that into a stream, and so every source
+streams alike. It neither stores nor checks bars.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.domain.errors import FeedError
+from mikrobot.domain.market import Bar, instrument
+from mikrobot.market.sessions import is_open
+from mikrobot.runtime import Clock, retry
+from mikrobot.telemetry import logger
+
+log = logger("market")
+
+CHUNK = timedelta(days=7)
+"""Stretch of history that is asked for at once."""
+
+GRACE_S = 1.0
+"""Seconds after a close at which a venue is asked for the bar, and between two such questions."""
+
+PATIENCE = 3
+"""Times that a bar which is due is asked for again."""
+
+_MINUTE = timedelta(minutes=1)
+
+
+class Source(Protocol):
+    """Where one-minute bars come from.
+
+    Attributes
+    ----------
+    name : str
+        Stored with everything made from its bars: "simulated", "replay", "binance" or "mt5".
+    simulated : bool
+        The market is made up.
+    live : bool
+        New bars keep coming as time passes.
+    """
+
+    name: str
+    simulated: bool
+    live: bool
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols it has."""
+
+    def span(self, symbol: str) -> tuple[datetime, datetime]:
+        """Return the open time of the first bar and the close time of the last that can be had now.
+
+        Raises
+        ------
+        FeedError
+            If there is none, or the venue does not answer.
+        UnknownSymbol
+            If the source does not have the symbol.
+        """
+
+    def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the closed M1 bars that open in [start, end), as a bar frame.
+
+        Raises
+        ------
+        BarError
+            If a bar in that span breaks the schema.
+        FeedError
+            If the venue does not answer; the same call may be repeated.
+        UnknownSymbol
+            If the source does not have the symbol.
+        """
+
+
+def chunks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Cut [start, end) into stretches of at most `CHUNK`.
+
+    >>> from datetime import UTC
+    >>> day = datetime(2025, 1, 1, tzinfo=UTC)
+    >>> [(a.day, b.day) for a, b in chunks(day, day + timedelta(days=9))]
+    [(1, 8), (8, 10)]
+    """
+    while start < end:
+        cut = min(start + CHUNK, end)
+        yield start, cut
+        start = cut
+
+
+@retry(on=FeedError)
+def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
+    """Ask a source for history, again while it does not answer; see `Source.history`."""
+    return source.history(symbol, start, end)
+
+
+def closes(
+    source: Source, symbols: Sequence[str], start: datetime, end: datetime | None, clock: Clock
+) -> Iterator[tuple[datetime, list[Bar]]]:
+    """Yield, minute by minute in time order, the bars that close at that instant.
+
+    The past is read in stretches of `CHUNK`. On a live source the feed then waits with the clock
+    for each next minute. A minute that nobody traded is not yielded; a bar that is due is asked
+    for `PATIENCE` times more, and is left out if other symbols have theirs.
+
+    Parameters
+    ----------
+    source : Source
+    symbols : sequence of str
+        Their order is the order of the bars of one instant.
+    start, end : datetime
+        Bars opening in [start, end), on whole minutes, UTC. Without `end` a live source is
+        followed for ever, through failures of the venue too; another one to its last bar.
+    clock : Clock
+
+    Yields
+    ------
+    (datetime, list of Bar)
+        Close time and at least one bar.
+
+    Raises
+    ------
+    FeedError
+        If the venue fails for longer than the retries of `fetch` and `end` was given.
+    BarError, UnknownSymbol
+        As `Source.history`.
+    """
+    spans = [retry(on=FeedError)(source.span)(symbol) for symbol in symbols]
+    reached = max(start, min(first for first, _ in spans))
+    last = end if source.live else _earlier(end, max(close for _, close in spans))
+    while True:
+        known = _earlier(last, clock.now() - timedelta(seconds=GRACE_S)) if source.live else last
+        assert known is not None
+        try:
+            for since, until in chunks(reached, known):
+                for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock)):
+                    yield instant, bars
+                    reached = instant
+        except FeedError as error:
+            if end is not None:
+                raise
+            log.warning("feed_down", source=source.name, since=reached.isoformat(), error=str(error))
+        if last is not None and known >= last:
+            return
+        clock.sleep(_seconds_to_next_close(clock.now()))
+
+
+def _read(source: Source, symbols: Sequence[str], since: datetime, until: datetime, clock: Clock) -> list[pd.DataFrame]:
+    """Read one stretch; at the edge of the present, give a bar that is due a little more time."""
+    frames = [fetch(source, symbol, since, until) for symbol in symbols]
+    for _ in range(PATIENCE if source.live else 0):
+        late = [i for i, symbol in enumerate(symbols) if _is_due(symbol, frames[i], until, clock)]
+        if not late:
+            break
+        clock.sleep(GRACE_S)
+        for i in late:
+            frames[i] = fetch(source, symbols[i], since, until)
+    return frames
+
+
+def _is_due(symbol: str, bars: pd.DataFrame, until: datetime, clock: Clock) -> bool:
+    newest = pd.Timestamp(until).floor("min") - _MINUTE
+    if newest < clock.now() - 2 * _MINUTE or (len(bars) and bars["open_time"].iloc[-1] >= newest):
+        return False
+    return bool(is_open(instrument(symbol).asset, pd.DatetimeIndex([newest]))[0])
+
+
+def _merged(symbols: Sequence[str], frames: list[pd.DataFrame]) -> Iterator[tuple[datetime, list[Bar]]]:
+    table = pd.concat(frames, ignore_index=True)
+    times = table.pop("open_time")
+    order = times.argsort(kind="stable").to_numpy()
+    opened = pd.DatetimeIndex(times.iloc[order]).to_pydatetime()
+    names = np.repeat(np.array(symbols, dtype=object), [len(frame) for frame in frames])[order]
+    columns = (column.tolist() for column in table.to_numpy()[order].T)
+    rows = zip(names, opened, *columns, strict=True)
+    for time, group in groupby(rows, key=itemgetter(1)):
+        yield time + _MINUTE, [Bar(*row) for row in group]
+
+
+def _earlier(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else min(one, other)
+
+
+def _seconds_to_next_close(now: datetime) -> float:
+    due = now.replace(second=0, microsecond=0) + timedelta(seconds=GRACE_S)
+    return ((due if due > now else due + _MINUTE) - now).total_seconds()

@@ -1,0 +1,86 @@
+"""Trading sessions: when a market is open, and what time it is in the financial centres.
+
+Holidays are not modelled: a bar on a holiday is as good as any other.
+"""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot.domain.market import AssetClass
+
+NEW_YORK = ZoneInfo("America/New_York")
+LONDON = ZoneInfo("Europe/London")
+TOKYO = ZoneInfo("Asia/Tokyo")
+
+ROLL_MINUTE = 17 * 60
+"""Minute of the New York day at which the FX day, and on Friday the week, ends."""
+
+DAY_MINUTES = 1440
+_FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
+
+
+def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    """Tell for each instant whether the market trades.
+
+    FX trades from Sunday 17:00 to Friday 17:00 America/New_York, summer time included; crypto
+    always.
+
+    Parameters
+    ----------
+    asset : "fx" or "crypto"
+    times : pandas.DatetimeIndex
+        With a timezone; for a bar its open time.
+
+    Returns
+    -------
+    ndarray of bool, one per instant
+
+    >>> friday = pd.DatetimeIndex(["2025-01-03 21:59", "2025-01-03 22:00"], tz="UTC")
+    >>> is_open("fx", friday).tolist()
+    [True, False]
+    """
+    if asset == "crypto":
+        return np.ones(len(times), dtype=bool)
+    local = times.tz_convert(NEW_YORK)
+    weekday = np.asarray(local.dayofweek)
+    minute = np.asarray(local.hour * 60 + local.minute)
+    return _is_fx_week(weekday, minute)
+
+
+def offset_minutes(zone: ZoneInfo, day: datetime) -> int:
+    """Return local time minus UTC, in minutes, at noon UTC of a day.
+
+    One value serves the whole day: summer time changes on Sunday mornings, when FX is closed.
+
+    >>> offset_minutes(NEW_YORK, datetime(2025, 1, 6, tzinfo=UTC))
+    -300
+    """
+    noon = day.astimezone(UTC).replace(hour=12)
+    offset = noon.astimezone(zone).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds() // 60)
+
+
+def open_minutes(asset: AssetClass, day: datetime) -> NDArray[np.int64]:
+    """Return the minutes of a UTC day (0 to 1439) at which bars of the market may open.
+
+    >>> len(open_minutes("fx", datetime(2025, 1, 4, tzinfo=UTC)))  # a Saturday
+    0
+    """
+    minutes = np.arange(DAY_MINUTES)
+    if asset == "crypto":
+        return minutes
+    local = minutes + offset_minutes(NEW_YORK, day)
+    weekday = (day.weekday() + local // DAY_MINUTES) % 7
+    return minutes[_is_fx_week(weekday, local % DAY_MINUTES)]
+
+
+def _is_fx_week(weekday: NDArray[np.int64], minute: NDArray[np.int64]) -> NDArray[np.bool_]:
+    after_roll = minute >= ROLL_MINUTE
+    closed = (weekday == _SATURDAY) | ((weekday == _FRIDAY) & after_roll) | ((weekday == _SUNDAY) & ~after_roll)
+    opened: NDArray[np.bool_] = ~closed
+    return opened

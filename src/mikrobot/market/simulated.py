@@ -1,0 +1,122 @@
+"""The simulated market: endless bars from a seed, where there is no other source.
+
+Every bar is a pure function of (seed, symbol, time): asking for more, later or for other symbols
+changes none. Days are simulated one after the other from `EPOCH` and kept in memory, about
+45 kB a day and symbol. The stochastic model is `mikrobot.market.simulation`.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.market import Instrument, empty_bars, instrument
+from mikrobot.market.border import MINUTE_US, bar_frame
+from mikrobot.market.simulation import Day, opening_state, simulate_day
+from mikrobot.runtime import Clock
+
+EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+"""The first instant of the simulated market."""
+
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_LONGEST_CLOSURE = timedelta(days=3)
+
+
+class SimulatedSource:
+    """A made-up market that runs with the clock.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        Known instruments.
+    seed : int
+    clock : Clock
+        Bars that have not closed yet are not shown.
+
+    Raises
+    ------
+    UnknownSymbol
+        If a symbol is not a known instrument.
+    """
+
+    name = "simulated"
+    simulated = True
+    live = True
+
+    def __init__(self, symbols: Sequence[str], seed: int, clock: Clock) -> None:
+        self._paths = {symbol: _Path(instrument(symbol), seed) for symbol in symbols}
+        self._clock = clock
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols, in the order given."""
+        return tuple(self._paths)
+
+    def span(self, symbol: str) -> tuple[datetime, datetime]:
+        """Return the open time of the first bar and the close time of the last one by now.
+
+        Raises
+        ------
+        FeedError
+            If no bar has closed yet.
+        """
+        now = self._clock.now()
+        first = self.history(symbol, EPOCH, EPOCH + _LONGEST_CLOSURE)
+        last = self.history(symbol, now - _LONGEST_CLOSURE, now)
+        if first.empty or last.empty:
+            begins = f"the simulated market begins on {EPOCH:%Y-%m-%d}"
+            raise FeedError(f"{symbol}: {begins}, and it is {now:%Y-%m-%d %H:%M} UTC; set this machine's clock")
+        return first["open_time"].iloc[0].to_pydatetime(), last["open_time"].iloc[-1].to_pydatetime() + _MINUTE
+
+    def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the closed bars that open in [start, end).
+
+        Raises
+        ------
+        UnknownSymbol
+            If the source does not have the symbol.
+        """
+        if symbol not in self._paths:
+            raise UnknownSymbol(f"{symbol} is not simulated here; the symbols are {', '.join(self._paths)}")
+        closed = self._clock.now() - _MINUTE + timedelta(microseconds=1)
+        return self._paths[symbol].bars(max(start, EPOCH), min(end, closed))
+
+
+class _Path:
+    """The days of one symbol simulated so far."""
+
+    def __init__(self, of: Instrument, seed: int) -> None:
+        self._instrument = of
+        self._seed = seed
+        self._state = opening_state(of.symbol)
+        self._days: list[Day] = []
+
+    def bars(self, start: datetime, end: datetime) -> pd.DataFrame:
+        if start >= end:
+            return empty_bars()
+        first, last = (start - EPOCH) // _DAY, -((EPOCH - end) // _DAY)
+        self._extend(last)
+        days = self._days[first:last]
+        times = np.concatenate([_open_times(first + i, day) for i, day in enumerate(days)])
+        inside = slice(*np.searchsorted(times, [_microseconds(start), _microseconds(end)]))
+        ticks = np.concatenate([day.ticks for day in days])[inside].T
+        # Dividing by a whole number gives the float nearest to the decimal price.
+        prices = ticks / round(1 / self._instrument.tick)
+        volume = np.concatenate([day.volume for day in days])[inside]
+        return bar_frame(times[inside], prices[:4], volume, prices[4])
+
+    def _extend(self, days: int) -> None:
+        while len(self._days) < days:
+            date = EPOCH + len(self._days) * _DAY
+            day, self._state = simulate_day(self._instrument, self._seed, date, self._state)
+            self._days.append(day)
+
+
+def _open_times(number: int, day: Day) -> np.ndarray:
+    return _microseconds(EPOCH) + (number * 1440 + day.minutes.astype(np.int64)) * MINUTE_US
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -1,0 +1,157 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+import stamina
+
+from mikrobot.domain.errors import FeedError
+from mikrobot.domain.market import empty_bars
+from mikrobot.market.feed import CHUNK, GRACE_S, closes
+from mikrobot.runtime import ManualClock
+
+START = datetime(2025, 1, 6, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Shelf:
+    """A source that holds frames; live, it shows a bar `delay_s` after its close."""
+
+    name, simulated = "replay", False
+
+    def __init__(self, frames, clock=None, delay_s=0.0):
+        self.frames, self.clock, self.delay_s = frames, clock, delay_s
+        self.live = clock is not None
+        self.asked, self.failures = [], 0
+
+    def symbols(self):
+        return tuple(self.frames)
+
+    def span(self, symbol):
+        times = self.frames[symbol]["open_time"]
+        return times.iloc[0].to_pydatetime(), times.iloc[-1].to_pydatetime() + MINUTE
+
+    def history(self, symbol, start, end):
+        self.asked.append((symbol, start, end))
+        if self.failures:
+            self.failures -= 1
+            raise FeedError("the venue is silent")
+        if self.live:
+            end = min(end, self.clock.now() - MINUTE - timedelta(seconds=self.delay_s) + timedelta(microseconds=1))
+        frame = self.frames[symbol]
+        return frame[(frame["open_time"] >= start) & (frame["open_time"] < end)].reset_index(drop=True)
+
+
+@pytest.fixture(autouse=True)
+def _retry_without_waiting():
+    stamina.set_testing(True, attempts=5, cap=True)
+    yield
+    stamina.set_testing(False)
+
+
+@pytest.fixture
+def frames(make_bars):
+    euro, bitcoin = make_bars(300, START), make_bars(300, START + 3 * MINUTE, seed=2)
+    return {
+        "EURUSD": euro.drop(index=[7, 8, 100]).reset_index(drop=True),
+        "BTCUSDT": bitcoin.drop(index=[4, 5, 200]).reset_index(drop=True),
+    }
+
+
+def rows(feed):
+    return [(time, bar) for time, bars in feed for bar in bars]
+
+
+def test_merges_symbols_in_time_order_and_keeps_every_bar(frames):
+    feed = list(closes(Shelf(frames), ("EURUSD", "BTCUSDT"), START, None, ManualClock(START)))
+    times = [time for time, _ in feed]
+    assert times == sorted(set(times))
+    for symbol, frame in frames.items():
+        bars = [bar for _, group in feed for bar in group if bar.symbol == symbol]
+        assert [bar.open_time for bar in bars] == list(frame["open_time"].dt.to_pydatetime())
+        names = ["open", "high", "low", "close", "volume", "spread"]
+        given = np.array([[getattr(bar, name) for name in names] for bar in bars])
+        assert (given == frame[names].to_numpy()).all()
+
+
+def test_an_instant_holds_the_bars_that_close_then_in_the_order_of_the_symbols(frames):
+    for time, bars in closes(Shelf(frames), ("BTCUSDT", "EURUSD"), START, None, ManualClock(START)):
+        assert {bar.close_time for bar in bars} == {time}
+        assert [bar.symbol for bar in bars] == [s for s in ("BTCUSDT", "EURUSD") if s in {b.symbol for b in bars}]
+
+
+def test_start_and_end_bound_the_opening_times(frames):
+    given = rows(closes(Shelf(frames), ("EURUSD",), START + 2 * MINUTE, START + 5 * MINUTE, ManualClock(START)))
+    assert [bar.open_time for _, bar in given] == [START + n * MINUTE for n in (2, 3, 4)]
+
+
+def test_history_is_read_in_stretches(make_bars):
+    day = make_bars(2, START)
+    later = make_bars(2, START + timedelta(days=20))
+    source = Shelf({"EURUSD": pd.concat([day, later], ignore_index=True)})
+    assert len(rows(closes(source, ("EURUSD",), START - timedelta(days=900), None, ManualClock(START)))) == 4
+    assert len(source.asked) == 3
+    assert all(end - start <= CHUNK for _, start, end in source.asked)
+
+
+def test_a_live_source_is_followed_minute_by_minute(frames):
+    clock = ManualClock(START + 250 * MINUTE)
+    feed = closes(Shelf(frames, clock), ("EURUSD", "BTCUSDT"), START + 248 * MINUTE, None, clock)
+    for n in range(249, 260):
+        time, bars = next(feed)
+        assert time == START + n * MINUTE
+        assert len(bars) == 2
+        if n > 250:
+            assert clock.now() == time + timedelta(seconds=GRACE_S)
+
+
+def test_a_bar_that_its_venue_shows_late_is_waited_for(frames):
+    clock = ManualClock(START + 250 * MINUTE)
+    feed = closes(Shelf(frames, clock, delay_s=2.5), ("EURUSD",), START + 250 * MINUTE, None, clock)
+    times = [next(feed)[0] for _ in range(5)]
+    assert times == [START + n * MINUTE for n in range(251, 256)]
+
+
+def test_bars_shown_minutes_late_by_a_slow_venue_are_all_given(frames):
+    clock = ManualClock(START + 250 * MINUTE)
+    feed = closes(Shelf(frames, clock, delay_s=90), ("EURUSD",), START + 250 * MINUTE, None, clock)
+    times = [next(feed)[0] for _ in range(5)]
+    assert times == [START + n * MINUTE for n in range(251, 256)]
+
+
+def test_a_minute_that_nobody_traded_is_absent(frames):
+    clock = ManualClock(START + 99 * MINUTE)
+    feed = closes(Shelf(frames, clock), ("EURUSD",), START + 99 * MINUTE, None, clock)
+    assert [next(feed)[0] for _ in range(2)] == [START + 100 * MINUTE, START + 102 * MINUTE]
+
+
+def test_a_failure_of_the_venue_is_retried(frames):
+    source = Shelf(frames)
+    source.failures = 3
+    assert len(rows(closes(source, ("EURUSD",), START, None, ManualClock(START)))) == 297
+
+
+def test_a_live_feed_outlives_a_venue_that_stays_down_and_loses_nothing(frames):
+    clock = ManualClock(START + 250 * MINUTE)
+    source = Shelf(frames, clock)
+    feed = closes(source, ("EURUSD",), START + 250 * MINUTE, None, clock)
+    first = next(feed)[0]
+    source.failures = 12
+    assert [first] + [next(feed)[0] for _ in range(4)] == [START + n * MINUTE for n in range(251, 256)]
+    assert source.failures == 0
+
+
+def test_a_bounded_feed_reports_a_venue_that_stays_down(frames):
+    clock = ManualClock(START + 250 * MINUTE)
+    source = Shelf(frames, clock)
+    source.failures = 99
+    with pytest.raises(FeedError, match="silent"):
+        list(closes(source, ("EURUSD",), START, START + 9 * MINUTE, clock))
+
+
+def test_a_source_without_bars_in_the_span_gives_nothing(frames):
+    class Empty(Shelf):
+        def history(self, symbol, start, end):
+            return empty_bars()
+
+    assert list(closes(Empty(frames), ("EURUSD",), START, None, ManualClock(START))) == []
