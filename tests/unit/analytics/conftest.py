@@ -1,0 +1,131 @@
+"""A made-up run for the report: a random walk, and trades placed on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
+from mikrobot.domain.market import BAR_COLUMNS, instrument
+from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+
+START = datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
+CHECKS = ("level", "probability", "side", "position", "open_trades", "stop", "spread", "size", "daily_loss")
+
+
+@dataclass(frozen=True)
+class MadeUpDrift:
+    report: Path
+    verdict: str = "drift"
+    share: float = 0.56
+    drifted: tuple[str, ...] = ("h1_rsi_14", "m1_volatility_240", "m1_spread_atr")
+
+
+def walk(price: float, minutes: int, rng: np.random.Generator) -> pd.DataFrame:
+    close = price * np.exp(np.cumsum(rng.standard_t(4, minutes) * 1e-4))
+    opened = np.concatenate([[price], close[:-1]])
+    wick = price * rng.exponential(6e-5, (2, minutes))
+    frame = pd.DataFrame(
+        {
+            "open_time": pd.date_range(START, periods=minutes, freq="min", unit="us"),
+            "open": opened,
+            "high": np.maximum(opened, close) + wick[0],
+            "low": np.minimum(opened, close) - wick[1],
+            "close": close,
+            "volume": 100.0,
+            "spread": np.nan,
+        }
+    )
+    return frame[list(BAR_COLUMNS)]
+
+
+def one_trade(
+    number: int, symbol: str, bars: pd.DataFrame, rng: np.random.Generator
+) -> tuple[Prediction, Decision, Order, list[Fill]]:
+    known = instrument(symbol)
+    begin = int(rng.integers(0, len(bars) - 40))
+    end = begin + int(rng.integers(3, 30))
+    at, left = START + timedelta(minutes=begin), START + timedelta(minutes=end)
+    side = Side.BUY if rng.random() < 0.5 else Side.SELL
+    entry = known.quantize(float(bars["open"].iloc[begin]))
+    away = known.quantize(float(entry) * 8e-4)
+    stop, target = entry - side.sign * away, entry + side.sign * 2 * away
+    leaves, reason = [
+        (stop, FillReason.STOP),
+        (target, FillReason.TARGET),
+        (known.quantize(float(bars["close"].iloc[end])), FillReason.TIME),
+    ][int(rng.choice(3, p=[0.5, 0.25, 0.25]))]
+    lots = Decimal("0.10")
+    pnl = (side.sign * (leaves - entry) * lots * known.lot).quantize(Decimal("0.01"))
+    prediction = Prediction(
+        symbol, side, at, 0.55 + 0.3 * rng.random(), "bos", "3", "0123456789ab", {"m1_rsi_14": 61.0}
+    )
+    reasons = tuple(f"{check} passed: 0.61 of 0.55" for check in CHECKS)
+    decision = Decision(f"run/{symbol}/{number}", symbol, at, True, side, reasons)
+    order = Order(f"{decision.id}/{side.value}", decision.id, symbol, side, lots, stop, target, at, left)
+    fills = [
+        Fill(f"{order.id}/in", order.id, symbol, side, lots, entry, FillReason.ENTRY, Decimal("0.35"), Decimal(0), at),
+        Fill(
+            f"{order.id}/out", order.id, symbol, side.opposite, lots, leaves, reason, Decimal("0.35"), pnl, left,
+            reason is FillReason.STOP and number % 7 == 0,
+        ),
+    ]  # fmt: skip
+    return prediction, decision, order, fills
+
+
+@pytest.fixture(scope="session")
+def made_up_facts() -> Callable[..., Facts]:
+    """Build the facts of a run of a day with that many trades; arguments replace fields."""
+
+    def build(trades: int = 12, minutes: int = 1440, **replaced: Any) -> Facts:
+        rng = np.random.default_rng(5)
+        bars = {"EURUSD": walk(1.0712, minutes, rng), "BTCUSDT": walk(64_000.0, minutes, rng)}
+        made = [one_trade(n, symbol, bars[symbol], rng) for n in range(trades) for symbol in [list(bars)[n % 2]]]
+        refused = [
+            Decision(f"no{n}", "EURUSD", START, False, None, ("level passed: 1", f"probability refused: up 0.{n:03d}"))
+            for n in range(300)
+        ]
+        fields: dict[str, Any] = {
+            "run_id": "20240507-001500",
+            "source": "simulated",
+            "simulated": True,
+            "starts_at": START,
+            "ends_at": START + timedelta(minutes=minutes),
+            "written_at": START + timedelta(days=1, minutes=20),
+            "profile": "session1",
+            "opening": Decimal("10000"),
+            "bars": bars,
+            "predictions": [prediction for prediction, *_ in made],
+            "decisions": [decision for _, decision, *_ in made] + refused,
+            "orders": [order for *_, order, _ in made],
+            "fills": [fill for *_, fills in made for fill in fills],
+            "counts": {"signals": 430, "decisions": 2880, "approved": trades, "orders": trades, "fills": 2 * trades},
+            "models": [
+                ModelFacts(
+                    "bos",
+                    "3",
+                    START - timedelta(days=120),
+                    START,
+                    5,
+                    {
+                        "xgboost": {"auc": 0.812, "brier": 0.1432, "log_loss": 0.4415},
+                        "random forest": {"auc": 0.801, "brier": 0.1469, "log_loss": 0.4502},
+                        "base rate": {"auc": 0.5, "brier": 0.2011},
+                    },
+                )
+            ],
+            "checks": [CheckFacts("bars", 9, 0, 345_600, 0), CheckFacts("features", 61, 1, 345_600, 41)],
+            "latencies_ms": {
+                "feature_step": {"n": 2880, "p50": 0.004, "p99": 0.011},
+                "bar_to_order": {"n": 2880, "p50": 6.2, "p99": 14.85},
+            },
+        }
+        return Facts(**fields | replaced)
+
+    return build

@@ -1,0 +1,166 @@
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mikrobot.analytics import charts
+from mikrobot.analytics.metrics import closed_trades, performance
+from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
+from mikrobot.domain.errors import StoreError
+from mikrobot.domain.trading import Decision, FillReason
+
+Build = Callable[..., Facts]
+LOADS = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Compared:
+    report: Path
+    verdict: str = "drift"
+    share: float = 0.56
+    drifted: tuple[str, ...] = ("h1_rsi_14", "m1_volatility_240")
+
+
+class Shown(HTMLParser):
+    """Text a reader sees, and tags that were opened and never closed."""
+
+    VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.links += [value for name, value in attrs if tag == "a" and name == "href" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text += data + " "
+
+
+def shown(facts: Facts, folder: Path) -> Shown:
+    return Shown(write(facts, folder).html.read_text())
+
+
+def test_the_page_loads_nothing_and_carries_plotly_once(made_up_facts: Build, tmp_path: Path) -> None:
+    html = write(made_up_facts(), tmp_path).html.read_text()
+    assert not LOADS.search(html)
+    assert html.count("plotly.js v") == 1
+    assert html.count('class="plotly-graph-div"') == 3
+
+
+def test_every_tag_is_closed(made_up_facts: Build, tmp_path: Path) -> None:
+    assert shown(made_up_facts(), tmp_path).open == []
+
+
+def test_a_simulated_market_is_said_before_anything_else(made_up_facts: Build, tmp_path: Path) -> None:
+    report = write(made_up_facts(simulated=True), tmp_path)
+    page = Shown(report.html.read_text()).text
+    assert page.index("SIMULATED") < page.index("Profit and loss")
+    assert "SIMULATED" in report.markdown.read_text().splitlines()[0]
+
+
+def test_a_real_market_is_never_called_simulated(made_up_facts: Build, tmp_path: Path) -> None:
+    report = write(made_up_facts(simulated=False, source="replay"), tmp_path)
+    assert "SIMULATED" not in Shown(report.html.read_text()).text + report.markdown.read_text()
+    assert "Source: replay" in Shown(report.html.read_text()).text
+
+
+def test_the_figures_shown_are_those_of_the_metrics(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=40)
+    total = performance(closed_trades(facts.orders, facts.fills), facts.opening)
+    pnl = f"{total.pnl:+,.2f}".replace("-", "\N{MINUS SIGN}")
+    report = write(facts, tmp_path)
+    for text in (Shown(report.html.read_text()).text, report.markdown.read_text()):
+        assert pnl in text
+        assert f"{total.max_drawdown:,.2f}" in text
+        assert f"{total.win_rate:.0%}" in text
+
+
+def test_each_trade_is_listed_with_its_reasons_and_model(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=9)
+    page = shown(facts, tmp_path).text
+    assert page.count("probability passed: 0.61 of 0.55") == 9
+    assert page.count("bos 3") >= 9
+    for order in facts.orders:
+        assert str(order.stop) in page
+
+
+def test_markdown_lists_the_first_hundred_trades_and_says_so(made_up_facts: Build, tmp_path: Path) -> None:
+    text = write(made_up_facts(trades=130), tmp_path).markdown.read_text()
+    assert text.count("probability passed") == 100
+    assert "The first 100 of 130" in text
+
+
+def test_an_open_position_is_counted_apart(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=5)
+    without_last_exit = [fill for fill in facts.fills if fill.reason is FillReason.ENTRY or fill is not facts.fills[-1]]
+    assert "1 open" in shown(replace(facts, fills=without_last_exit), tmp_path).text
+
+
+def test_a_run_without_trades_models_or_drift_still_reports(made_up_facts: Build, tmp_path: Path) -> None:
+    empty = made_up_facts(trades=0, models=[], checks=[], latencies_ms={}, decisions=[], drift_note="too few rows: 40")
+    page = shown(empty, tmp_path).text
+    assert "No trade was closed in this run." in page
+    assert "No model answered in this run." in page
+    assert "Too few rows: 40." in page
+
+
+def test_the_drift_report_is_linked_relative_to_the_page(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(drift=Compared(tmp_path / "drift" / "last run.html"))
+    assert shown(facts, tmp_path / "reports").links == ["../drift/last%20run.html"]
+
+
+def test_text_from_outside_cannot_become_markup(made_up_facts: Build, tmp_path: Path) -> None:
+    html = write(made_up_facts(source="<script>alert(1)</script>", simulated=False), tmp_path).html.read_text()
+    assert "<script>alert(1)" not in html
+
+
+def test_reports_replace_older_ones_and_leave_no_scraps(made_up_facts: Build, tmp_path: Path) -> None:
+    write(made_up_facts(run_id="older"), tmp_path)
+    report = write(made_up_facts(run_id="newer"), tmp_path)
+    assert "older" not in report.markdown.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md"]
+
+
+def test_an_unwritable_folder_is_one_clear_error(made_up_facts: Build, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write(made_up_facts(), tmp_path / "file")
+
+
+def test_refusals_are_counted_by_check_whatever_their_values(made_up_facts: Build) -> None:
+    at = made_up_facts().starts_at
+    decisions = [
+        Decision("a", "EURUSD", at, False, None, ("level passed: 1.07", "probability refused: up 0.41")),
+        Decision("b", "EURUSD", at, False, None, ("probability refused: up 0.32", "open_trades refused: 2 open")),
+        Decision("c", "EURUSD", at, True, None, ("probability passed: up 0.71",)),
+    ]
+    assert refusals(decisions) == (Refusal("probability", 2, "up 0.32"), Refusal("open_trades", 1, "2 open"))
+
+
+def test_few_trades_are_called_luck_and_many_are_not(made_up_facts: Build) -> None:
+    facts = made_up_facts()
+    assert any("luck" in text for _, text in limits(facts, 14))
+    assert not any("luck" in text for _, text in limits(facts, 400))
+
+
+def test_long_spans_are_drawn_in_longer_bars_that_keep_the_extremes(made_up_facts: Build) -> None:
+    bars = made_up_facts(minutes=6_000).bars["EURUSD"]
+    drawn, minutes = charts.longer_bars(bars)
+    assert (minutes, len(drawn)) == (5, 1_200)
+    assert drawn["high"].max() == bars["high"].max()
+    assert drawn["low"].min() == bars["low"].min()
+    assert drawn["open"].iloc[0] == bars["open"].iloc[0]
+    assert drawn["close"].iloc[-1] == bars["close"].iloc[-1]
