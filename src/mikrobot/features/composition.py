@@ -175,7 +175,7 @@ class Catalog:
 
     def _pass(self, of: Timeframe) -> str:
         calls = [_call(entry) for entry in self.entries if entry.timeframe is of]
-        return "\n".join([f"\n@compiled\ndef {_lower(of)}(state, bar, row):", *calls, ""])
+        return "\n".join([f"\n@compiled\ndef {_lower(of)}(state, bar, row):", *(calls or ["    pass"]), ""])
 
 
 _HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""

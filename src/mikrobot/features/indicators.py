@@ -241,7 +241,7 @@ def stochastic(
 
 @feature("return_{length}", LOG_RETURN, state=lambda length: {"closes": window(length)}, warmup=lambda length: length)
 def log_return(state: State, close: float, length: int) -> float:
-    """Log return of the close over `length` bars.
+    """Log return of the close since `length` bars ago.
 
     Parameters
     ----------

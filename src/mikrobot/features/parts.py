@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,8 +42,8 @@ def record(**fields: Layout) -> Layout:
 
 
 def window(length: int) -> Layout:
-    """Lay out a ring of the last `length` values."""
-    return record(values=np.dtype((np.float64, (length,))), next=I8, count=I8)
+    """Lay out the last `length` values, each kept twice so that they always lie in one piece."""
+    return record(values=np.dtype((np.float64, (2 * length,))), next=I8, count=I8)
 
 
 def rolling(length: int) -> Layout:
@@ -60,9 +61,11 @@ AVERAGE = record(value=F8, count=I8)
 @compiled
 def push(window: State, x: float) -> float:
     """Put `x` in the window and return the value it displaced (0 while filling)."""
-    displaced = window.values[window.next]
-    window.values[window.next] = x
-    window.next = window.next + 1 if window.next + 1 < len(window.values) else 0
+    slot, length = window.next, len(window.values) // 2
+    displaced = window.values[slot]
+    window.values[slot] = x
+    window.values[slot + length] = x
+    window.next = slot + 1 if slot + 1 < length else 0
     window.count += 1
     return float(displaced)
 
@@ -70,21 +73,23 @@ def push(window: State, x: float) -> float:
 @compiled
 def full(window: State) -> bool:
     """Tell whether the window has been filled once."""
-    return bool(window.count >= len(window.values))
+    return bool(2 * window.count >= len(window.values))
 
 
 @compiled
-def ago(window: State, bars: int) -> float:
-    """Return the value pushed `bars` pushes ago; 0 is the newest."""
-    slot = window.next - 1 - bars
-    return float(window.values[slot if slot >= 0 else slot + len(window.values)])
+def held(window: State) -> NDArray[np.float64]:
+    """View the values of a full window, oldest first."""
+    oldest: int = window.next
+    values: NDArray[np.float64] = window.values[oldest : oldest + len(window.values) // 2]
+    return values
 
 
 @compiled
 def highest(window: State) -> float:
     """Return the largest value of a full window."""
-    top: float = window.values[0]
-    for x in window.values:
+    values = held(window)
+    top = float(values[0])
+    for x in values:
         top = x if x > top else top
     return top
 
@@ -92,8 +97,9 @@ def highest(window: State) -> float:
 @compiled
 def lowest(window: State) -> float:
     """Return the smallest value of a full window."""
-    bottom: float = window.values[0]
-    for x in window.values:
+    values = held(window)
+    bottom = float(values[0])
+    for x in values:
         bottom = x if x < bottom else bottom
     return bottom
 
@@ -126,27 +132,25 @@ def roll(rolling: State, x: float) -> float:
     """Put `x` in the window and return its mean, NaN until it is full."""
     add(rolling.total, x)
     add(rolling.total, -push(rolling.window, x))
-    return read(rolling.total) / len(rolling.window.values) if full(rolling.window) else nan
+    return read(rolling.total) / (len(rolling.window.values) // 2) if full(rolling.window) else nan
 
 
 @compiled
 def mean(window: State) -> float:
     """Average a full window afresh, oldest first: the cheaper way for a few values."""
     total = 0.0
-    for bars in range(len(window.values), 0, -1):
-        total += ago(window, bars - 1)
-    return total / len(window.values)
+    for x in held(window):
+        total += x
+    return total / len(held(window))
 
 
 @compiled
 def deviation(window: State, centre: float) -> float:
     """Return the population standard deviation of a full window about `centre`."""
     squares = 0.0
-    for x in window.values[window.next :]:
+    for x in held(window):
         squares += (x - centre) * (x - centre)
-    for x in window.values[: window.next]:
-        squares += (x - centre) * (x - centre)
-    return sqrt(squares / len(window.values))
+    return sqrt(squares / len(held(window)))
 
 
 @compiled

@@ -176,8 +176,7 @@ class FeaturePipeline:
         """
         rows = pd.DataFrame(self.compute(symbol, bars), columns=list(self.columns))
         rows.insert(0, "symbol", symbol)
-        rows.insert(1, "close_time", close_times(bars).astype("datetime64[us, UTC]").to_numpy())
-        rows["close_time"] = rows["close_time"].dt.tz_localize("UTC")
+        rows.insert(1, "close_time", pd.DatetimeIndex(close_times(bars)).tz_convert("UTC").as_unit("us"))
         return rows
 
     def snapshot(self, symbol: str) -> bytes:

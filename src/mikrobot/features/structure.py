@@ -7,7 +7,7 @@ confirmed swings; a close beyond one breaks and consumes it. Zones are not in he
 from math import nan
 
 from mikrobot.features.feature import BARS, PRICE, SIGN, Output, Quantity, feature
-from mikrobot.features.parts import F8, I8, State, ago, compiled, full, push, record, window
+from mikrobot.features.parts import F8, I8, State, compiled, full, held, push, record, window
 
 LEVEL = record(price=F8, stands=I8)
 """A swing that may be broken, and whether it still stands."""
@@ -24,11 +24,14 @@ def is_peak(window: State, side: int) -> bool:
 
     ``>=`` to the left and ``>`` to the right: of a plateau the last bar wins.
     """
-    middle = ago(window, side)
-    for bars in range(side):  # noqa: SIM110  # numba compiles no generator
-        if not (ago(window, side - 1 - bars) < middle and ago(window, side + 1 + bars) <= middle):
-            return False
-    return True
+    values = held(window)
+    middle = values[side]
+    peak = True
+    for before in values[:side]:
+        peak &= before <= middle
+    for after in values[side + 1 :]:
+        peak &= after < middle
+    return peak
 
 
 @compiled
@@ -42,14 +45,10 @@ def renew(level: State, swing: float, age: float, side: int) -> None:
 @feature(
     "swing_{side}",
     {
-        "high": Output(PRICE, "Most recent swing high with `side` lower bars on each side", _NO_SWING),
-        "high_age": Output(
-            BARS, "Bars since the pivot of that swing high; `side` on the bar that confirms it", _NO_SWING
-        ),
-        "low": Output(PRICE, "Most recent swing low with `side` higher bars on each side", _NO_SWING),
-        "low_age": Output(
-            BARS, "Bars since the pivot of that swing low; `side` on the bar that confirms it", _NO_SWING
-        ),
+        "high": Output(PRICE, "Most recent swing high, above `side` bars on each side", _NO_SWING),
+        "high_age": Output(BARS, "Bars since the pivot of the swing high; `side` when it is confirmed", _NO_SWING),
+        "low": Output(PRICE, "Most recent swing low, below `side` bars on each side", _NO_SWING),
+        "low_age": Output(BARS, "Bars since the pivot of the swing low; `side` when it is confirmed", _NO_SWING),
     },
     state=lambda side: {
         "highs": window(2 * side + 1),
@@ -81,9 +80,9 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
     bar = state.highs.count
     if full(state.highs):
         if is_peak(state.highs, side):
-            state.high, state.high_bar = ago(state.highs, side), bar - side
+            state.high, state.high_bar = held(state.highs)[side], bar - side
         if is_peak(state.lows, side):
-            state.low, state.low_bar = -ago(state.lows, side), bar - side
+            state.low, state.low_bar = -held(state.lows)[side], bar - side
     return (
         state.high if state.high_bar else nan,
         float(bar - state.high_bar) if state.high_bar else nan,
@@ -95,14 +94,22 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
 @feature(
     "break_{side}",
     {
-        "bos": Output(SIGN, "Break of structure on this bar: the close broke a level with the trend, or the first one"),
-        "choch": Output(SIGN, "Change of character on this bar: the close broke a level against the trend"),
-        "trend": Output(SIGN, "Direction of the last break; 0 before the first"),
-        "penetration": Output(_REACH, "How far the close went through the level it broke; 0 without a break", _NO_ATR),
-        "above": Output(PRICE, "Swing high that stands unbroken after this bar", _NO_LEVEL),
-        "below": Output(PRICE, "Swing low that stands unbroken after this bar", _NO_LEVEL),
-        "above_distance": Output(_REACH, "From the close up to the level above", f"{_NO_LEVEL}, or {_NO_ATR}"),
-        "below_distance": Output(_REACH, "From the close down to the level below", f"{_NO_LEVEL}, or {_NO_ATR}"),
+        "bos": Output(SIGN, "Break of structure on this bar: the close beyond a swing `side` level with the trend"),
+        "choch": Output(
+            SIGN, "Change of character on this bar: the close beyond a swing `side` level against the trend"
+        ),
+        "trend": Output(SIGN, "Direction of the last break of a swing `side` level; 0 before the first"),
+        "penetration": Output(
+            _REACH, "From the swing `side` level broken on this bar to the close; 0 without", _NO_ATR
+        ),
+        "above": Output(PRICE, "Swing `side` high that stands unbroken after this bar", _NO_LEVEL),
+        "below": Output(PRICE, "Swing `side` low that stands unbroken after this bar", _NO_LEVEL),
+        "above_distance": Output(
+            _REACH, "From the close up to the swing `side` high that stands", f"{_NO_LEVEL}, or {_NO_ATR}"
+        ),
+        "below_distance": Output(
+            _REACH, "From the close down to the swing `side` low that stands", f"{_NO_LEVEL}, or {_NO_ATR}"
+        ),
     },
     state=lambda side: {"above": LEVEL, "below": LEVEL, "trend": I8},
     warmup=lambda side: 0,

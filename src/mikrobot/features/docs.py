@@ -1,0 +1,44 @@
+"""The catalog as a page: ``python -m mikrobot.features.docs > docs/features.md``."""
+
+from math import isinf
+
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.composition import Catalog, ColumnSpec
+
+_INTRODUCTION = """\
+# Features
+
+The {count} columns of a feature row, in order. Made from the catalog by
+`python -m mikrobot.features.docs > docs/features.md`, and tested equal to it; definitions `{version}`.
+
+A row belongs to one closed M1 bar and is known at that bar's close. An `m5_` or `h1_` column is made from closed
+bars of that timeframe only: it changes at their close and holds until the next one. "Known after" counts the M1 bars
+that pass before the first value; for M5 and H1 it is the most that it takes, when the stream joins in the middle of a
+bar, since such a bar is not shown. After that a value is missing (NaN) only for the reason given.
+
+| column | what | unit | range | known after | missing when |
+|---|---|---|---|---|---|
+"""
+
+
+def page(catalog: Catalog = CATALOG) -> str:
+    """Write the catalog as a markdown page, one table row for each column."""
+    introduction = _INTRODUCTION.format(count=len(catalog.columns), version=catalog.version)
+    return introduction + "".join(map(_row, catalog.specs))
+
+
+def _row(spec: ColumnSpec) -> str:
+    return (
+        f"| `{spec.name}` | {spec.summary} | {spec.unit} | {_range(spec)} "
+        f"| {spec.warmup} | {spec.may_be_missing or 'never'} |\n"
+    )
+
+
+def _range(spec: ColumnSpec) -> str:
+    if isinf(spec.low):
+        return "any"
+    return f"from {spec.low:g}" if isinf(spec.high) else f"{spec.low:g} to {spec.high:g}"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
