@@ -1,0 +1,283 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import inf, nan
+
+import pytest
+
+from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.domain.errors import BarError
+from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Side
+from mikrobot.paper.portfolio import Account
+from mikrobot.settings import PROFILES
+
+CLOSE = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
+TEN_THOUSAND = Account(Decimal(10_000))
+EURUSD = Outlook("EURUSD", CLOSE, 1.1, 0.00008, 0.001, 1.1005, 1.099, 0.61, 0.2)
+USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan)
+BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7)
+
+
+def judged(
+    outlook: Outlook, account: Account = TEN_THOUSAND, profile: str = "session1"
+) -> tuple[Decision, Order | None]:
+    return decide("run", outlook, account, PROFILES[profile], 0.55)
+
+
+def ordered(outlook: Outlook, account: Account = TEN_THOUSAND, profile: str = "session1") -> Order:
+    decision, order = judged(outlook, account, profile)
+    assert order is not None, decision.reasons
+    return order
+
+
+def refusal(outlook: Outlook, account: Account = TEN_THOUSAND, profile: str = "session1") -> str:
+    """Return the one reason for which there is no order."""
+    decision, order = judged(outlook, account, profile)
+    (reason,) = (reason for reason in decision.reasons if " refused: " in reason)
+    assert order is None
+    assert not decision.approved
+    return reason
+
+
+def held(symbol: str, day_pnl: str = "0.00", account: Account = TEN_THOUSAND, closed: bool = False) -> Account:
+    """Return the account with one more position, or with a trade of today that made so much."""
+    submitted = CLOSE - timedelta(minutes=5)
+    order = Order(
+        f"run/{symbol}",
+        "d",
+        symbol,
+        Side.BUY,
+        Decimal(1),
+        Decimal(1),
+        Decimal(2),
+        submitted,
+        submitted + timedelta(minutes=30),
+    )
+    entry = Fill(
+        "e", order.id, symbol, Side.BUY, Decimal(1), Decimal(1), FillReason.ENTRY, Decimal(0), Decimal(0), submitted
+    )
+    account = account.submit(order).book(entry)
+    leaving = replace(entry, id="x", side=Side.SELL, reason=FillReason.TIME, pnl=Decimal(day_pnl))
+    return account.book(leaving) if closed else account
+
+
+def test_a_probable_break_upwards_is_bought() -> None:
+    """EURUSD 1.10000, ATR 0.00100: stop distance 0.00150, target 2.5 x as far.
+
+    One lot loses (0.00150 + 0.00008) x 100,000 + 2 x 3.50 = 165.00; 1 % of 10,000.00 is 100.00;
+    100 / 165 = 0.606 lots, so 0.60, which lose 99.00.
+    """
+    decision, order = judged(EURUSD)
+    assert order == Order(
+        id="run/EURUSD/20240311T0930/buy",
+        decision_id="run/EURUSD/20240311T0930",
+        symbol="EURUSD",
+        side=Side.BUY,
+        lots=Decimal("0.60"),
+        stop=Decimal("1.09850"),
+        target=Decimal("1.10375"),
+        submitted_at=CLOSE,
+        expires_at=CLOSE + timedelta(minutes=30),
+    )
+    assert decision == Decision(
+        id="run/EURUSD/20240311T0930",
+        symbol="EURUSD",
+        close_time=CLOSE,
+        approved=True,
+        side=Side.BUY,
+        reasons=(
+            "level passed: above 1.1005, below 1.099",
+            "probability passed: up 0.61, down 0.2, entry needs 0.55",
+            "side passed: buy, as up 0.61, down 0.2",
+            "position passed: none is open on EURUSD",
+            "open_trades passed: 0 open, at most 2 with this one",
+            "stop passed: stop 1.09850 and target 1.10375, 1.5 ATR = 0.00150 from 1.10000",
+            "spread passed: 0.00008 is 5.3% of the stop distance 0.00150, must stay below 20%",
+            "size passed: 0.60 lots lose 99.00 at the stop, 100.00 is allowed, at least 0.01 lots are traded",
+            "daily_loss passed: 0.00 lost today and 99.00 at risk, cap 500.00",
+        ),
+    )
+
+
+def test_a_probable_break_downwards_is_sold_with_its_exits_measured_from_the_ask() -> None:
+    """A short leaves at ask: 1.10008 + 0.00150 and 1.10008 - 0.00375."""
+    order = ordered(replace(EURUSD, probability_up=0.2, probability_down=0.61))
+    assert (order.side, order.id) == (Side.SELL, "run/EURUSD/20240311T0930/sell")
+    assert (order.stop, order.target, order.lots) == (Decimal("1.10158"), Decimal("1.09633"), Decimal("0.60"))
+
+
+def test_a_crypto_size_counts_the_fees_and_lies_on_its_own_step() -> None:
+    """Ask 60,000.01, ATR 40: stop 60,060.01, so one BTC loses 60.01 + 60.00001 + 60.06001 = 180.07002.
+
+    100 / 180.07002 = 0.555339..., so 0.55533 BTC.
+    """
+    order = ordered(BTCUSDT)
+    assert (order.side, order.stop, order.target) == (Side.SELL, Decimal("60060.01"), Decimal("59850.01"))
+    assert order.lots == Decimal("0.55533")
+
+
+def test_jpy_pairs_are_sized_with_conversion() -> None:
+    """First attempt: JPY pairs were sized without conversion.
+
+    One lot loses 0.158 x 100,000 = 15,800 yen, at the stop of 149.850 that is 105.44 dollars; with
+    7.00 of commission 112.44; 100 / 112.44 = 0.889, so 0.88 lots.
+    """
+    order = ordered(USDJPY)
+    assert (order.stop, order.target, order.lots) == (Decimal("149.850"), Decimal("150.375"), Decimal("0.88"))
+
+
+def test_without_a_level_there_is_no_side_whatever_the_probability() -> None:
+    bare = replace(EURUSD, level_above=nan, level_below=nan)
+    assert refusal(bare) == "level refused: above none, below none"
+    assert judged(bare)[0].side is None
+
+
+def test_a_side_without_a_level_is_not_taken() -> None:
+    one_sided = replace(EURUSD, level_above=nan, probability_up=0.9, probability_down=0.6)
+    assert ordered(one_sided).side is Side.SELL
+
+
+def test_a_break_that_is_not_probable_enough_is_left() -> None:
+    left = replace(EURUSD, probability_up=0.549)
+    assert refusal(left) == "probability refused: up 0.549, down 0.2, entry needs 0.55"
+    assert judged(left)[0].side is None
+    assert ordered(replace(EURUSD, probability_up=0.55)).side is Side.BUY
+
+
+def test_of_two_probable_breaks_the_more_probable_one_is_taken() -> None:
+    assert ordered(replace(EURUSD, probability_up=0.7, probability_down=0.71)).side is Side.SELL
+    assert ordered(replace(EURUSD, probability_up=0.71, probability_down=0.7)).side is Side.BUY
+
+
+def test_two_equally_probable_breaks_are_left() -> None:
+    even = replace(EURUSD, probability_up=0.7, probability_down=0.7)
+    assert refusal(even) == "side refused: up 0.7, down 0.7, neither is the greater"
+
+
+def test_a_symbol_with_a_position_is_left() -> None:
+    assert refusal(EURUSD, held("EURUSD")) == "position refused: a position or order is open on EURUSD"
+
+
+def test_a_symbol_with_a_waiting_order_is_left() -> None:
+    assert "position refused" in refusal(EURUSD, TEN_THOUSAND.submit(ordered(EURUSD)))
+
+
+@pytest.mark.parametrize(("profile", "room"), [("session1", 2), ("lightning", 5), ("ftmo", 2)])
+def test_no_more_trades_are_opened_than_the_profile_allows(profile: str, room: int) -> None:
+    others = ["GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD"]
+    account = TEN_THOUSAND
+    for symbol in others[: room - 1]:
+        account = held(symbol, account=account)
+    assert ordered(EURUSD, account, profile)
+    full = held(others[room - 1], account=account)
+    assert refusal(EURUSD, full, profile) == f"open_trades refused: {room} open, at most {room} with this one"
+
+
+def test_orders_submitted_at_the_same_close_count_as_open() -> None:
+    account = TEN_THOUSAND.submit(ordered(USDJPY)).submit(ordered(BTCUSDT))
+    assert "open_trades refused: 2 open" in refusal(EURUSD, account)
+
+
+def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
+    """Cap 5 % of 10,000.00 = 500.00. Of the 9,595.70 left 1 % buys 0.58 lots, which risk 95.70: together 500.00."""
+    at_the_edge = held("USDCHF", "-404.30", closed=True)
+    assert ordered(EURUSD, at_the_edge).lots == Decimal("0.58")
+    beyond = held("USDCHF", "-404.31", closed=True)
+    assert refusal(EURUSD, beyond) == "daily_loss refused: 404.31 lost today and 95.70 at risk, cap 500.00"
+
+
+def test_a_large_profit_never_blocks() -> None:
+    """First attempt: losses were compared by absolute value, so profits blocked trading."""
+    assert ordered(EURUSD, held("USDCHF", "900.00", closed=True))
+
+
+def test_the_loss_of_yesterday_does_not_block_today() -> None:
+    tomorrow = replace(EURUSD, close_time=CLOSE + timedelta(days=1))
+    ruined = held("USDCHF", "-900.00", closed=True)
+    assert "daily_loss refused" in refusal(EURUSD, ruined)
+    assert ordered(tomorrow, ruined)
+
+
+def test_a_spread_of_a_fifth_of_the_stop_distance_is_too_wide() -> None:
+    assert ordered(replace(EURUSD, spread=0.00029))
+    assert refusal(replace(EURUSD, spread=0.0003)) == (
+        "spread refused: 0.00030 is 20.0% of the stop distance 0.00150, must stay below 20%"
+    )
+
+
+def test_a_size_below_the_minimum_is_not_rounded_up() -> None:
+    """1 % of 160.00 is 1.60; one hundredth of a lot loses 1.65."""
+    assert refusal(EURUSD, Account(Decimal(160))) == (
+        "size refused: 0.00 lots lose 0.00 at the stop, 1.60 is allowed, at least 0.01 lots are traded"
+    )
+    assert ordered(EURUSD, Account(Decimal(165))).lots == Decimal("0.01")
+
+
+def test_an_account_without_money_trades_nothing() -> None:
+    reasons = judged(EURUSD, Account(Decimal(-5)))[0].reasons
+    assert any(reason.startswith("size refused: 0.00 lots") for reason in reasons)
+
+
+def test_fx_trades_at_most_ten_lots() -> None:
+    assert ordered(EURUSD, Account(Decimal(10_000_000))).lots == 10
+
+
+def test_the_notional_is_at_most_a_hundred_times_the_balance() -> None:
+    """A yen stop of 1.5 pips and no spread: one lot loses 10.00 + 7.00, so 1 % of 1,000 would buy 0.58 lots, 58 x.
+
+    At 5 % of the balance it would be 2.9 lots; the leverage allows 1,000 x 100 / 100,000 = 1.00 lot.
+    """
+    tight = replace(USDJPY, spread=0.0, atr=0.01)
+    bold = replace(PROFILES["session1"], risk_pct=Decimal(5), daily_loss_pct=Decimal(50))
+    _, order = decide("run", tight, Account(Decimal(1_000)), bold, 0.55)
+    assert order is not None
+    assert order.lots == Decimal("1.00")
+    assert ordered(tight, Account(Decimal(1_000))).lots == Decimal("0.58")
+
+
+@pytest.mark.parametrize("atr", [nan, 0.0, -1.0, inf])
+def test_without_a_range_no_stop_can_be_placed(atr: float) -> None:
+    assert refusal(replace(EURUSD, atr=atr)).startswith("stop refused: ATR is")
+
+
+def test_a_stop_below_zero_is_refused() -> None:
+    assert "a price is positive" in refusal(replace(EURUSD, atr=0.8))
+
+
+def test_a_corrupt_spread_stops_the_path() -> None:
+    with pytest.raises(BarError, match="EURUSD: expected a spread"):
+        judged(replace(EURUSD, spread=-0.0001))
+
+
+def test_the_typical_spread_holds_where_none_is_quoted() -> None:
+    assert ordered(replace(EURUSD, spread=nan)) == ordered(EURUSD)
+
+
+def test_every_failed_check_is_named() -> None:
+    wide = replace(EURUSD, spread=0.001)
+    refused = [reason.split()[0] for reason in judged(wide, held("EURUSD"))[0].reasons if " refused: " in reason]
+    assert refused == ["position", "spread"]
+
+
+def test_stop_and_target_follow_the_profile() -> None:
+    """1.10000 + 0.00150 x 1 and x 2; 0.55 % of 10,000 = 55.00 / 165.00 = 0.33; 0.5 % = 50.00 / 165.00 = 0.30."""
+    assert (ordered(EURUSD, profile="lightning").target, ordered(EURUSD, profile="lightning").lots) == (
+        Decimal("1.10150"),
+        Decimal("0.33"),
+    )
+    assert (ordered(EURUSD, profile="ftmo").target, ordered(EURUSD, profile="ftmo").lots) == (
+        Decimal("1.10300"),
+        Decimal("0.30"),
+    )
+
+
+@pytest.mark.parametrize("hour", [8, 12, 13, 14, 15, 16, 20])
+def test_no_hour_of_london_and_new_york_is_rejected(hour: int) -> None:
+    """First attempt: the overlap of the sessions was always rejected."""
+    assert ordered(replace(EURUSD, close_time=CLOSE.replace(hour=hour)))
+
+
+@pytest.mark.parametrize("day", [9, 10])
+def test_crypto_trades_at_the_weekend(day: int) -> None:
+    """First attempt: the weekday check blocked weekend crypto."""
+    assert ordered(replace(BTCUSDT, close_time=CLOSE.replace(day=day)))
