@@ -1,0 +1,281 @@
+"""Databases, roles, schema and connections of the one PostgreSQL that carries everything.
+
+A database and an owner role of the same name each for our tables, Prefect, MLflow and Feast; the
+passwords lie in ``home/secrets``. Works on the bundled server and on one of your own alike. Every
+failure that leaves this room is a `StoreError` of one line.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, LiteralString, TypeVar
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from mikrobot.domain.errors import SettingsError, StoreError
+from mikrobot.runtime import retry
+from mikrobot.settings import Settings
+from mikrobot.store.passwords import password
+
+R = TypeVar("R")
+Connection = psycopg.Connection[tuple[Any, ...]]
+Pool = ConnectionPool[Connection]
+
+DATABASES = ("mikrobot", "prefect", "mlflow", "feast")
+"""Each is owned by a role of its name; no other role may connect to it."""
+
+FEAST_REGISTRY_SCHEMA = "registry"
+"""Schema of the database `feast` that its registry is kept in: Feast does not create it."""
+
+TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+"""What a server that restarts or a connection that broke looks like."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_PROVISION_LOCK, _MIGRATION_LOCK = 4_919_001, 4_919_002
+
+
+class Capability(Enum):
+    """What the server offers beyond PostgreSQL."""
+
+    PLAIN = "plain PostgreSQL"
+    APACHE = "TimescaleDB, Apache licence"
+    FULL = "TimescaleDB, full"
+
+
+def url(settings: Settings, database: str, scheme: str = "postgresql") -> str:
+    """Return the URL of a database for its owner; it holds the password.
+
+    Parameters
+    ----------
+    settings : Settings
+    database : str
+        One of `DATABASES`.
+    scheme : str
+        With the driver, as ``postgresql+psycopg`` or ``postgresql+asyncpg``, for SQLAlchemy.
+
+    Raises
+    ------
+    StoreError
+        If the folder of the passwords cannot be used.
+    """
+    server = _server(settings)
+    place = server.netloc.rpartition("@")[2]
+    return urlunsplit((scheme, f"{database}:{_password(settings, database)}@{place}", f"/{database}", server.query, ""))
+
+
+def provision(settings: Settings) -> None:
+    """Make sure that every database and its owner exist, with the passwords of ``home/secrets``.
+
+    Idempotent, and safe when several processes call it. A password that differs is set anew, so
+    one server belongs to one state folder.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer or refuses.
+    """
+    with _translated("the databases could not be provided"):
+        with _connect(urlunsplit(_server(settings))) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", [_PROVISION_LOCK])
+            for name in DATABASES:
+                _provide_role(connection, name, _password(settings, name))
+                _provide_database(connection, name)
+        with _connect(url(settings, "feast")) as connection:
+            schema = sql.Identifier(FEAST_REGISTRY_SCHEMA)
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+        with _connect(urlunsplit(_server(settings)._replace(path="/mikrobot"))) as connection:
+            _provide_timescale(connection)
+
+
+def migrate(settings: Settings) -> None:
+    """Bring our tables to the newest revision; one process at a time, all or nothing.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer, or a revision fails: then nothing has changed.
+    """
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import create_engine, pool
+    from sqlalchemy.exc import SQLAlchemyError
+
+    scripts = ScriptDirectory(str(_MIGRATIONS))
+    engine = create_engine(url(settings, "mikrobot", "postgresql+psycopg"), poolclass=pool.NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            with EnvironmentContext(
+                Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs("head", revision)
+            ) as environment:
+                environment.configure(connection=connection)
+                environment.run_migrations()
+    except SQLAlchemyError as error:
+        raise StoreError(f"the tables could not be brought up to date: {_line(error)}") from error
+
+
+def open_pool(
+    settings: Settings, database: str = "mikrobot", *, minimum: int = 1, maximum: int = 8, timeout_s: float = 5.0
+) -> Pool:
+    """Open a pool of autocommitting connections; close it, or use it as a context manager.
+
+    A statement ends after 15 s, a wait for a lock after 5 s. Times are UTC.
+
+    Parameters
+    ----------
+    settings : Settings
+    database : str
+    minimum, maximum : int
+        Connections kept, and allowed.
+    timeout_s : float
+        Seconds that a caller waits for a connection.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer, or the database is not provided yet.
+    """
+    address = url(settings, database)
+    with _translated(f"the database {database} cannot be used"):
+        _connect(address).close()
+        pool: Pool = ConnectionPool(
+            address,
+            kwargs=_CONNECTION | {"options": _OPTIONS},
+            min_size=minimum,
+            max_size=maximum,
+            timeout=timeout_s,
+            reconnect_timeout=10.0,
+            name=database,
+            open=False,
+        )
+        pool.open(wait=True, timeout=timeout_s)
+    return pool
+
+
+_CONNECTION: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "application_name": "mikrobot",
+}
+_OPTIONS = "-c statement_timeout=15s -c lock_timeout=5s -c timezone=UTC"
+
+
+def execute(pool: Pool, doing: str, work: Callable[[Connection], R]) -> R:
+    """Do idempotent work on a connection; once more, up to five times, when the server goes away.
+
+    Parameters
+    ----------
+    pool : ConnectionPool
+    doing : str
+        What the work is, for the complaint, as ``reading EURUSD bars``.
+    work : callable
+        Takes an autocommitting connection; opens its own transaction if it needs one.
+
+    Raises
+    ------
+    StoreError
+        If it fails for another reason, or the server stays away.
+    """
+    with _translated(f"{doing} failed"):
+        try:
+            with pool.connection() as connection:
+                return work(connection)
+        except TRANSIENT:
+            return _again(pool, work)
+
+
+def capability(connection: Connection) -> Capability:
+    """Read what the server offers; once per process is enough."""
+    row = connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
+    if row is None:
+        return Capability.PLAIN
+    licence = connection.execute("SHOW timescaledb.license").fetchone()
+    return Capability.APACHE if licence == ("apache",) else Capability.FULL
+
+
+@retry(on=TRANSIENT, attempts=8, timeout_s=30.0)
+def _again(pool: Pool, work: Callable[[Connection], R]) -> R:
+    pool.check()
+    with pool.connection() as connection:
+        return work(connection)
+
+
+def _server(settings: Settings) -> SplitResult:
+    """Return the administrator's URL in its parts."""
+    if settings.database_url is None:
+        address = f"{settings.host}:{settings.postgres_port}"
+        return urlsplit(f"postgresql://postgres:{_password(settings, 'postgres')}@{address}/postgres")
+    given = urlsplit(settings.database_url.get_secret_value())
+    if given.scheme not in ("postgresql", "postgres") or not given.hostname:
+        raise SettingsError(
+            "setting database_url: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+            f"found the scheme {given.scheme!r} and the host {given.hostname!r}"
+        )
+    return given._replace(scheme="postgresql")
+
+
+def _password(settings: Settings, role: str) -> str:
+    try:
+        return password(settings.home, role)
+    except OSError as error:
+        raise StoreError(
+            f"the password in {settings.home / 'secrets' / role} cannot be used ({error.strerror}); "
+            "free that folder or set MIKROBOT_HOME to a folder of yours"
+        ) from error
+
+
+def _connect(address: str) -> Connection:
+    return psycopg.connect(address, **_CONNECTION)
+
+
+@contextmanager
+def _translated(complaint: str) -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout) as error:
+        raise StoreError(f"{complaint}: {_line(error)}{_remedy(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """Return what the server said, as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, psycopg.OperationalError | PoolTimeout) and getattr(error, "sqlstate", None) is None:
+        return "; is PostgreSQL up? `mikrobot up` starts it, `mikrobot doctor` examines it"
+    return ""
+
+
+def _provide_role(connection: Connection, name: str, secret: str) -> None:
+    role = sql.Identifier(name)
+    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+        connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+        connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+    verifier = connection.pgconn.encrypt_password(secret.encode(), name.encode(), b"scram-sha-256").decode()
+    connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(verifier)))
+
+
+def _provide_database(connection: Connection, name: str) -> None:
+    if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", name):
+        named = sql.Identifier(name)
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(named, named))
+        connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(named))
+
+
+def _provide_timescale(connection: Connection) -> None:
+    if _exists(connection, "SELECT 1 FROM pg_available_extensions WHERE name = %s", "timescaledb"):
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+
+
+def _exists(connection: Connection, query: LiteralString, name: str) -> bool:
+    return connection.execute(query, [name]).fetchone() is not None

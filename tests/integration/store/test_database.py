@@ -1,0 +1,126 @@
+"""Provision, migration, URLs and pools on the bundled PostgreSQL."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg import errors
+from pydantic import SecretStr
+
+from mikrobot.domain.errors import SettingsError, StoreError
+from mikrobot.store import database as databases
+from mikrobot.store.database import DATABASES, Capability
+
+
+def test_provides_every_database_to_its_owner_and_to_nobody_else(settings):
+    databases.provision(settings)
+    for name in DATABASES:
+        with psycopg.connect(databases.url(settings, name)) as connection:
+            connection.execute("CREATE TABLE mine (id int)")
+    intruder = databases.url(settings, "prefect").rpartition("/")[0] + "/mlflow"
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(intruder)
+
+
+def test_providing_twice_and_at_once_changes_nothing(settings):
+    databases.provision(settings)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(databases.provision, [settings] * 4))
+    with psycopg.connect(databases.url(settings, "mikrobot")) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("mikrobot",)
+
+
+def test_passwords_are_readable_by_their_owner_only(settings):
+    databases.provision(settings)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (settings.home / "secrets").iterdir()}
+    assert modes == dict.fromkeys(("postgres", *DATABASES), 0o600)
+
+
+def test_a_lost_password_is_set_anew(settings):
+    databases.provision(settings)
+    (settings.home / "secrets" / "feast").unlink()
+    databases.provision(settings)
+    psycopg.connect(databases.url(settings, "feast")).close()
+
+
+def test_a_server_of_ones_own_is_provided_through_its_url(settings, postgres):
+    own = settings.model_copy(update={"database_url": SecretStr(postgres.admin_url), "postgres_port": 1})
+    databases.provision(own)
+    databases.migrate(own)
+    with databases.open_pool(own) as pool, pool.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM bar").fetchone() == (0,)
+
+
+def test_an_administrator_need_not_be_superuser(settings, postgres):
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute("DROP ROLE IF EXISTS landlord")
+        admin.execute("CREATE ROLE landlord LOGIN CREATEDB CREATEROLE PASSWORD 'landlord'")
+        for name in DATABASES:
+            admin.execute(f"GRANT {name} TO landlord WITH ADMIN OPTION")
+    given = postgres.admin_url.partition("@")[2]
+    own = settings.model_copy(update={"database_url": SecretStr(f"postgresql://landlord:landlord@{given}")})
+    databases.provision(own)
+    databases.migrate(own)
+
+
+def test_a_url_without_a_host_is_refused_without_showing_its_password(settings):
+    own = settings.model_copy(update={"database_url": SecretStr("mysql://root:hidden@")})
+    with pytest.raises(SettingsError, match=r"expected postgresql://USER:PASSWORD@HOST") as refusal:
+        databases.url(own, "mikrobot")
+    assert "hidden" not in str(refusal.value)
+
+
+def test_urls_name_the_driver(settings):
+    assert databases.url(settings, "prefect", "postgresql+asyncpg").startswith("postgresql+asyncpg://prefect:")
+    assert databases.url(settings, "prefect").endswith(f"@127.0.0.1:{settings.postgres_port}/prefect")
+
+
+def test_migrations_run_once_when_many_ask_at_once(settings):
+    databases.provision(settings)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(databases.migrate, [settings] * 4))
+    with psycopg.connect(databases.url(settings, "mikrobot")) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+
+
+def test_a_pool_on_a_database_that_is_not_there_says_so(settings):
+    with pytest.raises(StoreError, match=r"the database mikrobot cannot be used: .* does not exist"):
+        databases.open_pool(settings)
+
+
+def test_a_pool_on_a_server_that_is_down_says_what_to_do(settings, free_port):
+    down = settings.model_copy(update={"postgres_port": free_port()})
+    with pytest.raises(StoreError, match="refused.*mikrobot up"):
+        databases.open_pool(down)
+
+
+def test_pooled_connections_have_time_limits(pool):
+    with pool.connection() as connection:
+        limits = connection.execute("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')")
+        assert limits.fetchone() == ("15s", "5s")
+
+
+def test_work_is_done_again_on_a_new_connection_when_the_server_cut_the_old_one(pool, postgres):
+    with pool.connection() as connection:
+        connection.execute("CREATE TABLE done (id int)")
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'mikrobot'")
+    databases.execute(pool, "noting", lambda connection: connection.execute("INSERT INTO done VALUES (1)"))
+
+
+def test_a_mistake_is_not_repeated_but_told_in_one_line(pool):
+    tries = []
+
+    def work(connection):
+        tries.append(1)
+        connection.execute("SELECT\n1/0")
+
+    with pytest.raises(StoreError, match=r"\Adividing failed: division by zero\Z") as told:
+        databases.execute(pool, "dividing", work)
+    assert len(tries) == 1
+    assert isinstance(told.value.__cause__, errors.DivisionByZero)
+
+
+def test_the_bundled_server_is_plain(pool):
+    with pool.connection() as connection:
+        assert databases.capability(connection) is Capability.PLAIN
