@@ -28,6 +28,9 @@ from mikrobot.features.parts import (
     window,
 )
 
+ROUNDING = 1e-14
+"""Deviations below this share of the price are rounding, not movement."""
+
 
 @feature("sma_{length}", PRICE, state=lambda length: {"closes": rolling(length)}, warmup=lambda length: length - 1)
 def sma(state: State, close: float, length: int) -> float:
@@ -155,9 +158,11 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
         All known from bar ``length - 1``.
     """
     middle = roll(state.closes, close)
+    if not full(state.closes.window):
+        return nan, nan, nan, nan, nan
     reach = width * deviation(state.closes.window, middle)
     upper, lower = middle + reach, middle - reach
-    share = (close - lower) / (upper - lower) if upper > lower else 0.5
+    share = (close - lower) / (upper - lower) if reach > ROUNDING * middle else 0.5
     return upper, middle, lower, share, (upper - lower) / middle
 
 

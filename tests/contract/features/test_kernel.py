@@ -1,0 +1,58 @@
+"""The compiled kernel: its cache, and types that are fixed before the first bar."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.features.compilation import kernel
+from mikrobot.features.composition import Catalog
+from mikrobot.features.indicators import ema
+from mikrobot.features.pipeline import FeaturePipeline
+
+PROGRAM = """
+from mikrobot.features.composition import Catalog
+from mikrobot.features.indicators import ema
+from mikrobot.features.pipeline import FeaturePipeline
+pipeline = FeaturePipeline(["A"], Catalog(ema(length=2)))
+pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
+print(pipeline.update_raw(0, 120, 1.0, 3.0, 1.0, 3.0, 0.0, 0.0)[0], *pipeline._update.stats.cache_hits.values())
+"""
+
+
+def start(folder):
+    environment = os.environ | {"MIKROBOT_CACHE": str(folder)}
+    command = [sys.executable, "-c", PROGRAM]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_processes_that_start_at_once_share_a_fresh_cache_and_the_next_one_hits_it(tmp_path):
+    together = [start(tmp_path) for _ in range(2)]
+    for process in together:
+        out, err = process.communicate(timeout=60)
+        assert out.split()[:1] == ["2.0"], err
+    out, err = start(tmp_path).communicate(timeout=60)
+    assert out.split() == ["2.0", "1"], err
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("MIKROBOT_CACHE", str(tmp_path / "file" / "kernels"))
+    with pytest.raises(StoreError, match=r"file/kernels.*set MIKROBOT_CACHE to a writable folder"):
+        kernel(Catalog(ema(length=1234)))
+
+
+def test_whole_numbers_do_not_compile_in_the_middle_of_trading():
+    pipeline = FeaturePipeline(["A"])
+    pipeline.update_raw(0, 60, 1, 1, 1, 1, 0, 0)
+    assert len(pipeline._update.signatures) == 1
+
+
+def test_state_is_small_and_readable_by_name():
+    pipeline = FeaturePipeline(["A"])
+    pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
+    assert pipeline.states[0].m1_ema_9.average.value == 1.0
+    assert len(pipeline.snapshot("A")) < 100_000
