@@ -4,8 +4,9 @@ Every check is one vectorised pass over the rows that are used. What is refused 
 whole, with the first offending row; cleaning data is the work of the quality gate, not of this.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 
 MINUTE_US = 60_000_000
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -29,23 +32,27 @@ class Origin:
     ----------
     name : str
         File or symbol.
-    first : int
-        Number of the first row.
+    numbers : sequence of int
+        The number of each row, as the person who opens the file finds it.
     unit : str
-        What is counted: "row" of a table, from 0, or "line" of a text file, from 1.
+        What is numbered: "row" of a table, from 0, or "line" of a text file, from 1.
     """
 
     name: str
-    first: int = 0
+    numbers: Sequence[int] | Times
     unit: str = "row"
 
     def __call__(self, row: int) -> str:
         """Name a row.
 
-        >>> Origin("EURUSD_M1.csv", 2, "line")(10)
+        >>> Origin("EURUSD_M1.csv", range(2, 90), "line")(10)
         'EURUSD_M1.csv, line 12'
         """
-        return f"{self.name}, {self.unit} {self.first + row}"
+        return f"{self.name}, {self.unit} {self.numbers[row]}"
+
+    def part(self, rows: slice) -> "Origin":
+        """Return the origin of some of the rows."""
+        return replace(self, numbers=self.numbers[rows])
 
 
 def bar_frame(times: Times, prices: Floats, volume: Floats, spread: Floats) -> pd.DataFrame:
@@ -65,6 +72,20 @@ def bar_frame(times: Times, prices: Floats, volume: Floats, spread: Floats) -> p
     return pd.DataFrame(
         {"open_time": index, **dict(zip(names, prices, strict=True)), "volume": volume, "spread": spread}
     )
+
+
+def epoch_us(time: datetime) -> int:
+    """Return an instant as microseconds since the epoch.
+
+    >>> instant(epoch_us(datetime(2025, 1, 1, tzinfo=UTC))).isoformat()
+    '2025-01-01T00:00:00+00:00'
+    """
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(microseconds: int) -> datetime:
+    """Return the instant that lies so many microseconds after the epoch, UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds(times: pd.Series) -> Times:
@@ -141,11 +162,32 @@ def check_prices(prices: Floats, times: Times, origin: Origin) -> None:
     _refuse(outside, origin, lambda i: f"open or close lies outside low to high {found(i)}")
 
 
+def check_volume(volume: Floats, times: Times, origin: Origin) -> None:
+    """Refuse volumes that are negative or infinite; NaN means unknown.
+
+    Raises
+    ------
+    BarError
+        Naming the first such row.
+    """
+    bad = np.isinf(volume) | (volume < 0)
+    _refuse(bad, origin, lambda i: f"volume {volume[i]} at {_text(times[i])}; leave unknown volumes empty")
+
+
+def spread_of(spread: Floats) -> Floats:
+    """Return spreads with the negative ones unknown: bid and ask were not taken at one instant.
+
+    >>> spread_of(np.array([0.1, -0.1]))
+    array([0.1, nan])
+    """
+    return np.where(spread < 0, np.nan, spread)
+
+
 def _refuse(bad: NDArray[np.bool_] | np.bool_, origin: Origin, describe: Callable[[int], str]) -> None:
     if bad.any():
         first = int(bad.argmax())
         raise BarError(f"{origin(first)}: {describe(first)}")
 
 
-def _text(time: np.int64) -> str:
-    return f"{pd.Timestamp(int(time), unit='us'):%Y-%m-%d %H:%M:%S} UTC"
+def _text(time: int) -> str:
+    return f"{instant(int(time)):%Y-%m-%d %H:%M:%S} UTC"

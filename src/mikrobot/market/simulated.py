@@ -13,7 +13,7 @@ import pandas as pd
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.market import Instrument, empty_bars, instrument
-from mikrobot.market.border import MINUTE_US, bar_frame
+from mikrobot.market.border import MINUTE_US, bar_frame, epoch_us
 from mikrobot.market.simulation import Day, opening_state, simulate_day
 from mikrobot.runtime import Clock
 
@@ -100,7 +100,7 @@ class _Path:
         self._extend(last)
         days = self._days[first:last]
         times = np.concatenate([_open_times(first + i, day) for i, day in enumerate(days)])
-        inside = slice(*np.searchsorted(times, [_microseconds(start), _microseconds(end)]))
+        inside = slice(*np.searchsorted(times, [epoch_us(start), epoch_us(end)]))
         ticks = np.concatenate([day.ticks for day in days])[inside].T
         # Dividing by a whole number gives the float nearest to the decimal price.
         prices = ticks / round(1 / self._instrument.tick)
@@ -115,8 +115,4 @@ class _Path:
 
 
 def _open_times(number: int, day: Day) -> np.ndarray:
-    return _microseconds(EPOCH) + (number * 1440 + day.minutes.astype(np.int64)) * MINUTE_US
-
-
-def _microseconds(time: datetime) -> int:
-    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return epoch_us(EPOCH) + (number * 1440 + day.minutes.astype(np.int64)) * MINUTE_US

@@ -1,0 +1,231 @@
+"""Binance spot as a source: public one-minute klines over REST, without an account.
+
+Klines carry no bid and ask, so spreads are unknown here. Streams, orders and account data are
+no part of this.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from threading import Thread
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from binance.client import Client
+from binance.exceptions import BinanceAPIException, BinanceRequestException
+from requests.exceptions import RequestException
+
+from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.market import empty_bars, instrument
+from mikrobot.market.border import (
+    Origin,
+    bar_frame,
+    check_prices,
+    check_times,
+    check_volume,
+    epoch_us,
+    instant,
+)
+from mikrobot.runtime import Clock
+from mikrobot.telemetry import logger
+
+log = logger("market")
+
+R = TypeVar("R")
+Kline = list[Any]
+"""Open time (ms), open, high, low, close, volume (as text), close time (ms), and six more."""
+
+PAGE = 1000  # most klines of one answer: Binance spot API, GET /api/v3/klines
+
+_MINUTE_MS = 60_000
+_LONGEST_WAIT_S = 120.0
+_WAITS = 3
+_SURELY_CLOSED = timedelta(hours=1)
+_TOO_MANY = (418, 429)
+_UNKNOWN_SYMBOL = -1121
+_REMEDY = "check the network, or trade another source (--source simulated)"
+
+
+class BinanceSource:
+    """Closed one-minute klines of Binance spot.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        Known crypto instruments.
+    url : str
+        REST address, as ``https://api.binance.com/api``.
+    clock : Clock
+    timeout_s : float
+        Seconds in which each answer must begin.
+
+    Raises
+    ------
+    UnknownSymbol
+        If a symbol is unknown or not traded here.
+    """
+
+    name = "binance"
+    simulated = False
+    live = True
+
+    def __init__(self, symbols: Sequence[str], url: str, clock: Clock, timeout_s: float) -> None:
+        for symbol in symbols:
+            if instrument(symbol).asset != "crypto":
+                raise UnknownSymbol(f"{symbol} is not traded on Binance spot; give crypto symbols, as BTCUSDT")
+        self._symbols = tuple(symbols)
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._client = _client(url, timeout_s)
+        self._listed: dict[str, datetime] = {}
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols, in the order given."""
+        return self._symbols
+
+    def span(self, symbol: str) -> tuple[datetime, datetime]:
+        """Return the open time of the first kline and the close time of the last closed one.
+
+        Raises
+        ------
+        FeedError
+            If Binance does not answer, or has no closed kline of the last day.
+        UnknownSymbol
+            If it is not one of the symbols, or Binance does not list it.
+        """
+        if symbol not in self._listed:
+            oldest = self._page(symbol, 0, None, limit=1)
+            if not oldest:
+                raise FeedError(f"{symbol}: Binance has no klines; {_REMEDY}")
+            self._listed[symbol] = instant(oldest[0][0] * 1000)
+        now = self._clock.now()
+        latest = self.history(symbol, now - timedelta(days=1), now)
+        if latest.empty:
+            raise FeedError(f"{symbol}: Binance has no closed kline since {now - timedelta(days=1):%Y-%m-%d %H:%M} UTC")
+        return self._listed[symbol], latest["open_time"].iloc[-1].to_pydatetime() + timedelta(minutes=1)
+
+    def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the closed klines that open in [start, end), as a bar frame with NaN spreads.
+
+        A kline counts as closed when both the clock and Binance's server have reached its close.
+
+        Raises
+        ------
+        BarError
+            If a kline breaks the bar schema.
+        FeedError
+            If Binance does not answer in time, refuses, or sends what is not klines.
+        UnknownSymbol
+            If it is not one of the symbols, or Binance does not list it.
+        """
+        since, until = epoch_us(start) // 1000, epoch_us(min(end, self._closed_before(end))) // 1000
+        klines: list[Kline] = []
+        while since < until:
+            page = self._page(symbol, since, until - 1, PAGE)
+            klines += page
+            if len(page) < PAGE:
+                break
+            if page[-1][0] < since:
+                raise FeedError(f"{symbol}: Binance sent klines older than those asked for; {_REMEDY}")
+            since = page[-1][0] + _MINUTE_MS
+        return self._frame(symbol, klines)
+
+    def _closed_before(self, end: datetime) -> datetime:
+        """Return the open time before which every kline has closed."""
+        now = self._clock.now()
+        if end < now - _SURELY_CLOSED:
+            return end
+        server = self._ask("the server's time", self._client.get_server_time)
+        try:
+            server_now = instant(int(server["serverTime"]) * 1000)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FeedError(f"Binance sent no server time but {str(server)[:80]!r}; {_REMEDY}") from error
+        return min(now, server_now) - timedelta(minutes=1) + timedelta(milliseconds=1)
+
+    def _page(self, symbol: str, since: int, until: int | None, limit: int) -> list[Kline]:
+        """Return the klines that open from `since` to `until`, milliseconds, both included."""
+        if symbol not in self._symbols:
+            raise UnknownSymbol(f"{symbol} was not asked of Binance; the symbols are {', '.join(self._symbols)}")
+        bounds = {"startTime": since} if until is None else {"startTime": since, "endTime": until}
+        answer = self._ask(symbol, lambda: self._client.get_klines(symbol=symbol, interval="1m", limit=limit, **bounds))
+        if not isinstance(answer, list) or not all(_is_kline(row) for row in answer):
+            raise FeedError(f"{symbol}: Binance sent no klines but {str(answer)[:80]!r}; {_REMEDY}")
+        return answer
+
+    def _ask(self, what: str, request: Callable[[], R]) -> R:
+        """Ask, waiting as long as Binance says when it was asked too often."""
+        waits = 0
+        while True:
+            try:
+                return request()
+            except BinanceAPIException as error:
+                seconds = self._retry_after(what, error)
+                if waits == _WAITS or seconds > _LONGEST_WAIT_S:
+                    raise FeedError(
+                        f"{what}: Binance refuses for {seconds:.0f} s (HTTP {error.status_code}, asked too often);"
+                        " wait that long, or ask for less history"
+                    ) from error
+                log.warning("rate_limited", what=what, seconds=seconds)
+                self._clock.sleep(seconds)
+                waits += 1
+            except BinanceRequestException as error:
+                raise FeedError(f"{what}: Binance sent no JSON but {error.message[:80]!r}; {_REMEDY}") from error
+            except RequestException as error:
+                silent = f"did not answer within {self._timeout_s:g} s ({type(error).__name__})"
+                raise FeedError(f"{what}: Binance {silent}; {_REMEDY}") from error
+
+    def _retry_after(self, what: str, error: BinanceAPIException) -> float:
+        """Return the seconds Binance wants to be left alone, or raise what else it means."""
+        if error.code == _UNKNOWN_SYMBOL:
+            raise UnknownSymbol(f"{what}: Binance does not list this symbol") from error
+        if error.status_code not in _TOO_MANY:
+            refusal = f"HTTP {error.status_code}: {str(error.message)[:120]}"
+            raise FeedError(f"{what}: Binance refused ({refusal}); {_REMEDY}") from error
+        try:
+            return float(error.response.headers.get("Retry-After", "60"))
+        except ValueError:
+            return 60.0
+
+    def _frame(self, symbol: str, klines: list[Kline]) -> pd.DataFrame:
+        if not klines:
+            return empty_bars()
+        try:
+            times = np.array([row[0] for row in klines], dtype=np.int64) * 1000
+            numbers = np.array([row[1:6] for row in klines], dtype=np.float64).T
+        except (TypeError, ValueError) as error:
+            raise FeedError(f"{symbol}: Binance sent a kline that is not numbers ({error}); {_REMEDY}") from error
+        origin = Origin(f"Binance {symbol}", range(len(klines)), "kline")
+        check_times(times, origin)
+        check_prices(numbers[:4], times, origin)
+        check_volume(numbers[4], times, origin)
+        return bar_frame(times, numbers[:4], numbers[4], np.full(len(times), np.nan))
+
+
+def reachable(url: str, timeout_s: float) -> bool:
+    """Tell whether a Binance REST API answers at an address within so many seconds.
+
+    Name resolution and every other part of the call count; an answer that is none of Binance's,
+    or a refusal, is a no.
+    """
+    answered: list[bool] = []
+
+    def ping() -> None:
+        try:
+            answered.append(_client(url, timeout_s).ping() == {})
+        except (BinanceAPIException, BinanceRequestException, RequestException):
+            answered.append(False)
+
+    thread = Thread(target=ping, daemon=True, name="binance-probe")
+    thread.start()
+    thread.join(timeout_s)
+    return answered == [True]
+
+
+def _client(url: str, timeout_s: float) -> Client:
+    client = Client(ping=False, requests_params={"timeout": timeout_s})
+    client.API_URL = url.rstrip("/")
+    return client
+
+
+def _is_kline(row: object) -> bool:
+    return isinstance(row, list) and len(row) >= 6 and isinstance(row[0], int)

@@ -1,0 +1,140 @@
+"""Backfill: bring the store's bars of a symbol up to a span, fetching only what is missing.
+
+What the store has is one stretch without holes of our making: it grows at its ends only, chunk
+by chunk, so an interruption leaves no gap behind. Holes inside it, as a venue's outage, are not
+looked for here.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
+
+from mikrobot.domain.errors import GateError
+from mikrobot.domain.market import Timeframe, close_times
+from mikrobot.market.feed import Source, chunks, fetch
+from mikrobot.telemetry import logger
+
+if TYPE_CHECKING:
+    from mikrobot.store.bars import BarStore
+
+log = logger("market")
+
+
+class Checked(Protocol):
+    """What a quality gate says about a frame; see `expectations.gate.Checked`."""
+
+    @property
+    def good(self) -> pd.DataFrame:
+        """Rows that pass."""
+
+    @property
+    def bad(self) -> pd.DataFrame:
+        """Rows that do not."""
+
+    @property
+    def reasons(self) -> pd.Series:
+        """What each bad row breaks."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the good rows may be used."""
+
+
+Check = Callable[[pd.DataFrame], Checked]
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What a backfill did.
+
+    Attributes
+    ----------
+    symbol : str
+    fetched, stored, quarantined : int
+        Bars. A bar is stored or quarantined.
+    first, last : datetime or None
+        Open time of the first bar fetched and close time of the last; None if there was none.
+    """
+
+    symbol: str
+    fetched: int = 0
+    stored: int = 0
+    quarantined: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+def backfill(source: Source, store: "BarStore", symbol: str, start: datetime, end: datetime, check: Check) -> Backfill:
+    """Fetch, check and store the M1 bars of a symbol that the store does not have.
+
+    Parameters
+    ----------
+    source : Source
+    store : BarStore
+    symbol : str
+    start, end : datetime
+        Bars opening in [start, end), as far as the source has them. If the store has bars, what
+        lies between them and this span is fetched too, so that no hole arises.
+    check : callable
+        The quality gate: takes a bar frame of at most a week.
+
+    Returns
+    -------
+    Backfill
+
+    Raises
+    ------
+    GateError
+        If the gate fails for a chunk: nothing of this chunk is stored, earlier ones are.
+    FeedError, BarError, UnknownSymbol
+        As `Source.history`.
+    """
+    first, last = source.span(symbol)
+    held = store.span(source.name, symbol, Timeframe.M1)
+    done = Backfill(symbol)
+    for since, until in _missing(max(start, first), min(end, last), held):
+        bars = fetch(source, symbol, since, until)
+        if len(bars):
+            done = _with(done, bars, *_admit(source.name, store, symbol, bars, check))
+    log.info("backfilled", source=source.name, symbol=symbol, fetched=done.fetched, quarantined=done.quarantined)
+    return done
+
+
+def _missing(
+    start: datetime, end: datetime, held: tuple[datetime, datetime] | None
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the chunks to fetch, each next to what is there by then."""
+    if held is None:
+        yield from chunks(start, end)
+    else:
+        yield from reversed(list(chunks(start, held[0])))
+        yield from chunks(held[1], end)
+
+
+def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, check: Check) -> tuple[int, int]:
+    """Pass a chunk through the gate; return how many bars were stored and quarantined."""
+    checked = check(bars)
+    if not checked.passed:
+        first, last = bars["open_time"].iloc[0], bars["open_time"].iloc[-1]
+        reason = f" (first: {checked.reasons.iloc[0]})" if len(checked.reasons) else ""
+        raise GateError(
+            f"{symbol}: bars from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC failed the quality gate: "
+            f"{len(checked.bad)} of {len(bars)} are bad{reason}; none of them was stored; correct the {source} data"
+        )
+    quarantined = store.quarantine(source, symbol, "bars", checked.bad, checked.reasons) if len(checked.bad) else 0
+    return store.upsert(source, symbol, Timeframe.M1, checked.good), quarantined
+
+
+def _with(done: Backfill, bars: pd.DataFrame, stored: int, quarantined: int) -> Backfill:
+    first, last = bars["open_time"].iloc[0].to_pydatetime(), close_times(bars).iloc[-1].to_pydatetime()
+    return replace(
+        done,
+        fetched=done.fetched + len(bars),
+        stored=done.stored + stored,
+        quarantined=done.quarantined + quarantined,
+        first=first if done.first is None else min(done.first, first),
+        last=last if done.last is None else max(done.last, last),
+    )

@@ -1,0 +1,197 @@
+"""The real python-binance against a real socket."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+import stamina
+
+from mikrobot.domain.errors import BarError, FeedError, UnknownSymbol
+from mikrobot.market.binance import PAGE, BinanceSource, reachable
+from mikrobot.market.border import epoch_us
+from mikrobot.market.feed import closes
+from mikrobot.runtime import ManualClock
+
+NOW = datetime(2025, 1, 10, 12, 0, 30, tzinfo=UTC)
+START = NOW - timedelta(days=2)
+MINUTE = timedelta(minutes=1)
+RECORDED = Path(__file__).parents[4] / "shared/data/payloads/nt_http_spot_market_klines.json"
+SILENT = "silent"
+
+
+@pytest.fixture
+def clock():
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def source(venue, clock):
+    venue.now = NOW
+    return BinanceSource(["BTCUSDT"], venue.url, clock, 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _retry_without_waiting():
+    stamina.set_testing(True, attempts=3, cap=True)
+    yield
+    stamina.set_testing(False)
+
+
+def pages(venue):
+    return [query for path, query in venue.asked if path.endswith("klines")]
+
+
+def test_long_histories_are_read_page_by_page(source, venue):
+    bars = source.history("BTCUSDT", START, START + timedelta(minutes=2 * PAGE + 5))
+    assert len(bars) == 2 * PAGE + 5
+    assert [int(page["limit"]) for page in pages(venue)] == [PAGE] * 3
+    assert (np.diff(bars["open_time"].to_numpy("datetime64[s]")) == np.timedelta64(60, "s")).all()
+
+
+def test_an_answer_of_exactly_one_page_is_whole(source):
+    assert len(source.history("BTCUSDT", START, START + PAGE * MINUTE)) == PAGE
+
+
+def test_values_are_those_of_the_klines(source, venue):
+    bars = source.history("BTCUSDT", START, START + 7 * MINUTE)
+    given = venue.klines({"startTime": str(epoch_us(START) // 1000), "limit": "7"})
+    expected = np.array([[float(field) for field in row[1:6]] for row in given])
+    assert (bars[["open", "high", "low", "close", "volume"]].to_numpy() == expected).all()
+    assert bars["spread"].isna().all()
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded payloads are not on this machine")
+def test_klines_recorded_from_binance_are_read_as_they_stand(source, venue):
+    recorded = json.loads(RECORDED.read_text())
+    venue.script.append((200, {}, recorded))
+    bars = source.history("BTCUSDT", datetime(2021, 10, 22, tzinfo=UTC), datetime(2021, 10, 23, tzinfo=UTC))
+    assert bars["open_time"].iloc[0] == datetime(2021, 10, 22, 23, 3, tzinfo=UTC)
+    assert bars.loc[0, ["open", "high", "low", "close", "volume"]].tolist() == [
+        60685.22, 60729.84, 60670.90, 60719.27, 21.63272,
+    ]  # fmt: skip
+    assert len(bars) == len(recorded)
+
+
+def test_the_forming_bar_is_dropped(source):
+    bars = source.history("BTCUSDT", NOW - timedelta(minutes=5), NOW + timedelta(hours=1))
+    assert bars["open_time"].iloc[-1] == datetime(2025, 1, 10, 11, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(minutes=-2)])
+def test_a_wrong_clock_does_not_show_a_forming_bar(source, venue, clock, ahead):
+    clock.time += ahead
+    bars = source.history("BTCUSDT", NOW - timedelta(minutes=9), NOW + timedelta(hours=1))
+    assert bars["open_time"].iloc[-1] + MINUTE <= min(NOW, clock.time)
+
+
+@pytest.mark.parametrize("status", [429, 418])
+def test_it_waits_as_long_as_binance_says_and_asks_again(source, venue, clock, status):
+    venue.script.append((status, {"Retry-After": "17"}, {"code": -1003, "msg": "Too many requests."}))
+    assert len(source.history("BTCUSDT", START, START + 10 * MINUTE)) == 10
+    assert clock.now() == NOW + timedelta(seconds=17)
+
+
+def test_a_long_ban_is_reported_with_its_length(source, venue):
+    venue.script.append((418, {"Retry-After": "7200"}, {"code": -1003, "msg": "Way too many requests."}))
+    with pytest.raises(FeedError, match=r"BTCUSDT: Binance refuses for 7200 s \(HTTP 418.*wait that long"):
+        source.history("BTCUSDT", START, START + MINUTE)
+
+
+def test_refusals_without_end_are_given_up(source, venue):
+    venue.script.extend([(429, {"Retry-After": "1"}, {"code": -1003, "msg": "Too many"})] * 9)
+    with pytest.raises(FeedError, match="asked too often"):
+        source.history("BTCUSDT", START, START + MINUTE)
+    assert len(venue.asked) == 4
+
+
+def test_a_silent_server_is_reported_within_its_time(source, venue):
+    venue.script.append(SILENT)
+    began = perf_counter()
+    with pytest.raises(FeedError, match=r"BTCUSDT: Binance did not answer within 0.5 s .*--source simulated"):
+        source.history("BTCUSDT", START, START + MINUTE)
+    assert perf_counter() - began < 3
+    assert len(venue.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((200, {}, "<html>Sign in to the hotel's network</html>"), "BTCUSDT: Binance sent no JSON but .*hotel"),
+        ((200, {}, {"klines": []}), "sent no klines but"),
+        ((200, {}, [["now", "1", "2"]]), "sent no klines but"),
+        ((200, {}, [[1736330400000, "x", "1", "1", "1", "1", 1736330459999]]), "not numbers"),
+        ((451, {}, {"code": 0, "msg": "Service unavailable from a restricted location"}), "HTTP 451: Service unavail"),
+        ((503, {}, "upstream down"), "HTTP 503"),
+    ],
+)
+def test_answers_that_are_not_klines_are_reported(source, venue, answer, said):
+    venue.script.append(answer)
+    with pytest.raises(FeedError, match=said):
+        source.history("BTCUSDT", START, START + MINUTE)
+
+
+def test_klines_that_break_the_schema_are_refused(source, venue):
+    opened = epoch_us(START) // 1000
+    venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", opened + 59_999]]))
+    with pytest.raises(BarError, match=r"Binance BTCUSDT, kline 0: .*whole minute"):
+        source.history("BTCUSDT", START, START + MINUTE)
+    opened -= opened % 60_000
+    venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", opened + 59_999]]))
+    with pytest.raises(BarError, match="Binance BTCUSDT, kline 0: high < low"):
+        source.history("BTCUSDT", START, START + MINUTE)
+
+
+def test_pages_that_do_not_move_on_are_not_followed_for_ever(source, venue):
+    venue.script.extend([(200, {}, venue.klines({"limit": "1000"}))] * 3)
+    with pytest.raises(FeedError, match="older than those asked for"):
+        source.history("BTCUSDT", START, START + timedelta(days=1))
+
+
+def test_a_symbol_that_binance_does_not_list_is_unknown(venue, clock):
+    with pytest.raises(UnknownSymbol, match="ETHUSDT: Binance does not list"):
+        BinanceSource(["ETHUSDT"], venue.url, clock, 0.5).history("ETHUSDT", START, START + MINUTE)
+
+
+def test_fx_is_not_traded_there(venue, clock):
+    with pytest.raises(UnknownSymbol, match="EURUSD is not traded on Binance"):
+        BinanceSource(["EURUSD"], venue.url, clock, 0.5)
+
+
+def test_the_feed_follows_the_venue_through_an_outage(source, venue, clock, monkeypatch):
+    monkeypatch.setattr(clock, "sleep", lambda seconds: (ManualClock.sleep(clock, seconds), _follow(venue, clock)))
+    feed = closes(source, ["BTCUSDT"], NOW - timedelta(minutes=3), None, clock)
+    times = [next(feed)[0] for _ in range(3)]
+    venue.script.extend([(503, {}, "down")] * 5)
+    times += [next(feed)[0] for _ in range(4)]
+    assert times == [NOW.replace(second=0) + n * MINUTE for n in range(-1, 6)]
+
+
+def _follow(venue, clock):
+    venue.now = clock.now()
+
+
+def test_a_server_that_answers_is_reachable(venue):
+    assert reachable(venue.url, 3.0)
+
+
+@pytest.mark.parametrize("answer", [(200, {}, "<html>"), (451, {}, {"code": 0, "msg": "restricted"}), (503, {}, "")])
+def test_a_server_that_is_not_binance_is_not_reachable(venue, answer):
+    venue.script.append(answer)
+    assert not reachable(venue.url, 3.0)
+
+
+def test_a_silent_server_is_not_reachable_and_is_asked_once(venue):
+    venue.script.append(SILENT)
+    began = perf_counter()
+    assert not reachable(venue.url, 0.4)
+    assert perf_counter() - began < 1.5
+    assert len(venue.asked) == 1
+
+
+def test_a_closed_port_is_not_reachable(venue):
+    venue.shutdown()
+    venue.server_close()
+    assert not reachable(venue.url, 1.0)

@@ -1,0 +1,139 @@
+"""What every market source promises, whatever stands behind it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from mikrobot.domain.errors import UnknownSymbol
+from mikrobot.domain.market import BAR_COLUMNS, empty_bars
+from mikrobot.market.binance import BinanceSource
+from mikrobot.market.feed import Source, closes
+from mikrobot.market.replay import ReplaySource
+from mikrobot.market.simulated import SimulatedSource
+from mikrobot.runtime import ManualClock
+
+NOW = datetime(2025, 1, 10, 12, 34, 56, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Case:
+    """A source, its clock, one of its symbols, and a span inside its own, bars on both sides."""
+
+    source: Source
+    clock: ManualClock
+    symbol: str
+    start: datetime
+    end: datetime
+
+
+def replay(request):
+    rng = np.random.default_rng(3)
+    times = pd.date_range("2025-01-06", periods=4 * 1440, freq="min", tz="UTC")[rng.random(4 * 1440) > 0.05]
+    path = 1.1 + np.cumsum(rng.normal(0, 1e-4, (len(times), 4)).ravel()).reshape(-1, 4)
+    prices = {"open": path[:, 0], "high": path.max(axis=1), "low": path.min(axis=1), "close": path[:, 3]}
+    file = request.getfixturevalue("tmp_path") / "EURUSD_M1.parquet"
+    pd.DataFrame({"ts": times.as_unit("ms"), **prices, "volume": 0.0}).to_parquet(file, row_group_size=700)
+    return ReplaySource([file]), ManualClock(NOW), "EURUSD"
+
+
+def simulated(request):
+    clock = ManualClock(NOW)
+    return SimulatedSource(["EURUSD", "BTCUSDT"], 7, clock), clock, "EURUSD"
+
+
+def binance(request):
+    venue, clock = request.getfixturevalue("venue"), ManualClock(NOW)
+    venue.now = NOW
+    return BinanceSource(["BTCUSDT"], venue.url, clock, 3.0), clock, "BTCUSDT"
+
+
+@pytest.fixture(params=[replay, simulated, binance], ids=lambda make: make.__name__)
+def case(request):
+    source, clock, symbol = request.param(request)
+    return Case(source, clock, symbol, datetime(2025, 1, 7, 3, 0, tzinfo=UTC), datetime(2025, 1, 9, 5, 30, tzinfo=UTC))
+
+
+def test_a_source_says_what_it_is(case):
+    assert case.source.name in ("simulated", "replay", "binance", "mt5")
+    assert case.source.simulated == (case.source.name == "simulated")
+    assert case.symbol in case.source.symbols()
+
+
+def test_history_lies_in_the_half_open_span_that_was_asked_for(case):
+    times = case.source.history(case.symbol, case.start, case.end)["open_time"]
+    assert len(times) > 2500
+    assert times.min() >= case.start
+    assert times.max() < case.end
+    again = case.source.history(case.symbol, times.iloc[10], times.iloc[20])["open_time"]
+    assert list(again) == list(times.iloc[10:20])
+
+
+def test_history_has_the_columns_and_types_of_a_bar_frame(case):
+    bars = case.source.history(case.symbol, case.start, case.end)
+    assert tuple(bars.columns) == BAR_COLUMNS
+    assert bars.dtypes.equals(empty_bars().dtypes)
+    assert list(bars.index) == list(range(len(bars)))
+
+
+def test_times_are_whole_minutes_that_rise_strictly(case):
+    times = case.source.history(case.symbol, case.start, case.end)["open_time"]
+    assert times.is_monotonic_increasing
+    assert times.is_unique
+    assert (times == times.dt.floor("min")).all()
+
+
+def test_bars_are_sound(case):
+    bars = case.source.history(case.symbol, case.start, case.end)
+    assert np.isfinite(bars[["open", "high", "low", "close"]]).all(axis=None)
+    assert (bars["low"] > 0).all()
+    assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
+    assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
+    assert not (bars[["volume", "spread"]] < 0).any(axis=None)
+
+
+def test_a_bar_that_has_not_closed_is_not_shown(case):
+    bars = case.source.history(case.symbol, case.start, NOW + timedelta(days=1))
+    assert bars["open_time"].iloc[-1] + MINUTE <= NOW
+    if case.source.live:
+        assert bars["open_time"].iloc[-1] == datetime(2025, 1, 10, 12, 33, tzinfo=UTC)
+
+
+def test_span_runs_from_the_first_open_to_the_last_close(case):
+    first, last = case.source.span(case.symbol)
+    assert first.tzinfo == last.tzinfo == UTC
+    assert case.source.history(case.symbol, first - timedelta(days=9), first).empty
+    assert case.source.history(case.symbol, first, first + MINUTE)["open_time"].iloc[0] == first
+    assert case.source.history(case.symbol, last - MINUTE, last)["open_time"].iloc[0] == last - MINUTE
+    assert case.source.history(case.symbol, last, last + timedelta(days=9)).empty
+
+
+def test_the_same_question_has_the_same_answer(case):
+    bars = case.source.history(case.symbol, case.start, case.end)
+    middle = case.start + timedelta(hours=31, minutes=7)
+    parts = [case.source.history(case.symbol, *span) for span in ((case.start, middle), (middle, case.end))]
+    assert_frame_equal(bars, pd.concat(parts, ignore_index=True))
+    assert_frame_equal(bars, case.source.history(case.symbol, case.start, case.end))
+
+
+def test_an_empty_span_gives_an_empty_bar_frame(case):
+    assert_frame_equal(case.source.history(case.symbol, case.start, case.start), empty_bars())
+
+
+def test_the_feed_gives_history_in_order(case):
+    bars = case.source.history(case.symbol, case.start, case.end)
+    fed = list(closes(case.source, [case.symbol], case.start, case.end, case.clock))
+    assert [time for time, _ in fed] == list(bars["open_time"] + MINUTE)
+    given = np.array([[getattr(bar, name) for name in BAR_COLUMNS[1:]] for _, (bar,) in fed])
+    assert np.array_equal(given, bars[list(BAR_COLUMNS[1:])].to_numpy(), equal_nan=True)
+
+
+def test_symbols_it_does_not_have_are_refused(case):
+    with pytest.raises(UnknownSymbol, match="ADAUSDT"):
+        case.source.history("ADAUSDT", case.start, case.end)
+    with pytest.raises(UnknownSymbol, match="ADAUSDT"):
+        case.source.span("ADAUSDT")
