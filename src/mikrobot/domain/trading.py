@@ -91,7 +91,8 @@ class Order:
     submitted_at : datetime
         UTC; it sees no price before this instant.
     expires_at : datetime
-        UTC; the position is closed at the first price at or after it.
+        UTC; the position is closed at the first price at or after it, and an order that found no
+        price before it is void.
     """
 
     id: str

@@ -20,7 +20,7 @@ OPENING = Decimal(10_000)
 HALF_CENT = Fraction(1, 200)
 FIRST_TICK = {"EURUSD": 110_000, "USDJPY": 150_000, "BTCUSDT": 6_000_000}
 
-many = settings(max_examples=300, deadline=None)
+many = settings(max_examples=150, deadline=None)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ def test_the_days_loss_is_net_of_gains_and_fees(order: Orders, fill: Fills, at: 
     assert account.day_opening(at(3)) == 10_000
 
 
+def test_a_day_that_has_gained_has_lost_nothing(order: Orders, fill: Fills, at: At) -> None:
+    """First attempt: losses were compared by absolute value, so profits blocked trading."""
+    assert closed(TEN_THOUSAND, order(), fill, 1, "900.00").day_loss(at(1)) == 0
+
+
 def test_a_new_day_starts_without_a_loss_and_with_the_balance_of_its_start(order: Orders, fill: Fills, at: At) -> None:
     account = closed(TEN_THOUSAND, order(), fill, 1, "-100.00")
     midnight = at(15 * 60)
