@@ -1,0 +1,258 @@
+"""The champion in memory: checked inputs in, probabilities out, a newer champion without a pause.
+
+Knows nothing of HTTP. The registry and the models come from above its imports, so that a client
+that only needs `Answer` loads neither MLflow nor XGBoost.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mikrobot import telemetry
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError
+
+if TYPE_CHECKING:
+    from mikrobot.models.model import Contract, Model
+    from mikrobot.models.registry import Registry
+
+log = telemetry.logger("serving")
+
+WARM_UP_ROWS = (1, 64)
+"""Rows of the calls a model answers before it is served: one row, and a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the champion says about one feature row, and what it was made from.
+
+    Attributes
+    ----------
+    model, version : str
+    source : str
+        Market source it learned from; do not believe it about another one.
+    feature_hash : str
+        Version of the feature definitions it expects.
+    trained_until : datetime
+        UTC; nothing later was used to train it.
+    probability_up, probability_down : float or None
+        Of a break of the level above and below within the model's horizon, 0 to 1; None where no
+        level stands.
+    """
+
+    model: str
+    version: str
+    source: str
+    feature_hash: str
+    trained_until: datetime
+    probability_up: float | None
+    probability_down: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the champion says about many rows, in their order; the fields of `Answer`."""
+
+    model: str
+    version: str
+    source: str
+    feature_hash: str
+    trained_until: datetime
+    probability_up: tuple[float | None, ...]
+    probability_down: tuple[float | None, ...]
+
+
+class Predictor:
+    """Answers with the champion of a registry; threads may share one.
+
+    Parameters
+    ----------
+    registry : Registry
+    name, alias : str
+        The model served, and what marks the version to serve.
+    """
+
+    def __init__(self, registry: "Registry", name: str = "bos", alias: str = "champion") -> None:
+        self._registry = registry
+        self._name = name
+        self._alias = alias
+        self._model: Model | None = None
+        self._refreshing = Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a model is loaded and warm."""
+        return self._model is not None
+
+    @property
+    def contract(self) -> "Contract":
+        """The contract of the model that is served.
+
+        Raises
+        ------
+        ServingError
+            If none is.
+        """
+        return self._served().contract
+
+    def refresh(self) -> bool:
+        """Load and warm the champion if it is not the model served, then serve it.
+
+        Requests under way end with the model they began with. A champion that was withdrawn is
+        served on until another one is promoted.
+
+        Returns
+        -------
+        bool
+            Whether another version is served now.
+
+        Raises
+        ------
+        ModelError
+            If the champion cannot be loaded or does not answer; the model served stays.
+        """
+        with self._refreshing:
+            version = self._registry.champion(self._name)
+            served = self._model
+            if version is None or (served is not None and served.contract.version == version):
+                return False
+            model = self._registry.load(self._name, self._alias)
+            _warm(model)
+            self._model = model
+        log.info("champion_served", model=model.contract.name, version=model.contract.version)
+        return True
+
+    def watch(self, every_s: float, stop: Event) -> None:
+        """Refresh again and again until stopped; a failure is logged once, and the model served stays."""
+        complaint = ""
+        while not stop.is_set():
+            try:
+                self.refresh()
+                complaint = ""
+            except MikrobotError as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    log.warning("champion_not_refreshed", reason=complaint, ready=self.ready)
+            stop.wait(every_s)
+
+    def predict(self, features: Mapping[str, float | None]) -> Answer:
+        """Answer about one row.
+
+        Parameters
+        ----------
+        features : mapping of str to float or None
+            Exactly the contract's columns, in any order; None or NaN where a value is missing.
+
+        Raises
+        ------
+        FeatureMismatch
+            If names are missing or unknown, all of which it lists, or if a value is infinite or
+            not a number.
+        ServingError
+            If no model is served.
+        """
+        model = self._served()
+        columns = model.contract.columns
+        _check_names(model.contract, features)
+        row = [_number(name, features[name]) for name in columns]
+        ((up, down),) = model.predict(np.array([row]))
+        return Answer(*_origin(model.contract), _known(up), _known(down))
+
+    def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
+        """Answer about many rows at once.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Exactly the contract's columns, in the order of the values of each row.
+        rows : sequence of sequences of float or None
+
+        Raises
+        ------
+        FeatureMismatch
+            As `predict`; or if a column is given twice, or a row has more or fewer values.
+        ServingError
+            If no model is served.
+        """
+        model = self._served()
+        _check_names(model.contract, columns)
+        values = _matrix(columns, rows)
+        position = {name: at for at, name in enumerate(columns)}
+        ordered = values[:, [position[name] for name in model.contract.columns]]
+        chances = model.predict(ordered) if len(rows) else np.empty((0, 2))
+        return Answers(*_origin(model.contract), *(tuple(map(_known, side)) for side in chances.T))
+
+    def _served(self) -> "Model":
+        model = self._model
+        if model is None:
+            raise ServingError(f"no version of model {self._name} is {self._alias} yet; train one: `mikrobot train`")
+        return model
+
+
+def _warm(model: "Model") -> None:
+    """Make the first calls, which are slow, before anyone waits for them."""
+    for rows in WARM_UP_ROWS:
+        answered = model.predict(np.ones((rows, len(model.contract.columns)))).shape
+        if answered != (rows, 2):
+            raise ModelError(
+                f"model {model.contract.name} version {model.contract.version} answers {rows} rows with an array of "
+                f"shape {answered}, expected {(rows, 2)}; train it again"
+            )
+
+
+def _check_names(contract: "Contract", given: Iterable[str]) -> None:
+    names = list(given)
+    expected, found = set(contract.columns), set(names)
+    complaints = []
+    if missing := [name for name in contract.columns if name not in found]:
+        complaints.append(f"missing {', '.join(missing)}")
+    if unknown := sorted(found - expected):
+        complaints.append(f"unknown {', '.join(unknown)}")
+    if len(names) != len(found):
+        complaints.append(f"given twice {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+    if complaints:
+        raise FeatureMismatch(
+            f"model {contract.name} version {contract.version} needs its {len(expected)} columns by name: "
+            + "; ".join(complaints)
+        )
+
+
+def _matrix(columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> NDArray[np.float64]:
+    values = np.empty((len(rows), len(columns)))
+    for number, row in enumerate(rows):
+        if len(row) != len(columns):
+            raise FeatureMismatch(
+                f"row {number} has {len(row)} values, expected one for each of {len(columns)} columns"
+            )
+        try:
+            values[number] = [_number(name, value) for name, value in zip(columns, row, strict=True)]
+        except FeatureMismatch as error:
+            raise FeatureMismatch(f"row {number}: {error}") from error
+    return values
+
+
+def _number(name: str, given: object) -> float:
+    if given is None:
+        return math.nan
+    if isinstance(given, bool) or not isinstance(given, (float, int, np.floating, np.integer)):
+        raise FeatureMismatch(f"{name} is {given!r}, expected a number, or null where it is missing")
+    try:
+        value = float(given)
+    except OverflowError:
+        value = math.inf
+    if math.isinf(value):
+        raise FeatureMismatch(f"{name} is infinite, expected a finite number, or null where it is missing")
+    return value
+
+
+def _known(probability: float) -> float | None:
+    return None if math.isnan(probability) else float(probability)
+
+
+def _origin(contract: "Contract") -> tuple[str, str, str, str, datetime]:
+    return contract.name, contract.version, contract.source, contract.feature_hash, contract.trained_until

@@ -1,0 +1,68 @@
+"""A registry and a model that fit in a test, with the faces of the real ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mikrobot.domain.errors import ModelError
+from mikrobot.models.model import Contract
+
+COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
+
+
+@dataclass
+class WeightedSum:
+    """Answers up with a weighted sum of the row, in which the order of columns shows, and down with NaN."""
+
+    contract: Contract
+    asked: list[tuple[int, ...]] = field(default_factory=list)
+
+    def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        self.asked.append(values.shape)
+        up = np.nan_to_num(values) @ np.array([0.001, 0.01, 0.1])
+        return np.column_stack([up, np.full(len(values), np.nan)])
+
+
+@dataclass
+class Shelf:
+    """A registry in memory."""
+
+    models: dict[str, WeightedSum] = field(default_factory=dict)
+    version: str | None = None
+    away: bool = False
+
+    def champion(self, name: str) -> str | None:
+        if self.away:
+            raise ModelError("the registry does not answer")
+        return self.version
+
+    def load(self, name: str = "bos", alias: str = "champion") -> WeightedSum:
+        assert self.version is not None
+        return self.models[self.version]
+
+    def promote(self, version: str, columns: tuple[str, ...] = COLUMNS) -> WeightedSum:
+        start = datetime(2024, 5, 1, tzinfo=UTC)
+        contract = Contract(
+            "bos",
+            version,
+            "replay",
+            "0123456789ab",
+            columns,
+            5,
+            5,
+            start,
+            datetime(2024, 5, 6, tzinfo=UTC),
+            {"auc": 0.8},
+        )
+        self.models[version] = WeightedSum(contract)
+        self.version = version
+        return self.models[version]
+
+
+@pytest.fixture
+def make_shelf() -> Callable[[], Shelf]:
+    return Shelf

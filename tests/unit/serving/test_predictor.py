@@ -1,0 +1,176 @@
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mikrobot.domain.errors import FeatureMismatch, ModelError, ServingError
+from mikrobot.serving.predictor import Predictor
+
+ROW = {"m1_rsi_14": 50.0, "m1_return_1": 2.0, "m1_spread_atr": 0.5}
+UP = 0.001 * 50.0 + 0.01 * 2.0 + 0.1 * 0.5
+
+
+@pytest.fixture
+def shelf(make_shelf: Callable[[], Any]) -> Any:
+    shelf = make_shelf()
+    shelf.promote("1")
+    return shelf
+
+
+@pytest.fixture
+def predictor(shelf: Any) -> Predictor:
+    predictor = Predictor(shelf)
+    assert predictor.refresh()
+    return predictor
+
+
+def test_nothing_is_ready_before_a_champion_stands(make_shelf: Callable[[], Any]) -> None:
+    predictor = Predictor(make_shelf())
+    assert not predictor.refresh()
+    assert not predictor.ready
+    with pytest.raises(ServingError, match="no version of model bos is champion yet"):
+        predictor.predict(ROW)
+
+
+def test_a_model_answers_one_row_and_a_batch_before_it_is_served(predictor: Predictor, shelf: Any) -> None:
+    assert shelf.models["1"].asked == [(1, 3), (64, 3)]
+    assert predictor.ready
+
+
+def test_the_answer_says_where_it_comes_from(predictor: Predictor) -> None:
+    answer = predictor.predict(ROW)
+    assert (answer.model, answer.version, answer.source, answer.feature_hash) == ("bos", "1", "replay", "0123456789ab")
+    assert answer.trained_until == datetime(2024, 5, 6, tzinfo=UTC)
+    assert answer.probability_up == pytest.approx(UP)
+
+
+def test_a_side_without_a_level_has_no_probability(predictor: Predictor) -> None:
+    assert predictor.predict(ROW).probability_down is None
+
+
+def test_features_count_by_name_not_by_order(predictor: Predictor) -> None:
+    assert predictor.predict(dict(reversed(ROW.items()))) == predictor.predict(ROW)
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, np.float64("nan")])
+def test_a_missing_value_reaches_the_model_as_missing(predictor: Predictor, missing: float | None) -> None:
+    assert predictor.predict(ROW | {"m1_spread_atr": missing}).probability_up == pytest.approx(UP - 0.05)
+
+
+def test_every_missing_and_unknown_name_is_listed(predictor: Predictor) -> None:
+    with pytest.raises(FeatureMismatch) as refused:
+        predictor.predict({"m1_rsi_14": 50.0, "zebra": 1.0, "apple": 2.0})
+    assert "missing m1_return_1, m1_spread_atr; unknown apple, zebra" in str(refused.value)
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, np.float64("inf"), 10**400])
+def test_an_infinite_value_is_refused_by_name(predictor: Predictor, bad: float) -> None:
+    with pytest.raises(FeatureMismatch, match="m1_return_1 is infinite"):
+        predictor.predict(ROW | {"m1_return_1": bad})
+
+
+@pytest.mark.parametrize("bad", ["55", True, [1.0], 1j])
+def test_what_is_no_number_is_refused_by_name(predictor: Predictor, bad: Any) -> None:
+    with pytest.raises(FeatureMismatch, match=r"m1_return_1 is .* expected a number"):
+        predictor.predict(ROW | {"m1_return_1": bad})
+
+
+def test_a_batch_answers_as_its_rows_do(predictor: Predictor) -> None:
+    columns = ("m1_spread_atr", "m1_rsi_14", "m1_return_1")
+    rows = [[0.5, 50.0, 2.0], [None, 20.0, -1.0]]
+    answers = predictor.predict_many(columns, rows)
+    singly = [predictor.predict(dict(zip(columns, row, strict=True))) for row in rows]
+    assert answers.probability_up == tuple(answer.probability_up for answer in singly)
+    assert answers.probability_down == (None, None)
+    assert answers.version == "1"
+
+
+def test_an_empty_batch_has_no_answers(predictor: Predictor) -> None:
+    assert predictor.predict_many(tuple(ROW), []).probability_up == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "complaint"),
+    [
+        (("m1_rsi_14", "m1_rsi_14", "m1_return_1", "m1_spread_atr"), [], "given twice m1_rsi_14"),
+        (("m1_rsi_14", "m1_return_1"), [], "missing m1_spread_atr"),
+        (tuple(ROW), [[1.0, 2.0, 3.0], [1.0, 2.0]], "row 1 has 2 values, expected one for each of 3 columns"),
+        (tuple(ROW), [[1.0, 2.0, 3.0], [1.0, math.inf, 3.0]], "row 1: m1_return_1 is infinite"),
+    ],
+)
+def test_a_bad_batch_is_refused_with_the_place(
+    predictor: Predictor, columns: tuple[str, ...], rows: list[list[float]], complaint: str
+) -> None:
+    with pytest.raises(FeatureMismatch, match=complaint):
+        predictor.predict_many(columns, rows)
+
+
+def test_a_promoted_version_takes_over_and_is_loaded_once(predictor: Predictor, shelf: Any) -> None:
+    shelf.promote("2")
+    assert predictor.refresh()
+    assert not predictor.refresh()
+    assert predictor.predict(ROW).version == "2"
+    assert shelf.models["2"].asked == [(1, 3), (64, 3), (1, 3)]
+
+
+def test_a_withdrawn_champion_is_served_on(predictor: Predictor, shelf: Any) -> None:
+    shelf.version = None
+    assert not predictor.refresh()
+    assert predictor.predict(ROW).version == "1"
+
+
+def test_a_champion_that_does_not_answer_leaves_the_old_one(predictor: Predictor, shelf: Any) -> None:
+    shelf.promote("2").predict = lambda values: np.zeros((len(values), 3))
+    with pytest.raises(ModelError, match="version 2 answers 1 rows with an array of shape"):
+        predictor.refresh()
+    assert predictor.predict(ROW).version == "1"
+
+
+def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf: Any) -> None:
+    stop = Event()
+    watching = Thread(target=predictor.watch, args=(0.01, stop))
+    shelf.away = True
+    shelf.promote("2")
+    watching.start()
+    assert not stop.wait(0.05)
+    assert predictor.predict(ROW).version == "1"
+    shelf.away = False
+    for _ in range(200):
+        if predictor.contract.version == "2" or stop.wait(0.01):
+            break
+    stop.set()
+    watching.join(5.0)
+    assert not watching.is_alive()
+    assert predictor.predict(ROW).version == "2"
+
+
+def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predictor, shelf: Any) -> None:
+    renamed = ("other_rsi", "other_return", "other_spread")
+    done = Event()
+    wrong: list[str] = []
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                answer = predictor.predict(ROW)
+            except FeatureMismatch as refused:
+                if not all(name in str(refused) for name in renamed):
+                    wrong.append(str(refused))
+            else:
+                if answer.version.startswith("other"):
+                    wrong.append(answer.version)
+
+    asking = [Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    for number in range(60):
+        shelf.promote(f"other {number}", renamed) if number % 2 else shelf.promote(f"same {number}")
+        predictor.refresh()
+    done.set()
+    for thread in asking:
+        thread.join()
+    assert wrong == []
