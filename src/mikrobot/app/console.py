@@ -1,0 +1,128 @@
+"""What a person sees of a command: steps, progress and the summary of a run.
+
+Everything but the summary goes to standard error. On a terminal the current step is a live
+line; elsewhere each step is a plain line, so that a log of it reads well.
+"""
+
+import sys
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.status import Status
+from rich.table import Table
+
+
+class Console:
+    """The person's view of a running command.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing of the progress; the summary is then left to the caller.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self._out = RichConsole(highlight=False)
+        self._status: Status | None = None
+        self._shown = ("", -1)
+
+    def say(self, text: str) -> None:
+        """Show a step."""
+        self.settle()
+        if not self._quiet:
+            self._err.print(f"  {text}")
+
+    def progress(self, stage: str, text: str, share: float) -> None:
+        """Show how far a stage has come; `share` runs from 0 to 1."""
+        if self._quiet:
+            return
+        line = f"{stage:<12} {share:>4.0%}  {text}"
+        if self._err.is_terminal:
+            self._live(line)
+        elif (stage, int(share * 4)) != self._shown:
+            self._err.print(f"  {line}")
+        self._shown = (stage, int(share * 4))
+
+    def settle(self) -> None:
+        """End the live line."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def summary(self, summary: dict[str, Any]) -> None:
+        """Print the table of a run."""
+        self.settle()
+        for table in summary_tables(summary):
+            self._out.print(table)
+
+    def table(self, table: Table) -> None:
+        """Print a table to standard output."""
+        self.settle()
+        self._out.print(table)
+
+    def _live(self, line: str) -> None:
+        if self._status is None:
+            self._status = self._err.status(line)
+            self._status.start()
+        self._status.update(line)
+
+
+def error_line(error: BaseException) -> None:
+    """Print an error as the one line that the contract of the commands asks for."""
+    text = " ".join(str(error).split())
+    print(f"error: {text}", file=sys.stderr)
+
+
+def summary_tables(summary: dict[str, Any]) -> list[Table]:
+    """Return the tables that show a run: what it did, and where to look."""
+    title = f"{summary['source']}{' (SIMULATED market)' if summary['simulated'] else ''}"
+    done = _table(f"Run {summary['run']}: {title}")
+    for name, value in _facts(summary):
+        done.add_row(name, value)
+    where = _table("Where to look")
+    for name, address in {**summary["services"], **summary["reports"]}.items():
+        where.add_row(name, str(address))
+    return [done, where]
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2), title_style="bold")
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    trading, checks, drift = summary["trading"], summary["checks"], summary["drift"]
+    rows = [
+        ("symbols", ", ".join(summary["symbols"])),
+        ("bars", f"{summary['bars']:,}"),
+        ("features", f"{summary['features']} columns"),
+        ("checks", f"{checks['passed']} passed, {checks['failed']} failed, {checks['quarantined']} rows quarantined"),
+    ]
+    rows += [(f"model {name}", _model(model)) for name, model in summary["models"].items()]
+    rows += [
+        ("drift", f"{drift['verdict']} ({drift['share']:.0%} of the compared features)"),
+        (
+            "trading",
+            f"{trading['signals']} signals, {trading['approved']} of {trading['decisions']} decisions approved, "
+            f"{trading['orders']} orders, {trading['fills']} fills, {trading['trades']} trades",
+        ),
+        (
+            "result",
+            f"P&L {trading['pnl']} USD on paper, max drawdown {trading['max_drawdown']} USD, "
+            f"{trading['ambiguous_share']:.0%} of the trades ambiguous",
+        ),
+    ]
+    stages = ", ".join(f"{stage} {t['p50']:.1f}/{t['p99']:.1f}" for stage, t in summary["latency_ms"].items())
+    return [*rows, ("latency ms p50/p99", stages), ("seconds", f"{summary['seconds']}")]
+
+
+def _model(model: dict[str, Any]) -> str:
+    metrics = model["metrics"]
+    shown = ", ".join(
+        f"{name} {metrics[name]:.4f}" for name in ("auc", "auc_diffusion_atr", "brier") if name in metrics
+    )
+    return f"v{model['version']} ({model['alias'] or 'not promoted'}), {shown}"

@@ -1,0 +1,111 @@
+"""A trading session: which hours are traded, and which history lies before them.
+
+A run trades one segment, or several where the symbols of a replay ended at different times:
+the hours of a segment are later than everything its model was trained on, so symbols whose
+last hours lie years apart cannot share one. Segments follow each other in time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from mikrobot.domain.errors import UsageError
+from mikrobot.market.feed import Source
+from mikrobot.runtime import Clock
+
+MINUTE = timedelta(minutes=1)
+MINIMUM_HISTORY = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Symbols that are traded together.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+    history_from, trade_from, trade_until : datetime
+        UTC. The models learn from bars that close in (history_from, trade_from]; bars that
+        close in (trade_from, trade_until] are traded.
+    """
+
+    symbols: tuple[str, ...]
+    history_from: datetime
+    trade_from: datetime
+    trade_until: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the segment as plain JSON values."""
+        return {
+            "symbols": list(self.symbols),
+            "history_from": self.history_from.isoformat(),
+            "trade_from": self.trade_from.isoformat(),
+            "trade_until": self.trade_until.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Segment":
+        """Read what `to_json` wrote."""
+        times = (datetime.fromisoformat(value[key]) for key in ("history_from", "trade_from", "trade_until"))
+        return cls(tuple(value["symbols"]), *times)
+
+
+def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, clock: Clock) -> tuple[Segment, ...]:
+    """Choose the hours to trade: the last ones that the source has.
+
+    Parameters
+    ----------
+    source : Source
+    symbols : sequence of str
+        Those to trade; empty: all of the source.
+    hours : int
+        Hours of market to trade.
+    history_days : int
+        Days before them to learn from; fewer if the source has fewer.
+    clock : Clock
+        Tells where the past ends on a live source.
+
+    Returns
+    -------
+    tuple of Segment
+        In order of time.
+
+    Raises
+    ------
+    UsageError
+        If a symbol is not in the source, or its history is too short to learn from.
+    """
+    chosen = tuple(symbols) or source.symbols()
+    if foreign := set(chosen) - set(source.symbols()):
+        raise UsageError(f"the source has no {', '.join(sorted(foreign))}; it has {', '.join(source.symbols())}")
+    spans = {symbol: source.span(symbol) for symbol in chosen}
+    if source.live:
+        now = clock.now().replace(second=0, microsecond=0)
+        spans = {symbol: (first, now) for symbol, (first, _) in spans.items()}
+    return tuple(_segment(group, spans, hours, history_days) for group in _overlapping(spans, hours))
+
+
+def _overlapping(spans: dict[str, tuple[datetime, datetime]], hours: int) -> list[list[str]]:
+    """Group symbols whose last hours overlap, groups in order of time."""
+    groups: list[list[str]] = []
+    latest: datetime | None = None
+    for symbol, (_, end) in sorted(spans.items(), key=lambda item: item[1][1]):
+        if latest is None or end - timedelta(hours=hours) >= latest:
+            groups.append([])
+        groups[-1].append(symbol)
+        latest = end
+    return groups
+
+
+def _segment(symbols: list[str], spans: dict[str, tuple[datetime, datetime]], hours: int, history_days: int) -> Segment:
+    until = max(spans[symbol][1] for symbol in symbols)
+    trade_from = min(spans[symbol][1] for symbol in symbols) - timedelta(hours=hours)
+    for symbol in symbols:
+        first = spans[symbol][0]
+        if trade_from - first < MINIMUM_HISTORY:
+            raise UsageError(
+                f"{symbol} has bars from {first:%Y-%m-%d %H:%M} only, and trading starts at {trade_from:%Y-%m-%d %H:%M}: "
+                f"{MINIMUM_HISTORY.days} days before that are needed to learn from; give more data or fewer --hours"
+            )
+    return Segment(tuple(symbols), trade_from - timedelta(days=history_days), trade_from, until)

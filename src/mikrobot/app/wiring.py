@@ -1,0 +1,62 @@
+"""Builds objects from Settings: the only place that chooses an adapter."""
+
+from collections.abc import Callable
+
+from mikrobot.domain.errors import UsageError
+from mikrobot.market.feed import Source
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings, SourceName
+
+DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
+BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
+BINANCE_TIMEOUT_S = 10.0
+
+
+def choose_source(settings: Settings, say: Callable[[str], None]) -> SourceName:
+    """Return the source to use: the one asked for, else Binance if it answers, else simulated.
+
+    Parameters
+    ----------
+    say : callable
+        Told why, where the choice was left to us.
+    """
+    if settings.source is not None:
+        return settings.source
+    if settings.data:
+        return "replay"
+    from mikrobot.market.binance import reachable
+
+    if reachable(settings.binance_url, settings.probe_seconds):
+        say("Binance answers: trading its public market data on paper")
+        return "binance"
+    say(f"Binance did not answer within {settings.probe_seconds:g} s: the market is SIMULATED")
+    return "simulated"
+
+
+def open_source(settings: Settings, clock: Clock) -> Source:
+    """Return the market source that the settings name.
+
+    Raises
+    ------
+    UsageError
+        If the settings name no source, one that is not built yet, or a replay without data.
+    """
+    match settings.source:
+        case "simulated":
+            from mikrobot.market.simulated import SimulatedSource
+
+            return SimulatedSource(settings.symbols or DEFAULT_SYMBOLS, settings.seed, clock)
+        case "replay":
+            from mikrobot.market.replay import ReplaySource
+
+            if not settings.data:
+                raise UsageError("a replay needs bars: give --data FILE_OR_FOLDER, once or more")
+            return ReplaySource(settings.data)
+        case "binance":
+            from mikrobot.market.binance import BinanceSource
+
+            return BinanceSource(settings.symbols or BINANCE_SYMBOLS, settings.binance_url, clock, BINANCE_TIMEOUT_S)
+        case "mt5":
+            raise UsageError("the MetaTrader 5 source is not built yet; export M1 bars and use --source replay")
+        case None:
+            raise UsageError("no market source is set: give --source or set MIKROBOT_SOURCE")

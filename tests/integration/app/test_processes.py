@@ -1,0 +1,74 @@
+"""Recorded processes, started and stopped for real."""
+
+import json
+import os
+import socket
+import sys
+
+import psutil
+import pytest
+
+from mikrobot.app import processes
+from mikrobot.app.processes import Service
+from mikrobot.domain.errors import ServiceError
+from mikrobot.runtime import SystemClock
+
+SLEEP = (sys.executable, "-c", "import threading; threading.Event().wait()")
+STUBBORN = (
+    sys.executable,
+    "-c",
+    "import signal, subprocess, sys, threading;"
+    "subprocess.Popen([sys.executable, '-c', 'import threading; threading.Event().wait()']);"
+    "threading.Event().wait()",
+)
+
+
+@pytest.fixture
+def home(tmp_path):
+    yield tmp_path
+    for name in processes.recorded(tmp_path):
+        processes.stop(name, tmp_path)
+
+
+def test_a_second_start_leaves_the_running_process_alone(home):
+    service = Service("sleeper", SLEEP, {})
+    assert processes.start(service, home, "127.0.0.1") is True
+    first = processes.find("sleeper", home)
+    assert processes.start(service, home, "127.0.0.1") is False
+    assert processes.find("sleeper", home) == first
+
+
+def test_stop_ends_the_process_and_its_children_and_forgets_it(home):
+    processes.start(Service("parent", STUBBORN, {}), home, "127.0.0.1")
+    parent = processes.find("parent", home)
+    while not (children := parent.children()):
+        assert parent.is_running()
+    assert processes.stop("parent", home) is True
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in (parent, *children))
+    assert processes.recorded(home) == []
+    assert processes.stop("parent", home) is False
+
+
+def test_a_pid_that_now_belongs_to_another_program_is_never_touched(home):
+    processes.record("victim", home, os.getpid())
+    path = home / "run" / "victim.json"
+    path.write_text(json.dumps({"pid": os.getpid(), "created": 1.0}))
+    assert processes.find("victim", home) is None
+    assert processes.stop("victim", home) is False
+
+
+def test_a_port_of_another_program_is_named_with_its_setting(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        service = Service("web", SLEEP, {}, port, "MIKROBOT_WEB_PORT")
+        with pytest.raises(ServiceError, match=rf"port {port} is in use .* set MIKROBOT_WEB_PORT"):
+            processes.start(service, home, "127.0.0.1")
+    assert processes.recorded(home) == []
+
+
+def test_a_service_that_dies_while_starting_fails_with_the_last_line_of_its_log(home):
+    command = (sys.executable, "-c", "raise SystemExit('no such wheel')")
+    service = Service("broken", command, {}, health="http://127.0.0.1:9/never")
+    processes.start(service, home, "127.0.0.1")
+    with pytest.raises(ServiceError, match="broken stopped while starting: no such wheel"):
+        processes.await_ready(service, home, SystemClock())
