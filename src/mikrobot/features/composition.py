@@ -133,8 +133,9 @@ class Catalog:
     @cached_property
     def source(self) -> str:
         """The composed step as Python source."""
-        used = {entry.feature.name: entry.feature for entry in self.entries}
-        lines = [_HEADER, *map(_import, used.values()), "", *(f"{name} = {name}.step" for name in used), ""]
+        used = {_alias(entry.feature): entry.feature for entry in self.entries}
+        imports = [f"from {used[alias].module} import {used[alias].name} as {alias}" for alias in used]
+        lines = [_HEADER, *imports, "", *(f"{alias} = {alias}.step" for alias in used), ""]
         lines += [self._pass(t) for t in (*self._higher, Timeframe.M1)]
         merges = "".join(_MERGE.format(name=_lower(t), seconds=t.seconds) for t in self._higher)
         return "\n".join([*lines, _ENTRY_POINTS.format(merges=merges)])
@@ -240,8 +241,9 @@ def _lower(of: Timeframe) -> str:
     return of.value.lower()
 
 
-def _import(feature: Feature) -> str:
-    return f"from {feature.module} import {feature.name}"
+def _alias(feature: Feature) -> str:
+    """Name a step so that neither another module's step nor the composed source's own names meet it."""
+    return f"{feature.module.rpartition('.')[2]}_{feature.name}"
 
 
 def _call(entry: Entry) -> str:
@@ -251,7 +253,7 @@ def _call(entry: Entry) -> str:
     if entry.feature.remembers:
         arguments.insert(0, f"state.{entry.name}")
     targets = [f"row.{name}" for name in entry.outputs]
-    call = f"{', '.join(targets)} = {entry.feature.name}({', '.join(arguments)})"
+    call = f"{', '.join(targets)} = {_alias(entry.feature)}({', '.join(arguments)})"
     guarded = {
         wires[argument]: None
         for argument, source in entry.inputs.items()

@@ -196,3 +196,18 @@ def test_a_foreign_or_torn_snapshot_is_refused(pipeline, spoil):
     with pytest.raises(DataError, match=r"EURUSD: expected a snapshot of .* rebuild the state"):
         pipeline.restore("EURUSD", spoil(before))
     assert pipeline.snapshot("EURUSD") == before
+
+
+@pytest.mark.parametrize(
+    ("minutes", "row", "expected"),
+    [
+        ((1, 2, 2, 3), 2, "after 2024-01-02T10:02:00.*each bar once"),
+        ((1, 3, 2), 2, "after 2024-01-02T10:03:00.*in time order"),
+    ],
+)
+def test_a_frame_out_of_order_inside_is_refused_by_row(pipeline, minutes, row, expected):
+    before = pipeline.snapshot("EURUSD")
+    frame = frame_of(*(replace(GOOD, open_time=FIRST + m * MINUTE) for m in minutes))
+    with pytest.raises(BarError, match=f"EURUSD row {row} M1 bar 2024-01-02T10:02:00.*{expected}"):
+        pipeline.compute("EURUSD", frame)
+    assert pipeline.snapshot("EURUSD") == before

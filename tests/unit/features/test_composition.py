@@ -93,10 +93,23 @@ def test_an_unknown_input_gives_nan_and_leaves_the_state_alone(draw):
     assert holes[known].tobytes() == without.tobytes()
 
 
+@feature("smooth_{length}", DIFFERENCE, state=lambda length: {"mean": AVERAGE}, warmup=lambda length: length - 1)
+def merge(state: State, close: float, length: int) -> float:
+    """Average named like a function of the composed step."""
+    return exponential(state.mean, close, length)
+
+
+def test_a_step_may_be_named_like_anything(draw):
+    bars = draw([1, 2, 3, 4, 5, 6])
+    catalog = Catalog(merge(length=1), *on(Timeframe.M5, [ema(length=1)]))
+    rows = FeaturePipeline(["EURUSD"], catalog).compute("EURUSD", bars)
+    assert rows[-1].tolist() == [6, 5]
+
+
 def test_the_composed_source_reads_as_one_line_a_feature():
     source = Catalog(ema(length=9), rsi(length=14), *on(Timeframe.M5, [rsi(length=14)])).source
-    assert "row.m1_ema_9 = ema(state.m1_ema_9, bar.close, 9)" in source
-    assert "row.m5_rsi_14 = rsi(state.m5_rsi_14, bar.close, 14)" in source
+    assert "row.m1_ema_9 = indicators_ema(state.m1_ema_9, bar.close, 9)" in source
+    assert "row.m5_rsi_14 = indicators_rsi(state.m5_rsi_14, bar.close, 14)" in source
 
 
 DEFINITION = '''
