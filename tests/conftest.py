@@ -90,7 +90,7 @@ def database(postgres: Server, settings: Settings) -> Settings:
     """The same settings once every database is there, provisioned, migrated and empty."""
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         for name in DATABASES:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE {name}_template OWNER {name}")
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {name}_template STRATEGY file_copy OWNER {name}")
     return settings
 
 

@@ -90,7 +90,7 @@ def test_a_pool_on_a_database_that_is_not_there_says_so(settings):
 
 def test_a_pool_on_a_server_that_is_down_says_what_to_do(settings, free_port):
     down = settings.model_copy(update={"postgres_port": free_port()})
-    with pytest.raises(StoreError, match="refused.*mikrobot up"):
+    with pytest.raises(StoreError, match=r"refused.*mikrobot up"):
         databases.open_pool(down)
 
 

@@ -1,0 +1,200 @@
+"""Closed bars by source, symbol and timeframe, and the quarantine of rows that a gate refused.
+
+The source is part of a bar's key, so that simulated bars never mix with real ones. Does not judge
+bars: that is the gate's work.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import pandas as pd
+from psycopg.types.json import Jsonb
+
+from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.store import frames
+from mikrobot.store.database import Connection, Pool, execute
+from mikrobot.store.names import Names
+
+_VALUES = BAR_COLUMNS[1:]
+_NAMES = ", ".join(_VALUES)
+_OLD, _NEW = (", ".join(f"{row}.{name}" for name in _VALUES) for row in ("bar", "excluded"))
+_OR_CHANGE = (
+    "ON CONFLICT (source_id, symbol_id, timeframe, ts) "
+    f"DO UPDATE SET ({_NAMES}) = ({_NEW}) WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})"
+)
+_STAGE = (
+    f"CREATE TEMPORARY TABLE IF NOT EXISTS stage (ts timestamptz, {' float8, '.join(_VALUES)} float8) "
+    "ON COMMIT DELETE ROWS"
+)
+_UPSERT = f"INSERT INTO bar SELECT %s, %s, %s, ts, {_NAMES} FROM stage ORDER BY ts {_OR_CHANGE}"
+_APPEND = (
+    "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
+    f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast {_OR_CHANGE}"
+)
+_SERIES = f"SELECT ts, {_NAMES} FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
+_LAST = f"SELECT * FROM ({_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest ORDER BY ts"
+_RANGE = f"{_SERIES} AND ts >= %s AND ts < %s ORDER BY ts"
+_SPAN = "SELECT min(ts), max(ts) FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
+_QUARANTINE = (
+    "INSERT INTO quarantine (source_id, symbol_id, suite, at, reason, row) VALUES (%s, %s, %s, %s, %s, %s) "
+    "ON CONFLICT DO NOTHING"
+)
+_QUARANTINED = (
+    "SELECT symbol.name, suite, at, reason, row FROM quarantine "
+    "JOIN source ON source.id = source_id JOIN symbol ON symbol.id = symbol_id "
+    "WHERE source.name = %(source)s AND symbol.name = coalesce(%(symbol)s, symbol.name) "
+    "AND suite = coalesce(%(suite)s, suite) ORDER BY quarantine.id"
+)
+_Key = tuple[int, int, int]
+
+
+class BarStore:
+    """Reads and writes bars and refused rows.
+
+    Every method raises `StoreError` if the database fails.
+
+    Parameters
+    ----------
+    pool : ConnectionPool
+        On the database `mikrobot`.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._names = Names(pool)
+
+    def upsert(self, source: str, symbol: str, timeframe: Timeframe, bars: pd.DataFrame) -> int:
+        """Store a frame durably, all of it or nothing.
+
+        Parameters
+        ----------
+        source, symbol, timeframe
+        bars : DataFrame
+            A bar frame (`BAR_COLUMNS`), strictly increasing in time.
+
+        Returns
+        -------
+        int
+            Rows that are new or changed: 0 when the same frame is stored again.
+
+        Raises
+        ------
+        BarError
+            If it is no bar frame: with the symbol, the row and its time.
+        """
+        if bars.empty:
+            return 0
+        copied = frames.encode(symbol, bars)
+        key = self._key(source, symbol, timeframe)
+
+        def work(connection: Connection) -> int:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = '5min'")
+                cursor.execute(_STAGE)
+                with cursor.copy("COPY stage FROM STDIN (FORMAT binary)") as copy:
+                    copy.write(copied)
+                cursor.execute(_UPSERT, key)
+                return cursor.rowcount
+
+        return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
+
+    def append(self, source: str, bar: Bar) -> None:
+        """Store one live bar at once, not durably: a crash of the server loses the last fraction of
+        a second, which the source has still.
+        """
+        key = self._key(source, bar.symbol, bar.timeframe)
+        row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))
+        execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", lambda c: c.execute(_APPEND, row))
+
+    def last(
+        self, source: str, symbol: str, timeframe: Timeframe, n: int, until: datetime | None = None
+    ) -> pd.DataFrame:
+        """Return the newest `n` bars, oldest first; with `until`, of those that had closed by then."""
+        opened = "infinity" if until is None else until - timeframe.delta
+        return self._read(symbol, _LAST, (*self._key(source, symbol, timeframe), opened, n))
+
+    def range(self, source: str, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the bars that open in [start, end), oldest first."""
+        return self._read(symbol, _RANGE, (*self._key(source, symbol, timeframe), start, end))
+
+    def span(self, source: str, symbol: str, timeframe: Timeframe) -> tuple[datetime, datetime] | None:
+        """Return the first open time and the last close time stored, UTC; None without bars."""
+        key = self._key(source, symbol, timeframe)
+        row = execute(self._pool, f"reading the span of {symbol}", lambda c: c.execute(_SPAN, key).fetchone())
+        return None if row is None or row[0] is None else (row[0], row[1] + timeframe.delta)
+
+    def quarantine(self, source: str, symbol: str, suite: str, rows: pd.DataFrame, reasons: Sequence[str]) -> int:
+        """Keep rows that a gate refused, whole and with their reasons.
+
+        Parameters
+        ----------
+        source, symbol
+        suite : str
+            Which gate refused them, as ``bars`` or ``features``.
+        rows : DataFrame
+            Of any columns; ``close_time``, else ``open_time``, tells when.
+        reasons : sequence of str
+            One per row.
+
+        Returns
+        -------
+        int
+            Rows that were not in the quarantine yet for the same reason.
+        """
+        if rows.empty:
+            return 0
+        key = (self._names.source(source), self._names.symbol(symbol), suite)
+        at = "close_time" if "close_time" in rows else "open_time"
+        kept = [_plain(dict(zip(rows.columns, row, strict=True))) for row in rows.itertuples(index=False, name=None)]
+        values = [(*key, row.get(at), reason, Jsonb(row)) for row, reason in zip(kept, reasons, strict=True)]
+
+        def work(connection: Connection) -> int:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(_QUARANTINE, values)
+                return cursor.rowcount
+
+        return execute(self._pool, f"putting {len(rows)} {symbol} rows into quarantine", work)
+
+    def quarantine_bar(self, source: str, bar: Bar, reason: str) -> int:
+        """Keep one live bar that was refused, as `quarantine` does with the suite ``live``."""
+        return self.quarantine(source, bar.symbol, "live", pd.DataFrame([asdict(bar)]), [reason])
+
+    def quarantined(self, source: str, symbol: str | None = None, suite: str | None = None) -> pd.DataFrame:
+        """Return the refused rows in the order they came: symbol, suite, at (UTC), reason, row (dict)."""
+        wanted = {"source": source, "symbol": symbol, "suite": suite}
+        rows = execute(self._pool, "reading the quarantine", lambda c: c.execute(_QUARANTINED, wanted).fetchall())
+        frame = pd.DataFrame(rows, columns=["symbol", "suite", "at", "reason", "row"])
+        return frame.astype({"at": "datetime64[us, UTC]"})
+
+    def _key(self, source: str, symbol: str, timeframe: Timeframe) -> _Key:
+        return self._names.source(source), self._names.symbol(symbol), timeframe.seconds // 60
+
+    def _read(self, symbol: str, query: str, values: tuple[Any, ...]) -> pd.DataFrame:
+        def work(connection: Connection) -> bytes:
+            with connection.cursor() as cursor, cursor.copy(_copying(query), values) as copy:
+                return b"".join(copy)
+
+        return frames.decode(execute(self._pool, f"reading {symbol} bars", work))
+
+
+def _copying(query: str) -> bytes:
+    return f"COPY ({query}) TO STDOUT (FORMAT binary)".encode()
+
+
+def _plain(row: dict[Any, Any]) -> dict[str, Any]:
+    """Return a row as JSON values: times as ISO text, missing as null, infinite by name."""
+    return {str(name): _value(value) for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return None if value is pd.NaT else value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if isinstance(value, bool | int | float | str) else None if value is None else str(value)
