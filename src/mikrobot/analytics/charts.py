@@ -14,6 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from mikrobot.domain.trading import Side, Trade
 
+CROWDED_TRADES = 50
+"""From this many trades on a chart the markers are drawn smaller."""
+
 MAXIMUM_BARS = 2_000
 """More M1 bars than this are drawn as longer ones, which keeps the page quick."""
 
@@ -149,6 +152,7 @@ def _exits(trades: Sequence[Trade]) -> Any:
 
 
 def _markers(points: Sequence[tuple[datetime, Decimal, str]], name: str, symbol: str, color: str) -> Any:
+    size = 10 if len(points) < CROWDED_TRADES else 6
     return go.Scatter(
         x=[at for at, _, _ in points],
         y=[float(price) for _, price, _ in points],
@@ -156,7 +160,7 @@ def _markers(points: Sequence[tuple[datetime, Decimal, str]], name: str, symbol:
         hovertemplate="%{text}<br>%{x|%H:%M} at %{y}<extra></extra>",
         mode="markers",
         name=name,
-        marker={"symbol": symbol, "size": 10, "color": color, "line": {"color": color, "width": 2}},
+        marker={"symbol": symbol, "size": size, "color": color, "line": {"color": color, "width": 2}},
     )
 
 

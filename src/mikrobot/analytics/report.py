@@ -216,7 +216,7 @@ def _rows(facts: Facts, trades: Sequence[Trade]) -> list[TradeRow]:
     decisions = {decision.id: decision for decision in facts.decisions}
     answers = {(p.symbol, p.side, p.close_time): p for p in facts.predictions}
     rows = []
-    for trade in trades:
+    for trade in sorted(trades, key=lambda trade: trade.entry.filled_at):
         decision = decisions.get(trade.order.decision_id)
         asked = (trade.order.symbol, trade.order.side, decision.close_time) if decision else None
         rows.append(TradeRow(trade, decision, answers.get(asked) if asked else None))
