@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
-import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
-import pyarrow.csv as csv  # type: ignore[import-untyped]  # ships no types
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError

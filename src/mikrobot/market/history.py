@@ -53,8 +53,10 @@ class Backfill:
     Attributes
     ----------
     symbol : str
-    fetched, stored, quarantined : int
-        Bars. A bar is stored or quarantined.
+    fetched : int
+        Bars the source gave.
+    stored, quarantined : int
+        Of these, those that the store, or its quarantine, did not have as they are.
     first, last : datetime or None
         Open time of the first bar fetched and close time of the last; None if there was none.
     """
@@ -124,7 +126,7 @@ def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, chec
             f"{symbol}: bars from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC failed the quality gate: "
             f"{len(checked.bad)} of {len(bars)} are bad{reason}; none of them was stored; correct the {source} data"
         )
-    quarantined = store.quarantine(source, symbol, "bars", checked.bad, checked.reasons) if len(checked.bad) else 0
+    quarantined = store.quarantine(source, symbol, "bars", checked.bad, checked.reasons.tolist())
     return store.upsert(source, symbol, Timeframe.M1, checked.good), quarantined
 
 

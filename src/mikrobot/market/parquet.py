@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
-import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import empty_bars
@@ -123,8 +123,9 @@ class ParquetBars:
             raise BarError(f"{self.path}: the file is empty; expected at least one bar")
         for before, after in pairwise(groups):
             if after.first <= before.last:
-                times = np.array([before.last, after.first])
-                check_times(times, Origin(self.path.name, range(after.row - 1, after.row + 1)))
+                table = file.read_row_groups([before.number, after.number], columns=["ts"])
+                rows = range(before.row, after.row + after.rows)
+                check_times(_times(table["ts"], self.path, before.row), Origin(self.path.name, rows))
         return groups
 
     def _bounds(self, file: pq.ParquetFile, number: int, row: int) -> tuple[int, int]:
