@@ -19,6 +19,9 @@ from mikrobot.features.parts import F8, I8, Layout, compiled, record
 BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8)
 """One bar: ``time`` is its open in seconds since 1970 UTC; volume and spread are NaN where unknown."""
 
+BAR_FIELDS: tuple[str, ...] = BAR.names or ()
+"""Names of the fields of `BAR`, in order."""
+
 MAY_BE_UNKNOWN = frozenset({"volume", "spread"})
 """The bar fields that may be NaN."""
 

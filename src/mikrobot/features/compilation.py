@@ -58,7 +58,10 @@ def _import(name: str, path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # numba's cache finds it by name
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except RuntimeError as error:  # what numba raises when it finds no place for its cache
+        raise _unwritable(path.parent, error) from error
     return module
 
 
@@ -92,5 +95,5 @@ def _written(path: Path, source: str) -> Path:
     return path
 
 
-def _unwritable(folder: Path, error: OSError) -> StoreError:
+def _unwritable(folder: Path, error: Exception) -> StoreError:
     return StoreError(f"cannot keep compiled features in {folder}: {error}; set MIKROBOT_CACHE to a writable folder")

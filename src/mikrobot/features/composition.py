@@ -16,11 +16,9 @@ from typing import Any
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features import bars, timeframe
-from mikrobot.features.bars import BAR, MAY_BE_UNKNOWN, MINUTE
+from mikrobot.features.bars import BAR, BAR_FIELDS, MAY_BE_UNKNOWN, MINUTE
 from mikrobot.features.feature import Entry, Feature, Output
 from mikrobot.features.parts import F8, Layout, record
-
-BAR_FIELDS: tuple[str, ...] = BAR.names or ()
 
 
 @dataclass(frozen=True, slots=True)

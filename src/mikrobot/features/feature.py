@@ -17,7 +17,7 @@ from math import inf
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.bars import BAR
+from mikrobot.features.bars import BAR_FIELDS
 from mikrobot.features.parts import Layout, compiled, record
 
 Step = Callable[..., Any]
@@ -204,7 +204,7 @@ class Entry:
 
     def _source(self, argument: str) -> str:
         wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))
-        named = wire in (BAR.names or ()) or wire.startswith(tuple(map(_prefix, Timeframe)))
+        named = wire in BAR_FIELDS or wire.startswith(tuple(map(_prefix, Timeframe)))
         return wire if named else _prefix(self.timeframe) + wire
 
     def _fill(self, template: str) -> str:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
 from mikrobot.domain.market import Bar, Timeframe, close_times
-from mikrobot.features.bars import NO_SYMBOL, bar_records, refusal, utc
+from mikrobot.features.bars import BAR_FIELDS, NO_SYMBOL, bar_records, refusal, utc
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.compilation import kernel
-from mikrobot.features.composition import BAR_FIELDS, Catalog
+from mikrobot.features.composition import Catalog
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _M1 = Timeframe.M1
@@ -131,6 +131,9 @@ class FeaturePipeline:
 
     def compute(self, symbol: str, bars: pd.DataFrame) -> NDArray[np.float64]:
         """Fold a frame of closed M1 bars in, after all that the symbol has seen before.
+
+        Years of bars may be given in pieces, in order: the rows are the same, the memory is
+        that of a piece.
 
         Parameters
         ----------

@@ -56,3 +56,11 @@ def test_state_is_small_and_readable_by_name():
     pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
     assert pipeline.states[0].m1_ema_9.average.value == 1.0
     assert len(pipeline.snapshot("A")) < 100_000
+
+
+def test_a_cache_that_can_be_read_but_not_written_is_named_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIKROBOT_CACHE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "__pycache__" / "nowhere"))
+    (tmp_path / "__pycache__").write_text("not a folder")
+    with pytest.raises(StoreError, match="set MIKROBOT_CACHE to a writable folder"):
+        kernel(Catalog(ema(length=1235)))
