@@ -1,0 +1,312 @@
+"""Models in MLflow: logged with their lineage, registered by version, served by alias.
+
+The only room of mlflow. What is loaded is read natively from UBJSON and JSON and checked by
+hash; no class named by an artefact is imported, and nothing is unpickled.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from sklearn.ensemble import RandomForestClassifier
+
+from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
+from mikrobot.models.calibration import Calibration
+from mikrobot.models.model import Contract, Model
+
+# Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+import mlflow  # after its environment
+import mlflow.sklearn
+import mlflow.xgboost
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+CHAMPION = "champion"
+
+_CONTRACT, _CALIBRATION, _BOOSTER, _EXTRA = "contract.json", "calibration.json", "model.ubj", "extra_files"
+_ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered version of a model.
+
+    Attributes
+    ----------
+    name, version : str
+    aliases : tuple of str
+    run_id : str
+        The MLflow run that made it.
+    tags : mapping of str to str
+    """
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    run_id: str
+    tags: Mapping[str, str]
+
+
+class Registry:
+    """The model registry behind one tracking server.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Address of the MLflow server. It should keep the artefacts itself (``--artifacts-destination``),
+        so that a client needs HTTP only.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+        self._client = mlflow.MlflowClient(tracking_uri)
+
+    def log(
+        self,
+        model: Model,
+        forest: RandomForestClassifier | None,
+        *,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        data_name: str,
+        data_sha256: str,
+    ) -> str:
+        """Log one training run and register its model.
+
+        Parameters
+        ----------
+        model : Model
+            Its contract names the registered model.
+        forest : RandomForestClassifier or None
+            The baseline, logged beside it in the skops format.
+        parameters, metrics, tags : mapping
+            Of the run; the tags are those of the version too.
+        data_name, data_sha256 : str
+            What it was trained on, logged as the run's dataset.
+
+        Returns
+        -------
+        str
+            The new version.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer or refuses.
+        """
+        contract = model.contract
+        with _translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
+            mlflow.set_tracking_uri(self.tracking_uri)
+            mlflow.set_experiment(contract.name)
+            with mlflow.start_run(tags=dict(tags)):
+                mlflow.log_params(dict(parameters))
+                mlflow.log_metrics(dict(metrics))
+                mlflow.log_input(_dataset(data_name, data_sha256), context="training")
+                if forest is not None:
+                    _log_forest(forest, model)
+                logged = mlflow.xgboost.log_model(
+                    model.booster,
+                    name=contract.name,
+                    signature=_signature(model),
+                    pip_requirements=[f"xgboost=={installed('xgboost')}"],
+                    model_format="ubj",
+                    metadata={"feature_hash": contract.feature_hash, "source": contract.source},
+                    extra_files=_written(model, Path(folder)),
+                )
+            registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
+        return str(registered.version)
+
+    def promote(self, name: str, version: str, reason: str = "") -> None:
+        """Make a version the champion; the reason becomes its tag ``promotion``.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version.
+        ServiceError
+            If the server does not answer.
+        """
+        self.note(name, version, "promotion", reason)
+        with _translated(self.tracking_uri):
+            self._client.set_registered_model_alias(name, CHAMPION, version)
+
+    def note(self, name: str, version: str, key: str, value: str) -> None:
+        """Tag a version.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version.
+        ServiceError
+            If the server does not answer.
+        """
+        with _translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
+            self._client.set_model_version_tag(name, version, key, value)
+
+    def champion(self, name: str) -> str | None:
+        """Return the version that is the champion; None when there is none yet.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        return self._aliased(name, CHAMPION)
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Return the versions of a model, the newest first; none for an unknown name.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        with _translated(self.tracking_uri):
+            found = self._client.search_model_versions(f"name='{name}'")
+            aliases = self._client.get_registered_model(name).aliases if found else {}
+        listed = (
+            Version(
+                name=name,
+                version=str(entry.version),
+                aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == str(entry.version))),
+                run_id=str(entry.run_id),
+                tags=dict(entry.tags),
+            )
+            for entry in found
+        )
+        return tuple(sorted(listed, key=lambda entry: int(entry.version), reverse=True))
+
+    def load(self, name: str, alias: str = CHAMPION) -> Model:
+        """Load the version that has the alias.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or its artefacts are missing, corrupt or of another make.
+        ServiceError
+            If the server does not answer.
+        """
+        version = self._aliased(name, alias)
+        if version is None:
+            raise ModelError(f"model {name} has no version with the alias {alias!r}; train one, or promote one")
+        return self.load_version(name, version)
+
+    def load_version(self, name: str, version: str) -> Model:
+        """Load one version.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `load`.
+        """
+        what = f"model {name} version {version}"
+        with tempfile.TemporaryDirectory() as folder:
+            with _translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
+                path = mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
+                )
+            try:
+                return _read(Path(path), version)
+            except (OSError, ValueError, KeyError, TypeError, ModelError, xgb.core.XGBoostError) as error:
+                raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
+
+    def _aliased(self, name: str, alias: str) -> str | None:
+        with _translated(self.tracking_uri):
+            try:
+                return str(self._client.get_model_version_by_alias(name, alias).version)
+            except RestException as error:
+                if error.error_code in _ABSENT:
+                    return None
+                raise
+
+
+def _written(model: Model, folder: Path) -> list[str]:
+    """Write what the booster's own file does not say: the contract, the calibration, its hash."""
+    calibration = {"scores": model.calibration.scores, "probabilities": model.calibration.probabilities}
+    contract = json.loads(model.contract.to_json()) | {"booster_sha256": _sha256(bytes(model.booster.save_raw("ubj")))}
+    (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
+    (folder / _CALIBRATION).write_text(json.dumps(calibration, indent=1))
+    return [str(folder / _CONTRACT), str(folder / _CALIBRATION)]
+
+
+def _read(folder: Path, version: str) -> Model:
+    contract = json.loads((folder / _EXTRA / _CONTRACT).read_text())
+    calibration = json.loads((folder / _EXTRA / _CALIBRATION).read_text())
+    raw = (folder / _BOOSTER).read_bytes()
+    expected, found = contract.pop("booster_sha256"), _sha256(raw)
+    if found != expected:
+        raise ModelError(f"{_BOOSTER} of {len(raw)} bytes has the hash {found[:12]}, expected {expected[:12]}")
+    booster = xgb.Booster(model_file=bytearray(raw))
+    model = Model(
+        contract=replace(Contract.from_json(json.dumps(contract)), version=version),
+        booster=booster,
+        calibration=Calibration(tuple(calibration["scores"]), tuple(calibration["probabilities"])),
+    )
+    if tuple(booster.feature_names or ()) != model.inputs.names or model.contract.columns != model.inputs.columns:
+        raise ModelError("it was trained on other inputs than this program makes")
+    return model
+
+
+def _signature(model: Model) -> ModelSignature:
+    sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
+    return infer_signature(sample, np.zeros(1, np.float32))
+
+
+def _log_forest(forest: RandomForestClassifier, model: Model) -> None:
+    mlflow.sklearn.log_model(
+        forest,
+        name=f"{model.contract.name}-forest",
+        signature=_signature(model),
+        pip_requirements=[f"{package}=={installed(package)}" for package in ("scikit-learn", "skops")],
+        serialization_format="skops",
+        pyfunc_predict_fn="predict_proba",
+    )
+
+
+def _dataset(name: str, sha256: str) -> MetaDataset:
+    source = CodeDatasetSource({"mikrobot.data": name})
+    # mlflow marks `profile` abstract without being an abstract class: its own metadata dataset has none.
+    return MetaDataset(source, name=name, digest=sha256[:32])  # type: ignore[abstract]
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def _translated(tracking_uri: str, absent: str = "") -> Iterator[None]:
+    """Raise what mlflow raises as our own errors."""
+    try:
+        yield
+    except MlflowException as error:
+        if absent and error.error_code in _ABSENT:
+            raise ModelError(f"{absent}; see `mikrobot models list`") from error
+        raise ServiceError(_first_line(tracking_uri, error)) from error
+    except MikrobotError:
+        raise
+    except OSError as error:
+        raise ServiceError(_first_line(tracking_uri, error)) from error
+
+
+def _first_line(tracking_uri: str, error: Exception) -> str:
+    said = str(error).strip().partition("\n")[0][:300]
+    return f"MLflow at {tracking_uri} failed: {said}; check that it runs (`mikrobot status`)"
