@@ -1,0 +1,90 @@
+"""Splits in time order that keep what is learned apart from what it is judged on."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+Times = NDArray[np.datetime64]
+
+SHARES = (0.7, 0.2, 0.1)
+EMBARGO = timedelta(minutes=200)
+"""Shortest pause before a span: 200 M1 bars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Rows to learn from, to calibrate on and to judge on, by one clock over all symbols.
+
+    Attributes
+    ----------
+    train, validation, test : ndarray of int64
+        Row numbers, increasing.
+    validation_from, test_from : datetime64[us]
+        UTC; first instants of the later spans.
+    """
+
+    train: Indices
+    validation: Indices
+    test: Indices
+    validation_from: np.datetime64
+    test_from: np.datetime64
+
+
+def walk_forward(
+    times: Times,
+    ends: Times,
+    horizon: timedelta,
+    shares: tuple[float, float, float] = SHARES,
+    embargo: timedelta = EMBARGO,
+) -> Split:
+    """Split samples into three spans, the earlier ones purged and embargoed.
+
+    A sample stays in its span only if its label ends before the next span starts, and if its own
+    time lies at least max(embargo, horizon) before that start. All symbols are cut at the same
+    instants, so that none tells of another's future.
+
+    Parameters
+    ----------
+    times : ndarray of datetime64[us], shape (samples,)
+        When each sample was known, UTC, in any order.
+    ends : ndarray of datetime64[us], shape (samples,)
+        When its label was known.
+    horizon : timedelta
+        Of the labels.
+    shares : tuple of float
+        Of the samples in each span, before purging.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, or the shares do not add up to 1.
+
+    >>> minutes = np.datetime64("2024-03-11T00:00", "us") + np.arange(10_000) * np.timedelta64(1, "m")
+    >>> split = walk_forward(minutes, minutes + np.timedelta64(5, "m"), timedelta(minutes=5))
+    >>> int(split.train[-1]), int(split.validation[0]), int(split.validation[-1]), int(split.test[0])
+    (6800, 7000, 8800, 9000)
+    """
+    if len(times) == 0 or not np.isclose(sum(shares), 1.0):
+        raise ValueError(f"expected samples and shares that add up to 1, found {len(times)} samples, shares {shares}")
+    ordered = np.sort(times)
+    validation_from = ordered[_rank(shares[0], len(ordered))]
+    test_from = ordered[_rank(shares[0] + shares[1], len(ordered))]
+    pause = np.timedelta64(max(embargo, horizon), "us")
+
+    def before(start: np.datetime64) -> NDArray[np.bool_]:
+        return np.asarray((times <= start - pause) & (ends < start))
+
+    return Split(
+        train=np.flatnonzero(before(validation_from)),
+        validation=np.flatnonzero((times >= validation_from) & before(test_from)),
+        test=np.flatnonzero(times >= test_from),
+        validation_from=validation_from,
+        test_from=test_from,
+    )
+
+
+def _rank(share: float, n: int) -> int:
+    return min(n - 1, round(share * n))
