@@ -32,7 +32,6 @@ LOWEST_PRICE, HIGHEST_PRICE = 1e-12, 1e12
 GOOD, NO_SYMBOL, OFF_MINUTE, DUPLICATE, BACKWARDS, PRICE, CONTRADICTION, VOLUME, SPREAD = range(9)
 
 _EXPECTED = {
-    NO_SYMBOL: "a symbol index of this pipeline",
     OFF_MINUTE: "an open_time on a whole minute after 1970",
     DUPLICATE: "each bar once",
     BACKWARDS: "bars in time order",
@@ -42,7 +41,6 @@ _EXPECTED = {
     SPREAD: "a finite spread, or NaN where unknown",
 }
 _REMEDY = {
-    NO_SYMBOL: "name the symbol when the pipeline is made",
     DUPLICATE: "drop the repeated bar",
     BACKWARDS: "sort the bars by open_time, or restore the state of that time",
 }
