@@ -1,0 +1,199 @@
+"""A real MLflow server and a real prediction service, each a process on a free port."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import httpx
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from mikrobot.models.bos import BosInputs
+from mikrobot.models.calibration import Calibration
+from mikrobot.models.model import Contract, Model
+from mikrobot.models.registry import Registry
+from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.serving.client import PredictionClient
+
+ROOT = Path(__file__).resolve().parents[3]
+CLOCK = SystemClock()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A process group that answers on a port; its output goes to a file."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    alive: str
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *self.command],
+                env={**os.environ, **self.environment},
+                cwd=self.log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(self._answers, f"{self.command[0]} did not answer, see {self.log}", CLOCK, timeout_s=120)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, SIGKILL)
+            self.process.wait()
+        self.process = None
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-2000:]
+        try:
+            return httpx.get(self.url + self.alive, timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("mlflow")
+    port = free_port()
+    server = Server(
+        (
+            "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts",
+            "--artifacts-destination", str(home / "artifacts"),
+        ),
+        {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        port,
+        "/health",
+        home / "server.log",
+    )  # fmt: skip
+    server.start()
+    yield server
+    server.stop()
+
+
+def make_model(seed: int) -> Model:
+    """Train a small booster that rises with the distance to the level."""
+    rng = np.random.default_rng(seed)
+    inputs = BosInputs(5)
+    values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
+    outcome = values[:, 0] + rng.normal(size=len(values)) > 0
+    data = xgb.DMatrix(values, outcome, feature_names=list(inputs.names))
+    booster = xgb.train({"objective": "binary:logistic", "max_depth": 4, "seed": seed, "nthread": 1}, data, 60)
+    contract = Contract(
+        name="bos",
+        version="",
+        source="simulated",
+        feature_hash="0123456789ab",
+        columns=inputs.columns,
+        swing=5,
+        horizon_minutes=5,
+        trained_from=datetime(2024, 1, 1, tzinfo=UTC),
+        trained_until=datetime(2024, 5, 1, tzinfo=UTC),
+        metrics={"auc": 0.8},
+    )
+    return Model(contract, booster, Calibration((0.0, 0.5, 1.0), (0.0, 0.4, 1.0)))
+
+
+@dataclass
+class Stage:
+    """The service, the registry it watches, and how it answered before there was a champion."""
+
+    service: Server
+    mlflow: Server
+    registry: Registry
+    client: PredictionClient
+    before: dict[str, httpx.Response]
+    seed: int = 0
+
+    def promote(self) -> Model:
+        """Train, register and promote another model; return it under its version."""
+        self.seed += 1
+        model = make_model(self.seed)
+        version = self.registry.log(
+            model, None, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
+        )
+        self.registry.promote("bos", version)
+        return replace(model, contract=replace(model.contract, version=version))
+
+    def await_served(self, version: str) -> None:
+        wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=30)
+
+    def served(self) -> str | None:
+        answer = httpx.get(f"{self.service.url}/model")
+        return str(answer.json()["version"]) if answer.is_success else None
+
+
+@pytest.fixture(scope="session")
+def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Start the service before there is a champion, note what it says, and promote one."""
+    home = tmp_path_factory.mktemp("service")
+    port = free_port()
+    service = Server(
+        ("bentoml", "serve", "bentos.service:Predictions", "--host", "127.0.0.1", "--port", str(port)),
+        {
+            "PYTHONPATH": str(ROOT),
+            "MIKROBOT_HOME": str(home),
+            "MIKROBOT_MLFLOW_PORT": str(mlflow_server.port),
+            "MLFLOW_TRACKING_URI": mlflow_server.url,
+            "BENTOML_HOME": str(home / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+        },
+        port,
+        "/livez",
+        home / "service.log",
+    )
+    service.start()
+    before = {path: httpx.get(service.url + path) for path in ("/readyz", "/model")}
+    before["/predict"] = httpx.post(f"{service.url}/predict", json={"features": {}})
+    with PredictionClient(service.url, CLOCK) as client:
+        stage = Stage(service, mlflow_server, Registry(mlflow_server.url), client, before)
+        stage.await_served(stage.promote().contract.version)
+        yield stage
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def feature_rows() -> Callable[[int], list[dict[str, float]]]:
+    """Make rows of the model's columns on which levels stand on both sides, on one, or on none."""
+
+    def make(count: int) -> list[dict[str, float]]:
+        rng = np.random.default_rng(3)
+        columns = BosInputs(5).columns
+        rows = [dict(zip(columns, rng.uniform(0.5, 2.0, len(columns)).tolist(), strict=True)) for _ in range(count)]
+        for number, row in enumerate(rows):
+            for side in ("above", "below")[: number % 3]:
+                row[f"m1_break_5_{side}"] = row[f"m1_break_5_{side}_distance"] = float("nan")
+        return rows
+
+    return make

@@ -1,0 +1,180 @@
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from mikrobot.domain.errors import FeatureMismatch, ServingError
+from mikrobot.models.model import Model
+from mikrobot.runtime import SystemClock
+from mikrobot.serving.client import PredictionClient
+from mikrobot.serving.predictor import Answer
+
+Rows = Callable[[int], list[dict[str, float]]]
+
+
+def expected(model: Model, rows: list[dict[str, float]]) -> list[tuple[float | None, float | None]]:
+    values = np.array([[row[name] for name in model.contract.columns] for row in rows])
+    return [(None if np.isnan(up) else up, None if np.isnan(down) else down) for up, down in model.predict(values)]
+
+
+def sides(answer: Answer) -> tuple[float | None, float | None]:
+    return answer.probability_up, answer.probability_down
+
+
+def promoted(stage: Any) -> Model:
+    model: Model = stage.promote()
+    stage.await_served(model.contract.version)
+    return model
+
+
+def test_without_a_champion_the_service_lives_unready_and_says_why(stage: Any) -> None:
+    assert {path: answer.status_code for path, answer in stage.before.items()} == dict.fromkeys(stage.before, 503)
+    assert stage.before["/predict"].json() == {
+        "error": "no version of model bos is champion yet; train one: `mikrobot train`"
+    }
+
+
+def test_with_a_champion_it_is_ready(stage: Any) -> None:
+    assert stage.client.ready()
+
+
+def test_answers_over_http_are_those_of_the_native_model(stage: Any, feature_rows: Rows) -> None:
+    model = promoted(stage)
+    rows = feature_rows(30)
+    answers = [stage.client.predict(dict(reversed(row.items()))) for row in rows]
+    assert [sides(answer) for answer in answers] == expected(model, rows)
+    assert {None in sides(answer) for answer in answers} == {True, False}
+
+
+def test_a_batch_in_any_order_of_columns_answers_as_single_rows(stage: Any, feature_rows: Rows) -> None:
+    rows = feature_rows(300)
+    columns = tuple(reversed(rows[0]))
+    answers = stage.client.predict_many(columns, [[row[name] for name in columns] for row in rows])
+    singly = [stage.client.predict(row) for row in rows[:10]]
+    assert list(zip(answers.probability_up, answers.probability_down, strict=True))[:10] == list(map(sides, singly))
+    assert len(answers.probability_up) == 300
+
+
+def test_an_answer_carries_the_contract_it_was_made_under(stage: Any, feature_rows: Rows) -> None:
+    model = promoted(stage)
+    answer = stage.client.predict(feature_rows(1)[0])
+    contract = model.contract
+    assert (answer.model, answer.version, answer.source, answer.feature_hash, answer.trained_until) == (
+        contract.name, contract.version, contract.source, contract.feature_hash, contract.trained_until,
+    )  # fmt: skip
+    assert stage.client.columns(refresh=True) == contract.columns
+
+
+def test_a_promotion_is_served_without_a_failed_request(stage: Any, feature_rows: Rows) -> None:
+    rows = feature_rows(50)
+    models = {stage.served(): None}
+    stop = Event()
+
+    def ask(url: str) -> list[Answer]:
+        answers = []
+        with httpx.Client(base_url=url) as http:
+            for number in range(100_000):
+                sent = {name: None if np.isnan(value) else value for name, value in rows[number % 50].items()}
+                answers.append(http.post("/predict", json={"features": sent}).raise_for_status().json())
+                if stop.is_set():
+                    break
+        return answers
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask, stage.service.url) for _ in range(2)]
+        try:
+            models[promoted(stage).contract.version] = None
+        finally:
+            stop.set()
+        answered = [answer for asked in asking for answer in asked.result()]
+    assert set(Counter(answer["version"] for answer in answered)) == set(models)
+
+
+def test_names_that_do_not_fit_are_listed_in_one_line(stage: Any, feature_rows: Rows) -> None:
+    row = feature_rows(1)[0]
+    row["m1_rsi_15"] = row.pop("m1_rsi_14")
+    with pytest.raises(FeatureMismatch, match="missing m1_rsi_14; unknown m1_rsi_15"):
+        stage.client.predict(row)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "complaint"),
+    [
+        ("/predict", b'{"features": {"m1_rsi_14": "high"}}', "features.m1_rsi_14: Input should be a valid number"),
+        ("/predict", b'{"features": {"m1_rsi_14": true}}', "features.m1_rsi_14: Input should be a valid number"),
+        ("/predict", b'{"features": {"m1_rsi_14": Infinity}}', "features.m1_rsi_14: Input should be a finite number"),
+        ("/predict", b'{"features": {"m1_rsi_14": 1e999}}', "features.m1_rsi_14: Input should be a finite number"),
+        ("/predict", b"{}", "features: Field required"),
+        ("/predict", b"not json", "body: Invalid JSON"),
+        ("/predict_batch", b'{"columns": ["a"], "rows": [1.0]}', "rows.0: Input should be a valid"),
+    ],
+)
+def test_a_bad_body_is_answered_with_one_line(stage: Any, path: str, body: bytes, complaint: str) -> None:
+    answer = httpx.post(stage.service.url + path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+    assert answer.json()["error"].startswith(complaint)
+
+
+def test_a_batch_of_bad_rows_names_the_row(stage: Any, feature_rows: Rows) -> None:
+    row = feature_rows(1)[0]
+    answer = httpx.post(
+        f"{stage.service.url}/predict_batch", json={"columns": list(row), "rows": [[1.0] * len(row), [1.0]]}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("row 1 has 1 values")
+
+
+def test_a_batch_that_is_too_long_is_refused(stage: Any) -> None:
+    with pytest.raises(ServingError, match="at most 10000 items"):
+        stage.client.predict_many((), [()] * 10_001)
+
+
+def test_metrics_count_the_requests(stage: Any, feature_rows: Rows) -> None:
+    def counted() -> float:
+        lines = httpx.get(f"{stage.service.url}/metrics").text.splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in lines
+            if line.startswith("bentoml_service_request_total")
+            and 'endpoint="/predict"' in line
+            and 'code="200"' in line
+        )
+
+    before = counted()
+    for row in feature_rows(7):
+        stage.client.predict(row)
+    assert counted() == before + 7
+
+
+def test_the_api_page_describes_both_endpoints(stage: Any) -> None:
+    assert httpx.get(stage.service.url).status_code == 200
+    paths = httpx.get(f"{stage.service.url}/docs.json").json()["paths"]
+    assert {"/predict", "/predict_batch"} <= set(paths)
+
+
+def test_it_serves_on_without_the_registry_and_finds_it_again(stage: Any, feature_rows: Rows) -> None:
+    model = promoted(stage)
+    row = feature_rows(1)[0]
+    stage.mlflow.stop()
+    try:
+        for _ in range(20):
+            assert stage.client.predict(row).version == model.contract.version
+        assert stage.client.ready()
+    finally:
+        stage.mlflow.start()
+    newer = promoted(stage)
+    assert stage.client.predict(row).version == newer.contract.version
+
+
+def test_a_client_without_a_service_gives_up_within_its_patience() -> None:
+    with (
+        PredictionClient("http://127.0.0.1:9", SystemClock(), patience_s=0.2) as client,
+        pytest.raises(ServingError, match="does not answer"),
+    ):
+        client.columns()
