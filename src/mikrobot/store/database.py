@@ -78,7 +78,7 @@ def provision(settings: Settings) -> None:
     StoreError
         If the server does not answer or refuses.
     """
-    with _translated("the databases could not be provided"):
+    with translated("the databases could not be provided"):
         with _connect(urlunsplit(_server(settings))) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", [_PROVISION_LOCK])
             for name in DATABASES:
@@ -141,7 +141,7 @@ def open_pool(
         If the server does not answer, or the database is not provided yet.
     """
     address = url(settings, database)
-    with _translated(f"the database {database} cannot be used"):
+    with translated(f"the database {database} cannot be used"):
         _connect(address).close()
         pool: Pool = ConnectionPool(
             address,
@@ -185,12 +185,33 @@ def execute(pool: Pool, doing: str, work: Callable[[Connection], R]) -> R:
     StoreError
         If it fails for another reason, or the server stays away.
     """
-    with _translated(f"{doing} failed"):
+    with translated(f"{doing} failed"):
         try:
             with pool.connection() as connection:
                 return work(connection)
         except TRANSIENT:
             return _again(pool, work)
+
+
+@contextmanager
+def translated(complaint: str) -> Iterator[None]:
+    """Turn the failures of PostgreSQL into a `StoreError` of one line that begins with `complaint`."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout) as error:
+        raise StoreError(f"{complaint}: {_line(error)}{_remedy(error)}") from error
+
+
+def connect_beside(pool: Pool) -> Connection:
+    """Open a connection like those of the pool, which the caller keeps and closes.
+
+    Raises
+    ------
+    psycopg.OperationalError
+        If the server does not answer.
+    """
+    assert isinstance(pool.conninfo, str)
+    return psycopg.connect(pool.conninfo, **_CONNECTION, options=_OPTIONS)
 
 
 def capability(connection: Connection) -> Capability:
@@ -235,14 +256,6 @@ def _password(settings: Settings, role: str) -> str:
 
 def _connect(address: str) -> Connection:
     return psycopg.connect(address, **_CONNECTION)
-
-
-@contextmanager
-def _translated(complaint: str) -> Iterator[None]:
-    try:
-        yield
-    except (psycopg.Error, PoolTimeout) as error:
-        raise StoreError(f"{complaint}: {_line(error)}{_remedy(error)}") from error
 
 
 def _line(error: Exception) -> str:

@@ -61,7 +61,7 @@ CREATE TABLE run (
     simulated boolean NOT NULL,
     symbols text[] NOT NULL,
     starts_at timestamptz NOT NULL,
-    ends_at timestamptz,
+    ends_at timestamptz NOT NULL,
     started_at timestamptz NOT NULL,
     settings jsonb NOT NULL,
     summary jsonb

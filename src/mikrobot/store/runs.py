@@ -1,0 +1,247 @@
+"""Trading sessions, and how far each of their processes has come.
+
+The streamer and the worker announce every minute here and wait for each other: an announcement
+wakes who waits, and a poll catches what was announced while the server restarted. What is traded
+in a run is kept in `ledger`.
+"""
+
+import weakref
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.runtime import retry
+from mikrobot.store.database import TRANSIENT, Connection, Pool, connect_beside, execute, translated
+
+POLL_SECONDS = 0.5
+"""How often a waiting process looks for itself: the bound on what a lost announcement costs."""
+
+_CHANNEL = "progress"
+_COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
+_BEGIN = f"INSERT INTO run ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_ADVANCE = f"""
+WITH moved AS (
+    INSERT INTO progress (run_id, process, close_time) VALUES (%(run)s, %(process)s, %(close_time)s)
+    ON CONFLICT (run_id, process) DO UPDATE SET close_time = excluded.close_time
+    WHERE progress.close_time IS NULL OR progress.close_time < excluded.close_time
+    RETURNING run_id, process
+)
+SELECT pg_notify('{_CHANNEL}', run_id || ' ' || process) FROM moved
+"""
+_FINISH = f"""
+WITH ended AS (
+    INSERT INTO progress (run_id, process, finished) VALUES (%s, %s, true)
+    ON CONFLICT (run_id, process) DO UPDATE SET finished = true
+    RETURNING run_id, process
+)
+SELECT pg_notify('{_CHANNEL}', run_id || ' ' || process) FROM ended
+"""
+_REACHED = "SELECT close_time, finished FROM progress WHERE run_id = %s AND process = %s"
+_LATENCIES = """
+INSERT INTO latency (run_id, process, summary) VALUES (%s, %s, %s)
+ON CONFLICT (run_id, process) DO UPDATE SET summary = excluded.summary
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trading session.
+
+    Attributes
+    ----------
+    id : str
+    source : str
+        Market source of every bar in it.
+    simulated : bool
+    symbols : tuple of str
+    starts_at, ends_at : datetime
+        The market hours traded, UTC.
+    started_at : datetime
+        When it was begun, UTC.
+    settings : dict
+        Everything it was begun with, as plain JSON values.
+    """
+
+    id: str
+    source: str
+    simulated: bool
+    symbols: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+    started_at: datetime
+    settings: dict[str, Any]
+
+
+def advance(connection: Connection, run_id: str, process: str, close_time: datetime) -> bool:
+    """Note within the caller's transaction that a process has come to `close_time`; False if it was there already."""
+    values = {"run": run_id, "process": process, "close_time": close_time}
+    return connection.execute(_ADVANCE, values).fetchone() is not None
+
+
+class Runs:
+    """Records runs and the progress of their processes.
+
+    Every method raises `StoreError` if the database fails, or does not come back from a restart.
+    One instance may be used by several threads, which then wait one after the other.
+
+    Parameters
+    ----------
+    pool : ConnectionPool
+        On the database `mikrobot`. `wait` keeps one more connection beside it.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lock = Lock()
+        self._listener: tuple[Connection, weakref.finalize[Any, Any]] | None = None
+
+    def begin(self, run: Run) -> None:
+        """Record a run before it starts.
+
+        Raises
+        ------
+        StoreError
+            If another run has its id.
+        """
+        market = (run.id, run.source, run.simulated, list(run.symbols))
+        values = (*market, run.starts_at, run.ends_at, run.started_at, Jsonb(run.settings))
+        execute(self._pool, f"beginning run {run.id}", lambda connection: connection.execute(_BEGIN, values))
+        known = self.get(run.id)
+        if (known.source, known.started_at) != (run.source, run.started_at):
+            raise StoreError(f"run {run.id} exists already, begun at {known.started_at}: give this one another id")
+
+    def get(self, run_id: str) -> Run:
+        """Return a run.
+
+        Raises
+        ------
+        StoreError
+            If there is none of that id.
+        """
+        run = self._one(f"SELECT {_COLUMNS} FROM run WHERE id = %s", (run_id,))
+        if run is None:
+            raise StoreError(f"there is no run {run_id!r} in the database")
+        return run
+
+    def latest(self) -> Run | None:
+        """Return the run begun last, or None."""
+        return self._one(f"SELECT {_COLUMNS} FROM run ORDER BY started_at DESC, id DESC LIMIT 1", ())
+
+    def conclude(self, run_id: str, summary: Mapping[str, Any]) -> None:
+        """Record the results of a run, as plain JSON values."""
+        query, values = "UPDATE run SET summary = %s WHERE id = %s", (Jsonb(dict(summary)), run_id)
+        execute(self._pool, f"concluding run {run_id}", lambda connection: connection.execute(query, values))
+
+    def summary(self, run_id: str) -> dict[str, Any] | None:
+        """Return the results of a run; None until it is concluded."""
+        rows = self._rows("SELECT summary FROM run WHERE id = %s", (run_id,))
+        return rows[0][0] if rows else None
+
+    def advance(self, run_id: str, process: str, close_time: datetime) -> None:
+        """Announce, durably, that a process has handled everything up to `close_time`; it never goes back."""
+        doing = f"announcing {close_time} of {process}"
+        execute(self._pool, doing, lambda connection: advance(connection, run_id, process, close_time))
+
+    def reached(self, run_id: str, process: str) -> datetime | None:
+        """Return the close time that a process has come to, UTC; None before its first."""
+        rows = self._rows(_REACHED, (run_id, process))
+        return rows[0][0] if rows else None
+
+    def finish(self, run_id: str, process: str) -> None:
+        """Announce that a process has come to the end of its work."""
+        execute(self._pool, f"finishing {process}", lambda connection: connection.execute(_FINISH, (run_id, process)))
+
+    def finished(self, run_id: str, process: str) -> bool:
+        """Tell whether a process has come to the end of its work."""
+        rows = self._rows(_REACHED, (run_id, process))
+        return bool(rows and rows[0][1])
+
+    def wait(self, run_id: str, process: str, beyond: datetime | None, timeout_s: float) -> datetime | None:
+        """Return the newest close time of a process as soon as it lies beyond another.
+
+        Parameters
+        ----------
+        run_id, process
+        beyond : datetime or None
+            What is known already, UTC; None: any time will do.
+        timeout_s : float
+            Seconds to wait; a restart of the server may add to them.
+
+        Returns
+        -------
+        datetime or None
+            UTC; None if the process has finished, or the time is over.
+        """
+        with self._lock, translated(f"waiting for {process}"):
+            try:
+                return self._wait(run_id, process, beyond, timeout_s)
+            except TRANSIENT:
+                return self._wait_again(run_id, process, beyond, timeout_s)
+
+    def record_latencies(self, run_id: str, process: str, summary: Mapping[str, Mapping[str, float]]) -> None:
+        """Keep the timings of a process (milliseconds by stage: n, p50, p99); the last ones count."""
+        values = (run_id, process, Jsonb({stage: dict(figures) for stage, figures in summary.items()}))
+        execute(
+            self._pool, f"recording timings of {process}", lambda connection: connection.execute(_LATENCIES, values)
+        )
+
+    def latencies(self, run_id: str) -> dict[str, dict[str, dict[str, float]]]:
+        """Return the timings of a run by process and stage."""
+        return dict(self._rows("SELECT process, summary FROM latency WHERE run_id = %s ORDER BY process", (run_id,)))
+
+    @retry(on=TRANSIENT, attempts=10, timeout_s=60.0)
+    def _wait_again(self, run_id: str, process: str, beyond: datetime | None, timeout_s: float) -> datetime | None:
+        return self._wait(run_id, process, beyond, timeout_s)
+
+    def _wait(self, run_id: str, process: str, beyond: datetime | None, timeout_s: float) -> datetime | None:
+        try:
+            return _await(self._listening(), run_id, process, beyond, timeout_s)
+        except TRANSIENT:
+            self._stop_listening()
+            raise
+
+    def _listening(self) -> Connection:
+        if self._listener is None:
+            connection = connect_beside(self._pool)
+            self._listener = (connection, weakref.finalize(self, connection.close))
+            connection.execute(f"LISTEN {_CHANNEL}")
+        return self._listener[0]
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener[1]()
+            self._listener = None
+
+    def _one(self, query: str, values: tuple[Any, ...]) -> Run | None:
+        for row in self._rows(query, values):
+            return Run(row[0], row[1], row[2], tuple(row[3]), *row[4:])
+        return None
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return execute(self._pool, "reading runs", lambda c: c.execute(query.encode(), values).fetchall())
+
+
+def _await(
+    listener: Connection, run_id: str, process: str, beyond: datetime | None, timeout_s: float
+) -> datetime | None:
+    """Look, then sleep until the next announcement of the process, in turns."""
+    deadline = perf_counter() + timeout_s
+    while True:
+        close_time, finished = listener.execute(_REACHED, (run_id, process)).fetchone() or (None, False)
+        if close_time is not None and (beyond is None or close_time > beyond):
+            assert isinstance(close_time, datetime)
+            return close_time
+        left = deadline - perf_counter()
+        if finished or left <= 0:
+            return None
+        with closing(listener.notifies(timeout=min(POLL_SECONDS, left))) as announcements:
+            for announcement in announcements:
+                if announcement.payload == f"{run_id} {process}":
+                    break

@@ -1,0 +1,134 @@
+"""The ledger: what goes in comes back, once, and can never be changed."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from math import isnan, nan
+
+import psycopg
+import pytest
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+from mikrobot.store import database as databases
+from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.runs import Runs
+
+MINUTE = timedelta(minutes=1)
+TABLES = ("prediction", "decision", "orders", "fill", "skip", "feature_list")
+
+
+@pytest.fixture
+def ledger(pool, run):
+    Runs(pool).begin(run)
+    return Ledger(pool)
+
+
+@pytest.fixture
+def minute(run):
+    """Everything that a worker may write at one close."""
+    at = run.starts_at + MINUTE
+    up = Prediction("EURUSD", Side.BUY, at, 0.61, "bos", "3", "abc123", {"m1_rsi_14": 61.5, "m1_atr_14": 0.1 + 0.2})
+    down = replace(up, side=Side.SELL, probability=0.2)
+    decision = Decision("d1", "EURUSD", at, True, Side.BUY, ("break likely: 0.61 >= 0.55", "spread ok"))
+    refused = Decision("d2", "BTCUSDT", at, False, None, ("no level",))
+    order = Order(
+        "o1", "d1", "EURUSD", Side.BUY, Decimal("0.10"), Decimal("1.07990"), Decimal("1.08260"), at, at + 5 * MINUTE
+    )
+    entry = Fill(
+        "f1", "o1", "EURUSD", Side.BUY, Decimal("0.10"), Decimal("1.08123"), FillReason.ENTRY,
+        Decimal("0.35"), Decimal(0), at,
+    )  # fmt: skip
+    exit_ = replace(
+        entry, id="f2", side=Side.SELL, price=Decimal("1.0799"), reason=FillReason.STOP, pnl=Decimal("-12.300000000001"),
+        ambiguous=True,
+    )  # fmt: skip
+    return {
+        "close_time": at,
+        "predictions": [up, down],
+        "decisions": [decision, refused],
+        "orders": [order],
+        "fills": [entry, exit_],
+        "skips": [Skip("BTCUSDT", at, "no online row at 00:01")],
+    }
+
+
+def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):
+    assert ledger.commit("r1", **minute)
+    for kind in ("predictions", "decisions", "orders", "fills", "skips"):
+        assert getattr(ledger, kind)("r1") == minute[kind]
+    assert ledger.counts("r1") == {"predictions": 2, "decisions": 2, "orders": 1, "fills": 2, "skips": 1}
+
+
+def test_decimals_come_back_digit_for_digit(ledger, minute):
+    ledger.commit("r1", **minute)
+    assert str(ledger.orders("r1")[0].lots) == "0.10"
+    assert str(ledger.fills("r1")[1].pnl) == "-12.300000000001"
+
+
+def test_a_probability_and_a_feature_that_are_missing_come_back_as_nan(ledger, minute):
+    missing = replace(minute["predictions"][0], probability=nan, features={"m1_spread_atr": nan})
+    ledger.commit("r1", minute["close_time"], predictions=[missing])
+    (read,) = ledger.predictions("r1")
+    assert isnan(read.probability)
+    assert isnan(read.features["m1_spread_atr"])
+
+
+def test_features_keep_their_order_and_each_list_of_names_is_kept_once(ledger, minute, pool, run):
+    swapped = replace(minute["predictions"][0], symbol="BTCUSDT", features={"m1_atr_14": 1.0, "m1_rsi_14": 2.0})
+    ledger.commit("r1", minute["close_time"], predictions=[*minute["predictions"], swapped])
+    later = replace(minute["predictions"][0], close_time=minute["close_time"] + MINUTE)
+    Ledger(pool).commit("r1", later.close_time, predictions=[later])
+    assert [list(p.features) for p in ledger.predictions("r1")] == [
+        ["m1_rsi_14", "m1_atr_14"], ["m1_rsi_14", "m1_atr_14"], ["m1_atr_14", "m1_rsi_14"], ["m1_rsi_14", "m1_atr_14"]
+    ]  # fmt: skip
+    with pool.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM feature_list").fetchone() == (2,)
+
+
+def test_a_close_is_committed_once(ledger, minute):
+    assert ledger.commit("r1", **minute)
+    assert not ledger.commit("r1", **minute)
+    assert not ledger.commit("r1", minute["close_time"] - MINUTE, skips=[Skip("EURUSD", minute["close_time"], "late")])
+    assert ledger.counts("r1") == {"predictions": 2, "decisions": 2, "orders": 1, "fills": 2, "skips": 1}
+
+
+def test_an_empty_minute_still_moves_the_worker_on(ledger, run, pool):
+    assert ledger.commit("r1", run.starts_at + MINUTE)
+    assert Runs(pool).reached("r1", "worker") == run.starts_at + MINUTE
+
+
+def test_a_minute_is_committed_whole_or_not_at_all(ledger, minute, pool):
+    stray = replace(minute["fills"][0], id="f3", order_id="unknown")
+    with pytest.raises(StoreError, match=r"committing 2024-03-04 00:01.* failed: .*foreign key"):
+        ledger.commit("r1", **(minute | {"fills": [*minute["fills"], stray]}))
+    assert set(ledger.counts("r1").values()) == {0}
+    assert Runs(pool).reached("r1", "worker") is None
+    assert ledger.commit("r1", **minute)
+
+
+def test_runs_do_not_mix(ledger, minute, run, pool):
+    Runs(pool).begin(replace(run, id="r2"))
+    ledger.commit("r1", **minute)
+    assert set(ledger.counts("r2").values()) == {0}
+    assert ledger.commit("r2", **minute)
+    assert ledger.fills("r2") == minute["fills"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+def test_the_database_refuses_to_change_what_is_written(ledger, minute, pool, postgres, table, statement):
+    ledger.commit("r1", **minute)
+    column = {"feature_list": "names = names"}.get(table, "symbol = 'other'")
+    for url in (pool.conninfo, postgres.admin_url.rpartition("/")[0] + "/mikrobot"):
+        with (
+            psycopg.connect(url) as connection,
+            pytest.raises(psycopg.errors.RaiseException, match="append-only"),
+        ):
+            connection.execute(statement.format(table, column))
+    assert ledger.predictions("r1") == minute["predictions"]
+
+
+def test_a_commit_is_durable_before_it_is_acknowledged(pool):
+    with databases.connect_beside(pool) as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
