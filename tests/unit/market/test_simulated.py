@@ -85,6 +85,13 @@ def test_bars_depend_on_seed_and_symbol_alone():
     assert not np.array_equal(alone["close"].head(1000), other["close"].head(1000))
 
 
+def test_symbols_move_independently():
+    source = market("EURUSD", "GBPUSD", now=EPOCH + 30 * DAY)
+    closes = [source.history(symbol, EPOCH, HALF_A_YEAR).set_index("open_time")["close"] for symbol in source.symbols()]
+    both = pd.concat(closes, axis=1).dropna().pct_change().dropna()
+    assert abs(both.corr().iloc[0, 1]) < 0.03
+
+
 def test_what_has_been_seen_never_changes_as_time_passes():
     whole = market("BTCUSDT").history("BTCUSDT", EPOCH, EPOCH + 3 * DAY)
     clock = ManualClock(EPOCH)
@@ -139,6 +146,11 @@ def test_volatility_clusters_with_a_long_memory(frame):
     assert 0.22 < autocorrelation(size, 1) < 0.45  # real: 0.34 and 0.37
     assert 0.17 < autocorrelation(size, 10) < 0.36  # real: 0.26 and 0.29
     assert 0.10 < autocorrelation(size, 60) < 0.27  # real: 0.21 and 0.22
+
+
+def test_part_of_the_clustering_fades_within_half_an_hour(frame):
+    size = abs(returns(frame)[0])
+    assert 0.08 < autocorrelation(size, 1) - autocorrelation(size, 30) < 0.20  # real: 0.11 and 0.11
 
 
 def test_the_sign_of_returns_cannot_be_forecast_from_the_last_ones(frame):
