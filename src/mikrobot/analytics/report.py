@@ -4,6 +4,7 @@ One HTML file that opens without a network, and the same in Markdown. Computes n
 figures of `metrics`; everything else it is told as `Facts`.
 """
 
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -58,9 +59,9 @@ class ModelFacts:
     trained_from, trained_until : datetime
         UTC; nothing outside was used, the label's horizon included.
     horizon_minutes : int
-    metrics : mapping of str to mapping of str to float
+    metrics : mapping of str to mapping of str to float or None
         Figures by metric for each thing judged on the same held-out rows: the model first, its
-        baselines after it.
+        baselines after it. What a baseline was not judged by is absent or None.
     """
 
     name: str
@@ -68,7 +69,7 @@ class ModelFacts:
     trained_from: datetime
     trained_until: datetime
     horizon_minutes: int
-    metrics: Mapping[str, Mapping[str, float]]
+    metrics: Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +182,13 @@ def write(facts: Facts, folder: Path) -> Report:
 
 
 def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
-    """Count which checks refused the decisions that were not approved, the most frequent first.
+    """Count which checks refused decisions, the most frequent first.
 
     A reason reads ``<check> refused: <values>``; a decision counts for each check that refused it.
     """
     counted: Counter[str] = Counter()
     latest: dict[str, str] = {}
-    for reason in (reason for decision in decisions if not decision.approved for reason in decision.reasons):
+    for reason in (reason for decision in decisions for reason in decision.reasons):
         head, _, values = reason.partition(":")
         check, refused, _ = head.partition(" refused")
         if refused:
@@ -292,6 +293,10 @@ def _share(value: float | None) -> str:
     return "none" if value is None else f"{value:.0%}"
 
 
+def _measured(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
 def _figure(value: float | None) -> str:
     return "none" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
@@ -303,4 +308,11 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"minute": _minute, "money": _money, "signed": _signed, "share": _share, "figure": _figure}
+_TEMPLATES.filters |= {
+    "minute": _minute,
+    "money": _money,
+    "signed": _signed,
+    "share": _share,
+    "figure": _figure,
+    "measured": _measured,
+}

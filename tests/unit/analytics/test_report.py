@@ -10,6 +10,7 @@ from mikrobot.analytics import charts
 from mikrobot.analytics.metrics import closed_trades, performance
 from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
 from mikrobot.domain.errors import StoreError
+from mikrobot.domain.market import empty_bars
 from mikrobot.domain.trading import Decision, FillReason
 
 Build = Callable[..., Facts]
@@ -45,7 +46,7 @@ class Shown(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("script", "style"):
+        if self.open and self.open[-1] not in ("script", "style", "title"):
             self.text += data + " "
 
 
@@ -67,7 +68,9 @@ def test_every_tag_is_closed(made_up_facts: Build, tmp_path: Path) -> None:
 def test_a_simulated_market_is_said_before_anything_else(made_up_facts: Build, tmp_path: Path) -> None:
     report = write(made_up_facts(simulated=True), tmp_path)
     page = Shown(report.html.read_text()).text
-    assert page.index("SIMULATED") < page.index("Profit and loss")
+    assert page.index("SIMULATED market") < page.index("Profit and loss")
+    assert "EURUSD · SIMULATED market" in page
+    assert "BTCUSDT · SIMULATED market" in page
     assert "SIMULATED" in report.markdown.read_text().splitlines()[0]
 
 
@@ -115,6 +118,19 @@ def test_a_run_without_trades_models_or_drift_still_reports(made_up_facts: Build
     assert "No trade was closed in this run." in page
     assert "No model answered in this run." in page
     assert "Too few rows: 40." in page
+
+
+def test_what_a_baseline_was_not_judged_by_is_left_blank(made_up_facts: Build, tmp_path: Path) -> None:
+    (model,) = made_up_facts().models
+    judged = {"xgboost": {"auc": 0.8123}, "atr": {"auc": None}, "base rate": {}, "control": {"auc": float("nan")}}
+    report = write(made_up_facts(models=[replace(model, metrics=judged)]), tmp_path)
+    assert "| auc | 0.8123 |  |  |  |" in report.markdown.read_text()
+    assert "0.8123" in Shown(report.html.read_text()).text
+
+
+def test_a_symbol_without_bars_still_has_its_chart(made_up_facts: Build, tmp_path: Path) -> None:
+    report = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path)
+    assert "EURUSD · SIMULATED market No closed trade." in " ".join(Shown(report.html.read_text()).text.split())
 
 
 def test_the_drift_report_is_linked_relative_to_the_page(made_up_facts: Build, tmp_path: Path) -> None:
