@@ -76,7 +76,7 @@ def start(home: Path, host: str, port: int) -> str:
     """
     data = home / "postgres"
     with _guarded(home), _alone(home):
-        runner = programs(home)
+        runner = programs(data)
         secret = password(home, "postgres")
         if not (data / "PG_VERSION").exists():
             _create(runner, data, secret)
@@ -104,7 +104,7 @@ def stop(home: Path) -> None:
         number = pid(home)
         if number is None:
             return
-        runner = programs(home)
+        runner = programs(data)
         for mode in ("fast", "immediate"):
             runner.run("pg_ctl", "-D", data, "-w", "-t", STOP_SECONDS, "-m", mode, "stop")
             if pid(home) is None:

@@ -1,7 +1,8 @@
 """The programs of the bundled PostgreSQL, and the account that runs them.
 
 PostgreSQL refuses to run as root. Root runs it in a user namespace, where it has another number
-and its files stay root's; where there are none, it changes to an unprivileged account. Knows
+and its files stay root's; where there are none, it changes to an unprivileged account, and so it
+does for data that belong to one. Knows
 nothing of data, ports or configuration: that is `embedded`.
 """
 
@@ -65,8 +66,13 @@ class Programs:
             os.chown(path, self.user, self.group)
 
 
-def programs(home: Path) -> Programs:
-    """Find the programs and an account for data under `home`.
+def programs(data: Path) -> Programs:
+    """Find the programs, and an account that may run a server on a data folder.
+
+    Parameters
+    ----------
+    data : Path
+        Data of the server, which may not be there yet. Existing data are served by their owner.
 
     Raises
     ------
@@ -76,9 +82,12 @@ def programs(home: Path) -> Programs:
     folder = _folder()
     if sys.platform == "win32" or os.geteuid() != 0:
         return Programs(folder)
+    owner = data.stat() if data.exists() else None
+    if owner is not None and owner.st_uid != 0:
+        return _unprivileged(data.parent, folder, owner.st_uid, owner.st_gid)
     if namespaces():
         return Programs(folder, prefix=NAMESPACE)
-    return _unprivileged(home, folder)
+    return _unprivileged(data.parent, folder, *_account())
 
 
 def namespaces() -> bool:
@@ -99,22 +108,26 @@ def _folder() -> Path:
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
-def _unprivileged(home: Path, folder: Path) -> Programs:
-    """Find an account to change to, and put the programs where it can read them."""
+def _account() -> tuple[int, int]:
     import pwd
 
     accounts = {entry.pw_name: entry for entry in pwd.getpwall()}
     account = accounts.get("postgres") or accounts.get("nobody")
     if account is None:
         raise ServiceError("PostgreSQL does not run as root, and there is no account `nobody` for it: log in as a user")
+    return account.pw_uid, account.pw_gid
+
+
+def _unprivileged(home: Path, folder: Path, user: int, group: int) -> Programs:
+    """Change to another account, and put the programs where it can read them."""
     if not _open_to_all(home):
         raise ServiceError(
-            f"PostgreSQL does not run as root, and the account {account.pw_name} cannot enter {home}: "
+            f"PostgreSQL does not run as root, and the account {user} cannot enter {home}: "
             "log in as a user, or set MIKROBOT_HOME to a folder that everybody may enter"
         )
     if not _open_to_all(folder):
         folder = _copy(folder, home / "postgres.programs")
-    return Programs(folder, user=account.pw_uid, group=account.pw_gid)
+    return Programs(folder, user=user, group=group)
 
 
 def _open_to_all(folder: Path) -> bool:
@@ -123,10 +136,13 @@ def _open_to_all(folder: Path) -> bool:
 
 
 def _copy(folder: Path, target: Path) -> Path:
-    """Copy the programs with the libraries, which they look up beside their package."""
+    """Copy the programs once, with the libraries that they look up beside their package."""
     package = folder.parents[1]
     libraries = package.with_name(f"{package.name}.libs")
-    for source in (package / "pginstall", libraries):
-        if source.exists():
-            shutil.copytree(source, target / source.relative_to(package.parent), dirs_exist_ok=True)
+    if not target.exists():
+        fresh = target.with_name(f"{target.name}.new")
+        for source in (package / "pginstall", libraries):
+            if source.exists():
+                shutil.copytree(source, fresh / source.relative_to(package.parent), dirs_exist_ok=True)
+        fresh.rename(target)
     return target / folder.relative_to(package.parent)

@@ -10,7 +10,6 @@ import pytest
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
-from mikrobot.store import database as databases
 from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.runs import Runs
 
@@ -40,8 +39,8 @@ def minute(run):
         Decimal("0.35"), Decimal(0), at,
     )  # fmt: skip
     exit_ = replace(
-        entry, id="f2", side=Side.SELL, price=Decimal("1.0799"), reason=FillReason.STOP, pnl=Decimal("-12.300000000001"),
-        ambiguous=True,
+        entry, id="f2", side=Side.SELL, price=Decimal("1.0799"), reason=FillReason.STOP,
+        pnl=Decimal("-12.300000000001"), ambiguous=True,
     )  # fmt: skip
     return {
         "close_time": at,
@@ -127,8 +126,3 @@ def test_the_database_refuses_to_change_what_is_written(ledger, minute, pool, po
         ):
             connection.execute(statement.format(table, column))
     assert ledger.predictions("r1") == minute["predictions"]
-
-
-def test_a_commit_is_durable_before_it_is_acknowledged(pool):
-    with databases.connect_beside(pool) as connection:
-        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)

@@ -1,6 +1,5 @@
 """Runs, the progress of their processes, and waiting for each other."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +9,7 @@ import psycopg
 import pytest
 
 from mikrobot.domain.errors import StoreError
+from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import database as databases
 from mikrobot.store import runs as module
 from mikrobot.store.runs import Runs
@@ -24,10 +24,15 @@ def runs(pool, run):
     return made
 
 
-def waiters(postgres):
+def await_waiters(postgres, number):
+    """Wait until that many connections have looked for progress."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'mikrobot' AND query LIKE '%FROM progress%'"
-    with psycopg.connect(postgres.admin_url) as admin:
-        return admin.execute(query).fetchone()[0]
+
+    def counted():
+        with psycopg.connect(postgres.admin_url) as admin:
+            return admin.execute(query).fetchone() == (number,)
+
+    wait_until(counted, f"{number} connections did not look for progress", SystemClock(), timeout_s=20)
 
 
 def test_a_run_comes_back_as_it_was_begun(runs, run):
@@ -62,7 +67,7 @@ def test_progress_never_goes_back(runs, run):
 
 
 def test_progress_of_a_run_that_was_not_begun_is_refused(runs, run):
-    with pytest.raises(StoreError, match="announcing .* failed: .*foreign key"):
+    with pytest.raises(StoreError, match=r"announcing .* failed: .*foreign key"):
         runs.advance("r9", "streamer", run.starts_at)
 
 
@@ -125,8 +130,7 @@ def test_the_end_of_a_process_wakes_who_waits_for_it(runs, run, monkeypatch, pos
     monkeypatch.setattr(module, "POLL_SECONDS", 30.0)
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(runs.wait, "r1", "streamer", None, 60)
-        while not waiters(postgres):
-            pass
+        await_waiters(postgres, 1)
         runs.finish("r1", "streamer")
         assert waiting.result(timeout=10) is None
 
@@ -134,8 +138,7 @@ def test_the_end_of_a_process_wakes_who_waits_for_it(runs, run, monkeypatch, pos
 def test_waiting_goes_on_when_the_server_cuts_the_connection(runs, run, postgres):
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(runs.wait, "r1", "streamer", None, 60)
-        while not waiters(postgres):
-            pass
+        await_waiters(postgres, 1)
         with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'mikrobot'")
         runs.advance("r1", "streamer", run.starts_at)
@@ -145,23 +148,16 @@ def test_waiting_goes_on_when_the_server_cuts_the_connection(runs, run, postgres
 def test_an_announcement_that_was_never_heard_is_found_by_looking(runs, run, postgres):
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(runs.wait, "r1", "streamer", None, 60)
-        while not waiters(postgres):
-            pass
+        await_waiters(postgres, 1)
         with psycopg.connect(postgres.admin_url.rpartition("/")[0] + "/mikrobot") as silent:
             silent.execute("INSERT INTO progress VALUES ('r1', 'streamer', %s)", [run.starts_at])
         assert waiting.result(timeout=20) == run.starts_at
 
 
 def test_threads_may_share_it(runs, run):
-    results = []
-    threads = [
-        threading.Thread(target=lambda: results.append(runs.wait("r1", "streamer", None, 0.1))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [None] * 4
+    with ThreadPoolExecutor(4) as threads:
+        waits = [threads.submit(runs.wait, "r1", "streamer", None, 0.1) for _ in range(4)]
+    assert [wait.result() for wait in waits] == [None] * 4
 
 
 def test_it_leaves_no_connection_behind(database, run, postgres):
@@ -169,11 +165,6 @@ def test_it_leaves_no_connection_behind(database, run, postgres):
         runs = Runs(pool)
         runs.begin(run)
         runs.wait("r1", "streamer", None, timeout_s=0)
-        assert waiters(postgres) == 1
+        await_waiters(postgres, 1)
         del runs
-        with psycopg.connect(postgres.admin_url) as admin:
-            for _ in range(200):
-                if not waiters(postgres):
-                    break
-                admin.execute("SELECT pg_sleep(0.05)")
-        assert waiters(postgres) == 0
+        await_waiters(postgres, 0)
