@@ -13,6 +13,7 @@ from typing import Any
 from mikrobot.domain.errors import UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
+from mikrobot.store.runs import Run
 
 MINUTE = timedelta(minutes=1)
 MINIMUM_HISTORY = timedelta(days=2)
@@ -49,6 +50,11 @@ class Segment:
         """Read what `to_json` wrote."""
         times = (datetime.fromisoformat(value[key]) for key in ("history_from", "trade_from", "trade_until"))
         return cls(tuple(value["symbols"]), *times)
+
+
+def segments_of(run: Run) -> tuple[Segment, ...]:
+    """Return the segments of a recorded run."""
+    return tuple(Segment.from_json(each) for each in run.settings["segments"])
 
 
 def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, clock: Clock) -> tuple[Segment, ...]:
@@ -105,7 +111,7 @@ def _segment(symbols: list[str], spans: dict[str, tuple[datetime, datetime]], ho
         first = spans[symbol][0]
         if trade_from - first < MINIMUM_HISTORY:
             raise UsageError(
-                f"{symbol} has bars from {first:%Y-%m-%d %H:%M} only, and trading starts at {trade_from:%Y-%m-%d %H:%M}: "
-                f"{MINIMUM_HISTORY.days} days before that are needed to learn from; give more data or fewer --hours"
+                f"{symbol} has bars from {first:%Y-%m-%d %H:%M} only, trading starts at {trade_from:%Y-%m-%d %H:%M}, "
+                f"and {MINIMUM_HISTORY.days} days before that are needed to learn from; give more data or fewer --hours"
             )
     return Segment(tuple(symbols), trade_from - timedelta(days=history_days), trade_from, until)

@@ -183,6 +183,13 @@ def close_times(bars: pd.DataFrame, timeframe: Timeframe = Timeframe.M1) -> pd.S
     return (bars["open_time"] + pd.Timedelta(timeframe.delta)).rename("close_time")
 
 
+def bars_of(symbol: str, bars: pd.DataFrame) -> list[Bar]:
+    """Return the rows of an M1 bar frame as bars of a symbol, in their order."""
+    opened = pd.DatetimeIndex(bars["open_time"]).to_pydatetime()
+    values = bars[list(BAR_COLUMNS[1:])].to_numpy().tolist()
+    return [Bar(symbol, time, *row) for time, row in zip(opened, values, strict=True)]
+
+
 def empty_bars() -> pd.DataFrame:
     """Return a bar frame without rows, with the right columns and types.
 

@@ -1,0 +1,48 @@
+"""Bars of a market source into the store, through the gate."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+
+from flows.progress import Progress, plain
+
+
+@task(task_run_name="ingest-{symbol}")
+def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
+    """Fetch what is missing of one symbol, check it, quarantine bad rows, store the rest."""
+    from expectations.gate import check
+    from mikrobot import settings as configuration
+    from mikrobot.app import wiring
+    from mikrobot.app.tally import Tally
+    from mikrobot.market.history import backfill
+    from mikrobot.runtime import SystemClock
+    from mikrobot.store import database
+    from mikrobot.store.bars import BarStore
+
+    settings = configuration.load()
+    source = wiring.open_source(settings, SystemClock())
+    with database.open_pool(settings) as pool:
+        tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
+        done = backfill(source, BarStore(pool), symbol, start, end, tally)
+    return plain(asdict(done) | {"checks": tally.counts()})
+
+
+@flow(name="ingest")
+def ingest(
+    symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
+) -> list[dict[str, Any]]:
+    """Ingest the symbols from start to end; by default those of the latest run, up to now."""
+    from mikrobot.app.scope import scope
+
+    scoped = scope(symbols, start, end)
+    progress = Progress("ingest")
+    done = []
+    for number, symbol in enumerate(scoped.symbols):
+        progress(symbol, number / len(scoped.symbols))
+        done.append(ingest_symbol(symbol, scoped.start, scoped.end))
+    progress("bars are stored", 1.0)
+    create_table_artifact(key="ingest", table=done, description=f"Bars of the {scoped.source} source.")
+    return done

@@ -1,0 +1,62 @@
+"""The whole loop of a recorded run: ``python -m flows.loop RUN_ID`` prints its progress and summary."""
+
+import sys
+from typing import Any
+
+from prefect import flow
+
+from flows.ingest import ingest
+from flows.materialize import materialize
+from flows.monitor import monitor
+from flows.progress import Progress, tell
+from flows.report import report
+from flows.train import train
+
+
+@flow(name="trade")
+def trade(run_id: str, number: int) -> None:
+    """Trade one segment of a run by the two live processes."""
+    from mikrobot import settings as configuration
+    from mikrobot.app import live, summary
+    from mikrobot.app.session import segments_of
+    from mikrobot.runtime import SystemClock
+
+    segment = segments_of(summary.run_of(run_id))[number]
+    live.trade(configuration.load(), run_id, number, segment, SystemClock(), Progress("trade"))
+
+
+@flow(name="loop", flow_run_name="loop-{run_id}")
+def loop(run_id: str) -> dict[str, Any]:
+    """Ingest, check, materialise, learn, trade, then review: every segment of the run in turn."""
+    from mikrobot.app import summary
+    from mikrobot.app.session import segments_of
+
+    stages = summary.Stages()
+    for number, segment in enumerate(segments_of(summary.run_of(run_id))):
+        symbols = list(segment.symbols)
+        learned, traded = segment.trade_from, segment.trade_until
+        stages.ingested += ingest(symbols, segment.history_from, learned)
+        stages.materialized += materialize(symbols, segment.history_from, learned)
+        stages.trained.append(train(symbols, segment.history_from, learned, trade_from=learned))
+        trade(run_id, number)
+        stages.materialized += materialize(symbols, segment.history_from, traded)
+    stages.drift = monitor(run_id)
+    found = summary.conclude(run_id, stages)
+    return found | {"reports": {**found["reports"], **report(run_id)}}
+
+
+def main(run_id: str) -> int:
+    """Run the loop and print its summary, or the one line it failed with, as a line of JSON."""
+    from mikrobot.domain.errors import MikrobotError
+
+    try:
+        summary = loop(run_id)
+    except MikrobotError as error:
+        tell(event="error", message=str(error))
+        return error.exit_code
+    tell(event="summary", summary=summary)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,50 @@
+"""Feature rows of stored bars into Feast, through the gate."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+
+from flows.progress import Progress, plain
+
+
+@task(task_run_name="materialize-{symbol}")
+def materialize_symbol(source: str, symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
+    """Compute, check and store the feature rows of one symbol."""
+    from mikrobot.store.states import FeatureStates
+
+    from expectations.gate import check
+    from mikrobot import settings as configuration
+    from mikrobot.app.materialize import materialize as materialize_rows
+    from mikrobot.app.tally import Tally
+    from mikrobot.store import database
+    from mikrobot.store.bars import BarStore
+    from mikrobot.store.online import FeatureRows
+
+    settings = configuration.load()
+    with database.open_pool(settings) as pool:
+        tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
+        done = materialize_rows(
+            settings, BarStore(pool), FeatureStates(pool), FeatureRows(settings), source, symbol, start, end, tally
+        )
+    return plain(asdict(done) | {"checks": tally.counts()})
+
+
+@flow(name="materialize")
+def materialize(
+    symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
+) -> list[dict[str, Any]]:
+    """Materialise the symbols from start to end; by default those of the latest run, up to now."""
+    from mikrobot.app.scope import scope
+
+    scoped = scope(symbols, start, end)
+    progress = Progress("materialize")
+    done = []
+    for number, symbol in enumerate(scoped.symbols):
+        progress(symbol, number / len(scoped.symbols))
+        done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end))
+    progress("feature rows are stored", 1.0)
+    create_table_artifact(key="materialize", table=done, description=f"Feature rows of the {scoped.source} source.")
+    return done

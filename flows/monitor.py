@@ -1,0 +1,50 @@
+"""Whether the market still looks like what the models learned from."""
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.events import emit_event
+
+
+@task
+def compare(run_id: str | None) -> dict[str, Any]:
+    """Compare the newest feature rows of a run with the older ones, and online with offline rows."""
+    from mikrobot import settings as configuration
+    from mikrobot.app import review
+
+    return review.compare(configuration.load(), run_id)
+
+
+@flow(name="monitor")
+def monitor(run_id: str | None = None) -> dict[str, Any]:
+    """Compare, keep the verdict as an artifact, and emit the drift event that triggers retraining."""
+    found = compare(run_id)
+    create_markdown_artifact(key="drift", markdown=markdown(found), description=f"Verdict: {found['verdict']}")
+    if found["verdict"] == "drift":
+        emit_event(
+            "mikrobot.drift",
+            resource={"prefect.resource.id": f"mikrobot.features.{found['source']}"},
+            payload={"reason": f"{found['share']:.0%} of the features drifted: {', '.join(found['drifted'][:5])}"},
+        )
+    return found
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Write the verdict for the Prefect UI."""
+    market = f"{found['source']}{' (SIMULATED)' if found['simulated'] else ''}"
+    rows = "\n".join(f"| {name} | {found['scores'][name]:.3f} |" for name in found["drifted"])
+    return f"""# Drift: {found["verdict"]}
+
+Market: {market}. {found["share"]:.0%} of {len(found["scores"])} compared features have drifted:
+the rows of the last days against those before.
+
+Of {found["online_rows"]} rows that were read online, {found["skewed_rows"]} differ from the offline row
+of the same close.
+
+| drifted feature | PSI |
+|---|---|
+{rows}
+
+Full report: `{found["report"]}`
+"""

@@ -1,0 +1,266 @@
+"""The command line: options in, one call, and its result or one line of error.
+
+Imports what a command needs inside that command, so that ``--help`` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from mikrobot import __version__
+from mikrobot.domain.errors import MikrobotError
+
+SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
+
+
+class Program(click.Group):
+    """The commands; a deliberate error becomes one line and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Invoke the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except MikrobotError as error:
+            _fail(error, error.exit_code)
+        except KeyboardInterrupt:
+            _fail(KeyboardInterrupt("interrupted; what was started has been stopped"), 1)
+
+
+def _fail(error: BaseException, code: int) -> NoReturn:
+    from mikrobot.app.console import error_line
+
+    error_line(error)
+    sys.exit(code)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Paper trading of forex and crypto with models that are judged honestly.
+
+    No command here ever places a real order.
+    """
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option --json: one object on standard output, nothing else there."""
+
+    @click.option("--json", "json_", is_flag=True, help="Print one JSON object on standard output.")
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; Decimals become strings, so that no cent is lost."""
+    click.echo(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Decimal | Path) else value.isoformat()
+
+
+def _split(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return tuple(part.strip().upper() for part in value.split(",") if part.strip()) if value else None
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Stop everything this run started once it is done.")
+@click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--symbols", callback=_split, help="Symbols to trade, as EURUSD,BTCUSDT.")
+@click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
+@click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
+@as_json
+def run(
+    once: bool,
+    source: str | None,
+    data: tuple[Path, ...],
+    symbols: tuple[str, ...] | None,
+    hours: int | None,
+    history_days: int | None,
+    json_: bool,
+) -> None:
+    """Run the whole loop: ingest, check, learn, serve, trade on paper, report.
+
+    Stays up until Ctrl-C on a terminal; ends by itself without one, or with --once.
+
+    Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
+    """
+    from mikrobot import settings as configuration
+    from mikrobot.app.console import Console
+    from mikrobot.app.run import run as run_loop
+    from mikrobot.runtime import SystemClock
+
+    settings = configuration.load(
+        source=source,
+        data=tuple(path.resolve() for path in data) or None,
+        symbols=symbols,
+        hours=hours,
+        history_days=history_days,
+    )
+    stay = not once and not json_ and sys.stdout.isatty()
+    console = Console()
+    _stop_on_sigterm()
+    summary = run_loop(settings, SystemClock(), console, stay=stay)
+    if json_:
+        print_json(summary)
+    elif not stay:
+        console.summary(summary)
+
+
+@main.command()
+def up() -> None:
+    """Start the local services and leave them running.
+
+    Example: mikrobot up && mikrobot status
+    """
+    from mikrobot.app import live, stack
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    settings, console = _settings(), Console()
+    _stop_on_sigterm()
+    started = stack.up(settings, SystemClock(), console.say)
+    started += live.resume(settings, console.say)
+    console.say(f"started {', '.join(started)}" if started else "everything was running already")
+    console.table(_status_table(stack.status(settings)))
+
+
+@main.command()
+def down() -> None:
+    """Stop everything that `up` or a run left running, by its recorded pid.
+
+    Example: mikrobot down
+    """
+    from mikrobot.app import stack
+
+    stopped = stack.down(_settings())
+    click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running", err=True)
+
+
+@main.command()
+@as_json
+def status(json_: bool) -> None:
+    """Show which services run, and where.
+
+    Example: mikrobot status --json
+    """
+    from dataclasses import asdict
+
+    from mikrobot.app import stack
+    from mikrobot.app.console import Console
+
+    states = stack.status(_settings())
+    if json_:
+        print_json({state.name: asdict(state) for state in states})
+    else:
+        Console().table(_status_table(states))
+
+
+@main.command()
+@as_json
+def doctor(json_: bool) -> None:
+    """Check the machine, the ports, the versions, the data and the clock; say what to mend.
+
+    Exits with 1 if something must be mended.
+
+    Example: mikrobot doctor
+    """
+    from dataclasses import asdict
+
+    from mikrobot.app import doctor as examination
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    findings = examination.examine(_settings(), SystemClock())
+    if json_:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        Console().table(examination.table(findings))
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@main.command()
+@click.option("--reason", default="asked for by hand", show_default=True, help="Kept with the flow run.")
+def retrain(reason: str) -> None:
+    """Trigger the retrain deployment of the running stack.
+
+    Example: mikrobot retrain --reason "spreads have doubled"
+    """
+    from mikrobot.app import live
+
+    click.echo(f"retraining: {live.trigger_retrain(_settings(), reason)}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+def features(file: Path, out: Path) -> None:
+    """Write the feature rows of a file of M1 bars, one for each bar.
+
+    Example: mikrobot features EURUSD_M1.parquet --out rows.parquet
+    """
+    from mikrobot.features.pipeline import FeaturePipeline
+    from mikrobot.market.replay import read_bars
+
+    symbol, bars = read_bars(file)
+    frame = FeaturePipeline([symbol]).frame(symbol, bars)
+    partial = out.with_suffix(".partial")
+    frame.to_parquet(partial, index=False, compression="zstd")
+    partial.replace(out)
+    click.echo(f"{len(frame):,} rows of {symbol} in {out}", err=True)
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@as_json
+def bench(names: tuple[str, ...], json_: bool) -> None:
+    """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
+
+    Example: mikrobot bench features
+    """
+    from mikrobot.app import bench as benchmarks
+    from mikrobot.app.console import Console
+
+    results = benchmarks.measure(names)
+    if json_:
+        print_json(results)
+    else:
+        Console().table(benchmarks.table(results))
+
+
+def _settings() -> Any:
+    from mikrobot import settings as configuration
+
+    return configuration.load()
+
+
+def _stop_on_sigterm() -> None:
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _status_table(states: list[Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2))
+    for column in ("service", "pid", "state", "address"):
+        table.add_column(column)
+    for state in states:
+        word = "ready" if state.ready else "starting" if state.pid else "down"
+        table.add_row(state.name, str(state.pid or ""), word, state.address)
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Trains on what the stores hold, and says what came of it as plain values."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.models.registry import CHAMPION, Registry
+from mikrobot.settings import Settings
+from mikrobot.store import database, offline
+from mikrobot.store.bars import BarStore
+from mikrobot.training import pipeline
+
+
+def train(
+    settings: Settings,
+    source: str,
+    symbols: Sequence[str],
+    start: datetime,
+    end: datetime,
+    trade_from: datetime | None,
+    progress: pipeline.Progress,
+) -> dict[str, Any]:
+    """Train the break-of-structure model on stored bars that open in [start, end).
+
+    Parameters
+    ----------
+    trade_from : datetime or None
+        UTC; nothing later is used.
+    progress : callable
+        Told the stage and its share done.
+
+    Returns
+    -------
+    dict
+        version, alias ("champion" or None), promoted, reason, source, symbols, trained_from and
+        trained_until (ISO, UTC), horizon_minutes, metrics (as `training.evaluation.evaluate`).
+
+    Raises
+    ------
+    ModelError
+        If there is too little to learn from.
+    ServiceError
+        If MLflow does not answer.
+    """
+    with database.open_pool(settings) as pool:
+        store = BarStore(pool)
+        bars = {symbol: store.range(source, symbol, Timeframe.M1, start, end) for symbol in symbols}
+    result = pipeline.train(
+        bars,
+        partial(offline.training_rows, settings),
+        Registry(settings.mlflow_url),
+        settings,
+        source=source,
+        feature_hash=CATALOG.version,
+        trade_from=trade_from,
+        progress=progress,
+    )
+    contract = result.contract
+    return {
+        "version": result.version,
+        "alias": CHAMPION if result.promoted else None,
+        "promoted": result.promoted,
+        "reason": result.reason,
+        "source": source,
+        "symbols": list(symbols),
+        "trained_from": contract.trained_from.isoformat(),
+        "trained_until": contract.trained_until.isoformat(),
+        "horizon_minutes": contract.horizon_minutes,
+        "metrics": dict(result.metrics),
+    }

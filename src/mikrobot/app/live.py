@@ -1,0 +1,121 @@
+"""The two live processes of a run: starting them, watching them, resuming them.
+
+The streamer and the worker are processes of their own and meet in the stores. What dies is
+started again here, a few times, since both resume where they stopped.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import httpx
+
+from mikrobot.app import processes, stack
+from mikrobot.app.session import Segment
+from mikrobot.domain.errors import ServiceError, UsageError
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.runs import Runs
+
+RESTARTS = 3
+"""Times a process of a segment is started again before the run is given up."""
+
+LIVE_SOURCES = ("simulated", "binance", "mt5")
+
+
+def trade(
+    settings: Settings, run_id: str, number: int, segment: Segment, clock: Clock, tell: Callable[[str, float], None]
+) -> None:
+    """Trade one segment of a run to its end.
+
+    On a live source the two processes stay up and go on in the present; otherwise they end
+    with the segment.
+
+    Raises
+    ------
+    ServiceError
+        If the prediction service is not ready, or a process dies more than `RESTARTS` times.
+    """
+    _await_predictions(settings, clock)
+    pair = stack.live_processes(settings, run_id, number)
+    for service in pair:
+        processes.stop(service.name, settings.home)
+        processes.start(service, settings.home, settings.host)
+    restarts = 0
+    with database.open_pool(settings) as pool:
+        runs = Runs(pool)
+        while (handled := _handled(runs, run_id, segment)) < segment.trade_until and not _over(runs, run_id, number):
+            tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
+            dead = [s for s in pair if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
+            restarts += len(dead)
+            if restarts > RESTARTS:
+                raise ServiceError(
+                    f"the {dead[0].name} keeps dying: {processes.last_line(dead[0].name, settings.home)}"
+                )
+            for service in dead:
+                processes.start(service, settings.home, settings.host)
+            clock.sleep(0.25)
+    tell("all hours are traded", 1.0)
+
+
+def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
+    """Start the processes of the latest run again, if its market goes on; return their names."""
+    with database.open_pool(settings) as pool:
+        run = Runs(pool).latest()
+    if run is None:
+        say("no session yet: `mikrobot run` starts one")
+        return []
+    if run.source not in LIVE_SOURCES:
+        say(f"the latest session replayed recorded bars, there is nothing to resume ({run.id})")
+        return []
+    of_run = settings.model_copy(update={"source": run.source, "symbols": run.symbols})
+    pair = stack.live_processes(of_run, run.id, len(run.settings["segments"]) - 1)
+    return [service.name for service in pair if processes.start(service, settings.home, settings.host)]
+
+
+def trigger_retrain(settings: Settings, reason: str) -> str:
+    """Create a run of the retrain deployment; return the address of the flow run in the UI.
+
+    Raises
+    ------
+    UsageError
+        If Prefect does not run or does not know the deployment.
+    """
+    api = f"{settings.prefect_url}/api"
+    try:
+        with httpx.Client(timeout=10.0) as client:
+            found = client.get(f"{api}/deployments/name/retrain/retrain").raise_for_status().json()
+            created = client.post(
+                f"{api}/deployments/{found['id']}/create_flow_run",
+                json={"parameters": {"reason": reason}, "state": {"type": "SCHEDULED"}},
+            )
+            flow_run = created.raise_for_status().json()
+    except httpx.HTTPError as error:
+        raise UsageError(
+            f"Prefect at {settings.prefect_url} has no retrain deployment ({error}): `mikrobot up` first"
+        ) from error
+    return f"{settings.prefect_url}/runs/flow-run/{flow_run['id']}"
+
+
+def _await_predictions(settings: Settings, clock: Clock) -> None:
+    bento = stack.services(settings)["bento"]
+    ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
+    processes.await_ready(ready, settings.home, clock)
+
+
+def _alive(service: processes.Service, settings: Settings) -> bool:
+    return processes.find(service.name, settings.home) is not None
+
+
+def _over(runs: Runs, run_id: str, number: int) -> bool:
+    """Tell whether both processes have come to the end of what the source has."""
+    return all(runs.finished(run_id, f"{name}-{number}") for name in ("streamer", "worker"))
+
+
+def _handled(runs: Runs, run_id: str, segment: Segment) -> datetime:
+    reached = runs.reached(run_id, "worker")
+    return max(reached, segment.trade_from) if reached else segment.trade_from
+
+
+def _share(segment: Segment, handled: datetime) -> float:
+    return (handled - segment.trade_from) / (segment.trade_until - segment.trade_from)

@@ -1,0 +1,87 @@
+"""From stored bars to feature rows: the batch path of the features.
+
+Folds the same compiled step as the streamer, passes the rows through the gate it is given,
+appends them to the offline store, and leaves the newest row online and the feature state as a
+snapshot, from which the streamer continues. Does not fetch bars and does not know the suites.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mikrobot.app.tally import Check
+from mikrobot.domain.errors import GateError, StoreError
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.settings import Settings
+from mikrobot.store import offline
+from mikrobot.store.bars import BarStore
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.states import FeatureStates
+
+
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """What one symbol brought.
+
+    Attributes
+    ----------
+    symbol : str
+    rows, quarantined : int
+        Feature rows written to the offline store, and rows kept out of it.
+    newest : datetime
+        Close of the newest row, UTC.
+    """
+
+    symbol: str
+    rows: int
+    quarantined: int
+    newest: datetime
+
+
+def materialize(
+    settings: Settings,
+    bars: BarStore,
+    states: FeatureStates,
+    rows: FeatureRows,
+    source: str,
+    symbol: str,
+    start: datetime,
+    end: datetime,
+    check: Check,
+) -> Materialized:
+    """Compute and store the feature rows of bars that open in [start, end).
+
+    Parameters
+    ----------
+    check : callable
+        The gate; it sees the frame (symbol, close_time, every catalog column).
+
+    Raises
+    ------
+    StoreError
+        If no bars are stored for that span.
+    GateError
+        If the gate fails: then neither the offline nor the online store has changed.
+    """
+    frame = bars.range(source, symbol, Timeframe.M1, start, end)
+    if frame.empty:
+        raise StoreError(
+            f"no {symbol} bars of source {source} are stored from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
+            "ingest them first"
+        )
+    pipeline = FeaturePipeline([symbol])
+    features = pipeline.frame(symbol, frame)
+    checked = check(features)
+    quarantined = bars.quarantine(source, symbol, "features", checked.bad, checked.reasons.tolist())
+    if not checked.passed:
+        raise GateError(
+            f"{symbol}: {len(checked.bad)} of {len(features)} feature rows break the suite "
+            f"({', '.join(checked.failed)}); see the quarantine table, nothing was materialised"
+        )
+    offline.append(settings, source, checked.good)
+    newest = checked.good["close_time"].iloc[-1].to_pydatetime()
+    rows.write(source, symbol, newest, checked.good[list(CATALOG.columns)].iloc[-1].to_numpy())
+    last_close = features["close_time"].iloc[-1].to_pydatetime()
+    states.save(source, symbol, CATALOG.version, last_close, pipeline.snapshot(symbol))
+    return Materialized(symbol, len(checked.good), quarantined, newest)

@@ -1,0 +1,208 @@
+"""After the trading: the drift comparison and the trading report of a run.
+
+Collects what the stores hold of the run and hands it to `monitoring` and `analytics`, which
+compute and write.
+"""
+
+import math
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.analytics import report as reporting
+from mikrobot.app.session import segments_of
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.market import Timeframe, close_times
+from mikrobot.domain.trading import Prediction
+from mikrobot.features.catalog import CATALOG
+from mikrobot.monitoring import drift as monitoring
+from mikrobot.runtime import SystemClock
+from mikrobot.settings import Settings
+from mikrobot.store import database, offline
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+
+CURRENT = timedelta(days=5)
+"""The newest rows that are compared with those before them: a trading week, since the rows of one
+day differ from a season's in every slow feature."""
+
+REFERENCE_ROWS = 20_000
+"""Older rows they are compared with, spread evenly over the history."""
+
+
+def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
+    """Compare the newest feature rows of a run with those before, and online with offline rows.
+
+    Parameters
+    ----------
+    run_id : str or None
+        None: the latest run.
+
+    Returns
+    -------
+    dict
+        As `Drift`, plain JSON values, with source, simulated, online_rows (rows that the worker read
+        online) and skewed_rows (those that differ in any bit from the offline row of the close).
+
+    Raises
+    ------
+    UsageError
+        If there is no such run.
+    """
+    with database.open_pool(settings) as pool:
+        run = recorded(Runs(pool), run_id)
+        bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
+        reference, current = _events(bars, run)
+    found = monitoring.compare(
+        _rows(settings, reference),
+        _rows(settings, current),
+        CATALOG.columns,
+        folder(settings, run) / "drift.html",
+        settings.drift_share,
+    )
+    online, skewed = _skew(settings, run, predictions)
+    market = {"source": run.source, "simulated": run.simulated, "online_rows": online, "skewed_rows": skewed}
+    return asdict(found) | {"report": str(found.report)} | market
+
+
+def write_report(settings: Settings, run_id: str | None) -> dict[str, Any]:
+    """Write the trading report of a run, by default the latest; return the paths of its files.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run.
+    """
+    with database.open_pool(settings) as pool:
+        runs = Runs(pool)
+        run = recorded(runs, run_id)
+        facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs)
+    written = reporting.write(facts, folder(settings, run))
+    return {"html": str(written.html), "markdown": str(written.markdown)}
+
+
+def recorded(runs: Runs, run_id: str | None) -> Run:
+    """Return the run of that id, or the latest.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if run_id is not None:
+        return runs.get(run_id)
+    run = runs.latest()
+    if run is None:
+        raise UsageError("there is no run yet: `mikrobot run` first")
+    return run
+
+
+def folder(settings: Settings, run: Run) -> Path:
+    """Return where the reports of a run lie."""
+    reports: Path = settings.home / "reports" / run.id
+    return reports
+
+
+def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the closes of the older and of the newest bars of every symbol."""
+    older, newest = [], []
+    for segment in segments_of(run):
+        for symbol in segment.symbols:
+            frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, segment.trade_until)
+            closes = close_times(frame)
+            events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
+            current = closes > segment.trade_until - CURRENT
+            older.append(_evenly(events[~current], REFERENCE_ROWS // len(run.symbols)))
+            newest.append(events[current])
+    return pd.concat(older, ignore_index=True), pd.concat(newest, ignore_index=True)
+
+
+def _evenly(events: pd.DataFrame, most: int) -> pd.DataFrame:
+    if len(events) <= most:
+        return events
+    return events.iloc[np.linspace(0, len(events) - 1, most).astype(np.intp)]
+
+
+def _rows(settings: Settings, events: pd.DataFrame) -> pd.DataFrame:
+    return offline.training_rows(settings, events, CATALOG.columns)
+
+
+def _skew(settings: Settings, run: Run, predictions: list[Prediction]) -> tuple[int, int]:
+    """Count the rows read online, and those that are not bit for bit the offline row."""
+    online = {(p.symbol, p.close_time): p.features for p in predictions}
+    if not online:
+        return 0, 0
+    keys = list(online)
+    events = pd.DataFrame(
+        {
+            "source": run.source,
+            "symbol": [symbol for symbol, _ in keys],
+            "event_timestamp": pd.to_datetime([at for _, at in keys], utc=True),
+        }
+    )
+    names = list(next(iter(online.values())))
+    rows = offline.training_rows(settings, events, names)[names].to_numpy("float64")
+    skewed = sum(not _same(online[key], names, row) for key, row in zip(keys, rows, strict=True))
+    return len(keys), skewed
+
+
+def _same(online: Any, names: list[str], offline_row: Any) -> bool:
+    return all(
+        online[name] == value or (math.isnan(online[name]) and math.isnan(value))
+        for name, value in zip(names, offline_row, strict=True)
+    )
+
+
+def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: Runs) -> reporting.Facts:
+    summary = runs.summary(run.id) or {}
+    traded = {
+        symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
+        for segment in segments_of(run)
+        for symbol in segment.symbols
+    }
+    trading = summary.get("trading", {})
+    return reporting.Facts(
+        run_id=run.id,
+        source=run.source,
+        simulated=run.simulated,
+        starts_at=run.starts_at,
+        ends_at=run.ends_at,
+        written_at=SystemClock().now(),
+        profile=settings.profile,
+        opening=settings.balance,
+        bars=traded,
+        predictions=ledger.predictions(run.id),
+        decisions=ledger.decisions(run.id),
+        orders=ledger.orders(run.id),
+        fills=ledger.fills(run.id),
+        counts={
+            name: trading[name] for name in ("signals", "decisions", "approved", "orders", "fills") if name in trading
+        },
+        models=[_model(name, model) for name, model in summary.get("models", {}).items()],
+        checks=[reporting.CheckFacts(**suite) for suite in summary.get("checks", {}).get("suites", [])],
+        latencies_ms=summary.get("latency_ms", {}),
+        drift=_drift(summary.get("drift")),
+    )
+
+
+def _drift(found: dict[str, Any] | None) -> Any:
+    if not found:
+        return None
+    return SimpleNamespace(**found | {"drifted": tuple(found["drifted"]), "report": Path(found["report"])})
+
+
+def _model(name: str, model: dict[str, Any]) -> reporting.ModelFacts:
+    return reporting.ModelFacts(
+        name=name,
+        version=model["version"],
+        trained_from=datetime.fromisoformat(model["trained_from"]),
+        trained_until=datetime.fromisoformat(model["trained_until"]),
+        horizon_minutes=model["horizon_minutes"],
+        metrics={"model": model["metrics"]["metrics"], **model["metrics"]["baselines"]},
+    )

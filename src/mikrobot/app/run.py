@@ -1,0 +1,171 @@
+"""`mikrobot run`: the whole loop once, from an empty folder to a summary.
+
+Chooses the source, checks its data, brings the stack up, records the run and hands it to the
+loop flow in a process of its own, whose progress it shows. Stops what it started.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mikrobot.app import processes, stack, wiring
+from mikrobot.app.console import Console
+from mikrobot.app.session import Segment, plan
+from mikrobot.domain.errors import MikrobotError, ServiceError
+from mikrobot.market.feed import Source
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.runs import Run, Runs
+
+RUN_RECORD = "run"
+
+
+class LoopFailed(MikrobotError):
+    """The loop flow failed; the message is the one line it failed with."""
+
+
+def run(settings: Settings, clock: Clock, console: Console, *, stay: bool) -> dict[str, Any]:
+    """Run the whole loop.
+
+    Parameters
+    ----------
+    stay : bool
+        Serve the flows too, show the summary, and stay up until interrupted.
+
+    Returns
+    -------
+    dict
+        The summary of `commands`, plain JSON values.
+
+    Raises
+    ------
+    MikrobotError
+        Whatever failed, as one line; everything that this call started has been stopped.
+    """
+    started_at = clock.now()
+    settings = settings.model_copy(update={"source": wiring.choose_source(settings, console.say)})
+    source = wiring.open_source(settings, clock)
+    segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock)
+    settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
+    _check_data(source, segments, console)
+    stack.prepare_home(settings.home)
+    with _alone(settings.home), _stopping_what_started(settings, clock, console, served_flows=stay):
+        run_id = _record(settings, source, segments, clock)
+        summary = _follow(settings, run_id, console)
+        summary["seconds"] = round((clock.now() - started_at).total_seconds(), 1)
+        if stay:
+            console.summary(summary)
+            console.say("everything stays up; Ctrl-C stops it")
+            _wait_for_interrupt()
+    return summary
+
+
+def _check_data(source: Source, segments: tuple[Segment, ...], console: Console) -> None:
+    """Read a replay's whole span before anything is started, so that a bad file costs nothing."""
+    if source.live:
+        return
+    for segment in segments:
+        for symbol in segment.symbols:
+            console.say(f"checking the bars of {symbol}")
+            source.history(symbol, segment.history_from, segment.trade_until)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the state folder for this run."""
+    other = processes.find(RUN_RECORD, home)
+    if other is not None and other.pid != os.getpid():
+        raise ServiceError(f"another run uses {home} (pid {other.pid}); wait for it, or set MIKROBOT_HOME")
+    processes.record(RUN_RECORD, home, os.getpid())
+    try:
+        yield
+    finally:
+        processes.forget(RUN_RECORD, home)
+
+
+@contextmanager
+def _stopping_what_started(settings: Settings, clock: Clock, console: Console, *, served_flows: bool) -> Iterator[None]:
+    started = stack.up(settings, clock, console.say, served_flows=served_flows)
+    try:
+        yield
+    finally:
+        console.say("stopping what this run started")
+        stack.down(settings, [*started, "streamer", "worker", "loop"])
+
+
+def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], clock: Clock) -> str:
+    started_at = clock.now()
+    run_id = f"{started_at:%Y%m%d-%H%M%S}"
+    record = Run(
+        id=run_id,
+        source=source.name,
+        simulated=source.simulated,
+        symbols=settings.symbols,
+        starts_at=segments[0].trade_from,
+        ends_at=segments[-1].trade_until,
+        started_at=started_at,
+        settings={
+            **settings.model_dump(mode="json", exclude={"database_url"}),
+            "segments": [segment.to_json() for segment in segments],
+        },
+    )
+    with database.open_pool(settings) as pool:
+        Runs(pool).begin(record)
+    return run_id
+
+
+def _follow(settings: Settings, run_id: str, console: Console) -> dict[str, Any]:
+    """Run the loop flow to its end, showing each line of progress it prints."""
+    log = settings.home / "logs" / "loop.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.loop", run_id],
+            env={**os.environ, **stack.environment(settings)},
+            cwd=settings.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    processes.record("loop", settings.home, process.pid)
+    summary: dict[str, Any] | None = None
+    failure = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = _event(line)
+        match event.get("event"):
+            case "progress":
+                console.progress(event["stage"], event["text"], event["share"])
+            case "summary":
+                summary = event["summary"]
+            case "error":
+                failure = event["message"]
+    code = process.wait()
+    processes.forget("loop", settings.home)
+    if summary is None or code != 0:
+        raise LoopFailed(failure or f"the loop stopped: {processes.last_line('loop', settings.home)}")
+    return summary
+
+
+def _event(line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        return

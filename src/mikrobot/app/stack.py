@@ -1,0 +1,252 @@
+"""The local stack: which services there are, and how they come up and go down.
+
+PostgreSQL first, since every other service keeps its state there; then Prefect, MLflow and the
+prediction service side by side; then the Feast definitions and the served flows, which need
+them. Everything listens on `Settings.host`. Running processes is the work of `processes`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mikrobot.app import processes
+from mikrobot.app.processes import Service
+from mikrobot.domain.errors import ServiceError, StoreError
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.store import database, embedded
+
+Say = Callable[[str], None]
+
+ROOT = Path(__file__).resolve().parents[3]
+"""Folder of the entry layers `flows`, `bentos`, `feature_repo` and `expectations`."""
+
+MINIMUM_FREE_BYTES = 1 << 30
+"""State folders are refused below this: PostgreSQL alone preallocates 256 MB of log."""
+
+BACKGROUND = ("flows", "streamer", "worker")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Whether a service runs, and where."""
+
+    name: str
+    pid: int | None
+    ready: bool
+    address: str
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what every child process is given: the settings, and quiet frameworks.
+
+    Holds the database passwords of Prefect; never print it.
+    """
+    return settings.environment() | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore",
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_API_URL": f"{settings.prefect_url}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_TRACKING_URI": settings.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(settings.home / "bentoml"),
+        "GX_ANALYTICS_ENABLED": "false",
+        "FEAST_USAGE": "False",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+    }
+
+
+def services(settings: Settings) -> dict[str, Service]:
+    """Return the services that stay up, by name, in the order they are started."""
+    common = environment(settings)
+    python = (sys.executable, "-m")
+    host = settings.host
+    known = (
+        Service(
+            "prefect",
+            (*python, "prefect", "server", "start", "--host", host, "--port", str(settings.prefect_port)),
+            common
+            | {"PREFECT_API_DATABASE_CONNECTION_URL": database.url(settings, "prefect", "postgresql+asyncpg")},
+            settings.prefect_port,
+            "MIKROBOT_PREFECT_PORT",
+            f"{settings.prefect_url}/api/health",
+        ),
+        Service(
+            "mlflow",
+            (*python, "mlflow", "server", "--host", host, "--port", str(settings.mlflow_port), "--workers", "1",
+             "--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts")),
+            common | {"MLFLOW_BACKEND_STORE_URI": database.url(settings, "mlflow", "postgresql+psycopg")},
+            settings.mlflow_port,
+            "MIKROBOT_MLFLOW_PORT",
+            f"{settings.mlflow_url}/health",
+        ),
+        Service(
+            "bento",
+            (*python, "bentoml", "serve", "bentos.service:Predictions", "--host", host,
+             "--port", str(settings.bento_port)),
+            common,
+            settings.bento_port,
+            "MIKROBOT_BENTO_PORT",
+            f"{settings.bento_url}/livez",
+        ),
+        Service("flows", (*python, "flows"), common),
+    )  # fmt: skip
+    return {service.name: service for service in known}
+
+
+def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Service, Service]:
+    """Return the two processes that trade a segment of a run."""
+    common = environment(settings)
+    arguments = ("--run", run_id, "--segment", str(segment))
+    return (
+        Service("worker", (sys.executable, "-m", "mikrobot.app.worker", *arguments), common),
+        Service("streamer", (sys.executable, "-m", "mikrobot.app.streamer", *arguments), common),
+    )
+
+
+def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True) -> list[str]:
+    """Start what is not running yet and wait until all of it is ready.
+
+    Parameters
+    ----------
+    say : callable
+        Told one line about each step.
+    served_flows : bool
+        Start the flow server too, which runs schedules and deployments.
+
+    Returns
+    -------
+    list of str
+        Names of what this call started, PostgreSQL included, in order.
+
+    Raises
+    ------
+    StoreError
+        If the state folder cannot be used.
+    ServiceError
+        If a service fails; what this call had started by then is stopped again.
+    """
+    prepare_home(settings.home)
+    started: list[str] = []
+    try:
+        _start_postgres(settings, say, started)
+        wanted = [s for s in services(settings).values() if served_flows or s.name != "flows"]
+        first = [service for service in wanted if service.port is not None]
+        for service in first:
+            _start(service, settings, started)
+        say("applying the Feast definitions")
+        run_module("feature_repo", settings)
+        for service in first:
+            say(f"waiting for {service.name}")
+            processes.await_ready(service, settings.home, clock)
+        for service in wanted:
+            if service.port is None:
+                _start(service, settings, started)
+    except BaseException:
+        down(settings, started)
+        raise
+    return started
+
+
+def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
+    """Stop services, newest first, PostgreSQL last; without names, everything recorded.
+
+    Returns
+    -------
+    list of str
+        Names of what was running and is now stopped.
+    """
+    chosen = ["postgres", *processes.recorded(settings.home)] if names is None else list(names)
+    stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
+    if "postgres" in chosen and settings.database_url is None and embedded.pid(settings.home) is not None:
+        embedded.stop(settings.home)
+        stopped.append("postgres")
+    return stopped
+
+
+def status(settings: Settings) -> list[State]:
+    """Return the state of every service, PostgreSQL first."""
+    postgres = embedded.pid(settings.home)
+    states = [State("postgres", postgres, postgres is not None, f"{settings.host}:{settings.postgres_port}")]
+    known = services(settings) if postgres is not None else {}
+    for name in ("prefect", "mlflow", "bento", *BACKGROUND):
+        process = processes.find(name, settings.home)
+        service = known.get(name)
+        health = service.health if service else None
+        ready = process is not None and (health is None or processes.answers(health))
+        address = health.rsplit("/", 1)[0].removesuffix("/api") if health else ""
+        states.append(State(name, process.pid if process else None, ready, address))
+    return states
+
+
+def prepare_home(home: Path) -> None:
+    """Create the state folder and make sure that it can be written and has room.
+
+    Raises
+    ------
+    StoreError
+        If not; nothing has been written then.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / ".writable"
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"the state folder {home} cannot be written ({error.strerror}); "
+            "free it or set MIKROBOT_HOME to a folder of yours"
+        ) from error
+    free = shutil.disk_usage(home).free
+    if free < MINIMUM_FREE_BYTES:
+        raise StoreError(
+            f"the disk of {home} has {free >> 20} MB free, {MINIMUM_FREE_BYTES >> 20} MB are needed; "
+            "make room or set MIKROBOT_HOME to another disk"
+        )
+
+
+def run_module(module: str, settings: Settings) -> None:
+    """Run a module of an entry layer to its end.
+
+    Raises
+    ------
+    ServiceError
+        If it fails; the message is the last line it wrote.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        env={**os.environ, **environment(settings)},
+        cwd=settings.home,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it wrote nothing"]
+        raise ServiceError(f"python -m {module} failed: {said[-1][:300]}")
+
+
+def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
+    if settings.database_url is None:
+        say("starting PostgreSQL")
+        running = embedded.pid(settings.home) is not None
+        embedded.start(settings.home, settings.host, settings.postgres_port)
+        if not running:
+            started.append("postgres")
+    database.provision(settings)
+    database.migrate(settings)
+
+
+def _start(service: Service, settings: Settings, started: list[str]) -> None:
+    if processes.start(service, settings.home, settings.host):
+        started.append(service.name)

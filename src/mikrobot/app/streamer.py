@@ -1,0 +1,163 @@
+"""The streamer process: closed bars in, feature rows out to the online store.
+
+Meets the worker in the stores only. Over the past it goes minute by minute in step with the
+worker, which sees every row; in the present it never waits. Restarted, it resumes after the last
+minute it published, from a snapshot of the feature state and the stored bars.
+"""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import click
+
+from mikrobot import settings as configuration
+from mikrobot import telemetry
+from mikrobot.app import wiring
+from mikrobot.app.session import Segment
+from mikrobot.domain.errors import BarError
+from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.market.feed import Source, closes
+from mikrobot.runtime import Clock, SystemClock
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.bars import BarStore
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+from mikrobot.store.states import FeatureStates
+
+log = telemetry.logger("streamer")
+
+SNAPSHOT_EVERY = 60
+"""Minutes between snapshots of the feature state: what a restart has to fold again."""
+
+PRESENT = timedelta(minutes=2)
+"""A bar that closed within this of the clock belongs to the present, and waits for nobody."""
+
+
+@dataclass(slots=True)
+class Streamer:
+    """Publishes the feature rows of one segment of a run."""
+
+    run: Run
+    segment: Segment
+    source: Source
+    pipeline: FeaturePipeline
+    bars: BarStore
+    rows: FeatureRows
+    states: FeatureStates
+    runs: Runs
+    clock: Clock
+    timers: telemetry.Timers
+
+    def stream(self) -> None:
+        """Publish every minute from the last published one to the end of the source."""
+        resumed = self._resume()
+        end = None if self.source.live else self.segment.trade_until
+        for number, (close_time, bars) in enumerate(
+            closes(self.source, self.segment.symbols, resumed, end, self.clock), start=1
+        ):
+            self.publish(close_time, bars)
+            if number % SNAPSHOT_EVERY == 0:
+                self._snapshot(close_time)
+
+    def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
+        """Store the bars of one minute and their feature rows, then announce the minute."""
+        with self.timers.stage("bar_to_announcement"):
+            for bar in bars:
+                self._publish_bar(bar)
+            self.runs.advance(self.run.id, "streamer", close_time)
+        if self.source.live and self.clock.now() - close_time < PRESENT:
+            return
+        with self.timers.stage("announcement_to_handled"):
+            self._await_worker(close_time)
+
+    def _publish_bar(self, bar: Bar) -> None:
+        try:
+            with self.timers.stage("feature_step"):
+                values = self.pipeline.update(bar)
+        except BarError as error:
+            log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
+            self.bars.quarantine_bar(self.run.source, bar, str(error))
+            return
+        with self.timers.stage("bar_store"):
+            self.bars.append(self.run.source, bar)
+        with self.timers.stage("online_write"):
+            self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
+
+    def _await_worker(self, close_time: datetime) -> None:
+        """Wait until the worker has handled the minute, however long it is away."""
+        before = close_time - timedelta(microseconds=1)
+        while self.runs.wait(self.run.id, "worker", before, timeout_s=10.0) is None:
+            log.info("waiting_for_worker", close_time=close_time)
+
+    def _resume(self) -> datetime:
+        """Bring the feature state to the last published minute; return the next bar's open time."""
+        reached = self.runs.reached(self.run.id, "streamer")
+        until = max(reached, self.segment.trade_from) if reached else self.segment.trade_from
+        for symbol in self.segment.symbols:
+            self._restore(symbol, until)
+        log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
+        return until
+
+    def _restore(self, symbol: str, until: datetime) -> None:
+        saved = self.states.load(self.run.source, symbol, CATALOG.version, until)
+        start = self.segment.history_from
+        if saved is not None:
+            start = saved[0]
+            self.pipeline.restore(symbol, saved[1])
+        missed = self.bars.range(self.run.source, symbol, Timeframe.M1, start, until)
+        if len(missed):
+            self.pipeline.compute(symbol, missed)
+
+    def _snapshot(self, close_time: datetime) -> None:
+        for symbol in self.segment.symbols:
+            snapshot = self.pipeline.snapshot(symbol)
+            self.states.save(self.run.source, symbol, CATALOG.version, close_time, snapshot)
+
+
+def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
+    """Stream a segment of a recorded run to its end, and record its latencies."""
+    timers = telemetry.Timers()
+    with database.open_pool(settings) as pool:
+        runs = Runs(pool)
+        run = runs.get(run_id)
+        segment = Segment.from_json(run.settings["segments"][number])
+        streamer = Streamer(
+            run,
+            segment,
+            wiring.open_source(settings, clock),
+            FeaturePipeline(segment.symbols),
+            BarStore(pool),
+            FeatureRows(settings),
+            FeatureStates(pool),
+            runs,
+            clock,
+            timers,
+        )
+        try:
+            streamer.stream()
+            runs.finish(run_id, f"streamer-{number}")
+        finally:
+            runs.record_latencies(run_id, f"streamer-{number}", timers.summary())
+
+
+@click.command()
+@click.option("--run", "run_id", required=True)
+@click.option("--segment", type=int, required=True)
+def main(run_id: str, segment: int) -> None:
+    """Stream one segment of a run; the settings come from the environment."""
+    settings = configuration.load()
+    telemetry.configure(settings.log_level)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        run_streamer(settings, run_id, segment, SystemClock())
+    except KeyboardInterrupt:
+        log.info("stopped", run=run_id)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The summary of a run: what each stage brought, as the JSON that others read."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mikrobot import settings as configuration
+from mikrobot.analytics import metrics
+from mikrobot.app.tally import by_suite
+from mikrobot.features.catalog import CATALOG
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+
+
+@dataclass(slots=True)
+class Stages:
+    """What the flows of a run returned, in the order they ran.
+
+    Attributes
+    ----------
+    ingested, materialized : list of dict
+        One for each symbol, as `Backfill` and `Materialized`.
+    trained : list of dict
+        One for each segment, as `TrainingResult`.
+    drift : dict
+        As `Drift`.
+    """
+
+    ingested: list[dict[str, Any]] = field(default_factory=list)
+    materialized: list[dict[str, Any]] = field(default_factory=list)
+    trained: list[dict[str, Any]] = field(default_factory=list)
+    drift: dict[str, Any] = field(default_factory=dict)
+
+
+def run_of(run_id: str) -> Run:
+    """Return a recorded run."""
+    with database.open_pool(configuration.load()) as pool:
+        return Runs(pool).get(run_id)
+
+
+def conclude(run_id: str, stages: Stages) -> dict[str, Any]:
+    """Summarise a run and record the summary with it; return it."""
+    settings = configuration.load()
+    with database.open_pool(settings) as pool:
+        runs = Runs(pool)
+        summary = summarize(settings, runs.get(run_id), stages, Ledger(pool), runs)
+        runs.conclude(run_id, summary)
+    return summary
+
+
+def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs: Runs) -> dict[str, Any]:
+    """Return the summary of a run, plain JSON values, without the addresses of its reports."""
+    return {
+        "run": run.id,
+        "source": run.source,
+        "simulated": run.simulated,
+        "symbols": list(run.symbols),
+        "bars": sum(done["rows"] for done in _last_of_each_symbol(stages.materialized)),
+        "features": len(CATALOG.columns),
+        "checks": _checks(stages),
+        "models": _models(stages.trained),
+        "drift": stages.drift,
+        "trading": _trading(settings, run, ledger),
+        "latency_ms": slowest(runs.latencies(run.id)),
+        "reports": {"drift": stages.drift["report"]},
+        "services": addresses(settings),
+    }
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """Return where a person looks: the Prefect UI, MLflow, and the API page of the prediction service."""
+    return {"prefect": settings.prefect_url, "mlflow": settings.mlflow_url, "bento": settings.bento_url}
+
+
+def slowest(latencies: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return the latencies by stage; of a stage that several processes ran, those of the slowest.
+
+    >>> slowest({"a": {"read": {"p50": 1.0, "p99": 2.0}}, "b": {"read": {"p50": 0.5, "p99": 3.0}}})
+    {'read': {'p50': 0.5, 'p99': 3.0}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    for stages in latencies.values():
+        for stage, times in stages.items():
+            if stage not in found or times["p99"] > found[stage]["p99"]:
+                found[stage] = times
+    return found
+
+
+def _checks(stages: Stages) -> dict[str, Any]:
+    suites = by_suite([done["checks"] for done in (*stages.ingested, *stages.materialized)])
+    totals = {name: sum(suite[name] for suite in suites) for name in ("passed", "failed", "quarantined")}
+    return {**totals, "suites": suites}
+
+
+def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
+    """Name the newest model first; a run of several segments has trained one for each."""
+    if not trained:
+        return {}
+    newest = trained[-1]
+    return {"bos": newest | {"earlier": [each["version"] for each in trained[:-1]]}}
+
+
+def _trading(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
+    orders, fills, decisions = ledger.orders(run.id), ledger.fills(run.id), ledger.decisions(run.id)
+    judged = metrics.performance(metrics.closed_trades(orders, fills), settings.balance)
+    return {
+        "signals": sum(decision.side is not None for decision in decisions),
+        "decisions": len(decisions),
+        "approved": sum(decision.approved for decision in decisions),
+        "orders": len(orders),
+        "fills": len(fills),
+        "trades": judged.trades,
+        "pnl": str(judged.pnl),
+        "max_drawdown": str(judged.max_drawdown),
+        "ambiguous_share": judged.ambiguous_share or 0.0,
+        "first_order_at": _first(orders),
+    }
+
+
+def _first(orders: Any) -> str | None:
+    times: list[datetime] = [order.submitted_at for order in orders]
+    return min(times).isoformat() if times else None
+
+
+def _last_of_each_symbol(materialized: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({done["symbol"]: done for done in materialized}.values())

@@ -1,0 +1,89 @@
+"""Counts what a quality gate found, over all the frames that pass it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pandas as pd
+
+
+class Checked(Protocol):
+    """What a gate says about a frame; see `expectations.gate.Checked`."""
+
+    @property
+    def good(self) -> pd.DataFrame:
+        """Rows that pass."""
+
+    @property
+    def bad(self) -> pd.DataFrame:
+        """Rows that do not."""
+
+    @property
+    def reasons(self) -> pd.Series:
+        """What each bad row breaks."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the good rows may be used."""
+
+    @property
+    def expectations(self) -> int:
+        """Expectations that were run."""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Those that were broken."""
+
+
+Check = Callable[[pd.DataFrame], Checked]
+
+
+@dataclass(slots=True)
+class Tally:
+    """A gate that counts: call it in the place of the gate.
+
+    Attributes
+    ----------
+    suite : str
+    gate : callable
+        Takes a frame, gives a `Checked`.
+    passed, failed : int
+        Expectations run so far, by outcome.
+    rows, quarantined : int
+        Rows seen so far, and the bad ones among them.
+    """
+
+    suite: str
+    gate: Check
+    passed: int = 0
+    failed: int = 0
+    rows: int = 0
+    quarantined: int = 0
+
+    def __call__(self, frame: pd.DataFrame) -> Checked:
+        """Pass a frame through the gate and count what it found."""
+        checked = self.gate(frame)
+        self.passed += checked.expectations - len(checked.failed)
+        self.failed += len(checked.failed)
+        self.rows += len(frame)
+        self.quarantined += len(checked.bad)
+        return checked
+
+    def counts(self) -> dict[str, Any]:
+        """Return suite, passed, failed, rows and quarantined."""
+        names = ("suite", "passed", "failed", "rows", "quarantined")
+        return {name: getattr(self, name) for name in names}
+
+
+def by_suite(counts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add counts of the same suite up, suites in the order they came.
+
+    >>> by_suite([{"suite": "bars", "rows": 1}, {"suite": "bars", "rows": 2}])
+    [{'suite': 'bars', 'rows': 3}]
+    """
+    added: dict[str, dict[str, Any]] = {}
+    for count in counts:
+        suite = added.setdefault(count["suite"], {"suite": count["suite"]} | dict.fromkeys(count.keys() - {"suite"}, 0))
+        for name in count.keys() - {"suite"}:
+            suite[name] += count[name]
+    return list(added.values())

@@ -1,0 +1,242 @@
+"""The worker process: feature rows in, predictions, decisions and virtual fills into the ledger.
+
+Reads each row online from Feast, asks the prediction service, decides, and lets the paper broker
+fill; all of one minute is one transaction, so that a worker killed at any instant neither loses
+nor doubles a fill. Its account is rebuilt from the ledger. Fails closed: without a fresh row or
+an answer, the minute is recorded as skipped with the reason, and nothing is opened.
+"""
+
+import math
+import signal
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import click
+
+from mikrobot import settings as configuration
+from mikrobot import telemetry
+from mikrobot.app.session import Segment
+from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ServingError, StaleFeatures
+from mikrobot.domain.market import Bar, Timeframe, bars_of
+from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
+from mikrobot.features.catalog import CATALOG
+from mikrobot.paper.broker import execute
+from mikrobot.paper.portfolio import Account, rebuild
+from mikrobot.runtime import SystemClock
+from mikrobot.serving.client import PredictionClient
+from mikrobot.serving.predictor import Answer
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+
+log = telemetry.logger("worker")
+
+ATR, ABOVE, BELOW = "m1_atr_14", "m1_break_5_above", "m1_break_5_below"
+
+
+@dataclass(slots=True)
+class Minute:
+    """What one minute brings to the ledger."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Worker:
+    """Trades one segment of a run on a virtual account."""
+
+    run: Run
+    segment: Segment
+    settings: Settings
+    bars: BarStore
+    rows: FeatureRows
+    predictions: PredictionClient
+    ledger: Ledger
+    runs: Runs
+    timers: telemetry.Timers
+    account: Account
+
+    def work(self) -> None:
+        """Handle every minute the streamer publishes, until it has finished."""
+        handled = max(self.runs.reached(self.run.id, "worker") or self.segment.trade_from, self.segment.trade_from)
+        log.info("working", run=self.run.id, after=handled, balance=str(self.account.balance))
+        while True:
+            published = self.runs.wait(self.run.id, "streamer", handled, timeout_s=1.0)
+            if published is not None and published > handled:
+                with self.timers.stage("minute"):
+                    self.handle(handled, published)
+                handled = published
+            elif self._over(handled):
+                return
+
+    def handle(self, after: datetime, close_time: datetime) -> None:
+        """Execute the bars that closed in (after, close_time], then decide at the newest close."""
+        minute = Minute()
+        newest: dict[str, Bar] = {}
+        for bar in self._bars(after, close_time):
+            self.account, fills = execute(self.account, bar)
+            minute.fills += fills
+            newest[bar.symbol] = bar
+        for symbol, bar in newest.items():
+            if bar.close_time == close_time:
+                self._decide(symbol, bar, minute)
+        with self.timers.stage("ledger_commit"):
+            written = self.ledger.commit(
+                self.run.id,
+                close_time,
+                minute.predictions,
+                minute.decisions,
+                minute.orders,
+                minute.fills,
+                minute.skips,
+            )
+        if not written:
+            self.account = account_of(self.ledger, self.run.id, self.settings)
+
+    def _bars(self, after: datetime, until: datetime) -> list[Bar]:
+        """Return the bars of all symbols that closed in (after, until], in order of time."""
+        found: list[Bar] = []
+        with self.timers.stage("bar_read"):
+            for symbol in self.segment.symbols:
+                start = after - Timeframe.M1.delta
+                found += bars_of(symbol, self.bars.range(self.run.source, symbol, Timeframe.M1, start, until))
+        fresh = [bar for bar in found if after < bar.close_time <= until]
+        return sorted(fresh, key=lambda bar: bar.close_time)
+
+    def _decide(self, symbol: str, bar: Bar, minute: Minute) -> None:
+        try:
+            with self.timers.stage("online_read"):
+                row = self.rows.read(self.run.source, symbol, CATALOG.columns, bar.close_time)
+            with self.timers.stage("predict"):
+                answer, inputs = self._ask(row)
+            self._believable(answer, bar.close_time)
+        except (StaleFeatures, ServingError, FeatureMismatch) as error:
+            log.warning("skipped", symbol=symbol, close_time=bar.close_time, reason=str(error))
+            minute.skips.append(Skip(symbol, bar.close_time, str(error)))
+            return
+        minute.predictions += _predictions(symbol, bar.close_time, answer, inputs)
+        with self.timers.stage("decide"):
+            outlook = _outlook(symbol, bar, row, answer)
+            decision, order = decide(
+                self.run.id, outlook, self.account, self.settings.trading, self.settings.entry_probability
+            )
+        minute.decisions.append(decision)
+        if order is not None:
+            self.account = self.account.submit(order)
+            minute.orders.append(order)
+
+    def _ask(self, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
+        """Ask for the columns the served model needs, by name; it may have been swapped meanwhile."""
+        inputs = {name: row[name] for name in self.predictions.columns() if name in row}
+        try:
+            return self.predictions.predict(inputs), inputs
+        except FeatureMismatch:
+            inputs = {name: row[name] for name in self.predictions.columns(refresh=True) if name in row}
+            return self.predictions.predict(inputs), inputs
+
+    def _believable(self, answer: Answer, close_time: datetime) -> None:
+        """Refuse an answer of a model that is of another market, or has learned from the hours it judges."""
+        if answer.source != self.run.source:
+            raise ServingError(
+                f"model {answer.model} v{answer.version} learned from {answer.source} bars, this run trades "
+                f"{self.run.source} bars; train on them first"
+            )
+        if answer.trained_until > close_time:
+            raise ServingError(
+                f"model {answer.model} v{answer.version} learned from bars up to {answer.trained_until:%Y-%m-%d %H:%M}"
+                f", later than the close at {close_time:%Y-%m-%d %H:%M}; train on earlier history"
+            )
+        if answer.feature_hash != CATALOG.version:
+            raise FeatureMismatch(
+                f"model {answer.model} v{answer.version} was made for features {answer.feature_hash}, these are "
+                f"{CATALOG.version}; train again"
+            )
+
+    def _over(self, handled: datetime) -> bool:
+        process = f"streamer-{self.run.settings['segments'].index(self.segment.to_json())}"
+        reached = self.runs.reached(self.run.id, "streamer")
+        return self.runs.finished(self.run.id, process) and (reached is None or reached <= handled)
+
+
+def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict[str, float]) -> list[Prediction]:
+    """Make one record for each side on which a level stands."""
+    sides = ((Side.BUY, answer.probability_up), (Side.SELL, answer.probability_down))
+    return [
+        Prediction(symbol, side, close_time, chance, answer.model, answer.version, answer.feature_hash, inputs)
+        for side, chance in sides
+        if chance is not None
+    ]
+
+
+def _outlook(symbol: str, bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
+    up, down = answer.probability_up, answer.probability_down
+    return Outlook(
+        symbol=symbol,
+        close_time=bar.close_time,
+        close=bar.close,
+        spread=bar.spread,
+        atr=row[ATR],
+        level_above=row[ABOVE],
+        level_below=row[BELOW],
+        probability_up=math.nan if up is None else up,
+        probability_down=math.nan if down is None else down,
+    )
+
+
+def account_of(ledger: Ledger, run_id: str, settings: Settings) -> Account:
+    """Rebuild the account of a run from its ledger, to the cent."""
+    return rebuild(ledger.orders(run_id), ledger.fills(run_id), settings.balance)
+
+
+def run_worker(settings: Settings, run_id: str, number: int) -> None:
+    """Trade a segment of a recorded run to its end, and record its latencies."""
+    timers = telemetry.Timers()
+    with database.open_pool(settings) as pool:
+        runs, ledger = Runs(pool), Ledger(pool)
+        run = runs.get(run_id)
+        worker = Worker(
+            run,
+            Segment.from_json(run.settings["segments"][number]),
+            settings,
+            BarStore(pool),
+            FeatureRows(settings),
+            PredictionClient(settings.bento_url, SystemClock()),
+            ledger,
+            runs,
+            timers,
+            account_of(ledger, run_id, settings),
+        )
+        try:
+            worker.work()
+            runs.finish(run_id, f"worker-{number}")
+        finally:
+            runs.record_latencies(run_id, f"worker-{number}", timers.summary())
+
+
+@click.command()
+@click.option("--run", "run_id", required=True)
+@click.option("--segment", type=int, required=True)
+def main(run_id: str, segment: int) -> None:
+    """Trade one segment of a run; the settings come from the environment."""
+    settings = configuration.load()
+    telemetry.configure(settings.log_level)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        run_worker(settings, run_id, segment)
+    except KeyboardInterrupt:
+        log.info("stopped", run=run_id)
+    except MikrobotError as error:
+        log.error("failed", run=run_id, reason=str(error))
+        raise SystemExit(error.exit_code) from error
+
+
+if __name__ == "__main__":
+    main()
