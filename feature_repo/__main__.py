@@ -1,0 +1,55 @@
+"""``python -m feature_repo``: tell Feast the definitions, with the settings of the environment.
+
+Idempotent. With ``--environment`` it prints the variables that the ``feast`` command needs
+instead; they hold the password of Feast's database.
+"""
+
+import shlex
+import sys
+
+import click
+
+from mikrobot import settings as configuration
+from mikrobot.domain.errors import MikrobotError
+from mikrobot.settings import Settings
+
+
+@click.command()
+@click.option("--environment", is_flag=True, help="Print the variables for the feast command instead.")
+def main(environment: bool) -> None:
+    """Apply the feature definitions to Feast's registry and online store."""
+    try:
+        settings = configuration.load()
+        print(variables(settings) if environment else apply(settings))
+    except MikrobotError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def apply(settings: Settings) -> str:
+    """Apply the definitions to Feast's registry and online store; return what was applied.
+
+    Raises
+    ------
+    StoreError
+        If the database or the state folder cannot be used.
+    """
+    from feature_repo.definitions import definitions
+    from mikrobot.features.catalog import CATALOG
+    from mikrobot.store.feature_store import VIEW, open_feature_store
+
+    open_feature_store(settings).apply([*definitions(settings)])
+    return f"Feast knows {VIEW}: {len(CATALOG.columns)} features, version {CATALOG.version}"
+
+
+def variables(settings: Settings) -> str:
+    """Return shell commands that set what ``feature_store.yaml`` and the definitions read."""
+    from mikrobot.store import database
+
+    _, address = database.url(settings, "feast").split("://")
+    given = {**settings.environment(), "FEAST_DATABASE": address}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in given.items())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Feast as it is set up here: one project, its configuration, and the feature view it must know.
+
+The view itself is written in `feature_repo` and reaches the stores through Feast's registry. Does
+not read or write features: see `mikrobot.store.online` and `mikrobot.store.offline`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from feast import FeatureStore, FeatureView, RepoConfig
+from feast.errors import FeastObjectNotFoundException
+from sqlalchemy.exc import SQLAlchemyError
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.features.catalog import CATALOG
+from mikrobot.settings import Settings
+from mikrobot.store import database
+
+PROJECT = "mikrobot"
+VIEW = "bar_features"
+SERVICE = "catalog"
+JOIN_KEYS = ("source", "symbol")
+TIMESTAMP = "close_time"
+VERSION_TAG = "catalog_version"
+
+_APPLY = "run `mikrobot up` or `python -m feature_repo`"
+
+
+def offline_folder(settings: Settings) -> Path:
+    """Return the folder of the offline rows; each version of the definitions has its own."""
+    return settings.home.absolute() / "offline" / CATALOG.version
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Return what ``feature_store.yaml`` says, once its variables are filled in.
+
+    Raises
+    ------
+    StoreError
+        If the password of the database cannot be read.
+    """
+    return {
+        "project": PROJECT,
+        "provider": "local",
+        "entity_key_serialization_version": 3,
+        "registry": {
+            "registry_type": "sql",
+            "path": database.url(settings, "feast", "postgresql+psycopg"),
+            "sqlalchemy_config_kwargs": {
+                "pool_pre_ping": True,
+                "connect_args": {"options": f"-c search_path={database.FEAST_REGISTRY_SCHEMA}"},
+            },
+        },
+        "online_store": {
+            "type": "mikrobot.store.packed.PackedOnlineStore",
+            "url": database.url(settings, "feast"),
+        },
+        "offline_store": {"type": "mikrobot.store.asof.AsofOfflineStore"},
+    }
+
+
+def open_feature_store(settings: Settings) -> FeatureStore:
+    """Open Feast's entry point on our databases and files.
+
+    Raises
+    ------
+    StoreError
+        If the registry's database does not answer or is not provided yet.
+    """
+    store = FeatureStore(config=RepoConfig(**configuration(settings)))
+    try:
+        store.registry.list_projects()
+    except SQLAlchemyError as error:
+        raise _unreachable(error) from error
+    return store
+
+
+def registered_view(store: FeatureStore) -> FeatureView:
+    """Return the view of the bar features, made from the catalog as it is now.
+
+    Raises
+    ------
+    StoreError
+        If it is not applied, or of another version of the catalog, or the registry is away.
+    """
+    try:
+        view = store.get_feature_view(VIEW)
+    except FeastObjectNotFoundException as error:
+        raise StoreError(f"Feast knows no feature view {VIEW}: {_APPLY}") from error
+    except SQLAlchemyError as error:
+        raise _unreachable(error) from error
+    applied = view.tags.get(VERSION_TAG)
+    if applied != CATALOG.version:
+        raise StoreError(f"expected Feast to hold features {CATALOG.version}, found {applied}: {_APPLY}")
+    return view
+
+
+def _unreachable(error: SQLAlchemyError) -> StoreError:
+    said = " ".join(str(getattr(error, "orig", error)).split())
+    return StoreError(f"Feast's registry cannot be used: {said}; is PostgreSQL up? `mikrobot up` starts it")
