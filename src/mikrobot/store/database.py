@@ -79,7 +79,7 @@ def provision(settings: Settings) -> None:
         If the server does not answer or refuses.
     """
     with translated("the databases could not be provided"):
-        with _connect(urlunsplit(_server(settings))) as connection:
+        with _connect(_admin(settings)) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", [_PROVISION_LOCK])
             for name in DATABASES:
                 _provide_role(connection, name, _password(settings, name))
@@ -87,7 +87,7 @@ def provision(settings: Settings) -> None:
         with _connect(url(settings, "feast")) as connection:
             schema = sql.Identifier(FEAST_REGISTRY_SCHEMA)
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-        with _connect(urlunsplit(_server(settings)._replace(path="/mikrobot"))) as connection:
+        with _connect(_admin(settings, "mikrobot")) as connection:
             _provide_timescale(connection)
 
 
@@ -97,13 +97,15 @@ def migrate(settings: Settings) -> None:
     Raises
     ------
     StoreError
-        If the server does not answer, or a revision fails: then nothing has changed.
+        If the server does not answer, the tables are of a newer version, or a revision fails:
+        then nothing has changed.
     """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
     from sqlalchemy import create_engine, pool
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError
 
     scripts = ScriptDirectory(str(_MIGRATIONS))
     engine = create_engine(url(settings, "mikrobot", "postgresql+psycopg"), poolclass=pool.NullPool)
@@ -115,8 +117,11 @@ def migrate(settings: Settings) -> None:
             ) as environment:
                 environment.configure(connection=connection)
                 environment.run_migrations()
-    except SQLAlchemyError as error:
-        raise StoreError(f"the tables could not be brought up to date: {_line(error)}") from error
+    except CommandError as error:
+        raise StoreError(f"the tables are of a newer version of mikrobot than this one: {_line(error)}") from error
+    except DBAPIError as error:
+        with translated("the tables could not be brought up to date"):
+            raise error.orig or error from error
 
 
 def open_pool(
@@ -230,11 +235,17 @@ def _again(pool: Pool, work: Callable[[Connection], R]) -> R:
         return work(connection)
 
 
-def _server(settings: Settings) -> SplitResult:
-    """Return the administrator's URL in its parts."""
+def _admin(settings: Settings, database: str | None = None) -> str:
+    """Return the administrator's URL, of the database that it names or of another one."""
+    server = _server(settings)
     if settings.database_url is None:
-        address = f"{settings.host}:{settings.postgres_port}"
-        return urlsplit(f"postgresql://postgres:{_password(settings, 'postgres')}@{address}/postgres")
+        server = server._replace(netloc=f"postgres:{_password(settings, 'postgres')}@{server.netloc}")
+    return urlunsplit(server if database is None else server._replace(path=f"/{database}"))
+
+
+def _server(settings: Settings) -> SplitResult:
+    if settings.database_url is None:
+        return urlsplit(f"postgresql://{settings.host}:{settings.postgres_port}/postgres")
     given = urlsplit(settings.database_url.get_secret_value())
     if given.scheme not in ("postgresql", "postgres") or not given.hostname:
         raise SettingsError(

@@ -1,0 +1,59 @@
+"""Bar frames in PostgreSQL's binary COPY format."""
+
+import struct
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from mikrobot.domain.errors import BarError
+from mikrobot.domain.market import empty_bars
+from mikrobot.store import frames
+
+
+def one_bar(open_time: datetime, *values: float) -> pd.DataFrame:
+    columns = dict(zip(("open", "high", "low", "close", "volume", "spread"), values, strict=True))
+    times = pd.Series([open_time]).astype("datetime64[us, UTC]")
+    return pd.DataFrame({"open_time": times, **{name: [value] for name, value in columns.items()}})
+
+
+def test_a_row_is_encoded_as_the_manual_says():
+    encoded = frames.encode("EURUSD", one_bar(datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC), 1.0, 2.0, 0.5, 1.5, 7.0, 0.1))
+    fields = b"".join(struct.pack(">id", 8, value) for value in (1.0, 2.0, 0.5, 1.5, 7.0, 0.1))
+    row = struct.pack(">hiq", 7, 8, 1_000_000) + fields
+    assert encoded == b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0) + row + struct.pack(">h", -1)
+
+
+def test_frames_come_back_with_every_bit(bars):
+    frame = bars(1000, gaps=0.2)
+    frame.loc[5, ["volume", "spread"]] = np.nan
+    assert_frame_equal(frames.decode(frames.encode("EURUSD", frame)), frame, check_exact=True)
+
+
+def test_no_rows_are_an_empty_bar_frame():
+    assert_frame_equal(frames.decode(frames.encode("EURUSD", empty_bars())), empty_bars())
+
+
+@given(
+    open_time=st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC)),
+    value=st.floats(allow_nan=True, allow_infinity=True),
+)
+def test_any_time_and_any_float_come_back(open_time, value):
+    bar = one_bar(open_time, value, value, value, value, value, value)
+    assert_frame_equal(frames.decode(frames.encode("EURUSD", bar)), bar, check_exact=True)
+
+
+def test_nanosecond_frames_are_taken_too(bars):
+    frame = bars(10)
+    nanoseconds = frame.assign(open_time=frame["open_time"].astype("datetime64[ns, UTC]"))
+    assert_frame_equal(frames.decode(frames.encode("EURUSD", nanoseconds)), frame)
+
+
+def test_the_first_row_out_of_order_is_named(bars):
+    shuffled = bars(10).iloc[[0, 1, 5, 4, 3]]
+    with pytest.raises(BarError, match=r"EURUSD: expected strictly increasing times, row 3 opens at 2024-03-04 00:04"):
+        frames.encode("EURUSD", shuffled)

@@ -1,0 +1,43 @@
+"""URLs of the databases, on the bundled server and on one of your own."""
+
+import pytest
+from pydantic import SecretStr
+
+from mikrobot.domain.errors import SettingsError, StoreError
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.passwords import password
+
+
+def own(home, url):
+    return Settings(home=home, database_url=SecretStr(url))
+
+
+def test_the_bundled_server_is_reached_by_the_role_of_the_database(tmp_path):
+    settings = Settings(home=tmp_path, host="127.0.0.1", postgres_port=54329)
+    secret = password(tmp_path, "prefect")
+    assert database.url(settings, "prefect") == f"postgresql://prefect:{secret}@127.0.0.1:54329/prefect"
+
+
+def test_the_scheme_names_the_driver(tmp_path):
+    url = database.url(Settings(home=tmp_path), "prefect", "postgresql+asyncpg")
+    assert url.startswith("postgresql+asyncpg://prefect:")
+
+
+def test_a_server_of_ones_own_keeps_its_place_and_options(tmp_path):
+    settings = own(tmp_path, "postgres://admin:p%40ss@db.example:6543/postgres?sslmode=require")
+    secret = password(tmp_path, "feast")
+    assert database.url(settings, "feast") == f"postgresql://feast:{secret}@db.example:6543/feast?sslmode=require"
+
+
+@pytest.mark.parametrize("url", ["mysql://root:hidden@host/", "postgresql:///postgres", "nonsense"])
+def test_what_is_no_url_of_postgresql_is_refused_without_showing_it(tmp_path, url):
+    with pytest.raises(SettingsError, match=r"expected postgresql://USER:PASSWORD@HOST") as refusal:
+        database.url(own(tmp_path, url), "mikrobot")
+    assert "hidden" not in str(refusal.value)
+
+
+def test_passwords_that_cannot_be_kept_name_their_folder(tmp_path):
+    (tmp_path / "secrets").write_text("not a folder")
+    with pytest.raises(StoreError, match=r"the password in .*secrets/mikrobot cannot be used"):
+        database.url(Settings(home=tmp_path), "mikrobot")
