@@ -1,6 +1,7 @@
 """The whole loop of a recorded run: ``python -m flows.loop RUN_ID`` prints its progress and summary."""
 
 import sys
+from datetime import datetime
 from typing import Any
 
 from prefect import flow
@@ -14,15 +15,15 @@ from flows.train import train
 
 
 @flow(name="trade")
-def trade(run_id: str, number: int) -> None:
-    """Trade one segment of a run by the two live processes."""
+def trade(run_id: str, number: int) -> datetime | None:
+    """Trade one segment of a run by the two live processes; return when the first order came."""
     from mikrobot import settings as configuration
     from mikrobot.app import live, summary
     from mikrobot.app.session import segments_of
     from mikrobot.runtime import SystemClock
 
     segment = segments_of(summary.run_of(run_id))[number]
-    live.trade(configuration.load(), run_id, number, segment, SystemClock(), Progress("trade"))
+    return live.trade(configuration.load(), run_id, number, segment, SystemClock(), Progress("trade"))
 
 
 @flow(name="loop", flow_run_name="loop-{run_id}")
@@ -38,7 +39,7 @@ def loop(run_id: str) -> dict[str, Any]:
         stages.ingested += ingest(symbols, segment.history_from, learned)
         stages.materialized += materialize(symbols, segment.history_from, learned)
         stages.trained.append(train(symbols, segment.history_from, learned, trade_from=learned))
-        trade(run_id, number)
+        stages.first_orders.append(trade(run_id, number))
         stages.materialized += materialize(symbols, segment.history_from, traded)
     stages.drift = monitor(run_id)
     found = summary.conclude(run_id, stages)

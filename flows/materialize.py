@@ -13,8 +13,6 @@ from flows.progress import Progress, plain
 @task(task_run_name="materialize-{symbol}")
 def materialize_symbol(source: str, symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
     """Compute, check and store the feature rows of one symbol."""
-    from mikrobot.store.states import FeatureStates
-
     from expectations.gate import check
     from mikrobot import settings as configuration
     from mikrobot.app.materialize import materialize as materialize_rows
@@ -22,6 +20,7 @@ def materialize_symbol(source: str, symbol: str, start: datetime, end: datetime)
     from mikrobot.store import database
     from mikrobot.store.bars import BarStore
     from mikrobot.store.online import FeatureRows
+    from mikrobot.store.states import FeatureStates
 
     settings = configuration.load()
     with database.open_pool(settings) as pool:

@@ -15,6 +15,7 @@ from mikrobot.domain.errors import ServiceError, UsageError
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store import database
+from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Runs
 
 RESTARTS = 3
@@ -25,11 +26,16 @@ LIVE_SOURCES = ("simulated", "binance", "mt5")
 
 def trade(
     settings: Settings, run_id: str, number: int, segment: Segment, clock: Clock, tell: Callable[[str, float], None]
-) -> None:
+) -> datetime | None:
     """Trade one segment of a run to its end.
 
     On a live source the two processes stay up and go on in the present; otherwise they end
     with the segment.
+
+    Returns
+    -------
+    datetime or None
+        The time of day at which the run had its first order, UTC; None if it has none.
 
     Raises
     ------
@@ -42,8 +48,9 @@ def trade(
         processes.stop(service.name, settings.home)
         processes.start(service, settings.home, settings.host)
     restarts = 0
+    ordered: datetime | None = None
     with database.open_pool(settings) as pool:
-        runs = Runs(pool)
+        runs, ledger = Runs(pool), Ledger(pool)
         while (handled := _handled(runs, run_id, segment)) < segment.trade_until and not _over(runs, run_id, number):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
             dead = [s for s in pair if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
@@ -54,8 +61,11 @@ def trade(
                 )
             for service in dead:
                 processes.start(service, settings.home, settings.host)
+            if ordered is None and ledger.counts(run_id)["orders"]:
+                ordered = clock.now()
             clock.sleep(0.25)
     tell("all hours are traded", 1.0)
+    return ordered
 
 
 def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def run(settings: Settings, clock: Clock, console: Console, *, stay: bool) -> di
     _check_data(source, segments, console)
     stack.prepare_home(settings.home)
     with _alone(settings.home), _stopping_what_started(settings, clock, console, served_flows=stay):
-        run_id = _record(settings, source, segments, clock)
+        run_id = _record(settings, source, segments, started_at, clock)
         summary = _follow(settings, run_id, console)
         summary["seconds"] = round((clock.now() - started_at).total_seconds(), 1)
         if stay:
@@ -100,7 +101,7 @@ def _stopping_what_started(settings: Settings, clock: Clock, console: Console, *
         stack.down(settings, [*started, "streamer", "worker", "loop"])
 
 
-def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], clock: Clock) -> str:
+def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, clock: Clock) -> str:
     started_at = clock.now()
     run_id = f"{started_at:%Y%m%d-%H%M%S}"
     record = Run(
@@ -113,6 +114,7 @@ def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], c
         started_at=started_at,
         settings={
             **settings.model_dump(mode="json", exclude={"database_url"}),
+            "asked_at": asked_at.isoformat(),
             "segments": [segment.to_json() for segment in segments],
         },
     )

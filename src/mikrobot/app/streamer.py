@@ -1,7 +1,7 @@
 """The streamer process: closed bars in, feature rows out to the online store.
 
 Meets the worker in the stores only. Over the past it goes minute by minute in step with the
-worker, which sees every row; in the present it never waits. Restarted, it resumes after the last
+worker, which sees every row; in the present it waits a moment at most. Restarted, it resumes after the last
 minute it published, from a snapshot of the feature state and the stored bars.
 """
 
@@ -34,8 +34,14 @@ log = telemetry.logger("streamer")
 SNAPSHOT_EVERY = 60
 """Minutes between snapshots of the feature state: what a restart has to fold again."""
 
+REPORT_EVERY = 15
+"""Minutes between two records of the latencies."""
+
 PRESENT = timedelta(minutes=2)
-"""A bar that closed within this of the clock belongs to the present, and waits for nobody."""
+"""A bar that closed within this of the clock belongs to the present."""
+
+PATIENCE_S = 5.0
+"""Seconds that the present waits for the worker before it moves on without it."""
 
 
 @dataclass(slots=True)
@@ -63,6 +69,8 @@ class Streamer:
             self.publish(close_time, bars)
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
+            if number % REPORT_EVERY == 0:
+                self.runs.record_latencies(self.run.id, "streamer", self.timers.summary())
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
@@ -70,8 +78,6 @@ class Streamer:
             for bar in bars:
                 self._publish_bar(bar)
             self.runs.advance(self.run.id, "streamer", close_time)
-        if self.source.live and self.clock.now() - close_time < PRESENT:
-            return
         with self.timers.stage("announcement_to_handled"):
             self._await_worker(close_time)
 
@@ -89,15 +95,25 @@ class Streamer:
             self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
 
     def _await_worker(self, close_time: datetime) -> None:
-        """Wait until the worker has handled the minute, however long it is away."""
+        """Wait until the worker has handled the minute: in the past however long it is away."""
         before = close_time - timedelta(microseconds=1)
-        while self.runs.wait(self.run.id, "worker", before, timeout_s=10.0) is None:
+        while self.runs.wait(self.run.id, "worker", before, timeout_s=PATIENCE_S) is None:
+            if self.source.live and self.clock.now() - close_time < PRESENT:
+                return
             log.info("waiting_for_worker", close_time=close_time)
 
     def _resume(self) -> datetime:
-        """Bring the feature state to the last published minute; return the next bar's open time."""
+        """Bring the feature state to the last published minute; return the next bar's open time.
+
+        A segment that has published nothing yet forgets the rows of earlier runs, which may be of
+        later bars: a replay starts over.
+        """
         reached = self.runs.reached(self.run.id, "streamer")
         until = max(reached, self.segment.trade_from) if reached else self.segment.trade_from
+        if until > self.segment.trade_from:
+            self._await_worker(until)
+        else:
+            self.rows.rewind(self.run.source, self.segment.symbols)
         for symbol in self.segment.symbols:
             self._restore(symbol, until)
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
@@ -142,7 +158,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             streamer.stream()
             runs.finish(run_id, f"streamer-{number}")
         finally:
-            runs.record_latencies(run_id, f"streamer-{number}", timers.summary())
+            runs.record_latencies(run_id, "streamer", timers.summary())
 
 
 @click.command()

@@ -24,6 +24,8 @@ class Stages:
         One for each symbol, as `Backfill` and `Materialized`.
     trained : list of dict
         One for each segment, as `TrainingResult`.
+    first_orders : list of datetime or None
+        One for each segment: the time of day of its first order.
     drift : dict
         As `Drift`.
     """
@@ -31,6 +33,7 @@ class Stages:
     ingested: list[dict[str, Any]] = field(default_factory=list)
     materialized: list[dict[str, Any]] = field(default_factory=list)
     trained: list[dict[str, Any]] = field(default_factory=list)
+    first_orders: list[datetime | None] = field(default_factory=list)
     drift: dict[str, Any] = field(default_factory=dict)
 
 
@@ -62,7 +65,7 @@ def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs
         "checks": _checks(stages),
         "models": _models(stages.trained),
         "drift": stages.drift,
-        "trading": _trading(settings, run, ledger),
+        "trading": _trading(settings, run, stages, ledger),
         "latency_ms": slowest(runs.latencies(run.id)),
         "reports": {"drift": stages.drift["report"]},
         "services": addresses(settings),
@@ -102,7 +105,7 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
     return {"bos": newest | {"earlier": [each["version"] for each in trained[:-1]]}}
 
 
-def _trading(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
+def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> dict[str, Any]:
     orders, fills, decisions = ledger.orders(run.id), ledger.fills(run.id), ledger.decisions(run.id)
     judged = metrics.performance(metrics.closed_trades(orders, fills), settings.balance)
     return {
@@ -115,13 +118,15 @@ def _trading(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
         "pnl": str(judged.pnl),
         "max_drawdown": str(judged.max_drawdown),
         "ambiguous_share": judged.ambiguous_share or 0.0,
-        "first_order_at": _first(orders),
+        "seconds_to_first_order": _seconds_to_first_order(run, stages),
     }
 
 
-def _first(orders: Any) -> str | None:
-    times: list[datetime] = [order.submitted_at for order in orders]
-    return min(times).isoformat() if times else None
+def _seconds_to_first_order(run: Run, stages: Stages) -> float | None:
+    """Count from the start of the command, the services' start included."""
+    ordered = [at for at in stages.first_orders if at is not None]
+    asked = datetime.fromisoformat(run.settings["asked_at"])
+    return round((min(ordered) - asked).total_seconds(), 1) if ordered else None
 
 
 def _last_of_each_symbol(materialized: list[dict[str, Any]]) -> list[dict[str, Any]]:

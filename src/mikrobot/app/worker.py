@@ -35,6 +35,9 @@ from mikrobot.store.runs import Run, Runs
 
 log = telemetry.logger("worker")
 
+REPORT_EVERY = 15
+"""Minutes between two records of the latencies."""
+
 ATR, ABOVE, BELOW = "m1_atr_14", "m1_break_5_above", "m1_break_5_below"
 
 
@@ -74,6 +77,8 @@ class Worker:
                 with self.timers.stage("minute"):
                     self.handle(handled, published)
                 handled = published
+                if handled.minute % REPORT_EVERY == 0:
+                    self.runs.record_latencies(self.run.id, "worker", self.timers.summary())
             elif self._over(handled):
                 return
 
@@ -218,7 +223,7 @@ def run_worker(settings: Settings, run_id: str, number: int) -> None:
             worker.work()
             runs.finish(run_id, f"worker-{number}")
         finally:
-            runs.record_latencies(run_id, f"worker-{number}", timers.summary())
+            runs.record_latencies(run_id, "worker", timers.summary())
 
 
 @click.command()
