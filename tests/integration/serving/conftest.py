@@ -97,9 +97,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "/health",
         home / "server.log",
     )  # fmt: skip
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def make_model(seed: int) -> Model:
@@ -173,14 +175,16 @@ def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
         "/livez",
         home / "service.log",
     )
-    service.start()
-    before = {path: httpx.get(service.url + path) for path in ("/readyz", "/model")}
-    before["/predict"] = httpx.post(f"{service.url}/predict", json={"features": {}})
-    with PredictionClient(service.url, CLOCK) as client:
-        stage = Stage(service, mlflow_server, Registry(mlflow_server.url), client, before)
-        stage.await_served(stage.promote().contract.version)
-        yield stage
-    service.stop()
+    try:
+        service.start()
+        before = {path: httpx.get(service.url + path) for path in ("/readyz", "/model")}
+        before["/predict"] = httpx.post(f"{service.url}/predict", json={"features": {}})
+        with PredictionClient(service.url, CLOCK) as client:
+            stage = Stage(service, mlflow_server, Registry(mlflow_server.url), client, before)
+            stage.await_served(stage.promote().contract.version)
+            yield stage
+    finally:
+        service.stop()
 
 
 @pytest.fixture(scope="session")
