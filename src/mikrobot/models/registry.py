@@ -27,6 +27,7 @@ from mikrobot.models.model import Contract, Model
 # Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
@@ -278,6 +279,7 @@ def _log_forest(forest: RandomForestClassifier, model: Model) -> None:
         signature=_signature(model),
         pip_requirements=[f"{package}=={installed(package)}" for package in ("scikit-learn", "skops")],
         serialization_format="skops",
+        skops_trusted_types=["sklearn.tree._tree.Tree"],  # our own trees; the forest is kept for study, never served
         pyfunc_predict_fn="predict_proba",
     )
 

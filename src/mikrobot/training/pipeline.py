@@ -117,7 +117,7 @@ def train(
     inputs = BosInputs(settings.swing)
     data = samples.build(_until(bars, trade_from), rows, source, inputs, settings.horizon_minutes)
     split = walk_forward(data.time, data.end, timedelta(minutes=settings.horizon_minutes))
-    _check(data, split)
+    check(data, split)
     fitted = fit(data, split, inputs, settings.horizon_minutes, settings.seed, progress)
     progress("evaluation", 0.0)
     metrics = assess(fitted, data, split, settings.seed)
@@ -132,6 +132,27 @@ def train(
     progress("registry", 1.0)
     log.info("trained", version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"])
     return TrainingResult(version, metrics, ruling.promote, ruling.reason, model.contract)
+
+
+def check(data: Dataset, split: Split) -> None:
+    """Refuse spans that nothing can be learned from or judged by.
+
+    Raises
+    ------
+    ModelError
+        If a span has fewer than `FEWEST_SAMPLES` samples, or one outcome only.
+    """
+    for name in ("train", "validation", "test"):
+        chosen = getattr(split, name)
+        broken = int(data.broken[chosen].sum())
+        where = f"{name} span of {', '.join(np.unique(data.symbol))}, {data.time.min()} to {data.end.max()}"
+        if len(chosen) < FEWEST_SAMPLES:
+            raise ModelError(
+                f"{where}: expected at least {FEWEST_SAMPLES} samples, found {len(chosen)}; train on more history"
+            )
+        if broken in (0, len(chosen)):
+            outcome = "level breaks" if broken == 0 else "level holds"
+            raise ModelError(f"{where}: none of {len(chosen)} samples whose {outcome}; train on more history")
 
 
 def fit(data: Dataset, split: Split, inputs: BosInputs, horizon_minutes: int, seed: int, progress: Progress) -> Fitted:
@@ -179,21 +200,6 @@ def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Map
     if trade_from is None:
         return bars
     return {symbol: frame[close_times(frame) <= pd.Timestamp(trade_from)] for symbol, frame in bars.items()}
-
-
-def _check(data: Dataset, split: Split) -> None:
-    """Refuse spans that nothing can be learned from or judged by."""
-    for name in ("train", "validation", "test"):
-        chosen = getattr(split, name)
-        broken = int(data.broken[chosen].sum())
-        where = f"{name} span of {', '.join(np.unique(data.symbol))}, {data.time.min()} to {data.end.max()}"
-        if len(chosen) < FEWEST_SAMPLES:
-            raise ModelError(
-                f"{where}: expected at least {FEWEST_SAMPLES} samples, found {len(chosen)}; train on more history"
-            )
-        if broken in (0, len(chosen)):
-            outcome = "level breaks" if broken == 0 else "level holds"
-            raise ModelError(f"{where}: none of {len(chosen)} samples whose {outcome}; train on more history")
 
 
 def _contract(

@@ -1,0 +1,105 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.models.registry import Registry
+from mikrobot.runtime import SystemClock
+from mikrobot.training.dataset import Rows
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder in which the MLflow server keeps artefacts."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Iterator[str]:
+    """A real MLflow server on a free port, which keeps the artefacts itself."""
+    home = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(artifacts)),
+    ]
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        _await(f"{uri}/health", server, home / "server.log")
+        yield uri
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+@pytest.fixture(scope="session")
+def registry(mlflow_uri: str) -> Registry:
+    return Registry(mlflow_uri)
+
+
+@pytest.fixture(scope="session")
+def bars() -> dict[str, pd.DataFrame]:
+    """Eight days of two random walks whose volatility changes by the hour; a gap in the second."""
+    rng = np.random.default_rng(5)
+    return {"EURUSD": _walk(rng, 1.1, 8 * 1440), "BTCUSDT": _walk(rng, 40_000.0, 8 * 1440).drop(range(3000, 3060))}
+
+
+@pytest.fixture(scope="session")
+def rows(bars: dict[str, pd.DataFrame]) -> Rows:
+    """The feature rows of these bars by the real pipeline, joined on the exact close."""
+    pipeline = FeaturePipeline(tuple(bars))
+    computed = pd.concat(pipeline.frame(symbol, frame.reset_index(drop=True)) for symbol, frame in bars.items())
+    keyed = computed.rename(columns={"close_time": "event_timestamp"})
+
+    def read(events: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+        return events.merge(keyed[["symbol", "event_timestamp", *columns]], "left", ["symbol", "event_timestamp"])
+
+    return read
+
+
+def _walk(rng: np.random.Generator, price: float, n: int) -> pd.DataFrame:
+    sigma = 1e-4 * np.repeat(rng.uniform(0.5, 2.0, n // 60 + 1), 60)[:n]
+    steps = rng.normal(0, sigma[:, None] / 4, (n, 16)).cumsum(axis=1)
+    close = np.log(price) + steps[:, -1].cumsum()
+    path = np.exp(np.column_stack([close - steps[:, -1], (close - steps[:, -1])[:, None] + steps]))
+    return pd.DataFrame(
+        {
+            "open_time": pd.date_range("2024-03-04", periods=n, freq="min", tz="UTC", unit="us"),
+            "open": path[:, 0],
+            "high": path.max(axis=1),
+            "low": path.min(axis=1),
+            "close": path[:, -1],
+            "volume": rng.uniform(1, 10, n),
+            "spread": np.full(n, np.nan),
+        }
+    )
+
+
+def _await(url: str, server: subprocess.Popen[bytes], log: Path, timeout_s: float = 90.0) -> None:
+    begun, clock = perf_counter(), SystemClock()
+    while perf_counter() - begun < timeout_s and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            clock.sleep(0.2)
+    raise RuntimeError(f"MLflow did not start: {log.read_text()[-2000:]}")

@@ -1,0 +1,102 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.domain.errors import ModelError
+from mikrobot.models.bos import BosInputs
+from mikrobot.training.dataset import Dataset, build
+
+INPUTS = BosInputs(5)
+
+
+def bars_of(n: int = 600, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    close = 1.1 * np.exp(rng.normal(0, 1e-4, n).cumsum())
+    opened = pd.date_range("2024-03-04", periods=n, freq="min", tz="UTC", unit="us")
+    frame = pd.DataFrame({"open_time": opened, "open": close, "high": close, "low": close, "close": close})
+    return frame.assign(volume=np.nan, spread=np.nan)
+
+
+def feature_row(time: pd.Timestamp, columns: Sequence[str]) -> list[float]:
+    """Made-up values that depend on the time alone; both levels stand but on every tenth minute."""
+    rng = np.random.default_rng(int(time.timestamp()))
+    row = dict(zip(columns, rng.uniform(0.5, 1.5, len(columns)), strict=True))
+    row |= {"m1_atr_14": 1e-4, "m1_break_5_above": 1.1002, "m1_break_5_below": 1.0998}
+    if time.minute % 10 == 0:
+        row |= {"m1_break_5_above": np.nan, "m1_break_5_above_distance": np.nan}
+    return [row[name] for name in columns]
+
+
+def rows(events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Answer as a feature store may: rows and columns in an order of its own."""
+    values = [feature_row(time, columns) for time in events["event_timestamp"]]
+    answer = pd.concat([events.reset_index(drop=True), pd.DataFrame(values, columns=list(columns))], axis=1)
+    return answer.sample(frac=1, random_state=1)[answer.columns[::-1]]
+
+
+def built(bars: dict[str, pd.DataFrame]) -> Dataset:
+    return build(bars, rows, "replay", INPUTS, horizon_minutes=5)
+
+
+def test_each_sample_has_the_features_of_its_own_close() -> None:
+    data = built({"EURUSD": bars_of()})
+    for sample in (0, 100, len(data) - 1):
+        time = pd.Timestamp(data.time[sample], tz="UTC")
+        values = np.array([feature_row(time, INPUTS.columns)])
+        np.testing.assert_array_equal(data.values[data.row[sample]], values[0])
+        np.testing.assert_array_equal(data.inputs[sample], INPUTS(values, data.side[sample : sample + 1])[0])
+
+
+def test_labels_look_ahead_of_the_close_only() -> None:
+    bars = bars_of()
+    data = built({"EURUSD": bars})
+    close = bars.set_index(bars["open_time"] + pd.Timedelta(minutes=1))["close"]
+    for sample in range(0, len(data), 97):
+        time = pd.Timestamp(data.time[sample], tz="UTC")
+        ahead = close[time + pd.Timedelta(minutes=1) : time + pd.Timedelta(minutes=5)]
+        expected = (ahead > 1.1002).any() if data.side[sample] > 0 else (ahead < 1.0998).any()
+        assert data.broken[sample] == expected
+        assert data.end[sample] == data.time[sample] + np.timedelta64(5, "m")
+
+
+def test_no_sample_is_taken_where_no_level_stands() -> None:
+    data = built({"EURUSD": bars_of()})
+    up = pd.DatetimeIndex(data.time[data.side > 0])
+    assert not (up.minute % 10 == 0).any()
+    assert (pd.DatetimeIndex(data.time[data.side < 0]).minute % 10 == 0).any()
+
+
+def test_symbols_are_joined_with_their_own_rows() -> None:
+    data = built({"EURUSD": bars_of(), "BTCUSDT": bars_of(400, seed=2)})
+    assert set(data.row[data.symbol == "EURUSD"]) <= set(range(600))
+    assert set(data.row[data.symbol == "BTCUSDT"]) <= set(range(600, 1000))
+    assert data.weight.mean() == pytest.approx(1)
+    alone = built({"BTCUSDT": bars_of(400, seed=2)})
+    np.testing.assert_array_equal(data.inputs[data.symbol == "BTCUSDT"], alone.inputs)
+
+
+def test_the_hash_tells_data_apart() -> None:
+    one, again, other = (built({"EURUSD": bars_of(seed=seed)}) for seed in (1, 1, 2))
+    assert one.sha256 == again.sha256
+    assert one.sha256 != other.sha256
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda e, c: rows(e, c).drop(columns="m1_rsi_14"), "the feature store has no m1_rsi_14"),
+        (lambda e, c: rows(e, c).assign(**dict.fromkeys(c, np.nan)), "all feature columns are missing for source"),
+        (lambda e, c: rows(e, c).assign(m1_break_5_above=np.nan, m1_break_5_below=np.nan), "standing level of swing 5"),
+    ],
+    ids=["a missing column", "no values", "no level"],
+)
+def test_rows_that_teach_nothing_are_refused(answer: object, message: str) -> None:
+    with pytest.raises(ModelError, match=f"EURUSD: .*{message}"):
+        build({"EURUSD": bars_of()}, answer, "replay", INPUTS, 5)  # type: ignore[arg-type]
+
+
+def test_bars_without_a_whole_horizon_are_refused() -> None:
+    with pytest.raises(ModelError, match="EURUSD: expected some 6 minutes"):
+        built({"EURUSD": bars_of(5)})
