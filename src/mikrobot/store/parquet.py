@@ -185,10 +185,15 @@ def write_file(path: Path, table: pa.Table) -> None:
         If it cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    encoding = {
+        "use_dictionary": [name for name in table.column_names if name not in floats],
+        "use_byte_stream_split": floats,
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as file:
-            pq.write_table(table, file, compression="zstd", compression_level=1)
+            pq.write_table(table, file, compression="zstd", compression_level=1, **encoding)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
