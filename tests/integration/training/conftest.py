@@ -57,17 +57,17 @@ def registry(mlflow_uri: str) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def bars() -> dict[str, pd.DataFrame]:
+def market() -> dict[str, pd.DataFrame]:
     """Eight days of two random walks whose volatility changes by the hour; a gap in the second."""
     rng = np.random.default_rng(5)
     return {"EURUSD": _walk(rng, 1.1, 8 * 1440), "BTCUSDT": _walk(rng, 40_000.0, 8 * 1440).drop(range(3000, 3060))}
 
 
 @pytest.fixture(scope="session")
-def rows(bars: dict[str, pd.DataFrame]) -> Rows:
+def rows(market: dict[str, pd.DataFrame]) -> Rows:
     """The feature rows of these bars by the real pipeline, joined on the exact close."""
-    pipeline = FeaturePipeline(tuple(bars))
-    computed = pd.concat(pipeline.frame(symbol, frame.reset_index(drop=True)) for symbol, frame in bars.items())
+    pipeline = FeaturePipeline(tuple(market))
+    computed = pd.concat(pipeline.frame(symbol, frame.reset_index(drop=True)) for symbol, frame in market.items())
     keyed = computed.rename(columns={"close_time": "event_timestamp"})
 
     def read(events: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

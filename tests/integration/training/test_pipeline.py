@@ -20,13 +20,13 @@ TRADE_FROM = datetime(2024, 3, 11, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def trained(bars: Bars, rows: Rows, registry: Registry) -> Callable[..., TrainingResult]:
+def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., TrainingResult]:
     def run(**changed: object) -> TrainingResult:
         given: dict[str, object] = {
             "source": "replay",
             "feature_hash": CATALOG.version,
             "trade_from": TRADE_FROM,
-            "bars": bars,
+            "bars": market,
             "rows": rows,
         }
         return train(registry=registry, settings=Settings(), **(given | changed))  # type: ignore[arg-type]
@@ -78,10 +78,10 @@ def test_the_run_tells_where_the_model_comes_from(first: TrainingResult, registr
 
 
 def test_a_model_predicts_the_same_after_the_round_trip_over_http(
-    first: TrainingResult, registry: Registry, bars: Bars, rows: Rows
+    first: TrainingResult, registry: Registry, market: Bars, rows: Rows
 ) -> None:
     one, again = registry.load("bos"), registry.load_version("bos", first.version)
-    times = (bars["EURUSD"]["open_time"] + pd.Timedelta(minutes=1))[2000:2200]
+    times = (market["EURUSD"]["open_time"] + pd.Timedelta(minutes=1))[2000:2200]
     events = pd.DataFrame({"source": "replay", "symbol": "EURUSD", "event_timestamp": times})
     values = rows(events, one.contract.columns)[list(one.contract.columns)].to_numpy(np.float64)
     expected = one.predict(values)
@@ -139,11 +139,11 @@ def test_a_champion_that_knows_the_traded_hours_is_replaced(
 
 
 def test_a_failed_training_leaves_the_champion_serving(
-    trained: Callable[..., TrainingResult], bars: Bars, first: TrainingResult, registry: Registry
+    trained: Callable[..., TrainingResult], market: Bars, first: TrainingResult, registry: Registry
 ) -> None:
     registry.promote("bos", first.version)
     with pytest.raises(ModelError, match=r"train span of EURUSD.*expected at least 50 samples"):
-        trained(bars={"EURUSD": bars["EURUSD"][:300]})
+        trained(bars={"EURUSD": market["EURUSD"][:300]})
     assert registry.champion("bos") == first.version
 
 

@@ -1,0 +1,135 @@
+"""What every model promises, whatever it was trained on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from mikrobot.domain.errors import FeatureMismatch, ModelError
+from mikrobot.models.bos import BosInputs
+from mikrobot.models.calibration import Calibration
+from mikrobot.models.model import Contract, Model
+
+
+def bos(swing: int) -> Model:
+    """A model fitted on made-up rows in which near levels break."""
+    inputs = BosInputs(swing)
+    values = rows_for(inputs.columns, 3000, seed=2)
+    seen = inputs(values, np.ones(3000, dtype=np.int8))
+    broken = seen[:, 0] < np.random.default_rng(2).exponential(1.0, 3000)
+    data = xgb.DMatrix(seen, broken, feature_names=list(inputs.names))
+    booster = xgb.train({"objective": "binary:logistic", "max_depth": 3}, data, 20)
+    contract = Contract(
+        name="bos",
+        version="1",
+        source="replay",
+        feature_hash="abc",
+        columns=inputs.columns,
+        swing=swing,
+        horizon_minutes=5,
+        trained_from=datetime(2024, 3, 4, tzinfo=UTC),
+        trained_until=datetime(2024, 3, 8, tzinfo=UTC),
+        metrics={"metrics": {"auc": 0.8}},
+    )
+    return Model(contract, booster, Calibration.fit(booster.inplace_predict(seen), broken))
+
+
+def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:
+    """Rows with levels on both sides of a close of about 100."""
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(0.5, 1.5, (n, len(columns)))
+    for number, name in enumerate(columns):
+        if name.endswith("_distance"):
+            values[:, number] = rng.exponential(1.0, n)
+        elif name.endswith("above") or name.endswith("below") or "ema" in name:
+            values[:, number] = 100 + rng.normal(0, 3, n)
+    return values
+
+
+MODELS: dict[str, Callable[[], Model]] = {"bos of swing 5": lambda: bos(5), "bos of swing 15": lambda: bos(15)}
+
+
+@pytest.fixture(params=list(MODELS), scope="module")
+def model(request: pytest.FixtureRequest) -> Model:
+    return MODELS[request.param]()
+
+
+@pytest.fixture
+def values(model: Model) -> np.ndarray:
+    return rows_for(model.contract.columns, 300, seed=5)
+
+
+def test_answers_are_probabilities_of_both_sides(model: Model, values: np.ndarray) -> None:
+    answers = model.predict(values)
+    assert answers.shape == (300, 2)
+    assert ((answers > 0) & (answers < 1)).all()
+    assert answers.std() > 0.01
+
+
+def test_a_row_alone_is_answered_as_among_many(model: Model, values: np.ndarray) -> None:
+    together = model.predict(values)
+    for number in (0, 7, 299):
+        np.testing.assert_array_equal(model.predict(values[number : number + 1])[0], together[number])
+
+
+@pytest.mark.parametrize(("name", "side"), [("above", 0), ("below", 1)])
+def test_a_side_without_a_level_has_no_probability(model: Model, values: np.ndarray, name: str, side: int) -> None:
+    family = f"m1_break_{model.contract.swing}_{name}"
+    for column in (family, f"{family}_distance"):
+        values[:, model.contract.columns.index(column)] = np.nan
+    answers = model.predict(values)
+    assert np.isnan(answers[:, side]).all()
+    assert np.isfinite(answers[:, 1 - side]).all()
+
+
+def test_a_row_in_which_all_is_missing_has_no_probability(model: Model, values: np.ndarray) -> None:
+    assert np.isnan(model.predict(np.full_like(values, np.nan))).all()
+
+
+def test_missing_inputs_other_than_the_distance_are_taken(model: Model, values: np.ndarray) -> None:
+    for column in ("m1_spread_atr", "h1_rsi_14", "m5_break_5_above"):
+        values[:, model.contract.columns.index(column)] = np.nan
+    assert np.isfinite(model.predict(values)).all()
+
+
+def test_no_rows_give_no_answers(model: Model, values: np.ndarray) -> None:
+    assert model.predict(values[:0]).shape == (0, 2)
+
+
+def test_the_values_given_are_left_alone(model: Model, values: np.ndarray) -> None:
+    before = values.copy()
+    model.predict(values)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_rows_of_another_width_are_refused(model: Model, values: np.ndarray) -> None:
+    expected = len(model.contract.columns)
+    with pytest.raises(FeatureMismatch, match=f"expected rows of {expected} columns, found shape"):
+        model.predict(values[:, 1:])
+    with pytest.raises(FeatureMismatch, match="found shape"):
+        model.predict(values[0])
+
+
+def test_features_of_another_hash_are_refused(model: Model) -> None:
+    model.contract.accept("abc")
+    with pytest.raises(FeatureMismatch, match="trained on features abc, found def; train a model"):
+        model.contract.accept("def")
+
+
+def test_a_contract_survives_as_json(model: Model) -> None:
+    assert Contract.from_json(model.contract.to_json()) == model.contract
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "bos"}'])
+def test_what_is_no_contract_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="expected a model contract"):
+        Contract.from_json(text)
+
+
+def test_a_contract_with_a_field_too_many_is_refused(model: Model) -> None:
+    text = replace(model.contract, name="x").to_json().replace('"name"', '"extra": 1, "name"')
+    with pytest.raises(ModelError, match="expected a model contract"):
+        Contract.from_json(text)
