@@ -258,7 +258,7 @@ def _open_pool(url: str, maximum: int, process: int) -> Pool:
     pool: Pool = ConnectionPool(
         url,
         kwargs={"autocommit": True, "connect_timeout": 3, "prepare_threshold": 0, "options": _OPTIONS},
-        min_size=1,
+        min_size=0,
         max_size=maximum,
         timeout=5.0,
         reconnect_timeout=10.0,

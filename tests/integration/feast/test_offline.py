@@ -223,3 +223,11 @@ def test_a_retrieval_can_be_saved_once(applied: Settings, feature_frame: FrameFa
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "saved.parquet"), job.to_df())
     with pytest.raises(StoreError, match="exists"):
         job.persist(storage)
+
+
+def test_no_events_are_no_rows_with_the_columns_asked_for(applied: Settings, feature_frame: FrameFactory) -> None:
+    frame = feature_frame(n=10)
+    append(applied, "replay", frame)
+    joined = training_rows(applied, _events(frame, 5).head(0), COLUMNS[:2])
+    assert list(joined.columns) == ["source", "symbol", "event_timestamp", "label", *COLUMNS[:2]]
+    assert joined.empty
