@@ -10,7 +10,7 @@ from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Contract, Model
 from mikrobot.training.dataset import Dataset
-from mikrobot.training.gate import compared, unfit
+from mikrobot.training.gate import brier, compared, unfit
 
 INPUTS = BosInputs(5)
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
@@ -51,6 +51,19 @@ def test_the_reason_says_how_much_the_champion_had_seen(data: Dataset) -> None:
     assert ruling.reason.endswith("champion 3 had seen 50% of it")
     fresh = model_that_says(0.3, replace(CONTRACT, trained_until=datetime(2024, 3, 4, tzinfo=UTC)))
     assert "had seen" not in compared(fresh, model_that_says(0.2), data, np.arange(500, 1000)).reason
+
+
+def test_each_sample_is_judged_by_the_answer_for_its_own_side(data: Dataset) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.uniform(0.5, 1.5, data.values.shape)
+    side = rng.choice(np.array([1, -1], dtype=np.int8), len(data))
+    seen = INPUTS(values, side)
+    booster = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(seen, seen[:, 0] > 1), 5)
+    model = Model(CONTRACT, booster, Calibration((0.0, 1.0), (0.0, 1.0)))
+    chosen = rng.permutation(len(data))[:300]
+    expected = np.mean((booster.inplace_predict(seen[chosen]) - data.broken[chosen]) ** 2)
+    found = brier(model, replace(data, values=values, side=side), chosen)
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
