@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from mikrobot.store.database import DATABASES, Pool
 
 HOST = "127.0.0.1"
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
+
+
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C, so that the fixtures stop what they started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def unused_port() -> int:

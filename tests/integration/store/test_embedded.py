@@ -122,9 +122,10 @@ def test_a_stranger_with_the_number_of_a_killed_server_is_not_taken_for_it(own_s
     note = own_server.home / "postgres" / "postmaster.pid"
     lines = note.read_text().splitlines()
     own_server.kill()
-    note.write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    assert embedded.pid(own_server.home) is None
-    assert answer(own_server.start()) == (42,)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        note.write_text("\n".join([str(stranger.pid), *lines[1:]]))
+        assert embedded.pid(own_server.home) is None
+        assert answer(own_server.start()) == (42,)
 
 
 def test_what_an_interrupted_first_start_left_is_cleared(own_server):

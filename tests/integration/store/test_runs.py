@@ -107,22 +107,24 @@ def test_waiting_for_a_finished_process_ends_at_once(runs, run):
 
 
 def test_processes_in_lock_step_wake_each_other_and_never_poll(runs, run, pool, monkeypatch):
-    monkeypatch.setattr(module, "POLL_SECONDS", 30.0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 20.0)
     minutes = 200
 
     def follow():
         worker, reached = Runs(pool), None
         for _ in range(minutes):
             reached = worker.wait("r1", "streamer", reached, timeout_s=20)
+            assert reached is not None
             worker.advance("r1", "worker", reached)
         return reached
 
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(follow)
+        following, begun = thread.submit(follow), perf_counter()
         for minute in range(1, minutes + 1):
             close_time = run.starts_at + minute * MINUTE
             runs.advance("r1", "streamer", close_time)
             assert runs.wait("r1", "worker", close_time - MINUTE / 2, timeout_s=20) == close_time
+            assert perf_counter() - begun < module.POLL_SECONDS, "an announcement was not heard"
         assert following.result() == run.starts_at + minutes * MINUTE
 
 
@@ -160,6 +162,7 @@ def test_threads_may_share_it(runs, run):
     assert [wait.result() for wait in waits] == [None] * 4
 
 
+@pytest.mark.filterwarnings("error::ResourceWarning")
 def test_it_leaves_no_connection_behind(database, run, postgres):
     with databases.open_pool(database) as pool:
         runs = Runs(pool)
