@@ -62,12 +62,9 @@ def boost(
     progress : callable
         Told the share of `MOST_ROUNDS` done.
     """
-    train, validation = (
-        xgb.QuantileDMatrix(x, y, weight=w, feature_names=list(names), max_bin=BOOSTING["max_bin"])
-        if number == 0
-        else xgb.DMatrix(x, y, weight=w, feature_names=list(names))
-        for number, (x, y, w) in enumerate(zip(inputs, broken, weight, strict=True))
-    )
+    binned = {"feature_names": list(names), "max_bin": BOOSTING["max_bin"]}
+    train = xgb.QuantileDMatrix(inputs[0], broken[0], weight=weight[0], **binned)
+    validation = xgb.QuantileDMatrix(inputs[1], broken[1], weight=weight[1], ref=train, **binned)
     stopping = xgb.callback.EarlyStopping(PATIENCE, save_best=True)
     return xgb.train(
         BOOSTING | {"seed": seed},

@@ -4,6 +4,7 @@
 gets a high AUC too. Skill is what remains over the diffusion baseline, with its interval.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +140,7 @@ def uplift(
         return ranked.auc(weights) - ranked_baseline.auc(weights), saved
 
     value = compare(np.ones(len(broken)))
-    low, high = _interval(compare, day, len(days), seed) if len(days) >= FEWEST_DAYS else ((None, None), (None, None))
+    low, high = _interval(compare, day, len(days), seed)
     return {name: {"value": value[i], "low": low[i], "high": high[i]} for i, name in enumerate(("auc", "brier_skill"))}
 
 
@@ -213,8 +214,12 @@ class _Ranked:
         return float(broken @ below / (broken.sum() * unbroken.sum()))
 
 
-def _interval(compare: Any, day: NDArray[np.int64], days: int, seed: int) -> tuple[Any, Any]:
-    """Return the 2.5 % and 97.5 % points of each difference."""
+def _interval(
+    compare: Callable[[Floats], tuple[float, float]], day: NDArray[np.int64], days: int, seed: int
+) -> tuple[list[float | None], list[float | None]]:
+    """Return the 2.5 % and the 97.5 % points of both differences."""
+    if days < FEWEST_DAYS:
+        return [None, None], [None, None]
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(days, np.full(days, 1.0 / days), DRAWS).astype(np.float64)
     found = np.array([compare(weights[day]) for weights in drawn])
