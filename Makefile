@@ -33,7 +33,7 @@ bench: install
 	$(BIN)/mikrobot bench
 
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mikrobot .mypy_cache .ruff_cache .hypothesis dist

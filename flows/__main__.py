@@ -9,6 +9,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import EntrypointType
 from prefect.events import DeploymentEventTrigger
 from prefect.runner import Runner
 from prefect.states import Crashed
@@ -17,17 +18,17 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS_AT_ONCE = 2
 
 
-def deployment(entry: dict[str, Any]) -> Any:
+async def deployment(entry: dict[str, Any]) -> Any:
     """Build one deployment from its entry in prefect.yaml."""
     path, _, name = entry["entrypoint"].partition(":")
     flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
-    return flow.to_deployment(
+    return await flow.ato_deployment(
         name=entry["name"],
         description=entry["description"],
         schedules=[CronSchedule(**schedule) for schedule in entry.get("schedules", [])] or None,
         concurrency_limit=entry.get("concurrency_limit"),
         triggers=[DeploymentEventTrigger(**trigger) for trigger in entry.get("triggers", [])],
-        entrypoint_type="module_path",
+        entrypoint_type=EntrypointType.MODULE_PATH,
     )
 
 
@@ -47,7 +48,7 @@ async def serve() -> None:
     await reap_stale_runs()
     runner = Runner(name="mikrobot", limit=RUNS_AT_ONCE, pause_on_shutdown=False)
     for entry in entries:
-        await runner.aadd_deployment(deployment(entry))
+        await runner.aadd_deployment(await deployment(entry))
     await runner.start()
 
 

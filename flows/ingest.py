@@ -16,15 +16,17 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     from expectations.gate import check
     from mikrobot import settings as configuration
     from mikrobot.app import wiring
+    from mikrobot.app.session import recorded_run
     from mikrobot.app.tally import Tally
     from mikrobot.market.history import backfill
     from mikrobot.runtime import SystemClock
     from mikrobot.store import database
     from mikrobot.store.bars import BarStore
+    from mikrobot.store.runs import Runs
 
     settings = configuration.load()
-    source = wiring.open_source(settings, SystemClock())
     with database.open_pool(settings) as pool:
+        source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool))), SystemClock())
         tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
         done = backfill(source, BarStore(pool), symbol, start, end, tally)
     return plain(asdict(done) | {"checks": tally.counts()})

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import httpx
 
-from mikrobot.app import processes, stack
+from mikrobot.app import processes, stack, wiring
 from mikrobot.app.session import Segment
 from mikrobot.domain.errors import ServiceError, UsageError
 from mikrobot.runtime import Clock
@@ -78,8 +78,7 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     if run.source not in LIVE_SOURCES:
         say(f"the latest session replayed recorded bars, there is nothing to resume ({run.id})")
         return []
-    of_run = settings.model_copy(update={"source": run.source, "symbols": run.symbols})
-    pair = stack.live_processes(of_run, run.id, len(run.settings["segments"]) - 1)
+    pair = stack.live_processes(wiring.market_of(settings, run), run.id, len(run.settings["segments"]) - 1)
     return [service.name for service in pair if processes.start(service, settings.home, settings.host)]
 
 

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.analytics import report as reporting
-from mikrobot.app.session import segments_of
-from mikrobot.domain.errors import UsageError
+from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
 from mikrobot.features.catalog import CATALOG
@@ -30,7 +29,7 @@ from mikrobot.store.runs import Run, Runs
 
 CURRENT = timedelta(days=5)
 """The newest rows that are compared with those before them: a trading week, since the rows of one
-day differ from a season's in every slow feature."""
+day differ from a season's in every slow feature; of a shorter history, its younger half."""
 
 REFERENCE_ROWS = 20_000
 """Older rows they are compared with, spread evenly over the history."""
@@ -56,7 +55,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         If there is no such run.
     """
     with database.open_pool(settings) as pool:
-        run = recorded(Runs(pool), run_id)
+        run = recorded_run(Runs(pool), run_id)
         bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
         reference, current = _events(bars, run)
     found = monitoring.compare(
@@ -81,26 +80,10 @@ def write_report(settings: Settings, run_id: str | None) -> dict[str, Any]:
     """
     with database.open_pool(settings) as pool:
         runs = Runs(pool)
-        run = recorded(runs, run_id)
+        run = recorded_run(runs, run_id)
         facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs)
     written = reporting.write(facts, folder(settings, run))
     return {"html": str(written.html), "markdown": str(written.markdown)}
-
-
-def recorded(runs: Runs, run_id: str | None) -> Run:
-    """Return the run of that id, or the latest.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
-    if run_id is not None:
-        return runs.get(run_id)
-    run = runs.latest()
-    if run is None:
-        raise UsageError("there is no run yet: `mikrobot run` first")
-    return run
 
 
 def folder(settings: Settings, run: Run) -> Path:
@@ -117,7 +100,8 @@ def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
             frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, segment.trade_until)
             closes = close_times(frame)
             events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
-            current = closes > segment.trade_until - CURRENT
+            younger_half = np.arange(len(events)) >= len(events) // 2
+            current = (closes > segment.trade_until - CURRENT) & younger_half
             older.append(_evenly(events[~current], REFERENCE_ROWS // len(run.symbols)))
             newest.append(events[current])
     return pd.concat(older, ignore_index=True), pd.concat(newest, ignore_index=True)
@@ -184,7 +168,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         counts={
             name: trading[name] for name in ("signals", "decisions", "approved", "orders", "fills") if name in trading
         },
-        models=[_model(name, model) for name, model in summary.get("models", {}).items()],
+        models=[_model(name, each) for name, model in summary.get("models", {}).items() for each in _trained(model)],
         checks=[reporting.CheckFacts(**suite) for suite in summary.get("checks", {}).get("suites", [])],
         latencies_ms=summary.get("latency_ms", {}),
         drift=_drift(summary.get("drift")),
@@ -195,6 +179,11 @@ def _drift(found: dict[str, Any] | None) -> Any:
     if not found:
         return None
     return SimpleNamespace(**found | {"drifted": tuple(found["drifted"]), "report": Path(found["report"])})
+
+
+def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the newest training of a run, then those of its earlier segments."""
+    return [model, *model["earlier"]]
 
 
 def _model(name: str, model: dict[str, Any]) -> reporting.ModelFacts:

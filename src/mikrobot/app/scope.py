@@ -6,8 +6,7 @@ from datetime import datetime
 
 from mikrobot import settings as configuration
 from mikrobot.app.live import LIVE_SOURCES
-from mikrobot.app.session import Segment
-from mikrobot.domain.errors import UsageError
+from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.store import database
 from mikrobot.store.runs import Run, Runs
@@ -49,10 +48,8 @@ def scope(
     """
     clock = clock or SystemClock()
     with database.open_pool(configuration.load()) as pool:
-        run = Runs(pool).latest()
-    if run is None:
-        raise UsageError("there is no session to take the symbols from: `mikrobot run` first")
-    segment = Segment.from_json(run.settings["segments"][-1])
+        run = recorded_run(Runs(pool))
+    segment = segments_of(run)[-1]
     now = clock.now().replace(second=0, microsecond=0)
     return Scope(
         source=run.source,

@@ -13,10 +13,12 @@ from typing import Any
 from mikrobot.domain.errors import UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
-from mikrobot.store.runs import Run
+from mikrobot.store.runs import Run, Runs
 
-MINUTE = timedelta(minutes=1)
 MINIMUM_HISTORY = timedelta(days=2)
+
+PRESENT = timedelta(minutes=2)
+"""A bar that closed within this of the clock belongs to the present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,22 @@ class Segment:
 def segments_of(run: Run) -> tuple[Segment, ...]:
     """Return the segments of a recorded run."""
     return tuple(Segment.from_json(each) for each in run.settings["segments"])
+
+
+def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
+    """Return the run of that id, or the latest.
+
+    Raises
+    ------
+    UsageError
+        If there has been none.
+    """
+    if run_id is not None:
+        return runs.get(run_id)
+    run = runs.latest()
+    if run is None:
+        raise UsageError("there has been no session yet: `mikrobot run` first")
+    return run
 
 
 def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, clock: Clock) -> tuple[Segment, ...]:

@@ -101,7 +101,12 @@ def services(settings: Settings) -> dict[str, Service]:
             "MIKROBOT_BENTO_PORT",
             f"{settings.bento_url}/livez",
         ),
-        Service("flows", (*python, "flows"), common),
+        Service(
+            "flows",
+            (*python, "flows"),
+            common,
+            health=f"{settings.prefect_url}/api/deployments/name/retrain/retrain",
+        ),
     )  # fmt: skip
     return {service.name: service for service in known}
 
@@ -154,6 +159,8 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
         for service in wanted:
             if service.port is None:
                 _start(service, settings, started)
+                say(f"waiting for {service.name}")
+                processes.await_ready(service, settings.home, clock)
     except BaseException:
         down(settings, started)
         raise
@@ -186,7 +193,7 @@ def status(settings: Settings) -> list[State]:
         service = known.get(name)
         health = service.health if service else None
         ready = process is not None and (health is None or processes.answers(health))
-        address = health.rsplit("/", 1)[0].removesuffix("/api") if health else ""
+        address = health.partition("/api/")[0].removesuffix("/health").removesuffix("/livez") if health else ""
         states.append(State(name, process.pid if process else None, ready, address))
     return states
 

@@ -15,7 +15,7 @@ import click
 from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.app import wiring
-from mikrobot.app.session import Segment
+from mikrobot.app.session import PRESENT, Segment
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
@@ -36,9 +36,6 @@ SNAPSHOT_EVERY = 60
 
 REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
-
-PRESENT = timedelta(minutes=2)
-"""A bar that closed within this of the clock belongs to the present."""
 
 PATIENCE_S = 5.0
 """Seconds that the present waits for the worker before it moves on without it."""

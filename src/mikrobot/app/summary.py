@@ -102,7 +102,7 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
     if not trained:
         return {}
     newest = trained[-1]
-    return {"bos": newest | {"earlier": [each["version"] for each in trained[:-1]]}}
+    return {"bos": newest | {"earlier": trained[-2::-1]}}
 
 
 def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> dict[str, Any]:

@@ -1,45 +1,125 @@
-"""Times a call of ours, a peer's and a physical limit in turn, in one run."""
+"""Times a call of ours, a peer's and a physical limit in turn, in one run.
 
-from collections.abc import Callable
+Knows nothing of what it times.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
-Measurement = dict[str, Any]
+Unit = Literal["us", "ms", "s", "MB"]
+
+_PER_SECOND = {"us": 1e6, "ms": 1e3, "s": 1.0}
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A call to time.
+
+    Attributes
+    ----------
+    name : str
+        What it does, for the table.
+    call : callable
+    prepare : callable
+        Called before each call, outside of the timed part.
+    """
+
+    name: str
+    call: Callable[[], Any]
+    prepare: Callable[[], Any] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one benchmark found.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        Of every figure but the ratio.
+    p50, p99 : float
+        Of ours.
+    peer, limit : str
+        What ours is held against: another way to do the same, and what no way can be faster than.
+    peer_p50, limit_p50 : float
+    """
+
+    name: str
+    unit: Unit
+    p50: float
+    p99: float
+    peer: str
+    peer_p50: float
+    limit: str
+    limit_p50: float
+
+    @property
+    def ratio(self) -> float:
+        """Peer over ours: above 1, ours is the faster."""
+        return self.peer_p50 / self.p50
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the measurement as plain JSON values."""
+        return {
+            "name": self.name,
+            "ours": {"p50": self.p50, "p99": self.p99, "unit": self.unit},
+            "peer": {"name": self.peer, "p50": self.peer_p50, "unit": self.unit},
+            "ratio": self.ratio,
+            "limit": {"name": self.limit, "p50": self.limit_p50, "unit": self.unit},
+        }
 
 
 def compared(
-    name: str, unit: str, ours: Callable[[], Any], peer: tuple[str, Callable[[], Any]],
-    limit: tuple[str, Callable[[], Any]], *, rounds: int, per: int = 1,
-) -> Measurement:  # fmt: skip
+    name: str, unit: Unit, ours: Callable[[], Any] | Timed, peer: Timed, limit: Timed, *, rounds: int, per: int = 1
+) -> Measurement:
     """Time three calls in turn, so that the machine's moods fall on all of them alike.
 
     Parameters
     ----------
-    unit : "ms" or "us"
+    name : str
+    unit : "us", "ms" or "s"
         Of one call divided by `per`.
+    ours, peer, limit : callable or Timed
     rounds : int
         Calls of each, after one that is not counted.
     per : int
-        Items that one call works on.
+        Items that one call works on; p99 is then one of calls, not of items.
     """
-    calls = (ours, peer[1], limit[1])
-    samples: tuple[list[float], ...] = ([], [], [])
-    for number in range(rounds + 1):
-        for call, kept in zip(calls, samples, strict=True):
-            start = perf_counter()
-            call()
-            spent = (perf_counter() - start) / per
-            if number:
-                kept.append(spent * {"ms": 1e3, "us": 1e6}[unit])
-    own, other, least = (sorted(kept) for kept in samples)
-    return {
-        "name": name,
-        "ours": {"p50": _rank(own, 0.5), "p99": _rank(own, 0.99), "unit": unit},
-        "peer": {"name": peer[0], "p50": _rank(other, 0.5), "unit": unit},
-        "ratio": _rank(other, 0.5) / _rank(own, 0.5),
-        "limit": {"name": limit[0], "p50": _rank(least, 0.5), "unit": unit},
-    }
+    own = ours if isinstance(ours, Timed) else Timed(name, ours)
+    scale = _PER_SECOND[unit] / per
+    rows = [[_seconds(timed) * scale for timed in (own, peer, limit)] for _ in range(rounds + 1)][1:]
+    own_times, peer_times, limit_times = (sorted(times) for times in zip(*rows, strict=True))
+    return Measurement(
+        name,
+        unit,
+        p50=rank(own_times, 0.50),
+        p99=rank(own_times, 0.99),
+        peer=peer.name,
+        peer_p50=rank(peer_times, 0.50),
+        limit=limit.name,
+        limit_p50=rank(limit_times, 0.50),
+    )
 
 
-def _rank(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+def rank(ordered: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least this share of the values does not exceed (nearest rank).
+
+    >>> rank([1.0, 2.0, 3.0, 4.0], 0.5)
+    2.0
+    """
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _seconds(timed: Timed) -> float:
+    timed.prepare()
+    start = perf_counter()
+    timed.call()
+    return perf_counter() - start

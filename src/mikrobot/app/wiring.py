@@ -1,11 +1,13 @@
 """Builds objects from Settings: the only place that chooses an adapter."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings, SourceName
+from mikrobot.store.runs import Run
 
 DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -31,6 +33,13 @@ def choose_source(settings: Settings, say: Callable[[str], None]) -> SourceName:
         return "binance"
     say(f"Binance did not answer within {settings.probe_seconds:g} s: the market is SIMULATED")
     return "simulated"
+
+
+def market_of(settings: Settings, run: Run) -> Settings:
+    """Return the settings with the market of a recorded run: its source, data, symbols and seed."""
+    data = tuple(Path(path) for path in run.settings["data"])
+    market = {"source": run.source, "data": data, "symbols": run.symbols, "seed": run.settings["seed"]}
+    return settings.model_copy(update=market)
 
 
 def open_source(settings: Settings, clock: Clock) -> Source:

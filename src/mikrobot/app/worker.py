@@ -15,15 +15,15 @@ import click
 
 from mikrobot import settings as configuration
 from mikrobot import telemetry
-from mikrobot.app.session import Segment
+from mikrobot.app.session import PRESENT, Segment
 from mikrobot.decision.product_owner import Outlook, decide
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ServingError, StaleFeatures
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.paper.broker import execute
 from mikrobot.paper.portfolio import Account, rebuild
-from mikrobot.runtime import SystemClock
+from mikrobot.runtime import Clock, SystemClock
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
@@ -66,6 +66,7 @@ class Worker:
     runs: Runs
     timers: telemetry.Timers
     account: Account
+    clock: Clock
 
     def work(self) -> None:
         """Handle every minute the streamer publishes, until it has finished."""
@@ -121,9 +122,9 @@ class Worker:
             with self.timers.stage("online_read"):
                 row = self.rows.read(self.run.source, symbol, CATALOG.columns, bar.close_time)
             with self.timers.stage("predict"):
-                answer, inputs = self._ask(row)
+                answer, inputs = self._ask_patiently(row, bar.close_time)
             self._believable(answer, bar.close_time)
-        except (StaleFeatures, ServingError, FeatureMismatch) as error:
+        except (StaleFeatures, ServingError, ModelError) as error:
             log.warning("skipped", symbol=symbol, close_time=bar.close_time, reason=str(error))
             minute.skips.append(Skip(symbol, bar.close_time, str(error)))
             return
@@ -138,6 +139,17 @@ class Worker:
             self.account = self.account.submit(order)
             minute.orders.append(order)
 
+    def _ask_patiently(self, row: dict[str, float], close_time: datetime) -> tuple[Answer, dict[str, float]]:
+        """Ask until there is an answer: the past waits for a service that restarts, the present does not."""
+        while True:
+            try:
+                return self._ask(row)
+            except ServingError as error:
+                if self.clock.now() - close_time < PRESENT:
+                    raise
+                log.warning("waiting_for_predictions", close_time=close_time, reason=str(error))
+                self.clock.sleep(1.0)
+
     def _ask(self, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
         """Ask for the columns the served model needs, by name; it may have been swapped meanwhile."""
         inputs = {name: row[name] for name in self.predictions.columns() if name in row}
@@ -150,12 +162,12 @@ class Worker:
     def _believable(self, answer: Answer, close_time: datetime) -> None:
         """Refuse an answer of a model that is of another market, or has learned from the hours it judges."""
         if answer.source != self.run.source:
-            raise ServingError(
+            raise ModelError(
                 f"model {answer.model} v{answer.version} learned from {answer.source} bars, this run trades "
                 f"{self.run.source} bars; train on them first"
             )
         if answer.trained_until > close_time:
-            raise ServingError(
+            raise ModelError(
                 f"model {answer.model} v{answer.version} learned from bars up to {answer.trained_until:%Y-%m-%d %H:%M}"
                 f", later than the close at {close_time:%Y-%m-%d %H:%M}; train on earlier history"
             )
@@ -201,7 +213,7 @@ def account_of(ledger: Ledger, run_id: str, settings: Settings) -> Account:
     return rebuild(ledger.orders(run_id), ledger.fills(run_id), settings.balance)
 
 
-def run_worker(settings: Settings, run_id: str, number: int) -> None:
+def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
     """Trade a segment of a recorded run to its end, and record its latencies."""
     timers = telemetry.Timers()
     with database.open_pool(settings) as pool:
@@ -213,11 +225,12 @@ def run_worker(settings: Settings, run_id: str, number: int) -> None:
             settings,
             BarStore(pool),
             FeatureRows(settings),
-            PredictionClient(settings.bento_url, SystemClock()),
+            PredictionClient(settings.bento_url, clock),
             ledger,
             runs,
             timers,
             account_of(ledger, run_id, settings),
+            clock,
         )
         try:
             worker.work()
@@ -235,7 +248,7 @@ def main(run_id: str, segment: int) -> None:
     telemetry.configure(settings.log_level)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run_worker(settings, run_id, segment)
+        run_worker(settings, run_id, segment, SystemClock())
     except KeyboardInterrupt:
         log.info("stopped", run=run_id)
     except MikrobotError as error:
