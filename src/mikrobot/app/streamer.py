@@ -100,21 +100,23 @@ class Streamer:
             log.info("waiting_for_worker", close_time=close_time)
 
     def _resume(self) -> datetime:
-        """Bring the feature state to the last published minute; return the next bar's open time.
-
-        A segment that has published nothing yet forgets the rows of earlier runs, which may be of
-        later bars: a replay starts over.
-        """
+        """Bring the feature state to the last published minute; return the next bar's open time."""
         reached = self.runs.reached(self.run.id, "streamer")
         until = max(reached, self.segment.trade_from) if reached else self.segment.trade_from
         if until > self.segment.trade_from:
             self._await_worker(until)
         else:
-            self.rows.rewind(self.run.source, self.segment.symbols)
+            self._forget_earlier_runs(until)
         for symbol in self.segment.symbols:
             self._restore(symbol, until)
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
         return until
+
+    def _forget_earlier_runs(self, until: datetime) -> None:
+        """Forget what earlier runs left of later bars: a replay starts over, perhaps on other data."""
+        self.rows.rewind(self.run.source, self.segment.symbols)
+        for symbol in self.segment.symbols:
+            self.states.rewind(self.run.source, symbol, until)
 
     def _restore(self, symbol: str, until: datetime) -> None:
         saved = self.states.load(self.run.source, symbol, CATALOG.version, until)

@@ -1,5 +1,7 @@
 """Backfill: bring the store's bars of a symbol up to a span, fetching only what is missing.
 
+A source that is not live is read whole each time: its files may have changed since.
+
 What the store has is one stretch without holes of our making: it grows at its ends only, chunk
 by chunk, so an interruption leaves no gap behind. Holes inside it, as a venue's outage, are not
 looked for here.
@@ -95,7 +97,7 @@ def backfill(source: Source, store: "BarStore", symbol: str, start: datetime, en
         As `Source.history`.
     """
     first, last = source.span(symbol)
-    held = store.span(source.name, symbol, Timeframe.M1)
+    held = store.span(source.name, symbol, Timeframe.M1) if source.live else None
     done = Backfill(symbol)
     for since, until in _missing(max(start, first), min(end, last), held):
         bars = fetch(source, symbol, since, until)

@@ -20,6 +20,7 @@ AND saved NOT IN (
     ORDER BY saved DESC LIMIT %(kept)s
 )
 """
+_REWIND = "DELETE FROM feature_state WHERE source_id = %s AND symbol_id = %s AND close_time > %s"
 _LOAD = """
 SELECT close_time, snapshot FROM feature_state
 WHERE source_id = %s AND symbol_id = %s AND version = %s AND close_time <= %s
@@ -68,3 +69,8 @@ class FeatureStates:
         doing = f"loading the feature state of {symbol}"
         row = execute(self._pool, doing, lambda connection: connection.execute(_LOAD, key).fetchone())
         return None if row is None else (row[0], bytes(row[1]))
+
+    def rewind(self, source: str, symbol: str, until: datetime) -> None:
+        """Forget the snapshots of later closes, so that a replay may start over from that instant."""
+        key = (self._names.source(source), self._names.symbol(symbol), until)
+        execute(self._pool, f"rewinding the feature state of {symbol}", lambda c: c.execute(_REWIND, key))

@@ -41,3 +41,12 @@ def test_the_states_saved_last_are_kept_even_when_they_are_of_earlier_instants(s
     states.save("replay", "EURUSD", "v1", START - HOUR, b"of the past")
     assert states.load("replay", "EURUSD", "v1", START) == (START - HOUR, b"of the past")
     assert states.load("replay", "EURUSD", "v1", START + 100 * HOUR) == (START + (KEPT + 2) * HOUR, b"%d" % (KEPT + 2))
+
+
+def test_a_replay_that_starts_over_forgets_the_states_of_later_closes(states):
+    for hour in (0, 1, 2):
+        states.save("replay", "EURUSD", "v1", START + hour * HOUR, b"%d" % hour)
+    states.save("replay", "BTCUSDT", "v1", START + 2 * HOUR, b"other")
+    states.rewind("replay", "EURUSD", START + HOUR)
+    assert states.load("replay", "EURUSD", "v1", START + 9 * HOUR) == (START + HOUR, b"1")
+    assert states.load("replay", "BTCUSDT", "v1", START + 9 * HOUR) == (START + 2 * HOUR, b"other")

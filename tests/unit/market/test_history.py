@@ -16,7 +16,7 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 class Shelf:
     """A source that holds one frame and notes what it is asked."""
 
-    name, simulated, live = "replay", False, False
+    name, simulated, live = "binance", False, True
 
     def __init__(self, frame):
         self.frame, self.asked = frame, []
@@ -41,7 +41,7 @@ class Store:
         self.bars, self.refused = empty_bars(), []
 
     def span(self, source, symbol, timeframe):
-        assert (source, symbol, timeframe) == ("replay", "EURUSD", Timeframe.M1)
+        assert (source, symbol, timeframe) == ("binance", "EURUSD", Timeframe.M1)
         times = self.bars["open_time"]
         return None if times.empty else (times.min().to_pydatetime(), times.max().to_pydatetime() + MINUTE)
 
@@ -52,7 +52,7 @@ class Store:
         return new
 
     def quarantine(self, source, symbol, suite, rows, reasons):
-        assert (source, symbol, suite) == ("replay", "EURUSD", "bars")
+        assert (source, symbol, suite) == ("binance", "EURUSD", "bars")
         self.refused += list(zip(rows["open_time"], reasons, strict=True))
         return len(rows)
 
@@ -126,6 +126,13 @@ def test_a_second_call_fetches_nothing(source):
     assert source.asked == []
 
 
+def test_files_are_read_again_since_they_may_have_changed(source):
+    source.live, store = False, Store()
+    first = backfill(source, store, "EURUSD", START, START + 10 * DAY, accept)
+    source.frame = source.frame.assign(close=source.frame["close"] * 2)
+    assert backfill(source, store, "EURUSD", START, START + 10 * DAY, accept).fetched == first.fetched
+
+
 def test_no_hole_is_left_between_spans_that_do_not_touch(source):
     store = Store()
     for first, last in ((14, 15), (25, 26), (1, 2)):
@@ -145,7 +152,7 @@ def test_an_interruption_while_going_back_in_time_leaves_no_hole(source):
 
     with pytest.raises(GateError):
         backfill(source, store, "EURUSD", START, START + 29 * DAY, fail_at_the_third)
-    first, last = store.span("replay", "EURUSD", Timeframe.M1)
+    first, last = store.span("binance", "EURUSD", Timeframe.M1)
     assert START < first < START + 28 * DAY
     assert list(store.bars["open_time"]) == bars_of(source, first, last)
     backfill(source, store, "EURUSD", START, START + 29 * DAY, accept)
@@ -163,7 +170,7 @@ def test_bad_rows_go_to_quarantine_with_their_reason_and_the_others_are_stored(s
 
 def test_a_failed_gate_stores_nothing_of_its_chunk_and_keeps_the_earlier_ones(source):
     store = Store()
-    with pytest.raises(GateError, match=r"EURUSD: bars from 2025-01-13 00:00 to .* 1 of 1008 .*no such price.*replay"):
+    with pytest.raises(GateError, match=r"EURUSD: bars from 2025-01-13 00:00 to .* 1 of 1008 .*no such price.*binance"):
         backfill(source, store, "EURUSD", START, START + 20 * DAY, fail_from(START + 8 * DAY))
     assert list(store.bars["open_time"]) == bars_of(source, START, START + CHUNK)
     assert store.refused == []
