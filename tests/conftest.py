@@ -1,20 +1,29 @@
-"""Fixtures that every room shares: a real PostgreSQL, settings that point at it, made-up bars."""
+"""Fixtures that every room shares: a real PostgreSQL, settings that point at it, the real command, made-up bars."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import psycopg
 import pytest
 
+from mikrobot.app import processes, stack
 from mikrobot.domain.market import BAR_COLUMNS
+from mikrobot.market.simulated import SimulatedSource
+from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.store import database as databases
 from mikrobot.store import embedded
@@ -30,10 +39,12 @@ def pytest_configure() -> None:
 
 
 def unused_port() -> int:
-    """Return a TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nothing listens on, below those that systems hand to clients."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +116,119 @@ def pool(database: Settings) -> Iterator[Pool]:
     """A pool on the empty, migrated database `mikrobot`."""
     with databases.open_pool(database) as opened:
         yield opened
+
+
+@dataclass
+class Installation:
+    """A state folder with ports of its own, on which the real command runs as a process.
+
+    Attributes
+    ----------
+    settings : Settings
+    variables : dict of str to str
+        The environment of the command: no setting of the caller's but these.
+    """
+
+    settings: Settings
+    folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {name: getattr(self.settings, f"{name}_port") for name in ("postgres", "prefect", "mlflow", "bento")}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        foreign = ("MIKROBOT_", "PREFECT_", "MLFLOW_", "BENTOML_")
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "MIKROBOT_CACHE" or not name.startswith(foreign)
+        }
+        ports = {f"MIKROBOT_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
+        return kept | {"MIKROBOT_HOME": str(self.home)} | ports
+
+    def start(self, *arguments: object, **settings: object) -> subprocess.Popen[str]:
+        """Start the command as a terminal would: at the head of a process group of its own."""
+        given = {f"MIKROBOT_{name.upper()}": str(value) for name, value in settings.items()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mikrobot.app.cli", *map(str, arguments)],
+            env=self.variables | given,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *arguments: object, timeout_s: float = 300, **settings: object) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        process = self.start(*arguments, **settings)
+        out, err = process.communicate(timeout=timeout_s)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def left(self) -> list[str]:
+        """Return what runs in the state folder or listens on one of its ports."""
+        listening = [f"{name} port {port}" for name, port in self.ports.items() if processes.listening(HOST, port)]
+        return listening + [f"{process.pid} {process.name()}" for process in self._processes()]
+
+    def stop(self) -> None:
+        """Stop the commands that run still, the services they left, and whatever else there is."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=60)
+        stack.down(self.settings)
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _processes(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and self._is_ours(process):
+                    yield process
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        ours = process.environ().get("MIKROBOT_HOME") == str(self.home)
+        return ours or Path(process.cwd()).is_relative_to(self.home)
+
+
+@contextlib.contextmanager
+def installed(folder: Path) -> Iterator[Installation]:
+    """Lend an installation in a folder; nothing of it runs afterwards."""
+    ports = {f"{name}_port": unused_port() for name in ("postgres", "prefect", "mlflow", "bento")}
+    installation = Installation(Settings(home=folder / "home", **ports), folder)
+    try:
+        yield installation
+    finally:
+        installation.stop()
+
+
+@pytest.fixture(scope="session")
+def install() -> Callable[[Path], AbstractContextManager[Installation]]:
+    """A function that lends an installation of the command in a folder; see `Installation`."""
+    return installed
+
+
+@pytest.fixture(scope="session")
+def bar_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Parquet files in the shared schema, by symbol: six days up to a Friday noon of a made-up market."""
+    folder, end = tmp_path_factory.mktemp("bars"), datetime(2025, 3, 14, 12, tzinfo=UTC)
+    source = SimulatedSource(("EURUSD", "BTCUSDT"), 7, ManualClock(end))
+    paths = {symbol: folder / f"{symbol}_M1.parquet" for symbol in source.symbols()}
+    for symbol, path in paths.items():
+        bars = source.history(symbol, end - timedelta(days=6), end).rename(columns={"open_time": "ts"})
+        bars.to_parquet(path, index=False)
+    return paths
 
 
 @pytest.fixture(scope="session")

@@ -1,65 +1,142 @@
 """The benchmarks: each figure of ours beside a peer and a physical limit, from one run.
 
 Machines are shared and noisy, so what counts is the ratio. Runs on what it makes up itself: a
-simulated market and a PostgreSQL in a temporary folder.
+simulated market and services of their own in a temporary folder. ``python -m mikrobot.app.bench``
+prints the tables of docs/benchmarks.md.
 """
 
+import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
+import click
 from rich.table import Table
 
 from mikrobot.app.timing import Measurement
 from mikrobot.domain.errors import UsageError
 
+QUICK = ("features", "stores", "serving")
+"""What is run when no name is given; the others take minutes."""
 
-def measure(names: Sequence[str] = ()) -> list[Measurement]:
-    """Run the benchmarks of these names, or all.
+_PACKAGES = ("mikrobot", "bentoml", "feast", "mlflow", "numba", "numpy", "pandas", "psycopg", "TA-Lib", "xgboost")
+_HEADINGS = ("benchmark", "p50", "p99", "unit", "peer", "its p50", "peer/ours", "limit", "its p50")
+_WORDS = ("benchmark", "unit", "peer", "limit")
 
-    Returns
-    -------
-    list of dict
-        name, ours {p50, p99, unit}, peer {name, p50, unit}, ratio (peer over ours: above 1 we are
-        faster), limit {name, p50, unit}, machine, versions.
+Group = Callable[[], Iterator[Measurement]]
+
+
+def measure(
+    names: Sequence[str] = (), data: Sequence[Path] = (), say: Callable[[str], None] = lambda text: None
+) -> list[Measurement]:
+    """Run the benchmarks of these names, or the quick ones.
+
+    Parameters
+    ----------
+    names : sequence of str
+    data : sequence of Path
+        Bars that ``run`` replays too.
+    say : callable
+        Told the name of each benchmark that is done.
 
     Raises
     ------
     UsageError
-        If there is no benchmark of a name.
+        If there is no benchmark of a name, or TA-Lib, the peer of the features, is not installed.
     """
-    groups = _groups()
+    groups = _groups(data)
     if unknown := set(names) - set(groups):
         raise UsageError(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
-    results = [result for name in names or groups for result in groups[name]()]
-    return [result | {"machine": _machine(), "versions": _versions()} for result in results]
+    if importlib.util.find_spec("talib") is None:
+        raise UsageError("the benchmarks need TA-Lib to compare with: install mikrobot with its extra `dev`")
+    results = []
+    for name in names or QUICK:
+        for result in groups[name]():
+            say(result.name)
+            results.append(result)
+    return results
 
 
-def table(results: list[Measurement]) -> Table:
+def to_json(results: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """Return measurements as plain JSON values, each with the machine and the versions."""
+    return [result.to_json() | {"machine": machine(), "versions": versions()} for result in results]
+
+
+def table(results: Sequence[Measurement]) -> Table:
     """Show measurements as a table."""
     shown = Table(box=None, padding=(0, 2))
-    for column in ("benchmark", "ours p50", "p99", "unit", "peer", "peer p50", "peer/ours", "limit", "limit p50"):
-        shown.add_column(column, justify="left" if column in ("benchmark", "unit", "peer", "limit") else "right")
+    for heading in _HEADINGS:
+        shown.add_column(heading, justify="left" if heading in _WORDS else "right")
     for result in results:
-        ours, peer, limit = result["ours"], result["peer"], result["limit"]
-        shown.add_row(
-            result["name"], f"{ours['p50']:.3g}", f"{ours['p99']:.3g}", ours["unit"], peer["name"],
-            f"{peer['p50']:.3g}", f"{result['ratio']:.2g}", limit["name"], f"{limit['p50']:.3g}",
-        )  # fmt: skip
+        shown.add_row(*_cells(result))
     return shown
 
 
-def _groups() -> dict[str, Callable[[], Iterator[Measurement]]]:
-    from mikrobot.app import bench_features, bench_stores
+def markdown(results: Sequence[Measurement]) -> str:
+    """Show measurements as a table in Markdown, under the machine and the versions."""
+    said = ", ".join(f"{name} {number}" for name, number in versions().items())
+    rules = ("---" if heading in _WORDS else "---:" for heading in _HEADINGS)
+    rows = [_HEADINGS, tuple(rules), *(_cells(result) for result in results)]
+    return "\n".join((f"{machine()}; {said}.", "", *(f"| {' | '.join(row)} |" for row in rows)))
 
-    return {"features": bench_features.measure, "stores": bench_stores.measure}
 
-
-def _machine() -> str:
+def machine() -> str:
+    """Return the system, the processor and the cores that a benchmark may use."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
-def _versions() -> dict[str, str]:
-    names = ("mikrobot", "numba", "numpy", "psycopg", "feast", "TA-Lib")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+def versions() -> dict[str, str]:
+    """Return the versions of what is measured."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+
+
+def _groups(data: Sequence[Path]) -> dict[str, Group]:
+    from mikrobot.app import bench_features, bench_run, bench_serving, bench_signal, bench_stores
+
+    return {
+        "features": bench_features.measure,
+        "stores": bench_stores.measure,
+        "serving": bench_serving.measure,
+        "signal": bench_signal.measure,
+        "run": lambda: bench_run.measure(data),
+    }
+
+
+def _cells(result: Measurement) -> tuple[str, ...]:
+    return (
+        result.name,
+        _figure(result.p50),
+        _figure(result.p99),
+        result.unit,
+        result.peer,
+        _figure(result.peer_p50),
+        _figure(result.ratio),
+        result.limit,
+        _figure(result.limit_p50),
+    )
+
+
+def _figure(value: float) -> str:
+    """Write three digits.
+
+    >>> [_figure(value) for value in (0.01234, 1.5, 1234.5)]
+    ['0.0123', '1.50', '1,234']
+    """
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}"
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--data", type=click.Path(path_type=Path), multiple=True)
+def main(names: tuple[str, ...], data: tuple[Path, ...]) -> None:
+    """Print the tables of docs/benchmarks.md."""
+    print(markdown(measure(names, data, lambda text: click.echo(text, err=True))))
+
+
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,7 @@ class Registry:
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
+        mlflow.set_tracking_uri(tracking_uri)
         self._client = mlflow.MlflowClient(tracking_uri)
 
     def log(
@@ -116,7 +117,6 @@ class Registry:
         """
         contract = model.contract
         with _translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_experiment(contract.name)
             with mlflow.start_run(tags=dict(tags)):
                 mlflow.log_params(dict(parameters))

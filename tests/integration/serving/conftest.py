@@ -167,7 +167,6 @@ def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
             "PYTHONPATH": str(ROOT),
             "MIKROBOT_HOME": str(home),
             "MIKROBOT_MLFLOW_PORT": str(mlflow_server.port),
-            "MLFLOW_TRACKING_URI": mlflow_server.url,
             "BENTOML_HOME": str(home / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "True",
         },
