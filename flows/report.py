@@ -21,6 +21,6 @@ def report(run_id: str | None = None) -> dict[str, Any]:
     from pathlib import Path
 
     written = write_report(run_id)
-    create_markdown_artifact(key="trading-report", markdown=Path(written["markdown"]).read_text())
-    create_link_artifact(key="trading-report-html", link=Path(written["html"]).as_uri(), link_text="trading report")
+    create_markdown_artifact(key="trading-report", markdown=Path(written["trading_markdown"]).read_text())
+    create_link_artifact(key="trading-report-html", link=Path(written["trading"]).as_uri(), link_text="trading report")
     return written

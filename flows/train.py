@@ -28,7 +28,7 @@ def train_model(
         start,
         end,
         trade_from,
-        lambda stage, share: progress(stage, STAGES[stage] + share * 0.1),
+        lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
     )
     progress("registered", 1.0)
     return done

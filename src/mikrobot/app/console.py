@@ -1,10 +1,11 @@
 """What a person sees of a command: steps, progress and the summary of a run.
 
-Everything but the summary goes to standard error. On a terminal the current step is a live
-line; elsewhere each step is a plain line, so that a log of it reads well.
+Everything but the summary goes to standard error. Each finished step leaves a line; on a terminal
+the current one is shown as it proceeds.
 """
 
 import sys
+from time import perf_counter
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -26,7 +27,7 @@ class Console:
         self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._out = RichConsole(highlight=False)
         self._status: Status | None = None
-        self._shown = ("", -1)
+        self._stage, self._since = "", 0.0
 
     def say(self, text: str) -> None:
         """Show a step."""
@@ -38,12 +39,12 @@ class Console:
         """Show how far a stage has come; `share` runs from 0 to 1."""
         if self._quiet:
             return
-        line = f"{stage:<12} {share:>4.0%}  {text}"
-        if self._err.is_terminal:
-            self._live(line)
-        elif (stage, int(share * 4)) != self._shown:
-            self._err.print(f"  {line}")
-        self._shown = (stage, int(share * 4))
+        if stage != self._stage:
+            self._stage, self._since = stage, perf_counter()
+        if share >= 1.0:
+            self._finish(text)
+        elif self._err.is_terminal:
+            self._live(f"{stage:<12} {share:>4.0%}  {text}")
 
     def settle(self) -> None:
         """End the live line."""
@@ -68,6 +69,12 @@ class Console:
             self._status.start()
         self._status.update(line)
 
+    def _finish(self, text: str) -> None:
+        """Leave one line of a stage behind."""
+        self.settle()
+        self._err.print(f"  {self._stage:<12} {perf_counter() - self._since:>4.0f} s  {text}")
+        self._stage = ""
+
 
 def error_line(error: BaseException) -> None:
     """Print an error as the one line that the contract of the commands asks for."""
@@ -77,8 +84,8 @@ def error_line(error: BaseException) -> None:
 
 def summary_tables(summary: dict[str, Any]) -> list[Table]:
     """Return the tables that show a run: what it did, and where to look."""
-    title = f"{summary['source']}{' (SIMULATED market)' if summary['simulated'] else ''}"
-    done = _table(f"Run {summary['run']}: {title}")
+    market = "SIMULATED market" if summary["simulated"] else f"{summary['source']}"
+    done = _table(f"Run {summary['run']}: {market}")
     for name, value in _facts(summary):
         done.add_row(name, value)
     where = _table("Where to look")
@@ -102,7 +109,7 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("features", f"{summary['features']} columns"),
         ("checks", f"{checks['passed']} passed, {checks['failed']} failed, {checks['quarantined']} rows quarantined"),
     ]
-    rows += [(f"model {name}", _model(model)) for name, model in summary["models"].items()]
+    rows += [(f"model {name}", _model(each)) for name, model in summary["models"].items() for each in _trained(model)]
     rows += [
         ("drift", f"{drift['verdict']} ({drift['share']:.0%} of the compared features)"),
         (
@@ -117,12 +124,20 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     stages = ", ".join(f"{stage} {t['p50']:.1f}/{t['p99']:.1f}" for stage, t in summary["latency_ms"].items())
-    return [*rows, ("latency ms p50/p99", stages), ("seconds", f"{summary['seconds']}")]
+    first = trading["seconds_to_first_order"]
+    seconds = f"{summary['seconds']}" + (f", first order after {first}" if first is not None else "")
+    return [*rows, ("latency ms p50/p99", stages), ("seconds", seconds)]
+
+
+def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the training of each segment, the earliest first."""
+    return [*reversed(model["earlier"]), model]
 
 
 def _model(model: dict[str, Any]) -> str:
-    metrics = model["metrics"]
-    shown = ", ".join(
-        f"{name} {metrics[name]:.4f}" for name in ("auc", "auc_diffusion_atr", "brier") if name in metrics
+    judged, uplift = model["metrics"], model["metrics"]["uplift"]["over_atr"]["auc"]
+    interval = "" if uplift["low"] is None else f" [{uplift['low']:+.4f}, {uplift['high']:+.4f}]"
+    return (
+        f"v{model['version']} ({model['alias'] or 'not promoted'}): AUC {judged['metrics']['auc']:.4f}, "
+        f"diffusion baseline {judged['baselines']['diffusion_atr']['auc']:.4f}, uplift {uplift['value']:+.4f}{interval}"
     )
-    return f"v{model['version']} ({model['alias'] or 'not promoted'}), {shown}"

@@ -83,7 +83,7 @@ def write_report(settings: Settings, run_id: str | None) -> dict[str, Any]:
         run = recorded_run(runs, run_id)
         facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs)
     written = reporting.write(facts, folder(settings, run))
-    return {"html": str(written.html), "markdown": str(written.markdown)}
+    return {"trading": str(written.html), "trading_markdown": str(written.markdown)}
 
 
 def folder(settings: Settings, run: Run) -> Path:
