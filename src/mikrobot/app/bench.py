@@ -5,6 +5,7 @@ simulated market and services of their own in a temporary folder. ``python -m mi
 prints the tables of docs/benchmarks.md.
 """
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -16,17 +17,19 @@ from typing import Any
 import click
 from rich.table import Table
 
+from mikrobot import telemetry
 from mikrobot.app.timing import Measurement
 from mikrobot.domain.errors import UsageError
 
-QUICK = ("features", "stores", "serving")
-"""What is run when no name is given; the others take minutes."""
+QUICK = ("features", "stores", "serving", "signal")
+"""What is run when no name is given."""
+
+GROUPS = (*QUICK, "run")
+"""All of them; `run` takes minutes."""
 
 _PACKAGES = ("mikrobot", "bentoml", "feast", "mlflow", "numba", "numpy", "pandas", "psycopg", "TA-Lib", "xgboost")
 _HEADINGS = ("benchmark", "p50", "p99", "unit", "peer", "its p50", "peer/ours", "limit", "its p50")
 _WORDS = ("benchmark", "unit", "peer", "limit")
-
-Group = Callable[[], Iterator[Measurement]]
 
 
 def measure(
@@ -47,14 +50,13 @@ def measure(
     UsageError
         If there is no benchmark of a name, or TA-Lib, the peer of the features, is not installed.
     """
-    groups = _groups(data)
-    if unknown := set(names) - set(groups):
-        raise UsageError(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
+    if unknown := set(names) - set(GROUPS):
+        raise UsageError(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
     if importlib.util.find_spec("talib") is None:
         raise UsageError("the benchmarks need TA-Lib to compare with: install mikrobot with its extra `dev`")
     results = []
     for name in names or QUICK:
-        for result in groups[name]():
+        for result in _group(name, data):
             say(result.name)
             results.append(result)
     return results
@@ -93,16 +95,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
 
 
-def _groups(data: Sequence[Path]) -> dict[str, Group]:
-    from mikrobot.app import bench_features, bench_run, bench_serving, bench_signal, bench_stores
-
-    return {
-        "features": bench_features.measure,
-        "stores": bench_stores.measure,
-        "serving": bench_serving.measure,
-        "signal": bench_signal.measure,
-        "run": lambda: bench_run.measure(data),
-    }
+def _group(name: str, data: Sequence[Path]) -> Iterator[Measurement]:
+    group = importlib.import_module(f"mikrobot.app.bench_{name}")
+    found: Iterator[Measurement] = group.measure(data) if name == "run" else group.measure()
+    return found
 
 
 def _cells(result: Measurement) -> tuple[str, ...]:
@@ -135,6 +131,7 @@ def _figure(value: float) -> str:
 @click.option("--data", type=click.Path(path_type=Path), multiple=True)
 def main(names: tuple[str, ...], data: tuple[Path, ...]) -> None:
     """Print the tables of docs/benchmarks.md."""
+    telemetry.configure("ERROR")
     print(markdown(measure(names, data, lambda text: click.echo(text, err=True))))
 
 

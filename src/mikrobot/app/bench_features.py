@@ -41,12 +41,37 @@ def simulated_bars(symbol: str, count: int) -> pd.DataFrame:
     return SimulatedSource((symbol,), 7, SystemClock()).history(symbol, start, start + timedelta(days=120)).head(count)
 
 
+def talib_on(frame: pd.DataFrame) -> Callable[[], None]:
+    """Return a call that computes the classic indicators that the catalog has on M1."""
+    import talib
+
+    high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
+
+    def call() -> None:
+        for length in (9, 21, 50, 200):
+            talib.SMA(close, length)
+            talib.EMA(close, length)
+        for length in (15, 60, 240):
+            talib.STDDEV(close, length)
+        talib.RSI(close, 14)
+        talib.ATR(high, low, close, 14)
+        talib.BBANDS(close, 20, 2, 2)
+        talib.MACD(close, 12, 26, 9)
+        talib.STOCH(high, low, close, 14, 3, slowd_period=3)
+
+    return call
+
+
 def _batch(frame: pd.DataFrame) -> Iterator[Measurement]:
     pieces = [frame.iloc[at : at + PIECE] for at in range(0, BARS, PIECE)]
-    prices = _prices(frame)
-    talib = Timed("TA-Lib, 16 indicators of M1", lambda: _talib(**prices))
-    piece = np.empty((PIECE, len(CATALOG.columns)))
-    again = Timed("writing the rows to used memory", lambda: [piece.fill(0.0) for _ in pieces])
+    talib = Timed("TA-Lib, 16 indicators of M1", talib_on(frame))
+    used = np.empty((PIECE, len(CATALOG.columns)))
+
+    def write_again() -> None:
+        for _ in pieces:
+            used.fill(0.0)
+
+    again = Timed("writing the rows to used memory", write_again)
     fresh = Timed("writing the rows to fresh memory", lambda: np.full((BARS, len(CATALOG.columns)), 0.0))
 
     def in_pieces() -> None:
@@ -66,17 +91,16 @@ def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
     bars = bars_of(_SYMBOL, frame)
     opened = frame["open_time"].astype("int64").to_numpy() // 1_000_000
     raw = list(zip(opened.tolist(), *(frame[name].tolist() for name in frame.columns[1:]), strict=True))
-    window = _prices(frame.head(WINDOW))
-    talib = Timed(f"TA-Lib, 16 indicators on {WINDOW} bars", lambda: [_talib(**window) for _ in range(BURST)])
+    recompute = talib_on(frame.head(WINDOW))
+    talib = Timed(f"TA-Lib, 16 indicators on {WINDOW} bars", lambda: [recompute() for _ in range(BURST)])
     one, many = FeaturePipeline([_SYMBOL]), FeaturePipeline([f"symbol {number}" for number in range(BURST)])
     empty = Timed("an empty compiled call", _empty_calls(one, raw[0]))
+    other = FeaturePipeline([_SYMBOL])
     bar, values, minute = iter(bars), iter(raw), iter(raw)
 
     def as_bars() -> None:
         for _ in range(BURST):
             one.update(next(bar))
-
-    other = FeaturePipeline([_SYMBOL])
 
     def as_numbers() -> None:
         for _ in range(BURST):
@@ -101,24 +125,3 @@ def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[
             nothing(pipeline.states, 0, *row)
 
     return call
-
-
-def _prices(frame: pd.DataFrame) -> dict[str, Any]:
-    return {name: frame[name].to_numpy() for name in ("high", "low", "close")}
-
-
-def _talib(high: Any, low: Any, close: Any) -> None:
-    """Compute the classic indicators that the catalog has on M1."""
-    import talib
-
-    for length in (9, 21, 50, 200):
-        talib.SMA(close, length)
-        talib.EMA(close, length)
-    talib.RSI(close, 14)
-    talib.ATR(high, low, close, 14)
-    talib.BBANDS(close, 20, 2, 2)
-    talib.MACD(close, 12, 26, 9)
-    talib.STDDEV(close, 15)
-    talib.STDDEV(close, 60)
-    talib.STDDEV(close, 240)
-    talib.STOCH(high, low, close, 14, 3, slowd_period=3)

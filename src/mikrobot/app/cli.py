@@ -222,20 +222,27 @@ def features(file: Path, out: Path) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1)
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bars that `run` replays as well.")
 @as_json
-def bench(names: tuple[str, ...], json_: bool) -> None:
+def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
     """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
+
+    NAMES are features, stores, serving, signal, run. Without any, all but `run`, which takes
+    minutes: it times the whole of `mikrobot run` from an empty folder.
 
     Example: mikrobot bench features
     """
+    from mikrobot import telemetry
     from mikrobot.app import bench as benchmarks
     from mikrobot.app.console import Console
 
-    results = benchmarks.measure(names)
+    telemetry.configure("ERROR")
+    console = Console()
+    results = benchmarks.measure(names, data, console.say)
     if json_:
-        print_json(results)
+        print_json(benchmarks.to_json(results))
     else:
-        Console().table(benchmarks.table(results))
+        console.table(benchmarks.table(results))
 
 
 def _settings() -> Any:
