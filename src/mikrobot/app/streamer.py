@@ -5,23 +5,20 @@ worker, which sees every row; in the present it waits a moment at most. Restarte
 minute it published, from a snapshot of the feature state and the stored bars.
 """
 
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import click
-
-from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.app import wiring
+from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.feed import Source, closes
-from mikrobot.runtime import Clock, SystemClock
+from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.bars import BarStore
@@ -160,19 +157,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             runs.record_latencies(run_id, "streamer", timers.summary())
 
 
-@click.command()
-@click.option("--run", "run_id", required=True)
-@click.option("--segment", type=int, required=True)
-def main(run_id: str, segment: int) -> None:
-    """Stream one segment of a run; the settings come from the environment."""
-    settings = configuration.load()
-    telemetry.configure(settings.log_level)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        run_streamer(settings, run_id, segment, SystemClock())
-    except KeyboardInterrupt:
-        log.info("stopped", run=run_id)
-
+main = live_process("streamer", run_streamer)
 
 if __name__ == "__main__":
     main()

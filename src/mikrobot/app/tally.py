@@ -6,25 +6,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from mikrobot.market.history import Checked
 
-class Checked(Protocol):
-    """What a gate says about a frame; see `expectations.gate.Checked`."""
 
-    @property
-    def good(self) -> pd.DataFrame:
-        """Rows that pass."""
-
-    @property
-    def bad(self) -> pd.DataFrame:
-        """Rows that do not."""
-
-    @property
-    def reasons(self) -> pd.Series:
-        """What each bad row breaks."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the good rows may be used."""
+class Counted(Checked, Protocol):
+    """What a gate says about a frame, with its counts; see `expectations.gate.Checked`."""
 
     @property
     def expectations(self) -> int:
@@ -35,7 +21,7 @@ class Checked(Protocol):
         """Those that were broken."""
 
 
-Check = Callable[[pd.DataFrame], Checked]
+Check = Callable[[pd.DataFrame], Counted]
 
 
 @dataclass(slots=True)
@@ -46,7 +32,7 @@ class Tally:
     ----------
     suite : str
     gate : callable
-        Takes a frame, gives a `Checked`.
+        Takes a frame, gives a `Counted`.
     passed, failed : int
         Expectations run so far, by outcome.
     rows, quarantined : int
@@ -60,7 +46,7 @@ class Tally:
     rows: int = 0
     quarantined: int = 0
 
-    def __call__(self, frame: pd.DataFrame) -> Checked:
+    def __call__(self, frame: pd.DataFrame) -> Counted:
         """Pass a frame through the gate and count what it found."""
         checked = self.gate(frame)
         self.passed += checked.expectations - len(checked.failed)

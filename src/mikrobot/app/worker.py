@@ -7,23 +7,20 @@ an answer, the minute is recorded as skipped with the reason, and nothing is ope
 """
 
 import math
-import signal
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import click
-
-from mikrobot import settings as configuration
 from mikrobot import telemetry
+from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment
 from mikrobot.decision.product_owner import Outlook, decide
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
+from mikrobot.domain.errors import FeatureMismatch, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.paper.broker import execute
 from mikrobot.paper.portfolio import Account, rebuild
-from mikrobot.runtime import Clock, SystemClock
+from mikrobot.runtime import Clock
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
@@ -239,22 +236,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             runs.record_latencies(run_id, "worker", timers.summary())
 
 
-@click.command()
-@click.option("--run", "run_id", required=True)
-@click.option("--segment", type=int, required=True)
-def main(run_id: str, segment: int) -> None:
-    """Trade one segment of a run; the settings come from the environment."""
-    settings = configuration.load()
-    telemetry.configure(settings.log_level)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        run_worker(settings, run_id, segment, SystemClock())
-    except KeyboardInterrupt:
-        log.info("stopped", run=run_id)
-    except MikrobotError as error:
-        log.error("failed", run=run_id, reason=str(error))
-        raise SystemExit(error.exit_code) from error
-
+main = live_process("worker", run_worker)
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar, instrument
-from mikrobot.domain.trading import Fill, FillReason, Order, Position, Trade
+from mikrobot.domain.trading import Fill, FillReason, Order, Position
 from mikrobot.paper import costs
 
 T = TypeVar("T")
@@ -157,19 +157,6 @@ def rebuild(orders: Iterable[Order], fills: Iterable[Fill], balance: Decimal) ->
         if order.id not in booked:
             account = account.submit(order)
     return account
-
-
-def trades(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Trade, ...]:
-    """Return the closed positions in the order of their exits; an open one is not a trade yet."""
-    by_id = {order.id: order for order in orders}
-    entries: dict[str, Fill] = {}
-    closed = []
-    for fill in fills:
-        if fill.reason is FillReason.ENTRY:
-            entries[fill.order_id] = fill
-        else:
-            closed.append(Trade(by_id[fill.order_id], entries[fill.order_id], fill))
-    return tuple(closed)
 
 
 def _unrealised(position: Position, bars: Mapping[str, Bar]) -> Decimal:

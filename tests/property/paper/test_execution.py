@@ -9,11 +9,12 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mikrobot.analytics.metrics import closed_trades
 from mikrobot.domain.market import Bar, Instrument, instrument
 from mikrobot.domain.trading import Fill, FillReason, Order, Side
 from mikrobot.paper import costs
 from mikrobot.paper.broker import execute
-from mikrobot.paper.portfolio import Account, rebuild, trades
+from mikrobot.paper.portfolio import Account, rebuild
 
 START = datetime(2024, 3, 11, 23, 30, tzinfo=UTC)  # midnight falls into every longer run
 OPENING = Decimal(10_000)
@@ -167,7 +168,7 @@ def test_cash_is_conserved_to_the_cent(market: dict[str, list[Move]]) -> None:
 @given(markets)
 def test_each_cash_entry_is_the_exact_one_rounded_once(market: dict[str, list[Move]]) -> None:
     run = traded(timeline_of(market))
-    for trade in trades(run.orders, run.fills):
+    for trade in closed_trades(run.orders, run.fills):
         known, size = (
             instrument(trade.order.symbol),
             Fraction(trade.order.lots) * Fraction(instrument(trade.order.symbol).lot),
@@ -189,7 +190,7 @@ def test_positions_are_the_sum_of_the_fills(market: dict[str, list[Move]]) -> No
             position = account.positions.get(symbol)
             assert net == (position.order.side.sign * position.order.lots if position else 0)
     assert len({fill.id for fill in run.fills}) == len(run.fills)
-    for trade in trades(run.orders, run.fills):
+    for trade in closed_trades(run.orders, run.fills):
         assert trade.entry.filled_at <= trade.exit.filled_at
         assert trade.entry.filled_at >= trade.order.submitted_at
         assert trade.exit.side is trade.order.side.opposite

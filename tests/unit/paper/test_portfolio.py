@@ -4,10 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from mikrobot.analytics.metrics import closed_trades
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Fill, FillReason, Order, Position, Side
-from mikrobot.paper.portfolio import Account, rebuild, trades
+from mikrobot.paper.portfolio import Account, rebuild
 
 Orders, Fills, Bars, At = Callable[..., Order], Callable[..., Fill], Callable[..., Bar], Callable[[float], datetime]
 TEN_THOUSAND = Account(Decimal(10_000))
@@ -154,12 +155,12 @@ def test_records_that_do_not_fit_are_refused(order: Orders, fill: Fills) -> None
 def test_a_trade_is_a_closed_position(order: Orders, fill: Fills) -> None:
     """First attempt: opening a trade was counted as a loss of zero."""
     entry, leaving = fill(order(), ENTRY, 0), fill(order(), TARGET, 4, "300.00")
-    assert trades([order()], [entry]) == ()
-    (trade,) = trades([order()], [entry, leaving])
+    assert closed_trades([order()], [entry]) == ()
+    (trade,) = closed_trades([order()], [entry, leaving])
     assert (trade.order, trade.entry, trade.exit, trade.pnl) == (order(), entry, leaving, Decimal("293.00"))
 
 
 def test_trades_come_in_the_order_of_their_exits(order: Orders, fill: Fills) -> None:
     long, short = order(), order(Side.SELL, symbol="GBPUSD")
     fills = [fill(long, ENTRY, 0), fill(short, ENTRY, 0), fill(short, TIME, 2), fill(long, TIME, 3)]
-    assert [trade.order for trade in trades([long, short], fills)] == [short, long]
+    assert [trade.order for trade in closed_trades([long, short], fills)] == [short, long]

@@ -1,0 +1,46 @@
+"""The way into a live process: its arguments, its log, and its end."""
+
+import signal
+from collections.abc import Callable
+
+import click
+
+from mikrobot import settings as configuration
+from mikrobot import telemetry
+from mikrobot.domain.errors import MikrobotError
+from mikrobot.runtime import Clock, SystemClock
+from mikrobot.settings import Settings
+
+Work = Callable[[Settings, str, int, Clock], None]
+
+
+def live_process(name: str, work: Work) -> click.Command:
+    """Make the command of a live process; the settings come from the environment.
+
+    SIGTERM ends it like Ctrl-C. A deliberate error is logged as one line and gives its exit code.
+
+    Parameters
+    ----------
+    name : str
+        Of the process, in its log.
+    work : callable
+        Takes the settings, the run's id, the number of its segment and a clock.
+    """
+    log = telemetry.logger(name)
+
+    @click.command(name, help=f"The {name} of one segment of a recorded run.")
+    @click.option("--run", "run_id", required=True)
+    @click.option("--segment", type=int, required=True)
+    def command(run_id: str, segment: int) -> None:
+        settings = configuration.load()
+        telemetry.configure(settings.log_level)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            work(settings, run_id, segment, SystemClock())
+        except KeyboardInterrupt:
+            log.info("stopped", run=run_id)
+        except MikrobotError as error:
+            log.error("failed", run=run_id, reason=str(error))
+            raise SystemExit(error.exit_code) from error
+
+    return command
