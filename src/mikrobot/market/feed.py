@@ -78,8 +78,8 @@ class Source(Protocol):
         """
 
 
-def chunks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Cut [start, end) into stretches of at most `CHUNK`.
+def chunks(start: datetime, end: datetime, length: timedelta = CHUNK) -> Iterator[tuple[datetime, datetime]]:
+    """Cut [start, end) into stretches of at most `length`.
 
     >>> from datetime import UTC
     >>> day = datetime(2025, 1, 1, tzinfo=UTC)
@@ -87,7 +87,7 @@ def chunks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]
     [(1, 8), (8, 10)]
     """
     while start < end:
-        cut = min(start + CHUNK, end)
+        cut = min(start + length, end)
         yield start, cut
         start = cut
 

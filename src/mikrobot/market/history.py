@@ -9,7 +9,7 @@ looked for here.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from mikrobot.store.bars import BarStore
 
 log = logger("market")
+
+CHUNK = timedelta(days=30)
+"""Stretch that is fetched, checked and stored at once: a check costs little more for a month than
+for a day."""
 
 
 class Checked(Protocol):
@@ -83,7 +87,7 @@ def backfill(source: Source, store: "BarStore", symbol: str, start: datetime, en
         Bars opening in [start, end), as far as the source has them. If the store has bars, what
         lies between them and this span is fetched too, so that no hole arises.
     check : callable
-        The quality gate: takes a bar frame of at most a week.
+        The quality gate: takes a bar frame of at most `CHUNK`.
 
     Returns
     -------
@@ -112,10 +116,10 @@ def _missing(
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield the chunks to fetch, each next to what is there by then."""
     if held is None:
-        yield from chunks(start, end)
+        yield from chunks(start, end, CHUNK)
     else:
-        yield from reversed(list(chunks(start, held[0])))
-        yield from chunks(held[1], end)
+        yield from reversed(list(chunks(start, held[0], CHUNK)))
+        yield from chunks(held[1], end, CHUNK)
 
 
 def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, check: Check) -> tuple[int, int]:

@@ -6,11 +6,17 @@ import pytest
 
 from mikrobot.domain.errors import GateError
 from mikrobot.domain.market import Timeframe, empty_bars
-from mikrobot.market.feed import CHUNK
+from mikrobot.market import history
 from mikrobot.market.history import Backfill, backfill
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+CHUNK = timedelta(days=7)
+
+
+@pytest.fixture(autouse=True)
+def short_chunks(monkeypatch):
+    monkeypatch.setattr(history, "CHUNK", CHUNK)
 
 
 class Shelf:
