@@ -120,14 +120,7 @@ def pool(database: Settings) -> Iterator[Pool]:
 
 @dataclass
 class Installation:
-    """A state folder with ports of its own, on which the real command runs as a process.
-
-    Attributes
-    ----------
-    settings : Settings
-    variables : dict of str to str
-        The environment of the command: no setting of the caller's but these.
-    """
+    """A state folder with ports of its own, on which the real command runs as a process."""
 
     settings: Settings
     folder: Path
@@ -143,6 +136,7 @@ class Installation:
 
     @property
     def variables(self) -> dict[str, str]:
+        """The environment of the command, without a setting of the caller's."""
         foreign = ("MIKROBOT_", "PREFECT_", "MLFLOW_", "BENTOML_")
         kept = {
             name: value
@@ -156,7 +150,7 @@ class Installation:
         """Start the command as a terminal would: at the head of a process group of its own."""
         given = {f"MIKROBOT_{name.upper()}": str(value) for name, value in settings.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "mikrobot.app.cli", *map(str, arguments)],
+            [Path(sys.executable).with_name("mikrobot"), *map(str, arguments)],
             env=self.variables | given,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -206,7 +200,7 @@ class Installation:
 def installed(folder: Path) -> Iterator[Installation]:
     """Lend an installation in a folder; nothing of it runs afterwards."""
     ports = {f"{name}_port": unused_port() for name in ("postgres", "prefect", "mlflow", "bento")}
-    installation = Installation(Settings(home=folder / "home", **ports), folder)
+    installation = Installation(Settings(home=folder / "state folder", **ports), folder)
     try:
         yield installation
     finally:

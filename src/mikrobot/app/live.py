@@ -1,7 +1,8 @@
 """The two live processes of a run: starting them, watching them, resuming them.
 
 The streamer and the worker are processes of their own and meet in the stores. What dies is
-started again here, a few times, since both resume where they stopped.
+started again here, a few times, since both resume where they stopped; the prediction service
+too, which they wait for.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Runs
 
 RESTARTS = 3
-"""Times a process of a segment is started again before the run is given up."""
+"""Times that processes of a segment are started again before the run is given up."""
 
 LIVE_SOURCES = ("simulated", "binance", "mt5")
 
@@ -44,6 +45,7 @@ def trade(
     """
     _await_predictions(settings, clock)
     pair = stack.live_processes(settings, run_id, number)
+    watched = (stack.services(settings)["bento"], *pair)
     for service in pair:
         processes.stop(service.name, settings.home)
         processes.start(service, settings.home, settings.host)
@@ -53,7 +55,7 @@ def trade(
         runs, ledger = Runs(pool), Ledger(pool)
         while (handled := _handled(runs, run_id, segment)) < segment.trade_until and not _over(runs, run_id, number):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            dead = [s for s in pair if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
+            dead = [s for s in watched if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
             restarts += len(dead)
             if restarts > RESTARTS:
                 raise ServiceError(

@@ -20,7 +20,7 @@ from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.paper.broker import execute
 from mikrobot.paper.portfolio import Account, rebuild
-from mikrobot.runtime import Clock
+from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
@@ -34,6 +34,9 @@ log = telemetry.logger("worker")
 
 REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
+
+PREDICTIONS_BACK_S = 120.0
+"""Seconds that a past minute waits for a prediction service that went away; it starts in about ten."""
 
 ATR, ABOVE, BELOW = "m1_atr_14", "m1_break_5_above", "m1_break_5_below"
 
@@ -146,6 +149,12 @@ class Worker:
                     raise
                 log.warning("waiting_for_predictions", close_time=close_time, reason=str(error))
                 self.clock.sleep(1.0)
+                wait_until(
+                    self.predictions.ready,
+                    f"the prediction service at {self.settings.bento_url} did not come back",
+                    self.clock,
+                    timeout_s=PREDICTIONS_BACK_S,
+                )
 
     def _ask(self, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
         """Ask for the columns the served model needs, by name; it may have been swapped meanwhile."""

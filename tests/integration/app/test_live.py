@@ -1,0 +1,225 @@
+"""Streamer and worker in a replay in which processes and servers are killed, each at a chosen instant.
+
+Whatever dies, the ledger of the run is that of an undisturbed run: no minute is handled twice or left out, no fill is
+lost or doubled. An instant is chosen by a trigger that holds a certain row inside the transaction that inserts it, so
+that every kill strikes at the same point of the same minute.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import psutil
+import psycopg
+import pytest
+import xgboost as xgb
+
+from mikrobot.app import live, processes, stack
+from mikrobot.app.session import Segment
+from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import FillReason
+from mikrobot.features.catalog import CATALOG
+from mikrobot.market.replay import read_bars
+from mikrobot.models.bos import BosInputs
+from mikrobot.models.calibration import Calibration
+from mikrobot.models.model import Contract, Model
+from mikrobot.models.registry import Registry
+from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.settings import Settings
+from mikrobot.store import database, embedded
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+
+CLOCK = SystemClock()
+UNTIL = datetime(2025, 3, 14, 12, tzinfo=UTC)
+FROM = UNTIL - timedelta(minutes=100)
+HISTORY_FROM = FROM - timedelta(days=2)
+HALFWAY = FROM + timedelta(minutes=50)
+
+ANNOUNCEMENT = (
+    f"BEFORE INSERT ON progress FOR EACH ROW WHEN (NEW.process = 'streamer' AND NEW.close_time = '{HALFWAY}')"
+)
+"""The minute's bars are stored and its rows are online, but nobody has been told."""
+
+BOOKING = "BEFORE INSERT ON fill FOR EACH ROW WHEN (NEW.reason <> 'entry')"
+"""The first exit: predictions, decisions, orders and other fills of the minute are written, but not committed."""
+
+
+NOTHING = {"parameters": {}, "metrics": {}, "tags": {}}
+
+
+@dataclass(frozen=True)
+class Market:
+    """PostgreSQL, Feast, MLflow and the prediction service, with two days of bars and a champion."""
+
+    settings: Settings
+    segment: Segment
+
+    def trade(self, run_id: str) -> None:
+        """Trade the last hours of the files as a run."""
+        live.trade(self.settings, run_id, 0, self.segment, CLOCK, lambda text, share: None)
+
+    def begin(self, run_id: str) -> None:
+        """Record a run, and forget the bars that earlier ones have published."""
+        with database.open_pool(self.settings) as pool:
+            with pool.connection() as connection:
+                connection.execute("DELETE FROM bar WHERE ts >= %s", [FROM])
+            settings = {**self.settings.model_dump(mode="json"), "segments": [self.segment.to_json()]}
+            started_at = CLOCK.now()
+            Runs(pool).begin(Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings))
+
+    def ledger(self, run_id: str) -> list[str]:
+        """Return every record of a run as text that shows each bit of it, without the id of the run."""
+        with database.open_pool(self.settings) as pool:
+            ledger = Ledger(pool)
+            readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.fills, ledger.skips)
+            return [repr(record).replace(run_id, "RUN") for read in readers for record in read(run_id)]
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """Return a process of the stack and its children."""
+        head = processes.find(name, self.settings.home)
+        if name == "postgres":
+            number = embedded.pid(self.settings.home)
+            head = None if number is None else psutil.Process(number)
+        assert head is not None, f"{name} does not run"
+        return [head, *head.children(recursive=True)]
+
+    def kill(self, name: str) -> None:
+        """End a process and its children as `kill -9` does."""
+        family = self.family(name)
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+@pytest.fixture(scope="module")
+def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Market]:
+    segment = Segment(tuple(bar_files), HISTORY_FROM, FROM, UNTIL)
+    chosen = {"source": "replay", "data": tuple(bar_files.values()), "symbols": segment.symbols}
+    with install(tmp_path_factory.mktemp("live")) as installation, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
+        settings = installation.settings.model_copy(update={**chosen, "entry_probability": 0.3})
+        market = Market(settings, segment)
+        embedded.start(settings.home, settings.host, settings.postgres_port)
+        database.provision(settings)
+        database.migrate(settings)
+        services = [stack.services(settings)[name] for name in ("mlflow", "bento")]
+        for service in services:
+            processes.start(service, settings.home, settings.host)
+        stack.run_module("feature_repo", settings)
+        store_history(settings, bar_files)
+        for service in services:
+            processes.await_ready(service, settings.home, CLOCK)
+        registry = Registry(settings.mlflow_url)
+        registry.promote("bos", registry.log(made_up_model(), None, **NOTHING, data_name="none", data_sha256="0" * 64))
+        yield market
+
+
+def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
+    with database.open_pool(settings) as pool:
+        for path in bar_files.values():
+            symbol, bars = read_bars(path)
+            history = bars[bars["open_time"].between(HISTORY_FROM, FROM, inclusive="left")]
+            BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
+
+
+def made_up_model() -> Model:
+    """A small booster whose answers scatter around one half, so that there is much to trade."""
+    rng, inputs = np.random.default_rng(3), BosInputs(5)
+    values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
+    outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
+    data = xgb.DMatrix(values, outcome, feature_names=list(inputs.names))
+    booster = xgb.train({"objective": "binary:logistic", "max_depth": 4, "seed": 3, "nthread": 1}, data, 40)
+    contract = Contract(
+        name="bos",
+        version="",
+        source="replay",
+        feature_hash=CATALOG.version,
+        columns=inputs.columns,
+        swing=5,
+        horizon_minutes=5,
+        trained_from=HISTORY_FROM,
+        trained_until=FROM,
+        metrics={},
+    )
+    return Model(contract, booster, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(market: Market) -> list[str]:
+    """The ledger of a run in which nothing dies."""
+    market.begin("calm")
+    market.trade("calm")
+    with database.open_pool(market.settings) as pool:
+        counts = Ledger(pool).counts("calm")
+        reasons = {fill.reason for fill in Ledger(pool).fills("calm")}
+    assert counts["decisions"] == len(market.segment.symbols) * 100
+    assert counts["fills"] >= 8
+    assert FillReason.ENTRY in reasons
+    assert counts["skips"] == 0
+    return market.ledger("calm")
+
+
+@contextmanager
+def held(market: Market, run_id: str, row: str) -> Iterator[Callable[[], None]]:
+    """Trade a run; enter when the transaction that inserts a row is held, let it go and finish the run on leaving.
+
+    Yields a function that waits until the server has noticed that the client of that transaction is gone: before
+    that it would still carry out the statement when it is let go.
+    """
+    market.begin(run_id)
+    address = database.url(market.settings, "mikrobot")
+    with ThreadPoolExecutor(1) as beside:
+        with closing(psycopg.connect(address, autocommit=True)) as holder:
+            holder.execute("SELECT pg_advisory_lock(1)")
+            holder.execute(HOLD)
+            holder.execute(f"CREATE TRIGGER hold {row} EXECUTE FUNCTION hold()")
+            run = beside.submit(market.trade, run_id)
+            wait_until(lambda: run.done() or waits(address), "nothing was held", CLOCK, timeout_s=60, every_s=0.02)
+            assert not run.done()
+            yield lambda: wait_until(lambda: not waits(address), "a dead client is served on", CLOCK, timeout_s=20)
+        run.result(timeout=120)
+    with psycopg.connect(address) as connection:
+        connection.execute("DROP FUNCTION hold CASCADE")
+
+
+HOLD = """
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$
+"""
+
+
+def waits(address: str) -> bool:
+    with psycopg.connect(address) as connection:
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return connection.execute(waiting).fetchone() != (0,)
+
+
+@pytest.mark.parametrize(
+    ("victim", "row"), [("worker", BOOKING), ("streamer", ANNOUNCEMENT)], ids=["worker", "streamer"]
+)
+def test_a_process_killed_inside_a_minute_resumes_without_a_trace_in_the_ledger(market, undisturbed, victim, row):
+    run_id = f"{victim} killed"
+    with held(market, run_id, row) as await_noticed:
+        market.kill(victim)
+        await_noticed()
+    assert market.ledger(run_id) == undisturbed
+
+
+def test_a_postgres_killed_inside_a_transaction_and_started_again_loses_and_doubles_nothing(market, undisturbed):
+    with held(market, "postgres killed", BOOKING):
+        market.kill("postgres")
+        embedded.start(market.settings.home, market.settings.host, market.settings.postgres_port)
+    assert market.ledger("postgres killed") == undisturbed
+
+
+def test_a_prediction_service_that_is_killed_is_started_again_and_no_minute_is_skipped(market, undisturbed):
+    with held(market, "bento killed", BOOKING):
+        market.kill("bento")
+    assert market.ledger("bento killed") == undisturbed
