@@ -40,7 +40,7 @@ def loop(run_id: str) -> dict[str, Any]:
         stages.materialized += materialize(symbols, segment.history_from, learned)
         stages.trained.append(train(symbols, segment.history_from, learned, trade_from=learned))
         stages.first_orders.append(trade(run_id, number))
-        stages.materialized += materialize(symbols, segment.history_from, traded)
+        stages.materialized += materialize(symbols, segment.history_from, traded, since=learned)
     stages.drift = monitor(run_id)
     found = summary.conclude(run_id, stages)
     return found | {"reports": {**found["reports"], **report(run_id)}}

@@ -11,7 +11,9 @@ from flows.progress import Progress, plain
 
 
 @task(task_run_name="materialize-{symbol}")
-def materialize_symbol(source: str, symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
+def materialize_symbol(
+    source: str, symbol: str, start: datetime, end: datetime, since: datetime | None
+) -> dict[str, Any]:
     """Compute, check and store the feature rows of one symbol."""
     from expectations.gate import check
     from mikrobot import settings as configuration
@@ -25,17 +27,22 @@ def materialize_symbol(source: str, symbol: str, start: datetime, end: datetime)
     settings = configuration.load()
     with database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
-        done = materialize_rows(
-            settings, BarStore(pool), FeatureStates(pool), FeatureRows(settings), source, symbol, start, end, tally
-        )
+        stores = (BarStore(pool), FeatureStates(pool), FeatureRows(settings))
+        done = materialize_rows(settings, *stores, source, symbol, start, end, tally, since)
     return plain(asdict(done) | {"checks": tally.counts()})
 
 
 @flow(name="materialize")
 def materialize(
-    symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
+    symbols: list[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    since: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Materialise the symbols from start to end; by default those of the latest run, up to now."""
+    """Materialise the symbols from start to end; by default those of the latest run, up to now.
+
+    With `since`, only rows that close later are written; the bars before warm the features up.
+    """
     from mikrobot.app.scope import scope
 
     scoped = scope(symbols, start, end)
@@ -43,7 +50,7 @@ def materialize(
     done = []
     for number, symbol in enumerate(scoped.symbols):
         progress(symbol, number / len(scoped.symbols))
-        done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end))
+        done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end, since))
     progress("feature rows are stored", 1.0)
     create_table_artifact(key="materialize", table=done, description=f"Feature rows of the {scoped.source} source.")
     return done

@@ -29,14 +29,14 @@ class Materialized:
     symbol : str
     rows, quarantined : int
         Feature rows written to the offline store, and rows kept out of it.
-    newest : datetime
-        Close of the newest row, UTC.
+    newest : datetime or None
+        Close of the newest row, UTC; None if the market had no bar in the span.
     """
 
     symbol: str
     rows: int
     quarantined: int
-    newest: datetime
+    newest: datetime | None
 
 
 def materialize(
@@ -49,6 +49,7 @@ def materialize(
     start: datetime,
     end: datetime,
     check: Check,
+    since: datetime | None = None,
 ) -> Materialized:
     """Compute and store the feature rows of bars that open in [start, end).
 
@@ -56,6 +57,8 @@ def materialize(
     ----------
     check : callable
         The gate; it sees the frame (symbol, close_time, every catalog column).
+    since : datetime or None
+        Write only rows that close later; the bars before warm the features up.
 
     Raises
     ------
@@ -72,6 +75,10 @@ def materialize(
         )
     pipeline = FeaturePipeline([symbol])
     features = pipeline.frame(symbol, frame)
+    if since is not None:
+        features = features[features["close_time"] > since]
+    if features.empty:
+        return Materialized(symbol, 0, 0, None)
     checked = check(features)
     quarantined = bars.quarantine(source, symbol, "features", checked.bad, checked.reasons.tolist())
     if not checked.passed:

@@ -60,7 +60,7 @@ def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs
         "source": run.source,
         "simulated": run.simulated,
         "symbols": list(run.symbols),
-        "bars": sum(done["rows"] for done in _last_of_each_symbol(stages.materialized)),
+        "bars": sum(done["rows"] for done in stages.materialized),
         "features": len(CATALOG.columns),
         "checks": _checks(stages),
         "models": _models(stages.trained),
@@ -127,7 +127,3 @@ def _seconds_to_first_order(run: Run, stages: Stages) -> float | None:
     ordered = [at for at in stages.first_orders if at is not None]
     asked = datetime.fromisoformat(run.settings["asked_at"])
     return round((min(ordered) - asked).total_seconds(), 1) if ordered else None
-
-
-def _last_of_each_symbol(materialized: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({done["symbol"]: done for done in materialized}.values())
