@@ -4,8 +4,9 @@ Figures are HTML fragments that expect plotly.js on the page.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,9 @@ from mikrobot.domain.trading import Side, Trade
 
 CROWDED_TRADES = 50
 """From this many trades on a chart the markers are drawn smaller."""
+
+QUIET = timedelta(days=30)
+"""Longer stretches without a trade are cut out of the balance: a run may replay hours that lie years apart."""
 
 MAXIMUM_BARS = 2_000
 """More M1 bars than this are drawn as longer ones, which keeps the page quick."""
@@ -32,7 +36,7 @@ def plotly_script() -> str:
 def balance_figure(
     curve: Sequence[tuple[datetime, Decimal]], opening: Decimal, starts_at: datetime, ends_at: datetime, currency: str
 ) -> str:
-    """Draw the realised balance over a run as steps.
+    """Draw the realised balance over a run as steps; stretches without a trade longer than `QUIET` are cut out.
 
     Parameters
     ----------
@@ -50,7 +54,18 @@ def balance_figure(
         go.Scatter(x=times, y=values, mode="lines", line={"shape": "hv", "color": INK, "width": 2}, name="balance")
     )
     figure.add_hline(float(opening), line={"color": MUTED, "width": 1, "dash": "dot"})
+    figure.update_xaxes(rangebreaks=_quiet_stretches(times))
     return _fragment(figure, 300, currency)
+
+
+def _quiet_stretches(times: Sequence[datetime]) -> list[dict[str, Any]]:
+    """Return the stretches of the time axis in which nothing closed, less a margin at both ends."""
+    margin = QUIET / 10
+    return [
+        {"bounds": [(before + margin).isoformat(), (after - margin).isoformat()]}
+        for before, after in pairwise(times)
+        if after - before > QUIET
+    ]
 
 
 def trades_figure(bars: pd.DataFrame, trades: Sequence[Trade]) -> str:
