@@ -106,11 +106,8 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("symbols", ", ".join(summary["symbols"])),
         ("bars", f"{summary['bars']:,}"),
-        (
-            "features",
-            f"{summary['features']} columns; of {drift['online_rows']:,} rows read online, {drift['skewed_rows']} differ "
-            "from their offline row",
-        ),
+        ("features", f"{summary['features']} columns"),
+        ("online rows", f"{drift['online_rows']:,} read, {drift['skewed_rows']} differ from their offline row"),
         ("checks", f"{checks['passed']} passed, {checks['failed']} failed, {checks['quarantined']} rows quarantined"),
     ]
     rows += [(f"model {name}", _model(each)) for name, model in summary["models"].items() for each in _trained(model)]
