@@ -15,7 +15,7 @@ from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment
 from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServingError, StaleFeatures
-from mikrobot.domain.market import Bar, Timeframe, bars_of
+from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.paper.broker import execute
@@ -87,7 +87,9 @@ class Worker:
         """Execute the bars that closed in (after, close_time], then decide at the newest close."""
         minute = Minute()
         newest: dict[str, Bar] = {}
-        for bar in self._bars(after, close_time):
+        with self.timers.stage("bar_read"):
+            bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
+        for bar in bars:
             self.account, fills = execute(self.account, bar)
             minute.fills += fills
             newest[bar.symbol] = bar
@@ -106,16 +108,6 @@ class Worker:
             )
         if not written:
             self.account = account_of(self.ledger, self.run.id, self.settings)
-
-    def _bars(self, after: datetime, until: datetime) -> list[Bar]:
-        """Return the bars of all symbols that closed in (after, until], in order of time."""
-        found: list[Bar] = []
-        with self.timers.stage("bar_read"):
-            for symbol in self.segment.symbols:
-                start = after - Timeframe.M1.delta
-                found += bars_of(symbol, self.bars.range(self.run.source, symbol, Timeframe.M1, start, until))
-        fresh = [bar for bar in found if after < bar.close_time <= until]
-        return sorted(fresh, key=lambda bar: bar.close_time)
 
     def _decide(self, symbol: str, bar: Bar, minute: Minute) -> None:
         try:

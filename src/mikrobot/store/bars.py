@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int2
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
 from mikrobot.store import frames
@@ -35,9 +36,14 @@ _APPEND = (
     "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
     f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast {_OR_CHANGE}"
 )
-_SERIES = f"SELECT ts, {_NAMES} FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
-_LAST = f"SELECT * FROM ({_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest ORDER BY ts"
-_RANGE = f"{_SERIES} AND ts >= %s AND ts < %s ORDER BY ts"
+_SERIES = "FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
+_RANGE = f"SELECT {frames.PACKED} {_SERIES} AND ts >= %s AND ts < %s"
+_LAST = f"SELECT {frames.PACKED} FROM (SELECT * {_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest"
+_CLOSED = (
+    f"SELECT symbol_id, ts, {_NAMES} FROM bar WHERE source_id = %(source)s AND symbol_id = ANY(%(symbols)s) "
+    "AND timeframe = %(timeframe)s AND ts > %(after)s AND ts <= %(until)s "
+    "ORDER BY ts, array_position(%(symbols)s, symbol_id)"
+)
 _SPAN = "SELECT min(ts), max(ts) FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
 _QUARANTINE = (
     "INSERT INTO quarantine (source_id, symbol_id, suite, at, reason, row) VALUES (%s, %s, %s, %s, %s, %s) "
@@ -121,6 +127,31 @@ class BarStore:
         """Return the bars that open in [start, end), oldest first."""
         return self._read(symbol, _RANGE, (*self._key(source, symbol, timeframe), start, end))
 
+    def closed(
+        self, source: str, symbols: Sequence[str], timeframe: Timeframe, after: datetime, until: datetime
+    ) -> list[Bar]:
+        """Return the bars of some symbols that closed in (after, until].
+
+        In order of time, those of one instant in the order of the symbols.
+        """
+        numbers = {self._names.symbol(symbol): symbol for symbol in symbols}
+        wanted = {
+            "source": self._names.source(source),
+            "symbols": list(map(Int2, numbers)),
+            "timeframe": timeframe.seconds // 60,
+            "after": after - timeframe.delta,
+            "until": until - timeframe.delta,
+        }
+        rows = execute(
+            self._pool,
+            f"reading the bars closed by {until}",
+            lambda c: c.execute(_CLOSED.encode(), wanted, binary=True).fetchall(),
+        )
+        return [
+            Bar(numbers[number], **dict(zip(BAR_COLUMNS, values, strict=True)), timeframe=timeframe)
+            for number, *values in rows
+        ]
+
     def span(self, source: str, symbol: str, timeframe: Timeframe) -> tuple[datetime, datetime] | None:
         """Return the first open time and the last close time stored, UTC; None without bars."""
         key = self._key(source, symbol, timeframe)
@@ -174,15 +205,11 @@ class BarStore:
         return self._names.source(source), self._names.symbol(symbol), timeframe.seconds // 60
 
     def _read(self, symbol: str, query: str, values: tuple[Any, ...]) -> pd.DataFrame:
-        def work(connection: Connection) -> bytes:
-            with connection.cursor() as cursor, cursor.copy(_copying(query), values) as copy:
-                return b"".join(copy)
+        def work(connection: Connection) -> list[tuple[Any, ...]]:
+            return connection.execute(query.encode(), values, binary=True).fetchall()
 
-        return frames.decode(execute(self._pool, f"reading {symbol} bars", work))
-
-
-def _copying(query: str) -> bytes:
-    return f"COPY ({query}) TO STDOUT (FORMAT binary)".encode()
+        ((packed,),) = execute(self._pool, f"reading {symbol} bars", work)
+        return frames.decode(packed)
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Bar frames as PostgreSQL's binary COPY format, both ways, without touching a row in Python.
+"""Bar frames in PostgreSQL's binary formats, without touching a row in Python.
 
 Every column is fixed in width and never NULL (unknown is NaN), so that a frame is one structured
-array: per row the number of fields, then each field behind its length in bytes.
+array. On its way in, a frame is a COPY: per row the number of fields, then each field behind its
+length in bytes. On its way out it is one value, the rows behind each other: a COPY would come in
+as many messages as rows, which takes five times as long.
 
 References
 ----------
@@ -19,10 +21,15 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _EPOCH_US = 946_684_800_000_000
 _FIELDS = ("ts", *BAR_COLUMNS[1:])
+_PACKED_ROW = np.dtype([(name, ">i8" if name == "ts" else ">f8") for name in _FIELDS])
 _ROW = np.dtype(
-    [("fields", ">i2")]
-    + [part for name in _FIELDS for part in ((f"{name}_bytes", ">i4"), (name, ">i8" if name == "ts" else ">f8"))]
+    [("fields", ">i2")] + [part for name in _FIELDS for part in ((f"{name}_bytes", ">i4"), (name, _PACKED_ROW[name]))]
 )
+
+PACKED = f"""string_agg(
+    timestamptz_send(ts) || {" || ".join(f"float8send({name})" for name in BAR_COLUMNS[1:])}, ''::bytea ORDER BY ts
+)"""
+"""SQL aggregate of the rows that `decode` reads: NULL where there are none."""
 
 
 def encode(symbol: str, bars: pd.DataFrame) -> bytes:
@@ -43,9 +50,9 @@ def encode(symbol: str, bars: pd.DataFrame) -> bytes:
     return _HEADER + rows.tobytes() + _TRAILER
 
 
-def decode(copied: bytes) -> pd.DataFrame:
-    """Return the bar frame in what a COPY of ``ts`` and the values of `BAR_COLUMNS` has sent."""
-    rows = np.frombuffer(copied, _ROW, offset=len(_HEADER), count=(len(copied) - len(_HEADER)) // _ROW.itemsize)
+def decode(packed: bytes | None) -> pd.DataFrame:
+    """Return the bar frame in what `PACKED` has made of the rows."""
+    rows = np.frombuffer(packed or b"", _PACKED_ROW)
     times = (rows["ts"].astype("int64") + _EPOCH_US).view("datetime64[us]")
     columns = {name: rows[name].astype("float64") for name in BAR_COLUMNS[1:]}
     return pd.DataFrame({"open_time": pd.Series(times).dt.tz_localize("UTC"), **columns})

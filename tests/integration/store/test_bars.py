@@ -9,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe, empty_bars
+from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe, bars_of, empty_bars
 from mikrobot.store.bars import BarStore
 
 M1 = Timeframe.M1
@@ -97,6 +97,21 @@ def test_range_takes_in_its_start_and_leaves_out_its_end(store, bars):
     store.upsert("replay", "EURUSD", M1, frame)
     found = store.range("replay", "EURUSD", M1, START + 10 * MINUTE, START + 20 * MINUTE)
     assert_frame_equal(found, frame.iloc[10:20].reset_index(drop=True))
+
+
+def test_closed_gives_the_bars_of_all_symbols_between_two_instants(store, bars):
+    for seed, symbol in enumerate(["BTCUSDT", "EURUSD", "GBPUSD"]):
+        store.upsert("replay", symbol, M1, bars(10, seed=seed, start=START))
+    found = store.closed("replay", ["EURUSD", "BTCUSDT"], M1, START + 2 * MINUTE, START + 4 * MINUTE)
+    assert [(bar.symbol, bar.close_time) for bar in found] == [
+        ("EURUSD", START + 3 * MINUTE),
+        ("BTCUSDT", START + 3 * MINUTE),
+        ("EURUSD", START + 4 * MINUTE),
+        ("BTCUSDT", START + 4 * MINUTE),
+    ]
+    stored = store.range("replay", "EURUSD", M1, START + 2 * MINUTE, START + 4 * MINUTE)
+    assert [bar for bar in found if bar.symbol == "EURUSD"] == bars_of("EURUSD", stored)
+    assert store.closed("simulated", ["EURUSD"], M1, START, START + 9 * MINUTE) == []
 
 
 def test_span_runs_from_the_first_open_to_the_last_close(store, bars):

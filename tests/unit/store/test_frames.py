@@ -1,4 +1,4 @@
-"""Bar frames in PostgreSQL's binary COPY format."""
+"""Bar frames in PostgreSQL's binary formats."""
 
 import struct
 from datetime import UTC, datetime
@@ -21,6 +21,13 @@ def one_bar(open_time: datetime, *values: float) -> pd.DataFrame:
     return pd.DataFrame({"open_time": times, **{name: [value] for name, value in columns.items()}})
 
 
+def packed(frame: pd.DataFrame) -> bytes:
+    """Write the rows of a frame as the server packs them."""
+    since_2000 = (frame["open_time"] - pd.Timestamp("2000-01-01", tz="UTC")) // pd.Timedelta(microseconds=1)
+    values = frame[["open", "high", "low", "close", "volume", "spread"]].itertuples(index=False)
+    return b"".join(struct.pack(">q6d", time, *row) for time, row in zip(since_2000, values, strict=True))
+
+
 def test_a_row_is_encoded_as_the_manual_says():
     encoded = frames.encode("EURUSD", one_bar(datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC), 1.0, 2.0, 0.5, 1.5, 7.0, 0.1))
     fields = b"".join(struct.pack(">id", 8, value) for value in (1.0, 2.0, 0.5, 1.5, 7.0, 0.1))
@@ -31,11 +38,11 @@ def test_a_row_is_encoded_as_the_manual_says():
 def test_frames_come_back_with_every_bit(bars):
     frame = bars(1000, gaps=0.2)
     frame.loc[5, ["volume", "spread"]] = np.nan
-    assert_frame_equal(frames.decode(frames.encode("EURUSD", frame)), frame, check_exact=True)
+    assert_frame_equal(frames.decode(packed(frame)), frame, check_exact=True)
 
 
 def test_no_rows_are_an_empty_bar_frame():
-    assert_frame_equal(frames.decode(frames.encode("EURUSD", empty_bars())), empty_bars())
+    assert_frame_equal(frames.decode(None), empty_bars())
 
 
 @given(
@@ -44,13 +51,13 @@ def test_no_rows_are_an_empty_bar_frame():
 )
 def test_any_time_and_any_float_come_back(open_time, value):
     bar = one_bar(open_time, value, value, value, value, value, value)
-    assert_frame_equal(frames.decode(frames.encode("EURUSD", bar)), bar, check_exact=True)
+    assert_frame_equal(frames.decode(packed(bar)), bar, check_exact=True)
 
 
 def test_nanosecond_frames_are_taken_too(bars):
     frame = bars(10)
     nanoseconds = frame.assign(open_time=frame["open_time"].astype("datetime64[ns, UTC]"))
-    assert_frame_equal(frames.decode(frames.encode("EURUSD", nanoseconds)), frame)
+    assert frames.encode("EURUSD", nanoseconds) == frames.encode("EURUSD", frame)
 
 
 def test_the_first_row_out_of_order_is_named(bars):
