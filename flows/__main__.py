@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import EntrypointType
 from prefect.events import DeploymentEventTrigger
 from prefect.runner import Runner
-from prefect.states import Crashed
+
+from flows.stale import crash_deployed
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS_AT_ONCE = 2
@@ -32,20 +31,10 @@ async def deployment(entry: dict[str, Any]) -> Any:
     )
 
 
-async def reap_stale_runs() -> int:
-    """Set runs Crashed that an earlier flow server left running, so that their slots are free."""
-    running = FlowRunFilter(state={"type": {"any_": ["RUNNING", "PENDING"]}}, deployment_id={"is_null_": False})
-    async with get_client() as client:
-        stale = await client.read_flow_runs(flow_run_filter=running)
-        for run in stale:
-            await client.set_flow_run_state(run.id, Crashed(message="its flow server is gone"), force=True)
-    return len(stale)
-
-
 async def serve() -> None:
     """Register every deployment and execute their runs until stopped."""
     entries = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    await reap_stale_runs()
+    await crash_deployed()
     runner = Runner(name="mikrobot", limit=RUNS_AT_ONCE, pause_on_shutdown=False)
     for entry in entries:
         await runner.aadd_deployment(await deployment(entry))

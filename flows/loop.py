@@ -1,5 +1,6 @@
 """The whole loop of a recorded run: ``python -m flows.loop RUN_ID`` prints its progress and summary."""
 
+import asyncio
 import sys
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from flows.materialize import materialize
 from flows.monitor import monitor
 from flows.progress import Progress, tell
 from flows.report import report
+from flows.stale import crash_loops
 from flows.train import train
 
 
@@ -50,6 +52,7 @@ def main(run_id: str) -> int:
     """Run the loop and print its summary, or the one line it failed with, as a line of JSON."""
     from mikrobot.domain.errors import MikrobotError
 
+    asyncio.run(crash_loops())
     try:
         summary = loop(run_id)
     except MikrobotError as error:

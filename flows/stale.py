@@ -1,0 +1,31 @@
+"""Flow runs whose process was killed: Prefect would show them Running for ever, and keep their slots taken."""
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.states import Crashed
+
+RUNNING = {"type": {"any_": ["RUNNING", "PENDING"]}}
+
+
+async def crash_deployed() -> int:
+    """Set Crashed what an earlier flow server left running; return the number of runs."""
+    deployed = FlowRunFilter(state=RUNNING, deployment_id={"is_null_": False})
+    return await _crash(deployed, None, "its flow server is gone")
+
+
+async def crash_loops() -> int:
+    """Set Crashed what an earlier `mikrobot run` left running; return the number of runs."""
+    return await _crash(FlowRunFilter(state=RUNNING), FlowFilter(name={"any_": ["loop"]}), "its command is gone")
+
+
+async def _crash(left: FlowRunFilter, flow: FlowFilter | None, message: str) -> int:
+    """Set runs Crashed, and then the runs that those had started."""
+    count = 0
+    async with get_client() as client:
+        while runs := await client.read_flow_runs(flow_filter=flow, flow_run_filter=left):
+            for run in runs:
+                await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+            count += len(runs)
+            left = FlowRunFilter(state=RUNNING, parent_flow_run_id={"any_": [run.id for run in runs]})
+            flow = None
+    return count

@@ -1,0 +1,147 @@
+"""The flow server beside a real Prefect: deployments, drift that retrains, the runs of a server that was killed."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+import yaml
+
+from mikrobot.app import processes, stack
+from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.store import database, embedded
+
+CLOCK = SystemClock()
+DECLARED = {entry["name"]: entry for entry in yaml.safe_load((stack.ROOT / "prefect.yaml").read_text())["deployments"]}
+DRIFT = """
+from prefect.events import emit_event
+resource = {"prefect.resource.id": "mikrobot.features.replay"}
+emit_event("mikrobot.drift", resource=resource, payload={"reason": "61% of the features drifted"})
+"""
+
+
+@dataclass(frozen=True)
+class Automated:
+    """PostgreSQL, Prefect and the flow server of an installation."""
+
+    program: Any
+
+    @property
+    def settings(self) -> Any:
+        return self.program.settings
+
+    def start_flows(self) -> None:
+        """Start the flow server and wait for the last thing it registers, which is the automation."""
+        since = CLOCK.now()
+
+        def registered() -> bool:
+            return any(datetime.fromisoformat(each["updated"]) > since for each in self.post("automations/filter", {}))
+
+        processes.start(stack.services(self.settings)["flows"], self.settings.home, self.settings.host)
+        wait_until(registered, "the flow server registered nothing", CLOCK, timeout_s=90)
+
+    def kill_flows(self) -> None:
+        """End the flow server and the flow runs in it as `kill -9` does."""
+        head = processes.find("flows", self.settings.home)
+        assert head is not None
+        family = [head, *head.children(recursive=True)]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert psutil.wait_procs(family, timeout=10)[1] == []
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.settings.prefect_url}/api/{path}", timeout=30).raise_for_status().json()
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return httpx.post(f"{self.settings.prefect_url}/api/{path}", json=body, timeout=30).raise_for_status().json()
+
+    def retrainings(self) -> list[dict[str, Any]]:
+        deployment = self.get("deployments/name/retrain/retrain")["id"]
+        return self.post("flow_runs/filter", {"deployments": {"id": {"any_": [deployment]}}})
+
+    def state(self, flow_run: str) -> str:
+        return self.get(f"flow_runs/{flow_run}")["state_type"]
+
+    def substates(self, flow_run: str) -> list[str]:
+        """Return the states of the flow runs that a flow run started."""
+        started = self.post("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [flow_run]}}})
+        return [each["state_type"] for each in started]
+
+
+@pytest.fixture(scope="module")
+def automated(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Automated]:
+    with install(tmp_path_factory.mktemp("automation")) as program, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
+        settings = program.settings
+        embedded.start(settings.home, settings.host, settings.postgres_port)
+        database.provision(settings)
+        database.migrate(settings)
+        prefect = stack.services(settings)["prefect"]
+        processes.start(prefect, settings.home, settings.host)
+        processes.await_ready(prefect, settings.home, CLOCK)
+        automated = Automated(program)
+        automated.start_flows()
+        yield automated
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_every_deployment_of_prefect_yaml_is_registered_with_its_schedule(automated: Automated, name: str):
+    registered, declared = automated.get(f"deployments/name/{name}/{name}"), DECLARED[name]
+    schedules = [(each["schedule"]["cron"], each["schedule"]["timezone"]) for each in registered["schedules"]]
+    assert schedules == [(each["cron"], each["timezone"]) for each in declared.get("schedules", [])]
+    assert all(each["active"] for each in registered["schedules"])
+    assert registered["paused"] is False
+    assert registered["description"] == declared["description"]
+    limit = registered["global_concurrency_limit"]
+    assert (limit and limit["limit"]) == declared.get("concurrency_limit")
+
+
+def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_one_starts(automated: Automated):
+    with psycopg.connect(database.url(automated.settings, "mikrobot")) as connection:
+        connection.execute("LOCK TABLE run IN ACCESS EXCLUSIVE MODE")  # keeps the retraining at its first question
+        done = automated.program.run("retrain", "--reason", "to be killed")
+        flow_run = done.stdout.strip().rpartition("/")[2]
+        wait_until(lambda: automated.substates(flow_run) == ["RUNNING"], "no subflow ran", CLOCK, timeout_s=60)
+        automated.kill_flows()
+    assert automated.state(flow_run) == "RUNNING"
+    automated.start_flows()
+    wait_until(lambda: automated.substates(flow_run) == ["CRASHED"], "it was not set Crashed", CLOCK, timeout_s=60)
+    assert automated.state(flow_run) == "CRASHED"
+
+
+def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automated: Automated):
+    emitted = [sys.executable, "-c", DRIFT]
+    subprocess.run(emitted, env=automated.program.variables | stack.environment(automated.settings), check=True)
+
+    def reasons() -> list[str]:
+        return [each["parameters"]["reason"] for each in automated.retrainings()]
+
+    wait_until(lambda: "drift: 61% of the features drifted" in reasons(), "drift did not retrain", CLOCK, timeout_s=60)
+    assert len([each for each in reasons() if each.startswith("drift")]) == 1
+    assert len(automated.post("automations/filter", {})) == 1
+
+
+def test_the_command_starts_a_retraining_for_the_reason_given_and_says_where_to_look(automated: Automated):
+    done = automated.program.run("retrain", "--reason", "spreads have doubled")
+    assert done.returncode == 0, done.stderr
+    address = done.stdout.strip().removeprefix("retraining: ")
+    assert address.startswith(f"{automated.settings.prefect_url}/runs/flow-run/")
+    created = automated.get(f"flow_runs/{address.rpartition('/')[2]}")
+    assert created["parameters"] == {"reason": "spreads have doubled"}
+    assert created["id"] in [each["id"] for each in automated.retrainings()]
+
+
+def test_without_a_stack_the_command_says_in_one_line_how_to_start_it(install: Callable[..., Any], tmp_path: Any):
+    with install(tmp_path) as program:
+        done = program.run("retrain")
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "`mikrobot up` first" in done.stderr
