@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from mikrobot import __version__
 from mikrobot.domain.errors import MikrobotError
@@ -22,20 +23,28 @@ SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
 class Program(click.Group):
     """The commands; a deliberate error becomes one line and its exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Invoke the chosen command."""
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run the command that the arguments name, and exit."""
         try:
-            return super().invoke(ctx)
+            sys.exit(super().main(*args, **kwargs | {"standalone_mode": False}))
         except MikrobotError as error:
-            _fail(error, error.exit_code)
-        except KeyboardInterrupt:
-            _fail(KeyboardInterrupt("interrupted; what was started has been stopped"), 1)
+            _fail(str(error), error.exit_code)
+        except NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            _fail(f"{error.format_message().rstrip('.')}; see `{_path(error)} --help`", 2)
+        except (KeyboardInterrupt, click.Abort):
+            _fail("interrupted; what was started has been stopped", 1)
 
 
-def _fail(error: BaseException, code: int) -> NoReturn:
-    from mikrobot.app.console import error_line
+def _path(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return context.command_path if context else "mikrobot"
 
-    error_line(error)
+
+def _fail(complaint: str, code: int) -> NoReturn:
+    print(f"error: {' '.join(complaint.split())}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -4,7 +4,6 @@ Everything but the summary goes to standard error. Each finished step leaves a l
 the current one is shown as it proceeds.
 """
 
-import sys
 from time import perf_counter
 from typing import Any
 
@@ -74,12 +73,6 @@ class Console:
         self.settle()
         self._err.print(f"  {self._stage:<12} {perf_counter() - self._since:>4.0f} s  {text}")
         self._stage = ""
-
-
-def error_line(error: BaseException) -> None:
-    """Print an error as the one line that the contract of the commands asks for."""
-    text = " ".join(str(error).split())
-    print(f"error: {text}", file=sys.stderr)
 
 
 def summary_tables(summary: dict[str, Any]) -> list[Table]:
