@@ -26,7 +26,7 @@ class Program(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command that the arguments name, and exit."""
         try:
-            sys.exit(super().main(*args, **kwargs | {"standalone_mode": False}))
+            sys.exit(super().main(*args, **{"prog_name": "mikrobot", **kwargs, "standalone_mode": False}))
         except MikrobotError as error:
             _fail(str(error), error.exit_code)
         except NoArgsIsHelpError as error:

@@ -1,0 +1,78 @@
+"""What a person reads after a run."""
+
+import io
+
+from rich.console import Console as RichConsole
+
+from mikrobot.app.console import summary_tables
+
+TRAINED = {
+    "version": "2",
+    "alias": "champion",
+    "metrics": {
+        "metrics": {"auc": 0.8534},
+        "baselines": {"diffusion_atr": {"auc": 0.8327}},
+        "uplift": {"over_atr": {"auc": {"value": 0.0207, "low": 0.0107, "high": 0.0296}}},
+    },
+}
+SUMMARY = {
+    "run": "20250701-000000",
+    "source": "simulated",
+    "simulated": True,
+    "symbols": ["EURUSD", "BTCUSDT"],
+    "bars": 297391,
+    "features": 74,
+    "checks": {"passed": 10, "failed": 0, "quarantined": 3},
+    "models": {"bos": TRAINED | {"earlier": [TRAINED | {"version": "1", "alias": None}]}},
+    "drift": {"verdict": "stable", "share": 0.07, "online_rows": 2864, "skewed_rows": 0},
+    "trading": {
+        "signals": 5,
+        "decisions": 9,
+        "approved": 2,
+        "orders": 2,
+        "fills": 4,
+        "trades": 2,
+        "pnl": "-12.34",
+        "max_drawdown": "20.00",
+        "ambiguous_share": 0.5,
+        "seconds_to_first_order": 81.5,
+    },
+    "latency_ms": {"predict": {"n": 9, "p50": 2.34, "p99": 5.67}},
+    "reports": {"trading": "/tmp/report.html"},
+    "services": {"prefect": "http://127.0.0.1:4200"},
+    "seconds": 140.1,
+}
+
+
+def shown(summary):
+    console = RichConsole(file=io.StringIO(), width=160)
+    for table in summary_tables(summary):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_a_simulated_market_is_called_so_in_the_first_line():
+    assert "SIMULATED" in shown(SUMMARY).splitlines()[0]
+    assert "SIMULATED" not in shown(SUMMARY | {"simulated": False, "source": "replay"})
+
+
+def test_the_model_stands_beside_its_baseline_with_the_interval_of_its_uplift():
+    assert "v2 (champion): AUC 0.8534, diffusion baseline 0.8327, uplift +0.0207 [+0.0107, +0.0296]" in shown(SUMMARY)
+
+
+def test_the_model_of_every_segment_is_shown():
+    text = shown(SUMMARY)
+    assert text.index("v1 (not promoted)") < text.index("v2 (champion)")
+
+
+def test_money_counts_and_addresses_are_there():
+    text = shown(SUMMARY)
+    for part in (
+        "-12.34 USD",
+        "297,391",
+        "2 of 9 decisions approved",
+        "first order after 81.5",
+        "http://127.0.0.1:4200",
+    ):
+        assert part in text
+    assert "2,864 read, 0 differ" in text
