@@ -8,7 +8,6 @@ requests; while the registry is away it serves on with the model it has.
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import asdict
 from datetime import datetime
 from threading import Event, Thread
 from typing import Annotated, Any
@@ -35,7 +34,7 @@ Chance = Annotated[float, Field(ge=0, le=1)] | None
 Message = MutableMapping[str, Any]
 
 
-class OneAnswer(BaseModel):
+class OneAnswer(BaseModel, from_attributes=True):
     """Probability of a break upwards and downwards; null where no level stands."""
 
     model: str
@@ -47,7 +46,7 @@ class OneAnswer(BaseModel):
     probability_down: Chance
 
 
-class ManyAnswers(BaseModel):
+class ManyAnswers(BaseModel, from_attributes=True):
     """Probabilities by row, in the order of the rows; null where no level stands."""
 
     model: str
@@ -99,6 +98,7 @@ pages = FastAPI(openapi_url=None)
     workers=1,
     traffic={"timeout": 30},
     logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": "."},  # a third of a request went into spans that nobody collects
 )
 @bentoml.asgi_app(pages)
 class Predictions:
@@ -125,7 +125,7 @@ class Predictions:
     async def predict(self, features: dict[str, Value]) -> Any:
         """Predict one row: every column of the model by name, null where a value is missing."""
         try:
-            return OneAnswer(**asdict(self._predictor.predict(features)))
+            return OneAnswer.model_validate(self._predictor.predict(features))
         except MikrobotError as error:
             return _refusal(error)
 
@@ -135,7 +135,7 @@ class Predictions:
     ) -> Any:
         """Predict many rows: the columns of the model in any order, and each row's values in that order."""
         try:
-            return ManyAnswers(**asdict(self._predictor.predict_many(columns, rows)))
+            return ManyAnswers.model_validate(self._predictor.predict_many(columns, rows))
         except MikrobotError as error:
             return _refusal(error)
 
