@@ -20,7 +20,6 @@ from starlette.responses import JSONResponse, Response
 from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ServingError
-from mikrobot.models.registry import Registry
 from mikrobot.serving.predictor import Predictor
 
 WATCH_SECONDS = 2.0
@@ -105,6 +104,8 @@ class Predictions:
     """Predicts breaks of structure from feature rows, with the champion of the registry."""
 
     def __init__(self) -> None:
+        from mikrobot.models.registry import Registry  # here, since BentoML's supervisor imports this module too
+
         settings = configuration.load()
         telemetry.configure(settings.log_level)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch itself says, once, that the registry is away

@@ -4,6 +4,8 @@ Does not store the bad rows and does not stop anything: the caller quarantines t
 `mikrobot.domain.errors.GateError` where a failed gate stops its path.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -94,11 +96,11 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
 def _results(rows: pd.DataFrame, suite: Suite) -> list[ExpectationValidationResult]:
     """Judge the frame, then its rows, unless it is without rows or has not the columns they need."""
     of_frame, *of_columns = _batches(suite["expectations"])
-    batch_definition = _batch_definition()
-    results = _run(batch_definition, rows, of_frame)
-    if all(result.success for result in results):
-        for expectations in of_columns:
-            results += _run(batch_definition, rows[_columns(expectations)], expectations)
+    with _batch_definition() as batch_definition:
+        results = _run(batch_definition, rows, of_frame)
+        if all(result.success for result in results):
+            for expectations in of_columns:
+                results += _run(batch_definition, rows[_columns(expectations)], expectations)
     return results
 
 
@@ -122,11 +124,16 @@ def _columns(expectations: list[Expectation]) -> list[str]:
     return list(dict.fromkeys(name for name in named if name))
 
 
-def _batch_definition() -> BatchDefinition[Any]:
+@contextmanager
+def _batch_definition() -> Iterator[BatchDefinition[Any]]:
+    """Give what frames are run by; Great Expectations keeps every one of them until the source is deleted."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
-    return asset.add_batch_definition_whole_dataframe("whole")
+    try:
+        yield asset.add_batch_definition_whole_dataframe("whole")
+    finally:
+        context.data_sources.delete("frames")
 
 
 def _run(
