@@ -63,11 +63,7 @@ def start(service: Service, home: Path, host: str) -> bool:
     """
     if find(service.name, home) is not None:
         return False
-    if service.port is not None and listening(host, service.port):
-        raise ServiceError(
-            f"port {service.port} is in use by another program, {service.name} needs it; "
-            f"stop that program or set {service.setting} to a free port"
-        )
+    require_port(service, home, host)
     log = home / "logs" / f"{service.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -82,6 +78,21 @@ def start(service: Service, home: Path, host: str) -> bool:
         )
     record(service.name, home, process.pid)
     return True
+
+
+def require_port(service: Service, home: Path, host: str) -> None:
+    """Make sure that the service has its port or can have it.
+
+    Raises
+    ------
+    ServiceError
+        If its port belongs to another program.
+    """
+    if service.port is not None and find(service.name, home) is None and listening(host, service.port):
+        raise ServiceError(
+            f"port {service.port} is in use by another program, {service.name} needs it; "
+            f"stop that program or set {service.setting} to a free port"
+        )
 
 
 def await_ready(service: Service, home: Path, clock: Clock) -> None:

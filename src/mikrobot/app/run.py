@@ -154,8 +154,18 @@ def _follow(settings: Settings, run_id: str, console: Console) -> dict[str, Any]
     code = process.wait()
     processes.forget("loop", settings.home)
     if summary is None or code != 0:
-        raise LoopFailed(failure or f"the loop stopped: {processes.last_line('loop', settings.home)}")
+        last = f"the loop stopped: {processes.last_line('loop', settings.home)}"
+        raise LoopFailed(_ended(settings) or failure or last)
     return summary
+
+
+def _ended(settings: Settings) -> str:
+    """Name the service whose end has ended the loop, if there is one."""
+    names = stack.ended(settings)
+    if not names:
+        return ""
+    log = settings.home / "logs" / f"{names[0]}.log"
+    return f"{names[0]} ended in the middle of the run (log: {log}); what was stored is whole, run again"
 
 
 def _event(line: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ them. Everything listens on `Settings.host`. Running processes is the work of `p
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,11 +146,13 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
         If a service fails; what this call had started by then is stopped again.
     """
     prepare_home(settings.home)
+    wanted = [s for s in services(settings).values() if served_flows or s.name != "flows"]
+    first = [service for service in wanted if service.port is not None]
+    for service in first:
+        processes.require_port(service, settings.home, settings.host)
     started: list[str] = []
     try:
         _start_postgres(settings, say, started)
-        wanted = [s for s in services(settings).values() if served_flows or s.name != "flows"]
-        first = [service for service in wanted if service.port is not None]
         for service in first:
             _start(service, settings, started)
         say("applying the Feast definitions")
@@ -169,17 +174,41 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
     """Stop services, newest first, PostgreSQL last; without names, everything recorded.
 
+    Meanwhile Ctrl-C and SIGTERM are ignored, so that an impatient second one leaves nothing behind.
+
     Returns
     -------
     list of str
         Names of what was running and is now stopped.
     """
     chosen = ["postgres", *processes.recorded(settings.home)] if names is None else list(names)
-    stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
-    if "postgres" in chosen and settings.database_url is None and embedded.pid(settings.home) is not None:
-        embedded.stop(settings.home)
-        stopped.append("postgres")
+    with _undisturbed():
+        stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
+        if "postgres" in chosen and settings.database_url is None and embedded.pid(settings.home) is not None:
+            embedded.stop(settings.home)
+            stopped.append("postgres")
     return stopped
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM; so do the programs started meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def ended(settings: Settings) -> list[str]:
+    """Return the services on which a run depends that do not run, PostgreSQL first."""
+    found = [name for name in ("prefect", "mlflow", "bento") if processes.find(name, settings.home) is None]
+    embedded_ended = settings.database_url is None and embedded.pid(settings.home) is None
+    return ["postgres", *found] if embedded_ended else found
 
 
 def status(settings: Settings) -> list[State]:
@@ -246,10 +275,9 @@ def run_module(module: str, settings: Settings) -> None:
 def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
     if settings.database_url is None:
         say("starting PostgreSQL")
-        running = embedded.pid(settings.home) is not None
-        embedded.start(settings.home, settings.host, settings.postgres_port)
-        if not running:
+        if embedded.pid(settings.home) is None:
             started.append("postgres")
+        embedded.start(settings.home, settings.host, settings.postgres_port)
     database.provision(settings)
     database.migrate(settings)
 
