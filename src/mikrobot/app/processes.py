@@ -137,7 +137,7 @@ def find(name: str, home: Path) -> psutil.Process | None:
         noted = json.loads(_path(name, home).read_text())
         process = psutil.Process(noted["pid"])
         alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - noted["created"]) < 1.0
-    except (FileNotFoundError, psutil.NoSuchProcess, json.JSONDecodeError, KeyError):
+    except (OSError, psutil.NoSuchProcess, json.JSONDecodeError, KeyError):
         return None
     return process if alive else None
 

@@ -1,0 +1,55 @@
+"""What a flow works on that is not told: the market of the latest run, from a real database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mikrobot.app.scope import scope
+from mikrobot.app.session import Segment
+from mikrobot.domain.errors import UsageError
+from mikrobot.runtime import ManualClock
+from mikrobot.store.runs import Run, Runs
+
+NOW = datetime(2026, 3, 4, 12, 30, 41, tzinfo=UTC)
+FIRST = Segment(("EURUSD",), NOW - timedelta(days=900), NOW - timedelta(days=800), NOW - timedelta(days=799))
+LAST = Segment(("BTCUSDT", "ETHUSDT"), NOW - timedelta(days=9), NOW - timedelta(days=2), NOW - timedelta(days=1))
+
+
+@pytest.fixture
+def runs(pool, database, monkeypatch) -> Runs:
+    for name, value in database.environment().items():
+        monkeypatch.setenv(name, value)
+    return Runs(pool)
+
+
+def begin(runs: Runs, source: str, *segments: Segment, started_at: datetime = NOW) -> Run:
+    symbols = tuple(symbol for segment in segments for symbol in segment.symbols)
+    settings = {"segments": [segment.to_json() for segment in segments]}
+    run = Run(f"{source} {started_at}", source, False, symbols, FIRST.trade_from, NOW, started_at, settings)
+    runs.begin(run)
+    return run
+
+
+def test_without_a_run_one_is_asked_for(runs):
+    with pytest.raises(UsageError, match="`mikrobot run` first"):
+        scope()
+
+
+def test_a_replay_is_the_last_segment_of_the_latest_run(runs):
+    begin(runs, "simulated", FIRST, started_at=NOW - timedelta(hours=1))
+    latest = begin(runs, "replay", FIRST, LAST)
+    found = scope(clock=ManualClock(NOW))
+    assert (found.source, found.symbols, found.run.id) == ("replay", LAST.symbols, latest.id)
+    assert (found.start, found.end) == (LAST.history_from, LAST.trade_until)
+
+
+def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
+    begin(runs, "simulated", LAST)
+    assert scope(clock=ManualClock(NOW)).end == NOW.replace(second=0)
+
+
+def test_what_is_given_counts(runs):
+    begin(runs, "simulated", LAST)
+    start, end = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+    found = scope(["ETHUSDT"], start, end)
+    assert (found.symbols, found.start, found.end) == (("ETHUSDT",), start, end)
