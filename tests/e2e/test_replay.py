@@ -1,0 +1,373 @@
+"""The whole loop on a small replay: a run on an empty folder, then another beside a stack that stays up."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.market.replay import read_bars
+from mikrobot.store import database
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+
+TRADED = (datetime(2025, 3, 14, 10, tzinfo=UTC), datetime(2025, 3, 14, 12, tzinfo=UTC))
+HISTORY_DAYS = 5
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+ENTRY_PROBABILITY = 0.3
+"""Breaks of 5 minutes have a base rate of about 0.13: two hours hold few that the default of 0.55 would take."""
+
+FLOWS = ("loop", "ingest", "materialize", "train", "trade", "monitor", "report")
+CONTRACT = {
+    "source": str, "simulated": bool, "symbols": list, "bars": int, "features": int, "checks": dict, "models": dict,
+    "drift": dict, "trading": dict, "latency_ms": dict, "reports": dict, "services": dict, "seconds": float,
+}  # fmt: skip
+PARTS = {
+    "checks": {"passed", "failed"},
+    "drift": {"verdict", "share", "report"},
+    "trading": {
+        "signals", "decisions", "approved", "orders", "fills", "trades", "pnl", "max_drawdown", "ambiguous_share",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command printed, and what was left of it."""
+
+    code: int
+    out: str
+    err: str
+    left: list[str]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Traded:
+    """What the ledger holds of a run."""
+
+    predictions: list[Prediction]
+    decisions: list[Decision]
+    orders: list[Order]
+    fills: list[Fill]
+    skips: list[Any]
+
+
+@pytest.fixture(scope="module")
+def program(install, tmp_path_factory) -> Iterator[Any]:
+    with install(tmp_path_factory.mktemp("replay")) as installation:
+        yield installation
+
+
+def run(program: Any, bar_files: dict[str, Path]) -> Outcome:
+    data = [part for path in bar_files.values() for part in ("--data", path)]
+    done = program.run(
+        "run", "--once", "--source", "replay", *data, "--history-days", HISTORY_DAYS, "--hours", 2, "--json",
+        entry_probability=ENTRY_PROBABILITY,
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout, done.stderr, program.left())
+
+
+@pytest.fixture(scope="module")
+def first(program, bar_files) -> Outcome:
+    """A run on an empty folder."""
+    outcome = run(program, bar_files)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def running(program, first) -> Any:
+    """The stack of the same folder, brought up by `mikrobot up`."""
+    done = program.run("up")
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@pytest.fixture(scope="module")
+def second(running, bar_files) -> Outcome:
+    """The same run again, on the stack that is up."""
+    outcome = run(running, bar_files)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def traded(program: Any, run_id: str) -> Traded:
+    with database.open_pool(program.settings) as pool:
+        ledger = Ledger(pool)
+        readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.fills, ledger.skips)
+        return Traded(*(read(run_id) for read in readers))
+
+
+@pytest.fixture(scope="module")
+def ledger(running, first) -> Traded:
+    return traded(running, first.summary["run"])
+
+
+def test_the_only_output_is_one_json_object_that_keeps_the_contract(first):
+    summary = first.summary
+    assert {name: type(summary.get(name)) for name in CONTRACT} == CONTRACT
+    for part, names in PARTS.items():
+        assert names <= summary[part].keys(), part
+    for model in summary["models"].values():
+        assert {"version", "alias", "metrics"} <= model.keys()
+    for stage, times in summary["latency_ms"].items():
+        assert 0 < times["p50"] <= times["p99"], stage
+    assert (summary["source"], summary["simulated"]) == ("replay", False)
+    assert sorted(summary["symbols"]) == ["BTCUSDT", "EURUSD"]
+    assert summary["features"] == len(CATALOG.columns)
+
+
+def test_every_stage_of_the_loop_did_its_work(first, bar_files):
+    summary = first.summary
+    assert summary["checks"]["passed"] > 0
+    assert {suite["suite"] for suite in summary["checks"]["suites"]} == {"bars", "features"}
+    assert summary["bars"] == sum(len(history_of(path)) for path in bar_files.values())
+    assert summary["models"]["bos"]["alias"] == "champion"
+    assert summary["trading"]["orders"] > 0
+    assert summary["trading"]["fills"] > 0
+
+
+def test_the_model_learned_from_nothing_later_than_the_first_hour_traded(first):
+    trained_until = datetime.fromisoformat(first.summary["models"]["bos"]["trained_until"])
+    assert trained_until <= TRADED[0]
+
+
+def test_rows_read_online_equal_the_offline_rows_bit_for_bit(first):
+    drift = first.summary["drift"]
+    assert drift["online_rows"] > 0
+    assert drift["skewed_rows"] == 0
+
+
+def test_once_leaves_no_process_and_no_port_behind(first):
+    assert first.left == []
+
+
+def test_the_reports_open_without_a_network(first):
+    reports = first.summary["reports"]
+    assert {"drift", "trading"} <= reports.keys()
+    pages = [Path(path) for path in reports.values() if path.endswith(".html")]
+    assert len(pages) == 2
+    for path in pages:
+        page = Loaded()
+        page.feed(path.read_text())
+        assert page.closed
+        assert [address for address in page.addresses if re.match(r"(https?:)?//", address)] == []
+
+
+def test_each_prediction_saw_the_row_that_the_pipeline_makes_of_the_file(ledger, bar_files):
+    rows = {}
+    for path in bar_files.values():
+        symbol, bars = read_bars(path)
+        frame = FeaturePipeline([symbol]).frame(symbol, bars[bars["open_time"] >= history_from()])
+        rows |= {(symbol, row["close_time"].to_pydatetime()): row for row in frame.to_dict("records")}
+    for made in ledger.predictions:
+        row = rows[made.symbol, made.close_time]
+        assert all(same(value, row[name]) for name, value in made.features.items()), (made.symbol, made.close_time)
+
+
+def test_predictions_name_the_model_the_features_and_a_traded_minute(ledger, first):
+    model = first.summary["models"]["bos"]
+    assert {(made.model, made.model_version) for made in ledger.predictions} == {("bos", model["version"])}
+    assert {made.feature_hash for made in ledger.predictions} == {CATALOG.version}
+    assert all(0 <= made.probability <= 1 for made in ledger.predictions)
+    assert all(TRADED[0] < made.close_time <= TRADED[1] for made in ledger.predictions)
+
+
+def test_every_bar_of_the_traded_hours_was_decided_once_and_none_skipped(ledger, bar_files):
+    bars = {(symbol, opened + MINUTE) for symbol, path in bar_files.items() for opened in opens(path)}
+    assert sorted((made.symbol, made.close_time) for made in ledger.decisions) == sorted(bars)
+    assert ledger.skips == []
+
+
+def test_every_approved_decision_has_one_order_and_no_other_decision_has_any(ledger):
+    approved = {made.id: made for made in ledger.decisions if made.approved}
+    assert [order.decision_id for order in ledger.orders] == list(approved)
+    for order in ledger.orders:
+        decision = approved[order.decision_id]
+        assert (order.symbol, order.side) == (decision.symbol, decision.side)
+        assert order.submitted_at == decision.close_time < order.expires_at
+        assert order.lots > 0
+        assert order.side.sign * (order.target - order.stop) > 0
+
+
+def test_every_fill_belongs_to_an_order_enters_once_and_leaves_at_most_once(ledger):
+    orders = {order.id: order for order in ledger.orders}
+    by_order = {key: list(fills) for key, fills in groupby(sorted(ledger.fills, key=order_of), key=order_of)}
+    for order_id, fills in by_order.items():
+        order, (entry, *exits) = orders[order_id], fills
+        assert (entry.reason, entry.side, entry.pnl) == (FillReason.ENTRY, order.side, 0)
+        assert len(exits) <= 1
+        for leaving in exits:
+            assert leaving.reason is not FillReason.ENTRY
+            assert leaving.side is order.side.opposite
+            assert leaving.filled_at >= entry.filled_at
+        assert {fill.lots for fill in fills} == {order.lots}
+        assert {fill.symbol for fill in fills} == {order.symbol}
+    assert len({fill.id for fill in ledger.fills}) == len(ledger.fills)
+
+
+def test_entries_are_at_the_open_of_the_next_bar_beyond_its_spread_only(ledger, bar_files):
+    bars = {symbol: read_bars(path)[1].set_index("open_time") for symbol, path in bar_files.items()}
+    for fill in (fill for fill in ledger.fills if fill.reason is FillReason.ENTRY):
+        bar = bars[fill.symbol].loc[fill.filled_at]
+        bid = Decimal(bar["open"])
+        paid = fill.price - bid if fill.side is Side.BUY else bid - fill.price
+        assert paid + Decimal("0.01") * Decimal(bar["spread"]) >= 0
+        assert paid <= Decimal("2.01") * Decimal(bar["spread"])
+
+
+def test_the_summary_counts_what_the_ledger_holds(ledger, first):
+    trading = first.summary["trading"]
+    counted = {name: trading[name] for name in ("decisions", "approved", "orders", "fills")}
+    approved = sum(made.approved for made in ledger.decisions)
+    held = (len(ledger.decisions), approved, len(ledger.orders), len(ledger.fills))
+    assert tuple(counted.values()) == held
+    exits = {fill.order_id for fill in ledger.fills if fill.reason is not FillReason.ENTRY}
+    pnl = sum((fill.pnl - fill.fee for fill in ledger.fills if fill.order_id in exits), Decimal(0))
+    assert Decimal(trading["pnl"]) == pnl
+
+
+def test_the_ledger_refuses_to_forget(running):
+    with database.open_pool(running.settings) as pool, pool.connection() as connection:
+        for statement in ("UPDATE fill SET price = 1", "DELETE FROM orders", "TRUNCATE prediction"):
+            with pytest.raises(Exception, match="append-only"):
+                connection.execute(statement)
+
+
+def test_prefect_shows_every_flow_completed_with_its_artifacts(running, second):
+    runs = prefect(running, "flow_runs", {"flow_runs": {"deployment_id": {"is_null_": True}}})
+    names = {flow["id"]: flow["name"] for flow in prefect(running, "flows", {})}
+    states = {(names[each["flow_id"]], each["state_type"]) for each in runs}
+    assert states == {(name, "COMPLETED") for name in FLOWS}
+    artifacts = prefect(running, "artifacts", {"limit": 200})
+    kinds = {(each["type"], each["key"]) for each in artifacts}
+    assert {("table", "ingest"), ("table", "materialize"), ("markdown", "training")} <= kinds
+    assert {("markdown", "drift"), ("markdown", "trading-report"), ("progress", "trade-progress")} <= kinds
+    assert {each["data"] for each in artifacts if each["type"] == "progress"} == {100.0}
+
+
+def test_mlflow_shows_the_run_with_its_metrics_and_the_champion(running, second):
+    api = f"{running.settings.mlflow_url}/api/2.0/mlflow"
+    champion = get(f"{api}/registered-models/alias", name="bos", alias="champion")["model_version"]
+    assert champion["version"] == second.summary["models"]["bos"]["version"]
+    logged = get(f"{api}/runs/get", run_id=champion["run_id"])["run"]
+    metrics = {each["key"]: each["value"] for each in logged["data"]["metrics"]}
+    judged = second.summary["models"]["bos"]["metrics"]["metrics"]
+    assert metrics["metrics.auc"] == pytest.approx(judged["auc"])
+    assert metrics["metrics.brier"] == pytest.approx(judged["brier"])
+
+
+def test_bentoml_counts_the_requests_of_the_run(running, second):
+    metrics = httpx.get(f"{running.settings.bento_url}/metrics").raise_for_status().text
+    answered = re.findall(r'^bentoml_service_request_total\{(.*endpoint="/predict",.*)\} (\S+)$', metrics, re.MULTILINE)
+    assert (
+        sum(float(count) for labels, count in answered if 'code="200"' in labels)
+        == second.summary["trading"]["decisions"]
+    )
+
+
+def test_a_second_run_stores_the_same_bars_and_trades_the_same_fills(running, first, second, bar_files):
+    with database.open_pool(running.settings) as pool:
+        for symbol, path in bar_files.items():
+            stored = BarStore(pool).range("replay", symbol, Timeframe.M1, BEGINNING, TRADED[1])
+            pd.testing.assert_frame_equal(stored, history_of(path).reset_index(drop=True))
+    assert second.summary["bars"] == first.summary["bars"]
+    runs = (first.summary["run"], second.summary["run"])
+    fills = [[anonymous(fill, run_id) for fill in traded(running, run_id).fills] for run_id in runs]
+    assert fills[0] == fills[1]
+
+
+def test_a_run_stops_nothing_that_it_did_not_start(running, second):
+    states = status(running)
+    services = ("postgres", "prefect", "mlflow", "bento", "flows")
+    assert [states[name]["ready"] for name in services] == [True] * len(services)
+    assert [states[name]["pid"] for name in ("streamer", "worker")] == [None, None]
+
+
+def test_down_stops_the_stack_and_status_says_so(running, second):
+    done = running.run("down")
+    assert done.returncode == 0
+    assert running.left() == []
+    assert not any(state["ready"] for state in status(running).values())
+
+
+class Loaded(HTMLParser):
+    """Collects the addresses that a page loads by itself; links to follow are not among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.closed = False
+        self._in_style = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_style = tag == "style"
+        if tag != "a":
+            self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = False
+        self.closed |= tag == "html"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_style:
+            self.addresses += re.findall(r"(?:url\(|@import)\s*['\"]?([^'\")\s]+)", data)
+
+
+def history_from() -> datetime:
+    return TRADED[0] - timedelta(days=HISTORY_DAYS)
+
+
+def history_of(path: Path) -> Any:
+    bars = read_bars(path)[1]
+    return bars[bars["open_time"] >= history_from()]
+
+
+def opens(path: Path) -> list[datetime]:
+    opened = read_bars(path)[1]["open_time"]
+    return opened[opened >= TRADED[0]].dt.to_pydatetime().tolist()
+
+
+def order_of(fill: Fill) -> str:
+    return fill.order_id
+
+
+def anonymous(fill: Fill, run_id: str) -> str:
+    return repr(fill).replace(run_id, "RUN")
+
+
+def same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def prefect(program: Any, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = httpx.post(f"{program.settings.prefect_url}/api/{what}/filter", json=wanted, timeout=30)
+    return answer.raise_for_status().json()
+
+
+def get(address: str, **query: str) -> dict[str, Any]:
+    return httpx.get(address, params=query, timeout=30).raise_for_status().json()
+
+
+def status(program: Any) -> dict[str, dict[str, Any]]:
+    return json.loads(program.run("status", "--json").stdout)
