@@ -76,7 +76,7 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
     GateError
         If there is no such suite, or an expectation of it is invalid.
     """
-    rows = frame.reset_index(drop=True)
+    rows = frame.set_axis(pd.RangeIndex(len(frame)), copy=False)
     with _ONE_AT_A_TIME:
         results = _results(rows, suites.read(suite))
     broken = [result for result in results if not result.success]
@@ -84,7 +84,7 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
     bad = rows.index.isin(reasons.index)
     frame_fails = any(_severity(result) == "critical" for result in broken)
     return Checked(
-        good=frame[~bad],
+        good=frame[~bad] if bad.any() else frame,
         bad=frame[bad],
         reasons=reasons.set_axis(frame.index[bad]),
         passed=not frame_fails and bad.sum() <= allowed_share * len(frame),

@@ -87,8 +87,9 @@ def materialize(
             f"({', '.join(checked.failed)}); see the quarantine table, nothing was materialised"
         )
     offline.append(settings, source, checked.good)
-    newest = checked.good["close_time"].iloc[-1].to_pydatetime()
-    rows.write(source, symbol, newest, checked.good[list(CATALOG.columns)].iloc[-1].to_numpy())
+    last = checked.good.tail(1)
+    newest = last["close_time"].iloc[0].to_pydatetime()
+    rows.write(source, symbol, newest, last[list(CATALOG.columns)].to_numpy()[0])
     last_close = features["close_time"].iloc[-1].to_pydatetime()
     states.save(source, symbol, CATALOG.version, last_close, pipeline.snapshot(symbol))
     return Materialized(symbol, len(checked.good), quarantined, newest)

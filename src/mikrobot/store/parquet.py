@@ -154,7 +154,8 @@ class MonthlyRows:
         return known.take(pa.array(rows, mask=missing))
 
     def _by_entity(self, rows: pd.DataFrame) -> Iterator[tuple[Path, pd.DataFrame]]:
-        instants = rows.assign(**{self.time: pd.to_datetime(rows[self.time], utc=True).dt.as_unit("us")})
+        instants = rows.copy(deep=False)
+        instants[self.time] = pd.to_datetime(rows[self.time], utc=True).dt.as_unit("us")
         for values, part in instants.groupby(list(self.keys), sort=False, dropna=False):
             late = np.flatnonzero(~(part[self.time].diff().to_numpy()[1:] > np.timedelta64(0)))
             if part[self.time].isna().any() or len(late):
