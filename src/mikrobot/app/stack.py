@@ -31,6 +31,13 @@ ROOT = Path(__file__).resolve().parents[3]
 MINIMUM_FREE_BYTES = 1 << 30
 """State folders are refused below this: PostgreSQL alone preallocates 256 MB of log."""
 
+_MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
+}
+"""Give freed frames back to the system: half a GB of a loop, for a twentieth of its time."""
+
 BACKGROUND = ("flows", "streamer", "worker")
 
 
@@ -53,7 +60,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",
-        "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own pool keeps what it has freed: 100 MB of a loop
+        **_MEMORY,
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_API_URL": f"{settings.prefect_url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
