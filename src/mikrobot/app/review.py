@@ -118,8 +118,11 @@ def _rows(settings: Settings, events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _skew(settings: Settings, run: Run, predictions: list[Prediction]) -> tuple[int, int]:
-    """Count the rows read online, and those that are not bit for bit the offline row."""
-    online = {(p.symbol, p.close_time): p.features for p in predictions}
+    """Count the rows read online, and those that are not bit for bit the offline row.
+
+    A live source goes on past the hours of the run, whose rows are not offline yet.
+    """
+    online = {(p.symbol, p.close_time): p.features for p in predictions if p.close_time <= run.ends_at}
     if not online:
         return 0, 0
     keys = list(online)
