@@ -22,12 +22,13 @@ def materialize_symbol(
     from mikrobot.store import database
     from mikrobot.store.bars import BarStore
     from mikrobot.store.online import FeatureRows
+    from mikrobot.store.runs import Runs
     from mikrobot.store.states import FeatureStates
 
     settings = configuration.load()
     with database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
-        stores = (BarStore(pool), FeatureStates(pool), FeatureRows(settings))
+        stores = (BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
         done = materialize_rows(settings, *stores, source, symbol, start, end, tally, since)
     return plain(asdict(done) | {"checks": tally.counts()})
 

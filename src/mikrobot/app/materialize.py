@@ -1,13 +1,16 @@
 """From stored bars to feature rows: the batch path of the features.
 
 Folds the same compiled step as the streamer, passes the rows through the gate it is given,
-appends them to the offline store, and leaves the newest row online and the feature state as a
-snapshot, from which the streamer continues. Does not fetch bars and does not know the suites.
+appends them to the offline store, and leaves the feature state as a snapshot, from which the
+streamer continues. The newest row goes online, unless a run goes on: the online rows of its
+source belong to its streamer, which may be at an earlier minute. Does not fetch bars and does
+not know the suites.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from mikrobot.app.session import streams
 from mikrobot.app.tally import Check
 from mikrobot.domain.errors import GateError, StoreError
 from mikrobot.domain.market import Timeframe
@@ -17,6 +20,7 @@ from mikrobot.settings import Settings
 from mikrobot.store import offline
 from mikrobot.store.bars import BarStore
 from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Runs
 from mikrobot.store.states import FeatureStates
 
 
@@ -44,6 +48,7 @@ def materialize(
     bars: BarStore,
     states: FeatureStates,
     rows: FeatureRows,
+    runs: Runs,
     source: str,
     symbol: str,
     start: datetime,
@@ -89,7 +94,8 @@ def materialize(
     offline.append(settings, source, checked.good)
     last = checked.good.tail(1)
     newest = last["close_time"].iloc[0].to_pydatetime()
-    rows.write(source, symbol, newest, last[list(CATALOG.columns)].to_numpy()[0])
+    if not streams(runs, source):
+        rows.write(source, symbol, newest, last[list(CATALOG.columns)].to_numpy()[0])
     last_close = features["close_time"].iloc[-1].to_pydatetime()
     states.save(source, symbol, CATALOG.version, last_close, pipeline.snapshot(symbol))
     return Materialized(symbol, len(checked.good), quarantined, newest)

@@ -75,6 +75,14 @@ def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
     return run
 
 
+def streams(runs: Runs, source: str) -> bool:
+    """Tell whether the latest run is of that source and its streamer has not come to the end of it."""
+    run = runs.latest()
+    if run is None or run.source != source:
+        return False
+    return not runs.finished(run.id, f"streamer-{len(run.settings['segments']) - 1}")
+
+
 def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, clock: Clock) -> tuple[Segment, ...]:
     """Choose the hours to trade: the last ones that the source has.
 

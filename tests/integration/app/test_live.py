@@ -19,7 +19,9 @@ import pytest
 import xgboost as xgb
 
 from mikrobot.app import live, processes, stack
+from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
+from mikrobot.app.tally import Check
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import FillReason
 from mikrobot.features.catalog import CATALOG
@@ -33,7 +35,9 @@ from mikrobot.settings import Settings
 from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.online import FeatureRows
 from mikrobot.store.runs import Run, Runs
+from mikrobot.store.states import FeatureStates
 
 CLOCK = SystemClock()
 UNTIL = datetime(2025, 3, 14, 12, tzinfo=UTC)
@@ -79,6 +83,15 @@ class Market:
             ledger = Ledger(pool)
             readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.fills, ledger.skips)
             return [repr(record).replace(run_id, "RUN") for read in readers for record in read(run_id)]
+
+    def materialize_everything(self, check: Check) -> None:
+        """Store every bar of the files and their feature rows, as the scheduled flows do."""
+        with database.open_pool(self.settings) as pool:
+            bars, rest = BarStore(pool), (FeatureStates(pool), FeatureRows(self.settings), Runs(pool))
+            for path in self.settings.data:
+                symbol, frame = read_bars(path)
+                bars.upsert("replay", symbol, Timeframe.M1, frame)
+                materialize(self.settings, bars, *rest, "replay", symbol, HISTORY_FROM, UNTIL, check)
 
     def family(self, name: str) -> list[psutil.Process]:
         """Return a process of the stack and its children."""
@@ -223,3 +236,11 @@ def test_a_prediction_service_that_is_killed_is_started_again_and_no_minute_is_s
     with held(market, "bento killed", BOOKING):
         market.kill("bento")
     assert market.ledger("bento killed") == undisturbed
+
+
+def test_rows_that_are_materialised_meanwhile_do_not_hide_those_of_the_streamer(market, undisturbed):
+    from expectations.gate import check  # takes seconds, which the other tests need not wait
+
+    with held(market, "materialised", ANNOUNCEMENT):
+        market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
+    assert market.ledger("materialised") == undisturbed
