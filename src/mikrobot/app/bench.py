@@ -9,7 +9,8 @@ import importlib
 import importlib.util
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,10 @@ def measure(
         raise UsageError("the benchmarks need TA-Lib to compare with: install mikrobot with its extra `dev`")
     results = []
     for name in names or QUICK:
-        for result in _group(name, data):
-            say(result.name)
-            results.append(result)
+        with closing(_group(name, data)) as found:  # stops its services, whatever ends the loop
+            for result in found:
+                say(result.name)
+                results.append(result)
     return results
 
 
@@ -95,9 +97,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
 
 
-def _group(name: str, data: Sequence[Path]) -> Iterator[Measurement]:
+def _group(name: str, data: Sequence[Path]) -> Generator[Measurement, None, None]:
     group = importlib.import_module(f"mikrobot.app.bench_{name}")
-    found: Iterator[Measurement] = group.measure(data) if name == "run" else group.measure()
+    found: Generator[Measurement, None, None] = group.measure(data) if name == "run" else group.measure()
     return found
 
 

@@ -98,9 +98,13 @@ def _watched(settings: Settings, *arguments: str) -> Watched:
     started, peak = perf_counter(), 0.0
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         process = _start(settings, arguments, output, errors)
-        while process.poll() is None:
-            peak = max(peak, stack_mb(settings.home, process.pid))
-            SystemClock().sleep(SAMPLE_SECONDS)
+        try:
+            while process.poll() is None:
+                peak = max(peak, stack_mb(settings.home, process.pid))
+                SystemClock().sleep(SAMPLE_SECONDS)
+        finally:
+            process.terminate()  # it stops what it has started
+            process.wait()
         seconds = perf_counter() - started
         if process.returncode:
             errors.seek(0)

@@ -246,6 +246,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
     from mikrobot.app.console import Console
 
     telemetry.configure("ERROR")
+    _stop_on_sigterm()
     console = Console()
     results = benchmarks.measure(names, data, console.say)
     if json_:
