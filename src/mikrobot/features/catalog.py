@@ -22,20 +22,36 @@ from mikrobot.features.indicators import (
 )
 from mikrobot.features.structure import breaks, swing
 
-CATALOG = Catalog(
-    *sma.each(length=(9, 21, 50, 200)),
-    *ema.each(length=(9, 21, 50, 200)),
+LENGTHS = (9, 21, 50, 200)
+
+CLASSIC = (
+    *sma.each(length=LENGTHS),
+    *ema.each(length=LENGTHS),
     rsi(length=14),
     atr(length=14),
     bollinger(length=20, width=2.0),
     macd(fast=12, slow=26, signal=9),
     stochastic(length=14, smooth=3, signal=3),
+)
+"""The indicators that every timeframe has."""
+
+CATALOG = Catalog(
+    *CLASSIC,
     *log_return.each(length=(1, 5, 15, 60)),
     *volatility.each(length=(15, 60, 240)),
     *swing.each(side=(5, 15)),
     *breaks.each(side=(5, 15)),
     minute(),
     spread_atr(),
-    *on(Timeframe.M5, [rsi(length=14), atr(length=14), *ema.each(length=(9, 21)), swing(side=5), breaks(side=5)]),
-    *on(Timeframe.H1, [rsi(length=14), atr(length=14), *ema.each(length=(9, 21))]),
+    *on(
+        Timeframe.M5,
+        [
+            *CLASSIC,
+            *log_return.each(length=(1, 3, 12)),
+            *volatility.each(length=(12, 48)),
+            swing(side=5),
+            breaks(side=5),
+        ],
+    ),
+    *on(Timeframe.H1, [*CLASSIC, *log_return.each(length=(1, 4, 24)), *volatility.each(length=(24, 120))]),
 )

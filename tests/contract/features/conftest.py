@@ -28,8 +28,8 @@ def made_up(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.
 
 @pytest.fixture(scope="session")
 def bars() -> pd.DataFrame:
-    """Four days and a half of made-up minutes; volume and spread known."""
-    return made_up(seed=11, bars=6_000)
+    """Ten days of made-up minutes, as many as the slowest average of hours needs; volume and spread known."""
+    return made_up(seed=11, bars=14_000)
 
 
 @pytest.fixture(scope="session")
