@@ -26,12 +26,10 @@ def is_peak(window: State, side: int) -> bool:
     """
     values = held(window)
     middle = values[side]
-    peak = True
-    for before in values[:side]:
-        peak &= before <= middle
-    for after in values[side + 1 :]:
-        peak &= after < middle
-    return peak
+    for step in range(1, side + 1):  # from the middle outwards: most bars fail at a neighbour
+        if values[side - step] > middle or values[side + step] >= middle:
+            return False
+    return True
 
 
 @compiled
