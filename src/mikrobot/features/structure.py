@@ -26,10 +26,10 @@ def is_peak(window: State, side: int) -> bool:
     """
     values = held(window)
     middle = values[side]
-    for step in range(1, side + 1):  # from the middle outwards: most bars fail at a neighbour
-        if values[side - step] > middle or values[side + step] >= middle:
-            return False
-    return True
+    step = 1
+    while step <= side and values[side - step] <= middle and values[side + step] < middle:
+        step += 1  # from the middle outwards: most bars fail at a neighbour
+    return step > side
 
 
 @compiled
