@@ -8,9 +8,10 @@ import ast
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, isinf
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -37,6 +38,11 @@ class ColumnSpec:
         Closed range of its values.
     warmup : int
         M1 bars without a value, at most, before its first one on known inputs; exact on M1.
+    settled : float
+        M1 bars after which an older past changes it by no more than `feature.FORGOTTEN`: the
+        warm-up of a window, more of an average, infinite where only the market decides when.
+    tail : str
+        What keeps the older past from the warm-up to `settled`; empty when nothing does.
     summary : str
         What it is, in one phrase.
     may_be_missing : str
@@ -49,6 +55,8 @@ class ColumnSpec:
     low: float
     high: float
     warmup: int
+    settled: float
+    tail: str
     summary: str
     may_be_missing: str
 
@@ -85,7 +93,7 @@ class Catalog:
     @cached_property
     def specs(self) -> tuple[ColumnSpec, ...]:
         """What is promised of each column, in column order."""
-        warmup = self._warmup()
+        known, settled, tails = self._known_after(), self._settled_after(), self._tails()
         return tuple(
             ColumnSpec(
                 name=name,
@@ -93,7 +101,9 @@ class Catalog:
                 unit=output.quantity.unit,
                 low=output.quantity.low,
                 high=output.quantity.high,
-                warmup=warmup[name],
+                warmup=int(known[name]),
+                settled=settled[name],
+                tail=tails[name],
                 summary=output.summary,
                 may_be_missing=output.missing,
             )
@@ -152,25 +162,40 @@ class Catalog:
                 raise ValueError(f"{entry.name} makes {', '.join(sorted(twice))} a second time")
             known |= entry.outputs.keys()
 
-    def _warmup(self) -> dict[str, int]:
-        """Column -> M1 bars before its first value, through all that it depends on.
+    def _known_after(self) -> dict[str, float]:
+        """Column -> M1 bars before its first value, through all that it depends on."""
+        return self._through_inputs(lambda entry: entry.warmup, lambda entry: entry.awaited)
+
+    def _settled_after(self) -> dict[str, float]:
+        """Column -> M1 bars until it has forgotten what was before them, through all that it depends on."""
+        return self._through_inputs(lambda entry: entry.warmup + entry.tail.bars, lambda entry: entry.inputs.values())
+
+    def _through_inputs(
+        self, own_bars: Callable[[Entry], float], inputs: Callable[[Entry], Iterable[str]]
+    ) -> dict[str, float]:
+        """Add the bars that an entry needs to the most that one of its inputs needs; in M1 bars.
 
         A stream that joins a higher bar just after its start loses that whole bar.
         """
-        own: dict[tuple[Timeframe, str], int] = {}
-        known: dict[str, int] = {}
+        own: dict[tuple[Timeframe, str], float] = {}
+        passed: dict[str, float] = {}
         for entry in _as_computed(self.entries):
             minutes = entry.timeframe.seconds // MINUTE
-            awaited = [
-                own.get((entry.timeframe, column), -(-known.get(column, 0) // minutes))
-                for argument, column in entry.inputs.items()
-                if argument not in entry.feature.optional
-            ]
-            bars_needed = max(awaited, default=0) + entry.warmup
+            before = [own.get((entry.timeframe, name), _whole(passed.get(name, 0) / minutes)) for name in inputs(entry)]
+            bars_needed = max(before, default=0) + own_bars(entry)
             for name in entry.outputs:
                 own[entry.timeframe, name] = bars_needed
-                known[name] = bars_needed if minutes == 1 else (bars_needed + 2) * minutes - 2
-        return known
+                passed[name] = bars_needed if minutes == 1 else (bars_needed + 2) * minutes - 2
+        return passed
+
+    def _tails(self) -> dict[str, str]:
+        """Column -> why an older past shows in it: its own reason, then those of its inputs."""
+        found: dict[str, str] = {}
+        for entry in _as_computed(self.entries):
+            reasons = [entry.tail.reason, *(found.get(column, "") for column in entry.inputs.values())]
+            said = "; ".join(dict.fromkeys(part for reason in reasons for part in reason.split("; ") if part))
+            found |= dict.fromkeys(entry.outputs, said)
+        return found
 
     def _pass(self, of: Timeframe) -> str:
         calls = [_call(entry) for entry in self.entries if entry.timeframe is of]
@@ -233,6 +258,10 @@ def fold(states, symbol, bars, rows):
 
 def _as_computed(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: -entry.timeframe.seconds)
+
+
+def _whole(bars: float) -> float:
+    return bars if isinf(bars) else ceil(bars)
 
 
 def _lower(of: Timeframe) -> str:

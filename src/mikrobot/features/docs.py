@@ -4,6 +4,7 @@ from math import isinf
 
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.composition import Catalog, ColumnSpec
+from mikrobot.features.feature import FORGOTTEN
 
 _INTRODUCTION = """\
 # Features
@@ -14,23 +15,28 @@ The {count} columns of a feature row, in order. Made from the catalog by
 A row belongs to one closed M1 bar and is known at that bar's close. An `m5_` or `h1_` column is made from closed
 bars of that timeframe only: it changes at their close and holds until the next one. "Known after" counts the M1 bars
 that pass before the first value; for M5 and H1 it is the most that it takes, when the stream joins in the middle of a
-bar, since such a bar is not shown. After that a value is missing (NaN) only for the reason given.
+bar, since such a bar is not shown. After that a value is missing (NaN) only for the reason given. "Settled after"
+counts the M1 bars after which an older past changes a value by no more than {forgotten:g} of its size. It is longer
+than the warm-up, or open, where {tails}.
 
-| column | what | unit | range | known after | missing when |
-|---|---|---|---|---|---|
+| column | what | unit | range | known after | settled after | missing when |
+|---|---|---|---|---|---|---|
 """
 
 
 def page(catalog: Catalog = CATALOG) -> str:
     """Write the catalog as a markdown page, one table row for each column."""
-    introduction = _INTRODUCTION.format(count=len(catalog.columns), version=catalog.version)
+    tails = dict.fromkeys(entry.tail.reason for entry in catalog.entries if entry.tail.bars)
+    introduction = _INTRODUCTION.format(
+        count=len(catalog.columns), version=catalog.version, forgotten=FORGOTTEN, tails=", or ".join(tails)
+    )
     return introduction + "".join(map(_row, catalog.specs))
 
 
 def _row(spec: ColumnSpec) -> str:
     return (
         f"| `{spec.name}` | {spec.summary} | {spec.unit} | {_range(spec)} "
-        f"| {spec.warmup} | {spec.may_be_missing or 'never'} |\n"
+        f"| {spec.warmup} | {_bars(spec.settled)} | {spec.may_be_missing or 'never'} |\n"
     )
 
 
@@ -38,6 +44,10 @@ def _range(spec: ColumnSpec) -> str:
     if isinf(spec.low):
         return "any"
     return f"from {spec.low:g}" if isinf(spec.high) else f"{spec.low:g} to {spec.high:g}"
+
+
+def _bars(count: float) -> str:
+    return "open" if isinf(count) else f"{count:.0f}"
 
 
 if __name__ == "__main__":

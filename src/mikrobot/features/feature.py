@@ -7,13 +7,16 @@ the bar; any other names an earlier column of the catalog.
 One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
 NaN); otherwise its outputs are NaN and its state stands still. Inputs declared optional are
 passed as they are.
+
+A second rule says what the past does: from the warm-up on, nothing older than the warm-up
+changes a value, but for the `Tail` that a feature declares.
 """
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf
+from math import ceil, inf, log
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
@@ -61,6 +64,43 @@ class Output:
     missing: str = ""
 
 
+FORGOTTEN = 1e-12
+"""Share of a value, or of its column's mean size, below which a change by an older past counts as none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How long a value goes on showing what was before its warm-up, and why.
+
+    Attributes
+    ----------
+    bars : float
+        Bars after the first output until an older past changes it by no more than `FORGOTTEN`;
+        infinite where only the market decides when.
+    reason : str
+        What keeps the older past; empty when there is no tail.
+    """
+
+    bars: float = 0
+    reason: str = ""
+
+
+HELD = Tail(inf, "a level or a state stands until the market replaces it")
+"""The tail of a level or a state that stands however long ago the market made it."""
+
+
+def fading(*shares: float) -> Tail:
+    """Return the tail of averages in a row, of each of which a bar replaces a share.
+
+    Long enough for a seed that is a hundred times the value.
+
+    >>> fading(2 / 10).bars
+    145
+    """
+    bars = sum(ceil(log(FORGOTTEN / 100) / log(1 - share)) for share in shares)
+    return Tail(bars, "an average fades and never quite forgets")
+
+
 @dataclass(frozen=True)
 class Feature:
     """The definition of a feature. Calling it with parameters makes a catalog entry.
@@ -73,7 +113,7 @@ class Feature:
         The definition in Python, and compiled.
     outputs : mapping of str to Output
         By suffix of the column name, in the order returned; the suffix of a single one is "".
-    state, warmup : callable
+    state, warmup, tail : callable
         Of the parameters; see `feature`.
     inputs : mapping of str to str
         Default wires, filled with the parameters.
@@ -86,6 +126,7 @@ class Feature:
     outputs: Mapping[str, Output]
     state: Callable[..., Fields]
     warmup: Callable[..., int]
+    tail: Callable[..., Tail]
     inputs: Mapping[str, str]
     optional: tuple[str, ...]
 
@@ -123,12 +164,17 @@ def _no_state(**parameters: float) -> Fields:
     return {}
 
 
+def _no_tail(**parameters: float) -> Tail:
+    return Tail()
+
+
 def feature(
     template: str,
     outputs: Quantity | Mapping[str, Output],
     *,
     state: Callable[..., Fields] = _no_state,
     warmup: Callable[..., int],
+    tail: Callable[..., Tail] = _no_tail,
     inputs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = (),
 ) -> Callable[[Step], Feature]:
@@ -146,6 +192,9 @@ def feature(
         none, and no ``state`` argument.
     warmup : callable(**parameters) -> int
         Bars of known inputs before the first known output.
+    tail : callable(**parameters) -> Tail, optional
+        How long after it an older past still shows; not at all by default, as of a window. The
+        tails of its inputs are added by the catalog.
     inputs : mapping of str to str, optional
         Argument -> column (or bar field) it is wired to unless the catalog says otherwise;
         a column without timeframe is that of the entry's own.
@@ -156,7 +205,7 @@ def feature(
     def declare(function: Step) -> Feature:
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
         described = {"": Output(outputs, summary)} if isinstance(outputs, Quantity) else outputs
-        return Feature(template, function, compiled(function), described, state, warmup, inputs or {}, optional)
+        return Feature(template, function, compiled(function), described, state, warmup, tail, inputs or {}, optional)
 
     return declare
 
@@ -187,6 +236,11 @@ class Entry:
         """Argument -> bar field or full column name it is wired to."""
         return {name: self._source(name) for name in self.feature.arguments if name not in self.parameters}
 
+    @property
+    def awaited(self) -> list[str]:
+        """Inputs without which it is not computed."""
+        return [source for name, source in self.inputs.items() if name not in self.feature.optional]
+
     @cached_property
     def parameters(self) -> dict[str, float]:
         """Argument -> number."""
@@ -201,6 +255,11 @@ class Entry:
     def warmup(self) -> int:
         """Known values of its inputs that pass before its first output."""
         return self.feature.warmup(**self.parameters)
+
+    @property
+    def tail(self) -> Tail:
+        """What an older past does after the warm-up, without that of its inputs."""
+        return self.feature.tail(**self.parameters)
 
     def _source(self, argument: str) -> str:
         wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))

@@ -6,7 +6,18 @@ TA-Lib does.
 
 from math import log, nan, sqrt
 
-from mikrobot.features.feature import ATRS, DIFFERENCE, LOG_RETURN, PERCENT, PRICE, RATIO, Output, Quantity, feature
+from mikrobot.features.feature import (
+    ATRS,
+    DIFFERENCE,
+    LOG_RETURN,
+    PERCENT,
+    PRICE,
+    RATIO,
+    Output,
+    Quantity,
+    fading,
+    feature,
+)
 from mikrobot.features.parts import (
     AVERAGE,
     F8,
@@ -49,7 +60,13 @@ def sma(state: State, close: float, length: int) -> float:
     return roll(state.closes, close)
 
 
-@feature("ema_{length}", PRICE, state=lambda length: {"average": AVERAGE}, warmup=lambda length: length - 1)
+@feature(
+    "ema_{length}",
+    PRICE,
+    state=lambda length: {"average": AVERAGE},
+    warmup=lambda length: length - 1,
+    tail=lambda length: fading(2 / (length + 1)),
+)
 def ema(state: State, close: float, length: int) -> float:
     """Exponential average of the close over `length` bars, seeded with their mean.
 
@@ -71,6 +88,7 @@ def ema(state: State, close: float, length: int) -> float:
     PERCENT,
     state=lambda length: {"previous": F8, "bars": I8, "gain": AVERAGE, "loss": AVERAGE},
     warmup=lambda length: length,
+    tail=lambda length: fading(1 / length),
 )
 def rsi(state: State, close: float, length: int) -> float:
     """Relative strength index (Wilder) over `length` bars.
@@ -104,6 +122,7 @@ def rsi(state: State, close: float, length: int) -> float:
     Quantity("price difference", low=0),
     state=lambda length: {"previous": F8, "bars": I8, "true_range": AVERAGE},
     warmup=lambda length: length,
+    tail=lambda length: fading(1 / length),
 )
 def atr(state: State, high: float, low: float, close: float, length: int) -> float:
     """Average true range (Wilder) over `length` bars.
@@ -175,6 +194,7 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
     },
     state=lambda fast, slow, signal: {"bars": I8, "quick": AVERAGE, "slow": AVERAGE, "signal": AVERAGE},
     warmup=lambda fast, slow, signal: slow + signal - 2,
+    tail=lambda fast, slow, signal: fading(2 / (slow + 1), 2 / (signal + 1)),
 )
 def macd(state: State, close: float, fast: int, slow: int, signal: int) -> tuple[float, float, float]:
     """Moving average convergence/divergence.

@@ -6,7 +6,7 @@ confirmed swings; a close beyond one breaks and consumes it. Zones are not in he
 
 from math import nan
 
-from mikrobot.features.feature import BARS, PRICE, SIGN, Output, Quantity, feature
+from mikrobot.features.feature import BARS, HELD, PRICE, SIGN, Output, Quantity, feature
 from mikrobot.features.parts import F8, I8, State, compiled, full, held, push, record, window
 
 LEVEL = record(price=F8, stands=I8)
@@ -57,6 +57,7 @@ def renew(level: State, swing: float, age: float, side: int) -> None:
         "low_bar": I8,
     },
     warmup=lambda side: 2 * side,
+    tail=lambda side: HELD,
 )
 def swing(state: State, high: float, low: float, side: int) -> tuple[float, float, float, float]:
     """Most recent confirmed swing high and swing low.
@@ -111,6 +112,7 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
     },
     state=lambda side: {"above": LEVEL, "below": LEVEL, "trend": I8},
     warmup=lambda side: 0,
+    tail=lambda side: HELD,
     inputs={
         "swing_high": "swing_{side}_high",
         "high_age": "swing_{side}_high_age",

@@ -4,10 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.market.simulated import SimulatedSource
+from mikrobot.runtime import ManualClock
 
-REAL = Path(__file__).parents[4] / "shared/data/fx/EURUSD_M1.parquet"
+SHARED = Path(__file__).parents[4] / "shared/data"
 WEEKEND = 2 * 1440
+MARKETS = {
+    "EURUSD": ("fx", "2019-01-01"),
+    "BTCUSDT": ("crypto", "2023-02-20"),
+    "ETHUSDT": ("crypto", "2025-01-01"),
+}
+"""Folder and first day: 2019 with its holes, the outage of 2023-03-24, and -10 % in a minute on 2025-02-03."""
+
+MARKET_BARS = 100_000
 
 
 def made_up(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.DataFrame:
@@ -26,6 +37,34 @@ def made_up(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.
     return prices.assign(volume=rng.integers(0, 50, size=bars).astype("float64"), spread=8 * tick)
 
 
+def recorded(symbol: str) -> pd.DataFrame | None:
+    """Real minutes of a market, where the data is there; what a source does not say is unknown."""
+    folder, first = MARKETS[symbol]
+    path = SHARED / folder / f"{symbol}_M1.parquet"
+    if not path.exists():
+        return None
+    start = pd.Timestamp(first, tz="UTC")
+    span = [("ts", ">=", start), ("ts", "<", start + pd.Timedelta(days=120))]
+    frame = pd.read_parquet(path, filters=span).rename(columns={"ts": "open_time"}).head(MARKET_BARS)
+    if folder == "fx":
+        frame["volume"] = np.nan
+    return frame.reindex(columns=list(BAR_COLUMNS))
+
+
+def simulated(symbol: str) -> pd.DataFrame:
+    """As many minutes of the simulated market."""
+    start = pd.Timestamp("2025-01-06", tz="UTC").to_pydatetime()
+    end = start + pd.Timedelta(days=120)
+    return SimulatedSource((symbol,), 7, ManualClock(end)).history(symbol, start, end).head(MARKET_BARS)
+
+
+@pytest.fixture(scope="session", params=MARKETS)
+def market_bars(request: pytest.FixtureRequest) -> pd.DataFrame:
+    """100,000 minutes of a real market, or of the simulated one where the recorded data is not there."""
+    found = recorded(request.param)
+    return simulated(request.param) if found is None else found
+
+
 @pytest.fixture(scope="session")
 def bars() -> pd.DataFrame:
     """Ten days of made-up minutes, as many as the slowest average of hours needs; volume and spread known."""
@@ -35,11 +74,10 @@ def bars() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def real_bars() -> pd.DataFrame:
     """Real EURUSD minutes of 2019 with their holes; volume and spread unknown."""
-    if not REAL.exists():
-        pytest.skip(f"no {REAL}")
-    frame = pd.read_parquet(REAL, columns=["ts", "open", "high", "low", "close"]).rename(columns={"ts": "open_time"})
-    frame = frame[frame["open_time"] >= "2019-01-01"].iloc[:100_000]
-    return frame.assign(volume=np.nan, spread=np.nan)
+    found = recorded("EURUSD")
+    if found is None:
+        pytest.skip(f"no EURUSD minutes in {SHARED}")
+    return found
 
 
 @pytest.fixture(scope="session")

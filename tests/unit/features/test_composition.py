@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from math import inf
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.composition import Catalog
-from mikrobot.features.feature import DIFFERENCE, Feature, feature, on
-from mikrobot.features.indicators import ema, rsi, volatility
+from mikrobot.features.feature import DIFFERENCE, HELD, Feature, fading, feature, on
+from mikrobot.features.indicators import atr, ema, rsi, sma, volatility
 from mikrobot.features.parts import AVERAGE, State, exponential
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.structure import breaks, swing
 
 BREAKS = [
     f"{family}_{value}"
@@ -81,6 +83,21 @@ def test_features_of_features_add_their_warmup(draw):
 def test_warmup_of_higher_timeframes_counts_the_bar_joined_midway():
     catalog = Catalog(*on(Timeframe.M5, [ema(length=2), volume_change(length=2, volume="ema_2")]))
     assert [spec.warmup for spec in catalog.specs] == [13, 18]
+
+
+def test_features_of_features_add_their_tails_and_say_why():
+    catalog = Catalog(rsi(length=14), sma(length=3, close="rsi_14"), ema(length=9, close="sma_3"), sma(length=9))
+    fading_14, fading_9 = fading(1 / 14).bars, fading(2 / 10).bars
+    assert [spec.settled for spec in catalog.specs] == [14 + fading_14, 16 + fading_14, 24 + fading_14 + fading_9, 8]
+    assert [bool(spec.tail) for spec in catalog.specs] == [True, True, True, False]
+
+
+def test_an_input_that_is_held_leaves_open_when_a_column_has_settled_even_if_it_is_optional():
+    catalog = Catalog(atr(length=14), swing(side=5), breaks(side=5), sma(length=3, close="swing_5_high"))
+    found = {spec.name: spec for spec in catalog.specs}
+    assert found["m1_break_5_above"].settled == found["m1_sma_3"].settled == inf
+    assert HELD.reason in found["m1_sma_3"].tail
+    assert found["m1_break_5_above"].tail == f"{HELD.reason}; {fading(1 / 14).reason}"
 
 
 def test_an_unknown_input_gives_nan_and_leaves_the_state_alone(draw):
