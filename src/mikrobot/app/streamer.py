@@ -1,12 +1,13 @@
 """The streamer process: closed bars in, feature rows out to the online store.
 
+A row that breaks the catalog's promises goes into quarantine instead, where the worker finds the reason.
 Meets the worker in the stores only. Over the past it goes minute by minute in step with the
 worker, which sees every row; in the present it waits a moment at most. Restarted, it resumes after the last
 minute it published, from a snapshot of the feature state and the stored bars.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mikrobot import telemetry
@@ -17,6 +18,7 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.row_check import RowCheck
 from mikrobot.market.feed import Source, closes
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -52,6 +54,7 @@ class Streamer:
     runs: Runs
     clock: Clock
     timers: telemetry.Timers
+    check: RowCheck = field(default_factory=RowCheck)
 
     def stream(self) -> None:
         """Publish every minute from the last published one to the end of the source."""
@@ -83,8 +86,14 @@ class Streamer:
             log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
             self.bars.quarantine_bar(self.run.source, bar, str(error))
             return
+        with self.timers.stage("row_check"):
+            wrong = self.check(values, self.pipeline.seen(bar.symbol))
         with self.timers.stage("bar_store"):
             self.bars.append(self.run.source, bar)
+        if wrong:
+            log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
+            self.bars.quarantine_row(self.run.source, bar.symbol, bar.close_time, CATALOG.columns, values, wrong)
+            return
         with self.timers.stage("online_write"):
             self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
 

@@ -14,7 +14,7 @@ from mikrobot import telemetry
 from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment
 from mikrobot.decision.product_owner import Outlook, decide
-from mikrobot.domain.errors import FeatureMismatch, ModelError, ServingError, StaleFeatures
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
@@ -117,8 +117,9 @@ class Worker:
                 answer, inputs = self._ask_patiently(row, bar.close_time)
             self._believable(answer, bar.close_time)
         except (StaleFeatures, ServingError, ModelError) as error:
-            log.warning("skipped", symbol=symbol, close_time=bar.close_time, reason=str(error))
-            minute.skips.append(Skip(symbol, bar.close_time, str(error)))
+            reason = self._reason(symbol, bar, error)
+            log.warning("skipped", symbol=symbol, close_time=bar.close_time, reason=reason)
+            minute.skips.append(Skip(symbol, bar.close_time, reason))
             return
         minute.predictions += _predictions(symbol, bar.close_time, answer, inputs)
         with self.timers.stage("decide"):
@@ -130,6 +131,13 @@ class Worker:
         if order is not None:
             self.account = self.account.submit(order)
             minute.orders.append(order)
+
+    def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
+        """Say why a row could not be used; of one that is not there, why the streamer kept it back."""
+        flagged = None
+        if isinstance(error, StaleFeatures):
+            flagged = self.bars.flagged(self.run.source, symbol, bar.close_time)
+        return f"the feature row was flagged: {flagged}" if flagged else str(error)
 
     def _ask_patiently(self, row: dict[str, float], close_time: datetime) -> tuple[Answer, dict[str, float]]:
         """Ask until there is an answer: the past waits for a service that restarts, the present does not."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.features.parts import F8, I8, Layout, compiled, record
+from mikrobot.features.parts import F8, I8, Layout, State, compiled, record
 
 BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8)
 """One bar: ``time`` is its open in seconds since 1970 UTC; volume and spread are NaN where unknown."""
@@ -75,6 +75,19 @@ def fault(
 @compiled
 def _is_price(x: float) -> bool:
     return LOWEST_PRICE <= x <= HIGHEST_PRICE
+
+
+SEEN = record(bars=I8, still=I8, close=F8)
+"""What has come of a symbol: bars taken, how many of the last ones did not move, and the last close."""
+
+
+@compiled
+def count(seen: State, bar: State) -> None:
+    """Count a bar that is taken, and whether the price has stood still since the one before."""
+    moved = bar.low < bar.high or bar.close != seen.close
+    seen.still = 0 if moved else seen.still + 1
+    seen.close = bar.close
+    seen.bars += 1
 
 
 def refusal(symbol: str, code: int, open_time: object, values: Mapping[str, float], previous: int) -> BarError:

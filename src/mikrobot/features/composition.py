@@ -17,7 +17,7 @@ from typing import Any
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features import bars, timeframe
-from mikrobot.features.bars import BAR, BAR_FIELDS, MAY_BE_UNKNOWN, MINUTE
+from mikrobot.features.bars import BAR, BAR_FIELDS, MAY_BE_UNKNOWN, MINUTE, SEEN
 from mikrobot.features.feature import Entry, Feature, Output
 from mikrobot.features.parts import F8, Layout, record
 
@@ -119,7 +119,7 @@ class Catalog:
         reaches, without comments, docstrings and declarations.
         """
         roots: list[Any] = [entry.feature.function for entry in self.entries]
-        roots += [bars.fault, timeframe.overdue, timeframe.merge]
+        roots += [bars.fault, bars.count, timeframe.overdue, timeframe.merge]
         found: dict[str, str] = {}
         for root in roots:
             _gather(root, found)
@@ -133,10 +133,10 @@ class Catalog:
 
     @cached_property
     def state(self) -> Layout:
-        """Layout of all that one symbol remembers: bar, row, forming bars, each feature's state."""
+        """Layout of all that one symbol remembers: bar, row, counts, forming bars, each feature's state."""
         forming = {_lower(t): timeframe.FORMING for t in self._higher}
         remembered = {entry.name: entry.state for entry in self.entries if entry.feature.remembers}
-        return record(bar=BAR, row=self.row, **forming, **remembered)
+        return record(bar=BAR, row=self.row, seen=SEEN, **forming, **remembered)
 
     @cached_property
     def source(self) -> str:
@@ -205,7 +205,7 @@ class Catalog:
 _HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""
 from math import nan
 from numba import njit
-from mikrobot.features.bars import GOOD, NO_SYMBOL, fault
+from mikrobot.features.bars import GOOD, NO_SYMBOL, count, fault
 from mikrobot.features.parts import compiled
 from mikrobot.features.timeframe import merge, overdue'''
 
@@ -219,6 +219,7 @@ _ENTRY_POINTS = '''
 @compiled
 def step(state):
     bar, row = state.bar, state.row
+    count(state.seen, bar)
 {merges}    m1(state, bar, row)
 
 

@@ -5,7 +5,7 @@ A feature row is known at the close of its bar and made of closed bars only.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,13 @@ from mikrobot.features.composition import Catalog
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _M1 = Timeframe.M1
+
+
+class Seen(NamedTuple):
+    """What a symbol has brought so far: bars taken, and how many of the last ones did not move."""
+
+    bars: int
+    still: int
 
 
 class FeaturePipeline:
@@ -181,6 +188,11 @@ class FeaturePipeline:
         rows.insert(0, "symbol", symbol)
         rows.insert(1, "close_time", pd.DatetimeIndex(close_times(bars)).tz_convert("UTC").as_unit("us"))
         return rows
+
+    def seen(self, symbol: str) -> Seen:
+        """Return what a symbol has brought so far, from its first bar on, restored snapshots included."""
+        seen = self.states[self._at(symbol)].seen
+        return Seen(int(seen.bars), int(seen.still))
 
     def snapshot(self, symbol: str) -> bytes:
         """Return all that is remembered of a symbol, stamped with the catalog's version."""

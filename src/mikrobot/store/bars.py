@@ -11,7 +11,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
@@ -55,6 +57,11 @@ _QUARANTINED = (
     "WHERE source.name = %(source)s AND symbol.name = coalesce(%(symbol)s, symbol.name) "
     "AND suite = coalesce(%(suite)s, suite) ORDER BY quarantine.id"
 )
+_FLAGGED = (
+    "SELECT reason FROM quarantine WHERE source_id = %s AND symbol_id = %s AND suite = %s AND at = %s "
+    "ORDER BY id DESC LIMIT 1"
+)
+_LIVE_ROWS = "live rows"
 _Key = tuple[int, int, int]
 
 
@@ -193,6 +200,25 @@ class BarStore:
     def quarantine_bar(self, source: str, bar: Bar, reason: str) -> int:
         """Keep one live bar that was refused, as `quarantine` does with the suite ``live``."""
         return self.quarantine(source, bar.symbol, "live", pd.DataFrame([asdict(bar)]), [reason])
+
+    def quarantine_row(
+        self,
+        source: str,
+        symbol: str,
+        close_time: datetime,
+        columns: Sequence[str],
+        values: NDArray[np.float64],
+        reason: str,
+    ) -> int:
+        """Keep one live feature row that was flagged, as `quarantine` does with the suite ``live rows``."""
+        row = {"close_time": close_time, **dict(zip(columns, values.tolist(), strict=True))}
+        return self.quarantine(source, symbol, _LIVE_ROWS, pd.DataFrame([row]), [reason])
+
+    def flagged(self, source: str, symbol: str, close_time: datetime) -> str | None:
+        """Return why the live feature row of a close is in quarantine; None if it is not."""
+        key = (self._names.source(source), self._names.symbol(symbol), _LIVE_ROWS, close_time)
+        row = execute(self._pool, f"looking for a flagged {symbol} row", lambda c: c.execute(_FLAGGED, key).fetchone())
+        return None if row is None else str(row[0])
 
     def quarantined(self, source: str, symbol: str | None = None, suite: str | None = None) -> pd.DataFrame:
         """Return the refused rows in the order they came: symbol, suite, at (UTC), reason, row (dict)."""
