@@ -5,7 +5,9 @@
     MikrobotError                 exit code 1
     ├── UsageError                exit code 2: the call is wrong
     │   ├── SettingsError         a setting is missing or out of its range
-    │   └── UnknownSymbol         no instrument of that name
+    │   ├── UnknownSymbol         no instrument of that name
+    │   ├── OrderError            an order that no venue takes; it moves no cash
+    │   └── ScenarioError         an execution scenario makes no sense; names the event
     ├── DataError                 data that must not pass
     │   ├── BarError              a bar or a file of bars breaks the schema
     │   ├── GateError             an expectation suite stopped the flow
@@ -40,6 +42,14 @@ class SettingsError(UsageError):
 
 class UnknownSymbol(UsageError):
     """No instrument of that name is known."""
+
+
+class OrderError(UsageError):
+    """An order is refused as it stands: off a grid, of an unknown symbol, on the wrong side, twice."""
+
+
+class ScenarioError(UsageError):
+    """An execution scenario makes no sense; the message names its event."""
 
 
 class DataError(MikrobotError):

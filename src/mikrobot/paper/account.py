@@ -1,0 +1,358 @@
+"""A virtual account: balances, positions and orders, folded from its journal.
+
+Whatever changes the account is a record first and is then applied, live and at a restart alike, so
+that replay rebuilds it to the last minor unit. Does not match orders or read markets.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from heapq import heappush
+
+from mikrobot.domain.errors import DataError
+from mikrobot.paper import money
+from mikrobot.paper.book import Taken
+from mikrobot.paper.contracts import Contract
+from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
+from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce, check_transition
+from mikrobot.paper.positions import Position
+from mikrobot.paper.profiles import Profile
+from mikrobot.paper.slippage import Pressure
+
+FAR = 1 << 62
+"""A price in ticks that no market reaches."""
+
+
+class Desk:
+    """One account's working orders in one symbol, and the prices up to which nothing happens to it.
+
+    Attributes
+    ----------
+    stops, limits : list of Order
+        Untriggered stops and trailing stops; resting limits.
+    waiting : list of Order
+        Arrived while the market was not quoting; they meet its next opening price.
+    low_bid, high_bid, low_ask, high_ask : int
+        While ``low_bid < bid < high_bid`` and ``low_ask < ask < high_ask``, an event concerns neither
+        an order nor the margin.
+    margin_low, margin_high : int
+        The bid and the ask at which the margin has to be looked at again.
+    """
+
+    __slots__ = (
+        "contract", "high_ask", "high_bid", "limits", "low_ask", "low_bid",
+        "margin_high", "margin_low", "pressure", "stops", "taken", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.stops: list[Order] = []
+        self.limits: list[Order] = []
+        self.waiting: list[Order] = []
+        self.taken = Taken()
+        self.pressure = Pressure()
+        self.margin_low, self.margin_high = -1, FAR
+        self.fence()
+
+    def fence(self) -> None:
+        """Set the prices up to which nothing happens, anew."""
+        self.low_bid, self.high_bid, self.low_ask, self.high_ask = self.margin_low, FAR, -1, self.margin_high
+        if self.waiting:
+            self.low_bid = FAR
+        for order in self.stops:
+            if order.type is OrderType.TRAILING_STOP:
+                self.low_bid = FAR
+            elif order.sign < 0:
+                self.low_bid = max(self.low_bid, order.stop)
+            else:
+                self.high_ask = min(self.high_ask, order.stop)
+        for order in self.limits:
+            if order.sign < 0:
+                self.high_bid = min(self.high_bid, order.price)
+            else:
+                self.low_ask = max(self.low_ask, order.price)
+
+    def seat(self, order: Order) -> None:
+        """Put a working order where it belongs."""
+        self.remove(order)
+        if order.rests_as_limit:
+            self.limits.append(order)
+        elif order.type is not OrderType.MARKET and not order.triggered:
+            self.stops.append(order)
+        self.fence()
+
+    def remove(self, order: Order) -> None:
+        """Take an order off the desk, if it is there."""
+        for kept in (self.stops, self.limits, self.waiting):
+            if order in kept:
+                kept.remove(order)
+        self.fence()
+
+    def copy_to(self, twin: "Desk", orders: Mapping[str, Order]) -> None:
+        """Make another desk like this one, with the orders of that name."""
+        twin.stops = [orders[order.id] for order in self.stops]
+        twin.limits = [orders[order.id] for order in self.limits]
+        twin.pressure = replace(self.pressure)
+        twin.margin_low, twin.margin_high = self.margin_low, self.margin_high
+        twin.fence()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no order is here."""
+        return not (self.stops or self.limits or self.waiting)
+
+
+class Account:
+    """A virtual account.
+
+    Parameters
+    ----------
+    id : str
+    profile : Profile
+    contracts : mapping of str to Contract
+        What its venue lists.
+    seed : int
+        Of its latency and slippage.
+
+    Attributes
+    ----------
+    balances : dict of str to int
+        Cash by currency, minor units.
+    totals : dict of (kind, currency) to int
+        Sums of the cash entries.
+    positions : dict of str to Position
+        By symbol; on a hedging account by ticket.
+    orders : dict of str to Order
+        All there ever were; `live` are those that can still change.
+    refused : list of Refused
+    pending : list of (arrival, seq, Order)
+        A heap of orders under way to the venue.
+    journal : list of Record
+    marks : dict of str to int
+        Equity in minor units at the start of the day and of the week, for the limits.
+    """
+
+    def __init__(self, id: str, profile: Profile, contracts: Mapping[str, Contract], seed: int = 0) -> None:
+        self.id, self.profile, self.contracts, self.seed = id, profile, contracts, seed
+        self.balances: dict[str, int] = {}
+        self.positions: dict[str, Position] = {}
+        self.totals: dict[tuple[str, str], int] = {}
+        self.orders: dict[str, Order] = {}
+        self.live: dict[str, Order] = {}
+        self.refused: list[Refused] = []
+        self.pending: list[tuple[int, int, Order]] = []
+        self.expiring: list[tuple[int, str]] = []
+        self.journal: list[Record] = []
+        self.marks: dict[str, int] = {}
+        self.called = False
+        self.exposed = False
+        self.desks = {symbol: Desk(contract) for symbol, contract in contracts.items()}
+
+    @classmethod
+    def rebuilt(
+        cls, id: str, profile: Profile, contracts: Mapping[str, Contract], records: Iterable[Record], seed: int = 0
+    ) -> "Account":
+        """Return the account that a journal tells of.
+
+        Raises
+        ------
+        DataError
+            If a record is missing, repeated or impossible after those before it.
+        """
+        account = cls(id, profile, contracts, seed)
+        for record in records:
+            if record.seq != len(account.journal):
+                raise DataError(
+                    f"account {id}: expected journal record {len(account.journal)}, found {record.seq}; restore it"
+                )
+            account.apply(record)
+        return account
+
+    def fork(self) -> "Account":
+        """Return a copy whose future does not touch this account; it knows only orders that matter still."""
+        twin = Account(self.id, self.profile, self.contracts, self.seed)
+        twin.balances, twin.marks = dict(self.balances), dict(self.marks)
+        twin.positions = {key: replace(position) for key, position in self.positions.items()}
+        related = {name for order in self.live.values() for name in (order.parent, order.rival, *order.children)}
+        for name in (related | set(self.live)) - {""}:
+            twin.orders[name] = replace(self.orders[name], children=list(self.orders[name].children))
+        twin.live = {name: twin.orders[name] for name in self.live}
+        twin.called, twin.exposed = self.called, True
+        for symbol, desk in self.desks.items():
+            desk.copy_to(twin.desks[symbol], twin.orders)
+        return twin
+
+    def apply(self, record: Record) -> None:
+        """Append a record to the journal and let it change the account."""
+        self.journal.append(record)
+        match record:
+            case Submitted():
+                self._submitted(record)
+            case Moved():
+                self._moved(record)
+            case Filled():
+                self._filled(record)
+            case Booked():
+                self._booked(record)
+            case Amended():
+                self._amended(record)
+            case Refused():
+                self.refused.append(record)
+            case Noted():
+                self._noted(record)
+
+    @property
+    def seq(self) -> int:
+        """Number of the next record."""
+        return len(self.journal)
+
+    @property
+    def currency(self) -> str:
+        """Currency of a margin account."""
+        return self.profile.currency
+
+    @property
+    def paid_in(self) -> int:
+        """Everything deposited in the account currency less what was withdrawn, minor units."""
+        return self.totals.get(("deposit", self.currency), 0)
+
+    def rejections(self) -> list[Refused | Moved]:
+        """Return what was refused or rejected, in order, each with its reason."""
+        return [
+            record
+            for record in self.journal
+            if isinstance(record, Refused) or (isinstance(record, Moved) and record.after == Status.REJECTED.value)
+        ]
+
+    def balance(self, currency: str) -> Decimal:
+        """Return the cash in one currency."""
+        return money.decimal(self.balances.get(currency, 0), currency)
+
+    def net(self, symbol: str) -> int:
+        """Return the net position in size steps."""
+        return sum(held.quantity for held in self.positions.values() if held.symbol == symbol)
+
+    def position_of(self, order: Order) -> Position | None:
+        """Return the position that a fill of this order changes, or None if it opens one."""
+        return self.positions.get(order.symbol if self.profile.netting else order.ticket or order.id)
+
+    def held(self, symbol: str, sign: int) -> int:
+        """Return the size steps open on one side of a symbol."""
+        return sum(abs(p.quantity) for p in self.positions.values() if p.symbol == symbol and p.sign == sign)
+
+    def working(self, symbol: str | None = None) -> list[Order]:
+        """Return the orders that can still change, in the order they came."""
+        return [order for order in self.live.values() if symbol is None or order.symbol == symbol]
+
+    def deposit(self, ts: int, currency: str, amount: Decimal) -> None:
+        """Pay in; a negative amount is a withdrawal."""
+        self.book(ts, "deposit", currency, money.minor(amount, currency), "")
+
+    def book(self, ts: int, kind: str, currency: str, amount: int, cause: str) -> None:
+        """Make a cash entry, unless it is nothing."""
+        if amount:
+            self.apply(Booked(len(self.journal), ts, kind, currency, amount, cause))
+
+    def move(self, ts: int, order: Order, to: Status, reason: str = "") -> None:
+        """Let an order change its state."""
+        self.apply(Moved(len(self.journal), ts, order.id, order.status.value, to.value, reason))
+
+    def amend(
+        self, ts: int, order: Order, reason: str, *,
+        quantity: int | None = None, price: int | None = None, stop: int | None = None, last: bool = False,
+    ) -> None:  # fmt: skip
+        """Change the terms of an order."""
+        self.apply(
+            Amended(
+                len(self.journal), ts, order.id,
+                order.quantity if quantity is None else quantity,
+                order.price if price is None else price,
+                order.stop if stop is None else stop,
+                last, reason,
+            )
+        )  # fmt: skip
+
+    def note(self, ts: int, kind: str, detail: str) -> None:
+        """Write down something that moves nothing."""
+        self.apply(Noted(len(self.journal), ts, kind, detail))
+
+    def _submitted(self, told: Submitted) -> None:
+        order = Order(
+            id=told.order,
+            symbol=told.symbol,
+            sign=told.sign,
+            quantity=told.quantity,
+            type=OrderType(told.type),
+            price=told.price,
+            stop=told.stop,
+            trail=told.trail,
+            tif=TimeInForce(told.tif),
+            expires=told.expires,
+            post_only=told.post_only,
+            reduce_only=told.reduce_only,
+            ticket=told.ticket,
+            submitted=told.ts,
+            arrives=told.arrives,
+            parent=told.parent,
+            rival=told.rival,
+            seq=told.seq,
+        )
+        self.orders[order.id] = self.live[order.id] = order
+        if order.parent:
+            self.orders[order.parent].children.append(order.id)
+        else:
+            heappush(self.pending, (order.arrives, order.seq, order))
+        if order.expires:
+            heappush(self.expiring, (order.expires, order.id))
+
+    def _moved(self, told: Moved) -> None:
+        order, to = self._order(told.order), Status(told.after)
+        check_transition(order.id, order.status, to)
+        order.status = to
+        desk = self.desks[order.symbol]
+        if to is Status.WORKING:
+            desk.seat(order)
+        elif to is Status.TRIGGERED:
+            order.triggered = True
+            desk.seat(order)
+        elif not order.alive:
+            del self.live[order.id]
+            desk.remove(order)
+
+    def _booked(self, told: Booked) -> None:
+        self.balances[told.currency] = self.balances.get(told.currency, 0) + told.amount
+        key = (told.kind, told.currency)
+        self.totals[key] = self.totals.get(key, 0) + told.amount
+        self.exposed = True
+
+    def _amended(self, told: Amended) -> None:
+        order = self._order(told.order)
+        order.quantity, order.price, order.stop = told.quantity, told.price, told.stop
+        if told.last:
+            order.seq = told.seq
+        self.desks[order.symbol].fence()
+
+    def _filled(self, told: Filled) -> None:
+        order = self._order(told.order)
+        order.filled += told.quantity
+        key = told.symbol if self.profile.netting else order.ticket or order.id
+        position = self.positions.setdefault(key, Position(told.symbol, "" if self.profile.netting else key))
+        position.trade(told.sign * told.quantity, told.price, Fraction(*told.base_rate))
+        if not position.quantity:
+            del self.positions[key]
+        if told.unpriced:
+            units = float(self.contracts[told.symbol].quantity(told.unpriced))
+            self.desks[told.symbol].pressure.add(told.ts, told.sign, units)
+        self.exposed = True
+
+    def _noted(self, told: Noted) -> None:
+        if told.kind in ("day", "week"):
+            self.marks[told.kind] = int(told.detail)
+        self.called = {"margin_call": True, "margin_call_over": False}.get(told.kind, self.called)
+
+    def _order(self, order_id: str) -> Order:
+        try:
+            return self.orders[order_id]
+        except KeyError:
+            raise DataError(f"account {self.id}: its journal tells of no order {order_id}; restore it") from None

@@ -1,0 +1,98 @@
+"""The path of the price inside a bar, when no finer data exist: the adverse extreme comes first.
+
+A position long sees open, low, high, close, one short open, high, low, close; an account that is
+flat or hedged sees the one of the two that leaves it poorer. Between two points the price is
+taken to pass every tick, so that stops fill at their price unless the open has jumped them.
+"""
+
+from typing import NamedTuple
+
+from mikrobot.paper.account import FAR, Desk
+from mikrobot.paper.book import Market
+from mikrobot.paper.matching import Matching
+
+
+class BarTicks(NamedTuple):
+    """A bar of bid prices and its spread, in ticks."""
+
+    open: int
+    high: int
+    low: int
+    close: int
+    spread: int
+
+
+def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks) -> None:
+    """Let the path of a bar do to an account what it does.
+
+    Parameters
+    ----------
+    matching : Matching
+    market : Market
+        Moved along the path.
+    ts : int
+        Close of the bar, ms: the instant what happens in it is known at.
+    opened : int
+        Its open, ms; orders submitted later do not see it.
+    bar : BarTicks
+    """
+    desk = matching.account.desks[market.contract.symbol]
+    matching.bar = (bar.open, bar.low, bar.high)
+    market.spread = bar.spread
+    market.point(ts, bar.open, bar.open + bar.spread)
+    matching.on_market(market, ts)
+    for order in [order for order in desk.waiting if order.submitted <= opened]:
+        desk.waiting.remove(order)
+        matching.arrive(order, ts, opening=True)
+    desk.fence()
+    low_first = _low_first(matching, desk, market, ts, bar)
+    _follow(matching, market, ts, bar, low_first=low_first)
+    matching.bar = None
+
+
+def _low_first(matching: Matching, desk: Desk, market: Market, ts: int, bar: BarTicks) -> bool:
+    symbol = market.contract.symbol
+    long, short = matching.account.held(symbol, 1), matching.account.held(symbol, -1)
+    if long and not short:
+        return True
+    if short and not long:
+        return False
+    if not (desk.stops or desk.limits):
+        return True
+    version, ends = market.version, []
+    for low_first in (True, False):
+        twin = matching.fork()
+        twin.bar = matching.bar
+        _follow(twin, market, ts, bar, low_first=low_first)
+        ends.append(twin.worth(symbol, ts))
+        market.point(ts, bar.open, bar.open + bar.spread)
+        market.version = version
+    return ends[0] <= ends[1]
+
+
+def _follow(matching: Matching, market: Market, ts: int, bar: BarTicks, *, low_first: bool) -> None:
+    first, second = (bar.low, bar.high) if low_first else (bar.high, bar.low)
+    now = bar.open
+    for target in (first, second, bar.close):
+        _glide(matching, market, ts, now, target, bar.spread)
+        now = target
+
+
+def _glide(matching: Matching, market: Market, ts: int, start: int, target: int, spread: int) -> None:
+    """Move the bid from one point to another, stopping wherever something of the account lies."""
+    desk = matching.account.desks[market.contract.symbol]
+    now, sign = start, 1 if target > start else -1
+    while now != target:
+        marks = (price for price in _marks(desk, spread) if sign * (price - now) > 0)
+        reached = min((sign * price for price in marks), default=FAR) * sign
+        now = reached if sign * (target - reached) > 0 else target
+        market.point(ts, now, now + spread)
+        matching.on_market(market, ts)
+
+
+def _marks(desk: Desk, spread: int) -> list[int]:
+    """Return the bids at which an order or the margin has to be looked at."""
+    prices = [desk.margin_low, desk.margin_high - spread]
+    prices += [order.stop if order.sign < 0 else order.stop - spread for order in desk.stops if order.stop]
+    prices += [order.price if order.sign < 0 else order.price - spread for order in desk.limits]
+    return prices

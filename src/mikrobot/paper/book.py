@@ -1,0 +1,142 @@
+"""The market as an account sees it: best quotes, displayed depth, and what its own orders took of it.
+
+Does not match; prices are ticks and sizes are size steps.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+from mikrobot.domain.errors import BarError
+from mikrobot.paper.contracts import Contract
+
+Level: TypeAlias = tuple[int, int | None]
+"""Price in ticks and displayed size in steps; None where the size is unknown."""
+
+
+class Market:
+    """The newest quote or book of one symbol.
+
+    Attributes
+    ----------
+    contract : Contract
+    bid, ask : int or None
+        Best prices in ticks; None while that side is empty.
+    mark_bid, mark_ask : int
+        The last best prices there were, 0 before the first.
+    ts : int
+        Milliseconds, of the newest event.
+    version : int
+        Number of the snapshot; each brings fresh liquidity.
+    quoting : bool
+        False between bars, when no price can be traded at.
+    spread : int
+        Ticks between bid and ask, of the bar that goes on.
+    sigma : float
+        One-minute volatility, 0 where unknown.
+    """
+
+    __slots__ = (
+        "_asks", "_bids", "ask", "bid", "contract", "mark_ask", "mark_bid",
+        "quoting", "sigma", "spread", "ts", "version",
+    )  # fmt: skip
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.bid: int | None = None
+        self.ask: int | None = None
+        self.mark_bid = self.mark_ask = 0
+        self.ts = 0
+        self.version = 0
+        self.quoting = False
+        self.spread = 0
+        self.sigma = 0.0
+        self._bids: Sequence[Level] = ()
+        self._asks: Sequence[Level] = ()
+
+    def show(self, ts: int, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        """Replace the book, best levels first.
+
+        Raises
+        ------
+        BarError
+            If a side is not sorted, a size is not positive, or the book is crossed.
+        """
+        self._check(bids, asks)
+        self.ts, self._bids, self._asks = ts, bids, asks
+        self.version += 1
+        self.quoting = True
+        self.bid = bids[0][0] if bids else None
+        self.ask = asks[0][0] if asks else None
+        self.mark_bid = self.bid or self.mark_bid
+        self.mark_ask = self.ask or self.mark_ask
+
+    def point(self, ts: int, bid: int, ask: int) -> None:
+        """Show one price of unknown size a side: a quote without sizes, or a point of a bar."""
+        self.ts = ts
+        self.version += 1
+        self.quoting = True
+        self.bid = self.mark_bid = bid
+        self.ask = self.mark_ask = ask
+        self._bids, self._asks = ((bid, None),), ((ask, None),)
+
+    def depth(self, sign: int) -> Sequence[Level]:
+        """Return the levels that an order of this sign trades at, best first."""
+        return self._asks if sign > 0 else self._bids
+
+    def best(self, sign: int) -> int | None:
+        """Return the price that an order of this sign trades at first."""
+        return self.ask if sign > 0 else self.bid
+
+    def mark(self, sign: int) -> int:
+        """Return the price at which a position of this sign is valued: the side it closes at."""
+        return self.mark_bid if sign > 0 else self.mark_ask
+
+    def _check(self, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        symbol = self.contract.symbol
+        if bids and asks and bids[0][0] > asks[0][0]:
+            raise BarError(f"{symbol}: the bid {bids[0][0]} is above the ask {asks[0][0]} (in ticks); mend the feed")
+        for name, levels, sign in (("bids", bids, -1), ("asks", asks, 1)):
+            prices = [sign * price for price, _ in levels]
+            if any(later <= earlier for earlier, later in pairwise(prices)):
+                raise BarError(f"{symbol}: the {name} are not sorted best first without repeats; mend the feed")
+            if any(price <= 0 or (size is not None and size < 0) for price, size in levels):
+                raise BarError(f"{symbol}: the {name} hold a price or size that is not positive; mend the feed")
+
+
+class Taken:
+    """What the orders of one account took of one symbol's displayed sizes, within one snapshot."""
+
+    __slots__ = ("_taken", "_version")
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._taken: dict[tuple[int, int], int] = {}
+
+    def left(self, market: Market, sign: int, level: Level) -> int | None:
+        """Return the size an order of this sign still finds at a level; None for any size."""
+        price, size = level
+        if size is None:
+            return None
+        if self._version != market.version:
+            self._version = market.version
+            self._taken.clear()
+        return size - self._taken.get((sign, price), 0)
+
+    def take(self, sign: int, level: Level, steps: int) -> None:
+        """Use up displayed size."""
+        price, size = level
+        if size is not None:
+            self._taken[sign, price] = self._taken.get((sign, price), 0) + steps
+
+    def within(self, market: Market, sign: int, limit: int | None) -> int | None:
+        """Return the size an order of this sign still finds at its limit or better; None for any size."""
+        total = 0
+        for level in market.depth(sign):
+            if limit is not None and sign * (level[0] - limit) > 0:
+                break
+            left = self.left(market, sign, level)
+            if left is None:
+                return None
+            total += left
+        return total

@@ -1,0 +1,211 @@
+"""What a venue lists: grids, fees, margin, financing and hours of each contract.
+
+Prices become whole ticks and quantities whole size steps here, and nowhere else. Does not know
+accounts or orders.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from mikrobot.domain.errors import OrderError
+from mikrobot.domain.market import Instrument
+from mikrobot.paper.money import Ratio, half_even, ratio, scale, whole
+
+NEW_YORK = ZoneInfo("America/New_York")
+ROLLOVER = time(17)
+"""Wall time in New York at which FX days, weeks and swaps turn."""
+
+WEDNESDAY = 2
+
+
+class Kind(Enum):
+    """How a contract is settled."""
+
+    FX = "fx"
+    SPOT = "spot"
+    PERP = "perp"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Overnight financing in points (a tenth of a pip); positive is received.
+
+    Attributes
+    ----------
+    long, short : Decimal
+        Points a night for each side.
+    triple_day : int
+        Weekday (Monday 0) whose rollover counts three nights, which pays for the weekend.
+    """
+
+    long: Decimal
+    short: Decimal
+    triple_day: int = WEDNESDAY
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Maintenance margin rate for notionals up to `limit` (quote currency; None: any)."""
+
+    limit: Decimal | None
+    rate: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One tradable contract.
+
+    Attributes
+    ----------
+    symbol, kind, base, quote
+    tick : Decimal
+        Smallest price step, in quote currency.
+    step : Decimal
+        Smallest quantity step, in units of base.
+    pip, lot : Decimal
+        Points are tenths of a pip; a lot is so many units of base.
+    maker_fee, taker_fee : Decimal
+        Share of the notional.
+    margin_rate : Decimal
+        Multiplies the margin that the leverage gives.
+    maintenance : tuple of Tier
+        Of a perpetual, by growing notional.
+    swap : Swap or None
+    spread : int
+        Ticks between bid and ask of a bar that has none.
+    sigma_d, adv : float
+        Daily volatility, and average daily volume in units of base (0: unknown), for market impact.
+    session : "always" or "fx"
+        FX trades from Sunday to Friday 17:00 New York.
+    value : (int, int)
+        What one tick on one step is worth, in quote currency; derived.
+    """
+
+    symbol: str
+    kind: Kind
+    base: str
+    quote: str
+    tick: Decimal
+    step: Decimal
+    pip: Decimal = Decimal("0.0001")
+    lot: Decimal = Decimal(1)
+    maker_fee: Decimal = Decimal(0)
+    taker_fee: Decimal = Decimal(0)
+    margin_rate: Decimal = Decimal(1)
+    maintenance: tuple[Tier, ...] = (Tier(None, Decimal("0.004")),)
+    swap: Swap | None = None
+    spread: int = 0
+    sigma_d: float = 0.006
+    adv: float = 0.0
+    session: Literal["always", "fx"] = "always"
+    value: Ratio = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", ratio(self.tick * self.step))
+
+    def ticks(self, price: Decimal, what: str = "a price") -> int:
+        """Return a positive price in ticks.
+
+        Raises
+        ------
+        OrderError
+            If it is not positive and finite, or off the tick grid.
+        """
+        count = whole(price, self.tick, f"{self.symbol}: {what}")
+        return _positive(count, f"{self.symbol}: {what}", price)
+
+    def steps(self, quantity: Decimal, what: str = "a quantity") -> int:
+        """Return a positive quantity in size steps.
+
+        Raises
+        ------
+        OrderError
+            If it is not positive and finite, or off the size grid.
+        """
+        count = whole(quantity, self.step, f"{self.symbol}: {what}")
+        return _positive(count, f"{self.symbol}: {what}", quantity)
+
+    def price(self, ticks: int) -> Decimal:
+        """Return ticks as a price."""
+        return ticks * self.tick
+
+    def quantity(self, steps: int) -> Decimal:
+        """Return size steps as a quantity of base."""
+        return steps * self.step
+
+    def amount(self, tick_steps: int, currency: str, rate: Ratio = (1, 1)) -> int:
+        """Return ``ticks * steps`` in minor units of a currency, rounded once.
+
+        Parameters
+        ----------
+        tick_steps : int
+        currency : str
+        rate : (int, int)
+            What one unit of the quote currency is worth in it.
+        """
+        num, den = self.value
+        return half_even(tick_steps * num * rate[0] * scale(currency), den * rate[1])
+
+    def is_open(self, ts: int) -> bool:
+        """Whether it trades at an instant (ms since 1970, UTC)."""
+        if self.session == "always":
+            return True
+        local = datetime.fromtimestamp(ts / 1000, UTC).astimezone(NEW_YORK)
+        day, late = local.weekday(), local.time() >= ROLLOVER
+        return day < 4 or (day == 4 and not late) or (day == 6 and late)
+
+
+def _positive(count: int, what: str, value: Decimal) -> int:
+    if count <= 0:
+        raise OrderError(f"{what} must be positive, not {value}")
+    return count
+
+
+def listed(instrument: Instrument) -> Contract:
+    """Return the contract of an instrument as a raw-spread FX broker or a spot exchange lists it.
+
+    FX commission is per lot and stands in the account's profile; crypto pays Binance spot's regular
+    0.1 % (https://www.binance.com/en/fee/schedule).
+    """
+    fx = instrument.asset == "fx"
+    fee = Decimal(0) if fx else Decimal("0.001")
+    return Contract(
+        symbol=instrument.symbol,
+        kind=Kind.FX if fx else Kind.SPOT,
+        base=instrument.base,
+        quote=instrument.quote,
+        tick=instrument.tick,
+        step=instrument.size_step * instrument.lot,
+        pip=instrument.pip,
+        lot=instrument.lot,
+        maker_fee=fee,
+        taker_fee=fee,
+        spread=int(instrument.spread / instrument.tick),
+        session="fx" if fx else "always",
+    )
+
+
+def next_rollover(ts: int) -> tuple[int, int]:
+    """Return the first rollover after an instant, and its weekday in New York (Monday 0).
+
+    There is one on every weekday at 17:00 New York, none on Saturday and Sunday.
+
+    Parameters
+    ----------
+    ts : int
+        Milliseconds since 1970, UTC.
+
+    >>> next_rollover(1_710_190_800_000)  # Monday 2024-03-11 21:00 UTC, the rollover of that day
+    (1710277200000, 1)
+    """
+    local = datetime.fromtimestamp(ts / 1000, UTC).astimezone(NEW_YORK)
+    day = local.date()
+    while True:
+        at = int(datetime.combine(day, ROLLOVER, NEW_YORK).timestamp()) * 1000
+        if at > ts and day.weekday() < 5:
+            return at, day.weekday()
+        day += timedelta(days=1)

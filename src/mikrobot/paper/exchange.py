@@ -1,0 +1,383 @@
+"""The event loop: one market, any number of accounts, one total order of events.
+
+An event's key is (time, class, sequence): market data come before funding and rollovers, these
+before the arrival of orders, and nothing reads what has a later key. Accounts share prices and
+nothing else: each consumes displayed size and presses the price for itself alone. Live trading,
+replay and backtest all run through here.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from heapq import heappop
+
+from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
+from mikrobot.paper import financing, limits, margin, requests
+from mikrobot.paper.account import FAR, Account, Desk
+from mikrobot.paper.bar_path import BarTicks, play
+from mikrobot.paper.book import Level, Market
+from mikrobot.paper.contracts import Contract, next_rollover
+from mikrobot.paper.conversion import Rates
+from mikrobot.paper.journal import Refused, Submitted
+from mikrobot.paper.matching import Matching
+from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
+from mikrobot.paper.profiles import Profile
+
+
+class Exchange:
+    """Where accounts meet the market.
+
+    Parameters
+    ----------
+    contracts : iterable of Contract
+    waits_for_open : bool
+        Bars are all there is: what arrives after a bar's close meets the opening price of the next
+        one that opens at or after its submission. False: it meets the close, as a quote in force.
+
+    Attributes
+    ----------
+    markets : dict of str to Market
+    accounts : dict of str to Account
+    """
+
+    def __init__(self, contracts: Iterable[Contract], *, waits_for_open: bool = False) -> None:
+        self.contracts = {contract.symbol: contract for contract in contracts}
+        self.markets = {symbol: Market(contract) for symbol, contract in self.contracts.items()}
+        self.rates = Rates(self.markets.values())
+        self.accounts: dict[str, Account] = {}
+        self._waits = waits_for_open
+        self._matchings: dict[str, Matching] = {}
+        self._desks: dict[str, list[tuple[Matching, Desk]]] = {symbol: [] for symbol in self.contracts}
+        self._now = -FAR
+        self._due = FAR
+        self._rollover = (FAR, 0)
+        self._day = -FAR
+        self._swaps = any(contract.swap for contract in self.contracts.values())
+
+    def open(self, id: str, profile: Profile, *, seed: int = 0) -> Account:
+        """Open an account without money; `Account.deposit` pays in.
+
+        Raises
+        ------
+        UsageError
+            If there is one of that id, or a margin account has no currency.
+        """
+        if not profile.cash and not profile.currency:
+            raise UsageError(f"account {id}: the profile {profile.name} has no currency; give it one")
+        return self.restore(Account(id, profile, self.contracts, seed))
+
+    def restore(self, account: Account) -> Account:
+        """Take an account in, for instance one rebuilt from its journal.
+
+        Raises
+        ------
+        UsageError
+            If there is one of that id.
+        """
+        if account.id in self.accounts:
+            raise UsageError(f"account {account.id} exists already; give each its own id")
+        matching = Matching(account, self.markets, self.rates)
+        account.exposed = True
+        self.accounts[account.id], self._matchings[account.id] = account, matching
+        for symbol, desk in account.desks.items():
+            self._desks[symbol].append((matching, desk))
+        self._wake_for(account)
+        return account
+
+    def quote(
+        self, ts: int, symbol: str, bid: int, ask: int, bid_size: int | None = None, ask_size: int | None = None
+    ) -> None:
+        """Take a quote in: prices in ticks, sizes in steps, None where the dealer shows none."""
+        self.book(ts, symbol, ((bid, bid_size),), ((ask, ask_size),))
+
+    def book(self, ts: int, symbol: str, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        """Take a whole book in, best levels first; it replaces the one before.
+
+        Raises
+        ------
+        BarError
+            If it is not sorted, crossed, or older than the newest event.
+        UnknownSymbol
+            If no contract has this symbol.
+        """
+        market = self._market(ts, symbol)
+        market.show(ts, bids, asks)
+        for matching, desk in self._desks[symbol]:
+            bid, ask = market.bid, market.ask
+            if (
+                bid is None
+                or ask is None
+                or not (desk.low_bid < bid < desk.high_bid and desk.low_ask < ask < desk.high_ask)
+            ):
+                matching.on_market(market, ts)
+                if desk.waiting:
+                    self._meet_waiting(matching, desk, ts)
+
+    def bar(
+        self, ts: int, symbol: str, open: int, high: int, low: int, close: int,
+        spread: int = 0, opened: int | None = None,
+    ) -> None:  # fmt: skip
+        """Take a closed bar in.
+
+        Parameters
+        ----------
+        ts : int
+            Its close, ms.
+        symbol : str
+        open, high, low, close : int
+            Bid prices in ticks.
+        spread : int
+            Ticks between bid and ask.
+        opened : int, optional
+            Its open, ms; without it, all that has arrived is taken to have come before.
+
+        Raises
+        ------
+        BarError
+            If its prices are no bar, or it is older than the newest event.
+        UnknownSymbol
+            If no contract has this symbol.
+        """
+        if not 0 < low <= open <= high or not low <= close <= high or spread < 0:
+            raise BarError(
+                f"{symbol} at {ts}: expected 0 < low <= open, close <= high and a spread of 0 or more, "
+                f"found open {open}, high {high}, low {low}, close {close}, spread {spread}; correct it at its source"
+            )
+        market = self._market(ts, symbol)
+        low_ask, high_ask = low + spread, high + spread
+        for matching, desk in self._desks[symbol]:
+            if desk.low_bid < low and high < desk.high_bid and desk.low_ask < low_ask and high_ask < desk.high_ask:
+                continue
+            play(matching, market, ts, ts if opened is None else opened, BarTicks(open, high, low, close, spread))
+        market.point(ts, close, close + spread)
+        market.quoting = not self._waits
+
+    def detailed_bar(self, bars: Iterable[tuple[int, BarTicks]], symbol: str) -> None:
+        """Take finer bars (close, bar) in instead of the coarse one that they make up."""
+        for ts, bar in bars:
+            self.bar(ts, symbol, *bar)
+
+    def funding(self, ts: int, symbol: str, rate: Decimal, mark: int | None = None) -> None:
+        """Charge funding on every open perpetual: a positive rate is paid by longs.
+
+        Parameters
+        ----------
+        ts : int
+        symbol : str
+        rate : Decimal
+            Share of the notional.
+        mark : int, optional
+            Mark price in ticks; else the middle of the newest quote.
+        """
+        market = self._market(ts, symbol)
+        for matching, _ in self._desks[symbol]:
+            financing.charge_funding(matching.account, market, ts, rate, mark)
+            matching.solvency.fence(ts)
+
+    def submit(self, account_id: str, ts: int, asked: OrderRequest | Bracket | OneCancelsOther) -> str:
+        """Send an order; it arrives after the account's latency.
+
+        Returns
+        -------
+        str
+            Why it was refused at once, or an empty string. What the venue thinks of it shows at its
+            arrival, in the order's status.
+        """
+        account = self._account(account_id)
+        first = _first(asked)
+        self._turn(ts)
+        latency = account.profile.latency
+        arrives = ts + (latency.draw(account.seed, account_id, first.id) if latency.base_ms or latency.median_ms else 0)
+        try:
+            self._enter(account, asked, ts, arrives)
+        except (OrderError, UnknownSymbol) as error:
+            account.apply(Refused(account.seq, ts, first.id, str(error)))
+            return str(error)
+        self._due = min(self._due, arrives, *([first.expires] if first.expires else []))
+        return ""
+
+    def cancel(self, account_id: str, ts: int, order_id: str) -> str:
+        """Cancel an order, or with a bracket's id what is left of it; at once.
+
+        Returns
+        -------
+        str
+            Why nothing was canceled, or an empty string.
+        """
+        account, matching = self._account(account_id), self._matchings[account_id]
+        names = [order_id] if order_id in account.orders else [f"{order_id}{part}" for part in (".entry", ".sl", ".tp")]
+        orders = [account.orders[name] for name in names if name in account.orders]
+        if not any(order.alive for order in orders):
+            return self._refuse(account, ts, order_id, "cancel", "there is no such order that still works")
+        for order in orders:
+            if order.alive:
+                matching.end(ts, order, Status.CANCELED, "on request")
+        return ""
+
+    def modify(
+        self, account_id: str, ts: int, order_id: str, *,
+        price: Decimal | None = None, stop: Decimal | None = None, quantity: Decimal | None = None,
+    ) -> str:  # fmt: skip
+        """Replace the terms of an order at once; `price` is the stop of an order that has no limit.
+
+        A new price or a larger size goes to the end of the queue, a smaller size keeps its place.
+
+        Returns
+        -------
+        str
+            Why it was refused, or an empty string; the order is then as it was.
+        """
+        account, matching = self._account(account_id), self._matchings[account_id]
+        order = account.orders.get(order_id)
+        if order is None or not order.alive:
+            return self._refuse(account, ts, order_id, "modify", "there is no such order that still works")
+        if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
+            price, stop = None, price
+        contract = self.contracts[order.symbol]
+        try:
+            new = (
+                order.quantity if quantity is None else contract.steps(quantity),
+                order.price if price is None else contract.ticks(price, "a limit"),
+                order.stop if stop is None else contract.ticks(stop, "a stop"),
+            )
+        except OrderError as error:
+            return self._refuse(account, ts, order_id, "modify", str(error))
+        reason = self._unmodifiable(order, *new)
+        if reason:
+            return self._refuse(account, ts, order_id, "modify", reason)
+        last = new[1:] != (order.price, order.stop) or new[0] > order.quantity
+        account.amend(ts, order, "on request", quantity=new[0], price=new[1], stop=new[2], last=last)
+        matching.reconsider(order, ts)
+        return ""
+
+    def settle(self, ts: int) -> None:
+        """Let everything happen that is due up to and including an instant."""
+        self._turn(ts)
+        if self._due <= ts:
+            self._advance(ts, inclusive=True)
+
+    def _enter(self, account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int) -> None:
+        records: list[Submitted]
+        if isinstance(asked, OrderRequest):
+            account.apply(requests.single(account, asked, ts, arrives, account.seq))
+            return
+        if isinstance(asked, OneCancelsOther):
+            for record in requests.pair(account, asked, ts, arrives, account.seq):
+                account.apply(record)
+            return
+        records = requests.bracket(account, asked, ts, arrives, account.seq)
+        account.apply(records[0])
+        for record in records[1:]:
+            account.apply(record)
+            account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
+
+    def _refuse(self, account: Account, ts: int, order_id: str, what: str, reason: str) -> str:
+        account.note(ts, f"{what}_refused", f"{order_id}: {reason}")
+        return reason
+
+    def _unmodifiable(self, order: Order, quantity: int, price: int, stop: int) -> str:
+        if quantity < order.filled or (quantity == order.filled and order.filled):
+            return f"{self.contracts[order.symbol].quantity(order.filled)} of it has filled already"
+        if (price and not order.price) or (stop and not order.stop and order.type is not OrderType.TRAILING_STOP):
+            return f"a {order.type.value} order has no such price"
+        best = self.markets[order.symbol].best(order.sign)
+        stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+        if stops and stop != order.stop and best is not None and order.sign * (best - stop) >= 0:
+            return "the stop would lie on the wrong side of the market"
+        return ""
+
+    def _account(self, account_id: str) -> Account:
+        try:
+            return self.accounts[account_id]
+        except KeyError:
+            raise UsageError(f"no account {account_id!r}; there are {', '.join(self.accounts) or 'none'}") from None
+
+    def _market(self, ts: int, symbol: str) -> Market:
+        """Bring time up to just before an event of a symbol, and return its market."""
+        market = self.markets.get(symbol)
+        if market is None:
+            raise UnknownSymbol(f"unknown symbol {symbol!r}; the venue lists {', '.join(self.contracts)}")
+        self._turn(ts)
+        if self._due < ts:
+            self._advance(ts, inclusive=False)
+        return market
+
+    def _turn(self, ts: int) -> None:
+        """Move the time on; it does not go back."""
+        if ts < self._now:
+            raise BarError(f"an event at {ts} came after one at {self._now}; sort the feed by time")
+        if self._now == -FAR:
+            self._rollover = next_rollover(ts) if self._swaps else self._rollover
+            self._day = limits.day(ts)
+            self._due = min(self._due, self._rollover[0], (self._day + 1) * limits.DAY_MS)
+            self._mark_days(ts)
+        self._now = ts
+
+    def _advance(self, ts: int, *, inclusive: bool) -> None:
+        """Do what is due before an instant, or up to it: rollovers and days, then arrivals, in time order."""
+        end = ts + 1 if inclusive else ts
+        while self._due < end:
+            now = self._due
+            if now >= (self._day + 1) * limits.DAY_MS:
+                self._day = limits.day(now)
+                self._mark_days(now)
+            if now >= self._rollover[0]:
+                self._roll(now)
+            for matching in self._matchings.values():
+                matching.expire(now)
+                self._arrivals(matching, now)
+            self._due = min(self._rollover[0], (self._day + 1) * limits.DAY_MS)
+            for account in self.accounts.values():
+                self._wake_for(account)
+
+    def _roll(self, now: int) -> None:
+        at, weekday = self._rollover
+        for matching in self._matchings.values():
+            financing.charge_swap(matching.account, self.markets, self.rates, at, weekday)
+            matching.solvency.fence(at)
+        self._rollover = next_rollover(now)
+
+    def _mark_days(self, ts: int) -> None:
+        for account in self.accounts.values():
+            rules = account.profile.limits
+            if account.profile.cash or not (rules.daily_loss_pct or rules.weekly_loss_pct):
+                continue
+            equity = str(margin.equity(account, self.markets, self.rates, ts))
+            account.note(ts, "day", equity)
+            if "week" not in account.marks or limits.week(ts) != limits.week(ts - limits.DAY_MS):
+                account.note(ts, "week", equity)
+
+    def _wake_for(self, account: Account) -> None:
+        if account.pending:
+            self._due = min(self._due, account.pending[0][0])
+        if account.expiring:
+            self._due = min(self._due, account.expiring[0][0])
+
+    def _arrivals(self, matching: Matching, ts: int) -> None:
+        pending = matching.account.pending
+        while pending and pending[0][0] <= ts:
+            order = heappop(pending)[2]
+            if order.status is not Status.NEW:
+                continue
+            market = self.markets[order.symbol]
+            if self._waits and not market.quoting:
+                desk = matching.account.desks[order.symbol]
+                desk.waiting.append(order)
+                desk.fence()
+            else:
+                matching.arrive(order, ts)
+
+    def _meet_waiting(self, matching: Matching, desk: Desk, ts: int) -> None:
+        for order in list(desk.waiting):
+            desk.waiting.remove(order)
+            matching.arrive(order, ts, opening=True)
+        desk.fence()
+
+
+def _first(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
+    match asked:
+        case Bracket():
+            return asked.entry
+        case OneCancelsOther():
+            return asked.first
+        case _:
+            return asked

@@ -1,0 +1,57 @@
+"""What holding a position overnight costs or earns: swap at the FX rollover, funding of perpetuals.
+
+Each charge is one cash entry, converted at that instant and rounded once.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from mikrobot.paper import margin
+from mikrobot.paper.account import Account
+from mikrobot.paper.book import Market
+from mikrobot.paper.contracts import Kind
+from mikrobot.paper.conversion import PAR, Rates
+from mikrobot.paper.money import half_even, scale
+
+POINTS_A_PIP = 10
+
+
+def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int, weekday: int) -> None:
+    """Book the swap of every open position: points x point x quantity, three nights on the triple day.
+
+    Parameters
+    ----------
+    account : Account
+    markets : mapping of str to Market
+    rates : Rates
+    ts : int
+        The rollover, ms.
+    weekday : int
+        Its day in New York, Monday 0.
+    """
+    for position in list(account.positions.values()):
+        market = markets[position.symbol]
+        contract = market.contract
+        if contract.swap is None or account.profile.cash:
+            continue
+        points = contract.swap.long if position.sign > 0 else contract.swap.short
+        nights = 3 if weekday == contract.swap.triple_day else 1
+        amount = points * nights * contract.pip / POINTS_A_PIP * contract.quantity(abs(position.quantity))
+        num, den = amount.as_integer_ratio()
+        rate = margin.quote_rate(account, contract, market.mark(position.sign), num, rates, ts) or PAR
+        owed = half_even(num * rate.value[0] * scale(account.currency), den * rate.value[1])
+        account.book(ts, "swap", account.currency, owed, position.ticket or position.symbol)
+
+
+def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, mark: int | None) -> None:
+    """Book the funding of every open perpetual of a symbol: quantity x mark x rate, longs pay a positive one."""
+    contract = market.contract
+    if contract.kind is not Kind.PERP:
+        return
+    twice = 2 * mark if mark is not None else market.mark_bid + market.mark_ask
+    (a, b), (c, d) = rate.as_integer_ratio(), contract.value
+    for position in list(account.positions.values()):
+        if position.symbol == contract.symbol:
+            unit = scale(account.currency)
+            paid = half_even(position.quantity * twice * a * c * unit, 2 * b * d)
+            account.book(ts, "funding", account.currency, -paid, position.ticket or position.symbol)

@@ -1,0 +1,40 @@
+"""The losses at which an account opens nothing more: of the day, of the week, in all.
+
+A loss is measured from the equity at the start of the UTC day or week (Monday); a profit never
+counts. Does not close anything.
+"""
+
+from mikrobot.paper.account import Account
+
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+_MONDAY = 4 * DAY_MS
+"""The first Monday after 1970 began, in milliseconds."""
+
+
+def day(ts: int) -> int:
+    """Return the number of the UTC day of an instant."""
+    return ts // DAY_MS
+
+
+def week(ts: int) -> int:
+    """Return the number of the UTC week, from Monday, of an instant.
+
+    >>> week(1_710_115_200_000) - week(1_710_115_199_999)  # Monday 2024-03-11 00:00 UTC
+    1
+    """
+    return (ts - _MONDAY) // WEEK_MS
+
+
+def breach(account: Account, equity: int) -> str:
+    """Return which limit an equity in minor units has reached, or an empty string."""
+    limits = account.profile.limits
+    paid_in = account.paid_in
+    for name, percent, start in (
+        ("daily", limits.daily_loss_pct, account.marks.get("day", paid_in)),
+        ("weekly", limits.weekly_loss_pct, account.marks.get("week", paid_in)),
+        ("total", limits.total_loss_pct, paid_in),
+    ):
+        if percent and (start - equity) * 100 >= percent * start:
+            return f"{name} loss limit of {percent} % reached"
+    return ""

@@ -1,0 +1,174 @@
+"""Margin, equity and what a cash account has locked: sums over an account at given markets.
+
+FX margin is that of the base currency converted at the opening and stays until the position
+changes (MT5, SYMBOL_CALC_MODE_FOREX); a perpetual's is its notional at entry over the leverage.
+Does not close anything.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+
+from mikrobot.paper.account import Account
+from mikrobot.paper.book import Market
+from mikrobot.paper.contracts import Contract
+from mikrobot.paper.conversion import PAR, Rate, Rates
+from mikrobot.paper.money import Exact, half_even, scale
+from mikrobot.paper.orders import Order, OrderType
+from mikrobot.paper.positions import Position
+from mikrobot.paper.profiles import Profile
+
+
+def position_margin(contract: Contract, profile: Profile, position: Position) -> int:
+    """Return the margin of one position in minor units of the account currency."""
+    if contract.quote == profile.currency:
+        num, den = contract.value
+        return _margin(contract, profile, position.cost * position.sign, num, den)
+    if contract.base == profile.currency:
+        num, den = contract.step.as_integer_ratio()
+        return _margin(contract, profile, abs(position.quantity), num, den)
+    num, den = contract.step.as_integer_ratio()
+    return _margin(contract, profile, position.base_value, num, den)
+
+
+def required(contract: Contract, profile: Profile, steps: int, price: int, base_rate: Fraction) -> int:
+    """Return the margin that opening so many steps at a price takes, minor units."""
+    opened = Position(contract.symbol)
+    opened.trade(steps, price, base_rate)
+    return position_margin(contract, profile, opened)
+
+
+def _margin(contract: Contract, profile: Profile, amount: Exact, num: int, den: int) -> int:
+    share_num, share_den = contract.margin_rate.as_integer_ratio()
+    times_num, times_den = profile.leverage.as_integer_ratio()
+    unit = scale(profile.currency)
+    return half_even(amount * num * share_num * times_den * unit, den * share_den * times_num)
+
+
+def margins(account: Account) -> dict[str, int]:
+    """Return the margin used by symbol, minor units; of a hedged pair the larger side's."""
+    sides: dict[tuple[str, int], int] = {}
+    for position in account.positions.values():
+        key = (position.symbol, position.sign)
+        one = position_margin(account.contracts[position.symbol], account.profile, position)
+        sides[key] = sides.get(key, 0) + one
+    symbols = {symbol for symbol, _ in sides}
+    return {s: max(sides.get((s, 1), 0), sides.get((s, -1), 0)) for s in sorted(symbols)}
+
+
+def unrealised(account: Account, position: Position, market: Market, rates: Rates, ts: int) -> int:
+    """Return what closing a position at the market would realise, minor units of the account currency."""
+    price = market.mark(position.sign)
+    gained = position.unrealised(price)
+    rate = quote_rate(account, market.contract, price, gained, rates, ts)
+    if rate is None:
+        return 0
+    num, den = market.contract.value
+    return half_even(gained * num * rate.value[0] * scale(account.currency), den * rate.value[1])
+
+
+def quote_rate(account: Account, contract: Contract, price: int, amount: Exact, rates: Rates, ts: int) -> Rate | None:
+    """Return what a unit of the quote currency is worth to the account when it gets or owes an amount.
+
+    Where the account currency is the base, the contract's own price converts.
+    """
+    if contract.quote == account.currency:
+        return PAR
+    if contract.base == account.currency:
+        num, den = contract.tick.as_integer_ratio()
+        return Rate((den, price * num), False)
+    return rates.rate(contract.quote, account.currency, ts, receives=amount > 0)
+
+
+def base_rate(account: Account, contract: Contract, price: int, sign: int, rates: Rates, ts: int) -> Rate | None:
+    """Return what a unit of base is worth in account currency where margin has to know it.
+
+    From the pair of the two, else through the contract's own price and its quote currency; at the
+    ask for a purchase, at the bid for a sale.
+    """
+    direct = rates.rate(contract.base, account.currency, ts, receives=sign < 0)
+    if direct is not None and not direct.stale:
+        return direct
+    onward = rates.rate(contract.quote, account.currency, ts, receives=sign < 0)
+    if onward is None:
+        return direct
+    num, den = contract.tick.as_integer_ratio()
+    return Rate((price * num * onward.value[0], den * onward.value[1]), onward.stale)
+
+
+def equity(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> int:
+    """Return the balance plus the unrealised profit of everything open, minor units."""
+    open_profit = sum(unrealised(account, p, markets[p.symbol], rates, ts) for p in account.positions.values())
+    return account.balances.get(account.currency, 0) + open_profit
+
+
+def level_reached(equity: int, used: int, percent: Decimal) -> bool:
+    """Whether the margin level ``100 * equity / used`` is at a percentage or below."""
+    return used > 0 and equity * 100 <= percent * used
+
+
+def locked(account: Account) -> dict[str, int]:
+    """Return what the working orders of a cash account lock, by currency in minor units.
+
+    A purchase locks its price times what remains of it, and the fee on that where the fee is
+    charged in the quote currency; a sale locks what remains of its quantity.
+    """
+    found: dict[str, int] = {}
+    for desk in account.desks.values():
+        if not desk.empty:
+            for order in (*desk.stops, *desk.limits):
+                currency, amount = order_lock(desk.contract, order)
+                found[currency] = found.get(currency, 0) + amount
+    return found
+
+
+def order_lock(contract: Contract, order: Order) -> tuple[str, int]:
+    """Return the currency that an order locks, and how much of it in minor units."""
+    if order.sign < 0:
+        num, den = contract.step.as_integer_ratio()
+        return contract.base, half_even(order.leaves * num * scale(contract.base), den)
+    rests = order.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+    fee = contract.maker_fee if rests else contract.taker_fee
+    return contract.quote, cost(contract, (order.price or order.stop) * order.leaves, fee)
+
+
+def cost(contract: Contract, tick_steps: int, fee: Decimal) -> int:
+    """Return a notional with its fee in minor units of the quote currency, each rounded as it is booked."""
+    return contract.amount(tick_steps, contract.quote) + contract.amount(
+        tick_steps, contract.quote, fee.as_integer_ratio()
+    )
+
+
+def maintenance_rate(contract: Contract, notional: Decimal) -> Decimal:
+    """Return the maintenance rate of a notional in quote currency.
+
+    >>> from mikrobot.paper.contracts import Kind, Tier
+    >>> tiers = (Tier(Decimal(50000), Decimal("0.004")), Tier(None, Decimal("0.005")))
+    >>> perp = Contract("P", Kind.PERP, "BTC", "USDT", Decimal("0.1"), Decimal("0.001"), maintenance=tiers)
+    >>> maintenance_rate(perp, Decimal(50000)), maintenance_rate(perp, Decimal(50001))
+    (Decimal('0.004'), Decimal('0.005'))
+    """
+    for tier in contract.maintenance:
+        if tier.limit is None or notional <= tier.limit:
+            return tier.rate
+    return contract.maintenance[-1].rate
+
+
+def liquidation_price(contract: Contract, profile: Profile, position: Position) -> Fraction:
+    """Return the mark price in ticks at which an isolated position is liquidated.
+
+    Long ``E (1 - 1/L) / (1 - mmr)``, short ``E (1 + 1/L) / (1 + mmr)``, the rate by the notional at
+    entry.
+
+    >>> from mikrobot.paper.contracts import Kind
+    >>> from mikrobot.paper.profiles import ISOLATED_PERP
+    >>> perp = Contract("P", Kind.PERP, "BTC", "USDT", Decimal("0.1"), Decimal("0.001"))
+    >>> round(liquidation_price(perp, ISOLATED_PERP, Position("P", quantity=1000, cost=500_000 * 1000)))
+    451807
+    """
+    entry = Fraction(position.cost) / position.quantity
+    num, den = contract.value
+    notional = abs(Fraction(position.cost)) * Fraction(num, den)
+    rate = Fraction(maintenance_rate(contract, Decimal(notional.numerator) / notional.denominator))
+    share = Fraction(contract.margin_rate) / Fraction(profile.leverage)
+    return entry * (1 - position.sign * share) / (1 - position.sign * rate)

@@ -1,0 +1,414 @@
+"""Matching of one account's orders against the market, and the booking of what trades.
+
+The order of what happens at one event: orders expire, the margin is checked, stops trigger, limits
+fill by price and time, trailing stops are drawn along, the exits of filled entries are armed (the
+stop is looked at first). Does not know where prices come from or when requests arrive.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from heapq import heappop
+
+from mikrobot.paper import margin
+from mikrobot.paper.account import FAR, Account, Desk
+from mikrobot.paper.admission import objection
+from mikrobot.paper.book import Level, Market
+from mikrobot.paper.contracts import Contract
+from mikrobot.paper.conversion import PAR, Rates
+from mikrobot.paper.journal import Filled, Submitted
+from mikrobot.paper.money import half_even, scale
+from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce
+from mikrobot.paper.positions import Position
+from mikrobot.paper.slippage import against, normal
+from mikrobot.paper.solvency import Solvency
+
+
+class Matching:
+    """Executes the orders of one account.
+
+    Parameters
+    ----------
+    account : Account
+    markets : mapping of str to Market
+        Shared by all accounts; only read.
+    rates : Rates
+    """
+
+    def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates) -> None:
+        self.account, self.markets, self.rates = account, markets, rates
+        self.solvency = Solvency(account, markets, rates, self)
+        self.bar: tuple[int, int, int] | None = None
+        self._entered: list[Order] = []
+
+    def fork(self) -> "Matching":
+        """Return one that executes a copy of the account on the same markets."""
+        return Matching(self.account.fork(), self.markets, self.rates)
+
+    def worth(self, symbol: str, ts: int) -> int:
+        """Return the equity in minor units; of a cash account, what it has of the symbol's two currencies."""
+        account, contract = self.account, self.markets[symbol].contract
+        if not account.profile.cash:
+            return margin.equity(account, self.markets, self.rates, ts)
+        held = account.net(symbol) * self.markets[symbol].mark_bid
+        return account.balances.get(contract.quote, 0) + contract.amount(held, contract.quote)
+
+    def on_market(self, market: Market, ts: int) -> None:
+        """Let one new quote, book or point of a bar do to the account what it does."""
+        desk = self.account.desks[market.contract.symbol]
+        self.expire(ts)
+        self.solvency.check(market, ts)
+        if desk.stops:
+            self._trigger(desk, market, ts)
+        if desk.limits:
+            self._fill_limits(desk, market, ts)
+        if desk.stops:
+            self._ratchet(desk, market, ts)
+        self.arm(ts)
+        self.solvency.fence(ts)
+
+    def expire(self, ts: int) -> None:
+        """Expire every order whose time is up."""
+        expiring = self.account.expiring
+        while expiring and expiring[0][0] <= ts:
+            order = self.account.orders[heappop(expiring)[1]]
+            if order.alive:
+                self.end(ts, order, Status.EXPIRED, "its time is up")
+
+    def arrive(self, order: Order, ts: int, *, opening: bool = False) -> None:
+        """Let an order reach the venue: admit or reject it, and match what can be matched at once.
+
+        Parameters
+        ----------
+        order : Order
+        ts : int
+        opening : bool
+            Whether it waited for this price: a stop that lies behind it triggers then.
+        """
+        market = self.markets[order.symbol]
+        reason = objection(self.account, self.markets, self.rates, order, ts, opening=opening)
+        if reason:
+            self.end(ts, order, Status.REJECTED, reason)
+            return
+        self.account.move(ts, order, Status.WORKING)
+        self._meet(order, market, ts)
+        if opening and order.alive and order.type in (OrderType.STOP, OrderType.STOP_LIMIT):
+            self._trigger_one(order, market, ts)
+        if order.reduce_only:
+            self._drop_reducers(order.symbol, ts)
+        self.arm(ts)
+        self.solvency.fence(ts)
+
+    def reconsider(self, order: Order, ts: int) -> None:
+        """Match an order whose terms have changed, as if it had just arrived."""
+        if order.status is Status.WORKING or order.rests_as_limit:
+            self.account.desks[order.symbol].seat(order)
+            self._meet(order, self.markets[order.symbol], ts)
+        self.arm(ts)
+        self.solvency.fence(ts)
+
+    def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
+        """End an order without a fill, and with an entry that never traded its exits."""
+        self.account.move(ts, order, status, reason)
+        if not order.filled:
+            for child in self._children(order):
+                self.end(ts, child, Status.CANCELED, "its entry ended")
+        elif order.children:
+            self._size_exits(ts, order)
+        rival = self.account.orders.get(order.rival)
+        if status is Status.REJECTED and rival is not None and rival.alive:
+            self.end(ts, rival, Status.CANCELED, "the other leg was rejected")
+
+    def arm(self, ts: int) -> None:
+        """Arm the exits of entries that have filled: both legs first, then the stop is looked at."""
+        while self._entered:
+            entered, self._entered = self._entered, []
+            for entry in entered:
+                self._size_exits(ts, entry)
+                market = self.markets[entry.symbol]
+                legs = self._children(entry)
+                fresh = [leg for leg in legs if leg.status is Status.HELD]
+                for leg in fresh:
+                    self.account.move(ts, leg, Status.WORKING, "its entry filled")
+                for leg in sorted(fresh, key=lambda leg: leg.type is OrderType.LIMIT):
+                    if leg.alive and leg.type is OrderType.LIMIT:
+                        self._meet(leg, market, ts)
+                    elif leg.alive:
+                        self._trigger_one(leg, market, ts)
+
+    def close(self, position: Position, ts: int, reason: str) -> None:
+        """Close a position at the market, as stop-out and liquidation do."""
+        account, market = self.account, self.markets[position.symbol]
+        name = f"{reason}.{account.seq}"
+        account.apply(
+            Submitted(
+                account.seq, ts, name, position.symbol, -position.sign, abs(position.quantity), OrderType.MARKET.value,
+                0, 0, 0, TimeInForce.GTC.value, 0, False, True, position.ticket, ts, "", "",
+            )
+        )  # fmt: skip
+        order = account.orders[name]
+        account.move(ts, order, Status.WORKING, reason)
+        self._meet(order, market, ts)
+
+    def _children(self, order: Order) -> list[Order]:
+        return [leg for leg in map(self.account.orders.__getitem__, order.children) if leg.alive]
+
+    def _size_exits(self, ts: int, entry: Order) -> None:
+        """Give the exits of an entry the quantity that is open of it, and cancel them at nothing."""
+        exits = [self.account.orders[name] for name in entry.children]
+        open_ = entry.filled - sum(leg.filled for leg in exits)
+        for leg in exits:
+            if not leg.alive:
+                continue
+            if open_ <= 0:
+                self.end(ts, leg, Status.CANCELED, "the other leg filled")
+            elif leg.leaves != open_:
+                self.account.amend(ts, leg, "quantity of what is open", quantity=leg.filled + open_)
+
+    def _trigger(self, desk: Desk, market: Market, ts: int) -> None:
+        """Trigger the stops that the market has reached: the one passed furthest first, then by arrival."""
+        reached = [order for order in desk.stops if _beyond(order, market) >= 0]
+        for order in sorted(reached, key=lambda order: (-_beyond(order, market), order.seq)):
+            if order.alive and not order.triggered:
+                self._trigger_one(order, market, ts)
+
+    def _trigger_one(self, order: Order, market: Market, ts: int) -> None:
+        if _beyond(order, market) < 0:
+            return
+        self.account.move(ts, order, Status.TRIGGERED, f"{'ask' if order.sign > 0 else 'bid'} reached the stop")
+        self._meet(order, market, ts)
+
+    def _meet(self, order: Order, market: Market, ts: int) -> None:
+        """Match an order that has just arrived or triggered."""
+        if order.type is OrderType.TRAILING_STOP and not order.triggered:
+            self._draw(order, market, ts)
+            return
+        if order.type is OrderType.STOP and not order.triggered:
+            return
+        if order.type is OrderType.STOP_LIMIT and not order.triggered:
+            return
+        limit = order.price if order.rests_as_limit else None
+        if order.tif is TimeInForce.FOK and not self._all_there(order, market, limit):
+            self.end(ts, order, Status.CANCELED, "not all of it could be filled at once")
+            return
+        self._take(order, market, limit, ts)
+        if not order.alive:
+            return
+        if limit is None or order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            self.end(ts, order, Status.CANCELED, "nothing more was displayed")
+        elif self.account.profile.queue:
+            order.ahead = dict(market.depth(-order.sign)).get(order.price) or 0
+
+    def _all_there(self, order: Order, market: Market, limit: int | None) -> bool:
+        there = self.account.desks[order.symbol].taken.within(market, order.sign, limit)
+        return there is None or there >= order.leaves or (limit is None and self.account.profile.unlimited_depth)
+
+    def _take(self, order: Order, market: Market, limit: int | None, ts: int) -> None:
+        """Walk the displayed levels, best first, one fill a level."""
+        desk, sign = self.account.desks[order.symbol], order.sign
+        level: Level | None = None
+        for level in market.depth(sign):
+            if limit is not None and sign * (level[0] - limit) > 0:
+                return
+            left = desk.taken.left(market, sign, level)
+            quantity = self._allowed(order, ts) if left is None else min(left, self._allowed(order, ts))
+            if quantity > 0:
+                desk.taken.take(sign, level, quantity)
+                self._taker_fill(order, market, level[0], quantity, limit, ts, priced=left is not None)
+            if not order.alive or not order.leaves:
+                return
+        if level is not None and self.account.profile.unlimited_depth and self._allowed(order, ts):
+            self._taker_fill(order, market, level[0], order.leaves, limit, ts, priced=False)
+
+    def _taker_fill(
+        self, order: Order, market: Market, price: int, quantity: int, limit: int | None, ts: int, *, priced: bool
+    ) -> None:
+        slippage = self.account.profile.slippage
+        if slippage.active:
+            price += order.sign * self._slip(order, market, price, 0 if priced else quantity, ts)
+            price = max(price, 1)
+            if limit is not None:
+                price = min(price, limit) if order.sign > 0 else max(price, limit)
+        self._fill(order, market, price, quantity, ts, maker=False, unpriced=0 if priced else quantity)
+
+    def _slip(self, order: Order, market: Market, price: int, unpriced: int, ts: int) -> int:
+        """Return the ticks that a taker pays beyond a level."""
+        account, contract, slippage = self.account, market.contract, self.account.profile.slippage
+        drawn = normal(account.seed, account.id, order.id, "jitter")
+        spread = (market.mark_ask or price) - (market.mark_bid or price)
+        ticks = slippage.spread_ticks(ts, spread, drawn, market.sigma)
+        if unpriced:
+            pressure = account.desks[order.symbol].pressure
+            pressure.decay_ms = slippage.decay_ms
+            units = float(contract.quantity(unpriced)) + pressure.at(ts, order.sign)
+            ticks += slippage.impact_ticks(price, units, contract.sigma_d, contract.adv)
+        return against(ticks)
+
+    def _fill_limits(self, desk: Desk, market: Market, ts: int) -> None:
+        """Fill resting limits that the market has reached: best price first, then by arrival."""
+        reached = [order for order in desk.limits if _through(order, market) >= 0]
+        for order in sorted(reached, key=lambda order: (-_through(order, market), order.seq)):
+            if order.alive:
+                self._fill_limit(order, desk, market, ts)
+
+    def _fill_limit(self, order: Order, desk: Desk, market: Market, ts: int) -> None:
+        sign, wanted, filled = order.sign, self._allowed(order, ts), 0
+        best = market.best(sign)
+        for level in market.depth(sign):
+            if sign * (level[0] - order.price) > 0 or filled == wanted:
+                break
+            left = desk.taken.left(market, sign, level)
+            if left is not None and order.ahead:
+                gone = min(order.ahead, left)
+                order.ahead, left = order.ahead - gone, left - gone
+            quantity = wanted - filled if left is None else min(left, wanted - filled)
+            if quantity > 0:
+                desk.taken.take(sign, level, quantity)
+                filled += quantity
+        if filled and best is not None:
+            price = best if self.account.profile.improve else order.price
+            self._fill(order, market, price, filled, ts, maker=True)
+
+    def _allowed(self, order: Order, ts: int) -> int:
+        """Return what may still fill of an order; a reduce-only one is cut to what it can close."""
+        if not order.alive:
+            return 0
+        if not order.reduce_only:
+            return order.leaves
+        open_ = self.closable(order)
+        if open_ <= 0:
+            self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
+            return 0
+        if order.leaves > open_:
+            self.account.amend(ts, order, "cut to the open position", quantity=order.filled + open_)
+        return order.leaves
+
+    def closable(self, order: Order) -> int:
+        """Return the size steps of the opposite position that an order can close."""
+        position = self.account.position_of(order)
+        return abs(position.closes(order.sign * FAR)) if position is not None else 0
+
+    def _fill(
+        self, order: Order, market: Market, price: int, quantity: int, ts: int, *, maker: bool, unpriced: int = 0
+    ) -> None:
+        """Book one execution, and what follows from it for other orders."""
+        account, contract = self.account, market.contract
+        refusal = self.solvency.refusal(order, contract, price, quantity, ts)
+        if refusal:
+            self.end(ts, order, Status.CANCELED, refusal)
+            return
+        signed = order.sign * quantity
+        position = account.position_of(order)
+        gained = position.realised(signed, price) if position is not None and not account.profile.cash else 0
+        realised, stale = self._in_account(contract, gained, price, ts)
+        fee, fee_currency = self._fee(contract, price, quantity, maker, ts)
+        account.apply(
+            Filled(
+                account.seq, ts, order.id, order.symbol, order.sign, price, quantity, maker,
+                fee, fee_currency, realised,
+                self.solvency.base_rate(order, contract, price, ts), unpriced, self._ambiguous(order, maker), stale,
+            )
+        )  # fmt: skip
+        if account.profile.cash:
+            self._exchange(order, contract, price, quantity, ts)
+        account.book(ts, "realised", account.currency, realised, order.id)
+        account.book(ts, "fee", fee_currency, -fee, order.id)
+        self._after_fill(order, ts)
+
+    def _exchange(self, order: Order, contract: Contract, price: int, quantity: int, ts: int) -> None:
+        num, den = contract.step.as_integer_ratio()
+        base = half_even(quantity * num * scale(contract.base), den)
+        paid = contract.amount(price * quantity, contract.quote)
+        self.account.book(ts, "trade", contract.quote, -order.sign * paid, order.id)
+        self.account.book(ts, "trade", contract.base, order.sign * base, order.id)
+
+    def _in_account(self, contract: Contract, gained: int | Fraction, price: int, ts: int) -> tuple[int, bool]:
+        """Return a profit in ticks times steps in minor units of the account, and whether the rate is stale."""
+        if not gained:
+            return 0, False
+        rate = margin.quote_rate(self.account, contract, price, gained, self.rates, ts) or PAR
+        num, den = contract.value
+        unit = scale(self.account.currency)
+        return half_even(gained * num * rate.value[0] * unit, den * rate.value[1]), rate.stale
+
+    def _fee(self, contract: Contract, price: int, quantity: int, maker: bool, ts: int) -> tuple[int, str]:
+        """Return the fee in minor units and its currency."""
+        profile, share = self.account.profile, contract.maker_fee if maker else contract.taker_fee
+        if profile.cash:
+            return contract.amount(price * quantity, contract.quote, share.as_integer_ratio()), contract.quote
+        owed = 0
+        unit = scale(profile.currency)
+        if share:
+            rate = margin.quote_rate(self.account, contract, price, -1, self.rates, ts) or PAR
+            (a, b), (c, d), (e, f) = contract.value, rate.value, share.as_integer_ratio()
+            owed += half_even(price * quantity * a * c * e * unit, b * d * f)
+        if profile.commission_per_lot:
+            currency = profile.commission_currency or profile.currency
+            paid = self.rates.rate(currency, profile.currency, ts, receives=False) or PAR
+            (a, b), (e, f) = (
+                (contract.step / contract.lot).as_integer_ratio(),
+                profile.commission_per_lot.as_integer_ratio(),
+            )
+            owed += half_even(quantity * a * e * paid.value[0] * unit, b * f * paid.value[1])
+        return owed, profile.currency
+
+    def _ambiguous(self, order: Order, maker: bool) -> bool:
+        """Whether a stop filled inside a bar that also reached its target."""
+        if self.bar is None or maker or not order.rival or not order.triggered:
+            return False
+        rival, (opened, low, high) = self.account.orders[order.rival], self.bar
+        if rival.type is not OrderType.LIMIT or rival.status is Status.HELD:
+            return False
+        spread = self.markets[order.symbol].spread
+        if order.sign < 0:
+            return opened > order.stop and high >= rival.price
+        return opened + spread < order.stop and low + spread <= rival.price
+
+    def _after_fill(self, order: Order, ts: int) -> None:
+        account = self.account
+        if not order.leaves:
+            account.move(ts, order, Status.FILLED)
+        elif order.status is not Status.PARTIALLY_FILLED:
+            account.move(ts, order, Status.PARTIALLY_FILLED)
+        if order.children:
+            self._entered.append(order)
+        if order.parent:
+            entry = account.orders[order.parent]
+            if entry.alive:
+                self.end(ts, entry, Status.CANCELED, "its exit filled")
+            self._size_exits(ts, entry)
+        elif order.rival and account.orders[order.rival].alive:
+            self.end(ts, account.orders[order.rival], Status.CANCELED, "the other leg filled")
+        self._drop_reducers(order.symbol, ts)
+
+    def _drop_reducers(self, symbol: str, ts: int) -> None:
+        """Cancel reduce-only orders that have nothing left to reduce."""
+        desk = self.account.desks[symbol]
+        for order in (*desk.stops, *desk.limits):
+            if order.reduce_only and order.alive and not self.closable(order):
+                self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
+
+    def _ratchet(self, desk: Desk, market: Market, ts: int) -> None:
+        for order in desk.stops:
+            if order.type is OrderType.TRAILING_STOP:
+                self._draw(order, market, ts)
+
+    def _draw(self, order: Order, market: Market, ts: int) -> None:
+        """Draw a trailing stop along, never away from the market."""
+        best = market.best(order.sign)
+        if best is None:
+            return
+        drawn = best + order.sign * order.trail
+        if not order.stop or order.sign * (order.stop - drawn) > 0:
+            self.account.amend(ts, order, "trails", stop=drawn)
+
+
+def _beyond(order: Order, market: Market) -> int:
+    """Return by how many ticks the market is beyond a stop; -1 if it is not there."""
+    price = market.best(order.sign)
+    return max(order.sign * (price - order.stop), -1) if price is not None and order.stop else -1
+
+
+def _through(order: Order, market: Market) -> int:
+    """Return by how many ticks the market is better than a limit; -1 if it is worse."""
+    price = market.best(order.sign)
+    return max(order.sign * (order.price - price), -1) if price is not None else -1

@@ -1,0 +1,202 @@
+"""Orders: what may be asked for, and the states an order goes through.
+
+Terminal states are absorbing: no transition leads out of them. Does not match or book anything.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+
+from mikrobot.domain.errors import DataError
+from mikrobot.domain.trading import Side
+
+
+class OrderType(Enum):
+    """What makes an order trade."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(Enum):
+    """How long an order lives."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTD = "GTD"
+
+
+class Status(Enum):
+    """Where an order stands."""
+
+    NEW = "new"
+    HELD = "held"
+    WORKING = "working"
+    TRIGGERED = "triggered"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+TERMINAL = frozenset({Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED})
+
+_ENDS = frozenset({Status.CANCELED, Status.EXPIRED})
+_TRADES = frozenset({Status.PARTIALLY_FILLED, Status.FILLED})
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.NEW: _ENDS | {Status.REJECTED, Status.HELD, Status.WORKING},
+    Status.HELD: _ENDS | {Status.WORKING},
+    Status.WORKING: _ENDS | _TRADES | {Status.TRIGGERED},
+    Status.TRIGGERED: _ENDS | _TRADES,
+    Status.PARTIALLY_FILLED: _ENDS | {Status.FILLED},
+}
+"""From each state that can be left, the states that may follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order as it is asked for.
+
+    Attributes
+    ----------
+    id : str
+        Unique within the account, for ever.
+    symbol, side
+    quantity : Decimal
+        Units of base.
+    type : OrderType
+    price : Decimal or None
+        Limit of a limit or stop-limit order.
+    stop : Decimal or None
+        Trigger of a stop or stop-limit order, and where a trailing stop may start.
+    trail : Decimal or None
+        Distance of a trailing stop, in price units.
+    tif : TimeInForce
+    expires : int or None
+        With GTD: milliseconds since 1970 from which it is void.
+    post_only, reduce_only : bool
+    ticket : str or None
+        On a hedging account, the position to close: the id of the order that opened it.
+    """
+
+    id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    type: OrderType = OrderType.MARKET
+    price: Decimal | None = None
+    stop: Decimal | None = None
+    trail: Decimal | None = None
+    tif: TimeInForce = TimeInForce.GTC
+    expires: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """An entry with a protective stop and a target, armed by the entry's first fill.
+
+    Attributes
+    ----------
+    id : str
+        The exits are ``<id>.sl`` and ``<id>.tp``.
+    entry : OrderRequest
+    stop_loss, take_profit : Decimal or None
+        At least one; the stop lies behind the target.
+    """
+
+    id: str
+    entry: OrderRequest
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OneCancelsOther:
+    """Two orders of which the first fill, of any quantity, cancels the other."""
+
+    first: OrderRequest
+    second: OrderRequest
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """An order at the venue: prices in ticks, quantities in size steps.
+
+    Attributes
+    ----------
+    sign : int
+        +1 buys, -1 sells.
+    price, stop, trail : int
+        0 where the type has none.
+    submitted, arrives : int
+        Milliseconds; between them lies the latency.
+    expires : int
+        Milliseconds, 0 for never.
+    parent : str
+        Id of the entry whose exit this is, else empty.
+    rival : str
+        Id of the other leg, else empty.
+    seq : int
+        Time priority; smaller goes first.
+    ahead : int
+        Displayed size that queues before it, where the profile counts the queue.
+    """
+
+    id: str
+    symbol: str
+    sign: int
+    quantity: int
+    type: OrderType
+    price: int
+    stop: int
+    trail: int
+    tif: TimeInForce
+    expires: int
+    post_only: bool
+    reduce_only: bool
+    ticket: str
+    submitted: int
+    arrives: int
+    parent: str
+    rival: str
+    seq: int
+    status: Status = Status.NEW
+    filled: int = 0
+    triggered: bool = False
+    ahead: int = 0
+    children: list[str] = field(default_factory=list)
+
+    @property
+    def leaves(self) -> int:
+        """Size steps still to fill."""
+        return self.quantity - self.filled
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still change."""
+        return self.status not in TERMINAL
+
+    @property
+    def rests_as_limit(self) -> bool:
+        """Whether it stands in the book at its limit."""
+        return self.type is OrderType.LIMIT or (self.type is OrderType.STOP_LIMIT and self.triggered)
+
+
+def check_transition(order_id: str, now: Status, to: Status) -> None:
+    """Refuse a transition that the state machine does not have.
+
+    Raises
+    ------
+    DataError
+        Naming the order and both states.
+    """
+    if to not in TRANSITIONS.get(now, frozenset()):
+        raise DataError(f"order {order_id}: {now.value} is not followed by {to.value}; its journal is not a sound one")

@@ -1,0 +1,178 @@
+"""What a taker pays beyond the quote: latency, jitter, stress and market impact.
+
+Every draw is a function of seed, account and order id alone, so that neither threads nor other
+accounts change it. Floats end here: what leaves is whole ticks and milliseconds.
+"""
+
+import math
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from statistics import NormalDist
+
+_NORMAL = NormalDist()
+_DRAWS = {"latency": 0, "jitter": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from submission to arrival: a base plus a log-normal part.
+
+    Attributes
+    ----------
+    base_ms, median_ms, spread : float
+        ``base_ms + LogNormal(ln median_ms, spread)``; a median of 0 leaves the base alone.
+    """
+
+    base_ms: float = 0.0
+    median_ms: float = 0.0
+    spread: float = 0.0
+
+    @classmethod
+    def fx(cls) -> "Latency":
+        """50 ms and a median of 20: a retail FX bridge (assumption)."""
+        return cls(50.0, 20.0, 0.5)
+
+    @classmethod
+    def crypto(cls) -> "Latency":
+        """30 ms and a median of 15: a crypto exchange's REST interface (assumption)."""
+        return cls(30.0, 15.0, 0.6)
+
+    def draw(self, seed: int, account: str, order: str) -> int:
+        """Return the milliseconds of one order.
+
+        >>> Latency.fx().draw(7, "a", "1") == Latency.fx().draw(7, "a", "1") > 50
+        True
+        """
+        if not self.median_ms:
+            return round(self.base_ms)
+        drawn = normal(seed, account, order, "latency")
+        return round(self.base_ms + self.median_ms * math.exp(self.spread * drawn))
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """A span in which spread and volatility are multiplied: news, a rollover."""
+
+    start: int
+    end: int
+    multiplier: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """The parameters of jitter, stress and square-root impact.
+
+    Attributes
+    ----------
+    jitter : float
+        Share of the half-spread that one standard deviation moves the price by.
+    sigma_ref : float
+        One-minute volatility (standard deviation of log returns) at which jitter is as quoted; the
+        ratio is capped at 4.
+    impact : float
+        Y of ``Y * sigma_d * sqrt(Q / ADV)``, 0.5 to 1.5 (Almgren et al. 2005; Toth et al. 2011).
+    decay_ms : float
+        Time constant with which past quantity stops to press.
+    symmetric : bool
+        Jitter may help the taker as well.
+    windows : tuple of Stress
+    """
+
+    jitter: float = 0.25
+    sigma_ref: float = 2e-4
+    impact: float = 1.0
+    decay_ms: float = 600_000.0
+    symmetric: bool = False
+    windows: tuple[Stress, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether it can move any price."""
+        return self.jitter > 0 or self.impact > 0 or bool(self.windows)
+
+    def stress(self, ts: int) -> float:
+        """Return the multiplier at an instant, 1 outside of every window."""
+        return max((window.multiplier for window in self.windows if window.start <= ts < window.end), default=1.0)
+
+    def spread_ticks(self, ts: int, spread: int, drawn: float, sigma: float) -> float:
+        """Return what jitter and stress add, in ticks.
+
+        Parameters
+        ----------
+        ts : int
+        spread : int
+            Quoted, in ticks.
+        drawn : float
+            Standard normal.
+        sigma : float
+            One-minute volatility now; 0 where unknown, which counts as `sigma_ref`.
+        """
+        times = self.stress(ts)
+        share = min(times * (sigma / self.sigma_ref if sigma else 1.0), 4.0)
+        size = drawn if self.symmetric else abs(drawn)
+        return self.jitter * spread * times / 2 * size * share + (times - 1) * spread / 2
+
+    def impact_ticks(self, price: int, units: float, sigma_d: float, adv: float) -> float:
+        """Return what a quantity presses the price by, in ticks.
+
+        Parameters
+        ----------
+        price : int
+            Ticks.
+        units : float
+            Of base: this order's and what presses still of earlier ones.
+        sigma_d, adv : float
+            Daily volatility and average daily volume of the contract; without a volume, no impact.
+
+        >>> Slippage().impact_ticks(100_000, 1e4, sigma_d=0.01, adv=1e6)
+        100.0
+        """
+        return price * self.impact * sigma_d * math.sqrt(units / adv) if adv else 0.0
+
+
+NO_LATENCY = Latency()
+NO_SLIPPAGE = Slippage(jitter=0.0, impact=0.0)
+
+
+@dataclass(slots=True)
+class Pressure:
+    """Quantity that one account lately took of one symbol beyond what depth priced, by side."""
+
+    bought: float = 0.0
+    sold: float = 0.0
+    ts: int = 0
+    decay_ms: float = field(default=600_000.0)
+
+    def at(self, ts: int, sign: int) -> float:
+        """Return the units of earlier orders of this side that press still."""
+        fade = math.exp(-(ts - self.ts) / self.decay_ms) if self.decay_ms else 0.0
+        return (self.bought if sign > 0 else self.sold) * fade
+
+    def add(self, ts: int, sign: int, units: float) -> None:
+        """Take an order's units in."""
+        self.bought, self.sold, self.ts = self.at(ts, 1), self.at(ts, -1), ts
+        if sign > 0:
+            self.bought += units
+        else:
+            self.sold += units
+
+
+def normal(seed: int, account: str, order: str, purpose: str) -> float:
+    """Return a standard normal number that these four alone decide.
+
+    >>> normal(1, "a", "x", "jitter") != normal(1, "b", "x", "jitter")
+    True
+    """
+    key = f"{seed}\n{account}\n{order}".encode()
+    start = 8 * _DRAWS[purpose]
+    drawn = int.from_bytes(blake2b(key, digest_size=16).digest()[start : start + 8], "big")
+    return _NORMAL.inv_cdf((drawn + 0.5) / 2**64)
+
+
+def against(ticks: float) -> int:
+    """Round slippage against the taker to a whole tick.
+
+    >>> against(0.2), against(-0.7), against(3.0)
+    (1, 0, 3)
+    """
+    return math.ceil(ticks)
