@@ -230,6 +230,25 @@ def features(file: Path, out: Path) -> None:
 
 
 @main.command()
+@click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def simulate(scenarios: tuple[Path, ...]) -> None:
+    """Play execution scenarios; print one JSON object, the result of each under its id.
+
+    A scenario that makes no sense gives {"error": ...} with the event that makes none; the others
+    are played, and the exit code is 1.
+
+    Example: mikrobot simulate stop_through_a_gap.json > results.json
+    """
+    from mikrobot.app.simulate import play
+
+    results = play(scenarios)
+    print_json(results)
+    failed = [name for name, result in results.items() if "error" in result]
+    if failed:
+        _fail(f"{len(failed)} of {len(results)} scenarios make no sense: {', '.join(failed)}; see their error", 1)
+
+
+@main.command()
 @click.argument("names", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bars that `run` replays as well.")
 @as_json
