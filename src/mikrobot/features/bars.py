@@ -22,6 +22,12 @@ BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spr
 BAR_FIELDS: tuple[str, ...] = BAR.names or ()
 """Names of the fields of `BAR`, in order."""
 
+MARKET: Layout = record(fx=I8)
+"""What is fixed of a symbol: ``fx`` is 1 for FX, whose day begins at 17:00 New York, else 0 (00:00 UTC)."""
+
+MARKET_FIELDS: tuple[str, ...] = MARKET.names or ()
+"""Names of the fields of `MARKET`."""
+
 MAY_BE_UNKNOWN = frozenset({"volume", "spread"})
 """The bar fields that may be NaN."""
 

@@ -5,7 +5,7 @@ docs/features.md are made from it.
 """
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.clock import minute
+from mikrobot.features.clock import minute, session
 from mikrobot.features.composition import Catalog
 from mikrobot.features.feature import on
 from mikrobot.features.indicators import (
@@ -42,6 +42,7 @@ CATALOG = Catalog(
     *swing.each(side=(5, 15)),
     *breaks.each(side=(5, 15)),
     minute(),
+    session(),
     spread_atr(),
     *on(
         Timeframe.M5,

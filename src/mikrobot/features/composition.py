@@ -17,7 +17,7 @@ from typing import Any
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features import bars, timeframe
-from mikrobot.features.bars import BAR, BAR_FIELDS, MAY_BE_UNKNOWN, MINUTE, SEEN
+from mikrobot.features.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MAY_BE_UNKNOWN, MINUTE, SEEN
 from mikrobot.features.feature import Entry, Feature, Output
 from mikrobot.features.parts import F8, Layout, record
 
@@ -133,10 +133,10 @@ class Catalog:
 
     @cached_property
     def state(self) -> Layout:
-        """Layout of all that one symbol remembers: bar, row, counts, forming bars, each feature's state."""
+        """Layout of all that one symbol remembers: market, bar, row, counts, forming bars, each feature's state."""
         forming = {_lower(t): timeframe.FORMING for t in self._higher}
         remembered = {entry.name: entry.state for entry in self.entries if entry.feature.remembers}
-        return record(bar=BAR, row=self.row, seen=SEEN, **forming, **remembered)
+        return record(market=MARKET, bar=BAR, row=self.row, seen=SEEN, **forming, **remembered)
 
     @cached_property
     def source(self) -> str:
@@ -154,7 +154,7 @@ class Catalog:
         return tuple(sorted(used, key=lambda t: -t.seconds))
 
     def _check(self) -> None:
-        known = set(BAR_FIELDS)
+        known = {*BAR_FIELDS, *MARKET_FIELDS}
         for entry in _as_computed(self.entries):
             if missing := set(entry.inputs.values()) - known:
                 raise ValueError(f"{entry.name} needs {', '.join(sorted(missing))}, which no earlier entry makes")
@@ -285,7 +285,7 @@ def _call(entry: Entry) -> str:
     guarded = {
         wires[argument]: None
         for argument, source in entry.inputs.items()
-        if (source in MAY_BE_UNKNOWN or source not in BAR_FIELDS) and argument not in entry.feature.optional
+        if _may_be_unknown(source) and argument not in entry.feature.optional
     }
     if not guarded:
         return f"    {call}"
@@ -294,7 +294,13 @@ def _call(entry: Entry) -> str:
 
 
 def _wire(source: str) -> str:
+    if source in MARKET_FIELDS:
+        return f"state.market.{source}"
     return f"bar.{source}" if source in BAR_FIELDS else f"row.{source}"
+
+
+def _may_be_unknown(source: str) -> bool:
+    return source in MAY_BE_UNKNOWN or source not in BAR_FIELDS + MARKET_FIELDS
 
 
 def _gather(value: Any, found: dict[str, str]) -> None:

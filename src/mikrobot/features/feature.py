@@ -2,7 +2,8 @@
 
 A feature is a function ``step([state,] *inputs, *parameters) -> value(s)`` that sees one
 closed bar and its own named state, nothing else. An input named like a bar field is wired to
-the bar; any other names an earlier column of the catalog.
+the bar, one named like a market field to what is fixed of the symbol; any other names an
+earlier column of the catalog.
 
 One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
 NaN); otherwise its outputs are NaN and its state stands still. Inputs declared optional are
@@ -20,7 +21,7 @@ from math import ceil, inf, log
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.bars import BAR_FIELDS
+from mikrobot.features.bars import BAR_FIELDS, MARKET_FIELDS
 from mikrobot.features.parts import Layout, compiled, record
 
 Step = Callable[..., Any]
@@ -196,7 +197,7 @@ def feature(
         How long after it an older past still shows; not at all by default, as of a window. The
         tails of its inputs are added by the catalog.
     inputs : mapping of str to str, optional
-        Argument -> column (or bar field) it is wired to unless the catalog says otherwise;
+        Argument -> column (or bar or market field) it is wired to unless the catalog says otherwise;
         a column without timeframe is that of the entry's own.
     optional : tuple of str
         Inputs that the step accepts as NaN.
@@ -233,7 +234,7 @@ class Entry:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """Argument -> bar field or full column name it is wired to."""
+        """Argument -> bar field, market field or full column name it is wired to."""
         return {name: self._source(name) for name in self.feature.arguments if name not in self.parameters}
 
     @property
@@ -263,7 +264,7 @@ class Entry:
 
     def _source(self, argument: str) -> str:
         wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))
-        named = wire in BAR_FIELDS or wire.startswith(tuple(map(_prefix, Timeframe)))
+        named = wire in BAR_FIELDS + MARKET_FIELDS or wire.startswith(tuple(map(_prefix, Timeframe)))
         return wire if named else _prefix(self.timeframe) + wire
 
     def _fill(self, template: str) -> str:

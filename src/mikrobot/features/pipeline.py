@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
-from mikrobot.domain.market import Bar, Timeframe, close_times
+from mikrobot.domain.market import INSTRUMENTS, Bar, Timeframe, close_times
 from mikrobot.features.bars import BAR_FIELDS, NO_SYMBOL, bar_records, refusal, utc
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.compilation import kernel
@@ -35,6 +35,7 @@ class FeaturePipeline:
     Parameters
     ----------
     symbols : sequence of str
+        One that `domain.market` does not know counts as a market around the clock, as crypto is.
     catalog : Catalog
 
     Attributes
@@ -59,6 +60,7 @@ class FeaturePipeline:
         self.catalog = catalog
         self.columns = catalog.columns
         self.states: Any = np.zeros(len(self.symbols), catalog.state)
+        self.states["market"]["fx"] = [_is_fx(symbol) for symbol in self.symbols]
         self.rows = self._newest_rows()
         self.rows[:] = np.nan
         self._row_views: list[NDArray[np.float64]] = list(self.rows)
@@ -251,6 +253,10 @@ class FeaturePipeline:
             )
         values = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread)
         return refusal(bar.symbol, found, bar.open_time, _named(values), self._last(self._index[bar.symbol]))
+
+
+def _is_fx(symbol: str) -> bool:
+    return symbol in INSTRUMENTS and INSTRUMENTS[symbol].asset == "fx"
 
 
 def _named(values: Sequence[float]) -> dict[str, float]:
