@@ -18,7 +18,8 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mikrobot.analytics import charts, metrics
+from mikrobot.analytics import charts
+from mikrobot.analytics.trades import balances, by_symbol, closed_trades, grouped, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Trade
 
@@ -198,13 +199,13 @@ def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
 
 
 def _view(facts: Facts, folder: Path) -> dict[str, Any]:
-    trades = metrics.closed_trades(facts.orders, facts.fills)
+    trades = closed_trades(facts.orders, facts.fills)
     return {
         "facts": facts,
         "trades": trades,
         "rows": _rows(facts, trades),
-        "total": metrics.performance(trades, facts.opening),
-        "by_symbol": metrics.by_symbol(trades, facts.opening),
+        "total": performance(trades, facts.opening),
+        "by_symbol": grouped(trades, by_symbol, facts.opening),
         "open_positions": sum(fill.reason is FillReason.ENTRY for fill in facts.fills) - len(trades),
         "refusals": refusals(facts.decisions),
         "limits": limits(facts, len(trades)),
@@ -225,7 +226,7 @@ def _rows(facts: Facts, trades: Sequence[Trade]) -> list[TradeRow]:
 
 
 def _figures(facts: Facts, trades: Sequence[Trade]) -> dict[str, Any]:
-    curve = metrics.balances(trades, facts.opening)
+    curve = balances(trades, facts.opening)
     return {
         "plotly": charts.plotly_script(),
         "balance": charts.balance_figure(curve, facts.opening, facts.starts_at, facts.ends_at, facts.currency),

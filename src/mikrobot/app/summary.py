@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from mikrobot import settings as configuration
-from mikrobot.analytics import metrics
+from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.app.tally import by_suite
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
@@ -107,7 +107,7 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> dict[str, Any]:
     orders, fills, decisions = ledger.orders(run.id), ledger.fills(run.id), ledger.decisions(run.id)
-    judged = metrics.performance(metrics.closed_trades(orders, fills), settings.balance)
+    judged = performance(closed_trades(orders, fills), settings.balance)
     return {
         "signals": sum(decision.side is not None for decision in decisions),
         "decisions": len(decisions),

@@ -9,7 +9,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mikrobot.analytics.metrics import closed_trades
+from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.market import Bar, Instrument, instrument
 from mikrobot.domain.trading import Fill, FillReason, Order, Side
 from mikrobot.paper import costs

@@ -13,7 +13,7 @@ import pytest
 
 from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
 from mikrobot.domain.market import BAR_COLUMNS, instrument
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side, Trade
 
 START = datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
 CHECKS = ("level", "probability", "side", "position", "open_trades", "stop", "spread", "size", "daily_loss")
@@ -127,5 +127,23 @@ def made_up_facts() -> Callable[..., Facts]:
             },
         }
         return Facts(**fields | replaced)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def closed() -> Callable[..., Trade]:
+    """Build a closed trade of 0.1 lots of EURUSD, bought at 1.08 with its stop at 1.07, without fees."""
+
+    def build(
+        pnl: str, entered: datetime = START + timedelta(hours=8), minutes: int = 5, symbol: str = "EURUSD"
+    ) -> Trade:
+        at, left, lots = entered, entered + timedelta(minutes=minutes), Decimal("0.1")
+        number, nothing = f"{symbol}-{at:%Y%m%dT%H%M}", Decimal(0)
+        order = Order(number, number, symbol, Side.BUY, lots, Decimal("1.07"), Decimal("1.09"), at, left)
+        price, earned = Decimal("1.08"), Decimal(pnl)
+        entry = Fill(f"{number}/in", number, symbol, Side.BUY, lots, price, FillReason.ENTRY, nothing, nothing, at)
+        leave = Fill(f"{number}/out", number, symbol, Side.SELL, lots, price, FillReason.STOP, nothing, earned, left)
+        return Trade(order, entry, leave)
 
     return build

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mikrobot.analytics import charts
-from mikrobot.analytics.metrics import closed_trades, performance
 from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
+from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
 from mikrobot.domain.trading import Decision, FillReason

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mikrobot.analytics.metrics import closed_trades
+from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Fill, FillReason, Order, Position, Side

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mikrobot.analytics.metrics import balances, by_symbol, closed_trades, performance
+from mikrobot.analytics.trades import balances, by_symbol, closed_trades, grouped, performance
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.trading import Fill, FillReason, Order, Side, Trade
 
@@ -83,7 +83,7 @@ def test_no_trades_have_no_rates_and_lose_nothing() -> None:
 
 def test_symbols_are_judged_apart_and_add_up() -> None:
     trades = [trade(1, "30"), trade(2, "-20", "BTCUSDT"), trade(3, "5", "BTCUSDT")]
-    apart = by_symbol(trades, OPENING)
+    apart = grouped(trades, by_symbol, OPENING)
     assert list(apart) == ["BTCUSDT", "EURUSD"]
     assert apart["BTCUSDT"].trades == 2
     assert sum(figures.pnl for figures in apart.values()) == performance(trades, OPENING).pnl
