@@ -184,8 +184,7 @@ class Account:
         return twin
 
     def apply(self, record: Record) -> None:
-        """Append a record to the journal and let it change the account."""
-        self.journal.append(record)
+        """Let a record change the account, and append it to the journal."""
         match record:
             case Submitted():
                 self._submitted(record)
@@ -201,6 +200,7 @@ class Account:
                 self.refused.append(record)
             case Noted():
                 self._noted(record)
+        self.journal.append(record)
 
     @property
     def seq(self) -> int:

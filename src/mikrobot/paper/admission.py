@@ -39,6 +39,8 @@ def objection(
         return f"{order.symbol} has not been quoted yet"
     if best is not None and not opening and (reason := _wrong_side(order, contract, best)):
         return reason
+    if best is not None and not opening and (reason := _exits_reached(account, market, order)):
+        return reason
     if order.post_only and best is not None and order.sign * (order.price - best) >= 0:
         return f"post-only at {contract.price(order.price)} would cross the market at {contract.price(best)}"
     if order.reduce_only:
@@ -57,6 +59,20 @@ def _wrong_side(order: Order, contract: Contract, best: int) -> str:
         return ""
     side, place = ("buy", "above the ask") if order.sign > 0 else ("sell", "below the bid")
     return f"a {side} stop lies {place} {contract.price(best)}, not at {contract.price(order.stop)}"
+
+
+def _exits_reached(account: Account, market: Market, order: Order) -> str:
+    """Return which exit of an entry that trades at once the market has reached already."""
+    closing = market.best(-order.sign)
+    if order.type is not OrderType.MARKET or closing is None:
+        return ""
+    for leg in map(account.orders.__getitem__, order.children):
+        name, price = ("take profit", leg.price) if leg.price else ("stop loss", leg.stop)
+        beyond = closing - price if leg.price else price - closing
+        if order.sign * beyond >= 0:
+            placed, now = market.contract.price(price), market.contract.price(closing)
+            return f"the {name} at {placed} is on the wrong side of the market at {now}"
+    return ""
 
 
 def _limited(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, ts: int) -> str:

@@ -192,7 +192,7 @@ class Exchange:
         except (OrderError, UnknownSymbol) as error:
             account.apply(Refused(account.seq, ts, first.id, str(error)))
             return str(error)
-        self._due = min(self._due, arrives, *([first.expires] if first.expires else []))
+        self._wake_for(account)
         return ""
 
     def cancel(self, account_id: str, ts: int, order_id: str) -> str:

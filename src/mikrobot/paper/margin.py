@@ -57,8 +57,13 @@ def margins(account: Account) -> dict[str, int]:
 
 
 def unrealised(account: Account, position: Position, market: Market, rates: Rates, ts: int) -> int:
-    """Return what closing a position at the market would realise, minor units of the account currency."""
+    """Return what closing a position at the market would realise, minor units of the account currency.
+
+    It is 0 until the market has been quoted and its rate is known, as after a restart.
+    """
     price = market.mark(position.sign)
+    if not price:
+        return 0
     gained = position.unrealised(price)
     rate = quote_rate(account, market.contract, price, gained, rates, ts)
     if rate is None:

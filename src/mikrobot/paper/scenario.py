@@ -365,6 +365,8 @@ def _bracket(order: Json) -> Bracket:
     name = str(_field(order, "id", "order"))
     kind = _chosen(entry, "type", OrderType)
     prices = {field: _optional(entry, field) for field in ("price", "stop", "trail")}
+    if kind is OrderType.STOP and prices["stop"] is None:
+        prices = {"price": None, "stop": prices["price"], "trail": None}
     return Bracket(
         name, _request(order, id=f"{name}.entry", type=kind, **prices), _optional(order, "sl"), _optional(order, "tp")
     )
@@ -392,8 +394,7 @@ def _contract(given: Json) -> Contract:
         taker_fee=_decimal(given, "taker_fee", "0"),
         margin_rate=_decimal(given, "margin_rate", "1"),
     )
-    rate = _optional(given, "maintenance_rate")
-    return contract if rate is None else replace(contract, maintenance=(Tier(None, rate),))
+    return replace(contract, maintenance=(Tier(None, _decimal(given, "maintenance_rate", "0")),))
 
 
 def _swap(given: Json) -> Swap | None:

@@ -112,7 +112,7 @@ class Solvency:
             return
         account.note(ts, "stop_out", f"equity {equity}, margin {used}")
         for order in account.working():
-            if order.alive:
+            if order.alive and not order.reduce_only:
                 self._closer.end(ts, order, Status.CANCELED, "stop-out")
         stuck: set[int] = set()
         while account.positions and margin.level_reached(equity, used, profile.stop_out_pct):

@@ -1,0 +1,192 @@
+"""What no venue takes: rejected with its reason, and no cash moves."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mikrobot.paper.orders import Status
+from tests.unit.paper.venue import CASH, DAY, EURUSD, HEDGING, HOUR, MINUTE, MONDAY, Venue
+
+LIMIT = {"type": "limit", "price": "1.09900"}
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ({"quantity": "-1000"}, "EURUSD: a quantity must be positive, not -1000"),
+        ({"quantity": "0"}, "EURUSD: a quantity must be positive, not 0"),
+        ({"quantity": "1500"}, "EURUSD: a quantity must be a multiple of 1000, not 1500"),
+        ({"quantity": "NaN"}, "EURUSD: a quantity must be a finite number, not NaN"),
+        ({"type": "limit", "price": "1.099001"}, "EURUSD: a limit must be a multiple of 0.00001, not 1.099001"),
+        ({"type": "limit", "price": "-1.1"}, "EURUSD: a limit must be positive, not -1.1"),
+        ({"type": "limit"}, "order a: a limit order needs a price"),
+        ({"type": "stop", "stop": "1.2", "price": "1.2"}, "order a: a stop order has no price; leave it out"),
+        ({"type": "trailing_stop", "trail": "0.000001"}, "EURUSD: a trailing distance must be a multiple of 0.00001"),
+        ({"symbol": "EURXXX"}, "unknown symbol 'EURXXX'; the venue lists EURUSD, GBPUSD"),
+        ({"expires": 5}, "order a: GTD goes with a time of expiry, and only GTD does"),
+        ({"post_only": True}, "order a: only a resting limit order can be post-only"),
+        ({"ticket": "x"}, "order a: a netting account has no tickets"),
+    ],
+)
+def test_what_is_no_order_is_refused_at_once(order: dict[str, Any], reason: str) -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    terms = {"symbol": "EURUSD", "side": "buy", "quantity": "1000", **order}
+    quantity = terms.pop("quantity")
+    assert venue.send("a", terms.pop("symbol"), terms.pop("side"), quantity, **terms).startswith(reason)
+    assert venue.reasons()[0].startswith(reason)
+    assert venue.account.orders == {}
+    assert venue.account.totals == {("deposit", "USD"): 1_000_000}
+
+
+def test_an_id_is_used_once_for_ever() -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "1000")
+    balance = venue.balance()
+    assert "the account has an order of this id already" in venue.send("a", "EURUSD", "buy", "1000")
+    assert (venue.balance(), venue.account.net("EURUSD"), venue.status("a")) == (balance, 1, Status.FILLED)
+
+
+@pytest.mark.parametrize(
+    ("side", "type", "terms", "reason"),
+    [
+        ("sell", "stop", {"stop": "1.10000"}, "a sell stop lies below the bid 1.10000, not at 1.10000"),
+        ("buy", "stop", {"stop": "1.10010"}, "a buy stop lies above the ask 1.10010, not at 1.10010"),
+        ("buy", "stop_limit", {"stop": "1.10000", "price": "1.10100"}, "a buy stop lies above the ask"),
+        ("buy", "limit", {"price": "1.10010", "post_only": True}, "post-only at 1.10010 would cross the market"),
+    ],
+)
+def test_an_order_on_the_wrong_side_of_the_market_is_rejected(
+    side: str, type: str, terms: dict[str, Any], reason: str
+) -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", side, "1000", type, **terms)
+    assert venue.status("a") is Status.REJECTED
+    assert venue.reasons()[0].startswith(reason)
+    assert venue.balance() == 10_000
+
+
+@pytest.mark.parametrize(
+    ("side", "sl", "tp", "reason"),
+    [
+        ("buy", "1.10000", "1.10300", "the stop loss at 1.10000 is on the wrong side of the market at 1.10000"),
+        ("buy", "1.09800", "1.10000", "the take profit at 1.10000 is on the wrong side of the market at 1.10000"),
+        ("sell", "1.10010", "1.09000", "the stop loss at 1.10010 is on the wrong side of the market at 1.10010"),
+    ],
+)
+def test_exits_that_the_market_has_reached_reject_their_entry(side: str, sl: str, tp: str, reason: str) -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send_bracket("B", "EURUSD", side, "1000", sl, tp)
+    assert venue.reasons() == [reason]
+    assert [venue.status(leg) for leg in ("B", "B.sl", "B.tp")] == [Status.REJECTED, Status.CANCELED, Status.CANCELED]
+
+
+def test_a_stop_loss_lies_behind_the_target_from_the_start() -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    assert venue.send_bracket("B", "EURUSD", "buy", "1000", "1.10500", "1.10300") == (
+        "bracket B: the stop loss must lie below the take profit"
+    )
+    assert venue.account.orders == {}
+
+
+def test_fx_is_closed_from_friday_to_sunday_17_00_in_new_york() -> None:
+    venue = Venue(contracts=(replace(EURUSD, session="fx"),)).quote("EURUSD", "1.10000", "1.10010")
+    friday, sunday = MONDAY + 4 * DAY + 21 * HOUR, MONDAY + 6 * DAY + 21 * HOUR
+    for name, ts in (("last", friday - 1), ("late", friday), ("early", sunday - 1), ("first", sunday)):
+        venue.at(ts).send(name, "EURUSD", "buy", "1000")
+    found = {name: venue.status(name) for name in ("last", "late", "early", "first")}
+    assert found == {
+        "last": Status.FILLED, "late": Status.REJECTED, "early": Status.REJECTED, "first": Status.FILLED,
+    }  # fmt: skip
+    assert venue.reasons()[0] == "EURUSD is closed at this hour"
+
+
+def test_an_order_before_the_first_quote_is_rejected() -> None:
+    venue = Venue()
+    venue.send("a", "EURUSD", "buy", "1000")
+    assert venue.reasons() == ["EURUSD has not been quoted yet"]
+
+
+def test_a_missing_or_stale_rate_opens_nothing() -> None:
+    venue = Venue().quote("EURJPY", "162.000", "162.020")
+    venue.send("none", "EURJPY", "buy", "1000")
+    venue.quote("USDJPY", "150.000", "150.010")
+    venue.at(venue.ts + MINUTE).send("fresh", "EURJPY", "buy", "1000")
+    venue.at(venue.ts + 1).send("stale", "EURJPY", "buy", "1000")
+    assert [venue.status(name) for name in ("none", "fresh", "stale")] == [
+        Status.REJECTED, Status.FILLED, Status.REJECTED,
+    ]  # fmt: skip
+    assert venue.reasons() == ["there is no rate from JPY to USD", "there is only a stale rate from JPY to USD"]
+
+
+def test_a_resting_entry_whose_rate_has_gone_stale_is_canceled_when_it_would_fill() -> None:
+    venue = Venue().quote("USDJPY", "150.000", "150.010").quote("EURJPY", "162.000", "162.020")
+    venue.send("a", "EURJPY", "buy", "1000", "limit", price="161.000")
+    venue.at(venue.ts + 2 * MINUTE).quote("EURJPY", "160.900", "160.920")
+    assert venue.status("a") is Status.CANCELED
+    assert venue.fills() == []
+
+
+def test_an_exit_uses_the_last_rate_and_says_that_it_was_stale() -> None:
+    """100,000 x 0.480 = 48,000 yen at an ask of 150.010: 319.98."""
+    venue = Venue().quote("USDJPY", "150.000", "150.010").quote("EURJPY", "162.000", "162.020")
+    venue.send("a", "EURJPY", "buy", "100000")
+    venue.at(venue.ts + HOUR).quote("EURJPY", "162.500", "162.520").send("b", "EURJPY", "sell", "100000")
+    assert str(venue.balance()) == "10319.98"
+    assert [fill.stale_rate for fill in venue.fills()] == [False, True]
+
+
+def test_a_cash_account_has_no_credit() -> None:
+    venue = Venue(CASH, {"USDT": "1000"}).quote("BTCUSDT", "49990.00", "50000.00")
+    venue.send("short", "BTCUSDT", "sell", "0.01")
+    venue.send("exact", "BTCUSDT", "buy", "0.01998")  # 999.00 and a fee of 0.999
+    venue.send("more", "BTCUSDT", "buy", "0.00001")
+    assert [venue.status(name) for name in ("short", "exact", "more")] == [
+        Status.REJECTED, Status.FILLED, Status.REJECTED,
+    ]  # fmt: skip
+    assert str(venue.balance("USDT")) == "0.00100000"
+
+
+def test_a_ticket_that_is_no_position_closes_nothing() -> None:
+    venue = Venue(HEDGING).quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "sell", "1000", ticket="nobody")
+    assert venue.status("a") is Status.CANCELED
+    assert venue.account.positions == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"quantity": "500"}, "EURUSD: a quantity must be a multiple of 1000"),
+        ({"price": "1.099001"}, "EURUSD: a limit must be a multiple of 0.00001"),
+        ({"stop": "1.2"}, "a limit order has no such price"),
+    ],
+)
+def test_a_modification_that_makes_no_sense_leaves_the_order_as_it_was(change: dict[str, str], reason: str) -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "2000", **LIMIT)
+    order = venue.account.orders["a"]
+    before = (order.quantity, order.price, order.stop, order.seq)
+    refused = venue.exchange.modify("a", venue.ts, "a", **{name: Decimal(value) for name, value in change.items()})
+    assert refused.startswith(reason)
+    assert (order.quantity, order.price, order.stop, order.seq) == before
+    assert venue.notes() == ["modify_refused"]
+
+
+def test_a_modification_below_what_has_filled_is_refused() -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "5000", **LIMIT)
+    venue.quote("EURUSD", "1.09890", "1.09900", "3000")
+    assert "3000 of it has filled already" in venue.exchange.modify("a", venue.ts, "a", quantity=Decimal(2000))
+    assert venue.exchange.modify("a", venue.ts, "a", quantity=Decimal(4000)) == ""
+    venue.quote("EURUSD", "1.09890", "1.09900", "9000")
+    assert venue.account.net("EURUSD") == 4
+
+
+def test_what_has_ended_is_neither_canceled_nor_modified() -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "1000")
+    assert venue.exchange.cancel("a", venue.ts, "a") == "there is no such order that still works"
+    assert venue.exchange.cancel("a", venue.ts, "b") == "there is no such order that still works"
+    assert venue.status("a") is Status.FILLED
