@@ -5,7 +5,7 @@ Neither trains nor stores; knows no registry.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.labels import SIDES
+from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.labels.samples import SIDES
+from mikrobot.models.labels.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Contract:
         UTC; nothing outside was used, label horizons and the test span included.
     metrics : mapping
         The evaluation on its test span, as plain JSON values.
+    diffusion : mapping of str to Diffusion
+        The baselines fitted on its training span, by the name of their volatility: ``atr``, ``forecast``.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Contract:
     trained_from: datetime
     trained_until: datetime
     metrics: Mapping[str, Any]
+    diffusion: Mapping[str, Diffusion] = field(default_factory=dict)
 
     def accept(self, feature_hash: str) -> None:
         """Check that features of these definitions may be given to the model.
@@ -84,7 +89,11 @@ class Contract:
         try:
             value = json.loads(text)
             times = {name: datetime.fromisoformat(value[name]) for name in _TIMES}
-            return cls(**value | times | {"columns": tuple(value["columns"])})
+            baselines = {
+                name: Diffusion(**curve | {"logits": tuple(curve["logits"])})
+                for name, curve in value["diffusion"].items()
+            }
+            return cls(**value | times | {"columns": tuple(value["columns"]), "diffusion": baselines})
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
 
@@ -137,5 +146,14 @@ class Model:
         probabilities = np.full(len(inputs), np.nan)
         known = np.isfinite(inputs[:, 0])
         if known.any():
-            probabilities[known] = self.calibration(self.booster.inplace_predict(inputs[known]))
+            probabilities[known] = self.score(inputs[known])
         return probabilities.reshape(-1, 2)
+
+    def score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probability of each row of `inputs`, one side of a feature row each."""
+        return self.calibration(self.booster.inplace_predict(inputs))
+
+    @property
+    def task(self) -> Task:
+        """What it was asked."""
+        return Task("bos", self.contract.swing, self.contract.horizon_minutes)

@@ -1,21 +1,22 @@
-"""From bars to samples: point-in-time feature rows, model inputs, labels and weights.
+"""From bars to samples: labels of one task, point-in-time model inputs, and weights.
 
-Rows come from the feature store through the reader that is passed in; nothing is computed from
-bars here but the labels.
+Feature rows come from the feature store through the reader that is passed in; nothing is
+computed from bars here but the labels. Rows are read in pieces, so that memory is that of the inputs.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.domain.market import close_times
-from mikrobot.models.bos import BosInputs
-from mikrobot.models.labels import SIDES, Labels, bos, complete, uniqueness
+from mikrobot.features.catalog import CATALOG
+from mikrobot.models.labels.samples import Labels, Prices
+from mikrobot.models.labels.task import ATR, Task
 
 Rows = Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame]
 """Reader of the feature store: (events, columns) -> rows.
@@ -24,6 +25,26 @@ Rows = Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame]
 rows have these and the feature columns, in any order: for each event what was known at that instant.
 """
 
+PIECE = 100_000
+"""Feature rows read at a time."""
+
+Floats = NDArray[np.float64]
+
+
+class Inputs(Protocol):
+    """What a model sees of one side of a feature row, as `BosInputs`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Catalog columns needed, in the order in which they are taken."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+
+    def __call__(self, values: Floats, side: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Make inputs of shape (rows, names) from values of shape (rows, columns)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -31,47 +52,58 @@ class Dataset:
 
     Attributes
     ----------
-    values : ndarray of float64, shape (rows, columns)
-        Catalog columns, one row a close.
-    row : ndarray of int64, shape (samples,)
-        Row of `values` that a sample is made from.
-    side : ndarray of int8, shape (samples,)
     inputs : ndarray of float32, shape (samples, inputs)
-    broken : ndarray of bool, shape (samples,)
-        The label.
-    weight : ndarray of float64, shape (samples,)
+        Known at `time`; NaN where missing. The other arrays have the shape (samples,).
+    outcome : ndarray of bool
+        The label, known at `end`.
+    side : ndarray of int8
+    weight : ndarray of float64
         By uniqueness among overlapping labels; mean 1.
-    time, end : ndarray of datetime64[us], shape (samples,)
+    time, end : ndarray of datetime64[us]
         UTC; when the sample, and when its label, was known.
-    symbol : ndarray of str, shape (samples,)
+    symbol : ndarray of str
+    distance : ndarray of float64
+        Log distance to the price that makes the outcome true; see `Labels`.
+    sigma_atr, sigma_forecast : ndarray of float64
+        Volatility known at `time`, log return per square root of a minute, up to one factor: the ATR
+        over the close, and the seasonal forecast over the horizon; the latter NaN where the
+        catalog has none.
     """
 
-    values: NDArray[np.float64]
-    row: NDArray[np.int64]
-    side: NDArray[np.int8]
     inputs: NDArray[np.float32]
-    broken: NDArray[np.bool_]
-    weight: NDArray[np.float64]
+    outcome: NDArray[np.bool_]
+    side: NDArray[np.int8]
+    weight: Floats
     time: NDArray[np.datetime64]
     end: NDArray[np.datetime64]
     symbol: NDArray[np.str_]
+    distance: Floats
+    sigma_atr: Floats
+    sigma_forecast: Floats
 
     def __len__(self) -> int:
-        return len(self.row)
+        return len(self.outcome)
+
+    @property
+    def minutes(self) -> Floats:
+        """Minutes from each sample to the end of its horizon."""
+        return np.asarray((self.end - self.time) / np.timedelta64(1, "m"))
 
     @property
     def sha256(self) -> str:
         """Hash of every value, label and time: equal only for equal data."""
         digest = hashlib.sha256()
         for field in fields(self):
-            digest.update(getattr(self, field.name).tobytes())
+            digest.update(np.ascontiguousarray(getattr(self, field.name)).tobytes())
         return digest.hexdigest()
 
+    def only(self, chosen: NDArray[np.int64]) -> "Dataset":
+        """Take the samples of these numbers."""
+        return Dataset(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-def build(
-    bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: BosInputs, horizon_minutes: int
-) -> Dataset:
-    """Build the samples of a break-of-structure model.
+
+def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: Inputs, task: Task) -> Dataset:
+    """Build the samples of a task.
 
     Parameters
     ----------
@@ -80,83 +112,106 @@ def build(
     rows : Rows
     source : str
         Market source whose feature rows are read.
-    inputs : BosInputs
-    horizon_minutes : int
+    inputs : Inputs
+    task : Task
 
     Raises
     ------
     ModelError
         If a symbol yields no sample, or a feature column is missing or has no value at all.
     """
-    return _joined([_of_symbol(symbol, frame, rows, source, inputs, horizon_minutes) for symbol, frame in bars.items()])
+    return joined([_of_symbol(symbol, frame, rows, source, inputs, task) for symbol, frame in bars.items()])
 
 
-def _of_symbol(
-    symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: BosInputs, horizon_minutes: int
-) -> Dataset:
-    closed_at = close_times(bars).dt.tz_localize(None).to_numpy("datetime64[us]")
-    usable = np.flatnonzero(complete(closed_at, horizon_minutes))
-    if len(usable) == 0:
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Put datasets one after the other, the mean weight 1 again."""
+    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Dataset)}
+    columns["weight"] = columns["weight"] / columns["weight"].mean()
+    return Dataset(**columns)
+
+
+def forecast_column(minutes: int) -> str | None:
+    """Name the catalog's volatility forecast for the shortest horizon that covers these minutes."""
+    horizon = next((known for known in _FORECASTS if known >= minutes), _FORECASTS[-1])
+    name = f"m1_forecast_{horizon}"
+    return name if name in CATALOG.columns else None
+
+
+_FORECASTS = (5, 15, 60)
+
+
+def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: Inputs, task: Task) -> Dataset:
+    prices, forecast = Prices.of(bars), forecast_column(task.horizon)
+    read = _Reader(symbol, prices, rows, source)
+    known = read(np.arange(len(prices)), (*task.columns, ATR, *([forecast] if forecast else [])))
+    labels = task.label(prices, known[:, :2], known[:, 2])
+    sigma = known[:, 2] / prices.close
+    labels = labels.only(sigma[labels.row] > 0.0)
+    if len(labels) == 0:
         raise ModelError(
-            f"{symbol}: expected some {horizon_minutes + 1} minutes of bars without a gap to learn from, "
-            f"found {len(bars)} bars; ingest more history"
+            f"{symbol}: expected samples of a {task.kind} task with swing {task.swing} and horizon {task.horizon}, "
+            f"found none in {len(bars)} bars{_spanned(read.times)}; ingest more history"
         )
-    values = np.full((len(bars), len(inputs.columns)), np.nan)
-    values[usable] = _read(symbol, closed_at[usable], rows, source, inputs.columns)
-    labels = bos(closed_at, bars["close"].to_numpy(np.float64), inputs.levels(values), horizon_minutes)
-    seen = inputs(values[labels.row], labels.side)
-    known = np.isfinite(seen[:, 0])
-    if not known.any():
-        raise ModelError(
-            f"{symbol}: expected closes with a standing level of swing {inputs.swing}, found none in {len(bars)} bars "
-            f"from {closed_at[0]}; ingest more history"
-        )
-    labels = Labels(labels.row[known], labels.side[known], labels.broken[known], labels.end[known])
     return Dataset(
-        values=values,
-        row=labels.row,
+        inputs=_seen(read, labels, inputs),
+        outcome=labels.outcome,
         side=labels.side,
-        inputs=seen[known],
-        broken=labels.broken,
-        weight=_weights(labels, closed_at),
-        time=closed_at[labels.row],
+        weight=labels.weights(prices),
+        time=read.times[labels.row],
         end=labels.end,
         symbol=np.full(len(labels), symbol),
+        distance=labels.distance,
+        sigma_atr=sigma[labels.row],
+        sigma_forecast=known[labels.row, 3] if forecast else np.full(len(labels), np.nan),
     )
 
 
-def _read(
-    symbol: str, closed_at: NDArray[np.datetime64], rows: Rows, source: str, columns: Sequence[str]
-) -> NDArray[np.float64]:
-    """Read the rows of these closes, in their order."""
-    times = pd.DatetimeIndex(closed_at, tz="UTC")
-    events = pd.DataFrame({"source": source, "symbol": symbol, "event_timestamp": times})
-    found = rows(events, columns)
-    if absent := [name for name in columns if name not in found]:
-        raise ModelError(f"{symbol}: the feature store has no {', '.join(absent)}; materialise the present features")
-    in_order = found.set_index("event_timestamp").reindex(times)
-    values = in_order[list(columns)].to_numpy(np.float64)
-    if not np.isfinite(values).any():
-        raise ModelError(
-            f"{symbol}: all feature columns are missing for source {source!r} from {times[0]} to {times[-1]}; "
-            "materialise the features of these bars"
-        )
-    return values
+@dataclass(frozen=True)
+class _Reader:
+    """Reads feature rows of one symbol by the numbers of its bars, some at a time."""
+
+    symbol: str
+    prices: Prices
+    rows: Rows
+    source: str
+
+    @property
+    def times(self) -> NDArray[np.datetime64]:
+        return self.prices.minute.astype("datetime64[m]").astype("datetime64[us]")
+
+    def __call__(self, row: NDArray[np.int64], columns: Sequence[str]) -> Floats:
+        values = np.empty((len(row), len(columns)))
+        for start in range(0, len(row), PIECE):
+            values[start : start + PIECE] = self._read(row[start : start + PIECE], columns)
+        if not np.isfinite(values).any():
+            raise ModelError(
+                f"{self.symbol}: all feature columns are missing for source {self.source!r}{_spanned(self.times)}; "
+                "materialise the features of these bars"
+            )
+        return values
+
+    def _read(self, row: NDArray[np.int64], columns: Sequence[str]) -> Floats:
+        """Read the rows of these closes, in their order."""
+        times = pd.DatetimeIndex(self.times[row], tz="UTC")
+        events = pd.DataFrame({"source": self.source, "symbol": self.symbol, "event_timestamp": times})
+        found = self.rows(events, columns)
+        if absent := [name for name in columns if name not in found]:
+            raise ModelError(
+                f"{self.symbol}: the feature store has no {', '.join(absent)}; materialise the present features"
+            )
+        in_order = found.set_index("event_timestamp").reindex(times)
+        return in_order[list(columns)].to_numpy(np.float64)
 
 
-def _weights(labels: Labels, closed_at: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    minute = closed_at.astype("datetime64[m]").astype(np.int64)[labels.row]
-    until = labels.end.astype("datetime64[m]").astype(np.int64)
-    weights = np.empty(len(labels))
-    for side in SIDES:
-        own = labels.side == side
-        weights[own] = uniqueness(minute[own], until[own])
-    return weights
+def _seen(read: _Reader, labels: Labels, inputs: Inputs) -> NDArray[np.float32]:
+    """Make the inputs of every sample, piece by piece."""
+    seen = np.empty((len(labels), len(inputs.names)), np.float32)
+    for start in range(0, len(labels), PIECE):
+        piece = slice(start, start + PIECE)
+        row, index = np.unique(labels.row[piece], return_inverse=True)
+        seen[piece] = inputs(read(row, inputs.columns)[index], labels.side[piece])
+    return seen
 
 
-def _joined(parts: Sequence[Dataset]) -> Dataset:
-    offsets = np.cumsum([0, *(len(part.values) for part in parts)])
-    joined = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Dataset)}
-    joined["row"] = np.concatenate([part.row + offset for part, offset in zip(parts, offsets, strict=False)])
-    joined["weight"] /= joined["weight"].mean()
-    return Dataset(**joined)
+def _spanned(times: NDArray[np.datetime64]) -> str:
+    return f" from {times[0]} to {times[-1]}" if len(times) else ""

@@ -83,8 +83,5 @@ def compared(champion: Model, challenger: Model, data: Dataset, test: NDArray[np
 
 
 def brier(model: Model, data: Dataset, chosen: NDArray[np.int64]) -> float:
-    """Return a model's Brier score on these samples, from the feature rows as served."""
-    rows, index = np.unique(data.row[chosen], return_inverse=True)
-    answers = model.predict(data.values[rows])
-    probability = answers[index, np.where(data.side[chosen] > 0, 0, 1)]
-    return float(np.mean((probability - data.broken[chosen]) ** 2))
+    """Return a model's Brier score on these samples."""
+    return float(np.mean((model.score(data.inputs[chosen]) - data.outcome[chosen]) ** 2))

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xgboost as xgb
-from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.domain.market import close_times
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
@@ -26,9 +27,11 @@ from mikrobot.telemetry import logger
 from mikrobot.training import dataset as samples
 from mikrobot.training.dataset import Dataset, Rows
 from mikrobot.training.estimators import BOOSTING, FOREST, FOREST_SAMPLES, boost, grow_forest
-from mikrobot.training.evaluation import Diffusion, evaluate, scores
+from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
 from mikrobot.training.gate import Ruling, judge
 from mikrobot.training.lineage import code_version
+from mikrobot.training.rolling import Predictions
+from mikrobot.training.scores import scores
 from mikrobot.training.splits import EMBARGO, Split, walk_forward
 
 log = logger("training")
@@ -73,7 +76,7 @@ class Fitted:
     calibration: Calibration
     forest: RandomForestClassifier
     forest_calibration: Calibration
-    diffusion: Diffusion
+    diffusion: Mapping[str, Diffusion]
 
 
 def train(
@@ -115,13 +118,15 @@ def train(
     """
     progress("dataset", 0.0)
     inputs = BosInputs(settings.swing)
-    data = samples.build(_until(bars, trade_from), rows, source, inputs, settings.horizon_minutes)
+    task = Task("bos", settings.swing, settings.horizon_minutes)
+    data = samples.build(_until(bars, trade_from), rows, source, inputs, task)
     split = walk_forward(data.time, data.end, timedelta(minutes=settings.horizon_minutes))
     check(data, split)
-    fitted = fit(data, split, inputs, settings.horizon_minutes, settings.seed, progress)
+    fitted = fit(data, split, inputs, task, settings.seed, progress)
     progress("evaluation", 0.0)
     metrics = assess(fitted, data, split, settings.seed)
-    model = Model(_contract(data, inputs, settings, source, feature_hash, metrics), fitted.booster, fitted.calibration)
+    contract = _contract(data, inputs, settings, source, feature_hash, metrics, fitted.diffusion)
+    model = Model(contract, fitted.booster, fitted.calibration)
     progress("registry", 0.0)
     ruling = judge(model, registry, data, split.test, trade_from)
     version = _log(registry, model, fitted, data, split, settings, ruling)
@@ -144,55 +149,52 @@ def check(data: Dataset, split: Split) -> None:
     """
     for name in ("train", "validation", "test"):
         chosen = getattr(split, name)
-        broken = int(data.broken[chosen].sum())
+        true = int(data.outcome[chosen].sum())
         where = f"{name} span of {', '.join(np.unique(data.symbol))}, {data.time.min()} to {data.end.max()}"
         if len(chosen) < FEWEST_SAMPLES:
             raise ModelError(
                 f"{where}: expected at least {FEWEST_SAMPLES} samples, found {len(chosen)}; train on more history"
             )
-        if broken in (0, len(chosen)):
-            outcome = "level breaks" if broken == 0 else "level holds"
-            raise ModelError(f"{where}: none of {len(chosen)} samples whose {outcome}; train on more history")
+        if true in (0, len(chosen)):
+            raise ModelError(f"{where}: all {len(chosen)} samples have the outcome {true > 0}; train on more history")
 
 
-def fit(data: Dataset, split: Split, inputs: BosInputs, horizon_minutes: int, seed: int, progress: Progress) -> Fitted:
-    """Fit both learners and the diffusion baseline; calibrate the learners on the validation span."""
+def fit(data: Dataset, split: Split, inputs: BosInputs, task: Task, seed: int, progress: Progress) -> Fitted:
+    """Fit both learners and the diffusion baselines; calibrate the learners on the validation span."""
     train, validation = split.train, split.validation
     progress("forest", 0.0)
-    forest = grow_forest(data.inputs[train], data.broken[train], data.weight[train], seed)
+    forest = grow_forest(data.inputs[train], data.outcome[train], data.weight[train], seed)
     booster = boost(
         (data.inputs[train], data.inputs[validation]),
-        (data.broken[train], data.broken[validation]),
+        (data.outcome[train], data.outcome[validation]),
         (data.weight[train], data.weight[validation]),
         inputs.names,
         seed,
         lambda share: progress("boosting", share),
     )
-    seen, broken = data.inputs[validation], data.broken[validation]
+    seen, outcome = data.inputs[validation], data.outcome[validation]
     return Fitted(
         booster=booster,
-        calibration=Calibration.fit(booster.inplace_predict(seen), broken),
+        calibration=Calibration.fit(booster.inplace_predict(seen), outcome),
         forest=forest,
-        forest_calibration=Calibration.fit(forest.predict_proba(seen)[:, 1], broken),
-        diffusion=Diffusion.fit(_distance(data, train), data.broken[train], horizon_minutes),
+        forest_calibration=Calibration.fit(forest.predict_proba(seen)[:, 1], outcome),
+        diffusion=fit_baselines(data, train, task),
     )
 
 
 def assess(fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:
-    """Judge the model on the test span, beside the diffusion baseline and the forest; see `evaluate`."""
-    test = split.test
-    seen, broken = data.inputs[test], data.broken[test]
+    """Judge the model on the test span, beside the diffusion baselines and the forest; see `evaluate`."""
+    test, validation = data.only(split.test), data.only(split.validation)
+    before, said = (fitted.calibration(fitted.booster.inplace_predict(span.inputs)) for span in (validation, test))
     metrics = evaluate(
-        fitted.calibration(fitted.booster.inplace_predict(seen)),
-        fitted.diffusion.predict(_distance(data, test)),
-        broken,
-        data.time[test],
-        data.symbol[test],
+        said,
+        predict_baselines(fitted.diffusion, test),
+        test,
         seed,
+        Predictions(before, validation.outcome, validation.time, validation.end),
     )
-    metrics["baselines"]["random_forest"] = scores(
-        fitted.forest_calibration(fitted.forest.predict_proba(seen)[:, 1]), broken
-    )
+    forest = fitted.forest_calibration(fitted.forest.predict_proba(test.inputs)[:, 1])
+    metrics["baselines"]["random_forest"] = scores(forest, test.outcome)
     return metrics
 
 
@@ -209,6 +211,7 @@ def _contract(
     source: str,
     feature_hash: str,
     metrics: Mapping[str, Any],
+    diffusion: Mapping[str, Diffusion],
 ) -> Contract:
     return Contract(
         name=NAME,
@@ -221,6 +224,7 @@ def _contract(
         trained_from=_utc(data.time.min()),
         trained_until=_utc(data.end.max()),
         metrics=metrics,
+        diffusion=diffusion,
     )
 
 
@@ -243,7 +247,7 @@ def _log(
             **{f"forest.{name}": value for name, value in FOREST.items()},
             "forest.max_samples": FOREST_SAMPLES,
             "boosting.rounds": fitted.booster.num_boosted_rounds(),
-            "diffusion.scale": fitted.diffusion.scale,
+            **{f"diffusion.scale_{name}": curve.scale for name, curve in fitted.diffusion.items()},
             "swing": contract.swing,
             "horizon_minutes": contract.horizon_minutes,
             "seed": settings.seed,
@@ -252,7 +256,7 @@ def _log(
             "test_from": str(split.test_from),
             **{f"samples.{name}": len(getattr(split, name)) for name in ("train", "validation", "test")},
         },
-        metrics=dict(flattened(contract.metrics)),
+        metrics=dict(flattened({name: contract.metrics[name] for name in _LOGGED})),
         tags={
             "source": contract.source,
             "symbols": symbols,
@@ -268,24 +272,23 @@ def _log(
     )
 
 
-def flattened(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """List nested figures by dotted name, without those that are None.
+_LOGGED = ("samples", "base_rate", "majority_accuracy", "metrics", "baselines", "uplift", "intervals", "by_symbol")
+"""What MLflow charts; the contract has the whole evaluation."""
 
-    >>> flattened({"metrics": {"auc": 0.8}, "uplift": {"low": None}})
+
+def flattened(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """List nested figures by dotted name, without lists and those that are None.
+
+    >>> flattened({"metrics": {"auc": 0.8}, "uplift": {"low": None}, "reliability": []})
     [('metrics.auc', 0.8)]
     """
     found: list[tuple[str, float]] = []
     for name, value in metrics.items():
         if isinstance(value, Mapping):
             found += flattened(value, f"{prefix}{name}.")
-        elif value is not None:
+        elif value is not None and not isinstance(value, list):
             found.append((prefix + name, float(value)))
     return found
-
-
-def _distance(data: Dataset, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the distance to the level in ATR, the first input."""
-    return np.asarray(data.inputs[chosen, 0], dtype=np.float64)
 
 
 def _utc(time: np.datetime64) -> datetime:

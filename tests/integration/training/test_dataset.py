@@ -7,6 +7,7 @@ import pandas as pd
 from feature_repo.__main__ import apply
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
+from mikrobot.models.labels.task import Task
 from mikrobot.settings import Settings
 from mikrobot.store import offline
 from mikrobot.training.dataset import Rows, build
@@ -26,9 +27,10 @@ def test_a_dataset_through_feast_equals_one_from_the_computed_rows(
         return offline.training_rows(database, events, columns)
 
     inputs = BosInputs(5)
-    stored = build(market, watched, "replay", inputs, 5)
-    computed = build(market, rows, "replay", inputs, 5)
+    stored = build(market, watched, "replay", inputs, Task())
+    computed = build(market, rows, "replay", inputs, Task())
     assert set(asked) == set(inputs.columns)
     np.testing.assert_array_equal(stored.inputs, computed.inputs)
     assert stored.sha256 == computed.sha256
-    assert build(market, partial(offline.training_rows, database), "replay", BosInputs(15), 15).broken.any()
+    fifteen = Task(swing=15, horizon=15)
+    assert build(market, partial(offline.training_rows, database), "replay", BosInputs(15), fifteen).outcome.any()

@@ -22,15 +22,16 @@ def make_dataset() -> MakeDataset:
         logit = -0.5 - inputs[:, 0] + edge * np.nan_to_num(inputs[:, 5])
         time = np.datetime64("2024-03-04T00:01", "us") + np.arange(n) * np.timedelta64(1, "m")
         return Dataset(
-            values=np.zeros((n, len(BosInputs(5).columns))),
-            row=np.arange(n),
-            side=np.ones(n, dtype=np.int8),
             inputs=inputs,
-            broken=rng.random(n) < 1 / (1 + np.exp(-logit)),
+            outcome=rng.random(n) < 1 / (1 + np.exp(-logit)),
+            side=np.ones(n, dtype=np.int8),
             weight=np.ones(n),
             time=time,
             end=time + np.timedelta64(5, "m"),
             symbol=np.full(n, "EURUSD"),
+            distance=1e-4 * inputs[:, 0].astype(np.float64),
+            sigma_atr=np.full(n, 1e-4),
+            sigma_forecast=np.full(n, np.nan),
         )
 
     return make

@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
+from mikrobot.models.labels.task import Task
+from mikrobot.training import computed, dataset
+from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import Dataset, build
 
 INPUTS = BosInputs(5)
@@ -37,7 +41,7 @@ def rows(events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def built(bars: dict[str, pd.DataFrame]) -> Dataset:
-    return build(bars, rows, "replay", INPUTS, horizon_minutes=5)
+    return build(bars, rows, "replay", INPUTS, Task())
 
 
 def test_each_sample_has_the_features_of_its_own_close() -> None:
@@ -45,7 +49,6 @@ def test_each_sample_has_the_features_of_its_own_close() -> None:
     for sample in (0, 100, len(data) - 1):
         time = pd.Timestamp(data.time[sample], tz="UTC")
         values = np.array([feature_row(time, INPUTS.columns)])
-        np.testing.assert_array_equal(data.values[data.row[sample]], values[0])
         np.testing.assert_array_equal(data.inputs[sample], INPUTS(values, data.side[sample : sample + 1])[0])
 
 
@@ -57,7 +60,7 @@ def test_labels_look_ahead_of_the_close_only() -> None:
         time = pd.Timestamp(data.time[sample], tz="UTC")
         ahead = close[time + pd.Timedelta(minutes=1) : time + pd.Timedelta(minutes=5)]
         expected = (ahead > 1.1002).any() if data.side[sample] > 0 else (ahead < 1.0998).any()
-        assert data.broken[sample] == expected
+        assert data.outcome[sample] == expected
         assert data.end[sample] == data.time[sample] + np.timedelta64(5, "m")
 
 
@@ -70,8 +73,6 @@ def test_no_sample_is_taken_where_no_level_stands() -> None:
 
 def test_symbols_are_joined_with_their_own_rows() -> None:
     data = built({"EURUSD": bars_of(), "BTCUSDT": bars_of(400, seed=2)})
-    assert set(data.row[data.symbol == "EURUSD"]) <= set(range(600))
-    assert set(data.row[data.symbol == "BTCUSDT"]) <= set(range(600, 1000))
     assert data.weight.mean() == pytest.approx(1)
     alone = built({"BTCUSDT": bars_of(400, seed=2)})
     np.testing.assert_array_equal(data.inputs[data.symbol == "BTCUSDT"], alone.inputs)
@@ -86,17 +87,57 @@ def test_the_hash_tells_data_apart() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda e, c: rows(e, c).drop(columns="m1_rsi_14"), "the feature store has no m1_rsi_14"),
+        (lambda e, c: rows(e, c).drop(columns="m1_rsi_14", errors="ignore"), "the feature store has no m1_rsi_14"),
         (lambda e, c: rows(e, c).assign(**dict.fromkeys(c, np.nan)), "all feature columns are missing for source"),
-        (lambda e, c: rows(e, c).assign(m1_break_5_above=np.nan, m1_break_5_below=np.nan), "standing level of swing 5"),
+        (
+            lambda e, c: rows(e, c).assign(m1_break_5_above=np.nan, m1_break_5_below=np.nan),
+            "expected samples of a bos task with swing 5",
+        ),
     ],
     ids=["a missing column", "no values", "no level"],
 )
 def test_rows_that_teach_nothing_are_refused(answer: object, message: str) -> None:
     with pytest.raises(ModelError, match=f"EURUSD: .*{message}"):
-        build({"EURUSD": bars_of()}, answer, "replay", INPUTS, 5)  # type: ignore[arg-type]
+        build({"EURUSD": bars_of()}, answer, "replay", INPUTS, Task())  # type: ignore[arg-type]
 
 
 def test_bars_without_a_whole_horizon_are_refused() -> None:
-    with pytest.raises(ModelError, match="EURUSD: expected some 6 minutes"):
+    with pytest.raises(
+        ModelError, match=r"EURUSD: expected samples of a bos task .* found none in 5 bars from 2024-03-04T00:01"
+    ):
         built({"EURUSD": bars_of(5)})
+
+
+def test_samples_know_their_distance_and_volatility() -> None:
+    data, bars = built({"EURUSD": bars_of()}), bars_of()
+    close = bars.set_index(bars["open_time"] + pd.Timedelta(minutes=1))["close"][pd.DatetimeIndex(data.time, tz="UTC")]
+    level = np.where(data.side > 0, 1.1002, 1.0998)
+    np.testing.assert_allclose(data.distance, data.side * np.log(level / close))
+    np.testing.assert_allclose(data.sigma_atr, 1e-4 / close)
+    assert (data.minutes == 5).all()
+
+
+def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = built({"EURUSD": bars_of()})
+    asked: list[int] = []
+
+    def watched(events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        asked.append(len(events))
+        return rows(events, columns)
+
+    monkeypatch.setattr(dataset, "PIECE", 70)
+    assert build({"EURUSD": bars_of()}, watched, "replay", INPUTS, Task()).sha256 == whole.sha256
+    assert max(asked) <= 70
+
+
+def test_computed_rows_are_those_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = bars_of(300)
+    expected = FeaturePipeline(["EURUSD"]).frame("EURUSD", bars)
+    times = pd.DatetimeIndex(expected["close_time"])[[290, 20, 150]]
+    events = pd.DataFrame({"source": "file", "symbol": "EURUSD", "event_timestamp": times})
+    monkeypatch.setattr(computed, "PIECE", 70)
+    found = rows_of({"EURUSD": bars})(events, ["m1_rsi_14", "h1_ema_9"])
+    assert found["event_timestamp"].tolist() == times.tolist()
+    pd.testing.assert_frame_equal(
+        found[["m1_rsi_14", "h1_ema_9"]], expected.loc[[290, 20, 150], ["m1_rsi_14", "h1_ema_9"]].reset_index(drop=True)
+    )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mikrobot.models.bos import BosInputs
+from mikrobot.models.labels.task import Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.estimators import boost
 from mikrobot.training.pipeline import Fitted, assess, fit
@@ -15,7 +16,7 @@ INPUTS = BosInputs(5)
 
 def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
     split = walk_forward(data.time, data.end, timedelta(minutes=5))
-    return fit(data, split, INPUTS, 5, seed, lambda stage, share: None), split
+    return fit(data, split, INPUTS, Task(), seed, lambda stage, share: None), split
 
 
 def test_a_planted_edge_is_found(make_dataset: Callable[..., Dataset]) -> None:
@@ -38,7 +39,7 @@ def test_without_an_edge_none_is_found(make_dataset: Callable[..., Dataset], see
 def test_the_same_data_and_seed_give_the_same_bytes(make_dataset: Callable[..., Dataset]) -> None:
     data = make_dataset(3000, edge=0.5)
     pair = (slice(0, 2000), slice(2000, 3000))
-    inputs, broken, weight = ((column[pair[0]], column[pair[1]]) for column in (data.inputs, data.broken, data.weight))
+    inputs, broken, weight = ((column[pair[0]], column[pair[1]]) for column in (data.inputs, data.outcome, data.weight))
     boosters = (boost(inputs, broken, weight, INPUTS.names, seed, lambda share: None) for seed in (7, 7, 8))
     one, again, other = (bytes(booster.save_raw("ubj")) for booster in boosters)
     assert one == again
@@ -49,7 +50,8 @@ def test_what_comes_after_the_training_span_changes_no_learner(make_dataset: Cal
     data = make_dataset(edge=0.5)
     found, split = fitted_on(data)
     data.inputs[split.test] = 0.0
-    data.broken[split.test] = True
+    data.distance[split.test] = 1.0
+    data.outcome[split.test] = True
     again, _ = fitted_on(data)
     assert bytes(found.booster.save_raw("ubj")) == bytes(again.booster.save_raw("ubj"))
     assert found.calibration == again.calibration

@@ -29,9 +29,9 @@ def model_that_says(probability: float, contract: Contract = CONTRACT) -> Model:
 
 @pytest.fixture
 def data(make_dataset: Callable[..., Dataset]) -> Dataset:
-    """A thousand samples, a fifth of them broken, whose rows have levels."""
+    """A thousand samples, a fifth of them true."""
     made = make_dataset(1000)
-    return replace(made, values=np.ones_like(made.values), broken=np.arange(1000) % 5 == 0)
+    return replace(made, outcome=np.arange(1000) % 5 == 0)
 
 
 @pytest.mark.parametrize(("old", "new", "promote"), [(0.3, 0.2, True), (0.2, 0.3, False), (0.25, 0.25, True)])
@@ -53,17 +53,12 @@ def test_the_reason_says_how_much_the_champion_had_seen(data: Dataset) -> None:
     assert "had seen" not in compared(fresh, model_that_says(0.2), data, np.arange(500, 1000)).reason
 
 
-def test_each_sample_is_judged_by_the_answer_for_its_own_side(data: Dataset) -> None:
-    rng = np.random.default_rng(1)
-    values = rng.uniform(0.5, 1.5, data.values.shape)
-    side = rng.choice(np.array([1, -1], dtype=np.int8), len(data))
-    seen = INPUTS(values, side)
-    booster = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(seen, seen[:, 0] > 1), 5)
+def test_the_brier_score_is_that_of_the_samples_chosen(data: Dataset) -> None:
+    chosen = np.random.default_rng(1).permutation(len(data))[:300]
+    booster = xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(data.inputs, data.inputs[:, 0] > 1), 5)
     model = Model(CONTRACT, booster, Calibration((0.0, 1.0), (0.0, 1.0)))
-    chosen = rng.permutation(len(data))[:300]
-    expected = np.mean((booster.inplace_predict(seen[chosen]) - data.broken[chosen]) ** 2)
-    found = brier(model, replace(data, values=values, side=side), chosen)
-    assert found == pytest.approx(expected, rel=1e-6)
+    expected = np.mean((booster.inplace_predict(data.inputs[chosen]) - data.outcome[chosen]) ** 2)
+    assert brier(model, data, chosen) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""How sure a probability is: its bounds, and between which bounds to abstain.
+
+Both are made from outcomes that were known before, by counts on a grid of probabilities, so that a
+rolling window costs one subtraction.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+GRID = 200
+"""Cells of equal width in which probabilities are counted."""
+
+BREAKS, HOLDS, ABSTAINS = 1, -1, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Bounds by Venn-Abers prediction, and decisions by label-conditional conformal prediction.
+
+    Attributes
+    ----------
+    low, high : tuple of float, one per cell
+        The isotonic rate of the cell, had one more sample come out false, or true. If samples
+        are exchangeable with those counted, one of the two is calibrated, whatever the model.
+    holds, breaks : int
+        Cells from the lowest on in which "true" is no longer in the prediction set, and from the highest
+        down in which "false" is not; between them both are, and the model abstains. At most a share
+        `miscoverage` of either outcome is outside its set.
+
+    References
+    ----------
+    V. Vovk, I. Petej, "Venn-Abers predictors" (2012), arXiv:1211.0025; V. Vovk, "Conditional
+    validity of inductive conformal predictors" (2012), arXiv:1209.2673.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    holds: int
+    breaks: int
+
+    @classmethod
+    def fit(cls, true: Counts, false: Counts, miscoverage: float = 0.1) -> "Intervals":
+        """Fit on counts of both outcomes, each of shape (`GRID`,).
+
+        >>> few = Intervals.fit(np.zeros(GRID, int), np.zeros(GRID, int))
+        >>> few.low[0], few.high[0]
+        (0.0, 1.0)
+        """
+        low, high = _venn_abers(true, true + false)
+        return cls(
+            low=tuple(low.tolist()),
+            high=tuple(high.tolist()),
+            holds=_cells_of_share(true, miscoverage),
+            breaks=_cells_of_share(false[::-1], miscoverage),
+        )
+
+    def __call__(self, probability: Floats) -> tuple[Floats, Floats]:
+        """Return the lower and the upper bound of each."""
+        own = cell(probability)
+        return np.asarray(self.low)[own], np.asarray(self.high)[own]
+
+    def decide(self, probability: Floats) -> NDArray[np.int8]:
+        """Return `BREAKS`, `HOLDS` or `ABSTAINS` for each."""
+        # Where the sets of both outcomes are empty the model knows better than the window: the nearer one is said.
+        own = cell(probability)
+        breaks, holds = own >= GRID - self.breaks, own < self.holds
+        both = breaks & holds
+        return np.select([both & (probability < 0.5), breaks, holds], [HOLDS, BREAKS, HOLDS], ABSTAINS).astype(np.int8)
+
+
+def cell(probability: Floats) -> NDArray[np.int64]:
+    """Return the cell of each probability.
+
+    >>> cell(np.array([0.0, 0.004, 0.005, 1.0])).tolist()
+    [0, 0, 1, 199]
+    """
+    return np.minimum((probability * GRID).astype(np.int64), GRID - 1)
+
+
+def _venn_abers(true: Counts, all: Counts) -> tuple[Floats, Floats]:
+    """Return the isotonic fit at every cell with one more false, and with one more true, sample in it.
+
+    Isotonic regression at cell g is the largest, over starts a <= g, of the smallest mean, over ends
+    b >= g, of the cells a to b; the extra sample is in all of those.
+    """
+    hits, sizes = (np.concatenate([[0], np.cumsum(counts)]) for counts in (true, all))
+    within = [(total[None, 1:] - total[:-1, None]).astype(float) for total in (hits, sizes)]
+    valid = np.arange(len(true))[None, :] >= np.arange(len(true))[:, None]
+    bounds = []
+    for extra in (0.0, 1.0):
+        means = np.where(valid, (within[0] + extra) / np.where(valid, within[1] + 1.0, 1.0), np.inf)
+        smallest = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        bounds.append(np.where(valid, smallest, -np.inf).max(axis=0))
+    return bounds[0], bounds[1]
+
+
+def _cells_of_share(counts: Counts, share: float) -> int:
+    """Return how many cells from the first on hold at most this share of the samples, one more counted in."""
+    allowed = np.floor(share * (counts.sum() + 1)) - 1
+    return int(np.searchsorted(np.cumsum(counts), allowed, side="right"))

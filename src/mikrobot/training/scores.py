@@ -1,0 +1,71 @@
+"""How good probabilities are against what happened."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_score, recall_score, roc_auc_score
+
+Floats = NDArray[np.float64]
+Outcomes = NDArray[np.bool_]
+
+THRESHOLD = 0.5
+BINS = 20
+
+
+def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
+    """Score probabilities.
+
+    Parameters
+    ----------
+    probability : ndarray of float, shape (samples,)
+    outcome : ndarray of bool, shape (samples,)
+        Both outcomes occur.
+
+    Returns
+    -------
+    dict
+        ``auc``; ``accuracy``, ``precision``, ``recall`` and ``f1`` at 0.5 (0 where nothing reaches it);
+        ``brier``; ``brier_skill`` over always saying the base rate; ``log_loss``; ``ece``, the
+        calibration error over 20 bins of equal size.
+
+    >>> found = scores(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
+    >>> found["auc"], found["accuracy"], round(found["brier"], 3)
+    (1.0, 1.0, 0.025)
+    """
+    said = probability >= THRESHOLD
+    base = outcome.mean()
+    brier = float(brier_score_loss(outcome, probability))
+    return {
+        "auc": float(roc_auc_score(outcome, probability)),
+        "accuracy": float(np.mean(said == outcome)),
+        "precision": float(precision_score(outcome, said, zero_division=0.0)),
+        "recall": float(recall_score(outcome, said, zero_division=0.0)),
+        "f1": float(f1_score(outcome, said, zero_division=0.0)),
+        "brier": brier,
+        "brier_skill": float(1.0 - brier / (base * (1.0 - base))),
+        "log_loss": float(log_loss(outcome, probability)),
+        "ece": calibration_error(probability, outcome),
+    }
+
+
+def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) -> float:
+    """Return the mean distance between what was said and what happened, over bins of equal size."""
+    gaps = [abs(probability[chosen].sum() - outcome[chosen].sum()) for chosen in _bins(probability, bins)]
+    return float(np.sum(gaps) / len(probability))
+
+
+def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> list[dict[str, Any]]:
+    """Return what was said and what happened in bins of equal size, the lowest first.
+
+    >>> reliability(np.array([0.1, 0.3, 0.8, 0.8]), np.array([False, False, True, True]), bins=2)
+    [{'samples': 2, 'said': 0.2, 'happened': 0.0}, {'samples': 2, 'said': 0.8, 'happened': 1.0}]
+    """
+    return [
+        {"samples": len(own), "said": float(probability[own].mean()), "happened": float(outcome[own].mean())}
+        for own in _bins(probability, bins)
+    ]
+
+
+def _bins(probability: Floats, bins: int) -> list[NDArray[np.intp]]:
+    return np.array_split(np.argsort(probability, kind="stable"), min(bins, len(probability)))

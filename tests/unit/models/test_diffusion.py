@@ -1,0 +1,67 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.labels.task import Reach
+
+MINUTES = 15
+
+
+def walks(reach: Reach, n: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Distances, sigmas, minutes and outcomes of Gaussian walks; their highest is distributed as |N|."""
+    rng = np.random.default_rng(seed)
+    sigma = 1e-4 * rng.uniform(0.5, 2.0, n)
+    distance = sigma * (rng.normal(0, 3, n) if reach == "end" else rng.exponential(3.0, n))
+    path = (sigma[:, None] * rng.normal(size=(n, MINUTES))).cumsum(axis=1)
+    furthest = {"close": path.max(axis=1), "extreme": np.abs(path[:, -1]), "end": path[:, -1]}[reach]
+    return distance, sigma, np.full(n, float(MINUTES)), furthest > distance
+
+
+@pytest.mark.parametrize("reach", ["close", "extreme", "end"])
+def test_the_baseline_knows_a_random_walk(reach: Reach) -> None:
+    fitted = Diffusion.fit(reach, *walks(reach, 40_000, 1))
+    assert fitted.scale == pytest.approx(1.0, abs=0.06)
+    distance, sigma, minutes, outcome = walks(reach, 40_000, 2)
+    said = fitted.predict(distance, sigma, minutes)
+    for part in np.array_split(np.argsort(said), 10):
+        assert said[part].mean() == pytest.approx(outcome[part].mean(), abs=0.03)
+
+
+@pytest.mark.parametrize("unit", [0.3, 8.0])
+def test_the_unit_of_the_volatility_is_taken_up_by_the_scale(unit: float) -> None:
+    distance, sigma, minutes, outcome = walks("close", 10_000, 1)
+    one, other = (Diffusion.fit("close", distance, sigma * factor, minutes, outcome) for factor in (1.0, unit))
+    assert other.scale == pytest.approx(one.scale / unit, rel=0.02)
+    said = [each.predict(distance, sigma * factor, minutes) for each, factor in ((one, 1.0), (other, unit))]
+    np.testing.assert_allclose(*said, atol=0.005)
+
+
+def test_looking_at_closes_only_lengthens_the_way() -> None:
+    """At distance 0 a wick is certain; a close within 15 minutes is not."""
+    close = Diffusion.fit("close", *walks("close", 20_000, 1))
+    assert close.predict(np.zeros(1), np.full(1, 1e-4), np.full(1, 15.0))[0] < 0.93
+    extreme = Diffusion.fit("extreme", *walks("extreme", 20_000, 1))
+    assert extreme.predict(np.zeros(1), np.full(1, 1e-4), np.full(1, 15.0))[0] > 0.95
+
+
+def test_the_probability_falls_with_distance_and_rises_with_time() -> None:
+    fitted = Diffusion.fit("close", *walks("close", 20_000, 1))
+    sigma = np.full(50, 1e-4)
+    assert (np.diff(fitted.predict(np.linspace(0, 2e-3, 50), sigma, np.full(50, 15.0))) <= 0).all()
+    assert (np.diff(fitted.predict(np.linspace(1e-4, 1e-3, 50), sigma, np.full(50, 15.0))) < 0).all()
+    assert (np.diff(fitted.predict(np.full(50, 5e-4), sigma, np.linspace(1, 15, 50))) > 0).all()
+
+
+def test_what_is_unknown_has_no_probability() -> None:
+    fitted = Diffusion.fit("close", *walks("close", 5_000, 1))
+    said = fitted.predict(np.array([1e-4, np.nan, 1e-4]), np.array([1e-4, 1e-4, np.nan]), np.full(3, 5.0))
+    assert np.isnan(said).tolist() == [False, True, True]
+
+
+def test_a_baseline_survives_as_json() -> None:
+    fitted = Diffusion.fit("close", *walks("close", 5_000, 1))
+    read = json.loads(json.dumps(asdict(fitted)))
+    assert Diffusion(**read | {"logits": tuple(read["logits"])}) == fitted

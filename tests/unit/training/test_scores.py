@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mikrobot.training.scores import calibration_error, reliability, scores
+
+RNG = np.random.default_rng(11)
+N = 8000
+TRUTH = RNG.beta(1, 5, N)
+OUTCOME = RNG.random(N) < TRUTH
+
+
+def test_the_truth_scores_better_than_the_base_rate_and_is_calibrated() -> None:
+    found = scores(TRUTH, OUTCOME)
+    assert found["brier_skill"] > 0.05
+    assert found["ece"] < 0.02
+    assert found["auc"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH))
+
+
+def test_the_base_rate_itself_has_no_skill() -> None:
+    found = scores(np.full(N, OUTCOME.mean()), OUTCOME)
+    assert found["auc"] == 0.5
+    assert found["brier_skill"] == pytest.approx(0)
+    assert (found["precision"], found["recall"], found["f1"]) == (0, 0, 0)
+
+
+def test_calibration_error_is_the_distance_from_what_happened() -> None:
+    assert calibration_error(np.full(N, 0.9), OUTCOME) == pytest.approx(0.9 - OUTCOME.mean(), abs=1e-9)
+
+
+def test_the_reliability_curve_of_the_truth_is_the_diagonal() -> None:
+    curve = reliability(TRUTH, OUTCOME, bins=10)
+    assert sum(part["samples"] for part in curve) == N
+    said = [part["said"] for part in curve]
+    assert said == sorted(said)
+    assert [part["happened"] for part in curve] == pytest.approx(said, abs=0.05)

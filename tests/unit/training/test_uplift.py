@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mikrobot.training.uplift import uplift
+
+RNG = np.random.default_rng(11)
+N = 8000
+TRUTH = RNG.beta(1, 5, N)
+OUTCOME = RNG.random(N) < TRUTH
+TIMES = np.datetime64("2024-03-04", "us") + np.arange(N) * np.timedelta64(2, "m")
+
+
+def test_knowing_more_than_the_baseline_shows_above_zero() -> None:
+    blurred = np.clip(TRUTH + RNG.normal(0, 0.15, N), 0.01, 0.99)
+    found = uplift(TRUTH, blurred, OUTCOME, TIMES, seed=1)
+    for measure in found.values():
+        low, value, high = measure["low"], measure["value"], measure["high"]
+        assert low is not None
+        assert high is not None
+        assert value is not None
+        assert 0 < low < value < high
+    assert found["auc"]["value"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH) - roc_auc_score(OUTCOME, blurred))
+
+
+def test_noise_over_the_baseline_is_not_taken_for_skill() -> None:
+    found = uplift(np.clip(TRUTH + RNG.normal(0, 0.02, N), 0.001, 1), TRUTH, OUTCOME, TIMES, seed=1)
+    assert found["brier_skill"]["value"] == pytest.approx(0, abs=0.01)
+    assert found["auc"]["low"] is not None
+    assert found["auc"]["low"] < 0
+
+
+def test_the_interval_is_that_of_a_plain_bootstrap_over_days() -> None:
+    """Draw by draw: the days repeated as often as they were drawn, the AUC by scikit-learn."""
+    blurred = np.clip(TRUTH + RNG.normal(0, 0.15, N), 0.01, 0.99)
+    day = TIMES.astype("datetime64[D]")
+    days = np.unique(day)
+    drawn = np.random.default_rng(1).multinomial(len(days), np.full(len(days), 1 / len(days)), 60)
+    differences = []
+    for counts in drawn:
+        weight = counts[np.searchsorted(days, day)]
+        differences.append(
+            roc_auc_score(OUTCOME, TRUTH, sample_weight=weight) - roc_auc_score(OUTCOME, blurred, sample_weight=weight)
+        )
+    found = uplift(TRUTH, blurred, OUTCOME, TIMES, seed=1, draws=60)["auc"]
+    expected = np.quantile(differences, (0.025, 0.975))
+    assert [found["low"], found["high"]] == pytest.approx(expected.tolist(), abs=2e-4)
+
+
+def test_ties_count_half() -> None:
+    rounded = np.round(TRUTH, 1)
+    found = uplift(rounded, TRUTH, OUTCOME, TIMES, seed=1)["auc"]["value"]
+    assert found == pytest.approx(roc_auc_score(OUTCOME, rounded) - roc_auc_score(OUTCOME, TRUTH))
+
+
+def test_few_days_give_no_interval() -> None:
+    few = TIMES[0] + np.timedelta64(3, "D") > TIMES
+    found = uplift(TRUTH[few], np.full(few.sum(), 0.2), OUTCOME[few], TIMES[few], seed=1)
+    assert (found["auc"]["low"], found["auc"]["high"]) == (None, None)
+
+
+def test_the_order_of_the_samples_does_not_matter() -> None:
+    shuffled = RNG.permutation(N)
+    one = uplift(TRUTH, np.round(TRUTH, 1), OUTCOME, TIMES, seed=1)
+    other = uplift(TRUTH[shuffled], np.round(TRUTH, 1)[shuffled], OUTCOME[shuffled], TIMES[shuffled], seed=1)
+    assert one["auc"] == pytest.approx(other["auc"])
+    assert one["brier_skill"] == pytest.approx(other["brier_skill"])
