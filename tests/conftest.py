@@ -220,7 +220,9 @@ def bar_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     source = SimulatedSource(("EURUSD", "BTCUSDT"), 7, ManualClock(end))
     paths = {symbol: folder / f"{symbol}_M1.parquet" for symbol in source.symbols()}
     for symbol, path in paths.items():
-        bars = source.history(symbol, end - timedelta(days=6), end).rename(columns={"open_time": "ts"})
+        bars = source.history(symbol, end - timedelta(days=6), end).rename(
+            columns={"open_time": "ts", "taker_volume": "taker_buy_volume"}
+        )
         bars.to_parquet(path, index=False)
     return paths
 
@@ -270,6 +272,8 @@ def made_up_bars(
             "close": close,
             "volume": rng.integers(1, 100, n).astype("float64"),
             "spread": np.full(n, step),
+            "trades": np.arange(n, dtype="float64"),
+            "taker_volume": np.linspace(0, 1, n),
         }
     )
     return frame[list(BAR_COLUMNS)]

@@ -17,13 +17,13 @@ from mikrobot.domain.errors import UnknownSymbol
 AssetClass = Literal["fx", "crypto"]
 Rounding = Literal["nearest", "up", "down"]
 
-BAR_COLUMNS = ("open_time", "open", "high", "low", "close", "volume", "spread")
+BAR_COLUMNS = ("open_time", "open", "high", "low", "close", "volume", "spread", "trades", "taker_volume")
 """Columns of a bar frame, in order.
 
 ``open_time`` is datetime64[us, UTC], strictly increasing and unique; the others are float64.
-Prices are bid. ``volume`` and ``spread`` (ask - bid at the close, in price units) are NaN
-where the source does not know them. A row is known at its close, one timeframe after
-``open_time``.
+Prices are bid. ``volume``, ``spread`` (ask - bid at the close, in price units), ``trades`` (their
+number) and ``taker_volume`` (the part of the volume that takers bought) are NaN where the source
+does not know them. A row is known at its close, one timeframe after ``open_time``.
 """
 
 _ROUNDINGS = {"nearest": ROUND_HALF_EVEN, "up": ROUND_CEILING, "down": ROUND_FLOOR}
@@ -159,6 +159,10 @@ class Bar:
         Base units (crypto) or ticks (FX); NaN where unknown.
     spread : float
         ask - bid at the close, in price units; NaN where unknown.
+    trades : float
+        Number of trades; NaN where unknown.
+    taker_volume : float
+        Base units bought by takers, at most `volume`; NaN where unknown.
     timeframe : Timeframe
     """
 
@@ -170,6 +174,8 @@ class Bar:
     close: float
     volume: float = float("nan")
     spread: float = float("nan")
+    trades: float = float("nan")
+    taker_volume: float = float("nan")
     timeframe: Timeframe = Timeframe.M1
 
     @property

@@ -16,8 +16,8 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.parts import F8, I8, Layout, State, compiled, record
 
-BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8)
-"""One bar: ``time`` is its open in seconds since 1970 UTC; volume and spread are NaN where unknown."""
+BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8, trades=F8, taker_volume=F8)
+"""One bar: ``time`` is its open in seconds since 1970 UTC; all but the prices are NaN where unknown."""
 
 BAR_FIELDS: tuple[str, ...] = BAR.names or ()
 """Names of the fields of `BAR`, in order."""
@@ -28,14 +28,17 @@ MARKET: Layout = record(fx=I8)
 MARKET_FIELDS: tuple[str, ...] = MARKET.names or ()
 """Names of the fields of `MARKET`."""
 
-MAY_BE_UNKNOWN = frozenset({"volume", "spread"})
+MAY_BE_UNKNOWN = frozenset({"volume", "spread", "trades", "taker_volume"})
 """The bar fields that may be NaN."""
 
 MINUTE = 60
 LOWEST_PRICE, HIGHEST_PRICE = 1e-12, 1e12
 """Bounds of a price; beyond them squares leave float64, and no instrument trades there."""
 
-GOOD, NO_SYMBOL, OFF_MINUTE, DUPLICATE, BACKWARDS, PRICE, CONTRADICTION, VOLUME, SPREAD = range(9)
+ROUNDING = 1e-9
+"""Share of the volume by which that of the takers may exceed it: the noise of adding floats up."""
+
+GOOD, NO_SYMBOL, OFF_MINUTE, DUPLICATE, BACKWARDS, PRICE, CONTRADICTION, VOLUME, SPREAD, TRADES, TAKER = range(11)
 
 _EXPECTED = {
     OFF_MINUTE: "an open_time on a whole minute after 1970",
@@ -45,6 +48,8 @@ _EXPECTED = {
     CONTRADICTION: "low <= open, close <= high",
     VOLUME: "a finite volume >= 0, or NaN where unknown",
     SPREAD: "a finite spread, or NaN where unknown",
+    TRADES: "a finite number of trades >= 0, or NaN where unknown",
+    TAKER: "a taker_volume from 0 to the volume, or NaN where unknown",
 }
 _REMEDY = {
     DUPLICATE: "drop the repeated bar",
@@ -54,7 +59,16 @@ _REMEDY = {
 
 @compiled
 def fault(
-    previous: int, time: int, open: float, high: float, low: float, close: float, volume: float, spread: float
+    previous: int,
+    time: int,
+    open: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+    spread: float,
+    trades: float,
+    taker_volume: float,
 ) -> int:
     """Judge a bar: GOOD or the first thing wrong with it.
 
@@ -75,7 +89,12 @@ def fault(
         return CONTRADICTION
     if volume < 0.0 or volume == inf:
         return VOLUME
-    return SPREAD if abs(spread) == inf else GOOD
+    if abs(spread) == inf:
+        return SPREAD
+    if trades < 0.0 or trades == inf:
+        return TRADES
+    beyond = taker_volume < 0.0 or taker_volume == inf or taker_volume > volume * (1.0 + ROUNDING)
+    return TAKER if beyond else GOOD
 
 
 @compiled

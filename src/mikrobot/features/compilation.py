@@ -16,7 +16,7 @@ from typing import Any
 from numba import float64, from_dtype, int64
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.features.bars import BAR
+from mikrobot.features.bars import BAR, BAR_FIELDS
 from mikrobot.features.composition import Catalog
 
 _STAMP = 1_600_000_000
@@ -69,7 +69,7 @@ def _compile(module: ModuleType, catalog: Catalog) -> None:
     """Compile now and for these types only: no later call can stop to compile."""
     states, bars, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.row))
     try:
-        module.update.compile((states, int64, int64, *[float64] * 6))
+        module.update.compile((states, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
         module.fold.compile((states, int64, bars, rows))
     except OSError as error:
         raise _unwritable(Path(str(module.__file__)).parent, error) from error

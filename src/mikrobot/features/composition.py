@@ -224,16 +224,16 @@ def step(state):
 
 
 @njit(cache=True)
-def update(states, symbol, time, open, high, low, close, volume, spread):
+def update(states, symbol, time, open, high, low, close, volume, spread, trades, taker_volume):
     """Fold one bar in and answer GOOD, or leave the state alone and answer its fault."""
     if not 0 <= symbol < len(states):
         return NO_SYMBOL
     state = states[symbol]
     bar = state.bar
-    found = fault(bar.time, time, open, high, low, close, volume, spread)
+    found = fault(bar.time, time, open, high, low, close, volume, spread, trades, taker_volume)
     if found == GOOD:
         bar.time, bar.open, bar.high, bar.low, bar.close = time, open, high, low, close
-        bar.volume, bar.spread = volume, spread
+        bar.volume, bar.spread, bar.trades, bar.taker_volume = volume, spread, trades, taker_volume
         step(state)
     return found
 
@@ -245,7 +245,10 @@ def fold(states, symbol, bars, rows):
     previous = state.bar.time
     for i in range(len(bars)):
         bar = bars[i]
-        found = fault(previous, bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread)
+        found = fault(
+            previous, bar.time, bar.open, bar.high, bar.low, bar.close,
+            bar.volume, bar.spread, bar.trades, bar.taker_volume,
+        )
         if found != GOOD:
             return i, found
         previous = bar.time

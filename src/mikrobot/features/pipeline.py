@@ -90,7 +90,17 @@ class FeaturePipeline:
             opened = bar.open_time - _EPOCH
             time = -1 if opened.microseconds or bar.timeframe is not _M1 else opened.days * 86_400 + opened.seconds
             found = self._update(
-                self.states, index, time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread
+                self.states,
+                index,
+                time,
+                bar.open,
+                bar.high,
+                bar.low,
+                bar.close,
+                bar.volume,
+                bar.spread,
+                bar.trades,
+                bar.taker_volume,
             )
         except (KeyError, TypeError) as error:
             raise self._unusable(bar, error) from error
@@ -108,6 +118,8 @@ class FeaturePipeline:
         close: float,
         volume: float,
         spread: float,
+        trades: float,
+        taker_volume: float,
     ) -> NDArray[np.float64]:
         """Fold one closed M1 bar in, given as numbers: the faster door.
 
@@ -117,8 +129,8 @@ class FeaturePipeline:
             Of the symbol, in `symbols`.
         time : int
             Open of the bar, seconds since 1970 UTC.
-        open, high, low, close, volume, spread : float
-            As in `Bar`; NaN for an unknown volume or spread.
+        open, high, low, close, volume, spread, trades, taker_volume : float
+            As in `Bar`; all but the prices are NaN where unknown.
 
         Returns
         -------
@@ -130,11 +142,11 @@ class FeaturePipeline:
         BarError
             As `update`.
         """
-        found = self._update(self.states, index, time, open, high, low, close, volume, spread)
+        values = (open, high, low, close, volume, spread, trades, taker_volume)
+        found = self._update(self.states, index, time, *values)
         if found == NO_SYMBOL:
             raise UnknownSymbol(f"no symbol of index {index} in a pipeline of {len(self.symbols)} symbols")
         if found:
-            values = (open, high, low, close, volume, spread)
             raise refusal(self.symbols[index], found, utc(time), _named(values), self._last(index))
         return self._row_views[index]
 
@@ -251,7 +263,7 @@ class FeaturePipeline:
                 f"{bar.symbol} bar {bar.open_time}: expected an M1 bar, found one of {bar.timeframe.value} "
                 f"that closes at {bar.close}; longer bars are made from M1 bars here"
             )
-        values = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread)
+        values = [getattr(bar, name) for name in BAR_FIELDS[1:]]
         return refusal(bar.symbol, found, bar.open_time, _named(values), self._last(self._index[bar.symbol]))
 
 

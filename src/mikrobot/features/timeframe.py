@@ -34,6 +34,8 @@ def merge(forming: State, bar: State, seconds: int) -> bool:
         forming.bar.close = bar.close
         forming.bar.volume += bar.volume
         forming.bar.spread = bar.spread
+        forming.bar.trades += bar.trades
+        forming.bar.taker_volume += bar.taker_volume
     forming.joined = 1
     complete = (bar.time + MINUTE) % seconds == 0
     forming.open = 0 if complete else 1

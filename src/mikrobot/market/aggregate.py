@@ -26,8 +26,8 @@ def aggregate(bars: pd.DataFrame, timeframe: Timeframe, of: Timeframe = Timefram
     Returns
     -------
     DataFrame
-        A bar frame: volume is the sum, NaN if any part is unknown; spread is that of the last
-        part. The last bar is there only if time is known to have reached its close, which is
+        A bar frame: volume, trades and taker_volume are sums, NaN if any part is unknown; spread
+        is that of the last part. The last bar is there only if time is known to have reached its close, which is
         when `bars` reach it; so nothing changes when more bars follow.
 
     Raises
@@ -47,11 +47,14 @@ def aggregate(bars: pd.DataFrame, timeframe: Timeframe, of: Timeframe = Timefram
 
 
 def _joined(bars: pd.DataFrame, times: np.ndarray, starts: np.ndarray) -> pd.DataFrame:
-    opened, high, low, close, volume, spread = (bars[name].to_numpy() for name in bars.columns[1:])
+    opened, high, low, close, spread = (bars[name].to_numpy() for name in ("open", "high", "low", "close", "spread"))
     if not len(starts):
         return bars.iloc[:0].copy()
     last = np.append(starts[1:], len(bars)) - 1
     prices = np.stack(
         (opened[starts], np.maximum.reduceat(high, starts), np.minimum.reduceat(low, starts), close[last])
     )
-    return bar_frame(times, prices, np.add.reduceat(volume, starts), spread[last])
+    volume, trades, taker_volume = (
+        np.add.reduceat(bars[name].to_numpy(), starts) for name in ("volume", "trades", "taker_volume")
+    )
+    return bar_frame(times, prices, volume, spread[last], trades, taker_volume)

@@ -22,9 +22,11 @@ from mikrobot.market.border import (
     bar_frame,
     check_prices,
     check_times,
+    check_trades,
     check_volume,
     epoch_us,
     instant,
+    taker_volume_of,
 )
 from mikrobot.runtime import Clock
 from mikrobot.telemetry import logger
@@ -33,7 +35,11 @@ log = logger("market")
 
 R = TypeVar("R")
 Kline = list[Any]
-"""Open time (ms), open, high, low, close, volume (as text), close time (ms), and six more."""
+"""Open time (ms), open, high, low, close, volume (as text), close time (ms), quote volume, number of
+trades, volume bought by takers, and two more: Binance spot API, GET /api/v3/klines."""
+
+_NUMBERS = (1, 2, 3, 4, 5, 8, 9)
+"""Where open, high, low, close, volume, trades and taker volume stand in a kline."""
 
 PAGE = 1000  # most klines of one answer: Binance spot API, GET /api/v3/klines
 
@@ -191,14 +197,17 @@ class BinanceSource:
             return empty_bars()
         try:
             times = np.array([row[0] for row in klines], dtype=np.int64) * 1000
-            numbers = np.array([row[1:6] for row in klines], dtype=np.float64).T
+            numbers = np.array([[row[i] for i in _NUMBERS] for row in klines], dtype=np.float64).T
         except (TypeError, ValueError) as error:
             raise FeedError(f"{symbol}: Binance sent a kline that is not numbers ({error}); {_REMEDY}") from error
         origin = Origin(f"Binance {symbol}", range(len(klines)), "kline")
         check_times(times, origin)
         check_prices(numbers[:4], times, origin)
-        check_volume(numbers[4], times, origin)
-        return bar_frame(times, numbers[:4], numbers[4], np.full(len(times), np.nan))
+        volume, trades, bought = numbers[4:]
+        check_volume(volume, times, origin)
+        check_trades(trades, times, origin)
+        taker_volume = taker_volume_of(bought, volume, times, origin)
+        return bar_frame(times, numbers[:4], volume, np.full(len(times), np.nan), trades, taker_volume)
 
 
 def reachable(url: str, timeout_s: float) -> bool:
@@ -228,4 +237,4 @@ def _client(url: str, timeout_s: float) -> Client:
 
 
 def _is_kline(row: object) -> bool:
-    return isinstance(row, list) and len(row) >= 6 and isinstance(row[0], int)
+    return isinstance(row, list) and len(row) > max(_NUMBERS) and isinstance(row[0], int)

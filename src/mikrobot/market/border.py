@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 MINUTE_US = 60_000_000
 
+_ROUNDING = 1e-9
+"""Share of the volume by which a part of it may exceed it: the noise of adding floats up."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,7 +58,14 @@ class Origin:
         return replace(self, numbers=self.numbers[rows])
 
 
-def bar_frame(times: Times, prices: Floats, volume: Floats, spread: Floats) -> pd.DataFrame:
+def bar_frame(
+    times: Times,
+    prices: Floats,
+    volume: Floats,
+    spread: Floats,
+    trades: Floats | None = None,
+    taker_volume: Floats | None = None,
+) -> pd.DataFrame:
     """Build a bar frame.
 
     Parameters
@@ -66,11 +76,21 @@ def bar_frame(times: Times, prices: Floats, volume: Floats, spread: Floats) -> p
         Open, high, low, close.
     volume, spread : ndarray of float64, shape (n,)
         NaN where unknown.
+    trades, taker_volume : ndarray of float64, shape (n,), or None
+        NaN where unknown; None where the source has none.
     """
+    unknown = np.full(len(times), np.nan)
     index = pd.DatetimeIndex(times.view("datetime64[us]")).tz_localize("UTC")
     names = ("open", "high", "low", "close")
     return pd.DataFrame(
-        {"open_time": index, **dict(zip(names, prices, strict=True)), "volume": volume, "spread": spread}
+        {
+            "open_time": index,
+            **dict(zip(names, prices, strict=True)),
+            "volume": volume,
+            "spread": spread,
+            "trades": unknown if trades is None else trades,
+            "taker_volume": unknown if taker_volume is None else taker_volume,
+        }
     )
 
 
@@ -172,6 +192,40 @@ def check_volume(volume: Floats, times: Times, origin: Origin) -> None:
     """
     bad = np.isinf(volume) | (volume < 0)
     _refuse(bad, origin, lambda i: f"volume {volume[i]} at {_text(times[i])}; leave unknown volumes empty")
+
+
+def check_trades(trades: Floats, times: Times, origin: Origin) -> None:
+    """Refuse numbers of trades that are negative or infinite; NaN means unknown.
+
+    Raises
+    ------
+    BarError
+        Naming the first such row.
+    """
+    bad = np.isinf(trades) | (trades < 0)
+    _refuse(bad, origin, lambda i: f"{trades[i]} trades at {_text(times[i])}; leave unknown numbers empty")
+
+
+def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: Origin) -> Floats:
+    """Return what takers bought, without the rounding by which it may exceed the volume.
+
+    Parameters
+    ----------
+    bought, volume : ndarray of float64, shape (n,)
+        NaN where unknown.
+
+    Raises
+    ------
+    BarError
+        If it is negative, infinite, or above the volume: naming the first such row.
+    """
+    bad = np.isinf(bought) | (bought < 0) | (bought > volume * (1 + _ROUNDING))
+
+    def found(i: int) -> str:
+        return f"taker volume {bought[i]} of volume {volume[i]} at {_text(times[i])}"
+
+    _refuse(bad, origin, lambda i: f"{found(i)}; expected 0 to the volume, or empty where unknown")
+    return np.where(bought > volume, volume, bought)
 
 
 def spread_of(spread: Floats) -> Floats:

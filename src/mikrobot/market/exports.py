@@ -1,7 +1,8 @@
 """Bars exported as text: MetaTrader 5's "export bars" and HistData's M1 files.
 
 Both are stamped in local time and say so nowhere; the clocks below were established against
-independent quotes and convert them to UTC. A file is read whole.
+independent quotes and convert them to UTC. Neither tells trades nor what takers bought. A file is
+read whole.
 """
 
 import re

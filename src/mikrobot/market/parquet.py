@@ -1,8 +1,9 @@
 """Bars of one Parquet file in the shared schema, read row group by row group.
 
 The schema: ``ts``, the open time as a UTC timestamp; ``open``, ``high``, ``low``, ``close``;
-optional ``volume``, and ``spread`` or ``ask_close``. Other columns are left alone. Opening a
-file reads its metadata and its first rows; bars are read and checked when they are asked for.
+optional ``volume``, ``spread`` or ``ask_close``, ``trades`` and ``taker_buy_volume``. Other
+columns are left alone. Opening a file reads its metadata and its first rows; bars are read and
+checked when they are asked for.
 """
 
 from collections.abc import Iterator
@@ -26,12 +27,15 @@ from mikrobot.market.border import (
     check_prices,
     check_timeframe,
     check_times,
+    check_trades,
     check_volume,
     epoch_us,
     spread_of,
+    taker_volume_of,
 )
 
 _PRICES = ["open", "high", "low", "close"]
+_OPTIONAL = ["volume", "spread", "ask_close", "trades", "taker_buy_volume"]
 _HEAD = 1000
 
 
@@ -99,7 +103,10 @@ class ParquetBars:
         check_prices(prices, times, origin)
         check_volume(volume, times, origin)
         spread = column["spread"] if "spread" in column else column.get("ask_close", unknown) - column["close"]
-        return bar_frame(times, prices, volume, spread_of(spread))
+        trades = column.get("trades", unknown)
+        check_trades(trades, times, origin)
+        taker_volume = taker_volume_of(column.get("taker_buy_volume", unknown), volume, times, origin)
+        return bar_frame(times, prices, volume, spread_of(spread), trades, taker_volume)
 
     def _read(self, group: _Group) -> tuple[pa.Table, Times]:
         """Read a row group; the last one read is kept, for those who read on from there."""
@@ -154,7 +161,7 @@ def _checked_columns(path: Path, schema: pa.Schema) -> list[str]:
             f"{', '.join(schema.names) or 'none'}"
         )
     _check_zone(path, schema.field("ts").type)
-    columns = [*_PRICES, *(name for name in ("volume", "spread", "ask_close") if name in schema.names)]
+    columns = [*_PRICES, *(name for name in _OPTIONAL if name in schema.names)]
     for name in columns:
         kind = schema.field(name).type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):

@@ -2,7 +2,7 @@
 
 Every bar is a pure function of (seed, symbol, time): asking for more, later or for other symbols
 changes none. Days are simulated one after the other from `EPOCH` and kept in memory, about
-45 kB a day and symbol. The stochastic model is `mikrobot.market.simulation`.
+65 kB a day and symbol. The stochastic model is `mikrobot.market.simulation`.
 """
 
 from collections.abc import Sequence
@@ -105,7 +105,10 @@ class _Path:
         # Dividing by a whole number gives the float nearest to the decimal price.
         prices = ticks / round(1 / self._instrument.tick)
         volume = np.concatenate([day.volume for day in days])[inside]
-        return bar_frame(times[inside], prices[:4], volume, prices[4])
+        trades, taker_volume = (
+            np.concatenate([getattr(day, name) for day in days])[inside] for name in ("trades", "taker_volume")
+        )
+        return bar_frame(times[inside], prices[:4], volume, prices[4], trades, taker_volume)
 
     def _extend(self, days: int) -> None:
         while len(self._days) < days:

@@ -34,7 +34,9 @@ def made_up(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.
     prices = pd.DataFrame({"open": open_, "high": high, "low": low, "close": close}).div(tick).round().mul(tick)
     times = pd.Timestamp("2024-03-01T00:00", tz="UTC") + pd.to_timedelta(minutes, unit="min")
     prices.insert(0, "open_time", times.astype("datetime64[us, UTC]"))
-    return prices.assign(volume=rng.integers(0, 50, size=bars).astype("float64"), spread=8 * tick)
+    volume = rng.integers(0, 50, size=bars).astype("float64")
+    flow = {"trades": np.ceil(volume / 3), "taker_volume": volume * rng.random(bars)}
+    return prices.assign(volume=volume, spread=8 * tick, **flow)
 
 
 def recorded(symbol: str) -> pd.DataFrame | None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.features.bars import MAY_BE_UNKNOWN
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.feature import FORGOTTEN
 from mikrobot.features.pipeline import FeaturePipeline
@@ -225,7 +226,8 @@ def hostile_frame(moves: list[tuple[float, ...]], price: float) -> pd.DataFrame:
     low = (np.minimum(open_, close) - tick * repeated["down"]).clip(lower=price * 1e-3)
     times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(repeated["minutes"].cumsum(), unit="min")
     prices = pd.DataFrame({"open_time": times, "open": open_, "high": high, "low": low, "close": close})
-    return prices.assign(volume=repeated["volume"], spread=repeated["spread"])
+    volume = repeated["volume"]
+    return prices.assign(volume=volume, spread=repeated["spread"], trades=volume, taker_volume=volume / 2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -243,7 +245,7 @@ def test_hostile_bars_give_values_in_range_or_a_declared_absence(moves, price):
 
 
 def test_an_unknown_spread_or_volume_is_missing_and_no_zero(bars):
-    last = batch(bars.assign(spread=np.nan, volume=np.nan))[-1]
+    last = batch(bars.assign(**dict.fromkeys(MAY_BE_UNKNOWN, np.nan)))[-1]
     missing = {name for name, value in zip(COLUMNS, last, strict=True) if np.isnan(value)}
     optional = {spec.name for spec in CATALOG.specs if spec.may_be_missing}
     assert "m1_spread_atr" in missing
@@ -254,7 +256,7 @@ def test_a_flat_market_is_defined():
     minutes = np.arange(3_000) * 3
     times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(minutes, unit="min")
     flat = pd.DataFrame({"open_time": times, **dict.fromkeys(("open", "high", "low", "close"), 1.1)})
-    last = dict(zip(COLUMNS, batch(flat.assign(volume=0.0, spread=0.0))[-1], strict=True))
+    last = dict(zip(COLUMNS, batch(flat.assign(volume=0.0, spread=0.0, trades=0.0, taker_volume=0.0))[-1], strict=True))
     assert not np.isinf(list(last.values())).any()
     assert (last["m1_rsi_14"], last["m1_stochastic_14_k"], last["m1_bollinger_20_percent_b"]) == (0, 0, 0.5)
     assert (last["m1_atr_14"], last["m1_volatility_60"], last["m1_break_5_trend"]) == (0, 0, 0)

@@ -17,8 +17,8 @@ from mikrobot.features.composition import Catalog
 from mikrobot.features.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
 pipeline = FeaturePipeline(["A"], Catalog(ema(length=2)))
-pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
-print(pipeline.update_raw(0, 120, 1.0, 3.0, 1.0, 3.0, 0.0, 0.0)[0], *pipeline._update.stats.cache_hits.values())
+pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, *[0.0] * 4)
+print(pipeline.update_raw(0, 120, 1.0, 3.0, 1.0, 3.0, *[0.0] * 4)[0], *pipeline._update.stats.cache_hits.values())
 """
 
 
@@ -47,13 +47,13 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monk
 
 def test_whole_numbers_do_not_compile_in_the_middle_of_trading():
     pipeline = FeaturePipeline(["A"])
-    pipeline.update_raw(0, 60, 1, 1, 1, 1, 0, 0)
+    pipeline.update_raw(0, 60, 1, 1, 1, 1, 0, 0, 0, 0)
     assert len(pipeline._update.signatures) == 1
 
 
 def test_state_is_small_and_readable_by_name():
     pipeline = FeaturePipeline(["A"])
-    pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
+    pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, *[0.0] * 4)
     assert pipeline.states[0].m1_ema_9.average.value == 1.0
     assert len(pipeline.snapshot("A")) < 100_000
 

@@ -28,8 +28,9 @@ def kline(opened: int) -> list[object]:
     rng = np.random.default_rng(opened // MINUTE_MS)
     path = 60_000 + 500 * np.sin(opened / 6e7) + np.cumsum(rng.normal(0, 20, 4))
     prices = [f"{price:.8f}" for price in (path[0], path.max(), path.min(), path[-1])]
-    volume, rest = f"{rng.uniform(0, 40):.8f}", ["1313200.01340410", 617, "12.28492000", "745719.41022840", "0"]
-    return [opened, *prices, volume, opened + MINUTE_MS - 1, *rest]
+    volume = rng.uniform(0, 40)
+    rest = ["1313200.01340410", int(rng.integers(0, 900)), f"{volume * rng.random():.8f}", "745719.41022840", "0"]
+    return [opened, *prices, f"{volume:.8f}", opened + MINUTE_MS - 1, *rest]
 
 
 class KlineServer(ThreadingHTTPServer):

@@ -58,8 +58,8 @@ def test_an_answer_of_exactly_one_page_is_whole(source):
 def test_values_are_those_of_the_klines(source, venue):
     bars = source.history("BTCUSDT", START, START + 7 * MINUTE)
     given = venue.klines({"startTime": str(epoch_us(START) // 1000), "limit": "7"})
-    expected = np.array([[float(field) for field in row[1:6]] for row in given])
-    assert (bars[["open", "high", "low", "close", "volume"]].to_numpy() == expected).all()
+    expected = np.array([[float(row[i]) for i in (1, 2, 3, 4, 5, 8, 9)] for row in given])
+    assert (bars[["open", "high", "low", "close", "volume", "trades", "taker_volume"]].to_numpy() == expected).all()
     assert bars["spread"].isna().all()
 
 
@@ -73,6 +73,7 @@ def test_klines_recorded_from_binance_are_read_as_they_stand(source, venue):
         60685.22, 60729.84, 60670.90, 60719.27, 21.63272,
     ]  # fmt: skip
     assert len(bars) == len(recorded)
+    assert bars.loc[0, ["trades", "taker_volume"]].tolist() == [recorded[0][8], float(recorded[0][9])]
 
 
 def test_the_forming_bar_is_dropped(source):
@@ -122,7 +123,7 @@ def test_a_silent_server_is_reported_within_its_time(source, venue):
         ((200, {}, "<html>Sign in to the hotel's network</html>"), "BTCUSDT: Binance sent no JSON but .*hotel"),
         ((200, {}, {"klines": []}), "sent no klines but"),
         ((200, {}, [["now", "1", "2"]]), "sent no klines but"),
-        ((200, {}, [[1736330400000, "x", "1", "1", "1", "1", 1736330459999]]), "not numbers"),
+        ((200, {}, [[1736330400000, "x", "1", "1", "1", "1", 1736330459999, "1", 1, "1", "1", "0"]]), "not numbers"),
         ((451, {}, {"code": 0, "msg": "Service unavailable from a restricted location"}), "HTTP 451: Service unavail"),
         ((503, {}, "upstream down"), "HTTP 503"),
     ],
@@ -135,12 +136,16 @@ def test_answers_that_are_not_klines_are_reported(source, venue, answer, said):
 
 def test_klines_that_break_the_schema_are_refused(source, venue):
     opened = epoch_us(START) // 1000
-    venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", opened + 59_999]]))
+    rest = [opened + 59_999, "5", 3, "0.5", "2", "0"]
+    venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", *rest]]))
     with pytest.raises(BarError, match=r"Binance BTCUSDT, kline 0: .*whole minute"):
         source.history("BTCUSDT", START, START + MINUTE)
     opened -= opened % 60_000
-    venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", opened + 59_999]]))
+    venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", *rest]]))
     with pytest.raises(BarError, match="Binance BTCUSDT, kline 0: high < low"):
+        source.history("BTCUSDT", START, START + MINUTE)
+    venue.script.append((200, {}, [[opened, "5", "6", "4", "5", "0.4", *rest]]))
+    with pytest.raises(BarError, match=r"Binance BTCUSDT, kline 0: taker volume 0.5 of volume 0.4"):
         source.history("BTCUSDT", START, START + MINUTE)
 
 

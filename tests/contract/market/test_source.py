@@ -93,7 +93,8 @@ def test_bars_are_sound(case):
     assert (bars["low"] > 0).all()
     assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
     assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
-    assert not (bars[["volume", "spread"]] < 0).any(axis=None)
+    assert not (bars[["volume", "spread", "trades", "taker_volume"]] < 0).any(axis=None)
+    assert not (bars["taker_volume"] > bars["volume"]).any()
 
 
 def test_a_bar_that_has_not_closed_is_not_shown(case):

@@ -48,6 +48,8 @@ def _walk(n: int) -> pd.DataFrame:
             "close": close,
             "volume": np.nan,
             "spread": 0.00008,
+            "trades": np.nan,
+            "taker_volume": np.nan,
         }
     )
     return frame[list(BAR_COLUMNS)]
@@ -57,7 +59,7 @@ def test_sound_bars_pass_whole(bars: pd.DataFrame) -> None:
     checked = check(bars, "bars")
     assert checked.passed
     assert checked.failed == ()
-    assert checked.expectations == 25
+    assert checked.expectations == 28
     pd.testing.assert_frame_equal(checked.good, bars)
     assert checked.bad.empty
     assert checked.reasons.empty
@@ -76,6 +78,8 @@ def test_sound_bars_pass_whole(bars: pd.DataFrame) -> None:
         ("volume", -1.0, "volume not negative and finite, where known"),
         ("spread", -0.1, "spread not negative and finite, where known"),
         ("spread", np.inf, "spread not negative and finite, where known"),
+        ("trades", -1.0, "trades not negative and finite, where known"),
+        ("taker_volume", np.inf, "taker_volume not negative and finite, where known"),
     ],
 )
 def test_a_bad_bar_is_parted_from_the_good_with_its_reasons(

@@ -21,7 +21,7 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared market
 @pytest.fixture
 def table(bars):
     """A hundred minutes in the shared schema, spreads included."""
-    return bars(100, start=START).rename(columns={"open_time": "ts"})
+    return bars(100, start=START).rename(columns={"open_time": "ts", "taker_volume": "taker_buy_volume"})
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def text(tmp_path, name, lines):
 
 
 def expected(table):
-    return table.rename(columns={"ts": "open_time"})
+    return table.rename(columns={"ts": "open_time", "taker_buy_volume": "taker_volume"})
 
 
 # Parquet
@@ -86,13 +86,20 @@ def test_a_file_without_statistics_is_read_as_well(tmp_path, table):
 def test_volume_that_is_zero_everywhere_is_unknown(write):
     _, bars = read_bars(write(lambda t: t.assign(volume=0.0)))
     assert bars["volume"].isna().all()
-    _, bars = read_bars(write(lambda t: t.assign(volume=[0.0] * 99 + [1.0])))
+    _, bars = read_bars(write(lambda t: t.assign(volume=[0.0] * 99 + [1.0], taker_buy_volume=0.0)))
     assert bars["volume"].tolist() == [0.0] * 99 + [1.0]
 
 
-def test_missing_volume_and_spread_are_unknown(write):
+def test_missing_volumes_trades_and_spread_are_unknown(write):
     _, bars = read_bars(write(lambda t: t[["ts", "open", "high", "low", "close"]]))
-    assert bars[["volume", "spread"]].isna().all(axis=None)
+    assert bars[["volume", "spread", "trades", "taker_volume"]].isna().all(axis=None)
+
+
+def test_trades_may_be_whole_numbers_and_what_takers_bought_may_exceed_the_volume_by_rounding(write):
+    rounded = {"volume": 0.3, "taker_buy_volume": 0.1 + 0.2}
+    _, bars = read_bars(write(lambda t: t.assign(trades=t["trades"].astype("int32"), **rounded)))
+    assert bars["trades"].tolist() == list(range(100))
+    assert bars["taker_volume"].tolist() == [0.3] * 100
 
 
 def test_spread_comes_from_the_ask_and_a_crossed_quote_is_unknown(write):
@@ -125,6 +132,11 @@ def repeat(row):
 
 REFUSED = {
     "missing columns": (lambda t: t.drop(columns=["high", "ts"]), r"missing columns ts, high; .* found open, low"),
+    "negative trades": (set_cell(3, "trades", -2.0), r"row 3: -2.0 trades at 2025-01-06 00:03:00 UTC"),
+    "more bought than traded": (
+        set_cell(5, "taker_buy_volume", 1e4),
+        r"row 5: taker volume 10000.0 of volume \d+.0 at 2025-01-06 00:05:00 UTC; expected 0 to the volume",
+    ),
     "empty": (lambda t: t.iloc[:0], "the file is empty"),
     "unsorted": (swap(50, 70), r"EURUSD_M1.parquet, row 51: time 2025-01-06 00:51:00 UTC comes after .*01:10.*sort"),
     "repeated": (repeat(42), r"row 43: time 2025-01-06 00:42:00 UTC stands twice; drop"),
@@ -267,7 +279,9 @@ def test_an_mt5_export_is_converted_from_server_time(tmp_path, first):
     symbol, bars = read_bars(path)
     assert symbol == "EURUSD"
     assert list(bars["open_time"]) == list(pd.date_range(first, periods=30, freq="min", tz="UTC"))
-    assert bars.iloc[3].drop("open_time").tolist() == pytest.approx([1.1, 1.1002, 1.0999, 1.1001, 4, 0.00003])
+    values = bars.iloc[3].drop("open_time")
+    assert values[:6].tolist() == pytest.approx([1.1, 1.1002, 1.0999, 1.1001, 4, 0.00003])
+    assert values[["trades", "taker_volume"]].isna().all()
 
 
 def test_a_server_that_changes_on_new_york_dates_is_told_by_the_closed_weekend(tmp_path):
@@ -344,7 +358,7 @@ def test_histdata_is_converted_by_the_clock_of_its_year(tmp_path, first, offset)
     symbol, bars = read_bars(path)
     assert symbol == "EURUSD"
     assert list(bars["open_time"]) == list(times)
-    assert bars[["volume", "spread"]].isna().all(axis=None)
+    assert bars[["volume", "spread", "trades", "taker_volume"]].isna().all(axis=None)
 
 
 def test_the_hour_that_histdata_repeats_in_october_is_dropped_once(tmp_path):
@@ -392,6 +406,7 @@ def test_every_real_bar_file_is_read_whole():
         assert len(bars) == pq.read_metadata(path).num_rows
         assert bars["volume"].notna().all() == (path.stem in with_volume)
         assert bars["spread"].notna().any() == ("bidask" in path.stem)
+        assert bars["trades"].notna().all() == bars["taker_volume"].notna().all() == ("with_trades" in path.stem)
 
 
 @needs_shared

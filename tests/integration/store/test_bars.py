@@ -28,7 +28,7 @@ def everything(store, source="replay", symbol="EURUSD", timeframe=M1):
 
 def test_a_frame_comes_back_as_it_was_stored(store, bars):
     frame = bars(500, gaps=0.1)
-    frame.loc[3, ["volume", "spread"]] = np.nan
+    frame.loc[3, ["volume", "spread", "trades", "taker_volume"]] = np.nan
     assert store.upsert("replay", "EURUSD", M1, frame) == 500
     assert_frame_equal(everything(store), frame)
 

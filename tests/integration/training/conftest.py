@@ -89,7 +89,7 @@ def _walk(rng: np.random.Generator, price: float, n: int) -> pd.DataFrame:
             "low": path.min(axis=1),
             "close": path[:, -1],
             "volume": rng.uniform(1, 10, n),
-            "spread": np.full(n, np.nan),
+            **{name: np.full(n, np.nan) for name in ("spread", "trades", "taker_volume")},
         }
     )
 

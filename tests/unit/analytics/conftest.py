@@ -40,6 +40,8 @@ def walk(price: float, minutes: int, rng: np.random.Generator) -> pd.DataFrame:
             "close": close,
             "volume": 100.0,
             "spread": np.nan,
+            "trades": np.nan,
+            "taker_volume": np.nan,
         }
     )
     return frame[list(BAR_COLUMNS)]

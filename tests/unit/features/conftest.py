@@ -21,7 +21,10 @@ def draw() -> DrawBars:
         times = pd.DatetimeIndex([start] * len(close)) + pd.to_timedelta(minutes or range(len(close)), unit="min")
         frame = pd.DataFrame({"open_time": times.astype("datetime64[us, UTC]"), "open": close})
         frame = frame.assign(
-            high=high or close, low=low or close, close=close, volume=float("nan"), spread=float("nan")
+            high=high or close,
+            low=low or close,
+            close=close,
+            **dict.fromkeys(("volume", "spread", "trades", "taker_volume"), float("nan")),
         )
         return frame.astype(dict.fromkeys(("open", "high", "low", "close"), "float64"))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import BarError, DataError, UnknownSymbol
-from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
 from mikrobot.features.composition import Catalog
 from mikrobot.features.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
@@ -18,7 +18,7 @@ SMALL = Catalog(ema(length=2))
 NAN, INF = float("nan"), float("inf")
 FIRST = datetime(2024, 1, 2, 10, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-GOOD = Bar("EURUSD", FIRST + MINUTE, 1.10, 1.20, 1.00, 1.15, 5.0, 0.0001)
+GOOD = Bar("EURUSD", FIRST + MINUTE, 1.10, 1.20, 1.00, 1.15, 5.0, 0.0001, 4.0, 2.5)
 
 REFUSED = {
     "nan price": (replace(GOOD, close=NAN), "close nan", "finite, positive prices"),
@@ -31,6 +31,15 @@ REFUSED = {
     "negative volume": (replace(GOOD, volume=-1.0), "volume -1.0", "volume >= 0"),
     "infinite volume": (replace(GOOD, volume=INF), "volume inf", "volume >= 0"),
     "infinite spread": (replace(GOOD, spread=-INF), "spread -inf", "finite spread"),
+    "negative trades": (replace(GOOD, trades=-1.0), "trades -1.0", "trades >= 0"),
+    "infinite trades": (replace(GOOD, trades=INF), "trades inf", "trades >= 0"),
+    "negative taker volume": (replace(GOOD, taker_volume=-0.1), "taker_volume -0.1", "from 0 to the volume"),
+    "infinite taker volume": (replace(GOOD, taker_volume=INF), "taker_volume inf", "from 0 to the volume"),
+    "takers bought more than there was": (
+        replace(GOOD, taker_volume=5.00001),
+        "taker_volume 5.00001",
+        "from 0 to the volume",
+    ),
     "duplicate": (replace(GOOD, open_time=FIRST), "after 2024-01-02T10:00:00+00:00", "each bar once"),
     "backwards": (replace(GOOD, open_time=FIRST - MINUTE), "after 2024-01-02T10:00:00+00:00", "in time order"),
     "off the minute": (replace(GOOD, open_time=FIRST + timedelta(seconds=90)), "10:01:30", "whole minute"),
@@ -57,13 +66,12 @@ def pipeline():
 
 
 def frame_of(*bars: Bar) -> pd.DataFrame:
-    columns = ("open_time", "open", "high", "low", "close", "volume", "spread")
-    frame = pd.DataFrame([[getattr(bar, name) for name in columns] for bar in bars], columns=list(columns))
+    frame = pd.DataFrame([[getattr(bar, name) for name in BAR_COLUMNS] for bar in bars], columns=list(BAR_COLUMNS))
     return frame.astype({"open_time": "datetime64[us, UTC]"})
 
 
 def values(bar: Bar) -> tuple[float, ...]:
-    return bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread
+    return tuple(getattr(bar, name) for name in BAR_COLUMNS[1:])
 
 
 @pytest.mark.parametrize("case", REFUSED | ONLY_A_BAR)
@@ -128,10 +136,12 @@ def test_a_refused_bar_of_one_symbol_leaves_the_others_alone(pipeline):
 @pytest.mark.parametrize(
     "bar",
     [
-        replace(GOOD, volume=NAN, spread=NAN),
-        replace(GOOD, volume=0.0, spread=-0.0002),
+        replace(GOOD, volume=NAN, spread=NAN, trades=NAN, taker_volume=NAN),
+        replace(GOOD, volume=0.0, spread=-0.0002, trades=0.0, taker_volume=0.0),
+        replace(GOOD, volume=0.3, taker_volume=0.1 + 0.2),
+        replace(GOOD, volume=NAN, taker_volume=1.0),
         replace(GOOD, open=1, high=2, low=1, close=1),
-        replace(GOOD, open=np.float64(1.1), volume=np.float32(3)),
+        replace(GOOD, open=np.float64(1.1), volume=np.float32(3), taker_volume=3),
         replace(GOOD, open=1e-8, high=1e-8, low=1e-8, close=1e-8),
         replace(GOOD, open=1e6, high=1e6, low=1e6, close=1e6),
         replace(GOOD, open_time=GOOD.open_time.astimezone(timezone(timedelta(hours=2)))),

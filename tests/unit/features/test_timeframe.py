@@ -6,7 +6,7 @@ import numpy as np
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.composition import Catalog
-from mikrobot.features.feature import on
+from mikrobot.features.feature import RATIO, Output, feature, on
 from mikrobot.features.indicators import ema, stochastic
 from mikrobot.features.pipeline import FeaturePipeline
 
@@ -58,3 +58,17 @@ def test_high_low_and_close_are_those_of_the_five_minutes(draw):
     one = Catalog(*on(Timeframe.M5, [stochastic(length=1, smooth=1, signal=1)]))
     bars = draw([2, 3, 5, 3, 4], high=[2, 3, 6, 3, 4], low=[2, 1, 5, 3, 4], start=at(0))
     np.testing.assert_allclose(shown(bars, one), [NAN, NAN, NAN, NAN, 60])
+
+
+@feature("flow", {"trades": Output(RATIO, "Trades"), "bought": Output(RATIO, "Bought")}, warmup=lambda: 0)
+def flow(trades: float, taker_volume: float) -> tuple[float, float]:
+    """Show what a bar has of its trades."""
+    return trades, taker_volume
+
+
+def test_trades_and_what_takers_bought_are_sums_and_unknown_if_a_part_is(draw):
+    bars = draw([1] * 10, start=at(0)).assign(volume=9.0, trades=np.arange(10.0), taker_volume=np.arange(10) / 2)
+    bars.loc[7, "trades"] = np.nan
+    rows = FeaturePipeline(["A"], Catalog(*on(Timeframe.M5, [flow()]))).compute("A", bars)
+    np.testing.assert_array_equal(rows[4], [0 + 1 + 2 + 3 + 4, 5])
+    np.testing.assert_array_equal(rows[9], [NAN, NAN])

@@ -18,6 +18,7 @@ def make_bars() -> Callable[..., pd.DataFrame]:
         times = pd.DatetimeIndex([start + timedelta(minutes=i) for i in range(n)]).as_unit("us")
         columns = (times, path[:, 0], path.max(axis=1), path.min(axis=1), path[:, 3])
         frame = pd.DataFrame(dict(zip(BAR_COLUMNS, columns, strict=False)))
-        return frame.assign(volume=rng.integers(1, 90, n).astype(float), spread=rng.uniform(1e-5, 9e-5, n))
+        volume, spread = rng.integers(1, 90, n).astype(float), rng.uniform(1e-5, 9e-5, n)
+        return frame.assign(volume=volume, spread=spread, trades=volume // 2, taker_volume=volume * rng.random(n))
 
     return make

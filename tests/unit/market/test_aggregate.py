@@ -15,6 +15,8 @@ def naive(bars, timeframe):
     table = grouped.agg(rules).assign(
         volume=grouped["volume"].agg(lambda part: part.sum(skipna=False)),
         spread=grouped["spread"].agg(lambda part: part.iloc[-1]),
+        trades=grouped["trades"].agg(lambda part: part.sum(skipna=False)),
+        taker_volume=grouped["taker_volume"].agg(lambda part: part.sum(skipna=False)),
     )
     reached = bars["open_time"].iloc[-1] + pd.Timedelta("1min")
     table = table[table.index + pd.Timedelta(RULES[timeframe]) <= reached]

@@ -119,6 +119,16 @@ def test_fx_bars_stand_in_its_week_and_crypto_bars_in_every_minute(bars):
     assert len(bars["BTCUSDT"]) == 180 * 1440
 
 
+def test_takers_buy_more_in_a_rising_minute_and_that_tells_nothing_of_the_next(bars):
+    assert bars["EURUSD"][["trades", "taker_volume"]].isna().all(axis=None)
+    crypto = bars["BTCUSDT"]
+    assert (crypto["trades"] == crypto["trades"].round()).all()
+    assert crypto["taker_volume"].between(0, crypto["volume"]).all()
+    share, change = crypto["taker_volume"] / crypto["volume"], crypto["close"] - crypto["open"]
+    assert share[change < 0].mean() < 0.45 < 0.55 < share[change > 0].mean()
+    assert abs(np.corrcoef(share[:-1], np.log(crypto["close"]).diff()[1:])[0, 1]) < 0.01
+
+
 def test_prices_lie_on_the_tick_grid_inside_their_bar(frame):
     tick = instrument(frame["symbol"].iloc[0]).tick
     digits = -tick.as_tuple().exponent

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import empty_bars
+from mikrobot.domain.market import BAR_COLUMNS, empty_bars
 from mikrobot.store import frames
 
 
 def one_bar(open_time: datetime, *values: float) -> pd.DataFrame:
-    columns = dict(zip(("open", "high", "low", "close", "volume", "spread"), values, strict=True))
+    columns = dict(zip(BAR_COLUMNS[1:], values, strict=True))
     times = pd.Series([open_time]).astype("datetime64[us, UTC]")
     return pd.DataFrame({"open_time": times, **{name: [value] for name, value in columns.items()}})
 
@@ -24,14 +24,15 @@ def one_bar(open_time: datetime, *values: float) -> pd.DataFrame:
 def packed(frame: pd.DataFrame) -> bytes:
     """Write the rows of a frame as the server packs them."""
     since_2000 = (frame["open_time"] - pd.Timestamp("2000-01-01", tz="UTC")) // pd.Timedelta(microseconds=1)
-    values = frame[["open", "high", "low", "close", "volume", "spread"]].itertuples(index=False)
-    return b"".join(struct.pack(">q6d", time, *row) for time, row in zip(since_2000, values, strict=True))
+    values = frame[list(BAR_COLUMNS[1:])].itertuples(index=False)
+    return b"".join(struct.pack(">q8d", time, *row) for time, row in zip(since_2000, values, strict=True))
 
 
 def test_a_row_is_encoded_as_the_manual_says():
-    encoded = frames.encode("EURUSD", one_bar(datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC), 1.0, 2.0, 0.5, 1.5, 7.0, 0.1))
-    fields = b"".join(struct.pack(">id", 8, value) for value in (1.0, 2.0, 0.5, 1.5, 7.0, 0.1))
-    row = struct.pack(">hiq", 7, 8, 1_000_000) + fields
+    values = (1.0, 2.0, 0.5, 1.5, 7.0, 0.1, 3.0, 4.5)
+    encoded = frames.encode("EURUSD", one_bar(datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC), *values))
+    fields = b"".join(struct.pack(">id", 8, value) for value in values)
+    row = struct.pack(">hiq", 9, 8, 1_000_000) + fields
     assert encoded == b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0) + row + struct.pack(">h", -1)
 
 
@@ -50,7 +51,7 @@ def test_no_rows_are_an_empty_bar_frame():
     value=st.floats(allow_nan=True, allow_infinity=True),
 )
 def test_any_time_and_any_float_come_back(open_time, value):
-    bar = one_bar(open_time, value, value, value, value, value, value)
+    bar = one_bar(open_time, *[value] * 8)
     assert_frame_equal(frames.decode(packed(bar)), bar, check_exact=True)
 
 

@@ -20,7 +20,7 @@ def bars_of(n: int = 600, seed: int = 1) -> pd.DataFrame:
     close = 1.1 * np.exp(rng.normal(0, 1e-4, n).cumsum())
     opened = pd.date_range("2024-03-04", periods=n, freq="min", tz="UTC", unit="us")
     frame = pd.DataFrame({"open_time": opened, "open": close, "high": close, "low": close, "close": close})
-    return frame.assign(volume=np.nan, spread=np.nan)
+    return frame.assign(**dict.fromkeys(("volume", "spread", "trades", "taker_volume"), np.nan))
 
 
 def feature_row(time: pd.Timestamp, columns: Sequence[str]) -> list[float]:
