@@ -16,10 +16,27 @@ def compare(run_id: str | None) -> dict[str, Any]:
     return review.compare(configuration.load(), run_id)
 
 
+@task
+def assess_features(run_id: str | None) -> dict[str, Any]:
+    """Assess the newest feature rows of a run, and write the quality report."""
+    from mikrobot import settings as configuration
+    from mikrobot.app import quality
+
+    return quality.assess_run(configuration.load(), run_id)
+
+
 @flow(name="monitor")
 def monitor(run_id: str | None = None) -> dict[str, Any]:
-    """Compare, keep the verdict as an artifact, and emit the drift event that triggers retraining."""
-    found = compare(run_id)
+    """Assess and compare, keep both as artifacts, and emit the drift event that triggers retraining."""
+    from pathlib import Path
+
+    assessed = assess_features(run_id)
+    create_markdown_artifact(
+        key="feature-quality",
+        markdown=Path(assessed["markdown"]).read_text(encoding="utf-8"),
+        description=f"{assessed['findings']} columns with findings",
+    )
+    found = compare(run_id) | {"quality": assessed["report"]}
     create_markdown_artifact(key="drift", markdown=markdown(found), description=f"Verdict: {found['verdict']}")
     if found["verdict"] == "drift":
         emit_event(

@@ -27,7 +27,7 @@ class Stages:
     first_orders : list of datetime or None
         One for each segment: the time of day of its first order.
     drift : dict
-        As `Drift`.
+        As `Drift`, and quality: where the report on feature quality lies.
     """
 
     ingested: list[dict[str, Any]] = field(default_factory=list)
@@ -67,7 +67,7 @@ def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs
         "drift": stages.drift,
         "trading": _trading(settings, run, stages, ledger),
         "latency_ms": slowest(runs.latencies(run.id)),
-        "reports": {"drift": stages.drift["report"]},
+        "reports": {"drift": stages.drift["report"], "quality": stages.drift["quality"]},
         "services": addresses(settings),
     }
 

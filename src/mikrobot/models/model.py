@@ -118,6 +118,16 @@ class Model:
         """What the booster sees of a feature row."""
         return BosInputs(self.contract.swing)
 
+    @property
+    def importance(self) -> dict[str, float]:
+        """Input -> its share of the loss that all splits saved in training, the largest first.
+
+        Inputs without a split are not in it. Of two inputs that say the same, one may have all.
+        """
+        gains: dict[str, Any] = self.booster.get_score(importance_type="total_gain")
+        total = sum(gains.values())
+        return {name: gains[name] / total for name in sorted(gains, key=lambda name: -gains[name])}
+
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability that each level breaks within the horizon.
 

@@ -1,0 +1,241 @@
+"""How good the feature rows of one symbol are, column by column and beside each other.
+
+Measures what is there: completeness, stuck and out-of-range values, outliers, the distribution,
+and which columns say nearly the same. Judges no model, and the market only so far as a value
+breaks what the catalog promises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.cluster import hierarchy
+from scipy.spatial.distance import squareform
+
+from mikrobot.domain.errors import DataError
+from mikrobot.features.bars import MINUTE
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.composition import Catalog, ColumnSpec
+
+OUTLYING = 3.5
+"""Robust z-score beyond which a value is an outlier (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)."""
+
+_NORMAL = 0.6745
+"""Median absolute deviation of a normal distribution, in its standard deviations."""
+
+MOST_OUTLIERS = 0.1
+"""Share of outliers from which a column is mentioned: heavy tails of a market stay below it."""
+
+STUCK_SHARE = 0.5
+"""Share of the known rows in one run of equal values from which a column counts as stuck."""
+
+REDUNDANT = 0.95
+"""Absolute rank correlation from which two columns say nearly the same."""
+
+FEWEST = 100
+"""Rows below which nothing is said."""
+
+BINS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnQuality:
+    """What one column is like.
+
+    Attributes
+    ----------
+    spec : ColumnSpec
+    known : float
+        Share of the rows with a value, 0 to 1.
+    lost : int
+        Rows without a value after the first with one.
+    out_of_range : int
+        Values that are infinite or outside the range of the catalog.
+    longest_run : int
+        Most closed bars of the column's timeframe in a row with one value.
+    outliers : float or None
+        Share of the values with a robust z-score, 0.6745 (x - median) / MAD, beyond `OUTLYING`;
+        None where more than half of them are equal, so that the MAD is zero.
+    quantiles : tuple of float
+        Smallest value, 1 %, median, 99 % and largest value; NaN without values.
+    histogram : tuple of int
+        Values in `BINS` equal bins from the 1 % to the 99 % quantile; empty where these are equal.
+    findings : tuple of str
+        What is wrong with it, each in a phrase.
+    """
+
+    spec: ColumnSpec
+    known: float
+    lost: int
+    out_of_range: int
+    longest_run: int
+    outliers: float | None
+    quantiles: tuple[float, ...]
+    histogram: tuple[int, ...]
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Columns that say nearly the same.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        In catalog order.
+    weakest : float
+        Smallest absolute rank correlation between two of them.
+    """
+
+    columns: tuple[str, ...]
+    weakest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the feature rows of one symbol are like.
+
+    Attributes
+    ----------
+    symbol : str
+    rows : int
+    first, last : Timestamp
+        Closes of the first and the last row, UTC.
+    columns : tuple of ColumnQuality
+        In catalog order.
+    clusters : tuple of Cluster
+        Of two or more columns, the largest first.
+    """
+
+    symbol: str
+    rows: int
+    first: pd.Timestamp
+    last: pd.Timestamp
+    columns: tuple[ColumnQuality, ...]
+    clusters: tuple[Cluster, ...]
+
+    @property
+    def findings(self) -> dict[str, tuple[str, ...]]:
+        """Column -> what is wrong with it, of the columns with findings."""
+        return {column.spec.name: column.findings for column in self.columns if column.findings}
+
+
+def assess(symbol: str, rows: pd.DataFrame, catalog: Catalog = CATALOG) -> Quality:
+    """Assess the feature rows of a span of one symbol.
+
+    Parameters
+    ----------
+    symbol : str
+    rows : DataFrame
+        ``close_time`` (UTC, increasing) and every column of the catalog, float64, NaN missing; one
+        row a bar, without gaps other than the market's.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or there are fewer than `FEWEST` rows.
+    """
+    if missing := [name for name in ("close_time", *catalog.columns) if name not in rows]:
+        raise DataError(f"{symbol}: expected close_time and the catalog's columns; missing {', '.join(missing)}")
+    if len(rows) < FEWEST:
+        raise DataError(f"{symbol}: quality is told from {FEWEST} rows on, found {len(rows)}; give a longer span")
+    closes, values = rows["close_time"], rows[list(catalog.columns)]
+    return Quality(
+        symbol=symbol,
+        rows=len(rows),
+        first=closes.iloc[0],
+        last=closes.iloc[-1],
+        columns=tuple(_column(spec, values[spec.name].to_numpy(np.float64)) for spec in catalog.specs),
+        clusters=clusters(values),
+    )
+
+
+def clusters(values: pd.DataFrame, least: float = REDUNDANT) -> tuple[Cluster, ...]:
+    """Group columns of which any two have an absolute rank correlation of at least `least`.
+
+    Complete linkage on ``1 - |rho|``, so that the bound holds for every pair of a cluster. Each
+    column is ranked once over its own values, and a pair is compared where both are known: Spearman's
+    rho where nothing is missing. Columns without a spread are in no cluster.
+
+    Returns
+    -------
+    tuple of Cluster
+        The largest first.
+
+    References
+    ----------
+    C. Spearman, "The Proof and Measurement of Association between Two Things", 1904.
+    """
+    varied = values.loc[:, values.nunique() > 1]
+    if varied.shape[1] < 2:
+        return ()
+    related = varied.rank().corr(min_periods=FEWEST).abs().fillna(0.0)
+    distances = np.clip(1.0 - related.to_numpy(), 0.0, 1.0)
+    np.fill_diagonal(distances, 0.0)
+    tree = hierarchy.linkage(squareform(distances, checks=False), "complete")
+    labels = hierarchy.fcluster(tree, 1.0 - least, "distance")
+    names = [str(name) for name in varied]
+    groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
+    found = [_cluster(names, group, distances) for group in groups if len(group) > 1]
+    return tuple(sorted(found, key=lambda cluster: -len(cluster.columns)))
+
+
+def _cluster(names: Sequence[str], group: NDArray[Any], distances: NDArray[np.float64]) -> Cluster:
+    return Cluster(tuple(names[number] for number in group), float(1.0 - distances[np.ix_(group, group)].max()))
+
+
+def _column(spec: ColumnSpec, values: NDArray[np.float64]) -> ColumnQuality:
+    known = ~np.isnan(values)
+    present = values[known]
+    finite = present[np.isfinite(present)]
+    lost = int((~known[known.argmax() :]).sum()) if known.any() else 0
+    out_of_range = int(len(present) - ((finite >= spec.low) & (finite <= spec.high)).sum())
+    run, standing = _longest_run(present)
+    outliers = _outliers(finite)
+    quantiles = np.quantile(finite, [0, 0.01, 0.5, 0.99, 1]) if len(finite) else np.full(5, np.nan)
+    stuck = run > STUCK_SHARE * len(present)
+    findings = {
+        f"never known in {len(values):,} rows{f': {spec.may_be_missing}' if spec.may_be_missing else ''}": run == 0,
+        f"missing in {lost:,} rows after it was known": lost > 0 and not spec.may_be_missing,
+        f"{out_of_range:,} values outside of its range": out_of_range > 0,
+        f"stuck at {standing:g} for {run:,} of {len(present):,} rows": stuck,
+        f"{outliers or 0:.0%} of the values are outliers": (outliers or 0.0) > MOST_OUTLIERS,
+    }
+    return ColumnQuality(
+        spec=spec,
+        known=float(known.mean()),
+        lost=lost,
+        out_of_range=out_of_range,
+        longest_run=-(-run // (spec.timeframe.seconds // MINUTE)),
+        outliers=outliers,
+        quantiles=tuple(map(float, quantiles)),
+        histogram=_histogram(finite, quantiles[1], quantiles[3]),
+        findings=tuple(text for text, applies in findings.items() if applies),
+    )
+
+
+def _longest_run(present: NDArray[np.float64]) -> tuple[int, float]:
+    """Return how many values in a row are equal, at most, and that value."""
+    if not len(present):
+        return 0, np.nan
+    starts = np.flatnonzero(np.r_[True, present[1:] != present[:-1]])
+    lengths = np.diff(np.r_[starts, len(present)])
+    longest = int(lengths.argmax())
+    return int(lengths[longest]), float(present[starts[longest]])
+
+
+def _outliers(finite: NDArray[np.float64]) -> float | None:
+    if not len(finite):
+        return None
+    departure = np.abs(finite - np.median(finite))
+    spread = np.median(departure)
+    return float((_NORMAL * departure > OUTLYING * spread).mean()) if spread > 0 else None
+
+
+def _histogram(finite: NDArray[np.float64], low: float, high: float) -> tuple[int, ...]:
+    if not low < high:
+        return ()
+    return tuple(np.histogram(finite, BINS, (low, high))[0].tolist())

@@ -1,0 +1,70 @@
+"""The quality report of a file of bars by its command, and of a recorded run with its stored rows."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from expectations.gate import check
+from feature_repo.__main__ import apply
+from mikrobot.app import quality
+from mikrobot.app.materialize import materialize
+from mikrobot.app.session import Segment
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.store.bars import BarStore
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+from mikrobot.store.states import FeatureStates
+
+
+def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mikrobot.app.quality", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ)
+
+
+def test_the_command_assesses_files_and_says_where_the_report_is(bar_files: dict[str, Path], tmp_path: Path) -> None:
+    done = run_command(*bar_files.values(), "--out", tmp_path / "out", "--rows", 2_000)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"## {symbol}" in done.stdout for symbol in bar_files)
+    assert (tmp_path / "out" / "quality.html").read_text(encoding="utf-8").count("<h2>") == 2
+
+
+def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
+    done = run_command(tmp_path / "EURUSD_M1.parquet")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "no such file" in done.stderr
+
+
+def test_the_rows_of_a_run_are_assessed_with_the_importance_of_the_champion(
+    database, pool, bars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(database)
+    frame = bars(1_500)
+    start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
+    until = end + timedelta(minutes=1)
+    segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
+    runs, store = Runs(pool), BarStore(pool)
+    runs.begin(Run("r1", "replay", False, ("EURUSD",), start, until, start, {"segments": [segment.to_json()]}))
+    runs.conclude("r1", {})
+    store.upsert("replay", "EURUSD", Timeframe.M1, frame)
+    stores = (store, FeatureStates(pool), FeatureRows(database), runs)
+    materialize(database, *stores, "replay", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    registry = SimpleNamespace(
+        champion=lambda name: "3", load=lambda name, alias: SimpleNamespace(importance={"level_atr": 1.0})
+    )
+    monkeypatch.setattr(quality, "Registry", lambda url: registry)
+    found = quality.assess_run(database, None)
+    assert found["by_symbol"]["EURUSD"]["rows"] == 1_499
+    assert "bos v3" in Path(found["markdown"]).read_text(encoding="utf-8")
+    assert CATALOG.version in Path(found["report"]).read_text(encoding="utf-8")
+
+
+def test_without_a_run_the_remedy_is_named(database) -> None:
+    with pytest.raises(UsageError):
+        quality.assess_run(database, None)

@@ -1,0 +1,125 @@
+"""Planted defects are found by column, and a sound frame is left in peace."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.domain.errors import DataError
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.quality import BINS, assess, clusters
+
+ROWS = 3_000
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def sound(bars):
+    slowest = max(spec.warmup for spec in CATALOG.specs)
+    return FeaturePipeline(["EURUSD"]).frame("EURUSD", bars(slowest + ROWS, seed=3)).tail(ROWS).reset_index(drop=True)
+
+
+@pytest.fixture
+def rows(sound):
+    return sound.copy()
+
+
+def column(rows: pd.DataFrame, name: str):
+    return next(each for each in assess("EURUSD", rows).columns if each.spec.name == name)
+
+
+def test_rows_of_an_ordinary_market_have_no_finding(sound):
+    found = assess("EURUSD", sound)
+    assert found.findings == {}
+    assert (found.symbol, found.rows) == ("EURUSD", ROWS)
+    assert (found.first, found.last) == (sound["close_time"].iloc[0], sound["close_time"].iloc[-1])
+    assert [each.spec.name for each in found.columns] == list(CATALOG.columns)
+
+
+def test_values_that_get_lost_are_counted_where_none_may_be_missing(rows):
+    rows.loc[:9, "m1_rsi_14"] = NAN
+    rows.loc[100:149, "m1_rsi_14"] = NAN
+    rows.loc[100:149, "m1_spread_atr"] = NAN
+    found = column(rows, "m1_rsi_14")
+    assert found.known == 1 - 60 / ROWS
+    assert found.lost == 50
+    assert found.findings == ("missing in 50 rows after it was known",)
+    assert column(rows, "m1_spread_atr").findings == ()
+
+
+def test_a_column_that_is_never_known_is_named(rows):
+    rows["m1_spread_atr"] = NAN
+    found = column(rows, "m1_spread_atr")
+    assert found.findings == ("never known in 3,000 rows: the source quotes no spread, or the ATR is zero",)
+    assert np.isnan(found.quantiles).all()
+    assert found.histogram == ()
+
+
+def test_values_out_of_range_are_counted_infinity_among_them(rows):
+    rows.loc[[5, 6], "m1_rsi_14"] = [100.5, np.inf]
+    rows.loc[7, "m1_return_1"] = -np.inf
+    assert column(rows, "m1_rsi_14").findings == ("2 values outside of its range",)
+    assert column(rows, "m1_return_1").out_of_range == 1
+
+
+def test_a_column_that_stands_still_for_most_of_the_rows_is_stuck(rows):
+    rows.loc[1_000:2_599, "m1_ema_9"] = 1.25
+    found = column(rows, "m1_ema_9")
+    assert found.longest_run == 1_600
+    assert found.findings == ("stuck at 1.25 for 1,600 of 3,000 rows",)
+
+
+def test_a_run_of_a_higher_timeframe_counts_its_own_bars(rows):
+    spec = next(spec for spec in CATALOG.specs if spec.name == "m5_ema_9")
+    assert spec.timeframe is Timeframe.M5
+    assert column(rows, "m5_ema_9").longest_run == 1
+    rows.loc[100:159, "m5_ema_9"] = 1.25
+    assert column(rows, "m5_ema_9").longest_run == 12
+
+
+def test_outliers_are_told_by_the_median_and_its_deviation(rows):
+    values = np.random.default_rng(0).normal(size=ROWS)
+    values[:450] = 40.0
+    found = column(rows.assign(m1_return_1=values), "m1_return_1")
+    by_hand = 0.6745 * np.abs(values - np.median(values)) / np.median(np.abs(values - np.median(values))) > 3.5
+    assert by_hand.mean() >= 0.15
+    assert found.outliers == by_hand.mean()
+    assert found.findings == (f"{by_hand.mean():.0%} of the values are outliers",)
+
+
+def test_without_a_deviation_outliers_are_not_told(rows):
+    assert column(rows, "m1_break_5_bos").outliers is None
+
+
+def test_the_distribution_is_summed_up(rows):
+    found = column(rows.assign(m1_rsi_14=np.linspace(0, 100, ROWS)), "m1_rsi_14")
+    assert found.quantiles == pytest.approx((0, 1, 50, 99, 100))
+    assert len(found.histogram) == BINS
+    assert max(found.histogram) - min(found.histogram) <= 2
+
+
+def test_columns_that_say_nearly_the_same_are_grouped_whatever_their_sign_and_shape():
+    rng = np.random.default_rng(1)
+    base, other = rng.normal(size=(2, 2_000))
+    frame = pd.DataFrame(
+        {"base": base, "other": other, "falling": -np.exp(base), "near": base + 0.01 * rng.normal(size=2_000)}
+    )
+    (found,) = clusters(frame.assign(flat=1.0))
+    assert found.columns == ("base", "falling", "near")
+    exact = frame[["base", "falling", "near"]].corr(method="spearman").abs().to_numpy().min()
+    assert found.weakest >= 0.95
+    assert found.weakest == pytest.approx(exact, abs=1e-12)
+
+
+def test_every_pair_of_a_cluster_reaches_the_bound_not_only_neighbours():
+    steps = np.cumsum(np.random.default_rng(2).normal(size=(2_000, 8)) * [1, *[0.3] * 7], axis=1)
+    for cluster in clusters(pd.DataFrame(steps, columns=[f"c{number}" for number in range(8)])):
+        assert cluster.weakest >= 0.95
+
+
+def test_too_few_rows_and_a_missing_column_are_refused_by_name(rows):
+    with pytest.raises(DataError, match="EURUSD: quality is told from 100 rows on, found 99"):
+        assess("EURUSD", rows.head(99))
+    with pytest.raises(DataError, match="missing m1_rsi_14"):
+        assess("EURUSD", rows.drop(columns="m1_rsi_14"))
