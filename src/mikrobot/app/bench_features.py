@@ -1,7 +1,13 @@
 """Benchmarks of the feature kernel, beside TA-Lib and beside what memory and a call cost."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,8 +16,10 @@ from numba import njit
 
 from mikrobot.app.timing import Measurement, Timed, compared
 from mikrobot.domain.market import bars_of
+from mikrobot.features.bars import BAR
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.row_check import RowCheck
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import SystemClock
 
@@ -23,16 +31,22 @@ BURST = 100
 """Bars of one timed call when they are streamed, and symbols of one minute."""
 
 WINDOW = 300
-"""Bars that TA-Lib computes again at each new one: as many as its slowest indicator needs."""
+"""Bars on which TA-Lib's handles are opened, and which it needs to compute a newest value again."""
+
+STARTS = 1
+"""Processes started of each kind, after one that is not counted: to compile the catalog takes long."""
 
 _SYMBOL = "EURUSD"
 
 
 def measure() -> Iterator[Measurement]:
-    """Time the whole catalog in batch, streamed, and for a hundred symbols at once."""
+    """Time the whole catalog in batch, streamed, for a hundred symbols at once, and its start; weigh its state."""
     frame = simulated_bars(_SYMBOL, BARS)
     yield from _batch(frame)
     yield from _streamed(frame)
+    yield from _checked(frame)
+    yield from _state(frame)
+    yield _start()
 
 
 def simulated_bars(symbol: str, count: int) -> pd.DataFrame:
@@ -58,6 +72,40 @@ def talib_on(frame: pd.DataFrame) -> Callable[[], None]:
         talib.BBANDS(close, 20, 2, 2)
         talib.MACD(close, 12, 26, 9)
         talib.STOCH(high, low, close, 14, 3, slowd_period=3)
+
+    return call
+
+
+def talib_handles(frame: pd.DataFrame) -> Callable[[float, float, float], None]:
+    """Return a call that carries the same indicators one bar forward, by TA-Lib's handles opened on a frame."""
+    from talib import stream
+
+    high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
+    of_close: list[Any] = [handle(close, length) for length in (9, 21, 50, 200) for handle in (stream.SMA, stream.EMA)]
+    of_close += [stream.STDDEV(close, length) for length in (15, 60, 240)]
+    of_close += [stream.RSI(close, 14), stream.BBANDS(close, 20, 2, 2), stream.MACD(close, 12, 26, 9)]
+    of_bar: list[Any] = [stream.ATR(high, low, close, 14), stream.STOCH(high, low, close, 14, 3, slowd_period=3)]
+    close_updates = [handle.update for handle in of_close]
+    bar_updates = [handle.update for handle in of_bar]
+
+    def call(high: float, low: float, close: float) -> None:
+        for update in close_updates:
+            update(close)
+        for update in bar_updates:
+            update(high, low, close)
+
+    return call
+
+
+def _talib_carried_on(frame: pd.DataFrame, symbols: int, bars: int) -> Callable[[], None]:
+    """Return a call that takes some symbols some bars further, each by handles of its own."""
+    opened = [talib_handles(frame.head(WINDOW)) for _ in range(symbols)]
+    ahead = zip(*(frame[name].iloc[WINDOW:].tolist() for name in ("high", "low", "close")), strict=True)
+
+    def call() -> None:
+        for bar in islice(ahead, bars):
+            for carry_on in opened:
+                carry_on(*bar)
 
     return call
 
@@ -91,8 +139,9 @@ def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
     bars = bars_of(_SYMBOL, frame)
     opened = frame["open_time"].astype("int64").to_numpy() // 1_000_000
     raw = list(zip(opened.tolist(), *(frame[name].tolist() for name in frame.columns[1:]), strict=True))
-    recompute = talib_on(frame.head(WINDOW))
-    talib = Timed(f"TA-Lib, 16 indicators on {WINDOW} bars", lambda: [recompute() for _ in range(BURST)])
+    handles, handles_of_all = _talib_carried_on(frame, 1, BURST), _talib_carried_on(frame, BURST, 1)
+    talib = Timed("TA-Lib's handles, 16 indicators", handles)
+    talib_of_all = Timed(f"TA-Lib's handles, 16 indicators of {BURST} symbols", handles_of_all)
     one, many = FeaturePipeline([_SYMBOL]), FeaturePipeline([f"symbol {number}" for number in range(BURST)])
     empty = Timed("an empty compiled call", _empty_calls(one, raw[0]))
     other = FeaturePipeline([_SYMBOL])
@@ -114,7 +163,7 @@ def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
     named = f"{len(CATALOG.columns)} columns, a bar"
     yield compared(f"features, streamed as Bar, {named}", "us", as_bars, talib, empty, rounds=300, per=BURST)
     yield compared(f"features, streamed as numbers, {named}", "us", as_numbers, talib, empty, rounds=300, per=BURST)
-    yield compared(f"features, one minute of {BURST} symbols", "us", one_minute, talib, empty, rounds=300)
+    yield compared(f"features, one minute of {BURST} symbols", "us", one_minute, talib_of_all, empty, rounds=300)
 
 
 def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[[], None]:
@@ -125,3 +174,74 @@ def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[
             nothing(pipeline.states, 0, *row)
 
     return call
+
+
+def _checked(frame: pd.DataFrame) -> Iterator[Measurement]:
+    """Time the check of a live row beside a comparison of its values one by one in Python."""
+    pipeline, check = FeaturePipeline([_SYMBOL]), RowCheck()
+    row = pipeline.compute(_SYMBOL, frame)[-1]
+    bounds = [(spec.low, spec.high) for spec in CATALOG.specs]
+    values = row.tolist()
+
+    def checked() -> None:
+        for _ in range(BURST):
+            check(row, pipeline.seen(_SYMBOL))
+
+    def one_by_one() -> None:
+        for _ in range(BURST):
+            all(value != value or low <= value <= high for value, (low, high) in zip(values, bounds, strict=True))
+
+    def copied() -> None:
+        for _ in range(BURST):
+            row.copy()
+
+    yield compared(
+        "features, check of a live row", "us", checked, Timed("ranges alone, in Python", one_by_one),
+        Timed("copying the row", copied), rounds=100, per=BURST,
+    )  # fmt: skip
+
+
+def _state(frame: pd.DataFrame) -> Iterator[Measurement]:
+    """Time and weigh all that one symbol remembers."""
+    from talib import stream
+
+    pipeline = FeaturePipeline([_SYMBOL])
+    pipeline.compute(_SYMBOL, frame)
+    close = frame["close"].to_numpy()
+    handles = [stream.EMA(close, 200) for _ in range(16)]
+    size = len(pipeline.snapshot(_SYMBOL))
+    held = bytearray(size)
+
+    def kept_and_continued() -> None:
+        pipeline.restore(_SYMBOL, pipeline.snapshot(_SYMBOL))
+
+    yield compared(
+        "features, snapshot and restore of a symbol", "us", kept_and_continued,
+        Timed("TA-Lib, copies of 16 handles, in memory only", lambda: [handle.copy() for handle in handles]),
+        Timed("copying as many bytes", lambda: bytes(held)), rounds=300,
+    )  # fmt: skip
+    slowest = max(spec.warmup for spec in CATALOG.specs)
+    weights = [number / 1e6 for number in (size, slowest * BAR.itemsize, CATALOG.row.itemsize)]
+    yield Measurement(
+        "features, state of a symbol", "MB", weights[0], weights[0],
+        f"the {slowest:,} bars of the longest warm-up", weights[1], "the newest row alone", weights[2],
+    )  # fmt: skip
+
+
+def _start() -> Measurement:
+    """Time a fresh process up to its first pipeline, with the compiled catalog at hand and without."""
+    program = "from mikrobot.features.pipeline import FeaturePipeline; FeaturePipeline(['A'])"
+
+    def afresh() -> None:
+        with tempfile.TemporaryDirectory() as cache:
+            _python(program, MIKROBOT_CACHE=cache)
+
+    return compared(
+        "features, start of a process", "s", partial(_python, program),
+        Timed("compiling the catalog", afresh),
+        Timed("importing numba and pandas", partial(_python, "import numba, pandas")), rounds=STARTS,
+    )  # fmt: skip
+
+
+def _python(program: str, **variables: str) -> None:
+    subprocess.run([sys.executable, "-c", program], env=os.environ | variables, check=True)

@@ -64,6 +64,7 @@ class FeaturePipeline:
         self.rows = self._newest_rows()
         self.rows[:] = np.nan
         self._row_views: list[NDArray[np.float64]] = list(self.rows)
+        self._bars_seen, self._still = self.states["seen"]["bars"], self.states["seen"]["still"]
         self._index = {symbol: i for i, symbol in enumerate(self.symbols)}
         compiled = kernel(catalog)
         self._update, self._fold = compiled.update, compiled.fold
@@ -205,8 +206,8 @@ class FeaturePipeline:
 
     def seen(self, symbol: str) -> Seen:
         """Return what a symbol has brought so far, from its first bar on, restored snapshots included."""
-        seen = self.states[self._at(symbol)].seen
-        return Seen(int(seen.bars), int(seen.still))
+        index = self._at(symbol)
+        return Seen(int(self._bars_seen[index]), int(self._still[index]))
 
     def snapshot(self, symbol: str) -> bytes:
         """Return all that is remembered of a symbol, stamped with the catalog's version."""

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -24,6 +25,16 @@ def test_only_columns_that_may_be_missing_are_spared_the_check_for_missing_value
         if expectation["type"] == "expect_column_values_to_be_known_after"
     }
     assert complete == {spec.name: spec.warmup for spec in CATALOG.specs if not spec.may_be_missing}
+
+
+def test_the_feature_suite_holds_every_column_to_the_range_of_the_catalog() -> None:
+    ranges = {
+        expectation["kwargs"]["column"]: (expectation["kwargs"]["min_value"], expectation["kwargs"]["max_value"])
+        for expectation in suites.features()["expectations"]
+        if expectation["type"] == "expect_column_values_to_be_between"
+    }
+    largest = sys.float_info.max
+    assert ranges == {spec.name: (max(spec.low, -largest), min(spec.high, largest)) for spec in CATALOG.specs}
 
 
 def test_the_bars_suite_demands_the_columns_of_a_bar_frame() -> None:
