@@ -20,7 +20,9 @@ from mikrobot.features.indicators import (
     stochastic,
     volatility,
 )
-from mikrobot.features.structure import breaks, swing
+from mikrobot.features.levels import grab, levels, retest
+from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
+from mikrobot.features.zones import displacement, gap, order_block
 
 LENGTHS = (9, 21, 50, 200)
 
@@ -35,12 +37,30 @@ CLASSIC = (
 )
 """The indicators that every timeframe has."""
 
+PRICE_ACTION = (
+    sequence(side=5),
+    grab(side=5),
+    retest(side=5),
+    levels(side=5),
+    displacement(),
+    gap(),
+    order_block(side=5),
+)
+"""What both M1 and M5 have beside their swings and breaks."""
+
 CATALOG = Catalog(
     *CLASSIC,
     *log_return.each(length=(1, 5, 15, 60)),
     *volatility.each(length=(15, 60, 240)),
     *swing.each(side=(5, 15)),
     *breaks.each(side=(5, 15)),
+    *PRICE_ACTION,
+    wick_breaks(side=5),
+    sequence(side=15),
+    grab(side=15),
+    retest(side=15),
+    levels(side=15),
+    order_block(side=15),
     minute(),
     session(),
     spread_atr(),
@@ -52,6 +72,7 @@ CATALOG = Catalog(
             *volatility.each(length=(12, 48)),
             swing(side=5),
             breaks(side=5),
+            *PRICE_ACTION,
         ],
     ),
     *on(Timeframe.H1, [*CLASSIC, *log_return.each(length=(1, 4, 24)), *volatility.each(length=(24, 120))]),

@@ -22,7 +22,7 @@ from typing import Any
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.bars import BAR_FIELDS, MARKET_FIELDS
-from mikrobot.features.parts import Layout, compiled, record
+from mikrobot.features.parts import Layout, inlined, record
 
 Step = Callable[..., Any]
 Fields = Mapping[str, Layout]
@@ -41,6 +41,7 @@ PRICE = Quantity("price", low=0)
 DIFFERENCE = Quantity("price difference")
 PERCENT = Quantity("percent", 0, 100)
 SIGN = Quantity("sign", -1, 1)
+FLAG = Quantity("flag", 0, 1)
 ATRS = Quantity("ATR")
 BARS = Quantity("bars", low=0)
 RATIO = Quantity("ratio")
@@ -206,7 +207,7 @@ def feature(
     def declare(function: Step) -> Feature:
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
         described = {"": Output(outputs, summary)} if isinstance(outputs, Quantity) else outputs
-        return Feature(template, function, compiled(function), described, state, warmup, tail, inputs or {}, optional)
+        return Feature(template, function, inlined(function), described, state, warmup, tail, inputs or {}, optional)
 
     return declare
 

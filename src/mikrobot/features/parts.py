@@ -32,6 +32,15 @@ def compiled(function: F) -> F:
     return cast(F, njit(function))
 
 
+def inlined(function: F) -> F:
+    """Compile a function into each of its callers.
+
+    For what is called at every bar: several values returned through memory and read at once
+    stall the processor, and a call costs more than a small function does.
+    """
+    return cast(F, njit(function, forceinline=True))
+
+
 def record(**fields: Layout) -> Layout:
     """Lay out named fields as one aligned record, readable by attribute.
 

@@ -1,21 +1,38 @@
-"""Market structure: confirmed swings, and the breaks of them.
+"""Market structure: confirmed swings, their sequence, and the breaks of them.
 
 A swing is known `side` bars after its pivot, never before. Levels are the most recent
-confirmed swings; a close beyond one breaks and consumes it. Zones are not in here.
+confirmed swings; a close (or a wick) beyond one breaks and consumes it. What happens at a level
+is in `levels`, zones are in `zones`.
 """
 
+from dataclasses import replace
 from math import nan
 
 from mikrobot.features.feature import BARS, HELD, PRICE, SIGN, Output, Quantity, feature
-from mikrobot.features.parts import F8, I8, State, compiled, full, held, push, record, window
+from mikrobot.features.parts import F8, I8, State, compiled, full, held, inlined, push, record, window
 
 LEVEL = record(price=F8, stands=I8)
 """A swing that may be broken, and whether it still stands."""
 
+POOL = 8
+"""Earlier swings that a new one is compared with."""
+
+SEQUENCE = record(earlier=window(POOL), newest=F8, order=F8, equals=F8)
+"""The swings of one side: those before the newest, it, and how it lies to them."""
+
+EQUAL_ATR = 0.1
+"""Swings that lie no further apart are equal."""
+
+NEGLIGIBLE = 1e-14
+"""An ATR below this share of the price is the rounding left of a market long flat."""
+
+REACH = Quantity("ATR", low=0)
+
 _NO_SWING = "no swing of this kind has been confirmed yet"
+_NO_PAIR = "fewer than two swings of this kind have been confirmed"
 _NO_LEVEL = "no unbroken level stands on this side"
-_NO_ATR = "the ATR is unknown or zero"
-_REACH = Quantity("ATR", low=0)
+NO_ATR = "the ATR is unknown or zero"
+NO_BREAK = "no level of these has been broken yet"
 
 
 @compiled
@@ -32,7 +49,13 @@ def is_peak(window: State, side: int) -> bool:
     return step > side
 
 
-@compiled
+@inlined
+def unit(atr: float, close: float) -> float:
+    """Return the ATR to measure in; NaN where it is unknown, zero, or what is left of a zero."""
+    return atr if atr > NEGLIGIBLE * close else nan
+
+
+@inlined
 def renew(level: State, swing: float, age: float, side: int) -> None:
     """Take a swing confirmed on this bar as the level that stands."""
     if age == side:
@@ -90,27 +113,35 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
     )
 
 
+@compiled
+def follow(sequence: State, swing: float, atr: float) -> None:
+    """Compare a swing confirmed on this bar with those before it, and keep it."""
+    equals = 0
+    for i in range(min(sequence.earlier.count, POOL)):
+        equals += abs(swing - sequence.earlier.values[i]) <= EQUAL_ATR * atr
+    sequence.equals = float(equals) if atr == atr else nan
+    sequence.order = 1.0 if swing > sequence.newest else -1.0 if swing < sequence.newest else 0.0
+    sequence.newest = swing
+    push(sequence.earlier, swing)
+
+
 @feature(
-    "break_{side}",
+    "sequence_{side}",
     {
-        "bos": Output(SIGN, "Break of structure on this bar: the close beyond a swing `side` level with the trend"),
-        "choch": Output(
-            SIGN, "Change of character on this bar: the close beyond a swing `side` level against the trend"
+        "highs": Output(SIGN, "Last swing `side` high against the one before: 1 higher (HH), -1 lower (LH)", _NO_PAIR),
+        "lows": Output(SIGN, "Last swing `side` low against the one before: 1 higher (HL), -1 lower (LL)", _NO_PAIR),
+        "equal_highs": Output(
+            Quantity("swings", 0, POOL),
+            f"Of the {POOL} swing `side` highs before the last, those within {EQUAL_ATR} ATR of it",
+            f"{_NO_PAIR}, or the ATR was unknown",
         ),
-        "trend": Output(SIGN, "Direction of the last break of a swing `side` level; 0 before the first"),
-        "penetration": Output(
-            _REACH, "From the swing `side` level broken on this bar to the close; 0 without", _NO_ATR
-        ),
-        "above": Output(PRICE, "Swing `side` high that stands unbroken after this bar", _NO_LEVEL),
-        "below": Output(PRICE, "Swing `side` low that stands unbroken after this bar", _NO_LEVEL),
-        "above_distance": Output(
-            _REACH, "From the close up to the swing `side` high that stands", f"{_NO_LEVEL}, or {_NO_ATR}"
-        ),
-        "below_distance": Output(
-            _REACH, "From the close down to the swing `side` low that stands", f"{_NO_LEVEL}, or {_NO_ATR}"
+        "equal_lows": Output(
+            Quantity("swings", 0, POOL),
+            f"Of the {POOL} swing `side` lows before the last, those within {EQUAL_ATR} ATR of it",
+            f"{_NO_PAIR}, or the ATR was unknown",
         ),
     },
-    state=lambda side: {"above": LEVEL, "below": LEVEL, "trend": I8},
+    state=lambda side: {"highs": SEQUENCE, "lows": SEQUENCE},
     warmup=lambda side: 0,
     tail=lambda side: HELD,
     inputs={
@@ -122,8 +153,85 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
     },
     optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
 )
+def sequence(
+    state: State, swing_high: float, high_age: float, swing_low: float, low_age: float, atr: float, side: int
+) -> tuple[float, float, float, float]:
+    """Higher and lower highs and lows, and equal ones.
+
+    Everything is decided on the bar that confirms the later swing, in the ATR of that bar, and
+    holds until the next swing of its kind.
+
+    Parameters
+    ----------
+    swing_high, swing_low : price
+        Most recent confirmed swings of the same `side`.
+    high_age, low_age : bars
+        Since their pivots.
+    atr : price difference
+    side : int, bars
+
+    Returns
+    -------
+    highs, lows : sign
+        0 for exactly the same price.
+    equal_highs, equal_lows : swings
+    """
+    if high_age == side:
+        follow(state.highs, swing_high, atr)
+    if low_age == side:
+        follow(state.lows, swing_low, atr)
+    two_highs, two_lows = state.highs.earlier.count >= 2, state.lows.earlier.count >= 2
+    return (
+        state.highs.order if two_highs else nan,
+        state.lows.order if two_lows else nan,
+        state.highs.equals if two_highs else nan,
+        state.lows.equals if two_lows else nan,
+    )
+
+
+def _break_outputs(what: str, reached: str) -> dict[str, Output]:
+    """Describe the outputs of a break by `what` (the close, a wick), which goes as far as `reached`."""
+    return {
+        "bos": Output(SIGN, f"Break of structure on this bar: {what} beyond a swing `side` level with the trend"),
+        "choch": Output(SIGN, f"Change of character on this bar: {what} beyond a swing `side` level against the trend"),
+        "trend": Output(SIGN, f"Direction of the last break by {what} of a swing `side` level; 0 before the first"),
+        "penetration": Output(
+            REACH, f"From the swing `side` level broken on this bar to the {reached}; 0 without", NO_ATR
+        ),
+        "above": Output(PRICE, f"Swing `side` high that stands unbroken by {what} after this bar", _NO_LEVEL),
+        "below": Output(PRICE, f"Swing `side` low that stands unbroken by {what} after this bar", _NO_LEVEL),
+        "above_distance": Output(
+            REACH, f"From the close up to the swing `side` high unbroken by {what}", f"{_NO_LEVEL}, or {NO_ATR}"
+        ),
+        "below_distance": Output(
+            REACH, f"From the close down to the swing `side` low unbroken by {what}", f"{_NO_LEVEL}, or {NO_ATR}"
+        ),
+        "age": Output(BARS, f"Bars since the last break by {what} of a swing `side` level", NO_BREAK),
+        "broken": Output(PRICE, f"Swing `side` level last broken by {what}", NO_BREAK),
+    }
+
+
+@feature(
+    "break_{side}",
+    _break_outputs("the close", "close"),
+    state=lambda side: {"above": LEVEL, "below": LEVEL, "trend": I8, "age": I8, "broken": F8},
+    warmup=lambda side: 0,
+    tail=lambda side: HELD,
+    inputs={
+        "top": "close",
+        "bottom": "close",
+        "swing_high": "swing_{side}_high",
+        "high_age": "swing_{side}_high_age",
+        "swing_low": "swing_{side}_low",
+        "low_age": "swing_{side}_low_age",
+        "atr": "atr_14",
+    },
+    optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
+)
 def breaks(
     state: State,
+    top: float,
+    bottom: float,
     close: float,
     swing_high: float,
     high_age: float,
@@ -131,14 +239,17 @@ def breaks(
     low_age: float,
     atr: float,
     side: int,
-) -> tuple[float, float, float, float, float, float, float, float]:
-    """Break of structure (with the trend) and change of character (against it), by the close.
+) -> tuple[float, float, float, float, float, float, float, float, float, float]:
+    """Break of structure (with the trend) and change of character (against it).
 
     The break test runs before the swings confirmed on the same bar become levels. A level
-    that broke is gone until the next swing.
+    that broke is gone until the next swing. A bar whose wicks go beyond both levels breaks both;
+    it counts for the side on which it went further, upwards when equal.
 
     Parameters
     ----------
+    top, bottom : price
+        What breaks a high and what breaks a low: the close, or the bar's high and low.
     close : price
     swing_high, swing_low : price
         Most recent confirmed swings of the same `side`.
@@ -153,27 +264,45 @@ def breaks(
     penetration : ATR
     above, below : price
     above_distance, below_distance : ATR
+    age : bars
+        0 on the breaking bar.
+    broken : price
     """
-    direction, level = 0, nan
-    if state.above.stands == 1 and close > state.above.price:
-        direction, level, state.above.stands = 1, state.above.price, 0
-    elif state.below.stands == 1 and close < state.below.price:
-        direction, level, state.below.stands = -1, state.below.price, 0
+    over = top - state.above.price if state.above.stands == 1 else 0.0
+    under = state.below.price - bottom if state.below.stands == 1 else 0.0
+    direction = 0 if over <= 0.0 and under <= 0.0 else 1 if over >= under else -1
     turned = direction * state.trend < 0
+    state.age += 1
     if direction != 0:
-        state.trend = direction
+        state.trend, state.age = direction, 0
+        state.broken = state.above.price if direction == 1 else state.below.price
+    if over > 0.0:
+        state.above.stands = 0
+    if under > 0.0:
+        state.below.stands = 0
     renew(state.above, swing_high, high_age, side)
     renew(state.below, swing_low, low_age, side)
-    unit = atr if atr > 0.0 else nan
+    measure = unit(atr, close)
     above = state.above.price if state.above.stands == 1 else nan
     below = state.below.price if state.below.stands == 1 else nan
     return (
         float(0 if turned else direction),
         float(direction if turned else 0),
         float(state.trend),
-        abs(close - level) / unit if direction != 0 else 0.0,
+        max(over, under) / measure if direction != 0 else 0.0,
         above,
         below,
-        (above - close) / unit,
-        (close - below) / unit,
+        (above - close) / measure,
+        (close - below) / measure,
+        float(state.age) if state.trend != 0 else nan,
+        state.broken if state.trend != 0 else nan,
     )
+
+
+wick_breaks = replace(
+    breaks,
+    template="wick_{side}",
+    outputs=_break_outputs("a wick", "end of the wick"),
+    inputs={**breaks.inputs, "top": "high", "bottom": "low"},
+)
+"""The same breaks, by the bar's high and low."""

@@ -1,0 +1,278 @@
+"""What price does at swing levels: retests, liquidity grabs, support and resistance.
+
+Reads the swings and breaks of `structure`; finds no level of its own.
+"""
+
+from math import nan
+
+import numpy as np
+
+from mikrobot.features.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
+from mikrobot.features.parts import F8, I8, State, compiled, full, inlined, push, record, window
+from mikrobot.features.structure import NO_ATR, NO_BREAK, REACH, unit
+
+NEAR_ATR = 0.2
+"""A bar that comes as near to a broken level, in ATR of the breaking bar, is back at it."""
+
+PATIENCE = 20
+"""Bars after a break within which a return to the level is a retest."""
+
+NONE, WAITING, RETESTED, INVALID = range(4)
+"""Stages of a retest."""
+
+SWINGS = 32
+"""Confirmed swings of which support and resistance are made."""
+
+TOUCHES = Quantity("swings", 0, SWINGS)
+
+MERGED_ATR = 0.25
+"""Width of the band of swings that make one level."""
+
+BOOK = record(swings=window(SWINGS), ordered=np.dtype((np.float64, (SWINGS,))), under=I8)
+"""The last swings in time and by price, and how many of them do not lie above the close."""
+
+
+@feature(
+    "grab_{side}",
+    {
+        "above": Output(FLAG, "Liquidity grab: a wick above the standing swing `side` high, the close not beyond it"),
+        "below": Output(FLAG, "Liquidity grab: a wick below the standing swing `side` low, the close not beyond it"),
+    },
+    state=lambda side: {"above": F8, "below": F8},
+    warmup=lambda side: 0,
+    tail=lambda side: HELD,
+    inputs={"above": "break_{side}_above", "below": "break_{side}_below"},
+    optional=("above", "below"),
+)
+def grab(
+    state: State, high: float, low: float, close: float, above: float, below: float, side: int
+) -> tuple[float, float]:
+    """Liquidity grab (sweep) of a level that stood before this bar.
+
+    The level stays, so that it may be swept again.
+
+    Parameters
+    ----------
+    high, low, close : price
+    above, below : price
+        Levels that stand after this bar: those the next bar may sweep.
+    side : int, bars
+
+    Returns
+    -------
+    above, below : flag
+    """
+    over = high > state.above and close <= state.above
+    under = low < state.below and close >= state.below
+    state.above, state.below = above, below
+    return 1.0 if over else 0.0, 1.0 if under else 0.0
+
+
+@compiled
+def come_back(state: State, high: float, low: float, close: float) -> None:
+    """Move a retest that is waited for one bar on."""
+    state.age += 1
+    extreme = low if state.direction == 1 else high
+    if state.direction * (extreme - state.level) <= NEAR_ATR * state.unit:
+        state.stage = RETESTED if state.direction * (close - state.level) >= 0.0 else INVALID
+    elif state.age == PATIENCE:
+        state.stage = NONE
+
+
+@feature(
+    "retest_{side}",
+    {
+        "stage": Output(
+            Quantity("code", NONE, INVALID),
+            f"Retest of the swing `side` level last broken: {NONE} none came in {PATIENCE} bars, {WAITING} waited for, "
+            f"{RETESTED} it held, {INVALID} the close fell back inside",
+        ),
+        "here": Output(SIGN, "A retest of the broken swing `side` level that held on this bar: direction of the break"),
+        "distance": Output(
+            ATRS, "Close from the swing `side` level last broken, positive beyond it", f"{NO_BREAK}, or {NO_ATR}"
+        ),
+    },
+    state=lambda side: {"direction": I8, "level": F8, "unit": F8, "age": I8, "stage": I8},
+    warmup=lambda side: 0,
+    tail=lambda side: HELD,
+    inputs={
+        "bos": "break_{side}_bos",
+        "choch": "break_{side}_choch",
+        "broken": "break_{side}_broken",
+        "atr": "atr_14",
+    },
+    optional=("broken", "atr"),
+)
+def retest(
+    state: State,
+    high: float,
+    low: float,
+    close: float,
+    bos: float,
+    choch: float,
+    broken: float,
+    atr: float,
+    side: int,
+) -> tuple[float, float, float]:
+    """Return to the level that was broken last.
+
+    It is the first bar r of the `PATIENCE` after the break b whose extreme comes within
+    `NEAR_ATR` ATR[b] of the level, and is decided at its close: the level held, or the close
+    is back inside. The next break begins anew. After a break while the ATR is unknown no bar is near.
+
+    Parameters
+    ----------
+    high, low, close : price
+    bos, choch : sign
+    broken : price
+    atr : price difference
+    side : int, bars
+
+    Returns
+    -------
+    stage : code
+    here : sign
+    distance : ATR
+        In the ATR of this bar.
+    """
+    waited = state.stage == WAITING
+    direction = int(bos + choch)
+    if direction != 0:
+        state.direction, state.level, state.unit = direction, broken, unit(atr, close)
+        state.age, state.stage, waited = 0, WAITING, False
+    elif waited:
+        come_back(state, high, low, close)
+    return (
+        float(state.stage),
+        float(state.direction if waited and state.stage == RETESTED else 0),
+        state.direction * (close - state.level) / unit(atr, close) if state.direction != 0 else nan,
+    )
+
+
+@compiled
+def enter(book: State, swing: float) -> None:
+    """Put a swing in its place by price, instead of the oldest when there are `SWINGS`."""
+    at = last = book.swings.count
+    replaces = full(book.swings)
+    oldest = push(book.swings, swing)
+    if replaces:
+        at, last = find(book, oldest), SWINGS - 1
+    while at > 0 and book.ordered[at - 1] > swing:
+        book.ordered[at] = book.ordered[at - 1]
+        at -= 1
+    while at < last and book.ordered[at + 1] < swing:
+        book.ordered[at] = book.ordered[at + 1]
+        at += 1
+    book.ordered[at] = swing
+
+
+@compiled
+def find(book: State, swing: float) -> int:
+    """Find the place by price of a swing in a full book."""
+    at, end = 0, SWINGS - 1
+    while at < end:
+        middle = (at + end) >> 1
+        if book.ordered[middle] < swing:
+            at = middle + 1
+        else:
+            end = middle
+    return at
+
+
+@inlined
+def look_up(book: State, close: float) -> None:
+    """Count the swings at or below the close, from where the last close was."""
+    while book.under < min(book.swings.count, SWINGS) and book.ordered[book.under] <= close:
+        book.under += 1
+    while book.under > 0 and book.ordered[book.under - 1] > close:
+        book.under -= 1
+
+
+@inlined
+def touches(book: State, first: int, step: int, width: float) -> int:
+    """Count the swings from `first` on, upwards or downwards, that lie within `width` of it."""
+    at = first
+    while 0 <= at < min(book.swings.count, SWINGS) and abs(book.ordered[at] - book.ordered[first]) <= width:
+        at += step
+    return abs(at - first)
+
+
+@feature(
+    "levels_{side}",
+    {
+        "above_distance": Output(
+            REACH,
+            f"From the close up to the nearest of the last {SWINGS} swings of `side`, the resistance",
+            f"no swing lies above the close, or {NO_ATR}",
+        ),
+        "above_touches": Output(
+            TOUCHES, f"Swings of `side` that lie up to {MERGED_ATR} ATR above the resistance, with it; 0 without one"
+        ),
+        "below_distance": Output(
+            REACH,
+            f"From the close down to the nearest of the last {SWINGS} swings of `side`, the support",
+            f"no swing lies at or below the close, or {NO_ATR}",
+        ),
+        "below_touches": Output(
+            TOUCHES, f"Swings of `side` that lie up to {MERGED_ATR} ATR below the support, with it; 0 without one"
+        ),
+    },
+    state=lambda side: {"book": BOOK},
+    warmup=lambda side: 0,
+    tail=lambda side: HELD,
+    inputs={
+        "swing_high": "swing_{side}_high",
+        "high_age": "swing_{side}_high_age",
+        "swing_low": "swing_{side}_low",
+        "low_age": "swing_{side}_low_age",
+        "atr": "atr_14",
+    },
+    optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
+)
+def levels(
+    state: State,
+    close: float,
+    swing_high: float,
+    high_age: float,
+    swing_low: float,
+    low_age: float,
+    atr: float,
+    side: int,
+) -> tuple[float, float, float, float]:
+    """Support and resistance: the nearest of the last swings, highs and lows alike, on each side of the close.
+
+    The swings within `MERGED_ATR` beyond the nearest one are one level with it; while the ATR
+    is unknown, those of equal price. A swing exactly at the close is a support.
+
+    Parameters
+    ----------
+    close : price
+    swing_high, swing_low : price
+        Most recent confirmed swings of the same `side`.
+    high_age, low_age : bars
+        Since their pivots.
+    atr : price difference
+    side : int, bars
+
+    Returns
+    -------
+    above_distance : ATR
+    above_touches : swings
+    below_distance : ATR
+    below_touches : swings
+    """
+    book = state.book
+    if high_age == side:
+        enter(book, swing_high)
+    if low_age == side:
+        enter(book, swing_low)
+    look_up(book, close)
+    under, measure = book.under, unit(atr, close)
+    above, below = under < min(book.swings.count, SWINGS), under > 0
+    width = MERGED_ATR * measure if measure == measure else 0.0
+    return (
+        (book.ordered[under] - close) / measure if above else nan,
+        float(touches(book, under, 1, width) if above else 0),
+        (close - book.ordered[under - 1]) / measure if below else nan,
+        float(touches(book, under - 1, -1, width) if below else 0),
+    )
