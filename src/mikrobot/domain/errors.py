@@ -11,6 +11,7 @@
     ├── DataError                 data that must not pass
     │   ├── BarError              a bar or a file of bars breaks the schema
     │   ├── GateError             an expectation suite stopped the flow
+    │   ├── LeakageError          an input of a model knows the future
     │   └── StaleFeatures         the online row is not of the bar that was asked for
     ├── FeedError                 a market source failed or did not answer
     ├── StoreError                the database or the state folder failed
@@ -62,6 +63,10 @@ class BarError(DataError):
 
 class GateError(DataError):
     """An expectation suite failed, and the flow stops here."""
+
+
+class LeakageError(DataError):
+    """An input of a model knows what happens after its time; a model must not be made of it."""
 
 
 class StaleFeatures(DataError):

@@ -25,6 +25,7 @@ from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 from mikrobot.training import dataset as samples
+from mikrobot.training import leakage
 from mikrobot.training.dataset import Dataset, Rows
 from mikrobot.training.estimators import BOOSTING, FOREST, FOREST_SAMPLES, boost, grow_forest
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
@@ -113,6 +114,8 @@ def train(
     ------
     ModelError
         If there is too little history, one outcome only, or no feature values; it says where.
+    LeakageError
+        If an input knows the outcome.
     ServiceError
         If the registry does not answer.
     """
@@ -122,7 +125,9 @@ def train(
     data = samples.build(_until(bars, trade_from), rows, source, inputs, task)
     split = walk_forward(data.time, data.end, timedelta(minutes=settings.horizon_minutes))
     check(data, split)
-    fitted = fit(data, split, inputs, task, settings.seed, progress)
+    diffusion = fit_baselines(data, split.train, task)
+    _check_leakage(data, split, inputs, diffusion, settings.seed)
+    fitted = fit(data, split, inputs, diffusion, settings.seed, progress)
     progress("evaluation", 0.0)
     metrics = assess(fitted, data, split, settings.seed)
     contract = _contract(data, inputs, settings, source, feature_hash, metrics, fitted.diffusion)
@@ -159,8 +164,15 @@ def check(data: Dataset, split: Split) -> None:
             raise ModelError(f"{where}: all {len(chosen)} samples have the outcome {true > 0}; train on more history")
 
 
-def fit(data: Dataset, split: Split, inputs: BosInputs, task: Task, seed: int, progress: Progress) -> Fitted:
-    """Fit both learners and the diffusion baselines; calibrate the learners on the validation span."""
+def fit(
+    data: Dataset,
+    split: Split,
+    inputs: BosInputs,
+    diffusion: Mapping[str, Diffusion],
+    seed: int,
+    progress: Progress,
+) -> Fitted:
+    """Fit both learners beside the diffusion baselines; calibrate the learners on the validation span."""
     train, validation = split.train, split.validation
     progress("forest", 0.0)
     forest = grow_forest(data.inputs[train], data.outcome[train], data.weight[train], seed)
@@ -178,8 +190,16 @@ def fit(data: Dataset, split: Split, inputs: BosInputs, task: Task, seed: int, p
         calibration=Calibration.fit(booster.inplace_predict(seen), outcome),
         forest=forest,
         forest_calibration=Calibration.fit(forest.predict_proba(seen)[:, 1], outcome),
-        diffusion=fit_baselines(data, train, task),
+        diffusion=diffusion,
     )
+
+
+def _check_leakage(
+    data: Dataset, split: Split, inputs: BosInputs, diffusion: Mapping[str, Diffusion], seed: int
+) -> None:
+    train = data.only(split.train)
+    said = predict_baselines(diffusion, train)
+    leakage.check(train, inputs.names, said.get("forecast", said["atr"]), seed)
 
 
 def assess(fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from mikrobot.models.bos import BosInputs
 from mikrobot.models.labels.task import Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.estimators import boost
+from mikrobot.training.evaluation import fit_baselines
 from mikrobot.training.pipeline import Fitted, assess, fit
 from mikrobot.training.splits import Split, walk_forward
 
@@ -16,7 +17,8 @@ INPUTS = BosInputs(5)
 
 def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
     split = walk_forward(data.time, data.end, timedelta(minutes=5))
-    return fit(data, split, INPUTS, Task(), seed, lambda stage, share: None), split
+    diffusion = fit_baselines(data, split.train, Task())
+    return fit(data, split, INPUTS, diffusion, seed, lambda stage, share: None), split
 
 
 def test_a_planted_edge_is_found(make_dataset: Callable[..., Dataset]) -> None:

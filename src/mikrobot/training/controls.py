@@ -1,0 +1,100 @@
+"""Markets without an edge, made of real ones: what a model finds in them it finds in anything.
+
+The times, volumes and spreads of the bars stay; only prices are made anew. Neither walk knows
+which way the next bar goes, so uplift over a baseline of volatility must be about 0.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot.domain.market import close_times
+
+Floats = NDArray[np.float64]
+
+STEPS = 12
+"""Gaussian steps that make one bar."""
+
+_WEEK = 7 * 1440
+_TAIL = 0.0005
+_SMOOTHED = 7
+"""Minutes of the week over which the season of the Gaussian walk is smoothed."""
+
+
+def controls(bars: Mapping[str, pd.DataFrame], seed: int) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return both controls of the bars of some symbols, ``flipped`` and ``gaussian``.
+
+    Parameters
+    ----------
+    bars : mapping of str to DataFrame
+        Bar frames by symbol.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    return {
+        "flipped": {symbol: flipped(frame, rng) for symbol, frame in bars.items()},
+        "gaussian": {symbol: gaussian(frame, rng) for symbol, frame in bars.items()},
+    }
+
+
+def flipped(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Turn every bar, and every jump between bars, upside down by the toss of a coin.
+
+    Ranges, gaps and volatility stay as they were to the minute; what one bar says of the direction
+    of the next is gone.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        A bar frame.
+    rng : Generator
+    """
+    if bars.empty:
+        return bars.copy()
+    opened, high, low, close = (np.log(bars[name].to_numpy(np.float64)) for name in ("open", "high", "low", "close"))
+    up = rng.random(len(bars)) < 0.5
+    jump = np.concatenate([[0.0], opened[1:] - close[:-1]]) * rng.choice([-1.0, 1.0], len(bars))
+    body = np.where(up, close - opened, opened - close)
+    end = opened[0] + np.cumsum(jump + body)
+    start = end - body
+    above, below = np.where(up, high - opened, opened - low), np.where(up, opened - low, high - opened)
+    return _priced(bars, start, start + above, start - below, end)
+
+
+def gaussian(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Walk by Gaussian steps whose deviation is that of the minute of the week in the bars.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        A bar frame.
+    rng : Generator
+    """
+    if bars.empty:
+        return bars.copy()
+    path = rng.normal(size=(len(bars), STEPS)).cumsum(axis=1) * (_season(bars) / np.sqrt(STEPS))[:, None]
+    end = np.log(bars["open"].iloc[0]) + path[:, -1].cumsum()
+    start = end - path[:, -1]
+    return _priced(bars, start, start + np.maximum(path.max(axis=1), 0), start + np.minimum(path.min(axis=1), 0), end)
+
+
+def _season(bars: pd.DataFrame) -> Floats:
+    """Return the deviation of the minute of the week of each bar, smoothed, in New York time."""
+    close = np.log(bars["close"].to_numpy(np.float64))
+    moves = np.diff(close, prepend=close[0])
+    moves = np.clip(moves, *np.quantile(moves, (_TAIL, 1 - _TAIL)))
+    local = close_times(bars).dt.tz_convert("America/New_York")
+    minute = (local.dt.dayofweek * 1440 + local.dt.hour * 60 + local.dt.minute).to_numpy()
+    square, count = np.bincount(minute, moves**2, _WEEK), np.bincount(minute, minlength=_WEEK)
+    around = [np.convolve(np.pad(x, _SMOOTHED // 2, "wrap"), np.ones(_SMOOTHED), "valid") for x in (square, count)]
+    mean = np.divide(around[0], around[1], out=np.full(_WEEK, (moves**2).mean()), where=around[1] > 0)
+    return np.asarray(np.sqrt(np.maximum(mean[minute], 1e-14)))
+
+
+def _priced(bars: pd.DataFrame, opened: Floats, high: Floats, low: Floats, close: Floats) -> pd.DataFrame:
+    prices = {"open": np.exp(opened), "high": np.exp(high), "low": np.exp(low), "close": np.exp(close)}
+    prices["high"] = np.maximum.reduce([prices[name] for name in ("open", "high", "close")])
+    prices["low"] = np.minimum.reduce([prices[name] for name in ("open", "low", "close")])
+    return bars.assign(**prices)
