@@ -12,7 +12,7 @@ from flows.progress import Progress, plain
 
 @task(task_run_name="materialize-{symbol}")
 def materialize_symbol(
-    source: str, symbol: str, start: datetime, end: datetime, since: datetime | None
+    source: str, symbol: str, start: datetime, end: datetime, since: datetime | None, lead: str | None
 ) -> dict[str, Any]:
     """Compute, check and store the feature rows of one symbol."""
     from expectations.gate import check
@@ -29,7 +29,7 @@ def materialize_symbol(
     with database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
         stores = (BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
-        done = materialize_rows(settings, *stores, source, symbol, start, end, tally, since)
+        done = materialize_rows(settings, *stores, source, symbol, start, end, tally, since, lead)
     return plain(asdict(done) | {"checks": tally.counts()})
 
 
@@ -43,15 +43,19 @@ def materialize(
     """Materialise the symbols from start to end; by default those of the latest run, up to now.
 
     With `since`, only rows that close later are written; the bars before warm the features up.
+    A symbol is led by its lead if that is materialised with it.
     """
     from mikrobot.app.scope import scope
+    from mikrobot.domain.market import leads
 
     scoped = scope(symbols, start, end)
+    lead_of = leads(scoped.symbols)
     progress = Progress("materialize")
     done = []
     for number, symbol in enumerate(scoped.symbols):
         progress(symbol, number / len(scoped.symbols))
-        done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end, since))
+        lead = lead_of.get(symbol)
+        done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end, since, lead))
     progress("feature rows are stored", 1.0)
     create_table_artifact(key="materialize", table=done, description=f"Feature rows of the {scoped.source} source.")
     return done

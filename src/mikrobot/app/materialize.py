@@ -55,6 +55,7 @@ def materialize(
     end: datetime,
     check: Check,
     since: datetime | None = None,
+    lead: str | None = None,
 ) -> Materialized:
     """Compute and store the feature rows of bars that open in [start, end).
 
@@ -64,6 +65,9 @@ def materialize(
         The gate; it sees the frame (symbol, close_time, every catalog column).
     since : datetime or None
         Write only rows that close later; the bars before warm the features up.
+    lead : str or None
+        Symbol whose stored bars lead this one: the same that the streamer has beside it, else
+        batch and stream differ.
 
     Raises
     ------
@@ -78,8 +82,11 @@ def materialize(
             f"no {symbol} bars of source {source} are stored from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
             "ingest them first"
         )
+    led_by = None
+    if lead is not None:
+        led_by = FeaturePipeline([lead]).lead_rows(lead, bars.range(source, lead, Timeframe.M1, start, end))
     pipeline = FeaturePipeline([symbol])
-    features = pipeline.frame(symbol, frame)
+    features = pipeline.frame(symbol, frame, led_by)
     if since is not None:
         features = features[features["close_time"] > since]
     if features.empty:

@@ -2,7 +2,8 @@
 
 A row that breaks the catalog's promises goes into quarantine instead, where the worker finds the reason.
 Meets the worker in the stores only. Over the past it goes minute by minute in step with the
-worker, which sees every row; in the present it waits a moment at most. Restarted, it resumes after the last
+worker, which sees every row; in the present it waits a moment at most. The bars of one minute are folded
+leads first, so that their followers read them as of the same close. Restarted, it resumes after the last
 minute it published, from a snapshot of the feature state and the stored bars.
 """
 
@@ -10,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import pandas as pd
+
 from mikrobot import telemetry
 from mikrobot.app import wiring
 from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.market import Bar, Timeframe, leads_first
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
@@ -61,7 +64,7 @@ class Streamer:
         resumed = self._resume()
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
-            closes(self.source, self.segment.symbols, resumed, end, self.clock), start=1
+            closes(self.source, leads_first(self.segment.symbols), resumed, end, self.clock), start=1
         ):
             self.publish(close_time, bars)
             if number % SNAPSHOT_EVERY == 0:
@@ -113,8 +116,9 @@ class Streamer:
             self._await_worker(until)
         else:
             self._forget_earlier_runs(until)
-        for symbol in self.segment.symbols:
-            self._restore(symbol, until)
+        rows: dict[str, pd.DataFrame] = {}
+        for symbol in leads_first(self.segment.symbols):
+            rows[symbol] = self._restore(symbol, until, rows.get(self.pipeline.lead_of.get(symbol, "")))
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
         return until
 
@@ -124,15 +128,15 @@ class Streamer:
         for symbol in self.segment.symbols:
             self.states.rewind(self.run.source, symbol, until)
 
-    def _restore(self, symbol: str, until: datetime) -> None:
+    def _restore(self, symbol: str, until: datetime, lead: pd.DataFrame | None) -> pd.DataFrame:
+        """Bring the state of a symbol to an instant; return what its followers read of the bars folded."""
         saved = self.states.load(self.run.source, symbol, CATALOG.version, until)
         start = self.segment.history_from
         if saved is not None:
             start = saved[0]
             self.pipeline.restore(symbol, saved[1])
         missed = self.bars.range(self.run.source, symbol, Timeframe.M1, start, until)
-        if len(missed):
-            self.pipeline.compute(symbol, missed)
+        return self.pipeline.lead_rows(symbol, missed, lead)
 
     def _snapshot(self, close_time: datetime) -> None:
         for symbol in self.segment.symbols:

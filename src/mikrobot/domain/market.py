@@ -4,6 +4,7 @@ Does not read, store or fetch anything. Prices are float64 here; `Instrument.qua
 single crossing to Decimal.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
@@ -74,6 +75,8 @@ class Instrument:
         Smallest size step, in lots.
     spread : Decimal
         Typical ask - bid in price units, for sources that do not quote one.
+    lead : str or None
+        Symbol whose moves this one tends to follow; None for those that lead.
     """
 
     symbol: str
@@ -85,6 +88,7 @@ class Instrument:
     lot: Decimal
     size_step: Decimal
     spread: Decimal
+    lead: str | None = None
 
     def quantize(self, price: float | Decimal, rounding: Rounding = "nearest") -> Decimal:
         """Put a price on the tick grid.
@@ -206,6 +210,11 @@ def empty_bars() -> pd.DataFrame:
     return frame.astype({"open_time": "datetime64[us, UTC]"})
 
 
+FX_LEAD, CRYPTO_LEAD = "EURUSD", "BTCUSDT"
+"""The most traded symbol of each asset class, which leads all others of it: a convention of this
+project, not a finding."""
+
+
 def _fx(symbol: str, spread_pips: str) -> Instrument:
     pip = Decimal("0.01") if symbol.endswith("JPY") else Decimal("0.0001")
     return Instrument(
@@ -218,6 +227,7 @@ def _fx(symbol: str, spread_pips: str) -> Instrument:
         lot=Decimal(100_000),
         size_step=Decimal("0.01"),
         spread=Decimal(spread_pips) * pip,
+        lead=None if symbol == FX_LEAD else FX_LEAD,
     )
 
 
@@ -232,6 +242,7 @@ def _crypto(symbol: str, tick: str, size_step: str) -> Instrument:
         lot=Decimal(1),
         size_step=Decimal(size_step),
         spread=Decimal(tick),
+        lead=None if symbol == CRYPTO_LEAD else CRYPTO_LEAD,
     )
 
 
@@ -267,3 +278,24 @@ def instrument(symbol: str) -> Instrument:
     except KeyError:
         known = ", ".join(INSTRUMENTS)
         raise UnknownSymbol(f"unknown symbol {symbol!r}; known are {known}") from None
+
+
+def leads(symbols: Iterable[str]) -> dict[str, str]:
+    """Return the lead of each symbol whose lead is among them too.
+
+    >>> leads(("ETHUSDT", "BTCUSDT", "GBPUSD"))
+    {'ETHUSDT': 'BTCUSDT'}
+    """
+    among = dict.fromkeys(symbols)
+    known = ((symbol, INSTRUMENTS[symbol].lead) for symbol in among if symbol in INSTRUMENTS)
+    return {symbol: lead for symbol, lead in known if lead in among}
+
+
+def leads_first(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Order symbols so that a lead comes before all that follow it, otherwise as given.
+
+    >>> leads_first(("ETHUSDT", "EURUSD", "BTCUSDT"))
+    ('EURUSD', 'BTCUSDT', 'ETHUSDT')
+    """
+    given = tuple(symbols)
+    return tuple(sorted(given, key=leads(given).__contains__))

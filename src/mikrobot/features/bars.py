@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.domain.errors import BarError
+from mikrobot.domain.errors import BarError, DataError
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.parts import F8, I8, Layout, State, compiled, record
 
@@ -32,6 +32,10 @@ MAY_BE_UNKNOWN = frozenset({"volume", "spread", "trades", "taker_volume"})
 """The bar fields that may be NaN."""
 
 MINUTE = 60
+LEAD_HOLDS = 5 * MINUTE
+"""Seconds between the opens of a bar and of its lead's newest one beyond which the lead is not known:
+in thin hours a minute or two without a quote is normal, and more says nothing of this minute."""
+
 LOWEST_PRICE, HIGHEST_PRICE = 1e-12, 1e12
 """Bounds of a price; beyond them squares leave float64, and no instrument trades there."""
 
@@ -178,6 +182,45 @@ def bar_records(symbol: str, frame: pd.DataFrame) -> NDArray[Any]:
             raise BarError(f"{symbol}: expected numbers in column {name}; {error}") from error
     _check_timeframe(symbol, bars["time"])
     return bars
+
+
+def lead_records(symbol: str, opens: NDArray[np.int64], rows: pd.DataFrame, layout: Layout) -> NDArray[Any]:
+    """Join to each bar the newest row of its symbol's lead that had closed with it.
+
+    Parameters
+    ----------
+    symbol : str
+        Named in refusals.
+    opens : ndarray of int64, shape (n,)
+        Open times of the bars, seconds since 1970 UTC, in order.
+    rows : DataFrame
+        ``close_time`` and the columns of `layout`, in time order.
+    layout : layout
+        ``time``, the open of the lead's bar, and columns.
+
+    Returns
+    -------
+    ndarray of layout, shape (n,)
+        All zero where no row is old enough.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or the rows are not in time order.
+    """
+    names = (layout.names or ())[1:]
+    if missing := [name for name in ("close_time", *names) if name not in rows]:
+        raise DataError(f"{symbol}: the rows of its lead lack {', '.join(missing)}; compute them again")
+    lead_opens = pd.DatetimeIndex(rows["close_time"]).as_unit("s").asi8 - MINUTE
+    if (np.diff(lead_opens) <= 0).any():
+        raise DataError(f"{symbol}: expected the rows of its lead in time order, each once; sort them")
+    newest = np.searchsorted(lead_opens, opens, "right") - 1
+    known = newest >= 0
+    records = np.zeros(len(opens), layout)
+    records["time"][known] = lead_opens[newest[known]]
+    for name in names:
+        records[name][known] = rows[name].to_numpy(np.float64)[newest[known]]
+    return records
 
 
 def _seconds(symbol: str, open_time: "pd.Series[Any]") -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.features.clock import minute, session
 from mikrobot.features.composition import Catalog
 from mikrobot.features.feature import on
+from mikrobot.features.forming import forming, forming_levels
 from mikrobot.features.indicators import (
     atr,
     bollinger,
@@ -20,6 +21,7 @@ from mikrobot.features.indicators import (
     stochastic,
     volatility,
 )
+from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 from mikrobot.features.zones import displacement, gap, order_block
@@ -64,6 +66,8 @@ CATALOG = Catalog(
     minute(),
     session(),
     spread_atr(),
+    *lead_return.each(length=(1, 5, 15)),
+    *lead_break.each(side=(5, 15)),
     *on(
         Timeframe.M5,
         [
@@ -73,6 +77,8 @@ CATALOG = Catalog(
             swing(side=5),
             breaks(side=5),
             *PRICE_ACTION,
+            forming(minutes=5),
+            forming_levels(side=5),
         ],
     ),
     *on(Timeframe.H1, [*CLASSIC, *log_return.each(length=(1, 4, 24)), *volatility.each(length=(24, 120))]),

@@ -26,7 +26,7 @@ _loaded: dict[str, ModuleType] = {}
 
 
 def kernel(catalog: Catalog) -> ModuleType:
-    """Load the compiled entry points of a catalog, ``update`` and ``fold``.
+    """Load the compiled entry points of a catalog: ``update``, ``fold`` and ``fold_closes``.
 
     Compiles for some seconds when this catalog has never been loaded on this machine; from
     the cache it takes a fraction of one.
@@ -67,14 +67,16 @@ def _import(name: str, path: Path) -> ModuleType:
 
 def _compile(module: ModuleType, catalog: Catalog) -> None:
     """Compile now and for these types only: no later call can stop to compile."""
-    states, bars, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.row))
+    states, bars, leads, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.lead, catalog.row))
     try:
-        module.update.compile((states, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
-        module.fold.compile((states, int64, bars, rows))
+        module.update.compile((states, int64, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
+        module.fold.compile((states, int64, bars, leads, rows))
+        module.fold_closes.compile((states, int64, bars, leads, int64, int64[::1], rows))
     except OSError as error:
         raise _unwritable(Path(str(module.__file__)).parent, error) from error
     module.update.disable_compile()
     module.fold.disable_compile()
+    module.fold_closes.disable_compile()
 
 
 def _array(layout: Any) -> Any:

@@ -1,25 +1,23 @@
-"""From a catalog of features to one step: columns, state layout, source and version.
+"""From a catalog of features to one step: columns, what is promised of them, state layout and version.
 
-The catalog writes the composed step as Python source, one line for each entry, which
-`compilation` turns into machine code. Nothing here computes a value.
+The step's source is written by `source` and compiled by `compilation`. Nothing here computes a
+value.
 """
 
-import ast
 import hashlib
-import inspect
-import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, isinf
-from types import CodeType, FunctionType
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features import bars, timeframe
-from mikrobot.features.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MAY_BE_UNKNOWN, MINUTE, SEEN
-from mikrobot.features.feature import Entry, Feature, Output
-from mikrobot.features.parts import F8, Layout, record
+from mikrobot.features.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MINUTE, SEEN
+from mikrobot.features.definitions import definitions
+from mikrobot.features.feature import ELAPSED, LEAD, Entry, Output
+from mikrobot.features.parts import F8, I8, Layout, record
+from mikrobot.features.source import compose, lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,8 @@ class Catalog:
     Raises
     ------
     ValueError
-        If an entry needs a column which none before it makes, or makes one a second time.
+        If an entry needs a column which none before it makes, or makes one a second time; if one
+        of a higher timeframe reads the lead, or one on M1 is of a forming bar.
     """
 
     def __init__(self, *entries: Entry) -> None:
@@ -120,10 +119,8 @@ class Catalog:
         """
         roots: list[Any] = [entry.feature.function for entry in self.entries]
         roots += [bars.fault, bars.count, timeframe.overdue, timeframe.merge]
-        found: dict[str, str] = {}
-        for root in roots:
-            _gather(root, found)
-        parts = [self.source, str(self.state), *(f"{name}={text}" for name, text in sorted(found.items()))]
+        reached = sorted(definitions(roots).items())
+        parts = [self.source, str(self.state), *(f"{name}={text}" for name, text in reached)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
     @cached_property
@@ -132,21 +129,27 @@ class Catalog:
         return record(**dict.fromkeys(self.columns, F8))
 
     @cached_property
+    def lead_columns(self) -> tuple[str, ...]:
+        """Columns of the lead that features read, each once."""
+        wires = (wire for entry in self.entries for wire in entry.inputs.values() if wire.startswith(LEAD))
+        return tuple(dict.fromkeys(wire.removeprefix(LEAD) for wire in wires))
+
+    @cached_property
+    def lead(self) -> Layout:
+        """Layout of what is known of the lead: the open of its newest bar, and what features read of its row."""
+        return record(time=I8, **dict.fromkeys(self.lead_columns, F8))
+
+    @cached_property
     def state(self) -> Layout:
-        """Layout of all that one symbol remembers: market, bar, row, counts, forming bars, each feature's state."""
-        forming = {_lower(t): timeframe.FORMING for t in self._higher}
+        """Layout of all that one symbol remembers: what it is, its newest, its lead, forming bars, features' states."""
+        forming = {lower(t): timeframe.FORMING for t in self._higher}
         remembered = {entry.name: entry.state for entry in self.entries if entry.feature.remembers}
-        return record(market=MARKET, bar=BAR, row=self.row, seen=SEEN, **forming, **remembered)
+        return record(market=MARKET, bar=BAR, row=self.row, seen=SEEN, lead=self.lead, **forming, **remembered)
 
     @cached_property
     def source(self) -> str:
         """The composed step as Python source."""
-        used = {_alias(entry.feature): entry.feature for entry in self.entries}
-        imports = [f"from {used[alias].module} import {used[alias].name} as {alias}" for alias in used]
-        lines = [_HEADER, *imports, "", *(f"{alias} = {alias}.step" for alias in used), ""]
-        lines += [self._pass(t) for t in (*self._higher, Timeframe.M1)]
-        merges = "".join(_MERGE.format(name=_lower(t), seconds=t.seconds) for t in self._higher)
-        return "\n".join([*lines, _ENTRY_POINTS.format(merges=merges)])
+        return compose(self.entries, self._higher, self.lead_columns)
 
     @cached_property
     def _higher(self) -> tuple[Timeframe, ...]:
@@ -154,9 +157,10 @@ class Catalog:
         return tuple(sorted(used, key=lambda t: -t.seconds))
 
     def _check(self) -> None:
-        known = {*BAR_FIELDS, *MARKET_FIELDS}
+        known = {*BAR_FIELDS, *MARKET_FIELDS, *(LEAD + name for name in self.outputs)}
         for entry in _as_computed(self.entries):
-            if missing := set(entry.inputs.values()) - known:
+            _check_place(entry)
+            if missing := set(entry.inputs.values()) - known - {ELAPSED}:
                 raise ValueError(f"{entry.name} needs {', '.join(sorted(missing))}, which no earlier entry makes")
             if twice := known & entry.outputs.keys():
                 raise ValueError(f"{entry.name} makes {', '.join(sorted(twice))} a second time")
@@ -180,11 +184,11 @@ class Catalog:
         own: dict[tuple[Timeframe, str], float] = {}
         passed: dict[str, float] = {}
         for entry in _as_computed(self.entries):
-            minutes = entry.timeframe.seconds // MINUTE
-            before = [own.get((entry.timeframe, name), _whole(passed.get(name, 0) / minutes)) for name in inputs(entry)]
+            minutes = entry.runs_on.seconds // MINUTE
+            before = [own.get((entry.runs_on, name), _whole(passed.get(name, 0) / minutes)) for name in inputs(entry)]
             bars_needed = max(before, default=0) + own_bars(entry)
             for name in entry.outputs:
-                own[entry.timeframe, name] = bars_needed
+                own[entry.runs_on, name] = bars_needed
                 passed[name] = bars_needed if minutes == 1 else (bars_needed + 2) * minutes - 2
         return passed
 
@@ -197,143 +201,21 @@ class Catalog:
             found |= dict.fromkeys(entry.outputs, said)
         return found
 
-    def _pass(self, of: Timeframe) -> str:
-        calls = [_call(entry) for entry in self.entries if entry.timeframe is of]
-        return "\n".join([f"\n@compiled\ndef {_lower(of)}(state, bar, row):", *(calls or ["    pass"]), ""])
 
-
-_HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""
-from math import nan
-from numba import njit
-from mikrobot.features.bars import GOOD, NO_SYMBOL, count, fault
-from mikrobot.features.parts import compiled
-from mikrobot.features.timeframe import merge, overdue'''
-
-_MERGE = """    if overdue(state.{name}, bar.time, {seconds}):
-        {name}(state, state.{name}.bar, row)
-    if merge(state.{name}, bar, {seconds}):
-        {name}(state, state.{name}.bar, row)
-"""
-
-_ENTRY_POINTS = '''
-@compiled
-def step(state):
-    bar, row = state.bar, state.row
-    count(state.seen, bar)
-{merges}    m1(state, bar, row)
-
-
-@njit(cache=True)
-def update(states, symbol, time, open, high, low, close, volume, spread, trades, taker_volume):
-    """Fold one bar in and answer GOOD, or leave the state alone and answer its fault."""
-    if not 0 <= symbol < len(states):
-        return NO_SYMBOL
-    state = states[symbol]
-    bar = state.bar
-    found = fault(bar.time, time, open, high, low, close, volume, spread, trades, taker_volume)
-    if found == GOOD:
-        bar.time, bar.open, bar.high, bar.low, bar.close = time, open, high, low, close
-        bar.volume, bar.spread, bar.trades, bar.taker_volume = volume, spread, trades, taker_volume
-        step(state)
-    return found
-
-
-@njit(cache=True)
-def fold(states, symbol, bars, rows):
-    """Fold all bars in and answer (len(bars), GOOD), or none and answer (index, fault) of the first bad one."""
-    state = states[symbol]
-    previous = state.bar.time
-    for i in range(len(bars)):
-        bar = bars[i]
-        found = fault(
-            previous, bar.time, bar.open, bar.high, bar.low, bar.close,
-            bar.volume, bar.spread, bar.trades, bar.taker_volume,
-        )
-        if found != GOOD:
-            return i, found
-        previous = bar.time
-    for i in range(len(bars)):
-        state.bar = bars[i]
-        step(state)
-        rows[i] = state.row
-    return len(bars), GOOD
-'''
+def _check_place(entry: Entry) -> None:
+    """Refuse an entry on a timeframe whose closes its inputs do not belong to."""
+    on_m1 = entry.timeframe is Timeframe.M1
+    if not on_m1 and any(wire.startswith(LEAD) for wire in entry.inputs.values()):
+        raise ValueError(f"{entry.name} reads the lead, which is joined on M1 only")
+    if on_m1 and entry.feature.forming:
+        raise ValueError(f"{entry.name} is of a forming bar, and M1 bars come closed")
+    if ELAPSED in entry.inputs.values() and not entry.feature.forming:
+        raise ValueError(f"{entry.name} needs {ELAPSED}, which only a forming bar has")
 
 
 def _as_computed(entries: Iterable[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: -entry.timeframe.seconds)
+    return sorted(entries, key=lambda entry: -entry.runs_on.seconds)
 
 
 def _whole(bars: float) -> float:
     return bars if isinf(bars) else ceil(bars)
-
-
-def _lower(of: Timeframe) -> str:
-    return of.value.lower()
-
-
-def _alias(feature: Feature) -> str:
-    """Name a step so that neither another module's step nor the composed source's own names meet it."""
-    return f"{feature.module.rpartition('.')[2]}_{feature.name}"
-
-
-def _call(entry: Entry) -> str:
-    """Write an entry's call, guarded against unknown inputs."""
-    wires = {argument: _wire(source) for argument, source in entry.inputs.items()}
-    arguments = [wires.get(name) or repr(entry.parameters[name]) for name in entry.feature.arguments]
-    if entry.feature.remembers:
-        arguments.insert(0, f"state.{entry.name}")
-    targets = [f"row.{name}" for name in entry.outputs]
-    call = f"{', '.join(targets)} = {_alias(entry.feature)}({', '.join(arguments)})"
-    guarded = {
-        wires[argument]: None
-        for argument, source in entry.inputs.items()
-        if _may_be_unknown(source) and argument not in entry.feature.optional
-    }
-    if not guarded:
-        return f"    {call}"
-    known = " and ".join(f"{wire} == {wire}" for wire in guarded)
-    return f"    if {known}:\n        {call}\n    else:\n        {' = '.join(targets)} = nan"
-
-
-def _wire(source: str) -> str:
-    if source in MARKET_FIELDS:
-        return f"state.market.{source}"
-    return f"bar.{source}" if source in BAR_FIELDS else f"row.{source}"
-
-
-def _may_be_unknown(source: str) -> bool:
-    return source in MAY_BE_UNKNOWN or source not in BAR_FIELDS + MARKET_FIELDS
-
-
-def _gather(value: Any, found: dict[str, str]) -> None:
-    """Add the source of a function, and of all functions and numbers it reaches by name."""
-    function = getattr(value, "py_func", value)
-    if not isinstance(function, FunctionType):
-        return
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name in found:
-        return
-    found[name] = _definition(function)
-    for reached in sorted(_names(function.__code__)):
-        target = function.__globals__.get(reached)
-        if isinstance(target, int | float | str):
-            found[f"{function.__module__}.{reached}"] = repr(target)
-        else:
-            _gather(target, found)
-
-
-def _names(code: CodeType) -> set[str]:
-    nested = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return set(code.co_names).union(*map(_names, nested))
-
-
-def _definition(function: FunctionType) -> str:
-    """Source of a function without comments, decorators and docstring."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    definition.decorator_list = []
-    if ast.get_docstring(definition) is not None:
-        definition.body = definition.body[1:]
-    return ast.unparse(definition)

@@ -2,8 +2,8 @@
 
 A feature is a function ``step([state,] *inputs, *parameters) -> value(s)`` that sees one
 closed bar and its own named state, nothing else. An input named like a bar field is wired to
-the bar, one named like a market field to what is fixed of the symbol; any other names an
-earlier column of the catalog.
+the bar, one named like a market field to what is fixed of the symbol, one named ``lead_<column>`` to
+the newest row of its lead (`mikrobot.features.lead`); any other names an earlier column of the catalog.
 
 One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
 NaN); otherwise its outputs are NaN and its state stands still. Inputs declared optional are
@@ -23,6 +23,12 @@ from typing import Any
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.bars import BAR_FIELDS, MARKET_FIELDS
 from mikrobot.features.parts import Layout, inlined, record
+
+LEAD = "lead_"
+"""Prefix of an input that is a column of the lead's newest row."""
+
+ELAPSED = "elapsed"
+"""Input of a forming feature: seconds from the open of its bar to the close of the newest minute."""
 
 Step = Callable[..., Any]
 Fields = Mapping[str, Layout]
@@ -120,6 +126,8 @@ class Feature:
     inputs : mapping of str to str
         Default wires, filled with the parameters.
     optional : tuple of str
+    forming : bool
+        Whether it is of the bar that is forming; see `feature`.
     """
 
     template: str
@@ -131,6 +139,7 @@ class Feature:
     tail: Callable[..., Tail]
     inputs: Mapping[str, str]
     optional: tuple[str, ...]
+    forming: bool
 
     def __call__(self, **given: float | str) -> "Entry":
         """Fix the parameters (numbers) and inputs (names): one line of the catalog, on M1."""
@@ -179,6 +188,7 @@ def feature(
     tail: Callable[..., Tail] = _no_tail,
     inputs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = (),
+    forming: bool = False,
 ) -> Callable[[Step], Feature]:
     """Declare the decorated one-bar step to be a feature.
 
@@ -202,12 +212,18 @@ def feature(
         a column without timeframe is that of the entry's own.
     optional : tuple of str
         Inputs that the step accepts as NaN.
+    forming : bool
+        The step runs at every M1 close and sees the higher bar that is forming, its newest
+        minute included, in place of a closed one, and ``elapsed``: the seconds from its open
+        to that close. Missing while the stream has not seen the start of a bar.
     """
 
     def declare(function: Step) -> Feature:
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
         described = {"": Output(outputs, summary)} if isinstance(outputs, Quantity) else outputs
-        return Feature(template, function, inlined(function), described, state, warmup, tail, inputs or {}, optional)
+        return Feature(
+            template, function, inlined(function), described, state, warmup, tail, inputs or {}, optional, forming
+        )
 
     return declare
 
@@ -249,6 +265,11 @@ class Entry:
         return {name: value for name, value in self.given.items() if not isinstance(value, str)}
 
     @property
+    def runs_on(self) -> Timeframe:
+        """Timeframe at whose closes its step runs."""
+        return Timeframe.M1 if self.feature.forming else self.timeframe
+
+    @property
     def state(self) -> Layout:
         """Layout of what it remembers; without fields when it remembers nothing."""
         return record(**self.feature.state(**self.parameters))
@@ -265,7 +286,8 @@ class Entry:
 
     def _source(self, argument: str) -> str:
         wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))
-        named = wire in BAR_FIELDS + MARKET_FIELDS or wire.startswith(tuple(map(_prefix, Timeframe)))
+        fixed = (*BAR_FIELDS, *MARKET_FIELDS, ELAPSED)
+        named = wire in fixed or wire.startswith((LEAD, *map(_prefix, Timeframe)))
         return wire if named else _prefix(self.timeframe) + wire
 
     def _fill(self, template: str) -> str:

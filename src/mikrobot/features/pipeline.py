@@ -1,9 +1,11 @@
 """Bars in, feature rows out: one at a time or a whole frame, by the same compiled step.
 
-A feature row is known at the close of its bar and made of closed bars only.
+A feature row is known at the close of its bar and made of what had closed by then. A symbol that
+has a lead reads the lead's newest row of that instant: fold the lead's bar of a minute before those
+of its followers (`mikrobot.domain.market.leads_first`), or give a whole frame the lead's rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -12,14 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
-from mikrobot.domain.market import INSTRUMENTS, Bar, Timeframe, close_times
-from mikrobot.features.bars import BAR_FIELDS, NO_SYMBOL, bar_records, refusal, utc
+from mikrobot.domain.market import INSTRUMENTS, Bar, Timeframe, leads
+from mikrobot.features.bars import BAR_FIELDS, MINUTE, NO_SYMBOL, bar_records, lead_records, refusal, utc
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.compilation import kernel
 from mikrobot.features.composition import Catalog
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _M1 = Timeframe.M1
+_NO_LEAD = -1
+_AT_ONCE = 10_000
 
 
 class Seen(NamedTuple):
@@ -37,11 +41,14 @@ class FeaturePipeline:
     symbols : sequence of str
         One that `domain.market` does not know counts as a market around the clock, as crypto is.
     catalog : Catalog
+    lead_of : mapping of str to str, optional
+        Symbol -> its lead, both among the symbols; those of the known instruments by default.
 
     Attributes
     ----------
     symbols : tuple of str
     catalog : Catalog
+    lead_of : dict of str to str
     columns : tuple of str
         Names of the values in a row, in order.
     states : ndarray of catalog.state, shape (symbols,)
@@ -55,7 +62,9 @@ class FeaturePipeline:
         If the folder for compiled features cannot be written.
     """
 
-    def __init__(self, symbols: Sequence[str], catalog: Catalog = CATALOG) -> None:
+    def __init__(
+        self, symbols: Sequence[str], catalog: Catalog = CATALOG, lead_of: Mapping[str, str] | None = None
+    ) -> None:
         self.symbols = tuple(symbols)
         self.catalog = catalog
         self.columns = catalog.columns
@@ -66,8 +75,10 @@ class FeaturePipeline:
         self._row_views: list[NDArray[np.float64]] = list(self.rows)
         self._bars_seen, self._still = self.states["seen"]["bars"], self.states["seen"]["still"]
         self._index = {symbol: i for i, symbol in enumerate(self.symbols)}
+        self.lead_of = leads(symbols) if lead_of is None else dict(lead_of)
+        self._leads = [self._index.get(self.lead_of.get(symbol, ""), _NO_LEAD) for symbol in self.symbols]
         compiled = kernel(catalog)
-        self._update, self._fold = compiled.update, compiled.fold
+        self._update, self._fold, self._fold_closes = compiled.update, compiled.fold, compiled.fold_closes
 
     def update(self, bar: Bar) -> NDArray[np.float64]:
         """Fold one closed M1 bar in.
@@ -93,6 +104,7 @@ class FeaturePipeline:
             found = self._update(
                 self.states,
                 index,
+                self._leads[index],
                 time,
                 bar.open,
                 bar.high,
@@ -144,14 +156,15 @@ class FeaturePipeline:
             As `update`.
         """
         values = (open, high, low, close, volume, spread, trades, taker_volume)
-        found = self._update(self.states, index, time, *values)
+        lead = self._leads[index] if 0 <= index < len(self._leads) else _NO_LEAD
+        found = self._update(self.states, index, lead, time, *values)
         if found == NO_SYMBOL:
             raise UnknownSymbol(f"no symbol of index {index} in a pipeline of {len(self.symbols)} symbols")
         if found:
             raise refusal(self.symbols[index], found, utc(time), _named(values), self._last(index))
         return self._row_views[index]
 
-    def compute(self, symbol: str, bars: pd.DataFrame) -> NDArray[np.float64]:
+    def compute(self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None = None) -> NDArray[np.float64]:
         """Fold a frame of closed M1 bars in, after all that the symbol has seen before.
 
         Years of bars may be given in pieces, in order: the rows are the same, the memory is
@@ -162,6 +175,10 @@ class FeaturePipeline:
         symbol : str
         bars : DataFrame
             Columns `BAR_COLUMNS`, in time order.
+        lead : DataFrame, optional
+            Rows of the symbol's lead, as `lead_rows` gives them: those of the span of `bars`, and
+            the newest before it unless an earlier piece had it. Without, what features read of the
+            lead is missing.
 
         Returns
         -------
@@ -172,21 +189,35 @@ class FeaturePipeline:
         ------
         BarError
             If a bar would be refused by `update`; no bar of the frame is taken then.
+        DataError
+            If `lead` lacks a column or is not in time order.
         UnknownSymbol
             If the pipeline was made without the symbol.
         """
         index = self._at(symbol)
         records = bar_records(symbol, bars)
         rows = np.empty(len(records), self.catalog.row)
-        taken, found = self._fold(self.states, index, records, rows)
-        if found:
-            bad = records[taken]
-            previous = int(records[taken - 1]["time"]) if taken else self._last(index)
-            raise refusal(f"{symbol} row {taken}", found, utc(bad["time"]), _named(bad.item()[1:]), previous)
+        done = self._fold(self.states, index, records, self._led_by(symbol, records, lead), rows)
+        self._check_folded(symbol, records, *done)
         return rows.view(np.float64).reshape(len(records), len(self.columns))
 
-    def frame(self, symbol: str, bars: pd.DataFrame) -> pd.DataFrame:
-        """Compute a frame of bars into a frame of feature rows.
+    def frame(
+        self,
+        symbol: str,
+        bars: pd.DataFrame,
+        lead: pd.DataFrame | None = None,
+        timeframe: Timeframe = Timeframe.M1,
+    ) -> pd.DataFrame:
+        """Compute a frame of M1 bars into a frame of feature rows.
+
+        Parameters
+        ----------
+        symbol, bars, lead
+            As `compute`.
+        timeframe : Timeframe
+            At whose closes rows are given. The row of a longer bar is what is known at its close,
+            also where its last minutes had no M1 bar; a bar whose close the M1 bars have not
+            reached has no row yet.
 
         Returns
         -------
@@ -196,13 +227,53 @@ class FeaturePipeline:
 
         Raises
         ------
-        BarError, UnknownSymbol
+        BarError, DataError, UnknownSymbol
             As `compute`.
         """
-        rows = pd.DataFrame(self.compute(symbol, bars), columns=list(self.columns))
+        if timeframe is _M1:
+            values = self.compute(symbol, bars, lead)
+            times = bar_records(symbol, bars)["time"] + MINUTE
+        else:
+            times, values = self._compute_closes(symbol, bars, lead, timeframe)
+        rows = pd.DataFrame(values, columns=list(self.columns))
         rows.insert(0, "symbol", symbol)
-        rows.insert(1, "close_time", pd.DatetimeIndex(close_times(bars)).tz_convert("UTC").as_unit("us"))
+        rows.insert(1, "close_time", pd.to_datetime(times, unit="s", utc=True).as_unit("us"))
         return rows
+
+    def lead_rows(self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Fold bars in as `frame` does, in the memory of a piece, and keep what followers read of a lead.
+
+        Returns
+        -------
+        DataFrame
+            ``close_time`` and the columns `Catalog.lead_columns`; one row a bar.
+        """
+        kept = ["close_time", *self.catalog.lead_columns]
+        pieces = (bars.iloc[start : start + _AT_ONCE] for start in range(0, max(len(bars), 1), _AT_ONCE))
+        return pd.concat([self.frame(symbol, piece, lead)[kept] for piece in pieces], ignore_index=True)
+
+    def _compute_closes(
+        self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None, timeframe: Timeframe
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Fold bars in; return the closes of a longer timeframe (seconds) and the rows known at them."""
+        index = self._at(symbol)
+        records = bar_records(symbol, bars)
+        at_most = len(records) + 1
+        times, rows = np.empty(at_most, np.int64), np.empty(at_most, self.catalog.row)
+        led_by = self._led_by(symbol, records, lead)
+        n, found = self._fold_closes(self.states, index, records, led_by, timeframe.seconds, times, rows)
+        self._check_folded(symbol, records, n, found)
+        return times[:n], rows[:n].view(np.float64).reshape(n, len(self.columns))
+
+    def _led_by(self, symbol: str, records: NDArray[Any], lead: pd.DataFrame | None) -> NDArray[Any]:
+        layout = self.catalog.lead
+        return np.zeros(0, layout) if lead is None else lead_records(symbol, records["time"], lead, layout)
+
+    def _check_folded(self, symbol: str, records: NDArray[Any], taken: int, found: int) -> None:
+        if found:
+            bad = records[taken]
+            previous = int(records[taken - 1]["time"]) if taken else self._last(self._at(symbol))
+            raise refusal(f"{symbol} row {taken}", found, utc(bad["time"]), _named(bad.item()[1:]), previous)
 
     def seen(self, symbol: str) -> Seen:
         """Return what a symbol has brought so far, from its first bar on, restored snapshots included."""

@@ -1,4 +1,6 @@
-"""Higher-timeframe bars, folded from M1 bars inside the kernel; features see closed ones only.
+"""Higher-timeframe bars, folded from M1 bars inside the kernel.
+
+Features see closed ones, but for those declared to be of the forming bar.
 
 A bar is closed by its last minute, or by the first later minute when a gap hid the last one:
 the feature row of the minute that closes it is the first to know it. A bar whose first minute
@@ -8,8 +10,9 @@ the stream did not see, because it joined midway, is never shown.
 from mikrobot.features.bars import BAR, MINUTE
 from mikrobot.features.parts import I8, State, compiled, record
 
-FORMING = record(bar=BAR, open=I8, whole=I8, joined=I8)
-"""A forming bar: is one open, was its start seen, has any minute been seen at all."""
+FORMING = record(bar=BAR, elapsed=I8, open=I8, whole=I8, joined=I8)
+"""A forming bar, seconds from its open to the close of its newest minute, is one open, was its start
+seen, has any minute been seen at all. Closed, it is left as it was until the next one opens."""
 
 
 @compiled
@@ -36,6 +39,7 @@ def merge(forming: State, bar: State, seconds: int) -> bool:
         forming.bar.spread = bar.spread
         forming.bar.trades += bar.trades
         forming.bar.taker_volume += bar.taker_volume
+    forming.elapsed = bar.time + MINUTE - forming.bar.time
     forming.joined = 1
     complete = (bar.time + MINUTE) % seconds == 0
     forming.open = 0 if complete else 1

@@ -83,8 +83,26 @@ def real_bars() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def matrix(bars: pd.DataFrame) -> pd.DataFrame:
-    """Feature rows of the made-up bars, in batch."""
+def lead_bars(bars: pd.DataFrame) -> pd.DataFrame:
+    """Minutes of another made-up market, over the same days."""
+    return made_up(seed=12, bars=len(bars), price=1.3)
+
+
+@pytest.fixture(scope="session")
+def lead_rows(lead_bars: pd.DataFrame) -> pd.DataFrame:
+    """What a follower reads of that market."""
+    return FeaturePipeline(["LEAD"]).lead_rows("LEAD", lead_bars)
+
+
+@pytest.fixture(scope="session")
+def matrix(bars: pd.DataFrame, lead_rows: pd.DataFrame) -> pd.DataFrame:
+    """Feature rows of the made-up bars, in batch, led by another made-up market."""
+    return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars, lead_rows)
+
+
+@pytest.fixture(scope="session")
+def alone(bars: pd.DataFrame) -> pd.DataFrame:
+    """The same without a lead."""
     return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars)
 
 

@@ -36,6 +36,18 @@ def stream(pipeline: FeaturePipeline, symbol: str, frame: pd.DataFrame) -> np.nd
     return rows
 
 
+def stream_pair(lead_bars: pd.DataFrame, frame: pd.DataFrame) -> np.ndarray:
+    """Stream a follower and its lead minute by minute, the lead first."""
+    pipeline = FeaturePipeline(["A", "LEAD"], lead_of={"A": "LEAD"})
+    both = [*each_bar("LEAD", lead_bars), *each_bar("A", frame)]
+    rows = []
+    for bar in sorted(both, key=lambda bar: bar.open_time):
+        row = pipeline.update(bar)
+        if bar.symbol == "A":
+            rows.append(row.copy())
+    return np.array(rows)
+
+
 def batch(frame: pd.DataFrame) -> np.ndarray:
     return FeaturePipeline(["A"]).compute("A", frame)
 
@@ -61,8 +73,8 @@ def change(late: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def streamed(bars):
-    return pd.DataFrame(stream(FeaturePipeline(["A"]), "A", bars), columns=COLUMNS)
+def streamed(bars, lead_bars):
+    return pd.DataFrame(stream_pair(lead_bars, bars), columns=COLUMNS)
 
 
 @SPECS
@@ -117,26 +129,26 @@ def test_rows_are_stamped_with_the_close_of_their_bar(bars, matrix):
     assert (matrix["close_time"] == bars["open_time"] + pd.Timedelta(minutes=1)).all()
 
 
-def test_no_prefix_is_ever_rewritten(bars, matrix):
-    whole = matrix[COLUMNS].to_numpy()
+def test_no_prefix_is_ever_rewritten(bars, alone):
+    whole = alone[COLUMNS].to_numpy()
     for length in np.random.default_rng(3).integers(1, 4_000, size=1_000):
         emitted = batch(bars[:length])
         assert emitted.tobytes() == whole[:length].tobytes(), (length, differing(emitted, whole[:length]))
 
 
-def test_a_frame_in_pieces_equals_the_frame_whole(bars, matrix):
+def test_a_frame_in_pieces_equals_the_frame_whole(bars, lead_rows, matrix):
     pipeline = FeaturePipeline(["A"])
-    pieces = [pipeline.compute("A", bars[start : start + 777]) for start in range(0, len(bars), 777)]
+    pieces = [pipeline.compute("A", bars[start : start + 777], lead_rows) for start in range(0, len(bars), 777)]
     assert differing(np.vstack(pieces), matrix[COLUMNS].to_numpy()) == []
 
 
 @pytest.mark.parametrize("cut", [1, 3, 700, 2_999, 3_003])
-def test_a_restored_snapshot_continues_as_if_uninterrupted(bars, matrix, cut):
+def test_a_restored_snapshot_continues_as_if_uninterrupted(bars, alone, cut):
     first, second = FeaturePipeline(["A"]), FeaturePipeline(["B", "A"])
     first.compute("A", bars[:cut])
     second.restore("A", first.snapshot("A"))
-    assert differing(second.rows[1:], matrix[COLUMNS].to_numpy()[cut - 1 : cut]) == []
-    assert differing(stream(second, "A", bars[cut : cut + 800]), matrix[COLUMNS].to_numpy()[cut : cut + 800]) == []
+    assert differing(second.rows[1:], alone[COLUMNS].to_numpy()[cut - 1 : cut]) == []
+    assert differing(stream(second, "A", bars[cut : cut + 800]), alone[COLUMNS].to_numpy()[cut : cut + 800]) == []
 
 
 def test_each_of_many_symbols_is_as_if_alone(bars):
@@ -189,7 +201,7 @@ def test_a_snapshot_in_the_middle_of_a_market_continues_as_if_uninterrupted(mark
         resumed.restore("A", snapshot)
 
 
-def test_plain_python_gives_the_same_bits_and_the_same_version(bars, matrix, tmp_path):
+def test_plain_python_gives_the_same_bits_and_the_same_version(bars, alone, tmp_path):
     bars[:700].to_parquet(tmp_path / "bars")
     code = (
         "import sys, pandas as pd; from mikrobot.features.pipeline import FeaturePipeline; p = FeaturePipeline(['A']);"
@@ -200,7 +212,7 @@ def test_plain_python_gives_the_same_bits_and_the_same_version(bars, matrix, tmp
     version = subprocess.run(run, check=True, env=plain, capture_output=True, text=True).stdout.strip()
     rows = np.fromfile(tmp_path / "out").reshape(-1, len(COLUMNS))
     assert version == CATALOG.version
-    assert differing(rows, matrix[COLUMNS].to_numpy()[:700]) == []
+    assert differing(rows, alone[COLUMNS].to_numpy()[:700]) == []
 
 
 HOSTILE = st.lists(

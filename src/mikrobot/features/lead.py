@@ -1,0 +1,74 @@
+"""What the symbol that leads this one has just done, and the bar of a lead as of this bar's close.
+
+A symbol has one named lead (`mikrobot.domain.market.Instrument.lead`). Its newest row whose bar
+closed no later than this one is read; when that is older than `mikrobot.features.bars.LEAD_HOLDS`,
+nothing is known of it. Steps here remember nothing: the lead's own state does.
+"""
+
+from math import nan, sqrt
+
+from mikrobot.features.feature import SIGN, Output, Quantity, feature
+
+_UNKNOWN = "the symbol has no lead, or the lead has no bar of the last 5 minutes or too short a past"
+_VOLATILITIES = Quantity("standard deviation")
+
+
+@feature(
+    "lead_return_{length}",
+    {
+        "": Output(
+            _VOLATILITIES,
+            "Log return of the lead since `length` bars ago, in standard deviations of its own hour",
+            f"{_UNKNOWN}, or has not moved for an hour",
+        )
+    },
+    warmup=lambda length: 0,
+    inputs={"change": "lead_m1_return_{length}", "volatility": "lead_m1_volatility_60"},
+)
+def lead_return(change: float, volatility: float, length: int) -> float:
+    """Log return of the lead, in units of its own volatility.
+
+    Parameters
+    ----------
+    change : log return
+        Of the lead, over `length` of its bars.
+    volatility : log return, per bar
+        Of the lead, over an hour.
+    length : int, bars
+
+    Returns
+    -------
+    standard deviations of a return over `length` bars
+        NaN where the lead is unknown or its volatility is zero.
+
+    References
+    ----------
+    A. W. Lo and A. C. MacKinlay, "When are contrarian profits due to stock market overreaction?",
+    Review of Financial Studies 3 (1990), 175-205: lead-lag between returns.
+    """
+    return change / (volatility * sqrt(length)) if volatility > 0.0 else nan
+
+
+@feature(
+    "lead_break_{side}",
+    {
+        "bos": Output(SIGN, "Break of structure of a swing `side` level on the lead's newest bar", _UNKNOWN),
+        "trend": Output(SIGN, "Direction of the lead's last break of a swing `side` level; 0 before one", _UNKNOWN),
+    },
+    warmup=lambda side: 0,
+    inputs={"bos": "lead_m1_break_{side}_bos", "trend": "lead_m1_break_{side}_trend"},
+)
+def lead_break(bos: float, trend: float, side: int) -> tuple[float, float]:
+    """Break of structure on the lead's newest bar, and its trend.
+
+    Parameters
+    ----------
+    bos, trend : sign
+        Of the lead.
+    side : int, bars
+
+    Returns
+    -------
+    bos, trend : sign
+    """
+    return bos, trend

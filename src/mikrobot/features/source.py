@@ -1,0 +1,207 @@
+"""The composed step as Python source: one line for each entry of a catalog, and the entry points.
+
+`mikrobot.features.compilation` turns it into machine code. Which entries there are and what they
+remember is `mikrobot.features.composition`.
+"""
+
+from collections.abc import Sequence
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.bars import BAR_FIELDS, LEAD_HOLDS, MARKET_FIELDS, MAY_BE_UNKNOWN
+from mikrobot.features.feature import ELAPSED, LEAD, Entry, Feature
+
+
+def lower(of: Timeframe) -> str:
+    """Return the name of a timeframe in the source, and of its forming bar in the state."""
+    return of.value.lower()
+
+
+def compose(entries: Sequence[Entry], higher: Sequence[Timeframe], lead_columns: Sequence[str]) -> str:
+    """Write the source.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        In the order of the columns.
+    higher : sequence of Timeframe
+        Those in use above M1, the highest first.
+    lead_columns : sequence of str
+        Columns of the lead that entries read.
+    """
+    used = {_alias(entry.feature): entry.feature for entry in entries}
+    imports = [f"from {used[alias].module} import {used[alias].name} as {alias}" for alias in used]
+    lines = [_HEADER, *imports, "", *(f"{alias} = {alias}.step" for alias in used), ""]
+    lines += [_pass(entries, t) for t in (*higher, Timeframe.M1)]
+    names = [{"name": lower(t), "seconds": t.seconds} for t in higher]
+    points = _ENTRY_POINTS.format(
+        merges="".join(_MERGE.format(**name) for name in names),
+        settles="".join(_SETTLE.format(**name) for name in names),
+        follows="".join(f"    lead.{name} = of.row.{name}\n" for name in lead_columns),
+        forgets="".join(f"    lead.{name} = nan\n" for name in lead_columns),
+        lead_holds=LEAD_HOLDS,
+    )
+    return "\n".join([*lines, points])
+
+
+def _pass(entries: Sequence[Entry], of: Timeframe) -> str:
+    calls = [_call(entry) for entry in entries if entry.runs_on is of]
+    return "\n".join([f"\n@compiled\ndef {lower(of)}(state, bar, row):", *(calls or ["    pass"]), ""])
+
+
+_HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""
+from math import nan
+from numba import njit
+from mikrobot.features.bars import GOOD, NO_SYMBOL, count, fault
+from mikrobot.features.parts import compiled
+from mikrobot.features.timeframe import merge, overdue'''
+
+_MERGE = """    if overdue(state.{name}, bar.time, {seconds}):
+        {name}(state, state.{name}.bar, row)
+    if merge(state.{name}, bar, {seconds}):
+        {name}(state, state.{name}.bar, row)
+"""
+
+_SETTLE = """    if overdue(state.{name}, time, {seconds}):
+        {name}(state, state.{name}.bar, row)
+"""
+
+_ENTRY_POINTS = '''
+@compiled
+def follow(lead, of):
+    lead.time = of.bar.time
+{follows}
+
+@compiled
+def forget(lead):
+    lead.time = 0
+{forgets}
+
+@compiled
+def step(state):
+    bar, row = state.bar, state.row
+    count(state.seen, bar)
+    if bar.time - state.lead.time > {lead_holds}:
+        forget(state.lead)
+{merges}    m1(state, bar, row)
+
+
+@compiled
+def settle(state, time):
+    row = state.row
+{settles}
+
+@compiled
+def check(state, bars):
+    previous = state.bar.time
+    for i in range(len(bars)):
+        bar = bars[i]
+        found = fault(
+            previous, bar.time, bar.open, bar.high, bar.low, bar.close,
+            bar.volume, bar.spread, bar.trades, bar.taker_volume,
+        )
+        if found != GOOD:
+            return i, found
+        previous = bar.time
+    return len(bars), GOOD
+
+
+@compiled
+def take(state, bars, leads, i):
+    state.bar = bars[i]
+    if i < len(leads) and leads[i].time > 0:
+        state.lead = leads[i]
+    step(state)
+
+
+@njit(cache=True)
+def update(states, symbol, lead, time, open, high, low, close, volume, spread, trades, taker_volume):
+    """Fold one bar in and answer GOOD, or leave the state alone and answer its fault."""
+    if not 0 <= symbol < len(states):
+        return NO_SYMBOL
+    state = states[symbol]
+    bar = state.bar
+    found = fault(bar.time, time, open, high, low, close, volume, spread, trades, taker_volume)
+    if found == GOOD:
+        bar.time, bar.open, bar.high, bar.low, bar.close = time, open, high, low, close
+        bar.volume, bar.spread, bar.trades, bar.taker_volume = volume, spread, trades, taker_volume
+        if lead >= 0 and 0 < states[lead].bar.time <= time:
+            follow(state.lead, states[lead])
+        step(state)
+    return found
+
+
+@njit(cache=True)
+def fold(states, symbol, bars, leads, rows):
+    """Fold all bars in and answer (len(bars), GOOD), or none and answer (index, fault) of the first bad one."""
+    state = states[symbol]
+    checked, found = check(state, bars)
+    if found == GOOD:
+        for i in range(len(bars)):
+            take(state, bars, leads, i)
+            rows[i] = state.row
+    return checked, found
+
+
+@njit(cache=True)
+def fold_closes(states, symbol, bars, leads, seconds, times, rows):
+    """Fold as `fold` does, but give the row and time of every close of a longer bar: (their number, GOOD)."""
+    state = states[symbol]
+    checked, found = check(state, bars)
+    if found != GOOD:
+        return checked, found
+    n = 0
+    for i in range(len(bars)):
+        last, time = state.bar.time, bars[i].time
+        close = last - last % seconds + seconds
+        if last > 0 and last + 60 < close <= time:
+            settle(state, close)
+            times[n], rows[n] = close, state.row
+            n += 1
+        take(state, bars, leads, i)
+        if (time + 60) % seconds == 0:
+            times[n], rows[n] = time + 60, state.row
+            n += 1
+    return n, GOOD
+'''
+
+
+def _alias(feature: Feature) -> str:
+    """Name a step so that neither another module's step nor the composed source's own names meet it."""
+    return f"{feature.module.rpartition('.')[2]}_{feature.name}"
+
+
+def _call(entry: Entry) -> str:
+    """Write an entry's call, guarded against unknown inputs."""
+    wires = {argument: _wire(entry, source) for argument, source in entry.inputs.items()}
+    arguments = [wires.get(name) or repr(entry.parameters[name]) for name in entry.feature.arguments]
+    if entry.feature.remembers:
+        arguments.insert(0, f"state.{entry.name}")
+    targets = [f"row.{name}" for name in entry.outputs]
+    call = f"{', '.join(targets)} = {_alias(entry.feature)}({', '.join(arguments)})"
+    guarded = {
+        wires[argument]: None
+        for argument, source in entry.inputs.items()
+        if _may_be_unknown(source) and argument not in entry.feature.optional
+    }
+    conditions = [f"{wire} == {wire}" for wire in guarded]
+    if entry.feature.forming:
+        conditions.insert(0, f"state.{lower(entry.timeframe)}.whole == 1")
+    if not conditions:
+        return f"    {call}"
+    return f"    if {' and '.join(conditions)}:\n        {call}\n    else:\n        {' = '.join(targets)} = nan"
+
+
+def _wire(entry: Entry, source: str) -> str:
+    """Write where an entry finds an input."""
+    forming = f"state.{lower(entry.timeframe)}"
+    if source == ELAPSED:
+        return f"{forming}.{ELAPSED}"
+    if source in MARKET_FIELDS:
+        return f"state.market.{source}"
+    if source in BAR_FIELDS:
+        return f"{forming}.bar.{source}" if entry.feature.forming else f"bar.{source}"
+    return f"state.lead.{source.removeprefix(LEAD)}" if source.startswith(LEAD) else f"row.{source}"
+
+
+def _may_be_unknown(source: str) -> bool:
+    return source in MAY_BE_UNKNOWN or source not in (*BAR_FIELDS, *MARKET_FIELDS, ELAPSED)
