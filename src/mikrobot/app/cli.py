@@ -213,20 +213,28 @@ def retrain(reason: str) -> None:
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
-def features(file: Path, out: Path) -> None:
-    """Write the feature rows of a file of M1 bars, one for each bar.
+@click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="A row for each.")
+@click.option("--lead", type=click.Path(path_type=Path), help="M1 bars of its lead, as BTCUSDT for ETHUSDT.")
+def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
+    """Write the feature rows of a file of M1 bars, one for each closed bar.
 
-    Example: mikrobot features EURUSD_M1.parquet --out rows.parquet
+    With M5, one for each five minutes, made of the M1 bars in them.
+
+    Example: mikrobot features ETHUSDT_M1.parquet --lead BTCUSDT_M1.parquet --out rows.parquet
     """
-    from mikrobot.features.pipeline import FeaturePipeline
-    from mikrobot.market.replay import read_bars
+    from functools import partial
 
-    symbol, bars = read_bars(file)
-    frame = FeaturePipeline([symbol]).frame(symbol, bars)
-    partial = out.with_suffix(".partial")
-    frame.to_parquet(partial, index=False, compression="zstd")
-    partial.replace(out)
-    click.echo(f"{len(frame):,} rows of {symbol} in {out}", err=True)
+    from mikrobot.app.console import Console
+    from mikrobot.app.rows import write_rows
+    from mikrobot.domain.market import Timeframe
+
+    console = Console()
+    try:
+        written = write_rows(file, out, Timeframe(timeframe), lead, partial(console.progress, "features"))
+    finally:
+        console.settle()
+    led = f", led by {written.lead}" if written.lead else ""
+    click.echo(f"{written.rows:,} {timeframe} rows of {written.symbol}{led} in {out}", err=True)
 
 
 @main.command()
