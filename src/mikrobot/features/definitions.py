@@ -30,7 +30,7 @@ def definitions(roots: Iterable[Any]) -> dict[str, str]:
 
 
 def _gather(value: Any, found: dict[str, str]) -> None:
-    """Add the source of a function, and of all functions and numbers it reaches by name."""
+    """Add the source of a function, and of all functions, numbers and tuples of numbers it reaches by name."""
     function = getattr(value, "py_func", value)
     if not isinstance(function, FunctionType):
         return
@@ -40,7 +40,7 @@ def _gather(value: Any, found: dict[str, str]) -> None:
     found[name] = _definition(function)
     for reached in sorted(_names(function.__code__)):
         target = function.__globals__.get(reached)
-        if isinstance(target, int | float | str):
+        if isinstance(target, int | float | str | tuple):
             found[f"{function.__module__}.{reached}"] = repr(target)
         else:
             _gather(target, found)

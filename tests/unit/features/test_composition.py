@@ -134,12 +134,13 @@ from mikrobot.features.feature import RATIO, feature
 from mikrobot.features.parts import compiled
 
 FACTOR = 2.0
+WEIGHTS = (0.5, 0.25)
 
 
 @compiled
 def inner(x):
     """Old words."""
-    return x * FACTOR
+    return x * FACTOR + WEIGHTS[1]
 
 
 @compiled
@@ -181,6 +182,7 @@ def test_words_and_remarks_do_not_change_the_version(version_of):
         ("inner(x) + 1.0", "inner(x) + 1.5"),
         ("x * FACTOR", "x / FACTOR"),
         ("FACTOR = 2.0", "FACTOR = 2.5"),
+        ("(0.5, 0.25)", "(0.5, 0.75)"),
         ('"own_{length}"', '"mine_{length}"'),
     ],
 )
