@@ -23,7 +23,9 @@ from mikrobot.features.indicators import (
 )
 from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
+from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
+from mikrobot.features.volatility import activity, bar, ewma_volatility, har, har_s
 from mikrobot.features.zones import displacement, gap, order_block
 
 LENGTHS = (9, 21, 50, 200)
@@ -49,6 +51,15 @@ PRICE_ACTION = (
     order_block(side=5),
 )
 """What both M1 and M5 have beside their swings and breaks."""
+FORECAST = (
+    bar(),
+    *ewma_volatility.each(half_life=(10, 30, 120, 1440)),
+    har(),
+    season(),
+    activity(),
+    har_s(),
+)
+"""How volatile the next minutes will be, and what that is made of."""
 
 CATALOG = Catalog(
     *CLASSIC,
@@ -68,6 +79,7 @@ CATALOG = Catalog(
     spread_atr(),
     *lead_return.each(length=(1, 5, 15)),
     *lead_break.each(side=(5, 15)),
+    *FORECAST,
     *on(
         Timeframe.M5,
         [

@@ -67,6 +67,11 @@ AVERAGE = record(value=F8, count=I8)
 """An exponential average and the number of values it has seen."""
 
 
+def extreme(length: int) -> Layout:
+    """Lay out the largest of the last `length` values, found in the same few steps whatever the length."""
+    return record(values=np.dtype((np.float64, (length,))), top=F8, next=I8, count=I8)
+
+
 @compiled
 def push(window: State, x: float) -> float:
     """Put `x` in the window and return the value it displaced (0 while filling)."""
@@ -111,6 +116,31 @@ def lowest(window: State) -> float:
     for x in values:
         bottom = x if x < bottom else bottom
     return bottom
+
+
+@compiled
+def largest(extreme: State, x: float) -> float:
+    """Take `x` in and return the largest of the last values, NaN until there are enough of them.
+
+    Values are taken in blocks as long as the window. The block at work keeps its running maximum;
+    of the block before, what is left in the window is known from maxima taken from its end.
+
+    References
+    ----------
+    M. van Herk, "A fast algorithm for local minimum and maximum filters on rectangular and
+    octagonal kernels", Pattern Recognition Letters 13 (1992), 517-521.
+    """
+    values, slot = extreme.values, extreme.next
+    extreme.top = x if slot == 0 else max(extreme.top, x)
+    values[slot] = x
+    extreme.count += 1
+    if slot + 1 < len(values):
+        extreme.next = slot + 1
+        return max(extreme.top, float(values[slot + 1])) if extreme.count >= len(values) else nan
+    extreme.next = 0
+    for i in range(len(values) - 2, -1, -1):
+        values[i] = max(values[i], values[i + 1])
+    return float(extreme.top)
 
 
 @compiled
@@ -160,6 +190,14 @@ def deviation(window: State, centre: float) -> float:
     for x in held(window):
         squares += (x - centre) * (x - centre)
     return sqrt(squares / len(held(window)))
+
+
+@compiled
+def approach(average: State, x: float, share: float) -> float:
+    """Move an average towards `x` by `share`; until 1/share values were seen it is their plain mean."""
+    average.count += 1
+    average.value += max(share, 1.0 / average.count) * (x - average.value)
+    return float(average.value)
 
 
 @compiled

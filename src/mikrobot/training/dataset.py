@@ -133,7 +133,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
 def forecast_column(minutes: int) -> str | None:
     """Name the catalog's volatility forecast for the shortest horizon that covers these minutes."""
     horizon = next((known for known in _FORECASTS if known >= minutes), _FORECASTS[-1])
-    name = f"m1_forecast_{horizon}"
+    name = f"m1_har_s_{horizon}"
     return name if name in CATALOG.columns else None
 
 

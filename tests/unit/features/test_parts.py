@@ -40,3 +40,19 @@ def test_a_running_mean_does_not_drift_over_many_bars():
     for x in values:
         last = parts.roll(window, x)
     assert last == pytest.approx(np.mean(values[-200:]), rel=1e-15)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_the_largest_of_the_last_values_is_that_of_the_plain_window(length):
+    values = np.random.default_rng(2).integers(-9, 9, 100).astype(float)
+    state = np.zeros(1, parts.extreme(length))[0]
+    found = [parts.largest(state, x) for x in values]
+    assert np.isnan(found[: length - 1]).all()
+    windows = np.lib.stride_tricks.sliding_window_view(values, length)
+    assert found[length - 1 :] == windows.max(axis=1).tolist()
+
+
+def test_an_average_is_the_plain_mean_until_its_share_is_smaller():
+    state = np.zeros(1, parts.AVERAGE)[0]
+    assert [parts.approach(state, x, 0.25) for x in (8.0, 4.0, 0.0, 0.0)] == [8, 6, 4, 3]
+    assert parts.approach(state, 7.0, 0.25) == 4

@@ -1,0 +1,220 @@
+"""The coefficients of the volatility forecasts, fitted on years of bars and judged on later ones.
+
+::
+
+    python -m mikrobot.training.volatility \\
+        --fit EURUSD_M1.parquet 2014-01-01 2018-07-01 --fit BTCUSDT_M1.parquet 2022-07-01 2024-07-01 \\
+        --judge EURUSD_M1.parquet 2018-07-01 2019-07-01 --judge BTCUSDT_M1.parquet 2024-07-01 2025-01-01
+
+prints the constants of `mikrobot.features.volatility`, how well they fit, and how much better a
+random walk with the forecast deviation tells breaks of structure than one with the ATR. The
+forecast itself is computed there; nothing here runs in production.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from mikrobot.domain.errors import DataError
+from mikrobot.features.composition import Catalog
+from mikrobot.features.indicators import atr
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.season import season
+from mikrobot.features.structure import breaks, swing
+from mikrobot.features.volatility import MOVES, RANGES, activity, bar, ewma_volatility, har, har_s
+from mikrobot.models.labels.breaks import bos
+from mikrobot.models.labels.samples import Prices, after_minutes
+
+Floats = NDArray[np.float64]
+
+HORIZONS = (5, 15, 60)
+HAR_HALF_LIVES = (10, 30, 120, 1440)
+RANGE_OF_A_WALK = 1.6  # sqrt(8 / pi): mean range of a Brownian motion of deviation 1 over time 1
+LEAST_RANGE = 2e-5
+"""Added to the range of closes before its logarithm: a tick or two of a currency pair."""
+
+STRIDE = 3
+"""One bar in so many is fitted on: neighbours say nearly the same."""
+
+CATALOG = Catalog(
+    bar(),
+    *ewma_volatility.each(half_life=HAR_HALF_LIVES),
+    har(),
+    season(),
+    activity(),
+    har_s(),
+    atr(length=14),
+    *swing.each(side=(5, 15)),
+    *breaks.each(side=(5, 15)),
+)
+LEVELS = [*(f"m1_activity_range_{bars}" for bars in RANGES), *(f"m1_activity_move_{bars}" for bars in MOVES)]
+
+
+def rows(path: Path, start: str, end: str) -> pd.DataFrame:
+    """Compute the feature rows of a span, warmed up by all the bars before it.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet, columns ``ts`` (UTC), ``open``, ``high``, ``low``, ``close``; one symbol, M1.
+    start, end : str
+        Days; the end is not in the span.
+
+    Returns
+    -------
+    DataFrame
+        ``close_time``, ``high``, ``low``, ``close`` and the columns of `CATALOG`; rows with every one of `LEVELS`.
+
+    Raises
+    ------
+    DataError
+        If the file has no such rows.
+    """
+    bars = pd.read_parquet(path, columns=["ts", "open", "high", "low", "close"]).rename(columns={"ts": "open_time"})
+    bars = bars[bars["open_time"] < pd.Timestamp(end, tz="UTC")].assign(volume=np.nan, spread=np.nan)
+    frame = FeaturePipeline([path.stem], CATALOG).frame(path.stem, bars)
+    frame = frame.assign(**{name: bars[name].to_numpy() for name in ("high", "low", "close")})
+    span = frame[(frame["close_time"] > pd.Timestamp(start, tz="UTC")) & frame[LEVELS[0]].notna()]
+    if span.empty:
+        raise DataError(
+            f"{path}: expected bars from {start} to {end} after a day of others, found none; widen the span"
+        )
+    return span.reset_index(drop=True)
+
+
+def realised(span: pd.DataFrame, minutes: int) -> Floats:
+    """Return the log deviation per root minute that the closes ahead came to.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows,)
+        From the range of the close and of those of the next `minutes`; NaN where a minute misses.
+    """
+    closes = np.log(span["close"])
+    highest, lowest = (closes.rolling(minutes + 1).agg(kind).shift(-minutes) for kind in ("max", "min"))
+    found = np.log((highest - lowest).to_numpy() + LEAST_RANGE) - 0.5 * np.log(minutes) - np.log(RANGE_OF_A_WALK)
+    row = np.arange(len(span))
+    found[after_minutes(_prices(span).minute, minutes) != row + minutes] = np.nan
+    return np.asarray(found)
+
+
+def fit_har_s(spans: Sequence[pd.DataFrame], minutes: int) -> Floats:
+    """Fit the weights of HAR-S by least squares of logarithms; every span counts the same.
+
+    Returns
+    -------
+    ndarray of float64, shape (9,)
+        Of `LEVELS`, the season ahead, and 1.
+    """
+    parts = [(_regressors(span, minutes), realised(span, minutes)) for span in spans]
+    return _least_squares(parts)
+
+
+def fit_har(spans: Sequence[pd.DataFrame], minutes: int) -> Floats:
+    """Fit the weights of the plain HAR by least squares, all in units of its slowest average.
+
+    Returns
+    -------
+    ndarray of float64, shape (4,)
+        Of the averages of `HAR_HALF_LIVES`.
+    """
+    parts = []
+    for span in spans:
+        averages = span[[f"m1_ewma_volatility_{bars}" for bars in HAR_HALF_LIVES]].to_numpy()
+        unit = averages[:, -1] + LEAST_RANGE
+        parts.append((averages / unit[:, None], np.exp(realised(span, minutes)) / unit))
+    return _least_squares(parts)
+
+
+def explained(span: pd.DataFrame, log_forecast: Floats, minutes: int) -> tuple[float, float]:
+    """Return the share of the variance of `realised` explained by a log forecast, and its mean error."""
+    found = realised(span, minutes)
+    known = np.isfinite(found) & np.isfinite(log_forecast)
+    error = found[known] - log_forecast[known]
+    return float(1.0 - np.mean(error**2) / np.var(found[known])), float(np.mean(error))
+
+
+def told_apart(span: pd.DataFrame, sigma: Floats, side: int, minutes: int) -> float:
+    """Return the AUC of a random walk of deviation `sigma` for breaks by the close.
+
+    Its probability falls with distance over sigma whatever the horizon, so that ratio ranks alike.
+    """
+    levels = span[[f"m1_break_{side}_above", f"m1_break_{side}_below"]].to_numpy()
+    labels = bos(_prices(span), levels, minutes)
+    return float(roc_auc_score(labels.outcome, -labels.distance / sigma[labels.row]))
+
+
+def fit(spans: Sequence[pd.DataFrame]) -> Iterable[str]:
+    """Write the constants, fitted on all spans, and how well they fit each."""
+    yield _constant("HAR_15", fit_har(spans, 15))
+    for minutes in HORIZONS:
+        weights = fit_har_s(spans, minutes)
+        yield _constant(f"HAR_S_{minutes}", weights)
+        for span in spans:
+            share, error = explained(span, _regressors(span, minutes) @ weights, minutes)
+            yield f"# {span['symbol'].iloc[0]}: R2 {share:.3f}, mean error {error:+.3f}"
+
+
+def judge(span: pd.DataFrame) -> Iterable[str]:
+    """Write how the forecasts in the catalog do on a span."""
+    by_atr = (span["m1_atr_14"] / span["close"]).to_numpy()
+    for side, minutes in ((5, 5), (5, 15), (15, 15)):
+        auc = {"ATR": told_apart(span, by_atr, side, minutes)}
+        for name in ("m1_har_15", f"m1_har_s_{minutes}"):
+            auc[name] = told_apart(span, span[name].to_numpy(), side, minutes)
+        found = ", ".join(f"{name} {value:.4f} ({value - auc['ATR']:+.4f})" for name, value in auc.items())
+        yield f"{span['symbol'].iloc[0]}, swings of {side}, {minutes} minutes: AUC {found}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fit, then judge, as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m mikrobot.training.volatility", description=__doc__.split("\n")[0])
+    for name, told in (("fit", "print the constants fitted on"), ("judge", "judge the catalog's forecasts on")):
+        parser.add_argument(
+            f"--{name}",
+            nargs=3,
+            action="append",
+            default=[],
+            metavar=("FILE", "FROM", "TO"),
+            help=f"{told} these days of an M1 Parquet file; may be repeated",
+        )
+    given = parser.parse_args(arguments)
+    if given.fit:
+        spans = [rows(Path(path), start, end) for path, start, end in given.fit]
+        print(*fit(spans), sep="\n")
+    for path, start, end in given.judge:
+        print(*judge(rows(Path(path), start, end)), sep="\n")
+
+
+def _prices(span: pd.DataFrame) -> Prices:
+    minute = np.asarray(span["close_time"].dt.tz_localize(None), dtype="datetime64[m]").astype(np.int64)
+    return Prices(minute, *(span[name].to_numpy() for name in ("high", "low", "close")))
+
+
+def _regressors(span: pd.DataFrame, minutes: int) -> Floats:
+    columns = span[[*LEVELS, f"m1_season_{minutes}"]].to_numpy()
+    return np.column_stack((columns, np.ones(len(columns))))
+
+
+def _least_squares(parts: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Fit one set of weights to several samples, each of the same total weight."""
+    inputs, outcomes = [], []
+    for x, y in parts:
+        chosen = np.flatnonzero(np.isfinite(y) & np.isfinite(x).all(axis=1))[::STRIDE]
+        inputs.append(x[chosen] / np.sqrt(len(chosen)))
+        outcomes.append(y[chosen] / np.sqrt(len(chosen)))
+    weights: Floats = np.linalg.lstsq(np.vstack(inputs), np.concatenate(outcomes), rcond=None)[0]
+    return weights
+
+
+def _constant(name: str, weights: Floats) -> str:
+    return f"{name} = ({', '.join(f'{weight:.4f}' for weight in weights)})"
+
+
+if __name__ == "__main__":
+    main()
