@@ -39,6 +39,9 @@ in thin hours a minute or two without a quote is normal, and more says nothing o
 LOWEST_PRICE, HIGHEST_PRICE = 1e-12, 1e12
 """Bounds of a price; beyond them squares leave float64, and no instrument trades there."""
 
+LOWEST_VOLUME, HIGHEST_VOLUME = 1e-12, 1e18
+"""Bounds of a volume other than 0: sums and quotients of such volumes stay finite."""
+
 ROUNDING = 1e-9
 """Share of the volume by which that of the takers may exceed it: the noise of adding floats up."""
 
@@ -50,7 +53,7 @@ _EXPECTED = {
     BACKWARDS: "bars in time order",
     PRICE: f"finite, positive prices from {LOWEST_PRICE:g} to {HIGHEST_PRICE:g}",
     CONTRADICTION: "low <= open, close <= high",
-    VOLUME: "a finite volume >= 0, or NaN where unknown",
+    VOLUME: f"a finite volume >= 0 (from {LOWEST_VOLUME:g} to {HIGHEST_VOLUME:g} unless 0), or NaN where unknown",
     SPREAD: "a finite spread, or NaN where unknown",
     TRADES: "a finite number of trades >= 0, or NaN where unknown",
     TAKER: "a taker_volume from 0 to the volume, or NaN where unknown",
@@ -91,7 +94,7 @@ def fault(
         return PRICE
     if not (low <= open <= high and low <= close <= high):
         return CONTRADICTION
-    if volume < 0.0 or volume == inf:
+    if not (volume == 0.0 or LOWEST_VOLUME <= volume <= HIGHEST_VOLUME or volume != volume):
         return VOLUME
     if abs(spread) == inf:
         return SPREAD

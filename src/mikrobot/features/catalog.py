@@ -26,6 +26,9 @@ from mikrobot.features.levels import grab, levels, retest
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 from mikrobot.features.volatility import activity, bar, ewma_volatility, har, har_s
+from mikrobot.features.profile import profile
+from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
+from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, relative_volume, volume_roc, vwap
 from mikrobot.features.zones import displacement, gap, order_block
 
 LENGTHS = (9, 21, 50, 200)
@@ -80,6 +83,14 @@ CATALOG = Catalog(
     *lead_return.each(length=(1, 5, 15)),
     *lead_break.each(side=(5, 15)),
     *FORECAST,
+    vwap(width=2.0),
+    obv(),
+    accumulation(),
+    obv_balance(length=60),
+    money_flow(length=20),
+    volume_roc(length=10),
+    relative_volume(),
+    profile(length=240),
     *on(
         Timeframe.M5,
         [

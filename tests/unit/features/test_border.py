@@ -30,6 +30,8 @@ REFUSED = {
     "close below low": (replace(GOOD, close=0.99), "close 0.99", "low <= open, close <= high"),
     "negative volume": (replace(GOOD, volume=-1.0), "volume -1.0", "volume >= 0"),
     "infinite volume": (replace(GOOD, volume=INF), "volume inf", "volume >= 0"),
+    "volume beyond float64": (replace(GOOD, volume=1e300), "volume 1e+300", "1e-12 to 1e+18"),
+    "volume of nothing": (replace(GOOD, volume=5e-324), "volume 5e-324", "1e-12 to 1e+18"),
     "infinite spread": (replace(GOOD, spread=-INF), "spread -inf", "finite spread"),
     "negative trades": (replace(GOOD, trades=-1.0), "trades -1.0", "trades >= 0"),
     "infinite trades": (replace(GOOD, trades=INF), "trades inf", "trades >= 0"),
