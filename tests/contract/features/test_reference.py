@@ -1,4 +1,4 @@
-"""Values against independent definitions: TA-Lib over the whole series, and naive structure."""
+"""Indicators against independent definitions: TA-Lib over the whole series, and plain formulas."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,6 @@ import talib
 
 from mikrobot.domain.market import Timeframe
 
-BREAKS = ("bos", "choch", "trend", "penetration", "above", "below", "above_distance", "below_distance")
 TIMEFRAMES = pytest.mark.parametrize("timeframe", [Timeframe.M5, Timeframe.H1])
 MARKETS = pytest.mark.parametrize("market", ["made up", "EURUSD 2019"])
 
@@ -104,73 +103,3 @@ def test_higher_timeframes_equal_talib_on_closed_bars_held(both, timeframe):
     expected = by_talib(closed)
     for name in ("rsi_14", "atr_14", "ema_9", "ema_21"):
         assert_column(rows, f"{timeframe.value.lower()}_{name}", held(rows, closed, expected[name]))
-
-
-def naive_swings(values: np.ndarray, side: int) -> list[tuple[int, float]]:
-    """Pivots of swing highs by the definition: (bar, value), in order."""
-    pivots = []
-    for p in range(side, len(values) - side):
-        left, right = values[p - side : p], values[p + 1 : p + side + 1]
-        if values[p] >= left.max() and values[p] > right.max():
-            pivots.append((p, values[p]))
-    return pivots
-
-
-def naive_structure(frame: pd.DataFrame, side: int) -> pd.DataFrame:
-    """Swings, breaks and standing levels, bar by bar, by the words of the definition."""
-    high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
-    atr = talib.ATR(high, low, close, 14)
-    highs = {p + side: (p, x) for p, x in naive_swings(high, side)}
-    lows = {p + side: (p, -x) for p, x in naive_swings(-low, side)}
-    swing_high = swing_low = (np.nan, np.nan)
-    above = below = np.nan
-    trend, rows = 0, []
-    for t in range(len(close)):
-        broken = above if close[t] > above else below if close[t] < below else np.nan
-        direction = int(np.sign(close[t] - broken)) if broken == broken else 0
-        above = np.nan if direction > 0 else above
-        below = np.nan if direction < 0 else below
-        kind = "choch" if direction * trend < 0 else "bos"
-        trend = direction or trend
-        if t in highs:
-            swing_high, above = highs[t], highs[t][1]
-        if t in lows:
-            swing_low, below = lows[t], lows[t][1]
-        rows.append(
-            {
-                "high": swing_high[1],
-                "high_age": t - swing_high[0],
-                "low": swing_low[1],
-                "low_age": t - swing_low[0],
-                "bos": direction if kind == "bos" else 0,
-                "choch": direction if kind == "choch" else 0,
-                "trend": trend,
-                "penetration": abs(close[t] - broken) / atr[t] if direction else 0,
-                "above": above,
-                "below": below,
-                "above_distance": (above - close[t]) / atr[t],
-                "below_distance": (close[t] - below) / atr[t],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-@MARKETS
-@pytest.mark.parametrize("side", [5, 15])
-def test_m1_swings_and_breaks_equal_the_naive_definition(both, side):
-    frame, rows = (table.iloc[:20_000] for table in both)
-    expected = naive_structure(frame, side)
-    assert (expected["bos"] != 0).sum() > 20
-    assert (expected["choch"] != 0).sum() > 10
-    for name, values in expected.items():
-        family = "break" if name in BREAKS else "swing"
-        assert_column(rows, f"m1_{family}_{side}_{name}", values.to_numpy(float))
-
-
-@MARKETS
-def test_m5_swings_and_breaks_equal_the_naive_definition_on_closed_bars(both):
-    frame, rows = (table.iloc[:40_000] for table in both)
-    closed = closed_bars(frame, Timeframe.M5)
-    for name, values in naive_structure(closed, 5).items():
-        family = "break" if name in BREAKS else "swing"
-        assert_column(rows, f"m5_{family}_5_{name}", held(rows, closed, values.to_numpy(float)))

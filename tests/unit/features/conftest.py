@@ -9,17 +9,18 @@ DrawBars = Callable[..., pd.DataFrame]
 
 @pytest.fixture
 def draw() -> DrawBars:
-    """Draw bars by hand: closes, with highs and lows where they differ, a minute apart from `start`."""
+    """Draw bars by hand: closes, with highs, lows and opens where they differ, a minute apart from `start`."""
 
     def bars(
         close: Sequence[float],
         high: Sequence[float] | None = None,
         low: Sequence[float] | None = None,
+        open: Sequence[float] | None = None,
         start: datetime = datetime(2024, 1, 2, 10, tzinfo=UTC),
         minutes: Sequence[int] | None = None,
     ) -> pd.DataFrame:
         times = pd.DatetimeIndex([start] * len(close)) + pd.to_timedelta(minutes or range(len(close)), unit="min")
-        frame = pd.DataFrame({"open_time": times.astype("datetime64[us, UTC]"), "open": close})
+        frame = pd.DataFrame({"open_time": times.astype("datetime64[us, UTC]"), "open": open or close})
         frame = frame.assign(
             high=high or close,
             low=low or close,

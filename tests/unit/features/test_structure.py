@@ -7,10 +7,16 @@ import pytest
 from mikrobot.features.composition import Catalog
 from mikrobot.features.indicators import atr
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.structure import breaks, swing
+from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 
 NAN = float("nan")
-STRUCTURE = Catalog(atr(length=1), swing(side=2), breaks(side=2, atr="atr_1"))
+STRUCTURE = Catalog(
+    atr(length=1),
+    swing(side=2),
+    breaks(side=2, atr="atr_1"),
+    wick_breaks(side=2, atr="atr_1"),
+    sequence(side=2, atr="atr_1"),
+)
 
 
 def values(bars: pd.DataFrame, column: str) -> list[float]:
@@ -92,3 +98,52 @@ def test_nothing_is_measured_in_an_atr_of_zero(draw, column):
     assert_values(bars, "atr_1", [NAN, 1, 3, 2, 1, 0, 4, 0])
     expected = {"break_2_above_distance": [NAN, NAN, NAN, NAN, 3, NAN, NAN, NAN]}
     assert_values(bars, column, expected.get(column, [0, 0, 0, 0, 0, 0, 0.25, 0]))
+
+
+def test_swings_are_higher_lower_or_equal_to_the_one_before(draw):
+    # Highs of 5, 6 and 6 are confirmed at bars 4, 8 and 12; lows of 2 and 3 at bars 6 and 10.
+    #            0  1  2  3  4  5  6  7  8  9 10 11 12
+    bars = draw([1, 2, 5, 3, 2, 4, 6, 4, 3, 5, 6, 4, 3])
+    assert_values(bars, "sequence_2_highs", [NAN] * 8 + [1, 1, 1, 1, 0])
+    assert_values(bars, "sequence_2_lows", [NAN] * 10 + [1, 1, 1])
+    assert_values(bars, "sequence_2_equal_highs", [NAN] * 8 + [0, 0, 0, 0, 1])
+
+
+@pytest.mark.parametrize(("unit", "equal"), [(2.5, 1), (2.4, 0)])
+def test_equal_swings_lie_within_a_tenth_of_the_atr(draw, unit, equal):
+    bars = draw([1, 2, 5, 3, 2, 4, 5.25, 4, 3]).assign(spread=unit)
+    rows = FeaturePipeline(["A"], Catalog(swing(side=2), sequence(side=2, atr="spread"))).frame("A", bars)
+    assert rows["m1_sequence_2_equal_highs"].tolist()[-1] == equal
+
+
+def test_a_wick_breaks_what_the_close_does_not(draw):
+    #                  0  1  2  3  4  5  6
+    bars = draw(close=[1, 2, 5, 3, 2, 4, 3], high=[1, 2, 5, 3, 2, 6, 3], low=[1, 2, 5, 3, 2, 4, 3])
+    assert_values(bars, "wick_2_bos", [0, 0, 0, 0, 0, 1, 0])
+    assert_values(bars, "wick_2_above", [NAN, NAN, NAN, NAN, 5, NAN, NAN])
+    assert_values(bars, "wick_2_penetration", [0, 0, 0, 0, 0, 0.25, 0])
+    assert_values(bars, "break_2_bos", [0] * 7)
+
+
+@pytest.mark.parametrize(("high", "low", "direction"), [(9, 1.5, 1), (5.5, 0.5, -1), (6, 1, 1)])
+def test_a_bar_beyond_both_levels_breaks_both_and_counts_where_it_went_further(draw, high, low, direction):
+    # The high of 5 and the low of 2 stand when bar 7 comes.
+    closes = [1, 2, 5, 3, 2, 3, 4, 3]
+    bars = draw(close=closes, high=[*closes[:7], high], low=[*closes[:7], low])
+    assert values(bars, "wick_2_bos")[-1] == direction
+    assert values(bars, "wick_2_broken")[-1] == (5 if direction == 1 else 2)
+    assert np.isnan([values(bars, "wick_2_above")[-1], values(bars, "wick_2_below")[-1]]).all()
+
+
+def test_a_break_ages_and_its_level_is_remembered(draw):
+    bars = draw([1, 2, 5, 3, 2, 6, 7, 4, 8])
+    assert_values(bars, "break_2_age", [NAN] * 5 + [0, 1, 2, 3])
+    assert_values(bars, "break_2_broken", [NAN] * 5 + [5, 5, 5, 5])
+
+
+def test_an_atr_that_has_faded_away_measures_nothing(draw):
+    rows = FeaturePipeline(["A"], Catalog(swing(side=2), breaks(side=2, atr="spread"))).frame(
+        "A", draw([1, 2, 5, 3, 2, 2]).assign(spread=5e-324)
+    )
+    assert rows["m1_break_2_above_distance"].isna().all()
+    assert rows["m1_break_2_above"].tolist()[-1] == 5
