@@ -176,14 +176,20 @@ def unit_value(trade: Trade) -> Decimal | None:
     return trade.exit.pnl / moved if moved else None
 
 
-def r_multiple(trade: Trade) -> float | None:
-    """Return the net result over what the first stop would have lost, costs aside.
+def risk(trade: Trade) -> Decimal | None:
+    """Return what the first stop would have lost, costs aside, account currency.
 
     None where the entry lies at or beyond the stop, which a gap can do.
     """
     distance = (trade.entry.price - trade.order.stop) * trade.order.side.sign
     value = unit_value(trade)
-    return float(trade.pnl / (distance * value)) if distance > 0 and value else None
+    return distance * value if distance > 0 and value else None
+
+
+def r_multiple(trade: Trade) -> float | None:
+    """Return the net result over the `risk`; None where there is none."""
+    at_risk = risk(trade)
+    return None if at_risk is None else float(trade.pnl / at_risk)
 
 
 def holding_minutes(trade: Trade) -> float:

@@ -3,11 +3,7 @@
 Imports what a command needs inside that command, so that ``--help`` answers at once.
 """
 
-import json
 import sys
-from collections.abc import Callable
-from decimal import Decimal
-from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +11,8 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from mikrobot import __version__
+from mikrobot.app.cli_experiments import experiment
+from mikrobot.app.output import as_json, print_json
 from mikrobot.domain.errors import MikrobotError
 
 SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
@@ -55,26 +53,6 @@ def main() -> None:
 
     No command here ever places a real order.
     """
-
-
-def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the option --json: one object on standard output, nothing else there."""
-
-    @click.option("--json", "json_", is_flag=True, help="Print one JSON object on standard output.")
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return command(*args, **kwargs)
-
-    return wrapped
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON; Decimals become strings, so that no cent is lost."""
-    click.echo(json.dumps(value, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal | Path) else value.isoformat()
 
 
 def _split(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -280,6 +258,9 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
         print_json(benchmarks.to_json(results))
     else:
         console.table(benchmarks.table(results))
+
+
+main.add_command(experiment)
 
 
 def _settings() -> Any:

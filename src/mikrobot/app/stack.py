@@ -179,6 +179,26 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
     return started
 
 
+@contextmanager
+def database_up(settings: Settings, say: Say) -> Iterator[None]:
+    """Lend the migrated database: start PostgreSQL if it is down, and stop it again afterwards.
+
+    Raises
+    ------
+    StoreError
+        If the state folder cannot be used.
+    ServiceError
+        If PostgreSQL does not start.
+    """
+    prepare_home(settings.home)
+    started: list[str] = []
+    try:
+        _start_postgres(settings, say, started)
+        yield
+    finally:
+        down(settings, started)
+
+
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
     """Stop services, newest first, PostgreSQL last; without names, everything recorded.
 

@@ -134,6 +134,11 @@ class Runs:
         """Return the run begun last, or None."""
         return self._one(f"SELECT {_COLUMNS} FROM run ORDER BY started_at DESC, id DESC LIMIT 1", ())
 
+    def all(self) -> list[Run]:
+        """Return every run, in the order they were begun."""
+        rows = self._rows(f"SELECT {_COLUMNS} FROM run ORDER BY started_at, id", ())
+        return [_run(row) for row in rows]
+
     def conclude(self, run_id: str, summary: Mapping[str, Any]) -> None:
         """Record the results of a run, as plain JSON values."""
         query, values = "UPDATE run SET summary = %s WHERE id = %s", (Jsonb(dict(summary)), run_id)
@@ -221,11 +226,15 @@ class Runs:
 
     def _one(self, query: str, values: tuple[Any, ...]) -> Run | None:
         for row in self._rows(query, values):
-            return Run(row[0], row[1], row[2], tuple(row[3]), *row[4:])
+            return _run(row)
         return None
 
     def _rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return execute(self._pool, "reading runs", lambda c: c.execute(query.encode(), values).fetchall())
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    return Run(row[0], row[1], row[2], tuple(row[3]), *row[4:])
 
 
 def _await(

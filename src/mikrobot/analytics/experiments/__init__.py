@@ -1,0 +1,1 @@
+"""Experiments: which of several strategies, profiles or model versions earns more."""

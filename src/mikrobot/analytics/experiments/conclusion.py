@@ -1,0 +1,264 @@
+"""What an experiment says so far: both tests, its checks, its stop rules, and the answer in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot.analytics.experiments import bandits, fixed, sequential
+from mikrobot.analytics.experiments.assignment import MISMATCH, assign, sample_ratio
+from mikrobot.analytics.experiments.bandits import Record
+from mikrobot.analytics.experiments.fixed import Comparison
+from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
+
+Floats = NDArray[np.float64]
+
+AA_SPLITS = 200
+"""Random splits of the same observations that the A/A test looks at."""
+
+PATIENCE = 2
+"""An experiment that has no answer at this many times its planned length ends without one."""
+
+
+class Verdict(Enum):
+    """Whether to go on, and if not, why."""
+
+    CONTINUE = "continue"
+    INVALID = "stop: the arms did not get the units they were planned to get"
+    BETTER = "stop: the candidate earns more"
+    WORSE = "stop: the candidate earns less"
+    FUTILE = "stop: an effect worth finding is ruled out"
+    EXHAUSTED = "stop: twice the planned length without an answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many observations an experiment takes: of each arm, or pairs.
+
+    Attributes
+    ----------
+    fixed : int
+        For the classical test, looked at once.
+    sequential : int
+        For the always-valid test, at the latest.
+    """
+
+    fixed: int
+    sequential: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """The always-valid test as it stands; None before its first look."""
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One candidate held against the control.
+
+    Attributes
+    ----------
+    arm : str
+    observations : int
+        Pairs, or the observations of the smaller arm.
+    sequential : Sequential
+    classical : Comparison or None
+        None where there is too little to test.
+    verdict : Verdict
+    words : str
+        The answer as a sentence or two.
+    """
+
+    arm: str
+    observations: int
+    sequential: Sequential
+    classical: Comparison | None
+    verdict: Verdict
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Everything an experiment says so far.
+
+    Attributes
+    ----------
+    plan : Plan
+    records : mapping of str to Record
+        By arm.
+    units : mapping of str to int
+        Market days on which each arm was run.
+    sample_ratio_p : float or None
+        Probability of these units under the planned shares.
+    contrasts : tuple of Contrast
+    aa_alarms : float or None
+        Share of random splits of the control's own observations in which the test found a
+        difference; None where they are too few to split.
+    allocation : mapping of str to mapping of str to float
+        Shares of the next units by the bandits, by arm.
+    """
+
+    plan: Plan
+    records: Mapping[str, Record]
+    units: Mapping[str, int]
+    sample_ratio_p: float | None
+    contrasts: tuple[Contrast, ...]
+    aa_alarms: float | None
+    allocation: Mapping[str, Mapping[str, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the conclusion as plain JSON values."""
+        contrasts = [asdict(each) | {"verdict": each.verdict.value} for each in self.contrasts]
+        return asdict(self) | {"contrasts": contrasts}
+
+
+def plan(experiment: Experiment) -> Plan:
+    """Calculate how long an experiment takes; several candidates share the false alarms (Bonferroni)."""
+    alpha, pairs = _alpha(experiment), experiment.unit is Unit.DAY
+    variance = experiment.deviation**2 * (1 if pairs else 2)
+    return Plan(
+        fixed=fixed.needed(experiment.effect, experiment.deviation, alpha, experiment.power, pairs=pairs),
+        sequential=sequential.needed(experiment.effect, variance, alpha, experiment.power),
+    )
+
+
+def conclude(
+    experiment: Experiment, observations: Sequence[Observation], units: Mapping[str, int], seed: int = 0
+) -> Conclusion:
+    """Judge an experiment by what it has observed; may be called after every observation.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    observations : sequence of Observation
+        In any order.
+    units : mapping of str to int
+        Market days on which each arm was run.
+    seed : int
+        Of the draws of the bandit and of the A/A splits.
+    """
+    ordered = sorted(observations, key=lambda each: (each.at, each.arm, each.unit))
+    values = {arm.name: _values(ordered, arm) for arm in experiment.arms}
+    records = {name: bandits.record(each) for name, each in values.items()}
+    ratio = sample_ratio(units, {arm.name: arm.share for arm in experiment.arms})
+    planned = plan(experiment)
+    valid = ratio is None or ratio >= MISMATCH
+    return Conclusion(
+        plan=planned,
+        records=records,
+        units=dict(units),
+        sample_ratio_p=ratio,
+        contrasts=tuple(_contrast(experiment, ordered, arm, planned, valid) for arm in experiment.arms[1:]),
+        aa_alarms=aa_alarms(values[experiment.control.name], experiment, seed),
+        allocation={
+            "thompson": bandits.thompson(records, experiment.floor, np.random.default_rng(seed)),
+            "ucb": bandits.upper_confidence(records, experiment.floor),
+        },
+    )
+
+
+def aa_alarms(values: Floats, experiment: Experiment, seed: int = 0) -> float | None:
+    """Return how often the always-valid test alarms where there is nothing to find.
+
+    Splits the observations of one arm in two at random, `AA_SPLITS` times, and looks after every
+    one. More than `alpha` of alarms means that the data break the test's assumptions. None where
+    no split would reach the first look.
+    """
+    if len(values) < 4 * sequential.FEWEST:
+        return None
+    halves = {"a": 0.5, "b": 0.5}
+    sides = np.array(
+        [
+            [assign(f"{experiment.id} A/A {seed} {split}", str(unit), halves) == "a" for unit in range(len(values))]
+            for split in range(AA_SPLITS)
+        ]
+    )
+    streams = np.broadcast_to(values, sides.shape)
+    found = sequential.independent(streams, sides, experiment.effect, experiment.alpha)
+    return float((found.p_value[:, -1] < experiment.alpha).mean())
+
+
+def _contrast(experiment: Experiment, ordered: Sequence[Observation], arm: Arm, planned: Plan, valid: bool) -> Contrast:
+    alpha, tau = _alpha(experiment), experiment.effect
+    if experiment.unit is Unit.DAY:
+        differences = _pairs(ordered, arm, experiment.control)
+        count, classical = len(differences), fixed.paired(differences, alpha)
+        path = sequential.paired(differences, tau, alpha)
+    else:
+        both = [each for each in ordered if each.arm in (arm.name, experiment.control.name)]
+        values = np.array([each.value for each in both])
+        candidate = np.array([each.arm == arm.name for each in both], dtype=bool)
+        count = int(min(candidate.sum(), (~candidate).sum()))
+        classical = fixed.independent(values[candidate], values[~candidate], alpha)
+        path = sequential.independent(values, candidate, tau, alpha)
+    state = _last(path)
+    verdict = _verdict(state, experiment, planned, count, valid)
+    return Contrast(arm.name, count, state, classical, verdict, _words(experiment, arm, state, verdict, planned, count))
+
+
+def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: int, valid: bool) -> Verdict:
+    """Apply the stop rules, the gravest first."""
+    if not valid:
+        return Verdict.INVALID
+    if state.low is not None and state.high is not None:
+        if state.high < 0:
+            return Verdict.WORSE
+        if state.low > 0:
+            return Verdict.BETTER
+        if state.high < experiment.effect:
+            return Verdict.FUTILE
+    return Verdict.EXHAUSTED if count >= PATIENCE * planned.sequential else Verdict.CONTINUE
+
+
+def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict, planned: Plan, count: int) -> str:
+    each, seen = ("a day", "paired days") if experiment.unit is Unit.DAY else ("a trade", "trades of each arm")
+    if state.difference is None:
+        return f"{count} {seen} so far; the first look comes at {sequential.FEWEST}."
+    control, left = experiment.control.name, max(planned.sequential - count, 0)
+    found = (
+        f"{arm.name} has earned {state.difference:+.3f} R {each} against {control} over {count} {seen}; the true "
+        f"difference lies between {state.low:+.3f} and {state.high:+.3f} ({1 - _alpha(experiment):.1%}, however often "
+        "one looks)."
+    )
+    answers = {
+        Verdict.CONTINUE: f"That is no answer yet; at most about {left} more {seen} are planned.",
+        Verdict.INVALID: "Do not believe it: the arms did not get the units they were planned to get. Find the cause.",
+        Verdict.BETTER: f"{arm.name} is better. Stop and adopt it.",
+        Verdict.WORSE: f"{arm.name} is worse. Stop and keep {control}.",
+        Verdict.FUTILE: f"A gain of {experiment.effect:g} R {each} is ruled out. Stop and keep {control}.",
+        Verdict.EXHAUSTED: f"Twice the planned length has found no difference. Stop and keep {control}.",
+    }
+    return f"{found} {answers[verdict]}"
+
+
+def _alpha(experiment: Experiment) -> float:
+    return experiment.alpha / (len(experiment.arms) - 1)
+
+
+def _values(ordered: Sequence[Observation], arm: Arm) -> Floats:
+    return np.array([each.value for each in ordered if each.arm == arm.name], "float64")
+
+
+def _pairs(ordered: Sequence[Observation], arm: Arm, control: Arm) -> Floats:
+    """Return the differences of the units that both arms have, in order of time."""
+    frame = pd.DataFrame([(each.unit, each.arm, each.value) for each in ordered], columns=["unit", "arm", "value"])
+    table = frame.pivot_table(index="unit", columns="arm", values="value", aggfunc="sum", sort=False)
+    if not {arm.name, control.name} <= set(table.columns):
+        return np.empty(0)
+    return (table[arm.name] - table[control.name]).dropna().to_numpy("float64")
+
+
+def _last(path: sequential.Sequence) -> Sequential:
+    if not len(path.p_value) or not np.isfinite(path.high[-1]):
+        return Sequential(None, None, None, 1.0)
+    low, high = float(path.low[-1]), float(path.high[-1])
+    return Sequential(float(path.difference[-1]), low, high, float(path.p_value[-1]))

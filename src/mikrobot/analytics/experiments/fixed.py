@@ -1,0 +1,64 @@
+"""The classical test at a fixed number of observations, and how many it takes.
+
+Its false alarms are only as rare as stated if it is looked at once, at the planned number.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from statsmodels.stats.power import TTestIndPower, TTestPower
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A difference of means by Student's t: candidate less control, with its interval, R."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def paired(differences: Floats, alpha: float) -> Comparison | None:
+    """Test the mean of pairwise differences; None for fewer than two, or if they are all the same."""
+    if len(differences) < 2 or not np.ptp(differences):
+        return None
+    stats = DescrStatsW(differences)
+    _, p_value, _ = stats.ttest_mean(0.0)
+    low, high = stats.tconfint_mean(alpha)
+    return Comparison(float(stats.mean), float(low), float(high), float(p_value))
+
+
+def independent(candidate: Floats, control: Floats, alpha: float) -> Comparison | None:
+    """Test the means of two samples of unequal variance (Welch); None where a sample does not vary."""
+    if min(len(candidate), len(control)) < 2 or not (np.ptp(candidate) and np.ptp(control)):
+        return None
+    stats = CompareMeans(DescrStatsW(candidate), DescrStatsW(control))
+    _, p_value, _ = stats.ttest_ind(usevar="unequal")
+    low, high = stats.tconfint_diff(alpha, usevar="unequal")
+    return Comparison(float(candidate.mean() - control.mean()), float(low), float(high), float(p_value))
+
+
+def needed(effect: float, deviation: float, alpha: float, power: float, *, pairs: bool) -> int:
+    """Return how many pairs, or observations of each arm, find an effect with a chance of `power`.
+
+    Parameters
+    ----------
+    effect : float
+        Difference of the means, positive.
+    deviation : float
+        Standard deviation: of the difference of a pair, or of an observation of either arm.
+    alpha, power : float
+    pairs : bool
+
+    >>> needed(0.5, 1.0, 0.05, 0.8, pairs=False)
+    64
+    """
+    test = TTestPower() if pairs else TTestIndPower()
+    found = test.solve_power(effect_size=effect / deviation, alpha=alpha, power=power, alternative="two-sided")
+    return max(2, math.ceil(float(np.squeeze(found))))
