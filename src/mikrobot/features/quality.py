@@ -19,6 +19,7 @@ from mikrobot.domain.errors import DataError
 from mikrobot.features.bars import MINUTE
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.composition import Catalog, ColumnSpec
+from mikrobot.features.feature import PRICE
 
 OUTLYING = 3.5
 """Robust z-score beyond which a value is an outlier (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)."""
@@ -27,7 +28,7 @@ _NORMAL = 0.6745
 """Median absolute deviation of a normal distribution, in its standard deviations."""
 
 MOST_OUTLIERS = 0.1
-"""Share of outliers from which a column is mentioned: heavy tails of a market stay below it."""
+"""Share of outliers from which a column is mentioned, unless it is a price, which wanders."""
 
 STUCK_SHARE = 0.5
 """Share of the known rows in one run of equal values from which a column counts as stuck."""
@@ -196,13 +197,14 @@ def _column(spec: ColumnSpec, values: NDArray[np.float64]) -> ColumnQuality:
     run, standing = _longest_run(present)
     outliers = _outliers(finite)
     quantiles = np.quantile(finite, [0, 0.01, 0.5, 0.99, 1]) if len(finite) else np.full(5, np.nan)
+    tailed = spec.unit != PRICE.unit  # a price wanders, and is far from its median without being wrong
     stuck = run > STUCK_SHARE * len(present)
     findings = {
         f"never known in {len(values):,} rows{f': {spec.may_be_missing}' if spec.may_be_missing else ''}": run == 0,
         f"missing in {lost:,} rows after it was known": lost > 0 and not spec.may_be_missing,
         f"{out_of_range:,} values outside of its range": out_of_range > 0,
         f"stuck at {standing:g} for {run:,} of {len(present):,} rows": stuck,
-        f"{outliers or 0:.0%} of the values are outliers": (outliers or 0.0) > MOST_OUTLIERS,
+        f"{outliers or 0:.0%} of the values are outliers": tailed and (outliers or 0.0) > MOST_OUTLIERS,
     }
     return ColumnQuality(
         spec=spec,

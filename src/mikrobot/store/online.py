@@ -1,8 +1,8 @@
 """The newest feature row of each symbol, as the live path sees it: written whole, read by name.
 
-Calls the reads and writes of Feast's online store: the DataFrames that Feast puts on top of them
-cost ten times as much. Feast answers in no fixed order and ignores age; here the order
-is the one asked for, and a row counts only for the bar it was made of.
+Calls Feast's online store for one row at a time: the DataFrames that Feast puts on top of it cost
+ten times as much. Feast answers in no fixed order and ignores age; here the order is the one asked
+for, and a row counts only for the bar it was made of.
 """
 
 import math
@@ -20,9 +20,10 @@ from mikrobot.domain.errors import FeatureMismatch, StaleFeatures
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
 from mikrobot.store.feature_store import JOIN_KEYS, open_feature_store, registered_view
-from mikrobot.store.packed import PackedOnlineStore, ReadRow
+from mikrobot.store.packed import PackedOnlineStore
 
-_COLUMNS = frozenset(CATALOG.columns)
+_PLACES = {name: place for place, name in enumerate(CATALOG.columns)}
+"""Where in a row a column lies: the fields of the view are the catalog's, of the same version."""
 
 
 class FeatureRows:
@@ -67,9 +68,7 @@ class FeatureRows:
         """
         if len(values) != len(CATALOG.columns):
             raise FeatureMismatch(f"{symbol}: expected {len(CATALOG.columns)} feature values, found {len(values)}")
-        named = {name: Value(double_val=value) for name, value in zip(CATALOG.columns, values.tolist(), strict=True)}
-        row = (_entity(source, symbol), named, close_time, None)
-        self._store.online_write_batch(self._config, self._view, [row], None)
+        self._store.write_row(self._config, self._view, _entity(source, symbol), close_time, values.tolist())
 
     def read(self, source: str, symbol: str, columns: Sequence[str], closed_at: datetime) -> dict[str, float]:
         """Return values of the row of the bar that closed at an instant.
@@ -96,36 +95,32 @@ class FeatureRows:
         StoreError
             If the database stays away.
         """
-        unknown = [name for name in columns if name not in _COLUMNS]
+        unknown = [name for name in columns if name not in _PLACES]
         if unknown:
             raise FeatureMismatch(f"no feature of the catalog is named {', '.join(unknown)}")
-        event_time, values = self._newest(source, symbol, list(columns))
-        if event_time != closed_at or values is None:
-            found = "none" if event_time is None else f"that of {event_time:%Y-%m-%d %H:%M}"
+        newest = self._newest(source, symbol)
+        if newest is None or newest[0] != closed_at:
+            found = "none" if newest is None else f"that of {newest[0]:%Y-%m-%d %H:%M}"
             raise StaleFeatures(
                 f"{symbol} ({source}): expected the feature row of the bar closed at {closed_at:%Y-%m-%d %H:%M} UTC, "
                 f"found {found}; is the streamer running?"
             )
-        return {name: _float(values[name]) for name in columns}
+        _, values = newest
+        return {name: math.nan if (value := values[_PLACES[name]]) is None else value for name in columns}
 
     def latest(self, source: str, symbol: str) -> datetime | None:
         """Return the instant the newest row is known at, UTC; None without a row."""
-        event_time, _ = self._newest(source, symbol, [])
-        return event_time
+        newest = self._newest(source, symbol)
+        return None if newest is None else newest[0]
 
     def rewind(self, source: str, symbols: Sequence[str]) -> None:
         """Forget the rows of some symbols, so that a replay may start over from earlier bars."""
         self._store.forget(self._config, self._view, [_entity(source, symbol) for symbol in symbols])
 
-    def _newest(self, source: str, symbol: str, columns: list[str]) -> ReadRow:
-        (row,) = self._store.online_read(self._config, self._view, [_entity(source, symbol)], columns)
-        return row
+    def _newest(self, source: str, symbol: str) -> tuple[datetime, list[float | None]] | None:
+        return self._store.read_row(self._config, self._view, _entity(source, symbol))
 
 
 @lru_cache(maxsize=1024)
 def _entity(source: str, symbol: str) -> EntityKey:
     return EntityKey(join_keys=list(JOIN_KEYS), entity_values=[Value(string_val=source), Value(string_val=symbol)])
-
-
-def _float(value: Value) -> float:
-    return value.double_val if value.HasField("double_val") else math.nan

@@ -36,6 +36,10 @@ ReadRow = tuple[datetime | None, dict[str, Value] | None]
 """Feast's form of a row read: event time and values by name; two None where there is none."""
 
 
+_PackedRow = tuple[datetime, list[float | None]]
+"""Event time and values in the order of the fields; None where Feast was given no value."""
+
+
 class PackedOnlineStoreConfig(FeastConfigBaseModel):
     """The ``online_store`` of a Feast configuration.
 
@@ -65,6 +69,9 @@ class _Statements:
 class PackedOnlineStore(OnlineStore):
     """Feast online store on PostgreSQL: one row an entity, float8[], guarded by event time.
 
+    `write_row` and `read_row` are the same for one entity, in numbers: a live row of hundreds of
+    fields need not become as many messages of Feast's and back.
+
     A row is never overwritten by an older one. Rows written under other fields, or under another
     version tag of the view, do not exist for a reader. A commit does not wait for the disk; the
     next durable commit on the same server, such as the one that announces the row, takes it
@@ -90,18 +97,26 @@ class PackedOnlineStore(OnlineStore):
             (_key(config, entity), layout, event_time, [_number(values.get(name)) for name in names])
             for entity, values, event_time, _ in data
         ]
-        write = _statements(config.project, table.name).write
-
-        def work(connection: Connection) -> None:
-            if len(rows) == 1:
-                connection.execute(write, rows[0])
-                return
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.executemany(write, rows)
-
-        execute(_pool(config.online_store), f"writing online rows of {table.name}", work)
+        self._write(config, table, rows)
         if progress:
             progress(len(rows))
+
+    def write_row(
+        self, config: RepoConfig, table: FeatureView, entity: EntityKey, event_time: datetime, values: list[float]
+    ) -> None:
+        """Write the row of one entity, unless a newer one is there.
+
+        Parameters
+        ----------
+        values : list of float
+            One for each field of the view, in their order.
+
+        Raises
+        ------
+        StoreError
+            As `online_write_batch`.
+        """
+        self._write(config, table, [(_key(config, entity), _layout(table), event_time, values)])
 
     def online_read(
         self,
@@ -118,15 +133,19 @@ class PackedOnlineStore(OnlineStore):
             If the server stays away, or the view is not applied.
         """
         keys = [_key(config, entity) for entity in entity_keys]
-        read, layout = _statements(config.project, table.name).read, _layout(table)
-        rows = execute(
-            _pool(config.online_store),
-            f"reading online rows of {table.name}",
-            lambda connection: connection.execute(read, (keys, layout), binary=True).fetchall(),
-        )
-        found = {key: (event_time, values) for key, event_time, values in rows}
-        places = _places(table, requested_features)
+        found, places = self._read(config, table, keys), _places(table, requested_features)
         return [_read_row(found.get(key), places) for key in keys]
+
+    def read_row(self, config: RepoConfig, table: FeatureView, entity: EntityKey) -> _PackedRow | None:
+        """Return the event time and the values of one entity, in the order of the fields; None without a row.
+
+        Raises
+        ------
+        StoreError
+            As `online_read`.
+        """
+        key = _key(config, entity)
+        return self._read(config, table, [key]).get(key)
 
     def forget(self, config: RepoConfig, table: FeatureView, entity_keys: list[EntityKey]) -> None:
         """Delete the rows of the entities, whatever their event time.
@@ -171,6 +190,27 @@ class PackedOnlineStore(OnlineStore):
         """Drop the tables of the views."""
         self._run(config, [_statements(config.project, view.name).drop for view in tables])
 
+    def _write(self, config: RepoConfig, table: FeatureView, rows: list[tuple[Any, ...]]) -> None:
+        write = _statements(config.project, table.name).write
+
+        def work(connection: Connection) -> None:
+            if len(rows) == 1:
+                connection.execute(write, rows[0])
+                return
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(write, rows)
+
+        execute(_pool(config.online_store), f"writing online rows of {table.name}", work)
+
+    def _read(self, config: RepoConfig, table: FeatureView, keys: list[bytes]) -> dict[bytes, _PackedRow]:
+        read, layout = _statements(config.project, table.name).read, _layout(table)
+        rows = execute(
+            _pool(config.online_store),
+            f"reading online rows of {table.name}",
+            lambda connection: connection.execute(read, (keys, layout), binary=True).fetchall(),
+        )
+        return {key: (event_time, values) for key, event_time, values in rows}
+
     def _run(self, config: RepoConfig, statements: list[bytes]) -> None:
         def work(connection: Connection) -> None:
             with connection.transaction():
@@ -197,7 +237,7 @@ def _places(view: FeatureView, requested: list[str] | None) -> dict[str, int]:
     return {field.name: i for i, field in enumerate(view.features) if wanted is None or field.name in wanted}
 
 
-def _read_row(row: tuple[datetime, list[float | None]] | None, places: dict[str, int]) -> ReadRow:
+def _read_row(row: _PackedRow | None, places: dict[str, int]) -> ReadRow:
     if row is None:
         return None, None
     event_time, packed = row

@@ -88,6 +88,13 @@ def test_outliers_are_told_by_the_median_and_its_deviation(rows):
     assert found.findings == (f"{by_hand.mean():.0%} of the values are outliers",)
 
 
+def test_a_price_that_wandered_off_is_no_finding(rows):
+    rows.loc[:449, "m1_sma_9"] += 40.0
+    found = column(rows, "m1_sma_9")
+    assert found.outliers >= 0.15
+    assert found.findings == ()
+
+
 def test_without_a_deviation_outliers_are_not_told(rows):
     assert column(rows, "m1_break_5_bos").outliers is None
 
