@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.progress import Progress
 
-STAGES = {"dataset": 0.0, "forest": 0.2, "boosting": 0.35, "evaluation": 0.8, "registry": 0.9}
+STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "registry": 0.9}
 """Share of the whole at which each stage of a training begins."""
 
 
@@ -23,6 +23,7 @@ def train_model(
     progress = Progress("train")
     done = learn.train(
         configuration.load(),
+        "bos",
         source,
         symbols,
         start,

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
 
     swing: PositiveInt = Field(5, description="bars on each side of a swing")
     horizon_minutes: PositiveInt = Field(5, description="minutes within which a break is predicted")
+    trials: int = Field(0, ge=0, description="trials of the parameter search in a training; 0 takes the defaults")
+    tuning_seconds: float = Field(300, gt=0, description="time after which no further trial is begun")
     entry_probability: float = Field(0.55, ge=0, le=1, description="break probability from which an order is placed")
     balance: Decimal = Field(Decimal("10000"), gt=0, description="opening balance of the paper account, USD")
 

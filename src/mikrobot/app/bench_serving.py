@@ -43,6 +43,7 @@ def train_champion(settings: Settings, bars: pd.DataFrame, rows: pd.DataFrame) -
     registry = Registry(settings.mlflow_url)
     known = rows.assign(source=_SOURCE).rename(columns={"close_time": "event_timestamp"})
     trained = pipeline.train(
+        "bos",
         {_SYMBOL: bars},
         lambda events, columns: events.merge(known[["source", "symbol", "event_timestamp", *columns]]),
         registry,
@@ -50,12 +51,12 @@ def train_champion(settings: Settings, bars: pd.DataFrame, rows: pd.DataFrame) -
         source=_SOURCE,
         feature_hash=CATALOG.version,
     )
-    registry.promote(pipeline.NAME, trained.version, "for the benchmark")
-    return registry.load(pipeline.NAME)
+    registry.promote("bos", trained.version, "for the benchmark")
+    return registry.load("bos")
 
 
 def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Timed:
-    """Let MLflow predict what it has logged: the booster, for both sides of each row, on inputs made before."""
+    """Let MLflow predict what it has logged: the graph, for both sides of each row, on inputs made before."""
     import mlflow.pyfunc
 
     mlflow.set_tracking_uri(settings.mlflow_url)

@@ -16,6 +16,7 @@ from mikrobot.training import pipeline
 
 def train(
     settings: Settings,
+    name: str,
     source: str,
     symbols: Sequence[str],
     start: datetime,
@@ -23,7 +24,7 @@ def train(
     trade_from: datetime | None,
     progress: pipeline.Progress,
 ) -> dict[str, Any]:
-    """Train the break-of-structure model on stored bars that open in [start, end).
+    """Train a model on stored bars that open in [start, end).
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ def train(
         store = BarStore(pool)
         bars = {symbol: store.range(source, symbol, Timeframe.M1, start, end) for symbol in symbols}
     result = pipeline.train(
+        name,
         bars,
         partial(offline.training_rows, settings),
         Registry(settings.mlflow_url),
@@ -61,9 +63,9 @@ def train(
     contract = result.contract
     return {
         "version": result.version,
-        "alias": CHAMPION if result.promoted else None,
-        "promoted": result.promoted,
-        "reason": result.reason,
+        "alias": CHAMPION if result.ruling.promote else None,
+        "promoted": result.ruling.promote,
+        "reason": result.ruling.reason,
         "source": source,
         "symbols": list(symbols),
         "trained_from": contract.trained_from.isoformat(),

@@ -109,7 +109,7 @@ def _champion(settings: Settings) -> Champion | None:
     version = registry.champion(MODEL)
     if version is None:
         return None
-    return Champion(MODEL, version, registry.load(MODEL, CHAMPION).importance)
+    return Champion(MODEL, version, registry.load(MODEL, CHAMPION).contract.importance)
 
 
 def _counts(found: Quality) -> dict[str, int]:

@@ -23,11 +23,10 @@ from mikrobot.features.indicators import (
 )
 from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
+from mikrobot.features.profile import profile
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 from mikrobot.features.volatility import activity, bar, ewma_volatility, har, har_s
-from mikrobot.features.profile import profile
-from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, relative_volume, volume_roc, vwap
 from mikrobot.features.zones import displacement, gap, order_block
 

@@ -1,25 +1,44 @@
-"""What a model is: a contract on its inputs and its past, a booster and a calibration.
+"""What a model is: a contract on its inputs and its past, a graph, where it starts from, a calibration.
 
 Neither trains nor stores; knows no registry.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
-import xgboost as xgb
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.graph import Scorer
+from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import SIDES
-from mikrobot.models.labels.task import Task
+from mikrobot.models.labels.task import Kind, Task
+
+_NEARLY = 1e-7
+"""Scores are kept this far from 0 and 1, where log odds have no value."""
+
+
+class Inputs(Protocol):
+    """What a model sees of a feature row, for one side of it."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Catalog columns needed, in the order in which they are given."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+
+    def __call__(self, values: NDArray[np.float64], side: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Make the inputs, shape (rows, names); the first is NaN where there is nothing to predict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,11 @@ class Contract:
         The evaluation on its test span, as plain JSON values.
     diffusion : mapping of str to Diffusion
         The baselines fitted on its training span, by the name of their volatility: ``atr``, ``forecast``.
+    mode : "close" or "wick"
+        What breaks a level.
+    importance : mapping of str to float
+        Share of each input in what the learners know, the largest first. Of two inputs that say the
+        same, one may have all.
     """
 
     name: str
@@ -58,6 +82,26 @@ class Contract:
     trained_until: datetime
     metrics: Mapping[str, Any]
     diffusion: Mapping[str, Diffusion] = field(default_factory=dict)
+    mode: Mode = "close"
+    importance: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What it was asked."""
+        return Task(cast(Kind, self.name), self.swing, self.horizon_minutes, self.mode)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a model of this name sees of a feature row.
+
+        Raises
+        ------
+        ModelError
+            If this program makes no model of that name.
+        """
+        if self.name not in INPUTS:
+            raise ModelError(f"expected a model named {' or '.join(INPUTS)}, found {self.name!r}")
+        return INPUTS[self.name](self.swing)
 
     def accept(self, feature_hash: str) -> None:
         """Check that features of these definitions may be given to the model.
@@ -98,38 +142,79 @@ class Contract:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
 
 
+INPUTS: dict[str, Callable[[int], Inputs]] = {"bos": BosInputs}
 _TIMES = ("trained_from", "trained_until")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The log odds that a graph was trained to correct: what a walk says of one input.
+
+    Attributes
+    ----------
+    input : str
+        Name of the input: how many sigmas of the horizon away the price is that makes the outcome true.
+    curve : Diffusion
+        Fitted with that distance, a sigma of 1 and one minute.
+    """
+
+    input: str
+    curve: Diffusion
+
+    @classmethod
+    def fit(cls, task: Task, name: str, away: NDArray[Any], outcome: NDArray[np.bool_]) -> "Start":
+        """Fit on training samples in order of time, of which those without a distance are left out."""
+        known = np.isfinite(away)
+        ones = np.ones(int(known.sum()))
+        return cls(name, Diffusion.fit(task.reach, away[known].astype(np.float64), ones, ones, outcome[known]))
+
+    def __call__(self, away: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the log odds of samples; 0 where the distance is unknown."""
+        ones = np.ones(len(away))
+        return np.nan_to_num(self.curve.logit(away.astype(np.float64), ones, ones))
 
 
 @dataclass(frozen=True)
 class Model:
-    """A calibrated booster that answers for both sides of a feature row."""
+    """A calibrated ensemble that answers for both sides of a feature row.
+
+    Attributes
+    ----------
+    contract : Contract
+    graph : bytes
+        Serialised ONNX, from the inputs to a score; see `models.graph`.
+    start : Start or None
+        Whose log odds the graph was trained to correct.
+    calibration : Calibration
+    """
 
     contract: Contract
-    booster: xgb.Booster
+    graph: bytes
+    start: Start | None
     calibration: Calibration
 
-    def __post_init__(self) -> None:
-        # Waking a thread pool for one row takes longer than the row: p99 60 ms against 4 on two busy cores.
-        self.booster.set_param({"nthread": 1})
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the graph sees of a feature row."""
+        return self.contract.inputs
 
     @cached_property
-    def inputs(self) -> BosInputs:
-        """What the booster sees of a feature row."""
-        return BosInputs(self.contract.swing)
+    def _scorer(self) -> Scorer:
+        return Scorer(self.graph, len(self.inputs.names))
 
-    @property
-    def importance(self) -> dict[str, float]:
-        """Input -> its share of the loss that all splits saved in training, the largest first.
+    def uncalibrated(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the graph's probability of each sample: the odds it starts from, corrected."""
+        score = self._scorer(inputs)
+        if self.start is None:
+            return score
+        return corrected(score, self.start(inputs[:, self.inputs.names.index(self.start.input)]))
 
-        Inputs without a split are not in it. Of two inputs that say the same, one may have all.
-        """
-        gains: dict[str, Any] = self.booster.get_score(importance_type="total_gain")
-        total = sum(gains.values())
-        return {name: gains[name] / total for name in sorted(gains, key=lambda name: -gains[name])}
+    def score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probability of each row of `inputs`, one side of a feature row each."""
+        return self.calibration(self.uncalibrated(inputs))
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability that each level breaks within the horizon.
+        """Return the probability of each side.
 
         Parameters
         ----------
@@ -139,8 +224,7 @@ class Model:
         Returns
         -------
         ndarray of float64, shape (rows, 2)
-            Of a break of the level above and below; NaN where no level stands, or its distance in
-            ATR is unknown.
+            Upwards and downwards; NaN where there is nothing to predict on that side.
 
         Raises
         ------
@@ -159,11 +243,12 @@ class Model:
             probabilities[known] = self.score(inputs[known])
         return probabilities.reshape(-1, 2)
 
-    def score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probability of each row of `inputs`, one side of a feature row each."""
-        return self.calibration(self.booster.inplace_predict(inputs))
 
-    @property
-    def task(self) -> Task:
-        """What it was asked."""
-        return Task("bos", self.contract.swing, self.contract.horizon_minutes)
+def corrected(score: NDArray[np.float64], log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add the log odds of a score to those it starts from; return a probability.
+
+    >>> corrected(np.array([0.5, 0.75]), np.array([0.0, 0.0])).round(6).tolist()
+    [0.5, 0.75]
+    """
+    kept = np.clip(score, _NEARLY, 1.0 - _NEARLY)
+    return np.asarray(1.0 / (1.0 + (1.0 - kept) / kept * np.exp(-log_odds)), dtype=np.float64)

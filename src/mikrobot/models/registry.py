@@ -1,7 +1,7 @@
 """Models in MLflow: logged with their lineage, registered by version, served by alias.
 
-The only room of mlflow. What is loaded is read natively from UBJSON and JSON and checked by
-hash; no class named by an artefact is imported, and nothing is unpickled.
+The only room of mlflow. What is loaded is an ONNX graph and JSON, read natively and checked by hash;
+no class named by an artefact is imported, and nothing is unpickled.
 """
 
 import hashlib
@@ -10,19 +10,20 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import xgboost as xgb
-from sklearn.ensemble import RandomForestClassifier
 
 from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.model import Contract, Model
+from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.model import Contract, Model, Start
 
 # Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -32,8 +33,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 import mlflow  # after its environment
-import mlflow.sklearn
-import mlflow.xgboost
+import mlflow.onnx
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException, RestException
@@ -42,7 +42,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 CHAMPION = "champion"
 
-_CONTRACT, _CALIBRATION, _BOOSTER, _EXTRA = "contract.json", "calibration.json", "model.ubj", "extra_files"
+_CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
+_BOOSTER = "booster.ubj"
 _ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 
 
@@ -84,13 +85,14 @@ class Registry:
     def log(
         self,
         model: Model,
-        forest: RandomForestClassifier | None,
         *,
         parameters: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         data_name: str,
         data_sha256: str,
+        booster: xgb.Booster | None = None,
+        texts: Mapping[str, str] | None = None,
     ) -> str:
         """Log one training run and register its model.
 
@@ -98,12 +100,14 @@ class Registry:
         ----------
         model : Model
             Its contract names the registered model.
-        forest : RandomForestClassifier or None
-            The baseline, logged beside it in the skops format.
         parameters, metrics, tags : mapping
             Of the run; the tags are those of the version too.
         data_name, data_sha256 : str
             What it was trained on, logged as the run's dataset.
+        booster : Booster, optional
+            Its boosted trees, kept as UBJSON: what explains single answers.
+        texts : mapping of str to str, optional
+            Files of the run by name, as the model card.
 
         Returns
         -------
@@ -122,16 +126,16 @@ class Registry:
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
                 mlflow.log_input(_dataset(data_name, data_sha256), context="training")
-                if forest is not None:
-                    _log_forest(forest, model)
-                logged = mlflow.xgboost.log_model(
-                    model.booster,
+                for name, text in (texts or {}).items():
+                    mlflow.log_text(text, name)
+                logged = mlflow.onnx.log_model(
+                    onnx.load_model_from_string(model.graph),
                     name=contract.name,
                     signature=_signature(model),
-                    pip_requirements=[f"xgboost=={installed('xgboost')}"],
-                    model_format="ubj",
+                    pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
                     metadata={"feature_hash": contract.feature_hash, "source": contract.source},
-                    extra_files=_written(model, Path(folder)),
+                    save_as_external_data=False,
+                    extra_files=_written(model, booster, Path(folder)),
                 )
             registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
         return str(registered.version)
@@ -227,7 +231,7 @@ class Registry:
                 )
             try:
                 return _read(Path(path), version)
-            except (OSError, ValueError, KeyError, TypeError, ModelError, xgb.core.XGBoostError) as error:
+            except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
 
     def _aliased(self, name: str, alias: str) -> str | None:
@@ -240,48 +244,46 @@ class Registry:
                 raise
 
 
-def _written(model: Model, folder: Path) -> list[str]:
-    """Write what the booster's own file does not say: the contract, the calibration, its hash."""
-    calibration = {"scores": model.calibration.scores, "probabilities": model.calibration.probabilities}
-    contract = json.loads(model.contract.to_json()) | {"booster_sha256": _sha256(bytes(model.booster.save_raw("ubj")))}
+def _written(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
+    """Write what the graph does not say: the contract, both curves, its hash; and the trees themselves."""
+    curves = {"calibration": asdict(model.calibration), "start": model.start and asdict(model.start)}
+    contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
     (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
-    (folder / _CALIBRATION).write_text(json.dumps(calibration, indent=1))
-    return [str(folder / _CONTRACT), str(folder / _CALIBRATION)]
+    (folder / _CURVES).write_text(json.dumps(curves, indent=1))
+    if booster is not None:
+        booster.save_model(folder / _BOOSTER)
+    return [str(path) for path in sorted(folder.iterdir())]
 
 
 def _read(folder: Path, version: str) -> Model:
     contract = json.loads((folder / _EXTRA / _CONTRACT).read_text())
-    calibration = json.loads((folder / _EXTRA / _CALIBRATION).read_text())
-    raw = (folder / _BOOSTER).read_bytes()
-    expected, found = contract.pop("booster_sha256"), _sha256(raw)
+    curves = json.loads((folder / _EXTRA / _CURVES).read_text())
+    graph = (folder / _GRAPH).read_bytes()
+    expected, found = contract.pop("graph_sha256"), _sha256(graph)
     if found != expected:
-        raise ModelError(f"{_BOOSTER} of {len(raw)} bytes has the hash {found[:12]}, expected {expected[:12]}")
-    booster = xgb.Booster(model_file=bytearray(raw))
+        raise ModelError(f"{_GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
     model = Model(
         contract=replace(Contract.from_json(json.dumps(contract)), version=version),
-        booster=booster,
-        calibration=Calibration(tuple(calibration["scores"]), tuple(calibration["probabilities"])),
+        graph=graph,
+        start=_start(curves["start"]),
+        calibration=Calibration(**_tuples(curves["calibration"])),
     )
-    if tuple(booster.feature_names or ()) != model.inputs.names or model.contract.columns != model.inputs.columns:
+    if model.contract.columns != model.inputs.columns:
         raise ModelError("it was trained on other inputs than this program makes")
     return model
 
 
+def _start(kept: Mapping[str, Any] | None) -> Start | None:
+    return Start(kept["input"], Diffusion(**_tuples(kept["curve"]))) if kept else None
+
+
+def _tuples(curve: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in curve.items()}
+
+
 def _signature(model: Model) -> ModelSignature:
     sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
-    return infer_signature(sample, np.zeros(1, np.float32))
-
-
-def _log_forest(forest: RandomForestClassifier, model: Model) -> None:
-    mlflow.sklearn.log_model(
-        forest,
-        name=f"{model.contract.name}-forest",
-        signature=_signature(model),
-        pip_requirements=[f"{package}=={installed(package)}" for package in ("scikit-learn", "skops")],
-        serialization_format="skops",
-        skops_trusted_types=["sklearn.tree._tree.Tree"],  # our own trees; the forest is kept for study, never served
-        pyfunc_predict_fn="predict_proba",
-    )
+    return infer_signature(sample, np.zeros((1, 1), np.float32))
 
 
 def _dataset(name: str, sha256: str) -> MetaDataset:

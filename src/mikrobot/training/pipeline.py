@@ -1,4 +1,4 @@
-"""One training run: samples, split, learners, calibration, evaluation, registration, gate.
+"""One training run: samples, split, search, learners, calibration, evaluation, gate, registration.
 
 Learns from the first span, calibrates on the second, is judged once on the third. Nothing after
 the third is touched, and a champion in service stays in service when the run fails.
@@ -6,40 +6,45 @@ the third is touched, and a champion in service stays in service when the run fa
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xgboost as xgb
-from sklearn.ensemble import RandomForestClassifier
+from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.domain.market import close_times
-from mikrobot.models.bos import BosInputs
+from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.labels.task import Task
-from mikrobot.models.model import Contract, Model
+from mikrobot.models.graph import Scorer
+from mikrobot.models.model import Contract, Model, Start, corrected
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
-from mikrobot.training import dataset as samples
-from mikrobot.training import leakage
+from mikrobot.training import dataset, leakage
+from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset, Rows
-from mikrobot.training.estimators import BOOSTING, FOREST, FOREST_SAMPLES, boost, grow_forest
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
-from mikrobot.training.gate import Ruling, judge
+from mikrobot.training.gate import Ruling
+from mikrobot.training.learners import Learned, Parameters, Samples, boosted
 from mikrobot.training.lineage import code_version
+from mikrobot.training.promotion import rule
+from mikrobot.training.recipes import RECIPES, Recipe
 from mikrobot.training.rolling import Predictions
 from mikrobot.training.scores import scores
 from mikrobot.training.splits import EMBARGO, Split, walk_forward
+from mikrobot.training.tuning import Search, search
 
 log = logger("training")
 
-NAME = "bos"
 FEWEST_SAMPLES = 50
 """Samples below which a span is too short to learn from, calibrate on or judge by."""
+
+MOST_TRAINING_SAMPLES = 1_200_000
+"""Samples learned from at most, spread over the span: what more would add is lost in the noise of the market."""
 
 Progress = Callable[[str, float], None]
 """Told the stage and its share done, 0 to 1."""
@@ -54,33 +59,58 @@ class TrainingResult:
     version : str
         In the registry.
     metrics : mapping
-        Of the test span, plain JSON values: see `evaluate`; ``baselines`` has the random forest too.
-    promoted : bool
-        Whether the new version is the champion now.
-    reason : str
-        Why, or why not.
+        Of the test span, plain JSON values: see `evaluate`; ``baselines`` has what was learned beside too.
+    ruling : Ruling
+        What the gate said; the version is the champion now if it promotes.
     contract : Contract
     """
 
     version: str
     metrics: Mapping[str, Any]
-    promoted: bool
-    reason: str
+    ruling: Ruling
     contract: Contract
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What the training and validation spans gave."""
+    """What the training and validation spans gave.
 
-    booster: xgb.Booster
+    Attributes
+    ----------
+    graph : bytes
+    start : Start or None
+        From which boosting started.
+    calibration : Calibration
+    members, beside : mapping of str to Learned
+    search : Search
+    diffusion : mapping of str to Diffusion
+        What the model is judged beside.
+    """
+
+    graph: bytes
+    start: Start | None
     calibration: Calibration
-    forest: RandomForestClassifier
-    forest_calibration: Calibration
+    members: Mapping[str, Learned]
+    beside: Mapping[str, Learned]
+    search: Search
     diffusion: Mapping[str, Diffusion]
+
+    @property
+    def booster(self) -> xgb.Booster | None:
+        """The boosted trees among the members."""
+        return next((member.booster for member in self.members.values() if member.booster is not None), None)
+
+    def importance(self, names: tuple[str, ...]) -> dict[str, float]:
+        """Return the mean share of each input over the members that know it, the greatest first."""
+        known = [m.importance for m in self.members.values() if np.isfinite(m.importance).all()]
+        if not known:
+            return {}
+        shares = np.mean(known, axis=0)
+        return {names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
 
 def train(
+    name: str,
     bars: Mapping[str, pd.DataFrame],
     rows: Rows,
     registry: Registry,
@@ -91,17 +121,19 @@ def train(
     trade_from: datetime | None = None,
     progress: Progress = lambda stage, share: None,
 ) -> TrainingResult:
-    """Train the break-of-structure model, register it, and promote it if the gate lets it pass.
+    """Train a model, register it, and promote it if the gate lets it pass.
 
     Parameters
     ----------
+    name : str
+        One of `RECIPES`.
     bars : mapping of str to DataFrame
         Closed M1 bars by symbol, bar frames.
     rows : Rows
         Reader of the feature store.
     registry : Registry
     settings : Settings
-        ``swing``, ``horizon_minutes`` and ``seed`` are used.
+        ``swing``, ``horizon_minutes``, ``trials``, ``tuning_seconds`` and ``seed`` are used.
     source : str
         Market source of the bars and rows.
     feature_hash : str
@@ -119,29 +151,31 @@ def train(
     ServiceError
         If the registry does not answer.
     """
+    recipe = RECIPES[name](settings)
     progress("dataset", 0.0)
-    inputs = BosInputs(settings.swing)
-    task = Task("bos", settings.swing, settings.horizon_minutes)
-    data = samples.build(_until(bars, trade_from), rows, source, inputs, task)
-    split = walk_forward(data.time, data.end, timedelta(minutes=settings.horizon_minutes))
+    data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, recipe.task)
+    split = walk_forward(data.time, data.end, recipe.horizon)
     check(data, split)
-    diffusion = fit_baselines(data, split.train, task)
-    _check_leakage(data, split, inputs, diffusion, settings.seed)
-    fitted = fit(data, split, inputs, diffusion, settings.seed, progress)
+    diffusion = fit_baselines(data, split.train, recipe.task)
+    _check_leakage(recipe, data, split, diffusion, settings.seed)
+    fitted = fit(recipe, data, split, diffusion, settings, progress)
     progress("evaluation", 0.0)
-    metrics = assess(fitted, data, split, settings.seed)
-    contract = _contract(data, inputs, settings, source, feature_hash, metrics, fitted.diffusion)
-    model = Model(contract, fitted.booster, fitted.calibration)
+    metrics = assess(recipe, fitted, data, split, settings.seed)
+    model = Model(
+        _contract(recipe, fitted, data, source, feature_hash, metrics), fitted.graph, fitted.start, fitted.calibration
+    )
     progress("registry", 0.0)
-    ruling = judge(model, registry, data, split.test, trade_from)
+    ruling = rule(model, registry, data, split.test, trade_from)
     version = _log(registry, model, fitted, data, split, settings, ruling)
     if ruling.promote:
-        registry.promote(NAME, version, ruling.reason)
+        registry.promote(name, version, ruling.reason)
     else:
-        registry.note(NAME, version, "promotion", ruling.reason)
+        registry.note(name, version, "promotion", ruling.reason)
     progress("registry", 1.0)
-    log.info("trained", version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"])
-    return TrainingResult(version, metrics, ruling.promote, ruling.reason, model.contract)
+    log.info(
+        "trained", model=name, version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"]
+    )
+    return TrainingResult(version, metrics, ruling, model.contract)
 
 
 def check(data: Dataset, split: Split) -> None:
@@ -164,57 +198,87 @@ def check(data: Dataset, split: Split) -> None:
             raise ModelError(f"{where}: all {len(chosen)} samples have the outcome {true > 0}; train on more history")
 
 
+def _check_leakage(recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], seed: int) -> None:
+    train = data.only(split.train)
+    said = predict_baselines(diffusion, train)
+    leakage.check(train, recipe.inputs.names, said.get("forecast", said["atr"]), seed)
+
+
 def fit(
+    recipe: Recipe,
     data: Dataset,
     split: Split,
-    inputs: BosInputs,
     diffusion: Mapping[str, Diffusion],
-    seed: int,
+    settings: Settings,
     progress: Progress,
 ) -> Fitted:
-    """Fit both learners beside the diffusion baselines; calibrate the learners on the validation span."""
-    train, validation = split.train, split.validation
-    progress("forest", 0.0)
-    forest = grow_forest(data.inputs[train], data.outcome[train], data.weight[train], seed)
-    booster = boost(
-        (data.inputs[train], data.inputs[validation]),
-        (data.outcome[train], data.outcome[validation]),
-        (data.weight[train], data.weight[validation]),
-        inputs.names,
-        seed,
-        lambda share: progress("boosting", share),
+    """Search parameters, fit the learners on the training span, calibrate their mean on the validation span."""
+    names = recipe.inputs.names
+    start = _start(recipe, data, split.train)
+    chosen = split.train[_spread(len(split.train))]
+    train, watched = (_samples(data, rows, names, start) for rows in (chosen, split.validation))
+    progress("search", 0.0)
+    found = search(
+        train,
+        data.time[chosen],
+        data.end[chosen],
+        max(EMBARGO, recipe.horizon),
+        trials=settings.trials,
+        budget_s=settings.tuning_seconds,
+        seed=settings.seed,
+        progress=lambda done, of: progress("search", done / of),
     )
-    seen, outcome = data.inputs[validation], data.outcome[validation]
+    learned: dict[str, Learned] = {}
+    for number, (name, (learn, parameters)) in enumerate([*recipe.members.items(), *recipe.beside.items()]):
+        progress("learners", number / (len(recipe.members) + len(recipe.beside)))
+        learned[name] = learn(train, watched, settings.seed, found.parameters if learn is boosted else parameters)
+    members = {name: learned[name] for name in recipe.members}
+    joined = graph.joined([member.member for member in members.values()], len(names))
+    score = _corrected(Scorer(joined, len(names))(watched.inputs), watched, start)
     return Fitted(
-        booster=booster,
-        calibration=Calibration.fit(booster.inplace_predict(seen), outcome),
-        forest=forest,
-        forest_calibration=Calibration.fit(forest.predict_proba(seen)[:, 1], outcome),
+        graph=joined,
+        start=start,
+        calibration=Calibration.fit(score, watched.outcome),
+        members=members,
+        beside={name: learned[name] for name in recipe.beside},
+        search=found,
         diffusion=diffusion,
     )
 
 
-def _check_leakage(
-    data: Dataset, split: Split, inputs: BosInputs, diffusion: Mapping[str, Diffusion], seed: int
-) -> None:
-    train = data.only(split.train)
-    said = predict_baselines(diffusion, train)
-    leakage.check(train, inputs.names, said.get("forecast", said["atr"]), seed)
+def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | None:
+    if recipe.starts_from is None:
+        return None
+    away = data.inputs[chosen, recipe.inputs.names.index(recipe.starts_from)]
+    return Start.fit(recipe.task, recipe.starts_from, away, data.outcome[chosen])
 
 
-def assess(fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:
-    """Judge the model on the test span, beside the diffusion baselines and the forest; see `evaluate`."""
-    test, validation = data.only(split.test), data.only(split.validation)
-    before, said = (fitted.calibration(fitted.booster.inplace_predict(span.inputs)) for span in (validation, test))
-    metrics = evaluate(
-        said,
-        predict_baselines(fitted.diffusion, test),
-        test,
-        seed,
-        Predictions(before, validation.outcome, validation.time, validation.end),
-    )
-    forest = fitted.forest_calibration(fitted.forest.predict_proba(test.inputs)[:, 1])
-    metrics["baselines"]["random_forest"] = scores(forest, test.outcome)
+def _spread(count: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, MOST_TRAINING_SAMPLES)).astype(np.int64)
+
+
+def _samples(data: Dataset, rows: NDArray[np.int64], names: tuple[str, ...], start: Start | None) -> Samples:
+    inputs = data.inputs[rows]
+    margin = np.zeros(len(rows)) if start is None else start(inputs[:, names.index(start.input)])
+    return Samples(inputs, data.outcome[rows], data.weight[rows], margin)
+
+
+def _corrected(score: NDArray[np.float64], seen: Samples, start: Start | None) -> NDArray[np.float64]:
+    return score if start is None else corrected(score, seen.margin)
+
+
+def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:
+    """Judge the model on the test span, beside its baselines and what was learned beside it; see `evaluate`."""
+    names, scorer = recipe.inputs.names, Scorer(fitted.graph, len(recipe.inputs.names))
+    before, test = data.only(split.validation), data.only(split.test)
+    seen = [_samples(data, rows, names, fitted.start) for rows in (split.validation, split.test)]
+    said = [fitted.calibration(_corrected(scorer(span.inputs), span, fitted.start)) for span in seen]
+    history = Predictions(said[0], before.outcome, before.time, before.end)
+    metrics = evaluate(said[1], predict_baselines(fitted.diffusion, test), test, seed, history)
+    for name, learned in fitted.beside.items():
+        beside = Scorer(graph.joined([learned.member], len(names)), len(names))
+        calibration = Calibration.fit(beside(seen[0].inputs), seen[0].outcome)
+        metrics["baselines"][name] = scores(calibration(beside(seen[1].inputs)), seen[1].outcome)
     return metrics
 
 
@@ -225,71 +289,75 @@ def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Map
 
 
 def _contract(
-    data: Dataset,
-    inputs: BosInputs,
-    settings: Settings,
-    source: str,
-    feature_hash: str,
-    metrics: Mapping[str, Any],
-    diffusion: Mapping[str, Diffusion],
+    recipe: Recipe, fitted: Fitted, data: Dataset, source: str, feature_hash: str, metrics: Mapping[str, Any]
 ) -> Contract:
     return Contract(
-        name=NAME,
+        name=recipe.task.kind,
         version="",
         source=source,
         feature_hash=feature_hash,
-        columns=inputs.columns,
-        swing=settings.swing,
-        horizon_minutes=settings.horizon_minutes,
+        columns=recipe.inputs.columns,
+        swing=recipe.task.swing,
+        horizon_minutes=recipe.task.horizon,
         trained_from=_utc(data.time.min()),
         trained_until=_utc(data.end.max()),
         metrics=metrics,
-        diffusion=diffusion,
+        diffusion=fitted.diffusion,
+        mode=recipe.task.mode,
+        importance=fitted.importance(recipe.inputs.names),
     )
 
 
 def _log(
-    registry: Registry,
-    model: Model,
-    fitted: Fitted,
-    data: Dataset,
-    split: Split,
-    settings: Settings,
-    ruling: Ruling,
+    registry: Registry, model: Model, fitted: Fitted, data: Dataset, split: Split, settings: Settings, ruling: Ruling
 ) -> str:
     contract = model.contract
-    symbols = ",".join(np.unique(data.symbol))
+    symbols = [str(symbol) for symbol in np.unique(data.symbol)]
+    parameters = _parameters(fitted, split, settings)
+    card = Card(
+        contract=contract,
+        ruling=ruling.reason,
+        symbols=symbols,
+        data_sha256=data.sha256,
+        code_version=code_version(),
+        seed=settings.seed,
+        parameters=parameters,
+        importance=contract.importance,
+    )
     return registry.log(
         model,
-        fitted.forest,
-        parameters={
-            **{f"boosting.{name}": value for name, value in BOOSTING.items()},
-            **{f"forest.{name}": value for name, value in FOREST.items()},
-            "forest.max_samples": FOREST_SAMPLES,
-            "boosting.rounds": fitted.booster.num_boosted_rounds(),
-            **{f"diffusion.scale_{name}": curve.scale for name, curve in fitted.diffusion.items()},
-            "swing": contract.swing,
-            "horizon_minutes": contract.horizon_minutes,
-            "seed": settings.seed,
-            "embargo_minutes": EMBARGO.total_seconds() / 60,
-            "validation_from": str(split.validation_from),
-            "test_from": str(split.test_from),
-            **{f"samples.{name}": len(getattr(split, name)) for name in ("train", "validation", "test")},
-        },
+        parameters=parameters | {"swing": contract.swing, "horizon_minutes": contract.horizon_minutes},
         metrics=dict(flattened({name: contract.metrics[name] for name in _LOGGED})),
         tags={
             "source": contract.source,
-            "symbols": symbols,
+            "symbols": ",".join(symbols),
             "trained_from": contract.trained_from.isoformat(),
             "trained_until": contract.trained_until.isoformat(),
             "feature_hash": contract.feature_hash,
             "data_sha256": data.sha256,
-            "code_version": code_version(),
+            "code_version": card.code_version,
             "promotion": ruling.reason,
         },
-        data_name=f"{contract.source}-{symbols}",
+        data_name=f"{contract.source}-{','.join(symbols)}",
         data_sha256=data.sha256,
+        booster=fitted.booster,
+        texts={"card.md": card.markdown(), "card.html": card.html()},
     )
+
+
+def _parameters(fitted: Fitted, split: Split, settings: Settings) -> dict[str, Any]:
+    found: Parameters = fitted.search.parameters if fitted.booster is not None else {}
+    return {
+        **{f"boosting.{name}": value for name, value in found.items()},
+        "boosting.rounds": fitted.booster.num_boosted_rounds() if fitted.booster is not None else 0,
+        "search.trials": fitted.search.trials,
+        "search.pruned": fitted.search.pruned,
+        "seed": settings.seed,
+        "embargo_minutes": EMBARGO.total_seconds() / 60,
+        "validation_from": str(split.validation_from),
+        "test_from": str(split.test_from),
+        **{f"samples.{name}": len(getattr(split, name)) for name in ("train", "validation", "test")},
+    }
 
 
 _LOGGED = ("samples", "base_rate", "majority_accuracy", "metrics", "baselines", "uplift", "intervals", "by_symbol")

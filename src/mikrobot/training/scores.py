@@ -55,6 +55,15 @@ def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) 
     return float(np.sum(gaps) / len(probability))
 
 
+def calibration_noise(probability: Floats, bins: int = BINS) -> float:
+    """Return the calibration error that chance alone shows, if every probability is right.
+
+    The mean absolute deviation of a binomial count is sqrt(2 variance / pi), near enough.
+    """
+    variances = [float((probability[own] * (1.0 - probability[own])).sum()) for own in _bins(probability, bins)]
+    return float(np.sqrt(2.0 / np.pi * np.array(variances)).sum() / len(probability))
+
+
 def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> list[dict[str, Any]]:
     """Return what was said and what happened in bins of equal size, the lowest first.
 

@@ -9,9 +9,11 @@ import pytest
 import xgboost as xgb
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError
+from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.model import Contract, Model
+from mikrobot.models.labels.task import Task
+from mikrobot.models.model import Contract, Model, Start
 
 
 def bos(swing: int) -> Model:
@@ -20,8 +22,13 @@ def bos(swing: int) -> Model:
     values = rows_for(inputs.columns, 3000, seed=2)
     seen = inputs(values, np.ones(3000, dtype=np.int8))
     broken = seen[:, 0] < np.random.default_rng(2).exponential(1.0, 3000)
-    data = xgb.DMatrix(seen, broken, feature_names=list(inputs.names))
-    booster = xgb.train({"objective": "binary:logistic", "max_depth": 3}, data, 20)
+    start = Start.fit(Task("bos", swing, 5), "level_atr", seen[:, 0], broken)
+    booster = xgb.train(
+        {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5},
+        xgb.DMatrix(seen, broken, base_margin=start(seen[:, 0])),
+        20,
+    )
+    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
     contract = Contract(
         name="bos",
         version="1",
@@ -34,7 +41,8 @@ def bos(swing: int) -> Model:
         trained_until=datetime(2024, 3, 8, tzinfo=UTC),
         metrics={"metrics": {"auc": 0.8}},
     )
-    return Model(contract, booster, Calibration.fit(booster.inplace_predict(seen), broken))
+    plain = Model(contract, whole, start, Calibration((0.0, 1.0), (0.0, 1.0)))
+    return replace(plain, calibration=Calibration.fit(plain.score(seen), broken))
 
 
 def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import FillReason
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import read_bars
+from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Contract, Model
@@ -147,8 +148,11 @@ def made_up_model() -> Model:
     rng, inputs = np.random.default_rng(3), BosInputs(5)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
     outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
-    data = xgb.DMatrix(values, outcome, feature_names=list(inputs.names))
-    booster = xgb.train({"objective": "binary:logistic", "max_depth": 4, "seed": 3, "nthread": 1}, data, 40)
+    data = xgb.DMatrix(values, outcome)
+    booster = xgb.train(
+        {"objective": "binary:logistic", "max_depth": 4, "seed": 3, "nthread": 1, "base_score": 0.5}, data, 40
+    )
+    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
     contract = Contract(
         name="bos",
         version="",
@@ -161,7 +165,7 @@ def made_up_model() -> Model:
         trained_until=FROM,
         metrics={},
     )
-    return Model(contract, booster, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
+    return Model(contract, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,8 @@ def test_the_rows_of_a_run_are_assessed_with_the_importance_of_the_champion(
     stores = (store, FeatureStates(pool), FeatureRows(database), runs)
     materialize(database, *stores, "replay", "EURUSD", start, end, lambda rows: check(rows, "features"))
     registry = SimpleNamespace(
-        champion=lambda name: "3", load=lambda name, alias: SimpleNamespace(importance={"level_atr": 1.0})
+        champion=lambda name: "3",
+        load=lambda name, alias: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
     )
     monkeypatch.setattr(quality, "Registry", lambda url: registry)
     found = quality.assess_run(database, None)

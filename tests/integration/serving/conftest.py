@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Contract, Model
@@ -110,8 +111,12 @@ def make_model(seed: int) -> Model:
     inputs = BosInputs(5)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
     outcome = values[:, 0] + rng.normal(size=len(values)) > 0
-    data = xgb.DMatrix(values, outcome, feature_names=list(inputs.names))
-    booster = xgb.train({"objective": "binary:logistic", "max_depth": 4, "seed": seed, "nthread": 1}, data, 60)
+    booster = xgb.train(
+        {"objective": "binary:logistic", "max_depth": 4, "seed": seed, "nthread": 1, "base_score": 0.5},
+        xgb.DMatrix(values, outcome),
+        60,
+    )
+    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
     contract = Contract(
         name="bos",
         version="",
@@ -124,7 +129,7 @@ def make_model(seed: int) -> Model:
         trained_until=datetime(2024, 5, 1, tzinfo=UTC),
         metrics={"auc": 0.8},
     )
-    return Model(contract, booster, Calibration((0.0, 0.5, 1.0), (0.0, 0.4, 1.0)))
+    return Model(contract, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.4, 1.0)))
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.graph import Scorer
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Rows
@@ -29,7 +30,7 @@ def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., Train
             "bars": market,
             "rows": rows,
         }
-        return train(registry=registry, settings=Settings(), **(given | changed))  # type: ignore[arg-type]
+        return train("bos", registry=registry, settings=Settings(), **(given | changed))  # type: ignore[arg-type]
 
     return run
 
@@ -48,8 +49,8 @@ def run_of(registry: Registry, version: str) -> mlflow.entities.Run:
 def test_the_first_model_becomes_champion_and_learned_nothing_from_the_traded_hours(
     first: TrainingResult, registry: Registry
 ) -> None:
-    assert first.promoted
-    assert first.reason == "there was no champion"
+    assert first.ruling.promote
+    assert first.ruling.reason.startswith("champion passed: there was no champion; calibration passed")
     model = registry.load("bos")
     assert model.contract.version == first.version
     assert model.contract.trained_until <= TRADE_FROM
@@ -95,8 +96,10 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
 def test_the_mlflow_flavour_reads_what_was_logged(first: TrainingResult, registry: Registry) -> None:
     mlflow.set_tracking_uri(registry.tracking_uri)
     model = registry.load("bos")
-    native = mlflow.xgboost.load_model(f"models:/bos/{first.version}")
-    assert bytes(native.save_raw("ubj")) == bytes(model.booster.save_raw("ubj"))
+    loaded = mlflow.pyfunc.load_model(f"models:/bos/{first.version}")
+    seen = np.random.default_rng(1).normal(size=(20, len(model.inputs.names))).astype(np.float32)
+    answered = loaded.predict(pd.DataFrame(seen, columns=list(model.inputs.names)))
+    np.testing.assert_allclose(np.ravel(answered["score"]), Scorer(model.graph, seen.shape[1])(seen), atol=1e-6)
     info = mlflow.models.get_model_info(f"models:/bos/{first.version}")
     assert info.signature.inputs.input_names() == list(model.inputs.names)
     assert info.metadata == {"feature_hash": CATALOG.version, "source": "replay"}
@@ -104,7 +107,9 @@ def test_the_mlflow_flavour_reads_what_was_logged(first: TrainingResult, registr
 
 def test_nothing_in_the_artefacts_is_a_pickle(first: TrainingResult, artifacts: Path) -> None:
     files = [path for path in artifacts.rglob("*") if path.is_file()]
-    assert {"model.ubj", "contract.json", "calibration.json", "model.skops"} <= {path.name for path in files}
+    assert {"model.onnx", "booster.ubj", "contract.json", "curves.json", "card.md", "card.html"} <= {
+        path.name for path in files
+    }
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib")]
     assert not [path for path in files if path.read_bytes()[:1] == b"\x80"]
 
@@ -114,14 +119,9 @@ def test_the_same_data_and_seed_give_the_same_model(
 ) -> None:
     second = trained()
     assert second.version != first.version
-    assert second.promoted
-    assert "is not worse than the champion's" in second.reason
-    assert "had seen 100% of it" in second.reason
-    boosters = [
-        bytes(registry.load_version("bos", version).booster.save_raw("ubj"))
-        for version in (first.version, second.version)
-    ]
-    assert boosters[0] == boosters[1]
+    models = [registry.load_version("bos", version) for version in (first.version, second.version)]
+    assert models[0].graph == models[1].graph
+    assert (models[0].start, models[0].calibration) == (models[1].start, models[1].calibration)
     tags = [run_of(registry, version).data.tags["data_sha256"] for version in (first.version, second.version)]
     assert tags[0] == tags[1]
 
@@ -131,11 +131,11 @@ def test_a_champion_that_knows_the_traded_hours_is_replaced(
 ) -> None:
     registry.promote("bos", first.version)
     result = trained(trade_from=TRADE_FROM - timedelta(days=1))
-    assert result.promoted
-    assert "later than 2024-03-10 00:00:00+00:00 from where it would trade" in result.reason
+    assert result.ruling.promote
+    assert "later than 2024-03-10 00:00:00+00:00 from where it would trade" in result.ruling.reason
     assert registry.champion("bos") == result.version
     tags = {entry.version: entry.tags for entry in registry.versions("bos")}[result.version]
-    assert tags["promotion"] == result.reason
+    assert tags["promotion"] == result.ruling.reason
 
 
 def test_a_failed_training_leaves_the_champion_serving(
@@ -155,19 +155,19 @@ def test_features_of_another_hash_are_not_accepted(first: TrainingResult, regist
         contract.accept("000000000000")
 
 
-def test_a_booster_that_was_changed_is_not_loaded(
+def test_a_graph_that_was_changed_is_not_loaded(
     trained: Callable[..., TrainingResult], registry: Registry, artifacts: Path
 ) -> None:
-    before = set(artifacts.rglob("model.ubj"))
+    before = set(artifacts.rglob("model.onnx"))
     spoiled = trained()
-    (file,) = set(artifacts.rglob("model.ubj")) - before
+    (file,) = set(artifacts.rglob("model.onnx")) - before
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ModelError, match=f"model bos version {spoiled.version} cannot be used: model.ubj"):
+    with pytest.raises(ModelError, match=f"model bos version {spoiled.version} cannot be used: model.onnx"):
         registry.load_version("bos", spoiled.version)
     registry.promote("bos", spoiled.version)
     mended = trained()
-    assert mended.promoted
-    assert mended.reason.startswith("the champion could not be loaded")
+    assert mended.ruling.promote
+    assert mended.ruling.reason.startswith("champion passed: the champion could not be loaded")
 
 
 def test_what_is_not_registered_is_said_to_be_missing(registry: Registry) -> None:
@@ -185,3 +185,37 @@ def test_a_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceError, match=r"MLflow at http://127\.0\.0\.1:9 failed"):
         Registry("http://127.0.0.1:9").champion("bos")
+
+
+def test_a_challenger_without_skill_is_refused_by_name_and_the_champion_stays(
+    trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
+) -> None:
+    registry.promote("bos", first.version)
+    refused = trained()
+    assert not refused.ruling.promote
+    assert "skill refused: uplift over the diffusion" in refused.ruling.reason
+    assert registry.champion("bos") == first.version
+    tags = {entry.version: entry.tags for entry in registry.versions("bos")}[refused.version]
+    assert tags["promotion"] == refused.ruling.reason
+
+
+def test_a_rollback_brings_back_what_the_champion_replaced(
+    trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
+) -> None:
+    registry.promote("bos", first.version)
+    second = trained()
+    registry.promote("bos", second.version, "by hand")
+    assert registry.rollback("bos", "the new one was worse") == first.version
+    assert registry.champion("bos") == first.version
+    with pytest.raises(ModelError, match="nowhere has no champion to roll back"):
+        registry.rollback("nowhere", "")
+
+
+def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: Registry) -> None:
+    card = registry.text("bos", first.version, "card.md")
+    assert "Gate: champion passed: there was no champion" in card
+    assert f"{first.metrics['metrics']['auc']:.4f}" in card
+    assert "diffusion_atr" in card
+    assert registry.text("bos", first.version, "card.html").startswith("<!doctype html>")
+    with pytest.raises(ModelError, match=r"has no nothing\.md"):
+        registry.text("bos", first.version, "nothing.md")

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
-from mikrobot.training.pipeline import check
-from mikrobot.training.splits import walk_forward
+from mikrobot.training.evaluation import fit_baselines
+from mikrobot.training.pipeline import Fitted, assess, check, fit
+from mikrobot.training.recipes import bos
+from mikrobot.training.splits import Split, walk_forward
+
+RECIPE = bos(Settings())
 
 
 def checked(data: Dataset) -> None:
@@ -30,3 +35,38 @@ def test_one_outcome_only_is_refused(make_dataset: Callable[..., Dataset], outco
     one_sided = replace(data, outcome=np.full(len(data), outcome))
     with pytest.raises(ModelError, match=f"train span of EURUSD.*all 1201 samples have the outcome {outcome}"):
         checked(one_sided)
+
+
+def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
+    split = walk_forward(data.time, data.end, timedelta(minutes=5))
+    diffusion = fit_baselines(data, split.train, RECIPE.task)
+    return fit(RECIPE, data, split, diffusion, Settings(seed=seed), lambda stage, share: None), split
+
+
+def skill(data: Dataset) -> float:
+    found, split = fitted_on(data)
+    return float(assess(RECIPE, found, data, split, seed=1)["uplift"]["over_atr"]["auc"]["value"])
+
+
+def test_a_planted_edge_is_found(make_dataset: Callable[..., Dataset]) -> None:
+    assert skill(make_dataset(edge=1.5)) > 0.05
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_without_an_edge_none_is_found(make_dataset: Callable[..., Dataset], seed: int) -> None:
+    assert skill(make_dataset(seed=seed)) < 0.01
+
+
+def test_what_comes_after_the_training_span_changes_no_learner(make_dataset: Callable[..., Dataset]) -> None:
+    data = make_dataset(edge=0.5)
+    found, split = fitted_on(data)
+    data.inputs[split.test] = 0.0
+    data.outcome[split.test] = True
+    again, _ = fitted_on(data)
+    assert found.graph == again.graph
+    assert (found.calibration, found.start, found.diffusion) == (again.calibration, again.start, again.diffusion)
+
+
+def test_another_seed_gives_another_model(make_dataset: Callable[..., Dataset]) -> None:
+    data = make_dataset(3000, edge=0.5)
+    assert fitted_on(data)[0].graph == fitted_on(data)[0].graph != fitted_on(data, seed=8)[0].graph

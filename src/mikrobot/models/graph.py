@@ -1,0 +1,180 @@
+"""Fitted learners as one ONNX graph, and the session that runs it.
+
+A graph is data: loading one runs no code of its maker. It takes the model inputs and answers one
+score a row, the mean of its members' probabilities. Knows nothing of features, labels or training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import xgboost as xgb
+from numpy.typing import NDArray
+from onnx import TensorProto, compose, helper
+from sklearn.base import ClassifierMixin
+
+from mikrobot.domain.errors import ModelError
+
+Inputs = NDArray[np.float32]
+
+OPSET, TREES_OPSET = 15, 3
+"""Operator sets that every converter used here speaks: of ONNX itself, and of its machine learning part."""
+
+_INPUTS, _SCORE, _PROBABILITIES = "inputs", "score", "probabilities"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One fitted learner of a graph.
+
+    Attributes
+    ----------
+    name : str
+    graph : onnx.ModelProto
+        Answers ``probabilities``, shape (rows, 2).
+    platt : tuple of float, optional
+        (slope, intercept) that turn a decision value into log odds, for a learner that answers
+        (value, -value) in place of probabilities.
+    """
+
+    name: str
+    graph: Any
+    platt: tuple[float, float] | None = None
+
+
+def of_booster(name: str, booster: xgb.Booster) -> Member:
+    """Convert boosted trees; missing values go the way the trees learned."""
+    from onnxmltools.convert import convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    plain = booster.copy()
+    plain.feature_names = None  # the converter wants f0, f1, ...
+    graph = convert_xgboost(
+        plain, name, initial_types=[(_INPUTS, FloatTensorType([None, booster.num_features()]))], target_opset=OPSET
+    )
+    return Member(name, graph)
+
+
+def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[float, float] | None = None) -> Member:
+    """Convert a fitted scikit-learn classifier or pipeline of two classes.
+
+    Parameters
+    ----------
+    width : int
+        Number of inputs.
+    platt : tuple of float, optional
+        See `Member`.
+    """
+    from skl2onnx import to_onnx
+
+    graph = to_onnx(
+        fitted,
+        np.zeros((1, width), np.float32),
+        name=name,
+        options={"zipmap": False},
+        target_opset={"": OPSET, "ai.onnx.ml": TREES_OPSET},
+    )
+    return Member(name, graph, platt)
+
+
+def joined(members: Sequence[Member], width: int) -> bytes:
+    """Join members into one serialised graph, whose score is the mean of their probabilities.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        At least one.
+    width : int
+        Number of inputs.
+    """
+    nodes, initializers, chances = [], [], []
+    for member in members:
+        found, kept, chance = _inlined(member)
+        nodes += found
+        initializers += kept
+        chances.append(chance)
+    nodes.append(helper.make_node("Mean", chances, [_SCORE]))
+    graph = helper.make_graph(
+        nodes,
+        "model",
+        [helper.make_tensor_value_info(_INPUTS, TensorProto.FLOAT, [None, width])],
+        [helper.make_tensor_value_info(_SCORE, TensorProto.FLOAT, [None, 1])],
+        initializers,
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREES_OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, producer_name="mikrobot", ir_version=8)
+    onnx.checker.check_model(model)
+    return cast(bytes, model.SerializeToString(deterministic=True))
+
+
+def _inlined(member: Member) -> tuple[list[Any], list[Any], str]:
+    """Return a member's nodes and initializers under its own names, and the name of its chance of a yes."""
+    prefix = f"{member.name}/"
+    graph = compose.add_prefix(member.graph, prefix).graph
+    column, chance = f"{prefix}column", f"{prefix}chance"
+    nodes = [helper.make_node("Identity", [_INPUTS], [graph.input[0].name]), *graph.node]
+    initializers = [*graph.initializer]
+    picked = 1 if member.platt is None else 0
+    initializers.append(helper.make_tensor(column, TensorProto.INT64, [1], [picked]))
+    value = chance if member.platt is None else f"{prefix}value"
+    nodes.append(helper.make_node("Gather", [f"{prefix}{_PROBABILITIES}", column], [value], axis=1))
+    if member.platt is not None:
+        nodes += _platt(prefix, member.platt, value, chance, initializers)
+    return nodes, initializers, chance
+
+
+def _platt(prefix: str, platt: tuple[float, float], value: str, chance: str, initializers: list[Any]) -> list[Any]:
+    names = [f"{prefix}slope", f"{prefix}intercept"]
+    initializers += [helper.make_tensor(n, TensorProto.FLOAT, [1], [v]) for n, v in zip(names, platt, strict=True)]
+    return [
+        helper.make_node("Mul", [value, names[0]], [f"{prefix}scaled"]),
+        helper.make_node("Add", [f"{prefix}scaled", names[1]], [f"{prefix}odds"]),
+        helper.make_node("Sigmoid", [f"{prefix}odds"], [chance]),
+    ]
+
+
+class Scorer:
+    """Runs a graph on one thread.
+
+    Parameters
+    ----------
+    graph : bytes
+        What `joined` returned.
+    width : int
+        Number of inputs expected.
+
+    Raises
+    ------
+    ModelError
+        If it is no graph of this kind.
+    """
+
+    def __init__(self, graph: bytes, width: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # waking a pool takes longer than a row
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has one exception class for each fault, and no common base
+            raise ModelError(f"{len(graph)} bytes are no ONNX graph ({str(error)[:120]}); train again") from error
+        found = [(i.name, i.shape[-1]) for i in self._session.get_inputs()]
+        if found != [(_INPUTS, width)] or [o.name for o in self._session.get_outputs()] != [_SCORE]:
+            raise ModelError(f"expected a graph from {width} inputs to a score, found {found}; train again")
+
+    def __call__(self, inputs: Inputs) -> NDArray[np.float64]:
+        """Score rows.
+
+        Parameters
+        ----------
+        inputs : ndarray of float32, shape (rows, width)
+            NaN where missing.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows,)
+            In [0, 1].
+        """
+        (score,) = self._session.run([_SCORE], {_INPUTS: inputs})
+        return np.asarray(score[:, 0], dtype=np.float64)

@@ -1,0 +1,162 @@
+"""The card of a model version: what it is, what it learned from, how far it can be believed.
+
+Made from the contract and the figures of one training run, as Markdown and as one HTML page that
+opens without a network. Judges nothing and computes no figure.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mikrobot.models.model import Contract
+
+TELLING = 12
+"""Inputs whose importance is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure that the requirement asks for.
+
+    Attributes
+    ----------
+    figure : str
+        Key of the metrics.
+    least : float
+    """
+
+    figure: str
+    least: float
+
+
+TARGETS: dict[str, tuple[Target, ...]] = {
+    "bos": (Target("accuracy", 0.88), Target("precision", 0.85), Target("recall", 0.90), Target("auc", 0.90)),
+    "retest": (Target("accuracy", 0.90), Target("precision", 0.88), Target("recall", 0.92)),
+    "false_break": (Target("precision", 0.97),),
+}
+
+ASKS = {
+    "bos": "Does price go beyond the newest unbroken swing within the horizon?",
+    "retest": "Does a retest of a broken level reach its target before its stop?",
+    "false_break": "Is a break of structure taken back within the next closes?",
+}
+
+LIMITS = {
+    "bos": (
+        "Most of what it achieves is geometry: how far the level is, over how volatile the market is. The "
+        "diffusion baselines know nothing else, and what counts is the uplift over the second one.",
+        "That a level is likely to break says little about where price goes after it: this is no trading edge.",
+    ),
+    "retest": (
+        "With symmetric barriers the outcome is close to a coin toss, and costs are a large part of a barrier.",
+        "Unless its expectancy after costs is above zero it informs; it is not traded on.",
+    ),
+    "false_break": (
+        "Most of what it knows is how far the break has come, over the volatility.",
+        "Unless its expectancy after costs is above zero it informs; it is not traded on.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a card tells beside the contract.
+
+    Attributes
+    ----------
+    contract : Contract
+    ruling : str
+        What the gate said.
+    symbols : sequence of str
+    data_sha256, code_version : str
+    seed : int
+    parameters : mapping
+        Of the learners.
+    importance : mapping of str to float
+        Share of each input, the greatest first.
+    """
+
+    contract: Contract
+    ruling: str
+    symbols: Sequence[str]
+    data_sha256: str
+    code_version: str
+    seed: int
+    parameters: Mapping[str, Any]
+    importance: Mapping[str, float]
+
+    def markdown(self) -> str:
+        """Write the card as Markdown."""
+        return _render("card.md.j2", self)
+
+    def html(self) -> str:
+        """Write the card as one HTML page, its pictures inside."""
+        return _render("card.html.j2", self)
+
+
+def targets(contract: Contract) -> list[tuple[str, float, float, str]]:
+    """Hold the figures against the requirement.
+
+    Returns
+    -------
+    list of (figure, asked, found, state)
+        The state is "reached", "reached selectively at coverage ..." or "not reached".
+    """
+    found = contract.metrics["metrics"]
+    return [
+        (t.figure, t.least, found[t.figure], _state(t, found[t.figure], contract.metrics.get("selective", ())))
+        for t in TARGETS[contract.name]
+    ]
+
+
+def _state(target: Target, found: float, selective: Sequence[Mapping[str, Any]]) -> str:
+    if found >= target.least:
+        return "reached"
+    figure = {"recall": "recall_covered"}.get(target.figure, target.figure)
+    enough = [band for band in selective if (band.get(figure) or 0.0) >= target.least]
+    if not enough:
+        return "not reached"
+    best = max(enough, key=lambda band: float(band["coverage"]))
+    return f"reached selectively, at coverage {best['coverage']:.3f} (recall of all events {best['recall_all']:.3f})"
+
+
+def curve_picture(reliability: Sequence[Mapping[str, float]]) -> str:
+    """Draw what was said against what happened; return an SVG as a data address."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#c3cad3", linewidth=1)
+    axes.plot([p["said"] for p in reliability], [p["happened"] for p in reliability], marker="o", markersize=3)
+    axes.set(xlabel="probability said", ylabel="share that happened", xlim=(0, 1), ylim=(0, 1))
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(drawn.getvalue().encode()).decode()
+
+
+def _render(template: str, card: Card) -> str:
+    environment = Environment(
+        loader=PackageLoader("mikrobot.training"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    metrics = card.contract.metrics
+    return environment.get_template(template).render(
+        card=card,
+        contract=card.contract,
+        metrics=metrics,
+        asks=ASKS[card.contract.name],
+        limits=LIMITS[card.contract.name],
+        targets=targets(card.contract),
+        judged={"model": metrics["metrics"], **metrics["baselines"]},
+        figures=("auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "log_loss", "ece"),
+        importance=list(card.importance.items())[:TELLING],
+        picture=curve_picture(metrics["reliability"]) if metrics.get("reliability") else "",
+    )

@@ -1,0 +1,218 @@
+"""The learners: boosted trees, random forest, neural network, support vectors.
+
+Each is fitted on one span, may watch a second one to know when to stop, and becomes a member of a
+graph. The same samples, parameters and seed give the same bytes. Knows nothing of labels.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from mikrobot.models import graph
+from mikrobot.models.graph import Member
+
+Parameters = Mapping[str, Any]
+Progress = Callable[[float], None]
+"""Told the share done, 0 to 1."""
+
+THREADS = 2
+"""Fixed, since the sums of boosting depend on their number."""
+
+BOOSTING: dict[str, Any] = {
+    "max_depth": 5,
+    "learning_rate": 0.1,
+    "min_child_weight": 100,
+    "subsample": 0.7,
+    "colsample_bytree": 0.5,
+    "reg_lambda": 10.0,
+    "max_bin": 128,
+}
+MOST_ROUNDS = 400
+PATIENCE = 25
+"""Rounds without a better log loss on the watched span after which boosting stops."""
+
+FOREST: dict[str, Any] = {"n_estimators": 40, "max_depth": 10, "min_samples_leaf": 30, "max_features": "sqrt"}
+FOREST_SAMPLES = 20_000
+"""Samples drawn for each tree."""
+
+NETWORK: dict[str, Any] = {"hidden_layer_sizes": (32, 16), "alpha": 1e-3, "learning_rate_init": 1e-3}
+NETWORK_EPOCHS = 30
+
+SUPPORT: dict[str, Any] = {"C": 0.5, "gamma": "scale"}
+SUPPORT_SAMPLES = 3_000
+"""Most samples that support vectors are chosen from: their number decides what an answer costs."""
+
+APART = -1_000.0
+"""What a forest is given in place of a missing value: far from every input, so that trees can part it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a learner sees of one span.
+
+    Attributes
+    ----------
+    inputs : ndarray of float32, shape (samples, inputs)
+        NaN where missing.
+    outcome : ndarray of bool, shape (samples,)
+    weight : ndarray of float64, shape (samples,)
+    margin : ndarray of float64, shape (samples,)
+        Log odds from which boosting starts; 0 where there is no baseline.
+    """
+
+    inputs: NDArray[np.float32]
+    outcome: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def take(self, chosen: NDArray[np.int64]) -> "Samples":
+        """Return some of the samples, in the order given."""
+        return Samples(self.inputs[chosen], self.outcome[chosen], self.weight[chosen], self.margin[chosen])
+
+    def thinned(self, most: int) -> "Samples":
+        """Return at most so many samples, evenly spread over the span."""
+        if len(self) <= most:
+            return self
+        return self.take(np.linspace(0, len(self) - 1, most).astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A fitted learner.
+
+    Attributes
+    ----------
+    member : Member
+    importance : ndarray of float64, shape (inputs,)
+        Share of the gain (trees) or of the absolute weight (network); adds up to 1, or is NaN where
+        the learner has none.
+    booster : Booster or None
+        Of boosted trees: what explains single answers.
+    """
+
+    member: Member
+    importance: NDArray[np.float64]
+    booster: xgb.Booster | None = None
+
+
+def boosted(
+    train: Samples, watched: Samples, seed: int, parameters: Parameters, progress: Progress = lambda share: None
+) -> Learned:
+    """Fit boosted trees from the margin on, until the watched span is predicted no better."""
+    booster = boost(matrices(train, watched, int(parameters["max_bin"])), seed, parameters, [_Told(progress)])
+    best = booster[: booster.best_iteration + 1]
+    return Learned(graph.of_booster("boosted", best), _gains(best, train.inputs.shape[1]), best)
+
+
+def matrices(train: Samples, watched: Samples, bins: int) -> tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]:
+    """Bin two spans alike, for any number of `boost` calls."""
+    seen = xgb.QuantileDMatrix(
+        train.inputs, train.outcome, weight=train.weight, base_margin=train.margin, max_bin=bins, nthread=THREADS
+    )
+    other = xgb.QuantileDMatrix(
+        watched.inputs,
+        watched.outcome,
+        weight=watched.weight,
+        base_margin=watched.margin,
+        max_bin=bins,
+        ref=seen,
+        nthread=THREADS,
+    )
+    return seen, other
+
+
+def boost(
+    spans: tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix],
+    seed: int,
+    parameters: Parameters,
+    callbacks: list[xgb.callback.TrainingCallback],
+) -> xgb.Booster:
+    """Boost on the first span, watching the second."""
+    settings = {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "tree_method": "hist",
+        "base_score": 0.5,
+        "seed": seed,
+        "nthread": THREADS,
+        **parameters,
+    }
+    return xgb.train(
+        settings,
+        spans[0],
+        MOST_ROUNDS,
+        evals=[(spans[1], "watched")],
+        early_stopping_rounds=PATIENCE,
+        verbose_eval=False,
+        callbacks=callbacks,
+    )
+
+
+def forest(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
+    """Grow a random forest; a missing value is a place of its own that trees can part from the others."""
+    grown = RandomForestClassifier(
+        random_state=seed, n_jobs=THREADS, max_samples=min(FOREST_SAMPLES, len(train)), **parameters
+    )
+    fitted = make_pipeline(SimpleImputer(strategy="constant", fill_value=APART, keep_empty_features=True), grown)
+    fitted.fit(train.inputs, train.outcome, **{"randomforestclassifier__sample_weight": train.weight})
+    return Learned(graph.of_classifier("forest", fitted, train.inputs.shape[1]), grown.feature_importances_)
+
+
+def network(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
+    """Train a small feed-forward network on standardised inputs, missing ones at their median."""
+    net = MLPClassifier(
+        random_state=seed, max_iter=NETWORK_EPOCHS, early_stopping=True, n_iter_no_change=4, **parameters
+    )
+    fitted = _standardised(net)
+    fitted.fit(train.inputs, train.outcome)
+    weights = np.abs(net.coefs_[0]).sum(axis=1)
+    return Learned(graph.of_classifier("network", fitted, train.inputs.shape[1]), weights / weights.sum())
+
+
+def support_vectors(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
+    """Fit a support vector machine on samples spread over the span, and its log odds on the watched one."""
+    few = train.thinned(SUPPORT_SAMPLES)
+    fitted = _standardised(SVC(random_state=seed, **parameters))
+    fitted.fit(few.inputs, few.outcome, **{"svc__sample_weight": few.weight})
+    value = fitted.decision_function(watched.thinned(SUPPORT_SAMPLES).inputs)
+    odds = LogisticRegression(C=1e6).fit(value[:, None], watched.thinned(SUPPORT_SAMPLES).outcome)
+    platt = (float(odds.coef_[0, 0]), float(odds.intercept_[0]))
+    width = train.inputs.shape[1]
+    return Learned(graph.of_classifier("support", fitted, width, platt), np.full(width, np.nan))
+
+
+def _standardised(learner: MLPClassifier | SVC) -> Pipeline:
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), learner)
+
+
+def _gains(booster: xgb.Booster, width: int) -> NDArray[np.float64]:
+    gains = np.zeros(width)
+    for name, gain in booster.get_score(importance_type="total_gain").items():
+        gains[int(name.removeprefix("f"))] = gain
+    return gains / gains.sum() if gains.any() else gains
+
+
+class _Told(xgb.callback.TrainingCallback):
+    """Tells how far boosting has come."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Report after each round; never stops it."""
+        self._progress(min(1.0, (epoch + 1) / MOST_ROUNDS))
+        return False

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import xgboost as xgb
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from mikrobot.domain.errors import ModelError
+from mikrobot.models import graph
+
+WIDTH = 6
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[np.ndarray, np.ndarray]:
+    """Inputs, a tenth of them missing, and outcomes that the first one tells of."""
+    rng = np.random.default_rng(4)
+    inputs = rng.normal(size=(800, WIDTH)).astype(np.float32)
+    outcome = inputs[:, 0] + rng.normal(size=800) > 0
+    inputs[rng.random(inputs.shape) < 0.1] = np.nan
+    return inputs, outcome
+
+
+@pytest.fixture(scope="module")
+def booster(seen) -> xgb.Booster:
+    data = xgb.QuantileDMatrix(*seen, feature_names=[f"input {i}" for i in range(WIDTH)])
+    return xgb.train({"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5}, data, 20)
+
+
+def imputed(learner, seen):
+    return make_pipeline(SimpleImputer(), learner).fit(*seen)
+
+
+def score(members, inputs):
+    return graph.Scorer(graph.joined(members, WIDTH), WIDTH)(inputs)
+
+
+def test_trees_answer_as_the_booster_does_missing_values_included(seen, booster):
+    assert np.allclose(
+        score([graph.of_booster("trees", booster)], seen[0]), booster.inplace_predict(seen[0]), atol=1e-6
+    )
+
+
+def test_the_score_is_the_mean_of_the_members(seen, booster):
+    forest = imputed(RandomForestClassifier(20, max_depth=4, random_state=1), seen)
+    network = imputed(MLPClassifier((8,), max_iter=30, random_state=1), seen)
+    members = [
+        graph.of_booster("trees", booster),
+        graph.of_classifier("forest", forest, WIDTH),
+        graph.of_classifier("network", network, WIDTH),
+    ]
+    expected = np.mean(
+        [booster.inplace_predict(seen[0]), *(m.predict_proba(seen[0])[:, 1] for m in (forest, network))], axis=0
+    )
+    assert np.allclose(score(members, seen[0]), expected, atol=1e-6)
+
+
+def test_decision_values_become_probabilities_by_their_slope_and_intercept(seen):
+    machine = imputed(SVC(C=0.5), seen)
+    found = score([graph.of_classifier("support", machine, WIDTH, (1.7, -0.1))], seen[0])
+    expected = 1 / (1 + np.exp(-(1.7 * machine.decision_function(seen[0]) - 0.1)))
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_the_same_members_give_the_same_bytes(seen, booster):
+    first, second = (graph.joined([graph.of_booster("trees", booster)], WIDTH) for _ in range(2))
+    assert first == second
+
+
+def test_one_row_and_many_rows_agree(seen, booster):
+    members = [graph.of_booster("trees", booster)]
+    alone = np.concatenate([score(members, row[None]) for row in seen[0][:20]])
+    assert (alone == score(members, seen[0])[:20]).all()
+
+
+@pytest.mark.parametrize("broken", [b"", b"not a graph", slice(0, -50)])
+def test_what_is_no_graph_is_refused(seen, booster, broken):
+    whole = graph.joined([graph.of_booster("trees", booster)], WIDTH)
+    with pytest.raises(ModelError, match="train again"):
+        graph.Scorer(whole[broken] if isinstance(broken, slice) else broken, WIDTH)
+
+
+def test_a_graph_of_other_inputs_is_refused(seen, booster):
+    with pytest.raises(ModelError, match="expected a graph from 7 inputs"):
+        graph.Scorer(graph.joined([graph.of_booster("trees", booster)], WIDTH), 7)
