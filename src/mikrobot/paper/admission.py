@@ -4,6 +4,7 @@ A rejection moves no cash. Does not change anything.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mikrobot.paper import limits, margin
 from mikrobot.paper.account import Account
@@ -11,7 +12,7 @@ from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.money import half_even, scale
-from mikrobot.paper.orders import Order, OrderType
+from mikrobot.paper.orders import Order, OrderType, Status
 from mikrobot.paper.solvency import opening_objection
 
 
@@ -43,14 +44,26 @@ def objection(
         return reason
     if order.post_only and best is not None and order.sign * (order.price - best) >= 0:
         return f"post-only at {contract.price(order.price)} would cross the market at {contract.price(best)}"
-    if order.reduce_only:
-        return ""
     if account.profile.cash:
         return _unfunded(account, market, order)
+    if order.reduce_only:
+        return ""
     price = order.price or order.stop or best or market.mark(-order.sign)
     return _limited(account, markets, rates, order, ts) or opening_objection(
         account, markets, rates, order, contract, price, order.quantity, ts
     )
+
+
+def unpayable(account: Account, contract: Contract, order: Order, quantity: int, price: int, stop: int) -> str:
+    """Return what a cash account lacks to give a working order new terms, or an empty string."""
+    if not account.profile.cash:
+        return ""
+    locked = margin.locked(account)
+    currency, own = margin.order_lock(contract, order)
+    _, needed = margin.order_lock(contract, replace(order, quantity=quantity, price=price, stop=stop))
+    counted = locked.get(currency, 0) - (own if order.status not in (Status.NEW, Status.HELD) else 0)
+    free = account.balances.get(currency, 0) - counted
+    return "" if needed <= max(free, own) else f"not enough {currency}: {needed} needed, {free} free (minor units)"
 
 
 def _wrong_side(order: Order, contract: Contract, best: int) -> str:
@@ -102,8 +115,9 @@ def _unfunded(account: Account, market: Market, order: Order) -> str:
 def _purchase(market: Market, order: Order) -> int:
     """Return the most that a purchase can cost, minor units of the quote currency."""
     contract, notional, left = market.contract, 0, order.quantity
-    if order.price or order.stop:
-        notional = (order.price or order.stop) * left
+    highest = order.price or order.stop or (order.trail and market.mark_ask + order.trail)
+    if highest:
+        notional = highest * left
         crosses = market.ask is not None and order.type is OrderType.LIMIT and market.ask <= order.price
         rests = order.type in (OrderType.LIMIT, OrderType.STOP_LIMIT) and not crosses
         return margin.cost(contract, notional, contract.maker_fee if rests else contract.taker_fee)

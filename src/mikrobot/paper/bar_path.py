@@ -41,10 +41,7 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
     market.spread = bar.spread
     market.point(ts, bar.open, bar.open + bar.spread)
     matching.on_market(market, ts)
-    for order in [order for order in desk.waiting if order.submitted <= opened]:
-        desk.waiting.remove(order)
-        matching.arrive(order, ts, opening=True)
-    desk.fence()
+    matching.meet_waiting(desk, ts, opened)
     low_first = _low_first(matching, desk, market, ts, bar)
     _follow(matching, market, ts, bar, low_first=low_first)
     matching.bar = None
@@ -64,7 +61,7 @@ def _low_first(matching: Matching, desk: Desk, market: Market, ts: int, bar: Bar
         twin = matching.fork()
         twin.bar = matching.bar
         _follow(twin, market, ts, bar, low_first=low_first)
-        ends.append(twin.worth(symbol, ts))
+        ends.append((twin.worth(symbol, ts), twin.first_fill))
         market.point(ts, bar.open, bar.open + bar.spread)
         market.version = version
     return ends[0] <= ends[1]

@@ -13,6 +13,7 @@ from heapq import heappop
 from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
 from mikrobot.paper import financing, limits, margin, requests
 from mikrobot.paper.account import FAR, Account, Desk
+from mikrobot.paper.admission import unpayable
 from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
@@ -110,7 +111,7 @@ class Exchange:
             ):
                 matching.on_market(market, ts)
                 if desk.waiting:
-                    self._meet_waiting(matching, desk, ts)
+                    matching.meet_waiting(desk, ts, ts)
 
     def bar(
         self, ts: int, symbol: str, open: int, high: int, low: int, close: int,
@@ -241,7 +242,7 @@ class Exchange:
             )
         except OrderError as error:
             return self._refuse(account, ts, order_id, "modify", str(error))
-        reason = self._unmodifiable(order, *new)
+        reason = self._unmodifiable(order, *new) or unpayable(account, contract, order, *new)
         if reason:
             return self._refuse(account, ts, order_id, "modify", reason)
         last = new[1:] != (order.price, order.stop) or new[0] > order.quantity
@@ -365,12 +366,6 @@ class Exchange:
                 desk.fence()
             else:
                 matching.arrive(order, ts)
-
-    def _meet_waiting(self, matching: Matching, desk: Desk, ts: int) -> None:
-        for order in list(desk.waiting):
-            desk.waiting.remove(order)
-            matching.arrive(order, ts, opening=True)
-        desk.fence()
 
 
 def _first(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:

@@ -116,14 +116,19 @@ def locked(account: Account) -> dict[str, int]:
     """Return what the working orders of a cash account lock, by currency in minor units.
 
     A purchase locks its price times what remains of it, and the fee on that where the fee is
-    charged in the quote currency; a sale locks what remains of its quantity.
+    charged in the quote currency; a sale locks what remains of its quantity. Of two orders of which
+    one cancels the other the larger counts.
     """
-    found: dict[str, int] = {}
+    legs: dict[tuple[str, str], int] = {}
     for desk in account.desks.values():
         if not desk.empty:
             for order in (*desk.stops, *desk.limits):
                 currency, amount = order_lock(desk.contract, order)
-                found[currency] = found.get(currency, 0) + amount
+                key = (currency, min(order.id, order.rival) if order.rival else order.id)
+                legs[key] = max(legs.get(key, 0), amount)
+    found: dict[str, int] = {}
+    for (currency, _), amount in legs.items():
+        found[currency] = found.get(currency, 0) + amount
     return found
 
 

@@ -52,6 +52,12 @@ class Matching:
         held = account.net(symbol) * self.markets[symbol].mark_bid
         return account.balances.get(contract.quote, 0) + contract.amount(held, contract.quote)
 
+    @property
+    def first_fill(self) -> int:
+        """Time priority of the order that filled first, on a fork of an account."""
+        filled = (record.order for record in self.account.journal if isinstance(record, Filled))
+        return next((self.account.orders[name].seq for name in filled), FAR)
+
     def on_market(self, market: Market, ts: int) -> None:
         """Let one new quote, book or point of a bar do to the account what it does."""
         desk = self.account.desks[market.contract.symbol]
@@ -100,11 +106,20 @@ class Matching:
 
     def reconsider(self, order: Order, ts: int) -> None:
         """Match an order whose terms have changed, as if it had just arrived."""
-        if order.status is Status.WORKING or order.rests_as_limit:
+        if order.status not in (Status.NEW, Status.HELD):
             self.account.desks[order.symbol].seat(order)
-            self._meet(order, self.markets[order.symbol], ts)
+            if self.markets[order.symbol].quoting:
+                self._meet(order, self.markets[order.symbol], ts)
         self.arm(ts)
         self.solvency.fence(ts)
+
+    def meet_waiting(self, desk: Desk, ts: int, opened: int) -> None:
+        """Let what waited for a price arrive, as far as it was sent before that price."""
+        for order in list(desk.waiting):
+            if order in desk.waiting and sees(order, opened):
+                desk.waiting.remove(order)
+                self.arrive(order, ts, opening=True)
+        desk.fence()
 
     def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
         """End an order without a fill, and with an entry that never traded its exits."""
@@ -400,6 +415,11 @@ class Matching:
         drawn = best + order.sign * order.trail
         if not order.stop or order.sign * (order.stop - drawn) > 0:
             self.account.amend(ts, order, "trails", stop=drawn)
+
+
+def sees(order: Order, opened: int) -> bool:
+    """Whether an order was sent early enough to trade at a price of that instant."""
+    return order.submitted <= opened
 
 
 def _beyond(order: Order, market: Market) -> int:

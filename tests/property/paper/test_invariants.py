@@ -1,0 +1,67 @@
+"""The invariants of the execution simulator, on a thousand made-up worlds each."""
+
+from hypothesis import HealthCheck, given, settings
+
+from mikrobot.paper import journal
+from mikrobot.paper.account import Account
+from tests.property.paper.audit import CHECKS
+from tests.property.paper.world import CONTRACTS, NAMES, Draw, play, worlds
+
+thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def told(account: Account) -> str:
+    return journal.lines(account.journal)
+
+
+@thousand
+@given(worlds)
+def test_every_invariant_holds(world: list[Draw]) -> None:
+    run = play(world)
+    for check in CHECKS:
+        check(run)
+
+
+@thousand
+@given(worlds)
+def test_every_invariant_holds_where_orders_wait_for_the_open(world: list[Draw]) -> None:
+    run = play(world, waits=True)
+    for check in CHECKS:
+        check(run)
+
+
+@thousand
+@given(worlds)
+def test_replay_of_the_journal_gives_every_account_and_the_same_bytes(world: list[Draw]) -> None:
+    run, again = play(world, models=True), play(world, models=True)
+    for account in run.accounts:
+        text = told(account)
+        assert told(again.exchange.accounts[account.id]) == text
+        rebuilt = Account.rebuilt(account.id, account.profile, CONTRACTS, journal.parse(text), account.seed)
+        assert told(rebuilt) == text
+        assert (rebuilt.balances, rebuilt.positions, rebuilt.totals) == (
+            account.balances, account.positions, account.totals,
+        )  # fmt: skip
+        assert _working(rebuilt) == _working(account)
+
+
+def _working(account: Account) -> list[tuple[object, ...]]:
+    return [(o.id, o.status, o.filled, o.quantity, o.price, o.stop, o.seq) for o in account.working()]
+
+
+@thousand
+@given(worlds)
+def test_accounts_together_do_what_each_does_alone(world: list[Draw]) -> None:
+    together, reverse = play(world, models=True), play(world, reversed(NAMES), models=True)
+    for name in NAMES:
+        alone = told(play(world, (name,), models=True).exchange.accounts[name])
+        assert alone == told(together.exchange.accounts[name]) == told(reverse.exchange.accounts[name])
+
+
+@thousand
+@given(worlds)
+def test_what_comes_later_changes_nothing_that_was(world: list[Draw]) -> None:
+    half = len(world) // 2
+    before, whole = play(world[:half], models=True), play(world, models=True)
+    for account in before.accounts:
+        assert told(whole.exchange.accounts[account.id]).startswith(told(account))
