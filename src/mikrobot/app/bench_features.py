@@ -167,7 +167,7 @@ def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
 
 
 def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[[], None]:
-    nothing: Any = njit(lambda states, symbol, time, open, high, low, close, volume, spread: 0)
+    nothing: Any = njit(lambda states, symbol, time, *fields: 0)
 
     def call() -> None:
         for _ in range(BURST):
