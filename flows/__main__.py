@@ -24,6 +24,7 @@ async def deployment(entry: dict[str, Any]) -> Any:
     return await flow.ato_deployment(
         name=entry["name"],
         description=entry["description"],
+        parameters=entry.get("parameters"),
         schedules=[CronSchedule(**schedule) for schedule in entry.get("schedules", [])] or None,
         concurrency_limit=entry.get("concurrency_limit"),
         triggers=[DeploymentEventTrigger(**trigger) for trigger in entry.get("triggers", [])],

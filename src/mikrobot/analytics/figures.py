@@ -89,7 +89,7 @@ MEASURES: dict[str, Measure] = {
     "payoff": Measure("Payoff", "ratio", "average win over average loss, unsigned"),
     "profit_factor": Measure("Profit factor", "ratio", "sum of the wins over the sum of the losses, per trade"),
     "expectancy": Measure("Expectancy", "money", "mean net result of a trade"),
-    "expectancy_r": Measure("Expectancy", "R", "mean net result over what the first stop would have lost"),
+    "expectancy_r": Measure("Expectancy in R", "R", "mean net result over what the first stop would have lost"),
     "mae_r": Measure("Adverse excursion", "R", "mean of the worst open loss of each trade; bars before the exit bar"),
     "mfe_r": Measure("Favourable excursion", "R", "mean of the best open gain of each trade; bars before the exit bar"),
     "holding_median": Measure("Holding time", "minutes", "median from entry to exit"),

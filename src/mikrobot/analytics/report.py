@@ -1,14 +1,14 @@
 """The trading report: what a run traded, why, and what of it is simulated.
 
-One HTML file that opens without a network, and the same in Markdown. Computes nothing but the
-figures of `metrics`; everything else it is told as `Facts`.
+One HTML file that opens without a network, the same in Markdown, and a picture. Computes nothing
+itself: `assessment` judges the trades, everything else it is told as `Facts`.
 """
 
 import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +18,15 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mikrobot.analytics import charts
-from mikrobot.analytics.trades import balances, by_symbol, closed_trades, grouped, performance
+from mikrobot.analytics import journal, picture
+from mikrobot.analytics.assessment import Assessment, assess
+from mikrobot.analytics.charts import account
+from mikrobot.analytics.charts.style import plotly_script
+from mikrobot.analytics.charts.trades import trades_figure
+from mikrobot.analytics.figures import MEASURES, Figure
+from mikrobot.analytics.intervals import Interval
+from mikrobot.analytics.journal import TradeRow
+from mikrobot.analytics.trades import closed_trades, r_multiple
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Trade
 
@@ -28,6 +35,8 @@ MARKDOWN_TRADES = 100
 
 TELLING_TRADES = 100
 """Below this many trades the report says that their sum is luck as much as skill."""
+
+_COMPARED = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "drawdown_days")
 
 
 class DriftFacts(Protocol):
@@ -134,22 +143,37 @@ class Facts:
     drift_note: str = "not compared in this run"
     currency: str = "USD"
 
+    def since(self, start: datetime) -> "Facts":
+        """Return the facts of what was decided from an instant on.
+
+        What was ordered before is left out, and its results are in the opening balance.
+        """
+        if start <= self.starts_at:
+            return self
+        orders = [order for order in self.orders if order.submitted_at >= start]
+        kept = {order.id for order in orders}
+        earned = sum((fill.pnl - fill.fee for fill in self.fills if fill.order_id not in kept), Decimal(0))
+        return replace(
+            self,
+            starts_at=start,
+            opening=self.opening + earned,
+            bars={symbol: frame[frame["open_time"] >= start] for symbol, frame in self.bars.items()},
+            predictions=[each for each in self.predictions if each.close_time >= start],
+            decisions=[each for each in self.decisions if each.close_time >= start],
+            orders=orders,
+            fills=[fill for fill in self.fills if fill.order_id in kept],
+            counts={},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a report was written."""
+    """Where a report was written, and the figures in it."""
 
     html: Path
     markdown: Path
-
-
-@dataclass(frozen=True, slots=True)
-class TradeRow:
-    """A closed trade with the decision and the prediction behind it; None where the ledger has none."""
-
-    trade: Trade
-    decision: Decision | None
-    prediction: Prediction | None
+    png: Path
+    assessment: Assessment
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +186,7 @@ class Refusal:
 
 
 def write(facts: Facts, folder: Path) -> Report:
-    """Write ``report.html`` and ``report.md`` into a folder, which is created.
+    """Write ``report.html``, ``report.md`` and ``report.png`` into a folder, which is created.
 
     Raises
     ------
@@ -171,12 +195,17 @@ def write(facts: Facts, folder: Path) -> Report:
     StoreError
         If the folder cannot be written.
     """
-    view = _view(facts, folder)
-    report = Report(folder / "report.html", folder / "report.md")
+    trades = closed_trades(facts.orders, facts.fills)
+    judged = assess(trades, facts.bars, facts.opening)
+    view = _view(facts, trades, judged, folder)
+    report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
+    page = _TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(report.html, _TEMPLATES.get_template("report.html.j2").render(view, **_figures(facts, view["trades"])))
+        _replace(report.html, page)
         _replace(report.markdown, _TEMPLATES.get_template("report.md.j2").render(view))
+        picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, facts.opening)
+        report.png.with_suffix(".partial").replace(report.png)
     except OSError as error:
         raise StoreError(f"the report cannot be written to {folder}: {error.strerror}") from error
     return report
@@ -198,14 +227,21 @@ def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
     return tuple(Refusal(check, count, latest[check]) for check, count in counted.most_common())
 
 
-def _view(facts: Facts, folder: Path) -> dict[str, Any]:
-    trades = closed_trades(facts.orders, facts.fills)
+def figure_rows(judged: Assessment) -> list[dict[str, str]]:
+    """Return every figure as text: label, value or the reason of none, interval and convention."""
+    return [_shown(name, each, judged) for name, each in judged.figures.items()]
+
+
+def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Path) -> dict[str, Any]:
     return {
         "facts": facts,
         "trades": trades,
-        "rows": _rows(facts, trades),
-        "total": performance(trades, facts.opening),
-        "by_symbol": grouped(trades, by_symbol, facts.opening),
+        "rows": journal.rows(trades, facts.decisions, facts.predictions),
+        "judged": judged,
+        "total": judged.total,
+        "figures": figure_rows(judged),
+        "benchmarks": [_compared(name, judged) for name in _COMPARED],
+        "by_symbol": judged.groups["symbol"],
         "open_positions": sum(fill.reason is FillReason.ENTRY for fill in facts.fills) - len(trades),
         "refusals": refusals(facts.decisions),
         "limits": limits(facts, len(trades)),
@@ -214,27 +250,75 @@ def _view(facts: Facts, folder: Path) -> dict[str, Any]:
     }
 
 
-def _rows(facts: Facts, trades: Sequence[Trade]) -> list[TradeRow]:
-    decisions = {decision.id: decision for decision in facts.decisions}
-    answers = {(p.symbol, p.side, p.close_time): p for p in facts.predictions}
-    rows = []
-    for trade in sorted(trades, key=lambda trade: trade.entry.filled_at):
-        decision = decisions.get(trade.order.decision_id)
-        asked = (trade.order.symbol, trade.order.side, decision.close_time) if decision else None
-        rows.append(TradeRow(trade, decision, answers.get(asked) if asked else None))
-    return rows
-
-
-def _figures(facts: Facts, trades: Sequence[Trade]) -> dict[str, Any]:
-    curve = balances(trades, facts.opening)
+def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judged: Assessment) -> dict[str, Any]:
+    """Return what the page has beyond the Markdown: plotly.js once, the charts, and the journal as data."""
+    levels = {row.trade.order.id: row.level for row in rows if row.level is not None}
+    spread = judged.costs["spread, inside the prices"]
     return {
-        "plotly": charts.plotly_script(),
-        "balance": charts.balance_figure(curve, facts.opening, facts.starts_at, facts.ends_at, facts.currency),
+        "plotly": plotly_script(),
+        "equity": account.equity_figure(
+            judged.marks["equity"],
+            facts.opening,
+            {name: each.equity for name, each in judged.benchmarks.items()},
+            facts.currency,
+        ),
+        "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
+        "hours": account.hours_figure(trades, facts.currency),
+        "costs": account.costs_figure(judged.costs, judged.total.pnl + judged.total.fees + spread, facts.currency),
         "charts": {
-            symbol: charts.trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol])
+            symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()
         },
+        "journal": journal.script(rows, judged, facts.bars),
     }
+
+
+def _title(facts: Facts) -> str:
+    market = "SIMULATED market" if facts.simulated else facts.source
+    return f"{market} · {', '.join(facts.bars)} · {_minute(facts.starts_at)} to {_minute(facts.ends_at)} UTC"
+
+
+def _shown(name: str, each: Figure, judged: Assessment) -> dict[str, str]:
+    """Return a figure as the row of a table."""
+    measure, interval = MEASURES[name], judged.intervals.get(name)
+    return {
+        "label": measure.label,
+        "value": _in_unit(each.value, measure.unit) if each.value is not None else each.reason,
+        "known": "yes" if each.value is not None else "",
+        "interval": _between(interval, measure.unit) if interval else "",
+        "convention": measure.convention,
+    }
+
+
+def _between(interval: Interval, unit: str) -> str:
+    if interval.low is None or interval.high is None:
+        return interval.reason
+    return f"{_in_unit(interval.low, unit)} to {_in_unit(interval.high, unit)}"
+
+
+def _compared(name: str, judged: Assessment) -> dict[str, Any]:
+    """Return a figure of the account beside the same of each benchmark."""
+    unit = MEASURES[name].unit
+    known = [judged.figures[name], *(each.figures[name] for each in judged.benchmarks.values())]
+    values = [_in_unit(each.value, unit) if each.value is not None else "none" for each in known]
+    return {"label": MEASURES[name].label, "values": values}
+
+
+def _in_unit(value: float, unit: str) -> str:
+    """Show a value in its unit.
+
+    >>> _in_unit(0.1234, "share"), _in_unit(-1.5, "R"), _in_unit(75, "minutes")
+    ('12.34 %', '\N{MINUS SIGN}1.50 R', '75 min')
+    """
+    text = {
+        "share": lambda: f"{value:,.2%}".replace("%", " %"),
+        "money": lambda: f"{value:,.2f}",
+        "R": lambda: f"{value:.2f} R",
+        "days": lambda: f"{value:,.1f} days",
+        "minutes": lambda: f"{value:,.0f} min",
+        "times": lambda: f"{value:,.2f}",
+    }.get(unit, lambda: f"{value:,.2f}")()
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def limits(facts: Facts, trades: int) -> list[tuple[str, str]]:
@@ -294,6 +378,10 @@ def _share(value: float | None) -> str:
     return "none" if value is None else f"{value:.0%}"
 
 
+def _percent(value: float) -> str:
+    return f"{value:+.2%}".replace("-", "\N{MINUS SIGN}").replace("%", " %")
+
+
 def _measured(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.4f}"
 
@@ -316,4 +404,5 @@ _TEMPLATES.filters |= {
     "share": _share,
     "figure": _figure,
     "measured": _measured,
+    "percent": _percent,
 }

@@ -177,6 +177,33 @@ def doctor(json_: bool) -> None:
 
 
 @main.command()
+@click.option("--run", "run_id", help="Run to report on [default: the latest].")
+@click.option("--days", type=click.IntRange(min=1), help="Only the last days of the run [default: all of it].")
+@click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
+@as_json
+def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> None:
+    """Write the trading report of a run: a page that opens offline, Markdown, a picture, and its figures.
+
+    Starts the database if it is down, and stops it again.
+
+    Example: mikrobot report --open
+    """
+    from mikrobot.app import review, stack
+    from mikrobot.app.console import Console
+
+    settings, console = _settings(), Console(quiet=json_)
+    _stop_on_sigterm()
+    with stack.database_up(settings, console.say):
+        written = review.review(settings, run_id, days)
+    if open_:
+        click.launch(written.paths["trading"])
+    if json_:
+        print_json(written.to_json())
+    else:
+        console.table(review.table(written))
+
+
+@main.command()
 @click.option("--reason", default="asked for by hand", show_default=True, help="Kept with the flow run.")
 def retrain(reason: str) -> None:
     """Trigger the retrain deployment of the running stack.
@@ -241,7 +268,7 @@ def simulate(scenarios: tuple[Path, ...]) -> None:
 def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
     """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
 
-    NAMES are features, stores, serving, signal, run. Without any, all but `run`, which takes
+    NAMES are features, stores, serving, signal, report, run. Without any, all but `run`, which takes
     minutes: it times the whole of `mikrobot run` from an empty folder.
 
     Example: mikrobot bench features

@@ -5,7 +5,7 @@ compute and write.
 """
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.table import Table
 
 from mikrobot.analytics import report as reporting
 from mikrobot.app.session import recorded_run, segments_of
@@ -70,8 +71,39 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
     return asdict(found) | {"report": str(found.report)} | market
 
 
-def write_report(settings: Settings, run_id: str | None) -> dict[str, Any]:
-    """Write the trading report of a run, by default the latest; return the paths of its files.
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The trading report of a run, and where it lies."""
+
+    run: Run
+    report: reporting.Report
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files, by what they are."""
+        report = self.report
+        return {
+            "trading": str(report.html),
+            "trading_markdown": str(report.markdown),
+            "trading_picture": str(report.png),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the paths and every figure as plain JSON values."""
+        return {"run": self.run.id, "reports": self.paths, **self.report.assessment.to_json()}
+
+
+def review(settings: Settings, run_id: str | None, days: int | None = None) -> Reviewed:
+    """Write the trading report of a run.
+
+    Parameters
+    ----------
+    settings : Settings
+    run_id : str or None
+        None: the latest run.
+    days : int or None
+        Report on the last days of its market hours only, which goes into a folder of its own; what
+        was earned before is part of the opening balance.
 
     Raises
     ------
@@ -82,8 +114,27 @@ def write_report(settings: Settings, run_id: str | None) -> dict[str, Any]:
         runs = Runs(pool)
         run = recorded_run(runs, run_id)
         facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs)
-    written = reporting.write(facts, folder(settings, run))
-    return {"trading": str(written.html), "trading_markdown": str(written.markdown)}
+    into = folder(settings, run)
+    if days is not None:
+        facts, into = facts.since(run.ends_at - timedelta(days=days)), into / f"last-{days}-days"
+    return Reviewed(run, reporting.write(facts, into))
+
+
+def table(reviewed: Reviewed) -> Table:
+    """Show every figure of a report with its interval, and where its files lie."""
+    shown = Table(title=f"Run {reviewed.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for heading in ("figure", "value", "95 % interval"):
+        shown.add_column(heading, justify="left" if heading == "figure" else "right")
+    for row in reporting.figure_rows(reviewed.report.assessment):
+        shown.add_row(row["label"], row["value"], row["interval"])
+    for name, path in reviewed.paths.items():
+        shown.add_row(name.replace("_", " "), path)
+    return shown
+
+
+def write_report(settings: Settings, run_id: str | None, days: int | None = None) -> dict[str, Any]:
+    """Write the trading report as `review` does; return the paths of its files."""
+    return review(settings, run_id, days).paths
 
 
 def folder(settings: Settings, run: Run) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.analytics.journal import LEVELS
 from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
 from mikrobot.domain.market import BAR_COLUMNS, instrument
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side, Trade
@@ -66,7 +67,14 @@ def one_trade(
     lots = Decimal("0.10")
     pnl = (side.sign * (leaves - entry) * lots * known.lot).quantize(Decimal("0.01"))
     prediction = Prediction(
-        symbol, side, at, 0.55 + 0.3 * rng.random(), "bos", "3", "0123456789ab", {"m1_rsi_14": 61.0}
+        symbol,
+        side,
+        at,
+        0.55 + 0.3 * rng.random(),
+        "bos",
+        "3",
+        "0123456789ab",
+        {"m1_rsi_14": 61.0, LEVELS[side]: round(float(entry) - side.sign * 2e-4, 5)},
     )
     reasons = tuple(f"{check} passed: 0.61 of 0.55" for check in CHECKS)
     decision = Decision(f"run/{symbol}/{number}", symbol, at, True, side, reasons)

@@ -1,12 +1,23 @@
+import json
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from mikrobot.analytics import charts
+from mikrobot.analytics.charts.account import thinned
+from mikrobot.analytics.charts.trades import longer_bars
+from mikrobot.analytics.figures import MEASURES
+from mikrobot.analytics.journal import LEVELS
 from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
 from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
@@ -58,7 +69,7 @@ def test_the_page_loads_nothing_and_carries_plotly_once(made_up_facts: Build, tm
     html = write(made_up_facts(), tmp_path).html.read_text()
     assert not LOADS.search(html)
     assert html.count("plotly.js v") == 1
-    assert html.count('class="plotly-graph-div"') == 3
+    assert html.count('class="plotly-graph-div"') == 6  # equity, results, costs, hours, two symbols
 
 
 def test_every_tag_is_closed(made_up_facts: Build, tmp_path: Path) -> None:
@@ -91,13 +102,88 @@ def test_the_figures_shown_are_those_of_the_metrics(made_up_facts: Build, tmp_pa
         assert f"{total.win_rate:.0%}" in text
 
 
-def test_each_trade_is_listed_with_its_reasons_and_model(made_up_facts: Build, tmp_path: Path) -> None:
+def journal(facts: Facts, folder: Path) -> list[dict[str, Any]]:
+    """The trades that the page draws."""
+    html = write(facts, folder).html.read_text()
+    data = re.search(r'<script type="application/json" id="journal-data">(.*?)</script>', html, re.DOTALL)
+    assert data is not None
+    found: list[dict[str, Any]] = json.loads(data.group(1))
+    return found
+
+
+def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(
+    made_up_facts: Build, tmp_path: Path
+) -> None:
     facts = made_up_facts(trades=9)
-    page = shown(facts, tmp_path).text
-    assert page.count("probability passed: 0.61 of 0.55") == 9
-    assert page.count("bos 3") >= 9
-    for order in facts.orders:
-        assert str(order.stop) in page
+    listed = {trade["id"]: trade for trade in journal(facts, tmp_path)}
+    assert len(listed) == 9
+    for order, decision, prediction in zip(facts.orders, facts.decisions, facts.predictions, strict=False):
+        trade = listed[order.id]
+        assert (trade["stop"], trade["target"]) == (str(order.stop), str(order.target))
+        assert trade["reasons"] == list(decision.reasons)
+        assert trade["model"] == "bos 3"
+        assert trade["level"] == prediction.features[LEVELS[order.side]]
+
+
+def test_results_in_the_journal_are_exact(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=40)
+    earned = sum(Decimal(trade["pnl"]) for trade in journal(facts, tmp_path))
+    assert earned == performance(closed_trades(facts.orders, facts.fills), facts.opening).pnl
+
+
+def test_the_bars_around_a_trade_hold_its_prices(made_up_facts: Build, tmp_path: Path) -> None:
+    for trade in journal(made_up_facts(trades=20), tmp_path):
+        bars = trade["bars"]
+        assert min(bars["l"]) <= float(trade["entry"]) <= max(bars["h"])
+        assert len(bars["at"]) == len(bars["c"]) <= 360
+        assert bars["at"][0] == 0
+
+
+def test_a_trade_without_a_decision_or_bars_is_listed_all_the_same(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=4, decisions=[], predictions=[], bars={})
+    for trade in journal(facts, tmp_path):
+        assert (trade["decision"], trade["reasons"], trade["model"], trade["level"]) == (None, None, None, None)
+        assert "bars" not in trade
+
+
+def test_every_figure_stands_with_its_interval_or_reason_and_its_convention(
+    made_up_facts: Build, tmp_path: Path
+) -> None:
+    report = write(made_up_facts(trades=30), tmp_path)
+    for text in (Shown(report.html.read_text()).text, report.markdown.read_text()):
+        text = " ".join(text.split())
+        for name, figure in report.assessment.figures.items():
+            assert MEASURES[name].label in text
+            assert MEASURES[name].convention in text or escape(MEASURES[name].convention) in text
+            assert figure.value is not None or figure.reason in text
+        assert "365 periods a year" in text
+        assert "buy and hold" in text
+
+
+def test_the_picture_is_a_png_of_its_size(made_up_facts: Build, tmp_path: Path) -> None:
+    for trades in (0, 12):
+        data = write(made_up_facts(trades=trades), tmp_path).png.read_bytes()
+        assert data.startswith(b"\x89PNG")
+        assert struct.unpack(">II", data[16:24]) == (1400, 900)
+
+
+def test_the_last_days_start_with_what_was_earned_before(made_up_facts: Build) -> None:
+    facts = made_up_facts(trades=60, minutes=20_000)
+    since = facts.starts_at + timedelta(days=7)
+    late = facts.since(since)
+    trades, all_trades = closed_trades(late.orders, late.fills), closed_trades(facts.orders, facts.fills)
+    assert 0 < len(trades) < 60
+    assert all(trade.order.submitted_at >= since for trade in trades)
+    assert late.opening + sum(t.pnl for t in trades) == facts.opening + sum(t.pnl for t in all_trades)
+    assert all((frame["open_time"] >= since).all() for frame in late.bars.values())
+    assert facts.since(facts.starts_at) is facts
+
+
+def test_a_thinned_curve_keeps_its_extremes() -> None:
+    curve = pd.Series(np.random.default_rng(1).normal(0, 1, 10_000))
+    drawn = thinned(curve, 200)
+    assert len(drawn) <= 200
+    assert (drawn.min(), drawn.max()) == (curve.min(), curve.max())
 
 
 def test_markdown_lists_the_first_hundred_trades_and_says_so(made_up_facts: Build, tmp_path: Path) -> None:
@@ -147,7 +233,7 @@ def test_reports_replace_older_ones_and_leave_no_scraps(made_up_facts: Build, tm
     write(made_up_facts(run_id="older"), tmp_path)
     report = write(made_up_facts(run_id="newer"), tmp_path)
     assert "older" not in report.markdown.read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "report.png"]
 
 
 def test_an_unwritable_folder_is_one_clear_error(made_up_facts: Build, tmp_path: Path) -> None:
@@ -174,7 +260,7 @@ def test_few_trades_are_called_luck_and_many_are_not(made_up_facts: Build) -> No
 
 def test_long_spans_are_drawn_in_longer_bars_that_keep_the_extremes(made_up_facts: Build) -> None:
     bars = made_up_facts(minutes=6_000).bars["EURUSD"]
-    drawn, minutes = charts.longer_bars(bars)
+    drawn, minutes = longer_bars(bars)
     assert (minutes, len(drawn)) == (5, 1_200)
     assert drawn["high"].max() == bars["high"].max()
     assert drawn["low"].min() == bars["low"].min()

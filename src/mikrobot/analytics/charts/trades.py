@@ -1,75 +1,30 @@
-"""The pictures of the trading report: the balance, and the trades on the bars they were made on.
+"""The bars of a symbol with the trades made on them: entry, stop, target, the level that broke, and exit."""
 
-Figures are HTML fragments that expect plotly.js on the page.
-"""
-
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+from numpy.typing import NDArray
 
+from mikrobot.analytics.charts.style import DOWN, INK, UP, axis, fragment
 from mikrobot.domain.trading import Side, Trade
 
 CROWDED_TRADES = 50
 """From this many trades on a chart the markers are drawn smaller."""
 
-QUIET = timedelta(days=30)
-"""Longer stretches without a trade are cut out of the balance: a run may replay hours that lie years apart."""
-
 MAXIMUM_BARS = 2_000
 """More M1 bars than this are drawn as longer ones, which keeps the page quick."""
 
 STEPS_MINUTES = (1, 5, 15, 60, 240, 1440)
-UP, DOWN, INK, MUTED, GRID = "#1a7f6b", "#b8433a", "#2a5d9f", "#5f6b7a", "#e8ebef"
+LEVEL = "#7a5c9e"
 
 
-def plotly_script() -> str:
-    """Return plotly.js, to be put on the page once, before the figures."""
-    return str(get_plotlyjs())
-
-
-def balance_figure(
-    curve: Sequence[tuple[datetime, Decimal]], opening: Decimal, starts_at: datetime, ends_at: datetime, currency: str
-) -> str:
-    """Draw the realised balance over a run as steps; stretches without a trade longer than `QUIET` are cut out.
-
-    Parameters
-    ----------
-    curve : sequence of (instant, balance)
-        After each closed trade, in order of time.
-    opening : Decimal
-    starts_at, ends_at : datetime
-        The ends of the time axis, UTC.
-    currency : str
-    """
-    last = curve[-1][1] if curve else opening
-    times = [starts_at, *(at for at, _ in curve), max([ends_at, *(at for at, _ in curve)])]
-    values = [float(balance) for balance in (opening, *(balance for _, balance in curve), last)]
-    figure = go.Figure(
-        go.Scatter(x=times, y=values, mode="lines", line={"shape": "hv", "color": INK, "width": 2}, name="balance")
-    )
-    figure.add_hline(float(opening), line={"color": MUTED, "width": 1, "dash": "dot"})
-    figure.update_xaxes(rangebreaks=_quiet_stretches(times))
-    return _fragment(figure, 300, currency)
-
-
-def _quiet_stretches(times: Sequence[datetime]) -> list[dict[str, Any]]:
-    """Return the stretches of the time axis in which nothing closed, less a margin at both ends."""
-    margin = QUIET / 10
-    return [
-        {"bounds": [(before + margin).isoformat(), (after - margin).isoformat()]}
-        for before, after in pairwise(times)
-        if after - before > QUIET
-    ]
-
-
-def trades_figure(bars: pd.DataFrame, trades: Sequence[Trade]) -> str:
-    """Draw the bars of one symbol with entry, stop, target and exit of each trade on it.
+def trades_figure(bars: pd.DataFrame, trades: Sequence[Trade], levels: Mapping[str, float]) -> str:
+    """Draw the bars of one symbol with entry, stop, target, level and exit of each trade on it.
 
     Parameters
     ----------
@@ -77,12 +32,18 @@ def trades_figure(bars: pd.DataFrame, trades: Sequence[Trade]) -> str:
         A bar frame, M1.
     trades : sequence of Trade
         Of that symbol.
+    levels : mapping of str to float
+        By order id, the price of the swing whose break the trade was made for.
     """
     drawn, minutes = longer_bars(bars)
     figure = go.Figure(_candles(drawn, f"{minutes}-minute bars"))
     if trades:
-        figure.add_traces([*_levels(trades), *_paths(trades), *_entries(trades), _exits(trades)])
-    return _fragment(figure, 460, "bid price")
+        figure.add_traces(
+            [*_brackets(trades), _levels(trades, levels), *_paths(trades), *_entries(trades), _exits(trades)]
+        )
+    figure.update_xaxes(**axis(rangeslider={"visible": False}, title={"text": "UTC", "standoff": 4}))
+    figure.update_yaxes(**axis(title={"text": "bid price", "standoff": 8}, tickformat="~f"))
+    return fragment(figure, 460)
 
 
 def longer_bars(bars: pd.DataFrame, maximum: int = MAXIMUM_BARS) -> tuple[pd.DataFrame, int]:
@@ -112,7 +73,7 @@ def _candles(bars: pd.DataFrame, name: str) -> Any:
     )
 
 
-def _levels(trades: Sequence[Trade]) -> list[Any]:
+def _brackets(trades: Sequence[Trade]) -> list[Any]:
     return [
         _segments(
             [
@@ -124,6 +85,16 @@ def _levels(trades: Sequence[Trade]) -> list[Any]:
         )
         for level, colour in (("stop", DOWN), ("target", UP))
     ]
+
+
+def _levels(trades: Sequence[Trade], levels: Mapping[str, float]) -> Any:
+    """Draw the level of each trade from the decision to the exit."""
+    known = [(trade, Decimal(levels[trade.order.id])) for trade in trades if trade.order.id in levels]
+    return _segments(
+        [(trade.order.submitted_at, level, trade.exit.filled_at, level) for trade, level in known],
+        name="level",
+        line={"color": LEVEL, "width": 1.5},
+    )
 
 
 def _paths(trades: Sequence[Trade]) -> list[Any]:
@@ -143,10 +114,15 @@ def _paths(trades: Sequence[Trade]) -> list[Any]:
 
 
 def _segments(lines: Sequence[tuple[datetime, Decimal, datetime, Decimal]], **style: Any) -> Any:
-    """Draw many line segments as one trace; a None lifts the pen."""
-    times = [at for start, _, end, _ in lines for at in (start, end, None)]
-    prices = [at for _, first, _, last in lines for at in (float(first), float(last), None)]
+    """Draw many line segments as one trace; a NaN lifts the pen."""
+    times = _instants([at for start, _, end, _ in lines for at in (start, end, end)])
+    prices = np.array([at for _, first, _, last in lines for at in (float(first), float(last), np.nan)])
     return go.Scatter(x=times, y=prices, mode="lines", hoverinfo="skip", **style)
+
+
+def _instants(times: Sequence[datetime]) -> NDArray[np.datetime64]:
+    """Return instants as an array, which plotly takes many times faster than a list."""
+    return np.array([at.replace(tzinfo=None) for at in times], "datetime64[s]")
 
 
 def _entries(trades: Sequence[Trade]) -> list[Any]:
@@ -169,9 +145,9 @@ def _exits(trades: Sequence[Trade]) -> Any:
 def _markers(points: Sequence[tuple[datetime, Decimal, str]], name: str, symbol: str, color: str) -> Any:
     size = 10 if len(points) < CROWDED_TRADES else 6
     return go.Scatter(
-        x=[at for at, _, _ in points],
-        y=[float(price) for _, price, _ in points],
-        text=[text for _, _, text in points],
+        x=_instants([at for at, _, _ in points]),
+        y=np.array([float(price) for _, price, _ in points]),
+        text=np.array([text for _, _, text in points], dtype=object),
         hovertemplate="%{text}<br>%{x|%H:%M} at %{y}<extra></extra>",
         mode="markers",
         name=name,
@@ -181,21 +157,3 @@ def _markers(points: Sequence[tuple[datetime, Decimal, str]], name: str, symbol:
 
 def _told(trade: Trade) -> str:
     return f"{trade.order.side.value} {trade.order.lots} lots, {trade.exit.reason.value}, {trade.pnl:+.2f}"
-
-
-def _fragment(figure: Any, height: int, unit: str) -> str:
-    axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True}
-    figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 30, "b": 8},
-        font={"family": "system-ui, sans-serif", "size": 12, "color": MUTED},
-        paper_bgcolor="#fff",
-        plot_bgcolor="#fff",
-        hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top"},
-        showlegend=len(figure.data) > 1,
-        xaxis=axis | {"rangeslider": {"visible": False}, "title": {"text": "UTC", "standoff": 4}},
-        yaxis=axis | {"title": {"text": unit, "standoff": 8}, "tickformat": "~f"},
-    )
-    config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=config, default_width="100%"))

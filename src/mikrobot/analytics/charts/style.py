@@ -1,0 +1,51 @@
+"""How the charts look, and how one becomes a fragment of a page."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+QUIET = timedelta(days=30)
+"""Longer stretches without a mark are cut out of a time axis: a run may replay hours that lie years apart."""
+
+UP, DOWN, INK, MUTED, GRID = "#1a7f6b", "#b8433a", "#2a5d9f", "#5f6b7a", "#e8ebef"
+DOWN_WASH = "#f0d3d0"
+
+
+def plotly_script() -> str:
+    """Return plotly.js, to be put on the page once, before the figures."""
+    return str(get_plotlyjs())
+
+
+def axis(**more: Any) -> dict[str, Any]:
+    """Return the look of an axis."""
+    return {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True, **more}
+
+
+def fragment(figure: Any, height: int, **layout: Any) -> str:
+    """Dress a figure and return it as HTML."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 30, "b": 8},
+        font={"family": "system-ui, sans-serif", "size": 12, "color": MUTED},
+        paper_bgcolor="#fff",
+        plot_bgcolor="#fff",
+        hovermode="closest",
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        showlegend=len(figure.data) > 1,
+    )
+    figure.update_layout(**layout)
+    config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=config, default_width="100%"))
+
+
+def quiet_stretches(times: Sequence[datetime]) -> list[dict[str, Any]]:
+    """Return the stretches between these times that are to be cut out of the axis, less a margin at both ends."""
+    margin = QUIET / 10
+    return [
+        {"bounds": [(before + margin).isoformat(), (after - margin).isoformat()]}
+        for before, after in pairwise(times)
+        if after - before > QUIET
+    ]

@@ -1,0 +1,131 @@
+"""The journal of the report: each trade with its decision, its reasons, its model and its figures, as data.
+
+The page draws it in pieces, so that ten thousand trades open as quickly as ten.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from mikrobot.analytics.assessment import Assessment
+from mikrobot.analytics.trades import by_session, holding_minutes, r_multiple
+from mikrobot.domain.trading import Decision, Prediction, Side, Trade
+
+LEVELS = {Side.BUY: "m1_break_5_above", Side.SELL: "m1_break_5_below"}
+"""The feature that holds the price of the level whose break is bought or sold."""
+
+WINDOWS = 300
+"""Of this many trades, the newest, the bars around them are kept: they can be looked at one by one."""
+
+MARGIN = timedelta(minutes=40)
+LONGEST = 360
+"""Bars of one window."""
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """A closed trade with the decision and the prediction behind it; None where the ledger has none.
+
+    Attributes
+    ----------
+    level : float or None
+        Price of the swing whose break was asked about; None where the model was not shown it.
+    """
+
+    trade: Trade
+    decision: Decision | None
+    prediction: Prediction | None
+
+    @property
+    def level(self) -> float | None:
+        """Price of the swing whose break was asked about; None where the model was not shown it."""
+        value = self.prediction.features.get(LEVELS[self.trade.order.side]) if self.prediction else None
+        return value if value is not None and value == value else None
+
+
+def rows(trades: Sequence[Trade], decisions: Sequence[Decision], predictions: Sequence[Prediction]) -> list[TradeRow]:
+    """Find the decision and the prediction behind each trade; in order of entry."""
+    decided = {decision.id: decision for decision in decisions}
+    answers = {(p.symbol, p.side, p.close_time): p for p in predictions}
+    found = []
+    for trade in sorted(trades, key=lambda trade: trade.entry.filled_at):
+        decision = decided.get(trade.order.decision_id)
+        asked = (trade.order.symbol, trade.order.side, decision.close_time) if decision else None
+        found.append(TradeRow(trade, decision, answers.get(asked) if asked else None))
+    return found
+
+
+def script(listed: Sequence[TradeRow], assessment: Assessment, bars: Mapping[str, pd.DataFrame]) -> str:
+    """Return the journal as JSON that may stand inside a script element.
+
+    Parameters
+    ----------
+    listed : sequence of TradeRow
+    assessment : Assessment
+        Of the same trades, in order of exit.
+    bars : mapping of str to DataFrame
+        M1 bar frames by symbol, from which the windows are cut.
+    """
+    left = sorted(listed, key=lambda row: (row.trade.exit.filled_at, row.trade.order.id))
+    excursions = {row.trade.order.id: each for row, each in zip(left, assessment.excursions, strict=True)}
+    entries = []
+    for row in listed:
+        excursion = excursions[row.trade.order.id]
+        entry = _entry(row) | {"regime": assessment.regimes[row.trade.order.id]}
+        if excursion is not None:
+            entry |= {"mae": round(excursion.adverse, 2), "mfe": round(excursion.favourable, 2)}
+        entries.append(entry)
+    for entry, row in list(zip(entries, listed, strict=True))[-WINDOWS:]:
+        if row.trade.order.symbol in bars:
+            entry["bars"] = _window(row.trade, bars[row.trade.order.symbol])
+    return json.dumps(entries, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _entry(row: TradeRow) -> dict[str, Any]:
+    trade, prediction = row.trade, row.prediction
+    r = r_multiple(trade)
+    return {
+        "id": trade.order.id,
+        "symbol": trade.order.symbol,
+        "side": trade.order.side.value,
+        "lots": str(trade.order.lots),
+        "in": _minute(trade.entry.filled_at),
+        "out": _minute(trade.exit.filled_at),
+        "minutes": round(holding_minutes(trade)),
+        "entry": str(trade.entry.price),
+        "exit": str(trade.exit.price),
+        "stop": str(trade.order.stop),
+        "target": str(trade.order.target),
+        "level": row.level,
+        "by": trade.exit.reason.value,
+        "ambiguous": trade.exit.ambiguous,
+        "pnl": f"{trade.pnl:.2f}",
+        "r": None if r is None else round(r, 2),
+        "probability": round(prediction.probability, 3) if prediction else None,
+        "model": f"{prediction.model} {prediction.model_version}" if prediction else None,
+        "session": by_session(trade),
+        "decision": row.decision.id if row.decision else None,
+        "reasons": list(row.decision.reasons) if row.decision else None,
+    }
+
+
+def _window(trade: Trade, bars: pd.DataFrame) -> dict[str, Any]:
+    """Cut out the bars around a trade: minutes after the first, and their prices."""
+    times = pd.DatetimeIndex(bars["open_time"])
+    first = int(times.searchsorted(pd.Timestamp(trade.entry.filled_at - MARGIN)))
+    beyond = int(times.searchsorted(pd.Timestamp(trade.exit.filled_at + MARGIN)))
+    cut = bars.iloc[first : min(beyond, first + LONGEST)]
+    if cut.empty:
+        return {"from": _minute(trade.entry.filled_at), "at": [], "o": [], "h": [], "l": [], "c": []}
+    start = cut["open_time"].iloc[0]
+    minutes = ((cut["open_time"] - start) // pd.Timedelta(minutes=1)).tolist()
+    prices = {name[0]: cut[name].round(6).tolist() for name in ("open", "high", "low", "close")}
+    return {"from": _minute(start), "at": minutes, **prices}
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
