@@ -23,6 +23,7 @@ from mikrobot.features.indicators import (
 )
 from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
+from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
 from mikrobot.features.profile import profile
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
@@ -90,6 +91,11 @@ CATALOG = Catalog(
     volume_roc(length=10),
     relative_volume(),
     profile(length=240),
+    relative_trades(),
+    trade_size(length=60),
+    taker_share(),
+    taker_share_ema(length=60),
+    taker_balance(length=60),
     *on(
         Timeframe.M5,
         [
