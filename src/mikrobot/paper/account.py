@@ -4,18 +4,19 @@ Whatever changes the account is a record first and is then applied, live and at 
 that replay rebuilds it to the last minor unit. Does not match orders or read markets.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from heapq import heappush
+from typing import Any
 
 from mikrobot.domain.errors import DataError
 from mikrobot.paper import money
 from mikrobot.paper.book import Taken
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
-from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce, check_transition
+from mikrobot.paper.orders import STATUSES, TERMINAL, Order, OrderType, Status, TimeInForce, check_transition
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
 from mikrobot.paper.slippage import Pressure
@@ -73,9 +74,13 @@ class Desk:
             else:
                 self.low_ask = max(self.low_ask, order.price)
 
+    def touched(self, bid: int, ask: int) -> bool:
+        """Whether an event at these prices concerns an order or the margin."""
+        return not (self.low_bid < bid < self.high_bid and self.low_ask < ask < self.high_ask)
+
     def seat(self, order: Order) -> None:
         """Put a working order where it belongs."""
-        self.remove(order)
+        self._take_off(order)
         if order.rests_as_limit:
             self.limits.append(order)
         elif order.type is not OrderType.MARKET and not order.triggered:
@@ -84,10 +89,15 @@ class Desk:
 
     def remove(self, order: Order) -> None:
         """Take an order off the desk, if it is there."""
+        if self._take_off(order):
+            self.fence()
+
+    def _take_off(self, order: Order) -> bool:
         for kept in (self.stops, self.limits, self.waiting):
             if order in kept:
                 kept.remove(order)
-        self.fence()
+                return True
+        return False
 
     def copy_to(self, twin: "Desk", orders: Mapping[str, Order]) -> None:
         """Make another desk like this one, with the orders of that name."""
@@ -185,21 +195,7 @@ class Account:
 
     def apply(self, record: Record) -> None:
         """Let a record change the account, and append it to the journal."""
-        match record:
-            case Submitted():
-                self._submitted(record)
-            case Moved():
-                self._moved(record)
-            case Filled():
-                self._filled(record)
-            case Booked():
-                self._booked(record)
-            case Amended():
-                self._amended(record)
-            case Refused():
-                self.refused.append(record)
-            case Noted():
-                self._noted(record)
+        _APPLIED[type(record)](self, record)
         self.journal.append(record)
 
     @property
@@ -307,9 +303,10 @@ class Account:
             heappush(self.expiring, (order.expires, order.id))
 
     def _moved(self, told: Moved) -> None:
-        order, to = self._order(told.order), Status(told.after)
+        order, to = self._order(told.order), STATUSES[told.after]
         check_transition(order.id, order.status, to)
         order.status = to
+        order.alive = to not in TERMINAL
         desk = self.desks[order.symbol]
         if to is Status.WORKING:
             desk.seat(order)
@@ -326,6 +323,9 @@ class Account:
         self.totals[key] = self.totals.get(key, 0) + told.amount
         self.exposed = True
 
+    def _refused(self, told: Refused) -> None:
+        self.refused.append(told)
+
     def _amended(self, told: Amended) -> None:
         order = self._order(told.order)
         order.quantity, order.price, order.stop = told.quantity, told.price, told.stop
@@ -338,7 +338,7 @@ class Account:
         order.filled += told.quantity
         key = told.symbol if self.profile.netting else order.ticket or order.id
         position = self.positions.setdefault(key, Position(told.symbol, "" if self.profile.netting else key))
-        position.trade(told.sign * told.quantity, told.price, Fraction(*told.base_rate))
+        position.trade(told.sign * told.quantity, told.price, _fraction(told.base_rate))
         if not position.quantity:
             del self.positions[key]
         if told.unpriced:
@@ -356,3 +356,20 @@ class Account:
             return self.orders[order_id]
         except KeyError:
             raise DataError(f"account {self.id}: its journal tells of no order {order_id}; restore it") from None
+
+
+def _fraction(rate: money.Ratio) -> Fraction:
+    return Fraction(*rate) if rate[0] else _NOTHING
+
+
+_NOTHING = Fraction(0)
+
+_APPLIED: dict[type[Record], Callable[[Account, Any], None]] = {
+    Submitted: Account._submitted,
+    Refused: Account._refused,
+    Moved: Account._moved,
+    Amended: Account._amended,
+    Filled: Account._filled,
+    Booked: Account._booked,
+    Noted: Account._noted,
+}

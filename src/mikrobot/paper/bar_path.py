@@ -40,7 +40,8 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
     matching.bar = (bar.open, bar.low, bar.high)
     market.spread = bar.spread
     market.point(ts, bar.open, bar.open + bar.spread)
-    matching.on_market(market, ts)
+    if not desk.empty or matching.account.positions:
+        matching.on_market(market, ts)
     matching.meet_waiting(desk, ts, opened)
     low_first = _low_first(matching, desk, market, ts, bar)
     _follow(matching, market, ts, bar, low_first=low_first)
@@ -84,7 +85,8 @@ def _glide(matching: Matching, market: Market, ts: int, start: int, target: int,
         reached = min((sign * price for price in marks), default=FAR) * sign
         now = reached if sign * (target - reached) > 0 else target
         market.point(ts, now, now + spread)
-        matching.on_market(market, ts)
+        if desk.touched(now, now + spread):
+            matching.on_market(market, ts)
 
 
 def _marks(desk: Desk, spread: int) -> list[int]:

@@ -51,8 +51,8 @@ class Market:
         self.quoting = False
         self.spread = 0
         self.sigma = 0.0
-        self._bids: Sequence[Level] = ()
-        self._asks: Sequence[Level] = ()
+        self._bids: Sequence[Level] | None = ()
+        self._asks: Sequence[Level] | None = ()
 
     def show(self, ts: int, bids: Sequence[Level], asks: Sequence[Level]) -> None:
         """Replace the book, best levels first.
@@ -78,11 +78,14 @@ class Market:
         self.quoting = True
         self.bid = self.mark_bid = bid
         self.ask = self.mark_ask = ask
-        self._bids, self._asks = ((bid, None),), ((ask, None),)
+        self._bids = self._asks = None
 
     def depth(self, sign: int) -> Sequence[Level]:
         """Return the levels that an order of this sign trades at, best first."""
-        return self._asks if sign > 0 else self._bids
+        levels, best = (self._asks, self.ask) if sign > 0 else (self._bids, self.bid)
+        if levels is None:
+            return () if best is None else ((best, None),)
+        return levels
 
     def best(self, sign: int) -> int | None:
         """Return the price that an order of this sign trades at first."""

@@ -143,7 +143,10 @@ class Exchange:
                 f"{symbol} at {ts}: expected 0 < low <= open, close <= high and a spread of 0 or more, "
                 f"found open {open}, high {high}, low {low}, close {close}, spread {spread}; correct it at its source"
             )
-        market = self._market(ts, symbol)
+        if self._now <= ts <= self._due and symbol in self.markets:
+            market, self._now = self.markets[symbol], ts
+        else:
+            market = self._market(ts, symbol)
         low_ask, high_ask = low + spread, high + spread
         for matching, desk in self._desks[symbol]:
             if desk.low_bid < low and high < desk.high_bid and desk.low_ask < low_ask and high_ask < desk.high_ask:

@@ -5,7 +5,7 @@ Terminal states are absorbing: no transition leads out of them. Does not match o
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.trading import Side
@@ -30,7 +30,7 @@ class TimeInForce(Enum):
     GTD = "GTD"
 
 
-class Status(Enum):
+class Status(StrEnum):
     """Where an order stands."""
 
     NEW = "new"
@@ -43,6 +43,8 @@ class Status(Enum):
     EXPIRED = "expired"
     REJECTED = "rejected"
 
+
+STATUSES = {status.value: status for status in Status}
 
 TERMINAL = frozenset({Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED})
 
@@ -146,6 +148,8 @@ class Order:
         Id of the other leg, else empty.
     seq : int
         Time priority; smaller goes first.
+    alive : bool
+        Whether its state is not a terminal one.
     ahead : int
         Displayed size that queues before it, where the profile counts the queue.
     """
@@ -169,6 +173,7 @@ class Order:
     rival: str
     seq: int
     status: Status = Status.NEW
+    alive: bool = True
     filled: int = 0
     triggered: bool = False
     ahead: int = 0
@@ -178,11 +183,6 @@ class Order:
     def leaves(self) -> int:
         """Size steps still to fill."""
         return self.quantity - self.filled
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can still change."""
-        return self.status not in TERMINAL
 
     @property
     def rests_as_limit(self) -> bool:
@@ -198,5 +198,5 @@ def check_transition(order_id: str, now: Status, to: Status) -> None:
     DataError
         Naming the order and both states.
     """
-    if to not in TRANSITIONS.get(now, frozenset()):
+    if to not in TRANSITIONS.get(now, ()):
         raise DataError(f"order {order_id}: {now.value} is not followed by {to.value}; its journal is not a sound one")

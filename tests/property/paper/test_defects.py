@@ -77,7 +77,7 @@ def test_a_leg_that_is_armed_again_is_caught(monkeypatch: pytest.MonkeyPatch) ->
     def ends(self: Matching, ts: int, order: Order, status: Status, reason: str) -> None:
         ended(self, ts, order, status, reason)
         if reason == "the other leg filled" and not order.parent:
-            order.status = Status.WORKING
+            order.status, order.alive = Status.WORKING, True
             self.account.live[order.id] = order
             self.account.desks[order.symbol].seat(order)
 
