@@ -268,8 +268,8 @@ def simulate(scenarios: tuple[Path, ...]) -> None:
 def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
     """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
 
-    NAMES are features, stores, serving, signal, report, run. Without any, all but `run`, which takes
-    minutes: it times the whole of `mikrobot run` from an empty folder.
+    NAMES are features, stores, serving, signal, paper, report, run. Without any, all but `run`,
+    which takes minutes: it times the whole of `mikrobot run` from an empty folder.
 
     Example: mikrobot bench features
     """

@@ -21,6 +21,11 @@ ROLLOVER = time(17)
 
 WEDNESDAY = 2
 
+_DAY_MS = 86_400_000
+_WEEK_MS = 7 * _DAY_MS
+_MONDAY_MS = 4 * _DAY_MS  # the first one after 1970 began
+_SURELY_OPEN_MS = 4 * _DAY_MS + 21 * 3_600_000  # 17:00 on Friday in New York is 21:00 or 22:00 UTC
+
 
 class Kind(Enum):
     """How a contract is settled."""
@@ -152,7 +157,7 @@ class Contract:
 
     def is_open(self, ts: int) -> bool:
         """Whether it trades at an instant (ms since 1970, UTC)."""
-        if self.session == "always":
+        if self.session == "always" or (ts - _MONDAY_MS) % _WEEK_MS < _SURELY_OPEN_MS:
             return True
         local = datetime.fromtimestamp(ts / 1000, UTC).astimezone(NEW_YORK)
         day, late = local.weekday(), local.time() >= ROLLOVER
