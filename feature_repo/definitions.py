@@ -26,6 +26,8 @@ def field(spec: ColumnSpec) -> Field:
         "unit": spec.unit,
         "range": f"[{spec.low:g}, {spec.high:g}]",
         "warm_up": f"{spec.warmup} M1 bars",
+        "lag": f"{spec.lag} min",
+        "reference": spec.reference or "its docstring",
         "may_be_missing": spec.may_be_missing or "no",
     }
     return Field(name=spec.name, dtype=Float64, description=spec.summary, tags=tags)

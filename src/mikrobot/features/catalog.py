@@ -9,21 +9,11 @@ from mikrobot.features.clock import minute, session
 from mikrobot.features.composition import Catalog
 from mikrobot.features.feature import on
 from mikrobot.features.forming import forming, forming_levels
-from mikrobot.features.indicators import (
-    atr,
-    bollinger,
-    ema,
-    log_return,
-    macd,
-    rsi,
-    sma,
-    spread_atr,
-    stochastic,
-    volatility,
-)
+from mikrobot.features.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
 from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
 from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
+from mikrobot.features.oscillators import macd, rsi, stochastic
 from mikrobot.features.profile import profile
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks

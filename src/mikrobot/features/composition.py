@@ -29,8 +29,8 @@ class ColumnSpec:
     name : str
         ``<timeframe>_<feature>_<parameters>``.
     timeframe : Timeframe
-        Whose closed bars it is made from; it is known at the close of such a bar and holds
-        until the next one closes.
+        Whose bars it is made from. What is of closed ones is known at the close of such a bar and
+        holds until the next one closes; what is of the forming one changes every minute.
     unit : str
     low, high : float
         Closed range of its values.
@@ -41,10 +41,15 @@ class ColumnSpec:
         warm-up of a window, more of an average, infinite where only the market decides when.
     tail : str
         What keeps the older past from the warm-up to `settled`; empty when nothing does.
+    lag : int
+        Minutes from the close of the bar it tells of until it is known: 0 for what is said of the
+        bar that closes, more for a swing, which later bars confirm. A row never waits for it.
     summary : str
         What it is, in one phrase.
     may_be_missing : str
         Why it may be NaN after its warm-up; empty when it never is.
+    reference : str
+        Paper, book or page that defines it; empty where its docstring does.
     """
 
     name: str
@@ -55,8 +60,10 @@ class ColumnSpec:
     warmup: int
     settled: float
     tail: str
+    lag: int
     summary: str
     may_be_missing: str
+    reference: str
 
 
 class Catalog:
@@ -103,8 +110,10 @@ class Catalog:
                 warmup=int(known[name]),
                 settled=settled[name],
                 tail=tails[name],
+                lag=entry.lag,
                 summary=output.summary,
                 may_be_missing=output.missing,
+                reference=entry.feature.reference,
             )
             for entry in self.entries
             for name, output in entry.outputs.items()

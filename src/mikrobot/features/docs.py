@@ -13,14 +13,19 @@ The {count} columns of a feature row, in order. Made from the catalog by
 `python -m mikrobot.features.docs > docs/features.md`, and tested equal to it; definitions `{version}`.
 
 A row belongs to one closed M1 bar and is known at that bar's close. An `m5_` or `h1_` column is made from closed
-bars of that timeframe only: it changes at their close and holds until the next one. "Known after" counts the M1 bars
-that pass before the first value; for M5 and H1 it is the most that it takes, when the stream joins in the middle of a
-bar, since such a bar is not shown. After that a value is missing (NaN) only for the reason given. "Settled after"
-counts the M1 bars after which an older past changes a value by no more than {forgotten:g} of its size. It is longer
-than the warm-up, or open, where {tails}.
+bars of that timeframe only: it changes at their close and holds until the next one; one with `forming` in its name is
+of the bar that is still forming and changes every minute. A `lead` column is of the newest closed bar of the symbol
+that leads: BTCUSDT the rest of crypto, EURUSD the rest of FX.
 
-| column | what | unit | range | known after | settled after | missing when |
-|---|---|---|---|---|---|---|
+"Lag" is the minutes from the close of the bar that a value tells of until it is known: a swing waits for the bars that
+confirm it, everything else is known at the close. "Known after" counts the M1 bars that pass before the first value;
+for M5 and H1 it is the most that it takes, when the stream joins in the middle of a bar, since such a bar is not
+shown. After that a value is missing (NaN) only for the reason given. "Settled after" counts the M1 bars after which
+an older past changes a value by no more than {forgotten:g} of its size. It is longer than the warm-up, or open, where
+{tails}.
+
+| column | what | unit | range | lag | known after | settled after | missing when |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -30,13 +35,23 @@ def page(catalog: Catalog = CATALOG) -> str:
     introduction = _INTRODUCTION.format(
         count=len(catalog.columns), version=catalog.version, forgotten=FORGOTTEN, tails=", or ".join(tails)
     )
-    return introduction + "".join(map(_row, catalog.specs))
+    return introduction + "".join(map(_row, catalog.specs)) + _references(catalog)
+
+
+def _references(catalog: Catalog) -> str:
+    """Write one line for each reference, with the features it defines."""
+    defined: dict[str, dict[str, None]] = {}
+    for entry in catalog.entries:
+        if entry.feature.reference:
+            defined.setdefault(entry.feature.reference, {})[entry.feature.template] = None
+    lines = [f"- {', '.join(f'`{name}`' for name in names)}: {reference}\n" for reference, names in defined.items()]
+    return "\n## References\n\n" + "".join(lines)
 
 
 def _row(spec: ColumnSpec) -> str:
     return (
         f"| `{spec.name}` | {spec.summary} | {spec.unit} | {_range(spec)} "
-        f"| {spec.warmup} | {_bars(spec.settled)} | {spec.may_be_missing or 'never'} |\n"
+        f"| {spec.lag} | {spec.warmup} | {_bars(spec.settled)} | {spec.may_be_missing or 'never'} |\n"
     )
 
 

@@ -121,7 +121,7 @@ class Feature:
         The definition in Python, and compiled.
     outputs : mapping of str to Output
         By suffix of the column name, in the order returned; the suffix of a single one is "".
-    state, warmup, tail : callable
+    state, warmup, tail, lag : callable
         Of the parameters; see `feature`.
     inputs : mapping of str to str
         Default wires, filled with the parameters.
@@ -137,6 +137,7 @@ class Feature:
     state: Callable[..., Fields]
     warmup: Callable[..., int]
     tail: Callable[..., Tail]
+    lag: Callable[..., int]
     inputs: Mapping[str, str]
     optional: tuple[str, ...]
     forming: bool
@@ -160,6 +161,12 @@ class Feature:
         """Module in which the step function is defined."""
         return self.function.__module__
 
+    @property
+    def reference(self) -> str:
+        """Where it is defined, from the section References of its docstring; empty without one."""
+        _, _, section = (inspect.getdoc(self.function) or "").partition("References\n----------\n")
+        return " ".join(section.partition("\n\n")[0].split())
+
     @cached_property
     def arguments(self) -> tuple[str, ...]:
         """Arguments of the step, without its state."""
@@ -179,6 +186,10 @@ def _no_tail(**parameters: float) -> Tail:
     return Tail()
 
 
+def _no_lag(**parameters: float) -> int:
+    return 0
+
+
 def feature(
     template: str,
     outputs: Quantity | Mapping[str, Output],
@@ -186,6 +197,7 @@ def feature(
     state: Callable[..., Fields] = _no_state,
     warmup: Callable[..., int],
     tail: Callable[..., Tail] = _no_tail,
+    lag: Callable[..., int] = _no_lag,
     inputs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = (),
     forming: bool = False,
@@ -207,6 +219,9 @@ def feature(
     tail : callable(**parameters) -> Tail, optional
         How long after it an older past still shows; not at all by default, as of a window. The
         tails of its inputs are added by the catalog.
+    lag : callable(**parameters) -> int, optional
+        Bars between the close of the bar that a value tells of and the close at which it is known;
+        0 by default.
     inputs : mapping of str to str, optional
         Argument -> column (or bar or market field) it is wired to unless the catalog says otherwise;
         a column without timeframe is that of the entry's own.
@@ -222,7 +237,7 @@ def feature(
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
         described = {"": Output(outputs, summary)} if isinstance(outputs, Quantity) else outputs
         return Feature(
-            template, function, inlined(function), described, state, warmup, tail, inputs or {}, optional, forming
+            template, function, inlined(function), described, state, warmup, tail, lag, inputs or {}, optional, forming
         )
 
     return declare
@@ -283,6 +298,11 @@ class Entry:
     def tail(self) -> Tail:
         """What an older past does after the warm-up, without that of its inputs."""
         return self.feature.tail(**self.parameters)
+
+    @property
+    def lag(self) -> int:
+        """M1 bars, on a market without gaps, from the close of the bar it tells of to its being known."""
+        return self.feature.lag(**self.parameters) * (self.timeframe.seconds // Timeframe.M1.seconds)
 
     def _source(self, argument: str) -> str:
         wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))

@@ -1,16 +1,13 @@
-"""Classic indicators as one-bar steps, equal to TA-Lib over the whole series where it has them.
+"""Averages, bands, returns and volatility as one-bar steps, equal to TA-Lib where it has them.
 
-Every value is known at the close of its bar. A flat market gives RSI and Stochastic 0, as
-TA-Lib does.
+Every value is known at the close of its bar. Oscillators are in `mikrobot.features.oscillators`.
 """
 
 from math import log, nan, sqrt
 
 from mikrobot.features.feature import (
     ATRS,
-    DIFFERENCE,
     LOG_RETURN,
-    PERCENT,
     PRICE,
     RATIO,
     Output,
@@ -22,15 +19,13 @@ from mikrobot.features.parts import (
     AVERAGE,
     F8,
     I8,
+    ROUNDING,
     SUM,
     State,
     add,
     deviation,
     exponential,
     full,
-    highest,
-    lowest,
-    mean,
     push,
     read,
     roll,
@@ -38,9 +33,6 @@ from mikrobot.features.parts import (
     wilder,
     window,
 )
-
-ROUNDING = 1e-14
-"""Deviations below this share of the price are rounding, not movement."""
 
 
 @feature("sma_{length}", PRICE, state=lambda length: {"closes": rolling(length)}, warmup=lambda length: length - 1)
@@ -56,6 +48,10 @@ def sma(state: State, close: float, length: int) -> float:
     -------
     price
         Known from bar ``length - 1``. The running sum is compensated, so it does not drift.
+
+    References
+    ----------
+    J. J. Murphy, Technical Analysis of the Financial Markets (1999), chapter 9.
     """
     return roll(state.closes, close)
 
@@ -79,42 +75,12 @@ def ema(state: State, close: float, length: int) -> float:
     -------
     price
         Known from bar ``length - 1``. The seed's share fades as ``(1 - 2/(length + 1))**bars``.
-    """
-    return exponential(state.average, close, length)
-
-
-@feature(
-    "rsi_{length}",
-    PERCENT,
-    state=lambda length: {"previous": F8, "bars": I8, "gain": AVERAGE, "loss": AVERAGE},
-    warmup=lambda length: length,
-    tail=lambda length: fading(1 / length),
-)
-def rsi(state: State, close: float, length: int) -> float:
-    """Relative strength index (Wilder) over `length` bars.
-
-    Parameters
-    ----------
-    close : price
-    length : int, bars
-
-    Returns
-    -------
-    percent, 0 to 100
-        Known from bar ``length``; 0 on a flat market.
 
     References
     ----------
-    J. W. Wilder, New Concepts in Technical Trading Systems (1978).
+    J. J. Murphy, Technical Analysis of the Financial Markets (1999), chapter 9.
     """
-    change = close - state.previous
-    state.previous = close
-    state.bars += 1
-    if state.bars == 1:
-        return nan
-    gain = wilder(state.gain, max(change, 0.0), length)
-    loss = wilder(state.loss, max(-change, 0.0), length)
-    return 0.0 if gain + loss == 0.0 else 100.0 * (gain / (gain + loss))
+    return exponential(state.average, close, length)
 
 
 @feature(
@@ -175,6 +141,10 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
     upper, middle, lower : price
     percent_b, width : ratio
         All known from bar ``length - 1``.
+
+    References
+    ----------
+    J. Bollinger, Bollinger on Bollinger Bands (2001).
     """
     middle = roll(state.closes, close)
     if not full(state.closes.window):
@@ -183,85 +153,6 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
     upper, lower = middle + reach, middle - reach
     share = (close - lower) / (upper - lower) if reach > ROUNDING * middle else 0.5
     return upper, middle, lower, share, (upper - lower) / middle
-
-
-@feature(
-    "macd_{fast}_{slow}_{signal}",
-    {
-        "line": Output(DIFFERENCE, "Exponential average over `fast` bars less that over `slow`"),
-        "signal": Output(DIFFERENCE, "Exponential average of the MACD line over `signal` bars"),
-        "histogram": Output(DIFFERENCE, "MACD line less its signal"),
-    },
-    state=lambda fast, slow, signal: {"bars": I8, "quick": AVERAGE, "slow": AVERAGE, "signal": AVERAGE},
-    warmup=lambda fast, slow, signal: slow + signal - 2,
-    tail=lambda fast, slow, signal: fading(2 / (slow + 1), 2 / (signal + 1)),
-)
-def macd(state: State, close: float, fast: int, slow: int, signal: int) -> tuple[float, float, float]:
-    """Moving average convergence/divergence.
-
-    Parameters
-    ----------
-    close : price
-    fast, slow, signal : int, bars
-
-    Returns
-    -------
-    line, signal, histogram : price difference
-        Known from bar ``slow + signal - 2``. As in TA-Lib the fast average starts late, so
-        that both averages are first known on the same bar.
-    """
-    state.bars += 1
-    base = exponential(state.slow, close, slow)
-    if state.bars <= slow - fast:
-        return nan, nan, nan
-    line = exponential(state.quick, close, fast) - base
-    if state.bars < slow:
-        return nan, nan, nan
-    smooth = exponential(state.signal, line, signal)
-    return (line, smooth, line - smooth) if smooth == smooth else (nan, nan, nan)
-
-
-@feature(
-    "stochastic_{length}",
-    {
-        "k": Output(PERCENT, "Close within the range of `length` bars, averaged over `smooth`"),
-        "d": Output(PERCENT, "Mean of the last `signal` values of %K"),
-    },
-    state=lambda length, smooth, signal: {
-        "highs": window(length),
-        "lows": window(length),
-        "raw": window(smooth),
-        "slow": window(signal),
-    },
-    warmup=lambda length, smooth, signal: length + smooth + signal - 3,
-)
-def stochastic(
-    state: State, high: float, low: float, close: float, length: int, smooth: int, signal: int
-) -> tuple[float, float]:
-    """Slow stochastic oscillator.
-
-    Parameters
-    ----------
-    high, low, close : price
-    length, smooth, signal : int, bars
-
-    Returns
-    -------
-    k, d : percent, 0 to 100
-        Known from bar ``length + smooth + signal - 3``; 0 on a flat market.
-    """
-    push(state.highs, high)
-    push(state.lows, low)
-    if not full(state.highs):
-        return nan, nan
-    bottom = lowest(state.lows)
-    reach = highest(state.highs) - bottom
-    push(state.raw, 100.0 * ((close - bottom) / reach) if reach > 0.0 else 0.0)
-    if not full(state.raw):
-        return nan, nan
-    k = mean(state.raw)
-    push(state.slow, k)
-    return (k, mean(state.slow)) if full(state.slow) else (nan, nan)
 
 
 @feature("return_{length}", LOG_RETURN, state=lambda length: {"closes": window(length)}, warmup=lambda length: length)

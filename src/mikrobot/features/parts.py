@@ -19,6 +19,9 @@ Layout = np.dtype[Any]
 State = Any
 """A piece of state: a view into the symbol's record, its fields read and set by attribute."""
 
+ROUNDING = 1e-14
+"""Deviations below this share of a price are rounding, not movement."""
+
 F8: Layout = np.dtype(np.float64)
 I8: Layout = np.dtype(np.int64)
 

@@ -81,6 +81,7 @@ def renew(level: State, swing: float, age: float, side: int) -> None:
     },
     warmup=lambda side: 2 * side,
     tail=lambda side: HELD,
+    lag=lambda side: side,
 )
 def swing(state: State, high: float, low: float, side: int) -> tuple[float, float, float, float]:
     """Most recent confirmed swing high and swing low.

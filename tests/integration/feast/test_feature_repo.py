@@ -32,6 +32,8 @@ def test_the_view_has_a_described_field_for_every_column_in_order(applied: Setti
     assert [field.name for field in view.features] == list(CATALOG.columns)
     assert [field.description for field in view.features] == [spec.summary for spec in CATALOG.specs]
     assert [field.tags["unit"] for field in view.features] == [spec.unit for spec in CATALOG.specs]
+    assert [field.tags["range"] for field in view.features] == [f"[{s.low:g}, {s.high:g}]" for s in CATALOG.specs]
+    assert [field.tags["lag"] for field in view.features] == [f"{spec.lag} min" for spec in CATALOG.specs]
     assert view.join_keys == ["source", "symbol"]
 
 

@@ -12,7 +12,8 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.composition import Catalog
 from mikrobot.features.feature import DIFFERENCE, HELD, Feature, fading, feature, on
-from mikrobot.features.indicators import atr, ema, rsi, sma, volatility
+from mikrobot.features.indicators import atr, ema, sma, volatility
+from mikrobot.features.oscillators import rsi
 from mikrobot.features.parts import AVERAGE, State, exponential
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.structure import breaks, swing
@@ -56,6 +57,18 @@ def test_there_is_one_complete_spec_for_each_column_in_order():
         assert len(spec.summary) > 10
         assert "`" not in spec.summary
     assert len({(spec.timeframe, spec.summary) for spec in CATALOG.specs}) == len(CATALOG.specs)
+
+
+def test_only_a_swing_waits_for_later_bars_and_says_how_long():
+    lags = {spec.name: spec.lag for spec in CATALOG.specs if spec.lag}
+    assert {lags[name] for name in lags if name.startswith("m1_swing_15")} == {15}
+    assert {lags[name] for name in lags if name.startswith("m5_swing_5")} == {25}
+    assert CATALOG.specs[CATALOG.columns.index("m5_rsi_14")].lag == 0
+
+
+def test_a_reference_is_that_of_the_docstring():
+    spec = CATALOG.specs[CATALOG.columns.index("m1_rsi_14")]
+    assert spec.reference == "J. W. Wilder, New Concepts in Technical Trading Systems (1978)."
 
 
 def test_wiring_to_a_column_that_nothing_makes_is_refused():
@@ -126,7 +139,7 @@ def test_a_step_may_be_named_like_anything(draw):
 def test_the_composed_source_reads_as_one_line_a_feature():
     source = Catalog(ema(length=9), rsi(length=14), *on(Timeframe.M5, [rsi(length=14)])).source
     assert "row.m1_ema_9 = indicators_ema(state.m1_ema_9, bar.close, 9)" in source
-    assert "row.m5_rsi_14 = indicators_rsi(state.m5_rsi_14, bar.close, 14)" in source
+    assert "row.m5_rsi_14 = oscillators_rsi(state.m5_rsi_14, bar.close, 14)" in source
 
 
 DEFINITION = '''

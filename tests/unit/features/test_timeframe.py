@@ -7,7 +7,8 @@ import numpy as np
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.composition import Catalog
 from mikrobot.features.feature import RATIO, Output, feature, on
-from mikrobot.features.indicators import ema, stochastic
+from mikrobot.features.indicators import ema
+from mikrobot.features.oscillators import stochastic
 from mikrobot.features.pipeline import FeaturePipeline
 
 NAN = float("nan")
