@@ -14,6 +14,7 @@ from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
 from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
 from mikrobot.features.oscillators import macd, rsi, stochastic
+from mikrobot.features.oscillators import cci, macd, rsi, stochastic
 from mikrobot.features.profile import profile
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
@@ -31,6 +32,7 @@ CLASSIC = (
     bollinger(length=20, width=2.0),
     macd(fast=12, slow=26, signal=9),
     stochastic(length=14, smooth=3, signal=3),
+    cci(length=20),
 )
 """The indicators that every timeframe has."""
 

@@ -6,18 +6,22 @@ TA-Lib does.
 
 from math import nan
 
-from mikrobot.features.feature import DIFFERENCE, PERCENT, Output, fading, feature
+from mikrobot.features.feature import DIFFERENCE, PERCENT, RATIO, Output, fading, feature
 from mikrobot.features.parts import (
     AVERAGE,
     F8,
     I8,
+    ROUNDING,
     State,
     exponential,
     full,
+    held,
     highest,
     lowest,
     mean,
     push,
+    roll,
+    rolling,
     wilder,
     window,
 )
@@ -142,3 +146,36 @@ def stochastic(
     k = mean(state.raw)
     push(state.slow, k)
     return (k, mean(state.slow)) if full(state.slow) else (nan, nan)
+
+
+@feature(
+    "cci_{length}",
+    RATIO,
+    state=lambda length: {"typical": rolling(length)},
+    warmup=lambda length: length - 1,
+)
+def cci(state: State, high: float, low: float, close: float, length: int) -> float:
+    """Commodity channel index: typical price from its mean of `length` bars, in 0.015 mean deviations.
+
+    Parameters
+    ----------
+    high, low, close : price
+    length : int, bars
+
+    Returns
+    -------
+    ratio
+        Known from bar ``length - 1``; 0 on a flat market.
+
+    References
+    ----------
+    D. R. Lambert, "Commodity Channel Index: tool for trading cyclic trends", Commodities (October 1980).
+    """
+    typical = (high + low + close) / 3.0
+    centre = roll(state.typical, typical)
+    if not full(state.typical.window):
+        return nan
+    spread = 0.0
+    for x in held(state.typical.window):
+        spread += abs(x - centre) / length
+    return (typical - centre) / (0.015 * spread) if spread > ROUNDING * centre else 0.0

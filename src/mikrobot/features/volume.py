@@ -12,7 +12,7 @@ import numpy as np
 
 from mikrobot.features.calendar import HOUR, MINUTE, MINUTES_A_DAY, day_minute, new_york, session_day, session_minute
 from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
-from mikrobot.features.indicators import ROUNDING
+
 from mikrobot.features.parts import F8, I8, SUM, Layout, State, add, compiled, full, mean, push, read, record, window
 
 VOLUME = Quantity("volume")

@@ -29,6 +29,7 @@ def by_talib(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     expected = {f"sma_{n}": talib.SMA(close, n) for n in (9, 21, 50, 200)}
     expected |= {f"ema_{n}": talib.EMA(close, n) for n in (9, 21, 50, 200)}
     expected |= {"rsi_14": talib.RSI(close, 14), "atr_14": talib.ATR(high, low, close, 14)}
+    expected |= {"cci_20": talib.CCI(high, low, close, 20)}
     upper, middle, lower = talib.BBANDS(close, 20, 2, 2)
     expected |= {"bollinger_20_upper": upper, "bollinger_20_middle": middle, "bollinger_20_lower": lower}
     expected |= {"bollinger_20_width": (upper - lower) / middle}
