@@ -26,7 +26,7 @@ _loaded: dict[str, ModuleType] = {}
 
 
 def kernel(catalog: Catalog) -> ModuleType:
-    """Load the compiled entry points of a catalog: ``update``, ``fold`` and ``fold_closes``.
+    """Load the compiled entry points of a catalog: ``update`` and ``fold``.
 
     Compiles for some seconds when this catalog has never been loaded on this machine; from
     the cache it takes a fraction of one.
@@ -70,13 +70,11 @@ def _compile(module: ModuleType, catalog: Catalog) -> None:
     states, bars, leads, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.lead, catalog.row))
     try:
         module.update.compile((states, int64, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
-        module.fold.compile((states, int64, bars, leads, rows))
-        module.fold_closes.compile((states, int64, bars, leads, int64, int64[::1], rows))
+        module.fold.compile((states, int64, bars, leads, int64, int64[::1], rows))
     except OSError as error:
         raise _unwritable(Path(str(module.__file__)).parent, error) from error
     module.update.disable_compile()
     module.fold.disable_compile()
-    module.fold_closes.disable_compile()
 
 
 def _array(layout: Any) -> Any:

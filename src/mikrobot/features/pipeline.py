@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
 from mikrobot.domain.market import INSTRUMENTS, Bar, Timeframe, leads
-from mikrobot.features.bars import BAR_FIELDS, MINUTE, NO_SYMBOL, bar_records, lead_records, refusal, utc
+from mikrobot.features.bars import BAR_FIELDS, NO_SYMBOL, bar_records, lead_records, refusal, utc
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.compilation import kernel
 from mikrobot.features.composition import Catalog
@@ -78,7 +78,7 @@ class FeaturePipeline:
         self.lead_of = leads(symbols) if lead_of is None else dict(lead_of)
         self._leads = [self._index.get(self.lead_of.get(symbol, ""), _NO_LEAD) for symbol in self.symbols]
         compiled = kernel(catalog)
-        self._update, self._fold, self._fold_closes = compiled.update, compiled.fold, compiled.fold_closes
+        self._update, self._fold = compiled.update, compiled.fold
 
     def update(self, bar: Bar) -> NDArray[np.float64]:
         """Fold one closed M1 bar in.
@@ -194,12 +194,7 @@ class FeaturePipeline:
         UnknownSymbol
             If the pipeline was made without the symbol.
         """
-        index = self._at(symbol)
-        records = bar_records(symbol, bars)
-        rows = np.empty(len(records), self.catalog.row)
-        done = self._fold(self.states, index, records, self._led_by(symbol, records, lead), rows)
-        self._check_folded(symbol, records, *done)
-        return rows.view(np.float64).reshape(len(records), len(self.columns))
+        return self._folded(symbol, bars, lead, _M1)[1]
 
     def frame(
         self,
@@ -230,11 +225,7 @@ class FeaturePipeline:
         BarError, DataError, UnknownSymbol
             As `compute`.
         """
-        if timeframe is _M1:
-            values = self.compute(symbol, bars, lead)
-            times = bar_records(symbol, bars)["time"] + MINUTE
-        else:
-            times, values = self._compute_closes(symbol, bars, lead, timeframe)
+        times, values = self._folded(symbol, bars, lead, timeframe)
         rows = pd.DataFrame(values, columns=list(self.columns))
         rows.insert(0, "symbol", symbol)
         rows.insert(1, "close_time", pd.to_datetime(times, unit="s", utc=True).as_unit("us"))
@@ -252,28 +243,21 @@ class FeaturePipeline:
         pieces = (bars.iloc[start : start + _AT_ONCE] for start in range(0, max(len(bars), 1), _AT_ONCE))
         return pd.concat([self.frame(symbol, piece, lead)[kept] for piece in pieces], ignore_index=True)
 
-    def _compute_closes(
+    def _folded(
         self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None, timeframe: Timeframe
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Fold bars in; return the closes of a longer timeframe (seconds) and the rows known at them."""
-        index = self._at(symbol)
+        """Fold bars in; return the closes of a timeframe (seconds) and the rows known at them."""
+        index, layout = self._at(symbol), self.catalog.lead
         records = bar_records(symbol, bars)
-        at_most = len(records) + 1
+        led_by = np.zeros(0, layout) if lead is None else lead_records(symbol, records["time"], lead, layout)
+        at_most = len(records) + (timeframe is not _M1)
         times, rows = np.empty(at_most, np.int64), np.empty(at_most, self.catalog.row)
-        led_by = self._led_by(symbol, records, lead)
-        n, found = self._fold_closes(self.states, index, records, led_by, timeframe.seconds, times, rows)
-        self._check_folded(symbol, records, n, found)
-        return times[:n], rows[:n].view(np.float64).reshape(n, len(self.columns))
-
-    def _led_by(self, symbol: str, records: NDArray[Any], lead: pd.DataFrame | None) -> NDArray[Any]:
-        layout = self.catalog.lead
-        return np.zeros(0, layout) if lead is None else lead_records(symbol, records["time"], lead, layout)
-
-    def _check_folded(self, symbol: str, records: NDArray[Any], taken: int, found: int) -> None:
+        n, found = self._fold(self.states, index, records, led_by, timeframe.seconds, times, rows)
         if found:
-            bad = records[taken]
-            previous = int(records[taken - 1]["time"]) if taken else self._last(self._at(symbol))
-            raise refusal(f"{symbol} row {taken}", found, utc(bad["time"]), _named(bad.item()[1:]), previous)
+            bad = records[n]
+            previous = int(records[n - 1]["time"]) if n else self._last(index)
+            raise refusal(f"{symbol} row {n}", found, utc(bad["time"]), _named(bad.item()[1:]), previous)
+        return times[:n], rows[:n].view(np.float64).reshape(n, len(self.columns))
 
     def seen(self, symbol: str) -> Seen:
         """Return what a symbol has brought so far, from its first bar on, restored snapshots included."""

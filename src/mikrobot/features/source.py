@@ -55,9 +55,7 @@ from mikrobot.features.bars import GOOD, NO_SYMBOL, count, fault
 from mikrobot.features.parts import compiled
 from mikrobot.features.timeframe import merge, overdue'''
 
-_MERGE = """    if overdue(state.{name}, bar.time, {seconds}):
-        {name}(state, state.{name}.bar, row)
-    if merge(state.{name}, bar, {seconds}):
+_MERGE = """    if merge(state.{name}, bar, {seconds}):
         {name}(state, state.{name}.bar, row)
 """
 
@@ -77,18 +75,19 @@ def forget(lead):
 {forgets}
 
 @compiled
+def settle(state, time):
+    row = state.row
+{settles}
+
+@compiled
 def step(state):
     bar, row = state.bar, state.row
     count(state.seen, bar)
     if bar.time - state.lead.time > {lead_holds}:
         forget(state.lead)
+    settle(state, bar.time)
 {merges}    m1(state, bar, row)
 
-
-@compiled
-def settle(state, time):
-    row = state.row
-{settles}
 
 @compiled
 def check(state, bars):
@@ -131,20 +130,11 @@ def update(states, symbol, lead, time, open, high, low, close, volume, spread, t
 
 
 @njit(cache=True)
-def fold(states, symbol, bars, leads, rows):
-    """Fold all bars in and answer (len(bars), GOOD), or none and answer (index, fault) of the first bad one."""
-    state = states[symbol]
-    checked, found = check(state, bars)
-    if found == GOOD:
-        for i in range(len(bars)):
-            take(state, bars, leads, i)
-            rows[i] = state.row
-    return checked, found
+def fold(states, symbol, bars, leads, seconds, times, rows):
+    """Fold all bars in, and give the row and time of every close of a bar of so many seconds.
 
-
-@njit(cache=True)
-def fold_closes(states, symbol, bars, leads, seconds, times, rows):
-    """Fold as `fold` does, but give the row and time of every close of a longer bar: (their number, GOOD)."""
+    Answer (the number of rows, GOOD); or fold none and answer (index, fault) of the first bad bar.
+    """
     state = states[symbol]
     checked, found = check(state, bars)
     if found != GOOD:

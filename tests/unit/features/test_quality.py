@@ -17,7 +17,9 @@ NAN = float("nan")
 @pytest.fixture(scope="module")
 def sound(bars):
     slowest = max(spec.warmup for spec in CATALOG.specs)
-    return FeaturePipeline(["EURUSD"]).frame("EURUSD", bars(slowest + ROWS, seed=3)).tail(ROWS).reset_index(drop=True)
+    lead = FeaturePipeline(["LEAD"]).lead_rows("LEAD", bars(slowest + ROWS, seed=4))
+    rows = FeaturePipeline(["EURUSD"]).frame("EURUSD", bars(slowest + ROWS, seed=3), lead)
+    return rows.tail(ROWS).reset_index(drop=True)
 
 
 @pytest.fixture
