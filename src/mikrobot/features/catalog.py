@@ -7,6 +7,7 @@ docs/features.md are made from it.
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.clock import minute, session
 from mikrobot.features.composition import Catalog
+from mikrobot.features.extremes import day, extremes, round_number
 from mikrobot.features.feature import on
 from mikrobot.features.forming import forming, forming_levels
 from mikrobot.features.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
@@ -15,6 +16,7 @@ from mikrobot.features.levels import grab, levels, retest
 from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
 from mikrobot.features.oscillators import macd, rsi, stochastic
 from mikrobot.features.oscillators import cci, macd, rsi, stochastic
+from mikrobot.features.path import autocorrelation, efficiency, streak, variance_ratio
 from mikrobot.features.profile import profile
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
@@ -56,6 +58,17 @@ FORECAST = (
 )
 """How volatile the next minutes will be, and what that is made of."""
 
+SURROUNDINGS = (
+    *extremes.each(length=(60, 240, 1440)),
+    day(),
+    *round_number.each(multiple=(1, 5, 10)),
+    *efficiency.each(length=(10, 30)),
+    variance_ratio(length=60),
+    autocorrelation(half_life=60),
+    streak(),
+)
+"""Prices that others watch too, and the way prices came."""
+
 CATALOG = Catalog(
     *CLASSIC,
     *log_return.each(length=(1, 5, 15, 60)),
@@ -88,6 +101,7 @@ CATALOG = Catalog(
     taker_share(),
     taker_share_ema(length=60),
     taker_balance(length=60),
+    *SURROUNDINGS,
     *on(
         Timeframe.M5,
         [

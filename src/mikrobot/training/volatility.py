@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from mikrobot.domain.errors import DataError
+from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.composition import Catalog
 from mikrobot.features.indicators import atr
 from mikrobot.features.pipeline import FeaturePipeline
@@ -76,7 +77,7 @@ def rows(path: Path, start: str, end: str) -> pd.DataFrame:
         If the file has no such rows.
     """
     bars = pd.read_parquet(path, columns=["ts", "open", "high", "low", "close"]).rename(columns={"ts": "open_time"})
-    bars = bars[bars["open_time"] < pd.Timestamp(end, tz="UTC")].assign(volume=np.nan, spread=np.nan)
+    bars = bars[bars["open_time"] < pd.Timestamp(end, tz="UTC")].reindex(columns=list(BAR_COLUMNS))
     frame = FeaturePipeline([path.stem], CATALOG).frame(path.stem, bars)
     frame = frame.assign(**{name: bars[name].to_numpy() for name in ("high", "low", "close")})
     span = frame[(frame["close_time"] > pd.Timestamp(start, tz="UTC")) & frame[LEVELS[0]].notna()]
@@ -131,6 +132,11 @@ def fit_har(spans: Sequence[pd.DataFrame], minutes: int) -> Floats:
     return _least_squares(parts)
 
 
+def forecast(span: pd.DataFrame, weights: Floats, minutes: int) -> Floats:
+    """Return the log deviation that weights of HAR-S forecast."""
+    return np.asarray(_regressors(span, minutes) @ weights)
+
+
 def explained(span: pd.DataFrame, log_forecast: Floats, minutes: int) -> tuple[float, float]:
     """Return the share of the variance of `realised` explained by a log forecast, and its mean error."""
     found = realised(span, minutes)
@@ -156,7 +162,7 @@ def fit(spans: Sequence[pd.DataFrame]) -> Iterable[str]:
         weights = fit_har_s(spans, minutes)
         yield _constant(f"HAR_S_{minutes}", weights)
         for span in spans:
-            share, error = explained(span, _regressors(span, minutes) @ weights, minutes)
+            share, error = explained(span, forecast(span, weights, minutes), minutes)
             yield f"# {span['symbol'].iloc[0]}: R2 {share:.3f}, mean error {error:+.3f}"
 
 

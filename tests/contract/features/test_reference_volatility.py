@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.composition import Catalog
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.season import season
@@ -133,7 +134,7 @@ def test_the_season_follows_the_clock_of_new_york_over_its_changes(changes):
     direction = np.where(np.arange(len(times)) % 2, 1.0, -1.0)
     close = 1.1 + 1e-5 * direction * np.where(busy, 20.0, 1.0)
     bars = pd.DataFrame({"open_time": times, **dict.fromkeys(("open", "high", "low", "close"), close)})
-    rows = FeaturePipeline(["A"], FORECAST).frame("A", bars.assign(volume=np.nan, spread=np.nan)).assign(wall=wall)
+    rows = FeaturePipeline(["A"], FORECAST).frame("A", bars.reindex(columns=list(BAR_COLUMNS))).assign(wall=wall)
     monday = rows[rows["wall"].dt.date == (sunday + pd.Timedelta(days=1)).date()].set_index("wall")
     assert monday["m1_season"].idxmax().strftime("%H:%M") in ("08:30", "08:31")
     assert monday["m1_season_5"].idxmax().strftime("%H:%M") in ("08:26", "08:27", "08:28")
@@ -150,7 +151,7 @@ def test_hostile_days_have_finite_forecasts(price):
     times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(minutes, unit="min")
     bars = pd.DataFrame({"open_time": times.astype("datetime64[us, UTC]"), "open": np.r_[price, close[:-1]]})
     bars = bars.assign(high=np.maximum(bars["open"], close), low=np.minimum(bars["open"], close), close=close)
-    rows = FeaturePipeline(["A"], FORECAST).frame("A", bars.assign(volume=np.nan, spread=np.nan))
+    rows = FeaturePipeline(["A"], FORECAST).frame("A", bars.reindex(columns=list(BAR_COLUMNS)))
     known = rows[list(FORECAST.columns)].iloc[1_440:]
     assert np.isfinite(known).all().all()
     assert (known.filter(like="har_s") > 0).all().all()
@@ -160,8 +161,8 @@ def test_bars_drawn_by_hand_have_the_deviation_and_the_move_one_reads_off():
     times = pd.to_datetime(["2024-01-05 21:58", "2024-01-05 21:59", "2024-01-07 22:00"], utc=True).as_unit("us")
     bars = pd.DataFrame(
         {"open_time": times, "open": [1.0, 1.0, 2.0], "high": [1.0, 1.0, 2.2], "low": [1.0, 1.0, 2.0]}
-    ).assign(close=[1.0, 1.0, 2.2], volume=np.nan, spread=np.nan)
-    rows = FeaturePipeline(["A"], Catalog(bar())).frame("A", bars)
+    ).assign(close=[1.0, 1.0, 2.2])
+    rows = FeaturePipeline(["A"], Catalog(bar())).frame("A", bars.reindex(columns=list(BAR_COLUMNS)))
     assert rows["m1_bar_deviation"].iloc[1] == pytest.approx(1e-7)
     # After the weekend the jump from 1 to 2 counts nowhere; the bar runs from its low to its high.
     assert rows["m1_bar_move"].iloc[2] == pytest.approx(np.log(1.1))

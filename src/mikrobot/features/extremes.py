@@ -1,0 +1,194 @@
+"""How far prices are from where they lately turned: extremes of windows and days, round numbers.
+
+Distances from the close, in ATRs, for both sides. Which of them a break may meet is the business
+of the models.
+"""
+
+from math import floor, log10, nan
+
+from mikrobot.features.calendar import MINUTE, session_day
+from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
+from mikrobot.features.parts import F8, I8, State, compiled, extreme, largest, record
+
+DISTANCE = Quantity("ATR", low=0)
+
+BLOCKS = 60
+"""A window of bars is so many blocks of minutes: the one at work and those before it."""
+
+FX_SHARE, OTHER_SHARE = 1e-3, 1e-2
+"""Share of its power of ten at which a price is round: 0.001 for 1.1 on FX, 100 for 60,000 elsewhere."""
+
+_NO_ATR = "the ATR is unknown or zero"
+_JOINED_BLOCK = "the stream has seen fewer blocks whole"
+_JOINED_DAY = "the stream joined in the middle of that day"
+
+SIDE = record(now=F8, before=F8, blocks=extreme(BLOCKS - 1))
+"""The largest value of the block at work, and of the whole blocks before it."""
+
+
+@feature(
+    "extreme_{length}",
+    {
+        "above": Output(
+            DISTANCE, "From the close up to the high of the last `length` minutes", f"{_JOINED_BLOCK}, or {_NO_ATR}"
+        ),
+        "below": Output(
+            DISTANCE, "From the close down to the low of the last `length` minutes", f"{_JOINED_BLOCK}, or {_NO_ATR}"
+        ),
+    },
+    state=lambda length: {"block": I8, "whole": I8, "high": SIDE, "low": SIDE},
+    warmup=lambda length: BLOCKS - 1,
+    tail=lambda length: Tail(length, "a window in clock time holds fewer bars where minutes miss"),
+    inputs={"atr": "atr_14"},
+    optional=("atr",),
+)
+def extremes(
+    state: State, time: int, high: float, low: float, close: float, atr: float, length: int
+) -> tuple[float, float]:
+    """Distances to the highest high and the lowest low of a window.
+
+    The window is made of the last 60 blocks of ``length / 60`` minutes in which there was a bar, the
+    one at work among them, so it moves on in such steps and passes over closed hours.
+
+    Parameters
+    ----------
+    time : int
+        Open of the bar, seconds since 1970 UTC.
+    high, low, close : price
+    atr : price difference
+    length : int, minutes
+        A multiple of 60.
+
+    Returns
+    -------
+    above, below : ATR
+        Known after 60 blocks, of which the first is whole: NaN before, and where the ATR is zero.
+    """
+    seconds = length // BLOCKS * MINUTE
+    block = time // seconds + 1
+    if state.block == 0:
+        state.whole = 1 if time % seconds == 0 else 0
+        state.high.before = state.low.before = nan
+        _begin(state, block, high, low)
+    elif state.block != block:
+        if state.whole == 1:
+            state.high.before = largest(state.high.blocks, state.high.now)
+            state.low.before = largest(state.low.blocks, state.low.now)
+        state.whole = 1
+        _begin(state, block, high, low)
+    state.high.now = max(state.high.now, high)
+    state.low.now = max(state.low.now, -low)
+    if not atr > 0.0:
+        return nan, nan
+    return (
+        (max(state.high.before, state.high.now) - close) / atr if state.high.before == state.high.before else nan,
+        (close + max(state.low.before, state.low.now)) / atr if state.low.before == state.low.before else nan,
+    )
+
+
+@compiled
+def _begin(state: State, block: int, high: float, low: float) -> None:
+    state.block = block
+    state.high.now, state.low.now = high, -low
+
+
+@feature(
+    "day",
+    {
+        "above": Output(
+            DISTANCE, "From the close up to the high of the trading day so far", f"{_JOINED_DAY}, or {_NO_ATR}"
+        ),
+        "below": Output(
+            DISTANCE, "From the close down to the low of the trading day so far", f"{_JOINED_DAY}, or {_NO_ATR}"
+        ),
+        "previous_above": Output(
+            ATRS,
+            "From the close up to the high of the trading day before; below 0 beyond it",
+            f"{_JOINED_DAY}, or {_NO_ATR}",
+        ),
+        "previous_below": Output(
+            ATRS,
+            "From the close down to the low of the trading day before; below 0 beyond it",
+            f"{_JOINED_DAY}, or {_NO_ATR}",
+        ),
+    },
+    state=lambda: {"day": I8, "joined": I8, "high": F8, "low": F8, "previous_high": F8, "previous_low": F8},
+    warmup=lambda: 0,
+    tail=lambda: Tail(2 * 1440, "a day the stream joined midway is not shown"),
+    inputs={"atr": "atr_14"},
+    optional=("atr",),
+)
+def day(
+    state: State, time: int, high: float, low: float, close: float, atr: float, fx: int
+) -> tuple[float, float, float, float]:
+    """Distances to the extremes of the trading day and of the one before it.
+
+    Parameters
+    ----------
+    time : int
+        Open of the bar, seconds since 1970 UTC.
+    high, low, close : price
+    atr : price difference
+    fx : int
+        1 where the trading day begins at 17:00 New York, 0 where at 00:00 UTC.
+
+    Returns
+    -------
+    above, below, previous_above, previous_below : ATR
+        The first two known from the first change of day, the others from the second.
+    """
+    today = session_day(time, fx)
+    if state.joined == 0 or state.day != today:
+        whole = state.joined >= 2
+        state.previous_high, state.previous_low = (state.high, state.low) if whole else (nan, nan)
+        state.joined += 1
+        state.day, state.high, state.low = today, high, low
+    state.high, state.low = max(state.high, high), min(state.low, low)
+    if not atr > 0.0:
+        return nan, nan, nan, nan
+    previous_above, previous_below = (state.previous_high - close) / atr, (close - state.previous_low) / atr
+    if state.joined < 2:
+        return nan, nan, nan, nan
+    return (state.high - close) / atr, (close - state.low) / atr, previous_above, previous_below
+
+
+@feature(
+    "round_{multiple}",
+    {
+        "above": Output(
+            DISTANCE, "From the close up to the next round price, in steps of `multiple` times the least", _NO_ATR
+        ),
+        "below": Output(
+            DISTANCE, "From the close down to the next round price, in steps of `multiple` times the least", _NO_ATR
+        ),
+    },
+    state=lambda multiple: {"decade": F8},
+    warmup=lambda multiple: 0,
+    inputs={"atr": "atr_14"},
+    optional=("atr",),
+)
+def round_number(state: State, close: float, atr: float, fx: int, multiple: int) -> tuple[float, float]:
+    """Distances to the round prices on both sides.
+
+    Parameters
+    ----------
+    close : price
+    atr : price difference
+    fx : int
+        1 for FX, where the least step is a thousandth of the price's power of ten, else a hundredth.
+    multiple : int
+        Of the least step.
+
+    Returns
+    -------
+    above, below : ATR
+        Their sum is the step; ``below`` is 0 at a round price.
+    """
+    if not state.decade <= close < 10.0 * state.decade:
+        state.decade = 10.0 ** float(floor(log10(close)))
+    if not atr > 0.0:
+        return nan, nan
+    step = state.decade * (FX_SHARE if fx == 1 else OTHER_SHARE) * multiple
+    steps = close / step
+    share = steps - floor(steps)
+    return (1.0 - share) * step / atr, share * step / atr

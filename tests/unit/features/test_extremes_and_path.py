@@ -1,0 +1,67 @@
+"""Round prices and the path on bars drawn by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.features.composition import Catalog
+from mikrobot.features.extremes import day, extremes, round_number
+from mikrobot.features.indicators import atr, log_return
+from mikrobot.features.path import autocorrelation, efficiency, streak, variance_ratio
+from mikrobot.features.pipeline import FeaturePipeline
+
+PATH = Catalog(
+    *log_return.each(length=(1, 5)),
+    *efficiency.each(length=(10, 30)),
+    variance_ratio(length=60),
+    autocorrelation(half_life=60),
+    streak(),
+)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "price", "above", "below"),
+    [("BTCUSDT", 61_234.0, 66.0, 34.0), ("USDJPY", 109.97, 0.03, 0.07), ("BTCUSDT", 0.05123, 0.00007, 0.00003)],
+)
+def test_round_prices_read_off_by_hand(draw, symbol, price, above, below):
+    bars = draw([price] * 3, high=[price * 1.001] * 3, low=[price * 0.999] * 3)
+    rows = FeaturePipeline([symbol], Catalog(atr(length=1), round_number(multiple=1, atr="atr_1"))).frame(symbol, bars)
+    unit = rows["m1_atr_1"].iloc[-1]
+    assert rows["m1_round_1_above"].iloc[-1] * unit == pytest.approx(above, rel=1e-9)
+    assert rows["m1_round_1_below"].iloc[-1] * unit == pytest.approx(below, rel=1e-9)
+
+
+def test_a_streak_counts_the_closes_that_went_the_same_way(draw):
+    rows = FeaturePipeline(["A"], Catalog(log_return(length=1), streak())).frame("A", draw([1, 2, 3, 3, 2, 1, 0.5, 4]))
+    np.testing.assert_array_equal(rows["m1_streak"], [np.nan, 1, 2, 0, -1, -2, -3, 1])
+
+
+def test_a_straight_path_is_efficient_and_a_flat_market_has_a_defined_one(draw):
+    straight = FeaturePipeline(["A"], PATH).frame("A", draw([1.01**n for n in range(80)]))
+    flat = FeaturePipeline(["A"], PATH).frame("A", draw([1.01**n for n in range(80)] + [2.0] * 3_000)).iloc[-1]
+    assert straight["m1_efficiency_30"].iloc[-1] == pytest.approx(1.0)
+    assert straight["m1_variance_ratio_60"].iloc[-1] == pytest.approx(5.0)
+    assert straight["m1_autocorrelation_60"].iloc[-1] == pytest.approx(1.0)
+    assert (flat["m1_efficiency_30"], flat["m1_variance_ratio_60"], flat["m1_autocorrelation_60"]) == (0, 1, 0)
+
+
+def test_the_extremes_of_an_hour_are_known_with_its_sixtieth_bar_and_move_on_with_every_bar(draw):
+    closes = [5.0, *[3.0] * 59, 4.0, 3.0]
+    rows = FeaturePipeline(["A"], Catalog(atr(length=1), extremes(length=60, atr="atr_1"))).frame("A", draw(closes))
+    unit = rows["m1_atr_1"]
+    assert rows["m1_extreme_60_above"][:59].isna().all()
+    assert rows["m1_extreme_60_above"].iloc[59:].isna().tolist() == [True, False, False]  # no range at bar 59
+    assert (rows["m1_extreme_60_above"] * unit).iloc[-2:].tolist() == [0, 1]
+    assert (rows["m1_extreme_60_below"] * unit).iloc[-2:].tolist() == [1, 0]
+
+
+def test_the_day_begins_at_five_in_new_york_on_fx_and_at_midnight_elsewhere(draw):
+    times = {"start": pd.Timestamp("2024-03-11 20:58", tz="UTC"), "minutes": [0, 1, 2, 3, 183, 184]}
+    catalog = Catalog(atr(length=1), day(atr="atr_1"))
+    fx, crypto = (
+        FeaturePipeline([name], catalog).frame(name, draw([1.0, 2, 5, 4, 2, 3], **times))
+        for name in ("EURUSD", "BTCUSDT")
+    )
+    assert (fx["m1_day_above"] * fx["m1_atr_1"]).round(9).tolist()[2:] == [0, 1, 3, 2]
+    assert (crypto["m1_day_above"] * crypto["m1_atr_1"]).round(9).fillna(-1).tolist() == [-1, -1, -1, -1, 0, 0]
+    assert fx["m1_day_previous_above"].isna().all()
