@@ -12,6 +12,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from mikrobot import __version__
 from mikrobot.app.cli_experiments import experiment
+from mikrobot.app.cli_models import models, train
 from mikrobot.app.output import as_json, print_json
 from mikrobot.domain.errors import MikrobotError
 
@@ -288,6 +289,8 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
 
 
 main.add_command(experiment)
+main.add_command(models)
+main.add_command(train)
 
 
 def _settings() -> Any:

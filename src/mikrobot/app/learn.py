@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
+from mikrobot.market.replay import ReplaySource
 from mikrobot.models.registry import CHAMPION, Registry
 from mikrobot.settings import Settings
 from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
 from mikrobot.training import pipeline
+from mikrobot.training.computed import rows_of
 
 
 def train(
@@ -60,6 +63,42 @@ def train(
         trade_from=trade_from,
         progress=progress,
     )
+    return _told(result, source, symbols)
+
+
+def train_here(settings: Settings, name: str, data: Sequence[Path], progress: pipeline.Progress) -> dict[str, Any]:
+    """Train a model on bar files, or on what the latest run has stored; return what `train` does.
+
+    Raises
+    ------
+    BarError, UnknownSymbol
+        If a file cannot be used.
+    UsageError
+        If there is neither a file nor a run.
+    ModelError, ServiceError
+        As `train`.
+    """
+    if not data:
+        from mikrobot.app.scope import scope
+
+        found = scope()
+        return train(settings, name, found.source, found.symbols, found.start, found.end, None, progress)
+    files = ReplaySource(data)
+    bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}
+    result = pipeline.train(
+        name,
+        bars,
+        rows_of(bars),
+        Registry(settings.mlflow_url),
+        settings,
+        source=files.name,
+        feature_hash=CATALOG.version,
+        progress=progress,
+    )
+    return _told(result, files.name, files.symbols())
+
+
+def _told(result: pipeline.TrainingResult, source: str, symbols: Sequence[str]) -> dict[str, Any]:
     contract = result.contract
     return {
         "version": result.version,

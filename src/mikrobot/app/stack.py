@@ -199,6 +199,27 @@ def database_up(settings: Settings, say: Say) -> Iterator[None]:
         down(settings, started)
 
 
+@contextmanager
+def registry_up(settings: Settings, clock: Clock, say: Say) -> Iterator[None]:
+    """Lend the model registry: start the database and MLflow if they are down, and stop them again afterwards.
+
+    Raises
+    ------
+    StoreError, ServiceError
+        As `database_up`, or if MLflow does not start.
+    """
+    with database_up(settings, say):
+        mlflow, started = services(settings)["mlflow"], list[str]()
+        processes.require_port(mlflow, settings.home, settings.host)
+        try:
+            _start(mlflow, settings, started)
+            say("waiting for mlflow")
+            processes.await_ready(mlflow, settings.home, clock)
+            yield
+        finally:
+            down(settings, started)
+
+
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
     """Stop services, newest first, PostgreSQL last; without names, everything recorded.
 

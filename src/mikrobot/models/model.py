@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +17,16 @@ from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.false_break import FalseBreakInputs
 from mikrobot.models.graph import Scorer
+from mikrobot.models.inputs import SideInputs
 from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.labels.task import Kind, Task
+from mikrobot.models.retest import RetestInputs
 
 _NEARLY = 1e-7
 """Scores are kept this far from 0 and 1, where log odds have no value."""
-
-
-class Inputs(Protocol):
-    """What a model sees of a feature row, for one side of it."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Catalog columns needed, in the order in which they are given."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the inputs, in order."""
-
-    def __call__(self, values: NDArray[np.float64], side: NDArray[np.int8]) -> NDArray[np.float32]:
-        """Make the inputs, shape (rows, names); the first is NaN where there is nothing to predict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +79,7 @@ class Contract:
         return Task(cast(Kind, self.name), self.swing, self.horizon_minutes, self.mode)
 
     @property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> SideInputs:
         """What a model of this name sees of a feature row.
 
         Raises
@@ -142,7 +130,11 @@ class Contract:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
 
 
-INPUTS: dict[str, Callable[[int], Inputs]] = {"bos": BosInputs}
+INPUTS: dict[str, Callable[[int], SideInputs]] = {
+    "bos": BosInputs,
+    "retest": RetestInputs,
+    "false_break": FalseBreakInputs,
+}
 _TIMES = ("trained_from", "trained_until")
 
 
@@ -194,7 +186,7 @@ class Model:
     calibration: Calibration
 
     @cached_property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> SideInputs:
         """What the graph sees of a feature row."""
         return self.contract.inputs
 

@@ -7,7 +7,6 @@ computed from bars here but the labels. Rows are read in pieces, so that memory 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.inputs import SideInputs
 from mikrobot.models.labels.samples import Labels, Prices
 from mikrobot.models.labels.task import ATR, Task
 
@@ -29,21 +29,6 @@ PIECE = 100_000
 """Feature rows read at a time."""
 
 Floats = NDArray[np.float64]
-
-
-class Inputs(Protocol):
-    """What a model sees of one side of a feature row, as `BosInputs`."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Catalog columns needed, in the order in which they are taken."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the inputs, in order."""
-
-    def __call__(self, values: Floats, side: NDArray[np.int8]) -> NDArray[np.float32]:
-        """Make inputs of shape (rows, names) from values of shape (rows, columns)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +87,7 @@ class Dataset:
         return Dataset(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: Inputs, task: Task) -> Dataset:
+def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: SideInputs, task: Task) -> Dataset:
     """Build the samples of a task.
 
     Parameters
@@ -112,7 +97,7 @@ def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: Inp
     rows : Rows
     source : str
         Market source whose feature rows are read.
-    inputs : Inputs
+    inputs : SideInputs
     task : Task
 
     Raises
@@ -140,7 +125,7 @@ def forecast_column(minutes: int) -> str | None:
 _FORECASTS = (5, 15, 60)
 
 
-def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: Inputs, task: Task) -> Dataset:
+def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: SideInputs, task: Task) -> Dataset:
     prices, forecast = Prices.of(bars), forecast_column(task.horizon)
     read = _Reader(symbol, prices, rows, source)
     known = read(np.arange(len(prices)), (*task.columns, ATR, *([forecast] if forecast else [])))
@@ -203,7 +188,7 @@ class _Reader:
         return in_order[list(columns)].to_numpy(np.float64)
 
 
-def _seen(read: _Reader, labels: Labels, inputs: Inputs) -> NDArray[np.float32]:
+def _seen(read: _Reader, labels: Labels, inputs: SideInputs) -> NDArray[np.float32]:
     """Make the inputs of every sample, piece by piece."""
     seen = np.empty((len(labels), len(inputs.names)), np.float32)
     for start in range(0, len(labels), PIECE):

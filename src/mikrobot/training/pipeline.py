@@ -223,7 +223,7 @@ def fit(
         data.time[chosen],
         data.end[chosen],
         max(EMBARGO, recipe.horizon),
-        trials=settings.trials,
+        trials=settings.trials if any(learn is boosted for learn, _ in recipe.members.values()) else 0,
         budget_s=settings.tuning_seconds,
         seed=settings.seed,
         progress=lambda done, of: progress("search", done / of),

@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mikrobot.models.bos import BosInputs
+from mikrobot.models.false_break import FalseBreakInputs
+from mikrobot.models.inputs import FORECASTS, SideInputs
 from mikrobot.models.labels.task import Task
-from mikrobot.models.model import Inputs
+from mikrobot.models.retest import RetestInputs
 from mikrobot.settings import Settings
 from mikrobot.training.learners import (
     BOOSTING,
     FOREST,
+    NETWORK,
+    SUPPORT,
     Learned,
     Parameters,
     Samples,
     boosted,
     forest,
+    network,
+    support_vectors,
 )
+
+RETEST_BARS, FALSE_BREAK_BARS = 30, 5
+"""Bars within which a retest must reach its target, and a false break must come back."""
 
 Learn = Callable[[Samples, Samples, int, Parameters], Learned]
 """(training span, watched span, seed, parameters) -> the fitted learner."""
@@ -33,7 +42,7 @@ class Recipe:
     ----------
     task : Task
         What is asked; its kind is the model's name in the registry.
-    inputs : Inputs
+    inputs : SideInputs
     starts_from : str or None
         Input whose log odds boosting starts from.
     members : mapping of str to (Learn, Parameters)
@@ -43,7 +52,7 @@ class Recipe:
     """
 
     task: Task
-    inputs: Inputs
+    inputs: SideInputs
     starts_from: str | None
     members: Mapping[str, tuple[Learn, Parameters]]
     beside: Mapping[str, tuple[Learn, Parameters]]
@@ -56,13 +65,36 @@ class Recipe:
 
 def bos(settings: Settings) -> Recipe:
     """Boosted trees that correct the diffusion baseline, beside a random forest."""
+    forecast = next((minutes for minutes in FORECASTS if minutes >= settings.horizon_minutes), FORECASTS[-1])
     return Recipe(
         task=Task("bos", settings.swing, settings.horizon_minutes),
         inputs=BosInputs(settings.swing),
-        starts_from="level_sigma_60",
+        starts_from=f"level_forecast_{forecast}",
         members={"boosted": (boosted, BOOSTING)},
         beside={"random_forest": (forest, FOREST)},
     )
 
 
-RECIPES: dict[str, Callable[[Settings], Recipe]] = {"bos": bos}
+def retest(settings: Settings) -> Recipe:
+    """Boosted trees and a neural network."""
+    return Recipe(
+        task=Task("retest", settings.swing, RETEST_BARS),
+        inputs=RetestInputs(settings.swing),
+        starts_from=None,
+        members={"boosted": (boosted, BOOSTING), "network": (network, NETWORK)},
+        beside={},
+    )
+
+
+def false_break(settings: Settings) -> Recipe:
+    """A support vector machine and a random forest."""
+    return Recipe(
+        task=Task("false_break", settings.swing, FALSE_BREAK_BARS),
+        inputs=FalseBreakInputs(settings.swing),
+        starts_from=None,
+        members={"support_vectors": (support_vectors, SUPPORT), "random_forest": (forest, FOREST)},
+        beside={},
+    )
+
+
+RECIPES: dict[str, Callable[[Settings], Recipe]] = {"bos": bos, "retest": retest, "false_break": false_break}

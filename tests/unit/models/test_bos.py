@@ -106,9 +106,3 @@ def test_one_row_alone_equals_the_same_row_among_many() -> None:
     together = INPUTS(values, np.ones(20, dtype=np.int8))
     alone = [INPUTS(values[i : i + 1], np.ones(1, dtype=np.int8))[0] for i in range(20)]
     assert np.array_equal(together, alone)
-
-
-def test_levels_are_picked_by_name() -> None:
-    row = a_row()
-    levels = INPUTS.levels(np.array([[row[name] for name in INPUTS.columns]]))
-    assert levels.tolist() == [[row["m1_break_5_above"], row["m1_break_5_below"]]]

@@ -1,0 +1,166 @@
+"""The commands `mikrobot train` and `mikrobot models`: options in, one call, and its result."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mikrobot.app.output import as_json, print_json
+
+NAMES = ("bos", "retest", "false_break")
+
+
+@click.command()
+@click.option("--model", type=click.Choice([*NAMES, "all"]), default="bos", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--trials", type=click.IntRange(min=0), help="Trials of the parameter search [default: the setting].")
+@as_json
+def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -> None:
+    """Train, judge and register a challenger; promote it if the gate lets it pass.
+
+    Learns from the bars of --data, or from what the latest run has stored.
+
+    Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
+    """
+    from mikrobot.app import learn
+
+    with _registry(json_, trials=trials) as (settings, _, console):
+        done = {
+            name: learn.train_here(settings, name, data, partial(console.progress, name))
+            for name in (NAMES if model == "all" else (model,))
+        }
+    if json_:
+        print_json(done)
+        return
+    for name, trained in done.items():
+        state = "champion" if trained["promoted"] else "not promoted"
+        click.echo(f"{name} version {trained['version']} ({state}): {trained['reason']}")
+
+
+@click.group()
+def models() -> None:
+    """Look at the registered models, and choose which version serves.
+
+    Example: mikrobot models list
+    """
+
+
+@models.command("list")
+@as_json
+def list_(json_: bool) -> None:
+    """List every version of every model, the newest first.
+
+    Example: mikrobot models list
+    """
+    with _registry(json_) as (_, registry, __):
+        found = [version for name in NAMES for version in registry.versions(name)]
+    if json_:
+        print_json([_plain(version) for version in found])
+        return
+    for version in found:
+        marks = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        said = version.tags.get("promotion", "")
+        click.echo(f"{version.name} {version.version}{marks}  {version.tags.get('symbols', '')}  {said}")
+    if not found:
+        click.echo("no model has been trained yet; train one: `mikrobot train`", err=True)
+
+
+@models.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.argument("version", required=False)
+@as_json
+def show(name: str, version: str | None, json_: bool) -> None:
+    """Show what a version, by default the champion, needs, has seen and has achieved.
+
+    Example: mikrobot models show bos 3
+    """
+    with _registry(json_) as (_, registry, __):
+        loaded = registry.load_version(name, version) if version else registry.load(name)
+    if json_:
+        click.echo(loaded.contract.to_json())
+        return
+    contract = loaded.contract
+    click.echo(
+        f"{contract.name} {contract.version}: {contract.source}, {contract.trained_from} to {contract.trained_until}"
+    )
+    click.echo(f"features {contract.feature_hash}, {len(contract.columns)} columns, {len(loaded.inputs.names)} inputs")
+    for figure, value in contract.metrics["metrics"].items():
+        click.echo(f"  {figure:12} {value:.4f}")
+
+
+@models.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.argument("version")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Kept with the version.")
+def promote(name: str, version: str, reason: str) -> None:
+    """Make a version the champion, past the gate; the prediction service changes to it within seconds.
+
+    Example: mikrobot models promote bos 3 --reason "after review"
+    """
+    with _registry(False) as (_, registry, __):
+        registry.load_version(name, version)
+        registry.promote(name, version, reason)
+    click.echo(f"{name} version {version} is the champion")
+
+
+@models.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept with the version.")
+def rollback(name: str, reason: str) -> None:
+    """Make the version that the champion replaced the champion again.
+
+    Example: mikrobot models rollback bos
+    """
+    with _registry(False) as (_, registry, __):
+        version = registry.rollback(name, reason)
+    click.echo(f"{name} version {version} is the champion again")
+
+
+@models.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.argument("version", required=False)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the HTML page there, instead of printing Markdown.")
+def card(name: str, version: str | None, out: Path | None) -> None:
+    """Print the card of a version, by default of the champion.
+
+    Example: mikrobot models card bos --out card.html
+    """
+    from mikrobot.domain.errors import ModelError
+
+    with _registry(False) as (_, registry, __):
+        chosen = version or registry.champion(name)
+        if chosen is None:
+            raise ModelError(f"model {name} has no champion; name a version (`mikrobot models list`)")
+        text = registry.text(name, chosen, "card.html" if out else "card.md")
+    if out:
+        out.write_text(text, encoding="utf-8")
+        click.echo(f"written to {out}", err=True)
+    else:
+        click.echo(text)
+
+
+@contextmanager
+def _registry(quiet: bool, **given: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Give settings, registry and console; what had to be started for it is stopped again."""
+    from mikrobot import settings as configuration
+    from mikrobot.app import stack
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    settings, console = configuration.load(**given), Console(quiet=quiet)
+    with stack.registry_up(settings, SystemClock(), console.say):
+        from mikrobot.models.registry import Registry
+
+        yield settings, Registry(settings.mlflow_url), console
+
+
+def _plain(version: Any) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "aliases": list(version.aliases),
+        "tags": dict(version.tags),
+    }

@@ -1,0 +1,134 @@
+"""What a model sees of a feature row: inputs of one side, made from catalog columns.
+
+Inputs are relative to the symbol (in ATRs, in sigmas, as ratios) and mirrored: for a move down, a
+fall counts as a rise does for a move up. So one model serves all symbols and both sides, and no
+price enters raw. Training and serving call the same function.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[np.float64]
+Row = Mapping[str, Column]
+"""Columns of the catalog by name, each of shape (rows,)."""
+
+FORECASTS = (5, 15, 60)
+"""Minutes for which the catalog forecasts the volatility."""
+
+CONTEXT = (
+    *("m1_atr_14", "m5_atr_14", "h1_atr_14"),
+    *("m1_volatility_15", "m1_volatility_60", "m1_volatility_240"),
+    *(f"m1_har_s_{minutes}" for minutes in FORECASTS),
+    *("m1_season", "m1_season_15", "m1_season_60"),
+    *("m1_activity_range_3", "m1_activity_range_30", "m1_activity_range_120"),
+    *("m1_activity_move_10", "m1_activity_move_120", "m1_activity_move_3000"),
+    *("m1_return_1", "m1_return_5", "m1_return_15", "m1_return_60"),
+    *("m1_rsi_14", "m5_rsi_14", "h1_rsi_14", "m1_stochastic_14_k"),
+    *("m1_bollinger_20_percent_b", "m1_bollinger_20_width", "m1_macd_12_26_9_histogram"),
+    *("m1_minute_sin", "m1_minute_cos", "m1_spread_atr"),
+)
+"""Columns of `motion` and `state`, which every model sees."""
+
+
+@dataclass(frozen=True)
+class SideInputs(ABC):
+    """The inputs for one side of a feature row.
+
+    Attributes
+    ----------
+    swing : int
+        Bars on each side of the swings whose levels are asked about; the catalog has 5 and 15 on M1.
+    """
+
+    swing: int = 5
+
+    @property
+    @abstractmethod
+    def needed(self) -> tuple[str, ...]:
+        """Catalog columns that `make` reads; some may be named twice."""
+
+    @abstractmethod
+    def make(self, x: Row, side: Column) -> dict[str, Column]:
+        """Make the inputs by name; the first one is NaN where there is nothing to predict."""
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Catalog columns needed, in the order in which `__call__` takes them."""
+        return tuple(dict.fromkeys(self.needed))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(self._named(np.ones((1, len(self.columns))), np.ones(1)))
+
+    def __call__(self, values: Column, side: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Make the inputs of one side of each row.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (rows, columns)
+            Known at the close of the row's bar, in the order of `columns`; NaN where missing.
+        side : ndarray of int8, shape (rows,)
+            +1 asks about the way up, -1 about the way down.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, names)
+            NaN where an input is missing or has no finite value; the first one is NaN where there is
+            nothing to predict.
+        """
+        named = self._named(values, np.asarray(side, dtype=np.float64))
+        inputs = np.empty((len(values), len(named)), dtype=np.float32)
+        for number, value in enumerate(named.values()):
+            inputs[:, number] = value
+        inputs[~np.isfinite(inputs)] = np.nan
+        return inputs
+
+    def _named(self, values: Column, side: Column) -> dict[str, Column]:
+        x = dict(zip(self.columns, values.T, strict=True))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return self.make(x, side)
+
+
+def motion(x: Row, side: Column) -> dict[str, Column]:
+    """Where price has been going, towards this side counting as positive."""
+    sigma = x["m1_volatility_60"]
+    return {
+        **{
+            f"return_{length}_sigma": side * x[f"m1_return_{length}"] / (sigma * np.sqrt(length))
+            for length in (1, 5, 15, 60)
+        },
+        **{f"{frame}_rsi": side * (x[f"{frame}_rsi_14"] - 50.0) for frame in ("m1", "m5", "h1")},
+        "stochastic": side * (x["m1_stochastic_14_k"] - 50.0),
+        "percent_b": side * (x["m1_bollinger_20_percent_b"] - 0.5),
+        "macd_atr": side * x["m1_macd_12_26_9_histogram"] / x["m1_atr_14"],
+    }
+
+
+def state(x: Row) -> dict[str, Column]:
+    """Volatility now, usual and forecast, by ratios; time of day; spread."""
+    forecast = x["m1_har_s_15"]
+    return {
+        "width_sigma": x["m1_bollinger_20_width"] / x["m1_volatility_60"],
+        "volatility_15_60": x["m1_volatility_15"] / x["m1_volatility_60"],
+        "volatility_60_240": x["m1_volatility_60"] / x["m1_volatility_240"],
+        "volatility_60_forecast": x["m1_volatility_60"] / forecast,
+        "forecast_5_60": x["m1_har_s_5"] / x["m1_har_s_60"],
+        "m5_m1_atr": x["m5_atr_14"] / x["m1_atr_14"],
+        "h1_m1_atr": x["h1_atr_14"] / x["m1_atr_14"],
+        **{name.removeprefix("m1_"): x[name] for name in CONTEXT if name.startswith(("m1_season", "m1_activity"))},
+        "minute_sin": x["m1_minute_sin"],
+        "minute_cos": x["m1_minute_cos"],
+        "spread_atr": x["m1_spread_atr"],
+    }
+
+
+def facing(x: Row, family: str, up: NDArray[np.bool_]) -> tuple[Column, Column]:
+    """Return the levels of a family ahead of this side and behind it."""
+    above, below = x[f"{family}_above"], x[f"{family}_below"]
+    return np.where(up, above, below), np.where(up, below, above)
