@@ -217,6 +217,31 @@ def retrain(reason: str) -> None:
 
 
 @main.command()
+@click.option("--model", "named", required=True, help="Registered model: NAME, NAME@ALIAS or NAME@VERSION.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Bar file or folder; may be repeated."
+)
+@click.option("--control", is_flag=True, help="Judge it on walks without an edge too, made of the same bars.")
+@as_json
+def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> None:
+    """Judge a model on other bars, beside the base rate and the diffusion baselines.
+
+    Example: mikrobot evaluate --model bos --data EURUSD_M1.parquet --control
+    """
+    from mikrobot.app import judge as judging
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    console = Console()
+    _stop_on_sigterm()
+    found = judging.judge(_settings(), SystemClock(), named, data, control, console.say)
+    if json_:
+        print_json(found)
+    else:
+        console.table(judging.table(found))
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
 @click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="A row for each.")

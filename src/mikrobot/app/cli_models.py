@@ -151,7 +151,7 @@ def _registry(quiet: bool, **given: Any) -> Iterator[tuple[Any, Any, Any]]:
     from mikrobot.runtime import SystemClock
 
     settings, console = configuration.load(**given), Console(quiet=quiet)
-    with stack.registry_up(settings, SystemClock(), console.say):
+    with stack.running(settings, SystemClock(), console.say, ["mlflow"]):
         from mikrobot.models.registry import Registry
 
         yield settings, Registry(settings.mlflow_url), console

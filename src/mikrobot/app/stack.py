@@ -200,21 +200,27 @@ def database_up(settings: Settings, say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def registry_up(settings: Settings, clock: Clock, say: Say) -> Iterator[None]:
-    """Lend the model registry: start the database and MLflow if they are down, and stop them again afterwards.
+def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) -> Iterator[None]:
+    """Lend some services with the database: start those that are down, and stop them again afterwards.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Services, in the order they are started.
 
     Raises
     ------
     StoreError, ServiceError
-        As `database_up`, or if MLflow does not start.
+        As `up`.
     """
+    started: list[str] = []
     with database_up(settings, say):
-        mlflow, started = services(settings)["mlflow"], list[str]()
-        processes.require_port(mlflow, settings.home, settings.host)
         try:
-            _start(mlflow, settings, started)
-            say("waiting for mlflow")
-            processes.await_ready(mlflow, settings.home, clock)
+            for name in names:
+                service = services(settings)[name]
+                _start(service, settings, started)
+                say(f"waiting for {name}")
+                processes.await_ready(service, settings.home, clock)
             yield
         finally:
             down(settings, started)

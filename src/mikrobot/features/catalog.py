@@ -14,7 +14,6 @@ from mikrobot.features.indicators import atr, bollinger, ema, log_return, sma, s
 from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
 from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
-from mikrobot.features.oscillators import macd, rsi, stochastic
 from mikrobot.features.oscillators import cci, macd, rsi, stochastic
 from mikrobot.features.path import autocorrelation, efficiency, streak, variance_ratio
 from mikrobot.features.profile import profile

@@ -12,8 +12,22 @@ import numpy as np
 
 from mikrobot.features.calendar import HOUR, MINUTE, MINUTES_A_DAY, day_minute, new_york, session_day, session_minute
 from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
-
-from mikrobot.features.parts import F8, I8, SUM, Layout, State, add, compiled, full, mean, push, read, record, window
+from mikrobot.features.parts import (
+    F8,
+    I8,
+    ROUNDING,
+    SUM,
+    Layout,
+    State,
+    add,
+    compiled,
+    full,
+    mean,
+    push,
+    read,
+    record,
+    window,
+)
 
 VOLUME = Quantity("volume")
 BALANCE = Quantity("ratio", -1, 1)

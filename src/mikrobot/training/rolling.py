@@ -28,6 +28,9 @@ BANDS = ((0.80, 0.90), (0.85, 0.90), (0.90, 0.90))
 MARGINS = (0.03, 0.02)
 """By how much the window must keep the promise; with .01 it broke on later data."""
 
+FEWEST_SAID = 100
+"""Times that a band says "breaks" in the window, below which it has shown nothing."""
+
 MISCOVERAGE = 0.1
 
 
@@ -134,12 +137,17 @@ def selective(judged: Predictions, history: Predictions | None = None) -> list[d
     ]
 
 
-def band(true: NDArray[np.int64], false: NDArray[np.int64], precision: float, recall: float) -> tuple[float, float]:
+def band(
+    true: NDArray[np.int64], false: NDArray[np.int64], precision: float, recall: float, fewest: int = FEWEST_SAID
+) -> tuple[float, float]:
     """Find the band that covers most of these counts with this precision, and recall among the covered.
 
     Parameters
     ----------
     true, false : ndarray of int64, shape (`GRID`,)
+    precision, recall : float
+    fewest : int
+        Samples, at least 1, that the band must say "breaks" of.
 
     Returns
     -------
@@ -154,7 +162,7 @@ def band(true: NDArray[np.int64], false: NDArray[np.int64], precision: float, re
     """
     hits, misses = true[::-1].cumsum()[::-1], false[::-1].cumsum()[::-1]
     lost = np.concatenate([[0], true.cumsum()])
-    kept = (hits > 0) & (hits >= precision * (hits + misses))
+    kept = (hits + misses >= fewest) & (hits >= precision * (hits + misses))
     if not kept.any():
         return -np.inf, np.inf
     highs = np.flatnonzero(kept)
