@@ -78,12 +78,11 @@ def extremes(
         _begin(state, block, high, low)
     state.high.now = max(state.high.now, high)
     state.low.now = max(state.low.now, -low)
-    if not atr > 0.0:
+    if not atr > 0.0 or state.high.before != state.high.before:
         return nan, nan
-    return (
-        (max(state.high.before, state.high.now) - close) / atr if state.high.before == state.high.before else nan,
-        (close + max(state.low.before, state.low.now)) / atr if state.low.before == state.low.before else nan,
-    )
+    unit = 1.0 / atr
+    above = max(state.high.before, state.high.now) - close
+    return above * unit, (close + max(state.low.before, state.low.now)) * unit
 
 
 @compiled
@@ -144,12 +143,15 @@ def day(
         state.joined += 1
         state.day, state.high, state.low = today, high, low
     state.high, state.low = max(state.high, high), min(state.low, low)
-    if not atr > 0.0:
+    if state.joined < 2 or not atr > 0.0:
         return nan, nan, nan, nan
-    previous_above, previous_below = (state.previous_high - close) / atr, (close - state.previous_low) / atr
-    if state.joined < 2:
-        return nan, nan, nan, nan
-    return (state.high - close) / atr, (close - state.low) / atr, previous_above, previous_below
+    unit = 1.0 / atr
+    return (
+        (state.high - close) * unit,
+        (close - state.low) * unit,
+        (state.previous_high - close) * unit,
+        (close - state.previous_low) * unit,
+    )
 
 
 @feature(
@@ -191,4 +193,5 @@ def round_number(state: State, close: float, atr: float, fx: int, multiple: int)
     step = state.decade * (FX_SHARE if fx == 1 else OTHER_SHARE) * multiple
     steps = close / step
     share = steps - floor(steps)
-    return (1.0 - share) * step / atr, share * step / atr
+    unit = step / atr
+    return (1.0 - share) * unit, share * unit
