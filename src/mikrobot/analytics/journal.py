@@ -79,9 +79,11 @@ def script(listed: Sequence[TradeRow], assessment: Assessment, bars: Mapping[str
         if excursion is not None:
             entry |= {"mae": round(excursion.adverse, 2), "mfe": round(excursion.favourable, 2)}
         entries.append(entry)
+    opens = {symbol: pd.DatetimeIndex(frame["open_time"]) for symbol, frame in bars.items()}
     for entry, row in list(zip(entries, listed, strict=True))[-WINDOWS:]:
-        if row.trade.order.symbol in bars:
-            entry["bars"] = _window(row.trade, bars[row.trade.order.symbol])
+        symbol = row.trade.order.symbol
+        if symbol in bars:
+            entry["bars"] = _window(row.trade, bars[symbol], opens[symbol])
     return json.dumps(entries, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
@@ -113,9 +115,8 @@ def _entry(row: TradeRow) -> dict[str, Any]:
     }
 
 
-def _window(trade: Trade, bars: pd.DataFrame) -> dict[str, Any]:
+def _window(trade: Trade, bars: pd.DataFrame, times: pd.DatetimeIndex) -> dict[str, Any]:
     """Cut out the bars around a trade: minutes after the first, and their prices."""
-    times = pd.DatetimeIndex(bars["open_time"])
     first = int(times.searchsorted(pd.Timestamp(trade.entry.filled_at - MARGIN)))
     beyond = int(times.searchsorted(pd.Timestamp(trade.exit.filled_at + MARGIN)))
     cut = bars.iloc[first : min(beyond, first + LONGEST)]

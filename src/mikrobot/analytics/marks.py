@@ -171,10 +171,13 @@ def _excursion(trade: Trade, quotes: _Quotes | None) -> Excursion | None:
     closed = quotes.opens + _MINUTE
     whole = trade.exit.reason is FillReason.TIME  # left at an open, so the bar before it was held to its end
     beyond = int(np.searchsorted(closed, _instant(trade.exit.filled_at), "right" if whole else "left"))
-    ask = quotes.ask[first:beyond] if trade.order.side is Side.SELL else 0.0
-    prices = np.concatenate([[entry, left], quotes.low[first:beyond] + ask, quotes.high[first:beyond] + ask])
-    gains = (prices - entry) * sign / risk
-    return Excursion(adverse=max(0.0, -float(gains.min())), favourable=float(gains.max()))
+    low, high = min(entry, left), max(entry, left)
+    if beyond > first:
+        ask = quotes.ask[first:beyond] if trade.order.side is Side.SELL else 0.0
+        low = min(low, float((quotes.low[first:beyond] + ask).min()))
+        high = max(high, float((quotes.high[first:beyond] + ask).max()))
+    fell, rose = (entry - low) / risk, (high - entry) / risk
+    return Excursion(fell, rose) if sign > 0 else Excursion(rose, fell)
 
 
 def _instant(at: datetime) -> int:

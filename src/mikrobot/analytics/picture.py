@@ -33,10 +33,11 @@ def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade]
     trades : sequence of Trade
     opening : Decimal
     """
-    figure = Figure(figsize=(14, 9), dpi=100, layout="constrained")
+    figure = Figure(figsize=(14, 9), dpi=100)
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=15, color="#20262e")
     parts = figure.subplot_mosaic([["equity"] * 2, ["drawdown"] * 2, ["results", "hours"]], height_ratios=[5, 2, 4])
+    figure.subplots_adjust(left=0.05, right=0.985, top=0.92, bottom=0.04, hspace=0.32, wspace=0.1)
     if not assessment.marks.empty:
         _equity(parts["equity"], assessment, opening)
         _drawdown(parts["drawdown"], assessment, opening)

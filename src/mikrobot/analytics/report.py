@@ -387,7 +387,9 @@ def _measured(value: float | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "none" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if value is None:
+        return "none"
+    return (f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "\N{MINUS SIGN}")
 
 
 _TEMPLATES = Environment(

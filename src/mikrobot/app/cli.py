@@ -202,6 +202,8 @@ def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> No
         print_json(written.to_json())
     else:
         console.table(review.table(written))
+        for name, path in written.paths.items():
+            click.echo(f"{name.replace('_', ' ')}: {path}")
 
 
 @main.command()

@@ -121,14 +121,12 @@ def review(settings: Settings, run_id: str | None, days: int | None = None) -> R
 
 
 def table(reviewed: Reviewed) -> Table:
-    """Show every figure of a report with its interval, and where its files lie."""
+    """Show every figure of a report with its interval."""
     shown = Table(title=f"Run {reviewed.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for heading in ("figure", "value", "95 % interval"):
         shown.add_column(heading, justify="left" if heading == "figure" else "right")
     for row in reporting.figure_rows(reviewed.report.assessment):
         shown.add_row(row["label"], row["value"], row["interval"])
-    for name, path in reviewed.paths.items():
-        shown.add_row(name.replace("_", " "), path)
     return shown
 
 
