@@ -21,7 +21,7 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
-from mikrobot.training.dataset import Dataset, build
+from mikrobot.training.dataset import Dataset, build, needed
 from mikrobot.training.evaluation import evaluate, predict_baselines
 
 Say = Callable[[str], None]
@@ -98,7 +98,8 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
             f"model {contract.name} version {contract.version} keeps no baselines to be judged beside; train it again"
         )
     say(f"computing features and labels of {', '.join(bars)}")
-    data = build(bars, rows_of(bars), "file", model.inputs, model.contract.task)
+    columns = needed(model.inputs, model.contract.task)
+    data = build(bars, rows_of(bars, columns), "file", model.inputs, model.contract.task)
     say(f"judging {len(data):,} samples")
     trained_until = np.datetime64(contract.trained_until.replace(tzinfo=None))
     found = {
@@ -116,7 +117,7 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
         found["controls"] = {}
         for name, walk in controls(bars, seed).items():
             say(f"judging the {name} control")
-            made = build(walk, rows_of(walk), "file", model.inputs, model.contract.task)
+            made = build(walk, rows_of(walk, columns), "file", model.inputs, model.contract.task)
             found["controls"][name] = _evaluated(model, made, seed)
         found["baselines"]["control"] = {"auc": found["controls"]["gaussian"]["metrics"]["auc"]}
     return found

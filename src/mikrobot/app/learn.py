@@ -15,6 +15,8 @@ from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
 from mikrobot.training import pipeline
 from mikrobot.training.computed import rows_of
+from mikrobot.training.dataset import needed
+from mikrobot.training.recipes import RECIPES
 
 
 def train(
@@ -85,10 +87,11 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: pi
         return train(settings, name, found.source, found.symbols, found.start, found.end, None, progress)
     files = ReplaySource(data)
     bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}
+    recipe = RECIPES[name](settings)
     result = pipeline.train(
         name,
         bars,
-        rows_of(bars),
+        rows_of(bars, needed(recipe.inputs, recipe.task)),
         Registry(settings.mlflow_url),
         settings,
         source=files.name,

@@ -14,25 +14,24 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.training.dataset import PIECE, Rows
 
 
-def rows_of(bars: Mapping[str, pd.DataFrame]) -> Rows:
+def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
     """Return a reader of the feature rows of these bars, by the compiled step that also trades.
-
-    The columns last asked for are kept, so that reading on with the same ones costs nothing.
 
     Parameters
     ----------
     bars : mapping of str to DataFrame
         Closed M1 bars by symbol, bar frames.
+    columns : sequence of str
+        Columns of the catalog that will be asked for; those of the symbol last asked about are kept.
     """
-    kept: dict[tuple[str, tuple[str, ...]], pd.DataFrame] = {}
+    kept: dict[str, pd.DataFrame] = {}
 
-    def read(events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    def read(events: pd.DataFrame, asked: Sequence[str]) -> pd.DataFrame:
         (symbol,) = events["symbol"].unique()
-        key = (symbol, tuple(columns))
-        if key not in kept:
+        if symbol not in kept:
             kept.clear()
-            kept[key] = _computed(symbol, bars[symbol], columns)
-        found = kept[key].reindex(pd.DatetimeIndex(events["event_timestamp"]))
+            kept[symbol] = _computed(symbol, bars[symbol], columns)
+        found = kept[symbol][list(asked)].reindex(pd.DatetimeIndex(events["event_timestamp"]))
         return pd.concat([events.reset_index(drop=True), found.reset_index(drop=True)], axis=1)
 
     return read

@@ -5,12 +5,18 @@ which way the next bar goes, so uplift over a baseline of volatility must be abo
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.market import close_times
+from mikrobot.settings import Settings
+from mikrobot.training.computed import rows_of
+from mikrobot.training.dataset import build, needed
+from mikrobot.training.pipeline import study
+from mikrobot.training.recipes import RECIPES
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +43,29 @@ def controls(bars: Mapping[str, pd.DataFrame], seed: int) -> dict[str, dict[str,
         "flipped": {symbol: flipped(frame, rng) for symbol, frame in bars.items()},
         "gaussian": {symbol: gaussian(frame, rng) for symbol, frame in bars.items()},
     }
+
+
+def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, dict[str, Any]]:
+    """Put the whole training of a model through both controls of these bars.
+
+    Returns
+    -------
+    dict
+        For ``flipped`` and ``gaussian`` the metrics of a model of its own on its own test span: an uplift
+        over the baselines that is not about 0 is an error of the pipeline.
+
+    Raises
+    ------
+    ModelError, LeakageError
+        As `pipeline.train`.
+    """
+    recipe = RECIPES[name](settings)
+    found = {}
+    for kind, walk in controls(bars, settings.seed).items():
+        rows = rows_of(walk, needed(recipe.inputs, recipe.task))
+        data = build(walk, rows, f"{kind} control", recipe.inputs, recipe.task)
+        *_, found[kind] = study(recipe, data, settings)
+    return found
 
 
 def flipped(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -108,6 +108,11 @@ def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: Sid
     return joined([_of_symbol(symbol, frame, rows, source, inputs, task) for symbol, frame in bars.items()])
 
 
+def needed(inputs: SideInputs, task: Task) -> tuple[str, ...]:
+    """Return every catalog column that `build` reads, each once."""
+    return tuple(dict.fromkeys((*_anchors(task), *inputs.columns)))
+
+
 def joined(parts: Sequence[Dataset]) -> Dataset:
     """Put datasets one after the other, the mean weight 1 again."""
     columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Dataset)}
@@ -126,9 +131,9 @@ _FORECASTS = (5, 15, 60)
 
 
 def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: SideInputs, task: Task) -> Dataset:
-    prices, forecast = Prices.of(bars), forecast_column(task.horizon)
+    prices = Prices.of(bars)
     read = _Reader(symbol, prices, rows, source)
-    known = read(np.arange(len(prices)), (*task.columns, ATR, *([forecast] if forecast else [])))
+    known = read(np.arange(len(prices)), _anchors(task))
     labels = task.label(prices, known[:, :2], known[:, 2])
     sigma = known[:, 2] / prices.close
     labels = labels.only(sigma[labels.row] > 0.0)
@@ -147,8 +152,14 @@ def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs:
         symbol=np.full(len(labels), symbol),
         distance=labels.distance,
         sigma_atr=sigma[labels.row],
-        sigma_forecast=known[labels.row, 3] if forecast else np.full(len(labels), np.nan),
+        sigma_forecast=known[labels.row, 3] if known.shape[1] > 3 else np.full(len(labels), np.nan),
     )
+
+
+def _anchors(task: Task) -> tuple[str, ...]:
+    """Return the columns of the levels, the ATR, and the forecast if there is one."""
+    forecast = forecast_column(task.horizon)
+    return (*task.columns, ATR, *([forecast] if forecast else []))
 
 
 @dataclass(frozen=True)

@@ -154,13 +154,7 @@ def train(
     recipe = RECIPES[name](settings)
     progress("dataset", 0.0)
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, recipe.task)
-    split = walk_forward(data.time, data.end, recipe.horizon)
-    check(data, split)
-    diffusion = fit_baselines(data, split.train, recipe.task)
-    _check_leakage(recipe, data, split, diffusion, settings.seed)
-    fitted = fit(recipe, data, split, diffusion, settings, progress)
-    progress("evaluation", 0.0)
-    metrics = assess(recipe, fitted, data, split, settings.seed)
+    split, fitted, metrics = study(recipe, data, settings, progress)
     model = Model(
         _contract(recipe, fitted, data, source, feature_hash, metrics), fitted.graph, fitted.start, fitted.calibration
     )
@@ -176,6 +170,25 @@ def train(
         "trained", model=name, version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"]
     )
     return TrainingResult(version, metrics, ruling, model.contract)
+
+
+def study(
+    recipe: Recipe, data: Dataset, settings: Settings, progress: Progress = lambda stage, share: None
+) -> tuple[Split, Fitted, dict[str, Any]]:
+    """Split samples, learn from the first span, calibrate on the second, judge on the third; see `assess`.
+
+    Raises
+    ------
+    ModelError, LeakageError
+        As `train`.
+    """
+    split = walk_forward(data.time, data.end, recipe.horizon)
+    check(data, split)
+    diffusion = fit_baselines(data, split.train, recipe.task)
+    _check_leakage(recipe, data, split, diffusion, settings.seed)
+    fitted = fit(recipe, data, split, diffusion, settings, progress)
+    progress("evaluation", 0.0)
+    return split, fitted, assess(recipe, fitted, data, split, settings.seed)
 
 
 def check(data: Dataset, split: Split) -> None:

@@ -16,6 +16,7 @@ from mikrobot.app.judge import judged
 from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import read_bars
+from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.labels.task import Task
@@ -23,7 +24,7 @@ from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock
 from mikrobot.training.computed import rows_of
-from mikrobot.training.dataset import build
+from mikrobot.training.dataset import build, needed
 from mikrobot.training.evaluation import fit_baselines
 
 SEEN = datetime(2025, 3, 11, tzinfo=UTC)
@@ -34,9 +35,17 @@ def model(bar_files: dict[str, Path]) -> Model:
     """A small model fitted on the first days of the made-up market."""
     symbol, bars = read_bars(bar_files["EURUSD"])
     inputs = BosInputs(5)
-    data = build({symbol: bars[bars["open_time"] < SEEN]}, rows_of({symbol: bars}), "replay", inputs, Task())
-    learned = xgb.QuantileDMatrix(data.inputs, data.outcome, feature_names=list(inputs.names))
-    booster = xgb.train({"objective": "binary:logistic", "max_depth": 3, "learning_rate": 0.1}, learned, 30)
+    data = build(
+        {symbol: bars[bars["open_time"] < SEEN]},
+        rows_of({symbol: bars}, needed(inputs, Task())),
+        "replay",
+        inputs,
+        Task(),
+    )
+    booster = xgb.train(
+        {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5}, xgb.DMatrix(data.inputs, data.outcome), 30
+    )
+    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
     contract = Contract(
         name="bos",
         version="",
@@ -50,7 +59,7 @@ def model(bar_files: dict[str, Path]) -> Model:
         metrics={},
         diffusion=fit_baselines(data, np.arange(len(data)), Task()),
     )
-    return Model(contract, booster, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
+    return Model(contract, whole, None, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +78,7 @@ def test_a_model_is_judged_and_the_registry_stopped_again(
 
     with stack.running(program.settings, SystemClock(), print, ["mlflow"]):
         registry = Registry(program.settings.mlflow_url)
-        version = registry.log(
-            model, None, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
-        )
+        version = registry.log(model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64)
         registry.promote("bos", version)
     assert program.left() == []
 

@@ -13,6 +13,7 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.models.graph import Scorer
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
+from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows
 from mikrobot.training.pipeline import TrainingResult, train
 
@@ -60,8 +61,16 @@ def test_the_first_model_becomes_champion_and_learned_nothing_from_the_traded_ho
 def test_a_random_walk_shows_no_skill_over_the_diffusion_baseline(first: TrainingResult) -> None:
     assert first.metrics["metrics"]["auc"] > 0.75
     assert abs(first.metrics["uplift"]["over_atr"]["auc"]["value"]) < 0.03
-    assert set(first.metrics["baselines"]) == {"diffusion_atr", "random_forest"}
+    assert set(first.metrics["baselines"]) == {"diffusion_atr", "diffusion_forecast", "random_forest"}
     assert set(first.metrics["by_symbol"]) == {"EURUSD", "BTCUSDT"}
+
+
+def test_markets_without_an_edge_give_none_to_the_whole_pipeline(market: Bars) -> None:
+    found = control("bos", market, Settings())
+    assert set(found) == {"flipped", "gaussian"}
+    for metrics in found.values():
+        assert metrics["metrics"]["auc"] > 0.7
+        assert metrics["uplift"]["over_atr"]["auc"]["value"] < 0.03
 
 
 def test_the_run_tells_where_the_model_comes_from(first: TrainingResult, registry: Registry) -> None:

@@ -65,3 +65,18 @@ def test_the_order_of_the_samples_does_not_matter() -> None:
     other = uplift(TRUTH[shuffled], np.round(TRUTH, 1)[shuffled], OUTCOME[shuffled], TIMES[shuffled], seed=1)
     assert one["auc"] == pytest.approx(other["auc"])
     assert one["brier_skill"] == pytest.approx(other["brier_skill"])
+
+
+def test_equal_predictors_are_told_apart_no_more_often_than_stated() -> None:
+    """Two predictors that know as much: a 95 % interval should miss 0 in one of twenty."""
+    false_alarms = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        truth = rng.beta(1, 5, 6000)
+        one, other = (np.clip(truth + rng.normal(0, 0.1, 6000), 0.001, 0.999) for _ in range(2))
+        times = TIMES[0] + np.arange(6000) * np.timedelta64(10, "m")
+        found = uplift(one, other, rng.random(6000) < truth, times, seed=seed, draws=200)["auc"]
+        assert found["low"] is not None
+        assert found["high"] is not None
+        false_alarms += not found["low"] < 0 < found["high"]
+    assert false_alarms <= 6  # more than 6 of 40 at a rate of 1 in 20: once in 300
