@@ -34,14 +34,17 @@ SOURCE, SYMBOL = "replay", "EURUSD"
 HISTORY = 600
 
 
+@dataclass
 class SureService:
-    """A prediction service that is sure of every break."""
+    """A prediction service that is sure of every break, with a model made for some features."""
+
+    feature_hash: str = CATALOG.version
 
     def columns(self, refresh: bool = False) -> Sequence[str]:
         return ("m1_rsi_14", "m1_atr_14")
 
     def predict(self, inputs: dict[str, float]) -> Answer:
-        return Answer("bos", "1", SOURCE, CATALOG.version, datetime(2020, 1, 1, tzinfo=UTC), 0.99, 0.01)
+        return Answer("bos", "1", SOURCE, self.feature_hash, datetime(2020, 1, 1, tzinfo=UTC), 0.99, 0.01)
 
     def ready(self) -> bool:
         return True
@@ -145,6 +148,15 @@ def test_a_feed_that_repeats_its_last_price_is_skipped_until_it_moves(pair, hist
     assert [skip.close_time for skip in skips] == [bar.close_time for bar in stuck[STILL - 1 :]]
     assert f"not moved for {STILL} bars" in skips[0].reason
     assert len(both.worker.ledger.decisions("r1")) == 1 + STILL - 1 + 1
+
+
+def test_an_answer_of_a_model_made_for_other_features_is_no_reason_to_trade(pair, history):
+    both = pair(FeaturePipeline([SYMBOL]))
+    both.worker.predictions = SureService("000000000000")
+    both.trade(bars_of(SYMBOL, history.iloc[HISTORY : HISTORY + 1]))
+    (skip,) = both.worker.ledger.skips("r1")
+    assert skip.reason == f"model bos v1 was made for features 000000000000, these are {CATALOG.version}; train again"
+    assert both.worker.ledger.counts("r1")["decisions"] == 0
 
 
 def test_a_sound_market_is_never_flagged_and_is_traded(pair, history):
