@@ -28,7 +28,20 @@ QUICK = ("features", "stores", "serving", "signal", "paper", "report")
 GROUPS = (*QUICK, "run")
 """All of them; `run` takes minutes."""
 
-_PACKAGES = ("mikrobot", "bentoml", "feast", "mlflow", "numba", "numpy", "pandas", "psycopg", "TA-Lib", "xgboost")
+_PACKAGES = (
+    "mikrobot",
+    "bentoml",
+    "feast",
+    "mlflow",
+    "numba",
+    "numpy",
+    "pandas",
+    "psycopg",
+    "smartmoneyconcepts",
+    "TA-Lib",
+    "xgboost",
+)
+_PEERS = {"talib": "TA-Lib", "smartmoneyconcepts": "smartmoneyconcepts"}
 _HEADINGS = ("benchmark", "p50", "p99", "unit", "peer", "its p50", "peer/ours", "limit", "its p50")
 _WORDS = ("benchmark", "unit", "peer", "limit")
 
@@ -49,12 +62,13 @@ def measure(
     Raises
     ------
     UsageError
-        If there is no benchmark of a name, or TA-Lib, the peer of the features, is not installed.
+        If there is no benchmark of a name, or a peer of the features is not installed.
     """
     if unknown := set(names) - set(GROUPS):
         raise UsageError(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
-    if importlib.util.find_spec("talib") is None:
-        raise UsageError("the benchmarks need TA-Lib to compare with: install mikrobot with its extra `dev`")
+    if absent := [name for name in _PEERS if importlib.util.find_spec(name) is None]:
+        missing = " and ".join(_PEERS[name] for name in absent)
+        raise UsageError(f"the benchmarks need {missing} to compare with: install mikrobot with its extra `dev`")
     results = []
     for name in names or QUICK:
         with closing(_group(name, data)) as found:  # stops its services, whatever ends the loop

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from mikrobot.app import bench_patterns
 from mikrobot.app.timing import Measurement, Timed, compared
 from mikrobot.domain.market import bars_of
 from mikrobot.features.bars import BAR
@@ -44,6 +45,7 @@ def measure() -> Iterator[Measurement]:
     frame = simulated_bars(_SYMBOL, BARS)
     yield from _batch(frame)
     yield from _streamed(frame)
+    yield from bench_patterns.measure(frame)
     yield from _checked(frame)
     yield from _state(frame)
     yield _start()

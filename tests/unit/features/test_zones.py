@@ -35,13 +35,13 @@ def upside_down(bars: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def gapped(draw):
-    """Bar 2 leaves a gap from 5 to 7, bar 4 dips into it, bar 5 to the bottom of it."""
+    """Bar 2 leaves a gap from 5 to 7, bar 4 comes down to its top, bar 5 to its bottom."""
     #             0    1    2    3    4    5    6
     return draw(
         open=[4.0, 5.0, 7.5, 8.5, 8.0, 7.0, 5.5],
-        high=[5.0, 7.5, 9.0, 9.0, 8.0, 7.5, 6.0],
-        low=[4.0, 5.0, 7.0, 7.2, 6.0, 5.0, 5.5],
-        close=[5.0, 7.5, 8.5, 8.5, 6.5, 5.5, 6.0],
+        high=[5.0, 7.5, 9.0, 9.0, 8.0, 7.5, 7.0],
+        low=[4.0, 5.0, 7.0, 7.2, 7.0, 5.0, 5.5],
+        close=[5.0, 7.5, 8.5, 8.5, 7.0, 5.5, 6.0],
     )
 
 
@@ -73,7 +73,7 @@ def test_a_gap_under_a_tenth_of_an_atr_does_not_count(gapped):
 
 
 def test_a_gap_needs_a_bar_in_its_direction_between(gapped):
-    fallen = gapped.assign(open=[4.0, 7.5, 7.5, 8.5, 8.0, 7.0, 5.5], close=[5.0, 5.0, 8.5, 8.5, 6.5, 5.5, 6.0])
+    fallen = gapped.assign(open=[4.0, 7.5, 7.5, 8.5, 8.0, 7.0, 5.5], close=[5.0, 5.0, 8.5, 8.5, 7.0, 5.5, 6.0])
     assert_values(fallen, "gap_size", [0] * 7)
 
 
