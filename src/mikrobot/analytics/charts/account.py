@@ -74,7 +74,7 @@ def thinned(series: pd.Series, maximum: int) -> pd.Series:
     """Keep the lowest and the highest value of each part of a series, so that no peak is lost.
 
     >>> thinned(pd.Series([0, 5, 1, 1, -5, 1]), 4).tolist()
-    [0, 5, -5, 1]
+    [0, 5, 1, -5]
     """
     if len(series) <= maximum:
         return series
