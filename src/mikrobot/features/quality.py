@@ -64,7 +64,7 @@ class ColumnQuality:
     quantiles : tuple of float
         Smallest value, 1 %, median, 99 % and largest value; NaN without values.
     histogram : tuple of int
-        Values in `BINS` equal bins from the 1 % to the 99 % quantile; empty where these are equal.
+        Values in `BINS` equal bins from the 1 % to the 99 % quantile; empty where these are equal, but for rounding.
     findings : tuple of str
         What is wrong with it, each in a phrase.
     """
@@ -239,6 +239,6 @@ def _outliers(finite: NDArray[np.float64]) -> float | None:
 
 
 def _histogram(finite: NDArray[np.float64], low: float, high: float) -> tuple[int, ...]:
-    if not low < high:
+    if not high - low > 2 * BINS * np.spacing(max(abs(low), abs(high))):
         return ()
     return tuple(np.histogram(finite, BINS, (low, high))[0].tolist())

@@ -111,6 +111,11 @@ def test_the_distribution_is_summed_up(rows):
     assert max(found.histogram) - min(found.histogram) <= 2
 
 
+def test_values_that_differ_by_rounding_only_have_no_histogram(rows):
+    rows["m1_sma_200"] = np.where(np.arange(ROWS) % 2 == 0, 40_000.0, np.nextafter(40_000.0, np.inf))
+    assert column(rows, "m1_sma_200").histogram == ()
+
+
 def test_columns_that_say_nearly_the_same_are_grouped_whatever_their_sign_and_shape():
     rng = np.random.default_rng(1)
     base, other = rng.normal(size=(2, 2_000))
