@@ -42,6 +42,9 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 CHAMPION = "champion"
 
+REPLACES = "replaces"
+"""Tag of a version: the one it replaced as champion, which a rollback brings back."""
+
 _CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
 _BOOSTER = "booster.ubj"
 _ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
@@ -141,7 +144,7 @@ class Registry:
         return str(registered.version)
 
     def promote(self, name: str, version: str, reason: str = "") -> None:
-        """Make a version the champion; the reason becomes its tag ``promotion``.
+        """Make a version the champion; it is tagged with the reason, and with the version it replaces.
 
         Raises
         ------
@@ -150,7 +153,53 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
+        former = self.champion(name)
         self.note(name, version, "promotion", reason)
+        if former is not None and former != version:
+            self.note(name, version, REPLACES, former)
+        self._crown(name, version)
+
+    def rollback(self, name: str, reason: str) -> str:
+        """Make the version that the champion replaced the champion again; return it.
+
+        Raises
+        ------
+        ModelError
+            If there is no champion, or it replaced none.
+        ServiceError
+            If the server does not answer.
+        """
+        champion = self.champion(name)
+        if champion is None:
+            raise ModelError(f"model {name} has no champion to roll back; see `mikrobot models list`")
+        tags = next(found.tags for found in self.versions(name) if found.version == champion)
+        if REPLACES not in tags:
+            raise ModelError(f"champion {champion} of model {name} replaced no version; promote one by its number")
+        self.note(name, tags[REPLACES], "promotion", reason)
+        self._crown(name, tags[REPLACES])
+        return tags[REPLACES]
+
+    def text(self, name: str, version: str, file: str) -> str:
+        """Return a text file that was logged with a version, as its model card.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version or file.
+        ServiceError
+            If the server does not answer.
+        """
+        absent = f"version {version} of model {name} has no {file}"
+        with _translated(self.tracking_uri, absent=absent), tempfile.TemporaryDirectory() as folder:
+            run_id = str(self._client.get_model_version(name, version).run_id)
+            if file not in {entry.path for entry in self._client.list_artifacts(run_id)}:
+                raise ModelError(f"{absent}; see `mikrobot models list`")
+            path = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=file, dst_path=folder, tracking_uri=self.tracking_uri
+            )
+            return Path(path).read_text(encoding="utf-8")
+
+    def _crown(self, name: str, version: str) -> None:
         with _translated(self.tracking_uri):
             self._client.set_registered_model_alias(name, CHAMPION, version)
 

@@ -179,23 +179,6 @@ def test_a_graph_that_was_changed_is_not_loaded(
     assert mended.ruling.reason.startswith("champion passed: the champion could not be loaded")
 
 
-def test_what_is_not_registered_is_said_to_be_missing(registry: Registry) -> None:
-    assert registry.champion("nowhere") is None
-    assert registry.versions("nowhere") == ()
-    with pytest.raises(ModelError, match="nowhere has no version with the alias 'champion'"):
-        registry.load("nowhere")
-    with pytest.raises(ModelError, match="nowhere version 3 is not in the registry"):
-        registry.load_version("nowhere", "3")
-    with pytest.raises(ModelError, match="no version 3 of model nowhere"):
-        registry.promote("nowhere", "3")
-
-
-def test_a_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ServiceError, match=r"MLflow at http://127\.0\.0\.1:9 failed"):
-        Registry("http://127.0.0.1:9").champion("bos")
-
-
 def test_a_challenger_without_skill_is_refused_by_name_and_the_champion_stays(
     trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
 ) -> None:
@@ -228,3 +211,20 @@ def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: 
     assert registry.text("bos", first.version, "card.html").startswith("<!doctype html>")
     with pytest.raises(ModelError, match=r"has no nothing\.md"):
         registry.text("bos", first.version, "nothing.md")
+
+
+def test_what_is_not_registered_is_said_to_be_missing(registry: Registry) -> None:
+    assert registry.champion("nowhere") is None
+    assert registry.versions("nowhere") == ()
+    with pytest.raises(ModelError, match="nowhere has no version with the alias 'champion'"):
+        registry.load("nowhere")
+    with pytest.raises(ModelError, match="nowhere version 3 is not in the registry"):
+        registry.load_version("nowhere", "3")
+    with pytest.raises(ModelError, match="no version 3 of model nowhere"):
+        registry.promote("nowhere", "3")
+
+
+def test_a_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ServiceError, match=r"MLflow at http://127\.0\.0\.1:9 failed"):
+        Registry("http://127.0.0.1:9").champion("bos")
