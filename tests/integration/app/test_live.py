@@ -131,7 +131,7 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         for service in services:
             processes.await_ready(service, settings.home, CLOCK)
         registry = Registry(settings.mlflow_url)
-        registry.promote("bos", registry.log(made_up_model(), None, **NOTHING, data_name="none", data_sha256="0" * 64))
+        registry.promote("bos", registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64))
         yield market
 
 

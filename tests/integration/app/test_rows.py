@@ -75,13 +75,17 @@ def test_five_minute_rows_are_one_a_bar_and_equal_talib_on_those_bars(files, tmp
 
 def test_memory_is_that_of_a_piece(files, tmp_path, monkeypatch):
     folded = []
-    compute = FeaturePipeline.compute
+    frame, lead_rows = FeaturePipeline.frame, FeaturePipeline.lead_rows
 
-    def counted(self, symbol, bars, lead=None):
-        folded.append(len(bars))
-        return compute(self, symbol, bars, lead)
+    def counted(made):
+        def fold(self, symbol, bars, *given):
+            folded.append(len(bars))
+            return made(self, symbol, bars, *given)
 
-    monkeypatch.setattr(FeaturePipeline, "compute", counted)
+        return fold
+
+    monkeypatch.setattr(FeaturePipeline, "frame", counted(frame))
+    monkeypatch.setattr(FeaturePipeline, "lead_rows", counted(lead_rows))
     rows.write_rows(files["ETHUSDT"], tmp_path / "rows.parquet", Timeframe.M1, files["BTCUSDT"])
     week = rows.PIECE // timedelta(minutes=1)
     assert max(folded) <= week < DAYS * 1440 / 2

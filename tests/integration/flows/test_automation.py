@@ -94,7 +94,9 @@ def automated(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("name", DECLARED)
 def test_every_deployment_of_prefect_yaml_is_registered_with_its_schedule(automated: Automated, name: str):
-    registered, declared = automated.get(f"deployments/name/{name}/{name}"), DECLARED[name]
+    declared = DECLARED[name]
+    flow = declared["entrypoint"].partition(":")[2]
+    registered = automated.get(f"deployments/name/{flow}/{name}")
     schedules = [(each["schedule"]["cron"], each["schedule"]["timezone"]) for each in registered["schedules"]]
     assert schedules == [(each["cron"], each["timezone"]) for each in declared.get("schedules", [])]
     assert all(each["active"] for each in registered["schedules"])

@@ -148,7 +148,7 @@ class Stage:
         self.seed += 1
         model = make_model(self.seed)
         version = self.registry.log(
-            model, None, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
+            model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
         )
         self.registry.promote("bos", version)
         return replace(model, contract=replace(model.contract, version=version))
