@@ -21,6 +21,9 @@ from mikrobot.features.catalog import CATALOG
 PSI_THRESHOLD = 0.1
 """Population stability index from which a column counts as drifted; Evidently's default."""
 
+ROUNDING = 1e-12
+"""Spread of a column, as a share of its size, that is rounding."""
+
 MINIMUM_ROWS = 300
 """Fewer rows drift by chance: two samples of one distribution differ by a PSI of about
 (bins - 1) (1/n + 1/m), which reaches 0.1 with Evidently's 10 to 16 bins at n = m = 300."""
@@ -128,7 +131,15 @@ def _left_out(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[
             reasons[name] = "no value in the current rows"
         elif reference[name].nunique() == 1:
             reasons[name] = "constant in the reference rows"
+        elif _rounded(reference[name]) or _rounded(current[name]):
+            reasons[name] = "constant but for rounding"
     return reasons
+
+
+def _rounded(values: "pd.Series[float]") -> bool:
+    """Tell whether values differ, but by so little that no bins part them."""
+    low, high = float(values.min()), float(values.max())
+    return 0.0 < high - low <= ROUNDING * max(abs(low), abs(high))
 
 
 def _thin(frame: pd.DataFrame) -> pd.DataFrame:
