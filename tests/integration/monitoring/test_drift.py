@@ -52,6 +52,14 @@ def test_price_levels_are_left_out_with_the_reason(tmp_path: Path) -> None:
     assert "price" in drift.left_out["m1_ema_200"]
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_column_that_differs_by_rounding_only_is_left_out(tmp_path: Path, side: int) -> None:
+    frames = rows(1), rows(2)
+    frames[side]["m1_rsi_14"] = np.where(np.arange(len(frames[side])) % 2 == 0, 50.0, np.nextafter(50.0, 51.0))
+    drift = compare(*frames, COLUMNS, tmp_path / "drift.html")
+    assert drift.left_out == {"m1_rsi_14": "constant but for rounding"}
+
+
 def test_columns_without_values_or_spread_are_left_out_with_the_reason(tmp_path: Path) -> None:
     reference, current = rows(1), rows(2)
     reference["m1_rsi_14"] = np.nan
