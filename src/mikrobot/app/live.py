@@ -13,11 +13,14 @@ import httpx
 from mikrobot.app import processes, stack, wiring
 from mikrobot.app.session import Segment
 from mikrobot.domain.errors import ServiceError, UsageError
-from mikrobot.runtime import Clock
+from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Runs
+
+ORPHANS_S = 15.0
+"""Seconds within which the children of a process that was killed end."""
 
 RESTARTS = 3
 """Times that processes of a segment are started again before the run is given up."""
@@ -62,12 +65,21 @@ def trade(
                     f"the {dead[0].name} keeps dying: {processes.last_line(dead[0].name, settings.home)}"
                 )
             for service in dead:
-                processes.start(service, settings.home, settings.host)
+                _start_again(service, settings, clock)
             if ordered is None and ledger.counts(run_id)["orders"]:
                 ordered = clock.now()
             clock.sleep(0.25)
     tell("all hours are traded", 1.0)
     return ordered
+
+
+def _start_again(service: processes.Service, settings: Settings, clock: Clock) -> None:
+    """Start a service that died, once what it has left behind lets its port go."""
+    port = service.port
+    if port is not None:
+        what = f"what {service.name} left behind still holds port {port}"
+        wait_until(lambda: not processes.listening(settings.host, port), what, clock, timeout_s=ORPHANS_S)
+    processes.start(service, settings.home, settings.host)
 
 
 def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
