@@ -168,9 +168,9 @@ def test_once_leaves_no_process_and_no_port_behind(first):
 
 def test_the_reports_open_without_a_network(first):
     reports = first.summary["reports"]
-    assert {"drift", "trading"} <= reports.keys()
+    assert {"drift", "quality", "trading"} <= reports.keys()
     pages = [Path(path) for path in reports.values() if path.endswith(".html")]
-    assert len(pages) == 2
+    assert len(pages) == 3
     for path in pages:
         page = Loaded()
         page.feed(path.read_text())
