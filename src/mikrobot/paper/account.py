@@ -16,10 +16,11 @@ from mikrobot.paper import money
 from mikrobot.paper.book import Taken
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
-from mikrobot.paper.orders import STATUSES, TERMINAL, Order, OrderType, Status, TimeInForce, check_transition
+from mikrobot.paper.orders import STATUSES, TERMINAL, TIMES_IN_FORCE, TYPES, Order, OrderType, Status, check_transition
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
 from mikrobot.paper.slippage import Pressure
+from mikrobot.paper.terms import Terms
 
 FAR = 1 << 62
 """A price in ticks that no market reaches."""
@@ -30,6 +31,8 @@ class Desk:
 
     Attributes
     ----------
+    contract : Contract
+    terms : Terms
     stops, limits : list of Order
         Untriggered stops and trailing stops; resting limits.
     waiting : list of Order
@@ -43,11 +46,12 @@ class Desk:
 
     __slots__ = (
         "contract", "high_ask", "high_bid", "limits", "low_ask", "low_bid",
-        "margin_high", "margin_low", "pressure", "stops", "taken", "waiting",
+        "margin_high", "margin_low", "pressure", "stops", "taken", "terms", "waiting",
     )  # fmt: skip
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, profile: Profile) -> None:
         self.contract = contract
+        self.terms = Terms(contract, profile)
         self.stops: list[Order] = []
         self.limits: list[Order] = []
         self.waiting: list[Order] = []
@@ -80,10 +84,12 @@ class Desk:
 
     def seat(self, order: Order) -> None:
         """Put a working order where it belongs."""
+        if order.type is OrderType.MARKET:
+            return
         self._take_off(order)
         if order.rests_as_limit:
             self.limits.append(order)
-        elif order.type is not OrderType.MARKET and not order.triggered:
+        elif not order.triggered:
             self.stops.append(order)
         self.fence()
 
@@ -157,7 +163,7 @@ class Account:
         self.marks: dict[str, int] = {}
         self.called = False
         self.exposed = False
-        self.desks = {symbol: Desk(contract) for symbol, contract in contracts.items()}
+        self.desks = {symbol: Desk(contract, profile) for symbol, contract in contracts.items()}
 
     @classmethod
     def rebuilt(
@@ -186,7 +192,7 @@ class Account:
         twin.positions = {key: replace(position) for key, position in self.positions.items()}
         related = {name for order in self.live.values() for name in (order.parent, order.rival, *order.children)}
         for name in (related | set(self.live)) - {""}:
-            twin.orders[name] = replace(self.orders[name], children=list(self.orders[name].children))
+            twin.orders[name] = replace(self.orders[name])
         twin.live = {name: twin.orders[name] for name in self.live}
         twin.called, twin.exposed = self.called, True
         for symbol, desk in self.desks.items():
@@ -233,9 +239,13 @@ class Account:
         """Return the position that a fill of this order changes, or None if it opens one."""
         return self.positions.get(order.symbol if self.profile.netting else order.ticket or order.id)
 
-    def held(self, symbol: str, sign: int) -> int:
-        """Return the size steps open on one side of a symbol."""
-        return sum(abs(p.quantity) for p in self.positions.values() if p.symbol == symbol and p.sign == sign)
+    def sides(self, symbol: str) -> tuple[int, int]:
+        """Return the size steps that are open long and short in a symbol."""
+        long = short = 0
+        for held in self.positions.values():
+            if held.symbol == symbol:
+                long, short = (long + held.quantity, short) if held.quantity > 0 else (long, short - held.quantity)
+        return long, short
 
     def working(self, symbol: str | None = None) -> list[Order]:
         """Return the orders that can still change, in the order they came."""
@@ -252,7 +262,9 @@ class Account:
 
     def move(self, ts: int, order: Order, to: Status, reason: str = "") -> None:
         """Let an order change its state."""
-        self.apply(Moved(len(self.journal), ts, order.id, order.status.value, to.value, reason))
+        told = Moved(len(self.journal), ts, order.id, order.status, to, reason)
+        self._change(order, to)
+        self.journal.append(told)
 
     def amend(
         self, ts: int, order: Order, reason: str, *,
@@ -274,36 +286,26 @@ class Account:
         self.apply(Noted(len(self.journal), ts, kind, detail))
 
     def _submitted(self, told: Submitted) -> None:
+        (
+            seq, ts, id, symbol, sign, quantity, type, price, stop, trail, tif, expires,
+            post_only, reduce_only, ticket, arrives, parent, rival,
+        ) = told  # fmt: skip
         order = Order(
-            id=told.order,
-            symbol=told.symbol,
-            sign=told.sign,
-            quantity=told.quantity,
-            type=OrderType(told.type),
-            price=told.price,
-            stop=told.stop,
-            trail=told.trail,
-            tif=TimeInForce(told.tif),
-            expires=told.expires,
-            post_only=told.post_only,
-            reduce_only=told.reduce_only,
-            ticket=told.ticket,
-            submitted=told.ts,
-            arrives=told.arrives,
-            parent=told.parent,
-            rival=told.rival,
-            seq=told.seq,
-        )
-        self.orders[order.id] = self.live[order.id] = order
-        if order.parent:
-            self.orders[order.parent].children.append(order.id)
+            id, symbol, sign, quantity, TYPES[type], price, stop, trail, TIMES_IN_FORCE[tif], expires,
+            post_only, reduce_only, ticket, ts, arrives, parent, rival, seq,
+        )  # fmt: skip
+        self.orders[id] = self.live[id] = order
+        if parent:
+            self.orders[parent].children += (id,)
         else:
-            heappush(self.pending, (order.arrives, order.seq, order))
-        if order.expires:
-            heappush(self.expiring, (order.expires, order.id))
+            heappush(self.pending, (arrives, seq, order))
+        if expires:
+            heappush(self.expiring, (expires, id))
 
     def _moved(self, told: Moved) -> None:
-        order, to = self._order(told.order), STATUSES[told.after]
+        self._change(self._order(told.order), STATUSES[told.after])
+
+    def _change(self, order: Order, to: Status) -> None:
         check_transition(order.id, order.status, to)
         order.status = to
         order.alive = to not in TERMINAL
@@ -337,13 +339,16 @@ class Account:
         order = self._order(told.order)
         order.filled += told.quantity
         key = told.symbol if self.profile.netting else order.ticket or order.id
-        position = self.positions.setdefault(key, Position(told.symbol, "" if self.profile.netting else key))
-        position.trade(told.sign * told.quantity, told.price, _fraction(told.base_rate))
+        position = self.positions.get(key)
+        if position is None:
+            position = self.positions[key] = Position(told.symbol, "" if self.profile.netting else key)
+        num, den = told.base_rate
+        position.trade(told.sign * told.quantity, told.price, Fraction(num, den) if num else 0)
         if not position.quantity:
             del self.positions[key]
-        if told.unpriced:
-            units = float(self.contracts[told.symbol].quantity(told.unpriced))
-            self.desks[told.symbol].pressure.add(told.ts, told.sign, units)
+        desk = self.desks[told.symbol]
+        if told.unpriced and desk.terms.presses:
+            desk.pressure.add(told.ts, told.sign, float(desk.contract.quantity(told.unpriced)))
         self.exposed = True
 
     def _noted(self, told: Noted) -> None:
@@ -357,12 +362,6 @@ class Account:
         except KeyError:
             raise DataError(f"account {self.id}: its journal tells of no order {order_id}; restore it") from None
 
-
-def _fraction(rate: money.Ratio) -> Fraction:
-    return Fraction(*rate) if rate[0] else _NOTHING
-
-
-_NOTHING = Fraction(0)
 
 _APPLIED: dict[type[Record], Callable[[Account, Any], None]] = {
     Submitted: Account._submitted,

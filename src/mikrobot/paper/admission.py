@@ -40,7 +40,7 @@ def objection(
         return f"{order.symbol} has not been quoted yet"
     if best is not None and not opening and (reason := _wrong_side(order, contract, best)):
         return reason
-    if best is not None and not opening and (reason := _exits_reached(account, market, order)):
+    if order.children and best is not None and not opening and (reason := _exits_reached(account, market, order)):
         return reason
     if order.post_only and best is not None and order.sign * (order.price - best) >= 0:
         return f"post-only at {contract.price(order.price)} would cross the market at {contract.price(best)}"

@@ -50,7 +50,7 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
 
 def _low_first(matching: Matching, desk: Desk, market: Market, ts: int, bar: BarTicks) -> bool:
     symbol = market.contract.symbol
-    long, short = matching.account.held(symbol, 1), matching.account.held(symbol, -1)
+    long, short = matching.account.sides(symbol)
     if long and not short:
         return True
     if short and not long:

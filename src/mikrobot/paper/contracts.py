@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Literal
+from typing import Literal, NoReturn
 from zoneinfo import ZoneInfo
 
 from mikrobot.domain.errors import OrderError
 from mikrobot.domain.market import Instrument
-from mikrobot.paper.money import Ratio, half_even, ratio, scale, whole
+from mikrobot.paper.money import Ratio, counted, half_even, ratio, scale, whole
 
 NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = time(17)
@@ -120,8 +120,7 @@ class Contract:
         OrderError
             If it is not positive and finite, or off the tick grid.
         """
-        count = whole(price, self.tick, f"{self.symbol}: {what}")
-        return _positive(count, f"{self.symbol}: {what}", price)
+        return counted(price, self.tick) or self._objected(price, self.tick, what)
 
     def steps(self, quantity: Decimal, what: str = "a quantity") -> int:
         """Return a positive quantity in size steps.
@@ -131,8 +130,7 @@ class Contract:
         OrderError
             If it is not positive and finite, or off the size grid.
         """
-        count = whole(quantity, self.step, f"{self.symbol}: {what}")
-        return _positive(count, f"{self.symbol}: {what}", quantity)
+        return counted(quantity, self.step) or self._objected(quantity, self.step, what)
 
     def price(self, ticks: int) -> Decimal:
         """Return ticks as a price."""
@@ -163,11 +161,10 @@ class Contract:
         day, late = local.weekday(), local.time() >= ROLLOVER
         return day < 4 or (day == 4 and not late) or (day == 6 and late)
 
-
-def _positive(count: int, what: str, value: Decimal) -> int:
-    if count <= 0:
-        raise OrderError(f"{what} must be positive, not {value}")
-    return count
+    def _objected(self, value: Decimal, step: Decimal, what: str) -> NoReturn:
+        """Say why a value is no positive number of steps."""
+        whole(value, step, f"{self.symbol}: {what}")
+        raise OrderError(f"{self.symbol}: {what} must be positive, not {value}")
 
 
 def listed(instrument: Instrument) -> Contract:

@@ -17,32 +17,33 @@ from mikrobot.paper.money import Exact, half_even, scale
 from mikrobot.paper.orders import Order, OrderType
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.terms import Terms
 
 
-def position_margin(contract: Contract, profile: Profile, position: Position) -> int:
+def position_margin(terms: Terms, position: Position) -> int:
     """Return the margin of one position in minor units of the account currency."""
-    if contract.quote == profile.currency:
-        num, den = contract.value
-        return _margin(contract, profile, position.cost * position.sign, num, den)
-    if contract.base == profile.currency:
-        num, den = contract.step.as_integer_ratio()
-        return _margin(contract, profile, abs(position.quantity), num, den)
-    num, den = contract.step.as_integer_ratio()
-    return _margin(contract, profile, position.base_value, num, den)
+    if terms.margin_on == "cost":
+        amount = position.cost if position.quantity > 0 else -position.cost
+    elif terms.margin_on == "quantity":
+        amount = abs(position.quantity)
+    else:
+        amount = position.base_value
+    num, den = terms.margin
+    return half_even(amount * num, den)
 
 
-def required(contract: Contract, profile: Profile, steps: int, price: int, base_rate: Fraction) -> int:
+def required(terms: Terms, steps: int, price: int, base_rate: Exact) -> int:
     """Return the margin that opening so many steps at a price takes, minor units."""
-    opened = Position(contract.symbol)
-    opened.trade(steps, price, base_rate)
-    return position_margin(contract, profile, opened)
+    num, den = terms.margin
+    times = {"cost": price, "quantity": 1}.get(terms.margin_on, base_rate)
+    return half_even(steps * times * num, den)
 
 
-def _margin(contract: Contract, profile: Profile, amount: Exact, num: int, den: int) -> int:
-    share_num, share_den = contract.margin_rate.as_integer_ratio()
-    times_num, times_den = profile.leverage.as_integer_ratio()
-    unit = scale(profile.currency)
-    return half_even(amount * num * share_num * times_den * unit, den * share_den * times_num)
+def used(account: Account) -> int:
+    """Return the margin of everything open, minor units."""
+    if len(account.positions) > 1:
+        return sum(margins(account).values())
+    return sum([position_margin(account.desks[held.symbol].terms, held) for held in account.positions.values()])
 
 
 def margins(account: Account) -> dict[str, int]:
@@ -50,7 +51,7 @@ def margins(account: Account) -> dict[str, int]:
     sides: dict[tuple[str, int], int] = {}
     for position in account.positions.values():
         key = (position.symbol, position.sign)
-        one = position_margin(account.contracts[position.symbol], account.profile, position)
+        one = position_margin(account.desks[position.symbol].terms, position)
         sides[key] = sides.get(key, 0) + one
     symbols = {symbol for symbol, _ in sides}
     return {s: max(sides.get((s, 1), 0), sides.get((s, -1), 0)) for s in sorted(symbols)}
@@ -68,8 +69,8 @@ def unrealised(account: Account, position: Position, market: Market, rates: Rate
     rate = quote_rate(account, market.contract, price, gained, rates, ts)
     if rate is None:
         return 0
-    num, den = market.contract.value
-    return half_even(gained * num * rate.value[0] * scale(account.currency), den * rate.value[1])
+    num, den = account.desks[position.symbol].terms.gain
+    return half_even(gained * num * rate.value[0], den * rate.value[1])
 
 
 def quote_rate(account: Account, contract: Contract, price: int, amount: Exact, rates: Rates, ts: int) -> Rate | None:
@@ -77,12 +78,13 @@ def quote_rate(account: Account, contract: Contract, price: int, amount: Exact, 
 
     Where the account currency is the base, the contract's own price converts.
     """
-    if contract.quote == account.currency:
+    currency = account.profile.currency
+    if contract.quote == currency:
         return PAR
-    if contract.base == account.currency:
+    if contract.base == currency:
         num, den = contract.tick.as_integer_ratio()
         return Rate((den, price * num), False)
-    return rates.rate(contract.quote, account.currency, ts, receives=amount > 0)
+    return rates.rate(contract.quote, currency, ts, receives=amount > 0)
 
 
 def base_rate(account: Account, contract: Contract, price: int, sign: int, rates: Rates, ts: int) -> Rate | None:
@@ -103,8 +105,10 @@ def base_rate(account: Account, contract: Contract, price: int, sign: int, rates
 
 def equity(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> int:
     """Return the balance plus the unrealised profit of everything open, minor units."""
-    open_profit = sum(unrealised(account, p, markets[p.symbol], rates, ts) for p in account.positions.values())
-    return account.balances.get(account.currency, 0) + open_profit
+    worth = account.balances.get(account.profile.currency, 0)
+    for position in account.positions.values():
+        worth += unrealised(account, position, markets[position.symbol], rates, ts)
+    return worth
 
 
 def level_reached(equity: int, used: int, percent: Decimal) -> bool:

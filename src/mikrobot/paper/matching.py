@@ -6,17 +6,14 @@ stop is looked at first). Does not know where prices come from or when requests 
 """
 
 from collections.abc import Mapping
-from fractions import Fraction
 from heapq import heappop
 
-from mikrobot.paper import margin
+from mikrobot.paper import booking, margin
 from mikrobot.paper.account import FAR, Account, Desk
 from mikrobot.paper.admission import objection
 from mikrobot.paper.book import Level, Market
-from mikrobot.paper.contracts import Contract
-from mikrobot.paper.conversion import PAR, Rates
+from mikrobot.paper.conversion import Rates
 from mikrobot.paper.journal import Filled, Submitted
-from mikrobot.paper.money import half_even, scale
 from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce
 from mikrobot.paper.positions import Position
 from mikrobot.paper.slippage import against, normal
@@ -222,13 +219,14 @@ class Matching:
         desk, sign = self.account.desks[order.symbol], order.sign
         level: Level | None = None
         for level in market.depth(sign):
-            if limit is not None and sign * (level[0] - limit) > 0:
+            price, size = level
+            if limit is not None and sign * (price - limit) > 0:
                 return
-            left = desk.taken.left(market, sign, level)
-            quantity = self._allowed(order, ts) if left is None else min(left, self._allowed(order, ts))
+            wanted = self._allowed(order, ts)
+            quantity = wanted if size is None else min(desk.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
                 desk.taken.take(sign, level, quantity)
-                self._taker_fill(order, market, level[0], quantity, limit, ts, priced=left is not None)
+                self._taker_fill(order, market, price, quantity, limit, ts, priced=size is not None)
             if not order.alive or not order.leaves:
                 return
         if level is not None and self.account.profile.unlimited_depth and self._allowed(order, ts):
@@ -311,60 +309,27 @@ class Matching:
         if refusal:
             self.end(ts, order, Status.CANCELED, refusal)
             return
-        signed = order.sign * quantity
-        position = account.position_of(order)
-        gained = position.realised(signed, price) if position is not None and not account.profile.cash else 0
-        realised, stale = self._in_account(contract, gained, price, ts)
-        fee, fee_currency = self._fee(contract, price, quantity, maker, ts)
+        cash = account.profile.cash
+        fee = booking.fee(account, self.rates, contract, price, quantity, maker, ts)
+        position = None if cash else account.position_of(order)
+        gained = position.realised(order.sign * quantity, price) if position is not None else 0
+        realised = booking.profit(account, self.rates, contract, gained, price, ts)
+        if fee is None or realised is None:
+            self.end(ts, order, Status.CANCELED, f"no rate into {account.currency} is known to book its fill at")
+            return
         account.apply(
             Filled(
                 account.seq, ts, order.id, order.symbol, order.sign, price, quantity, maker,
-                fee, fee_currency, realised,
-                self.solvency.base_rate(order, contract, price, ts), unpriced, self._ambiguous(order, maker), stale,
+                fee.minor, fee.currency, realised.minor,
+                self.solvency.base_rate(order, contract, price, ts), unpriced, self._ambiguous(order, maker),
+                realised.stale or fee.stale,
             )
         )  # fmt: skip
-        if account.profile.cash:
-            self._exchange(order, contract, price, quantity, ts)
-        account.book(ts, "realised", account.currency, realised, order.id)
-        account.book(ts, "fee", fee_currency, -fee, order.id)
+        if cash:
+            booking.exchange(account, contract, order, price, quantity, ts)
+        account.book(ts, "realised", realised.currency, realised.minor, order.id)
+        account.book(ts, "fee", fee.currency, -fee.minor, order.id)
         self._after_fill(order, ts)
-
-    def _exchange(self, order: Order, contract: Contract, price: int, quantity: int, ts: int) -> None:
-        num, den = contract.step.as_integer_ratio()
-        base = half_even(quantity * num * scale(contract.base), den)
-        paid = contract.amount(price * quantity, contract.quote)
-        self.account.book(ts, "trade", contract.quote, -order.sign * paid, order.id)
-        self.account.book(ts, "trade", contract.base, order.sign * base, order.id)
-
-    def _in_account(self, contract: Contract, gained: int | Fraction, price: int, ts: int) -> tuple[int, bool]:
-        """Return a profit in ticks times steps in minor units of the account, and whether the rate is stale."""
-        if not gained:
-            return 0, False
-        rate = margin.quote_rate(self.account, contract, price, gained, self.rates, ts) or PAR
-        num, den = contract.value
-        unit = scale(self.account.currency)
-        return half_even(gained * num * rate.value[0] * unit, den * rate.value[1]), rate.stale
-
-    def _fee(self, contract: Contract, price: int, quantity: int, maker: bool, ts: int) -> tuple[int, str]:
-        """Return the fee in minor units and its currency."""
-        profile, share = self.account.profile, contract.maker_fee if maker else contract.taker_fee
-        if profile.cash:
-            return contract.amount(price * quantity, contract.quote, share.as_integer_ratio()), contract.quote
-        owed = 0
-        unit = scale(profile.currency)
-        if share:
-            rate = margin.quote_rate(self.account, contract, price, -1, self.rates, ts) or PAR
-            (a, b), (c, d), (e, f) = contract.value, rate.value, share.as_integer_ratio()
-            owed += half_even(price * quantity * a * c * e * unit, b * d * f)
-        if profile.commission_per_lot:
-            currency = profile.commission_currency or profile.currency
-            paid = self.rates.rate(currency, profile.currency, ts, receives=False) or PAR
-            (a, b), (e, f) = (
-                (contract.step / contract.lot).as_integer_ratio(),
-                profile.commission_per_lot.as_integer_ratio(),
-            )
-            owed += half_even(quantity * a * e * paid.value[0] * unit, b * f * paid.value[1])
-        return owed, profile.currency
 
     def _ambiguous(self, order: Order, maker: bool) -> bool:
         """Whether a stop filled inside a bar that also reached its target."""
@@ -398,7 +363,7 @@ class Matching:
     def _drop_reducers(self, symbol: str, ts: int) -> None:
         """Cancel reduce-only orders that have nothing left to reduce."""
         desk = self.account.desks[symbol]
-        for order in (*desk.stops, *desk.limits):
+        for order in [*desk.stops, *desk.limits]:
             if order.reduce_only and order.alive and not self.closable(order):
                 self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
 

@@ -122,6 +122,19 @@ def whole(value: Decimal, step: Decimal, what: str) -> int:
     return count
 
 
+def counted(value: Decimal, step: Decimal) -> int:
+    """Return how many steps a value holds, 0 where that is no whole positive number.
+
+    >>> counted(Decimal("1.5"), Decimal("0.5")), counted(Decimal("1.4"), Decimal("0.5")), counted(Decimal("NaN"), 1)
+    (3, 0, 0)
+    """
+    if not value.is_finite():
+        return 0
+    steps = value / step
+    count = int(steps)
+    return count if count > 0 and count == steps else 0
+
+
 def ratio(value: Decimal) -> Ratio:
     """Return a finite Decimal as numerator and denominator.
 

@@ -3,15 +3,15 @@
 Terminal states are absorbing: no transition leads out of them. Does not match or book anything.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.trading import Side
 
 
-class OrderType(Enum):
+class OrderType(StrEnum):
     """What makes an order trade."""
 
     MARKET = "market"
@@ -21,7 +21,7 @@ class OrderType(Enum):
     TRAILING_STOP = "trailing_stop"
 
 
-class TimeInForce(Enum):
+class TimeInForce(StrEnum):
     """How long an order lives."""
 
     GTC = "GTC"
@@ -45,6 +45,8 @@ class Status(StrEnum):
 
 
 STATUSES = {status.value: status for status in Status}
+TYPES = {type.value: type for type in OrderType}
+TIMES_IN_FORCE = {tif.value: tif for tif in TimeInForce}
 
 TERMINAL = frozenset({Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED})
 
@@ -56,8 +58,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.WORKING: _ENDS | _TRADES | {Status.TRIGGERED},
     Status.TRIGGERED: _ENDS | _TRADES,
     Status.PARTIALLY_FILLED: _ENDS | {Status.FILLED},
-}
-"""From each state that can be left, the states that may follow."""
+} | dict.fromkeys(TERMINAL, frozenset())
+"""From each state, the states that may follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class Order:
     filled: int = 0
     triggered: bool = False
     ahead: int = 0
-    children: list[str] = field(default_factory=list)
+    children: tuple[str, ...] = ()
 
     @property
     def leaves(self) -> int:
@@ -198,5 +200,5 @@ def check_transition(order_id: str, now: Status, to: Status) -> None:
     DataError
         Naming the order and both states.
     """
-    if to not in TRANSITIONS.get(now, ()):
+    if to not in TRANSITIONS[now]:
         raise DataError(f"order {order_id}: {now.value} is not followed by {to.value}; its journal is not a sound one")

@@ -18,7 +18,7 @@ class Position:
         Size steps, negative when short.
     cost : int or Fraction
         Sum of price in ticks times signed steps of what is open; exact.
-    base_value : Fraction
+    base_value : int or Fraction
         What the base of what is open was worth in account currency when it was opened, for margin.
     """
 
@@ -26,7 +26,7 @@ class Position:
     ticket: str = ""
     quantity: int = 0
     cost: Exact = 0
-    base_value: Fraction = Fraction(0)
+    base_value: Exact = 0
 
     @property
     def sign(self) -> int:
@@ -48,13 +48,13 @@ class Position:
         closed = self.closes(signed)
         return price * closed - self._share(self.cost, closed) if closed else 0
 
-    def trade(self, signed: int, price: int, base_rate: Fraction) -> None:
+    def trade(self, signed: int, price: int, base_rate: Exact) -> None:
         """Take a trade in; what goes beyond flat opens the other way at the same price."""
         closed = self.closes(signed)
         if closed:
             self.cost -= self._share(self.cost, closed)
             if self.base_value:
-                self.base_value -= self.base_value * closed / self.quantity
+                self.base_value -= self.base_value * Fraction(closed, self.quantity)
             self.quantity -= closed
         opened = signed + closed
         self.quantity += opened

@@ -12,14 +12,16 @@ from mikrobot.paper.contracts import Contract
 from mikrobot.paper.journal import Submitted
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, TimeInForce
 
-_NEEDS = {
-    OrderType.MARKET: (),
-    OrderType.LIMIT: ("price",),
-    OrderType.STOP: ("stop",),
-    OrderType.STOP_LIMIT: ("price", "stop"),
-    OrderType.TRAILING_STOP: ("trail",),
+_SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
+    OrderType.MARKET: frozenset({(False, False, False)}),
+    OrderType.LIMIT: frozenset({(True, False, False)}),
+    OrderType.STOP: frozenset({(False, True, False)}),
+    OrderType.STOP_LIMIT: frozenset({(True, True, False)}),
+    OrderType.TRAILING_STOP: frozenset({(False, False, True), (False, True, True)}),
 }
-_MAY_HAVE = {OrderType.TRAILING_STOP: ("stop",)}
+"""By type, which of price, stop and trail may be given together."""
+
+_FIELDS = ("price", "stop", "trail")
 
 
 def contract_of(account: Account, symbol: str) -> Contract:
@@ -36,9 +38,7 @@ def contract_of(account: Account, symbol: str) -> Contract:
         raise UnknownSymbol(f"unknown symbol {symbol!r}; the venue lists {', '.join(account.contracts)}") from None
 
 
-def single(
-    account: Account, request: OrderRequest, ts: int, arrives: int, seq: int, *, parent: str = "", rival: str = ""
-) -> Submitted:
+def single(account: Account, request: OrderRequest, ts: int, arrives: int, seq: int, *, rival: str = "") -> Submitted:
     """Return the record of one order.
 
     Raises
@@ -48,27 +48,15 @@ def single(
     """
     contract = contract_of(account, request.symbol)
     _check(account, request, ts)
-    trail = contract.ticks(request.trail, "a trailing distance") if request.trail is not None else 0
+    price, stop, trail = request.price, request.stop, request.trail
     return Submitted(
-        seq=seq,
-        ts=ts,
-        order=request.id,
-        symbol=request.symbol,
-        sign=request.side.sign,
-        quantity=contract.steps(request.quantity),
-        type=request.type.value,
-        price=contract.ticks(request.price, "a limit") if request.price is not None else 0,
-        stop=contract.ticks(request.stop, "a stop") if request.stop is not None else 0,
-        trail=trail,
-        tif=request.tif.value,
-        expires=request.expires or 0,
-        post_only=request.post_only,
-        reduce_only=request.reduce_only or bool(request.ticket),
-        ticket=_ticket(account, request),
-        arrives=arrives,
-        parent=parent,
-        rival=rival,
-    )
+        seq, ts, request.id, request.symbol, request.side.sign, contract.steps(request.quantity), request.type,
+        contract.ticks(price, "a limit") if price is not None else 0,
+        contract.ticks(stop, "a stop") if stop is not None else 0,
+        contract.ticks(trail, "a trailing distance") if trail is not None else 0,
+        request.tif, request.expires or 0, request.post_only, request.reduce_only or bool(request.ticket),
+        _ticket(account, request), arrives, "", rival,
+    )  # fmt: skip
 
 
 def bracket(account: Account, asked: Bracket, ts: int, arrives: int, seq: int) -> list[Submitted]:
@@ -80,24 +68,22 @@ def bracket(account: Account, asked: Bracket, ts: int, arrives: int, seq: int) -
         If a leg is no order, or the exits lie on the wrong sides.
     """
     entry = single(account, asked.entry, ts, arrives, seq)
-    _check_sides(account, asked)
+    stop, target = _exits(account, asked)
     ticket = "" if account.profile.netting else entry.order
-    legs = [
-        (f"{asked.id}.sl", OrderType.STOP, None, asked.stop_loss),
-        (f"{asked.id}.tp", OrderType.LIMIT, asked.take_profit, None),
-    ]
-    legs = [leg for leg in legs if leg[2] is not None or leg[3] is not None]
+    legs = [(f"{asked.id}.sl", OrderType.STOP, 0, stop), (f"{asked.id}.tp", OrderType.LIMIT, target, 0)]
+    legs = [leg for leg in legs if leg[2] or leg[3]]
     if not legs:
         raise OrderError(f"bracket {asked.id}: give it a stop loss, a take profit or both")
     records = [entry]
-    for name, kind, price, stop in legs:
-        request = OrderRequest(
-            name, asked.entry.symbol, asked.entry.side.opposite, asked.entry.quantity, kind, price, stop,
-            reduce_only=True, ticket=ticket or None,
-        )  # fmt: skip
+    for name, kind, limit, trigger in legs:
+        _check_unused(account, name)
         rival = next((other for other, *_ in legs if other != name), "")
-        number = seq + 1 + 2 * (len(records) - 1)
-        records.append(single(account, request, ts, arrives, number, parent=entry.order, rival=rival))
+        records.append(
+            Submitted(
+                seq + 2 * len(records) - 1, ts, name, entry.symbol, -entry.sign, entry.quantity, kind,
+                limit, trigger, 0, TimeInForce.GTC, 0, False, True, ticket, arrives, entry.order, rival,
+            )
+        )  # fmt: skip
     return records
 
 
@@ -118,15 +104,10 @@ def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: i
 
 
 def _check(account: Account, request: OrderRequest, ts: int) -> None:
-    if request.id in account.orders:
-        raise OrderError(f"order {request.id}: the account has an order of this id already; ids are used once")
-    needs = _NEEDS[request.type]
-    for field in ("price", "stop", "trail"):
-        given = getattr(request, field) is not None
-        if field in needs and not given:
-            raise OrderError(f"order {request.id}: a {request.type.value} order needs a {field}")
-        if given and field not in needs and field not in _MAY_HAVE.get(request.type, ()):
-            raise OrderError(f"order {request.id}: a {request.type.value} order has no {field}; leave it out")
+    _check_unused(account, request.id)
+    given = (request.price is not None, request.stop is not None, request.trail is not None)
+    if given not in _SHAPES[request.type]:
+        raise _misshapen(request, given)
     if (request.tif is TimeInForce.GTD) != (request.expires is not None):
         raise OrderError(f"order {request.id}: GTD goes with a time of expiry, and only GTD does")
     if request.expires is not None and request.expires <= ts:
@@ -135,16 +116,35 @@ def _check(account: Account, request: OrderRequest, ts: int) -> None:
         raise OrderError(f"order {request.id}: only a resting limit order can be post-only")
 
 
-def _check_sides(account: Account, asked: Bracket) -> None:
+def _check_unused(account: Account, order_id: str) -> None:
+    if order_id in account.orders:
+        raise OrderError(f"order {order_id}: the account has an order of this id already; ids are used once")
+
+
+def _misshapen(request: OrderRequest, given: tuple[bool, ...]) -> OrderError:
+    """Return what of price, stop and trail an order lacks, or should not have."""
+    needed, allowed = (map(any_or_all, zip(*_SHAPES[request.type], strict=True)) for any_or_all in (all, any))
+    for field, there, needs, may in zip(_FIELDS, given, needed, allowed, strict=True):
+        if needs and not there:
+            return OrderError(f"order {request.id}: a {request.type} order needs a {field}")
+        if there and not may:
+            return OrderError(f"order {request.id}: a {request.type} order has no {field}; leave it out")
+    raise AssertionError(given)
+
+
+def _exits(account: Account, asked: Bracket) -> tuple[int, int]:
+    """Return the stop loss and the take profit of a bracket in ticks, 0 where it has none."""
     contract = contract_of(account, asked.entry.symbol)
     sign = asked.entry.side.sign
     entry = asked.entry.price if asked.entry.price is not None else asked.entry.stop
     placed = [("stop loss", asked.stop_loss), ("entry", entry), ("take profit", asked.take_profit)]
-    known = [(name, contract.ticks(price, f"a {name}")) for name, price in placed if price is not None]
+    ticks = [contract.ticks(price, f"a {name}") if price is not None else 0 for name, price in placed]
+    known = [(name, price) for (name, _), price in zip(placed, ticks, strict=True) if price]
     for (lower, below), (upper, above) in pairwise(known):
         if sign * (above - below) <= 0:
             word = "below" if sign > 0 else "above"
             raise OrderError(f"bracket {asked.id}: the {lower} must lie {word} the {upper}")
+    return ticks[0], ticks[2]
 
 
 def _ticket(account: Account, request: OrderRequest) -> str:

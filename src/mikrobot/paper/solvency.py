@@ -14,9 +14,10 @@ from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.journal import Filled
-from mikrobot.paper.money import scale
+from mikrobot.paper.money import Exact, scale
 from mikrobot.paper.orders import Order, OrderType, Status
 from mikrobot.paper.positions import Position
+from mikrobot.paper.terms import share_of
 
 NO_RATE = (0, 1)
 
@@ -37,6 +38,7 @@ class Solvency:
     def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates, closer: Closer) -> None:
         self._account, self._markets, self._rates, self._closer = account, markets, rates, closer
         self._fenced: list[str] = []
+        self._call = share_of(account.profile.margin_call_pct)
 
     def check(self, market: Market, ts: int) -> None:
         """Look at the margin if the market has come to a fence, and act on what is found."""
@@ -58,12 +60,13 @@ class Solvency:
         if not account.exposed:
             return
         account.exposed = False
-        for symbol in self._fenced:
-            self._set(symbol, -1, FAR)
-        self._fenced = sorted({position.symbol for position in account.positions.values()})
-        if account.profile.cash:
-            self._fenced = []
-        elif account.profile.isolated:
+        before, self._fenced = self._fenced, []
+        if not account.profile.cash:
+            self._fenced = list(dict.fromkeys([position.symbol for position in account.positions.values()]))
+        for symbol in before:
+            if symbol not in self._fenced:
+                self._set(symbol, -1, FAR)
+        if account.profile.isolated:
             self._fence_isolated()
         elif self._fenced:
             self._fence_shared(ts)
@@ -80,7 +83,7 @@ class Solvency:
     def base_rate(self, order: Order, contract: Contract, price: int, ts: int) -> tuple[int, int]:
         """Return the value of a unit of base that margin has to remember, (0, 1) where it need not."""
         account = self._account
-        if account.profile.cash or account.currency in (contract.base, contract.quote):
+        if not account.desks[contract.symbol].terms.converts_base:
             return NO_RATE
         rate = margin.base_rate(account, contract, price, order.sign, self._rates, ts)
         return rate.value if rate is not None else NO_RATE
@@ -135,7 +138,7 @@ class Solvency:
             limit = margin.liquidation_price(contract, account.profile, position)
             if position.sign * (price - limit) > 0:
                 continue
-            backed = margin.position_margin(contract, account.profile, position)
+            backed = margin.position_margin(account.desks[contract.symbol].terms, position)
             account.note(ts, "liquidation", f"{contract.symbol} at {price}, from {float_free(limit)}")
             for order in account.working(contract.symbol):
                 if order.alive:
@@ -147,7 +150,7 @@ class Solvency:
 
     def _state(self, ts: int) -> tuple[int, int]:
         account = self._account
-        return margin.equity(account, self._markets, self._rates, ts), sum(margin.margins(account).values())
+        return margin.equity(account, self._markets, self._rates, ts), margin.used(account)
 
     def _profit(self, position: Position, ts: int) -> int:
         return margin.unrealised(self._account, position, self._markets[position.symbol], self._rates, ts)
@@ -171,11 +174,12 @@ class Solvency:
     def _fence_shared(self, ts: int) -> None:
         """Give each open symbol an equal share of what may be lost before a level is reached."""
         account, profile = self._account, self._account.profile
-        foreign = any(account.contracts[symbol].quote != account.currency for symbol in self._fenced)
-        equity, used = self._state(ts)
-        percent = profile.stop_out_pct if account.called else profile.margin_call_pct
-        slack = equity - int(used * percent / 100) - len(account.positions) - 1
-        if foreign or account.called or slack <= 0:
+        foreign = any([account.contracts[symbol].quote != profile.currency for symbol in self._fenced])
+        slack = 0
+        if not foreign and not account.called:
+            equity, used = self._state(ts)
+            slack = equity - used * self._call[0] // self._call[1] - len(account.positions) - 1
+        if slack <= 0:
             for symbol in self._fenced:
                 self._set(symbol, FAR, 0)
             return
@@ -185,10 +189,9 @@ class Solvency:
     def _prices(self, symbol: str, slack: int) -> tuple[int, int]:
         """Return the bid and the ask at which the positions of a symbol have lost that much."""
         account, market = self._account, self._markets[symbol]
-        long, short = account.held(symbol, 1), account.held(symbol, -1)
-        num, den = market.contract.value
+        long, short = account.sides(symbol)
+        unit, den = account.desks[symbol].terms.gain
         share = slack * den // (2 if long and short else 1)
-        unit = num * scale(account.currency)
         low = market.mark_bid + (-share // (long * unit) if long else -FAR)
         high = market.mark_ask - (-share // (short * unit) if short else -FAR)
         return max(low, -1), high
@@ -203,19 +206,20 @@ def opening_objection(
     opened = quantity - (abs(position.closes(order.sign * quantity)) if position is not None else 0)
     if not opened:
         return ""
-    rate = Fraction(0)
-    if account.currency not in (contract.base, contract.quote):
+    rate: Exact = 0
+    for currency in account.desks[order.symbol].terms.foreign:
         for sells in (True, False):
-            quoted = rates.rate(contract.quote, account.currency, ts, receives=sells)
+            quoted = rates.rate(currency, account.currency, ts, receives=sells)
             if quoted is None or quoted.stale:
                 state = "no" if quoted is None else "only a stale"
-                return f"there is {state} rate from {contract.quote} to {account.currency}"
+                return f"there is {state} rate from {currency} to {account.currency}"
+    if account.desks[order.symbol].terms.converts_base:
         base = margin.base_rate(account, contract, price, order.sign, rates, ts)
         rate = Fraction(*base.value) if base is not None else rate
-    needed = margin.required(contract, account.profile, opened, price, rate)
+    needed = margin.required(account.desks[order.symbol].terms, opened, price, rate)
     if account.profile.netting and position is not None and position.closes(order.sign * quantity):
         return ""
-    used = sum(margin.margins(account).values())
+    used = margin.used(account)
     own = account.balances.get(account.currency, 0)
     if not account.profile.isolated and account.positions:
         own = margin.equity(account, markets, rates, ts)

@@ -107,7 +107,8 @@ def positions_are_the_fills(run: Run) -> None:
             sums[fill.symbol] += fill.sign * fill.quantity
         for symbol in CONTRACTS:
             assert account.net(symbol) == sums[symbol]
-            assert account.held(symbol, 1) - account.held(symbol, -1) == sums[symbol]
+            long, short = account.sides(symbol)
+            assert long - short == sums[symbol]
         assert all(position.quantity for position in account.positions.values())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mikrobot.paper import bar_path, matching
+from mikrobot.paper import bar_path, booking, matching
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Taken
 from mikrobot.paper.journal import Record
@@ -60,13 +60,13 @@ def test_liquidity_used_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_fee_that_is_received_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    charged = Matching._fee
+    charged = booking.fee
 
-    def received(*given: Any) -> tuple[int, str]:
-        fee, currency = charged(*given)
-        return -fee, currency
+    def received(*given: Any) -> booking.Amount | None:
+        owed = charged(*given)
+        return owed and owed._replace(minor=-owed.minor)
 
-    monkeypatch.setattr(Matching, "_fee", received)
+    monkeypatch.setattr(booking, "fee", received)
     assert red(audit.fees_are_owed)
 
 

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from mikrobot.paper.orders import Status
-from tests.unit.paper.venue import CASH, DAY, EURUSD, HEDGING, HOUR, MINUTE, MONDAY, Venue
+from mikrobot.domain.trading import Side
+from mikrobot.paper import journal
+from mikrobot.paper.account import Account
+from mikrobot.paper.exchange import Exchange
+from mikrobot.paper.orders import OrderRequest, Status
+from tests.unit.paper.venue import CASH, CONTRACTS, DAY, EURUSD, HEDGING, HOUR, MINUTE, MONDAY, NETTING, Venue
 
 LIMIT = {"type": "limit", "price": "1.09900"}
 
@@ -135,6 +139,34 @@ def test_an_exit_uses_the_last_rate_and_says_that_it_was_stale() -> None:
     venue.at(venue.ts + HOUR).quote("EURJPY", "162.500", "162.520").send("b", "EURJPY", "sell", "100000")
     assert str(venue.balance()) == "10319.98"
     assert [fill.stale_rate for fill in venue.fills()] == [False, True]
+
+
+def test_a_commission_in_a_currency_without_a_fresh_rate_opens_nothing() -> None:
+    """One lot at 3.00 pounds and an ask of 1.27010 dollars: 3.81."""
+    venue = Venue(replace(NETTING, commission_per_lot=Decimal(3), commission_currency="GBP"))
+    venue.quote("EURUSD", "1.10000", "1.10010").send("none", "EURUSD", "buy", "100000")
+    venue.quote("GBPUSD", "1.27000", "1.27010").send("fresh", "EURUSD", "buy", "100000")
+    venue.at(venue.ts + MINUTE + 1).send("stale", "EURUSD", "buy", "100000")
+    assert venue.reasons() == ["there is no rate from GBP to USD", "there is only a stale rate from GBP to USD"]
+    assert venue.booked("fee") == [Decimal("-3.81")]
+    venue.send("exit", "EURUSD", "sell", "100000")
+    assert venue.booked("fee") == [Decimal("-3.81"), Decimal("-3.81")]
+    assert [fill.stale_rate for fill in venue.fills()] == [False, True]
+
+
+def test_an_exit_that_no_rate_converts_is_canceled_and_books_nothing() -> None:
+    venue = Venue().quote("USDJPY", "150.000", "150.010").quote("EURJPY", "162.000", "162.020")
+    venue.send("a", "EURJPY", "buy", "100000")
+    restarted = Exchange(CONTRACTS)
+    account = restarted.restore(
+        Account.rebuilt("a", NETTING, restarted.contracts, journal.parse(journal.lines(venue.account.journal)))
+    )
+    restarted.quote(venue.ts, "EURJPY", 162_500, 162_520)
+    restarted.submit("a", venue.ts, OrderRequest("b", "EURJPY", Side.SELL, Decimal(100_000)))
+    restarted.settle(venue.ts)
+    assert account.orders["b"].status is Status.CANCELED
+    assert account.net("EURJPY") == 100
+    assert account.balances == venue.account.balances
 
 
 def test_a_cash_account_has_no_credit() -> None:
