@@ -42,11 +42,13 @@ class Desk:
         an order nor the margin.
     margin_low, margin_high : int
         The bid and the ask at which the margin has to be looked at again.
+    stale : bool
+        Whether orders have come or gone since the prices were set; `fence` sets them anew.
     """
 
     __slots__ = (
         "contract", "high_ask", "high_bid", "limits", "low_ask", "low_bid",
-        "margin_high", "margin_low", "pressure", "stops", "taken", "terms", "waiting",
+        "margin_high", "margin_low", "pressure", "stale", "stops", "taken", "terms", "waiting",
     )  # fmt: skip
 
     def __init__(self, contract: Contract, profile: Profile) -> None:
@@ -62,25 +64,32 @@ class Desk:
 
     def fence(self) -> None:
         """Set the prices up to which nothing happens, anew."""
-        self.low_bid, self.high_bid, self.low_ask, self.high_ask = self.margin_low, FAR, -1, self.margin_high
+        low_bid, high_bid, low_ask, high_ask = self.margin_low, FAR, -1, self.margin_high
         if self.waiting:
-            self.low_bid = FAR
+            low_bid = FAR
         for order in self.stops:
             if order.type is OrderType.TRAILING_STOP:
-                self.low_bid = FAR
+                low_bid = FAR
             elif order.sign < 0:
-                self.low_bid = max(self.low_bid, order.stop)
-            else:
-                self.high_ask = min(self.high_ask, order.stop)
+                low_bid = order.stop if order.stop > low_bid else low_bid
+            elif order.stop < high_ask:
+                high_ask = order.stop
         for order in self.limits:
-            if order.sign < 0:
-                self.high_bid = min(self.high_bid, order.price)
-            else:
-                self.low_ask = max(self.low_ask, order.price)
+            if order.sign > 0:
+                low_ask = order.price if order.price > low_ask else low_ask
+            elif order.price < high_bid:
+                high_bid = order.price
+        self.low_bid, self.high_bid, self.low_ask, self.high_ask = low_bid, high_bid, low_ask, high_ask
+        self.stale = False
 
-    def touched(self, bid: int, ask: int) -> bool:
-        """Whether an event at these prices concerns an order or the margin."""
-        return not (self.low_bid < bid < self.high_bid and self.low_ask < ask < self.high_ask)
+    def touched(self, low: int, high: int, spread: int) -> bool:
+        """Whether bids from low to high, and asks a spread above, concern an order or the margin."""
+        return not (
+            self.low_bid < low
+            and high < self.high_bid
+            and self.low_ask < low + spread
+            and high + spread < self.high_ask
+        )
 
     def seat(self, order: Order) -> None:
         """Put a working order where it belongs."""
@@ -91,16 +100,16 @@ class Desk:
             self.limits.append(order)
         elif not order.triggered:
             self.stops.append(order)
-        self.fence()
+        self.stale = True
 
     def remove(self, order: Order) -> None:
         """Take an order off the desk, if it is there."""
         if self._take_off(order):
-            self.fence()
+            self.stale = True
 
     def _take_off(self, order: Order) -> bool:
         for kept in (self.stops, self.limits, self.waiting):
-            if order in kept:
+            if kept and order in kept:
                 kept.remove(order)
                 return True
         return False
@@ -254,6 +263,14 @@ class Account:
     def deposit(self, ts: int, currency: str, amount: Decimal) -> None:
         """Pay in; a negative amount is a withdrawal."""
         self.book(ts, "deposit", currency, money.minor(amount, currency), "")
+        self.expose()
+
+    def expose(self) -> None:
+        """Have the margin looked at when the next price of anything open comes."""
+        self.exposed = True
+        for held in self.positions.values():
+            desk = self.desks[held.symbol]
+            desk.margin_low = desk.low_bid = FAR
 
     def book(self, ts: int, kind: str, currency: str, amount: int, cause: str) -> None:
         """Make a cash entry, unless it is nothing."""
@@ -309,15 +326,14 @@ class Account:
         check_transition(order.id, order.status, to)
         order.status = to
         order.alive = to not in TERMINAL
-        desk = self.desks[order.symbol]
         if to is Status.WORKING:
-            desk.seat(order)
+            self.desks[order.symbol].seat(order)
         elif to is Status.TRIGGERED:
             order.triggered = True
-            desk.seat(order)
+            self.desks[order.symbol].seat(order)
         elif not order.alive:
             del self.live[order.id]
-            desk.remove(order)
+            self.desks[order.symbol].remove(order)
 
     def _booked(self, told: Booked) -> None:
         self.balances[told.currency] = self.balances.get(told.currency, 0) + told.amount
@@ -333,7 +349,7 @@ class Account:
         order.quantity, order.price, order.stop = told.quantity, told.price, told.stop
         if told.last:
             order.seq = told.seq
-        self.desks[order.symbol].fence()
+        self.desks[order.symbol].stale = True
 
     def _filled(self, told: Filled) -> None:
         order = self._order(told.order)

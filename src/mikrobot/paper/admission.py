@@ -38,7 +38,7 @@ def objection(
         return f"{order.symbol} is closed at this hour"
     if not market.mark_bid and not market.mark_ask:
         return f"{order.symbol} has not been quoted yet"
-    if best is not None and not opening and (reason := _wrong_side(order, contract, best)):
+    if order.stop and best is not None and not opening and (reason := _wrong_side(order, contract, best)):
         return reason
     if order.children and best is not None and not opening and (reason := _exits_reached(account, market, order)):
         return reason
@@ -68,7 +68,7 @@ def unpayable(account: Account, contract: Contract, order: Order, quantity: int,
 
 def _wrong_side(order: Order, contract: Contract, best: int) -> str:
     stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
-    if not stops or not order.stop or order.sign * (best - order.stop) < 0:
+    if not stops or order.sign * (best - order.stop) < 0:
         return ""
     side, place = ("buy", "above the ask") if order.sign > 0 else ("sell", "below the bid")
     return f"a {side} stop lies {place} {contract.price(best)}, not at {contract.price(order.stop)}"

@@ -7,7 +7,7 @@ taken to pass every tick, so that stops fill at their price unless the open has 
 
 from typing import NamedTuple
 
-from mikrobot.paper.account import FAR, Desk
+from mikrobot.paper.account import Desk
 from mikrobot.paper.book import Market
 from mikrobot.paper.matching import Matching
 
@@ -37,14 +37,18 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
     bar : BarTicks
     """
     desk = matching.account.desks[market.contract.symbol]
-    matching.bar = (bar.open, bar.low, bar.high)
-    market.spread = bar.spread
-    market.point(ts, bar.open, bar.open + bar.spread)
-    if not desk.empty or matching.account.positions:
+    open_, high, low, _, spread = bar
+    matching.bar = (open_, low, high)
+    market.spread = spread
+    market.point(ts, open_, open_ + spread)
+    if matching.account.expiring:
+        matching.expire(ts)
+    if desk.touched(open_, open_, spread):
         matching.on_market(market, ts)
-    matching.meet_waiting(desk, ts, opened)
-    low_first = _low_first(matching, desk, market, ts, bar)
-    _follow(matching, market, ts, bar, low_first=low_first)
+    if desk.waiting:
+        matching.meet_waiting(desk, ts, opened)
+    if desk.touched(low, high, spread):
+        _follow(matching, market, ts, bar, low_first=_low_first(matching, desk, market, ts, bar))
     matching.bar = None
 
 
@@ -79,13 +83,18 @@ def _follow(matching: Matching, market: Market, ts: int, bar: BarTicks, *, low_f
 def _glide(matching: Matching, market: Market, ts: int, start: int, target: int, spread: int) -> None:
     """Move the bid from one point to another, stopping wherever something of the account lies."""
     desk = matching.account.desks[market.contract.symbol]
+    if not desk.touched(min(start, target), max(start, target), spread):
+        market.point(ts, target, target + spread)
+        return
     now, sign = start, 1 if target > start else -1
     while now != target:
-        marks = (price for price in _marks(desk, spread) if sign * (price - now) > 0)
-        reached = min((sign * price for price in marks), default=FAR) * sign
-        now = reached if sign * (target - reached) > 0 else target
+        reached = target
+        for price in _marks(desk, spread):
+            if sign * now < sign * price < sign * reached:
+                reached = price
+        now = reached
         market.point(ts, now, now + spread)
-        if desk.touched(now, now + spread):
+        if desk.touched(now, now, spread):
             matching.on_market(market, ts)
 
 

@@ -4,8 +4,6 @@ Where a rate is missing there is no amount: the fill must not happen. Does not w
 except for the two legs of a spot trade.
 """
 
-from typing import NamedTuple
-
 from mikrobot.paper import margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Contract
@@ -14,58 +12,55 @@ from mikrobot.paper.money import Exact, half_even, scale
 from mikrobot.paper.orders import Order
 
 
-class Amount(NamedTuple):
-    """Minor units of a currency.
-
-    Attributes
-    ----------
-    minor : int
-    currency : str
-    stale : bool
-        Converted at a rate older than a minute, as there was no other.
-    """
-
-    minor: int
-    currency: str
-    stale: bool
-
-
 def profit(
     account: Account, rates: Rates, contract: Contract, gained: Exact, price: int, ts: int
-) -> Amount | None:  # fmt: skip
-    """Return what a profit in ticks times steps is worth to a margin account; None without a rate."""
-    currency = account.profile.currency
+) -> tuple[int, bool] | None:
+    """Return what a profit in ticks times steps is worth to a margin account.
+
+    Returns
+    -------
+    (int, bool) or None
+        Minor units, and whether the rate was older than a minute; None where there is no rate.
+    """
     if not gained:
-        return Amount(0, currency, False)
+        return 0, False
     rate = margin.quote_rate(account, contract, price, gained, rates, ts)
     if rate is None:
         return None
-    num, den = account.desks[contract.symbol].terms.gain
-    return Amount(half_even(gained * num * rate.value[0], den * rate.value[1]), currency, rate.stale)
+    (c, d), (num, den) = rate.value, account.desks[contract.symbol].terms.gain
+    return half_even(gained * num * c, den * d), rate.stale
 
 
 def fee(
     account: Account, rates: Rates, contract: Contract, price: int, quantity: int, maker: bool, ts: int
-) -> Amount | None:
-    """Return the venue's share of the notional and the commission per lot, positive when paid; None without a rate."""
+) -> tuple[int, bool] | None:
+    """Return what a fill costs: the venue's share of the notional, and the commission per lot.
+
+    Returns
+    -------
+    (int, bool) or None
+        Minor units of the currency that fees are paid in, positive when paid, and whether a rate
+        was older than a minute; None where there is no rate.
+    """
     profile, terms = account.profile, account.desks[contract.symbol].terms
     num, den = terms.maker if maker else terms.taker
     if profile.cash:
-        return Amount(half_even(price * quantity * num, den), contract.quote, False)
+        return half_even(price * quantity * num, den), False
     owed, stale = 0, False
     if num:
         rate = margin.quote_rate(account, contract, price, -1, rates, ts)
         if rate is None:
             return None
-        owed, stale = half_even(price * quantity * num * rate.value[0], den * rate.value[1]), rate.stale
+        (c, d), stale = rate.value, rate.stale
+        owed = half_even(price * quantity * num * c, den * d)
     num, den = terms.commission
     if num:
         paid = rates.rate(profile.commission_currency or profile.currency, profile.currency, ts, receives=False)
         if paid is None:
             return None
-        owed += half_even(quantity * num * paid.value[0], den * paid.value[1])
-        stale = stale or paid.stale
-    return Amount(owed, profile.currency, stale)
+        (c, d), stale = paid.value, stale or paid.stale
+        owed += half_even(quantity * num * c, den * d)
+    return owed, stale
 
 
 def exchange(account: Account, contract: Contract, order: Order, price: int, quantity: int, ts: int) -> None:

@@ -77,10 +77,11 @@ class Exchange:
         if account.id in self.accounts:
             raise UsageError(f"account {account.id} exists already; give each its own id")
         matching = Matching(account, self.markets, self.rates)
-        account.exposed = True
         self.accounts[account.id], self._matchings[account.id] = account, matching
         for symbol, desk in account.desks.items():
             self._desks[symbol].append((matching, desk))
+            desk.fence()
+        account.expose()
         self._wake_for(account)
         return account
 
@@ -187,14 +188,15 @@ class Exchange:
             arrival, in the order's status.
         """
         account = self._account(account_id)
-        first = _first(asked)
         self._turn(ts)
         latency = account.profile.latency
-        arrives = ts + (latency.draw(account.seed, account_id, first.id) if latency.base_ms or latency.median_ms else 0)
+        arrives = ts + (
+            latency.draw(account.seed, account_id, _first(asked).id) if latency.base_ms or latency.median_ms else 0
+        )
         try:
             self._enter(account, asked, ts, arrives)
         except (OrderError, UnknownSymbol) as error:
-            account.apply(Refused(account.seq, ts, first.id, str(error)))
+            account.apply(Refused(account.seq, ts, _first(asked).id, str(error)))
             return str(error)
         self._wake_for(account)
         return ""
@@ -327,8 +329,10 @@ class Exchange:
             if now >= self._rollover[0]:
                 self._roll(now)
             for matching in self._matchings.values():
-                matching.expire(now)
-                self._arrivals(matching, now)
+                if matching.account.expiring:
+                    matching.expire(now)
+                if matching.account.pending:
+                    self._arrivals(matching, now)
             self._due = min(self._rollover[0], (self._day + 1) * limits.DAY_MS)
             for account in self.accounts.values():
                 self._wake_for(account)
@@ -351,10 +355,10 @@ class Exchange:
                 account.note(ts, "week", equity)
 
     def _wake_for(self, account: Account) -> None:
-        if account.pending:
-            self._due = min(self._due, account.pending[0][0])
-        if account.expiring:
-            self._due = min(self._due, account.expiring[0][0])
+        if account.pending and account.pending[0][0] < self._due:
+            self._due = account.pending[0][0]
+        if account.expiring and account.expiring[0][0] < self._due:
+            self._due = account.expiring[0][0]
 
     def _arrivals(self, matching: Matching, ts: int) -> None:
         pending = matching.account.pending

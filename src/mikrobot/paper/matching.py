@@ -5,7 +5,7 @@ fill by price and time, trailing stops are drawn along, the exits of filled entr
 stop is looked at first). Does not know where prices come from or when requests arrive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappop
 
 from mikrobot.paper import booking, margin
@@ -17,7 +17,7 @@ from mikrobot.paper.journal import Filled, Submitted
 from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce
 from mikrobot.paper.positions import Position
 from mikrobot.paper.slippage import against, normal
-from mikrobot.paper.solvency import Solvency
+from mikrobot.paper.solvency import NO_RATE, Solvency
 
 
 class Matching:
@@ -57,17 +57,19 @@ class Matching:
 
     def on_market(self, market: Market, ts: int) -> None:
         """Let one new quote, book or point of a bar do to the account what it does."""
-        desk = self.account.desks[market.contract.symbol]
-        self.expire(ts)
-        self.solvency.check(market, ts)
+        account = self.account
+        desk = account.desks[market.contract.symbol]
+        if account.expiring:
+            self.expire(ts)
+        if account.positions:
+            self.solvency.check(market, ts)
         if desk.stops:
             self._trigger(desk, market, ts)
         if desk.limits:
             self._fill_limits(desk, market, ts)
         if desk.stops:
             self._ratchet(desk, market, ts)
-        self.arm(ts)
-        self.solvency.fence(ts)
+        self._conclude(desk, ts, at_price=True)
 
     def expire(self, ts: int) -> None:
         """Expire every order whose time is up."""
@@ -98,17 +100,16 @@ class Matching:
             self._trigger_one(order, market, ts)
         if order.reduce_only:
             self._drop_reducers(order.symbol, ts)
-        self.arm(ts)
-        self.solvency.fence(ts)
+        self._conclude(self.account.desks[order.symbol], ts)
 
     def reconsider(self, order: Order, ts: int) -> None:
         """Match an order whose terms have changed, as if it had just arrived."""
+        desk = self.account.desks[order.symbol]
         if order.status not in (Status.NEW, Status.HELD):
-            self.account.desks[order.symbol].seat(order)
+            desk.seat(order)
             if self.markets[order.symbol].quoting:
                 self._meet(order, self.markets[order.symbol], ts)
-        self.arm(ts)
-        self.solvency.fence(ts)
+        self._conclude(desk, ts)
 
     def meet_waiting(self, desk: Desk, ts: int, opened: int) -> None:
         """Let what waited for a price arrive, as far as it was sent before that price."""
@@ -131,21 +132,35 @@ class Matching:
             self.end(ts, rival, Status.CANCELED, "the other leg was rejected")
 
     def arm(self, ts: int) -> None:
-        """Arm the exits of entries that have filled: both legs first, then the stop is looked at."""
+        """Arm the exits of entries that have filled: both legs first, then the stop is looked at, then the target."""
         while self._entered:
             entered, self._entered = self._entered, []
             for entry in entered:
                 self._size_exits(ts, entry)
                 market = self.markets[entry.symbol]
-                legs = self._children(entry)
-                fresh = [leg for leg in legs if leg.status is Status.HELD]
+                fresh = [leg for leg in self._children(entry) if leg.status is Status.HELD]
                 for leg in fresh:
                     self.account.move(ts, leg, Status.WORKING, "its entry filled")
-                for leg in sorted(fresh, key=lambda leg: leg.type is OrderType.LIMIT):
+                for leg in fresh:
                     if leg.alive and leg.type is OrderType.LIMIT:
                         self._meet(leg, market, ts)
                     elif leg.alive:
                         self._trigger_one(leg, market, ts)
+
+    def _conclude(self, desk: Desk, ts: int, *, at_price: bool = False) -> None:
+        """Arm what has been entered, and set the prices up to which nothing happens.
+
+        Where no price has come, and none of a bar will before the next event, the margin is left to that.
+        """
+        if self._entered:
+            self.arm(ts)
+        if self.account.exposed:
+            if at_price or self.bar is not None:
+                self.solvency.fence(ts)
+            else:
+                self.account.expose()
+        if desk.stale:
+            desk.fence()
 
     def close(self, position: Position, ts: int, reason: str) -> None:
         """Close a position at the market, as stop-out and liquidation do."""
@@ -162,12 +177,13 @@ class Matching:
         self._meet(order, market, ts)
 
     def _children(self, order: Order) -> list[Order]:
-        return [leg for leg in map(self.account.orders.__getitem__, order.children) if leg.alive]
+        orders = self.account.orders
+        return [leg for name in order.children if (leg := orders[name]).alive]
 
     def _size_exits(self, ts: int, entry: Order) -> None:
         """Give the exits of an entry the quantity that is open of it, and cancel them at nothing."""
         exits = [self.account.orders[name] for name in entry.children]
-        open_ = entry.filled - sum(leg.filled for leg in exits)
+        open_ = entry.filled - sum([leg.filled for leg in exits])
         for leg in exits:
             if not leg.alive:
                 continue
@@ -178,8 +194,7 @@ class Matching:
 
     def _trigger(self, desk: Desk, market: Market, ts: int) -> None:
         """Trigger the stops that the market has reached: the one passed furthest first, then by arrival."""
-        reached = [order for order in desk.stops if _beyond(order, market) >= 0]
-        for order in sorted(reached, key=lambda order: (-_beyond(order, market), order.seq)):
+        for order in _sorted(desk.stops, _beyond, market):
             if order.alive and not order.triggered:
                 self._trigger_one(order, market, ts)
 
@@ -235,8 +250,7 @@ class Matching:
     def _taker_fill(
         self, order: Order, market: Market, price: int, quantity: int, limit: int | None, ts: int, *, priced: bool
     ) -> None:
-        slippage = self.account.profile.slippage
-        if slippage.active:
+        if self.account.desks[order.symbol].terms.slips:
             price += order.sign * self._slip(order, market, price, 0 if priced else quantity, ts)
             price = max(price, 1)
             if limit is not None:
@@ -258,8 +272,7 @@ class Matching:
 
     def _fill_limits(self, desk: Desk, market: Market, ts: int) -> None:
         """Fill resting limits that the market has reached: best price first, then by arrival."""
-        reached = [order for order in desk.limits if _through(order, market) >= 0]
-        for order in sorted(reached, key=lambda order: (-_through(order, market), order.seq)):
+        for order in _sorted(desk.limits, _through, market):
             if order.alive:
                 self._fill_limit(order, desk, market, ts)
 
@@ -305,35 +318,35 @@ class Matching:
     ) -> None:
         """Book one execution, and what follows from it for other orders."""
         account, contract = self.account, market.contract
+        profile, terms = account.profile, account.desks[order.symbol].terms
         refusal = self.solvency.refusal(order, contract, price, quantity, ts)
         if refusal:
             self.end(ts, order, Status.CANCELED, refusal)
             return
-        cash = account.profile.cash
         fee = booking.fee(account, self.rates, contract, price, quantity, maker, ts)
-        position = None if cash else account.position_of(order)
+        position = None if profile.cash else account.position_of(order)
         gained = position.realised(order.sign * quantity, price) if position is not None else 0
-        realised = booking.profit(account, self.rates, contract, gained, price, ts)
-        if fee is None or realised is None:
-            self.end(ts, order, Status.CANCELED, f"no rate into {account.currency} is known to book its fill at")
+        profit = booking.profit(account, self.rates, contract, gained, price, ts)
+        if fee is None or profit is None:
+            self.end(ts, order, Status.CANCELED, f"no rate into {profile.currency} is known to book its fill at")
             return
         account.apply(
             Filled(
-                account.seq, ts, order.id, order.symbol, order.sign, price, quantity, maker,
-                fee.minor, fee.currency, realised.minor,
-                self.solvency.base_rate(order, contract, price, ts), unpriced, self._ambiguous(order, maker),
-                realised.stale or fee.stale,
+                len(account.journal), ts, order.id, order.symbol, order.sign, price, quantity, maker,
+                fee[0], terms.fee_currency, profit[0],
+                self.solvency.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
+                unpriced, self._ambiguous(order, maker), profit[1] or fee[1],
             )
         )  # fmt: skip
-        if cash:
+        if profile.cash:
             booking.exchange(account, contract, order, price, quantity, ts)
-        account.book(ts, "realised", realised.currency, realised.minor, order.id)
-        account.book(ts, "fee", fee.currency, -fee.minor, order.id)
+        account.book(ts, "realised", profile.currency, profit[0], order.id)
+        account.book(ts, "fee", terms.fee_currency, -fee[0], order.id)
         self._after_fill(order, ts)
 
     def _ambiguous(self, order: Order, maker: bool) -> bool:
         """Whether a stop filled inside a bar that also reached its target."""
-        if self.bar is None or maker or not order.rival or not order.triggered:
+        if self.bar is None or not order.triggered or maker or not order.rival:
             return False
         rival, (opened, low, high) = self.account.orders[order.rival], self.bar
         if rival.type is not OrderType.LIMIT or rival.status is Status.HELD:
@@ -345,7 +358,7 @@ class Matching:
 
     def _after_fill(self, order: Order, ts: int) -> None:
         account = self.account
-        if not order.leaves:
+        if order.filled == order.quantity:
             account.move(ts, order, Status.FILLED)
         elif order.status is not Status.PARTIALLY_FILLED:
             account.move(ts, order, Status.PARTIALLY_FILLED)
@@ -363,6 +376,8 @@ class Matching:
     def _drop_reducers(self, symbol: str, ts: int) -> None:
         """Cancel reduce-only orders that have nothing left to reduce."""
         desk = self.account.desks[symbol]
+        if not desk.stops and not desk.limits:
+            return
         for order in [*desk.stops, *desk.limits]:
             if order.reduce_only and order.alive and not self.closable(order):
                 self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
@@ -385,6 +400,14 @@ class Matching:
 def sees(order: Order, opened: int) -> bool:
     """Whether an order was sent early enough to trade at a price of that instant."""
     return order.submitted <= opened
+
+
+def _sorted(orders: list[Order], depth: Callable[[Order, Market], int], market: Market) -> list[Order]:
+    """Return the orders that the market has reached: the one passed furthest first, then by arrival."""
+    reached = [(-passed, order.seq, order) for order in orders if (passed := depth(order, market)) >= 0]
+    if len(reached) > 1:
+        reached.sort(key=lambda each: each[:2])
+    return [order for _, _, order in reached]
 
 
 def _beyond(order: Order, market: Market) -> int:

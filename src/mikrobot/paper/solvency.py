@@ -14,7 +14,7 @@ from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.journal import Filled
-from mikrobot.paper.money import Exact, scale
+from mikrobot.paper.money import Exact, half_even, scale
 from mikrobot.paper.orders import Order, OrderType, Status
 from mikrobot.paper.positions import Position
 from mikrobot.paper.terms import share_of
@@ -43,7 +43,7 @@ class Solvency:
     def check(self, market: Market, ts: int) -> None:
         """Look at the margin if the market has come to a fence, and act on what is found."""
         account, desk = self._account, self._account.desks[market.contract.symbol]
-        if account.profile.cash or not account.positions:
+        if account.profile.cash:
             return
         bid, ask = market.mark_bid, market.mark_ask
         if not account.exposed and desk.margin_low < bid and ask < desk.margin_high:
@@ -81,10 +81,8 @@ class Solvency:
         return opening_objection(account, self._markets, self._rates, order, contract, price, quantity, ts)
 
     def base_rate(self, order: Order, contract: Contract, price: int, ts: int) -> tuple[int, int]:
-        """Return the value of a unit of base that margin has to remember, (0, 1) where it need not."""
+        """Return the value of a unit of base that margin has to remember, (0, 1) where there is no rate."""
         account = self._account
-        if not account.desks[contract.symbol].terms.converts_base:
-            return NO_RATE
         rate = margin.base_rate(account, contract, price, order.sign, self._rates, ts)
         return rate.value if rate is not None else NO_RATE
 
@@ -171,14 +169,23 @@ class Solvency:
                     high = min(high, price.__ceil__()) if position.sign < 0 else high
             self._set(symbol, low, high)
 
+    def _own_worth(self) -> int:
+        """Return the equity of an account that holds nothing quoted in another currency, minor units."""
+        account = self._account
+        worth = account.balances.get(account.profile.currency, 0)
+        for position in account.positions.values():
+            price = self._markets[position.symbol].mark(position.quantity)
+            num, den = account.desks[position.symbol].terms.gain
+            worth += half_even(position.unrealised(price) * num, den) if price else 0
+        return worth
+
     def _fence_shared(self, ts: int) -> None:
         """Give each open symbol an equal share of what may be lost before a level is reached."""
-        account, profile = self._account, self._account.profile
-        foreign = any([account.contracts[symbol].quote != profile.currency for symbol in self._fenced])
+        account = self._account
         slack = 0
-        if not foreign and not account.called:
-            equity, used = self._state(ts)
-            slack = equity - used * self._call[0] // self._call[1] - len(account.positions) - 1
+        if not account.called and all([account.desks[symbol].terms.margin_on == "cost" for symbol in self._fenced]):
+            num, den = self._call
+            slack = self._own_worth() - margin.used(account) * num // den - len(account.positions) - 1
         if slack <= 0:
             for symbol in self._fenced:
                 self._set(symbol, FAR, 0)

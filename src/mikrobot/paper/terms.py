@@ -29,6 +29,7 @@ class Terms:
         The fee of a tick on a step, before that rate; of a cash account in the quote currency.
     commission : (int, int)
         The commission of a step, before the rate of its currency.
+    fee_currency : str
     margin : (int, int)
         The margin of a unit of what `margin_on` names.
     margin_on : {"cost", "quantity", "base_value"}
@@ -38,18 +39,22 @@ class Terms:
         Currencies that must have a fresh rate into the account's before it may open anything.
     converts_base : bool
         Whether margin has to know what the base was worth in a third currency.
+    slips : bool
+        Whether takers get another price than the displayed one.
     presses : bool
         Whether what is taken moves the price that the account gets next.
     """
 
     __slots__ = (
-        "commission", "converts_base", "foreign", "gain", "maker", "margin", "margin_on", "presses", "taker",
+        "commission", "converts_base", "fee_currency", "foreign", "gain",
+        "maker", "margin", "margin_on", "presses", "slips", "taker",
     )  # fmt: skip
 
     def __init__(self, contract: Contract, profile: Profile) -> None:
         unit = scale(profile.currency)
         value, step = Fraction(*contract.value), Fraction(contract.step)
-        fee_unit = scale(contract.quote) if profile.cash else unit
+        self.fee_currency = contract.quote if profile.cash else profile.currency
+        fee_unit = scale(self.fee_currency)
         self.gain = _ratio(value * unit)
         self.maker = _ratio(value * fee_unit * Fraction(contract.maker_fee))
         self.taker = _ratio(value * fee_unit * Fraction(contract.taker_fee))
@@ -61,6 +66,7 @@ class Terms:
         paid_in = profile.commission_currency if profile.commission_per_lot else ""
         needed = (contract.quote if self.converts_base else "", "" if profile.cash else paid_in)
         self.foreign = tuple(dict.fromkeys(name for name in needed if name not in ("", profile.currency)))
+        self.slips = profile.slippage.active
         self.presses = profile.slippage.impact > 0 and contract.adv > 0
 
 

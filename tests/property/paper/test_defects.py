@@ -62,9 +62,9 @@ def test_liquidity_used_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_fee_that_is_received_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     charged = booking.fee
 
-    def received(*given: Any) -> booking.Amount | None:
+    def received(*given: Any) -> tuple[int, bool] | None:
         owed = charged(*given)
-        return owed and owed._replace(minor=-owed.minor)
+        return owed and (-owed[0], owed[1])
 
     monkeypatch.setattr(booking, "fee", received)
     assert red(audit.fees_are_owed)

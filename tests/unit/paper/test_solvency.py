@@ -6,10 +6,12 @@ from decimal import Decimal as D
 import pytest
 
 from mikrobot.paper import margin
+from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Tier
+from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.orders import Status
 from mikrobot.paper.positions import Position
-from tests.unit.paper.venue import HEDGING, ISOLATED, NETTING, PERP, Venue
+from tests.unit.paper.venue import CONTRACTS, HEDGING, ISOLATED, NETTING, PERP, Venue
 
 
 def test_the_margin_call_comes_at_a_level_of_100_percent_once() -> None:
@@ -46,6 +48,27 @@ def test_the_largest_loss_is_closed_first_and_the_level_looked_at_again() -> Non
     assert [fill.symbol for fill in venue.fills()] == ["EURUSD", "GBPUSD", "EURUSD"]
     assert (venue.account.net("EURUSD"), venue.account.net("GBPUSD")) == (0, 100)
     assert venue.balance() == D("4300.00")
+
+
+def test_a_withdrawal_has_the_margin_looked_at_with_the_next_price() -> None:
+    """7,334.00 of margin: with 20.00 of loss on the spread, 6,000 left is a level of 82 %, 3,000 one of 41 %."""
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "200000")
+    venue.account.deposit(venue.ts, "USD", D(-4000))
+    assert venue.quote("EURUSD", "1.10000", "1.10010").notes() == ["margin_call"]
+    venue.account.deposit(venue.ts, "USD", D(-3000))
+    assert venue.quote("EURUSD", "1.10000", "1.10010").notes() == ["margin_call", "stop_out"]
+    assert venue.account.net("EURUSD") == 0
+
+
+def test_a_restart_between_two_prices_does_not_put_the_stop_out_off() -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "200000")
+    restarted = Exchange(CONTRACTS)
+    account = restarted.restore(Account.rebuilt("a", NETTING, restarted.contracts, venue.account.journal))
+    restarted.quote(venue.ts + 1, "EURUSD", 106_843, 106_853)
+    assert account.net("EURUSD") == 0
+    assert account.balance("USD") == D("3666.00")
 
 
 def test_a_stop_loss_survives_a_stop_out_that_spares_its_position() -> None:
