@@ -4,10 +4,11 @@ Values open positions, for equity, exposure and excursions. Long positions are m
 short ones at ask; where a bar has no spread, the instrument's typical one is taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from mikrobot.analytics.trades import unit_value
 from mikrobot.domain.market import instrument
-from mikrobot.domain.trading import FillReason, Side, Trade
+from mikrobot.domain.trading import Fill, FillReason, Side, Trade
 
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
@@ -69,21 +70,21 @@ def marked(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], opening: D
         the close times, and those of exits after the last bar; UTC, strictly increasing.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
-    exits = np.array([_instant(trade.exit.filled_at) for trade in trades], np.int64)
-    times = np.unique(np.concatenate([*(each.opens + _MINUTE for each in quotes.values()), exits]))
-    equity = float(opening) + _booked(trades, times)
+    entered, left = (_instants(trades, which) for which in (_ENTRY, _EXIT))
+    times = np.unique(np.concatenate([*(each.opens + _MINUTE for each in quotes.values()), left]))
+    equity = float(opening) + _booked(trades, entered, left, times)
     count, notional = np.zeros(len(times)), np.zeros(len(times))
     closes = {symbol: _as_of(each, times) for symbol, each in quotes.items()}
-    for trade in trades:
-        held = _between(times, trade)
-        count[held] += 1
+    starts, ends = np.searchsorted(times, entered).tolist(), np.searchsorted(times, left).tolist()
+    for trade, start, end in zip(trades, starts, ends, strict=True):
+        count[start:end] += 1
         value = unit_value(trade)
         if trade.order.symbol in closes and value is not None:
-            bid, ask = closes[trade.order.symbol]
-            price = bid[held] if trade.order.side is Side.BUY else ask[held]
-            moved = np.nan_to_num(price - float(trade.entry.price))
-            equity[held] += moved * (trade.order.side.sign * float(value))
-            notional[held] += (moved + float(trade.entry.price)) * float(value)
+            price, known = closes[trade.order.symbol][trade.order.side], float(trade.entry.price)
+            moved = price[start:end] - known
+            moved[np.isnan(moved)] = 0.0
+            equity[start:end] += moved * (trade.order.side.sign * float(value))
+            notional[start:end] += (moved + known) * float(value)
     index = pd.to_datetime(times, unit="us", utc=True)
     return pd.DataFrame({"equity": equity, "open": count, "notional": notional}, index=index)
 
@@ -94,8 +95,14 @@ def excursions(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> lis
     Within the bar of a stop or target nobody knows what came first, so of that bar the exit price
     alone counts. None where there are no bars or no stop behind the entry.
     """
-    quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
-    return [_excursion(trade, quotes.get(trade.order.symbol)) for trade in trades]
+    found: list[Excursion | None] = [None] * len(trades)
+    for symbol, frame in bars.items():
+        places = [place for place, trade in enumerate(trades) if trade.order.symbol == symbol]
+        if places and len(frame):
+            measured = _excursions([trades[place] for place in places], _quotes(symbol, frame))
+            for place, each in zip(places, measured, strict=True):
+                found[place] = each
+    return found
 
 
 def spread_cost(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> Decimal:
@@ -134,12 +141,10 @@ def _quotes(symbol: str, frame: pd.DataFrame) -> _Quotes:
     )
 
 
-def _booked(trades: Sequence[Trade], times: Instants) -> Floats:
+def _booked(trades: Sequence[Trade], entered: Instants, left: Instants, times: Instants) -> Floats:
     """Return the cash booked by each of the times: fees at the fills, results at the exits."""
-    fills = sorted(
-        [(_instant(trade.entry.filled_at), -trade.entry.fee) for trade in trades]
-        + [(_instant(trade.exit.filled_at), trade.exit.pnl - trade.exit.fee) for trade in trades]
-    )
+    paid, earned = [-trade.entry.fee for trade in trades], [trade.exit.pnl - trade.exit.fee for trade in trades]
+    fills = sorted(zip([*entered.tolist(), *left.tolist()], paid + earned, strict=True))
     total, cash = Decimal(0), [0.0]
     for _, amount in fills:
         total += amount
@@ -148,36 +153,54 @@ def _booked(trades: Sequence[Trade], times: Instants) -> Floats:
     return np.array(cash)[booked]
 
 
-def _as_of(quotes: _Quotes, times: Instants) -> tuple[Floats, Floats]:
-    """Return the last bid and ask closed by each of the times; NaN before the first."""
+def _as_of(quotes: _Quotes, times: Instants) -> dict[Side, Floats]:
+    """Return, by the side of a position, the price it could be closed at by each of the times; NaN before the first."""
     last = np.searchsorted(quotes.opens + _MINUTE, times, "right") - 1
-    known = last >= 0
-    bid = np.where(known, quotes.close[last], np.nan)
-    return bid, bid + quotes.ask[last]
+    bid = np.where(last >= 0, quotes.close[last], np.nan)
+    return {Side.BUY: bid, Side.SELL: bid + quotes.ask[last]}
 
 
-def _between(times: Instants, trade: Trade) -> slice:
-    """Return the times at which a trade was open: from its entry to just before its exit."""
-    start, end = np.searchsorted(times, [_instant(trade.entry.filled_at), _instant(trade.exit.filled_at)], "left")
-    return slice(int(start), int(end))
-
-
-def _excursion(trade: Trade, quotes: _Quotes | None) -> Excursion | None:
-    sign, entry, left = trade.order.side.sign, float(trade.entry.price), float(trade.exit.price)
-    risk = (entry - float(trade.order.stop)) * sign
-    if quotes is None or risk <= 0:
-        return None
-    first = max(int(np.searchsorted(quotes.opens, _instant(trade.entry.filled_at), "right")) - 1, 0)
+def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | None]:
+    """Measure the excursions of trades of one symbol."""
+    entered, left = (_instants(trades, which) for which in (_ENTRY, _EXIT))
+    first = np.maximum(np.searchsorted(quotes.opens, entered, "right") - 1, 0)
     closed = quotes.opens + _MINUTE
-    whole = trade.exit.reason is FillReason.TIME  # left at an open, so the bar before it was held to its end
-    beyond = int(np.searchsorted(closed, _instant(trade.exit.filled_at), "right" if whole else "left"))
-    low, high = min(entry, left), max(entry, left)
-    if beyond > first:
-        ask = quotes.ask[first:beyond] if trade.order.side is Side.SELL else 0.0
-        low = min(low, float((quotes.low[first:beyond] + ask).min()))
-        high = max(high, float((quotes.high[first:beyond] + ask).max()))
-    fell, rose = (entry - low) / risk, (high - entry) / risk
-    return Excursion(fell, rose) if sign > 0 else Excursion(rose, fell)
+    # left at an open, so the bar before it was held to its end
+    whole = np.array([trade.exit.reason is FillReason.TIME for trade in trades])
+    beyond = np.where(whole, np.searchsorted(closed, left, "right"), np.searchsorted(closed, left, "left"))
+    reached = {
+        side: (
+            _over(np.minimum, quotes.low + ask, first, beyond, np.inf),
+            _over(np.maximum, quotes.high + ask, first, beyond, -np.inf),
+        )
+        for side, ask in ((Side.BUY, 0.0), (Side.SELL, quotes.ask))
+    }
+    found: list[Excursion | None] = []
+    for place, trade in enumerate(trades):
+        sign, entry, out = trade.order.side.sign, float(trade.entry.price), float(trade.exit.price)
+        risk = (entry - float(trade.order.stop)) * sign
+        lows, highs = reached[trade.order.side]
+        fell = entry - min(entry, out, float(lows[place]))
+        rose = max(entry, out, float(highs[place])) - entry
+        against, towards = (fell, rose) if sign > 0 else (rose, fell)
+        found.append(Excursion(against / risk, towards / risk) if risk > 0 else None)
+    return found
+
+
+def _over(extreme: np.ufunc, values: Floats, first: Instants, beyond: Instants, none: float) -> Floats:
+    """Return the extreme of the values in each of the spans from `first` to before `beyond`."""
+    if not len(first):
+        return np.empty(0)
+    bounds = np.column_stack([first, np.maximum(beyond, first)]).ravel()
+    found = extreme.reduceat(np.append(values, none), bounds)[::2]
+    return np.where(beyond > first, found, none)
+
+
+def _instants(trades: Sequence[Trade], which: Callable[[Trade], Fill]) -> Instants:
+    return np.array([_instant(which(trade).filled_at) for trade in trades], np.int64)
+
+
+_ENTRY, _EXIT = attrgetter("entry"), attrgetter("exit")
 
 
 def _instant(at: datetime) -> int:

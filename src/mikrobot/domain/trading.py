@@ -4,7 +4,7 @@ Float64 up to Prediction, Decimal from Order on. Nothing here decides or execute
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -148,13 +148,20 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A closed position."""
+    """A closed position.
+
+    Attributes
+    ----------
+    order : Order
+    entry, exit : Fill
+    pnl : Decimal
+        Net of both fees, in account currency; derived.
+    """
 
     order: Order
     entry: Fill
     exit: Fill
+    pnl: Decimal = field(init=False, repr=False, compare=False)
 
-    @property
-    def pnl(self) -> Decimal:
-        """Net of both fees, in account currency."""
-        return self.exit.pnl - self.entry.fee - self.exit.fee
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pnl", self.exit.pnl - self.entry.fee - self.exit.fee)
