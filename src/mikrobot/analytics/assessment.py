@@ -3,7 +3,7 @@
 Puts together what its neighbours compute; `Assessment.to_json` is what commands print.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 
 from mikrobot.analytics import intervals as bootstrap
 from mikrobot.analytics.benchmarks import buy_and_hold
+from mikrobot.analytics.charges import INSIDE, Charge, by_kind
 from mikrobot.analytics.figures import MEASURES, Figure, to_json
 from mikrobot.analytics.intervals import Interval
 from mikrobot.analytics.marks import Excursion, excursions, marked, notional_traded, spread_cost
@@ -152,6 +153,7 @@ def assess(
     *,
     risk_free: float = 0.0,
     rules_only: pd.Series | None = None,
+    charges: Iterable[Charge] = (),
     seed: int = 0,
 ) -> Assessment:
     """Judge closed trades over the bars they were made on.
@@ -168,6 +170,8 @@ def assess(
         A year, as a fraction.
     rules_only : Series of float, optional
         Equity of the same strategy without its models, by instant, UTC: a second benchmark.
+    charges : iterable of Charge
+        Slippage, swap and funding of the account; they stand in its costs.
     seed : int
         Of the bootstrap.
     """
@@ -201,7 +205,8 @@ def assess(
         },
         costs={
             "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
-            "spread, inside the prices": spread_cost(trades, bars),
+            f"spread{INSIDE}": spread_cost(trades, bars),
+            **by_kind(charges),
         },
         months=periods(returns, trades, "month"),
         weeks=periods(returns, trades, "week"),

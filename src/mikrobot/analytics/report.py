@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mikrobot.analytics import journal, picture
 from mikrobot.analytics.assessment import Assessment, assess
+from mikrobot.analytics.charges import INSIDE, Charge
 from mikrobot.analytics.charts import account
 from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.analytics.charts.trades import trades_figure
@@ -119,6 +120,8 @@ class Facts:
         n, p50 and p99 by stage.
     drift : DriftFacts or None
         None where it was not compared; `drift_note` says why.
+    charges : sequence of Charge
+        Slippage, swap and funding of the account, which its journal tells.
     currency : str
     """
 
@@ -141,6 +144,7 @@ class Facts:
     latencies_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     drift: DriftFacts | None = None
     drift_note: str = "not compared in this run"
+    charges: Sequence[Charge] = ()
     currency: str = "USD"
 
     def since(self, start: datetime) -> "Facts":
@@ -162,6 +166,7 @@ class Facts:
             decisions=[each for each in self.decisions if each.close_time >= start],
             orders=orders,
             fills=[fill for fill in self.fills if fill.order_id in kept],
+            charges=[charge for charge in self.charges if charge.at >= start],
             counts={},
         )
 
@@ -196,7 +201,7 @@ def write(facts: Facts, folder: Path) -> Report:
         If the folder cannot be written.
     """
     trades = closed_trades(facts.orders, facts.fills)
-    judged = assess(trades, facts.bars, facts.opening)
+    judged = assess(trades, facts.bars, facts.opening, charges=facts.charges)
     view = _view(facts, trades, judged, folder)
     report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
     page = _TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
@@ -253,7 +258,7 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
 def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judged: Assessment) -> dict[str, Any]:
     """Return what the page has beyond the Markdown: plotly.js once, the charts, and the journal as data."""
     levels = {row.trade.order.id: row.level for row in rows if row.level is not None}
-    spread = judged.costs["spread, inside the prices"]
+    inside = sum((amount for name, amount in judged.costs.items() if name.endswith(INSIDE)), Decimal(0))
     return {
         "plotly": plotly_script(),
         "equity": account.equity_figure(
@@ -264,7 +269,7 @@ def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judge
         ),
         "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
         "hours": account.hours_figure(trades, facts.currency),
-        "costs": account.costs_figure(judged.costs, judged.total.pnl + judged.total.fees + spread, facts.currency),
+        "costs": account.costs_figure(judged.costs, judged.total.pnl + judged.total.fees + inside, facts.currency),
         "charts": {
             symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()

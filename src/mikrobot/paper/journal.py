@@ -87,6 +87,8 @@ class Filled(NamedTuple):
         The bar held stop and target, and the stop was assumed.
     stale_rate : bool
         Converted at a rate older than a minute, as there was no other.
+    slippage : int
+        Ticks by which a taker's price is worse than the displayed one; negative when better.
     """
 
     seq: int
@@ -104,6 +106,7 @@ class Filled(NamedTuple):
     unpriced: int
     ambiguous: bool
     stale_rate: bool
+    slippage: int = 0
 
 
 class Booked(NamedTuple):

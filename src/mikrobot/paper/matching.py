@@ -250,12 +250,14 @@ class Matching:
     def _taker_fill(
         self, order: Order, market: Market, price: int, quantity: int, limit: int | None, ts: int, *, priced: bool
     ) -> None:
+        shown = price
         if self.account.desks[order.symbol].terms.slips:
             price += order.sign * self._slip(order, market, price, 0 if priced else quantity, ts)
             price = max(price, 1)
             if limit is not None:
                 price = min(price, limit) if order.sign > 0 else max(price, limit)
-        self._fill(order, market, price, quantity, ts, maker=False, unpriced=0 if priced else quantity)
+        slippage, unpriced = order.sign * (price - shown), 0 if priced else quantity
+        self._fill(order, market, price, quantity, ts, maker=False, unpriced=unpriced, slippage=slippage)
 
     def _slip(self, order: Order, market: Market, price: int, unpriced: int, ts: int) -> int:
         """Return the ticks that a taker pays beyond a level."""
@@ -314,8 +316,9 @@ class Matching:
         return abs(position.closes(order.sign * FAR)) if position is not None else 0
 
     def _fill(
-        self, order: Order, market: Market, price: int, quantity: int, ts: int, *, maker: bool, unpriced: int = 0
-    ) -> None:
+        self, order: Order, market: Market, price: int, quantity: int, ts: int, *,
+        maker: bool, unpriced: int = 0, slippage: int = 0,
+    ) -> None:  # fmt: skip
         """Book one execution, and what follows from it for other orders."""
         account, contract = self.account, market.contract
         profile, terms = account.profile, account.desks[order.symbol].terms
@@ -335,7 +338,7 @@ class Matching:
                 len(account.journal), ts, order.id, order.symbol, order.sign, price, quantity, maker,
                 fee[0], terms.fee_currency, profit[0],
                 self.solvency.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
-                unpriced, self._ambiguous(order, maker), profit[1] or fee[1],
+                unpriced, self._ambiguous(order, maker), profit[1] or fee[1], slippage,
             )
         )  # fmt: skip
         if profile.cash:
