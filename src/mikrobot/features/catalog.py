@@ -10,6 +10,7 @@ from mikrobot.features.composition import Catalog
 from mikrobot.features.extremes import day, extremes, round_number
 from mikrobot.features.feature import on
 from mikrobot.features.forming import forming, forming_levels
+from mikrobot.features.habit import relative_volume
 from mikrobot.features.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
 from mikrobot.features.lead import lead_break, lead_return
 from mikrobot.features.levels import grab, levels, retest
@@ -20,7 +21,7 @@ from mikrobot.features.profile import profile
 from mikrobot.features.season import season
 from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 from mikrobot.features.volatility import activity, bar, ewma_volatility, har, har_s
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, relative_volume, volume_roc, vwap
+from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 from mikrobot.features.zones import displacement, gap, order_block
 
 LENGTHS = (9, 21, 50, 200)
@@ -60,7 +61,7 @@ FORECAST = (
 SURROUNDINGS = (
     *extremes.each(length=(60, 240, 1440)),
     day(),
-    *round_number.each(multiple=(1, 5, 10)),
+    *round_number.each(multiple=(1, 10)),
     *efficiency.each(length=(10, 30)),
     variance_ratio(length=60),
     autocorrelation(half_life=60),
@@ -79,8 +80,6 @@ CATALOG = Catalog(
     sequence(side=15),
     grab(side=15),
     retest(side=15),
-    levels(side=15),
-    order_block(side=15),
     minute(),
     session(),
     spread_atr(),
@@ -94,7 +93,6 @@ CATALOG = Catalog(
     money_flow(length=20),
     volume_roc(length=10),
     relative_volume(),
-    profile(length=240),
     relative_trades(),
     trade_size(length=60),
     taker_share(),
@@ -110,6 +108,7 @@ CATALOG = Catalog(
             swing(side=5),
             breaks(side=5),
             *PRICE_ACTION,
+            profile(length=48),
             forming(minutes=5),
             forming_levels(side=5),
         ],

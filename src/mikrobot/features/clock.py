@@ -1,8 +1,11 @@
 """Time of day, trading day and sessions as features. Time only, no prices."""
 
-from math import cos, pi, sin
+from math import pi
+
+import numpy as np
 
 from mikrobot.features.calendar import (
+    HOUR,
     MINUTE,
     MINUTES_A_DAY,
     day_minute,
@@ -14,7 +17,7 @@ from mikrobot.features.calendar import (
     week_minute,
 )
 from mikrobot.features.feature import Output, Quantity, feature
-from mikrobot.features.parts import compiled
+from mikrobot.features.parts import F8, I8, State, compiled, record
 
 CIRCLE = Quantity("ratio", -1, 1)
 FLAG = Quantity("flag", 0, 1)
@@ -26,6 +29,13 @@ NEW_YORK_OPENS, NEW_YORK_CLOSES = 8 * 60, 17 * 60
 (https://sandb.forex/en/trading-sessions)."""
 
 _SATURDAY = 5 * MINUTES_A_DAY
+
+_ANGLES = 2.0 * pi * np.arange(MINUTES_A_DAY) / MINUTES_A_DAY
+SINES, COSINES = np.round(np.sin(_ANGLES), 15), np.round(np.cos(_ANGLES), 15)
+"""Of the angle of each minute of the day, midnight at 0; rounded, to be the same on every machine."""
+
+DESKS = record(tokyo=F8, london=F8, new_york=F8)
+"""Which desks are at work, 1 or 0: they open and close on the hour."""
 
 
 @feature(
@@ -48,8 +58,8 @@ def minute(time: int) -> tuple[float, float]:
     -------
     sin, cos : ratio
     """
-    angle = 2.0 * pi * ((time // MINUTE + 1) % MINUTES_A_DAY) / MINUTES_A_DAY
-    return sin(angle), cos(angle)
+    of_day = (time // MINUTE + 1) % MINUTES_A_DAY
+    return SINES[of_day], COSINES[of_day]
 
 
 @feature(
@@ -65,9 +75,10 @@ def minute(time: int) -> tuple[float, float]:
         "new_york": Output(FLAG, "1 in New York's office hours, 08:00 to 17:00 local time, Monday to Friday"),
         "overlap": Output(FLAG, "1 while both London and New York keep office hours"),
     },
+    state=lambda: {"closing": I8, "opening": I8, "weekday": F8, "passed": I8, "desks": DESKS},
     warmup=lambda: 0,
 )
-def session(time: int, fx: int) -> tuple[float, float, float, float, float, float]:
+def session(state: State, time: int, fx: int) -> tuple[float, float, float, float, float, float]:
     """Place of a bar in the trading week, and which financial centres are at work at its close.
 
     Parameters
@@ -87,18 +98,25 @@ def session(time: int, fx: int) -> tuple[float, float, float, float, float, floa
         Whether the minute that begins at the close lies in local office hours, summer time
         included; holidays are not known here.
     """
-    close = time + MINUTE
-    at_tokyo = _at_work(tokyo(close), TOKYO_OPENS, TOKYO_CLOSES)
-    at_london = _at_work(london(close), LONDON_OPENS, LONDON_CLOSES)
-    at_new_york = _at_work(new_york(close), NEW_YORK_OPENS, NEW_YORK_CLOSES)
-    return (
-        float((session_day(time, fx) + 3) % 7),
-        float(session_minute(time, fx) + 1),
-        at_tokyo,
-        at_london,
-        at_new_york,
-        at_london * at_new_york,
-    )
+    opening, closing = time // HOUR, (time + MINUTE) // HOUR
+    if opening != state.opening:
+        state.opening = opening
+        state.weekday = (session_day(time, fx) + 3) % 7
+        state.passed = session_minute(opening * HOUR, fx) + 1
+    if closing != state.closing:
+        state.closing = closing
+        _look_around(state.desks, time + MINUTE)
+    desks = state.desks
+    minutes = float(state.passed + time % HOUR // MINUTE)
+    return state.weekday, minutes, desks.tokyo, desks.london, desks.new_york, desks.london * desks.new_york
+
+
+@compiled
+def _look_around(desks: State, time: int) -> None:
+    """Note which desks are at work in the hour of an instant."""
+    desks.tokyo = _at_work(tokyo(time), TOKYO_OPENS, TOKYO_CLOSES)
+    desks.london = _at_work(london(time), LONDON_OPENS, LONDON_CLOSES)
+    desks.new_york = _at_work(new_york(time), NEW_YORK_OPENS, NEW_YORK_CLOSES)
 
 
 @compiled

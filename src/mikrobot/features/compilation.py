@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from numba import float64, from_dtype, int64
+from numba import float64, from_dtype, int64, uint8
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.features.bars import BAR, BAR_FIELDS
@@ -68,8 +68,9 @@ def _import(name: str, path: Path) -> ModuleType:
 def _compile(module: ModuleType, catalog: Catalog) -> None:
     """Compile now and for these types only: no later call can stop to compile."""
     states, bars, leads, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.lead, catalog.row))
+    module.STATE = catalog.state  # type: ignore[attr-defined]
     try:
-        module.update.compile((states, int64, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
+        module.update.compile((uint8[::1], int64, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
         module.fold.compile((states, int64, bars, leads, int64, int64[::1], rows))
     except OSError as error:
         raise _unwritable(Path(str(module.__file__)).parent, error) from error

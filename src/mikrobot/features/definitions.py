@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from types import CodeType, FunctionType
 from typing import Any
 
+import numpy as np
+
 
 def definitions(roots: Iterable[Any]) -> dict[str, str]:
-    """Return the source of functions and of all functions and numbers they reach, by full name.
+    """Return the source of functions and of all functions, numbers and tables they reach, by full name.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def _gather(value: Any, found: dict[str, str]) -> None:
         target = function.__globals__.get(reached)
         if isinstance(target, int | float | str | tuple):
             found[f"{function.__module__}.{reached}"] = repr(target)
+        elif isinstance(target, np.ndarray):
+            found[f"{function.__module__}.{reached}"] = repr(target.tolist())
         else:
             _gather(target, found)
 

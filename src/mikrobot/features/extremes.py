@@ -9,6 +9,7 @@ from math import floor, log10, nan
 from mikrobot.features.calendar import MINUTE, session_day
 from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
 from mikrobot.features.parts import F8, I8, State, compiled, extreme, largest, record
+from mikrobot.features.scale import NO_ATR, per_unit
 
 DISTANCE = Quantity("ATR", low=0)
 
@@ -18,7 +19,6 @@ BLOCKS = 60
 FX_SHARE, OTHER_SHARE = 1e-3, 1e-2
 """Share of its power of ten at which a price is round: 0.001 for 1.1 on FX, 100 for 60,000 elsewhere."""
 
-_NO_ATR = "the ATR is unknown or zero"
 _JOINED_BLOCK = "the stream has seen fewer blocks whole"
 _JOINED_DAY = "the stream joined in the middle of that day"
 
@@ -30,10 +30,10 @@ SIDE = record(now=F8, before=F8, blocks=extreme(BLOCKS - 1))
     "extreme_{length}",
     {
         "above": Output(
-            DISTANCE, "From the close up to the high of the last `length` minutes", f"{_JOINED_BLOCK}, or {_NO_ATR}"
+            DISTANCE, "From the close up to the high of the last `length` minutes", f"{_JOINED_BLOCK}, or {NO_ATR}"
         ),
         "below": Output(
-            DISTANCE, "From the close down to the low of the last `length` minutes", f"{_JOINED_BLOCK}, or {_NO_ATR}"
+            DISTANCE, "From the close down to the low of the last `length` minutes", f"{_JOINED_BLOCK}, or {NO_ATR}"
         ),
     },
     state=lambda length: {"block": I8, "whole": I8, "high": SIDE, "low": SIDE},
@@ -78,11 +78,11 @@ def extremes(
         _begin(state, block, high, low)
     state.high.now = max(state.high.now, high)
     state.low.now = max(state.low.now, -low)
-    if not atr > 0.0 or state.high.before != state.high.before:
+    if state.high.before != state.high.before:
         return nan, nan
-    unit = 1.0 / atr
+    per = per_unit(atr, close)
     above = max(state.high.before, state.high.now) - close
-    return above * unit, (close + max(state.low.before, state.low.now)) * unit
+    return above * per, (close + max(state.low.before, state.low.now)) * per
 
 
 @compiled
@@ -95,20 +95,20 @@ def _begin(state: State, block: int, high: float, low: float) -> None:
     "day",
     {
         "above": Output(
-            DISTANCE, "From the close up to the high of the trading day so far", f"{_JOINED_DAY}, or {_NO_ATR}"
+            DISTANCE, "From the close up to the high of the trading day so far", f"{_JOINED_DAY}, or {NO_ATR}"
         ),
         "below": Output(
-            DISTANCE, "From the close down to the low of the trading day so far", f"{_JOINED_DAY}, or {_NO_ATR}"
+            DISTANCE, "From the close down to the low of the trading day so far", f"{_JOINED_DAY}, or {NO_ATR}"
         ),
         "previous_above": Output(
             ATRS,
             "From the close up to the high of the trading day before; below 0 beyond it",
-            f"{_JOINED_DAY}, or {_NO_ATR}",
+            f"{_JOINED_DAY}, or {NO_ATR}",
         ),
         "previous_below": Output(
             ATRS,
             "From the close down to the low of the trading day before; below 0 beyond it",
-            f"{_JOINED_DAY}, or {_NO_ATR}",
+            f"{_JOINED_DAY}, or {NO_ATR}",
         ),
     },
     state=lambda: {"day": I8, "joined": I8, "high": F8, "low": F8, "previous_high": F8, "previous_low": F8},
@@ -143,14 +143,14 @@ def day(
         state.joined += 1
         state.day, state.high, state.low = today, high, low
     state.high, state.low = max(state.high, high), min(state.low, low)
-    if state.joined < 2 or not atr > 0.0:
+    if state.joined < 2:
         return nan, nan, nan, nan
-    unit = 1.0 / atr
+    per = per_unit(atr, close)
     return (
-        (state.high - close) * unit,
-        (close - state.low) * unit,
-        (state.previous_high - close) * unit,
-        (close - state.previous_low) * unit,
+        (state.high - close) * per,
+        (close - state.low) * per,
+        (state.previous_high - close) * per,
+        (close - state.previous_low) * per,
     )
 
 
@@ -158,10 +158,10 @@ def day(
     "round_{multiple}",
     {
         "above": Output(
-            DISTANCE, "From the close up to the next round price, in steps of `multiple` times the least", _NO_ATR
+            DISTANCE, "From the close up to the next round price, in steps of `multiple` times the least", NO_ATR
         ),
         "below": Output(
-            DISTANCE, "From the close down to the next round price, in steps of `multiple` times the least", _NO_ATR
+            DISTANCE, "From the close down to the next round price, in steps of `multiple` times the least", NO_ATR
         ),
     },
     state=lambda multiple: {"decade": F8},
@@ -188,10 +188,8 @@ def round_number(state: State, close: float, atr: float, fx: int, multiple: int)
     """
     if not state.decade <= close < 10.0 * state.decade:
         state.decade = 10.0 ** float(floor(log10(close)))
-    if not atr > 0.0:
-        return nan, nan
     step = state.decade * (FX_SHARE if fx == 1 else OTHER_SHARE) * multiple
     steps = close / step
     share = steps - floor(steps)
-    unit = step / atr
+    unit = step * per_unit(atr, close)
     return (1.0 - share) * unit, share * unit

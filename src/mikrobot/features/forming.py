@@ -4,26 +4,25 @@ Its last minute completes it, so a minute before that close nothing here is fina
 known at the M1 close, from minutes that have closed.
 """
 
-from math import nan
-
 from mikrobot.features.bars import MINUTE
 from mikrobot.features.feature import ATRS, Output, Quantity, feature
+from mikrobot.features.scale import NO_ATR, per_unit
 
 _REACH = Quantity("ATR", low=0)
 _SHARE = Quantity("ratio", 0, 1)
 _LEFT = Quantity("minutes", 0, 59)
 _JOINED = "the stream joined in the middle of this bar"
-_NO_ATR = f"{_JOINED}, or the ATR is unknown or zero"
-_NO_LEVEL = f"no unbroken level stands on this side, {_NO_ATR}"
+_NO_UNIT = f"{_JOINED}, or {NO_ATR}"
+_NO_LEVEL = f"no unbroken level stands on this side, {_NO_UNIT}"
 
 
 @feature(
     "forming",
     {
-        "return": Output(ATRS, "From the open of the forming bar to its newest close", _NO_ATR),
-        "high": Output(_REACH, "From the newest close up to the high so far of the forming bar", _NO_ATR),
-        "low": Output(_REACH, "From the newest close down to the low so far of the forming bar", _NO_ATR),
-        "range": Output(_REACH, "High less low so far of the forming bar", _NO_ATR),
+        "return": Output(ATRS, "From the open of the forming bar to its newest close", _NO_UNIT),
+        "high": Output(_REACH, "From the newest close up to the high so far of the forming bar", _NO_UNIT),
+        "low": Output(_REACH, "From the newest close down to the low so far of the forming bar", _NO_UNIT),
+        "range": Output(_REACH, "High less low so far of the forming bar", _NO_UNIT),
         "position": Output(_SHARE, "Newest close from the low so far (0) to the high (1); 0.5 in a flat bar", _JOINED),
         "minutes_left": Output(_LEFT, "Minutes until the forming bar closes; 0 when this minute closes it", _JOINED),
     },
@@ -54,11 +53,11 @@ def forming(
     position : ratio, 0 to 1
     minutes_left : minutes
     """
-    unit = atr if atr > 0.0 else nan
+    per = per_unit(atr, close)
     reach = high - low
     position = (close - low) / reach if reach > 0.0 else 0.5
     left = float(minutes - elapsed // MINUTE)
-    return (close - open) / unit, (high - close) / unit, (close - low) / unit, reach / unit, position, left
+    return (close - open) * per, (high - close) * per, (close - low) * per, reach * per, position, left
 
 
 @feature(
@@ -93,7 +92,6 @@ def forming_levels(
     above, below, above_m1, below_m1 : ATR
         Below zero where the close lies beyond a level that still stands.
     """
-    unit = atr if atr > 0.0 else nan
-    minute = atr_m1 if atr_m1 > 0.0 else nan
+    per, per_m1 = per_unit(atr, close), per_unit(atr_m1, close)
     up, down = above - close, close - below
-    return up / unit, down / unit, up / minute, down / minute
+    return up * per, down * per, up * per_m1, down * per_m1

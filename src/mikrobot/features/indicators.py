@@ -23,16 +23,19 @@ from mikrobot.features.parts import (
     SUM,
     State,
     add,
+    average,
+    averaged,
     deviation,
     exponential,
     full,
-    push,
     read,
+    ring,
     roll,
     rolling,
+    swap,
     wilder,
-    window,
 )
+from mikrobot.features.scale import per_unit
 
 
 @feature("sma_{length}", PRICE, state=lambda length: {"closes": rolling(length)}, warmup=lambda length: length - 1)
@@ -124,7 +127,7 @@ def atr(state: State, high: float, low: float, close: float, length: int) -> flo
         "percent_b": Output(RATIO, "Close from the lower band (0) to the upper (1); 0.5 on a flat market"),
         "width": Output(Quantity("ratio", low=0), "Distance between the bands over the middle"),
     },
-    state=lambda length, width: {"closes": rolling(length)},
+    state=lambda length, width: {"closes": averaged(length)},
     warmup=lambda length, width: length - 1,
 )
 def bollinger(state: State, close: float, length: int, width: float) -> tuple[float, float, float, float, float]:
@@ -146,7 +149,7 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
     ----------
     J. Bollinger, Bollinger on Bollinger Bands (2001).
     """
-    middle = roll(state.closes, close)
+    middle = average(state.closes, close)
     if not full(state.closes.window):
         return nan, nan, nan, nan, nan
     reach = width * deviation(state.closes.window, middle)
@@ -155,7 +158,7 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
     return upper, middle, lower, share, (upper - lower) / middle
 
 
-@feature("return_{length}", LOG_RETURN, state=lambda length: {"closes": window(length)}, warmup=lambda length: length)
+@feature("return_{length}", LOG_RETURN, state=lambda length: {"closes": ring(length)}, warmup=lambda length: length)
 def log_return(state: State, close: float, length: int) -> float:
     """Log return of the close since `length` bars ago.
 
@@ -170,15 +173,14 @@ def log_return(state: State, close: float, length: int) -> float:
     log return
         Known from bar ``length``.
     """
-    known = full(state.closes)
-    before = push(state.closes, close)
-    return log(close / before) if known else nan
+    before = swap(state.closes, close)
+    return log(close / before) if state.closes.count > length else nan
 
 
 @feature(
     "volatility_{length}",
     Quantity("log return", low=0),
-    state=lambda length: {"changes": window(length), "total": SUM, "squares": SUM},
+    state=lambda length: {"changes": ring(length), "total": SUM, "squares": SUM},
     warmup=lambda length: length - 1,
     inputs={"change": "return_1"},
 )
@@ -197,15 +199,15 @@ def volatility(state: State, change: float, length: int) -> float:
         Known with the `length`-th return. From compensated sums of the returns and of their
         squares: exact while the mean return is small beside the deviation, as on bars.
     """
-    displaced = push(state.changes, change)
+    displaced = swap(state.changes, change)
     add(state.total, change)
     add(state.total, -displaced)
     add(state.squares, change * change)
     add(state.squares, -displaced * displaced)
-    if not full(state.changes):
+    if state.changes.count < length:
         return nan
-    centre = read(state.total) / length
-    return sqrt(max(read(state.squares) / length - centre * centre, 0.0))
+    centre = read(state.total) * (1.0 / length)
+    return sqrt(max(read(state.squares) * (1.0 / length) - centre * centre, 0.0))
 
 
 @feature(
@@ -218,11 +220,12 @@ def volatility(state: State, change: float, length: int) -> float:
     warmup=lambda: 0,
     inputs={"atr": "atr_14"},
 )
-def spread_atr(spread: float, atr: float) -> float:
+def spread_atr(close: float, spread: float, atr: float) -> float:
     """Spread over the average true range.
 
     Parameters
     ----------
+    close : price
     spread : price difference
         ask - bid at the close; below zero where the quotes cross.
     atr : price difference
@@ -232,4 +235,4 @@ def spread_atr(spread: float, atr: float) -> float:
     ATR
         NaN where the spread is unknown or the ATR is zero.
     """
-    return spread / atr if atr > 0.0 else nan
+    return spread * per_unit(atr, close)

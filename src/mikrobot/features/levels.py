@@ -9,7 +9,8 @@ import numpy as np
 
 from mikrobot.features.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
 from mikrobot.features.parts import F8, I8, State, compiled, full, inlined, push, record, window
-from mikrobot.features.structure import NO_ATR, NO_BREAK, REACH, unit
+from mikrobot.features.scale import NO_ATR, per_unit, unit
+from mikrobot.features.structure import NO_BREAK, REACH
 
 NEAR_ATR = 0.2
 """A bar that comes as near to a broken level, in ATR of the breaking bar, is back at it."""
@@ -145,7 +146,7 @@ def retest(
     return (
         float(state.stage),
         float(state.direction if waited and state.stage == RETESTED else 0),
-        state.direction * (close - state.level) / unit(atr, close) if state.direction != 0 else nan,
+        state.direction * (close - state.level) * per_unit(atr, close) if state.direction != 0 else nan,
     )
 
 
@@ -268,11 +269,12 @@ def levels(
         enter(book, swing_low)
     look_up(book, close)
     under, measure = book.under, unit(atr, close)
+    per = per_unit(atr, close)
     above, below = under < min(book.swings.count, SWINGS), under > 0
     width = MERGED_ATR * measure if measure == measure else 0.0
     return (
-        (book.ordered[under] - close) / measure if above else nan,
+        (book.ordered[under] - close) * per if above else nan,
         float(touches(book, under, 1, width) if above else 0),
-        (close - book.ordered[under - 1]) / measure if below else nan,
+        (close - book.ordered[under - 1]) * per if below else nan,
         float(touches(book, under - 1, -1, width) if below else 0),
     )

@@ -8,8 +8,9 @@ missing. Nothing here sees an order book.
 from math import nan
 
 from mikrobot.features.feature import Output, Quantity, fading, feature
+from mikrobot.features.habit import DAYS, HABIT, HABITUAL, QUARTERS, relative
 from mikrobot.features.parts import AVERAGE, State, exponential, roll, rolling
-from mikrobot.features.volume import BALANCE, DAYS, HABIT, HABITUAL, QUARTERS, balance, flow, relative
+from mikrobot.features.volume import BALANCE, balance, flow
 
 SHARE = Quantity("ratio", 0, 1)
 
@@ -33,7 +34,7 @@ _NONE_HELD = "nothing was traded in these bars"
     tail=lambda: HABITUAL,
 )
 def relative_trades(state: State, time: int, trades: float) -> float:
-    """Number of trades relative to its habit at this time of day, as `volume.relative_volume`.
+    """Number of trades relative to its habit at this time of day, as `habit.relative_volume`.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def trade_size(state: State, volume: float, trades: float, length: int) -> float
     volumes, counts = roll(state.volumes, volume), roll(state.trades, trades)
     if trades == 0.0 or not volumes > 0.0:
         return nan
-    return (volume / trades) / (volumes / counts)
+    return (volume * counts) / (trades * volumes)
 
 
 @feature(

@@ -13,15 +13,15 @@ from mikrobot.features.parts import (
     I8,
     ROUNDING,
     State,
+    average,
+    averaged,
+    distance,
     exponential,
     full,
-    held,
     highest,
     lowest,
     mean,
     push,
-    roll,
-    rolling,
     wilder,
     window,
 )
@@ -151,7 +151,7 @@ def stochastic(
 @feature(
     "cci_{length}",
     RATIO,
-    state=lambda length: {"typical": rolling(length)},
+    state=lambda length: {"typical": averaged(length)},
     warmup=lambda length: length - 1,
 )
 def cci(state: State, high: float, low: float, close: float, length: int) -> float:
@@ -171,11 +171,9 @@ def cci(state: State, high: float, low: float, close: float, length: int) -> flo
     ----------
     D. R. Lambert, "Commodity Channel Index: tool for trading cyclic trends", Commodities (October 1980).
     """
-    typical = (high + low + close) / 3.0
-    centre = roll(state.typical, typical)
+    typical = (high + low + close) * (1.0 / 3.0)
+    centre = average(state.typical, typical)
     if not full(state.typical.window):
         return nan
-    spread = 0.0
-    for x in held(state.typical.window):
-        spread += abs(x - centre) / length
+    spread = distance(state.typical.window, centre)
     return (typical - centre) / (0.015 * spread) if spread > ROUNDING * centre else 0.0

@@ -32,7 +32,7 @@ def compiled(function: F) -> F:
     The typed door to numba, which has no types of its own. ``function.py_func`` is the plain
     Python; with ``NUMBA_DISABLE_JIT=1`` the function itself is.
     """
-    return cast(F, njit(function))
+    return cast(F, njit(function, error_model="numpy"))
 
 
 def inlined(function: F) -> F:
@@ -41,7 +41,7 @@ def inlined(function: F) -> F:
     For what is called at every bar: several values returned through memory and read at once
     stall the processor, and a call costs more than a small function does.
     """
-    return cast(F, njit(function, forceinline=True))
+    return cast(F, njit(function, forceinline=True, error_model="numpy"))
 
 
 def record(**fields: Layout) -> Layout:
@@ -58,8 +58,18 @@ def window(length: int) -> Layout:
     return record(values=np.dtype((np.float64, (2 * length,))), next=I8, count=I8)
 
 
+def ring(length: int) -> Layout:
+    """Lay out the last `length` values, of which nothing but the one that falls out is asked for."""
+    return record(values=np.dtype((np.float64, (length,))), next=I8, count=I8)
+
+
 def rolling(length: int) -> Layout:
-    """Lay out a window with its running sum."""
+    """Lay out a ring with its running sum."""
+    return record(ring=ring(length), total=SUM)
+
+
+def averaged(length: int) -> Layout:
+    """Lay out a window with its running sum, for who asks for the values again."""
     return record(window=window(length), total=SUM)
 
 
@@ -88,6 +98,17 @@ def push(window: State, x: float) -> float:
 
 
 @compiled
+def swap(ring: State, x: float) -> float:
+    """Put `x` in the ring and return the value it displaced (0 while filling)."""
+    slot = ring.next
+    displaced = ring.values[slot]
+    ring.values[slot] = x
+    ring.next = slot + 1 if slot + 1 < len(ring.values) else 0
+    ring.count += 1
+    return float(displaced)
+
+
+@compiled
 def full(window: State) -> bool:
     """Tell whether the window has been filled once."""
     return bool(2 * window.count >= len(window.values))
@@ -105,20 +126,22 @@ def held(window: State) -> NDArray[np.float64]:
 def highest(window: State) -> float:
     """Return the largest value of a full window."""
     values = held(window)
-    top = float(values[0])
-    for x in values:
-        top = x if x > top else top
-    return top
+    even = odd = float(values[len(values) - 1])
+    for i in range(0, len(values) - 1, 2):  # two that do not wait for one another
+        even = max(even, values[i])
+        odd = max(odd, values[i + 1])
+    return max(even, odd)
 
 
 @compiled
 def lowest(window: State) -> float:
     """Return the smallest value of a full window."""
     values = held(window)
-    bottom = float(values[0])
-    for x in values:
-        bottom = x if x < bottom else bottom
-    return bottom
+    even = odd = float(values[len(values) - 1])
+    for i in range(0, len(values) - 1, 2):
+        even = min(even, values[i])
+        odd = min(odd, values[i + 1])
+    return min(even, odd)
 
 
 @compiled
@@ -148,18 +171,16 @@ def largest(extreme: State, x: float) -> float:
 
 @compiled
 def add(total: State, x: float) -> None:
-    """Add `x` to a running sum, keeping the rounding error aside.
+    """Add `x` to a running sum, keeping the rounding error aside; without a branch, which would be a guess.
 
     References
     ----------
-    A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
-    ZAMM 54 (1974), 39-51.
+    D. E. Knuth, The Art of Computer Programming, volume 2 (1969), 4.2.2, theorem B: the error of a
+    sum is found by six operations.
     """
     value = total.value + x
-    if abs(total.value) >= abs(x):
-        total.lost += (total.value - value) + x
-    else:
-        total.lost += (x - value) + total.value
+    taken = value - total.value
+    total.lost += (total.value - (value - taken)) + (x - taken)
     total.value = value
 
 
@@ -171,10 +192,20 @@ def read(total: State) -> float:
 
 @compiled
 def roll(rolling: State, x: float) -> float:
-    """Put `x` in the window and return its mean, NaN until it is full."""
+    """Put `x` in the ring and return the mean of its values, NaN until it is full."""
+    length = len(rolling.ring.values)
     add(rolling.total, x)
-    add(rolling.total, -push(rolling.window, x))
-    return read(rolling.total) / (len(rolling.window.values) // 2) if full(rolling.window) else nan
+    add(rolling.total, -swap(rolling.ring, x))
+    return read(rolling.total) * (1.0 / length) if rolling.ring.count >= length else nan
+
+
+@compiled
+def average(averaged: State, x: float) -> float:
+    """Put `x` in the window and return the mean of its values, NaN until it is full."""
+    add(averaged.total, x)
+    add(averaged.total, -push(averaged.window, x))
+    length = len(averaged.window.values) // 2
+    return read(averaged.total) * (1.0 / length) if full(averaged.window) else nan
 
 
 @compiled
@@ -183,23 +214,42 @@ def mean(window: State) -> float:
     total = 0.0
     for x in held(window):
         total += x
-    return total / len(held(window))
+    return total * (1.0 / len(held(window)))
 
 
 @compiled
 def deviation(window: State, centre: float) -> float:
     """Return the population standard deviation of a full window about `centre`."""
-    squares = 0.0
-    for x in held(window):
-        squares += (x - centre) * (x - centre)
-    return sqrt(squares / len(held(window)))
+    values, length = held(window), len(window.values) // 2
+    even, odd = 0.0, 0.0  # two sums that do not wait for one another
+    for i in range(0, length - 1, 2):
+        even += (values[i] - centre) * (values[i] - centre)
+        odd += (values[i + 1] - centre) * (values[i + 1] - centre)
+    if length % 2 == 1:
+        even += (values[length - 1] - centre) * (values[length - 1] - centre)
+    return sqrt((even + odd) * (1.0 / length))
+
+
+@compiled
+def distance(window: State, centre: float) -> float:
+    """Return the mean distance of the values of a full window from `centre`."""
+    values, length = held(window), len(window.values) // 2
+    even, odd = 0.0, 0.0
+    for i in range(0, length - 1, 2):
+        even += abs(values[i] - centre)
+        odd += abs(values[i + 1] - centre)
+    if length % 2 == 1:
+        even += abs(values[length - 1] - centre)
+    return (even + odd) * (1.0 / length)
 
 
 @compiled
 def approach(average: State, x: float, share: float) -> float:
     """Move an average towards `x` by `share`; until 1/share values were seen it is their plain mean."""
     average.count += 1
-    average.value += max(share, 1.0 / average.count) * (x - average.value)
+    if average.count * share < 1.0:
+        share = 1.0 / average.count
+    average.value += share * (x - average.value)
     return float(average.value)
 
 
@@ -230,5 +280,5 @@ def wilder(average: State, x: float, length: int) -> float:
     if average.count == length:
         average.value = (average.value + x) / length
     else:
-        average.value = (average.value * (length - 1) + x) / length
+        average.value += (x - average.value) * (1.0 / length)
     return float(average.value)

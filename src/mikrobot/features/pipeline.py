@@ -70,6 +70,7 @@ class FeaturePipeline:
         self.columns = catalog.columns
         self.states: Any = np.zeros(len(self.symbols), catalog.state)
         self.states["market"]["fx"] = [_is_fx(symbol) for symbol in self.symbols]
+        self._memory = self.states.view(np.uint8)
         self.rows = self._newest_rows()
         self.rows[:] = np.nan
         self._row_views: list[NDArray[np.float64]] = list(self.rows)
@@ -102,7 +103,7 @@ class FeaturePipeline:
             opened = bar.open_time - _EPOCH
             time = -1 if opened.microseconds or bar.timeframe is not _M1 else opened.days * 86_400 + opened.seconds
             found = self._update(
-                self.states,
+                self._memory,
                 index,
                 self._leads[index],
                 time,
@@ -155,12 +156,17 @@ class FeaturePipeline:
         BarError
             As `update`.
         """
-        values = (open, high, low, close, volume, spread, trades, taker_volume)
-        lead = self._leads[index] if 0 <= index < len(self._leads) else _NO_LEAD
-        found = self._update(self.states, index, lead, time, *values)
-        if found == NO_SYMBOL:
-            raise UnknownSymbol(f"no symbol of index {index} in a pipeline of {len(self.symbols)} symbols")
+        try:
+            lead = self._leads[index]
+        except IndexError:
+            lead = _NO_LEAD
+        found = self._update(
+            self._memory, index, lead, time, open, high, low, close, volume, spread, trades, taker_volume
+        )
         if found:
+            if found == NO_SYMBOL:
+                raise UnknownSymbol(f"no symbol of index {index} in a pipeline of {len(self.symbols)} symbols")
+            values = (open, high, low, close, volume, spread, trades, taker_volume)
             raise refusal(self.symbols[index], found, utc(time), _named(values), self._last(index))
         return self._row_views[index]
 

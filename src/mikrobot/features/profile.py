@@ -12,7 +12,8 @@ import numpy as np
 from mikrobot.features.calendar import MINUTES_A_DAY
 from mikrobot.features.feature import ATRS, RATIO, Output, Tail, feature
 from mikrobot.features.parts import F8, I8, State, compiled, full, highest, lowest, push, window
-from mikrobot.features.volume import NO_ATR, TRADING_DAY, UNKNOWN, enter
+from mikrobot.features.scale import NO_ATR, per_unit
+from mikrobot.features.volume import TRADING_DAY, UNKNOWN, enter
 
 ROWS = 24
 """Rows that the range of the window is divided into when a trading day opens (TradingView's default)."""
@@ -128,9 +129,8 @@ def profile(
     value_low, value_high = bottom * state.width, (top + 1) * state.width
     poc = (state.origin + state.peak + 0.5) * state.width
     place = (close - value_low) / (value_high - value_low)
-    if not atr > 0.0:
-        return nan, nan, nan, place
-    return (close - poc) / atr, (value_high - close) / atr, (close - value_low) / atr, place
+    per = per_unit(atr, close)
+    return (close - poc) * per, (value_high - close) * per, (close - value_low) * per, place
 
 
 @compiled

@@ -4,7 +4,7 @@
 remember is `mikrobot.features.composition`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.bars import BAR_FIELDS, LEAD_HOLDS, MARKET_FIELDS, MAY_BE_UNKNOWN
@@ -44,8 +44,20 @@ def compose(entries: Sequence[Entry], higher: Sequence[Timeframe], lead_columns:
 
 
 def _pass(entries: Sequence[Entry], of: Timeframe) -> str:
-    calls = [_call(entry) for entry in entries if entry.runs_on is of]
-    return "\n".join([f"\n@compiled\ndef {lower(of)}(state, bar, row):", *(calls or ["    pass"]), ""])
+    """Write the pass over the entries of a timeframe.
+
+    What it has computed stays in names of its own, so that the compiler sees that it is the same
+    for all who read it; what it reads of the row, another pass has put there.
+    """
+    here = [entry for entry in entries if entry.runs_on is of]
+    bar = "state.bar" if of is Timeframe.M1 else f"state.{lower(of)}.bar"
+    lines = [f"\n@compiled\ndef {lower(of)}(state):", f"    bar, row = {bar}, state.row"]
+    lines += [f"    {name} = bar.{name}" for name in BAR_FIELDS]
+    known: set[str] = set()
+    for entry in here:
+        lines += [_call(entry, known), *(f"    row.{name} = {name}" for name in entry.outputs)]
+        known |= entry.outputs.keys()
+    return "\n".join([*lines, ""])
 
 
 _HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""
@@ -56,11 +68,11 @@ from mikrobot.features.parts import compiled
 from mikrobot.features.timeframe import merge, overdue'''
 
 _MERGE = """    if merge(state.{name}, bar, {seconds}):
-        {name}(state, state.{name}.bar, row)
+        {name}(state)
 """
 
 _SETTLE = """    if overdue(state.{name}, time, {seconds}):
-        {name}(state, state.{name}.bar, row)
+        {name}(state)
 """
 
 _ENTRY_POINTS = '''
@@ -76,17 +88,17 @@ def forget(lead):
 
 @compiled
 def settle(state, time):
-    row = state.row
+    pass
 {settles}
 
 @compiled
 def step(state):
-    bar, row = state.bar, state.row
+    bar = state.bar
     count(state.seen, bar)
     if bar.time - state.lead.time > {lead_holds}:
         forget(state.lead)
     settle(state, bar.time)
-{merges}    m1(state, bar, row)
+{merges}    m1(state)
 
 
 @compiled
@@ -112,9 +124,13 @@ def take(state, bars, leads, i):
     step(state)
 
 
-@njit(cache=True)
-def update(states, symbol, lead, time, open, high, low, close, volume, spread, trades, taker_volume):
-    """Fold one bar in and answer GOOD, or leave the state alone and answer its fault."""
+@njit(cache=True, error_model="numpy")
+def update(memory, symbol, lead, time, open, high, low, close, volume, spread, trades, taker_volume):
+    """Fold one bar in and answer GOOD, or leave the state alone and answer its fault.
+
+    The states come as bytes: of an array of numbers numba knows the type at once, at every call.
+    """
+    states = memory.view(STATE)
     if not 0 <= symbol < len(states):
         return NO_SYMBOL
     state = states[symbol]
@@ -129,7 +145,7 @@ def update(states, symbol, lead, time, open, high, low, close, volume, spread, t
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fold(states, symbol, bars, leads, seconds, times, rows):
     """Fold all bars in, and give the row and time of every close of a bar of so many seconds.
 
@@ -160,13 +176,13 @@ def _alias(feature: Feature) -> str:
     return f"{feature.module.rpartition('.')[2]}_{feature.name}"
 
 
-def _call(entry: Entry) -> str:
+def _call(entry: Entry, known: Set[str]) -> str:
     """Write an entry's call, guarded against unknown inputs."""
-    wires = {argument: _wire(entry, source) for argument, source in entry.inputs.items()}
+    wires = {argument: _wire(entry, source, known) for argument, source in entry.inputs.items()}
     arguments = [wires.get(name) or repr(entry.parameters[name]) for name in entry.feature.arguments]
     if entry.feature.remembers:
         arguments.insert(0, f"state.{entry.name}")
-    targets = [f"row.{name}" for name in entry.outputs]
+    targets = list(entry.outputs)
     call = f"{', '.join(targets)} = {_alias(entry.feature)}({', '.join(arguments)})"
     guarded = {
         wires[argument]: None
@@ -181,16 +197,18 @@ def _call(entry: Entry) -> str:
     return f"    if {' and '.join(conditions)}:\n        {call}\n    else:\n        {' = '.join(targets)} = nan"
 
 
-def _wire(entry: Entry, source: str) -> str:
-    """Write where an entry finds an input."""
+def _wire(entry: Entry, source: str, known: Set[str]) -> str:
+    """Write where an entry finds an input, of which the pass knows some already."""
     forming = f"state.{lower(entry.timeframe)}"
     if source == ELAPSED:
         return f"{forming}.{ELAPSED}"
     if source in MARKET_FIELDS:
         return f"state.market.{source}"
     if source in BAR_FIELDS:
-        return f"{forming}.bar.{source}" if entry.feature.forming else f"bar.{source}"
-    return f"state.lead.{source.removeprefix(LEAD)}" if source.startswith(LEAD) else f"row.{source}"
+        return f"{forming}.bar.{source}" if entry.feature.forming else source
+    if source.startswith(LEAD):
+        return f"state.lead.{source.removeprefix(LEAD)}"
+    return source if source in known else f"row.{source}"
 
 
 def _may_be_unknown(source: str) -> bool:

@@ -10,6 +10,7 @@ from math import nan
 
 from mikrobot.features.feature import BARS, HELD, PRICE, SIGN, Output, Quantity, feature
 from mikrobot.features.parts import F8, I8, State, compiled, full, held, inlined, push, record, window
+from mikrobot.features.scale import NO_ATR, per_unit
 
 LEVEL = record(price=F8, stands=I8)
 """A swing that may be broken, and whether it still stands."""
@@ -23,15 +24,11 @@ SEQUENCE = record(earlier=window(POOL), newest=F8, order=F8, equals=F8)
 EQUAL_ATR = 0.1
 """Swings that lie no further apart are equal."""
 
-NEGLIGIBLE = 1e-14
-"""An ATR below this share of the price is the rounding left of a market long flat."""
-
 REACH = Quantity("ATR", low=0)
 
 _NO_SWING = "no swing of this kind has been confirmed yet"
 _NO_PAIR = "fewer than two swings of this kind have been confirmed"
 _NO_LEVEL = "no unbroken level stands on this side"
-NO_ATR = "the ATR is unknown or zero"
 NO_BREAK = "no level of these has been broken yet"
 
 
@@ -47,12 +44,6 @@ def is_peak(window: State, side: int) -> bool:
     while step <= side and values[side - step] <= middle and values[side + step] < middle:
         step += 1  # from the middle outwards: most bars fail at a neighbour
     return step > side
-
-
-@inlined
-def unit(atr: float, close: float) -> float:
-    """Return the ATR to measure in; NaN where it is unknown, zero, or what is left of a zero."""
-    return atr if atr > NEGLIGIBLE * close else nan
 
 
 @inlined
@@ -283,18 +274,18 @@ def breaks(
         state.below.stands = 0
     renew(state.above, swing_high, high_age, side)
     renew(state.below, swing_low, low_age, side)
-    measure = unit(atr, close)
+    measure = per_unit(atr, close)
     above = state.above.price if state.above.stands == 1 else nan
     below = state.below.price if state.below.stands == 1 else nan
     return (
         float(0 if turned else direction),
         float(direction if turned else 0),
         float(state.trend),
-        max(over, under) / measure if direction != 0 else 0.0,
+        max(over, under) * measure if direction != 0 else 0.0,
         above,
         below,
-        (above - close) / measure,
-        (close - below) / measure,
+        (above - close) * measure,
+        (close - below) * measure,
         float(state.age) if state.trend != 0 else nan,
         state.broken if state.trend != 0 else nan,
     )

@@ -8,9 +8,7 @@ volume profile is in `profile`.
 
 from math import nan, sqrt
 
-import numpy as np
-
-from mikrobot.features.calendar import HOUR, MINUTE, MINUTES_A_DAY, day_minute, new_york, session_day, session_minute
+from mikrobot.features.calendar import HOUR, MINUTES_A_DAY, session_day, session_minute
 from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
 from mikrobot.features.parts import (
     F8,
@@ -21,19 +19,17 @@ from mikrobot.features.parts import (
     State,
     add,
     compiled,
-    full,
-    mean,
-    push,
     read,
     record,
-    window,
+    ring,
+    swap,
 )
+from mikrobot.features.scale import NO_ATR, per_unit
 
 VOLUME = Quantity("volume")
 BALANCE = Quantity("ratio", -1, 1)
 
 UNKNOWN = "the source knows no volume"
-NO_ATR = "the ATR is unknown or zero"
 _JOINED = "the stream joined in the middle of the trading day"
 _NONE_TODAY = "nothing has been traded since it opened"
 _NONE_HELD = "nothing was traded in these bars"
@@ -42,30 +38,6 @@ TRADING_DAY = record(hour=I8, day=I8, whole=I8)
 """The hour and the trading day of the last bar, and whether the opening of that day was seen."""
 
 THIS_DAY = Tail(MINUTES_A_DAY, "a trading day joined midway is left out")
-
-QUARTER = 15 * 60
-"""Seconds of a quarter-hour, in which relative volume takes the time of day."""
-
-QUARTERS = 96
-"""Quarter-hours in a day."""
-
-DAYS = 5
-"""Trading days that make the habit of a time of day: a week of FX."""
-
-HABIT = record(
-    quarter=I8,
-    whole=I8,
-    slot=I8,
-    amount=F8,
-    bars=I8,
-    usual=F8,
-    level=window(QUARTERS),
-    shares=np.dtype((np.float64, (QUARTERS * DAYS,))),
-    visits=np.dtype((np.int64, (QUARTERS,))),
-)
-"""The quarter-hour under way, the means of the last 96, and the shares of each on its last days."""
-
-HABITUAL = Tail(8 * MINUTES_A_DAY, "a time of day is known by its last five days")
 
 
 @compiled
@@ -146,21 +118,22 @@ def vwap(
     """
     if enter(state.trading, time, fx):
         state.volume, state.price, state.squares = 0.0, 0.0, 0.0
+    state.volume += volume
+    per_volume = 1.0 / state.volume if state.volume > 0.0 else nan
     if volume > 0.0:
-        state.volume += volume
-        typical = (high + low + close) / 3.0
+        typical = (high + low + close) * (1.0 / 3.0)
         away = typical - state.price
         state.price += away * (volume / state.volume)
         state.squares += volume * away * (typical - state.price)
     if state.trading.whole == 0 or state.volume == 0.0:
         return nan, nan, nan, nan, nan
     price = state.price
-    deviation = sqrt(max(state.squares / state.volume, 0.0))
+    deviation = sqrt(max(state.squares * per_volume, 0.0))
     return (
         price,
         price + width * deviation,
         price - width * deviation,
-        (close - price) / atr if atr > 0.0 else nan,
+        (close - price) * per_unit(atr, close),
         (close - price) / deviation if deviation > ROUNDING * price else nan,
     )
 
@@ -302,7 +275,7 @@ def money_flow(state: State, high: float, low: float, close: float, volume: floa
 @feature(
     "volume_roc_{length}",
     {"": Output(Quantity("percent", low=-100), "Change of the volume since `length` bars ago", UNKNOWN)},
-    state=lambda length: {"volumes": window(length)},
+    state=lambda length: {"volumes": ring(length)},
     warmup=lambda length: length,
 )
 def volume_roc(state: State, volume: float, length: int) -> float:
@@ -318,45 +291,10 @@ def volume_roc(state: State, volume: float, length: int) -> float:
     percent, from -100
         Known from bar ``length``; 0, as in TA-Lib, where nothing was traded then.
     """
-    known = full(state.volumes)
-    before = push(state.volumes, volume)
-    if not known:
+    before = swap(state.volumes, volume)
+    if state.volumes.count <= length:
         return nan
     return 100.0 * (volume / before - 1.0) if before > 0.0 else 0.0
-
-
-@feature(
-    "relative_volume",
-    {
-        "": Output(
-            Quantity("ratio", low=0),
-            "Volume over what is usual at this time of day (New York) at the level of the last day",
-            f"{UNKNOWN}, fewer than five days have been seen at this time of day, or nothing was traded then",
-        )
-    },
-    state=lambda: {"habit": HABIT},
-    warmup=lambda: QUARTERS * (DAYS + 1),
-    tail=lambda: HABITUAL,
-)
-def relative_volume(state: State, time: int, volume: float) -> float:
-    """Volume relative to its habit at this time of day, at the level of the last day.
-
-    Usual is the mean of the last 96 quarter-hours times the share of that mean which this
-    quarter-hour had on its last five days. Neither holds the quarter-hour that is under way. So
-    a market that trades a fifth from one day to the next is back at 1 a day later.
-
-    Parameters
-    ----------
-    time : int
-        Open of the bar, seconds since 1970 UTC.
-    volume : base units or ticks
-
-    Returns
-    -------
-    ratio, from 0
-        Of the volume a bar; known after six whole days, quarter-hours without a bar not counted.
-    """
-    return relative(state.habit, time, volume)
 
 
 @compiled
@@ -375,57 +313,20 @@ def closing_place(high: float, low: float, close: float) -> float:
 
 def flow(length: int) -> Layout:
     """Lay out the last `length` signed and plain volumes, their sums, and how many are not zero."""
-    return record(signed=window(length), volumes=window(length), balance=SUM, total=SUM, traded=I8)
+    return record(signed=ring(length), volumes=ring(length), balance=SUM, total=SUM, traded=I8)
 
 
 @compiled
 def balance(flow: State, signed: float, volume: float) -> float:
     """Put a volume in the window and return the signed share of all, NaN while filling or without any."""
-    before = push(flow.volumes, volume)
+    before = swap(flow.volumes, volume)
     add(flow.total, volume)
     add(flow.total, -before)
     add(flow.balance, signed)
-    add(flow.balance, -push(flow.signed, signed))
+    add(flow.balance, -swap(flow.signed, signed))
     flow.traded += int(volume > 0.0) - int(before > 0.0)
     if flow.traded == 0:  # what rounding left of the sums is no volume
         flow.total.value, flow.total.lost, flow.balance.value, flow.balance.lost = 0.0, 0.0, 0.0, 0.0
         return nan
-    return min(max(read(flow.balance) / read(flow.total), -1.0), 1.0) if full(flow.volumes) else nan
-
-
-@compiled
-def relative(habit: State, time: int, amount: float) -> float:
-    """Count an amount to its quarter-hour and return it over what is usual there, NaN while unknown."""
-    if time // QUARTER != habit.quarter:
-        if habit.whole == 1:
-            keep(habit)
-        habit.whole = 1 if habit.quarter > 0 or time % QUARTER == 0 else 0
-        habit.quarter = time // QUARTER
-        habit.slot = day_minute(new_york(time)) * MINUTE // QUARTER
-        habit.usual = usual(habit)
-        habit.amount, habit.bars = 0.0, 0
-    habit.amount += amount
-    habit.bars += 1
-    return amount / habit.usual if habit.usual > 0.0 else nan
-
-
-@compiled
-def keep(habit: State) -> None:
-    """Remember a quarter-hour that is over: its mean, and that over the mean of the day before it."""
-    average = habit.amount / habit.bars
-    level = mean(habit.level) if full(habit.level) else 0.0
-    if level > 0.0:
-        habit.shares[habit.slot * DAYS + habit.visits[habit.slot] % DAYS] = average / level
-        habit.visits[habit.slot] += 1
-    push(habit.level, average)
-
-
-@compiled
-def usual(habit: State) -> float:
-    """Return the amount a bar that is usual in the quarter-hour that begins; NaN before five days."""
-    if habit.visits[habit.slot] < DAYS:
-        return nan
-    shares = 0.0
-    for share in habit.shares[habit.slot * DAYS : (habit.slot + 1) * DAYS]:
-        shares += share
-    return mean(habit.level) * shares / DAYS
+    filled = flow.volumes.count >= len(flow.volumes.values)
+    return min(max(read(flow.balance) / read(flow.total), -1.0), 1.0) if filled else nan

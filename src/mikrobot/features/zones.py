@@ -10,7 +10,8 @@ import numpy as np
 
 from mikrobot.features.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
 from mikrobot.features.parts import F8, I8, State, compiled, inlined, record
-from mikrobot.features.structure import NO_ATR, REACH, unit
+from mikrobot.features.scale import NO_ATR, per_unit, unit
+from mikrobot.features.structure import REACH
 
 DISPLACED_ATR, DISPLACED_SHARE = 1.5, 0.6
 """A displacement's body is longer than these shares of the ATR before it and of its own range."""
@@ -73,28 +74,30 @@ def leave(zones: State, bottom: float, top: float) -> None:
 
 
 @inlined
-def visit(zones: State, low: float, end: float) -> tuple[int, int]:
+def visit(zones: State, low: float, end: float, passes: bool) -> tuple[int, int]:
     """Let a bar come down to `low`: touch the zones it reaches, close those whose bottom is at `end` or above.
+
+    Where the bar has to pass the bottom, one at `end` stays open.
 
     Returns
     -------
     touched, closed : int
         Zones that this bar is the first to touch, and zones it closes.
     """
-    if zones.open == 0 or (low > zones.untouched_top and end > zones.bottom):
+    if zones.open == 0 or (low > zones.untouched_top and (end > zones.bottom or (passes and end == zones.bottom))):
         return 0, 0
-    return change(zones, low, end)
+    return change(zones, low, end, passes)
 
 
 @compiled
-def change(zones: State, low: float, end: float) -> tuple[int, int]:
+def change(zones: State, low: float, end: float, passes: bool) -> tuple[int, int]:
     """Touch and close zones, as `visit` has found that there are some."""
     touched = closed = kept = 0
     for zone in range(zones.open):
         if zones.touched[zone] == 0 and low <= zones.tops[zone]:
             zones.touched[zone] = 1
             touched += 1
-        if end <= zones.bottoms[zone]:
+        if end < zones.bottoms[zone] or (end == zones.bottoms[zone] and not passes):
             closed += 1
         else:
             keep(zones, kept, zone)
@@ -196,16 +199,16 @@ def gap(
     up_distance, down_distance : ATR
     up_touched, down_touched, up_filled, down_filled : zones
     """
-    measure = unit(atr, close)
-    up_touched, up_filled = visit(state.up, low, low)
-    down_touched, down_filled = visit(state.down, -high, -high)
+    measure, per = unit(atr, close), per_unit(atr, close)
+    up_touched, up_filled = visit(state.up, low, low, False)
+    down_touched, down_filled = visit(state.down, -high, -high, False)
     size = 0.0
     if state.bars >= 2:
         if low - state.high_before >= GAP_ATR * measure and state.body > 0.0:
-            size = (low - state.high_before) / measure
+            size = (low - state.high_before) * per
             leave(state.up, state.high_before, low)
         elif state.low_before - high >= GAP_ATR * measure and state.body < 0.0:
-            size = (high - state.low_before) / measure
+            size = (high - state.low_before) * per
             leave(state.down, -state.low_before, -high)
     state.bars += 1
     state.high_before, state.low_before = state.high, state.low
@@ -214,8 +217,8 @@ def gap(
         size,
         float(state.up.open),
         float(state.down.open),
-        distance(state.up, close) / measure,
-        distance(state.down, -close) / measure,
+        distance(state.up, close) * per,
+        distance(state.down, -close) * per,
         float(up_touched),
         float(down_touched),
         float(up_filled),
@@ -307,8 +310,8 @@ def order_block(
     up_mitigated, down_mitigated : flag
     """
     state.bars += 1
-    visit(state.up, low, np.nextafter(close, inf))
-    visit(state.down, -high, np.nextafter(-close, inf))
+    visit(state.up, low, close, True)
+    visit(state.down, -high, -close, True)
     direction = bos + choch
     if direction > 0.0 and state.falling.bar >= state.high_pivot:
         leave(state.up, state.falling.bottom, state.falling.top)
@@ -318,10 +321,10 @@ def order_block(
     note(state.rising, close > open, -high, -low, state.bars)
     state.high_pivot = state.bars - int(high_age) if high_age == high_age else 0
     state.low_pivot = state.bars - int(low_age) if low_age == low_age else 0
-    measure = unit(atr, close)
+    per = per_unit(atr, close)
     return (
-        distance(state.up, close) / measure,
-        distance(state.down, -close) / measure,
+        distance(state.up, close) * per,
+        distance(state.down, -close) * per,
         mitigated(state.up),
         mitigated(state.down),
     )

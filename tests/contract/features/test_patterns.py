@@ -19,8 +19,8 @@ NAIVE: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     **{f"sequence_{side}": lambda frame, side=side: patterns.sequence(frame, side) for side in (5, 15)},
     **{f"grab_{side}": lambda frame, side=side: patterns.grab(frame, side) for side in (5, 15)},
     **{f"retest_{side}": lambda frame, side=side: patterns.retest(frame, side) for side in (5, 15)},
-    **{f"levels_{side}": lambda frame, side=side: patterns.levels(frame, side) for side in (5, 15)},
-    **{f"order_block_{side}": lambda frame, side=side: patterns.order_block(frame, side) for side in (5, 15)},
+    "levels_5": lambda frame: patterns.levels(frame, 5),
+    "order_block_5": lambda frame: patterns.order_block(frame, 5),
     "displacement": patterns.displacement,
     "gap": patterns.gap,
 }

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.composition import Catalog
+from mikrobot.features.habit import relative_volume
 from mikrobot.features.indicators import atr
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.profile import profile
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, relative_volume, volume_roc, vwap
+from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 
 from .conftest import SHARED, made_up
 
@@ -221,7 +222,7 @@ def test_the_profile_is_that_of_the_naive_definition(both):
 
 
 def test_what_is_in_the_catalog_is_what_is_tested_here():
-    assert set(VOLUME.columns) <= set(CATALOG.columns)
+    assert {entry.feature.template for entry in VOLUME.entries} <= {entry.feature.template for entry in CATALOG.entries}
 
 
 def test_an_unknown_volume_gives_missing_values_with_that_reason(both):

@@ -138,8 +138,8 @@ def test_a_step_may_be_named_like_anything(draw):
 
 def test_the_composed_source_reads_as_one_line_a_feature():
     source = Catalog(ema(length=9), rsi(length=14), *on(Timeframe.M5, [rsi(length=14)])).source
-    assert "row.m1_ema_9 = indicators_ema(state.m1_ema_9, bar.close, 9)" in source
-    assert "row.m5_rsi_14 = oscillators_rsi(state.m5_rsi_14, bar.close, 14)" in source
+    assert "m1_ema_9 = indicators_ema(state.m1_ema_9, close, 9)" in source
+    assert "m5_rsi_14 = oscillators_rsi(state.m5_rsi_14, close, 14)" in source
 
 
 DEFINITION = '''

@@ -8,7 +8,7 @@ from mikrobot.features import parts
 
 @pytest.fixture
 def window():
-    return np.zeros(1, parts.rolling(5))[0]
+    return np.zeros(1, parts.averaged(5))[0]
 
 
 def test_a_window_holds_the_last_values_oldest_first(window):
@@ -29,8 +29,8 @@ def test_a_window_tells_what_it_displaced_and_when_it_is_full(window):
 
 def test_a_running_mean_forgets_a_huge_value_without_a_trace(window):
     for x in [1e12, *[1e-3] * 4]:
-        parts.roll(window, x)
-    assert parts.roll(window, 1e-3) == pytest.approx(1e-3, rel=1e-12)
+        parts.average(window, x)
+    assert parts.average(window, 1e-3) == pytest.approx(1e-3, rel=1e-12)
 
 
 def test_a_running_mean_does_not_drift_over_many_bars():

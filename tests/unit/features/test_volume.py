@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from mikrobot.features.composition import Catalog
+from mikrobot.features.habit import relative_volume
 from mikrobot.features.indicators import atr
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, relative_volume, volume_roc, vwap
+from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 
 NAN = float("nan")
 UNKNOWN = dict.fromkeys(("spread", "trades", "taker_volume"), NAN)
