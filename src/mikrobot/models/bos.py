@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mikrobot.models.inputs import CONTEXT, FORECASTS, Column, Row, SideInputs, facing, motion, state
+from mikrobot.models.inputs import (
+    CONTEXT,
+    FORECASTS,
+    SURROUNDINGS,
+    Column,
+    Row,
+    SideInputs,
+    facing,
+    motion,
+    state,
+    surroundings,
+)
 
 _WIDER = 15
 _LEVEL = ("above", "below", "above_distance", "below_distance", "trend", "bos", "choch", "penetration")
@@ -24,11 +35,12 @@ class BosInputs(SideInputs):
         """Catalog columns that `make` reads."""
         own = tuple(f"m1_break_{self.swing}_{name}" for name in _LEVEL)
         wider = tuple(f"m1_break_{_WIDER}_{name}" for name in _WIDER_LEVEL)
-        return (*own, *_ages(self.swing), *wider, *_OTHERS, *CONTEXT)
+        return (*own, *_ages(self.swing), *wider, *_OTHERS, *CONTEXT, *SURROUNDINGS)
 
     def make(self, x: Row, side: Column) -> dict[str, Column]:
         """Make the inputs; ``level_atr`` is NaN where no level stands on that side."""
-        return _distances(x, side, self.swing) | _structure(x, side, self.swing) | motion(x, side) | state(x)
+        own = _distances(x, side, self.swing) | _structure(x, side, self.swing)
+        return own | motion(x, side) | state(x) | surroundings(x, side)
 
 
 def _ages(swing: int) -> tuple[str, str]:

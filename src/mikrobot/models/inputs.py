@@ -34,6 +34,22 @@ CONTEXT = (
 )
 """Columns of `motion` and `state`, which every model sees."""
 
+_EXTREMES, _ROUND = (60, 240, 1440), (1, 10)
+_FAMILIES = (*(f"m1_extreme_{minutes}" for minutes in _EXTREMES), "m1_day", *(f"m1_round_{step}" for step in _ROUND))
+_PATH = ("m1_efficiency_10", "m1_efficiency_30", "m1_variance_ratio_60", "m1_autocorrelation_60")
+_FLOW = ("m1_relative_volume", "m1_relative_trades", "m1_trade_size_60")
+
+SURROUNDINGS = (
+    *("m1_atr_14", "m5_atr_14", "m1_ema_9", "m1_har_s_15"),
+    *(f"{family}_{side}" for family in _FAMILIES for side in ("above", "below")),
+    *("m1_day_previous_above", "m1_day_previous_below", "m1_session_minutes"),
+    *(*_PATH, "m1_streak", *_FLOW, "m1_taker_balance_60", "m1_taker_share_ema_60", "m1_vwap_score"),
+    *("m5_forming_return", "m5_forming_high", "m5_forming_low", "m5_forming_minutes_left"),
+    *(f"m1_lead_return_{bars}" for bars in (1, 5, 15)),
+    *("m1_lead_break_5_bos", "m1_lead_break_5_trend"),
+)
+"""Columns of `surroundings`."""
+
 
 @dataclass(frozen=True)
 class SideInputs(ABC):
@@ -125,6 +141,36 @@ def state(x: Row) -> dict[str, Column]:
         "minute_sin": x["m1_minute_sin"],
         "minute_cos": x["m1_minute_cos"],
         "spread_atr": x["m1_spread_atr"],
+    }
+
+
+def surroundings(x: Row, side: Column) -> dict[str, Column]:
+    """Other prices that matter, the path that led here, order flow, and the lead; missing where the source has none.
+
+    Distances are in deviations of the next 15 minutes as forecast, positive when still ahead.
+    """
+    up, scale = side > 0, x["m1_atr_14"] / (x["m1_ema_9"] * x["m1_har_s_15"] * np.sqrt(15.0))
+    distances: dict[str, Column] = {}
+    for family in (*_FAMILIES, "m1_day_previous"):
+        ahead, behind = facing(x, family, up)
+        name = family.removeprefix("m1_")
+        distances |= {f"{name}_ahead": ahead * scale, f"{name}_behind": behind * scale}
+    highest, lowest = x["m5_forming_high"], x["m5_forming_low"]
+    return {
+        **distances,
+        **{name.removeprefix("m1_"): x[name] for name in (*_PATH, *_FLOW)},
+        "streak": side * x["m1_streak"],
+        "minutes": x["m1_session_minutes"],
+        "taker_balance": side * x["m1_taker_balance_60"],
+        "taker_share": side * (x["m1_taker_share_ema_60"] - 0.5),
+        "vwap_score": side * x["m1_vwap_score"],
+        "m5_return": side * x["m5_forming_return"],
+        "m5_high": np.where(up, highest, lowest),
+        "m5_low": np.where(up, lowest, highest),
+        "m5_minutes_left": x["m5_forming_minutes_left"],
+        **{f"lead_{bars}": side * x[f"m1_lead_return_{bars}"] for bars in (1, 5, 15)},
+        "lead_bos": side * x["m1_lead_break_5_bos"],
+        "lead_trend": side * x["m1_lead_break_5_trend"],
     }
 
 

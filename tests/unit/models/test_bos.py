@@ -5,6 +5,8 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.models.bos import BosInputs
 
 CLOSE, ATR = 1.1, 0.0004
+MIRRORED = ("m1_return", "m1_streak", "m1_taker_balance", "m1_vwap_score", "m1_lead", "m5_forming_return")
+"""Columns of a direction."""
 INPUTS = BosInputs(5)
 UNITS = {spec.name: spec.unit for spec in CATALOG.specs}
 SIDES = np.array([1, -1], dtype=np.int8)
@@ -41,12 +43,12 @@ def mirrored(row: dict[str, float]) -> dict[str, float]:
     other = {}
     for name, value in row.items():
         swapped = name
-        for one, two in (("above", "below"), ("high_age", "low_age")):
+        for one, two in (("above", "below"), ("high_age", "low_age"), ("forming_high", "forming_low")):
             swapped = name.replace(one, two) if one in name else name.replace(two, one) if two in name else swapped
         flip = {"price": 2 * CLOSE - value, "sign": -value, "percent": 100 - value}.get(UNITS[name], value)
-        if name.startswith("m1_return") or name.endswith("histogram"):
+        if name.startswith(MIRRORED) or name.endswith("histogram"):
             flip = -value
-        if name.endswith("percent_b"):
+        if name.endswith(("percent_b", "taker_share_ema_60")):
             flip = 1 - value
         other[swapped] = flip
     return other
