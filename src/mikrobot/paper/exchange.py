@@ -12,15 +12,16 @@ from heapq import heappop
 
 from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
 from mikrobot.paper import financing, limits, margin, requests
-from mikrobot.paper.account import FAR, Account, Desk
-from mikrobot.paper.admission import unpayable
+from mikrobot.paper.account import Account
+from mikrobot.paper.admission import unmodifiable, unpayable
 from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.journal import Refused, Submitted
+from mikrobot.paper.desk import FAR, Desk
+from mikrobot.paper.journal import Refused
 from mikrobot.paper.matching import Matching
-from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
+from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, Status
 from mikrobot.paper.profiles import Profile
 
 
@@ -190,13 +191,16 @@ class Exchange:
         account = self._account(account_id)
         self._turn(ts)
         latency = account.profile.latency
-        arrives = ts + (
-            latency.draw(account.seed, account_id, _first(asked).id) if latency.base_ms or latency.median_ms else 0
-        )
+        arrives = ts
+        if latency.base_ms or latency.median_ms:
+            arrives += latency.draw(account.seed, account_id, requests.leader(asked).id)
         try:
-            self._enter(account, asked, ts, arrives)
+            for record in requests.records(account, asked, ts, arrives, account.seq):
+                account.apply(record)
+                if record.parent:
+                    account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
         except (OrderError, UnknownSymbol) as error:
-            account.apply(Refused(account.seq, ts, _first(asked).id, str(error)))
+            account.apply(Refused(account.seq, ts, requests.leader(asked).id, str(error)))
             return str(error)
         self._wake_for(account)
         return ""
@@ -238,7 +242,7 @@ class Exchange:
             return self._refuse(account, ts, order_id, "modify", "there is no such order that still works")
         if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
             price, stop = None, price
-        contract = self.contracts[order.symbol]
+        market, contract = self.markets[order.symbol], self.contracts[order.symbol]
         try:
             new = (
                 order.quantity if quantity is None else contract.steps(quantity),
@@ -247,7 +251,7 @@ class Exchange:
             )
         except OrderError as error:
             return self._refuse(account, ts, order_id, "modify", str(error))
-        reason = self._unmodifiable(order, *new) or unpayable(account, contract, order, *new)
+        reason = unmodifiable(market, order, *new) or unpayable(account, contract, order, *new)
         if reason:
             return self._refuse(account, ts, order_id, "modify", reason)
         last = new[1:] != (order.price, order.stop) or new[0] > order.quantity
@@ -261,35 +265,9 @@ class Exchange:
         if self._due <= ts:
             self._advance(ts, inclusive=True)
 
-    def _enter(self, account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int) -> None:
-        records: list[Submitted]
-        if isinstance(asked, OrderRequest):
-            account.apply(requests.single(account, asked, ts, arrives, account.seq))
-            return
-        if isinstance(asked, OneCancelsOther):
-            for record in requests.pair(account, asked, ts, arrives, account.seq):
-                account.apply(record)
-            return
-        records = requests.bracket(account, asked, ts, arrives, account.seq)
-        account.apply(records[0])
-        for record in records[1:]:
-            account.apply(record)
-            account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
-
     def _refuse(self, account: Account, ts: int, order_id: str, what: str, reason: str) -> str:
         account.note(ts, f"{what}_refused", f"{order_id}: {reason}")
         return reason
-
-    def _unmodifiable(self, order: Order, quantity: int, price: int, stop: int) -> str:
-        if quantity < order.filled or (quantity == order.filled and order.filled):
-            return f"{self.contracts[order.symbol].quantity(order.filled)} of it has filled already"
-        if (price and not order.price) or (stop and not order.stop and order.type is not OrderType.TRAILING_STOP):
-            return f"a {order.type.value} order has no such price"
-        best = self.markets[order.symbol].best(order.sign)
-        stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
-        if stops and stop != order.stop and best is not None and order.sign * (best - stop) >= 0:
-            return "the stop would lie on the wrong side of the market"
-        return ""
 
     def _account(self, account_id: str) -> Account:
         try:
@@ -373,13 +351,3 @@ class Exchange:
                 desk.fence()
             else:
                 matching.arrive(order, ts)
-
-
-def _first(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
-    match asked:
-        case Bracket():
-            return asked.entry
-        case OneCancelsOther():
-            return asked.first
-        case _:
-            return asked

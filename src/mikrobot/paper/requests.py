@@ -11,6 +11,7 @@ from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.journal import Submitted
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, TimeInForce
+from mikrobot.paper.positions import Position
 
 _SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
     OrderType.MARKET: frozenset({(False, False, False)}),
@@ -22,6 +23,45 @@ _SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
 """By type, which of price, stop and trail may be given together."""
 
 _FIELDS = ("price", "stop", "trail")
+
+
+def leader(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
+    """Return the order that a request is known by: the entry of a bracket, the first of two."""
+    match asked:
+        case Bracket():
+            return asked.entry
+        case OneCancelsOther():
+            return asked.first
+        case _:
+            return asked
+
+
+def records(
+    account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int, seq: int
+) -> list[Submitted]:
+    """Return the records of every order that a request asks for, an entry before its exits.
+
+    Parameters
+    ----------
+    account : Account
+    asked : OrderRequest or Bracket or OneCancelsOther
+    ts, arrives : int
+        Milliseconds, of the submission and of the arrival at the venue.
+    seq : int
+        Number of the first record.
+
+    Raises
+    ------
+    OrderError, UnknownSymbol
+        If one of them is no order that any market could take.
+    """
+    match asked:
+        case Bracket():
+            return bracket(account, asked, ts, arrives, seq)
+        case OneCancelsOther():
+            return pair(account, asked, ts, arrives, seq)
+        case _:
+            return [single(account, asked, ts, arrives, seq)]
 
 
 def contract_of(account: Account, symbol: str) -> Contract:
@@ -101,6 +141,15 @@ def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: i
         single(account, asked.first, ts, arrives, seq, rival=asked.second.id),
         single(account, asked.second, ts, arrives, seq + 1, rival=asked.first.id),
     ]
+
+
+def closing(account: Account, position: Position, ts: int, reason: str) -> Submitted:
+    """Return the record of the order by which the venue itself closes a position at the market."""
+    seq = account.seq
+    return Submitted(
+        seq, ts, f"{reason}.{seq}", position.symbol, -position.sign, abs(position.quantity), OrderType.MARKET,
+        0, 0, 0, TimeInForce.GTC, 0, False, True, position.ticket, ts, "", "",
+    )  # fmt: skip
 
 
 def _check(account: Account, request: OrderRequest, ts: int) -> None:
