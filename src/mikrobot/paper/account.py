@@ -16,7 +16,7 @@ from mikrobot.paper import money
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
-from mikrobot.paper.orders import STATUSES, TERMINAL, TIMES_IN_FORCE, TYPES, Order, Status, check_transition
+from mikrobot.paper.orders import STATUSES, TERMINAL, TIMES_IN_FORCE, TRANSITIONS, TYPES, Order, Status, unsound
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
 
@@ -216,7 +216,8 @@ class Account:
         self._change(self._order(told.order), STATUSES[told.after])
 
     def _change(self, order: Order, to: Status) -> None:
-        check_transition(order.id, order.status, to)
+        if to not in TRANSITIONS[order.status]:
+            raise unsound(order, to)
         order.status = to
         order.alive = to not in TERMINAL
         if to is Status.WORKING:
