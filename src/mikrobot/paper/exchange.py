@@ -12,16 +12,15 @@ from heapq import heappop
 
 from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
 from mikrobot.paper import financing, limits, margin, requests
-from mikrobot.paper.account import Account
-from mikrobot.paper.admission import unmodifiable, unpayable
+from mikrobot.paper.account import FAR, Account, Desk
+from mikrobot.paper.admission import unpayable
 from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.desk import FAR, Desk
-from mikrobot.paper.journal import Refused
+from mikrobot.paper.journal import Refused, Submitted
 from mikrobot.paper.matching import Matching
-from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, Status
+from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
 from mikrobot.paper.profiles import Profile
 
 
@@ -49,7 +48,7 @@ class Exchange:
         self._waits = waits_for_open
         self._matchings: dict[str, Matching] = {}
         self._desks: dict[str, list[tuple[Matching, Desk]]] = {symbol: [] for symbol in self.contracts}
-        self._now = -FAR
+        self._now = FAR  # until the first event, which therefore takes no shortcut
         self._due = FAR
         self._rollover = (FAR, 0)
         self._day = -FAR
@@ -70,6 +69,8 @@ class Exchange:
     def restore(self, account: Account) -> Account:
         """Take an account in, for instance one rebuilt from its journal.
 
+        Show the markets their last prices before it, so that what it holds has a value.
+
         Raises
         ------
         UsageError
@@ -83,6 +84,8 @@ class Exchange:
             self._desks[symbol].append((matching, desk))
             desk.fence()
         account.expose()
+        if account.marks and self._now != FAR:
+            self._mark(account, self._now)
         self._wake_for(account)
         return account
 
@@ -191,16 +194,13 @@ class Exchange:
         account = self._account(account_id)
         self._turn(ts)
         latency = account.profile.latency
-        arrives = ts
-        if latency.base_ms or latency.median_ms:
-            arrives += latency.draw(account.seed, account_id, requests.leader(asked).id)
+        arrives = ts + (
+            latency.draw(account.seed, account_id, _first(asked).id) if latency.base_ms or latency.median_ms else 0
+        )
         try:
-            for record in requests.records(account, asked, ts, arrives, account.seq):
-                account.apply(record)
-                if record.parent:
-                    account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
+            self._enter(account, asked, ts, arrives)
         except (OrderError, UnknownSymbol) as error:
-            account.apply(Refused(account.seq, ts, requests.leader(asked).id, str(error)))
+            account.apply(Refused(account.seq, ts, _first(asked).id, str(error)))
             return str(error)
         self._wake_for(account)
         return ""
@@ -242,7 +242,7 @@ class Exchange:
             return self._refuse(account, ts, order_id, "modify", "there is no such order that still works")
         if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
             price, stop = None, price
-        market, contract = self.markets[order.symbol], self.contracts[order.symbol]
+        contract = self.contracts[order.symbol]
         try:
             new = (
                 order.quantity if quantity is None else contract.steps(quantity),
@@ -251,7 +251,7 @@ class Exchange:
             )
         except OrderError as error:
             return self._refuse(account, ts, order_id, "modify", str(error))
-        reason = unmodifiable(market, order, *new) or unpayable(account, contract, order, *new)
+        reason = self._unmodifiable(order, *new) or unpayable(account, contract, order, *new)
         if reason:
             return self._refuse(account, ts, order_id, "modify", reason)
         last = new[1:] != (order.price, order.stop) or new[0] > order.quantity
@@ -265,9 +265,35 @@ class Exchange:
         if self._due <= ts:
             self._advance(ts, inclusive=True)
 
+    def _enter(self, account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int) -> None:
+        records: list[Submitted]
+        if isinstance(asked, OrderRequest):
+            account.apply(requests.single(account, asked, ts, arrives, account.seq))
+            return
+        if isinstance(asked, OneCancelsOther):
+            for record in requests.pair(account, asked, ts, arrives, account.seq):
+                account.apply(record)
+            return
+        records = requests.bracket(account, asked, ts, arrives, account.seq)
+        account.apply(records[0])
+        for record in records[1:]:
+            account.apply(record)
+            account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
+
     def _refuse(self, account: Account, ts: int, order_id: str, what: str, reason: str) -> str:
         account.note(ts, f"{what}_refused", f"{order_id}: {reason}")
         return reason
+
+    def _unmodifiable(self, order: Order, quantity: int, price: int, stop: int) -> str:
+        if quantity < order.filled or (quantity == order.filled and order.filled):
+            return f"{self.contracts[order.symbol].quantity(order.filled)} of it has filled already"
+        if (price and not order.price) or (stop and not order.stop and order.type is not OrderType.TRAILING_STOP):
+            return f"a {order.type.value} order has no such price"
+        best = self.markets[order.symbol].best(order.sign)
+        stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+        if stops and stop != order.stop and best is not None and order.sign * (best - stop) >= 0:
+            return "the stop would lie on the wrong side of the market"
+        return ""
 
     def _account(self, account_id: str) -> Account:
         try:
@@ -287,13 +313,13 @@ class Exchange:
 
     def _turn(self, ts: int) -> None:
         """Move the time on; it does not go back."""
-        if ts < self._now:
-            raise BarError(f"an event at {ts} came after one at {self._now}; sort the feed by time")
-        if self._now == -FAR:
+        if self._now == FAR:
             self._rollover = next_rollover(ts) if self._swaps else self._rollover
             self._day = limits.day(ts)
             self._due = min(self._due, self._rollover[0], (self._day + 1) * limits.DAY_MS)
             self._mark_days(ts)
+        elif ts < self._now:
+            raise BarError(f"an event at {ts} came after one at {self._now}; sort the feed by time")
         self._now = ts
 
     def _advance(self, ts: int, *, inclusive: bool) -> None:
@@ -324,13 +350,16 @@ class Exchange:
 
     def _mark_days(self, ts: int) -> None:
         for account in self.accounts.values():
-            rules = account.profile.limits
-            if account.profile.cash or not (rules.daily_loss_pct or rules.weekly_loss_pct):
-                continue
-            equity = str(margin.equity(account, self.markets, self.rates, ts))
-            account.note(ts, "day", equity)
-            if "week" not in account.marks or limits.week(ts) != limits.week(ts - limits.DAY_MS):
-                account.note(ts, "week", equity)
+            self._mark(account, ts)
+
+    def _mark(self, account: Account, ts: int) -> None:
+        """Note the equity of a new day and of a new week, once each."""
+        rules = account.profile.limits
+        if account.profile.cash or not (rules.daily_loss_pct or rules.weekly_loss_pct):
+            return
+        for kind, number in (("day", limits.day), ("week", limits.week)):
+            if kind not in account.marked or number(account.marked[kind]) != number(ts):
+                account.note(ts, kind, str(margin.equity(account, self.markets, self.rates, ts)))
 
     def _wake_for(self, account: Account) -> None:
         if account.pending and account.pending[0][0] < self._due:
@@ -351,3 +380,13 @@ class Exchange:
                 desk.fence()
             else:
                 matching.arrive(order, ts)
+
+
+def _first(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
+    match asked:
+        case Bracket():
+            return asked.entry
+        case OneCancelsOther():
+            return asked.first
+        case _:
+            return asked

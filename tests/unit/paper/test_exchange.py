@@ -10,9 +10,9 @@ from mikrobot.paper import journal
 from mikrobot.paper.account import Account
 from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.orders import Status
-from mikrobot.paper.profiles import Profile
+from mikrobot.paper.profiles import Limits, Profile
 from mikrobot.paper.slippage import Latency
-from tests.unit.paper.venue import CONTRACTS, HEDGING, MINUTE, MONDAY, NETTING, Venue
+from tests.unit.paper.venue import CONTRACTS, DAY, HEDGING, MINUTE, MONDAY, NETTING, Venue
 
 QUIET = (110_000, 110_000, 110_000, 110_000, 10)
 
@@ -168,3 +168,12 @@ def test_a_dealer_without_a_limit_to_its_depth_fills_the_rest_at_the_last_level(
     venue.send("a", "EURUSD", "buy", "100000")
     assert [(fill.quantity, fill.price) for fill in venue.fills()] == [(60, 110_010), (40, 110_010)]
     assert venue.status("a") is Status.FILLED
+
+
+def test_days_and_weeks_begin_with_a_bar_as_with_a_quote() -> None:
+    limited = replace(NETTING, limits=Limits(daily_loss_pct=D(5)))
+    venue = Venue(limited)
+    venue.exchange.bar(MONDAY + MINUTE, "EURUSD", 110_000, 110_010, 109_990, 110_000)
+    assert venue.notes() == ["day", "week"]
+    venue.exchange.bar(MONDAY + DAY + MINUTE, "EURUSD", 110_000, 110_010, 109_990, 110_000)
+    assert venue.notes() == ["day", "week", "day"]
