@@ -16,6 +16,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from mikrobot.app import accounts
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
@@ -118,8 +119,10 @@ def second(running, bar_files) -> Outcome:
 def traded(program: Any, run_id: str) -> Traded:
     with database.open_pool(program.settings) as pool:
         ledger = Ledger(pool)
-        readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.fills, ledger.skips)
-        return Traded(*(read(run_id) for read in readers))
+        return Traded(
+            ledger.predictions(run_id), ledger.decisions(run_id), ledger.orders(run_id),
+            accounts.fills(ledger, run_id), ledger.skips(run_id),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +256,7 @@ def test_the_summary_counts_what_the_ledger_holds(ledger, first):
 
 def test_the_ledger_refuses_to_forget(running):
     with database.open_pool(running.settings) as pool, pool.connection() as connection:
-        for statement in ("UPDATE fill SET price = 1", "DELETE FROM orders", "TRUNCATE prediction"):
+        for statement in ("UPDATE journal SET seq = 1", "DELETE FROM orders", "TRUNCATE prediction"):
             with pytest.raises(Exception, match="append-only"):
                 connection.execute(statement)
 

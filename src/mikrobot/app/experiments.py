@@ -14,6 +14,7 @@ from mikrobot.analytics.experiments import wording
 from mikrobot.analytics.experiments.conclusion import Conclusion, conclude, plan
 from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days
 from mikrobot.analytics.trades import closed_trades
+from mikrobot.app import accounts
 from mikrobot.app.session import segments_of
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
@@ -228,7 +229,7 @@ def _days(run: Run) -> list[str]:
 
 
 def _trades(ledger: Ledger, run: Run, model_version: str | None) -> list[Trade]:
-    trades = list(closed_trades(ledger.orders(run.id), ledger.fills(run.id)))
+    trades = list(closed_trades(ledger.orders(run.id), accounts.fills(ledger, run.id)))
     if model_version is None:
         return trades
     asked: dict[tuple[str, datetime], str] = {

@@ -11,7 +11,7 @@ from datetime import datetime
 import httpx
 
 from mikrobot.app import processes, stack, wiring
-from mikrobot.app.session import Segment
+from mikrobot.app.session import Segment, traded_until
 from mikrobot.domain.errors import ServiceError, UsageError
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
@@ -56,7 +56,9 @@ def trade(
     ordered: datetime | None = None
     with database.open_pool(settings) as pool:
         runs, ledger = Runs(pool), Ledger(pool)
-        while (handled := _handled(runs, run_id, segment)) < segment.trade_until and not _over(runs, run_id, number):
+        while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
+            runs, run_id, number
+        ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
             dead = [s for s in watched if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
             restarts += len(dead)
@@ -133,11 +135,6 @@ def _alive(service: processes.Service, settings: Settings) -> bool:
 def _over(runs: Runs, run_id: str, number: int) -> bool:
     """Tell whether both processes have come to the end of what the source has."""
     return all(runs.finished(run_id, f"{name}-{number}") for name in ("streamer", "worker"))
-
-
-def _handled(runs: Runs, run_id: str, segment: Segment) -> datetime:
-    reached = runs.reached(run_id, "worker")
-    return max(reached, segment.trade_from) if reached else segment.trade_from
 
 
 def _share(segment: Segment, handled: datetime) -> float:

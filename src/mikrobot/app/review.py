@@ -16,7 +16,7 @@ import pandas as pd
 from rich.table import Table
 
 from mikrobot.analytics import report as reporting
-from mikrobot.analytics.wording import figure_rows
+from mikrobot.app import accounts
 from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
@@ -126,7 +126,7 @@ def table(reviewed: Reviewed) -> Table:
     shown = Table(title=f"Run {reviewed.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for heading in ("figure", "value", "95 % interval"):
         shown.add_column(heading, justify="left" if heading == "figure" else "right")
-    for row in figure_rows(reviewed.report.assessment):
+    for row in reporting.figure_rows(reviewed.report.assessment):
         shown.add_row(row["label"], row["value"], row["interval"])
     return shown
 
@@ -217,7 +217,8 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),
         orders=ledger.orders(run.id),
-        fills=ledger.fills(run.id),
+        fills=accounts.fills(ledger, run.id),
+        charges=accounts.charges_of(ledger, run),
         counts={
             name: trading[name] for name in ("signals", "decisions", "approved", "orders", "fills") if name in trading
         },

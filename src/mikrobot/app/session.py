@@ -59,6 +59,11 @@ def segments_of(run: Run) -> tuple[Segment, ...]:
     return tuple(Segment.from_json(each) for each in run.settings["segments"])
 
 
+def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:
+    """Return up to which close the worker of a run has traded a segment."""
+    return max(runs.reached(run_id, "worker") or segment.trade_from, segment.trade_from)
+
+
 def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
     """Return the run of that id, or the latest.
 

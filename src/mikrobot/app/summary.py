@@ -6,6 +6,7 @@ from typing import Any
 
 from mikrobot import settings as configuration
 from mikrobot.analytics.trades import closed_trades, performance
+from mikrobot.app import accounts
 from mikrobot.app.tally import by_suite
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
@@ -106,7 +107,8 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> dict[str, Any]:
-    orders, fills, decisions = ledger.orders(run.id), ledger.fills(run.id), ledger.decisions(run.id)
+    orders, decisions = ledger.orders(run.id), ledger.decisions(run.id)
+    fills = accounts.fills(ledger, run.id)
     judged = performance(closed_trades(orders, fills), settings.balance)
     return {
         "signals": sum(decision.side is not None for decision in decisions),

@@ -1,25 +1,27 @@
 """The worker process: feature rows in, predictions, decisions and virtual fills into the ledger.
 
-Reads each row online from Feast, asks the prediction service, decides, and lets the paper broker
-fill; all of one minute is one transaction, so that a worker killed at any instant neither loses
-nor doubles a fill. Its account is rebuilt from the ledger. Fails closed: without a fresh row or
-an answer, the minute is recorded as skipped with the reason, and nothing is opened.
+Reads each row online from Feast, asks the prediction service, decides, and lets the paper exchange
+fill; all of one minute is one transaction, the journals of the accounts included, so that a worker
+killed at any instant neither loses nor doubles a fill. Its accounts are rebuilt from the ledger.
+Fails closed: without a fresh row or an answer, the minute is recorded as skipped with the reason,
+and nothing is opened.
 """
 
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 
 from mikrobot import telemetry
+from mikrobot.app.accounts import lines_of, venue_of
 from mikrobot.app.entry import live_process
-from mikrobot.app.session import PRESENT, Segment
+from mikrobot.app.session import PRESENT, Segment, traded_until
 from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
-from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
-from mikrobot.paper.broker import execute
-from mikrobot.paper.portfolio import Account, rebuild
+from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
@@ -48,13 +50,12 @@ class Minute:
     predictions: list[Prediction] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
-    fills: list[Fill] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Worker:
-    """Trades one segment of a run on a virtual account."""
+    """Trades one segment of a run on virtual accounts."""
 
     run: Run
     segment: Segment
@@ -65,34 +66,36 @@ class Worker:
     ledger: Ledger
     runs: Runs
     timers: telemetry.Timers
-    account: Account
+    venue: Venue
     clock: Clock
 
     def work(self) -> None:
         """Handle every minute the streamer publishes, until it has finished."""
-        handled = max(self.runs.reached(self.run.id, "worker") or self.segment.trade_from, self.segment.trade_from)
-        log.info("working", run=self.run.id, after=handled, balance=str(self.account.balance))
+        reached = traded_until(self.runs, self.run.id, self.segment)
+        log.info("working", run=self.run.id, after=reached)
         while True:
-            published = self.runs.wait(self.run.id, "streamer", handled, timeout_s=1.0)
-            if published is not None and published > handled:
+            published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0)
+            if published is not None and published > reached:
                 with self.timers.stage("minute"):
-                    self.handle(handled, published)
-                handled = published
-                if handled.minute % REPORT_EVERY == 0:
+                    self.handle(reached, published)
+                reached = published
+                if reached.minute % REPORT_EVERY == 0:
                     self.runs.record_latencies(self.run.id, "worker", self.timers.summary())
-            elif self._over(handled):
+            elif self._over(reached):
                 return
 
     def handle(self, after: datetime, close_time: datetime) -> None:
-        """Execute the bars that closed in (after, close_time], then decide at the newest close."""
+        """Play the bars that closed in (after, close_time], then decide at the newest close."""
         minute = Minute()
         newest: dict[str, Bar] = {}
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
-        for bar in bars:
-            self.account, fills = execute(self.account, bar)
-            minute.fills += fills
-            newest[bar.symbol] = bar
+        with self.timers.stage("play"):
+            for closed, group in groupby(bars, key=lambda bar: bar.close_time):
+                for bar in group:
+                    self.venue.play(bar)
+                    newest[bar.symbol] = bar
+                self.venue.leave_expired(closed)
         for symbol, bar in newest.items():
             if bar.close_time == close_time:
                 self._decide(symbol, bar, minute)
@@ -103,11 +106,12 @@ class Worker:
                 minute.predictions,
                 minute.decisions,
                 minute.orders,
-                minute.fills,
+                lines_of(self.venue.unrecorded()),
                 minute.skips,
             )
         if not written:
-            self.account = account_of(self.ledger, self.run.id, self.settings)
+            reached = self.runs.reached(self.run.id, "worker") or close_time
+            self.venue = venue_of(self.run, self.settings, self.ledger, self.bars, reached)
 
     def _decide(self, symbol: str, bar: Bar, minute: Minute) -> None:
         try:
@@ -125,11 +129,15 @@ class Worker:
         with self.timers.stage("decide"):
             outlook = _outlook(symbol, bar, row, answer)
             decision, order = decide(
-                self.run.id, outlook, self.account, self.settings.trading, self.settings.entry_probability
+                self.run.id,
+                outlook,
+                self.venue.standing(symbol, bar.close_time),
+                self.settings.trading,
+                self.settings.entry_probability,
             )
         minute.decisions.append(decision)
         if order is not None:
-            self.account = self.account.submit(order)
+            self.venue.place(order)
             minute.orders.append(order)
 
     def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
@@ -214,28 +222,24 @@ def _outlook(symbol: str, bar: Bar, row: dict[str, float], answer: Answer) -> Ou
     )
 
 
-def account_of(ledger: Ledger, run_id: str, settings: Settings) -> Account:
-    """Rebuild the account of a run from its ledger, to the cent."""
-    return rebuild(ledger.orders(run_id), ledger.fills(run_id), settings.balance)
-
-
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
     """Trade a segment of a recorded run to its end, and record its latencies."""
     timers = telemetry.Timers()
     with database.open_pool(settings) as pool:
         runs, ledger = Runs(pool), Ledger(pool)
-        run = runs.get(run_id)
+        run, bars = runs.get(run_id), BarStore(pool)
+        segment = Segment.from_json(run.settings["segments"][number])
         worker = Worker(
             run,
-            Segment.from_json(run.settings["segments"][number]),
+            segment,
             settings,
-            BarStore(pool),
+            bars,
             FeatureRows(settings),
             PredictionClient(settings.bento_url, clock),
             ledger,
             runs,
             timers,
-            account_of(ledger, run_id, settings),
+            venue_of(run, settings, ledger, bars, traded_until(runs, run_id, segment)),
             clock,
         )
         try:

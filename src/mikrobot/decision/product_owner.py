@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
-from mikrobot.domain.market import Instrument, instrument
+from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Decision, Order, Side
-from mikrobot.paper import costs
-from mikrobot.paper.portfolio import Account
+from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
+from mikrobot.paper.venue import Standing
 from mikrobot.settings import TradingProfile
 
 STOP_ATR = 1.5
@@ -26,10 +26,12 @@ TIME_STOP = timedelta(minutes=30)
 MAX_SPREAD_SHARE = Decimal("0.20")
 """Largest spread, as a share of the stop distance."""
 
-LEVERAGE = Decimal(100)
-"""Largest notional of a trade, over the balance."""
+MARGIN_SHARE = Decimal("0.5")
+"""Largest share of the free margin that a trade binds: a move until the fill and a second trade find room."""
 
 MAX_FX_LOTS = Decimal(10)
+
+CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class _Plan:
 
 
 def decide(
-    run_id: str, outlook: Outlook, account: Account, profile: TradingProfile, entry_probability: float
+    run_id: str, outlook: Outlook, standing: Standing, profile: TradingProfile, entry_probability: float
 ) -> tuple[Decision, Order | None]:
     """Decide about one symbol at one close.
 
@@ -96,7 +98,7 @@ def decide(
     ----------
     run_id : str
     outlook : Outlook
-    account : Account
+    standing : Standing
         With every fill up to the close, and the orders already submitted at it.
     profile : TradingProfile
     entry_probability : float
@@ -111,16 +113,18 @@ def decide(
     Order or None
         If approved: a market order for the next open. The stop lies `STOP_ATR` behind the close on the
         side that the exit trades at, the target `reward_risk` times as far ahead. The size loses
-        `risk_pct` of the balance at the stop, spread and both commissions included.
+        `risk_pct` of the balance at the stop, spread and both commissions included, and binds no more
+        than `MARGIN_SHARE` of the free margin. Its id is ``<symbol>/<close>/<side>``: what the venue
+        draws for it is the same in every run of the same bars.
     """
     side, checks = _taken_side(outlook, entry_probability)
-    checks += _account_checks(outlook, account, profile)
+    checks += _account_checks(outlook, standing, profile)
     plan = None
     if side is not None:
-        plan, check = _plan(side, outlook, account, profile)
+        plan, check = _plan(side, outlook, standing, profile)
         checks.append(check)
     if plan is not None:
-        checks += _plan_checks(plan, outlook, account, profile)
+        checks += _plan_checks(plan, outlook, standing, profile)
     decision = Decision(
         id=f"{run_id}/{outlook.symbol}/{outlook.close_time:%Y%m%dT%H%M}",
         symbol=outlook.symbol,
@@ -152,8 +156,8 @@ def _taken_side(outlook: Outlook, needed: float) -> tuple[Side | None, list[_Che
     return side, [level, probability, _Check("side", True, f"{side.value}, as {answers}")]
 
 
-def _account_checks(outlook: Outlook, account: Account, profile: TradingProfile) -> Iterator[_Check]:
-    engaged = account.engaged(outlook.close_time)
+def _account_checks(outlook: Outlook, standing: Standing, profile: TradingProfile) -> Iterator[_Check]:
+    engaged = standing.engaged
     taken = outlook.symbol in engaged
     held = "a position or order is open" if taken else "none is open"
     yield _Check("position", not taken, f"{held} on {outlook.symbol}")
@@ -161,40 +165,44 @@ def _account_checks(outlook: Outlook, account: Account, profile: TradingProfile)
     yield _Check("open_trades", len(engaged) < most, f"{len(engaged)} open, at most {most} with this one")
 
 
-def _plan(side: Side, outlook: Outlook, account: Account, profile: TradingProfile) -> tuple[_Plan | None, _Check]:
+def _plan(side: Side, outlook: Outlook, standing: Standing, profile: TradingProfile) -> tuple[_Plan | None, _Check]:
     """Place stop and target and size the trade, unless they cannot be placed."""
     if not 0 < outlook.atr < math.inf:
         return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive one")
-    known = instrument(outlook.symbol)
-    spread = costs.spread(known, outlook.spread)
+    known, contract = instrument(outlook.symbol), standing.contract
+    width = spread_ticks(contract, outlook.spread)
     distance = known.quantize(STOP_ATR * outlook.atr, "up")
-    close = costs.executed(known, side.opposite, outlook.close, spread)
+    close = contract.price(bid_ticks(contract, outlook.close) + (width if side is Side.SELL else 0))
     stop = close - side.sign * distance
     target = close + side.sign * known.quantize(distance * profile.reward_risk, "up")
     placed = f"stop {stop} and target {target}, {STOP_ATR:g} ATR = {distance} from {close}"
     if min(stop, target) <= 0:
         return None, _Check("stop", False, f"{placed}, a price is positive")
-    loss = _loss_per_lot(known, distance + spread, close, stop)
-    lots = _size(known, account.balance, profile.risk_pct, loss, close)
-    plan = _Plan(side, spread, distance, stop, target, lots, costs.booked(lots * loss))
+    loss = _loss_per_lot(standing, distance + contract.price(width), close, stop)
+    lots = _size(standing, profile.risk_pct, loss, close)
+    plan = _Plan(side, contract.price(width), distance, stop, target, lots, _cents(lots * loss))
     return plan, _Check("stop", True, placed)
 
 
-def _loss_per_lot(known: Instrument, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
+def _loss_per_lot(standing: Standing, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
     """Return the dollars that one lot loses from entry to stop, both commissions included."""
-    moved = costs.to_account(known, distance * known.lot, stop)
-    return moved + costs.commission(known, Decimal(1), close) + costs.commission(known, Decimal(1), stop)
+    contract, account = standing.contract, standing.profile
+    moved = worth(contract, account.currency, distance * contract.lot, stop)
+    return moved + sum(charges(contract, account, contract.lot, price) for price in (close, stop))
 
 
-def _size(known: Instrument, balance: Decimal, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
-    """Return the lots that lose `risk_pct` of the balance, within leverage and the largest FX size."""
-    lots = min(balance * risk_pct / 100 / loss, balance * LEVERAGE / costs.notional(known, Decimal(1), close))
+def _size(standing: Standing, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
+    """Return the lots that lose `risk_pct` of the balance, within the free margin and the largest FX size."""
+    contract, account = standing.contract, standing.profile
+    bound = worth(contract, account.currency, contract.lot * close, close) * contract.margin_rate / account.leverage
+    lots = min(standing.balance * risk_pct / 100 / loss, standing.free_margin * MARGIN_SHARE / bound)
+    known = instrument(contract.symbol)
     if known.asset == "fx":
         lots = min(lots, MAX_FX_LOTS)
     return known.quantize_size(max(lots, Decimal(0)))
 
 
-def _plan_checks(plan: _Plan, outlook: Outlook, account: Account, profile: TradingProfile) -> Iterator[_Check]:
+def _plan_checks(plan: _Plan, outlook: Outlook, standing: Standing, profile: TradingProfile) -> Iterator[_Check]:
     share = plan.spread / plan.distance
     yield _Check(
         "spread",
@@ -202,20 +210,19 @@ def _plan_checks(plan: _Plan, outlook: Outlook, account: Account, profile: Tradi
         f"{plan.spread} is {share:.1%} of the stop distance {plan.distance}, must stay below {MAX_SPREAD_SHARE:.0%}",
     )
     step = instrument(outlook.symbol).size_step
-    allowed = costs.booked(account.balance * profile.risk_pct / 100)
+    allowed = _cents(standing.balance * profile.risk_pct / 100)
     yield _Check(
         "size",
         plan.lots >= step,
         f"{plan.lots} lots lose {plan.risk} at the stop, {allowed} is allowed, at least {step} lots are traded",
     )
-    loss = account.day_loss(outlook.close_time)
-    cap = costs.booked(account.day_opening(outlook.close_time) * profile.daily_loss_pct / 100)
-    yield _Check("daily_loss", loss + plan.risk <= cap, f"{loss:.2f} lost today and {plan.risk} at risk, cap {cap}")
+    lost, cap = standing.day_loss, _cents(standing.day_opening * profile.daily_loss_pct / 100)
+    yield _Check("daily_loss", lost + plan.risk <= cap, f"{lost:.2f} lost today and {plan.risk} at risk, cap {cap}")
 
 
 def _order(decision: Decision, plan: _Plan) -> Order:
     return Order(
-        id=f"{decision.id}/{plan.side.value}",
+        id=f"{decision.symbol}/{decision.close_time:%Y%m%dT%H%M}/{plan.side.value}",
         decision_id=decision.id,
         symbol=decision.symbol,
         side=plan.side,
@@ -225,6 +232,10 @@ def _order(decision: Decision, plan: _Plan) -> Order:
         submitted_at=decision.close_time,
         expires_at=decision.close_time + TIME_STOP,
     )
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_HALF_EVEN)
 
 
 def _shown(value: float) -> str:

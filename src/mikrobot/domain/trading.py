@@ -34,6 +34,8 @@ class FillReason(Enum):
     STOP = "stop"
     TARGET = "target"
     TIME = "time"
+    STOP_OUT = "stop_out"
+    LIQUIDATION = "liquidation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A virtual market order with its bracket.
+    """A virtual market order with its bracket, as it was decided.
 
     Attributes
     ----------
@@ -136,14 +138,6 @@ class Fill:
     pnl: Decimal
     filled_at: datetime
     ambiguous: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """An open position, carried from its entry fill to its exit fill."""
-
-    order: Order
-    entry: Fill
 
 
 @dataclass(frozen=True, slots=True)

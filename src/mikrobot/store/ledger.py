@@ -1,4 +1,4 @@
-"""The append-only ledger of a run: predictions, decisions, orders, fills, and rows that were skipped.
+"""The append-only ledger of a run: predictions, decisions, orders, account journals, and rows that were skipped.
 
 One transaction a minute, durable before it is acknowledged; the database itself refuses to change
 or delete a row. Read back, records equal those that were committed: Decimals digit for digit.
@@ -7,14 +7,13 @@ or delete a row. Read back, records equal those that were committed: Decimals di
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum
 from hashlib import blake2b
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, Order, Prediction, Side
 from mikrobot.store.database import Connection, Pool, execute
 from mikrobot.store.runs import advance
 
@@ -29,8 +28,7 @@ INSERT INTO decision (run_id, id, symbol, close_time, approved, side, reasons) V
 """
 _ORDER_COLUMNS = "id, decision_id, symbol, side, lots, stop, target, submitted_at, expires_at"
 _ORDER = f"INSERT INTO orders (run_id, {_ORDER_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-_FILL_COLUMNS = "id, order_id, symbol, side, lots, price, reason, fee, pnl, filled_at, ambiguous"
-_FILL = f"INSERT INTO fill (run_id, {_FILL_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_JOURNAL = "INSERT INTO journal (run_id, account, seq, kind, record) VALUES (%s, %s, %s, %s, %s)"
 _SKIP = "INSERT INTO skip (run_id, symbol, close_time, reason) VALUES (%s, %s, %s, %s)"
 
 _READ_PREDICTIONS = """
@@ -39,14 +37,17 @@ FROM prediction JOIN feature_list ON feature_list.id = feature_list_id WHERE run
 """
 _READ_DECISIONS = "SELECT id, symbol, close_time, approved, side, reasons FROM decision WHERE run_id = %s ORDER BY seq"
 _READ_ORDERS = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE run_id = %s ORDER BY seq"
-_READ_FILLS = f"SELECT {_FILL_COLUMNS} FROM fill WHERE run_id = %s ORDER BY seq"
+_READ_JOURNAL = """
+SELECT account, seq, kind, record::text FROM journal
+WHERE run_id = %s AND (%s::text[] IS NULL OR kind = ANY(%s)) ORDER BY account, seq
+"""
 _READ_SKIPS = "SELECT symbol, close_time, reason FROM skip WHERE run_id = %s ORDER BY seq"
 _COUNT = """
 SELECT
     (SELECT count(*) FROM prediction WHERE run_id = %(run)s),
     (SELECT count(*) FROM decision WHERE run_id = %(run)s),
     (SELECT count(*) FROM orders WHERE run_id = %(run)s),
-    (SELECT count(*) FROM fill WHERE run_id = %(run)s),
+    (SELECT count(*) FROM journal WHERE run_id = %(run)s AND kind = 'filled'),
     (SELECT count(*) FROM skip WHERE run_id = %(run)s)
 """
 _COUNTED = ("predictions", "decisions", "orders", "fills", "skips")
@@ -59,6 +60,27 @@ class Skip:
     symbol: str
     close_time: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One record of the journal of an account.
+
+    Attributes
+    ----------
+    account : str
+    seq : int
+        Its number on the account, from 0 without a gap; a number is written once.
+    kind : str
+        As ``submitted`` or ``filled``.
+    record : str
+        The whole record as JSON, kept as it is to the byte.
+    """
+
+    account: str
+    seq: int
+    kind: str
+    record: str
 
 
 class Ledger:
@@ -81,7 +103,7 @@ class Ledger:
         predictions: Sequence[Prediction] = (),
         decisions: Sequence[Decision] = (),
         orders: Sequence[Order] = (),
-        fills: Sequence[Fill] = (),
+        journal: Sequence[JournalLine] = (),
         skips: Sequence[Skip] = (),
     ) -> bool:
         """Append what the worker did at one close, and announce that it has come that far.
@@ -107,7 +129,7 @@ class Ledger:
                         (_PREDICTION, [_prediction_row(run_id, p) for p in predictions]),
                         (_DECISION, [_decision_row(run_id, d) for d in decisions]),
                         (_ORDER, [_row(run_id, o) for o in orders]),
-                        (_FILL, [_row(run_id, f) for f in fills]),
+                        (_JOURNAL, [_row(run_id, line) for line in journal]),
                         (_SKIP, [_row(run_id, s) for s in skips]),
                     ):
                         if rows:
@@ -131,9 +153,10 @@ class Ledger:
         """Return the orders of a run in the order they were committed."""
         return [_order(*row) for row in self._rows(_READ_ORDERS, run_id)]
 
-    def fills(self, run_id: str) -> list[Fill]:
-        """Return the fills of a run in the order they were committed."""
-        return [_fill(*row) for row in self._rows(_READ_FILLS, run_id)]
+    def journal(self, run_id: str, kinds: Sequence[str] | None = None) -> list[JournalLine]:
+        """Return the journals of a run's accounts, one after the other, each in its order; None for every kind."""
+        wanted = None if kinds is None else list(kinds)
+        return [JournalLine(*row) for row in self._rows(_READ_JOURNAL, run_id, wanted, wanted)]
 
     def skips(self, run_id: str) -> list[Skip]:
         """Return the rows that were skipped in a run, in the order they were committed."""
@@ -144,8 +167,8 @@ class Ledger:
         rows = execute(self._pool, "counting the ledger", lambda c: c.execute(_COUNT, {"run": run_id}).fetchall())
         return dict(zip(_COUNTED, rows[0], strict=True))
 
-    def _rows(self, query: str, run_id: str) -> Iterable[tuple[Any, ...]]:
-        return execute(self._pool, "reading the ledger", lambda c: c.execute(query.encode(), (run_id,)).fetchall())
+    def _rows(self, query: str, *given: Any) -> Iterable[tuple[Any, ...]]:
+        return execute(self._pool, "reading the ledger", lambda c: c.execute(query.encode(), given).fetchall())
 
 
 def _list_id(prediction: Prediction) -> str:
@@ -163,7 +186,7 @@ def _decision_row(run_id: str, made: Decision) -> tuple[Any, ...]:
     return (run_id, made.id, made.symbol, made.close_time, made.approved, side, Jsonb(list(made.reasons)))
 
 
-def _row(run_id: str, record: Order | Fill | Skip) -> tuple[Any, ...]:
+def _row(run_id: str, record: Order | JournalLine | Skip) -> tuple[Any, ...]:
     """Return the fields in their order, which is that of the columns."""
     return (run_id, *(value.value if isinstance(value, Enum) else value for value in astuple(record)))
 
@@ -184,9 +207,3 @@ def _decision(
 
 def _order(id: str, decision_id: str, symbol: str, side: str, *terms: Any) -> Order:
     return Order(id, decision_id, symbol, Side(side), *terms)
-
-
-def _fill(
-    id: str, order_id: str, symbol: str, side: str, lots: Decimal, price: Decimal, reason: str, *rest: Any
-) -> Fill:
-    return Fill(id, order_id, symbol, Side(side), lots, price, FillReason(reason), *rest)

@@ -9,10 +9,11 @@ import pytest
 from mikrobot.app import experiments
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Experiment, Unit
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Side
+from mikrobot.domain.trading import Decision, Order, Side
 from mikrobot.runtime import ManualClock
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
+from tests.journals import lines_of_a_trade
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 DAYS = 50
@@ -39,20 +40,17 @@ def record(pool, run_id, profile, edge, minutes=1):
     Runs(pool).begin(
         Run(run_id, "replay", False, ("BTCUSDT",), START, until, begun, {"profile": profile, "segments": [segment]})
     )
-    rng, lots, nothing = np.random.default_rng(abs(minutes)), Decimal("0.1"), Decimal(0)
+    rng = np.random.default_rng(abs(minutes))
     for day in range(DAYS):
         at = START + timedelta(days=day, hours=9)
         left, key = at + timedelta(minutes=30), f"{run_id}/{day}"
-        result = Decimal(round(100 * (edge + rng.normal(0, 0.5)), 2)).quantize(Decimal("0.01"))
-        entry, stop, target = Decimal("60000"), Decimal("59000"), Decimal("62000")
+        result = f"{100 * (edge + rng.normal(0, 0.5)):.2f}"
+        order = Order(key, key, "BTCUSDT", Side.BUY, Decimal("0.1"), Decimal(59_000), Decimal(62_000), at, left)
         Ledger(pool).commit(
             run_id, left,
             decisions=[Decision(key, "BTCUSDT", at, True, Side.BUY, ())],
-            orders=[Order(key, key, "BTCUSDT", Side.BUY, lots, stop, target, at, left)],
-            fills=[
-                Fill(f"{key}/in", key, "BTCUSDT", Side.BUY, lots, entry, FillReason.ENTRY, nothing, nothing, at),
-                Fill(f"{key}/out", key, "BTCUSDT", Side.SELL, lots, entry, FillReason.TIME, nothing, result, left),
-            ],
+            orders=[order],
+            journal=lines_of_a_trade(order, ("60000", "60000"), result, "0", left, first=4 * day, by="time"),
         )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from feature_repo.__main__ import apply
 from mikrobot import telemetry
+from mikrobot.app.accounts import venue_of
 from mikrobot.app.session import Segment
 from mikrobot.app.streamer import Streamer
-from mikrobot.app.worker import Worker, account_of
+from mikrobot.app.worker import Worker
 from mikrobot.domain.market import Bar, bars_of
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
@@ -104,8 +105,8 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         source: Any = None  # the bars are handed to the streamer
         streamer = Streamer(run, segment, source, pipeline, bars, rows, FeatureStates(pool), runs, clock, timers)
         service: Any = SureService()
-        account = account_of(ledger, run.id, settings)
-        worker = Worker(run, segment, settings, bars, rows, service, ledger, runs, timers, account, clock)
+        venue = venue_of(run, settings, ledger, bars, first)
+        worker = Worker(run, segment, settings, bars, rows, service, ledger, runs, timers, venue, clock)
         return Pair(streamer, worker)
 
     return make

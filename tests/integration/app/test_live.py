@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 import psutil
@@ -18,7 +20,7 @@ import psycopg
 import pytest
 import xgboost as xgb
 
-from mikrobot.app import live, processes, stack
+from mikrobot.app import accounts, live, processes, stack
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.app.tally import Check
@@ -35,6 +37,7 @@ from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
+from mikrobot.store.database import Pool
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.online import FeatureRows
 from mikrobot.store.runs import Run, Runs
@@ -51,8 +54,8 @@ ANNOUNCEMENT = (
 )
 """The minute's bars are stored and its rows are online, but nobody has been told."""
 
-BOOKING = "BEFORE INSERT ON fill FOR EACH ROW WHEN (NEW.reason <> 'entry')"
-"""The first exit: predictions, decisions, orders and other fills of the minute are written, but not committed."""
+BOOKING = "BEFORE INSERT ON journal FOR EACH ROW WHEN (NEW.kind = 'booked' AND NEW.record->>'kind' = 'realised')"
+"""The first exit: predictions, decisions, orders and earlier records of the minute are written, but not committed."""
 
 
 NOTHING = {"parameters": {}, "metrics": {}, "tags": {}}
@@ -82,7 +85,7 @@ class Market:
         """Return every record of a run as text that shows each bit of it, without the id of the run."""
         with database.open_pool(self.settings) as pool:
             ledger = Ledger(pool)
-            readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.fills, ledger.skips)
+            readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.journal, ledger.skips)
             return [repr(record).replace(run_id, "RUN") for read in readers for record in read(run_id)]
 
     def materialize_everything(self, check: Check) -> None:
@@ -175,7 +178,7 @@ def undisturbed(market: Market) -> list[str]:
     market.trade("calm")
     with database.open_pool(market.settings) as pool:
         counts = Ledger(pool).counts("calm")
-        reasons = {fill.reason for fill in Ledger(pool).fills("calm")}
+        reasons = {fill.reason for fill in accounts.fills(Ledger(pool), "calm")}
     assert counts["decisions"] == len(market.segment.symbols) * 100
     assert counts["fills"] >= 8
     assert FillReason.ENTRY in reasons
@@ -227,6 +230,34 @@ def test_a_process_killed_inside_a_minute_resumes_without_a_trace_in_the_ledger(
         market.kill(victim)
         await_noticed()
     assert market.ledger(run_id) == undisturbed
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(market, undisturbed, seed):
+    """As often as it is started again; wherever in its minute the kill strikes, no fill is lost or doubled."""
+    run_id, rng = f"random {seed}", Random(seed)
+    market.begin(run_id)
+    with ThreadPoolExecutor(1) as beside, database.open_pool(market.settings) as pool:
+        run, runs = beside.submit(market.trade, run_id), Runs(pool)
+        for minute in sorted(rng.sample(range(5, 95), live.RESTARTS)):
+            at = FROM + timedelta(minutes=minute)
+            wait_until(
+                lambda at=at: (runs.reached(run_id, "worker") or FROM) >= at,
+                "the worker does not go on", CLOCK, timeout_s=120, every_s=rng.uniform(0.001, 0.05),
+            )  # fmt: skip
+            market.kill("worker")
+        run.result(timeout=120)
+        assert market.ledger(run_id) == undisturbed
+        assert standing_of(market, pool, run_id) == standing_of(market, pool, "calm")
+
+
+def standing_of(market: Market, pool: Pool, run_id: str) -> dict[str, tuple[Any, ...]]:
+    """Return cash, positions and live orders of each account, rebuilt from the ledger."""
+    venue = accounts.venue_of(Runs(pool).get(run_id), market.settings, Ledger(pool), BarStore(pool), UNTIL)
+    return {
+        name: (account.balances, account.totals, account.positions, sorted(account.live))
+        for name, account in venue.exchange.accounts.items()
+    }
 
 
 def test_a_postgres_killed_inside_a_transaction_and_started_again_loses_and_doubles_nothing(market, undisturbed):

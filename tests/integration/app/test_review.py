@@ -1,6 +1,7 @@
 """The trading report of a recorded run, from the ledger and the stored bars."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from mikrobot.app import review
-from mikrobot.domain.errors import UsageError
+from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import Timeframe
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Side
+from mikrobot.domain.trading import Decision, Order, Side
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
+from tests.journals import lines_of_a_trade
 
 DAYS = 10
 
@@ -29,19 +31,15 @@ def run(pool, bars):
     recorded = Run("r1", "replay", False, ("EURUSD",), start, until, until, settings)
     Runs(pool).begin(recorded)
     BarStore(pool).upsert("replay", "EURUSD", Timeframe.M1, frame)
-    lots, nothing, fee = Decimal("0.10"), Decimal(0), Decimal("0.35")
     for number in range(4 * DAYS):
         at = start + timedelta(hours=6 * number)
-        left, key = at + timedelta(minutes=30), f"r1/{number}"
-        entry, stop, target = Decimal("1.10000"), Decimal("1.09900"), Decimal("1.10200")
+        left, key, stop, target = at + timedelta(minutes=30), f"r1/{number}", Decimal("1.09900"), Decimal("1.10200")
+        order = Order(key, key, "EURUSD", Side.BUY, Decimal("0.10"), stop, target, at, left)
         Ledger(pool).commit(
             "r1", left,
             decisions=[Decision(key, "EURUSD", at, True, Side.BUY, ("probability passed: 0.7",))],
-            orders=[Order(key, key, "EURUSD", Side.BUY, lots, stop, target, at, left)],
-            fills=[
-                Fill(f"{key}/in", key, "EURUSD", Side.BUY, lots, entry, FillReason.ENTRY, fee, nothing, at),
-                Fill(f"{key}/out", key, "EURUSD", Side.SELL, lots, target, FillReason.TARGET, fee, Decimal("20"), left),
-            ],
+            orders=[order],
+            journal=lines_of_a_trade(order, ("1.10000", "1.10200"), "20", "0.35", left, first=4 * number),
         )  # fmt: skip
     return recorded
 
@@ -64,6 +62,15 @@ def test_the_last_days_go_into_a_folder_of_their_own(database, run):
     assert week.report.html != whole.report.html
     assert week.report.html.exists()
     assert "last-7-days" in str(week.report.html)
+
+
+def test_a_run_of_the_time_before_journals_is_refused_and_not_reported_as_idle(database, pool, run):
+    Runs(pool).begin(replace(run, id="old"))
+    at = run.starts_at + timedelta(minutes=1)
+    order = Order("o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.09"), Decimal("1.12"), at, at)
+    Ledger(pool).commit("old", at, decisions=[Decision("d", "EURUSD", at, True, Side.BUY, ())], orders=[order])
+    with pytest.raises(DataError, match="traded before journals were kept"):
+        review.review(database, "old")
 
 
 def test_without_a_run_it_says_what_to_do(database):

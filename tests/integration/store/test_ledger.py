@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
-from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.store.ledger import JournalLine, Ledger, Skip
 from mikrobot.store.runs import Runs
 
 MINUTE = timedelta(minutes=1)
-TABLES = ("prediction", "decision", "orders", "fill", "skip", "feature_list")
+TABLES = ("prediction", "decision", "orders", "journal", "skip", "feature_list")
 
 
 @pytest.fixture
@@ -34,27 +34,23 @@ def minute(run):
     order = Order(
         "o1", "d1", "EURUSD", Side.BUY, Decimal("0.10"), Decimal("1.07990"), Decimal("1.08260"), at, at + 5 * MINUTE
     )
-    entry = Fill(
-        "f1", "o1", "EURUSD", Side.BUY, Decimal("0.10"), Decimal("1.08123"), FillReason.ENTRY,
-        Decimal("0.35"), Decimal(0), at,
-    )  # fmt: skip
-    exit_ = replace(
-        entry, id="f2", side=Side.SELL, price=Decimal("1.0799"), reason=FillReason.STOP,
-        pnl=Decimal("-12.300000000001"), ambiguous=True,
-    )  # fmt: skip
     return {
         "close_time": at,
         "predictions": [up, down],
         "decisions": [decision, refused],
         "orders": [order],
-        "fills": [entry, exit_],
+        "journal": [
+            JournalLine("fx", 0, "booked", '{"record":"booked","seq":0,"amount":123456789012345678901234567890}'),
+            JournalLine("fx", 1, "filled", '{"record":"filled", "seq":1,  "base_rate":[1,3]}'),
+            JournalLine("crypto", 0, "filled", '{"record":"filled","seq":0}'),
+        ],
         "skips": [Skip("BTCUSDT", at, "no online row at 00:01")],
     }
 
 
 def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):
     assert ledger.commit("r1", **minute)
-    for kind in ("predictions", "decisions", "orders", "fills", "skips"):
+    for kind in ("predictions", "decisions", "orders", "skips"):
         assert getattr(ledger, kind)("r1") == minute[kind]
     assert ledger.counts("r1") == {"predictions": 2, "decisions": 2, "orders": 1, "fills": 2, "skips": 1}
 
@@ -62,7 +58,22 @@ def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):
 def test_decimals_come_back_digit_for_digit(ledger, minute):
     ledger.commit("r1", **minute)
     assert str(ledger.orders("r1")[0].lots) == "0.10"
-    assert str(ledger.fills("r1")[1].pnl) == "-12.300000000001"
+
+
+def test_journals_come_back_to_the_byte_each_in_its_order(ledger, minute):
+    first, second, other = minute["journal"]
+    ledger.commit("r1", minute["close_time"], journal=[second, other, first])
+    assert ledger.journal("r1") == [other, first, second]
+    assert ledger.journal("r1", ("booked",)) == [first]
+
+
+def test_a_record_of_an_account_is_written_once(ledger, minute, pool):
+    ledger.commit("r1", **minute)
+    again = {"journal": [replace(minute["journal"][0], record='{"another":"record"}')]}
+    with pytest.raises(StoreError, match=r"failed: .*journal_pkey"):
+        ledger.commit("r1", minute["close_time"] + MINUTE, **again)
+    assert ledger.journal("r1") == [minute["journal"][2], *minute["journal"][:2]]
+    assert Runs(pool).reached("r1", "worker") == minute["close_time"]
 
 
 def test_a_probability_and_a_feature_that_are_missing_come_back_as_nan(ledger, minute):
@@ -98,9 +109,9 @@ def test_an_empty_minute_still_moves_the_worker_on(ledger, run, pool):
 
 
 def test_a_minute_is_committed_whole_or_not_at_all(ledger, minute, pool):
-    stray = replace(minute["fills"][0], id="f3", order_id="unknown")
+    stray = replace(minute["orders"][0], id="o2", decision_id="unknown")
     with pytest.raises(StoreError, match=r"committing 2024-03-04 00:01.* failed: .*foreign key"):
-        ledger.commit("r1", **(minute | {"fills": [*minute["fills"], stray]}))
+        ledger.commit("r1", **(minute | {"orders": [*minute["orders"], stray]}))
     assert set(ledger.counts("r1").values()) == {0}
     assert Runs(pool).reached("r1", "worker") is None
     assert ledger.commit("r1", **minute)
@@ -111,14 +122,14 @@ def test_runs_do_not_mix(ledger, minute, run, pool):
     ledger.commit("r1", **minute)
     assert set(ledger.counts("r2").values()) == {0}
     assert ledger.commit("r2", **minute)
-    assert ledger.fills("r2") == minute["fills"]
+    assert len(ledger.journal("r2")) == len(minute["journal"])
 
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
 def test_the_database_refuses_to_change_what_is_written(ledger, minute, pool, postgres, table, statement):
     ledger.commit("r1", **minute)
-    column = {"feature_list": "names = names"}.get(table, "symbol = 'other'")
+    column = {"feature_list": "names = names", "journal": "kind = 'other'"}.get(table, "symbol = 'other'")
     for url in (pool.conninfo, postgres.admin_url.rpartition("/")[0] + "/mikrobot"):
         with (
             psycopg.connect(url) as connection,

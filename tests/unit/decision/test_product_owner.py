@@ -2,63 +2,48 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import inf, nan
+from typing import Any
 
 import pytest
 
 from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Side
-from mikrobot.paper.portfolio import Account
+from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.paper.venue import PROFILES as ACCOUNTS
+from mikrobot.paper.venue import Standing, contract_of
 from mikrobot.settings import PROFILES
 
 CLOSE = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
-TEN_THOUSAND = Account(Decimal(10_000))
 EURUSD = Outlook("EURUSD", CLOSE, 1.1, 0.00008, 0.001, 1.1005, 1.099, 0.61, 0.2)
 USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan)
 BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7)
 
 
-def judged(
-    outlook: Outlook, account: Account = TEN_THOUSAND, profile: str = "session1"
-) -> tuple[Decision, Order | None]:
-    return decide("run", outlook, account, PROFILES[profile], 0.55)
+def standing(symbol: str, balance: str = "10000.00", lost: str = "0.00", engaged: tuple[str, ...] = ()) -> Standing:
+    """Return what the symbol is traded with; `balance` is what is left of it when so much is lost."""
+    left, gone = Decimal(balance), Decimal(lost)
+    contract = contract_of(symbol)
+    profile = ACCOUNTS["fx" if symbol in ("EURUSD", "USDJPY") else "crypto"]
+    return Standing(contract, profile, left, left, frozenset(engaged), left + gone, max(gone, Decimal(0)))
 
 
-def ordered(outlook: Outlook, account: Account = TEN_THOUSAND, profile: str = "session1") -> Order:
-    decision, order = judged(outlook, account, profile)
+def judged(outlook: Outlook, profile: str = "session1", **rest: Any) -> tuple[Decision, Order | None]:
+    return decide("run", outlook, standing(outlook.symbol, **rest), PROFILES[profile], 0.55)
+
+
+def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> Order:
+    decision, order = judged(outlook, profile, **rest)
     assert order is not None, decision.reasons
     return order
 
 
-def refusal(outlook: Outlook, account: Account = TEN_THOUSAND, profile: str = "session1") -> str:
+def refusal(outlook: Outlook, profile: str = "session1", **rest: Any) -> str:
     """Return the one reason for which there is no order."""
-    decision, order = judged(outlook, account, profile)
+    decision, order = judged(outlook, profile, **rest)
     (reason,) = (reason for reason in decision.reasons if " refused: " in reason)
     assert order is None
     assert not decision.approved
     return reason
-
-
-def held(symbol: str, day_pnl: str = "0.00", account: Account = TEN_THOUSAND, closed: bool = False) -> Account:
-    """Return the account with one more position, or with a trade of today that made so much."""
-    submitted = CLOSE - timedelta(minutes=5)
-    order = Order(
-        f"run/{symbol}",
-        "d",
-        symbol,
-        Side.BUY,
-        Decimal(1),
-        Decimal(1),
-        Decimal(2),
-        submitted,
-        submitted + timedelta(minutes=30),
-    )
-    entry = Fill(
-        "e", order.id, symbol, Side.BUY, Decimal(1), Decimal(1), FillReason.ENTRY, Decimal(0), Decimal(0), submitted
-    )
-    account = account.submit(order).book(entry)
-    leaving = replace(entry, id="x", side=Side.SELL, reason=FillReason.TIME, pnl=Decimal(day_pnl))
-    return account.book(leaving) if closed else account
 
 
 def test_a_probable_break_upwards_is_bought() -> None:
@@ -69,7 +54,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
     """
     decision, order = judged(EURUSD)
     assert order == Order(
-        id="run/EURUSD/20240311T0930/buy",
+        id="EURUSD/20240311T0930/buy",
         decision_id="run/EURUSD/20240311T0930",
         symbol="EURUSD",
         side=Side.BUY,
@@ -102,18 +87,18 @@ def test_a_probable_break_upwards_is_bought() -> None:
 def test_a_probable_break_downwards_is_sold_with_its_exits_measured_from_the_ask() -> None:
     """A short leaves at ask: 1.10008 + 0.00150 and 1.10008 - 0.00375."""
     order = ordered(replace(EURUSD, probability_up=0.2, probability_down=0.61))
-    assert (order.side, order.id) == (Side.SELL, "run/EURUSD/20240311T0930/sell")
+    assert (order.side, order.id) == (Side.SELL, "EURUSD/20240311T0930/sell")
     assert (order.stop, order.target, order.lots) == (Decimal("1.10158"), Decimal("1.09633"), Decimal("0.60"))
 
 
 def test_a_crypto_size_counts_the_fees_and_lies_on_its_own_step() -> None:
-    """Ask 60,000.01, ATR 40: stop 60,060.01, so one BTC loses 60.01 + 60.00001 + 60.06001 = 180.07002.
+    """Ask 60,000.01, ATR 40: stop 60,060.01, so one BTC loses 60.01 + 30.000005 + 30.030005 = 120.04001.
 
-    100 / 180.07002 = 0.555339..., so 0.55533 BTC.
+    100 / 120.04001 = 0.833055..., so 0.83305 BTC; half of the margin at 10 x would be worth 0.83333.
     """
     order = ordered(BTCUSDT)
     assert (order.side, order.stop, order.target) == (Side.SELL, Decimal("60060.01"), Decimal("59850.01"))
-    assert order.lots == Decimal("0.55533")
+    assert order.lots == Decimal("0.83305")
 
 
 def test_jpy_pairs_are_sized_with_conversion() -> None:
@@ -155,47 +140,28 @@ def test_two_equally_probable_breaks_are_left() -> None:
 
 
 def test_a_symbol_with_a_position_is_left() -> None:
-    assert refusal(EURUSD, held("EURUSD")) == "position refused: a position or order is open on EURUSD"
-
-
-def test_a_symbol_with_a_waiting_order_is_left() -> None:
-    assert "position refused" in refusal(EURUSD, TEN_THOUSAND.submit(ordered(EURUSD)))
+    assert refusal(EURUSD, engaged=("EURUSD",)) == "position refused: a position or order is open on EURUSD"
 
 
 @pytest.mark.parametrize(("profile", "room"), [("session1", 2), ("lightning", 5), ("ftmo", 2)])
 def test_no_more_trades_are_opened_than_the_profile_allows(profile: str, room: int) -> None:
-    others = ["GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD"]
-    account = TEN_THOUSAND
-    for symbol in others[: room - 1]:
-        account = held(symbol, account=account)
-    assert ordered(EURUSD, account, profile)
-    full = held(others[room - 1], account=account)
-    assert refusal(EURUSD, full, profile) == f"open_trades refused: {room} open, at most {room} with this one"
-
-
-def test_orders_submitted_at_the_same_close_count_as_open() -> None:
-    account = TEN_THOUSAND.submit(ordered(USDJPY)).submit(ordered(BTCUSDT))
-    assert "open_trades refused: 2 open" in refusal(EURUSD, account)
+    others = ("GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "BTCUSDT")
+    assert ordered(EURUSD, profile, engaged=others[: room - 1])
+    refused = refusal(EURUSD, profile, engaged=others[:room])
+    assert refused == f"open_trades refused: {room} open, at most {room} with this one"
 
 
 def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
     """Cap 5 % of 10,000.00 = 500.00. Of the 9,595.70 left 1 % buys 0.58 lots, which risk 95.70: together 500.00."""
-    at_the_edge = held("USDCHF", "-404.30", closed=True)
-    assert ordered(EURUSD, at_the_edge).lots == Decimal("0.58")
-    beyond = held("USDCHF", "-404.31", closed=True)
-    assert refusal(EURUSD, beyond) == "daily_loss refused: 404.31 lost today and 95.70 at risk, cap 500.00"
+    assert ordered(EURUSD, balance="9595.70", lost="404.30").lots == Decimal("0.58")
+    assert refusal(EURUSD, balance="9595.69", lost="404.31") == (
+        "daily_loss refused: 404.31 lost today and 95.70 at risk, cap 500.00"
+    )
 
 
 def test_a_large_profit_never_blocks() -> None:
     """First attempt: losses were compared by absolute value, so profits blocked trading."""
-    assert ordered(EURUSD, held("USDCHF", "900.00", closed=True))
-
-
-def test_the_loss_of_yesterday_does_not_block_today() -> None:
-    tomorrow = replace(EURUSD, close_time=CLOSE + timedelta(days=1))
-    ruined = held("USDCHF", "-900.00", closed=True)
-    assert "daily_loss refused" in refusal(EURUSD, ruined)
-    assert ordered(tomorrow, ruined)
+    assert ordered(EURUSD, lost="-900.00")
 
 
 def test_a_spread_of_a_fifth_of_the_stop_distance_is_too_wide() -> None:
@@ -207,32 +173,28 @@ def test_a_spread_of_a_fifth_of_the_stop_distance_is_too_wide() -> None:
 
 def test_a_size_below_the_minimum_is_not_rounded_up() -> None:
     """1 % of 160.00 is 1.60; one hundredth of a lot loses 1.65."""
-    assert refusal(EURUSD, Account(Decimal(160))) == (
+    assert refusal(EURUSD, balance="160") == (
         "size refused: 0.00 lots lose 0.00 at the stop, 1.60 is allowed, at least 0.01 lots are traded"
     )
-    assert ordered(EURUSD, Account(Decimal(165))).lots == Decimal("0.01")
+    assert ordered(EURUSD, balance="165").lots == Decimal("0.01")
 
 
 def test_an_account_without_money_trades_nothing() -> None:
-    reasons = judged(EURUSD, Account(Decimal(-5)))[0].reasons
+    reasons = judged(EURUSD, balance="-5")[0].reasons
     assert any(reason.startswith("size refused: 0.00 lots") for reason in reasons)
 
 
 def test_fx_trades_at_most_ten_lots() -> None:
-    assert ordered(EURUSD, Account(Decimal(10_000_000))).lots == 10
+    assert ordered(EURUSD, balance="10000000").lots == 10
 
 
-def test_the_notional_is_at_most_a_hundred_times_the_balance() -> None:
+def test_a_trade_binds_at_most_half_of_the_free_margin() -> None:
     """A yen stop of 1.5 pips and no spread: one lot loses 10.00 + 7.00, so 1 % of 1,000 would buy 0.58 lots, 58 x.
 
-    At 5 % of the balance it would be 2.9 lots; the leverage allows 1,000 x 100 / 100,000 = 1.00 lot.
+    One lot binds 100,000 / 30 = 3,333.33 dollars, and half of 1,000 buys 0.15 of it.
     """
     tight = replace(USDJPY, spread=0.0, atr=0.01)
-    bold = replace(PROFILES["session1"], risk_pct=Decimal(5), daily_loss_pct=Decimal(50))
-    _, order = decide("run", tight, Account(Decimal(1_000)), bold, 0.55)
-    assert order is not None
-    assert order.lots == Decimal("1.00")
-    assert ordered(tight, Account(Decimal(1_000))).lots == Decimal("0.58")
+    assert ordered(tight, balance="1000").lots == Decimal("0.15")
 
 
 @pytest.mark.parametrize("atr", [nan, 0.0, -1.0, inf])
@@ -245,27 +207,28 @@ def test_a_stop_below_zero_is_refused() -> None:
 
 
 def test_a_corrupt_spread_stops_the_path() -> None:
-    with pytest.raises(BarError, match="EURUSD: expected a spread"):
-        judged(replace(EURUSD, spread=-0.0001))
+    with pytest.raises(BarError, match="EURUSD: expected a finite spread"):
+        judged(replace(EURUSD, spread=inf))
 
 
-def test_the_typical_spread_holds_where_none_is_quoted() -> None:
-    assert ordered(replace(EURUSD, spread=nan)) == ordered(EURUSD)
+@pytest.mark.parametrize("unknown", [nan, -0.0001])
+def test_the_typical_spread_holds_where_none_is_quoted_and_where_bid_and_ask_cross(unknown: float) -> None:
+    assert ordered(replace(EURUSD, spread=unknown)) == ordered(EURUSD)
 
 
 def test_every_failed_check_is_named() -> None:
     wide = replace(EURUSD, spread=0.001)
-    refused = [reason.split()[0] for reason in judged(wide, held("EURUSD"))[0].reasons if " refused: " in reason]
+    refused = [reason.split()[0] for reason in judged(wide, engaged=("EURUSD",))[0].reasons if " refused: " in reason]
     assert refused == ["position", "spread"]
 
 
 def test_stop_and_target_follow_the_profile() -> None:
     """1.10000 + 0.00150 x 1 and x 2; 0.55 % of 10,000 = 55.00 / 165.00 = 0.33; 0.5 % = 50.00 / 165.00 = 0.30."""
-    assert (ordered(EURUSD, profile="lightning").target, ordered(EURUSD, profile="lightning").lots) == (
+    assert (ordered(EURUSD, "lightning").target, ordered(EURUSD, "lightning").lots) == (
         Decimal("1.10150"),
         Decimal("0.33"),
     )
-    assert (ordered(EURUSD, profile="ftmo").target, ordered(EURUSD, profile="ftmo").lots) == (
+    assert (ordered(EURUSD, "ftmo").target, ordered(EURUSD, "ftmo").lots) == (
         Decimal("1.10300"),
         Decimal("0.30"),
     )

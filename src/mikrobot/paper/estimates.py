@@ -1,0 +1,92 @@
+"""What a trade on a margin account will be worth and cost, reckoned before it is made.
+
+In account currency and unrounded: what is booked is rounded once, at its booking. Does not look at
+markets or accounts.
+"""
+
+import math
+from decimal import Decimal
+
+from mikrobot.domain.errors import BarError, UsageError
+from mikrobot.paper.contracts import Contract
+from mikrobot.paper.profiles import Profile
+
+
+def bid_ticks(contract: Contract, bid: float) -> int:
+    """Return a bid of a bar in ticks, the nearest one.
+
+    Raises
+    ------
+    BarError
+        If it is not finite.
+
+    >>> from mikrobot.domain.market import instrument
+    >>> from mikrobot.paper.contracts import listed
+    >>> bid_ticks(listed(instrument("EURUSD")), 1.1 + 0.2)
+    130000
+    """
+    if not math.isfinite(bid):
+        raise BarError(f"{contract.symbol}: expected a finite price, found {bid}; correct the bar at its source")
+    return round(bid / float(contract.tick))
+
+
+def spread_ticks(contract: Contract, quoted: float) -> int:
+    """Return ask - bid in ticks, rounded up.
+
+    Where the source knows none, or a negative one, since it took bid and ask at different instants,
+    the typical spread of the contract stands: nobody trades inside the market for that.
+
+    Raises
+    ------
+    BarError
+        If it is infinite.
+
+    >>> from mikrobot.domain.market import instrument
+    >>> from mikrobot.paper.contracts import listed
+    >>> [spread_ticks(listed(instrument("EURUSD")), quoted) for quoted in (0.00012, 0.0, -0.1, math.nan)]
+    [12, 0, 8, 8]
+    """
+    if quoted == math.inf:
+        raise BarError(f"{contract.symbol}: expected a finite spread, found {quoted}; correct the bar at its source")
+    if not quoted >= 0:
+        return contract.spread
+    return math.ceil(round(quoted / float(contract.tick), 6))
+
+
+def worth(contract: Contract, currency: str, amount: Decimal, price: Decimal) -> Decimal:
+    """Return an amount of the quote currency in account currency, by the contract's own price.
+
+    Raises
+    ------
+    UsageError
+        If the account currency is neither side of the contract.
+
+    >>> from mikrobot.domain.market import instrument
+    >>> from mikrobot.paper.contracts import listed
+    >>> f"{worth(listed(instrument('USDJPY')), 'USD', Decimal(30_000), Decimal('150.000')):.2f}"
+    '200.00'
+    """
+    if contract.quote == currency:
+        return amount
+    if contract.base == currency:
+        return amount / price
+    raise UsageError(
+        f"{contract.symbol}: {contract.quote} cannot be converted to the account's {currency} by the pair's own "
+        f"price; trade pairs with {currency} on one side"
+    )
+
+
+def charges(contract: Contract, profile: Profile, quantity: Decimal, price: Decimal) -> Decimal:
+    """Return what a taker pays for one side: the venue's share of the notional, and the commission per lot.
+
+    Parameters
+    ----------
+    contract : Contract
+    profile : Profile
+        Its commission is taken to be in the account currency.
+    quantity : Decimal
+        Units of base.
+    price : Decimal
+    """
+    share = contract.taker_fee * worth(contract, profile.currency, quantity * price, price)
+    return share + quantity / contract.lot * profile.commission_per_lot

@@ -1,0 +1,230 @@
+"""Where a strategy trades: one exchange, an account for each market, bars in and orders out.
+
+Live trading, replay and backtest all go through `Venue`. FX trades on an MT5 hedging account. Crypto
+is sold short too, so it trades under the rules of an isolated perpetual at the prices of the bars,
+with the fees of Binance futures; funding is not charged, as no source of bars publishes it, and
+neither is swap. Every account is kept in US dollars, and one USDT counts as one. What latency and
+slippage draw follows from the seed, the account's name and the order's id, none of which names a
+run: the same bars and orders give the same fills. Does not decide, read a clock or store.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from mikrobot.domain.market import Bar, instrument
+from mikrobot.domain.trading import Order, Side
+from mikrobot.paper import margin, money
+from mikrobot.paper.account import Account
+from mikrobot.paper.contracts import Contract, Kind, listed
+from mikrobot.paper.estimates import bid_ticks, spread_ticks
+from mikrobot.paper.exchange import Exchange
+from mikrobot.paper.journal import Record
+from mikrobot.paper.orders import Bracket, OrderRequest, OrderType, TimeInForce
+from mikrobot.paper.profiles import ISOLATED_PERP, MT5_HEDGING, Profile
+
+CURRENCY = "USD"
+
+PROFILES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLATED_PERP, currency=CURRENCY)}
+"""The account of each market, by its name."""
+
+PERP_MAKER, PERP_TAKER = Decimal("0.0002"), Decimal("0.0005")
+"""Of a regular user of Binance futures, https://www.binance.com/en/fee/futureFee."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a strategy has to trade one symbol with, at one close. Money is in dollars.
+
+    Attributes
+    ----------
+    contract, profile
+        Of the symbol, and of the account it is traded on.
+    balance : Decimal
+        Cash of that account.
+    free_margin : Decimal
+        What that account may still bind.
+    engaged : frozenset of str
+        Symbols with a position or with an entry that may still be filled, over all accounts.
+    day_opening, day_loss : Decimal
+        Equity of all accounts at the start of the UTC day, and what of it is gone, 0 when it has grown.
+    """
+
+    contract: Contract
+    profile: Profile
+    balance: Decimal
+    free_margin: Decimal
+    engaged: frozenset[str]
+    day_opening: Decimal
+    day_loss: Decimal
+
+
+def contract_of(symbol: str) -> Contract:
+    """Return the contract that a symbol is traded by.
+
+    Raises
+    ------
+    UnknownSymbol
+        If no such instrument is known.
+    """
+    contract = listed(instrument(symbol))
+    if contract.kind is Kind.FX:
+        return contract
+    return replace(contract, kind=Kind.PERP, quote=CURRENCY, maker_fee=PERP_MAKER, taker_fee=PERP_TAKER)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return an instant in milliseconds since 1970, as the exchange counts."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+class Venue:
+    """The accounts of a strategy on an exchange of their own.
+
+    Parameters
+    ----------
+    symbols : iterable of str
+        All that may be traded.
+    seed : int
+
+    Attributes
+    ----------
+    exchange : Exchange
+    markets : dict of str to str
+        The name of the account that each symbol is traded on.
+    """
+
+    def __init__(self, symbols: Iterable[str], seed: int) -> None:
+        self.markets = {symbol: instrument(symbol).asset for symbol in symbols}
+        self.exchange = Exchange(map(contract_of, self.markets), waits_for_open=True)
+        self._seed = seed
+        self._told: dict[str, int] = {}
+
+    def open(self, at: datetime, balance: Decimal) -> None:
+        """Open an account for each market and divide an opening balance equally among them, to the cent."""
+        names = sorted(set(self.markets.values()))
+        share = (balance / len(names)).quantize(Decimal("0.01"))
+        for number, name in enumerate(names):
+            paid_in = share if number else balance - share * (len(names) - 1)
+            self.exchange.open(name, PROFILES[name], seed=self._seed).deposit(milliseconds(at), CURRENCY, paid_in)
+
+    def restore(self, journals: Mapping[str, Sequence[Record]], last: Iterable[Bar], at: datetime) -> None:
+        """Take up the accounts that these journals tell of, with their open orders, as they were at an instant.
+
+        Parameters
+        ----------
+        journals : mapping of str to sequence of Record
+            By account, from the first record on.
+        last : iterable of Bar
+            The newest bar of each symbol that had closed by then, in order of time.
+        at : datetime
+            Up to which bars have been played and decided on.
+
+        Raises
+        ------
+        DataError
+            If a record is missing, repeated or impossible after those before it.
+        """
+        for bar in last:
+            self.play(bar)
+        self.exchange.settle(milliseconds(at))
+        for name, records in journals.items():
+            account = Account.rebuilt(name, PROFILES[name], self.exchange.contracts, records, self._seed)
+            self._told[name] = account.seq
+            self.exchange.restore(account)
+
+    def play(self, bar: Bar) -> None:
+        """Let one closed bar do to every account what it does; bars come in order of their closes.
+
+        Raises
+        ------
+        BarError
+            If its prices are no bar, or it is older than the newest event.
+        """
+        contract = self.exchange.contracts[bar.symbol]
+        opened, closed = milliseconds(bar.open_time), milliseconds(bar.close_time)
+        first, high, low, last = (bid_ticks(contract, price) for price in (bar.open, bar.high, bar.low, bar.close))
+        self.exchange.bar(closed, bar.symbol, first, high, low, last, spread_ticks(contract, bar.spread), opened)
+
+    def leave_expired(self, at: datetime) -> None:
+        """Let happen what is due by a close, and send a market exit for every position whose time is up.
+
+        It meets the next opening price, unless the stop or the target does so first. One that the
+        venue refuses, as in the last minute before a weekend, is sent again.
+        """
+        now = milliseconds(at)
+        self.exchange.settle(now)
+        for account in self.exchange.accounts.values():
+            for stop in account.working():
+                entry = account.orders.get(stop.parent)
+                if entry is None or not entry.filled or stop.type is not OrderType.STOP or entry.expires > now:
+                    continue
+                leaving = f"{entry.id}.time"
+                if not any(order.id.startswith(leaving) for order in account.working(stop.symbol)):
+                    self._leave(account, stop.symbol, entry.id, f"{leaving}.{at:%Y%m%dT%H%M}", now)
+
+    def place(self, order: Order) -> str:
+        """Send a bracket at the close it was decided at; its entry is void from ``expires_at``.
+
+        Returns
+        -------
+        str
+            Why it was refused at once, or an empty string.
+        """
+        known = instrument(order.symbol)
+        entry = OrderRequest(
+            order.id, order.symbol, order.side, order.lots * known.lot,
+            tif=TimeInForce.GTD, expires=milliseconds(order.expires_at),
+        )  # fmt: skip
+        bracket = Bracket(order.id, entry, order.stop, order.target)
+        return self.exchange.submit(self.markets[order.symbol], milliseconds(order.submitted_at), bracket)
+
+    def standing(self, symbol: str, at: datetime) -> Standing:
+        """Return what there is to trade a symbol with, when everything up to that close has happened."""
+        now, accounts = milliseconds(at), self.exchange.accounts
+        account = accounts[self.markets[symbol]]
+        equities = {name: self._equity(each, now) for name, each in accounts.items()}
+        own = account.balances[CURRENCY] if account.profile.isolated else equities[account.id]
+        opening = sum(each.marks.get("day", each.paid_in) for each in accounts.values())
+        return Standing(
+            contract=self.exchange.contracts[symbol],
+            profile=account.profile,
+            balance=account.balance(CURRENCY),
+            free_margin=_dollars(own - sum(margin.margins(account).values())),
+            engaged=frozenset(_engaged(accounts.values())),
+            day_opening=_dollars(opening),
+            day_loss=_dollars(max(opening - sum(equities.values()), 0)),
+        )
+
+    def unrecorded(self) -> dict[str, list[Record]]:
+        """Return the records of each account that this has not returned before."""
+        new: dict[str, list[Record]] = {}
+        for name, account in self.exchange.accounts.items():
+            start = self._told.get(name, 0)
+            if account.seq > start:
+                new[name], self._told[name] = account.journal[start:], account.seq
+        return new
+
+    def _leave(self, account: Account, symbol: str, entry: str, name: str, now: int) -> None:
+        ticket = None if account.profile.netting else entry
+        held = account.positions[ticket or symbol].quantity
+        side, quantity = Side.SELL if held > 0 else Side.BUY, self.exchange.contracts[symbol].quantity(abs(held))
+        request = OrderRequest(name, symbol, side, quantity, reduce_only=True, ticket=ticket)
+        self.exchange.submit(account.id, now, request)
+
+    def _equity(self, account: Account, now: int) -> int:
+        return margin.equity(account, self.exchange.markets, self.exchange.rates, now)
+
+
+def _engaged(accounts: Iterable[Account]) -> Iterable[str]:
+    for account in accounts:
+        yield from (position.symbol for position in account.positions.values())
+        yield from (order.symbol for order in account.live.values() if not order.reduce_only)
+
+
+def _dollars(minor: int) -> Decimal:
+    return money.decimal(minor, CURRENCY)

@@ -1,0 +1,107 @@
+"""A venue that is thrown away and taken up again at any minutes is one that never was."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mikrobot.analytics.trades import closed_trades
+from mikrobot.domain.market import Bar, instrument
+from mikrobot.domain.trading import Order, Side
+from mikrobot.paper.journal import Record, lines, parse
+from mikrobot.paper.statement import fills
+from mikrobot.paper.venue import Venue
+
+START = datetime(2024, 3, 11, 23, 20, tzinfo=UTC)  # midnight falls into every run
+MINUTES = 90
+MINUTE = timedelta(minutes=1)
+SYMBOLS = {"EURUSD": 1.1, "USDJPY": 150.0, "BTCUSDT": 60_000.0}
+OPENING = Decimal("10000.00")
+
+
+def market(rng: Random) -> Iterator[list[Bar]]:
+    """Yield the bars of each minute; some are missing, some jump."""
+    prices = dict(SYMBOLS)
+    for minute in range(MINUTES):
+        bars = []
+        for symbol, price in prices.items():
+            first, step = price * (1 + rng.choice((0, 0, 0, 2e-3)) * rng.uniform(-1, 1)), price * 3e-4
+            last = first + rng.gauss(0, step)
+            high, low = max(first, last) + abs(rng.gauss(0, step)), min(first, last) - abs(rng.gauss(0, step))
+            prices[symbol] = last
+            if rng.random() < 0.9:
+                bars.append(Bar(symbol, START + minute * MINUTE, first, high, low, last))
+        yield bars
+
+
+def order(rng: Random, bar: Bar) -> Order:
+    """Return a bracket around the close, of any size that an account may or may not bear."""
+    known, side = instrument(bar.symbol), rng.choice((Side.BUY, Side.SELL))
+    distance = known.quantize(bar.close * rng.uniform(1e-4, 2e-3))
+    close, at = known.quantize(bar.close), bar.close_time
+    lots = known.quantize_size(10 ** rng.uniform(-2, 0.5)) or known.size_step
+    return Order(
+        f"{bar.symbol}/{at:%H%M}", "d", bar.symbol, side, lots, close - side.sign * distance,
+        close + side.sign * 2 * distance, at, at + rng.randint(1, 40) * MINUTE,
+    )  # fmt: skip
+
+
+def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venue]:
+    """Trade a made-up market, taking the accounts up from their journals as text after some minutes."""
+    rng, ledger, last = Random(seed), dict[str, str](), dict[str, Bar]()
+    venue = Venue(SYMBOLS, seed)
+    venue.open(START, OPENING)
+    for minute, bars in enumerate(market(Random(seed + 1))):
+        at = START + (minute + 1) * MINUTE
+        for bar in bars:
+            venue.play(bar)
+            last[bar.symbol] = bar
+        venue.leave_expired(at)
+        for bar in bars:
+            if rng.random() < 0.2 and bar.symbol not in venue.standing(bar.symbol, at).engaged:
+                venue.place(order(rng, bar))
+        for name, records in venue.unrecorded().items():
+            ledger[name] = ledger.get(name, "") + lines(records)
+        if minute in restarts:
+            venue = Venue(SYMBOLS, seed)
+            kept = {name: parse(text) for name, text in ledger.items()}
+            venue.restore(kept, sorted(last.values(), key=lambda bar: bar.close_time), at)
+    return {name: parse(text) for name, text in ledger.items()}, venue
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000), st.sets(st.integers(0, MINUTES - 1), min_size=1, max_size=6))
+def test_taken_up_again_at_any_minutes_it_writes_the_same_journal_to_the_byte(seed: int, restarts: set[int]) -> None:
+    calm, _ = traded(seed, set())
+    disturbed, _ = traded(seed, restarts)
+    assert {name: lines(records) for name, records in disturbed.items()} == {
+        name: lines(records) for name, records in calm.items()
+    }
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_fills_that_are_told_are_all_the_cash_that_moved(seed: int) -> None:
+    journals, venue = traded(seed, set())
+    told = fills(journals)
+    cash = sum((fill.pnl - fill.fee for fill in told), Decimal(0))
+    insured = sum(account.totals.get(("insurance", "USD"), 0) for account in venue.exchange.accounts.values())
+    balances = sum((account.balance("USD") for account in venue.exchange.accounts.values()), Decimal(0))
+    assert balances == OPENING + cash + Decimal(insured) / 100
+    open_ = {position.symbol for account in venue.exchange.accounts.values() for position in account.positions.values()}
+    entries = {fill.order_id for fill in told}
+    assert len(entries) - len(trades_of(journals)) == len(open_)
+
+
+def trades_of(journals: dict[str, list[Record]]) -> list[str]:
+    """Return the brackets that were entered and left, each once."""
+    told = fills(journals)
+    at = START
+    orders = [
+        Order(name, "d", "EURUSD", Side.BUY, Decimal(1), Decimal(1), Decimal(2), at, at)
+        for name in {fill.order_id for fill in told}
+    ]
+    return [trade.order.id for trade in closed_trades(orders, told)]
