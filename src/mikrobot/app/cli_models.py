@@ -10,7 +10,7 @@ import click
 
 from mikrobot.app.output import as_json, print_json
 
-NAMES = ("bos", "retest", "false_break")
+NAMES = ("bos", "nowcast", "retest", "false_break")
 
 
 @click.command()

@@ -167,7 +167,9 @@ def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:
             f"expected samples of both outcomes from {data.time.min()} to {data.end.max()}, found {len(data)} of "
             f"{data.outcome[0]} only; give more bars"
         )
-    return evaluate(model.score(data.inputs), predict_baselines(model.contract.diffusion, data), data, seed)
+    contract = model.contract
+    said = predict_baselines(contract.diffusion, data)
+    return evaluate(model.score(data.inputs), said, data, contract.task.kind, seed)
 
 
 def _figures(said: Mapping[str, float]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from mikrobot.models.inputs import (
     state,
     surroundings,
 )
+from mikrobot.models.labels.breaks import Mode
 
 _WIDER = 15
 _LEVEL = ("above", "below", "above_distance", "below_distance", "trend", "bos", "choch", "penetration")
@@ -28,30 +29,42 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class BosInputs(SideInputs):
-    """The inputs for levels of one swing length that may break."""
+    """The inputs for levels of one swing length that may break.
+
+    Attributes
+    ----------
+    mode : "close" or "wick"
+        What breaks a level.
+    """
+
+    mode: Mode = "close"
 
     @property
     def needed(self) -> tuple[str, ...]:
         """Catalog columns that `make` reads."""
-        own = tuple(f"m1_break_{self.swing}_{name}" for name in _LEVEL)
+        own = tuple(f"{self._family}_{name}" for name in _LEVEL)
         wider = tuple(f"m1_break_{_WIDER}_{name}" for name in _WIDER_LEVEL)
         return (*own, *_ages(self.swing), *wider, *_OTHERS, *CONTEXT, *SURROUNDINGS)
 
     def make(self, x: Row, side: Column) -> dict[str, Column]:
         """Make the inputs; ``level_atr`` is NaN where no level stands on that side."""
-        own = _distances(x, side, self.swing) | _structure(x, side, self.swing)
+        own = _distances(x, side, self._family) | _structure(x, side, self._family, self.swing)
         return own | motion(x, side) | state(x) | surroundings(x, side)
+
+    @property
+    def _family(self) -> str:
+        return f"m1_{'wick' if self.mode == 'wick' else 'break'}_{self.swing}"
 
 
 def _ages(swing: int) -> tuple[str, str]:
     return f"m1_swing_{swing}_high_age", f"m1_swing_{swing}_low_age"
 
 
-def _distances(x: Row, side: Column, swing: int) -> dict[str, Column]:
+def _distances(x: Row, side: Column, family: str) -> dict[str, Column]:
     """Distances to levels on this side and the other, and to averages; positive when still ahead."""
     up, atr = side > 0, x["m1_atr_14"]
-    level, other = facing(x, f"m1_break_{swing}", up)
-    ahead = np.where(up, x[f"m1_break_{swing}_above_distance"], x[f"m1_break_{swing}_below_distance"])
+    level, other = facing(x, family, up)
+    ahead = np.where(up, x[f"{family}_above_distance"], x[f"{family}_below_distance"])
     close = level - side * ahead * atr
     distance = side * np.log(level / close)
     wider, wider_other = facing(x, f"m1_break_{_WIDER}", up)
@@ -77,18 +90,18 @@ def _distances(x: Row, side: Column, swing: int) -> dict[str, Column]:
     }
 
 
-def _structure(x: Row, side: Column, swing: int) -> dict[str, Column]:
+def _structure(x: Row, side: Column, family: str, swing: int) -> dict[str, Column]:
     """What broke last, and how old the levels are."""
     up = side > 0
     high_age, low_age = (x[name] for name in _ages(swing))
-    bos, choch = x[f"m1_break_{swing}_bos"], x[f"m1_break_{swing}_choch"]
+    bos, choch = x[f"{family}_bos"], x[f"{family}_choch"]
     return {
-        "trend": side * x[f"m1_break_{swing}_trend"],
+        "trend": side * x[f"{family}_trend"],
         "wider_trend": side * x[f"m1_break_{_WIDER}_trend"],
         "m5_trend": side * x["m5_break_5_trend"],
         "bos": side * bos,
         "choch": side * choch,
-        "penetration_atr": side * (bos + choch) * x[f"m1_break_{swing}_penetration"],
+        "penetration_atr": side * (bos + choch) * x[f"{family}_penetration"],
         "level_age": np.where(up, high_age, low_age),
         "other_age": np.where(up, low_age, high_age),
     }

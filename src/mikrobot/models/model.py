@@ -23,6 +23,7 @@ from mikrobot.models.inputs import SideInputs
 from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.labels.task import Kind, Task
+from mikrobot.models.nowcast import NowcastInputs
 from mikrobot.models.retest import RetestInputs
 
 _NEARLY = 1e-7
@@ -89,7 +90,7 @@ class Contract:
         """
         if self.name not in INPUTS:
             raise ModelError(f"expected a model named {' or '.join(INPUTS)}, found {self.name!r}")
-        return INPUTS[self.name](self.swing)
+        return BosInputs(self.swing, self.mode) if self.name == "bos" else INPUTS[self.name](self.swing)
 
     def accept(self, feature_hash: str) -> None:
         """Check that features of these definitions may be given to the model.
@@ -132,6 +133,7 @@ class Contract:
 
 INPUTS: dict[str, Callable[[int], SideInputs]] = {
     "bos": BosInputs,
+    "nowcast": NowcastInputs,
     "retest": RetestInputs,
     "false_break": FalseBreakInputs,
 }

@@ -35,6 +35,7 @@ class Target:
 
 TARGETS: dict[str, tuple[Target, ...]] = {
     "bos": (Target("accuracy", 0.88), Target("precision", 0.85), Target("recall", 0.90), Target("auc", 0.90)),
+    "nowcast": (Target("precision", 0.85), Target("auc", 0.99)),
     "retest": (Target("accuracy", 0.90), Target("precision", 0.88), Target("recall", 0.92)),
     "false_break": (Target("precision", 0.97),),
 }
@@ -42,6 +43,7 @@ TARGETS: dict[str, tuple[Target, ...]] = {
 ASKS = {
     "bos": "Does price go beyond the newest unbroken swing within the horizon?",
     "retest": "Does a retest of a broken level reach its target before its stop?",
+    "nowcast": "Will the M5 bar that is forming close beyond the newest unbroken swing?",
     "false_break": "Is a break of structure taken back within the next closes?",
 }
 
@@ -50,6 +52,10 @@ LIMITS = {
         "Most of what it achieves is geometry: how far the level is, over how volatile the market is. The "
         "diffusion baselines know nothing else, and what counts is the uplift over the second one.",
         "That a level is likely to break says little about where price goes after it: this is no trading edge.",
+    ),
+    "nowcast": (
+        "A minute before the close most is known: a close that is beyond already mostly stays there.",
+        "It says where this bar closes, not where the next one goes: this is no trading edge.",
     ),
     "retest": (
         "With symmetric barriers the outcome is close to a coin toss, and costs are a large part of a barrier.",
@@ -88,6 +94,18 @@ class Card:
     seed: int
     parameters: Mapping[str, Any]
     importance: Mapping[str, float]
+
+    @property
+    def use(self) -> str:
+        """What the model is good for: whether who follows its answers earns more than it costs."""
+        found = self.contract.metrics["payoff"]
+        if found["expectancy_r"] is None:
+            return f"it informs: followed alone it would have made {found['trades']} trades on the test span, too few"
+        said = (
+            f"followed alone it would have made {found['expectancy_r']:+.3f} R a trade after costs of "
+            f"{found['cost_r']:.3f} R in {found['trades']} trades on the test span"
+        )
+        return f"it may trade: {said}" if found["expectancy_r"] > 0.0 else f"it informs: {said}"
 
     def markdown(self) -> str:
         """Write the card as Markdown."""

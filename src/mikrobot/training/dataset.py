@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.features.catalog import CATALOG
-from mikrobot.models.inputs import SideInputs
+from mikrobot.models.inputs import FORECASTS, SideInputs
 from mikrobot.models.labels.samples import Labels, Prices
 from mikrobot.models.labels.task import ATR, Task
 
@@ -51,8 +50,11 @@ class Dataset:
         Log distance to the price that makes the outcome true; see `Labels`.
     sigma_atr, sigma_forecast : ndarray of float64
         Volatility known at `time`, log return per square root of a minute, up to one factor: the ATR
-        over the close, and the seasonal forecast over the horizon; the latter NaN where the
-        catalog has none.
+        over the close, and the seasonal forecast over the horizon.
+    close : ndarray of float64
+        Price at `time`.
+    move : ndarray of float64
+        Log return from `time` to `end`, towards the side; what came after, and no input.
     """
 
     inputs: NDArray[np.float32]
@@ -65,6 +67,8 @@ class Dataset:
     distance: Floats
     sigma_atr: Floats
     sigma_forecast: Floats
+    close: Floats
+    move: Floats
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -120,14 +124,9 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
     return Dataset(**columns)
 
 
-def forecast_column(minutes: int) -> str | None:
+def forecast_column(minutes: int) -> str:
     """Name the catalog's volatility forecast for the shortest horizon that covers these minutes."""
-    horizon = next((known for known in _FORECASTS if known >= minutes), _FORECASTS[-1])
-    name = f"m1_har_s_{horizon}"
-    return name if name in CATALOG.columns else None
-
-
-_FORECASTS = (5, 15, 60)
+    return f"m1_har_s_{next((known for known in FORECASTS if known >= minutes), FORECASTS[-1])}"
 
 
 def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: SideInputs, task: Task) -> Dataset:
@@ -152,14 +151,20 @@ def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs:
         symbol=np.full(len(labels), symbol),
         distance=labels.distance,
         sigma_atr=sigma[labels.row],
-        sigma_forecast=known[labels.row, 3] if known.shape[1] > 3 else np.full(len(labels), np.nan),
+        sigma_forecast=known[labels.row, 3],
+        close=prices.close[labels.row],
+        move=labels.side.astype(np.float64) * np.log(prices.close[_ended(prices, labels)] / prices.close[labels.row]),
     )
 
 
 def _anchors(task: Task) -> tuple[str, ...]:
-    """Return the columns of the levels, the ATR, and the forecast if there is one."""
-    forecast = forecast_column(task.horizon)
-    return (*task.columns, ATR, *([forecast] if forecast else []))
+    """Return the columns of the levels, the ATR, and the forecast."""
+    return (*task.columns, ATR, forecast_column(task.horizon))
+
+
+def _ended(prices: Prices, labels: Labels) -> NDArray[np.int64]:
+    """Return the bar that closes at the end of each horizon."""
+    return np.searchsorted(prices.minute, labels.end.astype("datetime64[m]").astype(np.int64))
 
 
 @dataclass(frozen=True)

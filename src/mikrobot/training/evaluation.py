@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.labels.task import Task
+from mikrobot.models.labels.task import Kind, Task
 from mikrobot.training.dataset import Dataset
+from mikrobot.training.payoff import payoff
 from mikrobot.training.rolling import Predictions, intervals, selective
 from mikrobot.training.scores import reliability, scores
 from mikrobot.training.slices import slices
@@ -53,6 +54,7 @@ def evaluate(
     probability: Floats,
     baselines: Mapping[str, Floats],
     data: Dataset,
+    kind: Kind,
     seed: int,
     history: Predictions | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +67,8 @@ def evaluate(
         As `predict_baselines`.
     data : Dataset
         The samples judged; both outcomes occur.
+    kind : str
+        Of the task.
     seed : int
         Of the bootstrap.
     history : Predictions, optional
@@ -75,12 +79,13 @@ def evaluate(
     dict
         Plain JSON values: ``samples``, ``base_rate``, ``majority_accuracy``, ``metrics`` (see `scores`),
         ``baselines``: {``diffusion_<name>``: the same}, ``uplift``: {``over_<name>``: see `uplift`},
-        ``reliability``, ``selective``, ``intervals``, and ``by_symbol``, ``by_session``, ``by_volatility``,
+        ``payoff``, ``reliability``, ``selective``, ``intervals``, and ``by_symbol``, ``by_session``, ``by_volatility``,
         ``by_distance``, ``by_minutes_left``: the first six of each part with both outcomes.
     """
     judged = Predictions(probability, data.outcome, data.time, data.end)
     return {
         **_beside(probability, baselines, data, seed),
+        "payoff": payoff(probability, data, kind),
         "reliability": reliability(probability, data.outcome),
         "selective": selective(judged, history),
         "intervals": intervals(judged, history),

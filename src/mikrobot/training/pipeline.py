@@ -287,7 +287,7 @@ def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: in
     seen = [_samples(data, rows, names, fitted.start) for rows in (split.validation, split.test)]
     said = [fitted.calibration(_corrected(scorer(span.inputs), span, fitted.start)) for span in seen]
     history = Predictions(said[0], before.outcome, before.time, before.end)
-    metrics = evaluate(said[1], predict_baselines(fitted.diffusion, test), test, seed, history)
+    metrics = evaluate(said[1], predict_baselines(fitted.diffusion, test), test, recipe.task.kind, seed, history)
     for name, learned in fitted.beside.items():
         beside = Scorer(graph.joined([learned.member], len(names)), len(names))
         calibration = Calibration.fit(beside(seen[0].inputs), seen[0].outcome)
@@ -350,6 +350,7 @@ def _log(
             "data_sha256": data.sha256,
             "code_version": card.code_version,
             "promotion": ruling.reason,
+            "use": card.use,
         },
         data_name=f"{contract.source}-{','.join(symbols)}",
         data_sha256=data.sha256,
@@ -373,7 +374,10 @@ def _parameters(fitted: Fitted, split: Split, settings: Settings) -> dict[str, A
     }
 
 
-_LOGGED = ("samples", "base_rate", "majority_accuracy", "metrics", "baselines", "uplift", "intervals", "by_symbol")
+_LOGGED = (
+    *("samples", "base_rate", "majority_accuracy", "metrics", "baselines", "uplift"),
+    *("payoff", "intervals", "by_symbol"),
+)
 """What MLflow charts; the contract has the whole evaluation."""
 
 

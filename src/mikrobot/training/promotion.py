@@ -17,6 +17,7 @@ from mikrobot.models.registry import Registry
 from mikrobot.training import gate
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.gate import Interval, Ruling, Standing
+from mikrobot.training.payoff import payoff
 from mikrobot.training.scores import calibration_error, calibration_noise
 from mikrobot.training.uplift import uplift
 
@@ -92,7 +93,7 @@ def stand(model: Model, said: NDArray[np.float64], data: Dataset, chosen: NDArra
         latency_ms=latency_ms(model, data.inputs[chosen[:LATENCY_CALLS]]),
         coverage=float(dared.mean()),
         precision=float((yes == outcome)[dared].mean()) if dared.any() else 0.0,
-        expectancy_r=None,
+        expectancy_r=payoff(said, data.only(chosen), model.contract.task.kind)["expectancy_r"],
     )
 
 

@@ -10,7 +10,9 @@ from datetime import timedelta
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.false_break import FalseBreakInputs
 from mikrobot.models.inputs import FORECASTS, SideInputs
+from mikrobot.models.labels.breaks import FORMING_MINUTES, Mode
 from mikrobot.models.labels.task import Task
+from mikrobot.models.nowcast import NowcastInputs
 from mikrobot.models.retest import RetestInputs
 from mikrobot.settings import Settings
 from mikrobot.training.learners import (
@@ -27,6 +29,7 @@ from mikrobot.training.learners import (
     support_vectors,
 )
 
+M5_SWING = 5
 RETEST_BARS, FALSE_BREAK_BARS = 30, 5
 """Bars within which a retest must reach its target, and a false break must come back."""
 
@@ -63,15 +66,26 @@ class Recipe:
         return timedelta(minutes=self.task.horizon)
 
 
-def bos(settings: Settings) -> Recipe:
+def bos(settings: Settings, mode: Mode = "close") -> Recipe:
     """Boosted trees that correct the diffusion baseline, beside a random forest."""
     forecast = next((minutes for minutes in FORECASTS if minutes >= settings.horizon_minutes), FORECASTS[-1])
     return Recipe(
-        task=Task("bos", settings.swing, settings.horizon_minutes),
-        inputs=BosInputs(settings.swing),
+        task=Task("bos", settings.swing, settings.horizon_minutes, mode),
+        inputs=BosInputs(settings.swing, mode),
         starts_from=f"level_forecast_{forecast}",
         members={"boosted": (boosted, BOOSTING)},
         beside={"random_forest": (forest, FOREST)},
+    )
+
+
+def nowcast(settings: Settings) -> Recipe:
+    """Boosted trees that correct the diffusion baseline, on M5, whose levels are of swings of 5."""
+    return Recipe(
+        task=Task("nowcast", M5_SWING, FORMING_MINUTES),
+        inputs=NowcastInputs(M5_SWING),
+        starts_from="level_forecast",
+        members={"boosted": (boosted, BOOSTING)},
+        beside={},
     )
 
 
@@ -97,4 +111,9 @@ def false_break(settings: Settings) -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[Settings], Recipe]] = {"bos": bos, "retest": retest, "false_break": false_break}
+RECIPES: dict[str, Callable[[Settings], Recipe]] = {
+    "bos": bos,
+    "nowcast": nowcast,
+    "retest": retest,
+    "false_break": false_break,
+}

@@ -32,6 +32,8 @@ def make_dataset() -> MakeDataset:
             distance=1e-4 * inputs[:, 0].astype(np.float64),
             sigma_atr=np.full(n, 1e-4),
             sigma_forecast=np.full(n, np.nan),
+            close=np.full(n, 1.1),
+            move=1e-4 * rng.normal(size=n),
         )
 
     return make

@@ -15,7 +15,7 @@ MakeDataset = Callable[..., Dataset]
 def judged(data: Dataset, probability: np.ndarray) -> dict[str, object]:
     train = np.arange(len(data) // 2)
     fitted = fit_baselines(data, train, Task())
-    return evaluate(probability, predict_baselines(fitted, data), data, seed=3)
+    return evaluate(probability, predict_baselines(fitted, data), data, "bos", seed=3)
 
 
 def test_an_evaluation_is_plain_json_and_the_same_each_time(make_dataset: MakeDataset) -> None:
@@ -54,7 +54,7 @@ def test_the_forecast_has_a_baseline_of_its_own_where_it_is_known(make_dataset: 
     said = predict_baselines(fitted, known)
     assert set(said) == {"atr", "forecast"}
     np.testing.assert_array_equal(said["forecast"][::10], said["atr"][::10])
-    found = evaluate(said["forecast"], said, known, seed=1)
+    found = evaluate(said["forecast"], said, known, "bos", seed=1)
     assert found["uplift"]["over_atr"]["auc"]["low"] > 0.02
     assert found["uplift"]["over_forecast"]["auc"]["value"] == 0
 

@@ -36,6 +36,8 @@ def market() -> tuple[Dataset, np.ndarray]:
         distance=1e-4 * distance,
         sigma_atr=1e-4 * ones,
         sigma_forecast=np.full(N, np.nan),
+        close=ones,
+        move=np.zeros(N),
     )
     return data, baseline
 

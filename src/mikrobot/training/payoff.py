@@ -1,0 +1,94 @@
+"""What a model's answers would have earned after costs, traded by the plainest rule.
+
+Whoever is told that something is more probable than not takes that side at the close, one position a symbol at a
+time, and leaves at the end of the horizon. No stop, no target: what is measured is whether the
+answers point where price goes, by more than it costs to follow them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mikrobot.domain.market import instrument
+from mikrobot.models.labels.task import Kind
+from mikrobot.paper.contracts import listed
+from mikrobot.paper.profiles import MT5_HEDGING
+from mikrobot.training.dataset import Dataset
+from mikrobot.training.scores import THRESHOLD
+
+Floats = NDArray[np.float64]
+
+RISK_ATR = 1.5
+"""Distance in ATRs that counts as the risk R of a trade: that of the decision rule's stop."""
+
+FEWEST_TRADES = 30
+"""Trades below which nothing is said of a rule."""
+
+
+def payoff(probability: Floats, data: Dataset, kind: Kind) -> dict[str, Any]:
+    """Trade the samples whose outcome is said to be more probable than not.
+
+    Parameters
+    ----------
+    probability : ndarray of float, shape (samples,)
+    data : Dataset
+        Samples in order of time within each symbol.
+    kind : str
+        Of the task: a false break is traded against its side, everything else with it.
+
+    Returns
+    -------
+    dict
+        ``trades``; ``expectancy_r``: mean result after costs, in units of `RISK_ATR` ATRs at the entry;
+        ``gross_r`` and ``cost_r``: before costs, and the costs, typical spread and both commissions;
+        ``sharpe``: of the daily sums in R, per year. All but ``trades`` None on fewer than `FEWEST_TRADES`.
+    """
+    taken = _taken(np.flatnonzero(probability >= THRESHOLD), data)
+    if len(taken) < FEWEST_TRADES:
+        return {"trades": len(taken), "expectancy_r": None, "gross_r": None, "cost_r": None, "sharpe": None}
+    direction = -1.0 if kind == "false_break" else 1.0
+    risk = RISK_ATR * data.sigma_atr[taken]
+    gross = direction * data.move[taken] / risk
+    cost = np.array([_costs(str(symbol)) for symbol in np.unique(data.symbol)])[_places(data.symbol, taken)]
+    costs = (cost[:, 0] / data.close[taken] + cost[:, 1]) / risk
+    return {
+        "trades": len(taken),
+        "expectancy_r": float(np.mean(gross - costs)),
+        "gross_r": float(np.mean(gross)),
+        "cost_r": float(np.mean(costs)),
+        "sharpe": _sharpe(gross - costs, data.time[taken], data.time),
+    }
+
+
+def _taken(wanted: NDArray[np.int64], data: Dataset) -> NDArray[np.int64]:
+    """Choose what one position a symbol can take, the earliest first."""
+    taken: list[int] = []
+    free: dict[str, np.datetime64] = {}
+    for number in wanted[np.argsort(data.time[wanted], kind="stable")]:
+        symbol = str(data.symbol[number])
+        if symbol not in free or data.time[number] >= free[symbol]:
+            taken.append(int(number))
+            free[symbol] = data.end[number]
+    return np.array(taken, dtype=np.int64)
+
+
+def _places(symbols: NDArray[np.str_], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.searchsorted(np.unique(symbols), symbols[chosen])
+
+
+def _costs(symbol: str) -> tuple[float, float]:
+    """Return what a round trip costs: in price, and as a share of the price."""
+    known = instrument(symbol)
+    per_side = MT5_HEDGING.commission_per_lot / known.lot if known.asset == "fx" else listed(known).taker_fee
+    return float(known.spread), 2.0 * float(per_side)
+
+
+def _sharpe(results: Floats, times: NDArray[np.datetime64], span: NDArray[np.datetime64]) -> float | None:
+    """Return the yearly Sharpe ratio of daily sums, days without a trade included."""
+    days, of_day = span.astype("datetime64[D]"), times.astype("datetime64[D]")
+    traded = np.unique(days)
+    sums = np.bincount(np.searchsorted(traded, of_day), results, len(traded))
+    years = max(float((traded[-1] - traded[0]).astype(int) + 1), 1.0) / 365.25
+    deviation = float(sums.std(ddof=1)) if len(sums) > 1 else 0.0
+    return float(sums.mean() / deviation * np.sqrt(len(traded) / years)) if deviation > 0.0 else None
