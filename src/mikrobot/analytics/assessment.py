@@ -177,37 +177,23 @@ def assess(
     """
     calendar = calendar_of([*bars, *(trade.order.symbol for trade in trades)])
     marks = marked(trades, bars, opening)
-    start, count = float(opening), PERIODS[calendar]
-    returns = daily_returns(daily_equity(marks["equity"], calendar), start)
-    held = excursions(trades, bars)
-    regimes = volatility_regimes(trades, bars)
+    returns = daily_returns(daily_equity(marks["equity"], calendar), float(opening))
+    held, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
     others = {HOLD: buy_and_hold(bars, opening)} | ({RULES: rules_only} if rules_only is not None else {})
-    benchmarks = {
-        name: _benchmark(equity, returns, start, calendar, risk_free) for name, equity in others.items() if len(equity)
-    }
-    against = benchmarks[HOLD].figures if HOLD in benchmarks else {}
+    benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free)
     return Assessment(
         total=performance(trades, opening),
         figures={
-            **return_figures(returns, count, risk_free),
-            **drawdown_figures(marks["equity"], start),
-            **{name: against.get(name, Figure(None, "no bars to hold against")) for name in ("beta", "alpha")},
+            **return_figures(returns, PERIODS[calendar], risk_free),
+            **drawdown_figures(marks["equity"], float(opening)),
+            **_held_against(benchmarks),
             **_use(trades, marks),
             **trade_figures(trades),
             **_excursion_figures(held),
         },
-        intervals=_intervals(trades, returns, count, risk_free, np.random.default_rng(seed)),
-        groups={
-            "symbol": grouped(trades, by_symbol, opening),
-            "session": grouped(trades, by_session, opening),
-            "regime": grouped(trades, lambda trade: regimes[trade.order.id], opening),
-            "exit": grouped(trades, by_exit, opening),
-        },
-        costs={
-            "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
-            f"spread{INSIDE}": spread_cost(trades, bars),
-            **by_kind(charges),
-        },
+        intervals=_intervals(trades, returns, PERIODS[calendar], risk_free, np.random.default_rng(seed)),
+        groups=_groups(trades, regimes, opening),
+        costs=_costs(trades, bars, charges),
         months=periods(returns, trades, "month"),
         weeks=periods(returns, trades, "week"),
         benchmarks=benchmarks,
@@ -229,6 +215,15 @@ def calendar_of(symbols: Sequence[str]) -> AssetClass:
     return "crypto" if any(instrument(symbol).asset == "crypto" for symbol in symbols) else "fx"
 
 
+def _benchmarks(
+    others: Mapping[str, pd.Series], own: pd.Series, opening: float, calendar: AssetClass, risk_free: float
+) -> dict[str, Benchmark]:
+    """Return the other accounts that have any equity, ours held against each."""
+    return {
+        name: _benchmark(equity, own, opening, calendar, risk_free) for name, equity in others.items() if len(equity)
+    }
+
+
 def _benchmark(equity: pd.Series, own: pd.Series, opening: float, calendar: AssetClass, risk_free: float) -> Benchmark:
     returns = daily_returns(daily_equity(equity, calendar), opening)
     count = PERIODS[calendar]
@@ -238,6 +233,32 @@ def _benchmark(equity: pd.Series, own: pd.Series, opening: float, calendar: Asse
         **relative_figures(own, returns, count, risk_free),
     }
     return Benchmark(figures, equity)
+
+
+def _held_against(benchmarks: Mapping[str, Benchmark]) -> dict[str, Figure]:
+    """Return beta and alpha against buy and hold."""
+    against = benchmarks[HOLD].figures if HOLD in benchmarks else {}
+    return {name: against.get(name, Figure(None, "no bars to hold against")) for name in ("beta", "alpha")}
+
+
+def _groups(trades: Sequence[Trade], regimes: Mapping[str, str], opening: Decimal) -> Groups:
+    return {
+        "symbol": grouped(trades, by_symbol, opening),
+        "session": grouped(trades, by_session, opening),
+        "regime": grouped(trades, lambda trade: regimes[trade.order.id], opening),
+        "exit": grouped(trades, by_exit, opening),
+    }
+
+
+def _costs(
+    trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], charges: Iterable[Charge]
+) -> dict[str, Decimal]:  # fmt: skip
+    """Return what trading cost, by kind."""
+    return {
+        "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
+        f"spread{INSIDE}": spread_cost(trades, bars),
+        **by_kind(charges),
+    }
 
 
 def _use(trades: Sequence[Trade], marks: pd.DataFrame) -> dict[str, Figure]:

@@ -4,7 +4,6 @@ One HTML file that opens without a network, the same in Markdown, and a picture.
 itself: `assessment` judges the trades, everything else it is told as `Facts`.
 """
 
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mikrobot.analytics import journal, picture
 from mikrobot.analytics.assessment import Assessment, assess
@@ -24,10 +22,9 @@ from mikrobot.analytics.charges import INSIDE, Charge
 from mikrobot.analytics.charts import account
 from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.analytics.charts.trades import trades_figure
-from mikrobot.analytics.figures import MEASURES, Figure
-from mikrobot.analytics.intervals import Interval
 from mikrobot.analytics.journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, r_multiple
+from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Trade
 
@@ -204,11 +201,11 @@ def write(facts: Facts, folder: Path) -> Report:
     judged = assess(trades, facts.bars, facts.opening, charges=facts.charges)
     view = _view(facts, trades, judged, folder)
     report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
-    page = _TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
+    page = TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(report.html, page)
-        _replace(report.markdown, _TEMPLATES.get_template("report.md.j2").render(view))
+        _replace(report.markdown, TEMPLATES.get_template("report.md.j2").render(view))
         picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, facts.opening)
         report.png.with_suffix(".partial").replace(report.png)
     except OSError as error:
@@ -232,11 +229,6 @@ def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
     return tuple(Refusal(check, count, latest[check]) for check, count in counted.most_common())
 
 
-def figure_rows(judged: Assessment) -> list[dict[str, str]]:
-    """Return every figure as text: label, value or the reason of none, interval and convention."""
-    return [_shown(name, each, judged) for name, each in judged.figures.items()]
-
-
 def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Path) -> dict[str, Any]:
     return {
         "facts": facts,
@@ -245,7 +237,7 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
         "judged": judged,
         "total": judged.total,
         "figures": figure_rows(judged),
-        "benchmarks": [_compared(name, judged) for name in _COMPARED],
+        "benchmarks": [compared(name, judged) for name in _COMPARED],
         "by_symbol": judged.groups["symbol"],
         "open_positions": sum(fill.reason is FillReason.ENTRY for fill in facts.fills) - len(trades),
         "refusals": refusals(facts.decisions),
@@ -280,50 +272,7 @@ def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judge
 
 def _title(facts: Facts) -> str:
     market = "SIMULATED market" if facts.simulated else facts.source
-    return f"{market} · {', '.join(facts.bars)} · {_minute(facts.starts_at)} to {_minute(facts.ends_at)} UTC"
-
-
-def _shown(name: str, each: Figure, judged: Assessment) -> dict[str, str]:
-    """Return a figure as the row of a table."""
-    measure, interval = MEASURES[name], judged.intervals.get(name)
-    return {
-        "label": measure.label,
-        "value": _in_unit(each.value, measure.unit) if each.value is not None else each.reason,
-        "known": "yes" if each.value is not None else "",
-        "interval": _between(interval, measure.unit) if interval else "",
-        "convention": measure.convention,
-    }
-
-
-def _between(interval: Interval, unit: str) -> str:
-    if interval.low is None or interval.high is None:
-        return interval.reason
-    return f"{_in_unit(interval.low, unit)} to {_in_unit(interval.high, unit)}"
-
-
-def _compared(name: str, judged: Assessment) -> dict[str, Any]:
-    """Return a figure of the account beside the same of each benchmark."""
-    unit = MEASURES[name].unit
-    known = [judged.figures[name], *(each.figures[name] for each in judged.benchmarks.values())]
-    values = [_in_unit(each.value, unit) if each.value is not None else "none" for each in known]
-    return {"label": MEASURES[name].label, "values": values}
-
-
-def _in_unit(value: float, unit: str) -> str:
-    """Show a value in its unit.
-
-    >>> _in_unit(0.1234, "share"), _in_unit(-1.5, "R"), _in_unit(75, "minutes")
-    ('12.34 %', '\N{MINUS SIGN}1.50 R', '75 min')
-    """
-    text = {
-        "share": lambda: f"{value:,.2%}".replace("%", " %"),
-        "money": lambda: f"{value:,.2f}",
-        "R": lambda: f"{value:.2f} R",
-        "days": lambda: f"{value:,.1f} days",
-        "minutes": lambda: f"{value:,.0f} min",
-        "times": lambda: f"{value:,.2f}",
-    }.get(unit, lambda: f"{value:,.2f}")()
-    return text.replace("-", "\N{MINUS SIGN}")
+    return f"{market} · {', '.join(facts.bars)} · {minute(facts.starts_at)} to {minute(facts.ends_at)} UTC"
 
 
 def limits(facts: Facts, trades: int) -> list[tuple[str, str]]:
@@ -364,52 +313,3 @@ def _replace(path: Path, text: str) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
-
-
-def _minute(at: datetime, beside: datetime | None = None) -> str:
-    """Show a minute; without its day where that is the same as beside it."""
-    return f"{at:%H:%M}" if beside and at.date() == beside.date() else f"{at:%Y-%m-%d %H:%M}"
-
-
-def _money(amount: Decimal) -> str:
-    return f"{amount:,.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _signed(amount: Decimal) -> str:
-    return f"{amount:+,.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _share(value: float | None) -> str:
-    return "none" if value is None else f"{value:.0%}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:+.2%}".replace("-", "\N{MINUS SIGN}").replace("%", " %")
-
-
-def _measured(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.4f}"
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "none"
-    return (f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "\N{MINUS SIGN}")
-
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("mikrobot.analytics"),
-    autoescape=lambda name: bool(name and name.endswith(".html.j2")),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {
-    "minute": _minute,
-    "money": _money,
-    "signed": _signed,
-    "share": _share,
-    "figure": _figure,
-    "measured": _measured,
-    "percent": _percent,
-}

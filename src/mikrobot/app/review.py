@@ -16,6 +16,7 @@ import pandas as pd
 from rich.table import Table
 
 from mikrobot.analytics import report as reporting
+from mikrobot.analytics.wording import figure_rows
 from mikrobot.app import accounts
 from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.domain.market import Timeframe, close_times
@@ -126,7 +127,7 @@ def table(reviewed: Reviewed) -> Table:
     shown = Table(title=f"Run {reviewed.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for heading in ("figure", "value", "95 % interval"):
         shown.add_column(heading, justify="left" if heading == "figure" else "right")
-    for row in reporting.figure_rows(reviewed.report.assessment):
+    for row in figure_rows(reviewed.report.assessment):
         shown.add_row(row["label"], row["value"], row["interval"])
     return shown
 

@@ -66,6 +66,19 @@ def unpayable(account: Account, contract: Contract, order: Order, quantity: int,
     return "" if needed <= max(free, own) else f"not enough {currency}: {needed} needed, {free} free (minor units)"
 
 
+def unmodifiable(market: Market, order: Order, quantity: int, price: int, stop: int) -> str:
+    """Return why an order cannot have these terms, or an empty string."""
+    if quantity < order.filled or (quantity == order.filled and order.filled):
+        return f"{market.contract.quantity(order.filled)} of it has filled already"
+    if (price and not order.price) or (stop and not order.stop and order.type is not OrderType.TRAILING_STOP):
+        return f"a {order.type.value} order has no such price"
+    best = market.best(order.sign)
+    stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+    if stops and stop != order.stop and best is not None and order.sign * (best - stop) >= 0:
+        return "the stop would lie on the wrong side of the market"
+    return ""
+
+
 def _wrong_side(order: Order, contract: Contract, best: int) -> str:
     stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
     if not stops or order.sign * (best - order.stop) < 0:

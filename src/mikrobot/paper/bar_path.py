@@ -7,8 +7,11 @@ taken to pass every tick, so that stops fill at their price unless the open has 
 
 from typing import NamedTuple
 
-from mikrobot.paper.account import Desk
+from mikrobot.paper import margin
+from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
+from mikrobot.paper.desk import FAR, Desk
+from mikrobot.paper.journal import Filled
 from mikrobot.paper.matching import Matching
 
 
@@ -66,10 +69,25 @@ def _low_first(matching: Matching, desk: Desk, market: Market, ts: int, bar: Bar
         twin = matching.fork()
         twin.bar = matching.bar
         _follow(twin, market, ts, bar, low_first=low_first)
-        ends.append((twin.worth(symbol, ts), twin.first_fill))
+        ends.append((_worth(twin, market, ts), _first_fill(twin.account)))
         market.point(ts, bar.open, bar.open + bar.spread)
         market.version = version
     return ends[0] <= ends[1]
+
+
+def _worth(matching: Matching, market: Market, ts: int) -> int:
+    """Return the equity in minor units; of a cash account, what it has of the symbol's two currencies."""
+    account, contract = matching.account, market.contract
+    if not account.profile.cash:
+        return margin.equity(account, matching.markets, matching.rates, ts)
+    held = account.net(contract.symbol) * market.mark_bid
+    return account.balances.get(contract.quote, 0) + contract.amount(held, contract.quote)
+
+
+def _first_fill(account: Account) -> int:
+    """Return the time priority of the order that filled first on a fork."""
+    filled = (record.order for record in account.journal if isinstance(record, Filled))
+    return next((account.orders[name].seq for name in filled), FAR)
 
 
 def _follow(matching: Matching, market: Market, ts: int, bar: BarTicks, *, low_first: bool) -> None:

@@ -12,15 +12,16 @@ from heapq import heappop
 
 from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
 from mikrobot.paper import financing, limits, margin, requests
-from mikrobot.paper.account import FAR, Account, Desk
-from mikrobot.paper.admission import unpayable
+from mikrobot.paper.account import Account
+from mikrobot.paper.admission import unmodifiable, unpayable
 from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.journal import Refused, Submitted
+from mikrobot.paper.desk import FAR, Desk
+from mikrobot.paper.journal import Refused
 from mikrobot.paper.matching import Matching
-from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
+from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, Status
 from mikrobot.paper.profiles import Profile
 
 
@@ -51,7 +52,7 @@ class Exchange:
         self._now = FAR  # until the first event, which therefore takes no shortcut
         self._due = FAR
         self._rollover = (FAR, 0)
-        self._day = -FAR
+        self._midnight = FAR
         self._swaps = any(contract.swap for contract in self.contracts.values())
 
     def open(self, id: str, profile: Profile, *, seed: int = 0) -> Account:
@@ -109,11 +110,7 @@ class Exchange:
         market.show(ts, bids, asks)
         for matching, desk in self._desks[symbol]:
             bid, ask = market.bid, market.ask
-            if (
-                bid is None
-                or ask is None
-                or not (desk.low_bid < bid < desk.high_bid and desk.low_ask < ask < desk.high_ask)
-            ):
+            if bid is None or ask is None or desk.touched(bid, bid, ask - bid):
                 matching.on_market(market, ts)
                 if desk.waiting:
                     matching.meet_waiting(desk, ts, ts)
@@ -194,13 +191,16 @@ class Exchange:
         account = self._account(account_id)
         self._turn(ts)
         latency = account.profile.latency
-        arrives = ts + (
-            latency.draw(account.seed, account_id, _first(asked).id) if latency.base_ms or latency.median_ms else 0
-        )
+        arrives = ts
+        if latency.base_ms or latency.median_ms:
+            arrives += latency.draw(account.seed, account_id, requests.leader(asked).id)
         try:
-            self._enter(account, asked, ts, arrives)
+            for record in requests.records(account, asked, ts, arrives, account.seq):
+                account.apply(record)
+                if record.parent:
+                    account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
         except (OrderError, UnknownSymbol) as error:
-            account.apply(Refused(account.seq, ts, _first(asked).id, str(error)))
+            account.apply(Refused(account.seq, ts, requests.leader(asked).id, str(error)))
             return str(error)
         self._wake_for(account)
         return ""
@@ -242,7 +242,7 @@ class Exchange:
             return self._refuse(account, ts, order_id, "modify", "there is no such order that still works")
         if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
             price, stop = None, price
-        contract = self.contracts[order.symbol]
+        market, contract = self.markets[order.symbol], self.contracts[order.symbol]
         try:
             new = (
                 order.quantity if quantity is None else contract.steps(quantity),
@@ -251,7 +251,7 @@ class Exchange:
             )
         except OrderError as error:
             return self._refuse(account, ts, order_id, "modify", str(error))
-        reason = self._unmodifiable(order, *new) or unpayable(account, contract, order, *new)
+        reason = unmodifiable(market, order, *new) or unpayable(account, contract, order, *new)
         if reason:
             return self._refuse(account, ts, order_id, "modify", reason)
         last = new[1:] != (order.price, order.stop) or new[0] > order.quantity
@@ -265,35 +265,9 @@ class Exchange:
         if self._due <= ts:
             self._advance(ts, inclusive=True)
 
-    def _enter(self, account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int) -> None:
-        records: list[Submitted]
-        if isinstance(asked, OrderRequest):
-            account.apply(requests.single(account, asked, ts, arrives, account.seq))
-            return
-        if isinstance(asked, OneCancelsOther):
-            for record in requests.pair(account, asked, ts, arrives, account.seq):
-                account.apply(record)
-            return
-        records = requests.bracket(account, asked, ts, arrives, account.seq)
-        account.apply(records[0])
-        for record in records[1:]:
-            account.apply(record)
-            account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
-
     def _refuse(self, account: Account, ts: int, order_id: str, what: str, reason: str) -> str:
         account.note(ts, f"{what}_refused", f"{order_id}: {reason}")
         return reason
-
-    def _unmodifiable(self, order: Order, quantity: int, price: int, stop: int) -> str:
-        if quantity < order.filled or (quantity == order.filled and order.filled):
-            return f"{self.contracts[order.symbol].quantity(order.filled)} of it has filled already"
-        if (price and not order.price) or (stop and not order.stop and order.type is not OrderType.TRAILING_STOP):
-            return f"a {order.type.value} order has no such price"
-        best = self.markets[order.symbol].best(order.sign)
-        stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
-        if stops and stop != order.stop and best is not None and order.sign * (best - stop) >= 0:
-            return "the stop would lie on the wrong side of the market"
-        return ""
 
     def _account(self, account_id: str) -> Account:
         try:
@@ -315,8 +289,8 @@ class Exchange:
         """Move the time on; it does not go back."""
         if self._now == FAR:
             self._rollover = next_rollover(ts) if self._swaps else self._rollover
-            self._day = limits.day(ts)
-            self._due = min(self._due, self._rollover[0], (self._day + 1) * limits.DAY_MS)
+            self._midnight = limits.next_day(ts)
+            self._due = min(self._due, self._rollover[0], self._midnight)
             self._mark_days(ts)
         elif ts < self._now:
             raise BarError(f"an event at {ts} came after one at {self._now}; sort the feed by time")
@@ -327,8 +301,8 @@ class Exchange:
         end = ts + 1 if inclusive else ts
         while self._due < end:
             now = self._due
-            if now >= (self._day + 1) * limits.DAY_MS:
-                self._day = limits.day(now)
+            if now >= self._midnight:
+                self._midnight = limits.next_day(now)
                 self._mark_days(now)
             if now >= self._rollover[0]:
                 self._roll(now)
@@ -337,7 +311,7 @@ class Exchange:
                     matching.expire(now)
                 if matching.account.pending:
                     self._arrivals(matching, now)
-            self._due = min(self._rollover[0], (self._day + 1) * limits.DAY_MS)
+            self._due = min(self._rollover[0], self._midnight)
             for account in self.accounts.values():
                 self._wake_for(account)
 
@@ -380,13 +354,3 @@ class Exchange:
                 desk.fence()
             else:
                 matching.arrive(order, ts)
-
-
-def _first(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
-    match asked:
-        case Bracket():
-            return asked.entry
-        case OneCancelsOther():
-            return asked.first
-        case _:
-            return asked

@@ -17,6 +17,15 @@ def day(ts: int) -> int:
     return ts // DAY_MS
 
 
+def next_day(ts: int) -> int:
+    """Return the first UTC midnight after an instant.
+
+    >>> next_day(1_710_115_200_000) - 1_710_115_200_000 == DAY_MS
+    True
+    """
+    return (ts // DAY_MS + 1) * DAY_MS
+
+
 def week(ts: int) -> int:
     """Return the number of the UTC week, from Monday, of an instant.
 

@@ -35,15 +35,20 @@ def position_margin(terms: Terms, position: Position) -> int:
 def required(terms: Terms, steps: int, price: int, base_rate: Exact) -> int:
     """Return the margin that opening so many steps at a price takes, minor units."""
     num, den = terms.margin
-    times = {"cost": price, "quantity": 1}.get(terms.margin_on, base_rate)
-    return half_even(steps * times * num, den)
+    if terms.margin_on == "cost":
+        return half_even(steps * price * num, den)
+    return half_even(steps * num * (1 if terms.margin_on == "quantity" else base_rate), den)
 
 
 def used(account: Account) -> int:
     """Return the margin of everything open, minor units."""
-    if len(account.positions) > 1:
+    positions = account.positions
+    if not positions:
+        return 0
+    if len(positions) > 1:
         return sum(margins(account).values())
-    return sum([position_margin(account.desks[held.symbol].terms, held) for held in account.positions.values()])
+    (held,) = positions.values()
+    return position_margin(account.desks[held.symbol].terms, held)
 
 
 def margins(account: Account) -> dict[str, int]:

@@ -5,18 +5,19 @@ fill by price and time, trailing stops are drawn along, the exits of filled entr
 stop is looked at first). Does not know where prices come from or when requests arrive.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from heapq import heappop
 
-from mikrobot.paper import booking, margin
-from mikrobot.paper.account import FAR, Account, Desk
+from mikrobot.paper import booking, requests
+from mikrobot.paper.account import Account
 from mikrobot.paper.admission import objection
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.journal import Filled, Submitted
+from mikrobot.paper.desk import FAR, Desk
+from mikrobot.paper.journal import Filled
 from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce
 from mikrobot.paper.positions import Position
-from mikrobot.paper.slippage import against, normal
+from mikrobot.paper.reach import ambiguous, beyond, draw, reached, slip, through
 from mikrobot.paper.solvency import NO_RATE, Solvency
 
 
@@ -41,20 +42,6 @@ class Matching:
         """Return one that executes a copy of the account on the same markets."""
         return Matching(self.account.fork(), self.markets, self.rates)
 
-    def worth(self, symbol: str, ts: int) -> int:
-        """Return the equity in minor units; of a cash account, what it has of the symbol's two currencies."""
-        account, contract = self.account, self.markets[symbol].contract
-        if not account.profile.cash:
-            return margin.equity(account, self.markets, self.rates, ts)
-        held = account.net(symbol) * self.markets[symbol].mark_bid
-        return account.balances.get(contract.quote, 0) + contract.amount(held, contract.quote)
-
-    @property
-    def first_fill(self) -> int:
-        """Time priority of the order that filled first, on a fork of an account."""
-        filled = (record.order for record in self.account.journal if isinstance(record, Filled))
-        return next((self.account.orders[name].seq for name in filled), FAR)
-
     def on_market(self, market: Market, ts: int) -> None:
         """Let one new quote, book or point of a bar do to the account what it does."""
         account = self.account
@@ -68,7 +55,9 @@ class Matching:
         if desk.limits:
             self._fill_limits(desk, market, ts)
         if desk.stops:
-            self._ratchet(desk, market, ts)
+            for order in desk.stops:
+                if order.type is OrderType.TRAILING_STOP:
+                    draw(account, order, market, ts)
         self._conclude(desk, ts, at_price=True)
 
     def expire(self, ts: int) -> None:
@@ -165,14 +154,9 @@ class Matching:
     def close(self, position: Position, ts: int, reason: str) -> None:
         """Close a position at the market, as stop-out and liquidation do."""
         account, market = self.account, self.markets[position.symbol]
-        name = f"{reason}.{account.seq}"
-        account.apply(
-            Submitted(
-                account.seq, ts, name, position.symbol, -position.sign, abs(position.quantity), OrderType.MARKET.value,
-                0, 0, 0, TimeInForce.GTC.value, 0, False, True, position.ticket, ts, "", "",
-            )
-        )  # fmt: skip
-        order = account.orders[name]
+        record = requests.closing(account, position, ts, reason)
+        account.apply(record)
+        order = account.orders[record.order]
         account.move(ts, order, Status.WORKING, reason)
         self._meet(order, market, ts)
 
@@ -194,24 +178,21 @@ class Matching:
 
     def _trigger(self, desk: Desk, market: Market, ts: int) -> None:
         """Trigger the stops that the market has reached: the one passed furthest first, then by arrival."""
-        for order in _sorted(desk.stops, _beyond, market):
+        for order in reached(desk.stops, beyond, market):
             if order.alive and not order.triggered:
                 self._trigger_one(order, market, ts)
 
     def _trigger_one(self, order: Order, market: Market, ts: int) -> None:
-        if _beyond(order, market) < 0:
+        if beyond(order, market) < 0:
             return
         self.account.move(ts, order, Status.TRIGGERED, f"{'ask' if order.sign > 0 else 'bid'} reached the stop")
         self._meet(order, market, ts)
 
     def _meet(self, order: Order, market: Market, ts: int) -> None:
         """Match an order that has just arrived or triggered."""
-        if order.type is OrderType.TRAILING_STOP and not order.triggered:
-            self._draw(order, market, ts)
-            return
-        if order.type is OrderType.STOP and not order.triggered:
-            return
-        if order.type is OrderType.STOP_LIMIT and not order.triggered:
+        if not order.triggered and order.type not in (OrderType.MARKET, OrderType.LIMIT):
+            if order.type is OrderType.TRAILING_STOP:
+                draw(self.account, order, market, ts)
             return
         limit = order.price if order.rests_as_limit else None
         if order.tif is TimeInForce.FOK and not self._all_there(order, market, limit):
@@ -240,7 +221,8 @@ class Matching:
             wanted = self._allowed(order, ts)
             quantity = wanted if size is None else min(desk.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
-                desk.taken.take(sign, level, quantity)
+                if size is not None:
+                    desk.taken.take(sign, level, quantity)
                 self._taker_fill(order, market, price, quantity, limit, ts, priced=size is not None)
             if not order.alive or not order.leaves:
                 return
@@ -252,29 +234,16 @@ class Matching:
     ) -> None:
         shown = price
         if self.account.desks[order.symbol].terms.slips:
-            price += order.sign * self._slip(order, market, price, 0 if priced else quantity, ts)
+            price += order.sign * slip(self.account, order, market, price, 0 if priced else quantity, ts)
             price = max(price, 1)
             if limit is not None:
                 price = min(price, limit) if order.sign > 0 else max(price, limit)
         slippage, unpriced = order.sign * (price - shown), 0 if priced else quantity
         self._fill(order, market, price, quantity, ts, maker=False, unpriced=unpriced, slippage=slippage)
 
-    def _slip(self, order: Order, market: Market, price: int, unpriced: int, ts: int) -> int:
-        """Return the ticks that a taker pays beyond a level."""
-        account, contract, slippage = self.account, market.contract, self.account.profile.slippage
-        drawn = normal(account.seed, account.id, order.id, "jitter")
-        spread = (market.mark_ask or price) - (market.mark_bid or price)
-        ticks = slippage.spread_ticks(ts, spread, drawn, market.sigma)
-        if unpriced:
-            pressure = account.desks[order.symbol].pressure
-            pressure.decay_ms = slippage.decay_ms
-            units = float(contract.quantity(unpriced)) + pressure.at(ts, order.sign)
-            ticks += slippage.impact_ticks(price, units, contract.sigma_d, contract.adv)
-        return against(ticks)
-
     def _fill_limits(self, desk: Desk, market: Market, ts: int) -> None:
         """Fill resting limits that the market has reached: best price first, then by arrival."""
-        for order in _sorted(desk.limits, _through, market):
+        for order in reached(desk.limits, through, market):
             if order.alive:
                 self._fill_limit(order, desk, market, ts)
 
@@ -333,12 +302,13 @@ class Matching:
         if fee is None or profit is None:
             self.end(ts, order, Status.CANCELED, f"no rate into {profile.currency} is known to book its fill at")
             return
+        unsure = self.bar is not None and not maker and ambiguous(account, order, market, self.bar)
         account.apply(
             Filled(
                 len(account.journal), ts, order.id, order.symbol, order.sign, price, quantity, maker,
                 fee[0], terms.fee_currency, profit[0],
                 self.solvency.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
-                unpriced, self._ambiguous(order, maker), profit[1] or fee[1], slippage,
+                unpriced, unsure, profit[1] or fee[1], slippage,
             )
         )  # fmt: skip
         if profile.cash:
@@ -346,18 +316,6 @@ class Matching:
         account.book(ts, "realised", profile.currency, profit[0], order.id)
         account.book(ts, "fee", terms.fee_currency, -fee[0], order.id)
         self._after_fill(order, ts)
-
-    def _ambiguous(self, order: Order, maker: bool) -> bool:
-        """Whether a stop filled inside a bar that also reached its target."""
-        if self.bar is None or not order.triggered or maker or not order.rival:
-            return False
-        rival, (opened, low, high) = self.account.orders[order.rival], self.bar
-        if rival.type is not OrderType.LIMIT or rival.status is Status.HELD:
-            return False
-        spread = self.markets[order.symbol].spread
-        if order.sign < 0:
-            return opened > order.stop and high >= rival.price
-        return opened + spread < order.stop and low + spread <= rival.price
 
     def _after_fill(self, order: Order, ts: int) -> None:
         account = self.account
@@ -385,41 +343,7 @@ class Matching:
             if order.reduce_only and order.alive and not self.closable(order):
                 self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
 
-    def _ratchet(self, desk: Desk, market: Market, ts: int) -> None:
-        for order in desk.stops:
-            if order.type is OrderType.TRAILING_STOP:
-                self._draw(order, market, ts)
-
-    def _draw(self, order: Order, market: Market, ts: int) -> None:
-        """Draw a trailing stop along, never away from the market."""
-        best = market.best(order.sign)
-        if best is None:
-            return
-        drawn = best + order.sign * order.trail
-        if not order.stop or order.sign * (order.stop - drawn) > 0:
-            self.account.amend(ts, order, "trails", stop=drawn)
-
 
 def sees(order: Order, opened: int) -> bool:
     """Whether an order was sent early enough to trade at a price of that instant."""
     return order.submitted <= opened
-
-
-def _sorted(orders: list[Order], depth: Callable[[Order, Market], int], market: Market) -> list[Order]:
-    """Return the orders that the market has reached: the one passed furthest first, then by arrival."""
-    reached = [(-passed, order.seq, order) for order in orders if (passed := depth(order, market)) >= 0]
-    if len(reached) > 1:
-        reached.sort(key=lambda each: each[:2])
-    return [order for _, _, order in reached]
-
-
-def _beyond(order: Order, market: Market) -> int:
-    """Return by how many ticks the market is beyond a stop; -1 if it is not there."""
-    price = market.best(order.sign)
-    return max(order.sign * (price - order.stop), -1) if price is not None and order.stop else -1
-
-
-def _through(order: Order, market: Market) -> int:
-    """Return by how many ticks the market is better than a limit; -1 if it is worse."""
-    price = market.best(order.sign)
-    return max(order.sign * (order.price - price), -1) if price is not None else -1

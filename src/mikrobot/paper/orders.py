@@ -192,13 +192,7 @@ class Order:
         return self.type is OrderType.LIMIT or (self.type is OrderType.STOP_LIMIT and self.triggered)
 
 
-def check_transition(order_id: str, now: Status, to: Status) -> None:
-    """Refuse a transition that the state machine does not have.
-
-    Raises
-    ------
-    DataError
-        Naming the order and both states.
-    """
-    if to not in TRANSITIONS[now]:
-        raise DataError(f"order {order_id}: {now.value} is not followed by {to.value}; its journal is not a sound one")
+def unsound(order: Order, to: Status) -> DataError:
+    """Return the error of a transition that the state machine does not have."""
+    now = order.status.value
+    return DataError(f"order {order.id}: {now} is not followed by {to.value}; its journal is not a sound one")

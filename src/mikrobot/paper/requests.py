@@ -11,6 +11,7 @@ from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.journal import Submitted
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, TimeInForce
+from mikrobot.paper.positions import Position
 
 _SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
     OrderType.MARKET: frozenset({(False, False, False)}),
@@ -22,6 +23,45 @@ _SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
 """By type, which of price, stop and trail may be given together."""
 
 _FIELDS = ("price", "stop", "trail")
+
+
+def leader(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
+    """Return the order that a request is known by: the entry of a bracket, the first of two."""
+    match asked:
+        case Bracket():
+            return asked.entry
+        case OneCancelsOther():
+            return asked.first
+        case _:
+            return asked
+
+
+def records(
+    account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int, seq: int
+) -> list[Submitted]:
+    """Return the records of every order that a request asks for, an entry before its exits.
+
+    Parameters
+    ----------
+    account : Account
+    asked : OrderRequest or Bracket or OneCancelsOther
+    ts, arrives : int
+        Milliseconds, of the submission and of the arrival at the venue.
+    seq : int
+        Number of the first record.
+
+    Raises
+    ------
+    OrderError, UnknownSymbol
+        If one of them is no order that any market could take.
+    """
+    match asked:
+        case Bracket():
+            return bracket(account, asked, ts, arrives, seq)
+        case OneCancelsOther():
+            return pair(account, asked, ts, arrives, seq)
+        case _:
+            return [single(account, asked, ts, arrives, seq)]
 
 
 def contract_of(account: Account, symbol: str) -> Contract:
@@ -68,23 +108,18 @@ def bracket(account: Account, asked: Bracket, ts: int, arrives: int, seq: int) -
         If a leg is no order, or the exits lie on the wrong sides.
     """
     entry = single(account, asked.entry, ts, arrives, seq)
-    stop, target = _exits(account, asked)
-    ticket = "" if account.profile.netting else entry.order
-    legs = [(f"{asked.id}.sl", OrderType.STOP, 0, stop), (f"{asked.id}.tp", OrderType.LIMIT, target, 0)]
-    legs = [leg for leg in legs if leg[2] or leg[3]]
-    if not legs:
+    stop, target = _exits(account, asked, entry)
+    if not stop and not target:
         raise OrderError(f"bracket {asked.id}: give it a stop loss, a take profit or both")
-    records = [entry]
-    for name, kind, limit, trigger in legs:
-        _check_unused(account, name)
-        rival = next((other for other, *_ in legs if other != name), "")
-        records.append(
-            Submitted(
-                seq + 2 * len(records) - 1, ts, name, entry.symbol, -entry.sign, entry.quantity, kind,
-                limit, trigger, 0, TimeInForce.GTC, 0, False, True, ticket, arrives, entry.order, rival,
-            )
-        )  # fmt: skip
-    return records
+    first, second = f"{asked.id}.sl", f"{asked.id}.tp"
+    found = [entry]
+    if stop:
+        rival = second if target else ""
+        found.append(_exit(account, entry, first, seq + 1, OrderType.STOP, 0, stop, rival))
+    if target:
+        rival, number = (first, seq + 3) if stop else ("", seq + 1)
+        found.append(_exit(account, entry, second, number, OrderType.LIMIT, target, 0, rival))
+    return found
 
 
 def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: int) -> list[Submitted]:
@@ -101,6 +136,15 @@ def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: i
         single(account, asked.first, ts, arrives, seq, rival=asked.second.id),
         single(account, asked.second, ts, arrives, seq + 1, rival=asked.first.id),
     ]
+
+
+def closing(account: Account, position: Position, ts: int, reason: str) -> Submitted:
+    """Return the record of the order by which the venue itself closes a position at the market."""
+    seq = account.seq
+    return Submitted(
+        seq, ts, f"{reason}.{seq}", position.symbol, -position.sign, abs(position.quantity), OrderType.MARKET,
+        0, 0, 0, TimeInForce.GTC, 0, False, True, position.ticket, ts, "", "",
+    )  # fmt: skip
 
 
 def _check(account: Account, request: OrderRequest, ts: int) -> None:
@@ -132,19 +176,30 @@ def _misshapen(request: OrderRequest, given: tuple[bool, ...]) -> OrderError:
     raise AssertionError(given)
 
 
-def _exits(account: Account, asked: Bracket) -> tuple[int, int]:
+def _exits(account: Account, asked: Bracket, entry: Submitted) -> tuple[int, int]:
     """Return the stop loss and the take profit of a bracket in ticks, 0 where it has none."""
-    contract = contract_of(account, asked.entry.symbol)
-    sign = asked.entry.side.sign
-    entry = asked.entry.price if asked.entry.price is not None else asked.entry.stop
-    placed = [("stop loss", asked.stop_loss), ("entry", entry), ("take profit", asked.take_profit)]
-    ticks = [contract.ticks(price, f"a {name}") if price is not None else 0 for name, price in placed]
-    known = [(name, price) for (name, _), price in zip(placed, ticks, strict=True) if price]
-    for (lower, below), (upper, above) in pairwise(known):
-        if sign * (above - below) <= 0:
-            word = "below" if sign > 0 else "above"
+    contract = account.contracts[entry.symbol]
+    stop = contract.ticks(asked.stop_loss, "a stop loss") if asked.stop_loss is not None else 0
+    target = contract.ticks(asked.take_profit, "a take profit") if asked.take_profit is not None else 0
+    placed = (("stop loss", stop), ("entry", entry.price or entry.stop), ("take profit", target))
+    for (lower, below), (upper, above) in pairwise([each for each in placed if each[1]]):
+        if entry.sign * (above - below) <= 0:
+            word = "below" if entry.sign > 0 else "above"
             raise OrderError(f"bracket {asked.id}: the {lower} must lie {word} the {upper}")
-    return ticks[0], ticks[2]
+    return stop, target
+
+
+def _exit(
+    account: Account, entry: Submitted, name: str, seq: int, type: OrderType, limit: int, trigger: int, rival: str
+) -> Submitted:
+    """Return the record of an exit, which takes its quantity and its grid from the entry."""
+    _check_unused(account, name)
+    if name == entry.order:
+        raise OrderError(f"order {name}: an exit of its bracket has the same id; give the entry another")
+    return Submitted(
+        seq, entry.ts, name, entry.symbol, -entry.sign, entry.quantity, type, limit, trigger, 0, TimeInForce.GTC, 0,
+        False, True, "" if account.profile.netting else entry.order, entry.arrives, entry.order, rival,
+    )  # fmt: skip
 
 
 def _ticket(account: Account, request: OrderRequest) -> str:

@@ -9,10 +9,11 @@ from fractions import Fraction
 from typing import Protocol
 
 from mikrobot.paper import margin
-from mikrobot.paper.account import FAR, Account
+from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
+from mikrobot.paper.desk import FAR
 from mikrobot.paper.journal import Filled
 from mikrobot.paper.money import Exact, half_even, scale
 from mikrobot.paper.orders import Order, OrderType, Status

@@ -10,7 +10,7 @@ from mikrobot.domain.trading import Side
 from mikrobot.paper import journal
 from mikrobot.paper.account import Account
 from mikrobot.paper.exchange import Exchange
-from mikrobot.paper.orders import OrderRequest, Status
+from mikrobot.paper.orders import Bracket, OrderRequest, Status
 from tests.unit.paper.venue import CASH, CONTRACTS, DAY, EURUSD, HEDGING, HOUR, MINUTE, MONDAY, NETTING, Venue
 
 LIMIT = {"type": "limit", "price": "1.09900"}
@@ -222,3 +222,11 @@ def test_what_has_ended_is_neither_canceled_nor_modified() -> None:
     assert venue.exchange.cancel("a", venue.ts, "a") == "there is no such order that still works"
     assert venue.exchange.cancel("a", venue.ts, "b") == "there is no such order that still works"
     assert venue.status("a") is Status.FILLED
+
+
+def test_an_entry_that_has_the_id_of_its_own_exit_is_refused() -> None:
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    entry = OrderRequest("a.sl", "EURUSD", Side.BUY, Decimal(100_000))
+    reason = venue.exchange.submit("a", venue.ts, Bracket("a", entry, Decimal("1.09"), Decimal("1.11")))
+    assert reason == "order a.sl: an exit of its bracket has the same id; give the entry another"
+    assert venue.account.orders == {}

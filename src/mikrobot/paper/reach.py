@@ -1,0 +1,88 @@
+"""How far the market has gone past an order, and what price that gives it.
+
+Stops and limits that are reached, trailing stops that are drawn along, slippage beyond a level, and
+whether a bar leaves open which exit came first. Does not fill anything.
+"""
+
+from collections.abc import Callable, Iterable
+
+from mikrobot.paper.account import Account
+from mikrobot.paper.book import Market
+from mikrobot.paper.orders import Order, OrderType, Status
+from mikrobot.paper.slippage import against, normal
+
+
+def reached(orders: Iterable[Order], depth: Callable[[Order, Market], int], market: Market) -> list[Order]:
+    """Return the orders that the market has reached: the one passed furthest first, then by arrival.
+
+    Parameters
+    ----------
+    orders : iterable of Order
+    depth : callable
+        `beyond` for stops, `through` for limits.
+    market : Market
+    """
+    found = [(-passed, order.seq, order) for order in orders if (passed := depth(order, market)) >= 0]
+    if len(found) > 1:
+        found.sort(key=lambda each: each[:2])
+    return [order for _, _, order in found]
+
+
+def beyond(order: Order, market: Market) -> int:
+    """Return by how many ticks the market is beyond a stop; -1 if it is not there."""
+    price = market.best(order.sign)
+    return max(order.sign * (price - order.stop), -1) if price is not None and order.stop else -1
+
+
+def through(order: Order, market: Market) -> int:
+    """Return by how many ticks the market is better than a limit; -1 if it is worse."""
+    price = market.best(order.sign)
+    return max(order.sign * (order.price - price), -1) if price is not None else -1
+
+
+def draw(account: Account, order: Order, market: Market, ts: int) -> None:
+    """Draw a trailing stop along, never away from the market."""
+    best = market.best(order.sign)
+    if best is None:
+        return
+    drawn = best + order.sign * order.trail
+    if not order.stop or order.sign * (order.stop - drawn) > 0:
+        account.amend(ts, order, "trails", stop=drawn)
+
+
+def slip(account: Account, order: Order, market: Market, price: int, unpriced: int, ts: int) -> int:
+    """Return the ticks that a taker pays beyond a level.
+
+    Parameters
+    ----------
+    account : Account
+    order : Order
+    market : Market
+    price : int
+        The level, in ticks.
+    unpriced : int
+        Steps that no displayed size prices: impact is charged on them.
+    ts : int
+    """
+    contract, slippage = market.contract, account.profile.slippage
+    drawn = normal(account.seed, account.id, order.id, "jitter")
+    spread = (market.mark_ask or price) - (market.mark_bid or price)
+    ticks = slippage.spread_ticks(ts, spread, drawn, market.sigma)
+    if unpriced:
+        pressure = account.desks[order.symbol].pressure
+        pressure.decay_ms = slippage.decay_ms
+        units = float(contract.quantity(unpriced)) + pressure.at(ts, order.sign)
+        ticks += slippage.impact_ticks(price, units, contract.sigma_d, contract.adv)
+    return against(ticks)
+
+
+def ambiguous(account: Account, order: Order, market: Market, bar: tuple[int, int, int]) -> bool:
+    """Whether a stop filled inside a bar (open, low, high in bid ticks) that also reached its target."""
+    if not order.rival or not order.triggered:
+        return False
+    rival, (opened, low, high) = account.orders[order.rival], bar
+    if rival.type is not OrderType.LIMIT or rival.status is Status.HELD:
+        return False
+    if order.sign < 0:
+        return opened > order.stop and high >= rival.price
+    return opened + market.spread < order.stop and low + market.spread <= rival.price
