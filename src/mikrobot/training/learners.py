@@ -39,6 +39,9 @@ BOOSTING: dict[str, Any] = {
     "max_bin": 128,
 }
 MOST_ROUNDS = 400
+WATCHED_SAMPLES = 100_000
+"""Samples of the watched span, spread over it, that tell when to stop."""
+
 PATIENCE = 25
 """Rounds without a better log loss on the watched span after which boosting stops."""
 
@@ -113,7 +116,8 @@ def boosted(
     train: Samples, watched: Samples, seed: int, parameters: Parameters, progress: Progress = lambda share: None
 ) -> Learned:
     """Fit boosted trees from the margin on, until the watched span is predicted no better."""
-    booster = boost(matrices(train, watched, int(parameters["max_bin"])), seed, parameters, [_Told(progress)])
+    few = watched.thinned(WATCHED_SAMPLES)
+    booster = boost(matrices(train, few, int(parameters["max_bin"])), seed, parameters, [_Told(progress)])
     best = booster[: booster.best_iteration + 1]
     return Learned(graph.of_booster("boosted", best), _gains(best, train.inputs.shape[1]), best)
 

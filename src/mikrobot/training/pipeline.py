@@ -43,7 +43,7 @@ log = logger("training")
 FEWEST_SAMPLES = 50
 """Samples below which a span is too short to learn from, calibrate on or judge by."""
 
-MOST_TRAINING_SAMPLES = 1_200_000
+MOST_TRAINING_SAMPLES = 600_000
 """Samples learned from at most, spread over the span: what more would add is lost in the noise of the market."""
 
 Progress = Callable[[str, float], None]
@@ -282,17 +282,22 @@ def _corrected(score: NDArray[np.float64], seen: Samples, start: Start | None) -
 
 def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:
     """Judge the model on the test span, beside its baselines and what was learned beside it; see `evaluate`."""
-    names, scorer = recipe.inputs.names, Scorer(fitted.graph, len(recipe.inputs.names))
-    before, test = data.only(split.validation), data.only(split.test)
-    seen = [_samples(data, rows, names, fitted.start) for rows in (split.validation, split.test)]
-    said = [fitted.calibration(_corrected(scorer(span.inputs), span, fitted.start)) for span in seen]
+    names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
+    said = [answers(recipe, fitted, data, rows) for rows in (split.validation, split.test)]
     history = Predictions(said[0], before.outcome, before.time, before.end)
     metrics = evaluate(said[1], predict_baselines(fitted.diffusion, test), test, recipe.task.kind, seed, history)
     for name, learned in fitted.beside.items():
         beside = Scorer(graph.joined([learned.member], len(names)), len(names))
-        calibration = Calibration.fit(beside(seen[0].inputs), seen[0].outcome)
-        metrics["baselines"][name] = scores(calibration(beside(seen[1].inputs)), seen[1].outcome)
+        calibration = Calibration.fit(beside(before.inputs), before.outcome)
+        metrics["baselines"][name] = scores(calibration(beside(test.inputs)), test.outcome)
     return metrics
+
+
+def answers(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the calibrated probabilities of some samples, by the graph that would be served."""
+    span = _samples(data, rows, recipe.inputs.names, fitted.start)
+    score = Scorer(fitted.graph, len(recipe.inputs.names))(span.inputs)
+    return fitted.calibration(_corrected(score, span, fitted.start))
 
 
 def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Mapping[str, pd.DataFrame]:

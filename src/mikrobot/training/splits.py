@@ -133,3 +133,29 @@ def walk_forward(
     """
     (split,) = folds(times, ends, horizon, 1, shares, embargo)
     return split
+
+
+def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: str, test_from: str) -> Split:
+    """Split samples at two instants, the earlier spans purged and embargoed as by `walk_forward`.
+
+    Parameters
+    ----------
+    times, ends, horizon
+        As `walk_forward`.
+    validation_from, test_from : str
+        UTC, as numpy writes an instant.
+
+    >>> minutes = np.datetime64("2024-03-11T00:00", "us") + np.arange(10_000) * np.timedelta64(1, "m")
+    >>> split = at_instants(minutes, minutes, timedelta(minutes=5), "2024-03-15", "2024-03-17")
+    >>> int(split.train[-1]), int(split.validation[0]), int(split.test[0])
+    (5560, 5760, 8640)
+    """
+    first, second = (np.datetime64(instant, "us") for instant in (validation_from, test_from))
+    pause = np.timedelta64(max(EMBARGO, horizon), "us")
+    return Split(
+        train=np.flatnonzero((times <= first - pause) & (ends < first)),
+        validation=np.flatnonzero((times >= first) & (times <= second - pause) & (ends < second)),
+        test=np.flatnonzero(times >= second),
+        validation_from=first,
+        test_from=second,
+    )
