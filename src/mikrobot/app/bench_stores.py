@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mikrobot.app.accounts import lines_of
 from mikrobot.app.bench_features import simulated_bars
 from mikrobot.app.bench_stack import temporary_database
 from mikrobot.app.timing import Measurement, Timed, compared
-from mikrobot.domain.market import BAR_COLUMNS, Timeframe
-from mikrobot.domain.trading import Decision, Prediction, Side
+from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.domain.trading import Decision, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
+from mikrobot.paper.venue import Venue
 from mikrobot.settings import Settings
 from mikrobot.store import database, frames, offline
 from mikrobot.store.bars import BarStore
@@ -117,6 +120,31 @@ def _ledger(settings: Settings, pool: Pool) -> Iterator[Measurement]:
         Timed("a page written to the disk", _page_writer(settings.home)),
         rounds=300,
     )  # fmt: skip
+    fills = _fills(_START + timedelta(days=1))
+    yield compared(
+        "ledger, one durable fill", "ms",
+        lambda: ledger.commit(run.id, **next(fills)),
+        durable_insert(pool),
+        Timed("a page written to the disk", _page_writer(settings.home)),
+        rounds=300,
+    )  # fmt: skip
+
+
+def _fills(start: datetime) -> Iterator[dict[str, Any]]:
+    """Give commits with the records of one fill, as the exchange writes them, numbered on and on."""
+    venue, seq = Venue([_SYMBOL], seed=7), 0
+    venue.open(start, Decimal(10_000))
+    first, second = (Bar(_SYMBOL, start + number * _MINUTE, 1.1, 1.1, 1.1, 1.1) for number in range(2))
+    venue.play(first)
+    stop, target, at = Decimal("1.09000"), Decimal("1.12000"), first.close_time
+    venue.place(Order("filled", "", _SYMBOL, Side.BUY, Decimal("0.10"), stop, target, at, at + 30 * _MINUTE))
+    venue.unrecorded()
+    venue.play(second)
+    ((account, records),) = venue.unrecorded().items()
+    for number in count():
+        renumbered = [record._replace(seq=seq + place) for place, record in enumerate(records)]
+        seq += len(records)
+        yield {"close_time": start + number * _MINUTE, "journal": lines_of({account: renumbered})}
 
 
 def _training(settings: Settings, frame: pd.DataFrame) -> Iterator[Measurement]:

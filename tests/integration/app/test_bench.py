@@ -22,7 +22,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MIKROBOT_DATABASE_URL", "postgresql://somebody:secret@127.0.0.1:1/theirs")
 
 
-@pytest.mark.parametrize(("name", "count"), [("features", 10), ("stores", 6)])
+@pytest.mark.parametrize(("name", "count"), [("features", 10), ("stores", 7)])
 def test_every_figure_stands_beside_a_peer_and_a_limit(name: str, count: int, tmp_path: Path) -> None:
     pytest.importorskip("talib")
     said: list[str] = []
