@@ -163,6 +163,7 @@ def _account_checks(outlook: Outlook, standing: Standing, profile: TradingProfil
     yield _Check("position", not taken, f"{held} on {outlook.symbol}")
     most = profile.max_open_trades
     yield _Check("open_trades", len(engaged) < most, f"{len(engaged)} open, at most {most} with this one")
+    yield _Check("limits", not standing.limit, standing.limit or "no loss limit of the account is reached")
 
 
 def _plan(side: Side, outlook: Outlook, standing: Standing, profile: TradingProfile) -> tuple[_Plan | None, _Check]:

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from mikrobot.domain.market import Bar, instrument
 from mikrobot.domain.trading import Order, Side
-from mikrobot.paper import margin, money
+from mikrobot.paper import limits, margin, money
 from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Contract, Kind, listed
 from mikrobot.paper.estimates import bid_ticks, spread_ticks
@@ -51,7 +51,9 @@ class Standing:
     engaged : frozenset of str
         Symbols with a position or with an entry that may still be filled, over all accounts.
     day_opening, day_loss : Decimal
-        Equity of all accounts at the start of the UTC day, and what of it is gone, 0 when it has grown.
+        Equity of that account at the start of the UTC day, and what of it is gone, 0 when it has grown.
+    limit : str
+        Which loss limit that account has reached, so that it opens nothing more; else empty.
     """
 
     contract: Contract
@@ -61,6 +63,7 @@ class Standing:
     engaged: frozenset[str]
     day_opening: Decimal
     day_loss: Decimal
+    limit: str = ""
 
 
 def contract_of(symbol: str) -> Contract:
@@ -185,19 +188,19 @@ class Venue:
 
     def standing(self, symbol: str, at: datetime) -> Standing:
         """Return what there is to trade a symbol with, when everything up to that close has happened."""
-        now, accounts = milliseconds(at), self.exchange.accounts
-        account = accounts[self.markets[symbol]]
-        equities = {name: self._equity(each, now) for name, each in accounts.items()}
-        own = account.balances[CURRENCY] if account.profile.isolated else equities[account.id]
-        opening = sum(each.marks.get("day", each.paid_in) for each in accounts.values())
+        exchange, account = self.exchange, self.exchange.accounts[self.markets[symbol]]
+        equity = margin.equity(account, exchange.markets, exchange.rates, milliseconds(at))
+        own = account.balances[CURRENCY] if account.profile.isolated else equity
+        opening = account.marks.get("day", account.paid_in)
         return Standing(
-            contract=self.exchange.contracts[symbol],
+            contract=exchange.contracts[symbol],
             profile=account.profile,
             balance=account.balance(CURRENCY),
             free_margin=_dollars(own - sum(margin.margins(account).values())),
-            engaged=frozenset(_engaged(accounts.values())),
+            engaged=frozenset(_engaged(exchange.accounts.values())),
             day_opening=_dollars(opening),
-            day_loss=_dollars(max(opening - sum(equities.values()), 0)),
+            day_loss=_dollars(max(opening - equity, 0)),
+            limit=limits.breach(account, equity),
         )
 
     def unrecorded(self) -> dict[str, list[Record]]:
@@ -215,9 +218,6 @@ class Venue:
         side, quantity = Side.SELL if held > 0 else Side.BUY, self.exchange.contracts[symbol].quantity(abs(held))
         request = OrderRequest(name, symbol, side, quantity, reduce_only=True, ticket=ticket)
         self.exchange.submit(account.id, now, request)
-
-    def _equity(self, account: Account, now: int) -> int:
-        return margin.equity(account, self.exchange.markets, self.exchange.rates, now)
 
 
 def _engaged(accounts: Iterable[Account]) -> Iterable[str]:

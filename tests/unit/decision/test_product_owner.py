@@ -76,6 +76,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
             "side passed: buy, as up 0.61, down 0.2",
             "position passed: none is open on EURUSD",
             "open_trades passed: 0 open, at most 2 with this one",
+            "limits passed: no loss limit of the account is reached",
             "stop passed: stop 1.09850 and target 1.10375, 1.5 ATR = 0.00150 from 1.10000",
             "spread passed: 0.00008 is 5.3% of the stop distance 0.00150, must stay below 20%",
             "size passed: 0.60 lots lose 99.00 at the stop, 100.00 is allowed, at least 0.01 lots are traded",
@@ -157,6 +158,13 @@ def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
     assert refusal(EURUSD, balance="9595.69", lost="404.31") == (
         "daily_loss refused: 404.31 lost today and 95.70 at risk, cap 500.00"
     )
+
+
+def test_an_account_at_a_loss_limit_opens_nothing() -> None:
+    at_limit = replace(standing("EURUSD"), limit="weekly loss limit of 10 % reached")
+    decision, order = decide("run", EURUSD, at_limit, PROFILES["session1"], 0.55)
+    assert order is None
+    assert "limits refused: weekly loss limit of 10 % reached" in decision.reasons
 
 
 def test_a_large_profit_never_blocks() -> None:
