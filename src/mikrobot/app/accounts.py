@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mikrobot.analytics.charges import Charge, charges
 from mikrobot.domain.errors import DataError
-from mikrobot.domain.market import Timeframe, bars_of
+from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.trading import Fill
 from mikrobot.paper import journal, statement
 from mikrobot.paper.account import Account
@@ -83,8 +83,11 @@ def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: d
     if not told:
         venue.open(run.starts_at, settings.balance)
         return venue
-    newest = [
-        bar for each in run.symbols for bar in bars_of(each, bars.last(run.source, each, Timeframe.M1, 1, until=at))
-    ]
-    venue.restore(told, sorted(newest, key=lambda bar: bar.close_time), at)
+    venue.restore(told, last_bars(run, bars, at), at)
     return venue
+
+
+def last_bars(run: Run, bars: BarStore, at: datetime) -> list[Bar]:
+    """Return the newest bar of each symbol of a run that had closed by then, in order of time."""
+    newest = (bars_of(each, bars.last(run.source, each, Timeframe.M1, 1, until=at)) for each in run.symbols)
+    return sorted((bar for each in newest for bar in each), key=lambda bar: bar.close_time)

@@ -60,6 +60,20 @@ def _split(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(part.strip().upper() for part in value.split(",") if part.strip()) if value else None
 
 
+def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
+    from datetime import UTC, datetime
+
+    if value is None:
+        return None
+    try:
+        given = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"expected a time as 2025-03-01 or 2025-03-01T08:00, found {value!r}", context
+        ) from error
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+
+
 @main.command()
 @click.option("--once", is_flag=True, help="Stop everything this run started once it is done.")
 @click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
@@ -241,6 +255,56 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
         print_json(found)
     else:
         console.table(judging.table(found))
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--run", "run_id", help="Trade a recorded run again instead, and compare trade by trade; an id, or last.")
+@click.option("--model", "named", default="bos", show_default=True, help="NAME, NAME@ALIAS or NAME@VERSION.")
+@click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk numbers [the setting].")
+@click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
+@click.option("--from", "start", callback=_utc, help="Trade later closes only, as 2025-03-01T08:00 (UTC).")
+@click.option("--to", "end", callback=_utc, help="Trade closes up to here.")
+@as_json
+def backtest(
+    data: tuple[Path, ...],
+    run_id: str | None,
+    named: str,
+    profile: str | None,
+    rules_only: bool,
+    start: Any,
+    end: Any,
+    json_: bool,
+) -> None:
+    """Trade history with the code that trades live, and judge it beside buy and hold and the rules alone.
+
+    A model is asked only about closes later than what it has learned from.
+
+    Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --json
+    """
+    from mikrobot import settings as configuration
+    from mikrobot.app import backtest as backtesting
+    from mikrobot.app import fidelity
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    if bool(data) == bool(run_id):
+        raise click.UsageError("give --data or --run, one of the two")
+    console = Console(quiet=json_)
+    _stop_on_sigterm()
+    if run_id:
+        found = fidelity.compare(_settings(), SystemClock(), run_id, console.say)
+        table, lines = fidelity.table(found), fidelity.lines(found)
+    else:
+        settings, model = configuration.load(profile=profile), None if rules_only else named
+        found = backtesting.backtest(settings, SystemClock(), data, model, start, end, console.say)
+        table, lines = backtesting.table(found), []
+    if json_:
+        print_json(found)
+    else:
+        console.table(table)
+        for line in lines:
+            click.echo(line)
 
 
 @main.command()

@@ -61,7 +61,7 @@ def judge(
         If the registry does not start.
     """
     bars = _read(paths)
-    model = _load(settings, clock, named, say)
+    model = load_model(settings, clock, named, say)
     found = judged(model, bars, settings.seed, control, say)
     found["data"] = {"files": [str(path) for path in paths], **found["data"]}
     return found
@@ -123,6 +123,16 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
     return found
 
 
+def load_model(settings: Settings, clock: Clock, named: str, say: Say) -> Model:
+    """Load a registered model, ``name``, ``name@alias`` or ``name@version``; start the registry if it is down."""
+    from mikrobot.models.registry import CHAMPION, Registry
+
+    name, _, alias = named.partition("@")
+    with stack.running(settings, clock, say, ("mlflow",)):
+        registry = Registry(settings.mlflow_url)
+        return registry.load_version(name, alias) if alias.isdigit() else registry.load(name, alias or CHAMPION)
+
+
 def table(found: Mapping[str, Any]) -> Table:
     """Show an evaluation: the model beside what it must beat, and where it is good."""
     shown = Table(title=f"{found['model']} version {found['version']}", title_justify="left", box=None, padding=(0, 2))
@@ -150,15 +160,6 @@ def table(found: Mapping[str, Any]) -> Table:
 def _read(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
     source = ReplaySource(paths)
     return {symbol: source.history(symbol, *source.span(symbol)) for symbol in source.symbols()}
-
-
-def _load(settings: Settings, clock: Clock, named: str, say: Say) -> Model:
-    from mikrobot.models.registry import CHAMPION, Registry
-
-    name, _, alias = named.partition("@")
-    with stack.running(settings, clock, say, ("mlflow",)):
-        registry = Registry(settings.mlflow_url)
-        return registry.load_version(name, alias) if alias.isdigit() else registry.load(name, alias or CHAMPION)
 
 
 def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:

@@ -10,13 +10,12 @@ and nothing is opened.
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 
 from mikrobot import telemetry
 from mikrobot.app.accounts import lines_of, venue_of
 from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment, traded_until
-from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
@@ -39,8 +38,6 @@ REPORT_EVERY = 15
 
 PREDICTIONS_BACK_S = 120.0
 """Seconds that a past minute waits for a prediction service that went away; it starts in about ten."""
-
-ATR, ABOVE, BELOW = "m1_atr_14", "m1_break_5_above", "m1_break_5_below"
 
 
 @dataclass(slots=True)
@@ -66,7 +63,7 @@ class Worker:
     ledger: Ledger
     runs: Runs
     timers: telemetry.Timers
-    venue: Venue
+    trader: Trader
     clock: Clock
 
     def work(self) -> None:
@@ -87,18 +84,13 @@ class Worker:
     def handle(self, after: datetime, close_time: datetime) -> None:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
         minute = Minute()
-        newest: dict[str, Bar] = {}
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
         with self.timers.stage("play"):
-            for closed, group in groupby(bars, key=lambda bar: bar.close_time):
-                for bar in group:
-                    self.venue.play(bar)
-                    newest[bar.symbol] = bar
-                self.venue.leave_expired(closed)
-        for symbol, bar in newest.items():
+            self.trader.play(bars, close_time)
+        for bar in bars:
             if bar.close_time == close_time:
-                self._decide(symbol, bar, minute)
+                self._decide(bar.symbol, bar, minute)
         with self.timers.stage("ledger_commit"):
             written = self.ledger.commit(
                 self.run.id,
@@ -106,12 +98,12 @@ class Worker:
                 minute.predictions,
                 minute.decisions,
                 minute.orders,
-                lines_of(self.venue.unrecorded()),
+                lines_of(self.trader.venue.unrecorded()),
                 minute.skips,
             )
         if not written:
             reached = self.runs.reached(self.run.id, "worker") or close_time
-            self.venue = venue_of(self.run, self.settings, self.ledger, self.bars, reached)
+            self.trader.venue = venue_of(self.run, self.settings, self.ledger, self.bars, reached)
 
     def _decide(self, symbol: str, bar: Bar, minute: Minute) -> None:
         try:
@@ -127,17 +119,10 @@ class Worker:
             return
         minute.predictions += _predictions(symbol, bar.close_time, answer, inputs)
         with self.timers.stage("decide"):
-            outlook = _outlook(symbol, bar, row, answer)
-            decision, order = decide(
-                self.run.id,
-                outlook,
-                self.venue.standing(symbol, bar.close_time),
-                self.settings.trading,
-                self.settings.entry_probability,
-            )
+            up, down = _number(answer.probability_up), _number(answer.probability_down)
+            decision, order = self.trader.decide(outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down))
         minute.decisions.append(decision)
         if order is not None:
-            self.venue.place(order)
             minute.orders.append(order)
 
     def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
@@ -207,19 +192,13 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
     ]
 
 
-def _outlook(symbol: str, bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
-    up, down = answer.probability_up, answer.probability_down
-    return Outlook(
-        symbol=symbol,
-        close_time=bar.close_time,
-        close=bar.close,
-        spread=bar.spread,
-        atr=row[ATR],
-        level_above=row[ABOVE],
-        level_below=row[BELOW],
-        probability_up=math.nan if up is None else up,
-        probability_down=math.nan if down is None else down,
-    )
+def _number(probability: float | None) -> float:
+    return math.nan if probability is None else probability
+
+
+def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
+    """Return who trades a run on a venue."""
+    return Trader(run.id, venue, settings.trading, settings.entry_probability)
 
 
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
@@ -239,7 +218,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             ledger,
             runs,
             timers,
-            venue_of(run, settings, ledger, bars, traded_until(runs, run_id, segment)),
+            trader_of(run, venue_of(run, settings, ledger, bars, traded_until(runs, run_id, segment)), settings),
             clock,
         )
         try:

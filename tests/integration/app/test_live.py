@@ -20,7 +20,7 @@ import psycopg
 import pytest
 import xgboost as xgb
 
-from mikrobot.app import accounts, live, processes, stack
+from mikrobot.app import accounts, fidelity, live, processes, stack
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.app.tally import Check
@@ -279,3 +279,14 @@ def test_rows_that_are_materialised_meanwhile_do_not_hide_those_of_the_streamer(
     with held(market, "materialised", ANNOUNCEMENT):
         market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     assert market.ledger("materialised") == undisturbed
+
+
+def test_the_backtest_of_a_run_differs_in_nothing_from_it(market, undisturbed):
+    from expectations.gate import check
+
+    market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
+    found = fidelity.compare(market.settings, CLOCK, "calm", lambda line: None)
+    assert found["fidelity"]["differences"] == []
+    assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(market.segment.symbols) * 100
+    assert found["fidelity"]["orders_alike"] >= 4
+    assert found["journals_alike"] == {"crypto": True, "fx": True}

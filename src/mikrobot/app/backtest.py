@@ -1,0 +1,312 @@
+"""`mikrobot backtest`: the live decision and execution code over history, in one process.
+
+Computes feature rows and predictions of bars from files, and trades them minute by minute through the
+`Trader` of the worker. A model is asked only about closes later than everything it has learned from.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import merge
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from mikrobot.analytics.assessment import RULES, Assessment, assess
+from mikrobot.analytics.charges import charges
+from mikrobot.analytics.marks import marked
+from mikrobot.analytics.trades import closed_trades
+from mikrobot.app.judge import load_model
+from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
+from mikrobot.decision.product_owner import Outlook
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
+from mikrobot.domain.trading import Decision, Order, Trade
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.market.replay import ReplaySource
+from mikrobot.models.model import Model
+from mikrobot.paper import statement
+from mikrobot.paper.venue import Venue
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+
+Say = Callable[[str], None]
+Frames = Mapping[str, pd.DataFrame]
+Seen = tuple[Bar, Outlook | None]
+"""A bar, and what is known at its close; None where it is not decided on."""
+
+AT_ONCE = 50_000
+"""Bars of a symbol whose feature rows are in memory at once."""
+
+READ = (ATR, ABOVE, BELOW)
+OUTLOOK = ("atr", "above", "below", "up", "down")
+
+
+@dataclass(slots=True)
+class Traded:
+    """What a strategy did.
+
+    Attributes
+    ----------
+    decisions : int
+    orders : list of Order
+    trader : Trader
+        With its venue as it is left.
+    """
+
+    trader: Trader
+    decisions: int = 0
+    orders: list[Order] = field(default_factory=list)
+
+    @property
+    def trades(self) -> tuple[Trade, ...]:
+        """The closed trades, in order of exit."""
+        accounts = self.trader.venue.exchange.accounts
+        return closed_trades(self.orders, statement.fills({name: each.journal for name, each in accounts.items()}))
+
+
+def backtest(
+    settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
+    start: datetime | None, end: datetime | None, say: Say,
+) -> dict[str, Any]:  # fmt: skip
+    """Trade the bars of files as the worker would have; start the registry if a model is needed and it is down.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files or folders of M1 bars; `history_days` of them before `start` warm the features up.
+    named : str or None
+        The model, ``name``, ``name@alias`` or ``name@version``; None: the rules alone, by which a close
+        beyond the level that stood at the close before is followed.
+    start, end : datetime or None
+        Closes in (start, end] are traded; None: as early as the model allows, and to the end.
+
+    Returns
+    -------
+    dict
+        Plain JSON values: what was traded, and the figures of `told`.
+
+    Raises
+    ------
+    BarError, UnknownSymbol
+        If a file is not sound.
+    ModelError, FeatureMismatch, ServiceError
+        If there is no such model for the present features.
+    UsageError
+        If nothing is left to trade, or the model has learned from what is to be traded.
+    """
+    source = ReplaySource(paths)
+    model = None if named is None else load_model(settings, clock, named, say)
+    start = _start(source, model, start)
+    bars = _read(source, start - timedelta(days=settings.history_days), end)
+    traded_bars = {symbol: _span(frame, start, end) for symbol, frame in bars.items()}
+    if not any(map(len, traded_bars.values())):
+        span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
+        raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
+    say(f"computing features of {', '.join(bars)}")
+    rows = {symbol: frame for symbol, frame in _rows(bars, model)}
+    rules = {symbol: by_rules(bars[symbol], rows[symbol]) for symbol in bars}
+    outlooks = rules if model is None else {symbol: by_model(model, rows[symbol]) for symbol in bars}
+    say(f"trading from {start:%Y-%m-%d %H:%M}")
+    begun = clock.now()
+    done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end))
+    seconds = (clock.now() - begun).total_seconds()
+    other = None if model is None else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
+    judged = judge(done, traded_bars, settings, other)
+    return {
+        "model": model.contract.name if model else RULES,
+        "version": model.contract.version if model else None,
+        "profile": settings.profile,
+        "data": {"files": [str(path) for path in paths], "from": start.isoformat(), "symbols": list(bars)},
+        "bars": sum(map(len, traded_bars.values())),
+        "bars_per_s": round(sum(map(len, traded_bars.values())) / seconds) if seconds else None,
+        "decisions": done.decisions,
+        "orders": len(done.orders),
+        **told(judged),
+    }
+
+
+def trade(done: Traded, market: Iterable[Seen], keep: Callable[[Decision], None] = lambda decision: None) -> Traded:
+    """Trade a market to its end.
+
+    Parameters
+    ----------
+    done : Traded
+        What was traded before; goes on and is returned.
+    market : iterable of (Bar, Outlook or None)
+        In order of closes, those of one instant in the order in which they are decided on.
+    keep : callable
+        Given every decision.
+    """
+    trader = done.trader
+    for at, group in groupby(market, key=lambda seen: seen[0].close_time):
+        minute = list(group)
+        trader.play((bar for bar, _ in minute), at)
+        for _, known in minute:
+            if known is None:
+                continue
+            decision, order = trader.decide(known)
+            done.decisions += 1
+            keep(decision)
+            if order is not None:
+                done.orders.append(order)
+    return done
+
+
+def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Seen]:
+    """Merge symbols by time; outlooks hold atr, above, below, up and down by close, and lack what is not decided on."""
+    return merge(*(_seen(symbol, frame, outlooks[symbol]) for symbol, frame in bars.items()), key=_close)
+
+
+def by_model(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the outlooks of feature rows that a model has answered for."""
+    chances = model.predict(rows[list(model.contract.columns)].to_numpy("float64"))
+    return _outlooks(rows, rows[ABOVE], rows[BELOW], chances[:, 0], chances[:, 1])
+
+
+def by_rules(bars: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before."""
+    above, below, close = rows[ABOVE].shift(), rows[BELOW].shift(), bars["close"].to_numpy()
+    return _outlooks(rows, above, below, (close > above).astype(float), (close < below).astype(float))
+
+
+def judge(done: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
+    """Judge what was traded, beside buy and hold and, where given, the rules alone."""
+    accounts = done.trader.venue.exchange.accounts.values()
+    equity = None if rules is None else marked(rules.trades, bars, settings.balance)["equity"]
+    return assess(
+        done.trades,
+        {symbol: frame for symbol, frame in bars.items() if len(frame)},
+        settings.balance,
+        rules_only=equity,
+        charges=sorted(charge for account in accounts for charge in charges(account)),
+        seed=settings.seed,
+    )
+
+
+def told(judged: Assessment) -> dict[str, Any]:
+    """Return the figures of a backtest as plain JSON values, money as text."""
+    total, values = judged.total, {name: each.value for name, each in judged.figures.items()}
+    held = {name: each.figures for name, each in judged.benchmarks.items()}
+    return {
+        "trades": total.trades,
+        "pnl": str(total.pnl),
+        "return_pct": _percent(values["total_return"]),
+        "sharpe": values["sharpe"],
+        "sortino": values["sortino"],
+        "max_drawdown_pct": _percent(values["max_drawdown"]),
+        "profit_factor": total.profit_factor,
+        "win_rate": total.win_rate,
+        "expectancy_r": total.expectancy_r,
+        "costs": {kind: str(amount) for kind, amount in judged.costs.items()},
+        "ambiguous_share": total.ambiguous_share,
+        "by_symbol": {symbol: each.to_json() for symbol, each in judged.groups["symbol"].items()},
+        "benchmark": {
+            name: {
+                "return_pct": _percent(figures["total_return"].value),
+                "max_drawdown_pct": _percent(figures["max_drawdown"].value),
+                "sharpe": figures["sharpe"].value,
+            }
+            for name, figures in held.items()
+        },
+    }
+
+
+def table(found: Mapping[str, Any]) -> Table:
+    """Show the figures of a backtest beside what it is held against."""
+    title = f"{found['model']} {found['version'] or ''} on {', '.join(found['data']['symbols'])}".replace("  ", " ")
+    shown = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    shown.add_column("figure")
+    shown.add_column("value", justify="right")
+    plain = ("trades", "pnl", "return_pct", "max_drawdown_pct", "sharpe", "sortino", "profit_factor", "win_rate")
+    for name in (*plain, "expectancy_r", "ambiguous_share", "decisions", "bars_per_s"):
+        value = found[name]
+        shown.add_row(name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+    for kind, amount in found["costs"].items():
+        shown.add_row(kind, amount)
+    for name, figures in found["benchmark"].items():
+        shown.add_row(f"{name}: return pct", f"{figures['return_pct']:.4g}")
+    return shown
+
+
+def _nothing(settings: Settings, symbols: Iterable[str], start: datetime) -> Traded:
+    venue = Venue(symbols, settings.seed)
+    venue.open(start, settings.balance)
+    return Traded(Trader("backtest", venue, settings.trading, settings.entry_probability))
+
+
+def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
+    """Read the bars of every symbol that has any in the span."""
+    spans = {symbol: source.span(symbol) for symbol in source.symbols()}
+    read = {symbol: source.history(symbol, max(first, since), end or last) for symbol, (first, last) in spans.items()}
+    return {symbol: frame for symbol, frame in read.items() if len(frame)}
+
+
+def _start(source: ReplaySource, model: Model | None, asked: datetime | None) -> datetime:
+    first = min(source.span(symbol)[0] for symbol in source.symbols())
+    if model is None:
+        return asked or first
+    learned = model.contract.trained_until
+    if asked is not None and asked < learned:
+        raise UsageError(
+            f"model {model.contract.name} version {model.contract.version} learned from bars up to "
+            f"{learned:%Y-%m-%d %H:%M}, later than --from {asked:%Y-%m-%d %H:%M}; trade later bars, or --rules-only"
+        )
+    return asked or max(first, learned)
+
+
+def _span(frame: pd.DataFrame, start: datetime, end: datetime | None) -> pd.DataFrame:
+    closes = close_times(frame)
+    return frame[(closes > start) & (closes <= (end or closes.max()))]
+
+
+def _market(
+    bars: Frames, outlooks: Mapping[str, pd.DataFrame], start: datetime, end: datetime | None
+) -> Iterator[Seen]:
+    return market_of({symbol: _span(frame, start, end) for symbol, frame in bars.items()}, outlooks)
+
+
+def _rows(bars: Frames, model: Model | None) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Compute the feature rows of symbols piece by piece, leads first, and keep what is read of them."""
+    wanted = list(dict.fromkeys((*READ, *(model.contract.columns if model else ()))))
+    picked = [CATALOG.columns.index(name) for name in wanted]
+    led_by, lead_rows = leads(bars), dict[str, pd.DataFrame]()
+    for symbol in leads_first(bars):
+        frame, lead = bars[symbol], lead_rows.get(led_by.get(symbol, ""))
+        if symbol in led_by.values():
+            lead_rows[symbol] = FeaturePipeline([symbol]).lead_rows(symbol, frame)
+        pipeline = FeaturePipeline([symbol])
+        pieces = (frame.iloc[first : first + AT_ONCE] for first in range(0, len(frame), AT_ONCE))
+        values = [pipeline.compute(symbol, piece, lead)[:, picked] for piece in pieces]
+        yield symbol, pd.DataFrame(np.concatenate(values), index=pd.DatetimeIndex(close_times(frame)), columns=wanted)
+
+
+def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, down: Any) -> pd.DataFrame:
+    return pd.DataFrame(
+        dict(zip(OUTLOOK, (rows[ATR], above, below, up, down), strict=True)), rows.index, dtype="float64"
+    )
+
+
+def _seen(symbol: str, frame: pd.DataFrame, known: pd.DataFrame) -> Iterator[Seen]:
+    """Yield the bars of one symbol with what is known at their closes."""
+    for first in range(0, len(frame), AT_ONCE):
+        piece = frame.iloc[first : first + AT_ONCE]
+        closes = pd.DatetimeIndex(close_times(piece))
+        decided = closes.isin(known.index).tolist()
+        values = known.reindex(closes).to_numpy().tolist()
+        for bar, numbers, there in zip(bars_of(symbol, piece), values, decided, strict=True):
+            yield bar, outlook(bar, *numbers) if there else None
+
+
+def _close(seen: Seen) -> datetime:
+    return seen[0].close_time
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None or math.isnan(share) else 100 * share

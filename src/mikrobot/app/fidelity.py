@@ -1,0 +1,207 @@
+"""A recorded run traded again as a backtest, and the two compared order by order.
+
+Takes the run's own settings, the bars and feature rows that are stored, and the model versions that
+answered it, and asks them anew; nothing of what the run decided or traded is taken over.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from mikrobot.analytics import fidelity
+from mikrobot.app import accounts, stack, wiring
+from mikrobot.app.backtest import OUTLOOK, READ, Say, Traded, by_model, judge, market_of, told, trade
+from mikrobot.app.session import recorded_run, segments_of
+from mikrobot.app.trader import Trader
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.market import Timeframe, close_times
+from mikrobot.domain.trading import Decision, Prediction, Side
+from mikrobot.models.model import Model
+from mikrobot.models.registry import Registry
+from mikrobot.paper import statement
+from mikrobot.paper.venue import Venue
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.store import database, offline
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+
+LAST = "last"
+MODEL = "bos"
+
+
+def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str, Any]:
+    """Trade a run again and compare; start what is needed and down, and stop it again.
+
+    Parameters
+    ----------
+    run_id : str
+        An id, or ``last``.
+
+    Returns
+    -------
+    dict
+        As `backtest`, with ``fidelity``, see `analytics.fidelity.Fidelity`, and ``journals_alike``: whether the
+        journal of each account is that of the run to the byte.
+
+    Raises
+    ------
+    UsageError
+        If there is no such run, or it has predicted nothing.
+    ModelError, ServiceError, StoreError
+        If a model, the registry or the stores cannot be used.
+    """
+    with stack.running(settings, clock, say, ("mlflow",)), database.open_pool(settings) as pool:
+        run, ledger = recorded_run(Runs(pool), None if run_id == LAST else run_id), Ledger(pool)
+        paper = _paper(ledger, run)
+        if not paper.predictions:
+            raise UsageError(f"run {run.id} has predicted nothing: there is nothing to compare")
+        say(f"trading run {run.id} again")
+        settings = _of_run(settings, run)
+        again = _again(run, settings, BarStore(pool), paper.predictions)
+        kept = ledger.journal(run.id)
+    accounts_of = again.traded.trader.venue.exchange.accounts
+    found = fidelity.compare(paper, again.account)
+    made = accounts.lines_of({name: account.journal for name, account in accounts_of.items()})
+    return {
+        "run": run.id,
+        "model": MODEL,
+        "version": ", ".join(sorted({each.model_version for each in paper.predictions})),
+        "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
+        "bars": sum(map(len, again.bars.values())),
+        "decisions": len(again.decisions),
+        **told(judge(again.traded, again.bars, settings, None)),
+        "fidelity": found.to_json(),
+        "journals_alike": {
+            name: [line for line in kept if line.account == name] == [line for line in made if line.account == name]
+            for name in accounts_of
+        },
+    }
+
+
+def table(found: Mapping[str, Any]) -> Table:
+    """Show how much of the two is alike."""
+    compared = found["fidelity"]
+    shown = Table(title=f"Run {found['run']} and its backtest", title_justify="left", title_style="bold", box=None)
+    for heading in ("", "run", "backtest"):
+        shown.add_column(heading, justify="right" if heading else "left")
+    for name in ("decisions", "orders", "fills", "pnl"):
+        shown.add_row(name, str(compared[name]["run"]), str(compared[name]["backtest"]))
+    shown.add_row("orders alike", str(compared["orders_alike"]), "")
+    shown.add_row("decisions alike", str(compared["decisions_alike"]), "")
+    for name, alike in found["journals_alike"].items():
+        shown.add_row(f"journal of account {name}", "the same to the byte" if alike else "not the same", "")
+    shown.add_row("differences", str(len(compared["differences"])), "")
+    return shown
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """Return each difference with its cause, a line each."""
+    return [f"{each['order']}: {each['what']}; {each['cause']}" for each in found["fidelity"]["differences"]]
+
+
+@dataclass(slots=True)
+class _Again:
+    """What a run comes to when it is traded again."""
+
+    traded: Traded
+    bars: dict[str, pd.DataFrame] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    skips: dict[fidelity.Close, str] = field(default_factory=dict)
+
+    @property
+    def account(self) -> fidelity.Account:
+        """It, as the comparison takes it."""
+        journals = {name: each.journal for name, each in self.traded.trader.venue.exchange.accounts.items()}
+        fills = statement.fills(journals)
+        return fidelity.Account(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
+
+
+def _of_run(settings: Settings, run: Run) -> Settings:
+    """Return the settings with the market of a run and what it traded by."""
+    ruled = {name: run.settings[name] for name in ("profile", "entry_probability")}
+    return wiring.market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(run.settings["balance"])})
+
+
+def _paper(ledger: Ledger, run: Run) -> fidelity.Account:
+    return fidelity.Account(
+        ledger.orders(run.id),
+        accounts.fills(ledger, run.id),
+        ledger.decisions(run.id),
+        ledger.predictions(run.id),
+        {(each.symbol, each.close_time): each.reason for each in ledger.skips(run.id)},
+    )
+
+
+def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction]) -> _Again:
+    venue = Venue(run.symbols, settings.seed)
+    venue.open(run.starts_at, settings.balance)
+    again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability)))
+    registry = Registry(settings.mlflow_url)
+    models = {version: registry.load_version(MODEL, version) for version in {made.model_version for made in paper}}
+    for number, segment in enumerate(segments_of(run)):
+        if number:
+            again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
+        frames = {
+            symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
+            for symbol in segment.symbols
+        }
+        again.bars |= frames
+        known = {symbol: _known(again, run, settings, symbol, frame, paper, models) for symbol, frame in frames.items()}
+        trade(again.traded, market_of(frames, known), again.decisions.append)
+    return again
+
+
+def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: datetime) -> Venue:
+    """Take the accounts up as the worker of the next segment does."""
+    fresh = Venue(run.symbols, settings.seed)
+    journals = {name: account.journal for name, account in venue.exchange.accounts.items()}
+    fresh.restore(journals, accounts.last_bars(run, bars, at), at)
+    return fresh
+
+
+def _known(
+    again: _Again, run: Run, settings: Settings, symbol: str, frame: pd.DataFrame,
+    paper: Sequence[Prediction], models: Mapping[str, Model],
+) -> pd.DataFrame:  # fmt: skip
+    """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""
+    closes = pd.DatetimeIndex(close_times(frame))
+    events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
+    columns = list(dict.fromkeys((*READ, *(name for model in models.values() for name in model.contract.columns))))
+    rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
+    missing = rows.isna().all(axis=1)
+    again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}
+    served = pd.Series({made.close_time: made.model_version for made in paper if made.symbol == symbol}, dtype=object)
+    versions = served.reindex(closes).ffill().bfill()
+    found = []
+    for version, model in models.items():
+        chosen = rows[~missing & (versions == version).to_numpy()]
+        if len(chosen):
+            outlooks = by_model(model, chosen)
+            again.predictions += _predictions(symbol, model, chosen, outlooks)
+            found.append(outlooks)
+    return pd.concat(found).sort_index() if found else pd.DataFrame(columns=OUTLOOK, index=closes[:0], dtype="float64")
+
+
+def _predictions(symbol: str, model: Model, rows: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[Prediction]:
+    """Make the records that the worker makes: one for each side on which a level stands."""
+    contract = model.contract
+    inputs = rows[list(contract.columns)]
+    for at, values, up, down in zip(
+        rows.index, inputs.to_numpy().tolist(), outlooks["up"], outlooks["down"], strict=True
+    ):
+        features = dict(zip(contract.columns, values, strict=True))
+        for side, chance in ((Side.BUY, up), (Side.SELL, down)):
+            if not math.isnan(chance):
+                close = at.to_pydatetime()
+                yield Prediction(
+                    symbol, side, close, chance, contract.name, contract.version, contract.feature_hash, features
+                )

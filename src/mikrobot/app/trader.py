@@ -1,0 +1,60 @@
+"""One minute of a strategy: bars are played, then decided on. Live trading, replay and backtest do it here.
+
+Does not read or write stores, ask models or read the clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.domain.market import Bar
+from mikrobot.domain.trading import Decision, Order
+from mikrobot.paper.venue import Venue
+from mikrobot.settings import TradingProfile
+
+ATR, ABOVE, BELOW = "m1_atr_14", "m1_break_5_above", "m1_break_5_below"
+"""The columns of a feature row that a decision reads itself, beside what the model is shown."""
+
+
+@dataclass(slots=True)
+class Trader:
+    """Trades a strategy on a venue.
+
+    Attributes
+    ----------
+    run_id : str
+        Names the decisions.
+    venue : Venue
+    profile : TradingProfile
+    entry_probability : float
+    """
+
+    run_id: str
+    venue: Venue
+    profile: TradingProfile
+    entry_probability: float
+
+    def play(self, bars: Iterable[Bar], until: datetime) -> None:
+        """Let closed bars happen, in order of their closes, and at each close and at last what is due by then."""
+        closed = None
+        for closed, group in groupby(bars, key=lambda bar: bar.close_time):
+            for bar in group:
+                self.venue.play(bar)
+            self.venue.leave_expired(closed)
+        if closed != until:
+            self.venue.leave_expired(until)
+
+    def decide(self, outlook: Outlook) -> tuple[Decision, Order | None]:
+        """Decide about one symbol at a close that has been played, and send the order if there is one."""
+        standing = self.venue.standing(outlook.symbol, outlook.close_time)
+        decision, order = decide(self.run_id, outlook, standing, self.profile, self.entry_probability)
+        if order is not None:
+            self.venue.place(order)
+        return decision, order
+
+
+def outlook(bar: Bar, atr: float, above: float, below: float, up: float, down: float) -> Outlook:
+    """Return what is known of a symbol at the close of a bar; the numbers are those of `Outlook`."""
+    return Outlook(bar.symbol, bar.close_time, bar.close, bar.spread, atr, above, below, up, down)
