@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from decimal import Decimal
+from functools import partial
 from io import StringIO
 from itertools import islice
 from typing import Any
@@ -20,7 +21,7 @@ from mikrobot.paper.orders import Bracket, OrderRequest
 from mikrobot.paper.profiles import Profile
 
 BARS = 50_000
-EVERY = 60
+EVERY, DENSE = 60, 10
 """Minutes between two looks at whether to enter: a bracket goes out at each that finds the account flat."""
 
 STOP, TARGET = 60, 90
@@ -41,10 +42,11 @@ def measure() -> Iterator[Measurement]:
     """Time bars with brackets, orders alone, and many accounts on one feed."""
     frame = simulated_bars(_SYMBOL, BARS)
     rows = in_ticks(frame)
-    peer = Timed(f"backtesting.py, a bracket at most every {EVERY} bars", backtesting_on(frame))
     floor = Timed("a loop that compares four integers", lambda: _bare(rows))
-    named = f"paper, bars with a bracket at most every {EVERY}, a bar"
-    yield compared(named, "us", lambda: traded(rows), peer, floor, rounds=5, per=BARS)
+    for every in (EVERY, DENSE):
+        peer = Timed(f"backtesting.py, a bracket at most every {every} bars", backtesting_on(frame, every))
+        named = f"paper, bars with a bracket at most every {every}, a bar"
+        yield compared(named, "us", partial(traded, rows, every), peer, floor, rounds=5, per=BARS)
     yield compared("paper, idle bars, a bar", "us", lambda: _play(_exchange(1), rows), peer, floor, rounds=5, per=BARS)
     yield _orders()
     yield _accounts(rows)
@@ -58,18 +60,18 @@ def in_ticks(frame: pd.DataFrame) -> list[Row]:
     return list(zip(closed, *(prices[name].tolist() for name in prices), strict=True))
 
 
-def traded(rows: list[Row]) -> Account:
+def traded(rows: list[Row], every: int = EVERY) -> Account:
     """Trade brackets over bars through the exchange, one at a time, and return the account."""
     exchange = _exchange(1)
     account, bar = exchange.accounts["0"], exchange.bar
     for number, (ts, open_, high, low, close) in enumerate(rows):
         bar(ts, _SYMBOL, open_, high, low, close, 8, ts - _MINUTE_MS)
-        if number % EVERY == 0 and not account.live:
-            exchange.submit("0", ts, _bracket(f"{number}", number // EVERY, close))
+        if number % every == 0 and not account.live:
+            exchange.submit("0", ts, _bracket(f"{number}", number // every, close))
     return account
 
 
-def backtesting_on(frame: pd.DataFrame) -> Callable[[], Any]:
+def backtesting_on(frame: pd.DataFrame, every: int = EVERY) -> Callable[[], Any]:
     """Return a call that does the same with backtesting.py."""
     from backtesting import Backtest, Strategy
 
@@ -81,8 +83,8 @@ def backtesting_on(frame: pd.DataFrame) -> Callable[[], Any]:
 
         def next(self) -> None:
             number = len(self.data) - 1
-            if number % EVERY == 0 and not self.position and not self.orders:
-                close, sign = float(self.data.Close[-1]), 1 if number // EVERY % 2 else -1
+            if number % every == 0 and not self.position and not self.orders:
+                close, sign = float(self.data.Close[-1]), 1 if number // every % 2 else -1
                 enter = self.buy if sign > 0 else self.sell
                 enter(size=1, sl=close - sign * STOP * tick, tp=close + sign * TARGET * tick)
 
