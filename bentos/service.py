@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
 from threading import Event, Thread
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import bentoml
 from fastapi import FastAPI
@@ -30,11 +30,13 @@ MAXIMUM_ROWS = 10_000
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
 Chance = Annotated[float, Field(ge=0, le=1)] | None
+Bounds = tuple[float, float] | None
+Saying = Literal["breaks", "holds", "abstains"] | None
 Message = MutableMapping[str, Any]
 
 
 class OneAnswer(BaseModel, from_attributes=True):
-    """Probability of a break upwards and downwards; null where no level stands."""
+    """Probability of a break upwards and downwards, its bounds, and what is said; null where no level stands."""
 
     model: str
     version: str
@@ -43,10 +45,14 @@ class OneAnswer(BaseModel, from_attributes=True):
     trained_until: datetime
     probability_up: Chance
     probability_down: Chance
+    interval_up: Bounds
+    interval_down: Bounds
+    says_up: Saying
+    says_down: Saying
 
 
 class ManyAnswers(BaseModel, from_attributes=True):
-    """Probabilities by row, in the order of the rows; null where no level stands."""
+    """Probabilities, bounds and sayings by row, in the order of the rows; null where no level stands."""
 
     model: str
     version: str
@@ -55,6 +61,10 @@ class ManyAnswers(BaseModel, from_attributes=True):
     trained_until: datetime
     probability_up: list[Chance]
     probability_down: list[Chance]
+    interval_up: list[Bounds]
+    interval_down: list[Bounds]
+    says_up: list[Saying]
+    says_down: list[Saying]
 
 
 class OneLineRefusals:

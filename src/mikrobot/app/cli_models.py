@@ -1,5 +1,6 @@
 """The commands `mikrobot train` and `mikrobot models`: options in, one call, and its result."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +10,9 @@ from typing import Any
 import click
 
 from mikrobot.app.output import as_json, print_json
+
+TELLING = 12
+"""Inputs of an explanation that are printed."""
 
 NAMES = ("bos", "nowcast", "retest", "false_break")
 
@@ -140,6 +144,47 @@ def card(name: str, version: str | None, out: Path | None) -> None:
         click.echo(f"written to {out}", err=True)
     else:
         click.echo(text)
+
+
+@models.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.argument("row", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--version", help="Instead of the champion.")
+@as_json
+def explain(name: str, row: Path, version: str | None, json_: bool) -> None:
+    """Tell what each input added to the answers about a row, in log odds.
+
+    ROW is a JSON file of feature values by column, as the body of a call to /predict.
+
+    Example: mikrobot models explain bos row.json
+    """
+    import numpy as np
+
+    from mikrobot.models.explanation import explain as explained
+    from mikrobot.serving.predictor import row_of
+
+    body = _body(row)
+    with _registry(json_) as (_, registry, __):
+        loaded = registry.load_version(name, version) if version else registry.load(name)
+        booster = registry.booster(name, loaded.contract.version)
+    found = explained(loaded, booster, np.array(row_of(loaded.contract, body)))
+    if json_:
+        print_json([{"side": each.side, "start": each.start, "added": dict(each.added)} for each in found])
+        return
+    for each in found:
+        click.echo(f"{'up' if each.side > 0 else 'down'}: log odds {each.start + sum(each.added.values()):+.3f}")
+        click.echo(f"  {'the walk':28} {each.start:+.3f}")
+        for named, value in list(each.added.items())[:TELLING]:
+            click.echo(f"  {named:28} {value:+.3f}")
+
+
+def _body(row: Path) -> dict[str, Any]:
+    """Read feature values by column, alone or under ``features``."""
+    try:
+        body = json.loads(row.read_text(encoding="utf-8"))
+        return dict(body.get("features", body))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise click.BadParameter(f"expected feature values by column as JSON in {row}: {error}") from error
 
 
 @contextmanager

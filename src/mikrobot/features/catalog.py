@@ -76,7 +76,7 @@ CATALOG = Catalog(
     *swing.each(side=(5, 15)),
     *breaks.each(side=(5, 15)),
     *PRICE_ACTION,
-    wick_breaks(side=5),
+    *wick_breaks.each(side=(5, 15)),
     sequence(side=15),
     grab(side=15),
     retest(side=15),

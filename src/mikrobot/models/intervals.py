@@ -16,6 +16,11 @@ GRID = 200
 """Cells of equal width in which probabilities are counted."""
 
 BREAKS, HOLDS, ABSTAINS = 1, -1, 0
+SAID = {BREAKS: "breaks", HOLDS: "holds", ABSTAINS: "abstains"}
+"""In words, for whoever is answered."""
+
+MISCOVERAGE = 0.1
+"""Share of either outcome that may lie outside its prediction set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Intervals:
     breaks: int
 
     @classmethod
-    def fit(cls, true: Counts, false: Counts, miscoverage: float = 0.1) -> "Intervals":
+    def fit(cls, true: Counts, false: Counts, miscoverage: float = MISCOVERAGE) -> "Intervals":
         """Fit on counts of both outcomes, each of shape (`GRID`,).
 
         >>> few = Intervals.fit(np.zeros(GRID, int), np.zeros(GRID, int))
@@ -58,6 +63,12 @@ class Intervals:
             holds=_cells_of_share(true, miscoverage),
             breaks=_cells_of_share(false[::-1], miscoverage),
         )
+
+    @classmethod
+    def of(cls, probability: Floats, outcome: NDArray[np.bool_]) -> "Intervals":
+        """Fit on predictions whose outcomes are known; on none, every bound is 0 to 1 and it always abstains."""
+        true, false = (np.bincount(cell(probability[chosen]), minlength=GRID) for chosen in (outcome, ~outcome))
+        return cls.fit(true, false)
 
     def __call__(self, probability: Floats) -> tuple[Floats, Floats]:
         """Return the lower and the upper bound of each."""

@@ -20,6 +20,7 @@ from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.false_break import FalseBreakInputs
 from mikrobot.models.graph import Scorer
 from mikrobot.models.inputs import SideInputs
+from mikrobot.models.intervals import Intervals
 from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.labels.task import Kind, Task
@@ -180,12 +181,15 @@ class Model:
     start : Start or None
         Whose log odds the graph was trained to correct.
     calibration : Calibration
+    intervals : Intervals
+        How sure its probabilities are, by the outcomes that it was calibrated on.
     """
 
     contract: Contract
     graph: bytes
     start: Start | None
     calibration: Calibration
+    intervals: Intervals = field(default_factory=lambda: Intervals.of(np.empty(0), np.empty(0, bool)))
 
     @cached_property
     def inputs(self) -> SideInputs:

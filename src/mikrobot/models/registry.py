@@ -23,6 +23,7 @@ import xgboost as xgb
 from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Contract, Model, Start
 
 # Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
@@ -283,6 +284,27 @@ class Registry:
             except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
 
+    def booster(self, name: str, version: str) -> xgb.Booster:
+        """Load the boosted trees of a version, which explain its answers.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version, or it has none.
+        ServiceError
+            If the server does not answer.
+        """
+        what = f"model {name} version {version}"
+        with tempfile.TemporaryDirectory() as folder:
+            with _translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
+                path = mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
+                )
+            trees = Path(path) / _EXTRA / _BOOSTER
+            if not trees.exists():
+                raise ModelError(f"{what} has no boosted trees, which alone explain an answer; see its card")
+            return xgb.Booster(model_file=trees)
+
     def _aliased(self, name: str, alias: str) -> str | None:
         with _translated(self.tracking_uri):
             try:
@@ -295,7 +317,11 @@ class Registry:
 
 def _written(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
     """Write what the graph does not say: the contract, both curves, its hash; and the trees themselves."""
-    curves = {"calibration": asdict(model.calibration), "start": model.start and asdict(model.start)}
+    curves = {
+        "calibration": asdict(model.calibration),
+        "start": model.start and asdict(model.start),
+        "intervals": asdict(model.intervals),
+    }
     contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
     (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
     (folder / _CURVES).write_text(json.dumps(curves, indent=1))
@@ -316,6 +342,7 @@ def _read(folder: Path, version: str) -> Model:
         graph=graph,
         start=_start(curves["start"]),
         calibration=Calibration(**_tuples(curves["calibration"])),
+        intervals=Intervals(**_tuples(curves["intervals"])),
     )
     if model.contract.columns != model.inputs.columns:
         raise ModelError("it was trained on other inputs than this program makes")

@@ -17,6 +17,8 @@ from mikrobot.serving.predictor import Answer, Answers
 
 ATTEMPTS = 4
 
+_LISTED = ("probability_up", "probability_down", "says_up", "says_down")
+
 _LOST = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
 
@@ -103,7 +105,8 @@ class PredictionClient:
         """
         sent = {name: _sent(name, value) for name, value in features.items()}
         body = self._call("POST", "/predict", {"features": sent})
-        return Answer(**body | {"trained_until": datetime.fromisoformat(body["trained_until"])})
+        bounds = {side: _bounds(body[side]) for side in ("interval_up", "interval_down")}
+        return Answer(**body | bounds | {"trained_until": datetime.fromisoformat(body["trained_until"])})
 
     def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
         """Ask about many rows, their values in the order of `columns`.
@@ -115,7 +118,8 @@ class PredictionClient:
         """
         sent = [[_sent(name, value) for name, value in zip(columns, row, strict=True)] for row in rows]
         body = self._call("POST", "/predict_batch", {"columns": list(columns), "rows": sent})
-        answered = {side: tuple(body[side]) for side in ("probability_up", "probability_down")}
+        answered = {name: tuple(body[name]) for name in _LISTED}
+        answered |= {side: tuple(map(_bounds, body[side])) for side in ("interval_up", "interval_down")}
         return Answers(**body | answered | {"trained_until": datetime.fromisoformat(body["trained_until"])})
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -155,6 +159,10 @@ def _sent(name: str, value: float | None) -> float | None:
     if math.isinf(value):
         raise FeatureMismatch(f"{name} is infinite, expected a finite number, or NaN where it is missing")
     return float(value)
+
+
+def _bounds(sent: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if sent is None else (sent[0], sent[1])
 
 
 def _said(response: httpx.Response) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mikrobot.models.registry import Registry
 
 log = telemetry.logger("serving")
+
+Bounds = tuple[float, float]
 
 WARM_UP_ROWS = (1, 64)
 """Rows of the calls a model answers before it is served: one row, and a batch."""
@@ -43,6 +45,10 @@ class Answer:
     probability_up, probability_down : float or None
         Of a break of the level above and below within the model's horizon, 0 to 1; None where no
         level stands.
+    interval_up, interval_down : tuple of float, or None
+        Lower and upper bound of each; see `models.intervals`.
+    says_up, says_down : "breaks", "holds", "abstains", or None
+        What at most a tenth of either outcome contradicts; it abstains where that leaves both.
     """
 
     model: str
@@ -52,6 +58,10 @@ class Answer:
     trained_until: datetime
     probability_up: float | None
     probability_down: float | None
+    interval_up: Bounds | None = None
+    interval_down: Bounds | None = None
+    says_up: str | None = None
+    says_down: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,10 @@ class Answers:
     trained_until: datetime
     probability_up: tuple[float | None, ...]
     probability_down: tuple[float | None, ...]
+    interval_up: tuple[Bounds | None, ...] = ()
+    interval_down: tuple[Bounds | None, ...] = ()
+    says_up: tuple[str | None, ...] = ()
+    says_down: tuple[str | None, ...] = ()
 
 
 class Predictor:
@@ -157,11 +171,8 @@ class Predictor:
             If no model is served.
         """
         model = self._served()
-        columns = model.contract.columns
-        _check_names(model.contract, features)
-        row = [_number(name, features[name]) for name in columns]
-        ((up, down),) = model.predict(np.array([row]))
-        return Answer(*_origin(model.contract), _known(up), _known(down))
+        answers = _answers(model, np.array([row_of(model.contract, features)]))
+        return Answer(*_origin(model.contract), *(answer[0] for answer in answers))
 
     def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
         """Answer about many rows at once.
@@ -184,14 +195,27 @@ class Predictor:
         values = _matrix(columns, rows)
         position = {name: at for at, name in enumerate(columns)}
         ordered = values[:, [position[name] for name in model.contract.columns]]
-        chances = model.predict(ordered) if len(rows) else np.empty((0, 2))
-        return Answers(*_origin(model.contract), *(tuple(map(_known, side)) for side in chances.T))
+        if not len(rows):
+            return Answers(*_origin(model.contract), (), ())
+        return Answers(*_origin(model.contract), *map(tuple, _answers(model, ordered)))
 
     def _served(self) -> "Model":
         model = self._model
         if model is None:
             raise ServingError(f"no version of model {self._name} is {self._alias} yet; train one: `mikrobot train`")
         return model
+
+
+def row_of(contract: "Contract", features: Mapping[str, float | None]) -> list[float]:
+    """Put feature values by name in the order of a contract.
+
+    Raises
+    ------
+    FeatureMismatch
+        As `Predictor.predict`.
+    """
+    _check_names(contract, features)
+    return [_number(name, features[name]) for name in contract.columns]
 
 
 def _warm(model: "Model") -> None:
@@ -250,8 +274,21 @@ def _number(name: str, given: object) -> float:
     return value
 
 
-def _known(probability: float) -> float | None:
-    return None if math.isnan(probability) else float(probability)
+def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:
+    """Return the probabilities of both sides, their bounds, and what is said, in the order of the fields."""
+    from mikrobot.models.intervals import SAID
+
+    probability = model.predict(rows).T
+    known = np.isfinite(probability)
+    sure = np.where(known, probability, 0.0)
+    low, high = model.intervals(sure)
+    bounds = [list(zip(*side, strict=True)) for side in zip(low.tolist(), high.tolist(), strict=True)]
+    words = [[SAID[said] for said in side] for side in model.intervals.decide(sure).tolist()]
+    told = (*sure.tolist(), *bounds, *words)
+    return [
+        [value if is_known else None for value, is_known in zip(values, known[number % 2], strict=True)]
+        for number, values in enumerate(told)
+    ]
 
 
 def _origin(contract: "Contract") -> tuple[str, str, str, str, datetime]:

@@ -20,6 +20,7 @@ from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
+from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Contract, Model, Start, corrected
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
@@ -81,6 +82,7 @@ class Fitted:
     start : Start or None
         From which boosting started.
     calibration : Calibration
+    intervals : Intervals
     members, beside : mapping of str to Learned
     search : Search
     diffusion : mapping of str to Diffusion
@@ -90,6 +92,7 @@ class Fitted:
     graph: bytes
     start: Start | None
     calibration: Calibration
+    intervals: Intervals
     members: Mapping[str, Learned]
     beside: Mapping[str, Learned]
     search: Search
@@ -156,7 +159,11 @@ def train(
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, recipe.task)
     split, fitted, metrics = study(recipe, data, settings, progress)
     model = Model(
-        _contract(recipe, fitted, data, source, feature_hash, metrics), fitted.graph, fitted.start, fitted.calibration
+        _contract(recipe, fitted, data, source, feature_hash, metrics),
+        fitted.graph,
+        fitted.start,
+        fitted.calibration,
+        fitted.intervals,
     )
     progress("registry", 0.0)
     ruling = rule(model, registry, data, split.test, trade_from)
@@ -248,10 +255,12 @@ def fit(
     members = {name: learned[name] for name in recipe.members}
     joined = graph.joined([member.member for member in members.values()], len(names))
     score = _corrected(Scorer(joined, len(names))(watched.inputs), watched, start)
+    calibration = Calibration.fit(score, watched.outcome)
     return Fitted(
         graph=joined,
         start=start,
-        calibration=Calibration.fit(score, watched.outcome),
+        calibration=calibration,
+        intervals=Intervals.of(calibration(score), watched.outcome),
         members=members,
         beside={name: learned[name] for name in recipe.beside},
         search=found,

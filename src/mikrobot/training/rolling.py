@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.models.intervals import ABSTAINS, BREAKS, GRID, HOLDS, Intervals, cell
+from mikrobot.models.intervals import ABSTAINS, BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, cell
 from mikrobot.training.scores import calibration_error
 
 Floats = NDArray[np.float64]
@@ -30,8 +30,6 @@ MARGINS = (0.03, 0.02)
 
 FEWEST_SAID = 100
 """Times that a band says "breaks" in the window, below which it has shown nothing."""
-
-MISCOVERAGE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ def intervals(judged: Predictions, history: Predictions | None = None) -> dict[s
     """
     parts = []
     for window in windows(judged, history):
-        fitted = Intervals.fit(window.true, window.false, MISCOVERAGE)
+        fitted = Intervals.fit(window.true, window.false)
         probability = judged.probability[window.chosen]
         parts.append((window.chosen, *fitted(probability), fitted.decide(probability)))
     if not parts:

@@ -15,7 +15,7 @@ LENGTH = 20_000
 NAIVE: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     **{f"swing_{side}": lambda frame, side=side: patterns.swing(frame, side) for side in (5, 15)},
     **{f"break_{side}": lambda frame, side=side: patterns.breaks(frame, side) for side in (5, 15)},
-    "wick_5": lambda frame: patterns.breaks(frame, 5, by_wick=True),
+    **{f"wick_{side}": lambda frame, side=side: patterns.breaks(frame, side, by_wick=True) for side in (5, 15)},
     **{f"sequence_{side}": lambda frame, side=side: patterns.sequence(frame, side) for side in (5, 15)},
     **{f"grab_{side}": lambda frame, side=side: patterns.grab(frame, side) for side in (5, 15)},
     **{f"retest_{side}": lambda frame, side=side: patterns.retest(frame, side) for side in (5, 15)},

@@ -19,6 +19,7 @@ import xgboost as xgb
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock, wait_until
@@ -129,7 +130,9 @@ def make_model(seed: int) -> Model:
         trained_until=datetime(2024, 5, 1, tzinfo=UTC),
         metrics={"auc": 0.8},
     )
-    return Model(contract, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.4, 1.0)))
+    calibration = Calibration((0.0, 0.5, 1.0), (0.0, 0.4, 1.0))
+    sure = Intervals.of(calibration(booster.inplace_predict(values)), outcome.astype(bool))
+    return Model(contract, whole, None, calibration, sure)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ServingError
+from mikrobot.models.intervals import SAID
 from mikrobot.models.model import Model
 from mikrobot.runtime import SystemClock
 from mikrobot.serving.client import PredictionClient
@@ -58,6 +59,32 @@ def test_a_batch_in_any_order_of_columns_answers_as_single_rows(stage: Any, feat
     singly = [stage.client.predict(row) for row in rows[:10]]
     assert list(zip(answers.probability_up, answers.probability_down, strict=True))[:10] == list(map(sides, singly))
     assert len(answers.probability_up) == 300
+
+
+def test_an_answer_carries_its_bounds_and_what_is_said(stage: Any, feature_rows: Rows) -> None:
+    model = promoted(stage)
+    rows = feature_rows(40)
+    for row in rows:
+        answer = stage.client.predict(row)
+        sides = (
+            (answer.probability_up, answer.interval_up, answer.says_up),
+            (
+                answer.probability_down,
+                answer.interval_down,
+                answer.says_down,
+            ),
+        )
+        for probability, bounds, said in sides:
+            if probability is None:
+                assert (bounds, said) == (None, None)
+                continue
+            low, high = model.intervals(np.array([probability]))
+            assert bounds == (low[0], high[0])
+            assert said == SAID[int(model.intervals.decide(np.array([probability]))[0])]
+    names = tuple(rows[0])
+    many = stage.client.predict_many(names, [[row[name] for name in names] for row in rows])
+    assert {*many.says_up, *many.says_down} >= {"breaks", "holds", None}
+    assert many.interval_up[0] == stage.client.predict(rows[0]).interval_up
 
 
 def test_an_answer_carries_the_contract_it_was_made_under(stage: Any, feature_rows: Rows) -> None:

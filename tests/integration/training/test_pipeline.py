@@ -10,7 +10,9 @@ import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
+from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.training.controls import control
@@ -100,6 +102,18 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
     np.testing.assert_array_equal(again.predict(values), expected)
     assert one.contract == again.contract
     assert one.contract.metrics == json.loads(json.dumps(first.metrics))
+
+
+def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: Registry) -> None:
+    model = registry.load_version("bos", first.version)
+    row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.contract.columns))
+    explained = explain(model, registry.booster("bos", first.version), row)
+    said = model.uncalibrated(model.inputs(np.repeat(row[None], 2, axis=0), SIDES))
+    assert [each.side for each in explained] == [1, -1]
+    for each, probability in zip(explained, said, strict=True):
+        assert each.start + sum(each.added.values()) == pytest.approx(np.log(probability / (1 - probability)), abs=1e-4)
+        sizes = [abs(value) for value in each.added.values()]
+        assert sizes == sorted(sizes, reverse=True)
 
 
 def test_the_mlflow_flavour_reads_what_was_logged(first: TrainingResult, registry: Registry) -> None:
