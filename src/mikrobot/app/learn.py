@@ -16,6 +16,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.training import pipeline
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import needed
+from mikrobot.training.fitting import Progress
 from mikrobot.training.recipes import RECIPES
 
 
@@ -27,7 +28,7 @@ def train(
     start: datetime,
     end: datetime,
     trade_from: datetime | None,
-    progress: pipeline.Progress,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Train a model on stored bars that open in [start, end).
 
@@ -68,7 +69,7 @@ def train(
     return _told(result, source, symbols)
 
 
-def train_here(settings: Settings, name: str, data: Sequence[Path], progress: pipeline.Progress) -> dict[str, Any]:
+def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """Train a model on bar files, or on what the latest run has stored; return what `train` does.
 
     Raises

@@ -4,13 +4,11 @@ The only room of mlflow. What is loaded is an ONNX graph and JSON, read natively
 no class named by an artefact is imported, and nothing is unpickled.
 """
 
-import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,8 @@ import pandas as pd
 import xgboost as xgb
 
 from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
-from mikrobot.models.calibration import Calibration
-from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract, Model, Start
+from mikrobot.models import artefacts
+from mikrobot.models.model import Model
 
 # Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -46,8 +42,6 @@ CHAMPION = "champion"
 REPLACES = "replaces"
 """Tag of a version: the one it replaced as champion, which a rollback brings back."""
 
-_CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
-_BOOSTER = "booster.ubj"
 _ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 
 
@@ -139,7 +133,7 @@ class Registry:
                     pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
                     metadata={"feature_hash": contract.feature_hash, "source": contract.source},
                     save_as_external_data=False,
-                    extra_files=_written(model, booster, Path(folder)),
+                    extra_files=artefacts.write(model, booster, Path(folder)),
                 )
             registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
         return str(registered.version)
@@ -280,7 +274,7 @@ class Registry:
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
             try:
-                return _read(Path(path), version)
+                return artefacts.read(Path(path), version)
             except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
 
@@ -300,10 +294,7 @@ class Registry:
                 path = mlflow.artifacts.download_artifacts(
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
-            trees = Path(path) / _EXTRA / _BOOSTER
-            if not trees.exists():
-                raise ModelError(f"{what} has no boosted trees, which alone explain an answer; see its card")
-            return xgb.Booster(model_file=trees)
+            return artefacts.read_booster(Path(path), what)
 
     def _aliased(self, name: str, alias: str) -> str | None:
         with _translated(self.tracking_uri):
@@ -315,48 +306,6 @@ class Registry:
                 raise
 
 
-def _written(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
-    """Write what the graph does not say: the contract, both curves, its hash; and the trees themselves."""
-    curves = {
-        "calibration": asdict(model.calibration),
-        "start": model.start and asdict(model.start),
-        "intervals": asdict(model.intervals),
-    }
-    contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
-    (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
-    (folder / _CURVES).write_text(json.dumps(curves, indent=1))
-    if booster is not None:
-        booster.save_model(folder / _BOOSTER)
-    return [str(path) for path in sorted(folder.iterdir())]
-
-
-def _read(folder: Path, version: str) -> Model:
-    contract = json.loads((folder / _EXTRA / _CONTRACT).read_text())
-    curves = json.loads((folder / _EXTRA / _CURVES).read_text())
-    graph = (folder / _GRAPH).read_bytes()
-    expected, found = contract.pop("graph_sha256"), _sha256(graph)
-    if found != expected:
-        raise ModelError(f"{_GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
-    model = Model(
-        contract=replace(Contract.from_json(json.dumps(contract)), version=version),
-        graph=graph,
-        start=_start(curves["start"]),
-        calibration=Calibration(**_tuples(curves["calibration"])),
-        intervals=Intervals(**_tuples(curves["intervals"])),
-    )
-    if model.contract.columns != model.inputs.columns:
-        raise ModelError("it was trained on other inputs than this program makes")
-    return model
-
-
-def _start(kept: Mapping[str, Any] | None) -> Start | None:
-    return Start(kept["input"], Diffusion(**_tuples(kept["curve"]))) if kept else None
-
-
-def _tuples(curve: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in curve.items()}
-
-
 def _signature(model: Model) -> ModelSignature:
     sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
     return infer_signature(sample, np.zeros((1, 1), np.float32))
@@ -366,10 +315,6 @@ def _dataset(name: str, sha256: str) -> MetaDataset:
     source = CodeDatasetSource({"mikrobot.data": name})
     # mlflow marks `profile` abstract without being an abstract class: its own metadata dataset has none.
     return MetaDataset(source, name=name, digest=sha256[:32])  # type: ignore[abstract]
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

@@ -4,15 +4,13 @@ Learns from the first span, calibrates on the second, is judged once on the thir
 the third is touched, and a champion in service stays in service when the run fails.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xgboost as xgb
-from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.domain.market import close_times
@@ -20,8 +18,7 @@ from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
-from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract, Model, Start, corrected
+from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
@@ -29,26 +26,20 @@ from mikrobot.training import dataset, leakage
 from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset, Rows
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
+from mikrobot.training.fitting import Fitted, Progress, answers, fit
 from mikrobot.training.gate import Ruling
-from mikrobot.training.learners import Learned, Parameters, Samples, boosted
+from mikrobot.training.learners import Parameters
 from mikrobot.training.lineage import code_version
 from mikrobot.training.promotion import rule
 from mikrobot.training.recipes import RECIPES, Recipe
 from mikrobot.training.rolling import Predictions
 from mikrobot.training.scores import scores
 from mikrobot.training.splits import EMBARGO, Split, walk_forward
-from mikrobot.training.tuning import Search, search
 
 log = logger("training")
 
 FEWEST_SAMPLES = 50
 """Samples below which a span is too short to learn from, calibrate on or judge by."""
-
-MOST_TRAINING_SAMPLES = 600_000
-"""Samples learned from at most, spread over the span: what more would add is lost in the noise of the market."""
-
-Progress = Callable[[str, float], None]
-"""Told the stage and its share done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,46 +61,6 @@ class TrainingResult:
     metrics: Mapping[str, Any]
     ruling: Ruling
     contract: Contract
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What the training and validation spans gave.
-
-    Attributes
-    ----------
-    graph : bytes
-    start : Start or None
-        From which boosting started.
-    calibration : Calibration
-    intervals : Intervals
-    members, beside : mapping of str to Learned
-    search : Search
-    diffusion : mapping of str to Diffusion
-        What the model is judged beside.
-    """
-
-    graph: bytes
-    start: Start | None
-    calibration: Calibration
-    intervals: Intervals
-    members: Mapping[str, Learned]
-    beside: Mapping[str, Learned]
-    search: Search
-    diffusion: Mapping[str, Diffusion]
-
-    @property
-    def booster(self) -> xgb.Booster | None:
-        """The boosted trees among the members."""
-        return next((member.booster for member in self.members.values() if member.booster is not None), None)
-
-    def importance(self, names: tuple[str, ...]) -> dict[str, float]:
-        """Return the mean share of each input over the members that know it, the greatest first."""
-        known = [m.importance for m in self.members.values() if np.isfinite(m.importance).all()]
-        if not known:
-            return {}
-        shares = np.mean(known, axis=0)
-        return {names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
 
 def train(
@@ -224,71 +175,6 @@ def _check_leakage(recipe: Recipe, data: Dataset, split: Split, diffusion: Mappi
     leakage.check(train, recipe.inputs.names, said.get("forecast", said["atr"]), seed)
 
 
-def fit(
-    recipe: Recipe,
-    data: Dataset,
-    split: Split,
-    diffusion: Mapping[str, Diffusion],
-    settings: Settings,
-    progress: Progress,
-) -> Fitted:
-    """Search parameters, fit the learners on the training span, calibrate their mean on the validation span."""
-    names = recipe.inputs.names
-    start = _start(recipe, data, split.train)
-    chosen = split.train[_spread(len(split.train))]
-    train, watched = (_samples(data, rows, names, start) for rows in (chosen, split.validation))
-    progress("search", 0.0)
-    found = search(
-        train,
-        data.time[chosen],
-        data.end[chosen],
-        max(EMBARGO, recipe.horizon),
-        trials=settings.trials if any(learn is boosted for learn, _ in recipe.members.values()) else 0,
-        budget_s=settings.tuning_seconds,
-        seed=settings.seed,
-        progress=lambda done, of: progress("search", done / of),
-    )
-    learned: dict[str, Learned] = {}
-    for number, (name, (learn, parameters)) in enumerate([*recipe.members.items(), *recipe.beside.items()]):
-        progress("learners", number / (len(recipe.members) + len(recipe.beside)))
-        learned[name] = learn(train, watched, settings.seed, found.parameters if learn is boosted else parameters)
-    members = {name: learned[name] for name in recipe.members}
-    joined = graph.joined([member.member for member in members.values()], len(names))
-    score = _corrected(Scorer(joined, len(names))(watched.inputs), watched, start)
-    calibration = Calibration.fit(score, watched.outcome)
-    return Fitted(
-        graph=joined,
-        start=start,
-        calibration=calibration,
-        intervals=Intervals.of(calibration(score), watched.outcome),
-        members=members,
-        beside={name: learned[name] for name in recipe.beside},
-        search=found,
-        diffusion=diffusion,
-    )
-
-
-def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | None:
-    if recipe.starts_from is None:
-        return None
-    away = data.inputs[chosen, recipe.inputs.names.index(recipe.starts_from)]
-    return Start.fit(recipe.task, recipe.starts_from, away, data.outcome[chosen])
-
-
-def _spread(count: int) -> NDArray[np.int64]:
-    return np.linspace(0, count - 1, min(count, MOST_TRAINING_SAMPLES)).astype(np.int64)
-
-
-def _samples(data: Dataset, rows: NDArray[np.int64], names: tuple[str, ...], start: Start | None) -> Samples:
-    inputs = data.inputs[rows]
-    margin = np.zeros(len(rows)) if start is None else start(inputs[:, names.index(start.input)])
-    return Samples(inputs, data.outcome[rows], data.weight[rows], margin)
-
-
-def _corrected(score: NDArray[np.float64], seen: Samples, start: Start | None) -> NDArray[np.float64]:
-    return score if start is None else corrected(score, seen.margin)
-
-
 def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:
     """Judge the model on the test span, beside its baselines and what was learned beside it; see `evaluate`."""
     names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
@@ -300,13 +186,6 @@ def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: in
         calibration = Calibration.fit(beside(before.inputs), before.outcome)
         metrics["baselines"][name] = scores(calibration(beside(test.inputs)), test.outcome)
     return metrics
-
-
-def answers(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the calibrated probabilities of some samples, by the graph that would be served."""
-    span = _samples(data, rows, recipe.inputs.names, fitted.start)
-    score = Scorer(fitted.graph, len(recipe.inputs.names))(span.inputs)
-    return fitted.calibration(_corrected(score, span, fitted.start))
 
 
 def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Mapping[str, pd.DataFrame]:

@@ -28,8 +28,9 @@ from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
 from mikrobot.training.dataset import Dataset, build, joined, needed
 from mikrobot.training.evaluation import fit_baselines, predict_baselines
+from mikrobot.training.fitting import answers, fit
 from mikrobot.training.lineage import code_version
-from mikrobot.training.pipeline import answers, assess, check, fit
+from mikrobot.training.pipeline import assess, check
 from mikrobot.training.recipes import RECIPES, Recipe, bos
 from mikrobot.training.splits import Split, at_instants
 from mikrobot.training.uplift import uplift
