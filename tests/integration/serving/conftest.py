@@ -157,7 +157,7 @@ class Stage:
         return replace(model, contract=replace(model.contract, version=version))
 
     def await_served(self, version: str) -> None:
-        wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=30)
+        wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=90)
 
     def served(self) -> str | None:
         answer = httpx.get(f"{self.service.url}/model")

@@ -9,7 +9,8 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import fit_baselines
-from mikrobot.training.pipeline import Fitted, assess, check, fit
+from mikrobot.training.fitting import Fitted, fit
+from mikrobot.training.pipeline import assess, check
 from mikrobot.training.recipes import bos
 from mikrobot.training.splits import Split, walk_forward
 
