@@ -22,7 +22,7 @@ from mikrobot import telemetry
 from mikrobot.app.timing import Measurement
 from mikrobot.domain.errors import UsageError
 
-QUICK = ("features", "stores", "serving", "signal", "paper", "report")
+QUICK = ("features", "models", "stores", "serving", "signal", "paper", "report")
 """What is run when no name is given."""
 
 GROUPS = (*QUICK, "run")

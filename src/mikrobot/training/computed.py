@@ -4,14 +4,20 @@ For bars that were never materialised: a file to judge a model on, or the bars o
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mikrobot.domain.market import close_times
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.training.dataset import PIECE, Rows
+from mikrobot.training.dataset import Rows
+
+AT_ONCE = 10_000
+"""Bars computed at a time: their rows stay in the processor's cache."""
 
 
 def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
@@ -24,27 +30,44 @@ def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
     columns : sequence of str
         Columns of the catalog that will be asked for; those of the symbol last asked about are kept.
     """
-    kept: dict[str, pd.DataFrame] = {}
+    kept: dict[str, _Rows] = {}
 
     def read(events: pd.DataFrame, asked: Sequence[str]) -> pd.DataFrame:
         (symbol,) = events["symbol"].unique()
         if symbol not in kept:
             kept.clear()
             kept[symbol] = _computed(symbol, bars[symbol], columns)
-        found = kept[symbol][list(asked)].reindex(pd.DatetimeIndex(events["event_timestamp"]))
-        return pd.concat([events.reset_index(drop=True), found.reset_index(drop=True)], axis=1)
+        found = kept[symbol].at(events["event_timestamp"], [columns.index(name) for name in asked])
+        rows = pd.DataFrame(found, columns=list(asked), copy=False)
+        return pd.concat([events.reset_index(drop=True), rows], axis=1)
 
     return read
 
 
-def _computed(symbol: str, bars: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of one symbol: when each was known, microseconds since 1970 UTC, and its values."""
+
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def at(self, times: "pd.Series[Any]", columns: Sequence[int]) -> NDArray[np.float64]:
+        """Take some columns at these instants; NaN where none was known at one."""
+        asked = pd.DatetimeIndex(times).as_unit("us").asi8
+        at = np.minimum(np.searchsorted(self.times, asked), max(len(self.times) - 1, 0))
+        if len(self.times) == 0:
+            return np.full((len(asked), len(columns)), np.nan)
+        found = self.values[at][:, columns]
+        found[self.times[at] != asked] = np.nan
+        return found
+
+
+def _computed(symbol: str, bars: pd.DataFrame, columns: Sequence[str]) -> _Rows:
     """Fold the bars piece by piece; keep only these columns, by time of close."""
     pipeline = FeaturePipeline([symbol])
     picked = [CATALOG.columns.index(name) for name in columns]
-    pieces = [bars.iloc[start : start + PIECE] for start in range(0, len(bars), PIECE)]
-    values = [pipeline.compute(symbol, piece)[:, picked] for piece in pieces]
-    return pd.DataFrame(
-        np.concatenate(values) if values else np.empty((0, len(picked))),
-        index=pd.DatetimeIndex(close_times(bars)).as_unit("us"),
-        columns=list(columns),
-    )
+    values = np.empty((len(bars), len(picked)))
+    for start in range(0, len(bars), AT_ONCE):
+        piece = slice(start, start + AT_ONCE)
+        values[piece] = pipeline.compute(symbol, bars.iloc[piece])[:, picked]
+    return _Rows(pd.DatetimeIndex(close_times(bars)).as_unit("us").asi8, values)

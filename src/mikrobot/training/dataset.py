@@ -200,8 +200,9 @@ class _Reader:
             raise ModelError(
                 f"{self.symbol}: the feature store has no {', '.join(absent)}; materialise the present features"
             )
-        in_order = found.set_index("event_timestamp").reindex(times)
-        return in_order[list(columns)].to_numpy(np.float64)
+        if not np.array_equal(pd.DatetimeIndex(found["event_timestamp"]).asi8, times.asi8):
+            found = found.set_index("event_timestamp").reindex(times)
+        return found[list(columns)].to_numpy(np.float64)
 
 
 def _seen(read: _Reader, labels: Labels, inputs: SideInputs) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mikrobot.app import bench, bench_features, bench_stores
+from mikrobot.app import bench, bench_features, bench_models, bench_stores
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +14,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Shorten the frames, and put the temporary folders where they can be looked for."""
     for module, name, value in (
         (bench_features, "BARS", 31_000),
+        (bench_models, "BARS", 31_000),
         (bench_stores, "BARS", 2_000),
         (bench_stores, "EVENTS", 500),
     ):
@@ -22,7 +23,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MIKROBOT_DATABASE_URL", "postgresql://somebody:secret@127.0.0.1:1/theirs")
 
 
-@pytest.mark.parametrize(("name", "count"), [("features", 10), ("stores", 7)])
+@pytest.mark.parametrize(("name", "count"), [("features", 10), ("models", 3), ("stores", 7)])
 def test_every_figure_stands_beside_a_peer_and_a_limit(name: str, count: int, tmp_path: Path) -> None:
     pytest.importorskip("talib")
     said: list[str] = []

@@ -135,7 +135,7 @@ def test_computed_rows_are_those_of_the_pipeline(monkeypatch: pytest.MonkeyPatch
     expected = FeaturePipeline(["EURUSD"]).frame("EURUSD", bars)
     times = pd.DatetimeIndex(expected["close_time"])[[290, 20, 150]]
     events = pd.DataFrame({"source": "file", "symbol": "EURUSD", "event_timestamp": times})
-    monkeypatch.setattr(computed, "PIECE", 70)
+    monkeypatch.setattr(computed, "AT_ONCE", 70)
     found = rows_of({"EURUSD": bars}, ["h1_ema_9", "m1_atr_14", "m1_rsi_14"])(events, ["m1_rsi_14", "h1_ema_9"])
     assert found["event_timestamp"].tolist() == times.tolist()
     pd.testing.assert_frame_equal(
