@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Contract
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
@@ -19,6 +20,7 @@ class WeightedSum:
     """Answers up with a weighted sum of the row, in which the order of columns shows, and down with NaN."""
 
     contract: Contract
+    intervals: Intervals = field(default_factory=lambda: Intervals.of(np.empty(0), np.empty(0, bool)))
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,6 +23,10 @@ ANSWER = {
     "feature_hash": "0123456789ab",
     "trained_until": "2024-05-06T00:00:00Z",
     "probability_up": 0.61,
+    "interval_up": [0.58, 0.64],
+    "interval_down": None,
+    "says_up": "abstains",
+    "says_down": None,
     "probability_down": None,
 }
 CONTRACT = {"columns": ["m1_rsi_14"], "version": "3"}
@@ -106,6 +110,7 @@ def client(script: Script, clock: ManualClock) -> Iterator[PredictionClient]:
 def test_an_answer_comes_back_as_it_was_given(client: PredictionClient, script: Script) -> None:
     answer = client.predict({"m1_rsi_14": 55.2})
     assert (answer.version, answer.probability_up, answer.probability_down) == ("3", 0.61, None)
+    assert (answer.interval_up, answer.interval_down, answer.says_up) == ((0.58, 0.64), None, "abstains")
     assert answer.trained_until == datetime(2024, 5, 6, tzinfo=UTC)
     assert script.asked == [("POST", "/predict", {"features": {"m1_rsi_14": 55.2}})]
 
@@ -122,9 +127,18 @@ def test_an_infinite_value_never_leaves(client: PredictionClient, script: Script
 
 
 def test_a_batch_keeps_its_order(client: PredictionClient, script: Script) -> None:
-    script.answers = [(200, ANSWER | {"probability_up": [0.1, None], "probability_down": [None, 0.2]})]
+    many = {
+        "probability_up": [0.1, None],
+        "probability_down": [None, 0.2],
+        "interval_up": [[0.05, 0.15], None],
+        "interval_down": [None, [0.1, 0.3]],
+        "says_up": ["holds", None],
+        "says_down": [None, "abstains"],
+    }
+    script.answers = [(200, ANSWER | many)]
     answers = client.predict_many(("m1_rsi_14",), [[1.0], [math.nan]])
     assert (answers.probability_up, answers.probability_down) == ((0.1, None), (None, 0.2))
+    assert (answers.interval_up, answers.says_down) == (((0.05, 0.15), None), (None, "abstains"))
     assert script.asked[0][2] == {"columns": ["m1_rsi_14"], "rows": [[1.0], [None]]}
 
 
