@@ -34,8 +34,12 @@ MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 
 
 def pytest_configure() -> None:
-    """End on SIGTERM as on Ctrl-C, so that the fixtures stop what they started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """End on SIGTERM as on Ctrl-C, so that the fixtures stop what they started.
+
+    Who is started in the background ignores Ctrl-C, and would hand that on to the runs under test.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 def unused_port() -> int:

@@ -26,7 +26,10 @@ _loaded: dict[str, ModuleType] = {}
 
 
 def kernel(catalog: Catalog) -> ModuleType:
-    """Load the compiled entry points of a catalog: ``update`` and ``fold``.
+    """Load the compiled entry points of a catalog: ``update``, ``fold`` and ``enter``.
+
+    ``enter`` is ``update`` without the look at the type of every argument, which takes longer than
+    handing them over: what is no number is a TypeError there too.
 
     Compiles for some seconds when this catalog has never been loaded on this machine; from
     the cache it takes a fraction of one.
@@ -39,6 +42,7 @@ def kernel(catalog: Catalog) -> ModuleType:
     name = f"mikrobot_kernel_{catalog.version}"
     if name not in _loaded:
         module = _import(name, _written(cache_folder() / f"{name}.py", catalog.source))
+        module.enter = module.update  # type: ignore[attr-defined]
         if not isinstance(module.update, FunctionType):  # it is one under NUMBA_DISABLE_JIT
             _compile(module, catalog)
         _loaded[name] = module
@@ -74,6 +78,8 @@ def _compile(module: ModuleType, catalog: Catalog) -> None:
         module.fold.compile((states, int64, bars, leads, int64, int64[::1], rows))
     except OSError as error:
         raise _unwritable(Path(str(module.__file__)).parent, error) from error
+    (compilation,) = module.update.overloads.values()
+    module.enter = compilation.entry_point  # type: ignore[attr-defined]
     module.update.disable_compile()
     module.fold.disable_compile()
 

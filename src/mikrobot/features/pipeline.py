@@ -79,7 +79,7 @@ class FeaturePipeline:
         self.lead_of = leads(symbols) if lead_of is None else dict(lead_of)
         self._leads = [self._index.get(self.lead_of.get(symbol, ""), _NO_LEAD) for symbol in self.symbols]
         compiled = kernel(catalog)
-        self._update, self._fold = compiled.update, compiled.fold
+        self._update, self._enter, self._fold = compiled.update, compiled.enter, compiled.fold
 
     def update(self, bar: Bar) -> NDArray[np.float64]:
         """Fold one closed M1 bar in.
@@ -135,7 +135,7 @@ class FeaturePipeline:
         trades: float,
         taker_volume: float,
     ) -> NDArray[np.float64]:
-        """Fold one closed M1 bar in, given as numbers: the faster door.
+        """Fold one closed M1 bar in, given as numbers: the faster door, which takes for one what reads as one.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class FeaturePipeline:
             lead = self._leads[index]
         except IndexError:
             lead = _NO_LEAD
-        found = self._update(
+        found = self._enter(
             self._memory, index, lead, time, open, high, low, close, volume, spread, trades, taker_volume
         )
         if found:

@@ -13,12 +13,14 @@ from mikrobot.features.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
 
 PROGRAM = """
+from mikrobot.features.compilation import kernel
 from mikrobot.features.composition import Catalog
 from mikrobot.features.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
 pipeline = FeaturePipeline(["A"], Catalog(ema(length=2)))
 pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, *[0.0] * 4)
-print(pipeline.update_raw(0, 120, 1.0, 3.0, 1.0, 3.0, *[0.0] * 4)[0], *pipeline._update.stats.cache_hits.values())
+hits = kernel(pipeline.catalog).update.stats.cache_hits
+print(pipeline.update_raw(0, 120, 1.0, 3.0, 1.0, 3.0, *[0.0] * 4)[0], *hits.values())
 """
 
 
@@ -48,7 +50,17 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monk
 def test_whole_numbers_do_not_compile_in_the_middle_of_trading():
     pipeline = FeaturePipeline(["A"])
     pipeline.update_raw(0, 60, 1, 1, 1, 1, 0, 0, 0, 0)
-    assert len(pipeline._update.signatures) == 1
+    assert len(kernel(pipeline.catalog).update.signatures) == 1
+
+
+@pytest.mark.parametrize("price", ["one", None, [1.0], 1j])
+def test_a_price_that_is_no_number_is_refused_and_the_next_bar_is_taken(price):
+    pipeline = FeaturePipeline(["A"])
+    with pytest.raises(TypeError):
+        pipeline.update_raw(0, 60, price, 1.0, 1.0, 1.0, *[0.0] * 4)
+    assert pipeline.seen("A").bars == 0
+    pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, *[0.0] * 4)
+    assert pipeline.seen("A").bars == 1
 
 
 def test_state_is_small_and_readable_by_name():
