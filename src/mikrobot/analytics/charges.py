@@ -1,4 +1,4 @@
-"""What an account was charged beside commission: swap, funding and slippage, each from its journal.
+"""What an account was charged beside commission: swap, funding, insurance and slippage, each from its journal.
 
 Commission is on the fills and the spread is inside the prices; `trades` and `marks` count those.
 """
@@ -17,7 +17,7 @@ from mikrobot.paper.terms import Terms
 INSIDE = ", inside the prices"
 """How the name of a cost ends that the results of trades hold already, unlike swap and funding."""
 
-KINDS = {"slippage": f"slippage{INSIDE}", "swap": "swap", "funding": "funding"}
+KINDS = {"slippage": f"slippage{INSIDE}", "swap": "swap", "funding": "funding", "insurance": "insurance"}
 """The kinds of charge, and how a breakdown names them."""
 
 
@@ -42,11 +42,12 @@ class Charge(NamedTuple):
 def charges(account: Account) -> Iterator[Charge]:
     """Tell the charges of a margin account, in the order of its journal.
 
-    Slippage is the ticks that a taker got worse than the displayed price, converted at the rate of
-    the fill and rounded to the cent.
+    Insurance is received: what a liquidation lost beyond the margin of its position. Slippage is the
+    ticks that a taker got worse than the displayed price, converted at the rate of the fill and
+    rounded to the cent.
     """
     for record in account.journal:
-        if isinstance(record, Booked) and record.kind in ("swap", "funding"):
+        if isinstance(record, Booked) and record.kind in KINDS:
             yield Charge(_instant(record.ts), record.kind, -decimal(record.amount, record.currency))
         elif isinstance(record, Filled) and record.slippage:
             terms = account.desks[record.symbol].terms

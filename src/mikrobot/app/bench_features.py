@@ -150,12 +150,12 @@ def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
     bar, values, minute = iter(bars), iter(raw), iter(raw)
 
     def as_bars() -> None:
-        for _ in range(BURST):
-            one.update(next(bar))
+        for each in islice(bar, BURST):
+            one.update(each)
 
     def as_numbers() -> None:
-        for _ in range(BURST):
-            other.update_raw(0, *next(values))
+        for each in islice(values, BURST):
+            other.update_raw(0, *each)
 
     def one_minute() -> None:
         row = next(minute)

@@ -11,6 +11,9 @@ from rich.console import Console as RichConsole
 from rich.status import Status
 from rich.table import Table
 
+FILE_WIDTH = 240
+"""Characters of a line in a file or a pipe; what is shorter is not filled up."""
+
 
 class Console:
     """The person's view of a running command.
@@ -58,9 +61,9 @@ class Console:
             self._out.print(table)
 
     def table(self, table: Table) -> None:
-        """Print a table to standard output."""
+        """Print a table to standard output, as wide as it needs where no terminal bounds it."""
         self.settle()
-        self._out.print(table)
+        self._out.print(table, width=None if self._out.is_terminal else FILE_WIDTH, crop=False)
 
     def _live(self, line: str) -> None:
         if self._status is None:

@@ -87,7 +87,13 @@ class Account:
                 raise DataError(
                     f"account {id}: expected journal record {len(account.journal)}, found {record.seq}; restore it"
                 )
-            account.apply(record)
+            try:
+                account.apply(record)
+            except (KeyError, ValueError, TypeError) as error:
+                raise DataError(
+                    f"account {id}: journal record {record.seq} tells of what there is not ({error}); restore the "
+                    f"journal: {record}"
+                ) from error
         return account
 
     def fork(self) -> "Account":

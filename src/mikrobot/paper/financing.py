@@ -6,11 +6,12 @@ Each charge is one cash entry, converted at that instant and rounded once.
 from collections.abc import Mapping
 from decimal import Decimal
 
+from mikrobot.domain.errors import DataError
 from mikrobot.paper import margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Kind
-from mikrobot.paper.conversion import PAR, Rates
+from mikrobot.paper.conversion import Rates
 from mikrobot.paper.money import half_even, scale
 
 POINTS_A_PIP = 10
@@ -28,6 +29,11 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
         The rollover, ms.
     weekday : int
         Its day in New York, Monday 0.
+
+    Raises
+    ------
+    DataError
+        If the account was taken in before the markets that convert its swap: nothing opens without a rate.
     """
     for position in list(account.positions.values()):
         market = markets[position.symbol]
@@ -38,7 +44,12 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
         nights = 3 if weekday == contract.swap.triple_day else 1
         amount = points * nights * contract.pip / POINTS_A_PIP * contract.quantity(abs(position.quantity))
         num, den = amount.as_integer_ratio()
-        rate = margin.quote_rate(account, contract, market.mark(position.sign), num, rates, ts) or PAR
+        rate = margin.quote_rate(account, contract, market.mark(position.sign), num, rates, ts)
+        if rate is None:
+            raise DataError(
+                f"account {account.id}: no rate from {contract.quote} to {account.currency} is known at the rollover "
+                f"of {position.symbol}; show the markets their last prices before the account is taken in"
+            )
         owed = half_even(num * rate.value[0] * scale(account.currency), den * rate.value[1])
         account.book(ts, "swap", account.currency, owed, position.ticket or position.symbol)
 

@@ -20,6 +20,7 @@ MINUTES = 90
 MINUTE = timedelta(minutes=1)
 SYMBOLS = {"EURUSD": 1.1, "USDJPY": 150.0, "BTCUSDT": 60_000.0}
 OPENING = Decimal("10000.00")
+thousand = settings(max_examples=1000, deadline=None, derandomize=True)
 
 
 def market(rng: Random) -> Iterator[list[Bar]]:
@@ -72,7 +73,7 @@ def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venu
     return {name: parse(text) for name, text in ledger.items()}, venue
 
 
-@settings(max_examples=100, deadline=None)
+@thousand
 @given(st.integers(0, 10_000), st.sets(st.integers(0, MINUTES - 1), min_size=1, max_size=6))
 def test_taken_up_again_at_any_minutes_it_writes_the_same_journal_to_the_byte(seed: int, restarts: set[int]) -> None:
     calm, _ = traded(seed, set())
@@ -82,7 +83,7 @@ def test_taken_up_again_at_any_minutes_it_writes_the_same_journal_to_the_byte(se
     }
 
 
-@settings(max_examples=100, deadline=None)
+@thousand
 @given(st.integers(0, 10_000))
 def test_the_fills_that_are_told_are_all_the_cash_that_moved(seed: int) -> None:
     journals, venue = traded(seed, set())

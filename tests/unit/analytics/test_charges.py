@@ -37,6 +37,14 @@ def test_funding_is_paid_by_the_long_at_a_positive_rate() -> None:
     assert by_kind(charges(venue.account)) == {"funding": D("3.00000000")}
 
 
+def test_insurance_is_what_a_liquidation_lost_beyond_its_margin() -> None:
+    """1 BTC from 50,000 on 10 x gaps to 40,000: 10,000 lost, for 5,000 of which the margin answers."""
+    venue = Venue(ISOLATED).quote("BTCPERP", "49999.9", "50000.0")
+    venue.send("a", "BTCPERP", "buy", "1")
+    venue.quote("BTCPERP", "40000.0", "40000.1")
+    assert by_kind(charges(venue.account)) == {"insurance": D("-5000.00000000")}
+
+
 def test_slippage_is_what_a_taker_paid_beyond_the_quote() -> None:
     """10 ticks x 0.00001 x 100,000 = 10.00 at the entry, and the same at the exit."""
     venue = Venue(WIDENED).quote("EURUSD", "1.10000", "1.10010")

@@ -139,6 +139,17 @@ def test_a_journal_with_a_gap_a_repeat_or_a_change_is_refused() -> None:
         journal.parse(journal.lines(records[:1]) + "nonsense\n")
 
 
+@pytest.mark.parametrize(("field", "value"), [("type", "guess"), ("tif", "whenever"), ("symbol", "XAUUSD")])
+def test_a_journal_of_what_there_is_not_is_refused(field: str, value: str) -> None:
+    venue = traded(Venue())
+    records = [
+        record._replace(**{field: value}) if isinstance(record, journal.Submitted) else record
+        for record in venue.account.journal
+    ]
+    with pytest.raises(DataError, match=rf"tells of what there is not \('{value}'\)"):
+        Account.rebuilt("a", NETTING, venue.exchange.contracts, records)
+
+
 def test_a_terminal_state_is_never_left() -> None:
     venue = traded(Venue())
     order = next(order for order in venue.account.orders.values() if order.status is Status.FILLED)

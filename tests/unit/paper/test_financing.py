@@ -2,7 +2,12 @@
 
 from decimal import Decimal
 
+import pytest
+
+from mikrobot.domain.errors import DataError
+from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import next_rollover
+from mikrobot.paper.exchange import Exchange
 from tests.unit.paper.venue import DAY, HOUR, ISOLATED, MINUTE, MONDAY, Venue
 
 ROLLOVER = MONDAY + 21 * HOUR  # 17:00 in New York, which has had summer time since the day before
@@ -50,6 +55,20 @@ def test_yen_swap_of_a_cross_is_bought_at_the_side_that_costs() -> None:
     venue.send("a", "EURJPY", "sell", "100000")
     venue.at(ROLLOVER - MINUTE).quote("USDJPY", "150.000", "150.300")
     assert venue.at(ROLLOVER).booked("swap") == [Decimal("-6.00")]
+
+
+def test_a_swap_without_a_rate_is_refused_by_name_and_books_nothing() -> None:
+    """As after a restart at which the account was taken in before its markets had prices."""
+    venue = Venue().quote("USDJPY", "149.000", "149.010").quote("EURJPY", "162.000", "162.020")
+    venue.send("a", "EURJPY", "sell", "100000")
+    exchange = Exchange(venue.exchange.contracts.values())
+    restarted = exchange.restore(
+        Account.rebuilt("a", venue.account.profile, exchange.contracts, venue.account.journal, seed=7)
+    )
+    exchange.quote(ROLLOVER - MINUTE, "EURJPY", 162_000, 162_020)
+    with pytest.raises(DataError, match="no rate from JPY to USD is known at the rollover of EURJPY"):
+        exchange.settle(ROLLOVER)
+    assert restarted.balances == venue.account.balances
 
 
 def test_a_position_closed_before_the_rollover_pays_nothing() -> None:
