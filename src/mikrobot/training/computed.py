@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.domain.market import close_times
+from mikrobot.domain.market import close_times, leads
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.training.dataset import Rows
@@ -26,7 +26,7 @@ def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
     Parameters
     ----------
     bars : mapping of str to DataFrame
-        Closed M1 bars by symbol, bar frames.
+        Closed M1 bars by symbol, bar frames; of a symbol whose lead is among them too, the lead's moves are known.
     columns : sequence of str
         Columns of the catalog that will be asked for; those of the symbol last asked about are kept.
     """
@@ -36,7 +36,7 @@ def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
         (symbol,) = events["symbol"].unique()
         if symbol not in kept:
             kept.clear()
-            kept[symbol] = _computed(symbol, bars[symbol], columns)
+            kept[symbol] = _computed(symbol, bars, columns)
         found = kept[symbol].at(events["event_timestamp"], [columns.index(name) for name in asked])
         rows = pd.DataFrame(found, columns=list(asked), copy=False)
         return pd.concat([events.reset_index(drop=True), rows], axis=1)
@@ -62,12 +62,14 @@ class _Rows:
         return found
 
 
-def _computed(symbol: str, bars: pd.DataFrame, columns: Sequence[str]) -> _Rows:
-    """Fold the bars piece by piece; keep only these columns, by time of close."""
-    pipeline = FeaturePipeline([symbol])
+def _computed(symbol: str, bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> _Rows:
+    """Fold the bars of a symbol piece by piece; keep only these columns, by time of close."""
+    pipeline, frame = FeaturePipeline([symbol]), bars[symbol]
+    led_by = leads(bars).get(symbol)
+    lead = FeaturePipeline([led_by]).lead_rows(led_by, bars[led_by]) if led_by is not None else None
     picked = [CATALOG.columns.index(name) for name in columns]
-    values = np.empty((len(bars), len(picked)))
-    for start in range(0, len(bars), AT_ONCE):
+    values = np.empty((len(frame), len(picked)))
+    for start in range(0, len(frame), AT_ONCE):
         piece = slice(start, start + AT_ONCE)
-        values[piece] = pipeline.compute(symbol, bars.iloc[piece])[:, picked]
-    return _Rows(pd.DatetimeIndex(close_times(bars)).as_unit("us").asi8, values)
+        values[piece] = pipeline.compute(symbol, frame.iloc[piece], lead)[:, picked]
+    return _Rows(pd.DatetimeIndex(close_times(frame)).as_unit("us").asi8, values)

@@ -24,11 +24,12 @@ from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
+from mikrobot.training import trials
 from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
 from mikrobot.training.dataset import Dataset, build, joined, needed
 from mikrobot.training.evaluation import fit_baselines, predict_baselines
-from mikrobot.training.fitting import answers, fit
+from mikrobot.training.fitting import fit
 from mikrobot.training.lineage import code_version
 from mikrobot.training.pipeline import assess, check
 from mikrobot.training.recipes import RECIPES, Recipe, bos
@@ -74,6 +75,9 @@ STUDIES: dict[str, tuple[str, int, int, str]] = {
 
 STRANGERS = {"EURUSD": ("GBPUSD", "2018-01-01", "2019-07-01"), "BTCUSDT": ("ETHUSDT", "2025-01-01", "2025-07-01")}
 """Symbols, and their spans, on which the break model of another symbol is judged without having seen them."""
+
+FOLLOWERS = {"BTCUSDT": "ETHUSDT"}
+"""Symbols, and one whose lead they are, on which it is tried what the lead's moves add."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "volatility": ("season", "activity", "forecast", "volatility", "width", "m5_m1_atr", "h1_m1_atr", "atr_forecast"),
@@ -178,11 +182,7 @@ def transferred(market: Market, folder: Path, settings: Settings) -> dict[str, A
 
 def without_groups(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
     """Leave one group of inputs out at a time, on the validation span: the judged one is not looked at."""
-    recipe = replace(recipe_of("n5 h5 close", settings), beside={})
-    last = pd.Timestamp(market.validation_from)
-    first, middle = (str((last - pd.Timedelta(days=days)).date()) for days in OMISSION_DAYS)
-    data = samples(bars_of(folder, market.symbol, first, market.judged_from), recipe)
-    split = at_instants(data.time, data.end, recipe.horizon, middle, market.validation_from)
+    recipe, data, split = _before_judging(market, market.symbol, folder, settings)
     found = {"all": _over_forecast(recipe, data, split, settings)}
     for group, begins in GROUPS.items():
         hidden = [n for n, name in enumerate(recipe.inputs.names) if _belongs(name, begins, recipe.starts_from)]
@@ -192,13 +192,35 @@ def without_groups(market: Market, folder: Path, settings: Settings) -> dict[str
     return found
 
 
+def tried(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
+    """Put the trials through the same spans; that of the lead on the symbol that follows the market's, if one does."""
+    own = _before_judging(market, market.symbol, folder, settings)
+    found = {
+        f"{market.symbol}: minutes around news": trials.news(*own, settings),
+        f"{market.symbol}: a calibration for each third of the volatility": trials.regimes(*own, settings),
+    }
+    if (follower := FOLLOWERS.get(market.symbol)) is not None:
+        following = _before_judging(market, follower, folder, settings)
+        found[f"{follower}: what {market.symbol} has just done"] = trials.lead(*following, settings)
+    return found
+
+
+def _before_judging(market: Market, symbol: str, folder: Path, settings: Settings) -> tuple[Recipe, Dataset, Split]:
+    """Return the break model's samples of a symbol, its lead's rows beside, up to where the market is judged."""
+    recipe = replace(recipe_of("n5 h5 close", settings), beside={})
+    last = pd.Timestamp(market.validation_from)
+    first, middle = (str((last - pd.Timedelta(days=days)).date()) for days in OMISSION_DAYS)
+    bars = {each: bars_of(folder, each, first, market.judged_from)[each] for each in (market.symbol, symbol)}
+    rows = rows_of(bars, needed(recipe.inputs, recipe.task))
+    data = build({symbol: bars[symbol]}, rows, "file", recipe.inputs, recipe.task)
+    return recipe, data, at_instants(data.time, data.end, recipe.horizon, middle, market.validation_from)
+
+
 def _over_forecast(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
     """Return what a model adds in AUC to the walk with the forecast."""
-    diffusion = fit_baselines(data, split.train, recipe.task)
-    fitted = fit(recipe, data, split, diffusion, settings, lambda stage, share: None)
     test = data.only(split.test)
-    said = answers(recipe, fitted, data, split.test)
-    walk = predict_baselines(diffusion, test)["forecast"]
+    walk = predict_baselines(fit_baselines(data, split.train, recipe.task), test)["forecast"]
+    said = trials.learned(recipe, data, split, settings)
     return uplift(said, walk, test.outcome, test.time, settings.seed)["auc"]
 
 
@@ -206,22 +228,27 @@ def _belongs(name: str, begins: Iterable[str], kept: str | None) -> bool:
     return name != kept and name.startswith(tuple(begins))
 
 
+ASIDE = {"controls": controlled, "transfer": transferred, "omissions": without_groups, "trials": tried}
+"""What is asked of a market beside its studies."""
+
+
 def run(folder: Path, settings: Settings, say: Say) -> dict[str, Any]:
-    """Run every study, control, transfer and omission, one after the other.
+    """Run every study, control, transfer, omission and trial, one after the other.
 
     Returns
     -------
     dict
         ``studies`` {symbol: {study: figures}}, ``controls`` {symbol: {walk: figures}}, ``transfer`` {symbol: figures},
-        ``omissions`` {symbol: {group: uplift in AUC}}; figures as `evaluate`.
+        ``omissions`` {symbol: {group: uplift in AUC}}, ``trials`` {symbol: {trial: what it adds}}; figures as
+        `evaluate`.
     """
-    found: dict[str, dict[str, Any]] = {"studies": {}, "controls": {}, "transfer": {}, "omissions": {}}
+    found: dict[str, dict[str, Any]] = {"studies": {}, "controls": {}, "transfer": {}, "omissions": {}, "trials": {}}
     for market in (EURUSD, BTCUSDT):
         found["studies"][market.symbol] = {}
         for study in STUDIES:
             say(f"{market.symbol}: {study}")
             found["studies"][market.symbol][study] = studied(market, study, folder, settings)
-        for what, made in (("controls", controlled), ("transfer", transferred), ("omissions", without_groups)):
+        for what, made in ASIDE.items():
             say(f"{market.symbol}: {what}")
             found[what][market.symbol] = made(market, folder, settings)
     return found

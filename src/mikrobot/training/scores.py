@@ -4,12 +4,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]
 
 THRESHOLD = 0.5
+CAUGHT = 0.60
+"""Recall at which `precision_at_recall` is read."""
+
 BINS = 20
 
 
@@ -26,6 +37,7 @@ def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
     -------
     dict
         ``auc``; ``accuracy``, ``precision``, ``recall`` and ``f1`` at 0.5 (0 where nothing reaches it);
+        ``precision_at_recall``, the best precision at any threshold with a recall of `CAUGHT` or more;
         ``brier``; ``brier_skill`` over always saying the base rate; ``log_loss``; ``ece``, the
         calibration error over 20 bins of equal size.
 
@@ -42,11 +54,22 @@ def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
         "precision": float(precision_score(outcome, said, zero_division=0.0)),
         "recall": float(recall_score(outcome, said, zero_division=0.0)),
         "f1": float(f1_score(outcome, said, zero_division=0.0)),
+        "precision_at_recall": precision_at_recall(probability, outcome),
         "brier": brier,
         "brier_skill": float(1.0 - brier / (base * (1.0 - base))),
         "log_loss": float(log_loss(outcome, probability)),
         "ece": calibration_error(probability, outcome),
     }
+
+
+def precision_at_recall(probability: Floats, outcome: Outcomes, recall: float = CAUGHT) -> float:
+    """Return the best precision at any threshold that catches at least this share of what happened.
+
+    >>> precision_at_recall(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, True]), recall=0.6)
+    0.75
+    """
+    precision, caught, _ = precision_recall_curve(outcome, probability)
+    return float(precision[caught >= recall].max())
 
 
 def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) -> float:

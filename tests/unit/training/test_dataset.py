@@ -141,3 +141,14 @@ def test_computed_rows_are_those_of_the_pipeline(monkeypatch: pytest.MonkeyPatch
     pd.testing.assert_frame_equal(
         found[["m1_rsi_14", "h1_ema_9"]], expected.loc[[290, 20, 150], ["m1_rsi_14", "h1_ema_9"]].reset_index(drop=True)
     )
+
+
+def test_computed_rows_know_what_the_lead_has_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = {"GBPUSD": bars_of(300), "EURUSD": bars_of(300)}
+    lead = FeaturePipeline(["EURUSD"]).lead_rows("EURUSD", bars["EURUSD"])
+    expected = FeaturePipeline(["GBPUSD"]).frame("GBPUSD", bars["GBPUSD"], lead)
+    events = expected[["symbol"]].assign(source="file", event_timestamp=expected["close_time"])
+    monkeypatch.setattr(computed, "AT_ONCE", 70)
+    found = rows_of(bars, ["m1_lead_return_1"])(events, ["m1_lead_return_1"])["m1_lead_return_1"]
+    assert found.notna().sum() > 100
+    pd.testing.assert_series_equal(found, expected["m1_lead_return_1"])

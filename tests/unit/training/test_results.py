@@ -54,13 +54,20 @@ def test_a_run_fills_the_document_and_finds_no_edge_in_walks(folder: Path) -> No
     assert said == [
         f"{symbol}: {what}"
         for symbol in ("EURUSD", "BTCUSDT")
-        for what in ("n5 h5 close", "nowcast", "controls", "transfer", "omissions")
+        for what in ("n5 h5 close", "nowcast", "controls", "transfer", "omissions", "trials")
     ]
     for studies in found["studies"].values():
         over = studies["n5 h5 close"]["uplift"]["over_forecast"]["auc"]
         assert over["low"] < 0.005
     text = results.document(found, settings)
-    for told in ("| EURUSD nowcast |", "| BTCUSDT n5 h5 close, gaussian |", "GBPUSD, 2024-03-25", "| without time |"):
+    for told in (
+        "| EURUSD nowcast |",
+        "| BTCUSDT n5 h5 close, gaussian |",
+        "GBPUSD, 2024-03-25",
+        "| without time |",
+        "| EURUSD: minutes around news |",
+        "| ETHUSDT: what BTCUSDT has just done |",
+    ):
         assert told in text
     shown = found["studies"]["EURUSD"]["nowcast"]["by_minutes_left"]["1"]["metrics"]["auc"]
     assert f"| {shown:.4f} |" in text
