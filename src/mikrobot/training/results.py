@@ -99,8 +99,12 @@ OMISSION_DAYS = (450, 90)
 FLOORS = {
     ("EURUSD", "n5 h5 close"): 0.006,
     ("EURUSD", "n5 h15 close"): 0.010,
+    ("EURUSD", "n15 h15 close"): 0.010,
+    ("EURUSD", "n5 h15 wick"): 0.010,
     ("BTCUSDT", "n5 h5 close"): 0.014,
     ("BTCUSDT", "n5 h15 close"): 0.018,
+    ("BTCUSDT", "n15 h15 close"): 0.018,
+    ("BTCUSDT", "n5 h15 wick"): 0.018,
 }
 """Asked uplift in AUC of the walk with the forecast over that with the ATR."""
 

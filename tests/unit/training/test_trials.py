@@ -36,7 +36,8 @@ def made(recipe: Recipe, chance: np.ndarray) -> tuple[Dataset, Split]:
     data = Dataset(
         inputs=inputs, outcome=rng.random(COUNT) < chance, side=np.ones(COUNT, np.int8), weight=one, time=time,
         end=time + np.timedelta64(5, "m"), symbol=np.full(COUNT, "EURUSD"), distance=1e-4 * one, sigma_atr=1e-4 * one,
-        sigma_forecast=np.tile([1e-4, 2e-4, 3e-4], COUNT // 3) * rng.uniform(0.9, 1.1, COUNT), close=one, move=0.0 * one,
+        sigma_forecast=np.tile([1e-4, 2e-4, 3e-4], COUNT // 3) * rng.uniform(0.9, 1.1, COUNT), close=one,
+        move=0.0 * one,
     )  # fmt: skip
     thirds = np.array_split(np.arange(COUNT), 3)
     starts = [data.time[own[0]] for own in thirds[1:]]
