@@ -75,7 +75,7 @@ def come_back(state: State, high: float, low: float, close: float) -> None:
     state.age += 1
     extreme = low if state.direction == 1 else high
     if state.direction * (extreme - state.level) <= NEAR_ATR * state.unit:
-        state.stage = RETESTED if state.direction * (close - state.level) >= 0.0 else INVALID
+        state.stage = RETESTED if state.direction * (close - state.level) > 0.0 else INVALID
     elif state.age == PATIENCE:
         state.stage = NONE
 

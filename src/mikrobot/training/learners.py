@@ -52,8 +52,11 @@ FOREST_SAMPLES = 20_000
 NETWORK: dict[str, Any] = {"hidden_layer_sizes": (32, 16), "alpha": 1e-3, "learning_rate_init": 1e-3}
 NETWORK_EPOCHS = 30
 
-SUPPORT: dict[str, Any] = {"C": 0.5, "gamma": "scale"}
-SUPPORT_SAMPLES = 3_000
+BROAD_FOREST: dict[str, Any] = {"n_estimators": 40, "max_depth": 8, "min_samples_leaf": 200, "max_features": 0.5}
+"""Where one input tells nearly all and deep trees follow the noise of the others."""
+
+SUPPORT: dict[str, Any] = {"C": 0.3, "gamma": 0.003}
+SUPPORT_SAMPLES = 8_000
 """Most samples that support vectors are chosen from: their number decides what an answer costs."""
 
 APART = -1_000.0

@@ -17,6 +17,7 @@ from mikrobot.models.retest import RetestInputs
 from mikrobot.settings import Settings
 from mikrobot.training.learners import (
     BOOSTING,
+    BROAD_FOREST,
     FOREST,
     NETWORK,
     SUPPORT,
@@ -106,7 +107,7 @@ def false_break(settings: Settings) -> Recipe:
         task=Task("false_break", settings.swing, FALSE_BREAK_BARS),
         inputs=FalseBreakInputs(settings.swing),
         starts_from=None,
-        members={"support_vectors": (support_vectors, SUPPORT), "random_forest": (forest, FOREST)},
+        members={"support_vectors": (support_vectors, SUPPORT), "random_forest": (forest, BROAD_FOREST)},
         beside={},
     )
 

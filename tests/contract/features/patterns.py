@@ -109,7 +109,7 @@ def retest(frame: pd.DataFrame, side: int) -> pd.DataFrame:
         back = next((r for r in waited if d * (extreme[r] - level) <= 0.2 * atr[b]), None)
         stage[b : min(b + 20, after)] = 1
         if back is not None:
-            held = d * (frame["close"][back] - level) >= 0
+            held = d * (frame["close"][back] - level) > 0
             stage[back:after] = 2 if held else 3
             here[back] = d if held else 0
     return pd.DataFrame({"stage": stage, "here": here, "distance": distance})

@@ -108,7 +108,7 @@ def _followup(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -
         if task.kind == "retest":
             outcome = _paid(task, prices, at, side, atr[b], ahead)
         else:
-            outcome = any(side * (close[u] - level) < 0 for u in ahead)
+            outcome = any(side * (close[u] - level) <= 0 for u in ahead)
         found.append((at, side, bool(outcome), int(prices.minute[ahead[-1]])))
     return found
 
@@ -117,7 +117,7 @@ def _returned(prices: Prices, b: int, side: int, level: float, atr: float, until
     for r in range(b + 1, until):
         extreme = prices.low[r] if side > 0 else prices.high[r]
         if side * (extreme - level) <= 0.2 * atr:
-            return r if side * (prices.close[r] - level) >= 0 else None
+            return r if side * (prices.close[r] - level) > 0 else None
     return None
 
 

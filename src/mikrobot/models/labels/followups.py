@@ -1,6 +1,7 @@
 """What came of a break: whether its retest paid, and whether it was false.
 
-Breaks are by the close, of swing levels that stood after the bar before.
+Breaks are by the close, of swing levels that stood after the bar before. A close at the level has not
+broken it: it is inside.
 """
 
 from typing import NamedTuple
@@ -89,7 +90,7 @@ def retest(
     returned = _first_return(prices, broken, atr)
     last = after_bars(prices.minute, horizon_bars)
     kept = (returned >= 0) & (last[returned] >= 0)
-    kept &= broken.side * (prices.close[returned] - broken.level) >= 0.0
+    kept &= broken.side * (prices.close[returned] - broken.level) > 0.0
     row, side, unit = returned[kept], broken.side[kept], atr[broken.row[kept]]
     entry = prices.close[row]
     return Labels(
@@ -136,7 +137,7 @@ def false_break(prices: Prices, levels: Floats, horizon_bars: int = 5) -> Labels
     return Labels(
         row=row,
         side=side,
-        outcome=np.any(side[:, None] * (later - level[:, None]) < 0.0, axis=1),
+        outcome=np.any(side[:, None] * (later - level[:, None]) <= 0.0, axis=1),
         end=_end(prices, last[row]),
         level=level,
         distance=np.asarray(side * np.log(prices.close[row] / level), dtype=np.float64),

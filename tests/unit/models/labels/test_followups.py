@@ -69,7 +69,8 @@ def test_only_the_first_return_is_a_retest() -> None:
 
 def test_a_return_that_closes_back_inside_is_dropped() -> None:
     assert len(judged((102, 99, 99.9), BACK, QUIET, QUIET)) == 0
-    assert judged((102, 99, 100.0), QUIET, QUIET).row.tolist() == [2]
+    assert len(judged((102, 99, 100.0), BACK, QUIET, QUIET)) == 0
+    assert judged((102, 99, 100.1), QUIET, QUIET).row.tolist() == [2]
 
 
 @pytest.mark.parametrize(("waited", "found"), [(20, 1), (21, 0)])
@@ -109,7 +110,7 @@ def test_a_break_downwards_mirrors() -> None:
 
 @pytest.mark.parametrize(
     ("closes", "false"),
-    [([102, 102, 99.9], True), ([102, 100.0, 101], False), ([102, 102, 102, 99], False), ([99, 105, 105], True)],
+    [([102, 102, 99.9], True), ([102, 100.0, 101], True), ([102, 102, 102, 99], False), ([99, 105, 105], True)],
     ids=["third close inside", "at the level", "after the horizon", "next close inside"],
 )
 def test_a_break_is_false_if_a_close_of_the_horizon_is_back_inside(closes: list[float], false: bool) -> None:
