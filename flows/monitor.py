@@ -25,9 +25,18 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
     return quality.assess_run(configuration.load(), run_id)
 
 
+@task
+def recalibrate() -> dict[str, Any]:
+    """Rest the champion's intervals on what came of its newest predictions."""
+    from mikrobot import settings as configuration
+    from mikrobot.app import recalibrate
+
+    return recalibrate.recalibrate(configuration.load())
+
+
 @flow(name="monitor")
 def monitor(run_id: str | None = None) -> dict[str, Any]:
-    """Assess and compare, keep both as artifacts, and emit the drift event that triggers retraining."""
+    """Assess and compare, keep both as artifacts, emit the drift event that triggers retraining, and recalibrate."""
     from pathlib import Path
 
     assessed = assess_features(run_id)
@@ -44,7 +53,18 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
             resource={"prefect.resource.id": f"mikrobot.features.{found['source']}"},
             payload={"reason": f"{found['share']:.0%} of the features drifted: {', '.join(found['drifted'][:5])}"},
         )
+    create_markdown_artifact(key="intervals", markdown=said_of(recalibrate()))
     return found
+
+
+def said_of(window: dict[str, Any]) -> str:
+    """Say on what the champion's intervals rest now."""
+    if window["version"] is None:
+        return "There is no champion."
+    known = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
+    if window["until"] is None:
+        return f"{known}, {window['needed']:,} are needed: its intervals rest on what they did before."
+    return f"{known}; its intervals rest on those up to {window['until']}."
 
 
 def markdown(found: dict[str, Any]) -> str:

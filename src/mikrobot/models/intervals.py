@@ -4,7 +4,9 @@ Both are made from outcomes that were known before, by counts on a grid of proba
 rolling window costs one subtraction.
 """
 
+import json
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +84,55 @@ class Intervals:
         breaks, holds = own >= GRID - self.breaks, own < self.holds
         both = breaks & holds
         return np.select([both & (probability < 0.5), breaks, holds], [HOLDS, BREAKS, HOLDS], ABSTAINS).astype(np.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Outcomes of a span by what had been said, as they are kept with a version of a model.
+
+    Attributes
+    ----------
+    until : datetime
+        UTC; when the newest was known.
+    true, false : tuple of int, one per cell
+    """
+
+    until: datetime
+    true: tuple[int, ...]
+    false: tuple[int, ...]
+
+    @classmethod
+    def of(cls, until: datetime, probability: Floats, outcome: NDArray[np.bool_]) -> "Window":
+        """Count predictions whose outcomes are known."""
+        counts = (np.bincount(cell(probability[own]), minlength=GRID) for own in (outcome, ~outcome))
+        return cls(until, *(tuple(count.tolist()) for count in counts))
+
+    def intervals(self) -> Intervals:
+        """Return what the window says of every probability."""
+        return Intervals.fit(np.array(self.true), np.array(self.false))
+
+    def to_json(self) -> str:
+        """Return the window as one line."""
+        return json.dumps({"until": self.until.isoformat(), "true": self.true, "false": self.false})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Window":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        try:
+            found = json.loads(text)
+            counts = [tuple(map(int, found[name])) for name in ("true", "false")]
+            until = datetime.fromisoformat(found["until"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"expected the window of a version, found {text[:60]!r}") from error
+        if any(len(count) != GRID or min(count) < 0 for count in counts):
+            raise ValueError(f"expected {GRID} counts of each outcome, found {[len(count) for count in counts]}")
+        return cls(until, *counts)
 
 
 def cell(probability: Floats) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import xgboost as xgb
 
 from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
 from mikrobot.models import artefacts
+from mikrobot.models.intervals import Window
 from mikrobot.models.model import Model
 
 # Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
@@ -41,6 +42,9 @@ CHAMPION = "champion"
 
 REPLACES = "replaces"
 """Tag of a version: the one it replaced as champion, which a rollback brings back."""
+
+WINDOW = "window"
+"""Tag of a version: the outcomes of the newest days, on which its intervals rest since (`intervals.Window`)."""
 
 _ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 
@@ -211,6 +215,17 @@ class Registry:
         with _translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
             self._client.set_model_version_tag(name, version, key, value)
 
+    def window(self, name: str, version: str) -> str:
+        """Return the window that a version's intervals rest on, as it is kept; empty for that of its training.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `note`.
+        """
+        with _translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
+            return str(self._client.get_model_version(name, version).tags.get(WINDOW, ""))
+
     def champion(self, name: str) -> str | None:
         """Return the version that is the champion; None when there is none yet.
 
@@ -274,7 +289,8 @@ class Registry:
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
             try:
-                return artefacts.read(Path(path), version)
+                model, window = artefacts.read(Path(path), version), self.window(name, version)
+                return replace(model, intervals=Window.from_json(window).intervals()) if window else model
             except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
 

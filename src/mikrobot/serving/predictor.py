@@ -96,6 +96,7 @@ class Predictor:
         self._name = name
         self._alias = alias
         self._model: Model | None = None
+        self._window = ""
         self._refreshing = Lock()
 
     @property
@@ -115,7 +116,7 @@ class Predictor:
         return self._served().contract
 
     def refresh(self) -> bool:
-        """Load and warm the champion if it is not the model served, then serve it.
+        """Load and warm the champion if it, or the window its intervals rest on, is not the one served; then serve it.
 
         Requests under way end with the model they began with. A champion that was withdrawn is
         served on until another one is promoted.
@@ -123,7 +124,7 @@ class Predictor:
         Returns
         -------
         bool
-            Whether another version is served now.
+            Whether another version, or the same on another window, is served now.
 
         Raises
         ------
@@ -133,12 +134,15 @@ class Predictor:
         with self._refreshing:
             version = self._registry.champion(self._name)
             served = self._model
-            if version is None or (served is not None and served.contract.version == version):
+            if version is None:
+                return False
+            window = self._registry.window(self._name, version)
+            if served is not None and (served.contract.version, self._window) == (version, window):
                 return False
             model = self._registry.load(self._name, self._alias)
             _warm(model)
-            self._model = model
-        log.info("champion_served", model=model.contract.name, version=model.contract.version)
+            self._model, self._window = model, window
+        log.info("champion_served", model=model.contract.name, version=model.contract.version, window=bool(window))
         return True
 
     def watch(self, every_s: float, stop: Event) -> None:

@@ -35,6 +35,11 @@ _READ_PREDICTIONS = """
 SELECT symbol, side, close_time, probability, model, model_version, feature_hash, names, features
 FROM prediction JOIN feature_list ON feature_list.id = feature_list_id WHERE run_id = %s ORDER BY seq
 """
+_READ_SAID = """
+SELECT symbol, side, close_time, probability, model, model_version, prediction.feature_hash, names, features
+FROM prediction JOIN feature_list ON feature_list.id = feature_list_id JOIN run ON run.id = run_id
+WHERE model = %s AND model_version = %s AND source = %s AND close_time > %s ORDER BY close_time, prediction.seq
+"""
 _READ_DECISIONS = "SELECT id, symbol, close_time, approved, side, reasons FROM decision WHERE run_id = %s ORDER BY seq"
 _READ_ORDERS = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE run_id = %s ORDER BY seq"
 _READ_JOURNAL = """
@@ -144,6 +149,10 @@ class Ledger:
     def predictions(self, run_id: str) -> list[Prediction]:
         """Return the predictions of a run in the order they were committed."""
         return [_prediction(*row) for row in self._rows(_READ_PREDICTIONS, run_id)]
+
+    def said(self, model: str, version: str, source: str, after: datetime) -> list[Prediction]:
+        """Return what a version of a model said about bars of a source that closed after an instant, in any run."""
+        return [_prediction(*row) for row in self._rows(_READ_SAID, model, version, source, after)]
 
     def decisions(self, run_id: str) -> list[Decision]:
         """Return the decisions of a run in the order they were committed."""

@@ -35,12 +35,16 @@ class Shelf:
 
     models: dict[str, WeightedSum] = field(default_factory=dict)
     version: str | None = None
+    kept: str = ""
     away: bool = False
 
     def champion(self, name: str) -> str | None:
         if self.away:
             raise ModelError("the registry does not answer")
         return self.version
+
+    def window(self, name: str, version: str) -> str:
+        return self.kept
 
     def load(self, name: str = "bos", alias: str = "champion") -> WeightedSum:
         assert self.version is not None

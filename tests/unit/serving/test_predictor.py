@@ -41,6 +41,13 @@ def test_a_model_answers_one_row_and_a_batch_before_it_is_served(predictor: Pred
     assert predictor.ready
 
 
+def test_a_new_window_of_the_same_version_is_served(predictor: Predictor, shelf: Any) -> None:
+    assert not predictor.refresh()
+    shelf.kept = "another window"
+    assert predictor.refresh()
+    assert not predictor.refresh()
+
+
 def test_the_answer_says_where_it_comes_from(predictor: Predictor) -> None:
     answer = predictor.predict(ROW)
     assert (answer.model, answer.version, answer.source, answer.feature_hash) == ("bos", "1", "replay", "0123456789ab")
