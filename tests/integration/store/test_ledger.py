@@ -55,6 +55,17 @@ def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):
     assert ledger.counts("r1") == {"predictions": 2, "decisions": 2, "orders": 1, "fills": 2, "skips": 1}
 
 
+def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, minute, run, pool):
+    ledger.commit("r1", **minute)
+    Runs(pool).begin(replace(run, id="r2"))
+    later = run.starts_at + 2 * MINUTE
+    ledger.commit("r2", later, [replace(minute["predictions"][0], close_time=later)])
+    asked = ("bos", "3", run.source)
+    assert [each.close_time for each in ledger.said(*asked, run.starts_at)] == [minute["close_time"]] * 2 + [later]
+    assert [each.close_time for each in ledger.said(*asked, minute["close_time"])] == [later]
+    assert ledger.said("bos", "4", run.source, run.starts_at) == ledger.said("bos", "3", "elsewhere", later) == []
+
+
 def test_decimals_come_back_digit_for_digit(ledger, minute):
     ledger.commit("r1", **minute)
     assert str(ledger.orders("r1")[0].lots) == "0.10"

@@ -12,8 +12,9 @@ from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
+from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import SIDES
-from mikrobot.models.registry import Registry
+from mikrobot.models.registry import WINDOW, Registry
 from mikrobot.settings import Settings
 from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows
@@ -102,6 +103,24 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
     np.testing.assert_array_equal(again.predict(values), expected)
     assert one.contract == again.contract
     assert one.contract.metrics == json.loads(json.dumps(first.metrics))
+
+
+def test_a_version_rests_its_intervals_on_the_window_that_is_kept_with_it(
+    first: TrainingResult, registry: Registry
+) -> None:
+    trained = registry.load_version("bos", first.version)
+    window = Window.of(TRADE_FROM, np.full(50, 0.7), np.arange(50) % 2 == 0)
+    try:
+        registry.note("bos", first.version, WINDOW, window.to_json())
+        rolled = registry.load_version("bos", first.version)
+        assert rolled.intervals == window.intervals() != trained.intervals
+        assert rolled.calibration == trained.calibration
+        registry.note("bos", first.version, WINDOW, "[]")
+        with pytest.raises(ModelError, match=f"version {first.version} cannot be used: expected the window"):
+            registry.load_version("bos", first.version)
+    finally:
+        registry.note("bos", first.version, WINDOW, "")
+    assert registry.load_version("bos", first.version).intervals == trained.intervals
 
 
 def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: Registry) -> None:
