@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     trials: int = Field(0, ge=0, description="trials of the parameter search in a training; 0 takes the defaults")
     tuning_seconds: float = Field(300, gt=0, description="time after which no further trial is begun")
     entry_probability: float = Field(0.55, ge=0, le=1, description="break probability from which an order is placed")
+    arms: tuple[str, ...] = Field(
+        (), description="accounts that trade beside the run's own by other rules, as careful:profile=ftmo"
+    )
+    split: bool = Field(False, description="give each day of a symbol to one of the run and its arms, by a stable hash")
     balance: Decimal = Field(Decimal("10000"), gt=0, description="opening balance of the paper accounts together, USD")
 
     quarantine_share: float = Field(0.01, ge=0, le=1, description="share of bad rows above which a gate fails")

@@ -40,7 +40,8 @@ NO_DRIFT = 1.0
 FLOWS = ("loop", "ingest", "materialize", "train", "trade", "monitor", "report")
 CONTRACT = {
     "source": str, "simulated": bool, "symbols": list, "bars": int, "features": int, "checks": dict, "models": dict,
-    "drift": dict, "trading": dict, "latency_ms": dict, "reports": dict, "services": dict, "seconds": float,
+    "drift": dict, "trading": dict, "arms": dict, "latency_ms": dict, "reports": dict, "services": dict,
+    "seconds": float,
 }  # fmt: skip
 PARTS = {
     "checks": {"passed", "failed"},

@@ -81,6 +81,8 @@ def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
 @click.option("--symbols", callback=_split, help="Symbols to trade, as EURUSD,BTCUSDT.")
 @click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
+@click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: accounts beside the run's, by other rules.")
+@click.option("--split", is_flag=True, help="Give each day of a symbol to one of the run and its arms.")
 @as_json
 def run(
     once: bool,
@@ -89,6 +91,8 @@ def run(
     symbols: tuple[str, ...] | None,
     hours: int | None,
     history_days: int | None,
+    arms: tuple[str, ...],
+    split: bool,
     json_: bool,
 ) -> None:
     """Run the whole loop: ingest, check, learn, serve, trade on paper, report.
@@ -108,6 +112,8 @@ def run(
         symbols=symbols,
         hours=hours,
         history_days=history_days,
+        arms=arms or None,
+        split=split or None,
     )
     stay = not once and not json_ and sys.stdout.isatty()
     console = Console()

@@ -120,6 +120,10 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
             f"{trading['ambiguous_share']:.0%} of the trades ambiguous",
         ),
     ]
+    rows += [
+        (f"arm {name}", f"{arm['orders']} orders, {arm['trades']} trades, P&L {arm['pnl']} USD (run {arm['run']})")
+        for name, arm in summary["arms"].items()
+    ]
     stages = ", ".join(f"{stage} {t['p50']:.1f}/{t['p99']:.1f}" for stage, t in summary["latency_ms"].items())
     first = trading["seconds_to_first_order"]
     seconds = f"{summary['seconds']}" + (f", first order after {first}" if first is not None else "")

@@ -14,7 +14,7 @@ from mikrobot.analytics.experiments import wording
 from mikrobot.analytics.experiments.conclusion import Conclusion, conclude, plan
 from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days
 from mikrobot.analytics.trades import closed_trades
-from mikrobot.app import accounts
+from mikrobot.app import accounts, arms
 from mikrobot.app.session import segments_of
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
@@ -29,6 +29,7 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
 
 RUN, MODEL_VERSION = "run", "model_version"
+"""What an arm of an experiment may select by beside recorded settings and the arm of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +75,13 @@ def parse_arm(text: str, count: int) -> Arm:
     >>> parse_arm("careful:profile=ftmo", 2)
     Arm(name='careful', selects={'profile': 'ftmo'}, share=0.5)
     """
-    name, _, selectors = text.partition(":")
-    pairs = [pair.partition("=") for pair in selectors.split(",")]
-    if not name.strip() or not all(key.strip() and value.strip() for key, _, value in pairs):
-        raise UsageError(f"an arm is NAME:KEY=VALUE, as candidate:profile=ftmo, not {text!r}")
-    selects = {key.strip(): value.strip() for key, _, value in pairs}
-    known = {RUN, MODEL_VERSION, *Settings.model_fields}
+    name, selects = arms.parse(text)
+    known = {RUN, MODEL_VERSION, arms.ARM, *Settings.model_fields}
     if unknown := selects.keys() - known:
         raise UsageError(
             f"arm {name}: {', '.join(sorted(unknown))} is no setting; an arm selects by {', '.join(sorted(known))}"
         )
-    return Arm(name.strip(), selects, 1 / count)
+    return Arm(name, selects, 1 / count)
 
 
 def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
@@ -202,14 +199,18 @@ def _runs(pool: Pool, experiment: Experiment, arm: Arm, end: End | None) -> list
         for run in runs.all()
         if run.started_at >= experiment.begun_at
         and (end is None or run.started_at < end.at)
-        and all(str(run.settings.get(key)) == value for key, value in wanted.items())
+        and all(_recorded(run, key) == value for key, value in wanted.items())
     ]
 
 
+def _recorded(run: Run, key: str) -> str:
+    return arms.name_of(run) if key == arms.ARM else str(run.settings.get(key))
+
+
 def _observe(pool: Pool, unit: Unit, arm: Arm, runs: Sequence[Run]) -> tuple[list[Observation], set[str]]:
-    """Return the observations of an arm and its market days; of a day that was run again the newest run counts."""
+    """Return the observations of an arm and its units; of a day that was run again the newest run counts."""
     found: list[Observation] = []
-    seen: set[str] = set()
+    seen, units = set[str](), set[str]()
     for run in reversed(runs):
         days = _days(run)
         trades = _trades(Ledger(pool), run, arm.selects.get(MODEL_VERSION))
@@ -217,7 +218,17 @@ def _observe(pool: Pool, unit: Unit, arm: Arm, runs: Sequence[Run]) -> tuple[lis
         new = [day for day in days if f"{run.source} {day}" not in seen]
         found += by_day(arm.name, fresh, new, run.source) if unit is Unit.DAY else by_trade(arm.name, fresh)
         seen |= {f"{run.source} {day}" for day in days}
-    return found, seen
+        units |= {f"{run.source} {unit}" for unit in _units(run, new)}
+    return found, units
+
+
+def _units(run: Run, days: Sequence[str]) -> list[str]:
+    """Return what of these days was an arm's: all of them, or where the market was split its share of each symbol's."""
+    share = arms.share_of(run)
+    if share is None:
+        return list(days)
+    each = [(symbol, datetime.fromisoformat(day)) for symbol in run.symbols for day in days]
+    return [arms.unit(symbol, day) for symbol, day in each if share.owner(symbol, day) == share.own]
 
 
 def _days(run: Run) -> list[str]:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from mikrobot.analytics import fidelity
 from mikrobot.app import accounts, stack, wiring
+from mikrobot.app.arms import share_of
 from mikrobot.app.backtest import OUTLOOK, READ, Say, Traded, by_model, judge, market_of, told, trade
 from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.app.trader import Trader
@@ -64,7 +64,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str
         if not paper.predictions:
             raise UsageError(f"run {run.id} has predicted nothing: there is nothing to compare")
         say(f"trading run {run.id} again")
-        settings = _of_run(settings, run)
+        settings = wiring.rules_of(settings, run)
         again = _again(run, settings, BarStore(pool), paper.predictions)
         kept = ledger.journal(run.id)
     accounts_of = again.traded.trader.venue.exchange.accounts
@@ -125,12 +125,6 @@ class _Again:
         return fidelity.Account(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
 
 
-def _of_run(settings: Settings, run: Run) -> Settings:
-    """Return the settings with the market of a run and what it traded by."""
-    ruled = {name: run.settings[name] for name in ("profile", "entry_probability")}
-    return wiring.market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(run.settings["balance"])})
-
-
 def _paper(ledger: Ledger, run: Run) -> fidelity.Account:
     return fidelity.Account(
         ledger.orders(run.id),
@@ -144,7 +138,7 @@ def _paper(ledger: Ledger, run: Run) -> fidelity.Account:
 def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction]) -> _Again:
     venue = Venue(run.symbols, settings.seed)
     venue.open(run.starts_at, settings.balance)
-    again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability)))
+    again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
     models = {version: registry.load_version(MODEL, version) for version in {made.model_version for made in paper}}
     for number, segment in enumerate(segments_of(run)):

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from mikrobot.analytics import report as reporting
 from mikrobot.analytics.wording import figure_rows
-from mikrobot.app import accounts
+from mikrobot.app import accounts, wiring
 from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
@@ -213,7 +213,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         ends_at=run.ends_at,
         written_at=SystemClock().now(),
         profile=settings.profile,
-        opening=settings.balance,
+        opening=wiring.rules_of(settings, run).balance,
         bars=traded,
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mikrobot.app import processes, stack, wiring
+from mikrobot.app import arms, processes, stack, wiring
 from mikrobot.app.console import Console
 from mikrobot.app.session import Segment, plan
 from mikrobot.domain.errors import MikrobotError, ServiceError
@@ -51,6 +51,7 @@ def run(settings: Settings, clock: Clock, console: Console, *, stay: bool) -> di
         Whatever failed, as one line; everything that this call started has been stopped.
     """
     started_at = clock.now()
+    arms.planned(settings)
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, console.say)})
     source = wiring.open_source(settings, clock)
     segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock)
@@ -119,7 +120,8 @@ def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], a
         },
     )
     with database.open_pool(settings) as pool:
-        Runs(pool).begin(record)
+        for each in (record, *arms.following(record, settings)):
+            Runs(pool).begin(each)
     return run_id
 
 

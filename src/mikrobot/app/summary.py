@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from mikrobot import settings as configuration
-from mikrobot.analytics.trades import closed_trades, performance
-from mikrobot.app import accounts
+from mikrobot.analytics.trades import Performance, closed_trades, performance
+from mikrobot.app import accounts, arms, wiring
 from mikrobot.app.tally import by_suite
+from mikrobot.domain.trading import Fill, Order
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
 from mikrobot.store import database
@@ -67,6 +68,7 @@ def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs
         "models": _models(stages.trained),
         "drift": stages.drift,
         "trading": _trading(settings, run, stages, ledger),
+        "arms": {arms.name_of(each): _arm(settings, each, ledger) for each in runs.followers(run.id)},
         "latency_ms": slowest(runs.latencies(run.id)),
         "reports": {"drift": stages.drift["report"], "quality": stages.drift["quality"]},
         "services": addresses(settings),
@@ -107,9 +109,8 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> dict[str, Any]:
-    orders, decisions = ledger.orders(run.id), ledger.decisions(run.id)
-    fills = accounts.fills(ledger, run.id)
-    judged = performance(closed_trades(orders, fills), settings.balance)
+    decisions = ledger.decisions(run.id)
+    orders, fills, judged = _earned(settings, run, ledger)
     return {
         "signals": sum(decision.side is not None for decision in decisions),
         "decisions": len(decisions),
@@ -122,6 +123,16 @@ def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> di
         "ambiguous_share": judged.ambiguous_share or 0.0,
         "seconds_to_first_order": _seconds_to_first_order(run, stages),
     }
+
+
+def _arm(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
+    orders, _, judged = _earned(settings, run, ledger)
+    return {"run": run.id, "orders": len(orders), "trades": judged.trades, "pnl": str(judged.pnl)}
+
+
+def _earned(settings: Settings, run: Run, ledger: Ledger) -> tuple[list[Order], list[Fill], Performance]:
+    orders, fills = ledger.orders(run.id), accounts.fills(ledger, run.id)
+    return orders, fills, performance(closed_trades(orders, fills), wiring.rules_of(settings, run).balance)
 
 
 def _seconds_to_first_order(run: Run, stages: Stages) -> float | None:

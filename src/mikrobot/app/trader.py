@@ -4,10 +4,11 @@ Does not read or write stores, ask models or read the clock.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
+from mikrobot.app.arms import Share
 from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, Order
@@ -29,12 +30,15 @@ class Trader:
     venue : Venue
     profile : TradingProfile
     entry_probability : float
+    share : Share or None
+        Of the market, in which it may open positions; None: all of it.
     """
 
     run_id: str
     venue: Venue
     profile: TradingProfile
     entry_probability: float
+    share: Share | None = None
 
     def play(self, bars: Iterable[Bar], until: datetime) -> None:
         """Let closed bars happen, in order of their closes, and at each close and at last what is due by then."""
@@ -50,6 +54,9 @@ class Trader:
         """Decide about one symbol at a close that has been played, and send the order if there is one."""
         standing = self.venue.standing(outlook.symbol, outlook.close_time)
         decision, order = decide(self.run_id, outlook, standing, self.profile, self.entry_probability)
+        if self.share is not None and (why := self.share.objection(outlook.symbol, outlook.close_time)):
+            reasons = (*decision.reasons, f"share refused: {why}")
+            decision, order = replace(decision, approved=False, reasons=reasons), None
         if order is not None:
             self.venue.place(order)
         return decision, order

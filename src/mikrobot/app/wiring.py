@@ -1,6 +1,7 @@
 """Builds objects from Settings: the only place that chooses an adapter."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 from mikrobot.domain.errors import UsageError
@@ -40,6 +41,12 @@ def market_of(settings: Settings, run: Run) -> Settings:
     data = tuple(Path(path) for path in run.settings["data"])
     market = {"source": run.source, "data": data, "symbols": run.symbols, "seed": run.settings["seed"]}
     return settings.model_copy(update=market)
+
+
+def rules_of(settings: Settings, run: Run) -> Settings:
+    """Return the settings with the market of a recorded run and what it trades by."""
+    ruled = {name: run.settings[name] for name in ("profile", "entry_probability")}
+    return market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(run.settings["balance"])})
 
 
 def open_source(settings: Settings, clock: Clock) -> Source:

@@ -8,14 +8,18 @@ and nothing is opened.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from mikrobot import telemetry
+from mikrobot.app import wiring
 from mikrobot.app.accounts import lines_of, venue_of
+from mikrobot.app.arms import share_of
 from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment, traded_until
 from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
+from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
@@ -42,7 +46,7 @@ PREDICTIONS_BACK_S = 120.0
 
 @dataclass(slots=True)
 class Minute:
-    """What one minute brings to the ledger."""
+    """What one minute brings to the ledger of one run."""
 
     predictions: list[Prediction] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -50,9 +54,44 @@ class Minute:
     skips: list[Skip] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is seen of one symbol at a close, the same for every book: an outlook, or why there is none."""
+
+    outlook: Outlook | None
+    predictions: list[Prediction] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Book:
+    """A run and who trades it: the run that the worker is for, or an arm that follows it.
+
+    Attributes
+    ----------
+    run : Run
+    settings : Settings
+        By which it trades.
+    trader : Trader
+    reached : datetime
+        The close that its ledger has come to, UTC.
+    """
+
+    run: Run
+    settings: Settings
+    trader: Trader
+    reached: datetime
+
+
 @dataclass(slots=True)
 class Worker:
-    """Trades one segment of a run on virtual accounts."""
+    """Trades one segment of a run on virtual accounts, and every arm that follows it on its own.
+
+    Attributes
+    ----------
+    books : tuple of Book
+        The arms first, the run itself last: while its minute is not announced, none of them is over.
+    """
 
     run: Run
     segment: Segment
@@ -63,13 +102,13 @@ class Worker:
     ledger: Ledger
     runs: Runs
     timers: telemetry.Timers
-    trader: Trader
+    books: tuple[Book, ...]
     clock: Clock
 
     def work(self) -> None:
         """Handle every minute the streamer publishes, until it has finished."""
         reached = traded_until(self.runs, self.run.id, self.segment)
-        log.info("working", run=self.run.id, after=reached)
+        log.info("working", run=self.run.id, after=reached, books=len(self.books))
         while True:
             published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0)
             if published is not None and published > reached:
@@ -83,44 +122,58 @@ class Worker:
 
     def handle(self, after: datetime, close_time: datetime) -> None:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
-        minute = Minute()
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
+        sights = [self._look(bar) for bar in bars if bar.close_time == close_time]
+        for book in self.books:
+            if book.reached < close_time:
+                self._trade(book, [bar for bar in bars if bar.close_time > book.reached], sights, close_time)
+
+    def _trade(self, book: Book, bars: Sequence[Bar], sights: Sequence[Sight], close_time: datetime) -> None:
+        """Play and decide in one book, and commit its minute."""
+        minute = Minute()
         with self.timers.stage("play"):
-            self.trader.play(bars, close_time)
-        for bar in bars:
-            if bar.close_time == close_time:
-                self._decide(bar.symbol, bar, minute)
+            book.trader.play(bars, close_time)
+        for sight in sights:
+            self._decide(book, sight, minute)
         with self.timers.stage("ledger_commit"):
             written = self.ledger.commit(
-                self.run.id,
+                book.run.id,
                 close_time,
                 minute.predictions,
                 minute.decisions,
                 minute.orders,
-                lines_of(self.trader.venue.unrecorded()),
+                lines_of(book.trader.venue.unrecorded()),
                 minute.skips,
             )
+        book.reached = close_time
         if not written:
-            reached = self.runs.reached(self.run.id, "worker") or close_time
-            self.trader.venue = venue_of(self.run, self.settings, self.ledger, self.bars, reached)
+            book.reached = self.runs.reached(book.run.id, "worker") or close_time
+            book.trader.venue = venue_of(book.run, book.settings, self.ledger, self.bars, book.reached)
 
-    def _decide(self, symbol: str, bar: Bar, minute: Minute) -> None:
+    def _look(self, bar: Bar) -> Sight:
+        """Read the row of a bar and ask about it."""
         try:
             with self.timers.stage("online_read"):
-                row = self.rows.read(self.run.source, symbol, CATALOG.columns, bar.close_time)
+                row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
             with self.timers.stage("predict"):
                 answer, inputs = self._ask_patiently(row, bar.close_time)
             self._believable(answer, bar.close_time)
         except (StaleFeatures, ServingError, ModelError) as error:
-            reason = self._reason(symbol, bar, error)
-            log.warning("skipped", symbol=symbol, close_time=bar.close_time, reason=reason)
-            minute.skips.append(Skip(symbol, bar.close_time, reason))
+            reason = self._reason(bar.symbol, bar, error)
+            log.warning("skipped", symbol=bar.symbol, close_time=bar.close_time, reason=reason)
+            return Sight(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
+        up, down = _number(answer.probability_up), _number(answer.probability_down)
+        seen = outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down)
+        return Sight(seen, _predictions(bar.symbol, bar.close_time, answer, inputs))
+
+    def _decide(self, book: Book, sight: Sight, minute: Minute) -> None:
+        minute.predictions += sight.predictions
+        minute.skips += sight.skips
+        if sight.outlook is None:
             return
-        minute.predictions += _predictions(symbol, bar.close_time, answer, inputs)
         with self.timers.stage("decide"):
-            up, down = _number(answer.probability_up), _number(answer.probability_down)
-            decision, order = self.trader.decide(outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down))
+            decision, order = book.trader.decide(sight.outlook)
         minute.decisions.append(decision)
         if order is not None:
             minute.orders.append(order)
@@ -198,7 +251,19 @@ def _number(probability: float | None) -> float:
 
 def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
     """Return who trades a run on a venue."""
-    return Trader(run.id, venue, settings.trading, settings.entry_probability)
+    return Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))
+
+
+def books_of(
+    run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs
+) -> tuple[Book, ...]:
+    """Take up a run and the arms that follow it, each as its own ledger leaves it; the run itself last."""
+    return tuple(_book(each, segment, settings, ledger, bars, runs) for each in (*runs.followers(run.id), run))
+
+
+def _book(run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs) -> Book:
+    own, reached = wiring.rules_of(settings, run), traded_until(runs, run.id, segment)
+    return Book(run, own, trader_of(run, venue_of(run, own, ledger, bars, reached), own), reached)
 
 
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
@@ -218,12 +283,13 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             ledger,
             runs,
             timers,
-            trader_of(run, venue_of(run, settings, ledger, bars, traded_until(runs, run_id, segment)), settings),
+            books_of(run, segment, settings, ledger, bars, runs),
             clock,
         )
         try:
             worker.work()
-            runs.finish(run_id, f"worker-{number}")
+            for book in worker.books:
+                runs.finish(book.run.id, f"worker-{number}")
         finally:
             runs.record_latencies(run_id, "worker", timers.summary())
 

@@ -23,6 +23,9 @@ from mikrobot.store.database import TRANSIENT, Connection, Pool, connect_beside,
 POLL_SECONDS = 0.5
 """How often a waiting process looks for itself: the bound on what a lost announcement costs."""
 
+FOLLOWS = "follows"
+"""Key of a run's settings: the id of the run on whose bars and predictions it trades too."""
+
 _CHANNEL = "progress"
 _COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
 _BEGIN = f"INSERT INTO run ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
@@ -131,8 +134,14 @@ class Runs:
         return run
 
     def latest(self) -> Run | None:
-        """Return the run begun last, or None."""
-        return self._one(f"SELECT {_COLUMNS} FROM run ORDER BY started_at DESC, id DESC LIMIT 1", ())
+        """Return the run begun last that follows no other, or None."""
+        free = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' IS NULL"
+        return self._one(f"{free} ORDER BY started_at DESC, id DESC LIMIT 1", ())
+
+    def followers(self, run_id: str) -> list[Run]:
+        """Return the runs that follow a run, in the order of their ids."""
+        query = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' = %s ORDER BY id"
+        return [_run(row) for row in self._rows(query, (run_id,))]
 
     def all(self) -> list[Run]:
         """Return every run, in the order they were begun."""

@@ -16,7 +16,7 @@ from mikrobot import telemetry
 from mikrobot.app.accounts import venue_of
 from mikrobot.app.session import Segment
 from mikrobot.app.streamer import Streamer
-from mikrobot.app.worker import Worker, trader_of
+from mikrobot.app.worker import Book, Worker, trader_of
 from mikrobot.domain.market import Bar, bars_of
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
@@ -106,7 +106,8 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         streamer = Streamer(run, segment, source, pipeline, bars, rows, FeatureStates(pool), runs, clock, timers)
         service: Any = SureService()
         trader = trader_of(run, venue_of(run, settings, ledger, bars, first), settings)
-        worker = Worker(run, segment, settings, bars, rows, service, ledger, runs, timers, trader, clock)
+        books = (Book(run, settings, trader, first),)
+        worker = Worker(run, segment, settings, bars, rows, service, ledger, runs, timers, books, clock)
         return Pair(streamer, worker)
 
     return make

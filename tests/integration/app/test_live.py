@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +21,7 @@ import psycopg
 import pytest
 import xgboost as xgb
 
-from mikrobot.app import accounts, fidelity, live, processes, stack
+from mikrobot.app import accounts, arms, fidelity, live, processes, stack
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.app.tally import Check
@@ -72,14 +73,17 @@ class Market:
         """Trade the last hours of the files as a run."""
         live.trade(self.settings, run_id, 0, self.segment, CLOCK, lambda text, share: None)
 
-    def begin(self, run_id: str) -> None:
-        """Record a run, and forget the bars that earlier ones have published."""
+    def begin(self, run_id: str, **changed: Any) -> None:
+        """Record a run and its arms, and forget the bars that earlier ones have published."""
+        chosen = self.settings.model_copy(update=changed)
         with database.open_pool(self.settings) as pool:
             with pool.connection() as connection:
                 connection.execute("DELETE FROM bar WHERE ts >= %s", [FROM])
-            settings = {**self.settings.model_dump(mode="json"), "segments": [self.segment.to_json()]}
+            settings = {**chosen.model_dump(mode="json"), "segments": [self.segment.to_json()]}
             started_at = CLOCK.now()
-            Runs(pool).begin(Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings))
+            run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
+            for each in (run, *arms.following(run, chosen)):
+                Runs(pool).begin(each)
 
     def ledger(self, run_id: str) -> list[str]:
         """Return every record of a run as text that shows each bit of it, without the id of the run."""
@@ -235,8 +239,16 @@ def test_a_process_killed_inside_a_minute_resumes_without_a_trace_in_the_ledger(
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(market, undisturbed, seed):
     """As often as it is started again; wherever in its minute the kill strikes, no fill is lost or doubled."""
-    run_id, rng = f"random {seed}", Random(seed)
+    run_id = f"random {seed}"
     market.begin(run_id)
+    kill_at_random(market, run_id, Random(seed))
+    assert market.ledger(run_id) == undisturbed
+    with database.open_pool(market.settings) as pool:
+        assert standing_of(market, pool, run_id) == standing_of(market, pool, "calm")
+
+
+def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
+    """Trade a run, and kill its worker as often as it is started again."""
     with ThreadPoolExecutor(1) as beside, database.open_pool(market.settings) as pool:
         run, runs = beside.submit(market.trade, run_id), Runs(pool)
         for minute in sorted(rng.sample(range(5, 95), live.RESTARTS)):
@@ -247,8 +259,36 @@ def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(ma
             )  # fmt: skip
             market.kill("worker")
         run.result(timeout=120)
-        assert market.ledger(run_id) == undisturbed
-        assert standing_of(market, pool, run_id) == standing_of(market, pool, "calm")
+
+
+def test_arms_trade_beside_a_run_as_runs_of_their_own_would_wherever_the_worker_is_killed(market, undisturbed):
+    market.begin("alone", profile="ftmo", balance=Decimal(5000))
+    market.trade("alone")
+    market.begin("several", arms=("careful:profile=ftmo,balance=5000", "choosy:entry_probability=0.7"))
+    kill_at_random(market, "several", Random(3))
+    assert market.ledger("several") == undisturbed
+    assert market.ledger("several-careful") == market.ledger("alone") != undisturbed
+    assert market.ledger("several-choosy") not in (undisturbed, market.ledger("alone"))
+    with database.open_pool(market.settings) as pool:
+        assert [run.id for run in Runs(pool).followers("several")] == ["several-careful", "several-choosy"]
+        latest = Runs(pool).latest()
+        assert latest is not None
+        assert latest.id == "several"
+
+
+def test_a_market_that_is_split_gives_each_day_of_a_symbol_to_one_arm(market, undisturbed):
+    market.begin("split", arms=("other:profile=session1",), split=True)
+    market.trade("split")
+    with database.open_pool(market.settings) as pool:
+        ledger, runs = Ledger(pool), Runs(pool)
+        traded = {run_id: {order.symbol for order in ledger.orders(run_id)} for run_id in ("split", "split-other")}
+        whole = {order.symbol for order in ledger.orders("calm")}
+        owner = {symbol: arms.share_of(runs.get("split")).owner(symbol, FROM) for symbol in market.segment.symbols}
+        refused = [decision for decision in ledger.decisions("split-other") if "share refused" in decision.reasons[-1]]
+    assert traded["split"] | traded["split-other"] == whole
+    assert traded["split"] == {symbol for symbol in whole if owner[symbol] == arms.MAIN}
+    assert traded["split-other"] == {symbol for symbol in whole if owner[symbol] == "other"}
+    assert {decision.symbol for decision in refused} == {s for s, arm in owner.items() if arm == arms.MAIN}
 
 
 def standing_of(market: Market, pool: Pool, run_id: str) -> dict[str, tuple[Any, ...]]:
@@ -281,12 +321,15 @@ def test_rows_that_are_materialised_meanwhile_do_not_hide_those_of_the_streamer(
     assert market.ledger("materialised") == undisturbed
 
 
-def test_the_backtest_of_a_run_differs_in_nothing_from_it(market, undisturbed):
+def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(market, undisturbed):
     from expectations.gate import check
 
+    market.begin("judged", arms=("careful:profile=ftmo",), split=True)
+    market.trade("judged")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
-    found = fidelity.compare(market.settings, CLOCK, "calm", lambda line: None)
-    assert found["fidelity"]["differences"] == []
-    assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(market.segment.symbols) * 100
-    assert found["fidelity"]["orders_alike"] >= 4
-    assert found["journals_alike"] == {"crypto": True, "fx": True}
+    found = [fidelity.compare(market.settings, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
+    for each in found:
+        assert each["fidelity"]["differences"] == []
+        assert each["fidelity"]["decisions_alike"] == each["decisions"] == len(market.segment.symbols) * 100
+        assert each["journals_alike"] == {"crypto": True, "fx": True}
+    assert sum(each["fidelity"]["orders_alike"] for each in found) >= 4

@@ -25,6 +25,7 @@ SUMMARY = {
     "checks": {"passed": 10, "failed": 0, "quarantined": 3},
     "models": {"bos": TRAINED | {"earlier": [TRAINED | {"version": "1", "alias": None}]}},
     "drift": {"verdict": "stable", "share": 0.07, "online_rows": 2864, "skewed_rows": 0},
+    "arms": {"careful": {"run": "r1-careful", "orders": 1, "trades": 1, "pnl": "3.21"}},
     "trading": {
         "signals": 5,
         "decisions": 9,
@@ -72,6 +73,8 @@ def test_money_counts_and_addresses_are_there():
         "297,391",
         "2 of 9 decisions approved",
         "first order after 81.5",
+        "arm careful",
+        "1 orders, 1 trades, P&L 3.21 USD (run r1-careful)",
         "http://127.0.0.1:4200",
     ):
         assert part in text
