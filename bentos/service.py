@@ -119,9 +119,12 @@ class Predictions:
         settings = configuration.load()
         telemetry.configure(settings.log_level)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch itself says, once, that the registry is away
-        self._predictor = Predictor(Registry(settings.mlflow_url))
+        registry = Registry(settings.mlflow_url)
+        self._predictor = Predictor(registry)
+        self._challenger = Predictor(registry, alias="challenger", stays=False)
         self._stop = Event()
-        Thread(target=self._predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
+        for predictor in (self._predictor, self._challenger):
+            Thread(target=predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
 
     def __is_ready__(self) -> bool:
         """Tell /readyz whether a champion is warm."""
@@ -137,6 +140,14 @@ class Predictions:
         """Predict one row: every column of the model by name, null where a value is missing."""
         try:
             return OneAnswer.model_validate(self._predictor.predict(features))
+        except MikrobotError as error:
+            return _refusal(error)
+
+    @bentoml.api(output_spec=OneAnswer)
+    async def shadow(self, features: dict[str, Value]) -> Any:
+        """Predict one row with the challenger, in whose answer nobody trades."""
+        try:
+            return OneAnswer.model_validate(self._challenger.predict(features))
         except MikrobotError as error:
             return _refusal(error)
 
@@ -157,6 +168,13 @@ class Predictions:
             return Response(self._predictor.contract.to_json(), media_type="application/json")
         except MikrobotError as error:
             return _refusal(error)
+
+    @pages.get("/challenger")
+    def challenger(self) -> Any:
+        """Return the contract of the challenger, or 404 where there is none."""
+        if not self._challenger.ready:
+            return JSONResponse({"error": "there is no challenger"}, 404)
+        return Response(self._challenger.contract.to_json(), media_type="application/json")
 
 
 Predictions.add_asgi_middleware(OneLineRefusals)

@@ -34,9 +34,18 @@ def recalibrate() -> dict[str, Any]:
     return recalibrate.recalibrate(configuration.load())
 
 
+@task
+def reconsider() -> dict[str, Any]:
+    """Try the gate again for a challenger that has answered in the champion's shadow."""
+    from mikrobot import settings as configuration
+    from mikrobot.app import challenge
+
+    return challenge.reconsider(configuration.load())
+
+
 @flow(name="monitor")
 def monitor(run_id: str | None = None) -> dict[str, Any]:
-    """Assess and compare, keep both as artifacts, emit the drift event that triggers retraining, and recalibrate."""
+    """Assess, compare, keep both as artifacts, emit the drift event that triggers retraining, look after the models."""
     from pathlib import Path
 
     assessed = assess_features(run_id)
@@ -54,6 +63,7 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
             payload={"reason": f"{found['share']:.0%} of the features drifted: {', '.join(found['drifted'][:5])}"},
         )
     create_markdown_artifact(key="intervals", markdown=said_of(recalibrate()))
+    create_markdown_artifact(key="challenger", markdown=reconsider()["reason"])
     return found
 
 

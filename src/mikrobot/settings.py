@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     horizon_minutes: PositiveInt = Field(5, description="minutes within which a break is predicted")
     trials: int = Field(0, ge=0, description="trials of the parameter search in a training; 0 takes the defaults")
     tuning_seconds: float = Field(300, gt=0, description="time after which no further trial is begun")
+    shadow_predictions: int = Field(
+        500,
+        ge=0,
+        description="predictions of a live market's challenger before it may take the champion's place",
+    )
     entry_probability: float = Field(0.55, ge=0, le=1, description="break probability from which an order is placed")
     arms: tuple[str, ...] = Field(
         (), description="accounts that trade beside the run's own by other rules, as careful:profile=ftmo"

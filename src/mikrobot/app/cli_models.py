@@ -97,14 +97,22 @@ def show(name: str, version: str | None, json_: bool) -> None:
 
 @models.command()
 @click.argument("name", type=click.Choice(NAMES))
-@click.argument("version")
+@click.argument("version", required=False)
 @click.option("--reason", default="promoted by hand", show_default=True, help="Kept with the version.")
-def promote(name: str, version: str, reason: str) -> None:
+def promote(name: str, version: str | None, reason: str) -> None:
     """Make a version the champion, past the gate; the prediction service changes to it within seconds.
+
+    Without a version: the challenger, if the gate lets it pass now.
 
     Example: mikrobot models promote bos 3 --reason "after review"
     """
-    with _registry(False) as (_, registry, __):
+    with _registry(False) as (settings, registry, _):
+        if version is None:
+            from mikrobot.app.challenge import reconsider
+
+            found = reconsider(settings, name)
+            click.echo(f"{name} version {found['version'] or 'none'}: {found['reason']}")
+            return
         registry.load_version(name, version)
         registry.promote(name, version, reason)
     click.echo(f"{name} version {version} is the champion")

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mikrobot.app.session import LIVE_SOURCES
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import ReplaySource
-from mikrobot.models.registry import CHAMPION, Registry
+from mikrobot.models.registry import CHALLENGER, CHAMPION, Registry
 from mikrobot.settings import Settings
 from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
@@ -35,14 +36,14 @@ def train(
     Parameters
     ----------
     trade_from : datetime or None
-        UTC; nothing later is used.
+        UTC; nothing later is used. Without, on a live source, a challenger first answers in the champion's shadow.
     progress : callable
         Told the stage and its share done.
 
     Returns
     -------
     dict
-        version, alias ("champion" or None), promoted, reason, source, symbols, trained_from and
+        version, alias ("champion", "challenger" or None), promoted, reason, source, symbols, trained_from and
         trained_until (ISO, UTC), horizon_minutes, metrics (as `training.evaluation.evaluate`).
 
     Raises
@@ -64,6 +65,7 @@ def train(
         source=source,
         feature_hash=CATALOG.version,
         trade_from=trade_from,
+        shadow_asked=settings.shadow_predictions if trade_from is None and source in LIVE_SOURCES else 0,
         progress=progress,
     )
     return _told(result, source, symbols)
@@ -106,7 +108,7 @@ def _told(result: pipeline.TrainingResult, source: str, symbols: Sequence[str]) 
     contract = result.contract
     return {
         "version": result.version,
-        "alias": CHAMPION if result.ruling.promote else None,
+        "alias": CHAMPION if result.ruling.promote else CHALLENGER if result.ruling.waits else None,
         "promoted": result.ruling.promote,
         "reason": result.ruling.reason,
         "source": source,

@@ -11,7 +11,7 @@ from datetime import datetime
 import httpx
 
 from mikrobot.app import processes, stack, wiring
-from mikrobot.app.session import Segment, traded_until
+from mikrobot.app.session import LIVE_SOURCES, Segment, traded_until
 from mikrobot.domain.errors import ServiceError, UsageError
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
@@ -24,8 +24,6 @@ ORPHANS_S = 15.0
 
 RESTARTS = 3
 """Times that processes of a segment are started again before the run is given up."""
-
-LIVE_SOURCES = ("simulated", "binance", "mt5")
 
 
 def trade(

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mikrobot import settings as configuration
-from mikrobot.app.live import LIVE_SOURCES
-from mikrobot.app.session import recorded_run, segments_of
+from mikrobot.app.session import LIVE_SOURCES, recorded_run, segments_of
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.store import database
 from mikrobot.store.runs import Run, Runs

@@ -15,6 +15,9 @@ from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.store.runs import Run, Runs
 
+LIVE_SOURCES = ("simulated", "binance", "mt5")
+"""Sources whose market goes on in the present."""
+
 MINIMUM_HISTORY = timedelta(days=2)
 
 PRESENT = timedelta(minutes=2)

@@ -56,11 +56,15 @@ class Minute:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What is seen of one symbol at a close, the same for every book: an outlook, or why there is none."""
+    """What is seen of one symbol at a close, the same for every book: an outlook, or why there is none.
+
+    What a challenger says beside it is kept with the run itself alone.
+    """
 
     outlook: Outlook | None
     predictions: list[Prediction] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
+    shadows: list[Prediction] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -145,6 +149,7 @@ class Worker:
                 minute.orders,
                 lines_of(book.trader.venue.unrecorded()),
                 minute.skips,
+                [said for sight in sights for said in sight.shadows] if book.run.id == self.run.id else (),
             )
         book.reached = close_time
         if not written:
@@ -165,7 +170,14 @@ class Worker:
             return Sight(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
         up, down = _number(answer.probability_up), _number(answer.probability_down)
         seen = outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down)
-        return Sight(seen, _predictions(bar.symbol, bar.close_time, answer, inputs))
+        made = _predictions(bar.symbol, bar.close_time, answer, inputs)
+        return Sight(seen, made, shadows=self._shadow(bar, row))
+
+    def _shadow(self, bar: Bar, row: dict[str, float]) -> list[Prediction]:
+        """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""
+        with self.timers.stage("shadow"):
+            answer = self.predictions.shadow(row)
+        return [] if answer is None else _predictions(bar.symbol, bar.close_time, answer, {})
 
     def _decide(self, book: Book, sight: Sight, minute: Minute) -> None:
         minute.predictions += sight.predictions

@@ -40,6 +40,9 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 CHAMPION = "champion"
 
+CHALLENGER = "challenger"
+"""Alias of the version that answers in the champion's shadow until the gate lets it pass."""
+
 REPLACES = "replaces"
 """Tag of a version: the one it replaced as champion, which a rollback brings back."""
 
@@ -157,6 +160,30 @@ class Registry:
         if former is not None and former != version:
             self.note(name, version, REPLACES, former)
         self._crown(name, version)
+        if self.aliased(name, CHALLENGER) == version:
+            self.dismiss(name)
+
+    def challenge(self, name: str, version: str) -> None:
+        """Let a version answer in the champion's shadow, in the place of any other.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        with _translated(self.tracking_uri):
+            self._client.set_registered_model_alias(name, CHALLENGER, version)
+
+    def dismiss(self, name: str) -> None:
+        """Have no challenger any more.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        with _translated(self.tracking_uri):
+            self._client.delete_registered_model_alias(name, CHALLENGER)
 
     def rollback(self, name: str, reason: str) -> str:
         """Make the version that the champion replaced the champion again; return it.
@@ -234,7 +261,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        return self._aliased(name, CHAMPION)
+        return self.aliased(name, CHAMPION)
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return the versions of a model, the newest first; none for an unknown name.
@@ -269,7 +296,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        version = self._aliased(name, alias)
+        version = self.aliased(name, alias)
         if version is None:
             raise ModelError(f"model {name} has no version with the alias {alias!r}; train one, or promote one")
         return self.load_version(name, version)
@@ -312,7 +339,14 @@ class Registry:
                 )
             return artefacts.read_booster(Path(path), what)
 
-    def _aliased(self, name: str, alias: str) -> str | None:
+    def aliased(self, name: str, alias: str) -> str | None:
+        """Return the version that has an alias; None if none has.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
         with _translated(self.tracking_uri):
             try:
                 return str(self._client.get_model_version_by_alias(name, alias).version)

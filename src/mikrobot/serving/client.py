@@ -5,7 +5,7 @@ Asks and translates; does not choose columns or judge an answer.
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +16,9 @@ from mikrobot.runtime import Breaker, BreakerOpen, Clock, retry
 from mikrobot.serving.predictor import Answer, Answers
 
 ATTEMPTS = 4
+
+CHALLENGER_HOLDS = timedelta(minutes=1)
+"""Time for which it is believed that there is a challenger, or none."""
 
 _LISTED = ("probability_up", "probability_down", "says_up", "says_down")
 
@@ -47,6 +50,8 @@ class PredictionClient:
         breaker = Breaker(f"the prediction service at {self._url}", clock)
         self._patiently = retry(on=_Away, attempts=ATTEMPTS, timeout_s=patience_s)(breaker.call)
         self._columns: tuple[str, ...] | None = None
+        self._clock = clock
+        self._challenger: tuple[tuple[str, ...] | None, datetime] | None = None
 
     def __enter__(self) -> "PredictionClient":
         return self
@@ -104,9 +109,40 @@ class PredictionClient:
             If the service is down, not ready, too slow, fails or refuses.
         """
         sent = {name: _sent(name, value) for name, value in features.items()}
-        body = self._call("POST", "/predict", {"features": sent})
-        bounds = {side: _bounds(body[side]) for side in ("interval_up", "interval_down")}
-        return Answer(**body | bounds | {"trained_until": datetime.fromisoformat(body["trained_until"])})
+        return _answer(self._call("POST", "/predict", {"features": sent}))
+
+    def shadow(self, row: Mapping[str, float]) -> Answer | None:
+        """Ask the challenger about one feature row, once and without waiting.
+
+        Parameters
+        ----------
+        row : mapping of str to float
+            With its columns among others.
+
+        Returns
+        -------
+        Answer or None
+            None where there is no challenger, or it does not answer: nothing rests on it.
+        """
+        try:
+            columns = self._challenger_columns()
+            if columns is None:
+                return None
+            response = self._http.post("/shadow", json={"features": {name: _sent(name, row[name]) for name in columns}})
+            return _answer(response.raise_for_status().json())
+        except (httpx.HTTPError, FeatureMismatch, KeyError):
+            self._challenger = None
+            return None
+
+    def _challenger_columns(self) -> tuple[str, ...] | None:
+        """Return what the challenger needs, as it was known within the last `CHALLENGER_HOLDS`."""
+        now = self._clock.now()
+        if self._challenger is None or now - self._challenger[1] > CHALLENGER_HOLDS:
+            response = self._http.get("/challenger")
+            absent = response.status_code == httpx.codes.NOT_FOUND
+            columns = None if absent else tuple(response.raise_for_status().json()["columns"])
+            self._challenger = (columns, now)
+        return self._challenger[0]
 
     def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
         """Ask about many rows, their values in the order of `columns`.
@@ -150,6 +186,11 @@ class PredictionClient:
                 f"the prediction service at {self._url} failed over {path}, status {response.status_code}; see its log"
             )
         return response
+
+
+def _answer(body: Mapping[str, Any]) -> Answer:
+    bounds = {side: _bounds(body[side]) for side in ("interval_up", "interval_down")}
+    return Answer(**{**body, **bounds, "trained_until": datetime.fromisoformat(body["trained_until"])})
 
 
 def _sent(name: str, value: float | None) -> float | None:

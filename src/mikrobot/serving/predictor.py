@@ -1,4 +1,4 @@
-"""The champion in memory: checked inputs in, probabilities out, a newer champion without a pause.
+"""A version in memory, mostly the champion: checked inputs in, probabilities out, a newer one without a pause.
 
 Knows nothing of HTTP. The registry and the models come from above its imports, so that a client
 that only needs `Answer` loads neither MLflow nor XGBoost.
@@ -89,14 +89,17 @@ class Predictor:
     registry : Registry
     name, alias : str
         The model served, and what marks the version to serve.
+    stays : bool
+        Whether a version that has lost its alias is served on until another one has it.
     """
 
-    def __init__(self, registry: "Registry", name: str = "bos", alias: str = "champion") -> None:
+    def __init__(self, registry: "Registry", name: str = "bos", alias: str = "champion", *, stays: bool = True) -> None:
         self._registry = registry
         self._name = name
         self._alias = alias
         self._model: Model | None = None
         self._window = ""
+        self._stays = stays
         self._refreshing = Lock()
 
     @property
@@ -132,9 +135,10 @@ class Predictor:
             If the champion cannot be loaded or does not answer; the model served stays.
         """
         with self._refreshing:
-            version = self._registry.champion(self._name)
+            version = self._registry.aliased(self._name, self._alias)
             served = self._model
             if version is None:
+                self._model = served if self._stays else None
                 return False
             window = self._registry.window(self._name, version)
             if served is not None and (served.contract.version, self._window) == (version, window):
@@ -142,7 +146,9 @@ class Predictor:
             model = self._registry.load(self._name, self._alias)
             _warm(model)
             self._model, self._window = model, window
-        log.info("champion_served", model=model.contract.name, version=model.contract.version, window=bool(window))
+        log.info(
+            f"{self._alias}_served", model=model.contract.name, version=model.contract.version, window=bool(window)
+        )
         return True
 
     def watch(self, every_s: float, stop: Event) -> None:
@@ -155,7 +161,7 @@ class Predictor:
             except MikrobotError as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    log.warning("champion_not_refreshed", reason=complaint, ready=self.ready)
+                    log.warning(f"{self._alias}_not_refreshed", reason=complaint, ready=self.ready)
             stop.wait(every_s)
 
     def predict(self, features: Mapping[str, float | None]) -> Answer:

@@ -29,6 +29,10 @@ INSERT INTO decision (run_id, id, symbol, close_time, approved, side, reasons) V
 _ORDER_COLUMNS = "id, decision_id, symbol, side, lots, stop, target, submitted_at, expires_at"
 _ORDER = f"INSERT INTO orders (run_id, {_ORDER_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _JOURNAL = "INSERT INTO journal (run_id, account, seq, kind, record) VALUES (%s, %s, %s, %s, %s)"
+_SHADOW = """
+INSERT INTO shadow (run_id, symbol, side, close_time, probability, model, model_version)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
 _SKIP = "INSERT INTO skip (run_id, symbol, close_time, reason) VALUES (%s, %s, %s, %s)"
 
 _READ_PREDICTIONS = """
@@ -110,11 +114,12 @@ class Ledger:
         orders: Sequence[Order] = (),
         journal: Sequence[JournalLine] = (),
         skips: Sequence[Skip] = (),
+        shadows: Sequence[Prediction] = (),
     ) -> bool:
         """Append what the worker did at one close, and announce that it has come that far.
 
-        All of it or nothing, durably. A close that the worker has passed already is not
-        appended again.
+        All of it or nothing, durably; of `shadows` without their features. A close that the worker
+        has passed already is not appended again.
 
         Returns
         -------
@@ -136,6 +141,7 @@ class Ledger:
                         (_ORDER, [_row(run_id, o) for o in orders]),
                         (_JOURNAL, [_row(run_id, line) for line in journal]),
                         (_SKIP, [_row(run_id, s) for s in skips]),
+                        (_SHADOW, [_shadow_row(run_id, s) for s in shadows]),
                     ):
                         if rows:
                             cursor.executemany(statement, rows)
@@ -153,6 +159,12 @@ class Ledger:
     def said(self, model: str, version: str, source: str, after: datetime) -> list[Prediction]:
         """Return what a version of a model said about bars of a source that closed after an instant, in any run."""
         return [_prediction(*row) for row in self._rows(_READ_SAID, model, version, source, after)]
+
+    def shadows(self, model: str, version: str) -> int:
+        """Return how many answers of a version were recorded in the shadow of a champion, in any run."""
+        query = b"SELECT count(*) FROM shadow WHERE model = %s AND model_version = %s"
+        rows = execute(self._pool, "counting shadows", lambda c: c.execute(query, (model, version)).fetchall())
+        return int(rows[0][0])
 
     def decisions(self, run_id: str) -> list[Decision]:
         """Return the decisions of a run in the order they were committed."""
@@ -188,6 +200,10 @@ def _prediction_row(run_id: str, made: Prediction) -> tuple[Any, ...]:
     said = (made.symbol, made.side.value, made.close_time, made.probability)
     model = (made.model, made.model_version, made.feature_hash)
     return (run_id, *said, *model, _list_id(made), list(made.features.values()))
+
+
+def _shadow_row(run_id: str, p: Prediction) -> tuple[Any, ...]:
+    return run_id, p.symbol, p.side.value, p.close_time, p.probability, p.model, p.model_version
 
 
 def _decision_row(run_id: str, made: Decision) -> tuple[Any, ...]:

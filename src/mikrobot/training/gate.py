@@ -15,6 +15,9 @@ MOST_LATENCY_MS = 5.0
 LEAST_COVERAGE = 0.02
 """Share of the events on which a model must dare to speak."""
 
+SHADOW = "shadow"
+"""Name of the clause that only time can pass."""
+
 PRECISION_SLACK = 0.01
 """By how much the precision of what a challenger dares may lie under the champion's: less is chance."""
 
@@ -82,6 +85,11 @@ class Ruling:
         return all(clause.passed for clause in self.clauses)
 
     @property
+    def waits(self) -> bool:
+        """Whether nothing but the shadow predictions is missing."""
+        return [clause.name for clause in self.clauses if not clause.passed] == [SHADOW]
+
+    @property
     def reason(self) -> str:
         """The clauses that refused, or all of them when none did, in one line."""
         refused = [clause for clause in self.clauses if not clause.passed]
@@ -135,9 +143,14 @@ def against(
             f"at {champion.coverage:.3f}; at least {LEAST_COVERAGE:g} must be covered",
         ),
         _paying(challenger.expectancy_r, champion.expectancy_r),
-        Clause("shadow", made >= asked, f"{made} predictions in the champion's shadow, {asked} asked for"),
+        shadowed(made, asked),
     )
     return Ruling(clauses)
+
+
+def shadowed(made: int, asked: int) -> Clause:
+    """Rule on the predictions that a challenger has made in the champion's shadow."""
+    return Clause(SHADOW, made >= asked, f"{made:,} predictions in the champion's shadow, {asked:,} asked for")
 
 
 def _sound(challenger: Standing) -> tuple[Clause, Clause]:

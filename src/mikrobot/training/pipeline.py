@@ -73,9 +73,10 @@ def train(
     source: str,
     feature_hash: str,
     trade_from: datetime | None = None,
+    shadow_asked: int = 0,
     progress: Progress = lambda stage, share: None,
 ) -> TrainingResult:
-    """Train a model, register it, and promote it if the gate lets it pass.
+    """Train a model, register it, and promote it if the gate lets it pass, or let it answer in the champion's shadow.
 
     Parameters
     ----------
@@ -94,6 +95,8 @@ def train(
         Version of the feature definitions behind the rows.
     trade_from : datetime, optional
         UTC; bars that close later are not used, not even for labels.
+    shadow_asked : int
+        Predictions that it must make in the champion's shadow before it takes its place.
     progress : callable
 
     Raises
@@ -117,12 +120,14 @@ def train(
         fitted.intervals,
     )
     progress("registry", 0.0)
-    ruling = rule(model, registry, data, split.test, trade_from)
+    ruling = rule(model, registry, data, split.test, trade_from, shadow_asked)
     version = _log(registry, model, fitted, data, split, settings, ruling)
     if ruling.promote:
         registry.promote(name, version, ruling.reason)
     else:
         registry.note(name, version, "promotion", ruling.reason)
+        if ruling.waits:
+            registry.challenge(name, version)
     progress("registry", 1.0)
     log.info(
         "trained", model=name, version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"]

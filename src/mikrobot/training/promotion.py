@@ -30,8 +30,9 @@ SEED = 1
 
 
 def rule(
-    challenger: Model, registry: Registry, data: Dataset, test: NDArray[np.int64], trade_from: datetime | None
-) -> Ruling:
+    challenger: Model, registry: Registry, data: Dataset, test: NDArray[np.int64], trade_from: datetime | None,
+    shadow_asked: int = 0,
+) -> Ruling:  # fmt: skip
     """Rule on a challenger that is not registered yet.
 
     Parameters
@@ -43,6 +44,8 @@ def rule(
         Samples of the challenger's test span.
     trade_from : datetime or None
         UTC; a champion that learned from anything at or after it must not trade from it on.
+    shadow_asked : int
+        Predictions to be made in the champion's shadow first; the challenger has made none yet.
     """
     name = challenger.contract.name
     said = challenger.score(data.inputs[test])
@@ -62,6 +65,7 @@ def rule(
         stand(champion, former, data, test),
         _over(_best_baseline(challenger.contract.metrics["uplift"])),
         _over(uplift(said, former, data.outcome[test], data.time[test], SEED)["auc"]),
+        (0, shadow_asked),
     )
 
 

@@ -47,6 +47,9 @@ class SureService:
     def predict(self, inputs: dict[str, float]) -> Answer:
         return Answer("bos", "1", SOURCE, self.feature_hash, datetime(2020, 1, 1, tzinfo=UTC), 0.99, 0.01)
 
+    def shadow(self, row: dict[str, float]) -> None:
+        return None
+
     def ready(self) -> bool:
         return True
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 import psycopg
 import pytest
 import xgboost as xgb
 
-from mikrobot.app import accounts, arms, fidelity, live, processes, stack
+from mikrobot.app import accounts, arms, challenge, fidelity, live, processes, stack
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.app.tally import Check
@@ -259,6 +260,30 @@ def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
             )  # fmt: skip
             market.kill("worker")
         run.result(timeout=120)
+
+
+def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_the_ledger_stays_as_it_is(market, undisturbed):
+    registry = Registry(market.settings.mlflow_url)
+    version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
+    registry.challenge("bos", version)
+    page = f"{market.settings.bento_url}/challenger"
+    wait_until(lambda: httpx.get(page).is_success, "the challenger is not served", CLOCK, timeout_s=30)
+    market.begin("shadowed")
+    market.trade("shadowed")
+    assert market.ledger("shadowed") == undisturbed
+    with database.open_pool(market.settings) as pool:
+        ledger = Ledger(pool)
+        said, made = ledger.shadows("bos", version), len(ledger.predictions("shadowed"))
+    assert said == made
+    few = market.settings.model_copy(update={"shadow_predictions": made + 1})
+    assert challenge.reconsider(few) == {
+        "version": version,
+        "promoted": False,
+        "reason": f"shadow refused: {said} predictions in the champion's shadow, {made + 1} asked for",
+    }
+    assert registry.aliased("bos", "challenger") == version
+    registry.dismiss("bos")
+    assert challenge.reconsider(few)["reason"] == "model bos has no challenger"
 
 
 def test_arms_trade_beside_a_run_as_runs_of_their_own_would_wherever_the_worker_is_killed(market, undisturbed):

@@ -148,19 +148,30 @@ class Stage:
 
     def promote(self) -> Model:
         """Train, register and promote another model; return it under its version."""
+        model = self.registered()
+        self.registry.promote("bos", model.contract.version)
+        return model
+
+    def registered(self) -> Model:
+        """Train and register another model; return it under its version."""
         self.seed += 1
         model = make_model(self.seed)
         version = self.registry.log(
             model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
         )
-        self.registry.promote("bos", version)
         return replace(model, contract=replace(model.contract, version=version))
 
     def await_served(self, version: str) -> None:
         wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=90)
 
     def served(self) -> str | None:
-        answer = httpx.get(f"{self.service.url}/model")
+        return self._version("/model")
+
+    def challenger(self) -> str | None:
+        return self._version("/challenger")
+
+    def _version(self, page: str) -> str | None:
+        answer = httpx.get(self.service.url + page)
         return str(answer.json()["version"]) if answer.is_success else None
 
 

@@ -11,10 +11,11 @@ import pytest
 from mikrobot.domain.errors import FeatureMismatch, ServingError
 from mikrobot.models.intervals import SAID
 from mikrobot.models.model import Model
-from mikrobot.runtime import SystemClock
+from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
 
+CLOCK = SystemClock()
 Rows = Callable[[int], list[dict[str, float]]]
 
 
@@ -179,10 +180,47 @@ def test_metrics_count_the_requests(stage: Any, feature_rows: Rows) -> None:
     assert counted() == before + 7
 
 
-def test_the_api_page_describes_both_endpoints(stage: Any) -> None:
+def test_a_challenger_answers_in_the_shadow_and_changes_nothing_of_the_champion(stage: Any, feature_rows: Rows) -> None:
+    champion, rows = promoted(stage), feature_rows(20)
+    assert httpx.get(f"{stage.service.url}/challenger").status_code == 404
+    assert stage.client.shadow(rows[0]) is None
+    before = [stage.client.predict(row) for row in rows]
+    challenger = stage.registered()
+    stage.registry.challenge("bos", challenger.contract.version)
+    with PredictionClient(stage.service.url, CLOCK) as client:
+        wait_until(
+            lambda: stage.challenger() == challenger.contract.version, "no challenger", SystemClock(), timeout_s=30
+        )
+        said = [client.shadow(row | {"another": 1.0}) for row in rows]
+        assert [sides(answer) for answer in said] == expected(challenger, rows)
+        assert {answer.version for answer in said} == {challenger.contract.version}
+        assert [client.predict(row) for row in rows] == before
+        stage.registry.promote("bos", challenger.contract.version)
+        stage.await_served(challenger.contract.version)
+        wait_until(lambda: stage.challenger() is None, "it is a challenger still", CLOCK, timeout_s=30)
+        assert client.shadow(rows[0]) is None
+        assert sides(client.predict(rows[0])) == expected(challenger, rows[:1])[0]
+    assert stage.registry.aliased("bos", "challenger") is None
+    assert champion.contract.version != challenger.contract.version
+
+
+def test_a_challenger_that_cannot_be_loaded_leaves_the_champion_alone(stage: Any, feature_rows: Rows) -> None:
+    champion, row = promoted(stage), feature_rows(1)[0]
+    broken = stage.registered()
+    stage.registry.note("bos", broken.contract.version, "window", "nonsense")
+    stage.registry.challenge("bos", broken.contract.version)
+    wait_until(
+        lambda: "challenger_not_refreshed" in stage.service.log.read_text(), "not noticed", SystemClock(), timeout_s=30
+    )
+    assert stage.client.shadow(row) is None
+    assert sides(stage.client.predict(row)) == expected(champion, [row])[0]
+    stage.registry.dismiss("bos")
+
+
+def test_the_api_page_describes_every_endpoint(stage: Any) -> None:
     assert httpx.get(stage.service.url).status_code == 200
     paths = httpx.get(f"{stage.service.url}/docs.json").json()["paths"]
-    assert {"/predict", "/predict_batch"} <= set(paths)
+    assert {"/predict", "/predict_batch", "/shadow"} <= set(paths)
 
 
 def test_it_serves_on_without_the_registry_and_finds_it_again(stage: Any, feature_rows: Rows) -> None:

@@ -14,7 +14,7 @@ from mikrobot.store.ledger import JournalLine, Ledger, Skip
 from mikrobot.store.runs import Runs
 
 MINUTE = timedelta(minutes=1)
-TABLES = ("prediction", "decision", "orders", "journal", "skip", "feature_list")
+TABLES = ("prediction", "decision", "orders", "journal", "skip", "shadow", "feature_list")
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def minute(run):
             JournalLine("crypto", 0, "filled", '{"record":"filled","seq":0}'),
         ],
         "skips": [Skip("BTCUSDT", at, "no online row at 00:01")],
+        "shadows": [replace(up, model_version="4", probability=0.7), replace(down, model_version="4")],
     }
 
 
@@ -64,6 +65,12 @@ def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, min
     assert [each.close_time for each in ledger.said(*asked, run.starts_at)] == [minute["close_time"]] * 2 + [later]
     assert [each.close_time for each in ledger.said(*asked, minute["close_time"])] == [later]
     assert ledger.said("bos", "4", run.source, run.starts_at) == ledger.said("bos", "3", "elsewhere", later) == []
+
+
+def test_what_was_said_in_the_shadow_is_counted_and_is_no_prediction(ledger, minute, run, pool):
+    ledger.commit("r1", **minute)
+    assert {each.model_version for each in ledger.predictions("r1")} == {"3"}
+    assert (ledger.shadows("bos", "4"), ledger.shadows("bos", "3"), ledger.shadows("retest", "4")) == (2, 0, 0)
 
 
 def test_decimals_come_back_digit_for_digit(ledger, minute):

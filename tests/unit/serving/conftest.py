@@ -38,7 +38,7 @@ class Shelf:
     kept: str = ""
     away: bool = False
 
-    def champion(self, name: str) -> str | None:
+    def aliased(self, name: str, alias: str) -> str | None:
         if self.away:
             raise ModelError("the registry does not answer")
         return self.version

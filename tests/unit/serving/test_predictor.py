@@ -48,6 +48,17 @@ def test_a_new_window_of_the_same_version_is_served(predictor: Predictor, shelf:
     assert not predictor.refresh()
 
 
+def test_a_champion_that_was_withdrawn_is_served_on_and_a_challenger_is_not(shelf: Any) -> None:
+    champion, challenger = Predictor(shelf), Predictor(shelf, alias="challenger", stays=False)
+    for predictor in (champion, challenger):
+        assert predictor.refresh()
+    shelf.version = None
+    for predictor in (champion, challenger):
+        assert not predictor.refresh()
+    assert champion.ready
+    assert not challenger.ready
+
+
 def test_the_answer_says_where_it_comes_from(predictor: Predictor) -> None:
     answer = predictor.predict(ROW)
     assert (answer.model, answer.version, answer.source, answer.feature_hash) == ("bos", "1", "replay", "0123456789ab")

@@ -45,6 +45,15 @@ def test_each_clause_refuses_by_itself_and_is_named(clause, challenger, over_for
     assert ruling.reason.startswith(f"{clause} refused: ")
 
 
+def test_a_challenger_waits_where_nothing_but_its_shadow_is_missing():
+    waiting = against(SOUND, SOUND, SKILL, EVEN, (0, 500))
+    assert waiting.waits
+    assert waiting.reason == "shadow refused: 0 predictions in the champion's shadow, 500 asked for"
+    assert not against(SOUND, SOUND, EVEN, EVEN, (0, 500)).waits
+    assert not against(SOUND, SOUND, SKILL, EVEN, (500, 500)).waits
+    assert against(SOUND, SOUND, SKILL, EVEN, (500, 500)).promote
+
+
 def test_accuracy_is_no_clause():
     assert "accuracy" not in against(SOUND, SOUND, SKILL, EVEN).reason
 
