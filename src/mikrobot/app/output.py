@@ -28,3 +28,17 @@ def print_json(value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal | Path) else value.isoformat()
+
+
+def settings() -> Any:
+    """Return the settings, as `settings.load` does, loaded when a command needs them."""
+    from mikrobot import settings as configuration
+
+    return configuration.load()
+
+
+def stop_on_sigterm() -> None:
+    """End on SIGTERM as on Ctrl-C."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,0 +1,146 @@
+"""The commands on bars of the past: evaluate, backtest, features, simulate; options in, one call, and its result."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mikrobot.app.output import as_json, print_json, settings, stop_on_sigterm
+from mikrobot.domain.errors import MikrobotError
+
+
+def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
+    from datetime import UTC, datetime
+
+    if value is None:
+        return None
+    try:
+        given = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"expected a time as 2025-03-01 or 2025-03-01T08:00, found {value!r}", context
+        ) from error
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+
+
+@click.command()
+@click.option("--model", "named", required=True, help="Registered model: NAME, NAME@ALIAS or NAME@VERSION.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Bar file or folder; may be repeated."
+)
+@click.option("--control", is_flag=True, help="Judge it on walks without an edge too, made of the same bars.")
+@as_json
+def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> None:
+    """Judge a model on other bars, beside the base rate and the diffusion baselines.
+
+    Example: mikrobot evaluate --model bos --data EURUSD_M1.parquet --control
+    """
+    from mikrobot.app import judge as judging
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    console = Console()
+    stop_on_sigterm()
+    found = judging.judge(settings(), SystemClock(), named, data, control, console.say)
+    if json_:
+        print_json(found)
+    else:
+        console.table(judging.table(found))
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--run", "run_id", help="Trade a recorded run again instead, and compare trade by trade; an id, or last.")
+@click.option("--model", "named", default="bos", show_default=True, help="NAME, NAME@ALIAS or NAME@VERSION.")
+@click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk numbers [the setting].")
+@click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
+@click.option("--from", "start", callback=_utc, help="Trade later closes only, as 2025-03-01T08:00 (UTC).")
+@click.option("--to", "end", callback=_utc, help="Trade closes up to here.")
+@as_json
+def backtest(
+    data: tuple[Path, ...],
+    run_id: str | None,
+    named: str,
+    profile: str | None,
+    rules_only: bool,
+    start: Any,
+    end: Any,
+    json_: bool,
+) -> None:
+    """Trade history with the code that trades live, and judge it beside buy and hold and the rules alone.
+
+    A model is asked only about closes later than what it has learned from.
+
+    Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --json
+    """
+    from mikrobot import settings as configuration
+    from mikrobot.app import backtest as backtesting
+    from mikrobot.app import fidelity
+    from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
+
+    if bool(data) == bool(run_id):
+        raise click.UsageError("give --data or --run, one of the two")
+    console = Console(quiet=json_)
+    stop_on_sigterm()
+    if run_id:
+        found = fidelity.compare(settings(), SystemClock(), run_id, console.say)
+        table, lines = fidelity.table(found), fidelity.lines(found)
+    else:
+        given, model = configuration.load(profile=profile), None if rules_only else named
+        found = backtesting.backtest(given, SystemClock(), data, model, start, end, console.say)
+        table, lines = backtesting.table(found), []
+    if json_:
+        print_json(found)
+    else:
+        console.table(table)
+        for line in lines:
+            click.echo(line)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="A row for each.")
+@click.option("--lead", type=click.Path(path_type=Path), help="M1 bars of its lead, as BTCUSDT for ETHUSDT.")
+def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
+    """Write the feature rows of a file of M1 bars, one for each closed bar.
+
+    With M5, one for each five minutes, made of the M1 bars in them.
+
+    Example: mikrobot features ETHUSDT_M1.parquet --lead BTCUSDT_M1.parquet --out rows.parquet
+    """
+    from functools import partial
+
+    from mikrobot.app.console import Console
+    from mikrobot.app.rows import write_rows
+    from mikrobot.domain.market import Timeframe
+
+    console = Console()
+    try:
+        written = write_rows(file, out, Timeframe(timeframe), lead, partial(console.progress, "features"))
+    finally:
+        console.settle()
+    led = f", led by {written.lead}" if written.lead else ""
+    click.echo(f"{written.rows:,} {timeframe} rows of {written.symbol}{led} in {out}", err=True)
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def simulate(scenarios: tuple[Path, ...]) -> None:
+    """Play execution scenarios; print one JSON object, the result of each under its id.
+
+    A scenario that makes no sense gives {"error": ...} with the event that makes none; the others
+    are played, and the exit code is 1.
+
+    Example: mikrobot simulate stop_through_a_gap.json > results.json
+    """
+    from mikrobot.app.simulate import play
+
+    results = play(scenarios)
+    print_json(results)
+    failed = [name for name, result in results.items() if "error" in result]
+    if failed:
+        raise MikrobotError(
+            f"{len(failed)} of {len(results)} scenarios make no sense: {', '.join(failed)}; see their error"
+        )
