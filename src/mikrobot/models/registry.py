@@ -1,42 +1,24 @@
 """Models in MLflow: logged with their lineage, registered by version, served by alias.
 
-The only room of mlflow. What is loaded is an ONNX graph and JSON, read natively and checked by hash;
+What is loaded is an ONNX graph and JSON, read natively and checked by hash;
 no class named by an artefact is imported, and nothing is unpickled.
 """
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import pandas as pd
 import xgboost as xgb
 
-from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
+from mikrobot.domain.errors import ModelError
 from mikrobot.models import artefacts
 from mikrobot.models.intervals import Window
 from mikrobot.models.model import Model
-
-# Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-
-import mlflow  # after its environment
-import mlflow.onnx
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.exceptions import MlflowException, RestException
-from mlflow.models import ModelSignature, infer_signature
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mikrobot.models.tracking import ABSENT, dataset, mlflow, signature, translated
 
 CHAMPION = "champion"
 
@@ -48,8 +30,6 @@ REPLACES = "replaces"
 
 WINDOW = "window"
 """Tag of a version: the outcomes of the newest days, on which its intervals rest since (`intervals.Window`)."""
-
-_ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +105,18 @@ class Registry:
             If the server does not answer or refuses.
         """
         contract = model.contract
-        with _translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
+        with translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_experiment(contract.name)
             with mlflow.start_run(tags=dict(tags)):
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
-                mlflow.log_input(_dataset(data_name, data_sha256), context="training")
+                mlflow.log_input(dataset(data_name, data_sha256), context="training")
                 for name, text in (texts or {}).items():
                     mlflow.log_text(text, name)
                 logged = mlflow.onnx.log_model(
                     onnx.load_model_from_string(model.graph),
                     name=contract.name,
-                    signature=_signature(model),
+                    signature=signature(model),
                     pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
                     metadata={"feature_hash": contract.feature_hash, "source": contract.source},
                     save_as_external_data=False,
@@ -171,7 +151,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with _translated(self.tracking_uri):
+        with translated(self.tracking_uri):
             self._client.set_registered_model_alias(name, CHALLENGER, version)
 
     def dismiss(self, name: str) -> None:
@@ -182,7 +162,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with _translated(self.tracking_uri):
+        with translated(self.tracking_uri):
             self._client.delete_registered_model_alias(name, CHALLENGER)
 
     def rollback(self, name: str, reason: str) -> str:
@@ -216,7 +196,7 @@ class Registry:
             If the server does not answer.
         """
         absent = f"version {version} of model {name} has no {file}"
-        with _translated(self.tracking_uri, absent=absent), tempfile.TemporaryDirectory() as folder:
+        with translated(self.tracking_uri, absent=absent), tempfile.TemporaryDirectory() as folder:
             run_id = str(self._client.get_model_version(name, version).run_id)
             if file not in {entry.path for entry in self._client.list_artifacts(run_id)}:
                 raise ModelError(f"{absent}; see `mikrobot models list`")
@@ -226,7 +206,7 @@ class Registry:
             return Path(path).read_text(encoding="utf-8")
 
     def _crown(self, name: str, version: str) -> None:
-        with _translated(self.tracking_uri):
+        with translated(self.tracking_uri):
             self._client.set_registered_model_alias(name, CHAMPION, version)
 
     def note(self, name: str, version: str, key: str, value: str) -> None:
@@ -239,7 +219,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with _translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
+        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
             self._client.set_model_version_tag(name, version, key, value)
 
     def window(self, name: str, version: str) -> str:
@@ -250,7 +230,7 @@ class Registry:
         ModelError, ServiceError
             As `note`.
         """
-        with _translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
+        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
             return str(self._client.get_model_version(name, version).tags.get(WINDOW, ""))
 
     def champion(self, name: str) -> str | None:
@@ -271,7 +251,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with _translated(self.tracking_uri):
+        with translated(self.tracking_uri):
             found = self._client.search_model_versions(f"name='{name}'")
             aliases = self._client.get_registered_model(name).aliases if found else {}
         listed = (
@@ -311,7 +291,7 @@ class Registry:
         """
         what = f"model {name} version {version}"
         with tempfile.TemporaryDirectory() as folder:
-            with _translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
+            with translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
                 path = mlflow.artifacts.download_artifacts(
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
@@ -333,7 +313,7 @@ class Registry:
         """
         what = f"model {name} version {version}"
         with tempfile.TemporaryDirectory() as folder:
-            with _translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
+            with translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
                 path = mlflow.artifacts.download_artifacts(
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
@@ -347,41 +327,10 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with _translated(self.tracking_uri):
+        with translated(self.tracking_uri):
             try:
                 return str(self._client.get_model_version_by_alias(name, alias).version)
-            except RestException as error:
-                if error.error_code in _ABSENT:
+            except mlflow.exceptions.RestException as error:
+                if error.error_code in ABSENT:
                     return None
                 raise
-
-
-def _signature(model: Model) -> ModelSignature:
-    sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
-    return infer_signature(sample, np.zeros((1, 1), np.float32))
-
-
-def _dataset(name: str, sha256: str) -> MetaDataset:
-    source = CodeDatasetSource({"mikrobot.data": name})
-    # mlflow marks `profile` abstract without being an abstract class: its own metadata dataset has none.
-    return MetaDataset(source, name=name, digest=sha256[:32])  # type: ignore[abstract]
-
-
-@contextmanager
-def _translated(tracking_uri: str, absent: str = "") -> Iterator[None]:
-    """Raise what mlflow raises as our own errors."""
-    try:
-        yield
-    except MlflowException as error:
-        if absent and error.error_code in _ABSENT:
-            raise ModelError(f"{absent}; see `mikrobot models list`") from error
-        raise ServiceError(_first_line(tracking_uri, error)) from error
-    except MikrobotError:
-        raise
-    except OSError as error:
-        raise ServiceError(_first_line(tracking_uri, error)) from error
-
-
-def _first_line(tracking_uri: str, error: Exception) -> str:
-    said = str(error).strip().partition("\n")[0][:300]
-    return f"MLflow at {tracking_uri} failed: {said}; check that it runs (`mikrobot status`)"

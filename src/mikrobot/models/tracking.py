@@ -1,0 +1,64 @@
+"""The door to the MLflow server: the client with its environment, its errors as ours, and what it is told of a model.
+
+mlflow is imported here alone, since it reads its environment when it is.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
+from mikrobot.models.model import Model
+
+# Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+import mlflow as mlflow  # after its environment
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
+"""Codes of an answer that something is not there."""
+
+
+def signature(model: Model) -> ModelSignature:
+    """Return what a graph takes and gives."""
+    sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
+    return infer_signature(sample, np.zeros((1, 1), np.float32))
+
+
+def dataset(name: str, sha256: str) -> MetaDataset:
+    """Return what a model was trained on, by name and hash."""
+    source = CodeDatasetSource({"mikrobot.data": name})
+    # mlflow marks `profile` abstract without being an abstract class: its own metadata dataset has none.
+    return MetaDataset(source, name=name, digest=sha256[:32])  # type: ignore[abstract]
+
+
+@contextmanager
+def translated(tracking_uri: str, absent: str = "") -> Iterator[None]:
+    """Raise what mlflow raises as our own errors."""
+    try:
+        yield
+    except MlflowException as error:
+        if absent and error.error_code in ABSENT:
+            raise ModelError(f"{absent}; see `mikrobot models list`") from error
+        raise ServiceError(_first_line(tracking_uri, error)) from error
+    except MikrobotError:
+        raise
+    except OSError as error:
+        raise ServiceError(_first_line(tracking_uri, error)) from error
+
+
+def _first_line(tracking_uri: str, error: Exception) -> str:
+    said = str(error).strip().partition("\n")[0][:300]
+    return f"MLflow at {tracking_uri} failed: {said}; check that it runs (`mikrobot status`)"
