@@ -5,7 +5,7 @@ docs/features.md are made from it.
 """
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.clock import minute, session
+from mikrobot.features.clock import minute, news, session
 from mikrobot.features.composition import Catalog
 from mikrobot.features.extremes import day, extremes, round_number
 from mikrobot.features.feature import on
@@ -82,6 +82,7 @@ CATALOG = Catalog(
     retest(side=15),
     minute(),
     session(),
+    news(),
     spread_atr(),
     *lead_return.each(length=(1, 5, 15)),
     *lead_break.each(side=(5, 15)),

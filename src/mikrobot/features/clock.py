@@ -21,12 +21,20 @@ from mikrobot.features.parts import F8, I8, State, compiled, record
 
 CIRCLE = Quantity("ratio", -1, 1)
 FLAG = Quantity("flag", 0, 1)
+NEARBY = Quantity("minutes", 0, 60)
 
 TOKYO_OPENS, TOKYO_CLOSES = 9 * 60, 18 * 60
 LONDON_OPENS, LONDON_CLOSES = 8 * 60, 17 * 60
 NEW_YORK_OPENS, NEW_YORK_CLOSES = 8 * 60, 17 * 60
 """Office hours of the dealing desks, local minutes of the day, as brokers publish them
 (https://sandb.forex/en/trading-sessions)."""
+
+PUBLISHED = (8 * 60 + 30, 10 * 60, 14 * 60)
+"""Minutes of a weekday in New York at which most figures of the United States come out, and the Fed speaks
+(https://www.bls.gov/schedule/, https://www.federalreserve.gov/monetarypolicy/fomccalendars.htm)."""
+
+FARTHEST = 60
+"""Minutes from a publication beyond which it does not matter how far it is."""
 
 _SATURDAY = 5 * MINUTES_A_DAY
 
@@ -60,6 +68,43 @@ def minute(time: int) -> tuple[float, float]:
     """
     of_day = (time // MINUTE + 1) % MINUTES_A_DAY
     return SINES[of_day], COSINES[of_day]
+
+
+@feature(
+    "news",
+    {
+        "since": Output(NEARBY, "Minutes since the last of 8:30, 10:00 and 14:00 of a weekday in New York, at most 60"),
+        "until": Output(NEARBY, "Minutes until the next of 8:30, 10:00 and 14:00 of a weekday in New York, at most 60"),
+    },
+    state=lambda: {"hour": I8, "began": I8},
+    warmup=lambda: 0,
+)
+def news(state: State, time: int) -> tuple[float, float]:
+    """How far the close of an M1 bar lies from the minutes at which news of the United States is published.
+
+    The minutes are those of the calendar alone: nothing is known of what is published, or whether.
+
+    Parameters
+    ----------
+    time : int
+        Open of the bar, seconds since 1970 UTC.
+
+    Returns
+    -------
+    since, until : 0 to 60 minutes
+        0 since the publication in its own minute.
+    """
+    close = time + MINUTE
+    if close // HOUR != state.hour:
+        state.hour = close // HOUR
+        state.began = week_minute(new_york(close // HOUR * HOUR))
+    minute = state.began + close % HOUR // MINUTE
+    since = until = FARTHEST
+    for published in PUBLISHED:
+        after = minute % MINUTES_A_DAY - published
+        since = min(since, after) if after >= 0 else since
+        until = min(until, -after) if after < 0 else until
+    return (float(since), float(until)) if minute < _SATURDAY else (float(FARTHEST), float(FARTHEST))
 
 
 @feature(

@@ -47,6 +47,7 @@ SURROUNDINGS = (
     *("m5_forming_return", "m5_forming_high", "m5_forming_low", "m5_forming_minutes_left"),
     *(f"m1_lead_return_{bars}" for bars in (1, 5, 15)),
     *("m1_lead_break_5_bos", "m1_lead_break_5_trend"),
+    *("m1_news_since", "m1_news_until"),
 )
 """Columns of `surroundings`."""
 
@@ -171,6 +172,8 @@ def surroundings(x: Row, side: Column) -> dict[str, Column]:
         **{f"lead_{bars}": side * x[f"m1_lead_return_{bars}"] for bars in (1, 5, 15)},
         "lead_bos": side * x["m1_lead_break_5_bos"],
         "lead_trend": side * x["m1_lead_break_5_trend"],
+        "news_since": x["m1_news_since"],
+        "news_until": x["m1_news_until"],
     }
 
 

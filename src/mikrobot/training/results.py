@@ -88,7 +88,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "momentum": ("return", "m1_rsi", "m5_rsi", "h1_rsi", "stochastic", "percent_b", "macd"),
     "the path": ("efficiency", "variance_ratio", "autocorrelation", "streak"),
     "the forming M5 bar": ("m5_return", "m5_high", "m5_low", "m5_minutes_left"),
-    "time": ("minute",),
+    "time": ("minute", "news"),
     "volume and order flow": ("relative", "trade_size", "taker", "vwap"),
 }
 """Inputs of the break model by what their names begin with: what they add is what is lost without them."""
@@ -200,12 +200,12 @@ def tried(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
     """Put the trials through the same spans; that of the lead on the symbol that follows the market's, if one does."""
     own = _before_judging(market, market.symbol, folder, settings)
     found = {
-        f"{market.symbol}: minutes around news": trials.news(*own, settings),
+        f"{market.symbol}: minutes around news": trials.added(*own, settings, trials.NEWS),
         f"{market.symbol}: a calibration for each third of the volatility": trials.regimes(*own, settings),
     }
     if (follower := FOLLOWERS.get(market.symbol)) is not None:
         following = _before_judging(market, follower, folder, settings)
-        found[f"{follower}: what {market.symbol} has just done"] = trials.lead(*following, settings)
+        found[f"{follower}: what {market.symbol} has just done"] = trials.added(*following, settings, trials.LEAD)
     return found
 
 

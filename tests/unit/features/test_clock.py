@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.features.clock import session
+from mikrobot.features.clock import news, session
 from mikrobot.features.composition import Catalog
 from mikrobot.features.pipeline import FeaturePipeline
 
 SESSION = Catalog(session())
+RELEASES = ((8, 30), (10, 0), (14, 0))
 NEW_YORK, LONDON, TOKYO = (ZoneInfo(name) for name in ("America/New_York", "Europe/London", "Asia/Tokyo"))
 
 
@@ -80,3 +81,17 @@ def test_every_ten_minutes_of_two_years_equal_the_time_zone_database(symbol):
         expected = (local.hour >= opens) & (local.hour < closes) & (local.dayofweek < 5)
         assert (found[centre] == expected).all(), centre
     assert (found["overlap"] == found["london"] * found["new_york"]).all()
+
+
+def test_news_is_as_far_as_the_clock_of_new_york_says_in_winter_in_summer_and_at_the_weekend():
+    opened = pd.date_range("2025-02-27", "2025-03-18", freq="min", tz="UTC")  # the clock changes on 9 March
+    bars = pd.DataFrame({"open_time": opened, **dict.fromkeys(("open", "high", "low", "close"), 1.0)})
+    unknown = dict.fromkeys(set(BAR_COLUMNS) - set(bars), np.nan)
+    found = FeaturePipeline(["EURUSD"], Catalog(news())).frame("EURUSD", bars.assign(**unknown))
+    local = found["close_time"].dt.tz_convert(NEW_YORK)
+    releases = [day + pd.Timedelta(hours=h, minutes=m) for day in local.dt.normalize().unique() for h, m in RELEASES]
+    minutes = np.array([(local - at).dt.total_seconds() / 60 for at in releases if at.weekday() < 5])
+    assert found["m1_news_since"].tolist() == np.minimum(np.where(minutes >= 0, minutes, 60), 60).min(axis=0).tolist()
+    assert found["m1_news_until"].tolist() == np.minimum(np.where(minutes < 0, -minutes, 60), 60).min(axis=0).tolist()
+    assert found["m1_news_since"].min() == 0
+    assert found["m1_news_until"].min() == 1

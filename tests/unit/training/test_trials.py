@@ -44,26 +44,13 @@ def made(recipe: Recipe, chance: np.ndarray) -> tuple[Dataset, Split]:
     return data, Split(*thirds, *starts)
 
 
-def test_minutes_around_news_are_found_where_they_matter(recipe: Recipe) -> None:
-    times = made(recipe, np.full(COUNT, 0.5))[0].time
-    since, _ = trials.news_minutes(times)
-    data, split = made(recipe, np.where(since < 30.0, 0.8, 0.3))
-    found = trials.news(recipe, data, split, configuration.load())
-    assert found["auc"]["low"] > 0.0
-
-
-def test_minutes_around_news_add_nothing_where_they_do_not(recipe: Recipe) -> None:
-    data, split = made(recipe, np.full(COUNT, 0.3))
-    found = trials.news(recipe, data, split, configuration.load())
-    assert found["auc"]["low"] <= 0.0 <= found["auc"]["high"]
-
-
-def test_a_lead_that_tells_is_found(recipe: Recipe) -> None:
+def test_inputs_that_tell_are_found(recipe: Recipe) -> None:
     data, split = made(recipe, np.full(COUNT, 0.5))
-    told = data.inputs[:, recipe.inputs.names.index("lead_1")] > 0
+    told = data.inputs[:, recipe.inputs.names.index("news_since")] > 0
     known = replace(data, outcome=np.random.default_rng(4).random(COUNT) < np.where(told, 0.7, 0.3))
-    assert trials.lead(recipe, known, split, configuration.load())["auc"]["low"] > 0.0
-    assert trials.lead(recipe, data, split, configuration.load())["auc"]["low"] <= 0.0
+    assert trials.added(recipe, known, split, configuration.load(), trials.NEWS)["auc"]["low"] > 0.0
+    assert trials.added(recipe, known, split, configuration.load(), trials.LEAD)["auc"]["low"] <= 0.0
+    assert trials.added(recipe, data, split, configuration.load(), trials.NEWS)["auc"]["low"] <= 0.0
 
 
 def test_thirds_that_differ_are_better_calibrated_by_themselves(recipe: Recipe) -> None:
