@@ -1,4 +1,4 @@
-"""What was tried beside the models that are kept: news minutes, calibration by regime, the lead's moves.
+"""What was tried on the break model: minutes around news, calibration by regime, the lead's moves.
 
 Each is compared with the model without it, on the same samples of a span that models are calibrated
 on: the spans that models are judged on are not looked at.
