@@ -4,6 +4,7 @@ A graph is data: loading one runs no code of its maker. It takes the model input
 score a row, the mean of its members' probabilities. Knows nothing of features, labels or training.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -70,13 +71,15 @@ def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[f
     """
     from skl2onnx import to_onnx
 
-    graph = to_onnx(
-        fitted,
-        np.zeros((1, width), np.float32),
-        name=name,
-        options={"zipmap": False},
-        target_opset={"": OPSET, "ai.onnx.ml": TREES_OPSET},
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Attribute `prob[AB]_`", FutureWarning)  # read by the converter, not by us
+        graph = to_onnx(
+            fitted,
+            np.zeros((1, width), np.float32),
+            name=name,
+            options={"zipmap": False},
+            target_opset={"": OPSET, "ai.onnx.ml": TREES_OPSET},
+        )
     return Member(name, graph, platt)
 
 

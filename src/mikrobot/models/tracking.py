@@ -26,6 +26,9 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils.logging_utils import MLFLOW_LOGGING_STREAM
+
+MLFLOW_LOGGING_STREAM.enabled = False  # what it says of each version is said by us, and what fails is raised
 
 ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 """Codes of an answer that something is not there."""
