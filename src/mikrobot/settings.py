@@ -93,6 +93,7 @@ class Settings(BaseSettings):
         ge=0,
         description="predictions of a live market's challenger before it may take the champion's place",
     )
+    model: Literal["champion", "challenger"] = Field("champion", description="whose answers are traded on")
     entry_probability: float = Field(0.55, ge=0, le=1, description="break probability from which an order is placed")
     arms: tuple[str, ...] = Field(
         (), description="accounts that trade beside the run's own by other rules, as careful:profile=ftmo"

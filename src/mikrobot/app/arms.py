@@ -20,7 +20,7 @@ MAIN = "main"
 ARM = "arm"
 """Key of a run's settings: which arm it is; a run that follows none has no such key."""
 
-MAY_DIFFER = ("profile", "entry_probability", "balance")
+MAY_DIFFER = ("profile", "model", "entry_probability", "balance")
 """Settings in which an arm may differ."""
 
 

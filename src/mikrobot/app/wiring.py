@@ -46,6 +46,7 @@ def market_of(settings: Settings, run: Run) -> Settings:
 def rules_of(settings: Settings, run: Run) -> Settings:
     """Return the settings with the market of a recorded run and what it trades by."""
     ruled = {name: run.settings[name] for name in ("profile", "entry_probability")}
+    ruled["model"] = run.settings.get("model", "champion")  # runs of before it was a setting followed the champion
     return market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(run.settings["balance"])})
 
 

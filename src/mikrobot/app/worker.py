@@ -58,12 +58,22 @@ class Minute:
 class Sight:
     """What is seen of one symbol at a close, the same for every book: an outlook, or why there is none.
 
-    What a challenger says beside it is kept with the run itself alone.
+    Attributes
+    ----------
+    outlook : Outlook or None
+    predictions : list of Prediction
+        What it was made from.
+    skips : list of Skip
+    challenged : Outlook or None
+        That by the challenger, if one answered; a book of the champion decides nothing from it.
+    shadows : list of Prediction
+        What it was made from.
     """
 
     outlook: Outlook | None
     predictions: list[Prediction] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
+    challenged: Outlook | None = None
     shadows: list[Prediction] = field(default_factory=list)
 
 
@@ -168,24 +178,36 @@ class Worker:
             reason = self._reason(bar.symbol, bar, error)
             log.warning("skipped", symbol=bar.symbol, close_time=bar.close_time, reason=reason)
             return Sight(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
-        up, down = _number(answer.probability_up), _number(answer.probability_down)
-        seen = outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down)
         made = _predictions(bar.symbol, bar.close_time, answer, inputs)
-        return Sight(seen, made, shadows=self._shadow(bar, row))
+        challenged, shadows = self._challenged(bar, row)
+        return Sight(_outlook(bar, row, answer), made, challenged=challenged, shadows=shadows)
 
-    def _shadow(self, bar: Bar, row: dict[str, float]) -> list[Prediction]:
+    def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
         """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""
         with self.timers.stage("shadow"):
-            answer = self.predictions.shadow(row)
-        return [] if answer is None else _predictions(bar.symbol, bar.close_time, answer, {})
+            told = self.predictions.shadow(row)
+        if told is None:
+            return None, []
+        answer, inputs = told
+        try:
+            self._believable(answer, bar.close_time)
+        except ModelError:
+            return None, []
+        return _outlook(bar, row, answer), _predictions(bar.symbol, bar.close_time, answer, inputs)
 
     def _decide(self, book: Book, sight: Sight, minute: Minute) -> None:
-        minute.predictions += sight.predictions
         minute.skips += sight.skips
         if sight.outlook is None:
             return
+        seen, made = sight.outlook, sight.predictions
+        if book.settings.model == "challenger":
+            if sight.challenged is None:
+                minute.skips.append(Skip(seen.symbol, seen.close_time, "no challenger has answered"))
+                return
+            seen, made = sight.challenged, sight.shadows
+        minute.predictions += made
         with self.timers.stage("decide"):
-            decision, order = book.trader.decide(sight.outlook)
+            decision, order = book.trader.decide(seen)
         minute.decisions.append(decision)
         if order is not None:
             minute.orders.append(order)
@@ -255,6 +277,11 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
         for side, chance in sides
         if chance is not None
     ]
+
+
+def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
+    up, down = _number(answer.probability_up), _number(answer.probability_down)
+    return outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down)
 
 
 def _number(probability: float | None) -> float:

@@ -111,7 +111,7 @@ class PredictionClient:
         sent = {name: _sent(name, value) for name, value in features.items()}
         return _answer(self._call("POST", "/predict", {"features": sent}))
 
-    def shadow(self, row: Mapping[str, float]) -> Answer | None:
+    def shadow(self, row: Mapping[str, float]) -> tuple[Answer, dict[str, float]] | None:
         """Ask the challenger about one feature row, once and without waiting.
 
         Parameters
@@ -121,15 +121,17 @@ class PredictionClient:
 
         Returns
         -------
-        Answer or None
-            None where there is no challenger, or it does not answer: nothing rests on it.
+        (Answer, dict) or None
+            The answer and the inputs it was made from; None where there is no challenger, or it does
+            not answer: nothing rests on it.
         """
         try:
             columns = self._challenger_columns()
             if columns is None:
                 return None
-            response = self._http.post("/shadow", json={"features": {name: _sent(name, row[name]) for name in columns}})
-            return _answer(response.raise_for_status().json())
+            inputs = {name: row[name] for name in columns}
+            sent = {name: _sent(name, value) for name, value in inputs.items()}
+            return _answer(self._http.post("/shadow", json={"features": sent}).raise_for_status().json()), inputs
         except (httpx.HTTPError, FeatureMismatch, KeyError):
             self._challenger = None
             return None

@@ -262,15 +262,20 @@ def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
         run.result(timeout=120)
 
 
-def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_the_ledger_stays_as_it_is(market, undisturbed):
+def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_an_arm_alone(market, undisturbed):
+    """The challenger is the same model under another version, so that its arm does what the run does."""
     registry = Registry(market.settings.mlflow_url)
     version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
     registry.challenge("bos", version)
     page = f"{market.settings.bento_url}/challenger"
     wait_until(lambda: httpx.get(page).is_success, "the challenger is not served", CLOCK, timeout_s=30)
-    market.begin("shadowed")
+    market.begin("shadowed", arms=("new:model=challenger",))
     market.trade("shadowed")
     assert market.ledger("shadowed") == undisturbed
+    champion = f"model_version='{registry.champion('bos')}'"
+    by_the_challenger = market.ledger("shadowed-new")
+    assert by_the_challenger != undisturbed
+    assert [line.replace(f"model_version='{version}'", champion) for line in by_the_challenger] == undisturbed
     with database.open_pool(market.settings) as pool:
         ledger = Ledger(pool)
         said, made = ledger.shadows("bos", version), len(ledger.predictions("shadowed"))

@@ -192,8 +192,9 @@ def test_a_challenger_answers_in_the_shadow_and_changes_nothing_of_the_champion(
             lambda: stage.challenger() == challenger.contract.version, "no challenger", SystemClock(), timeout_s=30
         )
         said = [client.shadow(row | {"another": 1.0}) for row in rows]
-        assert [sides(answer) for answer in said] == expected(challenger, rows)
-        assert {answer.version for answer in said} == {challenger.contract.version}
+        assert [sides(answer) for answer, _ in said] == expected(challenger, rows)
+        assert {answer.version for answer, _ in said} == {challenger.contract.version}
+        assert [set(inputs) for _, inputs in said] == [set(challenger.contract.columns)] * len(rows)
         assert [client.predict(row) for row in rows] == before
         stage.registry.promote("bos", challenger.contract.version)
         stage.await_served(challenger.contract.version)
