@@ -97,9 +97,18 @@ def test_a_model_is_judged_and_the_registry_stopped_again(
 def test_an_evaluation_stands_beside_all_that_it_must_beat(model: Model, bar_files: dict[str, Path]) -> None:
     bars = dict(read_bars(path) for path in bar_files.values())
     found = judged(model, bars, seed=7, control=True)
-    assert {"auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "ece", "log_loss"} == set(
-        found["metrics"]
-    )
+    assert {
+        "auc",
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "brier",
+        "brier_skill",
+        "ece",
+        "log_loss",
+        "precision_at_recall",
+    } == set(found["metrics"])
     assert {"diffusion_atr", "control"} <= set(found["baselines"])
     assert set(found["controls"]) == {"flipped", "gaussian"}
     assert found["baselines"]["control"]["auc"] == found["controls"]["gaussian"]["metrics"]["auc"]

@@ -12,6 +12,7 @@ from mikrobot.app import review
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
@@ -27,7 +28,7 @@ def run(pool, bars):
     start = frame["open_time"].iloc[0].to_pydatetime()
     until = start + timedelta(days=DAYS)
     segment = {"symbols": ["EURUSD"], **dict.fromkeys(("history_from", "trade_from"), start.isoformat())}
-    settings = {"segments": [segment | {"trade_until": until.isoformat()}]}
+    settings = {**Settings().model_dump(mode="json"), "segments": [segment | {"trade_until": until.isoformat()}]}
     recorded = Run("r1", "replay", False, ("EURUSD",), start, until, until, settings)
     Runs(pool).begin(recorded)
     BarStore(pool).upsert("replay", "EURUSD", Timeframe.M1, frame)
