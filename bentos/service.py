@@ -145,7 +145,7 @@ class Predictions:
 
     @bentoml.api(output_spec=OneAnswer)
     async def shadow(self, features: dict[str, Value]) -> Any:
-        """Predict one row with the challenger, in whose answer nobody trades."""
+        """Predict one row with the challenger; 503 where there is none."""
         try:
             return OneAnswer.model_validate(self._challenger.predict(features))
         except MikrobotError as error:

@@ -6,7 +6,6 @@ reports are those of a run, under its own id.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from mikrobot import settings as configuration
 from mikrobot.analytics.experiments.assignment import assign
@@ -106,7 +105,12 @@ def following(run: Run, settings: Settings) -> list[Run]:
         replace(
             run,
             id=f"{run.id}-{name}",
-            settings=run.settings | _plain(own) | {ARM: name, FOLLOWS: run.id},
+            settings={
+                **run.settings,
+                **own.model_dump(mode="json", include=set(MAY_DIFFER)),
+                ARM: name,
+                FOLLOWS: run.id,
+            },
         )
         for name, own in planned(settings).items()
     ]
@@ -122,7 +126,3 @@ def share_of(run: Run) -> Share | None:
     if not run.settings.get("split"):
         return None
     return Share(name_of(run), (MAIN, *(parse(text)[0] for text in run.settings["arms"])))
-
-
-def _plain(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include=set(MAY_DIFFER))

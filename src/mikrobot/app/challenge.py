@@ -12,7 +12,8 @@ from mikrobot.training import gate
 def reconsider(settings: Settings, name: str = "bos") -> dict[str, Any]:
     """Promote the challenger if it has made enough predictions in the champion's shadow.
 
-    Every other clause was ruled on when it was trained.
+    Every other clause was ruled on when it was trained, beside the champion that there still is: another
+    champion ends the challenge.
 
     Returns
     -------

@@ -107,7 +107,6 @@ class Worker:
         The arms first, the run itself last: while its minute is not announced, none of them is over.
     """
 
-    run: Run
     segment: Segment
     settings: Settings
     bars: BarStore
@@ -118,6 +117,11 @@ class Worker:
     timers: telemetry.Timers
     books: tuple[Book, ...]
     clock: Clock
+
+    @property
+    def run(self) -> Run:
+        """The run itself."""
+        return self.books[-1].run
 
     def work(self) -> None:
         """Handle every minute the streamer publishes, until it has finished."""
@@ -313,7 +317,6 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
         run, bars = runs.get(run_id), BarStore(pool)
         segment = Segment.from_json(run.settings["segments"][number])
         worker = Worker(
-            run,
             segment,
             settings,
             bars,

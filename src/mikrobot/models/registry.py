@@ -140,8 +140,6 @@ class Registry:
         if former is not None and former != version:
             self.note(name, version, REPLACES, former)
         self._crown(name, version)
-        if self.aliased(name, CHALLENGER) == version:
-            self.dismiss(name)
 
     def challenge(self, name: str, version: str) -> None:
         """Let a version answer in the champion's shadow, in the place of any other.
@@ -206,8 +204,11 @@ class Registry:
             return Path(path).read_text(encoding="utf-8")
 
     def _crown(self, name: str, version: str) -> None:
+        """Make a version the champion; a challenger was judged beside the former one, and is none any more."""
         with translated(self.tracking_uri):
             self._client.set_registered_model_alias(name, CHAMPION, version)
+        if self.aliased(name, CHALLENGER) is not None:
+            self.dismiss(name)
 
     def note(self, name: str, version: str, key: str, value: str) -> None:
         """Tag a version.

@@ -11,11 +11,14 @@ from typing import Any
 
 import httpx
 
+from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, ServingError
 from mikrobot.runtime import Breaker, BreakerOpen, Clock, retry
 from mikrobot.serving.predictor import Answer, Answers
 
 ATTEMPTS = 4
+
+log = telemetry.logger("serving")
 
 CHALLENGER_HOLDS = timedelta(minutes=1)
 """Time for which it is believed that there is a challenger, or none."""
@@ -123,7 +126,7 @@ class PredictionClient:
         -------
         (Answer, dict) or None
             The answer and the inputs it was made from; None where there is no challenger, or it does
-            not answer: nothing rests on it.
+            not answer, which is logged: nothing rests on it, and it is left alone for a minute.
         """
         try:
             columns = self._challenger_columns()
@@ -132,8 +135,9 @@ class PredictionClient:
             inputs = {name: row[name] for name in columns}
             sent = {name: _sent(name, value) for name, value in inputs.items()}
             return _answer(self._http.post("/shadow", json={"features": sent}).raise_for_status().json()), inputs
-        except (httpx.HTTPError, FeatureMismatch, KeyError):
-            self._challenger = None
+        except (httpx.HTTPError, FeatureMismatch, KeyError) as error:
+            log.warning("no_answer_of_the_challenger", reason=repr(error))
+            self._challenger = (None, self._clock.now())
             return None
 
     def _challenger_columns(self) -> tuple[str, ...] | None:

@@ -122,17 +122,22 @@ def train(
     progress("registry", 0.0)
     ruling = rule(model, registry, data, split.test, trade_from, shadow_asked)
     version = _log(registry, model, fitted, data, split, settings, ruling)
-    if ruling.promote:
-        registry.promote(name, version, ruling.reason)
-    else:
-        registry.note(name, version, "promotion", ruling.reason)
-        if ruling.waits:
-            registry.challenge(name, version)
+    _carry_out(ruling, registry, name, version)
     progress("registry", 1.0)
     log.info(
         "trained", model=name, version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"]
     )
     return TrainingResult(version, metrics, ruling, model.contract)
+
+
+def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str) -> None:
+    """Promote a version, let it answer in the champion's shadow, or keep the reason with it alone."""
+    if ruling.promote:
+        registry.promote(name, version, ruling.reason)
+        return
+    registry.note(name, version, "promotion", ruling.reason)
+    if ruling.waits:
+        registry.challenge(name, version)
 
 
 def study(

@@ -26,8 +26,8 @@ BANDS = ((0.80, 0.90), (0.85, 0.90), (0.90, 0.90))
 """Precision, and recall among the covered, that are promised."""
 
 MARGINS = (0.01, 0.01)
-"""By how much the window must keep the promise: the least at which it was kept in the half year before each judged
-span, on breaks by wick within 15 minutes (precision .861 EURUSD, .862 BTCUSDT where .85 was promised)."""
+"""By how much the window must keep the promise: the least tried at which it was kept in the months before each judged
+span, on breaks by wick within 15 minutes."""
 
 FEWEST_SAID = 100
 """Times that a band says "breaks" in the window, below which it has shown nothing."""

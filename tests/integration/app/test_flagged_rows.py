@@ -110,7 +110,7 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         service: Any = SureService()
         trader = trader_of(run, venue_of(run, settings, ledger, bars, first), settings)
         books = (Book(run, settings, trader, first),)
-        worker = Worker(run, segment, settings, bars, rows, service, ledger, runs, timers, books, clock)
+        worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, books, clock)
         return Pair(streamer, worker)
 
     return make

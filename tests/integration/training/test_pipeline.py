@@ -14,7 +14,7 @@ from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import SIDES
-from mikrobot.models.registry import WINDOW, Registry
+from mikrobot.models.registry import CHALLENGER, WINDOW, Registry
 from mikrobot.settings import Settings
 from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows
@@ -121,6 +121,13 @@ def test_a_version_rests_its_intervals_on_the_window_that_is_kept_with_it(
     finally:
         registry.note("bos", first.version, WINDOW, "")
     assert registry.load_version("bos", first.version).intervals == trained.intervals
+
+
+def test_another_champion_ends_the_challenge(first: TrainingResult, registry: Registry) -> None:
+    registry.challenge("bos", first.version)
+    assert registry.aliased("bos", CHALLENGER) == first.version
+    registry.promote("bos", first.version, "again")
+    assert registry.aliased("bos", CHALLENGER) is None
 
 
 def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: Registry) -> None:

@@ -126,6 +126,21 @@ def test_an_infinite_value_never_leaves(client: PredictionClient, script: Script
     assert script.asked == []
 
 
+def test_a_challenger_that_does_not_answer_is_left_alone_for_a_minute_and_the_champion_is_asked_on(
+    client: PredictionClient, script: Script, clock: ManualClock
+) -> None:
+    script.answers = [(200, CONTRACT), (503, {"error": "gone"}), (200, ANSWER)]
+    assert client.shadow({"m1_rsi_14": 55.2}) is None
+    assert client.shadow({"m1_rsi_14": 55.2}) is None
+    assert client.predict({"m1_rsi_14": 55.2}).version == "3"
+    assert [path for _, path, _ in script.asked] == ["/challenger", "/shadow", "/predict"]
+    clock.sleep(61.0)
+    script.answers = [(200, CONTRACT), (200, ANSWER)]
+    told = client.shadow({"m1_rsi_14": 55.2, "m1_atr_14": 1.0})
+    assert told is not None
+    assert (told[0].version, told[1]) == ("3", {"m1_rsi_14": 55.2})
+
+
 def test_a_batch_keeps_its_order(client: PredictionClient, script: Script) -> None:
     many = {
         "probability_up": [0.1, None],

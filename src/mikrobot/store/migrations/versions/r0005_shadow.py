@@ -1,4 +1,4 @@
-"""What challengers said in the champion's shadow: nothing is decided from it; append-only."""
+"""What challengers said in the champion's shadow, for the gate to count; append-only."""
 
 from alembic import op
 
