@@ -169,7 +169,7 @@ def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:
             f"{data.outcome[0]} only; give more bars"
         )
     contract = model.contract
-    said = predict_baselines(contract.diffusion, data)
+    said = predict_baselines(contract.diffusion, data, model.inputs)
     return evaluate(model.score(data.inputs), said, data, contract.task.kind, seed)
 
 

@@ -72,7 +72,7 @@ def read(folder: Path, version: str) -> Model:
 
 
 def _start(kept: Mapping[str, Any] | None) -> Start | None:
-    return Start(kept["input"], Diffusion(**_tuples(kept["curve"]))) if kept else None
+    return Start(kept["input"], Diffusion.of(kept["curve"]), kept["share"]) if kept else None
 
 
 def _tuples(curve: Mapping[str, Any]) -> dict[str, Any]:

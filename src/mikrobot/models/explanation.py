@@ -64,7 +64,7 @@ def explain(model: Model, booster: xgb.Booster, values: NDArray[np.float64]) -> 
             continue
         walk = 0.0
         if model.start is not None:
-            walk = float(model.start(inputs[number : number + 1, names.index(model.start.input)])[0])
+            walk = float(model.start(inputs[number : number + 1], model.inputs)[0])
         order = np.argsort(-np.abs(added[number, :-1]), kind="stable")
         parts = {names[at]: float(added[number, at]) for at in order}
         explained.append(Explanation(side, walk + float(added[number, -1]), parts))

@@ -34,6 +34,13 @@ CONTEXT = (
 )
 """Columns of `motion` and `state`, which every model sees."""
 
+LEVELS = (
+    *("season", "season_15", "season_60"),
+    *("activity_range_3", "activity_range_30", "activity_range_120"),
+    *("activity_move_10", "activity_move_120", "activity_move_3000"),
+)
+"""Inputs of `state` that are logarithms of volatilities: what the forecast is made of."""
+
 _EXTREMES, _ROUND = (60, 240, 1440), (1, 10)
 _FAMILIES = (*(f"m1_extreme_{minutes}" for minutes in _EXTREMES), "m1_day", *(f"m1_round_{step}" for step in _ROUND))
 _PATH = ("m1_efficiency_10", "m1_efficiency_30", "m1_variance_ratio_60", "m1_autocorrelation_60")
@@ -82,6 +89,14 @@ class SideInputs(ABC):
     def names(self) -> tuple[str, ...]:
         """Names of the inputs, in order."""
         return tuple(self._named(np.ones((1, len(self.columns))), np.ones(1)))
+
+    def levels(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Take `LEVELS` from made inputs, shape (rows, levels)."""
+        return inputs[:, self._levels].astype(np.float64)
+
+    @cached_property
+    def _levels(self) -> list[int]:
+        return [self.names.index(name) for name in LEVELS]
 
     def __call__(self, values: Column, side: NDArray[np.int8]) -> NDArray[np.float32]:
         """Make the inputs of one side of each row.

@@ -27,7 +27,7 @@ from mikrobot.models.labels.task import Kind, Task
 from mikrobot.models.nowcast import NowcastInputs
 from mikrobot.models.retest import RetestInputs
 
-_NEARLY = 1e-7
+NEARLY = 1e-7
 """Scores are kept this far from 0 and 1, where log odds have no value."""
 
 
@@ -123,10 +123,7 @@ class Contract:
         try:
             value = json.loads(text)
             times = {name: datetime.fromisoformat(value[name]) for name in _TIMES}
-            baselines = {
-                name: Diffusion(**curve | {"logits": tuple(curve["logits"])})
-                for name, curve in value["diffusion"].items()
-            }
+            baselines = {name: Diffusion.of(curve) for name, curve in value["diffusion"].items()}
             return cls(**value | times | {"columns": tuple(value["columns"]), "diffusion": baselines})
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
@@ -143,30 +140,48 @@ _TIMES = ("trained_from", "trained_until")
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The log odds that a graph was trained to correct: what a walk says of one input.
+    """What a walk says of one input, in log odds, which are added to those of a graph.
 
     Attributes
     ----------
     input : str
         Name of the input: how many sigmas of the horizon away the price is that makes the outcome true.
     curve : Diffusion
-        Fitted with that distance, a sigma of 1 and one minute.
+        Fitted with that distance, a sigma of 1, one minute, and the levels of the volatility.
+    share : float
+        By which the log odds are multiplied: 1 where the graph was trained to correct them.
     """
 
     input: str
     curve: Diffusion
+    share: float = 1.0
 
     @classmethod
-    def fit(cls, task: Task, name: str, away: NDArray[Any], outcome: NDArray[np.bool_]) -> "Start":
-        """Fit on training samples in order of time, of which those without a distance are left out."""
-        known = np.isfinite(away)
-        ones = np.ones(int(known.sum()))
-        return cls(name, Diffusion.fit(task.reach, away[known].astype(np.float64), ones, ones, outcome[known]))
+    def fit(
+        cls, task: Task, seen: SideInputs, name: str, inputs: NDArray[np.float32], outcome: NDArray[np.bool_]
+    ) -> "Start":
+        """Fit on training samples in order of time, of which those without a distance are left out.
 
-    def __call__(self, away: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the log odds of samples; 0 where the distance is unknown."""
-        ones = np.ones(len(away))
-        return np.nan_to_num(self.curve.logit(away.astype(np.float64), ones, ones))
+        Parameters
+        ----------
+        task : Task
+        seen : SideInputs
+            What made the inputs.
+        name : str
+            Of the input that is the distance.
+        inputs : ndarray of float32, shape (samples, inputs)
+        outcome : ndarray of bool, shape (samples,)
+        """
+        away = inputs[:, seen.names.index(name)].astype(np.float64)
+        known = np.isfinite(away)
+        ones, levels = np.ones(int(known.sum())), seen.levels(inputs)[known]
+        return cls(name, Diffusion.fit(task.reach, away[known], ones, ones, outcome[known], levels))
+
+    def __call__(self, inputs: NDArray[np.float32], seen: SideInputs) -> NDArray[np.float64]:
+        """Return the log odds of samples by their inputs; 0 where the distance is unknown."""
+        away, ones = inputs[:, seen.names.index(self.input)].astype(np.float64), np.ones(len(inputs))
+        odds = self.curve.logit(away, ones, ones, seen.levels(inputs))
+        return np.where(np.isfinite(odds), self.share * odds, 0.0)
 
 
 @dataclass(frozen=True)
@@ -179,7 +194,7 @@ class Model:
     graph : bytes
         Serialised ONNX, from the inputs to a score; see `models.graph`.
     start : Start or None
-        Whose log odds the graph was trained to correct.
+        Whose log odds are added to those of the graph.
     calibration : Calibration
     intervals : Intervals
         How sure its probabilities are, by the outcomes that it was calibrated on.
@@ -201,11 +216,11 @@ class Model:
         return Scorer(self.graph, len(self.inputs.names))
 
     def uncalibrated(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the graph's probability of each sample: the odds it starts from, corrected."""
+        """Return the probability of each sample by the graph and the walk it starts from."""
         score = self._scorer(inputs)
         if self.start is None:
             return score
-        return corrected(score, self.start(inputs[:, self.inputs.names.index(self.start.input)]))
+        return corrected(score, self.start(inputs, self.inputs))
 
     def score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of each row of `inputs`, one side of a feature row each."""
@@ -248,5 +263,5 @@ def corrected(score: NDArray[np.float64], log_odds: NDArray[np.float64]) -> NDAr
     >>> corrected(np.array([0.5, 0.75]), np.array([0.0, 0.0])).round(6).tolist()
     [0.5, 0.75]
     """
-    kept = np.clip(score, _NEARLY, 1.0 - _NEARLY)
+    kept = np.minimum(np.maximum(score, NEARLY), 1.0 - NEARLY)
     return np.asarray(1.0 / (1.0 + (1.0 - kept) / kept * np.exp(-log_odds)), dtype=np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.inputs import SideInputs
 from mikrobot.models.labels.task import Kind, Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.payoff import payoff
@@ -25,26 +26,29 @@ FEWEST_SAMPLES = 50
 """Samples below which a part is left out."""
 
 
-def fit_baselines(data: Dataset, train: NDArray[np.int64], task: Task) -> dict[str, Diffusion]:
-    """Fit the diffusion baselines on training samples.
+def fit_baselines(data: Dataset, train: NDArray[np.int64], task: Task, seen: SideInputs) -> dict[str, Diffusion]:
+    """Fit the diffusion baselines on training samples, whose inputs `seen` has made.
 
     Returns
     -------
     dict
-        ``atr``: with the ATR as its volatility; ``forecast``: with the seasonal forecast, if the data have it.
+        ``atr``: with the ATR as its volatility; ``forecast``: with the seasonal forecast, its weights fitted anew on
+        these samples, if the data have it.
     """
+    fitted, levels = {}, seen.levels(data.inputs[train])
     chosen = data.only(train)
-    return {
-        name: Diffusion.fit(task.reach, chosen.distance[own], sigma[own], chosen.minutes[own], chosen.outcome[own])
-        for name, sigma in _sigmas(chosen).items()
-        if (own := np.isfinite(sigma)).any()
-    }
+    for name, sigma in _sigmas(chosen).items():
+        own = np.isfinite(sigma)
+        if own.any():
+            walks = (chosen.distance[own], sigma[own], chosen.minutes[own], chosen.outcome[own])
+            fitted[name] = Diffusion.fit(task.reach, *walks, levels[own] if name == "forecast" else None)
+    return fitted
 
 
-def predict_baselines(fitted: Mapping[str, Diffusion], data: Dataset) -> dict[str, Floats]:
+def predict_baselines(fitted: Mapping[str, Diffusion], data: Dataset, seen: SideInputs) -> dict[str, Floats]:
     """Return what the baselines say about samples; without a forecast, its baseline falls back on the ATR's."""
-    sigmas = _sigmas(data)
-    said = {name: curve.predict(data.distance, sigmas[name], data.minutes) for name, curve in fitted.items()}
+    sigmas, levels = _sigmas(data), seen.levels(data.inputs)
+    said = {name: curve.predict(data.distance, sigmas[name], data.minutes, levels) for name, curve in fitted.items()}
     if "forecast" in said:
         said["forecast"] = np.where(np.isfinite(said["forecast"]), said["forecast"], said["atr"])
     return said

@@ -1,18 +1,20 @@
 """Learns from the training span of a split and calibrates on its validation span: search, learners, one graph."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
 
 from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Start, corrected
+from mikrobot.models.model import NEARLY, Start, corrected
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.learners import Learned, Samples, boosted
@@ -22,6 +24,11 @@ from mikrobot.training.tuning import Search, search
 
 MOST_TRAINING_SAMPLES = 600_000
 """Samples learned from at most, spread over the span: what more would add is lost in the noise of the market."""
+
+MOST_SHARE = 10.0
+"""Most that the walk's log odds count beside those of members that were not trained to correct them."""
+
+_LEAST = 1e-3
 
 Progress = Callable[[str, float], None]
 """Told the stage and its share done, 0 to 1."""
@@ -35,7 +42,7 @@ class Fitted:
     ----------
     graph : bytes
     start : Start or None
-        From which boosting started.
+        The walk that it starts from.
     calibration : Calibration
     intervals : Intervals
     members, beside : mapping of str to Learned
@@ -79,7 +86,7 @@ def fit(
     names = recipe.inputs.names
     start = _start(recipe, data, split.train)
     chosen = split.train[_spread(len(split.train))]
-    train, watched = (_samples(data, rows, names, start) for rows in (chosen, split.validation))
+    train, watched = (_samples(recipe, data, rows, start) for rows in (chosen, split.validation))
     progress("search", 0.0)
     found = search(
         train,
@@ -97,7 +104,11 @@ def fit(
         learned[name] = learn(train, watched, settings.seed, found.parameters if learn is boosted else parameters)
     members = {name: learned[name] for name in recipe.members}
     joined = graph.joined([member.member for member in members.values()], len(names))
-    score = _corrected(Scorer(joined, len(names))(watched.inputs), watched, start)
+    score = Scorer(joined, len(names))(watched.inputs)
+    if start is not None:
+        if not recipe.corrects:
+            start = replace(start, share=_share(score, watched))
+        score = corrected(score, start(watched.inputs, recipe.inputs))
     calibration = Calibration.fit(score, watched.outcome)
     return Fitted(
         graph=joined,
@@ -114,26 +125,28 @@ def fit(
 def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | None:
     if recipe.starts_from is None:
         return None
-    away = data.inputs[chosen, recipe.inputs.names.index(recipe.starts_from)]
-    return Start.fit(recipe.task, recipe.starts_from, away, data.outcome[chosen])
+    return Start.fit(recipe.task, recipe.inputs, recipe.starts_from, data.inputs[chosen], data.outcome[chosen])
+
+
+def _share(score: NDArray[np.float64], watched: Samples) -> float:
+    """Return what share of the walk's log odds, added to those of a score, tells the outcomes best."""
+    odds = np.column_stack([logit(np.clip(score, NEARLY, 1.0 - NEARLY)), watched.margin])
+    own, walk = LogisticRegression(C=1e6).fit(odds, watched.outcome).coef_[0]
+    return float(np.clip(walk / max(own, _LEAST), 0.0, MOST_SHARE))
 
 
 def _spread(count: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, min(count, MOST_TRAINING_SAMPLES)).astype(np.int64)
 
 
-def _samples(data: Dataset, rows: NDArray[np.int64], names: tuple[str, ...], start: Start | None) -> Samples:
+def _samples(recipe: Recipe, data: Dataset, rows: NDArray[np.int64], start: Start | None) -> Samples:
     inputs = data.inputs[rows]
-    margin = np.zeros(len(rows)) if start is None else start(inputs[:, names.index(start.input)])
+    margin = np.zeros(len(rows)) if start is None else start(inputs, recipe.inputs)
     return Samples(inputs, data.outcome[rows], data.weight[rows], margin)
-
-
-def _corrected(score: NDArray[np.float64], seen: Samples, start: Start | None) -> NDArray[np.float64]:
-    return score if start is None else corrected(score, seen.margin)
 
 
 def answers(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the calibrated probabilities of some samples, by the graph that would be served."""
-    span = _samples(data, rows, recipe.inputs.names, fitted.start)
+    span = _samples(recipe, data, rows, fitted.start)
     score = Scorer(fitted.graph, len(recipe.inputs.names))(span.inputs)
-    return fitted.calibration(_corrected(score, span, fitted.start))
+    return fitted.calibration(score if fitted.start is None else corrected(score, span.margin))

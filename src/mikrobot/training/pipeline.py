@@ -152,7 +152,7 @@ def study(
     """
     split = walk_forward(data.time, data.end, recipe.horizon)
     check(data, split)
-    diffusion = fit_baselines(data, split.train, recipe.task)
+    diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     _check_leakage(recipe, data, split, diffusion, settings.seed)
     fitted = fit(recipe, data, split, diffusion, settings, progress)
     progress("evaluation", 0.0)
@@ -181,7 +181,7 @@ def check(data: Dataset, split: Split) -> None:
 
 def _check_leakage(recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], seed: int) -> None:
     train = data.only(split.train)
-    said = predict_baselines(diffusion, train)
+    said = predict_baselines(diffusion, train, recipe.inputs)
     leakage.check(train, recipe.inputs.names, said.get("forecast", said["atr"]), seed)
 
 
@@ -190,7 +190,8 @@ def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: in
     names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
     said = [answers(recipe, fitted, data, rows) for rows in (split.validation, split.test)]
     history = Predictions(said[0], before.outcome, before.time, before.end)
-    metrics = evaluate(said[1], predict_baselines(fitted.diffusion, test), test, recipe.task.kind, seed, history)
+    walks = predict_baselines(fitted.diffusion, test, recipe.inputs)
+    metrics = evaluate(said[1], walks, test, recipe.task.kind, seed, history)
     for name, learned in fitted.beside.items():
         beside = Scorer(graph.joined([learned.member], len(names)), len(names))
         calibration = Calibration.fit(beside(before.inputs), before.outcome)

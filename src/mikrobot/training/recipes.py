@@ -48,7 +48,7 @@ class Recipe:
         What is asked; its kind is the model's name in the registry.
     inputs : SideInputs
     starts_from : str or None
-        Input whose log odds boosting starts from.
+        Input of which a walk tells log odds that are added to those of the members.
     members : mapping of str to (Learn, Parameters)
         Whose mean is served; parameters of `boosted` are searched.
     beside : mapping of str to (Learn, Parameters)
@@ -60,6 +60,11 @@ class Recipe:
     starts_from: str | None
     members: Mapping[str, tuple[Learn, Parameters]]
     beside: Mapping[str, tuple[Learn, Parameters]]
+
+    @property
+    def corrects(self) -> bool:
+        """Whether the members are trained to correct the walk; if not, its share is fitted afterwards."""
+        return all(learn is boosted for learn, _ in self.members.values())
 
     @property
     def horizon(self) -> timedelta:
@@ -102,11 +107,11 @@ def retest(settings: Settings) -> Recipe:
 
 
 def false_break(settings: Settings) -> Recipe:
-    """A support vector machine and a random forest."""
+    """A support vector machine and a random forest, and as much of the diffusion baseline as helps them."""
     return Recipe(
         task=Task("false_break", settings.swing, FALSE_BREAK_BARS),
         inputs=FalseBreakInputs(settings.swing),
-        starts_from=None,
+        starts_from=f"penetration_forecast_{FALSE_BREAK_BARS}",
         members={"support_vectors": (support_vectors, SUPPORT), "random_forest": (forest, BROAD_FOREST)},
         beside={},
     )

@@ -144,11 +144,11 @@ def samples(bars: Bars, recipe: Recipe) -> Dataset:
 def judge(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
     """Fit on the first two spans and judge on the third, the walks beside each other too."""
     check(data, split)
-    diffusion = fit_baselines(data, split.train, recipe.task)
+    diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     fitted = fit(recipe, data, split, diffusion, settings, lambda stage, share: None)
     found = assess(recipe, fitted, data, split, settings.seed)
     test = data.only(split.test)
-    said = predict_baselines(diffusion, test)
+    said = predict_baselines(diffusion, test, recipe.inputs)
     found["forecast_over_atr"] = uplift(said["forecast"], said["atr"], test.outcome, test.time, settings.seed)["auc"]
     return found
 
@@ -223,7 +223,8 @@ def _before_judging(market: Market, symbol: str, folder: Path, settings: Setting
 def _over_forecast(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
     """Return what a model adds in AUC to the walk with the forecast."""
     test = data.only(split.test)
-    walk = predict_baselines(fit_baselines(data, split.train, recipe.task), test)["forecast"]
+    fitted = fit_baselines(data, split.train, recipe.task, recipe.inputs)
+    walk = predict_baselines(fitted, test, recipe.inputs)["forecast"]
     said = trials.learned(recipe, data, split, settings)
     return uplift(said, walk, test.outcome, test.time, settings.seed)["auc"]
 

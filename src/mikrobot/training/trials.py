@@ -66,5 +66,5 @@ def compared(said: Floats, without: Floats, test: Dataset, settings: Settings) -
 
 
 def _fitted(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> Fitted:
-    diffusion = fit_baselines(data, split.train, recipe.task)
+    diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     return fit(recipe, data, split, diffusion, settings, lambda stage, share: None)

@@ -22,10 +22,10 @@ def bos(swing: int) -> Model:
     values = rows_for(inputs.columns, 3000, seed=2)
     seen = inputs(values, np.ones(3000, dtype=np.int8))
     broken = seen[:, 0] < np.random.default_rng(2).exponential(1.0, 3000)
-    start = Start.fit(Task("bos", swing, 5), "level_atr", seen[:, 0], broken)
+    start = Start.fit(Task("bos", swing, 5), inputs, "level_atr", seen, broken)
     booster = xgb.train(
         {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5},
-        xgb.DMatrix(seen, broken, base_margin=start(seen[:, 0])),
+        xgb.DMatrix(seen, broken, base_margin=start(seen, inputs)),
         20,
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))

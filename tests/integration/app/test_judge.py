@@ -57,7 +57,7 @@ def model(bar_files: dict[str, Path]) -> Model:
         trained_from=datetime(2025, 3, 8, tzinfo=UTC),
         trained_until=SEEN,
         metrics={},
-        diffusion=fit_baselines(data, np.arange(len(data)), Task()),
+        diffusion=fit_baselines(data, np.arange(len(data)), Task(), inputs),
     )
     return Model(contract, whole, None, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
 

@@ -62,6 +62,37 @@ def test_what_is_unknown_has_no_probability() -> None:
 
 
 def test_a_baseline_survives_as_json() -> None:
-    fitted = Diffusion.fit("close", *walks("close", 5_000, 1))
-    read = json.loads(json.dumps(asdict(fitted)))
-    assert Diffusion(**read | {"logits": tuple(read["logits"])}) == fitted
+    fitted = Diffusion.fit("close", *walks("close", 5_000, 1), np.random.default_rng(1).normal(size=(5_000, 2)))
+    assert Diffusion.of(json.loads(json.dumps(asdict(fitted)))) == fitted
+
+
+@pytest.mark.parametrize("reach", ["close", "extreme", "end"])
+def test_levels_that_tell_of_the_volatility_are_weighed(reach: Reach) -> None:
+    """Half of the logarithm of the volatility is in the second level; the first is noise, the third is constant."""
+    distance, sigma, minutes, outcome = walks(reach, 60_000, 1)
+    noise = np.random.default_rng(5).normal(size=len(sigma))
+    levels = np.column_stack([noise, 2.0 * np.log(sigma), np.full(len(sigma), 3.0)])
+    fitted = Diffusion.fit(reach, distance, np.full(len(sigma), 1e-4), minutes, outcome, levels)
+    assert fitted.weights == pytest.approx((0.0, 0.5, 0.0), abs=0.05)
+    known = Diffusion.fit(reach, distance, sigma, minutes, outcome)
+    said = fitted.logit(distance, np.full(len(sigma), 1e-4), minutes, levels)
+    near = np.abs(said) < 4.0
+    np.testing.assert_allclose(said[near], known.logit(distance, sigma, minutes)[near], atol=0.3)
+
+
+def test_few_samples_leave_the_forecast_as_it_is() -> None:
+    """Of nine levels that tell nothing, hardly any is believed."""
+    distance, sigma, minutes, outcome = walks("close", 1_000, 1)
+    levels = np.random.default_rng(5).normal(size=(1_000, 9))
+    fitted = Diffusion.fit("close", distance, sigma, minutes, outcome, levels)
+    assert np.abs(fitted.weights).max() < 0.1
+
+
+def test_a_level_that_is_missing_counts_as_its_mean() -> None:
+    distance, sigma, minutes, outcome = walks("close", 20_000, 1)
+    levels = np.log(sigma)[:, None]
+    levels[::7] = np.nan
+    fitted = Diffusion.fit("close", distance, np.full(len(sigma), 1e-4), minutes, outcome, levels)
+    one = (np.full(1, 2e-4), np.full(1, 1e-4), np.full(1, 15.0))
+    missing, mean = (fitted.logit(*one, np.full((1, 1), level)) for level in (np.nan, fitted.centres[0]))
+    np.testing.assert_array_equal(missing, mean)

@@ -5,17 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mikrobot.models.bos import BosInputs
 from mikrobot.models.labels.task import Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
 
 MakeDataset = Callable[..., Dataset]
+INPUTS = BosInputs(5)
 
 
 def judged(data: Dataset, probability: np.ndarray) -> dict[str, object]:
     train = np.arange(len(data) // 2)
-    fitted = fit_baselines(data, train, Task())
-    return evaluate(probability, predict_baselines(fitted, data), data, "bos", seed=3)
+    fitted = fit_baselines(data, train, Task(), INPUTS)
+    return evaluate(probability, predict_baselines(fitted, data, INPUTS), data, "bos", seed=3)
 
 
 def test_an_evaluation_is_plain_json_and_the_same_each_time(make_dataset: MakeDataset) -> None:
@@ -50,8 +52,8 @@ def test_the_forecast_has_a_baseline_of_its_own_where_it_is_known(make_dataset: 
     sigma = 1e-4 * rng.choice([0.5, 2.0], len(data))
     outcome = np.abs(rng.normal(size=len(data))) * sigma * np.sqrt(5) > data.distance
     known = replace(data, outcome=outcome, sigma_forecast=np.where(np.arange(len(data)) % 10 == 0, np.nan, sigma))
-    fitted = fit_baselines(known, np.arange(4000), Task(mode="wick"))
-    said = predict_baselines(fitted, known)
+    fitted = fit_baselines(known, np.arange(4000), Task(mode="wick"), INPUTS)
+    said = predict_baselines(fitted, known, INPUTS)
     assert set(said) == {"atr", "forecast"}
     np.testing.assert_array_equal(said["forecast"][::10], said["atr"][::10])
     found = evaluate(said["forecast"], said, known, "bos", seed=1)
@@ -60,4 +62,4 @@ def test_the_forecast_has_a_baseline_of_its_own_where_it_is_known(make_dataset: 
 
 
 def test_without_a_forecast_there_is_one_baseline(make_dataset: MakeDataset) -> None:
-    assert set(fit_baselines(make_dataset(), np.arange(4000), Task())) == {"atr"}
+    assert set(fit_baselines(make_dataset(), np.arange(4000), Task(), INPUTS)) == {"atr"}

@@ -40,7 +40,7 @@ def test_one_outcome_only_is_refused(make_dataset: Callable[..., Dataset], outco
 
 def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
     split = walk_forward(data.time, data.end, timedelta(minutes=5))
-    diffusion = fit_baselines(data, split.train, RECIPE.task)
+    diffusion = fit_baselines(data, split.train, RECIPE.task, RECIPE.inputs)
     return fit(RECIPE, data, split, diffusion, Settings(seed=seed), lambda stage, share: None), split
 
 
