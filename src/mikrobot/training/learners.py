@@ -31,7 +31,7 @@ THREADS = 2
 
 BOOSTING: dict[str, Any] = {
     "max_depth": 5,
-    "learning_rate": 0.1,
+    "learning_rate": 0.07,
     "min_child_weight": 100,
     "subsample": 0.7,
     "colsample_bytree": 0.5,
