@@ -18,7 +18,7 @@ from mikrobot.training import gate
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.gate import Interval, Ruling, Standing
 from mikrobot.training.payoff import payoff
-from mikrobot.training.scores import calibration_error, calibration_noise
+from mikrobot.training.scores import calibration_error, calibration_noise, reliability
 from mikrobot.training.uplift import uplift
 
 DARING = 0.85
@@ -93,7 +93,7 @@ def stand(model: Model, said: NDArray[np.float64], data: Dataset, chosen: NDArra
     dared = np.maximum(said, 1.0 - said) >= DARING
     return Standing(
         calibration_error=calibration_error(said, outcome),
-        calibration_noise=calibration_noise(said),
+        calibration_noise=calibration_noise(reliability(said, outcome)),
         latency_ms=latency_ms(model, data.inputs[chosen[:LATENCY_CALLS]]),
         coverage=float(dared.mean()),
         precision=float((yes == outcome)[dared].mean()) if dared.any() else 0.0,

@@ -33,6 +33,7 @@ from mikrobot.training.fitting import fit
 from mikrobot.training.lineage import code_version
 from mikrobot.training.pipeline import assess, check
 from mikrobot.training.recipes import RECIPES, Recipe, bos
+from mikrobot.training.scores import calibration_noise
 from mikrobot.training.splits import Split, at_instants
 from mikrobot.training.uplift import uplift
 
@@ -272,6 +273,7 @@ def document(found: Mapping[str, Any], settings: Settings) -> str:
     return environment.get_template("results.md.j2").render(
         found=found,
         markets={market.symbol: market for market in (EURUSD, BTCUSDT)},
+        chance=calibration_noise,
         floors={f"{symbol} {study}": floor for (symbol, study), floor in FLOORS.items()},
         seed=settings.seed,
         code=code_version(),

@@ -1,5 +1,6 @@
 """How good probabilities are against what happened."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,13 +79,16 @@ def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) 
     return float(np.sum(gaps) / len(probability))
 
 
-def calibration_noise(probability: Floats, bins: int = BINS) -> float:
-    """Return the calibration error that chance alone shows, if every probability is right.
+def calibration_noise(bins: Sequence[Mapping[str, Any]]) -> float:
+    """Return the calibration error that chance alone shows in the bins of `reliability`, if all that was said is right.
 
     The mean absolute deviation of a binomial count is sqrt(2 variance / pi), near enough.
+
+    >>> round(calibration_noise([{"samples": 100, "said": 0.5}, {"samples": 100, "said": 0.1}]), 4)
+    0.0319
     """
-    variances = [float((probability[own] * (1.0 - probability[own])).sum()) for own in _bins(probability, bins)]
-    return float(np.sqrt(2.0 / np.pi * np.array(variances)).sum() / len(probability))
+    counts, said = (np.array([each[name] for each in bins], dtype=np.float64) for name in ("samples", "said"))
+    return float(np.sqrt(2.0 / np.pi * counts * said * (1.0 - said)).sum() / counts.sum())
 
 
 def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mikrobot.training.scores import calibration_error, reliability, scores
+from mikrobot.training.scores import calibration_error, calibration_noise, reliability, scores
 
 RNG = np.random.default_rng(11)
 N = 8000
@@ -26,6 +26,12 @@ def test_the_base_rate_itself_has_no_skill() -> None:
 
 def test_calibration_error_is_the_distance_from_what_happened() -> None:
     assert calibration_error(np.full(N, 0.9), OUTCOME) == pytest.approx(0.9 - OUTCOME.mean(), abs=1e-9)
+
+
+def test_chance_alone_shows_the_error_that_is_called_its_own() -> None:
+    expected = calibration_noise(reliability(TRUTH, OUTCOME))
+    drawn = [calibration_error(TRUTH, RNG.random(N) < TRUTH) for _ in range(50)]
+    assert np.mean(drawn) == pytest.approx(expected, rel=0.1)
 
 
 def test_the_reliability_curve_of_the_truth_is_the_diagonal() -> None:
