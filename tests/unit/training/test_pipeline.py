@@ -4,14 +4,17 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.models.graph import Scorer
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
-from mikrobot.training.evaluation import fit_baselines
-from mikrobot.training.fitting import Fitted, fit
+from mikrobot.training.evaluation import fit_baselines, predict_baselines
+from mikrobot.training.fitting import Fitted, answers, fit
+from mikrobot.training.learners import forest
 from mikrobot.training.pipeline import assess, check
-from mikrobot.training.recipes import bos
+from mikrobot.training.recipes import bos, false_break
 from mikrobot.training.splits import Split, walk_forward
 
 RECIPE = bos(Settings())
@@ -71,3 +74,28 @@ def test_what_comes_after_the_training_span_changes_no_learner(make_dataset: Cal
 def test_another_seed_gives_another_model(make_dataset: Callable[..., Dataset]) -> None:
     data = make_dataset(3000, edge=0.5)
     assert fitted_on(data)[0].graph == fitted_on(data)[0].graph != fitted_on(data, seed=8)[0].graph
+
+
+def test_members_that_know_less_than_the_walk_lean_on_it(make_dataset: Callable[..., Dataset]) -> None:
+    """A forest of stumps cannot follow the distance, of which alone the outcome depends; what is served can."""
+    stumps = {"n_estimators": 5, "max_depth": 1, "max_features": None}
+    recipe = replace(false_break(Settings()), members={"stumps": (forest, stumps)})
+    data = make_dataset()
+    inputs = np.random.default_rng(1).normal(size=(len(data), len(recipe.inputs.names))).astype(np.float32)
+    inputs[:, recipe.inputs.names.index(str(recipe.starts_from))] = data.distance * 1e4
+    data = replace(data, inputs=inputs)
+    split = walk_forward(data.time, data.end, timedelta(minutes=5))
+    diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
+    found = fit(recipe, data, split, diffusion, Settings(), lambda stage, share: None)
+    outcome, width = data.outcome[split.test], inputs.shape[1]
+    alone = roc_auc_score(outcome, Scorer(found.graph, width)(inputs[split.test]))
+    walk = roc_auc_score(outcome, predict_baselines(diffusion, data.only(split.test), recipe.inputs)["atr"])
+    served = roc_auc_score(outcome, answers(recipe, found, data, split.test))
+    assert served > alone + 0.02
+    assert served == pytest.approx(walk, abs=0.01)
+
+
+def test_trees_that_correct_the_walk_count_it_once(make_dataset: Callable[..., Dataset]) -> None:
+    found, _ = fitted_on(make_dataset(3000))
+    assert found.start is not None
+    assert found.start.share == 1.0
