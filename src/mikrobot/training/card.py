@@ -13,6 +13,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mikrobot.models.model import Contract
+from mikrobot.training.scores import calibration_noise
+
+DIVISIONS = ("symbol", "session", "volatility", "distance", "minutes left")
+"""What the test span is divided by."""
 
 TELLING = 12
 """Inputs whose importance is shown."""
@@ -46,6 +50,14 @@ ASKS = {
     "nowcast": "Will the M5 bar that is forming close beyond the newest unbroken swing?",
     "false_break": "Is a break of structure taken back within the next closes?",
 }
+
+WHY_NOT = {
+    "bos": "what the walk does not know of the next minutes is not known at the close either",
+    "nowcast": "until the last minute the bar can still turn; see the minutes left below",
+    "retest": "with equal barriers about half of them succeed, whatever is known at the close",
+    "false_break": "a break that will be taken back looks like one that will not",
+}
+"""Why a target is missed that neither all answers nor those of a band reach."""
 
 LIMITS = {
     "bos": (
@@ -122,22 +134,44 @@ def targets(contract: Contract) -> list[tuple[str, float, float, str]]:
     Returns
     -------
     list of (figure, asked, found, state)
-        The state is "reached", "reached selectively at coverage ..." or "not reached".
+        The state is "reached", "reached selectively, at coverage ..." or "not reached: " and why.
     """
     found = contract.metrics["metrics"]
+    return [(t.figure, t.least, found[t.figure], _state(t, contract)) for t in TARGETS[contract.name]]
+
+
+def bands(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name what each band promised, and say its median bounds, beside what was kept of it."""
+    return [(_promise(found["band"]), found) for found in metrics.get("selective", ())]
+
+
+def parts(metrics: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], float, Mapping[str, Any]]]:
+    """List the parts of the test span: what divides it, the part, its figures, the best walk's AUC, the uplift over it.
+
+    The best walk is the one with the forecast, where there is one.
+    """
     return [
-        (t.figure, t.least, found[t.figure], _state(t, found[t.figure], contract.metrics.get("selective", ())))
-        for t in TARGETS[contract.name]
+        (division, part, found, list(found["baselines"].values())[-1]["auc"], list(found["uplift"].values())[-1]["auc"])
+        for division in DIVISIONS
+        for part, found in metrics.get(f"by_{division.replace(' ', '_')}", {}).items()
     ]
 
 
-def _state(target: Target, found: float, selective: Sequence[Mapping[str, Any]]) -> str:
-    if found >= target.least:
+def _promise(band: Mapping[str, Any]) -> str:
+    said = f"precision {band['precision']:.2f}, recall {band['recall']:.2f}"
+    if band["low"] is None:
+        return f"{said}: never chosen"
+    return f"{said}: no below {band['low']:.3f}, yes from {band['high']:.3f}"
+
+
+def _state(target: Target, contract: Contract) -> str:
+    if contract.metrics["metrics"][target.figure] >= target.least:
         return "reached"
     figure = {"recall": "recall_covered"}.get(target.figure, target.figure)
+    selective = contract.metrics.get("selective", ())
     enough = [band for band in selective if (band.get(figure) or 0.0) >= target.least]
     if not enough:
-        return "not reached"
+        return f"not reached: {WHY_NOT[contract.name]}"
     best = max(enough, key=lambda band: float(band["coverage"]))
     return f"reached selectively, at coverage {best['coverage']:.3f} (recall of all events {best['recall_all']:.3f})"
 
@@ -175,6 +209,9 @@ def _render(template: str, card: Card) -> str:
         targets=targets(card.contract),
         judged={"model": metrics["metrics"], **metrics["baselines"]},
         figures=("auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "log_loss", "ece"),
+        chance=calibration_noise(metrics["reliability"]) if metrics.get("reliability") else None,
+        bands=bands(metrics),
+        parts=parts(metrics),
         importance=list(card.importance.items())[:TELLING],
         picture=curve_picture(metrics["reliability"]) if metrics.get("reliability") else "",
     )

@@ -1,0 +1,57 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from mikrobot.models.bos import BosInputs
+from mikrobot.models.labels.task import Task
+from mikrobot.models.model import Contract
+from mikrobot.training.card import Card
+from mikrobot.training.dataset import Dataset
+from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
+
+INPUTS = BosInputs(5)
+
+
+@pytest.fixture
+def card(make_dataset: Callable[..., Dataset]) -> Card:
+    """The card of the walk itself, judged as if it were a model."""
+    data = make_dataset()
+    said = predict_baselines(fit_baselines(data, np.arange(4000), Task(), INPUTS), data, INPUTS)
+    contract = Contract(
+        name="bos",
+        version="3",
+        source="replay",
+        feature_hash="abc",
+        columns=INPUTS.columns,
+        swing=5,
+        horizon_minutes=5,
+        trained_from=datetime(2024, 3, 4, tzinfo=UTC),
+        trained_until=datetime(2024, 3, 8, tzinfo=UTC),
+        metrics=evaluate(said["atr"], said, data, "bos", seed=1),
+    )
+    return Card(contract, "passed", ["EURUSD"], "0" * 64, "0.1.0", 7, {"boosting.max_depth": 5}, {"level_atr": 1.0})
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_a_card_says_what_for_how_well_where_and_why_not(card: Card, form: str) -> None:
+    written = getattr(card, form)()
+    figures = card.contract.metrics
+    for said in (
+        card.use,
+        f"{figures['metrics']['auc']:.4f}",
+        f"{figures['by_session']['london']['metrics']['auc']:.4f}",
+        "precision 0.85, recall 0.90",
+        "not reached: what the walk does not know",
+        "Chance alone would show a calibration error (ece) of 0.0",
+        "boosting.max_depth",
+    ):
+        assert said in written
+    assert "{'" not in written
+    assert "None" not in written
+
+
+def test_a_target_that_a_band_reaches_says_at_what_coverage(card: Card) -> None:
+    card.contract.metrics["selective"][1].update(precision=0.86, coverage=0.11, recall_all=0.05)
+    assert "reached selectively, at coverage 0.110 (recall of all events 0.050)" in card.markdown()
