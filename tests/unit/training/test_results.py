@@ -64,6 +64,7 @@ def test_a_run_fills_the_document_and_finds_no_edge_in_walks(folder: Path) -> No
         "| EURUSD nowcast |",
         "| BTCUSDT n5 h5 close, gaussian |",
         "GBPUSD, 2024-03-25",
+        "| all, seed 9 |",
         "| without time |",
         "| EURUSD: minutes around news |",
         "| ETHUSDT: what BTCUSDT has just done |",
