@@ -130,15 +130,23 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return [*rows, ("latency ms p50/p99", stages), ("seconds", seconds)]
 
 
+_WALKS = {"atr": "ATR", "forecast": "forecast"}
+"""Whose volatility a diffusion walks by, as shown."""
+
+
 def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the training of each segment, the earliest first."""
     return [*reversed(model["earlier"]), model]
 
 
 def _model(model: dict[str, Any]) -> str:
-    judged, uplift = model["metrics"], model["metrics"]["uplift"]["over_atr"]["auc"]
+    """Say how good a model is beside the diffusion with the ATR and, where it is known, that with the forecast."""
+    judged = model["metrics"]
+    walks = [name for name in ("atr", "forecast") if f"over_{name}" in judged["uplift"]]
+    beside = " and ".join(f"{judged['baselines'][f'diffusion_{name}']['auc']:.4f} by {_WALKS[name]}" for name in walks)
+    uplift = judged["uplift"][f"over_{walks[-1]}"]["auc"]
     interval = "" if uplift["low"] is None else f" [{uplift['low']:+.4f}, {uplift['high']:+.4f}]"
     return (
         f"v{model['version']} ({model['alias'] or 'not promoted'}): AUC {judged['metrics']['auc']:.4f}, "
-        f"diffusion baseline {judged['baselines']['diffusion_atr']['auc']:.4f}, uplift {uplift['value']:+.4f}{interval}"
+        f"diffusion {beside}, uplift over the last {uplift['value']:+.4f}{interval}"
     )

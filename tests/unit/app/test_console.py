@@ -11,8 +11,11 @@ TRAINED = {
     "alias": "champion",
     "metrics": {
         "metrics": {"auc": 0.8534},
-        "baselines": {"diffusion_atr": {"auc": 0.8327}},
-        "uplift": {"over_atr": {"auc": {"value": 0.0207, "low": 0.0107, "high": 0.0296}}},
+        "baselines": {"diffusion_atr": {"auc": 0.8327}, "diffusion_forecast": {"auc": 0.8514}},
+        "uplift": {
+            "over_atr": {"auc": {"value": 0.0207, "low": 0.0107, "high": 0.0296}},
+            "over_forecast": {"auc": {"value": 0.0020, "low": 0.0011, "high": 0.0029}},
+        },
     },
 }
 SUMMARY = {
@@ -58,7 +61,10 @@ def test_a_simulated_market_is_called_so_in_the_first_line():
 
 
 def test_the_model_stands_beside_its_baseline_with_the_interval_of_its_uplift():
-    assert "v2 (champion): AUC 0.8534, diffusion baseline 0.8327, uplift +0.0207 [+0.0107, +0.0296]" in shown(SUMMARY)
+    assert (
+        "v2 (champion): AUC 0.8534, diffusion 0.8327 by ATR and 0.8514 by forecast, "
+        "uplift over the last +0.0020 [+0.0011, +0.0029]"
+    ) in shown(SUMMARY)
 
 
 def test_the_model_of_every_segment_is_shown():
