@@ -6,10 +6,11 @@ between; an entity has one writer. Knows neither Feast nor what the rows mean.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -156,7 +157,7 @@ class MonthlyRows:
     def _by_entity(self, rows: pd.DataFrame) -> Iterator[tuple[Path, pd.DataFrame]]:
         instants = rows.copy(deep=False)
         instants[self.time] = pd.to_datetime(rows[self.time], utc=True).dt.as_unit("us")
-        for values, part in instants.groupby(list(self.keys), sort=False, dropna=False):
+        for values, part in self._parts(instants):
             late = np.flatnonzero(~(part[self.time].diff().to_numpy()[1:] > np.timedelta64(0)))
             if part[self.time].isna().any() or len(late):
                 row = part.iloc[late[0] + 1 if len(late) else 0]
@@ -166,6 +167,14 @@ class MonthlyRows:
                 )
             yield self.entity(values), part
 
+    def _parts(self, rows: pd.DataFrame) -> Iterable[tuple[tuple[Any, ...], pd.DataFrame]]:
+        """Part the rows by entity; those of a single one are not copied: they may be most of the memory."""
+        keys = list(self.keys)
+        entities = rows[keys].drop_duplicates()
+        if len(entities) == 1:
+            return [(tuple(entities.iloc[0]), rows)]
+        return rows.groupby(keys, sort=False, dropna=False)
+
     def _write(self, path: Path, old: pd.DataFrame | None, new: pd.DataFrame) -> None:
         """Replace a file by rows of its own and new ones; without any, remove it."""
         if old is not None and set(old.columns) != set(new.columns):
@@ -174,7 +183,8 @@ class MonthlyRows:
         if rows.empty:
             path.unlink(missing_ok=True)
             return
-        write_file(path, pa.Table.from_pandas(rows.sort_values(self.time), preserve_index=False))
+        ordered = rows if rows[self.time].is_monotonic_increasing else rows.sort_values(self.time)
+        write_file(path, pa.Table.from_pandas(ordered, preserve_index=False))
 
 
 def write_file(path: Path, table: pa.Table) -> None:
