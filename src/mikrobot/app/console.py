@@ -11,6 +11,8 @@ from rich.console import Console as RichConsole
 from rich.status import Status
 from rich.table import Table
 
+from mikrobot.training.gate import to_beat
+
 FILE_WIDTH = 240
 """Characters of a line in a file or a pipe; what is shorter is not filled up."""
 
@@ -130,10 +132,6 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return [*rows, ("latency ms p50/p99", stages), ("seconds", seconds)]
 
 
-_WALKS = {"atr": "ATR", "forecast": "forecast"}
-"""Whose volatility a diffusion walks by, as shown."""
-
-
 def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the training of each segment, the earliest first."""
     return [*reversed(model["earlier"]), model]
@@ -142,9 +140,11 @@ def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
 def _model(model: dict[str, Any]) -> str:
     """Say how good a model is beside the diffusion with the ATR and, where it is known, that with the forecast."""
     judged = model["metrics"]
-    walks = [name for name in ("atr", "forecast") if f"over_{name}" in judged["uplift"]]
-    beside = " and ".join(f"{judged['baselines'][f'diffusion_{name}']['auc']:.4f} by {_WALKS[name]}" for name in walks)
-    uplift = judged["uplift"][f"over_{walks[-1]}"]["auc"]
+    walks = {name: said["auc"] for name, said in judged["baselines"].items()}
+    beside = f"{walks['diffusion_atr']:.4f} by ATR"
+    if "diffusion_forecast" in walks:
+        beside += f" and {walks['diffusion_forecast']:.4f} by forecast"
+    uplift = judged["uplift"][f"over_{to_beat(judged['uplift'])}"]["auc"]
     interval = "" if uplift["low"] is None else f" [{uplift['low']:+.4f}, {uplift['high']:+.4f}]"
     return (
         f"v{model['version']} ({model['alias'] or 'not promoted'}): AUC {judged['metrics']['auc']:.4f}, "

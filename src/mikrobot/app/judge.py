@@ -23,6 +23,7 @@ from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
 from mikrobot.training.dataset import Dataset, build, needed
 from mikrobot.training.evaluation import evaluate, predict_baselines
+from mikrobot.training.gate import to_beat
 
 Say = Callable[[str], None]
 Bars = Mapping[str, pd.DataFrame]
@@ -145,7 +146,7 @@ def table(found: Mapping[str, Any]) -> Table:
             shown.add_row(name.replace("_", " "), *_figures(said), _interval(over))
     shown.add_row("majority", "0.5000", "", "", f"{found['majority_accuracy']:.4f}", "")
     for name, walk in found.get("controls", {}).items():
-        over = next(reversed(walk["uplift"].values()))["auc"]
+        over = walk["uplift"][f"over_{to_beat(walk['uplift'])}"]["auc"]
         shown.add_row(f"{name} control", *_figures(walk["metrics"]), _interval(over))
     data = found["data"]
     said = (

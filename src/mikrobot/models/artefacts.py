@@ -16,7 +16,7 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract, Model, Start
+from mikrobot.models.model import Contract, Model, Start, tuples
 
 _CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
 _BOOSTER = "booster.ubj"
@@ -63,8 +63,8 @@ def read(folder: Path, version: str) -> Model:
         contract=replace(Contract.from_json(json.dumps(contract)), version=version),
         graph=graph,
         start=_start(curves["start"]),
-        calibration=Calibration(**_tuples(curves["calibration"])),
-        intervals=Intervals(**_tuples(curves["intervals"])),
+        calibration=Calibration(**tuples(curves["calibration"])),
+        intervals=Intervals(**tuples(curves["intervals"])),
     )
     if model.contract.columns != model.inputs.columns:
         raise ModelError("it was trained on other inputs than this program makes")
@@ -72,11 +72,7 @@ def read(folder: Path, version: str) -> Model:
 
 
 def _start(kept: Mapping[str, Any] | None) -> Start | None:
-    return Start(kept["input"], Diffusion.of(kept["curve"]), kept["share"]) if kept else None
-
-
-def _tuples(curve: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in curve.items()}
+    return Start(**{**kept, "curve": Diffusion(**tuples(kept["curve"]))}) if kept else None
 
 
 def _sha256(content: bytes) -> str:

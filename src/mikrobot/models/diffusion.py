@@ -4,7 +4,6 @@ A driftless walk of known volatility reaches a near level more often than a far 
 says beyond that is skill.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,8 +33,8 @@ _POINTS = 256
 
 _LEAST = 1e-9
 
-PULL = 40.0
-"""How strongly weights are held at 0: as if each were known to be 0 but for 0.16 a deviation of its level."""
+RIDGE = 40.0
+"""Penalty on the squares of weights: as if each were known to be 0 but for 0.16 a deviation of its level."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +101,13 @@ class Diffusion:
 
         def loss(log_scale: float) -> float:
             z = _reach(reach, np.exp(log_scale) * sigma, distance, minutes)
-            return float(log_loss(outcome, _certain(reach) * ndtr(-z)))
+            return float(log_loss(outcome, _tail_factor(reach) * ndtr(-z)))
 
         scale = float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded", options={"xatol": 1e-3}).x))
         step, weights, centres = scale * sigma, np.empty(0), np.empty(0)
         if levels is not None:
-            known, centres, unit = _standard(levels[chosen])
-            moved, weights = _weights(reach, step, distance, minutes, outcome, known)
+            known, centres, unit = _standardised(levels[chosen])
+            moved, weights = _fit_weights(reach, step, distance, minutes, outcome, known)
             scale, step, weights = scale * np.exp(moved), step * np.exp(moved + known @ weights), weights / unit
         z = _reach(reach, step, distance, minutes)
         curve = make_pipeline(
@@ -119,12 +118,6 @@ class Diffusion:
         logits = curve.decision_function(np.linspace(low, high, _POINTS)[:, None])
         falling = tuple(np.minimum.accumulate(logits).tolist())
         return cls(reach, float(scale), low, high, falling, tuple(weights.tolist()), tuple(centres.tolist()))
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> "Diffusion":
-        """Read what `dataclasses.asdict` made of one, also by way of JSON."""
-        read: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in kept.items()}
-        return cls(**read)
 
     def logit(self, distance: Floats, sigma: Floats, minutes: Floats, levels: NDArray[Any] | None = None) -> Floats:
         """Return the log odds of each sample; NaN where its distance or volatility is unknown.
@@ -156,12 +149,12 @@ class Diffusion:
         return np.asarray(self.centres)
 
 
-def _certain(reach: Reach) -> float:
+def _tail_factor(reach: Reach) -> float:
     """Return what the tail of the normal distribution is multiplied by: a walk that is beyond may come back."""
     return 1.0 if reach == "end" else 2.0
 
 
-def _standard(levels: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+def _standardised(levels: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     """Return levels in deviations from their mean, 0 where missing; the means; the deviations, 1 of a constant."""
     known = np.isfinite(levels)
     counts = np.maximum(known.sum(axis=0), 1)
@@ -172,10 +165,10 @@ def _standard(levels: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     return apart / unit, centres, unit
 
 
-def _weights(
+def _fit_weights(
     reach: Reach, step: Floats, distance: Floats, minutes: Floats, outcome: NDArray[np.bool_], levels: Floats
 ) -> tuple[float, Floats]:
-    """Fit the weights of standard levels in the logarithm of the step by log loss, held at 0 by `PULL`.
+    """Fit the weights of standard levels in the logarithm of the step by log loss, ridged.
 
     Returns
     -------
@@ -184,17 +177,17 @@ def _weights(
     """
     inputs = np.column_stack([np.ones(len(levels)), levels])
     way, looks = _way(reach, step, distance, minutes), _looks(reach, minutes)
-    certain, pull = _certain(reach), PULL / len(outcome)
+    factor, ridge = _tail_factor(reach), RIDGE / len(outcome)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         shorter = way * np.exp(-np.clip(inputs @ weights, -MOST_REACH, MOST_REACH))
         z = np.clip(shorter + looks, -MOST_REACH, MOST_REACH)
-        p = np.clip(certain * ndtr(-z), _LEAST, 1.0 - _LEAST)
-        rising = certain * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) * shorter
+        p = np.clip(factor * ndtr(-z), _LEAST, 1.0 - _LEAST)
+        rising = factor * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) * shorter
         slope = np.where(outcome, -1.0 / p, 1.0 / (1.0 - p)) * rising
-        held = np.concatenate([[0.0], weights[1:]])
-        found = -np.log(np.where(outcome, p, 1.0 - p)).mean() + 0.5 * pull * (held @ held)
-        return float(found), inputs.T @ slope / len(outcome) + pull * held
+        penalised = np.concatenate([[0.0], weights[1:]])
+        found = -np.log(np.where(outcome, p, 1.0 - p)).mean() + 0.5 * ridge * (penalised @ penalised)
+        return float(found), inputs.T @ slope / len(outcome) + ridge * penalised
 
     found = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
     return float(found[0]), np.asarray(found[1:])

@@ -123,7 +123,7 @@ class Contract:
         try:
             value = json.loads(text)
             times = {name: datetime.fromisoformat(value[name]) for name in _TIMES}
-            baselines = {name: Diffusion.of(curve) for name, curve in value["diffusion"].items()}
+            baselines = {name: Diffusion(**tuples(curve)) for name, curve in value["diffusion"].items()}
             return cls(**value | times | {"columns": tuple(value["columns"]), "diffusion": baselines})
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
@@ -255,6 +255,15 @@ class Model:
         if known.any():
             probabilities[known] = self.score(inputs[known])
         return probabilities.reshape(-1, 2)
+
+
+def tuples(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the fields of a frozen curve from JSON, which knows lists alone.
+
+    >>> tuples({"scale": 1.0, "logits": [0.5, 0.2]})
+    {'scale': 1.0, 'logits': (0.5, 0.2)}
+    """
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
 
 
 def corrected(score: NDArray[np.float64], log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mikrobot.models.model import Contract
+from mikrobot.training.gate import to_beat
 from mikrobot.training.scores import calibration_noise
 
 DIVISIONS = ("symbol", "session", "volatility", "distance", "minutes left")
@@ -53,7 +54,7 @@ ASKS = {
 
 WHY_NOT = {
     "bos": "what the walk does not know of the next minutes is not known at the close either",
-    "nowcast": "until the last minute the bar can still turn; see the minutes left below",
+    "nowcast": "until the last minute the bar can still turn; see the parts by minutes left",
     "retest": "with equal barriers about half of them succeed, whatever is known at the close",
     "false_break": "a break that will be taken back looks like one that will not",
 }
@@ -148,10 +149,11 @@ def bands(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 def parts(metrics: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], float, Mapping[str, Any]]]:
     """List the parts of the test span: what divides it, the part, its figures, the best walk's AUC, the uplift over it.
 
-    The best walk is the one with the forecast, where there is one.
+    The best walk is that of `to_beat`.
     """
+    walk = to_beat(metrics["uplift"])
     return [
-        (division, part, found, list(found["baselines"].values())[-1]["auc"], list(found["uplift"].values())[-1]["auc"])
+        (division, part, found, found["baselines"][f"diffusion_{walk}"]["auc"], found["uplift"][f"over_{walk}"]["auc"])
         for division in DIVISIONS
         for part, found in metrics.get(f"by_{division.replace(' ', '_')}", {}).items()
     ]

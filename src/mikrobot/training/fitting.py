@@ -28,8 +28,6 @@ MOST_TRAINING_SAMPLES = 600_000
 MOST_SHARE = 10.0
 """Most that the walk's log odds count beside those of members that were not trained to correct them."""
 
-_LEAST = 1e-3
-
 Progress = Callable[[str, float], None]
 """Told the stage and its share done, 0 to 1."""
 
@@ -132,7 +130,9 @@ def _share(score: NDArray[np.float64], watched: Samples) -> float:
     """Return what share of the walk's log odds, added to those of a score, tells the outcomes best."""
     odds = np.column_stack([logit(np.clip(score, NEARLY, 1.0 - NEARLY)), watched.margin])
     own, walk = LogisticRegression(C=1e6).fit(odds, watched.outcome).coef_[0]
-    return float(np.clip(walk / max(own, _LEAST), 0.0, MOST_SHARE))
+    if walk <= 0.0:
+        return 0.0
+    return float(min(walk / own, MOST_SHARE)) if own > 0.0 else MOST_SHARE
 
 
 def _spread(count: int) -> NDArray[np.int64]:

@@ -4,7 +4,9 @@ Accuracy is no clause, since on these labels it measures geometry. Pure: it comp
 others measured.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 MOST_CALIBRATION_ERROR = 0.02
 """Mean distance between what is said and what happens that is allowed, beyond what chance shows."""
@@ -20,6 +22,15 @@ SHADOW = "shadow"
 
 PRECISION_SLACK = 0.01
 """By how much the precision of what a challenger dares may lie under the champion's: less is chance."""
+
+
+def to_beat(uplifts: Mapping[str, Any]) -> str:
+    """Name the diffusion that a model must beat: the one with the forecast; the ATR's where there is none.
+
+    >>> to_beat({"over_atr": {}, "over_forecast": {}}), to_beat({"over_atr": {}})
+    ('forecast', 'atr')
+    """
+    return "forecast" if "over_forecast" in uplifts else "atr"
 
 
 @dataclass(frozen=True, slots=True)

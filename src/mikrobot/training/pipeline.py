@@ -268,6 +268,7 @@ def _parameters(fitted: Fitted, split: Split, settings: Settings) -> dict[str, A
     return {
         **{f"boosting.{name}": value for name, value in found.items()},
         "boosting.rounds": fitted.booster.num_boosted_rounds() if fitted.booster is not None else 0,
+        **({"walk.share": fitted.start.share} if fitted.start is not None else {}),
         "search.trials": fitted.search.trials,
         "search.pruned": fitted.search.pruned,
         "seed": settings.seed,

@@ -3,10 +3,8 @@
 Both are asked as they are served, by the same graph and calibration.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +57,11 @@ def rule(
         return gate.first(standing, f"the champion could not be loaded: {error}")
     if why := unfit(champion, challenger, trade_from):
         return gate.first(standing, f"champion {version} {why}")
-    former = champion.score(data.inputs[test])
+    former, uplifts = champion.score(data.inputs[test]), challenger.contract.metrics["uplift"]
     return gate.against(
         standing,
         stand(champion, former, data, test),
-        _over(_best_baseline(challenger.contract.metrics["uplift"])),
+        _over(uplifts[f"over_{gate.to_beat(uplifts)}"]["auc"]),
         _over(uplift(said, former, data.outcome[test], data.time[test], SEED)["auc"]),
         (0, shadow_asked),
     )
@@ -109,12 +107,6 @@ def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
         model.score(row[None])
         took.append(perf_counter() - begun)
     return float(np.median(took) * 1e3)
-
-
-def _best_baseline(uplifts: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the uplift in AUC over the diffusion with the forecast sigma; over the ATR's where there is none."""
-    found: dict[str, float | None] = uplifts.get("over_forecast", uplifts["over_atr"])["auc"]
-    return found
 
 
 def _over(found: dict[str, float | None]) -> Interval:

@@ -6,6 +6,7 @@ import pytest
 
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.labels.task import Reach
+from mikrobot.models.model import tuples
 
 MINUTES = 15
 
@@ -63,7 +64,7 @@ def test_what_is_unknown_has_no_probability() -> None:
 
 def test_a_baseline_survives_as_json() -> None:
     fitted = Diffusion.fit("close", *walks("close", 5_000, 1), np.random.default_rng(1).normal(size=(5_000, 2)))
-    assert Diffusion.of(json.loads(json.dumps(asdict(fitted)))) == fitted
+    assert Diffusion(**tuples(json.loads(json.dumps(asdict(fitted))))) == fitted
 
 
 @pytest.mark.parametrize("reach", ["close", "extreme", "end"])

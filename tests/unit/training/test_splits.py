@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mikrobot.training.splits import folds, walk_forward
+from mikrobot.training.splits import walk_forward
 
 START = np.datetime64("2024-03-11", "us")
 MINUTE = np.timedelta64(1, "m")
@@ -53,35 +53,3 @@ def test_nothing_to_split_is_refused(n: int, shares: tuple[float, float, float])
     times = START + np.arange(n) * MINUTE
     with pytest.raises(ValueError, match="shares that add up to 1"):
         walk_forward(times, times, timedelta(minutes=5), shares)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(50, 3000), st.integers(1, 300), st.integers(1, 6))
-def test_folds_test_each_instant_once_and_learn_from_before_it(seed: int, n: int, horizon: int, count: int) -> None:
-    rng = np.random.default_rng(seed)
-    times = START + rng.integers(0, 5000, n) * MINUTE
-    ends = times + rng.integers(1, horizon + 1, n) * MINUTE
-    found = folds(times, ends, timedelta(minutes=horizon), count, embargo=timedelta(minutes=50))
-    pause = max(horizon, 50) * MINUTE
-    for split in found:
-        for earlier, start in ((split.train, split.validation_from), (split.validation, split.test_from)):
-            assert (ends[earlier] < start).all()
-            assert (times[earlier] <= start - pause).all()
-        assert (times[split.test] >= split.test_from).all()
-    tested = np.concatenate([split.test for split in found])
-    assert len(np.unique(tested)) == len(tested)
-    assert set(tested) == set(np.flatnonzero(times >= found[0].test_from))
-
-
-def test_one_fold_is_the_plain_split() -> None:
-    times = START + np.arange(10_000) * MINUTE
-    (one,) = folds(times, times + 5 * MINUTE, timedelta(minutes=5), 1)
-    plain = walk_forward(times, times + 5 * MINUTE, timedelta(minutes=5))
-    for name in ("train", "validation", "test"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(plain, name))
-
-
-def test_no_folds_are_refused() -> None:
-    times = START + np.arange(100) * MINUTE
-    with pytest.raises(ValueError, match=r"at least 1 fold, found 100 samples, .* 0 folds"):
-        folds(times, times, timedelta(minutes=5), 0)
