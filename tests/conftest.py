@@ -175,7 +175,7 @@ class Installation:
     def left(self) -> list[str]:
         """Return what runs in the state folder or listens on one of its ports."""
         listening = [f"{name} port {port}" for name, port in self.ports.items() if processes.listening(HOST, port)]
-        return listening + [f"{process.pid} {process.name()}" for process in self._processes()]
+        return listening + [f"{process.pid} {process.info['name']}" for process in self._processes()]
 
     def stop(self) -> None:
         """Stop the commands that run still, the services they left, and whatever else there is."""
@@ -190,7 +190,7 @@ class Installation:
                 process.kill()
 
     def _processes(self) -> Iterator[psutil.Process]:
-        for process in psutil.process_iter():
+        for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.Error):
                 if process.status() != psutil.STATUS_ZOMBIE and self._is_ours(process):
                     yield process

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
+from tests.killing import alive, kill_9
 
 CLOCK = SystemClock()
 REPLAY = ("run", "--once", "--json", "--source", "replay", "--hours", 1, "--history-days", 2)
@@ -252,16 +252,7 @@ def materializing(settings: Any) -> bool:
     return bool(httpx.post(f"{settings.prefect_url}/api/flow_runs/filter", json=wanted, timeout=30).json())
 
 
-def alive(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 def kill_postgres(home: Path) -> None:
     number = embedded.pid(home)
     assert number is not None
-    head = psutil.Process(number)
-    for process in [head, *head.children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    kill_9(psutil.Process(number))

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from mikrobot.app import bench, bench_features, bench_models, bench_stores
+from tests.killing import alive
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def test_an_interrupted_benchmark_stops_what_it_has_started(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         bench.measure(["stores"], say=interrupt)
     assert len(servers) == 1
-    assert not servers[0].is_running() or servers[0].status() == psutil.STATUS_ZOMBIE
+    assert not alive(servers[0])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ that every kill strikes at the same point of the same minute.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -44,6 +44,7 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.online import FeatureRows
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
+from tests.killing import kill_9
 
 CLOCK = SystemClock()
 UNTIL = datetime(2025, 3, 14, 12, tzinfo=UTC)
@@ -102,22 +103,18 @@ class Market:
                 bars.upsert("replay", symbol, Timeframe.M1, frame)
                 materialize(self.settings, bars, *rest, "replay", symbol, HISTORY_FROM, UNTIL, check)
 
-    def family(self, name: str) -> list[psutil.Process]:
-        """Return a process of the stack and its children."""
+    def runs(self, name: str) -> bool:
+        """Tell whether a process of the stack is alive."""
+        return processes.find(name, self.settings.home) is not None
+
+    def kill(self, name: str) -> None:
+        """End a process of the stack and its children as `kill -9` does."""
         head = processes.find(name, self.settings.home)
         if name == "postgres":
             number = embedded.pid(self.settings.home)
             head = None if number is None else psutil.Process(number)
         assert head is not None, f"{name} does not run"
-        return [head, *head.children(recursive=True)]
-
-    def kill(self, name: str) -> None:
-        """End a process and its children as `kill -9` does."""
-        family = self.family(name)
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        assert psutil.wait_procs(family, timeout=10)[1] == []
+        kill_9(head)
 
 
 @pytest.fixture(scope="module")
@@ -252,10 +249,10 @@ def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
     """Trade a run, and kill its worker as often as it is started again."""
     with ThreadPoolExecutor(1) as beside, database.open_pool(market.settings) as pool:
         run, runs = beside.submit(market.trade, run_id), Runs(pool)
-        for minute in sorted(rng.sample(range(5, 95), live.RESTARTS)):
+        for minute in sorted(rng.sample(range(5, 80), live.RESTARTS)):
             at = FROM + timedelta(minutes=minute)
             wait_until(
-                lambda at=at: (runs.reached(run_id, "worker") or FROM) >= at,
+                lambda at=at: market.runs("worker") and (runs.reached(run_id, "worker") or FROM) >= at,
                 "the worker does not go on", CLOCK, timeout_s=120, every_s=rng.uniform(0.001, 0.05),
             )  # fmt: skip
             market.kill("worker")

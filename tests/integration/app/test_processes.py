@@ -5,13 +5,13 @@ import os
 import socket
 import sys
 
-import psutil
 import pytest
 
 from mikrobot.app import processes
 from mikrobot.app.processes import Service
 from mikrobot.domain.errors import ServiceError
 from mikrobot.runtime import SystemClock
+from tests.killing import alive
 
 SLEEP = (sys.executable, "-c", "import threading; threading.Event().wait()")
 STUBBORN = (
@@ -44,7 +44,7 @@ def test_stop_ends_the_process_and_its_children_and_forgets_it(home):
     while not (children := parent.children()):
         assert parent.is_running()
     assert processes.stop("parent", home) is True
-    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in (parent, *children))
+    assert not any(map(alive, (parent, *children)))
     assert processes.recorded(home) == []
     assert processes.stop("parent", home) is False
 

@@ -3,13 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
-import psutil
 import psycopg
 import pytest
 import yaml
@@ -17,6 +15,7 @@ import yaml
 from mikrobot.app import processes, stack
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import database, embedded
+from tests.killing import kill_9
 
 CLOCK = SystemClock()
 DECLARED = {entry["name"]: entry for entry in yaml.safe_load((stack.ROOT / "prefect.yaml").read_text())["deployments"]}
@@ -51,11 +50,7 @@ class Automated:
         """End the flow server and the flow runs in it as `kill -9` does."""
         head = processes.find("flows", self.settings.home)
         assert head is not None
-        family = [head, *head.children(recursive=True)]
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        assert psutil.wait_procs(family, timeout=10)[1] == []
+        kill_9(head)
 
     def get(self, path: str) -> Any:
         return httpx.get(f"{self.settings.prefect_url}/api/{path}", timeout=30).raise_for_status().json()

@@ -1,6 +1,5 @@
 """A PostgreSQL of a test's own, to be killed and started again."""
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import pytest
 from mikrobot.settings import Settings
 from mikrobot.store import database, embedded
 from mikrobot.store.runs import Run
+from tests.killing import kill_9
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,7 @@ class OwnServer:
         """Kill it as `kill -9` does: with every process of it, or its head alone."""
         number = embedded.pid(self.settings.home)
         assert number is not None
-        head = psutil.Process(number)
-        for process in [head, *(head.children(recursive=True) if children else [])]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        kill_9(psutil.Process(number), children=children)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,15 +38,19 @@ def answer(url: str) -> object:
         return connection.execute("SELECT 42").fetchone()
 
 
-def servers(home: Path) -> list[psutil.Process]:
-    found = []
+def servers(home: Path) -> dict[int, int]:
+    """Every PostgreSQL process of a home that lives, with its parent."""
+    found = {}
     for process in psutil.process_iter():
-        try:
+        with suppress(psutil.Error):
             if process.name().startswith("postgres") and Path(process.cwd()) == home / "postgres":
-                found.append(process)
-        except psutil.Error:
-            continue
+                found[process.pid] = process.ppid()
     return found
+
+
+def heads(home: Path) -> list[int]:
+    found = servers(home)
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def test_starts_answers_and_stops_without_a_trace(own_server):
@@ -53,7 +58,7 @@ def test_starts_answers_and_stops_without_a_trace(own_server):
     assert embedded.pid(own_server.home) is not None
     embedded.stop(own_server.home)
     assert embedded.pid(own_server.home) is None
-    assert servers(own_server.home) == []
+    assert servers(own_server.home) == {}
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", own_server.port)) != 0
 
@@ -103,8 +108,7 @@ def test_processes_that_start_it_at_once_share_one_server(own_server):
     assert [starter.returncode for starter in starters] == [0, 0, 0]
     assert len(urls) == 1
     assert answer(urls.pop()) == (42,)
-    heads = [p for p in servers(own_server.home) if p.ppid() not in {q.pid for q in servers(own_server.home)}]
-    assert [head.pid for head in heads] == [embedded.pid(own_server.home)]
+    assert heads(own_server.home) == [embedded.pid(own_server.home)]
 
 
 @pytest.mark.parametrize("children", [True, False], ids=["the whole tree", "its head alone"])
