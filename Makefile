@@ -3,6 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Threads that wait for each other leave the core to other processes.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: install run test lint fmt bench lock clean
 
 install: $(STAMP)

@@ -19,7 +19,7 @@ from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.learners import Learned, Samples, boosted
 from mikrobot.training.recipes import Recipe
-from mikrobot.training.splits import EMBARGO, Split
+from mikrobot.training.splits import Split
 from mikrobot.training.tuning import Search, search
 
 MOST_TRAINING_SAMPLES = 600_000
@@ -90,7 +90,7 @@ def fit(
         train,
         data.time[chosen],
         data.end[chosen],
-        max(EMBARGO, recipe.horizon),
+        recipe.horizon,
         trials=settings.trials if any(learn is boosted for learn, _ in recipe.members.values()) else 0,
         budget_s=settings.tuning_seconds,
         seed=settings.seed,

@@ -94,12 +94,50 @@ def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: 
     return _cut(times, ends, max(EMBARGO, horizon), first, second)
 
 
+def folds(
+    times: Times, ends: Times, horizon: timedelta, count: int, first: float = 0.5, embargo: timedelta = EMBARGO
+) -> tuple[tuple[Indices, Indices], ...]:
+    """Walk forward inside one span: each fold learns from all that came before the part that it is scored on.
+
+    Parameters
+    ----------
+    times, ends, horizon, embargo
+        As `walk_forward`.
+    count : int
+        Folds, at least 1; their scored parts have equally many samples, and the last one ends with the span.
+    first : float
+        Share of the samples that the first fold learns from, before purging.
+
+    Returns
+    -------
+    tuple of (ndarray of int64, ndarray of int64)
+        Of each fold, the rows learned from, purged and embargoed, and the rows scored.
+
+    >>> minutes = np.datetime64("2024-03-11T00:00", "us") + np.arange(12_000) * np.timedelta64(1, "m")
+    >>> found = folds(minutes, minutes + np.timedelta64(5, "m"), timedelta(minutes=5), 3)
+    >>> [(int(learned[-1]), int(scored[0]), int(scored[-1])) for learned, scored in found]
+    [(5800, 6000, 7999), (7800, 8000, 9999), (9800, 10000, 11999)]
+    """
+    ordered, pause = np.sort(times), max(embargo, horizon)
+    shares = np.linspace(first, 1.0, count + 1)[:-1]
+    starts = [np.datetime64(ordered[round(share * len(ordered))]) for share in shares]
+    found = []
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        scored = times >= start if end is None else (times >= start) & (times < end)
+        found.append((np.flatnonzero(_known(times, ends, pause, start)), np.flatnonzero(scored)))
+    return tuple(found)
+
+
 def _cut(times: Times, ends: Times, pause: timedelta, first: np.datetime64, second: np.datetime64) -> Split:
-    apart = np.timedelta64(pause, "us")
     return Split(
-        train=np.flatnonzero((times <= first - apart) & (ends < first)),
-        validation=np.flatnonzero((times >= first) & (times <= second - apart) & (ends < second)),
+        train=np.flatnonzero(_known(times, ends, pause, first)),
+        validation=np.flatnonzero((times >= first) & _known(times, ends, pause, second)),
         test=np.flatnonzero(times >= second),
         validation_from=first,
         test_from=second,
     )
+
+
+def _known(times: Times, ends: Times, pause: timedelta, start: np.datetime64) -> NDArray[np.bool_]:
+    """Tell which samples lie a pause before an instant, their labels ended."""
+    return np.asarray((times <= start - np.timedelta64(pause, "us")) & (ends < start))

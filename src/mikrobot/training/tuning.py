@@ -1,14 +1,13 @@
 """The search for a learner's parameters, inside the training span only.
 
-Each trial learns from the earlier part of the span and is scored on the later part, purged and
-embargoed like every other split; the validation and test spans are not seen. A trial that falls
-behind is pruned. With a time budget that does not run out, the same seed finds the same parameters.
+Each trial walks forward over folds of the span, purged and embargoed like every other split; the
+validation and test spans are not seen. A trial that is behind after a fold is pruned. With a time
+budget that does not run out, the same seed finds the same parameters.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import optuna
@@ -16,19 +15,29 @@ import xgboost as xgb
 from numpy.typing import NDArray
 from optuna.trial import Trial, TrialState
 
+from mikrobot.domain.errors import ModelError
 from mikrobot.training.learners import BOOSTING, Parameters, Samples, boost, matrices
+from mikrobot.training.splits import folds
 
 Progress = Callable[[int, int], None]
 """Told the trials done, and how many there will be."""
 
-SEARCH_SAMPLES = 150_000
-"""Samples, spread over the training span, that a trial learns from: what is best is found on fewer than all."""
+FOLDS = 3
 
-LATER_SHARE = 0.25
-"""Share of the training span that trials are scored on."""
+SEARCH_SAMPLES = 100_000
+"""Samples, spread over what a fold knows, that a trial learns from: what is best is found on fewer than all."""
 
-PRUNE_AFTER_ROUNDS = 20
-"""Rounds of boosting before a trial may be stopped for being behind."""
+SCORED_SAMPLES = 20_000
+"""Samples, spread over the part of a fold that is scored."""
+
+SEARCH_BINS = 64
+"""Bins of an input; half as many as a model's lose nothing that tells parameters apart."""
+
+TRIALS_TO_COMPARE = 5
+"""Trials that are run to their end before others may be pruned for being behind them."""
+
+Fold = tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]
+"""What is learned from, and what is scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class Search:
     parameters : mapping
         The best ones; the defaults where no trial beat them.
     loss : float
-        Log loss of the best, on the later part of the training span.
+        Log loss of the best, mean over the folds.
     default_loss : float
         Of the default parameters.
     trials, pruned : int
@@ -54,11 +63,15 @@ class Search:
     pruned: int
 
 
+DEFAULTS = Search(BOOSTING, float("nan"), float("nan"), 0, 0)
+"""Of a search without a trial."""
+
+
 def search(
     train: Samples,
     time: NDArray[np.datetime64],
     end: NDArray[np.datetime64],
-    embargo: timedelta,
+    horizon: timedelta,
     *,
     trials: int,
     budget_s: float,
@@ -73,28 +86,27 @@ def search(
         The training span.
     time, end : ndarray of datetime64[us], shape (samples,)
         When each sample and its label were known, UTC.
-    embargo : timedelta
-        Pause between the two parts of the span.
+    horizon : timedelta
+        Of the labels.
     trials : int
         The first one is the defaults; 0 searches nothing.
     budget_s : float
-        Seconds after which no trial is begun.
+        Seconds after which no trial is begun; if none was, the defaults are taken.
     seed : int
     progress : callable
 
     Raises
     ------
-    ValueError
-        If either part of the span has one outcome only.
+    ModelError
+        If a fold has one outcome only.
     """
     if trials == 0:
-        return Search(BOOSTING, float("nan"), float("nan"), 0, 0)
-    earlier, later = _parts(train, time, end, embargo)
-    spans = matrices(earlier, later, int(BOOSTING["max_bin"]))
+        return DEFAULTS
+    spans = _folds(train, time, end, horizon)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=PRUNE_AFTER_ROUNDS),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=TRIALS_TO_COMPARE),
     )
     study.enqueue_trial({name: value for name, value in BOOSTING.items() if name != "max_bin"})
     study.optimize(
@@ -103,52 +115,46 @@ def search(
         timeout=budget_s,
         callbacks=[lambda study, trial: progress(len(study.trials), trials)],
     )
-    begun = study.trials
+    begun = [trial for trial in study.trials if trial.state.is_finished()]
+    if not begun:
+        return DEFAULTS
     return Search(
         parameters=BOOSTING | study.best_params,
         loss=float(study.best_value),
-        default_loss=float(begun[0].value or "nan"),
+        default_loss=float(begun[0].values[0]),
         trials=len(begun),
         pruned=sum(trial.state is TrialState.PRUNED for trial in begun),
     )
 
 
-def _parts(
-    train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetime64], embargo: timedelta
-) -> tuple[Samples, Samples]:
-    """Cut the span in two by time, nothing of the later part in the labels of the earlier."""
-    start = np.sort(time)[int(len(time) * (1.0 - LATER_SHARE))]
-    before = np.flatnonzero((time <= start - np.timedelta64(embargo, "us")) & (end < start))
-    after = np.flatnonzero(time >= start)
-    parts = train.take(before).thinned(SEARCH_SAMPLES), train.take(after).thinned(SEARCH_SAMPLES // 2)
-    for part in parts:
-        if len(np.unique(part.outcome)) < 2:
-            raise ValueError(f"expected both outcomes in each part of the training span, found one in {len(part)}")
-    return parts
+def _folds(train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetime64], horizon: timedelta) -> list[Fold]:
+    """Bin the samples of each fold."""
+    binned = []
+    for number, (known, scored) in enumerate(folds(time, end, horizon, FOLDS), 1):
+        parts = train.take(known).thinned(SEARCH_SAMPLES), train.take(scored).thinned(SCORED_SAMPLES)
+        for part in parts:
+            if len(np.unique(part.outcome)) < 2:
+                raise ModelError(
+                    f"fold {number} of {FOLDS} of the training span, {time.min()} to {end.max()}: expected both "
+                    f"outcomes, found one in {len(part)} samples; train on more history, or without trials"
+                )
+        binned.append(matrices(*parts, SEARCH_BINS))
+    return binned
 
 
-def _loss(trial: Trial, spans: tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix], seed: int) -> float:
+def _loss(trial: Trial, spans: list[Fold], seed: int) -> float:
     parameters = {
         "max_depth": trial.suggest_int("max_depth", 3, 8),
-        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.2, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.04, 0.2, log=True),
         "min_child_weight": trial.suggest_float("min_child_weight", 20.0, 1_000.0, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
         "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 100.0, log=True),
     }
-    booster = boost(spans, seed, BOOSTING | parameters, [_Pruning(trial)])
-    if trial.should_prune():
-        raise optuna.TrialPruned
-    return float(booster.best_score)
-
-
-class _Pruning(xgb.callback.TrainingCallback):
-    """Stops a trial whose loss is behind that of the others at the same round."""
-
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report the loss, and answer whether to stop."""
-        self._trial.report(evals_log["watched"]["logloss"][-1], epoch)
-        return self._trial.should_prune()
+    losses: list[float] = []
+    for number, fold in enumerate(spans):
+        losses.append(float(boost(fold, seed, BOOSTING | parameters | {"max_bin": SEARCH_BINS}, []).best_score))
+        trial.report(float(np.mean(losses)), number)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return float(np.mean(losses))

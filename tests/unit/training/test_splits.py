@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mikrobot.training.splits import walk_forward
+from mikrobot.training.splits import folds, walk_forward
 
 START = np.datetime64("2024-03-11", "us")
 MINUTE = np.timedelta64(1, "m")
@@ -53,3 +53,23 @@ def test_nothing_to_split_is_refused(n: int, shares: tuple[float, float, float])
     times = START + np.arange(n) * MINUTE
     with pytest.raises(ValueError, match="shares that add up to 1"):
         walk_forward(times, times, timedelta(minutes=5), shares)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(50, 3000), st.integers(1, 300), st.integers(1, 6))
+def test_folds_score_each_instant_once_and_learn_from_what_was_known_before_it(
+    seed: int, n: int, horizon: int, count: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    times = START + rng.integers(0, 5000, n) * MINUTE
+    ends = times + rng.integers(1, horizon + 1, n) * MINUTE
+    found = folds(times, ends, timedelta(minutes=horizon), count, embargo=timedelta(minutes=50))
+    assert len(found) == count
+    for learned, scored in found:
+        if len(scored):
+            start = times[scored].min()
+            assert (ends[learned] < start).all()
+            assert (times[learned] <= start - max(horizon, 50) * MINUTE).all()
+    scored = np.concatenate([rows for _, rows in found])
+    assert len(np.unique(scored)) == len(scored)
+    assert set(scored) == set(np.flatnonzero(times >= np.sort(times)[round(0.5 * n)]))
