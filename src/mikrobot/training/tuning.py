@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 FOLDS = 3
 
-SEARCH_SAMPLES = 100_000
+SEARCH_SAMPLES = 60_000
 """Samples, spread over what a fold knows, that a trial learns from: what is best is found on fewer than all."""
 
 SCORED_SAMPLES = 20_000
@@ -35,6 +35,9 @@ SEARCH_BINS = 64
 
 TRIALS_TO_COMPARE = 5
 """Trials that are run to their end before others may be pruned for being behind them."""
+
+SHARE_KEPT = 30.0
+"""Percent of the trials after a fold that go on to the next."""
 
 Fold = tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]
 """What is learned from, and what is scored."""
@@ -106,7 +109,7 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=TRIALS_TO_COMPARE),
+        pruner=optuna.pruners.PercentilePruner(SHARE_KEPT, n_startup_trials=TRIALS_TO_COMPARE),
     )
     study.enqueue_trial({name: value for name, value in BOOSTING.items() if name != "max_bin"})
     study.optimize(
@@ -145,7 +148,7 @@ def _folds(train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetim
 def _loss(trial: Trial, spans: list[Fold], seed: int) -> float:
     parameters = {
         "max_depth": trial.suggest_int("max_depth", 3, 8),
-        "learning_rate": trial.suggest_float("learning_rate", 0.04, 0.2, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.05, 0.2, log=True),
         "min_child_weight": trial.suggest_float("min_child_weight", 20.0, 1_000.0, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
