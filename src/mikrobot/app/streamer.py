@@ -7,11 +7,14 @@ leads first, so that their followers read them as of the same close. Restarted, 
 minute it published, from a snapshot of the feature state and the stored bars.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mikrobot import telemetry
 from mikrobot.app import wiring
@@ -75,26 +78,29 @@ class Streamer:
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
         with self.timers.stage("bar_to_announcement"):
-            for bar in bars:
-                self._publish_bar(bar)
-            self.runs.advance(self.run.id, "streamer", close_time)
+            stores = [self._folded(bar) for bar in bars]
+            self.runs.advance(self.run.id, "streamer", close_time, lambda: [store() for store in stores])
         with self.timers.stage("announcement_to_handled"):
             self._await_worker(close_time)
 
-    def _publish_bar(self, bar: Bar) -> None:
+    def _folded(self, bar: Bar) -> Callable[[], object]:
+        """Fold a bar into the feature state; return what stores it, and its row or what is wrong with it."""
         try:
             with self.timers.stage("feature_step"):
                 values = self.pipeline.update(bar)
         except BarError as error:
             log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
-            self.bars.quarantine_bar(self.run.source, bar, str(error))
-            return
+            return partial(self.bars.quarantine_bar, self.run.source, bar, str(error))
         with self.timers.stage("row_check"):
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
+        if wrong:
+            log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
+        return partial(self._store, bar, values, wrong)
+
+    def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str) -> None:
         with self.timers.stage("bar_store"):
             self.bars.append(self.run.source, bar)
         if wrong:
-            log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
             self.bars.quarantine_row(self.run.source, bar.symbol, bar.close_time, CATALOG.columns, values, wrong)
             return
         with self.timers.stage("online_write"):

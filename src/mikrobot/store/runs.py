@@ -6,7 +6,7 @@ in a run is kept in `ledger`.
 """
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -158,10 +158,24 @@ class Runs:
         rows = self._rows("SELECT summary FROM run WHERE id = %s", (run_id,))
         return rows[0][0] if rows else None
 
-    def advance(self, run_id: str, process: str, close_time: datetime) -> None:
-        """Announce, durably, that a process has handled everything up to `close_time`; it never goes back."""
-        doing = f"announcing {close_time} of {process}"
-        execute(self._pool, doing, lambda connection: advance(connection, run_id, process, close_time))
+    def advance(
+        self, run_id: str, process: str, close_time: datetime, write: Callable[[], object] = lambda: None
+    ) -> None:
+        """Announce, durably, that a process has handled everything up to `close_time`; it never goes back.
+
+        Parameters
+        ----------
+        run_id, process, close_time
+        write : callable
+            Stores what is announced; idempotent, and need not wait for the disk. The session that announces is
+            open before: if the server goes away on the way, it does too, and both are done once more.
+        """
+
+        def work(connection: Connection) -> None:
+            write()
+            advance(connection, run_id, process, close_time)
+
+        execute(self._pool, f"announcing {close_time} of {process}", work)
 
     def reached(self, run_id: str, process: str) -> datetime | None:
         """Return the close time that a process has come to, UTC; None before its first."""

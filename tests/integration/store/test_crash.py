@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from threading import Event
 
 import pytest
@@ -72,8 +73,8 @@ def test_processes_in_lock_step_go_on_after_a_restart(own_database, run):
         bars, runs = BarStore(pool), Runs(pool)
         for minute in range(1, minutes + 1):
             at = run.starts_at + minute * MINUTE
-            bars.append("replay", Bar("EURUSD", at - MINUTE, 1.0, 1.0, 1.0, 1.0))
-            runs.advance("r1", "streamer", at)
+            bar = Bar("EURUSD", at - MINUTE, 1.0, 1.0, 1.0, 1.0)
+            runs.advance("r1", "streamer", at, partial(bars.append, "replay", bar))
             assert runs.wait("r1", "worker", at - MINUTE / 2, timeout_s=60) == at
             if minute == minutes // 2:
                 half.set()
@@ -91,6 +92,25 @@ def test_processes_in_lock_step_go_on_after_a_restart(own_database, run):
         assert Ledger(one).counts("r1")["decisions"] == minutes
         stored = BarStore(one).range("replay", "EURUSD", Timeframe.M1, run.starts_at, run.ends_at)
         assert len(stored) == minutes
+
+
+def test_what_is_announced_is_stored_though_the_server_dies_in_between(own_database, run):
+    written = []
+    with database.open_pool(own_database.settings) as pool:
+        bars, runs = BarStore(pool), Runs(pool)
+        runs.begin(run)
+
+        def write():
+            bars.append("replay", Bar("EURUSD", run.starts_at, 1.0, 1.0, 1.0, 1.0))
+            written.append(run.starts_at)
+            if len(written) == 1:
+                own_database.kill()
+                own_database.start()
+
+        runs.advance("r1", "streamer", run.starts_at + MINUTE, write)
+        assert runs.reached("r1", "streamer") == run.starts_at + MINUTE
+        assert len(bars.range("replay", "EURUSD", Timeframe.M1, run.starts_at, run.ends_at)) == 1
+    assert len(written) == 2
 
 
 def test_the_next_call_after_a_restart_succeeds_though_every_pooled_connection_is_broken(own_database, run):
