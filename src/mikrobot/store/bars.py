@@ -117,7 +117,7 @@ class BarStore:
 
     def append(self, source: str, bar: Bar) -> None:
         """Store one live bar at once, not durably: a crash of the server loses the last fraction of
-        a second, which the source has still.
+        a second. `Runs.advance`, given this call, makes it again if that happens before it announces the bar.
         """
         key = self._key(source, bar.symbol, bar.timeframe)
         row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))

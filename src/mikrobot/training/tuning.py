@@ -31,7 +31,7 @@ SCORED_SAMPLES = 20_000
 """Samples, spread over the part of a fold that is scored."""
 
 SEARCH_BINS = 64
-"""Bins of an input; half as many as a model's lose nothing that tells parameters apart."""
+"""Bins of an input: half as many as a model's, so that a round takes less time."""
 
 TRIALS_TO_COMPARE = 5
 """Trials that are run to their end before others may be pruned for being behind them."""
@@ -139,7 +139,7 @@ def _folds(train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetim
             if len(np.unique(part.outcome)) < 2:
                 raise ModelError(
                     f"fold {number} of {FOLDS} of the training span, {time.min()} to {end.max()}: expected both "
-                    f"outcomes, found one in {len(part)} samples; train on more history, or without trials"
+                    f"outcomes, found fewer in {len(part)} samples; train on more history, or without trials"
                 )
         binned.append(matrices(*parts, SEARCH_BINS))
     return binned
