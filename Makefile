@@ -1,20 +1,36 @@
 PYTHON ?= python3.11
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
 STAMP := $(VENV)/.installed
+
+# Shows what pip is at, without its 250 lines.
+PROGRESS = /^Collecting/ { if (++n % 50 == 0) print "  " n " packages fetched" } /^Installing/ { print "  " n " packages fetched; writing them to disk" } { fflush() }
 
 # Threads that wait for each other leave the core to other processes.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install run test lint fmt bench lock clean
+.PHONY: install install-gpu run test lint fmt bench lock clean
 
 install: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+# An environment of another lock is made again, so that nothing of the old one is left in it.
+$(LOCKED): requirements.lock
+	@echo "installing the packages of requirements.lock into $(VENV); this takes some minutes, once"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock | awk '$(PROGRESS)'
+	touch $@
+
+$(STAMP): $(LOCKED) pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# XGBoost's GPU build in place of the CPU build of the same version.
+install-gpu: install
+	$(BIN)/python -m pip uninstall --quiet --yes xgboost-cpu
+	$(BIN)/python -m pip install --disable-pip-version-check xgboost==$$($(BIN)/python -c 'import re; print(re.search(r"xgboost-cpu==([0-9.]+)", open("requirements.lock").read())[1])')
 
 run: install
 	$(BIN)/mikrobot run
