@@ -1,4 +1,4 @@
-"""The prediction service: the champion over HTTP.
+"""The prediction service: the champion of each scope over HTTP.
 
 ``python -m bentoml serve bentos.service:Predictions``. One row or a batch in, probabilities out;
 ready once a champion is warm. Watches the registry and changes to a new champion between two
@@ -8,6 +8,7 @@ requests; while the registry is away it serves on with the model it has.
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import asdict
 from datetime import datetime
 from threading import Event, Thread
 from typing import Annotated, Any, Literal
@@ -19,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 
 from mikrobot import settings as configuration
 from mikrobot import telemetry
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ServingError
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ScopeError, ServingError
 from mikrobot.serving.predictor import Predictor
 
 WATCH_SECONDS = 2.0
@@ -39,8 +40,11 @@ class OneAnswer(BaseModel, from_attributes=True):
     """Probability of a break upwards and downwards, its bounds, and what is said; null where no level stands."""
 
     model: str
-    version: str
+    version: str | None
+    fitted_with: str
     source: str
+    symbol: str
+    trained_on: list[str]
     feature_hash: str
     trained_until: datetime
     probability_up: Chance
@@ -55,8 +59,11 @@ class ManyAnswers(BaseModel, from_attributes=True):
     """Probabilities, bounds and sayings by row, in the order of the rows; null where no level stands."""
 
     model: str
-    version: str
+    version: str | None
+    fitted_with: str
     source: str
+    symbol: str
+    trained_on: list[str]
     feature_hash: str
     trained_until: datetime
     probability_up: list[Chance]
@@ -95,7 +102,7 @@ def _one_line(refusal: dict[str, Any]) -> str:
 
 
 def _refusal(error: MikrobotError) -> JSONResponse:
-    status = {FeatureMismatch: 422, ServingError: 503}.get(type(error), 500)
+    status = {FeatureMismatch: 422, ScopeError: 404, ServingError: 503}.get(type(error), 500)
     return JSONResponse({"error": str(error)}, status)
 
 
@@ -121,13 +128,13 @@ class Predictions:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch itself says, once, that the registry is away
         registry = Registry(settings.mlflow_url)
         self._predictor = Predictor(registry)
-        self._challenger = Predictor(registry, alias="challenger", stays=False)
+        self._challenger = Predictor(registry, role="challenger", stand_in="")
         self._stop = Event()
         for predictor in (self._predictor, self._challenger):
             Thread(target=predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
 
     def __is_ready__(self) -> bool:
-        """Tell /readyz whether a champion is warm."""
+        """Tell /readyz whether a model is warm for any scope."""
         return self._predictor.ready
 
     @bentoml.on_shutdown
@@ -136,45 +143,55 @@ class Predictions:
         self._stop.set()
 
     @bentoml.api(output_spec=OneAnswer)
-    async def predict(self, features: dict[str, Value]) -> Any:
-        """Predict one row: every column of the model by name, null where a value is missing."""
+    async def predict(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
+        """Predict one row of a symbol: every column of its model by name, null where a value is missing."""
         try:
-            return OneAnswer.model_validate(self._predictor.predict(features))
+            return OneAnswer.model_validate(self._predictor.predict(symbol, features, source))
         except MikrobotError as error:
             return _refusal(error)
 
     @bentoml.api(output_spec=OneAnswer)
-    async def shadow(self, features: dict[str, Value]) -> Any:
-        """Predict one row with the challenger; 503 where there is none."""
+    async def shadow(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
+        """Predict one row with the challenger of the symbol; 503 or 404 where there is none."""
         try:
-            return OneAnswer.model_validate(self._challenger.predict(features))
+            return OneAnswer.model_validate(self._challenger.predict(symbol, features, source))
         except MikrobotError as error:
             return _refusal(error)
 
     @bentoml.api(output_spec=ManyAnswers)
     def predict_batch(
-        self, columns: list[str], rows: Annotated[list[list[Value]], Field(max_length=MAXIMUM_ROWS)]
+        self,
+        symbol: str,
+        columns: list[str],
+        rows: Annotated[list[list[Value]], Field(max_length=MAXIMUM_ROWS)],
+        source: str | None = None,
     ) -> Any:
-        """Predict many rows: the columns of the model in any order, and each row's values in that order."""
+        """Predict many rows of a symbol: the columns of its model in any order, each row's values in that order."""
         try:
-            return ManyAnswers.model_validate(self._predictor.predict_many(columns, rows))
+            return ManyAnswers.model_validate(self._predictor.predict_many(symbol, columns, rows, source))
         except MikrobotError as error:
             return _refusal(error)
 
+    @pages.get("/models")
+    def models(self) -> Any:
+        """List what answers for each source and symbol."""
+        return [asdict(origin) for origin in self._predictor.served()]
+
     @pages.get("/model")
-    def model(self) -> Any:
-        """Return the contract of the model served: its columns, source, training span and metrics."""
+    def model(self, symbol: str | None = None, source: str | None = None) -> Any:
+        """Return the contract of the model that answers for a symbol: its columns, training span and metrics."""
         try:
-            return Response(self._predictor.contract.to_json(), media_type="application/json")
+            return Response(self._predictor.contract(symbol, source).to_json(), media_type="application/json")
         except MikrobotError as error:
             return _refusal(error)
 
     @pages.get("/challenger")
-    def challenger(self) -> Any:
-        """Return the contract of the challenger, or 404 where there is none."""
-        if not self._challenger.ready:
+    def challenger(self, symbol: str | None = None, source: str | None = None) -> Any:
+        """Return the contract of the challenger of a symbol, or 404 where there is none."""
+        try:
+            return Response(self._challenger.contract(symbol, source).to_json(), media_type="application/json")
+        except (ScopeError, ServingError):
             return JSONResponse({"error": "there is no challenger"}, 404)
-        return Response(self._challenger.contract.to_json(), media_type="application/json")
 
 
 Predictions.add_asgi_middleware(OneLineRefusals)

@@ -1,5 +1,6 @@
 """Whether the market still looks like what the models learned from."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from prefect import flow, task
@@ -26,8 +27,8 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
 
 
 @task
-def recalibrate() -> dict[str, Any]:
-    """Rest the champion's intervals on what came of its newest predictions."""
+def recalibrate() -> list[dict[str, Any]]:
+    """Base the intervals of each champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
     from mikrobot.app import recalibrate
 
@@ -35,12 +36,12 @@ def recalibrate() -> dict[str, Any]:
 
 
 @task
-def reconsider() -> dict[str, Any]:
-    """Try the gate again for a challenger that has answered in the champion's shadow."""
+def reconsider() -> list[str]:
+    """Try the gate again for each challenger that has answered in the champion's shadow."""
     from mikrobot import settings as configuration
     from mikrobot.app import challenge
 
-    return challenge.reconsider(configuration.load())
+    return [str(each) for each in challenge.reconsider(configuration.load())]
 
 
 @flow(name="monitor")
@@ -62,19 +63,23 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
             resource={"prefect.resource.id": f"mikrobot.features.{found['source']}"},
             payload={"reason": f"{found['share']:.0%} of the features drifted: {', '.join(found['drifted'][:5])}"},
         )
-    create_markdown_artifact(key="intervals", markdown=said_of(recalibrate()))
-    create_markdown_artifact(key="challenger", markdown=reconsider()["reason"])
+    windows, challengers = recalibrate(), reconsider()
+    create_markdown_artifact(key="intervals", markdown=bullets(map(window_text, windows), "There is no champion."))
+    create_markdown_artifact(key="challenger", markdown=bullets(challengers, "There is no challenger."))
     return found
 
 
-def said_of(window: dict[str, Any]) -> str:
-    """Say on what the champion's intervals rest now."""
-    if window["version"] is None:
-        return "There is no champion."
+def bullets(lines: Iterable[str], otherwise: str) -> str:
+    """List lines as Markdown, or write another one where there are none."""
+    return "\n".join(f"- {line}" for line in lines) or otherwise
+
+
+def window_text(window: dict[str, Any]) -> str:
+    """Write on which outcomes the intervals of a champion are based now."""
     known = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
     if window["until"] is None:
-        return f"{known}, {window['needed']:,} are needed: its intervals rest on what they did before."
-    return f"{known}; its intervals rest on those up to {window['until']}."
+        return f"{known}, {window['needed']:,} are needed: its intervals stay as they were."
+    return f"{known}; its intervals are based on those up to {window['until']}."
 
 
 def markdown(found: dict[str, Any]) -> str:

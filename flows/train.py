@@ -59,6 +59,7 @@ def markdown(trained: dict[str, Any]) -> str:
     rows = "\n".join(f"| {who} | {row} |" for who, row in cells.items())
     return f"""# Model bos, version {trained["version"]}
 
+Champion of: {", ".join(trained["champion_of"]) or "no symbol, the diffusion baseline answers"}.
 {trained["reason"]}. Learned from {trained["source"]} bars of {", ".join(trained["symbols"])}
 up to {trained["trained_until"]}.
 

@@ -21,16 +21,16 @@ from mikrobot.analytics.assessment import RULES, Assessment, assess
 from mikrobot.analytics.charges import charges
 from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import closed_trades
-from mikrobot.app.judge import load_model
+from mikrobot.app import registered, stack
+from mikrobot.app.registered import Answering
 from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
-from mikrobot.domain.trading import Decision, Order, Trade
+from mikrobot.domain.trading import Decision, Order, Trade, answered_by
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import ReplaySource
-from mikrobot.models.model import Model
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
@@ -45,7 +45,7 @@ AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
 
 READ = (ATR, ABOVE, BELOW)
-OUTLOOK = ("atr", "above", "below", "up", "down")
+OUTLOOK = ("atr", "above", "below", "up", "down", "by")
 
 
 @dataclass(slots=True)
@@ -82,8 +82,8 @@ def backtest(
     paths : sequence of Path
         Files or folders of M1 bars; `history_days` of them before `start` warm the features up.
     named : str or None
-        The model, ``name``, ``name@alias`` or ``name@version``; None: the rules alone, by which a close
-        beyond the level that stood at the close before is followed.
+        The model, ``name``, ``name@alias`` or ``name@version``, see `registered.each`; None: the rules
+        alone, by which a close beyond the level that stood at the close before is followed.
     start, end : datetime or None
         Closes in (start, end] are traded; None: as early as the model allows, and to the end.
 
@@ -102,26 +102,27 @@ def backtest(
         If nothing is left to trade, or the model has learned from what is to be traded.
     """
     source = ReplaySource(paths)
-    model = None if named is None else load_model(settings, clock, named, say)
-    start = _start(source, model, start)
+    models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say)
+    start = _start(source, models.values(), start)
     bars = _read(source, start - timedelta(days=settings.history_days), end)
     traded_bars = {symbol: _span(frame, start, end) for symbol, frame in bars.items()}
     if not any(map(len, traded_bars.values())):
         span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
         raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
     say(f"computing features of {', '.join(bars)}")
-    rows = {symbol: frame for symbol, frame in _rows(bars, model)}
+    rows = {symbol: frame for symbol, frame in _rows(bars, models)}
     rules = {symbol: by_rules(bars[symbol], rows[symbol]) for symbol in bars}
-    outlooks = rules if model is None else {symbol: by_model(model, rows[symbol]) for symbol in bars}
+    outlooks = {symbol: by_model(each, rows[symbol]) for symbol, each in models.items() if symbol in rows} or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     begun = clock.now()
     done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end))
     seconds = (clock.now() - begun).total_seconds()
-    other = None if model is None else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
+    other = None if not models else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
     judged = judge(done, traded_bars, settings, other)
     return {
-        "model": model.contract.name if model else RULES,
-        "version": model.contract.version if model else None,
+        "model": named.partition("@")[0] if named else RULES,
+        "version": ", ".join(sorted({each.version for each in models.values() if each.version}, key=int)) or None,
+        "answered_by": {symbol: _named(each) for symbol, each in models.items()},
         "profile": settings.profile,
         "data": {"files": [str(path) for path in paths], "from": start.isoformat(), "symbols": list(bars)},
         "bars": sum(map(len, traded_bars.values())),
@@ -160,20 +161,22 @@ def trade(done: Traded, market: Iterable[Seen], keep: Callable[[Decision], None]
 
 
 def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Seen]:
-    """Merge symbols by time; outlooks hold atr, above, below, up and down by close, and lack what is not decided on."""
+    """Merge symbols by time; outlooks have the columns `OUTLOOK` by close, and lack what is not decided on."""
     return merge(*(_seen(symbol, frame, outlooks[symbol]) for symbol, frame in bars.items()), key=_close)
 
 
-def by_model(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
+def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the outlooks of feature rows that a model has answered for."""
-    chances = model.predict(rows[list(model.contract.columns)].to_numpy("float64"))
-    return _outlooks(rows, rows[ABOVE], rows[BELOW], chances[:, 0], chances[:, 1])
+    contract = answering.model.contract
+    chances = answering.model.predict(rows[list(contract.columns)].to_numpy("float64"))
+    by = answered_by(answering.name, contract.version, contract.symbols)
+    return _outlooks(rows, rows[ABOVE], rows[BELOW], chances[:, 0], chances[:, 1], by)
 
 
 def by_rules(bars: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before."""
     above, below, close = rows[ABOVE].shift(), rows[BELOW].shift(), bars["close"].to_numpy()
-    return _outlooks(rows, above, below, (close > above).astype(float), (close < below).astype(float))
+    return _outlooks(rows, above, below, (close > above).astype(float), (close < below).astype(float), RULES)
 
 
 def judge(done: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
@@ -248,14 +251,28 @@ def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[s
     return {symbol: frame for symbol, frame in read.items() if len(frame)}
 
 
-def _start(source: ReplaySource, model: Model | None, asked: datetime | None) -> datetime:
+def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str], say: Say) -> dict[str, Answering]:
+    with stack.running(settings, clock, say, ("mlflow",)):
+        from mikrobot.models.registry import Registry
+
+        return registered.each(Registry(settings.mlflow_url), named, symbols)
+
+
+def _named(answering: Answering) -> dict[str, Any]:
+    return {
+        "model": answering.name, "version": answering.version, "trained_on": list(answering.model.contract.symbols)
+    }  # fmt: skip
+
+
+def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:
     first = min(source.span(symbol)[0] for symbol in source.symbols())
-    if model is None:
+    newest = max((each.model.contract for each in models), key=lambda contract: contract.trained_until, default=None)
+    if newest is None:
         return asked or first
-    learned = model.contract.trained_until
+    learned = newest.trained_until
     if asked is not None and asked < learned:
         raise UsageError(
-            f"model {model.contract.name} version {model.contract.version} learned from bars up to "
+            f"model {newest.name} version {newest.version} learned from bars up to "
             f"{learned:%Y-%m-%d %H:%M}, later than --from {asked:%Y-%m-%d %H:%M}; trade later bars, or --rules-only"
         )
     return asked or max(first, learned)
@@ -272,9 +289,10 @@ def _market(
     return market_of({symbol: _span(frame, start, end) for symbol, frame in bars.items()}, outlooks)
 
 
-def _rows(bars: Frames, model: Model | None) -> Iterator[tuple[str, pd.DataFrame]]:
+def _rows(bars: Frames, models: Mapping[str, Answering]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Compute the feature rows of symbols piece by piece, leads first, and keep what is read of them."""
-    wanted = list(dict.fromkeys((*READ, *(model.contract.columns if model else ()))))
+    shown = (name for each in models.values() for name in each.model.contract.columns)
+    wanted = list(dict.fromkeys((*READ, *shown)))
     picked = [CATALOG.columns.index(name) for name in wanted]
     led_by, lead_rows = leads(bars), dict[str, pd.DataFrame]()
     for symbol in leads_first(bars):
@@ -287,10 +305,9 @@ def _rows(bars: Frames, model: Model | None) -> Iterator[tuple[str, pd.DataFrame
         yield symbol, pd.DataFrame(np.concatenate(values), index=pd.DatetimeIndex(close_times(frame)), columns=wanted)
 
 
-def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, down: Any) -> pd.DataFrame:
-    return pd.DataFrame(
-        dict(zip(OUTLOOK, (rows[ATR], above, below, up, down), strict=True)), rows.index, dtype="float64"
-    )
+def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, down: Any, by: str) -> pd.DataFrame:
+    numbers = dict(zip(OUTLOOK[:-1], (rows[ATR], above, below, up, down), strict=True))
+    return pd.DataFrame(numbers, rows.index, dtype="float64").assign(by=by)
 
 
 def _seen(symbol: str, frame: pd.DataFrame, known: pd.DataFrame) -> Iterator[Seen]:
@@ -300,8 +317,8 @@ def _seen(symbol: str, frame: pd.DataFrame, known: pd.DataFrame) -> Iterator[See
         closes = pd.DatetimeIndex(close_times(piece))
         decided = closes.isin(known.index).tolist()
         values = known.reindex(closes).to_numpy().tolist()
-        for bar, numbers, there in zip(bars_of(symbol, piece), values, decided, strict=True):
-            yield bar, outlook(bar, *numbers) if there else None
+        for bar, known_then, there in zip(bars_of(symbol, piece), values, decided, strict=True):
+            yield bar, outlook(bar, *known_then) if there else None
 
 
 def _close(seen: Seen) -> datetime:

@@ -12,7 +12,7 @@ from mikrobot.app.timing import Measurement, Timed, compared
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.model import Model
-from mikrobot.models.registry import CHAMPION, Registry
+from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
@@ -34,7 +34,7 @@ def measure() -> Iterator[Measurement]:
         model = train_champion(settings, frame, rows)
         await_champion(settings)
         values = rows[list(model.contract.columns)].to_numpy()[-BATCH:]
-        with PredictionClient(settings.bento_url, SystemClock()) as client:
+        with PredictionClient(settings.bento_url, _SOURCE, SystemClock()) as client:
             yield from _predictions(settings, client, model, values)
 
 
@@ -52,7 +52,7 @@ def train_champion(settings: Settings, bars: pd.DataFrame, rows: pd.DataFrame) -
         feature_hash=CATALOG.version,
     )
     registry.promote("bos", trained.version, "for the benchmark")
-    return registry.load("bos")
+    return registry.load("bos", trained.version)
 
 
 def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Timed:
@@ -60,7 +60,7 @@ def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Tim
     import mlflow.pyfunc
 
     mlflow.set_tracking_uri(settings.mlflow_url)
-    loaded = mlflow.pyfunc.load_model(f"models:/{model.contract.name}@{CHAMPION}")
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.contract.name}/{model.contract.version}")
     sides = np.tile(np.array([1, -1], np.int8), len(values))
     inputs = pd.DataFrame(model.inputs(np.repeat(values, 2, axis=0), sides), columns=list(model.inputs.names))
     return Timed("MLflow's pyfunc, in process", lambda: loaded.predict(inputs))
@@ -74,11 +74,11 @@ def _predictions(
     rows = values.tolist()
     yield compared(
         "prediction, one row over HTTP", "ms",
-        lambda: client.predict(row),
+        lambda: client.predict(_SYMBOL, row),
         pyfunc(settings, model, one), Timed("the bare model", lambda: model.predict(one)), rounds=300,
     )  # fmt: skip
     yield compared(
         f"prediction, {BATCH:,} rows over HTTP", "ms",
-        lambda: client.predict_many(columns, rows),
+        lambda: client.predict_many(_SYMBOL, columns, rows),
         pyfunc(settings, model, values), Timed("the bare model", lambda: model.predict(values)), rounds=30,
     )  # fmt: skip

@@ -1,24 +1,53 @@
-"""The gate again, for a challenger that has answered in the champion's shadow."""
+"""The gate again, for challengers that have answered in the champion's shadow."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mikrobot.models.registry import CHALLENGER, Registry
+from mikrobot.models.scope import Scope
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
 from mikrobot.training import gate
 
 
-def reconsider(settings: Settings, name: str = "bos") -> dict[str, Any]:
-    """Promote the challenger if it has made enough predictions in the champion's shadow.
+@dataclass(frozen=True, slots=True)
+class Reconsidered:
+    """What became of the challenger of one scope.
 
-    Every other clause was ruled on when it was trained, beside the champion that there still is: another
+    Attributes
+    ----------
+    scope : Scope
+    version : str
+    promoted : bool
+    reason : str
+        The clause of the gate, with its numbers.
+    """
+
+    scope: Scope
+    version: str
+    promoted: bool
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.scope}: version {self.version}: {self.reason}"
+
+
+def reconsider(settings: Settings, name: str = "bos", symbols: Sequence[str] | None = None) -> list[Reconsidered]:
+    """Promote each challenger that has made enough predictions in the champion's shadow.
+
+    Every other clause was ruled on when it was trained, compared with the champion that there still is: another
     champion ends the challenge.
+
+    Parameters
+    ----------
+    symbols : sequence of str, optional
+        Only those; by default all.
 
     Returns
     -------
-    dict
-        version (None without a challenger), promoted, and reason: the clause, with its numbers.
+    list of Reconsidered
+        One for each scope that has a challenger.
 
     Raises
     ------
@@ -26,11 +55,20 @@ def reconsider(settings: Settings, name: str = "bos") -> dict[str, Any]:
         If MLflow does not answer.
     """
     registry = Registry(settings.mlflow_url)
-    version = registry.aliased(name, CHALLENGER)
-    if version is None:
-        return {"version": None, "promoted": False, "reason": f"model {name} has no challenger"}
+    challengers = registry.holders(name, CHALLENGER)
+    done = []
     with database.open_pool(settings) as pool:
-        clause = gate.shadowed(Ledger(pool).shadows(name, version), settings.shadow_predictions)
+        for scope, version in challengers.items():
+            if symbols is None or scope.symbol in symbols:
+                made = Ledger(pool).shadows(name, version, scope.symbol)
+                done.append(
+                    _reconsider(registry, name, scope, version, gate.shadowed(made, settings.shadow_predictions))
+                )
+    return done
+
+
+def _reconsider(registry: Registry, name: str, scope: Scope, version: str, clause: gate.Clause) -> Reconsidered:
     if clause.passed:
-        registry.promote(name, version, f"{clause}; the other clauses passed when it was trained")
-    return {"version": version, "promoted": clause.passed, "reason": str(clause)}
+        reason = f"{clause}; the other clauses passed when it was trained"
+        registry.promote(name, version, reason, [scope.symbol])
+    return Reconsidered(scope, version, clause.passed, str(clause))

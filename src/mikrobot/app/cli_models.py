@@ -40,7 +40,7 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
         print_json(done)
         return
     for name, trained in done.items():
-        state = "champion" if trained["promoted"] else "not promoted"
+        state = f"champion of {', '.join(trained['champion_of'])}" if trained["promoted"] else "not promoted"
         click.echo(f"{name} version {trained['version']} ({state}): {trained['reason']}")
 
 
@@ -66,30 +66,34 @@ def list_(json_: bool) -> None:
         return
     for version in found:
         marks = f" ({', '.join(version.aliases)})" if version.aliases else ""
-        said = version.tags.get("promotion", "")
-        click.echo(f"{version.name} {version.version}{marks}  {version.tags.get('symbols', '')}  {said}")
+        click.echo(f"{version.name} {version.version}{marks}  {', '.join(version.symbols)}")
+        for symbol in version.symbols:
+            click.echo(f"    {symbol}: {version.promotion(symbol)}")
     if not found:
         click.echo("no model has been trained yet; train one: `mikrobot train`", err=True)
+
+
+_symbol = click.option("--symbol", "symbols", multiple=True, help="Only for this symbol; may be repeated.")
 
 
 @models.command()
 @click.argument("name", type=click.Choice(NAMES))
 @click.argument("version", required=False)
+@_symbol
 @as_json
-def show(name: str, version: str | None, json_: bool) -> None:
+def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
     """Show what a version, by default the champion, needs, has seen and has achieved.
 
-    Example: mikrobot models show bos 3
+    Example: mikrobot models show bos --symbol EURUSD
     """
     with _registry(json_) as (_, registry, __):
-        loaded = registry.load_version(name, version) if version else registry.load(name)
+        loaded = registry.load(name, version or _champion(registry, name, symbols))
     if json_:
         click.echo(loaded.contract.to_json())
         return
     contract = loaded.contract
-    click.echo(
-        f"{contract.name} {contract.version}: {contract.source}, {contract.trained_from} to {contract.trained_until}"
-    )
+    span = f"{contract.trained_from} to {contract.trained_until}"
+    click.echo(f"{contract.name} {contract.version}: {contract.source} {', '.join(contract.symbols)}, {span}")
     click.echo(f"features {contract.feature_hash}, {len(contract.columns)} columns, {len(loaded.inputs.names)} inputs")
     for figure, value in contract.metrics["metrics"].items():
         click.echo(f"  {figure:12} {value:.4f}")
@@ -98,54 +102,67 @@ def show(name: str, version: str | None, json_: bool) -> None:
 @models.command()
 @click.argument("name", type=click.Choice(NAMES))
 @click.argument("version", required=False)
+@_symbol
 @click.option("--reason", default="promoted by hand", show_default=True, help="Kept with the version.")
-def promote(name: str, version: str | None, reason: str) -> None:
+def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: str) -> None:
     """Make a version the champion, past the gate; the prediction service changes to it within seconds.
 
-    Without a version: the challenger, if the gate lets it pass now.
+    By default of every symbol that the version learned from. Without a version: the challengers, if the gate lets
+    them pass now; it is an error if there is none, or none passes.
 
-    Example: mikrobot models promote bos 3 --reason "after review"
+    Example: mikrobot models promote bos 3 --symbol EURUSD --reason "after review"
     """
     with _registry(False) as (settings, registry, _):
         if version is None:
-            from mikrobot.app.challenge import reconsider
-
-            found = reconsider(settings, name)
-            click.echo(f"{name} version {found['version'] or 'none'}: {found['reason']}")
+            _reconsider(settings, name, symbols)
             return
-        registry.load_version(name, version)
-        registry.promote(name, version, reason)
-    click.echo(f"{name} version {version} is the champion")
+        registry.load(name, version)
+        scopes = registry.promote(name, version, reason, _upper(symbols))
+    click.echo(f"{name} version {version} is the champion of {', '.join(map(str, scopes))}")
+
+
+def _reconsider(settings: Any, name: str, symbols: tuple[str, ...]) -> None:
+    from mikrobot.app.challenge import reconsider
+    from mikrobot.domain.errors import ModelError
+
+    done = reconsider(settings, name, _upper(symbols))
+    if not done:
+        raise ModelError(f"model {name} has no challenger to promote; name a version (`mikrobot models list`)")
+    if not any(each.promoted for each in done):
+        raise ModelError("; ".join(map(str, done)))
+    for each in done:
+        click.echo(f"{name} {each}")
 
 
 @models.command()
 @click.argument("name", type=click.Choice(NAMES))
+@_symbol
 @click.option("--reason", default="rolled back by hand", show_default=True, help="Kept with the version.")
-def rollback(name: str, reason: str) -> None:
+def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
     """Make the version that the champion replaced the champion again.
 
-    Example: mikrobot models rollback bos
+    By default for every symbol whose champion replaced another version.
+
+    Example: mikrobot models rollback bos --symbol EURUSD
     """
     with _registry(False) as (_, registry, __):
-        version = registry.rollback(name, reason)
-    click.echo(f"{name} version {version} is the champion again")
+        done = registry.rollback(name, reason, _upper(symbols))
+    for scope, version in done.items():
+        click.echo(f"{name} version {version} is the champion of {scope} again")
 
 
 @models.command()
 @click.argument("name", type=click.Choice(NAMES))
 @click.argument("version", required=False)
+@_symbol
 @click.option("--out", type=click.Path(path_type=Path), help="Write the HTML page there, instead of printing Markdown.")
-def card(name: str, version: str | None, out: Path | None) -> None:
+def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | None) -> None:
     """Print the card of a version, by default of the champion.
 
-    Example: mikrobot models card bos --out card.html
+    Example: mikrobot models card bos 3 --out card.html
     """
-    from mikrobot.domain.errors import ModelError
-
     with _registry(False) as (_, registry, __):
-        chosen = version or registry.champion(name)
-        if chosen is None:
-            raise ModelError(f"model {name} has no champion; name a version (`mikrobot models list`)")
+        chosen = version or _champion(registry, name, symbols)
         text = registry.text(name, chosen, "card.html" if out else "card.md")
     if out:
         out.write_text(text, encoding="utf-8")
@@ -154,17 +171,39 @@ def card(name: str, version: str | None, out: Path | None) -> None:
         click.echo(text)
 
 
+def _upper(symbols: tuple[str, ...]) -> list[str] | None:
+    return [symbol.upper() for symbol in symbols] or None
+
+
+def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
+    """Return the version that is the champion, of one symbol where several have one."""
+    from mikrobot.domain.errors import ModelError
+    from mikrobot.models.registry import CHAMPION
+
+    holders = registry.holders(name, CHAMPION)
+    chosen = _upper(symbols)
+    champions = {scope: version for scope, version in holders.items() if chosen is None or scope.symbol in chosen}
+    where = f" for {', '.join(chosen)}" if chosen else ""
+    if not champions:
+        raise ModelError(f"model {name} has no champion{where}; name a version (`mikrobot models list`)")
+    if len(set(champions.values())) > 1:
+        listed = ", ".join(f"{version} for {scope}" for scope, version in champions.items())
+        raise ModelError(f"model {name} has several champions: {listed}; name a version or --symbol")
+    return str(next(iter(champions.values())))
+
+
 @models.command()
 @click.argument("name", type=click.Choice(NAMES))
 @click.argument("row", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--version", help="Instead of the champion.")
+@_symbol
 @as_json
-def explain(name: str, row: Path, version: str | None, json_: bool) -> None:
+def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
     """Tell what each input added to the answers about a row, in log odds.
 
     ROW is a JSON file of feature values by column, as the body of a call to /predict.
 
-    Example: mikrobot models explain bos row.json
+    Example: mikrobot models explain bos row.json --symbol EURUSD
     """
     import numpy as np
 
@@ -173,7 +212,7 @@ def explain(name: str, row: Path, version: str | None, json_: bool) -> None:
 
     body = _body(row)
     with _registry(json_) as (_, registry, __):
-        loaded = registry.load_version(name, version) if version else registry.load(name)
+        loaded = registry.load(name, version or _champion(registry, name, symbols))
         booster = registry.booster(name, loaded.contract.version)
     found = explained(loaded, booster, np.array(row_of(loaded.contract, body)))
     if json_:

@@ -109,6 +109,7 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("checks", f"{checks['passed']} passed, {checks['failed']} failed, {checks['quarantined']} rows quarantined"),
     ]
     rows += [(f"model {name}", _model(each)) for name, model in summary["models"].items() for each in _trained(model)]
+    rows += [("answered by", f"{symbol}: {_origin(origin)}") for symbol, origin in summary["answered_by"].items()]
     rows += [
         ("drift", f"{drift['verdict']} ({drift['share']:.0%} of the compared features)"),
         (
@@ -132,6 +133,16 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return [*rows, ("latency ms p50/p99", stages), ("seconds", seconds)]
 
 
+def _origin(origin: dict[str, Any] | None) -> str:
+    """Name what predicted for a symbol."""
+    if origin is None:
+        return "nothing"
+    learned = f"learned from {', '.join(origin['trained_on'])}"
+    if origin["version"] is None:
+        return f"the diffusion baseline, {learned}; no model has passed the gate"
+    return f"{origin['model']} v{origin['version']}, {learned}"
+
+
 def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the training of each segment, the earliest first."""
     return [*reversed(model["earlier"]), model]
@@ -146,7 +157,9 @@ def _model(model: dict[str, Any]) -> str:
         beside += f" and {walks['diffusion_forecast']:.4f} by forecast"
     uplift = judged["uplift"][f"over_{to_beat(judged['uplift'])}"]["auc"]
     interval = "" if uplift["low"] is None else f" [{uplift['low']:+.4f}, {uplift['high']:+.4f}]"
+    champion_of = ", ".join(model["champion_of"])
+    state = f"champion of {champion_of}" if champion_of else model["alias"] or "not promoted"
     return (
-        f"v{model['version']} ({model['alias'] or 'not promoted'}): AUC {judged['metrics']['auc']:.4f}, "
+        f"v{model['version']} from {', '.join(model['symbols'])} ({state}): AUC {judged['metrics']['auc']:.4f}, "
         f"diffusion {beside}, uplift over the last {uplift['value']:+.4f}{interval}"
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -17,12 +18,12 @@ from mikrobot.analytics import fidelity
 from mikrobot.app import accounts, stack, wiring
 from mikrobot.app.arms import share_of
 from mikrobot.app.backtest import OUTLOOK, READ, Say, Traded, by_model, judge, market_of, told, trade
+from mikrobot.app.registered import Answering
 from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.app.trader import Trader
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe, close_times
-from mikrobot.domain.trading import Decision, Prediction, Side
-from mikrobot.models.model import Model
+from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
 from mikrobot.models.registry import Registry
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
@@ -140,7 +141,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     venue.open(run.starts_at, settings.balance)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
-    models = {version: registry.load_version(MODEL, version) for version in {made.model_version for made in paper}}
+    models = {made: _answering(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
     for number, segment in enumerate(segments_of(run)):
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
@@ -154,6 +155,12 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     return again
 
 
+def _answering(registry: Registry, name: str, version: str) -> Answering:
+    """Load what made a prediction."""
+    model = registry.load(MODEL, version)
+    return Answering(model.diffusion() if name == BASELINE else model, name)
+
+
 def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: datetime) -> Venue:
     """Take the accounts up as the worker of the next segment does."""
     fresh = Venue(run.symbols, settings.seed)
@@ -164,30 +171,32 @@ def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: da
 
 def _known(
     again: _Again, run: Run, settings: Settings, symbol: str, frame: pd.DataFrame,
-    paper: Sequence[Prediction], models: Mapping[str, Model],
+    paper: Sequence[Prediction], models: Mapping[tuple[str, str], Answering],
 ) -> pd.DataFrame:  # fmt: skip
     """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""
     closes = pd.DatetimeIndex(close_times(frame))
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
-    columns = list(dict.fromkeys((*READ, *(name for model in models.values() for name in model.contract.columns))))
+    columns = list(dict.fromkeys((*READ, *(name for each in models.values() for name in each.model.contract.columns))))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     missing = rows.isna().all(axis=1)
     again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}
-    served = pd.Series({made.close_time: made.model_version for made in paper if made.symbol == symbol}, dtype=object)
-    versions = served.reindex(closes).ffill().bfill()
+    served = pd.Series(
+        {made.close_time: (made.model, made.model_version) for made in paper if made.symbol == symbol}, dtype=object
+    )
+    makers = served.reindex(closes).ffill().bfill()
     found = []
-    for version, model in models.items():
-        chosen = rows[~missing & (versions == version).to_numpy()]
+    for maker, answering in models.items():
+        chosen = rows[~missing & np.array([made == maker for made in makers], dtype=bool)]
         if len(chosen):
-            outlooks = by_model(model, chosen)
-            again.predictions += _predictions(symbol, model, chosen, outlooks)
+            outlooks = by_model(answering, chosen)
+            again.predictions += _predictions(symbol, answering, chosen, outlooks)
             found.append(outlooks)
-    return pd.concat(found).sort_index() if found else pd.DataFrame(columns=OUTLOOK, index=closes[:0], dtype="float64")
+    return pd.concat(found).sort_index() if found else pd.DataFrame(columns=OUTLOOK, index=closes[:0])
 
 
-def _predictions(symbol: str, model: Model, rows: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[Prediction]:
+def _predictions(symbol: str, answering: Answering, rows: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[Prediction]:
     """Make the records that the worker makes: one for each side on which a level stands."""
-    contract = model.contract
+    contract = answering.model.contract
     inputs = rows[list(contract.columns)]
     for at, values, up, down in zip(
         rows.index, inputs.to_numpy().tolist(), outlooks["up"], outlooks["down"], strict=True
@@ -197,5 +206,5 @@ def _predictions(symbol: str, model: Model, rows: pd.DataFrame, outlooks: pd.Dat
             if not math.isnan(chance):
                 close = at.to_pydatetime()
                 yield Prediction(
-                    symbol, side, close, chance, contract.name, contract.version, contract.feature_hash, features
+                    symbol, side, close, chance, answering.name, contract.version, contract.feature_hash, features
                 )

@@ -37,7 +37,7 @@ def judge(
     Parameters
     ----------
     named : str
-        ``name``, ``name@alias`` or ``name@version``; without either the champion.
+        ``name``, ``name@alias`` or ``name@version``; see `registered.one`.
     paths : sequence of Path
         Files or folders of M1 bars.
     control : bool
@@ -62,7 +62,11 @@ def judge(
         If the registry does not start.
     """
     bars = _read(paths)
-    model = load_model(settings, clock, named, say)
+    with stack.running(settings, clock, say, ("mlflow",)):
+        from mikrobot.app import registered
+        from mikrobot.models.registry import Registry
+
+        model = registered.one(Registry(settings.mlflow_url), named, list(bars))
     found = judged(model, bars, settings.seed, control, say)
     found["data"] = {"files": [str(path) for path in paths], **found["data"]}
     return found
@@ -122,16 +126,6 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
             found["controls"][name] = _evaluated(model, made, seed)
         found["baselines"]["control"] = {"auc": found["controls"]["gaussian"]["metrics"]["auc"]}
     return found
-
-
-def load_model(settings: Settings, clock: Clock, named: str, say: Say) -> Model:
-    """Load a registered model, ``name``, ``name@alias`` or ``name@version``; start the registry if it is down."""
-    from mikrobot.models.registry import CHAMPION, Registry
-
-    name, _, alias = named.partition("@")
-    with stack.running(settings, clock, say, ("mlflow",)):
-        registry = Registry(settings.mlflow_url)
-        return registry.load_version(name, alias) if alias.isdigit() else registry.load(name, alias or CHAMPION)
 
 
 def table(found: Mapping[str, Any]) -> Table:

@@ -43,8 +43,9 @@ def train(
     Returns
     -------
     dict
-        version, alias ("champion", "challenger" or None), promoted, reason, source, symbols, trained_from and
-        trained_until (ISO, UTC), horizon_minutes, metrics (as `training.evaluation.evaluate`).
+        version, alias ("champion" or "challenger" of any symbol, or None), promoted (of any symbol),
+        champion_of and challenger_of (symbols), reason, source, symbols, trained_from and trained_until (ISO, UTC),
+        horizon_minutes, metrics (as `training.evaluation.evaluate`).
 
     Raises
     ------
@@ -68,7 +69,7 @@ def train(
         shadow_asked=settings.shadow_predictions if trade_from is None and source in LIVE_SOURCES else 0,
         progress=progress,
     )
-    return _told(result, source, symbols)
+    return _told(result, source)
 
 
 def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> dict[str, Any]:
@@ -101,18 +102,20 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         feature_hash=CATALOG.version,
         progress=progress,
     )
-    return _told(result, files.name, files.symbols())
+    return _told(result, files.name)
 
 
-def _told(result: pipeline.TrainingResult, source: str, symbols: Sequence[str]) -> dict[str, Any]:
+def _told(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
     contract = result.contract
     return {
         "version": result.version,
-        "alias": CHAMPION if result.ruling.promote else CHALLENGER if result.ruling.waits else None,
-        "promoted": result.ruling.promote,
-        "reason": result.ruling.reason,
+        "alias": CHAMPION if result.champion_of else CHALLENGER if result.challenger_of else None,
+        "promoted": bool(result.champion_of),
+        "champion_of": list(result.champion_of),
+        "challenger_of": list(result.challenger_of),
+        "reason": result.reason,
         "source": source,
-        "symbols": list(symbols),
+        "symbols": list(contract.symbols),
         "trained_from": contract.trained_from.isoformat(),
         "trained_until": contract.trained_until.isoformat(),
         "horizon_minutes": contract.horizon_minutes,

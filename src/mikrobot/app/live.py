@@ -5,19 +5,29 @@ started again here, a few times, since both resume where they stopped; the predi
 too, which they wait for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import httpx
 
 from mikrobot.app import processes, stack, wiring
 from mikrobot.app.session import LIVE_SOURCES, Segment, traded_until
-from mikrobot.domain.errors import ServiceError, UsageError
+from mikrobot.domain.errors import ModelError, ServiceError, UsageError
+from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
+from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
+from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Runs
+
+if TYPE_CHECKING:
+    from mikrobot.models.registry import Registry
+
+MODEL = "bos"
+"""The model that is traded on."""
 
 ORPHANS_S = 15.0
 """Seconds within which the children of a process that was killed end."""
@@ -44,7 +54,9 @@ def trade(
     ServiceError
         If the prediction service is not ready, or a process dies more than `RESTARTS` times.
     """
-    _await_predictions(settings, clock)
+    with database.open_pool(settings) as pool:
+        source = Runs(pool).get(run_id).source
+    _await_predictions(settings, scopes_of(source, segment.symbols), clock)
     pair = stack.live_processes(settings, run_id, number)
     watched = (stack.services(settings)["bento"], *pair)
     for service in pair:
@@ -120,10 +132,43 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
     return f"{settings.prefect_url}/runs/flow-run/{flow_run['id']}"
 
 
-def _await_predictions(settings: Settings, clock: Clock) -> None:
+def _await_predictions(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
+    """Wait until the service answers for every scope with what the registry names."""
+    from mikrobot.models.registry import Registry  # here, since MLflow takes seconds to import
+
     bento = stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
+    wanted = _named(Registry(settings.mlflow_url), scopes)
+    with PredictionClient(settings.bento_url, scopes[0].source, clock) as predictions:
+        wait_until(
+            lambda: wanted.items() <= predictions.served().items(),
+            f"the prediction service at {settings.bento_url} does not serve {wanted}",
+            clock,
+            timeout_s=60.0,
+        )
+
+
+def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
+    """Return what is to answer for each symbol: its champion, or the baseline; see `PredictionClient.served`.
+
+    Raises
+    ------
+    ModelError
+        If nothing may answer for a symbol.
+    """
+    from mikrobot.models.registry import BASELINE, CHAMPION
+
+    champions, baselines = registry.holders(MODEL, CHAMPION), registry.holders(MODEL, BASELINE)
+    named: dict[str, tuple[str, str | None, str]] = {}
+    for scope in scopes:
+        if scope in champions:
+            named[scope.symbol] = (MODEL, champions[scope], champions[scope])
+        elif scope in baselines:
+            named[scope.symbol] = (BASELINE_MODEL, None, baselines[scope])
+        else:
+            raise ModelError(f"no model learned from {scope}; train one: `mikrobot train`")
+    return named
 
 
 def _alive(service: processes.Service, settings: Settings) -> bool:

@@ -20,6 +20,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.quality import Quality, assess
 from mikrobot.market.replay import read_bars
 from mikrobot.models.registry import CHAMPION, Registry
+from mikrobot.models.scope import scopes_of
 from mikrobot.monitoring import quality_report
 from mikrobot.monitoring.quality_report import Champion
 from mikrobot.runtime import SystemClock
@@ -61,7 +62,7 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
         run = recorded_run(Runs(pool), run_id)
         events = _newest_closes(BarStore(pool), run)
     found = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
-    champion = _champion(settings)
+    champion = _champion(settings, run)
     written_at = SystemClock().now()
     report = quality_report.write(found, run.source, run.simulated, written_at, champion, folder(settings, run))
     return {
@@ -103,13 +104,14 @@ def _stored(settings: Settings, source: str, symbol: str, closes: "pd.Series[Any
     return rows.rename(columns={"event_timestamp": "close_time"})
 
 
-def _champion(settings: Settings) -> Champion | None:
-    """Return what the champion makes of its inputs; None while there is none."""
+def _champion(settings: Settings, run: Run) -> Champion | None:
+    """Return the importance of the inputs of the run's newest champion; None while there is none."""
     registry = Registry(settings.mlflow_url)
-    version = registry.champion(MODEL)
-    if version is None:
+    champions = [v for s, v in registry.holders(MODEL, CHAMPION).items() if s in scopes_of(run.source, run.symbols)]
+    if not champions:
         return None
-    return Champion(MODEL, version, registry.load(MODEL, CHAMPION).contract.importance)
+    version = max(champions, key=int)
+    return Champion(MODEL, version, registry.load(MODEL, version).contract.importance)
 
 
 def _counts(found: Quality) -> dict[str, int]:

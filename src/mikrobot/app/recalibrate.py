@@ -1,4 +1,4 @@
-"""The intervals of the champion on a rolling window: made anew from what it said live and what came of it.
+"""The intervals of the champions on a rolling window: made anew from what it said live and what came of it.
 
 Probabilities, and with them every decision, stay as they are.
 """
@@ -16,7 +16,7 @@ from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import Prices
 from mikrobot.models.labels.task import Task
-from mikrobot.models.registry import WINDOW, Registry
+from mikrobot.models.registry import CHAMPION, WINDOW, Registry
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.bars import BarStore
@@ -26,16 +26,17 @@ from mikrobot.training.rolling import FEWEST_KNOWN, WINDOW_DAYS
 Known = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def recalibrate(settings: Settings, name: str = "bos") -> dict[str, Any]:
-    """Keep the outcomes of the newest days with the champion, whose intervals the prediction service then takes.
+def recalibrate(settings: Settings, name: str = "bos") -> list[dict[str, Any]]:
+    """Keep the outcomes of the newest days with each champion, whose intervals the prediction service then takes.
 
     The window ends at the newest close that was predicted. With fewer than `FEWEST_KNOWN` outcomes
     in it, the intervals stay those of the training, or of the window before.
 
     Returns
     -------
-    dict
-        version (None without a champion), outcomes, needed, and until (ISO, UTC; None if nothing was kept).
+    list of dict
+        For each version that is a champion: version, outcomes, needed, and until (ISO, UTC; None if nothing
+        was kept).
 
     Raises
     ------
@@ -43,11 +44,13 @@ def recalibrate(settings: Settings, name: str = "bos") -> dict[str, Any]:
         If the champion cannot be loaded, or MLflow does not answer.
     """
     registry = Registry(settings.mlflow_url)
-    version = registry.champion(name)
+    champions = sorted(set(registry.holders(name, CHAMPION).values()), key=int)
+    return [_recalibrate(settings, registry, name, version) for version in champions]
+
+
+def _recalibrate(settings: Settings, registry: Registry, name: str, version: str) -> dict[str, Any]:
     found: dict[str, Any] = {"version": version, "outcomes": 0, "needed": FEWEST_KNOWN, "until": None}
-    if version is None:
-        return found
-    contract = registry.load_version(name, version).contract
+    contract = registry.load(name, version).contract
     with database.open_pool(settings) as pool:
         said = _newest(Ledger(pool).said(name, version, contract.source, contract.trained_until))
         bars = _bars(BarStore(pool), contract.source, said)

@@ -1,5 +1,6 @@
 """The summary of a run: what each stage brought, as the JSON that others read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from mikrobot import settings as configuration
 from mikrobot.analytics.trades import Performance, closed_trades, performance
 from mikrobot.app import accounts, arms, wiring
+from mikrobot.app.live import MODEL
 from mikrobot.app.tally import by_suite
-from mikrobot.domain.trading import Fill, Order
+from mikrobot.domain.trading import BASELINE, Fill, Order
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
@@ -66,6 +69,7 @@ def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs
         "features": len(CATALOG.columns),
         "checks": _checks(stages),
         "models": _models(stages.trained),
+        "answered_by": _answered_by(settings, run, ledger),
         "drift": stages.drift,
         "trading": _trading(settings, run, stages, ledger),
         "arms": {arms.name_of(each): _arm(settings, each, ledger) for each in runs.followers(run.id)},
@@ -98,6 +102,23 @@ def _checks(stages: Stages) -> dict[str, Any]:
     suites = by_suite([done["checks"] for done in (*stages.ingested, *stages.materialized)])
     totals = {name: sum(suite[name] for suite in suites) for name in ("passed", "failed", "quarantined")}
     return {**totals, "suites": suites}
+
+
+def _answered_by(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
+    """Return what predicted the most for each symbol; None where nothing did."""
+    registry, counts = Registry(settings.mlflow_url), ledger.answers(run.id)
+    return {symbol: _origin(registry, counts.get(symbol, {})) for symbol in run.symbols}
+
+
+def _origin(registry: Registry, counts: Mapping[tuple[str, str], int]) -> dict[str, Any] | None:
+    if not counts:
+        return None
+    model, version = max(counts, key=lambda made: counts[made])
+    return {
+        "model": model,
+        "version": None if model == BASELINE else version,
+        "trained_on": list(registry.version(MODEL, version).symbols),
+    }
 
 
 def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:

@@ -62,6 +62,6 @@ class Trader:
         return decision, order
 
 
-def outlook(bar: Bar, atr: float, above: float, below: float, up: float, down: float) -> Outlook:
-    """Return what is known of a symbol at the close of a bar; the numbers are those of `Outlook`."""
-    return Outlook(bar.symbol, bar.close_time, bar.close, bar.spread, atr, above, below, up, down)
+def outlook(bar: Bar, atr: float, above: float, below: float, up: float, down: float, by: str) -> Outlook:
+    """Return what is known of a symbol at the close of a bar; the values are those of `Outlook`."""
+    return Outlook(bar.symbol, bar.close_time, bar.close, bar.spread, atr, above, below, up, down, by)

@@ -176,8 +176,8 @@ class Worker:
             with self.timers.stage("online_read"):
                 row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
             with self.timers.stage("predict"):
-                answer, inputs = self._ask_patiently(row, bar.close_time)
-            self._believable(answer, bar.close_time)
+                answer, inputs = self._ask_patiently(bar.symbol, row, bar.close_time)
+            self._believable(answer, bar)
         except (StaleFeatures, ServingError, ModelError) as error:
             reason = self._reason(bar.symbol, bar, error)
             log.warning("skipped", symbol=bar.symbol, close_time=bar.close_time, reason=reason)
@@ -189,12 +189,12 @@ class Worker:
     def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
         """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""
         with self.timers.stage("shadow"):
-            told = self.predictions.shadow(row)
+            told = self.predictions.shadow(bar.symbol, row)
         if told is None:
             return None, []
         answer, inputs = told
         try:
-            self._believable(answer, bar.close_time)
+            self._believable(answer, bar)
         except ModelError:
             return None, []
         return _outlook(bar, row, answer), _predictions(bar.symbol, bar.close_time, answer, inputs)
@@ -223,11 +223,13 @@ class Worker:
             flagged = self.bars.flagged(self.run.source, symbol, bar.close_time)
         return f"the feature row was flagged: {flagged}" if flagged else str(error)
 
-    def _ask_patiently(self, row: dict[str, float], close_time: datetime) -> tuple[Answer, dict[str, float]]:
+    def _ask_patiently(
+        self, symbol: str, row: dict[str, float], close_time: datetime
+    ) -> tuple[Answer, dict[str, float]]:
         """Ask until there is an answer: the past waits for a service that restarts, the present does not."""
         while True:
             try:
-                return self._ask(row)
+                return self._ask(symbol, row)
             except ServingError as error:
                 if self.clock.now() - close_time < PRESENT:
                     raise
@@ -240,30 +242,37 @@ class Worker:
                     timeout_s=PREDICTIONS_BACK_S,
                 )
 
-    def _ask(self, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
-        """Ask for the columns the served model needs, by name; it may have been swapped meanwhile."""
-        inputs = {name: row[name] for name in self.predictions.columns() if name in row}
+    def _ask(self, symbol: str, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
+        """Ask with the columns that the model of the symbol needs, by name; it may have been swapped meanwhile."""
+        inputs = {name: row[name] for name in self.predictions.columns(symbol) if name in row}
         try:
-            return self.predictions.predict(inputs), inputs
+            return self.predictions.predict(symbol, inputs), inputs
         except FeatureMismatch:
-            inputs = {name: row[name] for name in self.predictions.columns(refresh=True) if name in row}
-            return self.predictions.predict(inputs), inputs
+            inputs = {name: row[name] for name in self.predictions.columns(symbol, refresh=True) if name in row}
+            return self.predictions.predict(symbol, inputs), inputs
 
-    def _believable(self, answer: Answer, close_time: datetime) -> None:
+    def _believable(self, answer: Answer, bar: Bar) -> None:
         """Refuse an answer of a model that is of another market, or has learned from the hours it judges."""
+        close_time = bar.close_time
+        if bar.symbol not in answer.trained_on:
+            raise ModelError(
+                f"model {answer.model} v{answer.fitted_with} learned from {', '.join(answer.trained_on)}, "
+                f"not from {bar.symbol}; train on its bars"
+            )
         if answer.source != self.run.source:
             raise ModelError(
-                f"model {answer.model} v{answer.version} learned from {answer.source} bars, this run trades "
+                f"model {answer.model} v{answer.fitted_with} learned from {answer.source} bars, this run trades "
                 f"{self.run.source} bars; train on them first"
             )
         if answer.trained_until > close_time:
             raise ModelError(
-                f"model {answer.model} v{answer.version} learned from bars up to {answer.trained_until:%Y-%m-%d %H:%M}"
-                f", later than the close at {close_time:%Y-%m-%d %H:%M}; train on earlier history"
+                f"model {answer.model} v{answer.fitted_with} learned from bars up to "
+                f"{answer.trained_until:%Y-%m-%d %H:%M}, later than the close at {close_time:%Y-%m-%d %H:%M}; "
+                "train on earlier history"
             )
         if answer.feature_hash != CATALOG.version:
             raise FeatureMismatch(
-                f"model {answer.model} v{answer.version} was made for features {answer.feature_hash}, these are "
+                f"model {answer.model} v{answer.fitted_with} was made for features {answer.feature_hash}, these are "
                 f"{CATALOG.version}; train again"
             )
 
@@ -277,7 +286,7 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
     """Make one record for each side on which a level stands."""
     sides = ((Side.BUY, answer.probability_up), (Side.SELL, answer.probability_down))
     return [
-        Prediction(symbol, side, close_time, chance, answer.model, answer.version, answer.feature_hash, inputs)
+        Prediction(symbol, side, close_time, chance, answer.model, answer.fitted_with, answer.feature_hash, inputs)
         for side, chance in sides
         if chance is not None
     ]
@@ -285,7 +294,7 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
 
 def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
     up, down = _number(answer.probability_up), _number(answer.probability_down)
-    return outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down)
+    return outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down, str(answer))
 
 
 def _number(probability: float | None) -> float:
@@ -321,7 +330,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             settings,
             bars,
             FeatureRows(settings),
-            PredictionClient(settings.bento_url, clock),
+            PredictionClient(settings.bento_url, run.source, clock),
             ledger,
             runs,
             timers,

@@ -53,6 +53,8 @@ class Outlook:
         Standing structure levels; NaN where there is none.
     probability_up, probability_down : float
         Of a close beyond the level within the model's horizon, 0 to 1; NaN where no level stands.
+    answered_by : str
+        What predicted the probabilities, and the symbols it learned from.
     """
 
     symbol: str
@@ -64,6 +66,7 @@ class Outlook:
     level_below: float
     probability_up: float
     probability_down: float
+    answered_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,8 @@ def decide(
     Returns
     -------
     Decision
-        Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>``; its reasons are all checks that could
-        be made, each ``<name> passed`` or ``<name> refused`` with its numbers. Without a side to take
+        Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>``; its reasons are what answered, and all
+        checks that could be made, each ``<name> passed`` or ``<name> refused`` with its numbers. Without a side to take
         the checks of the trade itself are not made.
     Order or None
         If approved: a market order for the next open. The stop lies `STOP_ATR` behind the close on the
@@ -131,7 +134,7 @@ def decide(
         close_time=outlook.close_time,
         approved=plan is not None and all(check.passed for check in checks),
         side=side,
-        reasons=tuple(map(str, checks)),
+        reasons=(f"answered by {outlook.answered_by}", *map(str, checks)),
     )
     return decision, _order(decision, plan) if plan is not None and decision.approved else None
 

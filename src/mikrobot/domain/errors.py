@@ -16,7 +16,8 @@
     ├── FeedError                 a market source failed or did not answer
     ├── StoreError                the database or the state folder failed
     ├── ModelError                a model is missing, foreign or corrupt
-    │   └── FeatureMismatch       the inputs are not those the model was trained on
+    │   ├── FeatureMismatch       the inputs are not those the model was trained on
+    │   └── ScopeError            no model learned from this symbol of this source
     ├── ServingError              the prediction service failed or is not ready
     └── ServiceError              a local service did not start, or its port is taken
 
@@ -87,6 +88,10 @@ class ModelError(MikrobotError):
 
 class FeatureMismatch(ModelError):
     """The inputs offered are not, by name, those the model was trained on."""
+
+
+class ScopeError(ModelError):
+    """No model learned from the bars of this symbol and source, so none may answer."""
 
 
 class ServingError(MikrobotError):

@@ -3,11 +3,24 @@
 Float64 up to Prediction, Decimal from Order on. Nothing here decides or executes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+
+BASELINE = "baseline"
+"""Name of the model where the calibrated diffusion answers."""
+
+
+def answered_by(model: str, version: str, trained_on: Sequence[str]) -> str:
+    """Name what answered and what it learned from; of the baseline, `version` is the one it was fitted with.
+
+    >>> answered_by("bos", "7", ["BTCUSDT"])
+    'bos 7, learned from BTCUSDT'
+    """
+    name = f"the diffusion baseline of version {version}" if model == BASELINE else f"{model} {version}"
+    return f"{name}, learned from {', '.join(trained_on)}"
 
 
 class Side(Enum):
@@ -51,6 +64,7 @@ class Prediction:
     probability : float
         Calibrated, 0 to 1; NaN where no level stands on that side.
     model, model_version : str
+        Of the `BASELINE`, the version that it was fitted with.
     feature_hash : str
         Version of the feature definitions behind `features`.
     features : mapping of str to float

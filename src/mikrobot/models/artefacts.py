@@ -16,7 +16,7 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract, Model, Start, tuples
+from mikrobot.models.model import Baseline, Contract, Model, Start, tuples
 
 _CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
 _BOOSTER = "booster.ubj"
@@ -34,6 +34,7 @@ def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
         "calibration": asdict(model.calibration),
         "start": model.start and asdict(model.start),
         "intervals": asdict(model.intervals),
+        "baseline": model.baseline and asdict(model.baseline),
     }
     contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
     (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
@@ -65,10 +66,18 @@ def read(folder: Path, version: str) -> Model:
         start=_start(curves["start"]),
         calibration=Calibration(**tuples(curves["calibration"])),
         intervals=Intervals(**tuples(curves["intervals"])),
+        baseline=_baseline(curves["baseline"]),
     )
     if model.contract.columns != model.inputs.columns:
         raise ModelError("it was trained on other inputs than this program makes")
     return model
+
+
+def _baseline(kept: Mapping[str, Any] | None) -> Baseline | None:
+    start = _start(kept["start"]) if kept else None
+    if kept is None or start is None:
+        return None
+    return Baseline(start, Calibration(**tuples(kept["calibration"])), Intervals(**tuples(kept["intervals"])))
 
 
 def _start(kept: Mapping[str, Any] | None) -> Start | None:

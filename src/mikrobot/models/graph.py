@@ -100,6 +100,28 @@ def joined(members: Sequence[Member], width: int) -> bytes:
         initializers += kept
         chances.append(chance)
     nodes.append(helper.make_node("Mean", chances, [_SCORE]))
+    return _serialised(nodes, initializers, width)
+
+
+def constant(score: float, width: int) -> bytes:
+    """Return a serialised graph that answers every row with one score.
+
+    >>> Scorer(constant(0.5, 3), 3)(np.zeros((2, 3), np.float32)).tolist()
+    [0.5, 0.5]
+    """
+    kept = [
+        helper.make_tensor("column", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("value", TensorProto.FLOAT, [1], [score]),
+    ]
+    nodes = [
+        helper.make_node("Gather", [_INPUTS, "column"], ["first"], axis=1),
+        helper.make_node("Shape", ["first"], ["shape"]),
+        helper.make_node("Expand", ["value", "shape"], [_SCORE]),
+    ]
+    return _serialised(nodes, kept, width)
+
+
+def _serialised(nodes: Sequence[Any], initializers: Sequence[Any], width: int) -> bytes:
     graph = helper.make_graph(
         nodes,
         "model",

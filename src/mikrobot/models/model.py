@@ -18,7 +18,7 @@ from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.false_break import FalseBreakInputs
-from mikrobot.models.graph import Scorer
+from mikrobot.models.graph import Scorer, constant
 from mikrobot.models.inputs import SideInputs
 from mikrobot.models.intervals import Intervals
 from mikrobot.models.labels.breaks import Mode
@@ -26,6 +26,7 @@ from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.labels.task import Kind, Task
 from mikrobot.models.nowcast import NowcastInputs
 from mikrobot.models.retest import RetestInputs
+from mikrobot.models.scope import Scope, scopes_of
 
 NEARLY = 1e-7
 """Scores are kept this far from 0 and 1, where log odds have no value."""
@@ -41,6 +42,8 @@ class Contract:
         In the registry; the version is empty before registration.
     source : str
         Market source of all that it was trained on.
+    symbols : tuple of str
+        Symbols it was trained on, in order of name; it answers for no other.
     feature_hash : str
         Version of the feature definitions that it was trained on.
     columns : tuple of str
@@ -64,6 +67,7 @@ class Contract:
     name: str
     version: str
     source: str
+    symbols: tuple[str, ...]
     feature_hash: str
     columns: tuple[str, ...]
     swing: int
@@ -74,6 +78,11 @@ class Contract:
     diffusion: Mapping[str, Diffusion] = field(default_factory=dict)
     mode: Mode = "close"
     importance: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes it may answer for."""
+        return scopes_of(self.source, self.symbols)
 
     @property
     def task(self) -> Task:
@@ -124,7 +133,8 @@ class Contract:
             value = json.loads(text)
             times = {name: datetime.fromisoformat(value[name]) for name in _TIMES}
             baselines = {name: Diffusion(**tuples(curve)) for name, curve in value["diffusion"].items()}
-            return cls(**value | times | {"columns": tuple(value["columns"]), "diffusion": baselines})
+            names = {name: tuple(value[name]) for name in ("symbols", "columns")}
+            return cls(**value | times | names | {"diffusion": baselines})
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
 
@@ -184,6 +194,24 @@ class Start:
         return np.where(np.isfinite(odds), self.share * odds, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The calibrated diffusion, which knows geometry and the volatility forecast alone.
+
+    Attributes
+    ----------
+    start : Start
+        Fitted on the training span.
+    calibration : Calibration
+        Fitted on the validation span, as that of the model.
+    intervals : Intervals
+    """
+
+    start: Start
+    calibration: Calibration
+    intervals: Intervals
+
+
 @dataclass(frozen=True)
 class Model:
     """A calibrated ensemble that answers for both sides of a feature row.
@@ -198,6 +226,8 @@ class Model:
     calibration : Calibration
     intervals : Intervals
         How sure its probabilities are, by the outcomes that it was calibrated on.
+    baseline : Baseline or None
+        The diffusion of the same training span, which answers where no version may.
     """
 
     contract: Contract
@@ -205,6 +235,24 @@ class Model:
     start: Start | None
     calibration: Calibration
     intervals: Intervals = field(default_factory=lambda: Intervals.of(np.empty(0), np.empty(0, bool)))
+    baseline: Baseline | None = None
+
+    def diffusion(self) -> "Model":
+        """Return the baseline as a model of its own, with the same contract.
+
+        Raises
+        ------
+        ModelError
+            If none was fitted with this version.
+        """
+        if self.baseline is None:
+            raise ModelError(
+                f"model {self.contract.name} version {self.contract.version} has no baseline; train it again"
+            )
+        indifferent = constant(0.5, len(self.inputs.names))
+        return Model(
+            self.contract, indifferent, self.baseline.start, self.baseline.calibration, self.baseline.intervals
+        )
 
     @cached_property
     def inputs(self) -> SideInputs:

@@ -1,11 +1,11 @@
-"""Models in MLflow: logged with their lineage, registered by version, served by alias.
+"""Models in MLflow: logged with their lineage, registered by version, served by the aliases of each scope.
 
 What is loaded is an ONNX graph and JSON, read natively and checked by hash;
 no class named by an artefact is imported, and nothing is unpickled.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -18,15 +18,23 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.models import artefacts
 from mikrobot.models.intervals import Window
 from mikrobot.models.model import Model
+from mikrobot.models.scope import Scope, scope_of, scopes_of
 from mikrobot.models.tracking import ABSENT, dataset, mlflow, signature, translated
 
 CHAMPION = "champion"
+"""Role of the version that answers for a scope."""
 
 CHALLENGER = "challenger"
-"""Alias of the version that answers in the champion's shadow until the gate lets it pass."""
+"""Role of the version that answers in the champion's shadow until the gate lets it pass."""
+
+BASELINE = "baseline"
+"""Role of the version whose diffusion answers for a scope while that has no champion."""
 
 REPLACES = "replaces"
-"""Tag of a version: the one it replaced as champion, which a rollback brings back."""
+"""Tag of a version, followed by a symbol: the champion it replaced there, which a rollback brings back."""
+
+PROMOTION = "promotion"
+"""Tag of a version, followed by a symbol: every decision about it there, in order."""
 
 WINDOW = "window"
 """Tag of a version: the outcomes of the newest days, on which its intervals rest since (`intervals.Window`)."""
@@ -50,6 +58,20 @@ class Version:
     aliases: tuple[str, ...]
     run_id: str
     tags: Mapping[str, str]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols it learned from; none for a version of an earlier program."""
+        return tuple(filter(None, self.tags.get("symbols", "").split(",")))
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes it may answer for."""
+        return scopes_of(self.tags.get("source", ""), self.symbols)
+
+    def promotion(self, symbol: str) -> str:
+        """Return what was decided about it for a symbol, the newest last; empty if nothing was."""
+        return self.tags.get(f"{PROMOTION}.{symbol}", "")
 
 
 class Registry:
@@ -86,7 +108,7 @@ class Registry:
         model : Model
             Its contract names the registered model.
         parameters, metrics, tags : mapping
-            Of the run; the tags are those of the version too.
+            Of the run; the tags are those of the version too, with its source and symbols.
         data_name, data_sha256 : str
             What it was trained on, logged as the run's dataset.
         booster : Booster, optional
@@ -105,9 +127,10 @@ class Registry:
             If the server does not answer or refuses.
         """
         contract = model.contract
+        tags = {**tags, "source": contract.source, "symbols": ",".join(contract.symbols)}
         with translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_experiment(contract.name)
-            with mlflow.start_run(tags=dict(tags)):
+            with mlflow.start_run(tags=tags):
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
                 mlflow.log_input(dataset(data_name, data_sha256), context="training")
@@ -122,26 +145,52 @@ class Registry:
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
-            registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
+            registered = mlflow.register_model(logged.model_uri, contract.name, tags=tags)
         return str(registered.version)
 
-    def promote(self, name: str, version: str, reason: str = "") -> None:
-        """Make a version the champion; it is tagged with the reason, and with the version it replaces.
+    def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
+        """Make a version the champion of its symbols; return the scopes.
+
+        Each scope keeps the reason, and the version that was replaced. A challenger there was judged beside
+        the former champion, and is none any more.
+
+        Parameters
+        ----------
+        name, version, reason : str
+        symbols : sequence of str, optional
+            By default every symbol that the version learned from.
 
         Raises
         ------
         ModelError
-            If there is no such version.
+            If there is no such version, or it did not learn from one of the symbols.
         ServiceError
             If the server does not answer.
         """
-        former = self.champion(name)
-        self.note(name, version, "promotion", reason)
-        if former is not None and former != version:
-            self.note(name, version, REPLACES, former)
-        self._crown(name, version)
+        found = self.version(name, version)
+        chosen = found.scopes if symbols is None else self._own(found, symbols)
+        if not chosen:
+            raise ModelError(f"version {version} of model {name} names no symbols; train it again")
+        aliases = self.aliases(name)
+        for scope in chosen:
+            former = aliases.get(scope.alias(CHAMPION))
+            if former is not None and former != version:
+                self.note(name, version, f"{REPLACES}.{scope.symbol}", former)
+            self._crown(found, scope, reason)
+        return chosen
 
-    def challenge(self, name: str, version: str) -> None:
+    def record(self, name: str, version: str, symbol: str, reason: str) -> None:
+        """Keep what was decided about a version for a symbol; what was decided before stays.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `promote`.
+        """
+        earlier = self.version(name, version).promotion(symbol)
+        self.note(name, version, f"{PROMOTION}.{symbol}", f"{earlier} | {reason}" if earlier else reason)
+
+    def challenge(self, name: str, version: str, scope: Scope) -> None:
         """Let a version answer in the champion's shadow, in the place of any other.
 
         Raises
@@ -149,10 +198,9 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with translated(self.tracking_uri):
-            self._client.set_registered_model_alias(name, CHALLENGER, version)
+        self._alias(name, scope.alias(CHALLENGER), version)
 
-    def dismiss(self, name: str) -> None:
+    def dismiss(self, name: str, scope: Scope) -> None:
         """Have no challenger any more.
 
         Raises
@@ -160,28 +208,65 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with translated(self.tracking_uri):
-            self._client.delete_registered_model_alias(name, CHALLENGER)
+        self._remove(name, scope.alias(CHALLENGER))
 
-    def rollback(self, name: str, reason: str) -> str:
-        """Make the version that the champion replaced the champion again; return it.
+    def withdraw(self, name: str, scope: Scope, reason: str) -> None:
+        """Have no champion any more, so that the baseline answers; the version keeps the reason.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `promote`.
+        """
+        version = self.champion(name, scope)
+        if version is not None:
+            self.record(name, version, scope.symbol, f"withdrawn: {reason}")
+            self._remove(name, scope.alias(CHAMPION))
+
+    def stand_in(self, name: str, version: str) -> None:
+        """Let the baseline that was fitted with a version answer for its scopes while they have no champion.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `promote`.
+        """
+        for scope in self.version(name, version).scopes:
+            self._alias(name, scope.alias(BASELINE), version)
+
+    def rollback(self, name: str, reason: str, symbols: Sequence[str] | None = None) -> dict[Scope, str]:
+        """Make the versions that champions replaced the champions again; return them by scope.
+
+        Parameters
+        ----------
+        name, reason : str
+        symbols : sequence of str, optional
+            Only those; by default every symbol whose champion replaced a version.
 
         Raises
         ------
         ModelError
-            If there is no champion, or it replaced none.
+            If there is no champion, or one of a symbol that is named replaced none; nothing has changed then.
         ServiceError
             If the server does not answer.
         """
-        champion = self.champion(name)
-        if champion is None:
-            raise ModelError(f"model {name} has no champion to roll back; see `mikrobot models list`")
-        tags = next(found.tags for found in self.versions(name) if found.version == champion)
-        if REPLACES not in tags:
-            raise ModelError(f"champion {champion} of model {name} replaced no version; promote one by its number")
-        self.note(name, tags[REPLACES], "promotion", reason)
-        self._crown(name, tags[REPLACES])
-        return tags[REPLACES]
+        champions = {
+            scope: self.version(name, version)
+            for scope, version in self.holders(name, CHAMPION).items()
+            if symbols is None or scope.symbol in symbols
+        }
+        former = {scope: found.tags.get(f"{REPLACES}.{scope.symbol}") for scope, found in champions.items()}
+        replaced = {scope: version for scope, version in former.items() if version is not None}
+        if missing := set(symbols or ()) - {scope.symbol for scope in replaced}:
+            raise ModelError(
+                f"model {name} has no champion of {', '.join(sorted(missing))} that replaced a version; "
+                "promote one by its number"
+            )
+        if not replaced:
+            raise ModelError(f"model {name} has no champion that replaced a version; promote one by its number")
+        for scope, version in replaced.items():
+            self._crown(self.version(name, version), scope, reason)
+        return replaced
 
     def text(self, name: str, version: str, file: str) -> str:
         """Return a text file that was logged with a version, as its model card.
@@ -203,12 +288,29 @@ class Registry:
             )
             return Path(path).read_text(encoding="utf-8")
 
-    def _crown(self, name: str, version: str) -> None:
-        """Make a version the champion; a challenger was judged beside the former one, and is none any more."""
+    def _own(self, found: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
+        """Return the scopes of some symbols, all of which the version must have learned from."""
+        if foreign := [symbol for symbol in symbols if symbol not in found.symbols]:
+            raise ModelError(
+                f"version {found.version} of model {found.name} learned from {', '.join(found.symbols) or 'nothing'}, "
+                f"not from {', '.join(foreign)}; train a model on its bars"
+            )
+        return tuple(scope for scope in found.scopes if scope.symbol in symbols)
+
+    def _crown(self, found: Version, scope: Scope, reason: str) -> None:
+        """Make a version the champion of a scope, and have no challenger there any more."""
+        self.record(found.name, found.version, scope.symbol, reason)
+        self._alias(found.name, scope.alias(CHAMPION), found.version)
+        if scope.alias(CHALLENGER) in self.aliases(found.name):
+            self.dismiss(found.name, scope)
+
+    def _alias(self, name: str, alias: str, version: str) -> None:
+        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
+            self._client.set_registered_model_alias(name, alias, version)
+
+    def _remove(self, name: str, alias: str) -> None:
         with translated(self.tracking_uri):
-            self._client.set_registered_model_alias(name, CHAMPION, version)
-        if self.aliased(name, CHALLENGER) is not None:
-            self.dismiss(name)
+            self._client.delete_registered_model_alias(name, alias)
 
     def note(self, name: str, version: str, key: str, value: str) -> None:
         """Tag a version.
@@ -234,15 +336,40 @@ class Registry:
         with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
             return str(self._client.get_model_version(name, version).tags.get(WINDOW, ""))
 
-    def champion(self, name: str) -> str | None:
-        """Return the version that is the champion; None when there is none yet.
+    def champion(self, name: str, scope: Scope) -> str | None:
+        """Return the version that is the champion of a scope; None when there is none yet.
 
         Raises
         ------
         ServiceError
             If the server does not answer.
         """
-        return self.aliased(name, CHAMPION)
+        return self.aliases(name).get(scope.alias(CHAMPION))
+
+    def holders(self, name: str, role: str) -> dict[Scope, str]:
+        """Return the version that has a role, by scope.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        named = {scope_of(alias, role): version for alias, version in self.aliases(name).items()}
+        return {scope: version for scope, version in sorted(named.items(), key=str) if scope is not None}
+
+    def version(self, name: str, version: str) -> Version:
+        """Return one version.
+
+        Raises
+        ------
+        ModelError
+            If there is none of that number.
+        ServiceError
+            If the server does not answer.
+        """
+        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
+            found = self._client.get_model_version(name, version)
+        return Version(name, str(found.version), tuple(sorted(found.aliases)), str(found.run_id), dict(found.tags))
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return the versions of a model, the newest first; none for an unknown name.
@@ -267,8 +394,8 @@ class Registry:
         )
         return tuple(sorted(listed, key=lambda entry: int(entry.version), reverse=True))
 
-    def load(self, name: str, alias: str = CHAMPION) -> Model:
-        """Load the version that has the alias.
+    def load(self, name: str, version: str) -> Model:
+        """Load one version.
 
         Raises
         ------
@@ -276,19 +403,6 @@ class Registry:
             If there is none, or its artefacts are missing, corrupt or of another make.
         ServiceError
             If the server does not answer.
-        """
-        version = self.aliased(name, alias)
-        if version is None:
-            raise ModelError(f"model {name} has no version with the alias {alias!r}; train one, or promote one")
-        return self.load_version(name, version)
-
-    def load_version(self, name: str, version: str) -> Model:
-        """Load one version.
-
-        Raises
-        ------
-        ModelError, ServiceError
-            As `load`.
         """
         what = f"model {name} version {version}"
         with tempfile.TemporaryDirectory() as folder:
@@ -320,8 +434,8 @@ class Registry:
                 )
             return artefacts.read_booster(Path(path), what)
 
-    def aliased(self, name: str, alias: str) -> str | None:
-        """Return the version that has an alias; None if none has.
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the version of each alias of a model; none for an unknown model.
 
         Raises
         ------
@@ -330,8 +444,9 @@ class Registry:
         """
         with translated(self.tracking_uri):
             try:
-                return str(self._client.get_model_version_by_alias(name, alias).version)
+                found = self._client.get_registered_model(name).aliases
             except mlflow.exceptions.RestException as error:
                 if error.error_code in ABSENT:
-                    return None
+                    return {}
                 raise
+        return {str(alias): str(version) for alias, version in found.items()}

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from mikrobot import telemetry
-from mikrobot.domain.errors import FeatureMismatch, ServingError
+from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.runtime import Breaker, BreakerOpen, Clock, retry
 from mikrobot.serving.predictor import Answer, Answers
 
@@ -39,6 +40,8 @@ class PredictionClient:
     ----------
     url : str
         Of the service, as ``http://127.0.0.1:3300``.
+    source : str
+        Market source of every row that is asked about.
     clock : Clock
         Of the breaker.
     timeout_s : float
@@ -47,14 +50,15 @@ class PredictionClient:
         Seconds after which a service that is down or not ready is not tried again by a call.
     """
 
-    def __init__(self, url: str, clock: Clock, *, timeout_s: float = 5.0, patience_s: float = 5.0) -> None:
+    def __init__(self, url: str, source: str, clock: Clock, *, timeout_s: float = 5.0, patience_s: float = 5.0) -> None:
         self._url = url.rstrip("/")
+        self._source = source
         self._http = httpx.Client(base_url=self._url, timeout=timeout_s, trust_env=False)
         breaker = Breaker(f"the prediction service at {self._url}", clock)
         self._patiently = retry(on=_Away, attempts=ATTEMPTS, timeout_s=patience_s)(breaker.call)
-        self._columns: tuple[str, ...] | None = None
+        self._columns: dict[str, tuple[str, ...]] = {}
         self._clock = clock
-        self._challenger: tuple[tuple[str, ...] | None, datetime] | None = None
+        self._challengers: dict[str, tuple[tuple[str, ...] | None, datetime]] = {}
 
     def __enter__(self) -> "PredictionClient":
         return self
@@ -73,34 +77,50 @@ class PredictionClient:
         except httpx.HTTPError:
             return False
 
-    def model(self) -> dict[str, Any]:
-        """Return the contract of the model served, as JSON values.
+    def served(self) -> dict[str, tuple[str, str | None, str]]:
+        """Return what answers for each symbol of the source: its model, its version, and what it was fitted with.
 
         Raises
         ------
         ServingError
             As `predict`.
         """
-        contract: dict[str, Any] = self._call("GET", "/model")
+        listed = self._call("GET", "/models")
+        return {
+            entry["symbol"]: (entry["model"], entry["version"], entry["fitted_with"])
+            for entry in listed
+            if entry["source"] == self._source
+        }
+
+    def model(self, symbol: str) -> dict[str, Any]:
+        """Return the contract of the model that answers for a symbol, as JSON values.
+
+        Raises
+        ------
+        ScopeError, ServingError
+            As `predict`.
+        """
+        contract: dict[str, Any] = self._call("GET", f"/model?{urlencode(self._scope(symbol))}")
         return contract
 
-    def columns(self, *, refresh: bool = False) -> tuple[str, ...]:
-        """Return the columns the model served needs, in its order; asked once, unless refreshed.
+    def columns(self, symbol: str, *, refresh: bool = False) -> tuple[str, ...]:
+        """Return the columns that the model of a symbol needs, in its order; asked once, unless refreshed.
 
         Raises
         ------
-        ServingError
+        ScopeError, ServingError
             As `predict`.
         """
-        if self._columns is None or refresh:
-            self._columns = tuple(self.model()["columns"])
-        return self._columns
+        if symbol not in self._columns or refresh:
+            self._columns[symbol] = tuple(self.model(symbol)["columns"])
+        return self._columns[symbol]
 
-    def predict(self, features: Mapping[str, float | None]) -> Answer:
+    def predict(self, symbol: str, features: Mapping[str, float | None]) -> Answer:
         """Ask about one feature row.
 
         Parameters
         ----------
+        symbol : str
         features : mapping of str to float or None
             Exactly the model's columns; None or NaN where a value is missing.
 
@@ -108,17 +128,20 @@ class PredictionClient:
         ------
         FeatureMismatch
             If the names or values are not those the model needs, in the service's words.
+        ScopeError
+            If no model learned from the symbol.
         ServingError
             If the service is down, not ready, too slow, fails or refuses.
         """
         sent = {name: _sent(name, value) for name, value in features.items()}
-        return _answer(self._call("POST", "/predict", {"features": sent}))
+        return _answer(self._call("POST", "/predict", {**self._scope(symbol), "features": sent}))
 
-    def shadow(self, row: Mapping[str, float]) -> tuple[Answer, dict[str, float]] | None:
+    def shadow(self, symbol: str, row: Mapping[str, float]) -> tuple[Answer, dict[str, float]] | None:
         """Ask the challenger about one feature row, once and without waiting.
 
         Parameters
         ----------
+        symbol : str
         row : mapping of str to float
             With its columns among others.
 
@@ -129,40 +152,44 @@ class PredictionClient:
             not answer, which is logged: nothing rests on it, and it is left alone for a minute.
         """
         try:
-            columns = self._challenger_columns()
+            columns = self._challenger_columns(symbol)
             if columns is None:
                 return None
             inputs = {name: row[name] for name in columns}
             sent = {name: _sent(name, value) for name, value in inputs.items()}
-            return _answer(self._http.post("/shadow", json={"features": sent}).raise_for_status().json()), inputs
+            body = {**self._scope(symbol), "features": sent}
+            return _answer(self._http.post("/shadow", json=body).raise_for_status().json()), inputs
         except (httpx.HTTPError, FeatureMismatch, KeyError) as error:
             log.warning("no_answer_of_the_challenger", reason=repr(error))
-            self._challenger = (None, self._clock.now())
+            self._challengers[symbol] = (None, self._clock.now())
             return None
 
-    def _challenger_columns(self) -> tuple[str, ...] | None:
+    def _challenger_columns(self, symbol: str) -> tuple[str, ...] | None:
         """Return what the challenger needs, as it was known within the last `CHALLENGER_HOLDS`."""
         now = self._clock.now()
-        if self._challenger is None or now - self._challenger[1] > CHALLENGER_HOLDS:
-            response = self._http.get("/challenger")
+        if symbol not in self._challengers or now - self._challengers[symbol][1] > CHALLENGER_HOLDS:
+            response = self._http.get("/challenger", params=self._scope(symbol))
             absent = response.status_code == httpx.codes.NOT_FOUND
             columns = None if absent else tuple(response.raise_for_status().json()["columns"])
-            self._challenger = (columns, now)
-        return self._challenger[0]
+            self._challengers[symbol] = (columns, now)
+        return self._challengers[symbol][0]
 
-    def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
-        """Ask about many rows, their values in the order of `columns`.
+    def predict_many(self, symbol: str, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
+        """Ask about many rows of one symbol, their values in the order of `columns`.
 
         Raises
         ------
-        FeatureMismatch, ServingError
+        FeatureMismatch, ScopeError, ServingError
             As `predict`.
         """
         sent = [[_sent(name, value) for name, value in zip(columns, row, strict=True)] for row in rows]
-        body = self._call("POST", "/predict_batch", {"columns": list(columns), "rows": sent})
+        body = self._call("POST", "/predict_batch", {**self._scope(symbol), "columns": list(columns), "rows": sent})
         answered = {name: tuple(body[name]) for name in _LISTED}
         answered |= {side: tuple(map(_bounds, body[side])) for side in ("interval_up", "interval_down")}
-        return Answers(**body | answered | {"trained_until": datetime.fromisoformat(body["trained_until"])})
+        return Answers(**body | answered | _origin(body))
+
+    def _scope(self, symbol: str) -> dict[str, str]:
+        return {"symbol": symbol, "source": self._source}
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
@@ -171,6 +198,8 @@ class PredictionClient:
             raise ServingError(str(error)) from error
         if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             raise FeatureMismatch(_said(response))
+        if response.status_code == httpx.codes.NOT_FOUND and _is_json(response):
+            raise ScopeError(_said(response))
         if response.is_error:
             raise ServingError(f"the prediction service at {self._url} refused {path}: {_said(response)}")
         return response.json()
@@ -196,7 +225,13 @@ class PredictionClient:
 
 def _answer(body: Mapping[str, Any]) -> Answer:
     bounds = {side: _bounds(body[side]) for side in ("interval_up", "interval_down")}
-    return Answer(**{**body, **bounds, "trained_until": datetime.fromisoformat(body["trained_until"])})
+    return Answer(**{**body, **bounds, **_origin(body)})
+
+
+def _origin(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an origin for which JSON has no type."""
+    trained_until = datetime.fromisoformat(body["trained_until"])
+    return {"trained_on": tuple(body["trained_on"]), "trained_until": trained_until}
 
 
 def _sent(name: str, value: float | None) -> float | None:
@@ -210,6 +245,11 @@ def _sent(name: str, value: float | None) -> float | None:
 
 def _bounds(sent: Sequence[float] | None) -> tuple[float, float] | None:
     return None if sent is None else (sent[0], sent[1])
+
+
+def _is_json(response: httpx.Response) -> bool:
+    """Tell an answer of the service from that of a page which does not exist."""
+    return response.headers.get("content-type", "").startswith("application/json")
 
 
 def _said(response: httpx.Response) -> str:

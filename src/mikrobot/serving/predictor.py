@@ -1,4 +1,4 @@
-"""A version in memory, mostly the champion: checked inputs in, probabilities out, a newer one without a pause.
+"""The versions that answer for each scope, in memory: checked inputs in, probabilities out, swapped without a pause.
 
 Knows nothing of HTTP. The registry and the models come from above its imports, so that a client
 that only needs `Answer` loads neither MLflow nor XGBoost.
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot import telemetry
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ScopeError, ServingError
+from mikrobot.domain.trading import BASELINE, answered_by
+from mikrobot.models.scope import Scope
 
 if TYPE_CHECKING:
     from mikrobot.models.model import Contract, Model
@@ -30,18 +32,46 @@ WARM_UP_ROWS = (1, 64)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the champion says about one feature row, and what it was made from.
+class Origin:
+    """What answered.
 
     Attributes
     ----------
-    model, version : str
-    source : str
-        Market source it learned from; do not believe it about another one.
+    model : str
+        Name of the model, or `BASELINE`.
+    version : str or None
+        In the registry; None for the baseline.
+    fitted_with : str
+        The registered version whose training fitted what answered: `version`, or that of the baseline.
+    source, symbol : str
+        The scope it answered for.
+    trained_on : tuple of str
+        Symbols of the source that it learned from, `symbol` among them.
     feature_hash : str
         Version of the feature definitions it expects.
     trained_until : datetime
         UTC; nothing later was used to train it.
+    """
+
+    model: str
+    version: str | None
+    fitted_with: str
+    source: str
+    symbol: str
+    trained_on: tuple[str, ...]
+    feature_hash: str
+    trained_until: datetime
+
+    def __str__(self) -> str:
+        return answered_by(self.model, self.fitted_with, self.trained_on)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Origin):
+    """The prediction for one feature row, and what it was made from.
+
+    Attributes
+    ----------
     probability_up, probability_down : float or None
         Of a break of the level above and below within the model's horizon, 0 to 1; None where no
         level stands.
@@ -51,11 +81,6 @@ class Answer:
         What at most a tenth of either outcome contradicts; it abstains where that leaves both.
     """
 
-    model: str
-    version: str
-    source: str
-    feature_hash: str
-    trained_until: datetime
     probability_up: float | None
     probability_down: float | None
     interval_up: Bounds | None = None
@@ -65,14 +90,9 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What the champion says about many rows, in their order; the fields of `Answer`."""
+class Answers(Origin):
+    """The predictions for many rows, in their order; the fields of `Answer`."""
 
-    model: str
-    version: str
-    source: str
-    feature_hash: str
-    trained_until: datetime
     probability_up: tuple[float | None, ...]
     probability_down: tuple[float | None, ...]
     interval_up: tuple[Bounds | None, ...] = ()
@@ -81,75 +101,125 @@ class Answers:
     says_down: tuple[str | None, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What answers for one scope: a version, or the baseline fitted with it."""
+
+    scope: Scope
+    model: "Model"
+    baseline: bool
+    window: str
+
+    @property
+    def key(self) -> tuple[str, bool, str]:
+        return self.model.contract.version, self.baseline, self.window
+
+    @property
+    def origin(self) -> tuple[str, str | None, str, str, str, tuple[str, ...], str, datetime]:
+        """The fields of `Origin`, in their order."""
+        contract = self.model.contract
+        named = (BASELINE, None) if self.baseline else (contract.name, contract.version)
+        scope = (self.scope.source, self.scope.symbol, contract.symbols)
+        return *named, contract.version, *scope, contract.feature_hash, contract.trained_until
+
+
 class Predictor:
-    """Answers with the champion of a registry; threads may share one.
+    """Answers for each scope with the version that has a role there; threads may share one.
 
     Parameters
     ----------
     registry : Registry
-    name, alias : str
-        The model served, and what marks the version to serve.
-    stays : bool
-        Whether a version that has lost its alias is served on until another one has it.
+    name, role : str
+        The model served, and the role of the versions to serve: see `models.registry`.
+    stand_in : str
+        Role of the versions whose baseline answers where none has `role`; empty: nothing answers there,
+        and a version that loses its role stops answering. With it, what is served stays until something else is.
     """
 
-    def __init__(self, registry: "Registry", name: str = "bos", alias: str = "champion", *, stays: bool = True) -> None:
+    def __init__(
+        self, registry: "Registry", name: str = "bos", role: str = "champion", *, stand_in: str = "baseline"
+    ) -> None:
         self._registry = registry
         self._name = name
-        self._alias = alias
-        self._model: Model | None = None
-        self._window = ""
-        self._stays = stays
+        self._role = role
+        self._stand_in = stand_in
+        self._served: dict[Scope, _Served] = {}
         self._refreshing = Lock()
 
     @property
     def ready(self) -> bool:
-        """Whether a model is loaded and warm."""
-        return self._model is not None
+        """Whether a model is loaded and warm for any scope."""
+        return bool(self._served)
 
-    @property
-    def contract(self) -> "Contract":
-        """The contract of the model that is served.
+    def served(self) -> tuple[Origin, ...]:
+        """Return what answers for each scope, in order of source and symbol."""
+        return tuple(Origin(*served.origin) for _, served in sorted(self._served.items()))
+
+    def contract(self, symbol: str | None = None, source: str | None = None) -> "Contract":
+        """Return the contract of the model that answers for a scope; by default of the only one.
 
         Raises
         ------
-        ServingError
-            If none is.
+        ScopeError, ServingError
+            As `predict`.
         """
-        return self._served().contract
+        return self._serving(symbol, source).model.contract
 
     def refresh(self) -> bool:
-        """Load and warm the champion if it, or the window its intervals rest on, is not the one served; then serve it.
+        """Load and warm what the registry names for each scope and is not served yet; then serve it.
 
-        Requests under way end with the model they began with. A champion that was withdrawn is
-        served on until another one is promoted.
+        Requests under way end with the model they began with.
 
         Returns
         -------
         bool
-            Whether another version, or the same on another window, is served now.
+            Whether something else is served now than before.
 
         Raises
         ------
         ModelError
-            If the champion cannot be loaded or does not answer; the model served stays.
+            If a version cannot be loaded or does not answer; its scopes keep what they have, the others change.
         """
         with self._refreshing:
-            version = self._registry.aliased(self._name, self._alias)
-            served = self._model
-            if version is None:
-                self._model = served if self._stays else None
-                return False
-            window = self._registry.window(self._name, version)
-            if served is not None and (served.contract.version, self._window) == (version, window):
-                return False
-            model = self._registry.load(self._name, self._alias)
+            wanted = self._wanted()
+            known = {served.key: served.model for served in self._served.values()}
+            kept = self._served if self._stand_in else {s: v for s, v in self._served.items() if s in wanted}
+            fresh, failures = dict(kept), []
+            for scope, (version, baseline) in wanted.items():
+                try:
+                    fresh[scope] = self._load(scope, version, baseline, known)
+                except ModelError as error:
+                    failures.append(f"{scope}: {error}")
+            changed = [s for s in fresh if s not in self._served or fresh[s].key != self._served[s].key]
+            gone = self._served.keys() - fresh.keys()
+            self._served = fresh
+        for scope in changed:
+            log.info(f"{self._role}_served", scope=str(scope), origin=str(Origin(*fresh[scope].origin)))
+        if failures:
+            raise ModelError("; ".join(failures))
+        return bool(changed or gone)
+
+    def _wanted(self) -> dict[Scope, tuple[str, bool]]:
+        """Return the version of each scope, and whether it is its baseline that answers."""
+        baselines = self._registry.holders(self._name, self._stand_in) if self._stand_in else {}
+        return {
+            **{scope: (version, True) for scope, version in baselines.items()},
+            **{scope: (version, False) for scope, version in self._registry.holders(self._name, self._role).items()},
+        }
+
+    def _load(self, scope: Scope, version: str, baseline: bool, known: "dict[tuple[str, bool, str], Model]") -> _Served:
+        """Return what is to answer for a scope, loaded and warm; `known` are the models that are."""
+        window = "" if baseline else self._registry.window(self._name, version)
+        key = (version, baseline, window)
+        if key not in known:
+            loaded = self._registry.load(self._name, version)
+            model = loaded.diffusion() if baseline else loaded
             _warm(model)
-            self._model, self._window = model, window
-        log.info(
-            f"{self._alias}_served", model=model.contract.name, version=model.contract.version, window=bool(window)
-        )
-        return True
+            known[key] = model
+        if scope not in known[key].contract.scopes:
+            learned = ", ".join(map(str, known[key].contract.scopes))
+            raise ModelError(f"version {version} learned from {learned}")
+        return _Served(scope, known[key], baseline, window)
 
     def watch(self, every_s: float, stop: Event) -> None:
         """Refresh again and again until stopped; a failure is logged once, and the model served stays."""
@@ -161,59 +231,82 @@ class Predictor:
             except MikrobotError as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    log.warning(f"{self._alias}_not_refreshed", reason=complaint, ready=self.ready)
+                    log.warning(f"{self._role}_not_refreshed", reason=complaint, ready=self.ready)
             stop.wait(every_s)
 
-    def predict(self, features: Mapping[str, float | None]) -> Answer:
+    def predict(self, symbol: str, features: Mapping[str, float | None], source: str | None = None) -> Answer:
         """Answer about one row.
 
         Parameters
         ----------
+        symbol : str
         features : mapping of str to float or None
             Exactly the contract's columns, in any order; None or NaN where a value is missing.
+        source : str, optional
+            Needed where models of several sources answer for the symbol.
 
         Raises
         ------
         FeatureMismatch
             If names are missing or unknown, all of which it lists, or if a value is infinite or
             not a number.
+        ScopeError
+            If no model learned from the symbol, or those of several sources did and none is named.
         ServingError
-            If no model is served.
+            If no model is served at all.
         """
-        model = self._served()
-        answers = _answers(model, np.array([row_of(model.contract, features)]))
-        return Answer(*_origin(model.contract), *(answer[0] for answer in answers))
+        served = self._serving(symbol, source)
+        answers = _answers(served.model, np.array([row_of(served.model.contract, features)]))
+        return Answer(*served.origin, *(answer[0] for answer in answers))
 
-    def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
-        """Answer about many rows at once.
+    def predict_many(
+        self, symbol: str, columns: Sequence[str], rows: Sequence[Sequence[float | None]], source: str | None = None
+    ) -> Answers:
+        """Answer about many rows of one symbol at once.
 
         Parameters
         ----------
+        symbol : str
         columns : sequence of str
             Exactly the contract's columns, in the order of the values of each row.
         rows : sequence of sequences of float or None
+        source : str, optional
 
         Raises
         ------
         FeatureMismatch
             As `predict`; or if a column is given twice, or a row has more or fewer values.
-        ServingError
-            If no model is served.
+        ScopeError, ServingError
+            As `predict`.
         """
-        model = self._served()
-        _check_names(model.contract, columns)
+        served = self._serving(symbol, source)
+        contract = served.model.contract
+        _check_names(contract, columns)
         values = _matrix(columns, rows)
         position = {name: at for at, name in enumerate(columns)}
-        ordered = values[:, [position[name] for name in model.contract.columns]]
+        ordered = values[:, [position[name] for name in contract.columns]]
         if not len(rows):
-            return Answers(*_origin(model.contract), (), ())
-        return Answers(*_origin(model.contract), *map(tuple, _answers(model, ordered)))
+            return Answers(*served.origin, (), ())
+        return Answers(*served.origin, *map(tuple, _answers(served.model, ordered)))
 
-    def _served(self) -> "Model":
-        model = self._model
-        if model is None:
-            raise ServingError(f"no version of model {self._name} is {self._alias} yet; train one: `mikrobot train`")
-        return model
+    def _serving(self, symbol: str | None, source: str | None) -> _Served:
+        everything = self._served
+        if not everything:
+            raise ServingError(f"no version of model {self._name} is served yet; train one: `mikrobot train`")
+        if source is not None and symbol is not None and (exact := everything.get(Scope(source, symbol))):
+            return exact
+        found = [
+            served
+            for scope, served in everything.items()
+            if symbol in (None, scope.symbol) and source in (None, scope.source)
+        ]
+        if len(found) == 1:
+            return found[0]
+        asked = " ".join(filter(None, (source, symbol))) or "nothing"
+        there = ", ".join(map(str, sorted(everything)))
+        if found:
+            raise ScopeError(f"{asked} was asked for, which leaves a choice of {there}; name the symbol and the source")
+        raise ScopeError(f"no model learned from {asked}; the service answers for {there}; train one on its bars")
 
 
 def row_of(contract: "Contract", features: Mapping[str, float | None]) -> list[float]:
@@ -299,7 +392,3 @@ def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:
         [value if is_known else None for value, is_known in zip(values, known[number % 2], strict=True)]
         for number, values in enumerate(told)
     ]
-
-
-def _origin(contract: "Contract") -> tuple[str, str, str, str, datetime]:
-    return contract.name, contract.version, contract.source, contract.feature_hash, contract.trained_until

@@ -44,6 +44,9 @@ SELECT symbol, side, close_time, probability, model, model_version, prediction.f
 FROM prediction JOIN feature_list ON feature_list.id = feature_list_id JOIN run ON run.id = run_id
 WHERE model = %s AND model_version = %s AND source = %s AND close_time > %s ORDER BY close_time, prediction.seq
 """
+_COUNT_ANSWERS = """
+SELECT symbol, model, model_version, count(*) FROM prediction WHERE run_id = %s GROUP BY symbol, model, model_version
+"""
 _READ_DECISIONS = "SELECT id, symbol, close_time, approved, side, reasons FROM decision WHERE run_id = %s ORDER BY seq"
 _READ_ORDERS = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE run_id = %s ORDER BY seq"
 _READ_JOURNAL = """
@@ -160,10 +163,17 @@ class Ledger:
         """Return what a version of a model said about bars of a source that closed after an instant, in any run."""
         return [_prediction(*row) for row in self._rows(_READ_SAID, model, version, source, after)]
 
-    def shadows(self, model: str, version: str) -> int:
-        """Return how many answers of a version were recorded in the shadow of a champion, in any run."""
-        query = b"SELECT count(*) FROM shadow WHERE model = %s AND model_version = %s"
-        rows = execute(self._pool, "counting shadows", lambda c: c.execute(query, (model, version)).fetchall())
+    def answers(self, run_id: str) -> dict[str, dict[tuple[str, str], int]]:
+        """Return how many predictions of a run each (model, version) made, by symbol."""
+        found: dict[str, dict[tuple[str, str], int]] = {}
+        for symbol, model, version, count in self._rows(_COUNT_ANSWERS, run_id):
+            found.setdefault(symbol, {})[model, version] = count
+        return found
+
+    def shadows(self, model: str, version: str, symbol: str) -> int:
+        """Return how many answers of a version about a symbol were recorded in the champion's shadow, in any run."""
+        query = b"SELECT count(*) FROM shadow WHERE model = %s AND model_version = %s AND symbol = %s"
+        rows = execute(self._pool, "counting shadows", lambda c: c.execute(query, (model, version, symbol)).fetchall())
         return int(rows[0][0])
 
     def decisions(self, run_id: str) -> list[Decision]:

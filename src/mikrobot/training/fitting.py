@@ -14,7 +14,7 @@ from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import NEARLY, Start, corrected
+from mikrobot.models.model import NEARLY, Baseline, Start, corrected
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.learners import Learned, Samples, boosted
@@ -47,6 +47,8 @@ class Fitted:
     search : Search
     diffusion : mapping of str to Diffusion
         What the model is judged beside.
+    baseline : Baseline or None
+        What answers where the model may not; None where it starts from no diffusion.
     """
 
     graph: bytes
@@ -57,6 +59,7 @@ class Fitted:
     beside: Mapping[str, Learned]
     search: Search
     diffusion: Mapping[str, Diffusion]
+    baseline: Baseline | None
 
     @property
     def booster(self) -> xgb.Booster | None:
@@ -82,7 +85,7 @@ def fit(
 ) -> Fitted:
     """Search parameters, fit the learners on the training span, calibrate their mean on the validation span."""
     names = recipe.inputs.names
-    start = _start(recipe, data, split.train)
+    start = diffused = _start(recipe, data, split.train)
     chosen = split.train[_spread(len(split.train))]
     train, watched = (_samples(recipe, data, rows, start) for rows in (chosen, split.validation))
     progress("search", 0.0)
@@ -117,7 +120,15 @@ def fit(
         beside={name: learned[name] for name in recipe.beside},
         search=found,
         diffusion=diffusion,
+        baseline=None if diffused is None else _baseline(diffused, recipe, watched),
     )
+
+
+def _baseline(start: Start, recipe: Recipe, watched: Samples) -> Baseline:
+    """Calibrate the diffusion alone on the validation span."""
+    score = corrected(np.full(len(watched.inputs), 0.5), start(watched.inputs, recipe.inputs))
+    calibration = Calibration.fit(score, watched.outcome)
+    return Baseline(start, calibration, Intervals.of(calibration(score), watched.outcome))
 
 
 def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | None:

@@ -1,4 +1,4 @@
-"""Whether a challenger takes the champion's place: every clause, and what it found.
+"""The promotion gate: whether a challenger takes the champion's place in a scope, clause by clause.
 
 Accuracy is no clause, since on these labels it measures geometry. Pure: it compares figures that
 others measured.
@@ -8,20 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mikrobot.training.intervals import Interval
+
 MOST_CALIBRATION_ERROR = 0.02
-"""Mean distance between what is said and what happens that is allowed, beyond what chance shows."""
+"""Maximum calibration error, beyond the error expected by chance."""
 
 MOST_LATENCY_MS = 5.0
 """Milliseconds, at the median, that one native answer may take: a twentieth of the serving budget of 100."""
 
 LEAST_COVERAGE = 0.02
-"""Share of the events on which a model must dare to speak."""
+"""Minimum share of the samples on which a model must make a confident prediction."""
 
 SHADOW = "shadow"
 """Name of the clause that only time can pass."""
-
-PRECISION_SLACK = 0.01
-"""By how much the precision of what a challenger dares may lie under the champion's: less is chance."""
 
 
 def to_beat(uplifts: Mapping[str, Any]) -> str:
@@ -34,22 +33,8 @@ def to_beat(uplifts: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with the ends of its 95 % interval; None where there were too few days for one."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.value:+.4f} without an interval"
-        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
-    """What was measured of one model on the test span of the challenger.
+    """What was measured of one model on the test span of the challenger, for one symbol.
 
     Attributes
     ----------
@@ -59,9 +44,9 @@ class Standing:
     latency_ms : float
         Median of one answer, natively.
     coverage, precision : float
-        Of what it dares to say; `precision` is 0 where it says nothing.
-    expectancy_r : float or None
-        Mean result of a trade in units of its risk, after costs; None where nothing was traded.
+        Of its confident predictions; `precision` is 0 where it makes none.
+    expectancy_r : Interval or None
+        Mean result of a trade in units of its risk, after costs; None where too little was traded.
     """
 
     calibration_error: float
@@ -69,7 +54,25 @@ class Standing:
     latency_ms: float
     coverage: float
     precision: float
-    expectancy_r: float | None
+    expectancy_r: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """A challenger less the champion, on the same samples.
+
+    Attributes
+    ----------
+    auc : Interval
+    precision : Interval or None
+        Of confident predictions; None where one of the two makes none.
+    expectancy_r : Interval or None
+        None where one of the two traded too little.
+    """
+
+    auc: Interval
+    precision: Interval | None
+    expectancy_r: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,17 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Whether to promote, and every clause with what it found."""
+    """Whether to promote, and every clause with what it found.
+
+    Attributes
+    ----------
+    clauses : tuple of Clause
+    unfit : str
+        Why the present champion may not serve any more; empty where it may, or there is none.
+    """
 
     clauses: tuple[Clause, ...]
+    unfit: str = ""
 
     @property
     def promote(self) -> bool:
@@ -107,53 +118,54 @@ class Ruling:
         return "; ".join(map(str, refused or self.clauses))
 
 
-def first(challenger: Standing, why: str) -> Ruling:
-    """Rule where no champion may serve: the challenger must be calibrated and fast.
+def first(challenger: Standing, over_baseline: Interval, why: str, *, unfit: bool = False) -> Ruling:
+    """Rule where no champion may serve: the challenger must have skill, be calibrated and fast.
 
-    Without one there would be nothing to serve; whether it has any skill is in its metrics and card.
+    While none passes, the calibrated diffusion baseline answers.
 
     Parameters
     ----------
     challenger : Standing
+    over_baseline : Interval
+        Uplift in AUC over the diffusion with the forecast sigma.
     why : str
         Why no champion may serve, as "there was no champion".
+    unfit : bool
+        Whether there is one that may not serve.
     """
-    return Ruling((Clause("champion", True, why), *_sound(challenger)))
+    clauses = (Clause("champion", True, why), _skilled(over_baseline), *_sound(challenger))
+    return Ruling(clauses, why if unfit else "")
 
 
 def against(
     challenger: Standing,
     champion: Standing,
-    over_forecast: Interval,
-    over_champion: Interval,
+    over_baseline: Interval,
+    over_champion: Differences,
     shadow: tuple[int, int] = (0, 0),
 ) -> Ruling:
     """Rule on a challenger that would take a champion's place.
+
+    It is refused where it is worse by more than chance: a difference whose interval reaches 0 refuses nobody.
 
     Parameters
     ----------
     challenger, champion : Standing
         On the same test span.
-    over_forecast, over_champion : Interval
-        Uplift in AUC over the diffusion with the forecast sigma, and over the champion.
+    over_baseline : Interval
+        Uplift in AUC over the diffusion with the forecast sigma.
+    over_champion : Differences
     shadow : tuple of int
         Predictions made in the champion's shadow, and how many are asked for.
     """
     made, asked = shadow
-    skilled = over_forecast.low is not None and over_forecast.low > 0.0
-    not_worse = over_champion.high is None or over_champion.high >= 0.0
-    careful = challenger.coverage >= LEAST_COVERAGE and (challenger.precision >= champion.precision - PRECISION_SLACK)
+    auc = over_champion.auc
     clauses = (
-        Clause("skill", skilled, f"uplift over the diffusion with forecast sigma {over_forecast}, must lie above 0"),
-        Clause("champion", not_worse, f"AUC over the champion {over_champion}, must not lie below 0"),
+        _skilled(over_baseline),
+        Clause("champion", not auc.below_zero, f"AUC over the champion {auc}, must not lie below 0"),
         *_sound(challenger),
-        Clause(
-            "precision",
-            careful,
-            f"{challenger.precision:.3f} at coverage {challenger.coverage:.3f}, the champion {champion.precision:.3f} "
-            f"at {champion.coverage:.3f}; at least {LEAST_COVERAGE:g} must be covered",
-        ),
-        _paying(challenger.expectancy_r, champion.expectancy_r),
+        _precise(challenger, champion, over_champion.precision),
+        _paying(challenger.expectancy_r, champion.expectancy_r, over_champion.expectancy_r),
         shadowed(made, asked),
     )
     return Ruling(clauses)
@@ -178,12 +190,27 @@ def _sound(challenger: Standing) -> tuple[Clause, Clause]:
     )
 
 
-def _paying(challenger: float | None, champion: float | None) -> Clause:
-    if challenger is None or champion is None:
-        who = "the challenger" if challenger is None else "the champion"
-        return Clause("expectancy", True, f"not compared: {who} traded nothing on the test span")
+def _skilled(over_baseline: Interval) -> Clause:
+    text = f"uplift over the diffusion with forecast sigma {over_baseline}, must lie above 0"
+    return Clause("skill", over_baseline.above_zero, text)
+
+
+def _precise(challenger: Standing, champion: Standing, difference: Interval | None) -> Clause:
+    covers = challenger.coverage >= LEAST_COVERAGE
+    compared = "not compared" if difference is None else f"difference {difference}, must not lie below 0"
     return Clause(
-        "expectancy",
-        challenger >= champion,
-        f"{challenger:+.3f} R a trade after costs, the champion {champion:+.3f}",
+        "precision",
+        covers and (difference is None or not difference.below_zero),
+        f"{challenger.precision:.3f} at coverage {challenger.coverage:.3f}, the champion {champion.precision:.3f} "
+        f"at {champion.coverage:.3f}; {compared}; coverage at least {LEAST_COVERAGE:g}",
     )
+
+
+def _paying(challenger: Interval | None, champion: Interval | None, difference: Interval | None) -> Clause:
+    if challenger is None or champion is None or difference is None:
+        who = "the challenger" if challenger is None else "the champion"
+        return Clause("expectancy", True, f"not compared: {who} traded too little on the test span")
+    both = f"{challenger} R a trade after costs, the champion {champion}"
+    if challenger.below_zero and champion.below_zero:
+        return Clause("expectancy", True, f"not compared, since neither earns its costs: {both}")
+    return Clause("expectancy", not difference.below_zero, f"{both}; difference {difference}, must not lie below 0")

@@ -5,6 +5,7 @@ time, and leaves at the end of the horizon. No stop, no target: what is measured
 answers point where price goes, by more than it costs to follow them.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mikrobot.models.labels.task import Kind
 from mikrobot.paper.contracts import listed
 from mikrobot.paper.profiles import MT5_HEDGING
 from mikrobot.training.dataset import Dataset
+from mikrobot.training.intervals import Observations
 from mikrobot.training.scores import THRESHOLD
 
 Floats = NDArray[np.float64]
@@ -26,8 +28,40 @@ FEWEST_TRADES = 30
 """Trades below which nothing is said of a rule."""
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Trades by the rule, in order of time within each symbol; in units of `RISK_ATR` ATRs at the entry.
+
+    Attributes
+    ----------
+    gross, costs : ndarray of float64, shape (trades,)
+        Result before costs; typical spread and both commissions.
+    times : ndarray of datetime64, shape (trades,)
+        Entries, UTC.
+    """
+
+    gross: Floats
+    costs: Floats
+    times: NDArray[np.datetime64]
+
+    @property
+    def net(self) -> Observations:
+        """Results after costs."""
+        return Observations(self.gross - self.costs, self.times)
+
+
+def follow(probability: Floats, data: Dataset, kind: Kind) -> Followed:
+    """Trade the samples whose outcome is more probable than not; see `payoff`."""
+    taken = _taken(np.flatnonzero(probability >= THRESHOLD), data)
+    direction = -1.0 if kind == "false_break" else 1.0
+    risk = RISK_ATR * data.sigma_atr[taken]
+    cost = np.array([_costs(str(symbol)) for symbol in np.unique(data.symbol)])[_places(data.symbol, taken)]
+    gross = direction * data.move[taken] / risk
+    return Followed(gross, (cost[:, 0] / data.close[taken] + cost[:, 1]) / risk, data.time[taken])
+
+
 def payoff(probability: Floats, data: Dataset, kind: Kind) -> dict[str, Any]:
-    """Trade the samples whose outcome is said to be more probable than not.
+    """Trade the samples whose outcome is more probable than not, and sum up.
 
     Parameters
     ----------
@@ -44,20 +78,17 @@ def payoff(probability: Floats, data: Dataset, kind: Kind) -> dict[str, Any]:
         ``gross_r`` and ``cost_r``: before costs, and the costs, typical spread and both commissions;
         ``sharpe``: of the daily sums in R, per year. All but ``trades`` None on fewer than `FEWEST_TRADES`.
     """
-    taken = _taken(np.flatnonzero(probability >= THRESHOLD), data)
-    if len(taken) < FEWEST_TRADES:
-        return {"trades": len(taken), "expectancy_r": None, "gross_r": None, "cost_r": None, "sharpe": None}
-    direction = -1.0 if kind == "false_break" else 1.0
-    risk = RISK_ATR * data.sigma_atr[taken]
-    gross = direction * data.move[taken] / risk
-    cost = np.array([_costs(str(symbol)) for symbol in np.unique(data.symbol)])[_places(data.symbol, taken)]
-    costs = (cost[:, 0] / data.close[taken] + cost[:, 1]) / risk
+    traded = follow(probability, data, kind)
+    trades = len(traded.gross)
+    if trades < FEWEST_TRADES:
+        return {"trades": trades, "expectancy_r": None, "gross_r": None, "cost_r": None, "sharpe": None}
+    net = traded.net
     return {
-        "trades": len(taken),
-        "expectancy_r": float(np.mean(gross - costs)),
-        "gross_r": float(np.mean(gross)),
-        "cost_r": float(np.mean(costs)),
-        "sharpe": _sharpe(gross - costs, data.time[taken], data.time),
+        "trades": trades,
+        "expectancy_r": float(np.mean(net.values)),
+        "gross_r": float(np.mean(traded.gross)),
+        "cost_r": float(np.mean(traded.costs)),
+        "sharpe": _sharpe(net.values, net.times, data.time),
     }
 
 

@@ -20,6 +20,7 @@ from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
 from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
+from mikrobot.models.scope import Scope
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 from mikrobot.training import dataset, leakage
@@ -52,15 +53,37 @@ class TrainingResult:
         In the registry.
     metrics : mapping
         Of the test span, plain JSON values: see `evaluate`; ``baselines`` has what was learned beside too.
-    ruling : Ruling
-        What the gate said; the version is the champion now if it promotes.
+    rulings : mapping of Scope to Ruling
+        Of the promotion gate; the version is the champion now of the scopes whose ruling promotes.
     contract : Contract
     """
 
     version: str
     metrics: Mapping[str, Any]
-    ruling: Ruling
+    rulings: Mapping[Scope, Ruling]
     contract: Contract
+
+    @property
+    def reason(self) -> str:
+        """Every ruling in one line."""
+        return reasons(self.rulings)
+
+    @property
+    def champion_of(self) -> tuple[str, ...]:
+        """Symbols whose champion the version is now."""
+        return tuple(scope.symbol for scope, ruling in self.rulings.items() if ruling.promote)
+
+    @property
+    def challenger_of(self) -> tuple[str, ...]:
+        """Symbols whose champion it answers in the shadow of."""
+        return tuple(scope.symbol for scope, ruling in self.rulings.items() if ruling.waits)
+
+
+def reasons(rulings: Mapping[Scope, Ruling]) -> str:
+    """Write the rulings of all symbols in one line; the symbol is left out where there is only one."""
+    if len(rulings) == 1:
+        return next(iter(rulings.values())).reason
+    return "; ".join(f"{scope.symbol}: {ruling.reason}" for scope, ruling in rulings.items())
 
 
 def train(
@@ -76,7 +99,9 @@ def train(
     shadow_asked: int = 0,
     progress: Progress = lambda stage, share: None,
 ) -> TrainingResult:
-    """Train a model, register it, and promote it if the gate lets it pass, or let it answer in the champion's shadow.
+    """Train a model, register it, and promote it for each symbol where the gate lets it pass.
+
+    Elsewhere it answers in the champion's shadow, if that is all that is missing.
 
     Parameters
     ----------
@@ -118,26 +143,37 @@ def train(
         fitted.start,
         fitted.calibration,
         fitted.intervals,
+        fitted.baseline,
     )
     progress("registry", 0.0)
-    ruling = rule(model, registry, data, split.test, trade_from, shadow_asked)
-    version = _log(registry, model, fitted, data, split, settings, ruling)
-    _carry_out(ruling, registry, name, version)
+    rulings = rule(model, registry, data, split.test, trade_from, shadow_asked)
+    version = _log(registry, model, fitted, data, split, settings, rulings)
+    if model.baseline is not None:
+        registry.stand_in(name, version)
+    for scope, ruling in rulings.items():
+        _carry_out(ruling, registry, name, version, scope)
     progress("registry", 1.0)
+    result = TrainingResult(version, metrics, rulings, model.contract)
     log.info(
-        "trained", model=name, version=version, promoted=ruling.promote, reason=ruling.reason, **metrics["metrics"]
-    )
-    return TrainingResult(version, metrics, ruling, model.contract)
+        "trained", model=name, version=version, champion_of=result.champion_of, reason=result.reason,
+        **metrics["metrics"],
+    )  # fmt: skip
+    return result
 
 
-def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str) -> None:
-    """Promote a version, let it answer in the champion's shadow, or keep the reason with it alone."""
+def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, scope: Scope) -> None:
+    """Promote a version in a scope, let it answer in the champion's shadow, or keep the reason with it alone.
+
+    A champion that may not serve there any more is withdrawn: the baseline of the new version answers.
+    """
     if ruling.promote:
-        registry.promote(name, version, ruling.reason)
+        registry.promote(name, version, ruling.reason, [scope.symbol])
         return
-    registry.note(name, version, "promotion", ruling.reason)
+    registry.record(name, version, scope.symbol, ruling.reason)
     if ruling.waits:
-        registry.challenge(name, version)
+        registry.challenge(name, version, scope)
+    elif ruling.unfit:
+        registry.withdraw(name, scope, ruling.unfit)
 
 
 def study(
@@ -212,6 +248,7 @@ def _contract(
         name=recipe.task.kind,
         version="",
         source=source,
+        symbols=tuple(str(symbol) for symbol in np.unique(data.symbol)),
         feature_hash=feature_hash,
         columns=recipe.inputs.columns,
         swing=recipe.task.swing,
@@ -226,14 +263,15 @@ def _contract(
 
 
 def _log(
-    registry: Registry, model: Model, fitted: Fitted, data: Dataset, split: Split, settings: Settings, ruling: Ruling
-) -> str:
+    registry: Registry, model: Model, fitted: Fitted, data: Dataset, split: Split, settings: Settings,
+    rulings: Mapping[Scope, Ruling],
+) -> str:  # fmt: skip
     contract = model.contract
-    symbols = [str(symbol) for symbol in np.unique(data.symbol)]
+    symbols = contract.symbols
     parameters = _parameters(fitted, split, settings)
     card = Card(
         contract=contract,
-        ruling=ruling.reason,
+        ruling=reasons(rulings),
         symbols=symbols,
         data_sha256=data.sha256,
         code_version=code_version(),
@@ -246,14 +284,11 @@ def _log(
         parameters=parameters | {"swing": contract.swing, "horizon_minutes": contract.horizon_minutes},
         metrics=dict(flattened({name: contract.metrics[name] for name in _LOGGED})),
         tags={
-            "source": contract.source,
-            "symbols": ",".join(symbols),
             "trained_from": contract.trained_from.isoformat(),
             "trained_until": contract.trained_until.isoformat(),
             "feature_hash": contract.feature_hash,
             "data_sha256": data.sha256,
             "code_version": card.code_version,
-            "promotion": ruling.reason,
             "use": card.use,
         },
         data_name=f"{contract.source}-{','.join(symbols)}",

@@ -1,8 +1,10 @@
-"""Measures a challenger and the champion on one span, for the gate to rule on.
+"""Measures a challenger and the champion of each scope on one span, for the gate to rule on.
 
 Both are asked as they are served, by the same graph and calibration.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 
@@ -11,27 +13,54 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.model import Model
-from mikrobot.models.registry import Registry
+from mikrobot.models.registry import CHAMPION, Registry
+from mikrobot.models.scope import Scope
 from mikrobot.training import gate
 from mikrobot.training.dataset import Dataset
-from mikrobot.training.gate import Interval, Ruling, Standing
-from mikrobot.training.payoff import payoff
+from mikrobot.training.evaluation import predict_baselines
+from mikrobot.training.gate import Differences, Ruling, Standing
+from mikrobot.training.intervals import Interval, Observations, difference, mean
+from mikrobot.training.payoff import FEWEST_TRADES, follow
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability
 from mikrobot.training.uplift import uplift
 
-DARING = 0.85
-"""Probability of either outcome from which a model counts as daring to speak."""
+Floats = NDArray[np.float64]
+
+CONFIDENT = 0.85
+"""Probability of either outcome from which a prediction counts as confident."""
 
 LATENCY_CALLS = 200
 SEED = 1
 """Of the bootstrap."""
 
+NO_CHAMPION = "there was no champion"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One model on the samples of one symbol.
+
+    Attributes
+    ----------
+    probability : ndarray of float64, shape (samples,)
+    confident : Observations
+        Of each confident prediction, whether it was right.
+    trades : Observations
+        Results in R after costs of following it.
+    standing : Standing
+    """
+
+    probability: Floats
+    confident: Observations
+    trades: Observations
+    standing: Standing
+
 
 def rule(
     challenger: Model, registry: Registry, data: Dataset, test: NDArray[np.int64], trade_from: datetime | None,
     shadow_asked: int = 0,
-) -> Ruling:  # fmt: skip
-    """Rule on a challenger that is not registered yet.
+) -> dict[Scope, Ruling]:  # fmt: skip
+    """Rule on a challenger that is not registered yet, for each symbol that it learned from.
 
     Parameters
     ----------
@@ -46,32 +75,47 @@ def rule(
         Predictions to be made in the champion's shadow first; the challenger has made none yet.
     """
     name = challenger.contract.name
-    said = challenger.score(data.inputs[test])
-    standing = stand(challenger, said, data, test)
-    version = registry.champion(name)
+    champions = registry.holders(name, CHAMPION)
+    loaded: dict[str, Model | ModelError] = {}
+    for version in set(champions.values()):
+        try:
+            loaded[version] = registry.load(name, version)
+        except ModelError as error:
+            loaded[version] = error
+    spans = {scope: test[data.symbol[test] == scope.symbol] for scope in challenger.contract.scopes}
+    return {
+        scope: _rule(challenger, _former(champions.get(scope), loaded), data.only(own), trade_from, shadow_asked)
+        for scope, own in spans.items()
+    }
+
+
+def _former(version: str | None, loaded: Mapping[str, Model | ModelError]) -> Model | str:
+    """Return the champion, or why there is none to compare with."""
     if version is None:
-        return gate.first(standing, "there was no champion")
-    try:
-        champion = registry.load_version(name, version)
-    except ModelError as error:
-        return gate.first(standing, f"the champion could not be loaded: {error}")
-    if why := unfit(champion, challenger, trade_from):
-        return gate.first(standing, f"champion {version} {why}")
-    former, uplifts = champion.score(data.inputs[test]), challenger.contract.metrics["uplift"]
-    return gate.against(
-        standing,
-        stand(champion, former, data, test),
-        _over(uplifts[f"over_{gate.to_beat(uplifts)}"]["auc"]),
-        _over(uplift(said, former, data.outcome[test], data.time[test], SEED)["auc"]),
-        (0, shadow_asked),
-    )
+        return NO_CHAMPION
+    found = loaded[version]
+    return f"the champion could not be loaded: {found}" if isinstance(found, ModelError) else found
+
+
+def _rule(
+    challenger: Model, former: Model | str, data: Dataset, trade_from: datetime | None, shadow_asked: int
+) -> Ruling:
+    if not 0 < int(data.outcome.sum()) < len(data):
+        text = f"{len(data)} samples of one outcome on the test span; train on more history"
+        return Ruling((gate.Clause("samples", False, text),))
+    own, over_baseline = judge(challenger, data), _over_baseline(challenger, data)
+    if isinstance(former, Model) and (why := unfit(former, challenger, trade_from)):
+        return gate.first(own.standing, over_baseline, f"champion {former.contract.version} {why}", unfit=True)
+    if isinstance(former, str):
+        return gate.first(own.standing, over_baseline, former)
+    champion = judge(former, data)
+    over_champion = _differences(own, champion, data)
+    return gate.against(own.standing, champion.standing, over_baseline, over_champion, (0, shadow_asked))
 
 
 def unfit(champion: Model, challenger: Model, trade_from: datetime | None) -> str:
-    """Say why a champion may not serve where the challenger would; empty when it may."""
+    """Return why a champion may not serve where the challenger would; empty when it may."""
     old, new = champion.contract, challenger.contract
-    if old.source != new.source:
-        return f"learned from source {old.source}, not {new.source}"
     if old.feature_hash != new.feature_hash:
         return f"reads features {old.feature_hash}, which are {new.feature_hash} now"
     if (old.swing, old.horizon_minutes) != (new.swing, new.horizon_minutes):
@@ -80,23 +124,25 @@ def unfit(champion: Model, challenger: Model, trade_from: datetime | None) -> st
             f"not for swing {new.swing} within {new.horizon_minutes}"
         )
     if trade_from is not None and old.trained_until > trade_from:
-        return f"had seen data up to {old.trained_until}, later than {trade_from} from where it would trade"
+        return f"learned from data up to {old.trained_until}, later than {trade_from} from where it would trade"
     return ""
 
 
-def stand(model: Model, said: NDArray[np.float64], data: Dataset, chosen: NDArray[np.int64]) -> Standing:
-    """Measure what the gate asks of one model."""
-    outcome = data.outcome[chosen]
-    yes = said >= 0.5
-    dared = np.maximum(said, 1.0 - said) >= DARING
-    return Standing(
-        calibration_error=calibration_error(said, outcome),
-        calibration_noise=calibration_noise(reliability(said, outcome)),
-        latency_ms=latency_ms(model, data.inputs[chosen[:LATENCY_CALLS]]),
-        coverage=float(dared.mean()),
-        precision=float((yes == outcome)[dared].mean()) if dared.any() else 0.0,
-        expectancy_r=payoff(said, data.only(chosen), model.contract.task.kind)["expectancy_r"],
+def judge(model: Model, data: Dataset) -> Judged:
+    """Measure what the gate asks of one model on the samples of one symbol, of both outcomes."""
+    probability, outcome = model.score(data.inputs), data.outcome
+    confident = np.maximum(probability, 1.0 - probability) >= CONFIDENT
+    right = ((probability >= 0.5) == outcome)[confident].astype(float)
+    trades = follow(probability, data, model.contract.task.kind).net
+    standing = Standing(
+        calibration_error=calibration_error(probability, outcome),
+        calibration_noise=calibration_noise(reliability(probability, outcome)),
+        latency_ms=latency_ms(model, data.inputs[:LATENCY_CALLS]),
+        coverage=float(confident.mean()),
+        precision=float(right.mean()) if len(right) else 0.0,
+        expectancy_r=mean(trades, SEED) if len(trades.values) >= FEWEST_TRADES else None,
     )
+    return Judged(probability, Observations(right, data.time[confident]), trades, standing)
 
 
 def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
@@ -109,7 +155,24 @@ def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
     return float(np.median(took) * 1e3)
 
 
-def _over(found: dict[str, float | None]) -> Interval:
+def _over_baseline(model: Model, data: Dataset) -> Interval:
+    diffusions = predict_baselines(model.contract.diffusion, data, model.inputs)
+    baseline = diffusions.get("forecast", diffusions["atr"])
+    return _auc(model.score(data.inputs), baseline, data)
+
+
+def _differences(own: Judged, champion: Judged, data: Dataset) -> Differences:
+    both_confident = len(own.confident.values) and len(champion.confident.values)
+    both_traded = own.standing.expectancy_r is not None and champion.standing.expectancy_r is not None
+    return Differences(
+        auc=_auc(own.probability, champion.probability, data),
+        precision=difference(own.confident, champion.confident, SEED) if both_confident else None,
+        expectancy_r=difference(own.trades, champion.trades, SEED) if both_traded else None,
+    )
+
+
+def _auc(probability: Floats, other: Floats, data: Dataset) -> Interval:
+    found = uplift(probability, other, data.outcome, data.time, SEED)["auc"]
     value = found["value"]
     assert value is not None
     return Interval(value, found["low"], found["high"])

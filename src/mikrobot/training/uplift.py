@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from mikrobot.training.intervals import FEWEST_DAYS
+
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]
 Times = NDArray[np.datetime64]
 
 DRAWS = 300
-FEWEST_DAYS = 5
-"""Days below which a day-block bootstrap says nothing."""
 
 RANKS = 512
 """Bins of equal size that stand for ranks: the AUC errs by less than one pair in so many."""

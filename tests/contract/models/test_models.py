@@ -33,6 +33,7 @@ def bos(swing: int) -> Model:
         name="bos",
         version="1",
         source="replay",
+        symbols=("BTCUSDT", "EURUSD"),
         feature_hash="abc",
         columns=inputs.columns,
         swing=swing,

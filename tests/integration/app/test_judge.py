@@ -50,6 +50,7 @@ def model(bar_files: dict[str, Path]) -> Model:
         name="bos",
         version="",
         source="replay",
+        symbols=("BTCUSDT", "EURUSD"),
         feature_hash=CATALOG.version,
         columns=inputs.columns,
         swing=5,
@@ -73,13 +74,13 @@ def test_a_model_is_judged_and_the_registry_stopped_again(
 ) -> None:
     done = program.run("evaluate", "--model", "bos", "--data", bar_files["EURUSD"])
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: model bos has no version with the alias 'champion'")
+    assert done.stderr.splitlines()[-1].startswith("error: there is no model bos yet; train one")
     assert program.left() == []
 
     with stack.running(program.settings, SystemClock(), print, ["mlflow"]):
         registry = Registry(program.settings.mlflow_url)
         version = registry.log(model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64)
-        registry.promote("bos", version)
+        registry.promote("bos", version, "for the test")
     assert program.left() == []
 
     done = program.run("evaluate", "--model", f"bos@{version}", "--data", bar_files["EURUSD"], "--control", "--json")

@@ -35,6 +35,7 @@ from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
+from mikrobot.models.scope import scopes_of
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.store import database, embedded
@@ -61,6 +62,7 @@ BOOKING = "BEFORE INSERT ON journal FOR EACH ROW WHEN (NEW.kind = 'booked' AND N
 """The first exit: predictions, decisions, orders and earlier records of the minute are written, but not committed."""
 
 
+SYMBOLS = ("BTCUSDT", "EURUSD")
 NOTHING = {"parameters": {}, "metrics": {}, "tags": {}}
 
 
@@ -136,7 +138,8 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         for service in services:
             processes.await_ready(service, settings.home, CLOCK)
         registry = Registry(settings.mlflow_url)
-        registry.promote("bos", registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64))
+        made = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
+        registry.promote("bos", made, "for the test")
         yield market
 
 
@@ -162,6 +165,7 @@ def made_up_model() -> Model:
         name="bos",
         version="",
         source="replay",
+        symbols=SYMBOLS,
         feature_hash=CATALOG.version,
         columns=inputs.columns,
         swing=5,
@@ -263,29 +267,39 @@ def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_a
     """The challenger is the same model under another version, so that its arm does what the run does."""
     registry = Registry(market.settings.mlflow_url)
     version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
-    registry.challenge("bos", version)
-    page = f"{market.settings.bento_url}/challenger"
-    wait_until(lambda: httpx.get(page).is_success, "the challenger is not served", CLOCK, timeout_s=30)
+    scopes = scopes_of("replay", SYMBOLS)
+    for scope in scopes:
+        registry.challenge("bos", version, scope)
+        page = f"{market.settings.bento_url}/challenger?symbol={scope.symbol}"
+        wait_until(lambda page=page: httpx.get(page).is_success, "the challenger is not served", CLOCK, timeout_s=30)
     market.begin("shadowed", arms=("new:model=challenger",))
     market.trade("shadowed")
     assert market.ledger("shadowed") == undisturbed
-    champion = f"model_version='{registry.champion('bos')}'"
+    champion = registry.champion("bos", scopes[0])
     by_the_challenger = market.ledger("shadowed-new")
     assert by_the_challenger != undisturbed
-    assert [line.replace(f"model_version='{version}'", champion) for line in by_the_challenger] == undisturbed
+    assert [
+        line.replace(f"model_version='{version}'", f"model_version='{champion}'").replace(
+            f"answered by bos {version},", f"answered by bos {champion},"
+        )
+        for line in by_the_challenger
+    ] == undisturbed
     with database.open_pool(market.settings) as pool:
         ledger = Ledger(pool)
-        said, made = ledger.shadows("bos", version), len(ledger.predictions("shadowed"))
-    assert said == made
-    few = market.settings.model_copy(update={"shadow_predictions": made + 1})
-    assert challenge.reconsider(few) == {
-        "version": version,
-        "promoted": False,
-        "reason": f"shadow refused: {said} predictions in the champion's shadow, {made + 1} asked for",
-    }
-    assert registry.aliased("bos", "challenger") == version
-    registry.dismiss("bos")
-    assert challenge.reconsider(few)["reason"] == "model bos has no challenger"
+        counted = {scope: ledger.shadows("bos", version, scope.symbol) for scope in scopes}
+        assert sum(counted.values()) == len(ledger.predictions("shadowed"))
+    few = market.settings.model_copy(update={"shadow_predictions": max(counted.values()) + 1})
+    assert challenge.reconsider(few) == [
+        challenge.Reconsidered(
+            scope, version, False,
+            f"shadow refused: {made} predictions in the champion's shadow, {few.shadow_predictions} asked for",
+        )
+        for scope, made in counted.items()
+    ]  # fmt: skip
+    for scope in scopes:
+        assert registry.holders("bos", "challenger")[scope] == version
+        registry.dismiss("bos", scope)
+    assert challenge.reconsider(few) == []
 
 
 def test_arms_trade_beside_a_run_as_runs_of_their_own_would_wherever_the_worker_is_killed(market, undisturbed):

@@ -19,8 +19,9 @@ import xgboost as xgb
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract, Model
+from mikrobot.models.model import Baseline, Contract, Model, Start
 from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
@@ -122,6 +123,7 @@ def make_model(seed: int) -> Model:
         name="bos",
         version="",
         source="simulated",
+        symbols=("EURUSD",),
         feature_hash="0123456789ab",
         columns=inputs.columns,
         swing=5,
@@ -132,7 +134,9 @@ def make_model(seed: int) -> Model:
     )
     calibration = Calibration((0.0, 0.5, 1.0), (0.0, 0.4, 1.0))
     sure = Intervals.of(calibration(booster.inplace_predict(values)), outcome.astype(bool))
-    return Model(contract, whole, None, calibration, sure)
+    reach = Diffusion("close", 1.0, 0.0, 3.0, (1.0, 0.0, -1.0))
+    baseline = Baseline(Start(inputs.names[0], reach), calibration, sure)
+    return Model(contract, whole, None, calibration, sure, baseline)
 
 
 @dataclass
@@ -149,13 +153,14 @@ class Stage:
     def promote(self) -> Model:
         """Train, register and promote another model; return it under its version."""
         model = self.registered()
-        self.registry.promote("bos", model.contract.version)
+        self.registry.promote("bos", model.contract.version, "for the test")
         return model
 
-    def registered(self) -> Model:
-        """Train and register another model; return it under its version."""
+    def registered(self, symbols: tuple[str, ...] = ("EURUSD",)) -> Model:
+        """Train and register another model of some symbols; return it under its version."""
         self.seed += 1
         model = make_model(self.seed)
+        model = replace(model, contract=replace(model.contract, symbols=symbols))
         version = self.registry.log(
             model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
         )
@@ -165,10 +170,10 @@ class Stage:
         wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=90)
 
     def served(self) -> str | None:
-        return self._version("/model")
+        return self._version("/model?symbol=EURUSD")
 
     def challenger(self) -> str | None:
-        return self._version("/challenger")
+        return self._version("/challenger?symbol=EURUSD")
 
     def _version(self, page: str) -> str | None:
         answer = httpx.get(self.service.url + page)
@@ -196,8 +201,8 @@ def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         service.start()
         before = {path: httpx.get(service.url + path) for path in ("/readyz", "/model")}
-        before["/predict"] = httpx.post(f"{service.url}/predict", json={"features": {}})
-        with PredictionClient(service.url, CLOCK) as client:
+        before["/predict"] = httpx.post(f"{service.url}/predict", json={"symbol": "EURUSD", "features": {}})
+        with PredictionClient(service.url, "simulated", CLOCK) as client:
             stage = Stage(service, mlflow_server, Registry(mlflow_server.url), client, before)
             stage.await_served(stage.promote().contract.version)
             yield stage

@@ -8,14 +8,17 @@ import httpx
 import numpy as np
 import pytest
 
-from mikrobot.domain.errors import FeatureMismatch, ServingError
+from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.models.intervals import SAID
 from mikrobot.models.model import Model
+from mikrobot.models.scope import Scope
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
 
 CLOCK = SystemClock()
+ONE = b'{"symbol": "EURUSD", "features": {"m1_rsi_14": '
+EURUSD = Scope("simulated", "EURUSD")
 Rows = Callable[[int], list[dict[str, float]]]
 
 
@@ -37,7 +40,7 @@ def promoted(stage: Any) -> Model:
 def test_without_a_champion_the_service_lives_unready_and_says_why(stage: Any) -> None:
     assert {path: answer.status_code for path, answer in stage.before.items()} == dict.fromkeys(stage.before, 503)
     assert stage.before["/predict"].json() == {
-        "error": "no version of model bos is champion yet; train one: `mikrobot train`"
+        "error": "no version of model bos is served yet; train one: `mikrobot train`"
     }
 
 
@@ -48,7 +51,7 @@ def test_with_a_champion_it_is_ready(stage: Any) -> None:
 def test_answers_over_http_are_those_of_the_native_model(stage: Any, feature_rows: Rows) -> None:
     model = promoted(stage)
     rows = feature_rows(30)
-    answers = [stage.client.predict(dict(reversed(row.items()))) for row in rows]
+    answers = [stage.client.predict("EURUSD", dict(reversed(row.items()))) for row in rows]
     assert [sides(answer) for answer in answers] == expected(model, rows)
     assert {None in sides(answer) for answer in answers} == {True, False}
 
@@ -56,8 +59,8 @@ def test_answers_over_http_are_those_of_the_native_model(stage: Any, feature_row
 def test_a_batch_in_any_order_of_columns_answers_as_single_rows(stage: Any, feature_rows: Rows) -> None:
     rows = feature_rows(300)
     columns = tuple(reversed(rows[0]))
-    answers = stage.client.predict_many(columns, [[row[name] for name in columns] for row in rows])
-    singly = [stage.client.predict(row) for row in rows[:10]]
+    answers = stage.client.predict_many("EURUSD", columns, [[row[name] for name in columns] for row in rows])
+    singly = [stage.client.predict("EURUSD", row) for row in rows[:10]]
     assert list(zip(answers.probability_up, answers.probability_down, strict=True))[:10] == list(map(sides, singly))
     assert len(answers.probability_up) == 300
 
@@ -66,7 +69,7 @@ def test_an_answer_carries_its_bounds_and_what_is_said(stage: Any, feature_rows:
     model = promoted(stage)
     rows = feature_rows(40)
     for row in rows:
-        answer = stage.client.predict(row)
+        answer = stage.client.predict("EURUSD", row)
         sides = (
             (answer.probability_up, answer.interval_up, answer.says_up),
             (
@@ -83,19 +86,20 @@ def test_an_answer_carries_its_bounds_and_what_is_said(stage: Any, feature_rows:
             assert bounds == (low[0], high[0])
             assert said == SAID[int(model.intervals.decide(np.array([probability]))[0])]
     names = tuple(rows[0])
-    many = stage.client.predict_many(names, [[row[name] for name in names] for row in rows])
+    many = stage.client.predict_many("EURUSD", names, [[row[name] for name in names] for row in rows])
     assert {*many.says_up, *many.says_down} >= {"breaks", None}
-    assert many.interval_up[0] == stage.client.predict(rows[0]).interval_up
+    assert many.interval_up[0] == stage.client.predict("EURUSD", rows[0]).interval_up
 
 
 def test_an_answer_carries_the_contract_it_was_made_under(stage: Any, feature_rows: Rows) -> None:
     model = promoted(stage)
-    answer = stage.client.predict(feature_rows(1)[0])
+    answer = stage.client.predict("EURUSD", feature_rows(1)[0])
     contract = model.contract
+    assert (answer.symbol, answer.trained_on, answer.fitted_with) == ("EURUSD", ("EURUSD",), contract.version)
     assert (answer.model, answer.version, answer.source, answer.feature_hash, answer.trained_until) == (
         contract.name, contract.version, contract.source, contract.feature_hash, contract.trained_until,
     )  # fmt: skip
-    assert stage.client.columns(refresh=True) == contract.columns
+    assert stage.client.columns("EURUSD", refresh=True) == contract.columns
 
 
 def test_a_promotion_is_served_without_a_failed_request(stage: Any, feature_rows: Rows) -> None:
@@ -108,7 +112,9 @@ def test_a_promotion_is_served_without_a_failed_request(stage: Any, feature_rows
         with httpx.Client(base_url=url) as http:
             for number in range(100_000):
                 sent = {name: None if np.isnan(value) else value for name, value in rows[number % 50].items()}
-                answers.append(http.post("/predict", json={"features": sent}).raise_for_status().json())
+                answers.append(
+                    http.post("/predict", json={"symbol": "EURUSD", "features": sent}).raise_for_status().json()
+                )
                 if stop.is_set():
                     break
         return answers
@@ -127,19 +133,35 @@ def test_names_that_do_not_fit_are_listed_in_one_line(stage: Any, feature_rows: 
     row = feature_rows(1)[0]
     row["m1_rsi_15"] = row.pop("m1_rsi_14")
     with pytest.raises(FeatureMismatch, match="missing m1_rsi_14; unknown m1_rsi_15"):
-        stage.client.predict(row)
+        stage.client.predict("EURUSD", row)
 
 
 @pytest.mark.parametrize(
     ("path", "body", "complaint"),
     [
-        ("/predict", b'{"features": {"m1_rsi_14": "high"}}', "features.m1_rsi_14: Input should be a valid number"),
-        ("/predict", b'{"features": {"m1_rsi_14": true}}', "features.m1_rsi_14: Input should be a valid number"),
-        ("/predict", b'{"features": {"m1_rsi_14": Infinity}}', "features.m1_rsi_14: Input should be a finite number"),
-        ("/predict", b'{"features": {"m1_rsi_14": 1e999}}', "features.m1_rsi_14: Input should be a finite number"),
-        ("/predict", b"{}", "features: Field required"),
+        (
+            "/predict",
+            ONE + b'"high"}}',
+            "features.m1_rsi_14: Input should be a valid number",
+        ),
+        (
+            "/predict",
+            ONE + b"true}}",
+            "features.m1_rsi_14: Input should be a valid number",
+        ),
+        (
+            "/predict",
+            ONE + b"Infinity}}",
+            "features.m1_rsi_14: Input should be a finite number",
+        ),
+        (
+            "/predict",
+            ONE + b"1e999}}",
+            "features.m1_rsi_14: Input should be a finite number",
+        ),
+        ("/predict", b"{}", "symbol: Field required; features: Field required"),
         ("/predict", b"not json", "body: Invalid JSON"),
-        ("/predict_batch", b'{"columns": ["a"], "rows": [1.0]}', "rows.0: Input should be a valid"),
+        ("/predict_batch", b'{"symbol": "EURUSD", "columns": ["a"], "rows": [1.0]}', "rows.0: Input should be a valid"),
     ],
 )
 def test_a_bad_body_is_answered_with_one_line(stage: Any, path: str, body: bytes, complaint: str) -> None:
@@ -152,7 +174,8 @@ def test_a_bad_body_is_answered_with_one_line(stage: Any, path: str, body: bytes
 def test_a_batch_of_bad_rows_names_the_row(stage: Any, feature_rows: Rows) -> None:
     row = feature_rows(1)[0]
     answer = httpx.post(
-        f"{stage.service.url}/predict_batch", json={"columns": list(row), "rows": [[1.0] * len(row), [1.0]]}
+        f"{stage.service.url}/predict_batch",
+        json={"symbol": "EURUSD", "columns": list(row), "rows": [[1.0] * len(row), [1.0]]},
     )
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("row 1 has 1 values")
@@ -160,7 +183,7 @@ def test_a_batch_of_bad_rows_names_the_row(stage: Any, feature_rows: Rows) -> No
 
 def test_a_batch_that_is_too_long_is_refused(stage: Any) -> None:
     with pytest.raises(ServingError, match="at most 10000 items"):
-        stage.client.predict_many((), [()] * 10_001)
+        stage.client.predict_many("EURUSD", (), [()] * 10_001)
 
 
 def test_metrics_count_the_requests(stage: Any, feature_rows: Rows) -> None:
@@ -176,32 +199,32 @@ def test_metrics_count_the_requests(stage: Any, feature_rows: Rows) -> None:
 
     before = counted()
     for row in feature_rows(7):
-        stage.client.predict(row)
+        stage.client.predict("EURUSD", row)
     assert counted() == before + 7
 
 
 def test_a_challenger_answers_in_the_shadow_and_changes_nothing_of_the_champion(stage: Any, feature_rows: Rows) -> None:
     champion, rows = promoted(stage), feature_rows(20)
     assert httpx.get(f"{stage.service.url}/challenger").status_code == 404
-    assert stage.client.shadow(rows[0]) is None
-    before = [stage.client.predict(row) for row in rows]
+    assert stage.client.shadow("EURUSD", rows[0]) is None
+    before = [stage.client.predict("EURUSD", row) for row in rows]
     challenger = stage.registered()
-    stage.registry.challenge("bos", challenger.contract.version)
-    with PredictionClient(stage.service.url, CLOCK) as client:
+    stage.registry.challenge("bos", challenger.contract.version, EURUSD)
+    with PredictionClient(stage.service.url, "simulated", CLOCK) as client:
         wait_until(
             lambda: stage.challenger() == challenger.contract.version, "no challenger", SystemClock(), timeout_s=30
         )
-        said = [client.shadow(row | {"another": 1.0}) for row in rows]
+        said = [client.shadow("EURUSD", row | {"another": 1.0}) for row in rows]
         assert [sides(answer) for answer, _ in said] == expected(challenger, rows)
         assert {answer.version for answer, _ in said} == {challenger.contract.version}
         assert [set(inputs) for _, inputs in said] == [set(challenger.contract.columns)] * len(rows)
-        assert [client.predict(row) for row in rows] == before
-        stage.registry.promote("bos", challenger.contract.version)
+        assert [client.predict("EURUSD", row) for row in rows] == before
+        stage.registry.promote("bos", challenger.contract.version, "for the test")
         stage.await_served(challenger.contract.version)
         wait_until(lambda: stage.challenger() is None, "it is a challenger still", CLOCK, timeout_s=30)
-        assert client.shadow(rows[0]) is None
-        assert sides(client.predict(rows[0])) == expected(challenger, rows[:1])[0]
-    assert stage.registry.aliased("bos", "challenger") is None
+        assert client.shadow("EURUSD", rows[0]) is None
+        assert sides(client.predict("EURUSD", rows[0])) == expected(challenger, rows[:1])[0]
+    assert stage.registry.holders("bos", "challenger") == {}
     assert champion.contract.version != challenger.contract.version
 
 
@@ -209,13 +232,13 @@ def test_a_challenger_that_cannot_be_loaded_leaves_the_champion_alone(stage: Any
     champion, row = promoted(stage), feature_rows(1)[0]
     broken = stage.registered()
     stage.registry.note("bos", broken.contract.version, "window", "nonsense")
-    stage.registry.challenge("bos", broken.contract.version)
+    stage.registry.challenge("bos", broken.contract.version, EURUSD)
     wait_until(
         lambda: "challenger_not_refreshed" in stage.service.log.read_text(), "not noticed", SystemClock(), timeout_s=30
     )
-    assert stage.client.shadow(row) is None
-    assert sides(stage.client.predict(row)) == expected(champion, [row])[0]
-    stage.registry.dismiss("bos")
+    assert stage.client.shadow("EURUSD", row) is None
+    assert sides(stage.client.predict("EURUSD", row)) == expected(champion, [row])[0]
+    stage.registry.dismiss("bos", EURUSD)
 
 
 def test_the_api_page_describes_every_endpoint(stage: Any) -> None:
@@ -230,17 +253,38 @@ def test_it_serves_on_without_the_registry_and_finds_it_again(stage: Any, featur
     stage.mlflow.stop()
     try:
         for _ in range(20):
-            assert stage.client.predict(row).version == model.contract.version
+            assert stage.client.predict("EURUSD", row).version == model.contract.version
         assert stage.client.ready()
     finally:
         stage.mlflow.start()
     newer = promoted(stage)
-    assert stage.client.predict(row).version == newer.contract.version
+    assert stage.client.predict("EURUSD", row).version == newer.contract.version
+
+
+def test_each_symbol_is_answered_by_the_model_that_learned_from_it(stage: Any, feature_rows: Rows) -> None:
+    """The baseline of another version answers for the second symbol, and nothing for a third."""
+    champion, row = promoted(stage), feature_rows(1)[0]
+    other = stage.registered(symbols=("BTCUSDT",))
+    assert "BTCUSDT" not in stage.client.served()
+    stage.registry.stand_in("bos", other.contract.version)
+    wait_until(lambda: "BTCUSDT" in stage.client.served(), "the baseline is not served", CLOCK, timeout_s=30)
+    answers = [stage.client.predict(symbol, row) for symbol in ("EURUSD", "BTCUSDT")]
+    assert [(a.model, a.version, a.trained_on) for a in answers] == [
+        ("bos", champion.contract.version, ("EURUSD",)),
+        ("baseline", None, ("BTCUSDT",)),
+    ]
+    assert answers[1].fitted_with == other.contract.version
+    assert sides(answers[1]) == expected(other.diffusion(), [row])[0]
+    with pytest.raises(ScopeError, match="no model learned from simulated GBPUSD; the service answers for"):
+        stage.client.predict("GBPUSD", row)
+    stage.registry.promote("bos", other.contract.version, "for the test")
+    wait_until(lambda: stage.client.predict("BTCUSDT", row).model == "bos", "not promoted", CLOCK, timeout_s=30)
+    assert stage.client.predict("EURUSD", row).version == champion.contract.version
 
 
 def test_a_client_without_a_service_gives_up_within_its_patience() -> None:
     with (
-        PredictionClient("http://127.0.0.1:9", SystemClock(), patience_s=0.2) as client,
+        PredictionClient("http://127.0.0.1:9", "simulated", SystemClock(), patience_s=0.2) as client,
         pytest.raises(ServingError, match="does not answer"),
     ):
-        client.columns()
+        client.columns("EURUSD")

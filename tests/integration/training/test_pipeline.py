@@ -14,7 +14,8 @@ from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import SIDES
-from mikrobot.models.registry import CHALLENGER, WINDOW, Registry
+from mikrobot.models.registry import BASELINE, CHALLENGER, CHAMPION, WINDOW, Registry
+from mikrobot.models.scope import Scope
 from mikrobot.settings import Settings
 from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows
@@ -22,6 +23,7 @@ from mikrobot.training.pipeline import TrainingResult, train
 
 Bars = dict[str, pd.DataFrame]
 TRADE_FROM = datetime(2024, 3, 11, tzinfo=UTC)
+SCOPES = BTCUSDT, EURUSD = Scope("replay", "BTCUSDT"), Scope("replay", "EURUSD")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., Train
 
 @pytest.fixture(scope="module")
 def first(trained: Callable[..., TrainingResult], registry: Registry) -> TrainingResult:
-    assert registry.champion("bos") is None
+    assert registry.holders("bos", CHAMPION) == {}
     return trained()
 
 
@@ -50,15 +52,36 @@ def run_of(registry: Registry, version: str) -> mlflow.entities.Run:
     return mlflow.MlflowClient(registry.tracking_uri).get_run(found.run_id)
 
 
-def test_the_first_model_becomes_champion_and_learned_nothing_from_the_traded_hours(
+def test_a_first_model_without_skill_is_not_promoted_and_its_baseline_answers_for_every_symbol(
     first: TrainingResult, registry: Registry
 ) -> None:
-    assert first.ruling.promote
-    assert first.ruling.reason.startswith("champion passed: there was no champion; calibration passed")
-    model = registry.load("bos")
-    assert model.contract.version == first.version
-    assert model.contract.trained_until <= TRADE_FROM
-    assert model.contract.trained_until > TRADE_FROM - timedelta(minutes=30)
+    """The market is a random walk: whatever the model adds to the diffusion is chance."""
+    assert first.champion_of == ()
+    assert set(first.rulings) == set(SCOPES)
+    for scope, ruling in first.rulings.items():
+        assert "skill refused: uplift over the diffusion with forecast sigma" in ruling.reason
+        assert registry.version("bos", first.version).promotion(scope.symbol) == ruling.reason
+    assert registry.holders("bos", CHAMPION) == {}
+    assert registry.holders("bos", BASELINE) == dict.fromkeys(SCOPES, first.version)
+
+
+def test_a_model_learned_nothing_from_the_traded_hours(first: TrainingResult, registry: Registry) -> None:
+    contract = registry.load("bos", first.version).contract
+    assert contract.version == first.version
+    assert contract.symbols == ("BTCUSDT", "EURUSD")
+    assert TRADE_FROM - timedelta(minutes=30) < contract.trained_until <= TRADE_FROM
+
+
+def test_the_baseline_is_the_diffusion_calibrated(
+    first: TrainingResult, registry: Registry, market: Bars, rows: Rows
+) -> None:
+    """It answers otherwise than the model, and its log odds are those of the diffusion alone."""
+    model = registry.load("bos", first.version)
+    baseline = model.diffusion()
+    inputs = np.random.default_rng(2).normal(1.0, 0.3, (200, len(model.inputs.names))).astype(np.float32)
+    odds = baseline.start(inputs, model.inputs)
+    np.testing.assert_allclose(baseline.uncalibrated(inputs), 1 / (1 + np.exp(-odds)), rtol=1e-6)
+    assert np.abs(baseline.score(inputs) - model.score(inputs)).max() > 1e-3
 
 
 def test_a_random_walk_shows_no_skill_over_the_diffusion_baseline(first: TrainingResult) -> None:
@@ -93,7 +116,7 @@ def test_the_run_tells_where_the_model_comes_from(first: TrainingResult, registr
 def test_a_model_predicts_the_same_after_the_round_trip_over_http(
     first: TrainingResult, registry: Registry, market: Bars, rows: Rows
 ) -> None:
-    one, again = registry.load("bos"), registry.load_version("bos", first.version)
+    one, again = registry.load("bos", first.version), registry.load("bos", first.version)
     times = (market["EURUSD"]["open_time"] + pd.Timedelta(minutes=1))[2000:2200]
     events = pd.DataFrame({"source": "replay", "symbol": "EURUSD", "event_timestamp": times})
     values = rows(events, one.contract.columns)[list(one.contract.columns)].to_numpy(np.float64)
@@ -108,30 +131,32 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
 def test_a_version_rests_its_intervals_on_the_window_that_is_kept_with_it(
     first: TrainingResult, registry: Registry
 ) -> None:
-    trained = registry.load_version("bos", first.version)
+    trained = registry.load("bos", first.version)
     window = Window.of(TRADE_FROM, np.full(50, 0.7), np.arange(50) % 2 == 0)
     try:
         registry.note("bos", first.version, WINDOW, window.to_json())
-        rolled = registry.load_version("bos", first.version)
+        rolled = registry.load("bos", first.version)
         assert rolled.intervals == window.intervals() != trained.intervals
         assert rolled.calibration == trained.calibration
         registry.note("bos", first.version, WINDOW, "[]")
         with pytest.raises(ModelError, match=f"version {first.version} cannot be used: expected the window"):
-            registry.load_version("bos", first.version)
+            registry.load("bos", first.version)
     finally:
         registry.note("bos", first.version, WINDOW, "")
-    assert registry.load_version("bos", first.version).intervals == trained.intervals
+    assert registry.load("bos", first.version).intervals == trained.intervals
 
 
-def test_another_champion_ends_the_challenge(first: TrainingResult, registry: Registry) -> None:
-    registry.challenge("bos", first.version)
-    assert registry.aliased("bos", CHALLENGER) == first.version
-    registry.promote("bos", first.version, "again")
-    assert registry.aliased("bos", CHALLENGER) is None
+def test_another_champion_ends_the_challenge_of_its_symbol_alone(first: TrainingResult, registry: Registry) -> None:
+    for scope in SCOPES:
+        registry.challenge("bos", first.version, scope)
+    registry.promote("bos", first.version, "again", ["EURUSD"])
+    assert registry.holders("bos", CHALLENGER) == {BTCUSDT: first.version}
+    registry.dismiss("bos", BTCUSDT)
+    assert registry.holders("bos", CHALLENGER) == {}
 
 
 def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: Registry) -> None:
-    model = registry.load_version("bos", first.version)
+    model = registry.load("bos", first.version)
     row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.contract.columns))
     explained = explain(model, registry.booster("bos", first.version), row)
     said = model.uncalibrated(model.inputs(np.repeat(row[None], 2, axis=0), SIDES))
@@ -144,7 +169,7 @@ def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: R
 
 def test_the_mlflow_flavour_reads_what_was_logged(first: TrainingResult, registry: Registry) -> None:
     mlflow.set_tracking_uri(registry.tracking_uri)
-    model = registry.load("bos")
+    model = registry.load("bos", first.version)
     loaded = mlflow.pyfunc.load_model(f"models:/bos/{first.version}")
     seen = np.random.default_rng(1).normal(size=(20, len(model.inputs.names))).astype(np.float32)
     answered = loaded.predict(pd.DataFrame(seen, columns=list(model.inputs.names)))
@@ -168,37 +193,37 @@ def test_the_same_data_and_seed_give_the_same_model(
 ) -> None:
     second = trained()
     assert second.version != first.version
-    models = [registry.load_version("bos", version) for version in (first.version, second.version)]
+    models = [registry.load("bos", version) for version in (first.version, second.version)]
     assert models[0].graph == models[1].graph
     assert (models[0].start, models[0].calibration) == (models[1].start, models[1].calibration)
     tags = [run_of(registry, version).data.tags["data_sha256"] for version in (first.version, second.version)]
     assert tags[0] == tags[1]
 
 
-def test_a_champion_that_knows_the_traded_hours_is_replaced(
+def test_a_champion_that_knows_the_traded_hours_is_withdrawn_where_nothing_better_was_trained(
     trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
 ) -> None:
-    registry.promote("bos", first.version)
+    registry.promote("bos", first.version, "by hand")
     result = trained(trade_from=TRADE_FROM - timedelta(days=1))
-    assert result.ruling.promote
-    assert "later than 2024-03-10 00:00:00+00:00 from where it would trade" in result.ruling.reason
-    assert registry.champion("bos") == result.version
-    tags = {entry.version: entry.tags for entry in registry.versions("bos")}[result.version]
-    assert tags["promotion"] == result.ruling.reason
+    assert "later than 2024-03-10 00:00:00+00:00 from where it would trade" in result.rulings[EURUSD].unfit
+    assert registry.holders("bos", CHAMPION) == {}
+    assert registry.holders("bos", BASELINE) == dict.fromkeys(SCOPES, result.version)
+    decisions = registry.version("bos", first.version).promotion("EURUSD")
+    assert decisions.startswith(first.rulings[EURUSD].reason)
+    assert " | by hand | withdrawn: champion " in decisions
 
 
 def test_a_failed_training_leaves_the_champion_serving(
     trained: Callable[..., TrainingResult], market: Bars, first: TrainingResult, registry: Registry
 ) -> None:
-    registry.promote("bos", first.version)
+    registry.promote("bos", first.version, "by hand")
     with pytest.raises(ModelError, match=r"train span of EURUSD.*expected at least 50 samples"):
         trained(bars={"EURUSD": market["EURUSD"][:300]})
-    assert registry.champion("bos") == first.version
+    assert registry.holders("bos", CHAMPION) == dict.fromkeys(SCOPES, first.version)
 
 
 def test_features_of_another_hash_are_not_accepted(first: TrainingResult, registry: Registry) -> None:
-    registry.promote("bos", first.version)
-    contract = registry.load("bos").contract
+    contract = registry.load("bos", first.version).contract
     contract.accept(CATALOG.version)
     with pytest.raises(FeatureMismatch, match=f"trained on features {CATALOG.version}, found 000000000000"):
         contract.accept("000000000000")
@@ -212,40 +237,54 @@ def test_a_graph_that_was_changed_is_not_loaded(
     (file,) = set(artifacts.rglob("model.onnx")) - before
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ModelError, match=f"model bos version {spoiled.version} cannot be used: model.onnx"):
-        registry.load_version("bos", spoiled.version)
-    registry.promote("bos", spoiled.version)
-    mended = trained()
-    assert mended.ruling.promote
-    assert mended.ruling.reason.startswith("champion passed: the champion could not be loaded")
+        registry.load("bos", spoiled.version)
+    registry.promote("bos", spoiled.version, "by hand")
+    ruling = trained().rulings[EURUSD]
+    assert ruling.reason.startswith("skill refused: ")
+    assert str(ruling.clauses[0]).startswith("champion passed: the champion could not be loaded")
+    assert registry.champion("bos", EURUSD) == spoiled.version
 
 
 def test_a_challenger_without_skill_is_refused_by_name_and_the_champion_stays(
     trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
 ) -> None:
-    registry.promote("bos", first.version)
+    registry.promote("bos", first.version, "by hand")
     refused = trained()
-    assert not refused.ruling.promote
-    assert "skill refused: uplift over the diffusion" in refused.ruling.reason
-    assert registry.champion("bos") == first.version
-    tags = {entry.version: entry.tags for entry in registry.versions("bos")}[refused.version]
-    assert tags["promotion"] == refused.ruling.reason
+    assert refused.champion_of == ()
+    assert "skill refused: uplift over the diffusion" in refused.reason
+    assert registry.champion("bos", EURUSD) == first.version
 
 
-def test_a_rollback_brings_back_what_the_champion_replaced(
+def test_a_version_is_promoted_for_its_own_symbols_alone(
+    trained: Callable[..., TrainingResult], market: Bars, first: TrainingResult, registry: Registry
+) -> None:
+    registry.promote("bos", first.version, "by hand")
+    alone = trained(bars={"EURUSD": market["EURUSD"]})
+    assert set(alone.rulings) == {EURUSD}
+    with pytest.raises(ModelError, match="learned from EURUSD, not from BTCUSDT; train a model on its bars"):
+        registry.promote("bos", alone.version, "by hand", ["BTCUSDT"])
+    assert registry.promote("bos", alone.version, "by hand") == (EURUSD,)
+    assert registry.holders("bos", CHAMPION) == {BTCUSDT: first.version, EURUSD: alone.version}
+
+
+def test_a_rollback_brings_back_what_the_champion_replaced_symbol_by_symbol(
     trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
 ) -> None:
-    registry.promote("bos", first.version)
+    registry.promote("bos", first.version, "by hand")
     second = trained()
     registry.promote("bos", second.version, "by hand")
-    assert registry.rollback("bos", "the new one was worse") == first.version
-    assert registry.champion("bos") == first.version
-    with pytest.raises(ModelError, match="nowhere has no champion to roll back"):
+    assert registry.rollback("bos", "the new one was worse", ["EURUSD"]) == {EURUSD: first.version}
+    assert registry.holders("bos", CHAMPION) == {BTCUSDT: second.version, EURUSD: first.version}
+    assert registry.version("bos", second.version).promotion("EURUSD").endswith(" | by hand")
+    with pytest.raises(ModelError, match="no champion of GBPUSD that replaced a version"):
+        registry.rollback("bos", "", ["GBPUSD"])
+    with pytest.raises(ModelError, match="model nowhere has no champion that replaced a version"):
         registry.rollback("nowhere", "")
 
 
 def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: Registry) -> None:
     card = registry.text("bos", first.version, "card.md")
-    assert "Gate: champion passed: there was no champion" in card
+    assert "Gate: BTCUSDT: skill refused: " in card
     assert f"{first.metrics['metrics']['auc']:.4f}" in card
     assert "diffusion_atr" in card
     assert registry.text("bos", first.version, "card.html").startswith("<!doctype html>")
@@ -254,17 +293,15 @@ def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: 
 
 
 def test_what_is_not_registered_is_said_to_be_missing(registry: Registry) -> None:
-    assert registry.champion("nowhere") is None
+    assert registry.champion("nowhere", EURUSD) is None
     assert registry.versions("nowhere") == ()
-    with pytest.raises(ModelError, match="nowhere has no version with the alias 'champion'"):
-        registry.load("nowhere")
     with pytest.raises(ModelError, match="nowhere version 3 is not in the registry"):
-        registry.load_version("nowhere", "3")
+        registry.load("nowhere", "3")
     with pytest.raises(ModelError, match="no version 3 of model nowhere"):
-        registry.promote("nowhere", "3")
+        registry.promote("nowhere", "3", "by hand")
 
 
 def test_a_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceError, match=r"MLflow at http://127\.0\.0\.1:9 failed"):
-        Registry("http://127.0.0.1:9").champion("bos")
+        Registry("http://127.0.0.1:9").champion("bos", EURUSD)

@@ -9,6 +9,8 @@ from mikrobot.app.console import summary_tables
 TRAINED = {
     "version": "2",
     "alias": "champion",
+    "symbols": ["BTCUSDT"],
+    "champion_of": ["BTCUSDT"],
     "metrics": {
         "metrics": {"auc": 0.8534},
         "baselines": {"diffusion_atr": {"auc": 0.8327}, "diffusion_forecast": {"auc": 0.8514}},
@@ -18,6 +20,7 @@ TRAINED = {
         },
     },
 }
+REFUSED = TRAINED | {"version": "1", "alias": None, "symbols": ["EURUSD"], "champion_of": []}
 SUMMARY = {
     "run": "20250701-000000",
     "source": "simulated",
@@ -26,7 +29,11 @@ SUMMARY = {
     "bars": 297391,
     "features": 74,
     "checks": {"passed": 10, "failed": 0, "quarantined": 3},
-    "models": {"bos": TRAINED | {"earlier": [TRAINED | {"version": "1", "alias": None}]}},
+    "models": {"bos": TRAINED | {"earlier": [REFUSED]}},
+    "answered_by": {
+        "EURUSD": {"model": "baseline", "version": None, "trained_on": ["EURUSD"]},
+        "BTCUSDT": {"model": "bos", "version": "2", "trained_on": ["BTCUSDT"]},
+    },
     "drift": {"verdict": "stable", "share": 0.07, "online_rows": 2864, "skewed_rows": 0},
     "arms": {"careful": {"run": "r1-careful", "orders": 1, "trades": 1, "pnl": "3.21"}},
     "trading": {
@@ -49,7 +56,7 @@ SUMMARY = {
 
 
 def shown(summary):
-    console = RichConsole(file=io.StringIO(), width=160)
+    console = RichConsole(file=io.StringIO(), width=200)
     for table in summary_tables(summary):
         console.print(table)
     return console.file.getvalue()
@@ -62,14 +69,20 @@ def test_a_simulated_market_is_called_so_in_the_first_line():
 
 def test_the_model_stands_beside_its_baseline_with_the_interval_of_its_uplift():
     assert (
-        "v2 (champion): AUC 0.8534, diffusion 0.8327 by ATR and 0.8514 by forecast, "
+        "v2 from BTCUSDT (champion of BTCUSDT): AUC 0.8534, diffusion 0.8327 by ATR and 0.8514 by forecast, "
         "uplift over the last +0.0020 [+0.0011, +0.0029]"
     ) in shown(SUMMARY)
 
 
 def test_the_model_of_every_segment_is_shown():
     text = shown(SUMMARY)
-    assert text.index("v1 (not promoted)") < text.index("v2 (champion)")
+    assert text.index("v1 from EURUSD (not promoted)") < text.index("v2 from BTCUSDT (champion of BTCUSDT)")
+
+
+def test_what_answered_for_each_symbol_is_named():
+    text = shown(SUMMARY)
+    assert "EURUSD: the diffusion baseline, learned from EURUSD; no model has passed the gate" in text
+    assert "BTCUSDT: bos v2, learned from BTCUSDT" in text
 
 
 def test_money_counts_and_addresses_are_there():

@@ -14,9 +14,10 @@ from mikrobot.paper.venue import Standing, contract_of
 from mikrobot.settings import PROFILES
 
 CLOSE = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
-EURUSD = Outlook("EURUSD", CLOSE, 1.1, 0.00008, 0.001, 1.1005, 1.099, 0.61, 0.2)
-USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan)
-BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7)
+BY = "bos 7, learned from EURUSD"
+EURUSD = Outlook("EURUSD", CLOSE, 1.1, 0.00008, 0.001, 1.1005, 1.099, 0.61, 0.2, BY)
+USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan, BY)
+BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7, BY)
 
 
 def standing(symbol: str, balance: str = "10000.00", lost: str = "0.00", engaged: tuple[str, ...] = ()) -> Standing:
@@ -71,6 +72,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
         approved=True,
         side=Side.BUY,
         reasons=(
+            "answered by bos 7, learned from EURUSD",
             "level passed: above 1.1005, below 1.099",
             "probability passed: up 0.61, down 0.2, entry needs 0.55",
             "side passed: buy, as up 0.61, down 0.2",

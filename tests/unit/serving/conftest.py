@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Contract
+from mikrobot.models.scope import Scope
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
 
@@ -28,34 +29,40 @@ class WeightedSum:
         up = np.nan_to_num(values) @ np.array([0.001, 0.01, 0.1])
         return np.column_stack([up, np.full(len(values), np.nan)])
 
+    def diffusion(self) -> "WeightedSum":
+        return self
+
 
 @dataclass
 class Shelf:
-    """A registry in memory."""
+    """A registry in memory, which may name a version for each role and scope."""
 
     models: dict[str, WeightedSum] = field(default_factory=dict)
-    version: str | None = None
+    roles: dict[str, dict[Scope, str]] = field(default_factory=dict)
     kept: str = ""
     away: bool = False
 
-    def aliased(self, name: str, alias: str) -> str | None:
+    def holders(self, name: str, role: str) -> dict[Scope, str]:
         if self.away:
             raise ModelError("the registry does not answer")
-        return self.version
+        return self.roles.get(role, {})
 
     def window(self, name: str, version: str) -> str:
         return self.kept
 
-    def load(self, name: str = "bos", alias: str = "champion") -> WeightedSum:
-        assert self.version is not None
-        return self.models[self.version]
+    def load(self, name: str, version: str) -> WeightedSum:
+        return self.models[version]
 
-    def promote(self, version: str, columns: tuple[str, ...] = COLUMNS) -> WeightedSum:
+    def promote(
+        self, version: str, columns: tuple[str, ...] = COLUMNS, symbols: tuple[str, ...] = ("EURUSD",),
+        role: str = "champion",
+    ) -> WeightedSum:  # fmt: skip
         start = datetime(2024, 5, 1, tzinfo=UTC)
         contract = Contract(
             "bos",
             version,
             "replay",
+            symbols,
             "0123456789ab",
             columns,
             5,
@@ -65,7 +72,7 @@ class Shelf:
             {"auc": 0.8},
         )
         self.models[version] = WeightedSum(contract)
-        self.version = version
+        self.roles[role] = {**self.roles.get(role, {}), **dict.fromkeys(contract.scopes, version)}
         return self.models[version]
 
 

@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 import stamina
 
-from mikrobot.domain.errors import FeatureMismatch, ServingError
+from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.runtime import ManualClock
 from mikrobot.serving.client import ATTEMPTS, PredictionClient
 
 ANSWER = {
     "model": "bos",
     "version": "3",
+    "fitted_with": "3",
     "source": "replay",
+    "symbol": "EURUSD",
+    "trained_on": ["EURUSD"],
     "feature_hash": "0123456789ab",
     "trained_until": "2024-05-06T00:00:00Z",
     "probability_up": 0.61,
@@ -29,6 +32,7 @@ ANSWER = {
     "says_down": None,
     "probability_down": None,
 }
+SCOPE = {"symbol": "EURUSD", "source": "replay"}
 CONTRACT = {"columns": ["m1_rsi_14"], "version": "3"}
 
 
@@ -76,6 +80,7 @@ def script() -> Iterator[Script]:
                 return
             content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "text/html" if isinstance(answer, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -102,27 +107,33 @@ def clock() -> ManualClock:
 def client(script: Script, clock: ManualClock) -> Iterator[PredictionClient]:
     """Retries at once: waiting is stamina's, and tested with it."""
     stamina.set_testing(True, attempts=ATTEMPTS)
-    with PredictionClient(script.url, clock) as client:
+    with PredictionClient(script.url, "replay", clock) as client:
         yield client
     stamina.set_testing(False)
 
 
 def test_an_answer_comes_back_as_it_was_given(client: PredictionClient, script: Script) -> None:
-    answer = client.predict({"m1_rsi_14": 55.2})
+    answer = client.predict("EURUSD", {"m1_rsi_14": 55.2})
     assert (answer.version, answer.probability_up, answer.probability_down) == ("3", 0.61, None)
     assert (answer.interval_up, answer.interval_down, answer.says_up) == ((0.58, 0.64), None, "abstains")
     assert answer.trained_until == datetime(2024, 5, 6, tzinfo=UTC)
-    assert script.asked == [("POST", "/predict", {"features": {"m1_rsi_14": 55.2}})]
+    assert script.asked == [
+        ("POST", "/predict", {"symbol": "EURUSD", "source": "replay", "features": {"m1_rsi_14": 55.2}})
+    ]
 
 
 def test_missing_values_travel_as_null(client: PredictionClient, script: Script) -> None:
-    client.predict({"m1_rsi_14": math.nan, "m1_spread_atr": None})
-    assert script.asked[0][2] == {"features": {"m1_rsi_14": None, "m1_spread_atr": None}}
+    client.predict("EURUSD", {"m1_rsi_14": math.nan, "m1_spread_atr": None})
+    assert script.asked[0][2] == {
+        "symbol": "EURUSD",
+        "source": "replay",
+        "features": {"m1_rsi_14": None, "m1_spread_atr": None},
+    }
 
 
 def test_an_infinite_value_never_leaves(client: PredictionClient, script: Script) -> None:
     with pytest.raises(FeatureMismatch, match="m1_rsi_14 is infinite"):
-        client.predict({"m1_rsi_14": math.inf})
+        client.predict("EURUSD", {"m1_rsi_14": math.inf})
     assert script.asked == []
 
 
@@ -130,13 +141,13 @@ def test_a_challenger_that_does_not_answer_is_left_alone_for_a_minute_and_the_ch
     client: PredictionClient, script: Script, clock: ManualClock
 ) -> None:
     script.answers = [(200, CONTRACT), (503, {"error": "gone"}), (200, ANSWER)]
-    assert client.shadow({"m1_rsi_14": 55.2}) is None
-    assert client.shadow({"m1_rsi_14": 55.2}) is None
-    assert client.predict({"m1_rsi_14": 55.2}).version == "3"
-    assert [path for _, path, _ in script.asked] == ["/challenger", "/shadow", "/predict"]
+    assert client.shadow("EURUSD", {"m1_rsi_14": 55.2}) is None
+    assert client.shadow("EURUSD", {"m1_rsi_14": 55.2}) is None
+    assert client.predict("EURUSD", {"m1_rsi_14": 55.2}).version == "3"
+    assert [path for _, path, _ in script.asked] == ["/challenger?symbol=EURUSD&source=replay", "/shadow", "/predict"]
     clock.sleep(61.0)
     script.answers = [(200, CONTRACT), (200, ANSWER)]
-    told = client.shadow({"m1_rsi_14": 55.2, "m1_atr_14": 1.0})
+    told = client.shadow("EURUSD", {"m1_rsi_14": 55.2, "m1_atr_14": 1.0})
     assert told is not None
     assert (told[0].version, told[1]) == ("3", {"m1_rsi_14": 55.2})
 
@@ -151,37 +162,38 @@ def test_a_batch_keeps_its_order(client: PredictionClient, script: Script) -> No
         "says_down": [None, "abstains"],
     }
     script.answers = [(200, ANSWER | many)]
-    answers = client.predict_many(("m1_rsi_14",), [[1.0], [math.nan]])
+    answers = client.predict_many("EURUSD", ("m1_rsi_14",), [[1.0], [math.nan]])
     assert (answers.probability_up, answers.probability_down) == ((0.1, None), (None, 0.2))
     assert (answers.interval_up, answers.says_down) == (((0.05, 0.15), None), (None, "abstains"))
-    assert script.asked[0][2] == {"columns": ["m1_rsi_14"], "rows": [[1.0], [None]]}
+    batch = {"columns": ["m1_rsi_14"], "rows": [[1.0], [None]]}
+    assert script.asked[0][2] == SCOPE | batch
 
 
 def test_one_connection_serves_many_requests(client: PredictionClient, script: Script) -> None:
     for _ in range(5):
-        client.predict({"m1_rsi_14": 1.0})
+        client.predict("EURUSD", {"m1_rsi_14": 1.0})
     assert script.connections == 1
 
 
 @pytest.mark.parametrize("failure", [(0, None), (503, {"error": "no champion yet"})], ids=["hung up", "not ready"])
 def test_a_passing_failure_is_tried_again(client: PredictionClient, script: Script, failure: tuple[int, Any]) -> None:
     script.answers = [failure, failure, (200, ANSWER)]
-    assert client.predict({"m1_rsi_14": 1.0}).version == "3"
+    assert client.predict("EURUSD", {"m1_rsi_14": 1.0}).version == "3"
     assert len(script.asked) == 3
 
 
 def test_a_service_that_stays_unready_is_one_clear_error(client: PredictionClient, script: Script) -> None:
     script.answers = [(503, {"error": "no version of model bos is champion yet"})]
     with pytest.raises(ServingError, match="not ready: no version of model bos is champion yet"):
-        client.predict({"m1_rsi_14": 1.0})
+        client.predict("EURUSD", {"m1_rsi_14": 1.0})
     assert len(script.asked) == ATTEMPTS
 
 
 def test_a_service_that_is_down_is_one_clear_error(script: Script, clock: ManualClock) -> None:
     stamina.set_testing(True, attempts=2)
-    with PredictionClient("http://127.0.0.1:9", clock) as client:
+    with PredictionClient("http://127.0.0.1:9", "replay", clock) as client:
         with pytest.raises(ServingError, match=r"127\.0\.0\.1:9 does not answer .*; start it: `mikrobot up`"):
-            client.predict({"m1_rsi_14": 1.0})
+            client.predict("EURUSD", {"m1_rsi_14": 1.0})
         assert not client.ready()
     stamina.set_testing(False)
 
@@ -189,17 +201,17 @@ def test_a_service_that_is_down_is_one_clear_error(script: Script, clock: Manual
 def test_a_slow_service_is_not_asked_again(script: Script, clock: ManualClock) -> None:
     script.answers = [(-1, None)]
     with (
-        PredictionClient(script.url, clock, timeout_s=0.1) as client,
+        PredictionClient(script.url, "replay", clock, timeout_s=0.1) as client,
         pytest.raises(ServingError, match="took too long over /predict"),
     ):
-        client.predict({"m1_rsi_14": 1.0})
+        client.predict("EURUSD", {"m1_rsi_14": 1.0})
     assert len(script.asked) == 1
 
 
 def test_a_refusal_of_the_features_is_a_mismatch_and_not_repeated(client: PredictionClient, script: Script) -> None:
     script.answers = [(422, {"error": "missing m1_return_1"})]
     with pytest.raises(FeatureMismatch, match="missing m1_return_1"):
-        client.predict({"m1_rsi_14": 1.0})
+        client.predict("EURUSD", {"m1_rsi_14": 1.0})
     assert len(script.asked) == 1
 
 
@@ -216,7 +228,14 @@ def test_other_refusals_carry_the_words_of_the_service(
 ) -> None:
     script.answers = [(status, body)]
     with pytest.raises(ServingError, match=f"refused /predict: .*{complaint}"):
-        client.predict({"m1_rsi_14": 1.0})
+        client.predict("EURUSD", {"m1_rsi_14": 1.0})
+
+
+def test_a_symbol_that_no_model_learned_from_is_an_error_of_its_own(client: PredictionClient, script: Script) -> None:
+    script.answers = [(404, {"error": "no model learned from replay GBPUSD"})]
+    with pytest.raises(ScopeError, match="no model learned from replay GBPUSD"):
+        client.predict("GBPUSD", {"m1_rsi_14": 1.0})
+    assert len(script.asked) == 1
 
 
 def test_a_failing_service_is_left_alone_until_it_has_rested(
@@ -225,28 +244,28 @@ def test_a_failing_service_is_left_alone_until_it_has_rested(
     script.answers = [(500, {"error": "boom"})]
     for _ in range(5):
         with pytest.raises(ServingError, match="failed over /predict, status 500"):
-            client.predict({"m1_rsi_14": 1.0})
+            client.predict("EURUSD", {"m1_rsi_14": 1.0})
     with pytest.raises(ServingError, match="keeps failing"):
-        client.predict({"m1_rsi_14": 1.0})
+        client.predict("EURUSD", {"m1_rsi_14": 1.0})
     assert len(script.asked) == 5
     clock.sleep(timedelta(seconds=31).total_seconds())
     script.answers = [(200, ANSWER)]
-    assert client.predict({"m1_rsi_14": 1.0}).version == "3"
+    assert client.predict("EURUSD", {"m1_rsi_14": 1.0}).version == "3"
 
 
 def test_refused_features_do_not_open_the_breaker(client: PredictionClient, script: Script) -> None:
     script.answers = [(422, {"error": "missing m1_return_1"})] * 8 + [(200, ANSWER)]
     for _ in range(8):
         with pytest.raises(FeatureMismatch):
-            client.predict({"m1_rsi_14": 1.0})
-    assert client.predict({"m1_rsi_14": 1.0}).version == "3"
+            client.predict("EURUSD", {"m1_rsi_14": 1.0})
+    assert client.predict("EURUSD", {"m1_rsi_14": 1.0}).version == "3"
 
 
 def test_columns_are_asked_once_until_refreshed(client: PredictionClient, script: Script) -> None:
     script.answers = [(200, CONTRACT), (200, CONTRACT | {"columns": ["m1_atr_14"]})]
-    assert (client.columns(), client.columns()) == (("m1_rsi_14",), ("m1_rsi_14",))
-    assert client.columns(refresh=True) == ("m1_atr_14",)
-    assert [path for _, path, _ in script.asked] == ["/model", "/model"]
+    assert (client.columns("EURUSD"), client.columns("EURUSD")) == (("m1_rsi_14",), ("m1_rsi_14",))
+    assert client.columns("EURUSD", refresh=True) == ("m1_atr_14",)
+    assert [path for _, path, _ in script.asked] == ["/model?symbol=EURUSD&source=replay"] * 2
 
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False), (500, False)])

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mikrobot.domain.errors import FeatureMismatch, ModelError, ServingError
+from mikrobot.domain.errors import FeatureMismatch, ModelError, ScopeError, ServingError
+from mikrobot.models.scope import Scope
 from mikrobot.serving.predictor import Predictor
 
 ROW = {"m1_rsi_14": 50.0, "m1_return_1": 2.0, "m1_spread_atr": 0.5}
@@ -32,8 +34,8 @@ def test_nothing_is_ready_before_a_champion_stands(make_shelf: Callable[[], Any]
     predictor = Predictor(make_shelf())
     assert not predictor.refresh()
     assert not predictor.ready
-    with pytest.raises(ServingError, match="no version of model bos is champion yet"):
-        predictor.predict(ROW)
+    with pytest.raises(ServingError, match="no version of model bos is served yet"):
+        predictor.predict("EURUSD", ROW)
 
 
 def test_a_model_answers_one_row_and_a_batch_before_it_is_served(predictor: Predictor, shelf: Any) -> None:
@@ -49,66 +51,69 @@ def test_a_new_window_of_the_same_version_is_served(predictor: Predictor, shelf:
 
 
 def test_a_champion_that_was_withdrawn_is_served_on_and_a_challenger_is_not(shelf: Any) -> None:
-    champion, challenger = Predictor(shelf), Predictor(shelf, alias="challenger", stays=False)
+    shelf.promote("2", role="challenger")
+    champion, challenger = Predictor(shelf), Predictor(shelf, role="challenger", stand_in="")
     for predictor in (champion, challenger):
         assert predictor.refresh()
-    shelf.version = None
-    for predictor in (champion, challenger):
-        assert not predictor.refresh()
+    shelf.roles = {}
+    assert not champion.refresh()
+    assert challenger.refresh()
     assert champion.ready
     assert not challenger.ready
 
 
 def test_the_answer_says_where_it_comes_from(predictor: Predictor) -> None:
-    answer = predictor.predict(ROW)
-    assert (answer.model, answer.version, answer.source, answer.feature_hash) == ("bos", "1", "replay", "0123456789ab")
+    answer = predictor.predict("EURUSD", ROW)
+    assert (answer.model, answer.version, answer.fitted_with) == ("bos", "1", "1")
+    assert (answer.source, answer.symbol, answer.trained_on) == ("replay", "EURUSD", ("EURUSD",))
+    assert answer.feature_hash == "0123456789ab"
     assert answer.trained_until == datetime(2024, 5, 6, tzinfo=UTC)
     assert answer.probability_up == pytest.approx(UP)
 
 
 def test_a_side_without_a_level_has_no_probability(predictor: Predictor) -> None:
-    assert predictor.predict(ROW).probability_down is None
+    assert predictor.predict("EURUSD", ROW).probability_down is None
 
 
 def test_features_count_by_name_not_by_order(predictor: Predictor) -> None:
-    assert predictor.predict(dict(reversed(ROW.items()))) == predictor.predict(ROW)
+    assert predictor.predict("EURUSD", dict(reversed(ROW.items()))) == predictor.predict("EURUSD", ROW)
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, np.float64("nan")])
 def test_a_missing_value_reaches_the_model_as_missing(predictor: Predictor, missing: float | None) -> None:
-    assert predictor.predict(ROW | {"m1_spread_atr": missing}).probability_up == pytest.approx(UP - 0.05)
+    assert predictor.predict("EURUSD", ROW | {"m1_spread_atr": missing}).probability_up == pytest.approx(UP - 0.05)
 
 
 def test_every_missing_and_unknown_name_is_listed(predictor: Predictor) -> None:
     with pytest.raises(FeatureMismatch) as refused:
-        predictor.predict({"m1_rsi_14": 50.0, "zebra": 1.0, "apple": 2.0})
+        predictor.predict("EURUSD", {"m1_rsi_14": 50.0, "zebra": 1.0, "apple": 2.0})
     assert "missing m1_return_1, m1_spread_atr; unknown apple, zebra" in str(refused.value)
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, np.float64("inf"), 10**400])
 def test_an_infinite_value_is_refused_by_name(predictor: Predictor, bad: float) -> None:
     with pytest.raises(FeatureMismatch, match="m1_return_1 is infinite"):
-        predictor.predict(ROW | {"m1_return_1": bad})
+        predictor.predict("EURUSD", ROW | {"m1_return_1": bad})
 
 
 @pytest.mark.parametrize("bad", ["55", True, [1.0], 1j])
 def test_what_is_no_number_is_refused_by_name(predictor: Predictor, bad: Any) -> None:
     with pytest.raises(FeatureMismatch, match=r"m1_return_1 is .* expected a number"):
-        predictor.predict(ROW | {"m1_return_1": bad})
+        predictor.predict("EURUSD", ROW | {"m1_return_1": bad})
 
 
 def test_a_batch_answers_as_its_rows_do(predictor: Predictor) -> None:
     columns = ("m1_spread_atr", "m1_rsi_14", "m1_return_1")
     rows = [[0.5, 50.0, 2.0], [None, 20.0, -1.0]]
-    answers = predictor.predict_many(columns, rows)
-    singly = [predictor.predict(dict(zip(columns, row, strict=True))) for row in rows]
+    answers = predictor.predict_many("EURUSD", columns, rows)
+    singly = [predictor.predict("EURUSD", dict(zip(columns, row, strict=True))) for row in rows]
     assert answers.probability_up == tuple(answer.probability_up for answer in singly)
     assert answers.probability_down == (None, None)
     assert answers.version == "1"
 
 
 def test_an_empty_batch_has_no_answers(predictor: Predictor) -> None:
-    assert predictor.predict_many(tuple(ROW), []).probability_up == ()
+    assert predictor.predict_many("EURUSD", tuple(ROW), []).probability_up == ()
 
 
 @pytest.mark.parametrize(
@@ -124,28 +129,28 @@ def test_a_bad_batch_is_refused_with_the_place(
     predictor: Predictor, columns: tuple[str, ...], rows: list[list[float]], complaint: str
 ) -> None:
     with pytest.raises(FeatureMismatch, match=complaint):
-        predictor.predict_many(columns, rows)
+        predictor.predict_many("EURUSD", columns, rows)
 
 
 def test_a_promoted_version_takes_over_and_is_loaded_once(predictor: Predictor, shelf: Any) -> None:
     shelf.promote("2")
     assert predictor.refresh()
     assert not predictor.refresh()
-    assert predictor.predict(ROW).version == "2"
+    assert predictor.predict("EURUSD", ROW).version == "2"
     assert shelf.models["2"].asked == [(1, 3), (64, 3), (1, 3)]
 
 
 def test_a_withdrawn_champion_is_served_on(predictor: Predictor, shelf: Any) -> None:
-    shelf.version = None
+    shelf.roles = {}
     assert not predictor.refresh()
-    assert predictor.predict(ROW).version == "1"
+    assert predictor.predict("EURUSD", ROW).version == "1"
 
 
 def test_a_champion_that_does_not_answer_leaves_the_old_one(predictor: Predictor, shelf: Any) -> None:
     shelf.promote("2").predict = lambda values: np.zeros((len(values), 3))
     with pytest.raises(ModelError, match="version 2 answers 1 rows with an array of shape"):
         predictor.refresh()
-    assert predictor.predict(ROW).version == "1"
+    assert predictor.predict("EURUSD", ROW).version == "1"
 
 
 def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf: Any) -> None:
@@ -155,15 +160,15 @@ def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf:
     shelf.promote("2")
     watching.start()
     assert not stop.wait(0.05)
-    assert predictor.predict(ROW).version == "1"
+    assert predictor.predict("EURUSD", ROW).version == "1"
     shelf.away = False
     for _ in range(200):
-        if predictor.contract.version == "2" or stop.wait(0.01):
+        if predictor.contract("EURUSD").version == "2" or stop.wait(0.01):
             break
     stop.set()
     watching.join(5.0)
     assert not watching.is_alive()
-    assert predictor.predict(ROW).version == "2"
+    assert predictor.predict("EURUSD", ROW).version == "2"
 
 
 def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predictor, shelf: Any) -> None:
@@ -174,7 +179,7 @@ def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predi
     def ask() -> None:
         while not done.is_set():
             try:
-                answer = predictor.predict(ROW)
+                answer = predictor.predict("EURUSD", ROW)
             except FeatureMismatch as refused:
                 if not all(name in str(refused) for name in renamed):
                     wrong.append(str(refused))
@@ -192,3 +197,53 @@ def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predi
     for thread in asking:
         thread.join()
     assert wrong == []
+
+
+def test_each_symbol_is_answered_by_the_version_that_learned_from_it(predictor: Predictor, shelf: Any) -> None:
+    shelf.promote("2", symbols=("BTCUSDT",))
+    assert predictor.refresh()
+    for symbol, version in (("EURUSD", "1"), ("BTCUSDT", "2")):
+        answer = predictor.predict(symbol, ROW)
+        assert (answer.version, answer.symbol, answer.trained_on) == (version, symbol, (symbol,))
+    assert [(origin.symbol, origin.version) for origin in predictor.served()] == [("BTCUSDT", "2"), ("EURUSD", "1")]
+
+
+def test_a_symbol_that_no_model_learned_from_is_not_answered(predictor: Predictor) -> None:
+    with pytest.raises(ScopeError, match="no model learned from GBPUSD; the service answers for replay EURUSD"):
+        predictor.predict("GBPUSD", ROW)
+    with pytest.raises(ScopeError, match="no model learned from binance EURUSD"):
+        predictor.predict("EURUSD", ROW, "binance")
+
+
+def test_a_champion_of_a_symbol_that_it_did_not_learn_from_is_refused(predictor: Predictor, shelf: Any) -> None:
+    shelf.roles["champion"][Scope("replay", "BTCUSDT")] = "1"
+    with pytest.raises(ModelError, match="replay BTCUSDT: version 1 learned from replay EURUSD"):
+        predictor.refresh()
+    with pytest.raises(ScopeError):
+        predictor.predict("BTCUSDT", ROW)
+    assert predictor.predict("EURUSD", ROW).version == "1"
+
+
+def test_the_source_must_be_named_where_two_answer_for_a_symbol(predictor: Predictor, shelf: Any) -> None:
+    shelf.models["2"] = replace(shelf.models["1"], contract=replace(shelf.models["1"].contract, source="binance"))
+    shelf.roles["champion"][Scope("binance", "EURUSD")] = "2"
+    assert predictor.refresh()
+    with pytest.raises(ScopeError, match="name the symbol and the source"):
+        predictor.predict("EURUSD", ROW)
+    assert predictor.predict("EURUSD", ROW, "binance").source == "binance"
+
+
+def test_the_baseline_answers_until_there_is_a_champion_and_again_when_it_is_withdrawn(make_shelf: Any) -> None:
+    shelf = make_shelf()
+    shelf.promote("1", role="baseline")
+    predictor = Predictor(shelf)
+    assert predictor.refresh()
+    answer = predictor.predict("EURUSD", ROW)
+    assert (answer.model, answer.version, answer.fitted_with) == ("baseline", None, "1")
+    assert str(answer) == "the diffusion baseline of version 1, learned from EURUSD"
+    shelf.promote("2")
+    assert predictor.refresh()
+    assert (predictor.predict("EURUSD", ROW).model, predictor.predict("EURUSD", ROW).version) == ("bos", "2")
+    del shelf.roles["champion"]
+    assert predictor.refresh()
+    assert predictor.predict("EURUSD", ROW).model == "baseline"

@@ -23,6 +23,7 @@ def card(make_dataset: Callable[..., Dataset]) -> Card:
         name="bos",
         version="3",
         source="replay",
+        symbols=("BTCUSDT", "EURUSD"),
         feature_hash="abc",
         columns=INPUTS.columns,
         swing=5,

@@ -1,0 +1,54 @@
+"""Scopes: the source and symbol that one model version answers for.
+
+A version serves a scope only if it learned from the bars of that source and symbol.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """One symbol of one market source.
+
+    Attributes
+    ----------
+    source : str
+        As ``simulated``, ``replay``, ``binance``, ``mt5``.
+    symbol : str
+
+    >>> str(Scope("replay", "EURUSD"))
+    'replay EURUSD'
+    """
+
+    source: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.symbol}"
+
+    def alias(self, role: str) -> str:
+        """Return the registry alias of the version that has a role in this scope.
+
+        >>> Scope("replay", "EURUSD").alias("champion")
+        'champion-replay-EURUSD'
+        """
+        return f"{role}-{self.source}-{self.symbol}"
+
+
+def scopes_of(source: str, symbols: Iterable[str]) -> tuple[Scope, ...]:
+    """Return the scope of each symbol of a source."""
+    return tuple(Scope(source, symbol) for symbol in symbols)
+
+
+def scope_of(alias: str, role: str) -> Scope | None:
+    """Return the scope that an alias names for a role; None for the alias of another role.
+
+    >>> scope_of("champion-replay-EURUSD", "champion")
+    Scope(source='replay', symbol='EURUSD')
+    >>> scope_of("baseline-replay-EURUSD", "champion") is None
+    True
+    """
+    prefix, _, rest = alias.partition("-")
+    source, dash, symbol = rest.partition("-")
+    return Scope(source, symbol) if prefix == role and dash else None
