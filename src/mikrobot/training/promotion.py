@@ -104,10 +104,10 @@ def _rule(
         text = f"{len(data)} samples of one outcome on the test span; train on more history"
         return Ruling((gate.Clause("samples", False, text),))
     own, over_baseline = judge(challenger, data), _over_baseline(challenger, data)
-    if isinstance(former, Model) and (why := unfit(former, challenger, trade_from)):
-        return gate.first(own.standing, over_baseline, f"champion {former.contract.version} {why}", unfit=True)
     if isinstance(former, str):
         return gate.first(own.standing, over_baseline, former)
+    if why := unfit(former, challenger, trade_from):
+        return gate.first(own.standing, over_baseline, f"champion {former.contract.version} {why}", unfit=True)
     champion = judge(former, data)
     over_champion = _differences(own, champion, data)
     return gate.against(own.standing, champion.standing, over_baseline, over_champion, (0, shadow_asked))
