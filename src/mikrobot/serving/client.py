@@ -249,7 +249,7 @@ def _bounds(sent: Sequence[float] | None) -> tuple[float, float] | None:
 
 def _is_json(response: httpx.Response) -> bool:
     """Tell an answer of the service from that of a page which does not exist."""
-    return response.headers.get("content-type", "").startswith("application/json")
+    return str(response.headers.get("content-type", "")).startswith("application/json")
 
 
 def _said(response: httpx.Response) -> str:
