@@ -119,7 +119,7 @@ def up() -> None:
 
     Example: mikrobot up && mikrobot status
     """
-    from mikrobot.app import live, stack
+    from mikrobot.app import live, service_log, stack
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
@@ -128,7 +128,7 @@ def up() -> None:
     started = stack.up(settings, SystemClock(), console.say)
     started += live.resume(settings, console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
-    console.table(_status_table(stack.status(settings)))
+    console.table(_status_table(service_log.service_statuses(settings)))
 
 
 @main.command()
@@ -146,20 +146,23 @@ def down() -> None:
 @main.command()
 @as_json
 def status(json_: bool) -> None:
-    """Show which services run, and where.
+    """Show which services run, where, the errors in their logs, and which flows run next.
 
     Example: mikrobot status --json
     """
-    from dataclasses import asdict
-
-    from mikrobot.app import stack
+    from mikrobot.app import schedules, service_log
     from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
 
-    states = stack.status(configured())
+    settings = configured()
+    statuses = service_log.service_statuses(settings)
+    planned = schedules.schedules(settings, SystemClock()) or schedules.Schedules()
     if json_:
-        print_json({state.name: asdict(state) for state in states})
+        services = [status.to_json() for status in statuses]
+        print_json({"services": services, "next_runs": [run.to_json() for run in planned.next_runs]})
     else:
-        Console().table(_status_table(states))
+        Console().table(_status_table(statuses))
+        Console().table(_schedule_table(planned))
 
 
 @main.command()
@@ -258,13 +261,32 @@ for command in (backtest, evaluate, experiment, features, models, simulate, trai
 
 def _status_table(states: list[Any]) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2))
-    for column in ("service", "pid", "state", "address"):
-        table.add_column(column)
+    for column in ("service", "pid", "state", "address", "errors in its log"):
+        table.add_column(column, overflow="fold")
     for state in states:
         word = "ready" if state.ready else "starting" if state.pid else "down"
-        table.add_row(state.name, str(state.pid or ""), word, state.address)
+        errors = f"{state.errors}, the last: {state.last_error}" if state.errors else "none" if state.pid else ""
+        table.add_row(state.name, str(state.pid or ""), word, state.address, Text(errors))
+    return table
+
+
+def _schedule_table(planned: Any) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2))
+    for column in ("flow", "next run"):
+        table.add_column(column)
+    for run in planned.next_runs:
+        table.add_row(run.deployment, f"{run.at:%Y-%m-%d %H:%M} UTC")
+    for name in planned.unscheduled:
+        table.add_row(name, "[red]none: Prefect schedules nothing, see `mikrobot doctor`[/]")
+    for run in planned.late:
+        table.add_row(run.deployment, f"[red]late: due {run.at:%Y-%m-%d %H:%M} UTC, not started[/]")
+    for name in planned.failed:
+        table.add_row(name, "[red]the newest run failed[/]")
     return table
 
 
