@@ -15,10 +15,14 @@ from typing import Annotated, Any, Literal
 import bentoml
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
 
+from bentos import api_page
 from mikrobot import settings as configuration
 from mikrobot import telemetry
+from mikrobot.app import report_links
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ServingError
 from mikrobot.serving.predictor import Predictor
 
@@ -122,6 +126,8 @@ class Predictions:
         registry = Registry(settings.mlflow_url)
         self._predictor = Predictor(registry)
         self._challenger = Predictor(registry, alias="challenger", stays=False)
+        self._reports = StaticFiles(directory=report_links.folder(settings), check_dir=False)
+        self._request: dict[str, Any] | None = None
         self._stop = Event()
         for predictor in (self._predictor, self._challenger):
             Thread(target=predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
@@ -139,7 +145,9 @@ class Predictions:
     async def predict(self, features: dict[str, Value]) -> Any:
         """Predict one row: every column of the model by name, null where a value is missing."""
         try:
-            return OneAnswer.model_validate(self._predictor.predict(features))
+            answer = OneAnswer.model_validate(self._predictor.predict(features))
+            self._request = {"features": features}
+            return answer
         except MikrobotError as error:
             return _refusal(error)
 
@@ -160,6 +168,28 @@ class Predictions:
             return ManyAnswers.model_validate(self._predictor.predict_many(columns, rows))
         except MikrobotError as error:
             return _refusal(error)
+
+    @pages.get("/", include_in_schema=False)
+    def api_page(self) -> Any:
+        """Return the page that describes the interface."""
+        return HTMLResponse(api_page.HTML)
+
+    @pages.get("/docs.json", include_in_schema=False)
+    def specification(self) -> Any:
+        """Return the OpenAPI document; its example is the newest request answered, or a row of ones."""
+        generated = Predictions.openapi_spec.asdict()
+        if not self._predictor.ready:
+            return JSONResponse(api_page.specification(generated, "no model yet", None))
+        contract = self._predictor.contract
+        row = self._request or {"features": {}}
+        if set(row["features"]) != set(contract.columns):
+            row = row | {"features": dict.fromkeys(contract.columns, 1.0)}
+        return JSONResponse(api_page.specification(generated, f"{contract.name} {contract.version}", row))
+
+    @pages.api_route("/reports/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def reports(self, path: str, request: Request) -> Any:
+        """Return a file of the folder of reports; 404 for anything else."""
+        return await self._reports.get_response(path, request.scope)
 
     @pages.get("/model")
     def model(self) -> Any:

@@ -230,6 +230,35 @@ def retrain(reason: str) -> None:
 
 
 @main.command()
+@click.option("--example", is_flag=True, help="Print a request that works, and the curl line that sends it.")
+@click.option("--symbol", help="Symbol of the latest run whose newest feature row is sent [default: the first].")
+@as_json
+def predict(example: bool, symbol: str | None, json_: bool) -> None:
+    """Print a ready request body for the prediction service, and its curl line.
+
+    Starts the prediction service if it is down, and stops it again.
+
+    Example: mikrobot predict --example --symbol BTCUSDT
+    """
+    import json
+
+    from mikrobot.app.console import Console
+    from mikrobot.app.example_request import example_request
+    from mikrobot.runtime import SystemClock
+
+    if not example:
+        raise click.UsageError("give --example; requests go to the service itself, by the curl line it prints")
+    stop_on_sigterm()
+    chosen = symbol.upper() if symbol else None
+    request = example_request(configured(), SystemClock(), chosen, Console(quiet=json_).say)
+    if json_:
+        print_json(request.to_json())
+    else:
+        click.echo(json.dumps(request.body, indent=1))
+        click.echo(request.curl)
+
+
+@main.command()
 @click.argument("names", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bars that `run` replays as well.")
 @as_json
