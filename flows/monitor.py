@@ -5,45 +5,67 @@ from typing import Any
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
+from prefect.logging import get_run_logger
+
+from flows.names import flow_run_name
+from flows.reports import link
+from flows.run_log import attach
 
 
-@task
+@task(task_run_name="compare new feature rows with old ones")
 def compare(run_id: str | None) -> dict[str, Any]:
     """Compare the newest feature rows of a run with the older ones, and online with offline rows."""
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
-    return review.compare(configuration.load(), run_id)
+    found = review.compare(configuration.load(), run_id)
+    get_run_logger().info(
+        f"Drift verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features; "
+        f"{found['skewed_rows']} of {found['online_rows']} online rows differ from their offline row"
+    )
+    return found
 
 
-@task
+@task(task_run_name="assess the quality of feature rows")
 def assess_features(run_id: str | None) -> dict[str, Any]:
     """Assess the newest feature rows of a run, and write the quality report."""
     from mikrobot import settings as configuration
     from mikrobot.app import quality
 
-    return quality.assess_run(configuration.load(), run_id)
+    assessed = quality.assess_run(configuration.load(), run_id)
+    get_run_logger().info(f"Quality of the feature rows: {assessed['findings']} columns with findings")
+    return assessed
 
 
-@task
+@task(task_run_name="recalibrate the intervals of the champion")
 def recalibrate() -> dict[str, Any]:
     """Rest the champion's intervals on what came of its newest predictions."""
     from mikrobot import settings as configuration
     from mikrobot.app import recalibrate
+    from mikrobot.store import database
 
-    return recalibrate.recalibrate(configuration.load())
+    settings = configuration.load()
+    with database.exclusive(settings, "models"):
+        window = recalibrate.recalibrate(settings)
+    get_run_logger().info(said_of(window))
+    return window
 
 
-@task
+@task(task_run_name="try the gate again for the challenger")
 def reconsider() -> dict[str, Any]:
     """Try the gate again for a challenger that has answered in the champion's shadow."""
     from mikrobot import settings as configuration
     from mikrobot.app import challenge
+    from mikrobot.store import database
 
-    return challenge.reconsider(configuration.load())
+    settings = configuration.load()
+    with database.exclusive(settings, "models"):
+        ruling = challenge.reconsider(settings)
+    get_run_logger().info(f"Challenger: {ruling['reason']}")
+    return ruling
 
 
-@flow(name="monitor")
+@flow(name="monitor", flow_run_name=flow_run_name, on_running=[attach])
 def monitor(run_id: str | None = None) -> dict[str, Any]:
     """Assess, compare, keep both as artifacts, emit the drift event that triggers retraining, look after the models."""
     from pathlib import Path
@@ -54,8 +76,10 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
         markdown=Path(assessed["markdown"]).read_text(encoding="utf-8"),
         description=f"{assessed['findings']} columns with findings",
     )
+    link("feature-quality-html", assessed["report"], "report on the feature rows")
     found = compare(run_id) | {"quality": assessed["report"]}
-    create_markdown_artifact(key="drift", markdown=markdown(found), description=f"Verdict: {found['verdict']}")
+    address = link("drift-html", found["report"], "drift report")
+    create_markdown_artifact(key="drift", markdown=markdown(found, address), description=f"Verdict: {found['verdict']}")
     if found["verdict"] == "drift":
         emit_event(
             "mikrobot.drift",
@@ -77,7 +101,7 @@ def said_of(window: dict[str, Any]) -> str:
     return f"{known}; its intervals rest on those up to {window['until']}."
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(found: dict[str, Any], address: str) -> str:
     """Write the verdict for the Prefect UI."""
     market = f"{found['source']}{' (SIMULATED)' if found['simulated'] else ''}"
     rows = "\n".join(f"| {name} | {found['scores'][name]:.3f} |" for name in found["drifted"])
@@ -93,5 +117,5 @@ of the same close.
 |---|---|
 {rows}
 
-Full report: `{found["report"]}`
+[Full report]({address}), also in `{found["report"]}`
 """

@@ -109,7 +109,6 @@ class Registry:
             mlflow.set_experiment(contract.name)
             with mlflow.start_run(tags=dict(tags)):
                 mlflow.log_params(dict(parameters))
-                mlflow.log_metrics(dict(metrics))
                 mlflow.log_input(dataset(data_name, data_sha256), context="training")
                 for name, text in (texts or {}).items():
                     mlflow.log_text(text, name)
@@ -122,6 +121,8 @@ class Registry:
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
+                # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
+                mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
             registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
         return str(registered.version)
 
