@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from flows.names import flow_run_name
 from flows.reports import link
 from flows.run_log import attach
+from flows.tables import fitted
 
 
 @task(task_run_name="compare new feature rows with old ones")
@@ -71,12 +72,13 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
     from pathlib import Path
 
     assessed = assess_features(run_id)
+    address = link("feature-quality-html", assessed["report"], "report on the feature rows")
+    text = Path(assessed["markdown"]).read_text(encoding="utf-8")
     create_markdown_artifact(
         key="feature-quality",
-        markdown=Path(assessed["markdown"]).read_text(encoding="utf-8"),
+        markdown=f"[Full report]({address})\n\n{fitted(text)}",
         description=f"{assessed['findings']} columns with findings",
     )
-    link("feature-quality-html", assessed["report"], "report on the feature rows")
     found = compare(run_id) | {"quality": assessed["report"]}
     address = link("drift-html", found["report"], "drift report")
     create_markdown_artifact(key="drift", markdown=markdown(found, address), description=f"Verdict: {found['verdict']}")

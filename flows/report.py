@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 from flows.names import flow_run_name
 from flows.reports import link
 from flows.run_log import attach
+from flows.tables import fitted
 
 
 @task(task_run_name="write the trading report")
@@ -27,8 +28,9 @@ def report(run_id: str | None = None, days: int | None = None) -> dict[str, Any]
 
     written = write_report(run_id, days)
     key = "trading-report" if days is None else f"trading-report-{days}-days"
-    create_markdown_artifact(key=key, markdown=Path(written["trading_markdown"]).read_text())
     address = link(f"{key}-html", written["trading"], "trading report")
+    text = Path(written["trading_markdown"]).read_text(encoding="utf-8")
+    create_markdown_artifact(key=key, markdown=f"[Full report]({address})\n\n{fitted(text)}")
     link(f"{key}-png", written["trading_picture"], "the same as a picture")
     get_run_logger().info(f"The report is at {address}")
     return written

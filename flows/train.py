@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from flows.names import flow_run_name
 from flows.progress import Progress, minute
 from flows.run_log import attach
+from flows.tables import fitted
 
 STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "registry": 0.9}
 """Share of the whole at which each stage of a training begins."""
@@ -53,7 +54,7 @@ def train(
 
     scoped = scope(symbols, start, end)
     trained = train_model(scoped.source, list(scoped.symbols), scoped.start, scoped.end, trade_from)
-    create_markdown_artifact(key="training", markdown=markdown(trained), description=trained["reason"])
+    create_markdown_artifact(key="training", markdown=fitted(markdown(trained)), description=trained["reason"])
     return trained
 
 

@@ -55,6 +55,11 @@ HARMLESS: tuple[Harmless, ...] = (
         r"FATAL: +terminating connection due to administrator command",
         "`mikrobot down` stops PostgreSQL last; a client that still holds a connection is closed by it",
     ),
+    Harmless(
+        "postgres",
+        r'violates unique constraint "registered_model_pk"',
+        "MLflow registers the name of a model with every version, and goes on when the name is there",
+    ),
 )
 
 
