@@ -161,8 +161,8 @@ def status(json_: bool) -> None:
         services = [status.to_json() for status in statuses]
         print_json({"services": services, "next_runs": [run.to_json() for run in planned.next_runs]})
     else:
-        Console().table(_status_table(statuses))
-        Console().table(_schedule_table(planned))
+        for table in (_status_table(statuses), _last_errors(statuses), _schedule_table(planned)):
+            Console().table(table)
 
 
 @main.command()
@@ -288,17 +288,27 @@ for command in (backtest, evaluate, experiment, features, models, simulate, trai
     main.add_command(command)
 
 
-def _status_table(states: list[Any]) -> Any:
+def _status_table(statuses: list[Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2))
+    for column in ("service", "pid", "state", "address", "errors"):
+        table.add_column(column, no_wrap=True)
+    for status in statuses:
+        word = "ready" if status.ready else "starting" if status.pid else "down"
+        errors = str(status.errors) if status.pid else ""
+        table.add_row(status.name, str(status.pid or ""), word, status.address, errors)
+    return table
+
+
+def _last_errors(statuses: list[Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2))
-    for column in ("service", "pid", "state", "address", "errors in its log"):
-        table.add_column(column, overflow="fold")
-    for state in states:
-        word = "ready" if state.ready else "starting" if state.pid else "down"
-        errors = f"{state.errors}, the last: {state.last_error}" if state.errors else "none" if state.pid else ""
-        table.add_row(state.name, str(state.pid or ""), word, state.address, Text(errors))
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for status in statuses:
+        if status.errors:
+            table.add_row(status.name, Text(f"last error: {status.last_error}"))
     return table
 
 
