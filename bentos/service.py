@@ -7,7 +7,7 @@ requests; while the registry is away it serves on with the model it has.
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from threading import Event, Thread
@@ -16,12 +16,16 @@ from typing import Annotated, Any, Literal
 import bentoml
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
 
+from bentos import api_page
 from mikrobot import settings as configuration
 from mikrobot import telemetry
+from mikrobot.app import report_links
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ScopeError, ServingError
-from mikrobot.serving.predictor import Predictor
+from mikrobot.serving.predictor import Origin, Predictor
 
 WATCH_SECONDS = 2.0
 """Between two looks at the champion alias: how long a promotion takes to be served."""
@@ -129,6 +133,8 @@ class Predictions:
         registry = Registry(settings.mlflow_url)
         self._predictor = Predictor(registry)
         self._challenger = Predictor(registry, role="challenger", stand_in="")
+        self._reports = StaticFiles(directory=report_links.folder(settings), check_dir=False)
+        self._request: dict[str, Any] | None = None
         self._stop = Event()
         for predictor in (self._predictor, self._challenger):
             Thread(target=predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
@@ -136,6 +142,17 @@ class Predictions:
     def __is_ready__(self) -> bool:
         """Tell /readyz whether a model is warm for any scope."""
         return self._predictor.ready
+
+    def _example(self, served: Sequence[Origin]) -> dict[str, Any]:
+        """Return the newest request answered, if it would be answered still, or a row of ones."""
+        request = self._request or {}
+        asked = (request.get("source"), request.get("symbol"))
+        origin = next((each for each in served if (each.source, each.symbol) == asked), served[0])
+        columns = self._predictor.contract(origin.symbol, origin.source).columns
+        if asked == (origin.source, origin.symbol) and set(request["features"]) == set(columns):
+            return request
+        ones = dict.fromkeys(columns, 1.0)
+        return {"symbol": origin.symbol, "source": origin.source, "features": ones}
 
     @bentoml.on_shutdown
     def stop(self) -> None:
@@ -146,7 +163,9 @@ class Predictions:
     async def predict(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
         """Predict one row of a symbol: every column of its model by name, null where a value is missing."""
         try:
-            return OneAnswer.model_validate(self._predictor.predict(symbol, features, source))
+            answer = OneAnswer.model_validate(self._predictor.predict(symbol, features, source))
+            self._request = {"symbol": answer.symbol, "source": answer.source, "features": features}
+            return answer
         except MikrobotError as error:
             return _refusal(error)
 
@@ -176,6 +195,26 @@ class Predictions:
     def models(self) -> Any:
         """List what answers for each source and symbol."""
         return [asdict(origin) for origin in self._predictor.served()]
+
+    @pages.get("/", include_in_schema=False)
+    def api_page(self) -> Any:
+        """Return the page that describes the interface."""
+        return HTMLResponse(api_page.HTML)
+
+    @pages.get("/docs.json", include_in_schema=False)
+    def specification(self) -> Any:
+        """Return the OpenAPI document; its example is the newest request answered, or a row of ones."""
+        generated = Predictions.openapi_spec.asdict()
+        served = self._predictor.served()
+        if not served:
+            return JSONResponse(api_page.specification(generated, "no model yet", None))
+        title = "; ".join(f"{origin.symbol}: {origin}" for origin in served)
+        return JSONResponse(api_page.specification(generated, title, self._example(served)))
+
+    @pages.api_route("/reports/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def reports(self, path: str, request: Request) -> Any:
+        """Return a file of the folder of reports; 404 for anything else."""
+        return await self._reports.get_response(path, request.scope)
 
     @pages.get("/model")
     def model(self, symbol: str | None = None, source: str | None = None) -> Any:

@@ -6,11 +6,14 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
 
-from flows.progress import Progress, plain
+from flows.names import flow_run_name
+from flows.progress import Progress, minute, plain
+from flows.run_log import attach
 
 
-@task(task_run_name="ingest-{symbol}")
+@task(task_run_name="ingest {symbol}")
 def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
     """Fetch what is missing of one symbol, check it, quarantine bad rows, store the rest."""
     from expectations.gate import check
@@ -25,14 +28,15 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     from mikrobot.store.runs import Runs
 
     settings = configuration.load()
-    with database.open_pool(settings) as pool:
+    with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
         source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool))), SystemClock())
         tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
         done = backfill(source, BarStore(pool), symbol, start, end, tally)
+    get_run_logger().info(f"{symbol}: {done.fetched:,} bars fetched, {done.stored:,} stored, {done.quarantined} bad")
     return plain(asdict(done) | {"checks": tally.counts()})
 
 
-@flow(name="ingest")
+@flow(name="ingest", flow_run_name=flow_run_name, on_running=[attach])
 def ingest(
     symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> list[dict[str, Any]]:
@@ -46,5 +50,13 @@ def ingest(
         progress(symbol, number / len(scoped.symbols))
         done.append(ingest_symbol(symbol, scoped.start, scoped.end))
     progress("bars are stored", 1.0)
-    create_table_artifact(key="ingest", table=done, description=f"Bars of the {scoped.source} source.")
+    create_table_artifact(
+        key="ingest", table=[shown(each) for each in done], description=f"Bars of the {scoped.source} source."
+    )
     return done
+
+
+def shown(done: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a symbol for the Prefect UI, narrow enough to be seen whole."""
+    counts = {name: done[name] for name in ("symbol", "fetched", "stored", "quarantined")}
+    return counts | {"from": minute(done["first"]), "until": minute(done["last"])}

@@ -10,13 +10,15 @@ from prefect import flow
 from flows.ingest import ingest
 from flows.materialize import materialize
 from flows.monitor import monitor
+from flows.names import flow_run_name
 from flows.progress import Progress, tell
 from flows.report import report
+from flows.run_log import attach
 from flows.stale import crash_loops
 from flows.train import train
 
 
-@flow(name="trade")
+@flow(name="trade", flow_run_name=flow_run_name, on_running=[attach])
 def trade(run_id: str, number: int) -> datetime | None:
     """Trade one segment of a run by the two live processes; return when the first order came."""
     from mikrobot import settings as configuration
@@ -28,7 +30,7 @@ def trade(run_id: str, number: int) -> datetime | None:
     return live.trade(configuration.load(), run_id, number, segment, SystemClock(), Progress("trade"))
 
 
-@flow(name="loop", flow_run_name="loop-{run_id}")
+@flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
 def loop(run_id: str) -> dict[str, Any]:
     """Ingest, check, materialise, learn, trade, then review: every segment of the run in turn."""
     from mikrobot.app import summary

@@ -6,11 +6,14 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
 
-from flows.progress import Progress, plain
+from flows.names import flow_run_name
+from flows.progress import Progress, minute, plain
+from flows.run_log import attach
 
 
-@task(task_run_name="materialize-{symbol}")
+@task(task_run_name="materialize {symbol}")
 def materialize_symbol(
     source: str, symbol: str, start: datetime, end: datetime, since: datetime | None, lead: str | None
 ) -> dict[str, Any]:
@@ -26,14 +29,15 @@ def materialize_symbol(
     from mikrobot.store.states import FeatureStates
 
     settings = configuration.load()
-    with database.open_pool(settings) as pool:
+    with database.exclusive(settings, f"features of {symbol}"), database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
         stores = (BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
         done = materialize_rows(settings, *stores, source, symbol, start, end, tally, since, lead)
+    get_run_logger().info(f"{symbol}: {done.rows:,} feature rows stored, {done.quarantined} bad, newest {done.newest}")
     return plain(asdict(done) | {"checks": tally.counts()})
 
 
-@flow(name="materialize")
+@flow(name="materialize", flow_run_name=flow_run_name, on_running=[attach])
 def materialize(
     symbols: list[str] | None = None,
     start: datetime | None = None,
@@ -57,5 +61,12 @@ def materialize(
         lead = lead_of.get(symbol)
         done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end, since, lead))
     progress("feature rows are stored", 1.0)
-    create_table_artifact(key="materialize", table=done, description=f"Feature rows of the {scoped.source} source.")
+    description = f"Feature rows of the {scoped.source} source."
+    create_table_artifact(key="materialize", table=[shown(each) for each in done], description=description)
     return done
+
+
+def shown(done: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a symbol for the Prefect UI, narrow enough to be seen whole."""
+    counts = {name: done[name] for name in ("symbol", "rows", "quarantined")}
+    return counts | {"newest": minute(done["newest"])}

@@ -6,57 +6,86 @@ from typing import Any
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
+from prefect.logging import get_run_logger
+
+from flows.names import flow_run_name
+from flows.reports import link
+from flows.run_log import attach
+from flows.tables import fitted
+
+NO_CHAMPION = "There is no champion."
+NO_CHALLENGER = "There is no challenger."
 
 
-@task
+@task(task_run_name="compare new feature rows with old ones")
 def compare(run_id: str | None) -> dict[str, Any]:
     """Compare the newest feature rows of a run with the older ones, and online with offline rows."""
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
-    return review.compare(configuration.load(), run_id)
+    found = review.compare(configuration.load(), run_id)
+    get_run_logger().info(
+        f"Drift verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features; "
+        f"{found['skewed_rows']} of {found['online_rows']} online rows differ from their offline row"
+    )
+    return found
 
 
-@task
+@task(task_run_name="assess the quality of feature rows")
 def assess_features(run_id: str | None) -> dict[str, Any]:
     """Assess the newest feature rows of a run, and write the quality report."""
     from mikrobot import settings as configuration
     from mikrobot.app import quality
 
-    return quality.assess_run(configuration.load(), run_id)
+    assessed = quality.assess_run(configuration.load(), run_id)
+    get_run_logger().info(f"Quality of the feature rows: {assessed['findings']} columns with findings")
+    return assessed
 
 
-@task
+@task(task_run_name="recalibrate the intervals of the champion")
 def recalibrate() -> list[dict[str, Any]]:
     """Base the intervals of each champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
     from mikrobot.app import recalibrate
+    from mikrobot.store import database
 
-    return recalibrate.recalibrate(configuration.load())
+    settings = configuration.load()
+    with database.exclusive(settings, "models"):
+        windows = recalibrate.recalibrate(settings)
+    get_run_logger().info(bullets(map(window_text, windows), NO_CHAMPION))
+    return windows
 
 
-@task
+@task(task_run_name="try the gate again for the challenger")
 def reconsider() -> list[str]:
     """Try the gate again for each challenger that has answered in the champion's shadow."""
     from mikrobot import settings as configuration
     from mikrobot.app import challenge
+    from mikrobot.store import database
 
-    return [str(each) for each in challenge.reconsider(configuration.load())]
+    settings = configuration.load()
+    with database.exclusive(settings, "models"):
+        rulings = [str(each) for each in challenge.reconsider(settings)]
+    get_run_logger().info(bullets(rulings, NO_CHALLENGER))
+    return rulings
 
 
-@flow(name="monitor")
+@flow(name="monitor", flow_run_name=flow_run_name, on_running=[attach])
 def monitor(run_id: str | None = None) -> dict[str, Any]:
     """Assess, compare, keep both as artifacts, emit the drift event that triggers retraining, look after the models."""
     from pathlib import Path
 
     assessed = assess_features(run_id)
+    address = link("feature-quality-html", assessed["report"], "report on the feature rows")
+    text = Path(assessed["markdown"]).read_text(encoding="utf-8")
     create_markdown_artifact(
         key="feature-quality",
-        markdown=Path(assessed["markdown"]).read_text(encoding="utf-8"),
+        markdown=f"[Full report]({address})\n\n{fitted(text)}",
         description=f"{assessed['findings']} columns with findings",
     )
     found = compare(run_id) | {"quality": assessed["report"]}
-    create_markdown_artifact(key="drift", markdown=markdown(found), description=f"Verdict: {found['verdict']}")
+    address = link("drift-html", found["report"], "drift report")
+    create_markdown_artifact(key="drift", markdown=markdown(found, address), description=f"Verdict: {found['verdict']}")
     if found["verdict"] == "drift":
         emit_event(
             "mikrobot.drift",
@@ -64,8 +93,8 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
             payload={"reason": f"{found['share']:.0%} of the features drifted: {', '.join(found['drifted'][:5])}"},
         )
     windows, challengers = recalibrate(), reconsider()
-    create_markdown_artifact(key="intervals", markdown=bullets(map(window_text, windows), "There is no champion."))
-    create_markdown_artifact(key="challenger", markdown=bullets(challengers, "There is no challenger."))
+    create_markdown_artifact(key="intervals", markdown=bullets(map(window_text, windows), NO_CHAMPION))
+    create_markdown_artifact(key="challenger", markdown=bullets(challengers, NO_CHALLENGER))
     return found
 
 
@@ -82,7 +111,7 @@ def window_text(window: dict[str, Any]) -> str:
     return f"{known}; its intervals are based on those up to {window['until']}."
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(found: dict[str, Any], address: str) -> str:
     """Write the verdict for the Prefect UI."""
     market = f"{found['source']}{' (SIMULATED)' if found['simulated'] else ''}"
     rows = "\n".join(f"| {name} | {found['scores'][name]:.3f} |" for name in found["drifted"])
@@ -98,5 +127,5 @@ of the same close.
 |---|---|
 {rows}
 
-Full report: `{found["report"]}`
+[Full report]({address}), also in `{found["report"]}`
 """

@@ -1,13 +1,17 @@
-"""What flows tell: progress as an artifact and as lines for whoever started them; plain values."""
+"""What flows report: progress as an artifact, in the run's log and as lines for the parent process; plain values."""
 
 import json
 from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.logging import get_run_logger
 
 STEP = 0.05
 """Share by which progress must have grown before the artifact is written again."""
+
+LOGGED_STEP = 0.25
+"""The same for a line in the log of the run."""
 
 
 class Progress:
@@ -15,12 +19,16 @@ class Progress:
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
-        self._shown = -1.0
+        self._log = get_run_logger()
+        self._shown = self._logged = -1.0
         self._artifact: UUID | None = None
 
     def __call__(self, text: str, share: float) -> None:
         """Show how far the stage has come."""
         tell(event="progress", stage=self._stage, text=text, share=share)
+        if share >= 1.0 or share - self._logged >= LOGGED_STEP:
+            self._logged = share
+            self._log.info(f"{share:.0%} {text}")
         if share < 1.0 and share - self._shown < STEP:
             return
         self._shown = share
@@ -40,3 +48,12 @@ def tell(**event: Any) -> None:
 def plain(value: Any) -> Any:
     """Return a value as artifacts take it: JSON types only, times as ISO text."""
     return json.loads(json.dumps(value, default=str))
+
+
+def minute(time: str | None) -> str:
+    """Shorten an ISO time to its minute.
+
+    >>> minute("2025-03-14 10:00:00+00:00")
+    '2025-03-14 10:00'
+    """
+    return time[:16].replace("T", " ") if time else ""

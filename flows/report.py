@@ -3,10 +3,16 @@
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+
+from flows.names import flow_run_name
+from flows.reports import link
+from flows.run_log import attach
+from flows.tables import fitted
 
 
-@task
+@task(task_run_name="write the trading report")
 def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     """Write the trading report of a run; return its paths."""
     from mikrobot import settings as configuration
@@ -15,14 +21,16 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     return review.write_report(configuration.load(), run_id, days)
 
 
-@flow(name="report")
+@flow(name="report", flow_run_name=flow_run_name, on_running=[attach])
 def report(run_id: str | None = None, days: int | None = None) -> dict[str, Any]:
     """Write the report of a run, by default the latest, or of its last days; keep it as an artifact."""
     from pathlib import Path
 
     written = write_report(run_id, days)
     key = "trading-report" if days is None else f"trading-report-{days}-days"
-    create_markdown_artifact(key=key, markdown=Path(written["trading_markdown"]).read_text())
-    create_link_artifact(key=f"{key}-html", link=Path(written["trading"]).as_uri(), link_text="trading report")
-    create_link_artifact(key=f"{key}-png", link=Path(written["trading_picture"]).as_uri(), link_text="as a picture")
+    address = link(f"{key}-html", written["trading"], "trading report")
+    text = Path(written["trading_markdown"]).read_text(encoding="utf-8")
+    create_markdown_artifact(key=key, markdown=f"[Full report]({address})\n\n{fitted(text)}")
+    link(f"{key}-png", written["trading_picture"], "the same as a picture")
+    get_run_logger().info(f"The report is at {address}")
     return written

@@ -4,15 +4,19 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
 
 from flows.ingest import ingest
 from flows.materialize import materialize
+from flows.names import flow_run_name
+from flows.run_log import attach
 from flows.train import train
 
 
-@flow(name="retrain", flow_run_name="retrain: {reason}")
+@flow(name="retrain", flow_run_name=flow_run_name, on_running=[attach])
 def retrain(reason: str = "asked for by hand") -> dict[str, Any]:
     """Bring bars and features up to date and train on the newest history of the latest run."""
+    get_run_logger().info(f"Training again: {reason}")
     ingest()
     materialize()
     trained = train()

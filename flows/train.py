@@ -5,37 +5,44 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
 
-from flows.progress import Progress
+from flows.names import flow_run_name
+from flows.progress import Progress, minute
+from flows.run_log import attach
+from flows.tables import fitted
 
 STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "registry": 0.9}
 """Share of the whole at which each stage of a training begins."""
 
 
-@task
+@task(task_run_name="train bos on {source} bars")
 def train_model(
     source: str, symbols: list[str], start: datetime, end: datetime, trade_from: datetime | None
 ) -> dict[str, Any]:
     """Train, judge, register and, if the gate lets it, promote."""
     from mikrobot import settings as configuration
     from mikrobot.app import learn
+    from mikrobot.store import database
 
-    progress = Progress("train")
-    done = learn.train(
-        configuration.load(),
-        "bos",
-        source,
-        symbols,
-        start,
-        end,
-        trade_from,
-        lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
-    )
+    settings, progress = configuration.load(), Progress("train")
+    with database.exclusive(settings, "models"):
+        done = learn.train(
+            settings,
+            "bos",
+            source,
+            symbols,
+            start,
+            end,
+            trade_from,
+            lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
+        )
     progress("registered", 1.0)
+    get_run_logger().info(f"version {done['version']}: {done['reason']}")
     return done
 
 
-@flow(name="train")
+@flow(name="train", flow_run_name=flow_run_name, on_running=[attach])
 def train(
     symbols: list[str] | None = None,
     start: datetime | None = None,
@@ -47,24 +54,25 @@ def train(
 
     scoped = scope(symbols, start, end)
     trained = train_model(scoped.source, list(scoped.symbols), scoped.start, scoped.end, trade_from)
-    create_markdown_artifact(key="training", markdown=markdown(trained), description=trained["reason"])
+    create_markdown_artifact(key="training", markdown=fitted(markdown(trained)), description=trained["reason"])
     return trained
 
 
 def markdown(trained: dict[str, Any]) -> str:
-    """Write the judgement for the Prefect UI."""
+    """Write the judgement for the Prefect UI: a row for each metric, so that the table fits beside the sidebar."""
     judged = {"model": trained["metrics"]["metrics"], **trained["metrics"]["baselines"]}
     names = list(judged["model"])
-    cells = {who: " | ".join(_shown(figures.get(name)) for name in names) for who, figures in judged.items()}
-    rows = "\n".join(f"| {who} | {row} |" for who, row in cells.items())
+    rows = "\n".join(
+        f"| {name} | {' | '.join(_shown(figures.get(name)) for figures in judged.values())} |" for name in names
+    )
     return f"""# Model bos, version {trained["version"]}
 
 Champion of: {", ".join(trained["champion_of"]) or "no symbol, the diffusion baseline answers"}.
 {trained["reason"]}. Learned from {trained["source"]} bars of {", ".join(trained["symbols"])}
-up to {trained["trained_until"]}.
+up to {minute(trained["trained_until"])} UTC.
 
-| on the test span | {" | ".join(names)} |
-|---|{"---|" * len(names)}
+| on the test span | {" | ".join(name.replace("_", " ") for name in judged)} |
+|---|{"---:|" * len(judged)}
 {rows}
 """
 

@@ -43,6 +43,37 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
     )
 
 
+def forward(name: str) -> None:
+    """Hand log lines of this process to a logger of the standard library, which others may read.
+
+    Parameters
+    ----------
+    name : str
+        Of that logger; it takes lines from INFO on.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            _as_text,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=lambda *_: logging.getLogger(name),
+    )
+    logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _as_text(_: Any, __: str, event: Any) -> str:
+    """Write an event as one line: its name and its keys.
+
+    >>> _as_text(None, "info", {"event": "backfilled", "room": "market", "symbol": "EURUSD"})
+    'backfilled symbol=EURUSD'
+    """
+    keys = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("event", "room", "exception"))
+    text = " ".join(filter(None, (event["event"], keys)))
+    return "\n".join(filter(None, (text, event.get("exception", ""))))
+
+
 def logger(room: str) -> Any:
     """Return the logger of a room: ``log.info("bar_stored", symbol=..., n=...)``."""
     return structlog.get_logger(room=room)

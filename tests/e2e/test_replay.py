@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,17 +16,20 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+import yaml
 
-from mikrobot.app import accounts
+from mikrobot.app import accounts, stack
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import read_bars
+from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import database
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 
+CLOCK = SystemClock()
 TRADED = (datetime(2025, 3, 14, 10, tzinfo=UTC), datetime(2025, 3, 14, 12, tzinfo=UTC))
 HISTORY_DAYS = 5
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -36,6 +40,21 @@ ENTRY_PROBABILITY = 0.3
 
 NO_DRIFT = 1.0
 """Six days may well drift, and the event would start a retraining beside the tests."""
+
+SOME_DRIFT = 0.01
+"""The same rows have drifted for the scheduled monitor flow, whose event starts the retraining under test."""
+
+DECLARED = {entry["name"]: entry for entry in yaml.safe_load((stack.ROOT / "prefect.yaml").read_text())["deployments"]}
+ARTIFACTS = {
+    "ingest": {"ingest", "ingest-progress"},
+    "materialize": {"materialize", "materialize-progress"},
+    "train": {"training", "train-progress"},
+    "monitor": {"feature-quality", "feature-quality-html", "drift", "drift-html", "intervals", "challenger"},
+    "report": {"trading-report", "trading-report-html", "trading-report-png"},
+    "report-weekly": {f"trading-report-7-days{kind}" for kind in ("", "-html", "-png")},
+    "retrain": {"retrain"},
+}
+"""Keys of the artifacts that a run of each deployment leaves."""
 
 FLOWS = ("loop", "ingest", "materialize", "train", "trade", "monitor", "report")
 CONTRACT = {
@@ -103,8 +122,8 @@ def first(program, bar_files) -> Outcome:
 
 @pytest.fixture(scope="module")
 def running(program, first) -> Any:
-    """The stack of the same folder, brought up by `mikrobot up`."""
-    done = program.run("up")
+    """The stack of the same folder, brought up by `mikrobot up`; its monitor flow calls any drift a drift."""
+    done = program.run("up", drift_share=SOME_DRIFT)
     assert done.returncode == 0, done.stderr
     return program
 
@@ -306,6 +325,115 @@ def test_a_second_run_stores_the_same_bars_and_trades_the_same_fills(running, fi
     assert fills[0] == fills[1]
 
 
+@pytest.fixture(scope="module")
+def scheduled(running, second) -> dict[str, dict[str, Any]]:
+    """The run of each deployment after its cron was replaced by that of one of the next minutes.
+
+    All of them are due in the same minute; the retraining is started by the event of the monitor flow.
+    """
+    due = (CLOCK.now() + timedelta(seconds=100)).replace(second=0, microsecond=0)
+    deployments = prefect(running, "deployments", {})
+    api = f"{running.settings.prefect_url}/api/deployments"
+    for deployment in deployments:
+        for schedule in deployment["schedules"]:
+            cron = {"schedule": {"cron": f"{due.minute} * * * *", "timezone": schedule["schedule"]["timezone"]}}
+            httpx.patch(f"{api}/{deployment['id']}/schedules/{schedule['id']}", json=cron).raise_for_status()
+    names = {deployment["id"]: deployment["name"] for deployment in deployments}
+    ended: dict[str, dict[str, Any]] = {}
+
+    def all_ended() -> bool:
+        state = {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}
+        runs = prefect(running, "flow_runs", {"flow_runs": {"deployment_id": {"is_null_": False}, "state": state}})
+        ended.update({names[run["deployment_id"]]: run for run in runs})
+        return ended.keys() == DECLARED.keys()
+
+    wait_until(all_ended, "some deployment did not run by its schedule", CLOCK, timeout_s=1200, every_s=2.0)
+    return ended
+
+
+def test_every_deployment_runs_by_its_schedule_with_the_parameters_of_prefect_yaml(scheduled):
+    for name, entry in DECLARED.items():
+        run = scheduled[name]
+        assert run["state_type"] == "COMPLETED", (name, run["state"]["message"])
+        if name == "retrain":
+            assert run["created_by"]["type"] == "AUTOMATION"
+            assert run["parameters"]["reason"].startswith("drift: ")
+        else:
+            assert run["auto_scheduled"], name
+            assert run["created_by"]["type"] == "SCHEDULE"
+            assert run["parameters"] == entry.get("parameters", {})
+
+
+def test_every_scheduled_run_leaves_its_artifacts(running, scheduled):
+    artifacts = prefect(running, "artifacts", {"limit": 200, "sort": "CREATED_DESC"})
+    for name, run in scheduled.items():
+        assert {each["key"] for each in artifacts if each["flow_run_id"] == run["id"]} >= ARTIFACTS[name], name
+    [drift] = [
+        each for each in artifacts if each["key"] == "drift" and each["flow_run_id"] == scheduled["monitor"]["id"]
+    ]
+    assert re.search(r"Of \d+ rows that were read online, 0 differ", drift["data"])
+
+
+def test_the_links_of_scheduled_runs_open(running, scheduled):
+    ours = {run["id"] for run in scheduled.values()}
+    artifacts = prefect(running, "artifacts", {"limit": 200, "sort": "CREATED_DESC"})
+    links = [
+        each["data"] for each in artifacts if each["flow_run_id"] in ours and each["key"].endswith(("html", "png"))
+    ]
+    addresses = [re.search(r"\]\((.*)\)", link)[1] for link in links]
+    assert len(addresses) == 6
+    for address in addresses:
+        assert address.startswith(running.settings.bento_url)
+        assert httpx.get(address).headers["content-type"].partition(";")[0] in ("text/html", "image/png")
+
+
+def test_every_scheduled_run_has_a_log_with_a_line_of_each_of_its_steps(running, scheduled):
+    for name, run in scheduled.items():
+        lines = prefect(running, "logs", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+        tasks = prefect(running, "task_runs", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+        logged = {line["task_run_id"] for line in lines if "Finished in state" not in line["message"]}
+        assert {task["id"] for task in tasks if not starts_a_flow(task)} <= logged, name
+        assert 3 <= len(lines) <= 100, name
+
+
+def test_no_run_has_a_random_name(running, scheduled):
+    flows = {flow["id"]: flow["name"] for flow in prefect(running, "flows", {})}
+    runs = prefect(running, "flow_runs", {"limit": 200, "sort": "EXPECTED_START_TIME_ASC"})
+    assert [run["name"] for run in runs if not run["name"].startswith(f"{flows[run['flow_id']]}: ")] == []
+    tasks = [task for task in prefect(running, "task_runs", {"limit": 200}) if not starts_a_flow(task)]
+    assert {task["name"] for task in tasks if " " not in task["name"]} == set()
+
+
+def test_status_and_doctor_find_no_error_after_the_scheduled_runs(running, scheduled):
+    standing = json.loads(running.run("status", "--json").stdout)
+    assert {each["name"]: each["last_error"] for each in standing["services"] if each["errors"]} == {}
+    planned = {name for name, entry in DECLARED.items() if entry.get("schedules")}
+    assert {run["deployment"] for run in standing["next_runs"]} == planned
+    findings = {each["what"]: each for each in json.loads(running.run("doctor", "--json").stdout)}
+    assert findings["service logs"]["ok"]
+    assert findings["schedules"]["ok"]
+    assert {"late runs", "flow runs"}.isdisjoint(findings)
+
+
+@pytest.mark.parametrize("symbol", ["EURUSD", "BTCUSDT"])
+def test_the_example_request_is_answered_as_it_stands(running, second, symbol):
+    done = running.run("predict", "--example", "--symbol", symbol)
+    assert done.returncode == 0, done.stderr
+    body, curl = done.stdout.rstrip().rpartition("\n")[::2]
+    words = shlex.split(curl)
+    assert json.loads(words[-1]) == json.loads(body)
+    assert json.loads(body)["symbol"] == symbol
+    assert words[2] == f"{running.settings.bento_url}/predict"
+    assert httpx.post(words[2], json=json.loads(body)).status_code == 200
+    assert json.loads(running.run("predict", "--example", "--symbol", symbol, "--json").stdout)["curl"] == curl
+
+
+def test_an_example_of_a_symbol_that_is_not_traded_is_refused_in_one_line(running, second):
+    done = running.run("predict", "--example", "--symbol", "GBPUSD")
+    assert done.returncode == 2
+    assert "the latest run has no 'GBPUSD'; it has" in done.stderr
+
+
 def test_a_run_stops_nothing_that_it_did_not_start(running, second):
     states = status(running)
     services = ("postgres", "prefect", "mlflow", "bento", "flows")
@@ -374,9 +502,14 @@ def prefect(program: Any, what: str, wanted: dict[str, Any]) -> list[dict[str, A
     return answer.raise_for_status().json()
 
 
+def starts_a_flow(task: dict[str, Any]) -> bool:
+    """Tell the entry of a flow run that another one started, which Prefect numbers, from a task of ours."""
+    return task["state"]["state_details"]["child_flow_run_id"] is not None
+
+
 def get(address: str, **query: str) -> dict[str, Any]:
     return httpx.get(address, params=query, timeout=30).raise_for_status().json()
 
 
 def status(program: Any) -> dict[str, dict[str, Any]]:
-    return json.loads(program.run("status", "--json").stdout)
+    return {each["name"]: each for each in json.loads(program.run("status", "--json").stdout)["services"]}

@@ -119,7 +119,7 @@ def up() -> None:
 
     Example: mikrobot up && mikrobot status
     """
-    from mikrobot.app import live, stack
+    from mikrobot.app import live, service_log, stack
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
@@ -128,7 +128,7 @@ def up() -> None:
     started = stack.up(settings, SystemClock(), console.say)
     started += live.resume(settings, console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
-    console.table(_status_table(stack.status(settings)))
+    console.table(_status_table(service_log.service_statuses(settings)))
 
 
 @main.command()
@@ -146,20 +146,23 @@ def down() -> None:
 @main.command()
 @as_json
 def status(json_: bool) -> None:
-    """Show which services run, and where.
+    """Show which services run, where, the errors in their logs, and which flows run next.
 
     Example: mikrobot status --json
     """
-    from dataclasses import asdict
-
-    from mikrobot.app import stack
+    from mikrobot.app import schedules, service_log
     from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
 
-    states = stack.status(configured())
+    settings = configured()
+    statuses = service_log.service_statuses(settings)
+    planned = schedules.schedules(settings, SystemClock()) or schedules.Schedules()
     if json_:
-        print_json({state.name: asdict(state) for state in states})
+        services = [status.to_json() for status in statuses]
+        print_json({"services": services, "next_runs": [run.to_json() for run in planned.next_runs]})
     else:
-        Console().table(_status_table(states))
+        for table in (_status_table(statuses), _last_errors(statuses), _schedule_table(planned)):
+            Console().table(table)
 
 
 @main.command()
@@ -227,6 +230,35 @@ def retrain(reason: str) -> None:
 
 
 @main.command()
+@click.option("--example", is_flag=True, help="Print a request that works, and the curl line that sends it.")
+@click.option("--symbol", help="Symbol of the latest run whose newest feature row is sent [default: the first].")
+@as_json
+def predict(example: bool, symbol: str | None, json_: bool) -> None:
+    """Print a ready request body for the prediction service, and its curl line.
+
+    Starts the prediction service if it is down, and stops it again.
+
+    Example: mikrobot predict --example --symbol BTCUSDT
+    """
+    import json
+
+    from mikrobot.app.console import Console
+    from mikrobot.app.example_request import example_request
+    from mikrobot.runtime import SystemClock
+
+    if not example:
+        raise click.UsageError("give --example; requests go to the service itself, by the curl line it prints")
+    stop_on_sigterm()
+    chosen = symbol.upper() if symbol else None
+    request = example_request(configured(), SystemClock(), chosen, Console(quiet=json_).say)
+    if json_:
+        print_json(request.to_json())
+    else:
+        click.echo(json.dumps(request.body, indent=1))
+        click.echo(request.curl)
+
+
+@main.command()
 @click.argument("names", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bars that `run` replays as well.")
 @as_json
@@ -256,15 +288,44 @@ for command in (backtest, evaluate, experiment, features, models, simulate, trai
     main.add_command(command)
 
 
-def _status_table(states: list[Any]) -> Any:
+def _status_table(statuses: list[Any]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2))
-    for column in ("service", "pid", "state", "address"):
+    for column in ("service", "pid", "state", "address", "errors"):
+        table.add_column(column, no_wrap=True)
+    for status in statuses:
+        word = "ready" if status.ready else "starting" if status.pid else "down"
+        errors = str(status.errors) if status.pid else ""
+        table.add_row(status.name, str(status.pid or ""), word, status.address, errors)
+    return table
+
+
+def _last_errors(statuses: list[Any]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for status in statuses:
+        if status.errors:
+            table.add_row(status.name, Text(f"last error: {status.last_error}"))
+    return table
+
+
+def _schedule_table(planned: Any) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2))
+    for column in ("flow", "next run"):
         table.add_column(column)
-    for state in states:
-        word = "ready" if state.ready else "starting" if state.pid else "down"
-        table.add_row(state.name, str(state.pid or ""), word, state.address)
+    for run in planned.next_runs:
+        table.add_row(run.deployment, f"{run.at:%Y-%m-%d %H:%M} UTC")
+    for name in planned.unscheduled:
+        table.add_row(name, "[red]none: Prefect schedules nothing, see `mikrobot doctor`[/]")
+    for run in planned.late:
+        table.add_row(run.deployment, f"[red]late: due {run.at:%Y-%m-%d %H:%M} UTC, not started[/]")
+    for name in planned.failed:
+        table.add_row(name, "[red]the newest run failed[/]")
     return table
 
 

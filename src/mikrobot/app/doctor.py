@@ -12,9 +12,11 @@ from pathlib import Path
 
 import psutil
 from rich.table import Table
+from rich.text import Text
 
-from mikrobot.app import processes, stack
-from mikrobot.domain.errors import MikrobotError
+from mikrobot.app import processes, schedules, service_log, stack
+from mikrobot.app.service_log import ServiceStatus
+from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store import embedded
@@ -46,7 +48,10 @@ class Finding:
 
 
 def examine(settings: Settings, clock: Clock) -> list[Finding]:
-    """Run every examination; starts nothing and changes nothing but an empty state folder."""
+    """Run every examination; starts nothing and changes nothing but an empty state folder.
+
+    A stack that is up is examined too: its schedules, its flow runs and its logs.
+    """
     return [
         _python(),
         _memory(),
@@ -56,6 +61,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
         _postgres(settings),
         *_data(settings),
         _clock(clock),
+        *_running_stack(settings, clock),
     ]
 
 
@@ -66,7 +72,8 @@ def table(findings: list[Finding]) -> Table:
         shown.add_column(column, overflow="fold")
     for finding in findings:
         mark = "[green]ok[/]" if finding.ok else "[red]mend[/]"
-        shown.add_row(mark, finding.what, finding.found if finding.ok else f"{finding.found}\n{finding.remedy}")
+        found = finding.found if finding.ok else f"{finding.found}\n{finding.remedy}"
+        shown.add_row(mark, finding.what, Text(found))
     return shown
 
 
@@ -142,6 +149,60 @@ def _data(settings: Settings) -> Iterator[Finding]:
             yield Finding("data", False, ", ".join(map(str, settings.data)), str(error))
         else:
             yield Finding("data", True, ", ".join(symbols))
+
+
+def _running_stack(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    statuses = service_log.service_statuses(settings)
+    if any(each.pid for each in statuses):
+        yield from _ended(settings, statuses)
+        yield from _logs(settings, statuses)
+    if any(each.name == "flows" and each.pid for each in statuses):
+        yield from _schedules(settings, clock)
+
+
+def _ended(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:
+    """Name the services that were started and ended without `mikrobot down`."""
+    recorded = processes.recorded(settings.home)
+    for status in statuses:
+        if status.pid is None and status.name in recorded:
+            found = f"ended by itself: {processes.last_line(status.name, settings.home)}"
+            yield Finding(status.name, False, found, "`mikrobot up` starts it again")
+
+
+def _logs(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:
+    running = [status for status in statuses if status.pid is not None]
+    for status in running:
+        if status.errors:
+            found = f"{status.errors} since it was started, the last: {status.last_error}"
+            remedy = f"read {settings.home / 'logs' / f'{status.name}.log'}"
+            yield Finding(f"errors of {status.name}", False, found, remedy)
+    if not any(status.errors for status in running):
+        yield Finding("service logs", True, f"no error in the logs of {len(running)} services")
+
+
+def _schedules(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    log = settings.home / "logs"
+    try:
+        found = schedules.schedules(settings, clock)
+    except ServiceError as error:
+        yield Finding("schedules", False, str(error), f"read {log / 'prefect.log'}")
+        return
+    if found is None:
+        yield Finding("schedules", False, "Prefect does not answer", f"read {log / 'prefect.log'}")
+        return
+    restart = "restart with `mikrobot down` and `mikrobot up`"
+    unscheduled = f"no run ahead for {', '.join(found.unscheduled)}"
+    ahead = ", ".join(f"{run.deployment} {run.at:%H:%M}" for run in found.next_runs[:3])
+    whole = not found.unscheduled
+    yield Finding(
+        "schedules", whole, f"next {ahead} UTC" if whole else unscheduled, f"read {log / 'prefect.log'}, then {restart}"
+    )
+    late = ", ".join(f"{run.deployment}, due {run.at:%Y-%m-%d %H:%M} UTC" for run in found.late)
+    if late:
+        yield Finding("late runs", False, late, f"read {log / 'flows.log'}, then {restart}")
+    if found.failed:
+        remedy = f"read the log of the run at {settings.prefect_url}/runs"
+        yield Finding("flow runs", False, f"the newest run failed: {', '.join(found.failed)}", remedy)
 
 
 def _clock(clock: Clock) -> Finding:

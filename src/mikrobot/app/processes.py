@@ -67,6 +67,7 @@ def start(service: Service, home: Path, host: str) -> bool:
     log = home / "logs" / f"{service.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        log_from = output.tell()
         process = subprocess.Popen(
             list(service.command),
             env={**os.environ, **service.environment},
@@ -76,7 +77,7 @@ def start(service: Service, home: Path, host: str) -> bool:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    record(service.name, home, process.pid)
+    record(service.name, home, process.pid, log_from)
     return True
 
 
@@ -142,14 +143,23 @@ def find(name: str, home: Path) -> psutil.Process | None:
     return process if alive else None
 
 
-def record(name: str, home: Path, pid: int) -> None:
-    """Note the pid of a live process under a name."""
+def record(name: str, home: Path, pid: int, log_from: int = 0) -> None:
+    """Note the pid of a live process under a name, and the byte of its log at which it begins."""
     path = _path(name, home)
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(psutil.NoSuchProcess):
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps({"pid": pid, "created": psutil.Process(pid).create_time()}))
+        created = psutil.Process(pid).create_time()
+        fresh.write_text(json.dumps({"pid": pid, "created": created, "log_from": log_from}))
         fresh.replace(path)
+
+
+def log_from(name: str, home: Path) -> int:
+    """Return the byte of its log at which a recorded process begins; 0 without a record."""
+    try:
+        return int(json.loads(_path(name, home).read_text()).get("log_from", 0))
+    except (OSError, json.JSONDecodeError):
+        return 0
 
 
 def forget(name: str, home: Path) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mikrobot.app import processes
+from mikrobot.app import processes, schedules
 from mikrobot.app.processes import Service
 from mikrobot.domain.errors import ServiceError, StoreError
 from mikrobot.runtime import Clock
@@ -64,7 +64,13 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_API_URL": f"{settings.prefect_url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # V2 of the UI asks Amplitude for its settings before it reads ours
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "INFO",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_CLI_PROMPT": "false",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -97,7 +103,8 @@ def services(settings: Settings) -> dict[str, Service]:
         Service(
             "mlflow",
             (*python, "mlflow", "server", "--host", host, "--port", str(settings.mlflow_port), "--workers", "1",
-             "--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts")),
+             "--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts"),
+             "--uvicorn-opts", "--log-level warning"),
             common | {"MLFLOW_BACKEND_STORE_URI": database.url(settings, "mlflow", "postgresql+psycopg")},
             settings.mlflow_port,
             "MIKROBOT_MLFLOW_PORT",
@@ -174,10 +181,20 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
                 _start(service, settings, started)
                 say(f"waiting for {service.name}")
                 processes.await_ready(service, settings.home, clock)
+        if "flows" in started:
+            _await_scheduled(settings, clock, say)
     except BaseException:
         down(settings, started)
         raise
     return started
+
+
+def _await_scheduled(settings: Settings, clock: Clock, say: Say) -> None:
+    """Wait for the schedules; without them everything else works, so their failure is only reported."""
+    try:
+        schedules.await_scheduled(settings, clock)
+    except ServiceError as error:
+        say(f"{error}; no flow will run by itself, see `mikrobot doctor`")
 
 
 @contextmanager

@@ -132,7 +132,6 @@ class Registry:
             mlflow.set_experiment(contract.name)
             with mlflow.start_run(tags=tags):
                 mlflow.log_params(dict(parameters))
-                mlflow.log_metrics(dict(metrics))
                 mlflow.log_input(dataset(data_name, data_sha256), context="training")
                 for name, text in (texts or {}).items():
                     mlflow.log_text(text, name)
@@ -145,7 +144,9 @@ class Registry:
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
-            registered = mlflow.register_model(logged.model_uri, contract.name, tags=tags)
+                # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
+                mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
+            registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
         return str(registered.version)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:

@@ -6,7 +6,7 @@ failure that leaves this room is a `StoreError` of one line.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
@@ -196,6 +196,29 @@ def execute(pool: Pool, doing: str, work: Callable[[Connection], R]) -> R:
                 return work(connection)
         except TRANSIENT:
             return _again(pool, work)
+
+
+@contextmanager
+def exclusive(settings: Settings, what: str) -> Iterator[None]:
+    """Hold something that one process at a time may change; wait for whoever has it.
+
+    The lock ends with the process that holds it, however that ends.
+
+    Parameters
+    ----------
+    what : str
+        Names the lock, as ``features of EURUSD``.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer.
+    """
+    with translated(f"the lock on the {what} cannot be had"):
+        connection = _connect(url(settings, "mikrobot"))
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [what])
+    with closing(connection):
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The flow server beside a real Prefect: deployments, drift that retrains, the runs of a server that was killed."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ import psycopg
 import pytest
 import yaml
 
-from mikrobot.app import processes, stack
+from mikrobot.app import processes, schedules, stack
+from mikrobot.app.schedules import Schedules
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import database, embedded
 from tests.killing import kill_9
@@ -58,6 +60,9 @@ class Automated:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         return httpx.post(f"{self.settings.prefect_url}/api/{path}", json=body, timeout=30).raise_for_status().json()
 
+    def delete(self, path: str) -> None:
+        httpx.delete(f"{self.settings.prefect_url}/api/{path}", timeout=30).raise_for_status()
+
     def retrainings(self) -> list[dict[str, Any]]:
         deployment = self.get("deployments/name/retrain/retrain")["id"]
         return self.post("flow_runs/filter", {"deployments": {"id": {"any_": [deployment]}}})
@@ -99,6 +104,76 @@ def test_every_deployment_of_prefect_yaml_is_registered_with_its_schedule(automa
     assert registered["description"] == declared["description"]
     limit = registered["global_concurrency_limit"]
     assert (limit and limit["limit"]) == declared.get("concurrency_limit")
+
+
+def read(automated: Automated) -> Schedules:
+    found = schedules.schedules(automated.settings, CLOCK)
+    assert found is not None
+    return found
+
+
+def findings(automated: Automated) -> dict[str, dict[str, Any]]:
+    """Return what the doctor finds, by what it examined."""
+    return {each["what"]: each for each in json.loads(automated.program.run("doctor", "--json").stdout)}
+
+
+def test_every_schedule_has_a_run_ahead_under_the_name_that_it_will_have(automated: Automated):
+    schedules.await_scheduled(automated.settings, CLOCK)
+    scheduled = {name for name, entry in DECLARED.items() if entry.get("schedules")}
+    assert {run.deployment for run in read(automated).next_runs} == scheduled
+
+    def drawn() -> list[str]:
+        runs = automated.post("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
+        return [run["name"] for run in runs if ": " not in run["name"]]
+
+    wait_until(lambda: not drawn(), "scheduled runs keep random names", CLOCK, timeout_s=60)
+
+
+def test_the_automation_has_the_name_of_prefect_yaml(automated: Automated):
+    [automation] = automated.post("automations/filter", {})
+    assert automation["name"] == DECLARED["retrain"]["triggers"][0]["name"]
+
+
+def test_status_and_doctor_notice_a_schedule_without_a_run_ahead(automated: Automated):
+    schedules.await_scheduled(automated.settings, CLOCK)
+    status = json.loads(automated.program.run("status", "--json").stdout)
+    assert {run["deployment"] for run in status["next_runs"]} == {run.deployment for run in read(automated).next_runs}
+    deployment = automated.get("deployments/name/ingest/ingest")["id"]
+    chosen = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    with psycopg.connect(database.url(automated.settings, "prefect")) as connection:
+        for run in automated.post("flow_runs/filter", {"flow_runs": chosen}):
+            connection.execute("DELETE FROM flow_run WHERE id = %s", [run["id"]])
+    assert read(automated).unscheduled == ("ingest",)
+    schedules.await_scheduled(automated.settings, CLOCK)
+    assert read(automated).unscheduled == ()
+
+
+def test_doctor_notices_a_due_run_that_the_flow_server_does_not_start(automated: Automated):
+    deployment = automated.get("deployments/name/report/report")["id"]
+    server = processes.find("flows", automated.settings.home)
+    assert server is not None
+    server.suspend()
+    try:
+        due = CLOCK.now() - schedules.GRACE * 2
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
+        late = automated.post(f"deployments/{deployment}/create_flow_run", {"state": state})
+        assert [run.deployment for run in read(automated).late] == ["report"]
+        found = findings(automated)["late runs"]
+        assert not found["ok"]
+        assert "report, due" in found["found"]
+        automated.delete(f"flow_runs/{late['id']}")
+    finally:
+        server.resume()
+    assert read(automated).late == ()
+
+
+def test_doctor_names_a_service_that_ended_by_itself(automated: Automated):
+    automated.kill_flows()
+    found = findings(automated)["flows"]
+    assert not found["ok"]
+    assert found["found"].startswith("ended by itself")
+    automated.start_flows()
+    assert "flows" not in findings(automated)
 
 
 def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_one_starts(automated: Automated):

@@ -1,6 +1,10 @@
+import re
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -245,6 +249,68 @@ def test_the_api_page_describes_every_endpoint(stage: Any) -> None:
     assert httpx.get(stage.service.url).status_code == 200
     paths = httpx.get(f"{stage.service.url}/docs.json").json()["paths"]
     assert {"/predict", "/predict_batch", "/shadow"} <= set(paths)
+
+
+def test_the_examples_of_the_api_page_are_answered(stage: Any, feature_rows: Rows) -> None:
+    promoted(stage)
+    for _ in range(2):
+        described = httpx.get(f"{stage.service.url}/docs.json").json()
+        assert f"EURUSD: bos {stage.served()}, learned from EURUSD" in described["info"]["version"]
+        for path in ("/predict", "/predict_batch"):
+            example = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+            assert httpx.post(stage.service.url + path, json=example).status_code == 200
+        stage.client.predict("EURUSD", feature_rows(1)[0])
+
+
+def test_the_api_page_and_its_parts_load_from_the_service_alone(stage: Any) -> None:
+    page = httpx.get(stage.service.url).text
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {part.partition("/")[0] for part in parts} <= {".", "data:,"}
+    loaded = [httpx.get(f"{stage.service.url}/{part}") for part in parts if part.startswith("./")]
+    assert [answer.status_code for answer in loaded] == [200] * len(loaded)
+    assert "googletagmanager" not in page
+
+
+@pytest.fixture(scope="module")
+def reports(stage: Any) -> Path:
+    """The folder of reports of the service, with a report in it and a secret beside it."""
+    folder = stage.service.log.parent / "reports"
+    (folder / "20250314").mkdir(parents=True)
+    (folder / "20250314" / "report.html").write_text("<html>a report</html>")
+    (folder.parent / "secret").write_text("a password")
+    (folder / "way-out").symlink_to(folder.parent)
+    return folder
+
+
+def test_a_report_is_served_as_a_page(stage: Any, reports: Path) -> None:
+    answer = httpx.get(f"{stage.service.url}/reports/20250314/report.html")
+    assert (answer.status_code, answer.text) == (200, "<html>a report</html>")
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/reports/../secret", "/reports/%2e%2e/secret", "/reports/..%2fsecret", "/reports/20250314/../../secret",
+        "/reports//etc/passwd", "/reports/%2fetc%2fpasswd", "/reports/way-out/secret", "/reports/20250314", "/reports/",
+        "/reports/no-such-report.html", "/reports/%00",
+    ],
+)  # fmt: skip
+def test_nothing_but_files_of_the_folder_is_served(stage: Any, reports: Path, path: str) -> None:
+    host, port = stage.service.url.removeprefix("http://").split(":")
+    with closing(HTTPConnection(host, int(port), timeout=10)) as raw:
+        raw.putrequest("GET", path, skip_host=False)
+        raw.endheaders()
+        answer = raw.getresponse()
+        assert answer.status == 404
+        assert b"password" not in answer.read()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_reports_are_read_only(stage: Any, reports: Path, method: str) -> None:
+    answer = httpx.request(method, f"{stage.service.url}/reports/20250314/report.html", content=b"x")
+    assert answer.status_code in (404, 405)
+    assert (reports / "20250314" / "report.html").read_text() == "<html>a report</html>"
 
 
 def test_it_serves_on_without_the_registry_and_finds_it_again(stage: Any, feature_rows: Rows) -> None:

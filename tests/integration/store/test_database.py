@@ -8,6 +8,7 @@ from psycopg import errors
 from pydantic import SecretStr
 
 from mikrobot.domain.errors import StoreError
+from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import database as databases
 from mikrobot.store.database import DATABASES, Capability
 
@@ -143,3 +144,29 @@ def test_a_mistake_is_not_repeated_but_told_in_one_line(pool):
 def test_the_bundled_server_is_plain(pool):
     with pool.connection() as connection:
         assert databases.capability(connection) is Capability.PLAIN
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_another_lock_is_not_touched(database):
+    def hold() -> str:
+        with databases.exclusive(database, "features of EURUSD"):
+            return "held"
+
+    def one_waits() -> bool:
+        with psycopg.connect(databases.url(database, "mikrobot")) as connection:
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return connection.execute(waiting).fetchone() == (1,)
+
+    with ThreadPoolExecutor(1) as threads:
+        with databases.exclusive(database, "features of EURUSD"):
+            other = threads.submit(hold)
+            wait_until(one_waits, "nobody waits for the lock", SystemClock(), timeout_s=30)
+            with databases.exclusive(database, "features of BTCUSDT"):
+                assert not other.done()
+        assert other.result(timeout=30) == "held"
+
+
+def test_a_lock_ends_with_an_error_of_whoever_holds_it(database):
+    with pytest.raises(ValueError, match="of mine"), databases.exclusive(database, "models"):
+        raise ValueError("an error of mine")
+    with databases.exclusive(database, "models"):
+        pass

@@ -46,6 +46,7 @@ def test_help_imports_nothing_heavy():
         (["run", "--hours", "0"], "'--hours': 0 is not in the range x>=1; see `mikrobot run --help`"),
         (["run", "--nope"], "No such option '--nope'"),
         (["nope"], "No such command 'nope'; see `mikrobot --help`"),
+        (["predict"], "give --example"),
         (["run", "--source", "mt5"], "not built yet"),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
         (["run", "--source", "simulated", "--symbols", "FOO"], "unknown symbol 'FOO'; known are EURUSD"),

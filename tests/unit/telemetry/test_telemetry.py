@@ -96,3 +96,34 @@ def test_a_quantile_covers_its_share_of_the_samples(samples: list[float]) -> Non
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         assert sum(sample <= found[name] + 0.0005 for sample in samples) >= share * len(samples)
         assert sum(sample < found[name] - 0.0005 for sample in samples) < share * len(samples)
+
+
+def test_forwarded_lines_reach_the_standard_library_with_their_level_and_keys(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry.forward("mikrobot")
+    with caplog.at_level(logging.INFO, "mikrobot"):
+        telemetry.logger("store").info("bar_stored", symbol="EURUSD", n=3)
+        telemetry.logger("store").error("failed", reason="no room")
+    records = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
+    assert records == [
+        ("mikrobot", "INFO", "bar_stored symbol=EURUSD n=3"),
+        ("mikrobot", "ERROR", "failed reason=no room"),
+    ]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_forwarded_line_keeps_the_traceback_of_its_exception(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry.forward("mikrobot")
+    try:
+        raise ValueError("no report")
+    except ValueError:
+        telemetry.logger("store").exception("failed")
+    assert caplog.records[0].getMessage().splitlines()[0] == "failed"
+    assert caplog.records[0].getMessage().splitlines()[-1] == "ValueError: no report"
+
+
+def test_a_forwarded_line_may_hold_a_percent_sign(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry.forward("mikrobot")
+    telemetry.logger("store").warning("grown", share="61% s")
+    assert caplog.records[0].getMessage() == "grown share=61% s"
