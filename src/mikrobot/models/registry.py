@@ -18,7 +18,7 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.models import artefacts
 from mikrobot.models.intervals import Window
 from mikrobot.models.model import Model
-from mikrobot.models.tracking import ABSENT, dataset, mlflow, signature, translated
+from mikrobot.models.tracking import ABSENT, dataset, mlflow, register, signature, translated
 
 CHAMPION = "champion"
 
@@ -119,11 +119,11 @@ class Registry:
                     signature=signature(model),
                     pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
                     metadata={"feature_hash": contract.feature_hash, "source": contract.source},
+                    onnx_execution_providers=["CPUExecutionProvider"],
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
-            registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
-        return str(registered.version)
+            return register(self._client, contract.name, logged.model_uri, logged.model_id, tags)
 
     def promote(self, name: str, version: str, reason: str = "") -> None:
         """Make a version the champion; it is tagged with the reason, and with the version it replaces.
