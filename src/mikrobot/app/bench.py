@@ -39,7 +39,6 @@ _PACKAGES = (
     "psycopg",
     "smartmoneyconcepts",
     "TA-Lib",
-    "xgboost",
 )
 _PEERS = {"talib": "TA-Lib", "smartmoneyconcepts": "smartmoneyconcepts"}
 _HEADINGS = ("benchmark", "p50", "p99", "unit", "peer", "its p50", "peer/ours", "limit", "its p50")
@@ -47,7 +46,10 @@ _WORDS = ("benchmark", "unit", "peer", "limit")
 
 
 def measure(
-    names: Sequence[str] = (), data: Sequence[Path] = (), say: Callable[[str], None] = lambda text: None
+    names: Sequence[str] = (),
+    data: Sequence[Path] = (),
+    say: Callable[[str], None] = lambda text: None,
+    scale: float = 1.0,
 ) -> list[Measurement]:
     """Run the benchmarks of these names, or the quick ones.
 
@@ -58,6 +60,8 @@ def measure(
         Bars that ``run`` replays too.
     say : callable
         Told the name of each benchmark that is done.
+    scale : float
+        Share of the data and repetitions that docs/benchmarks.md is measured with, in (0, 1].
 
     Raises
     ------
@@ -71,7 +75,7 @@ def measure(
         raise UsageError(f"the benchmarks need {missing} to compare with: install mikrobot with its extra `dev`")
     results = []
     for name in names or QUICK:
-        with closing(_group(name, data)) as found:  # stops its services, whatever ends the loop
+        with closing(_group(name, data, scale)) as found:  # stops its services, whatever ends the loop
             for result in found:
                 say(result.name)
                 results.append(result)
@@ -108,12 +112,16 @@ def machine() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what is measured."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+    import xgboost
+
+    installed = {name: metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **installed, "xgboost": xgboost.__version__}  # of either build
 
 
-def _group(name: str, data: Sequence[Path]) -> Generator[Measurement, None, None]:
+def _group(name: str, data: Sequence[Path], scale: float) -> Generator[Measurement, None, None]:
     group = importlib.import_module(f"mikrobot.app.bench_{name}")
-    found: Generator[Measurement, None, None] = group.measure(data) if name == "run" else group.measure()
+    given = (data,) if name == "run" else ()
+    found: Generator[Measurement, None, None] = group.measure(scale, *given)
     return found
 
 
@@ -145,10 +153,11 @@ def _figure(value: float) -> str:
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path), multiple=True)
-def main(names: tuple[str, ...], data: tuple[Path, ...]) -> None:
+@click.option("--scale", type=click.FloatRange(0, 1, min_open=True), default=1.0)
+def main(names: tuple[str, ...], data: tuple[Path, ...], scale: float) -> None:
     """Print the tables of docs/benchmarks.md."""
     telemetry.configure("ERROR")
-    print(markdown(measure(names, data, lambda text: click.echo(text, err=True))))
+    print(markdown(measure(names, data, lambda text: click.echo(text, err=True), scale)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pandas as pd
 from numba import njit
 
 from mikrobot.app import bench_patterns
-from mikrobot.app.timing import Measurement, Timed, compared
+from mikrobot.app.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import bars_of
 from mikrobot.features.bars import BAR
 from mikrobot.features.catalog import CATALOG
@@ -25,6 +25,9 @@ from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import SystemClock
 
 BARS = 100_000
+FEWEST = 5_000
+"""Bars on the smallest scale: more than are streamed there."""
+
 PIECE = 10_000
 """Bars a call, as who has years of bars and bounded memory feeds them."""
 
@@ -35,20 +38,20 @@ WINDOW = 300
 """Bars on which TA-Lib's handles are opened, and which it needs to compute a newest value again."""
 
 STARTS = 1
-"""Processes started of each kind, after one that is not counted: to compile the catalog takes long."""
+"""Processes started of each kind that count: to compile the catalog takes long."""
 
 _SYMBOL = "EURUSD"
 
 
-def measure() -> Iterator[Measurement]:
+def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time the whole catalog in batch, streamed, for a hundred symbols at once, and its start; weigh its state."""
-    frame = simulated_bars(_SYMBOL, BARS)
-    yield from _batch(frame)
-    yield from _streamed(frame)
-    yield from bench_patterns.measure(frame)
-    yield from _checked(frame)
-    yield from _state(frame)
-    yield _start()
+    frame = simulated_bars(_SYMBOL, scaled(BARS, scale, least=FEWEST))
+    yield from _batch(frame, scale)
+    yield from _streamed(frame, scale)
+    yield from bench_patterns.measure(frame, scale)
+    yield from _checked(frame, scale)
+    yield from _state(frame, scale)
+    yield _start(scale)
 
 
 def simulated_bars(symbol: str, count: int) -> pd.DataFrame:
@@ -112,17 +115,18 @@ def _talib_carried_on(frame: pd.DataFrame, symbols: int, bars: int) -> Callable[
     return call
 
 
-def _batch(frame: pd.DataFrame) -> Iterator[Measurement]:
-    pieces = [frame.iloc[at : at + PIECE] for at in range(0, BARS, PIECE)]
+def _batch(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
+    count, rounds = len(frame), scaled(15, scale)
+    pieces = [frame.iloc[at : at + PIECE] for at in range(0, count, PIECE)]
     talib = Timed("TA-Lib, 16 indicators of M1", talib_on(frame))
-    used = np.empty((PIECE, len(CATALOG.columns)))
+    used = np.empty((len(pieces[0]), len(CATALOG.columns)))
 
     def write_again() -> None:
         for _ in pieces:
             used.fill(0.0)
 
     again = Timed("writing the rows to used memory", write_again)
-    fresh = Timed("writing the rows to fresh memory", lambda: np.full((BARS, len(CATALOG.columns)), 0.0))
+    fresh = Timed("writing the rows to fresh memory", lambda: np.full((count, len(CATALOG.columns)), 0.0))
 
     def in_pieces() -> None:
         pipeline = FeaturePipeline([_SYMBOL])
@@ -133,11 +137,11 @@ def _batch(frame: pd.DataFrame) -> Iterator[Measurement]:
         FeaturePipeline([_SYMBOL]).compute(_SYMBOL, frame)
 
     named = f"{len(CATALOG.columns)} columns, a bar"
-    yield compared(f"features, batch in pieces, {named}", "us", in_pieces, talib, again, rounds=15, per=BARS)
-    yield compared(f"features, batch in one call, {named}", "us", whole, talib, fresh, rounds=15, per=BARS)
+    yield compared(f"features, batch in pieces, {named}", "us", in_pieces, talib, again, rounds=rounds, per=count)
+    yield compared(f"features, batch in one call, {named}", "us", whole, talib, fresh, rounds=rounds, per=count)
 
 
-def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
+def _streamed(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     bars = bars_of(_SYMBOL, frame)
     opened = frame["open_time"].astype("int64").to_numpy() // 1_000_000
     raw = list(zip(opened.tolist(), *(frame[name].tolist() for name in frame.columns[1:]), strict=True))
@@ -162,10 +166,10 @@ def _streamed(frame: pd.DataFrame) -> Iterator[Measurement]:
         for index in range(BURST):
             many.update_raw(index, *row)
 
-    named = f"{len(CATALOG.columns)} columns, a bar"
-    yield compared(f"features, streamed as Bar, {named}", "us", as_bars, talib, empty, rounds=300, per=BURST)
-    yield compared(f"features, streamed as numbers, {named}", "us", as_numbers, talib, empty, rounds=300, per=BURST)
-    yield compared(f"features, one minute of {BURST} symbols", "us", one_minute, talib_of_all, empty, rounds=300)
+    named, rounds = f"{len(CATALOG.columns)} columns, a bar", scaled(300, scale)
+    yield compared(f"features, streamed as Bar, {named}", "us", as_bars, talib, empty, rounds=rounds, per=BURST)
+    yield compared(f"features, streamed as numbers, {named}", "us", as_numbers, talib, empty, rounds=rounds, per=BURST)
+    yield compared(f"features, one minute of {BURST} symbols", "us", one_minute, talib_of_all, empty, rounds=rounds)
 
 
 def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[[], None]:
@@ -178,7 +182,7 @@ def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[
     return call
 
 
-def _checked(frame: pd.DataFrame) -> Iterator[Measurement]:
+def _checked(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     """Time the check of a live row beside a comparison of its values one by one in Python."""
     pipeline, check = FeaturePipeline([_SYMBOL]), RowCheck()
     row = pipeline.compute(_SYMBOL, frame)[-1]
@@ -199,11 +203,11 @@ def _checked(frame: pd.DataFrame) -> Iterator[Measurement]:
 
     yield compared(
         "features, check of a live row", "us", checked, Timed("ranges alone, in Python", one_by_one),
-        Timed("copying the row", copied), rounds=100, per=BURST,
+        Timed("copying the row", copied), rounds=scaled(100, scale), per=BURST,
     )  # fmt: skip
 
 
-def _state(frame: pd.DataFrame) -> Iterator[Measurement]:
+def _state(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     """Time and weigh all that one symbol remembers."""
     from talib import stream
 
@@ -220,7 +224,7 @@ def _state(frame: pd.DataFrame) -> Iterator[Measurement]:
     yield compared(
         "features, snapshot and restore of a symbol", "us", kept_and_continued,
         Timed("TA-Lib, copies of 16 handles, in memory only", lambda: [handle.copy() for handle in handles]),
-        Timed("copying as many bytes", lambda: bytes(held)), rounds=300,
+        Timed("copying as many bytes", lambda: bytes(held)), rounds=scaled(300, scale),
     )  # fmt: skip
     slowest = max(spec.warmup for spec in CATALOG.specs)
     weights = [number / 1e6 for number in (size, slowest * BAR.itemsize, CATALOG.row.itemsize)]
@@ -230,7 +234,7 @@ def _state(frame: pd.DataFrame) -> Iterator[Measurement]:
     )  # fmt: skip
 
 
-def _start() -> Measurement:
+def _start(scale: float) -> Measurement:
     """Time a fresh process up to its first pipeline, with the compiled catalog at hand and without."""
     program = "from mikrobot.features.pipeline import FeaturePipeline; FeaturePipeline(['A'])"
 
@@ -241,7 +245,8 @@ def _start() -> Measurement:
     return compared(
         "features, start of a process", "s", partial(_python, program),
         Timed("compiling the catalog", afresh),
-        Timed("importing numba and pandas", partial(_python, "import numba, pandas")), rounds=STARTS,
+        Timed("importing numba and pandas", partial(_python, "import numba, pandas")),
+        rounds=STARTS, uncounted=scaled(1, scale, least=0),
     )  # fmt: skip
 
 

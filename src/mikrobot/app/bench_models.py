@@ -7,7 +7,7 @@ import pandas as pd
 import xgboost as xgb
 
 from mikrobot.app.bench_features import simulated_bars, talib_on
-from mikrobot.app.timing import Measurement, Timed, compared
+from mikrobot.app.timing import Measurement, Timed, compared, scaled
 from mikrobot.models import graph
 from mikrobot.models.graph import Scorer
 from mikrobot.settings import Settings
@@ -24,11 +24,11 @@ CALLS = 100
 _SYMBOL = "EURUSD"
 
 
-def measure() -> Iterator[Measurement]:
+def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time the samples of a frame of bars, and the answers of a model on them."""
-    frame = simulated_bars(_SYMBOL, BARS)
-    yield _samples(frame)
-    yield from _answers(_built(frame))
+    frame = simulated_bars(_SYMBOL, scaled(BARS, scale, least=5_000))
+    yield _samples(frame, scale)
+    yield from _answers(_built(frame), scale)
 
 
 def _built(frame: pd.DataFrame) -> Dataset:
@@ -37,7 +37,7 @@ def _built(frame: pd.DataFrame) -> Dataset:
     return build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "bench", recipe.inputs, recipe.task)
 
 
-def _samples(frame: pd.DataFrame) -> Measurement:
+def _samples(frame: pd.DataFrame, scale: float) -> Measurement:
     close = frame["close"]
 
     def plainly() -> None:
@@ -52,15 +52,15 @@ def _samples(frame: pd.DataFrame) -> Measurement:
         lambda: _built(frame),
         Timed("TA-Lib's 16 indicators and pandas' rolling label", plainly),
         Timed("copying the samples", data.inputs.copy),
-        rounds=3,
+        rounds=scaled(3, scale),
         per=len(frame),
     )
 
 
-def _answers(data: Dataset) -> Iterator[Measurement]:
+def _answers(data: Dataset, scale: float) -> Iterator[Measurement]:
     trees = xgb.DMatrix(data.inputs, data.outcome)
     settings = {"objective": "binary:logistic", "tree_method": "hist", "base_score": 0.5, **BOOSTING}
-    booster = xgb.train(settings, trees, ROUNDS)
+    booster = xgb.train(settings, trees, scaled(ROUNDS, scale))
     width = data.inputs.shape[1]
     scorer = Scorer(graph.joined([graph.of_booster("boosted", booster)], width), width)
     row = data.inputs[:1]
@@ -83,7 +83,7 @@ def _answers(data: Dataset) -> Iterator[Measurement]:
         lambda: scorer(data.inputs),
         Timed("XGBoost itself", lambda: booster.inplace_predict(data.inputs)),
         Timed("copying the inputs", data.inputs.copy),
-        rounds=5,
+        rounds=scaled(5, scale),
         per=len(data),
     )
     yield compared(
@@ -92,6 +92,6 @@ def _answers(data: Dataset) -> Iterator[Measurement]:
         one_by_one,
         Timed("XGBoost itself", natively),
         Timed("copying the inputs", copied),
-        rounds=20,
+        rounds=scaled(20, scale),
         per=CALLS,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mikrobot.app.bench_features import simulated_bars
-from mikrobot.app.timing import Measurement, Timed, compared
+from mikrobot.app.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Side
 from mikrobot.paper.account import Account
@@ -38,18 +38,20 @@ _PROFILE = Profile("bench", currency="USD", leverage=Decimal(30), unlimited_dept
 Row = tuple[int, int, int, int, int]
 
 
-def measure() -> Iterator[Measurement]:
+def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time bars with brackets, orders alone, and many accounts on one feed."""
-    frame = simulated_bars(_SYMBOL, BARS)
+    count, rounds = scaled(BARS, scale, least=1_000), scaled(5, scale)
+    frame = simulated_bars(_SYMBOL, count)
     rows = in_ticks(frame)
     floor = Timed("a loop that compares four integers", lambda: _bare(rows))
     for every in (EVERY, DENSE):
         peer = Timed(f"backtesting.py, a bracket at most every {every} bars", backtesting_on(frame, every))
         named = f"paper, bars with a bracket at most every {every}, a bar"
-        yield compared(named, "us", partial(traded, rows, every), peer, floor, rounds=5, per=BARS)
-    yield compared("paper, idle bars, a bar", "us", lambda: _play(_exchange(1), rows), peer, floor, rounds=5, per=BARS)
-    yield _orders()
-    yield _accounts(rows)
+        yield compared(named, "us", partial(traded, rows, every), peer, floor, rounds=rounds, per=count)
+    idle = Timed("idle bars", lambda: _play(_exchange(1), rows))
+    yield compared("paper, idle bars, a bar", "us", idle, peer, floor, rounds=rounds, per=count)
+    yield _orders(scale)
+    yield _accounts(rows, scale)
 
 
 def in_ticks(frame: pd.DataFrame) -> list[Row]:
@@ -125,7 +127,7 @@ def _bare(rows: list[Row]) -> int:
     return met
 
 
-def _orders() -> Measurement:
+def _orders(scale: float) -> Measurement:
     """Time market orders from submission to fill and journal, without persistence."""
     requests = [OrderRequest(str(n), _SYMBOL, (Side.BUY, Side.SELL)[n % 2], Decimal(10_000)) for n in range(ORDERS)]
 
@@ -140,10 +142,12 @@ def _orders() -> Measurement:
     fields = [(request.id, request.symbol, request.side, request.quantity) for request in requests]
     peer = Timed("building its request", lambda: [OrderRequest(*each) for each in fields])
     floor = Timed("multiplying two Decimals", lambda: [request.quantity * request.quantity for request in requests])
-    return compared("paper, a market order to its fill and journal", "us", send, peer, floor, rounds=15, per=ORDERS)
+    return compared(
+        "paper, a market order to its fill and journal", "us", send, peer, floor, rounds=scaled(15, scale), per=ORDERS
+    )
 
 
-def _accounts(rows: list[Row]) -> Measurement:
+def _accounts(rows: list[Row], scale: float) -> Measurement:
     """Time one bar on a feed that many accounts with an open bracket share."""
     exchange, alone = _exchange(ACCOUNTS), _exchange(1)
     for each in (exchange, alone):
@@ -155,7 +159,13 @@ def _accounts(rows: list[Row]) -> Measurement:
     floor = Timed("a loop that compares four integers", lambda: _bare(rows[:MINUTES]))
     named = f"paper, {ACCOUNTS} accounts with a bracket on one feed, a bar"
     return compared(
-        named, "us", lambda: _play(exchange, list(islice(feed, MINUTES))), one, floor, rounds=50, per=MINUTES
+        named,
+        "us",
+        lambda: _play(exchange, list(islice(feed, MINUTES))),
+        one,
+        floor,
+        rounds=scaled(50, scale),
+        per=MINUTES,
     )
 
 

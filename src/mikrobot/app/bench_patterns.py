@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from mikrobot.app.timing import Measurement, Timed, compared
+from mikrobot.app.timing import Measurement, Timed, compared, scaled
 from mikrobot.features.bars import bar_records
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
@@ -23,7 +23,7 @@ WARM = 100
 """Bars streamed before the one that is timed: between two of ours the peer has taken the processor's memory."""
 
 
-def measure(frame: pd.DataFrame) -> Iterator[Measurement]:
+def measure(frame: pd.DataFrame, scale: float = 1.0) -> Iterator[Measurement]:
     """Time a bar streamed through the whole catalog.
 
     Parameters
@@ -47,7 +47,9 @@ def measure(frame: pd.DataFrame) -> Iterator[Measurement]:
     read, window = smart_money(), frame.head(WINDOW)
     peer = Timed(f"smartmoneyconcepts on a window of {WINDOW}", lambda: read(window))
     name = f"features, one bar streamed, {len(CATALOG.columns)} columns"
-    yield compared(name, "us", Timed(name, one_bar, warm), peer, Timed("copying a row", copy_row), rounds=ROUNDS)
+    yield compared(
+        name, "us", Timed(name, one_bar, warm), peer, Timed("copying a row", copy_row), rounds=scaled(ROUNDS, scale)
+    )
 
 
 def smart_money(parts: Sequence[str] = PARTS) -> Callable[[pd.DataFrame], pd.DataFrame]:

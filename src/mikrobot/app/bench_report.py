@@ -11,7 +11,7 @@ import pandas as pd
 
 from mikrobot.analytics import report as reporting
 from mikrobot.app.bench_features import simulated_bars
-from mikrobot.app.timing import Measurement, Timed, compared
+from mikrobot.app.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Side
 
@@ -23,17 +23,18 @@ _SYMBOL = "EURUSD"
 _HELD = timedelta(minutes=10)
 
 
-def measure() -> Iterator[Measurement]:
+def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time the report of ten thousand trades over twelve weeks of bars."""
-    facts = traded(simulated_bars(_SYMBOL, BARS), TRADES)
+    count = scaled(TRADES, scale, least=100)
+    facts = traded(simulated_bars(_SYMBOL, scaled(BARS, scale, least=3_000)), count)
     with TemporaryDirectory() as folder:
         path = Path(folder)
         page = reporting.write(facts, path).html.read_bytes()
         yield compared(
-            f"report of {TRADES:,} trades", "s",
+            f"report of {count:,} trades", "s",
             lambda: reporting.write(facts, path),
             Timed("plotly, the bars alone", lambda: _bars_alone(facts.bars[_SYMBOL])),
-            Timed("writing the page", lambda: (path / "page").write_bytes(page)), rounds=ROUNDS,
+            Timed("writing the page", lambda: (path / "page").write_bytes(page)), rounds=scaled(ROUNDS, scale),
         )  # fmt: skip
 
 

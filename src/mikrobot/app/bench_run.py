@@ -1,7 +1,7 @@
 """Benchmarks of `mikrobot run` from an empty state folder: seconds, and the memory of the whole stack.
 
-Takes minutes. The peer is the target that this project has set itself; the limit is what the
-services alone take, started on another empty folder.
+Takes minutes. The peer is the target that this project has set itself; the limit is what the same
+run took until its services were up and its loop began.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import psutil
 
 from mikrobot.app import processes
 from mikrobot.app.bench_stack import temporary_settings
-from mikrobot.app.timing import Measurement, Unit
+from mikrobot.app.timing import Measurement, Unit, scaled
 from mikrobot.domain.errors import ServiceError
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
@@ -29,25 +29,32 @@ from mikrobot.store import embedded
 FIRST_ORDER_S, REPLAY_S, MEMORY_MB = 120.0, 300.0, 3072.0
 """Targets: a first order of the simulated market, a replay of 24 hours, the memory of the stack."""
 
+HOURS, HISTORY_DAYS = 24, 120
+"""Hours that are traded, and days before them to learn from."""
+
 SAMPLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a command printed and took: seconds, and MB of memory at its highest."""
+    """What a run printed and took, and what its services alone had taken: seconds, and MB of memory at its highest."""
 
     output: str
     seconds: float
     peak_mb: float
+    services_seconds: float
+    services_mb: float
 
 
-def measure(data: Sequence[Path] = ()) -> Iterator[Measurement]:
-    """Run the loop on the simulated market, and on recorded bars if there are any."""
-    idle = _idle()
-    yield from _measured(idle, "simulated market", ("--source", "simulated"))
+def measure(scale: float = 1.0, data: Sequence[Path] = ()) -> Iterator[Measurement]:
+    """Run the loop on the simulated market, and on recorded bars if there are any.
+
+    On a smaller scale the hours and the history are shorter, and what is compiled already is used.
+    """
+    yield from _measured("simulated market", scale, ("--source", "simulated"))
     if data:
         files = [argument for path in data for argument in ("--data", str(path.resolve()))]
-        yield from _measured(idle, "replay", ("--source", "replay", *files))
+        yield from _measured("replay", scale, ("--source", "replay", *files))
 
 
 def stack_mb(home: Path, *others: int) -> float:
@@ -63,31 +70,24 @@ def stack_mb(home: Path, *others: int) -> float:
     return sum(_mb(member) for member in family)
 
 
-def _measured(idle: Watched, market: str, arguments: Sequence[str]) -> Iterator[Measurement]:
+def _measured(market: str, scale: float, arguments: Sequence[str]) -> Iterator[Measurement]:
+    hours, days = scaled(HOURS, scale), scaled(HISTORY_DAYS, scale, least=2)
+    span = ("--hours", str(hours), "--history-days", str(days))
     with temporary_settings() as settings:
-        run = _watched(settings, "run", "--once", "--json", *arguments)
-    first = json.loads(run.output)["trading"]["seconds_to_first_order"]
+        cache = {"MIKROBOT_CACHE": str(settings.home / "cache")} if scale == 1.0 else {}
+        run = _watched(settings, cache, "run", "--once", "--json", *arguments, *span)
+    first, services = json.loads(run.output)["trading"]["seconds_to_first_order"], run.services_seconds
     if first is not None:
-        yield _measurement(f"run, {market}: first order", "s", first, FIRST_ORDER_S, idle.seconds)
-    yield _measurement(f"run, {market}: 24 hours traded", "s", run.seconds, REPLAY_S, idle.seconds)
-    yield _measurement(f"run, {market}: memory at its peak", "MB", run.peak_mb, MEMORY_MB, idle.peak_mb)
+        yield _measurement(f"run, {market}: first order", "s", first, FIRST_ORDER_S, services)
+    yield _measurement(f"run, {market}: {hours} hours traded", "s", run.seconds, REPLAY_S, services)
+    yield _measurement(f"run, {market}: memory at its peak", "MB", run.peak_mb, MEMORY_MB, run.services_mb)
 
 
 def _measurement(name: str, unit: Unit, ours: float, target: float, limit: float) -> Measurement:
     return Measurement(name, unit, ours, ours, "the target", target, "the services alone", limit)
 
 
-def _idle() -> Watched:
-    """Start the services alone; they must not outlive the measurement."""
-    with temporary_settings() as settings:
-        try:
-            up = _watched(settings, "up")
-            return Watched(up.output, up.seconds, stack_mb(settings.home))
-        finally:
-            _watched(settings, "down")
-
-
-def _watched(settings: Settings, *arguments: str) -> Watched:
+def _watched(settings: Settings, cache: Mapping[str, str], *arguments: str) -> Watched:
     """Run `mikrobot` to its end and look at the memory of all that it started, once a second.
 
     Raises
@@ -95,30 +95,39 @@ def _watched(settings: Settings, *arguments: str) -> Watched:
     ServiceError
         If it fails, with the last line it wrote.
     """
-    started, peak = perf_counter(), 0.0
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        process = _start(settings, arguments, output, errors)
+        process = _start(settings, cache, arguments, output, errors)
         try:
-            while process.poll() is None:
-                peak = max(peak, stack_mb(settings.home, process.pid))
-                SystemClock().sleep(SAMPLE_SECONDS)
+            taken = _sampled(settings.home, process)
         finally:
             process.terminate()  # it stops what it has started
             process.wait()
-        seconds = perf_counter() - started
         if process.returncode:
             errors.seek(0)
             said = errors.read().strip().splitlines() or ["it wrote nothing"]
             raise ServiceError(f"`mikrobot {' '.join(arguments)}` failed: {said[-1]}")
         output.seek(0)
-        return Watched(output.read(), seconds, peak)
+        return Watched(output.read(), *taken)
 
 
-def _start(settings: Settings, arguments: Sequence[str], output: Any, errors: Any) -> subprocess.Popen[str]:
-    """Start `mikrobot` as on a fresh machine: nothing compiled yet, no terminal."""
+def _sampled(home: Path, process: subprocess.Popen[str]) -> tuple[float, float, float, float]:
+    """Return seconds and highest MB of a run, and those until its loop began."""
+    started, peak, services = perf_counter(), 0.0, (0.0, 0.0)
+    while process.poll() is None:
+        peak = max(peak, stack_mb(home, process.pid))
+        if not (home / "logs" / "loop.log").exists():
+            services = (perf_counter() - started, peak)
+        SystemClock().sleep(SAMPLE_SECONDS)
+    return (perf_counter() - started, peak, *services)
+
+
+def _start(
+    settings: Settings, cache: Mapping[str, str], arguments: Sequence[str], output: Any, errors: Any
+) -> subprocess.Popen[str]:
+    """Start `mikrobot` as on a fresh machine: no terminal, and nothing compiled yet in a cache of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "mikrobot.app.cli", *arguments],
-        env={**os.environ, **settings.environment(), "MIKROBOT_CACHE": str(settings.home / "cache")},
+        env={**os.environ, **settings.environment(), **cache},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=errors,

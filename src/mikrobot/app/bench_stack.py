@@ -63,12 +63,6 @@ def serving(settings: Settings) -> Iterator[None]:
             processes.stop(name, settings.home)
 
 
-def await_champion(settings: Settings) -> None:
-    """Wait until the prediction service has a warm model."""
-    ready = replace(stack.services(settings)["bento"], health=f"{settings.bento_url}/readyz")
-    processes.await_ready(ready, settings.home, SystemClock())
-
-
 @contextmanager
 def _nothing_set() -> Iterator[None]:
     """Hide the settings of the caller's environment from this process and its children."""

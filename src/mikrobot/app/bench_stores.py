@@ -15,7 +15,7 @@ import pandas as pd
 from mikrobot.app.accounts import lines_of
 from mikrobot.app.bench_features import simulated_bars
 from mikrobot.app.bench_stack import temporary_database
-from mikrobot.app.timing import Measurement, Timed, compared
+from mikrobot.app.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
@@ -42,22 +42,22 @@ _MINUTE = timedelta(minutes=1)
 _PAGE = 8_192
 
 
-def measure() -> Iterator[Measurement]:
+def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time bars, online rows, the ledger and training rows on a PostgreSQL of their own."""
-    frame = simulated_bars(_SYMBOL, BARS)
+    frame = simulated_bars(_SYMBOL, scaled(BARS, scale, least=2 * READ))
     with temporary_database() as settings, database.open_pool(settings) as pool:
-        yield from _bars(settings, pool, frame)
-        yield from _online(settings, pool, frame)
-        yield from _ledger(settings, pool)
-        yield from _training(settings, frame)
+        yield from _bars(settings, pool, frame, scale)
+        yield from _online(settings, pool, frame, scale)
+        yield from _ledger(settings, pool, scale)
+        yield from _training(settings, frame, scale)
 
 
-def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame) -> Iterator[Measurement]:
+def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     store = BarStore(pool)
     _run(pool, "CREATE TABLE plain (ts timestamptz, " + " float8, ".join(BAR_COLUMNS[1:]) + " float8)")
     size = len(frames.encode(_SYMBOL, frame))
     yield compared(
-        f"bars, upsert of {BARS:,}",
+        f"bars, upsert of {len(frame):,}",
         "ms",
         Timed(
             "upsert",
@@ -70,7 +70,7 @@ def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame) -> Iterator[Measu
             prepare=lambda: _run(pool, "TRUNCATE plain"),
         ),
         Timed("writing as many bytes to the disk", lambda: _write(settings.home, bytes(size))),
-        rounds=7,
+        rounds=scaled(7, scale),
     )
     path = settings.home / "bars.parquet"
     frame.to_parquet(path, row_group_size=10 * READ)
@@ -79,11 +79,11 @@ def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame) -> Iterator[Measu
         f"bars, last {READ:,}", "ms",
         lambda: store.last(_SOURCE, _SYMBOL, Timeframe.M1, READ),
         Timed("Parquet, the same rows", lambda: pd.read_parquet(path, filters=[("open_time", ">=", first)])),
-        select_1(pool), rounds=200,
+        select_1(pool), rounds=scaled(200, scale),
     )  # fmt: skip
 
 
-def _online(settings: Settings, pool: Pool, frame: pd.DataFrame) -> Iterator[Measurement]:
+def _online(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     rows, feast = FeatureRows(settings), open_feature_store(settings)
     values = FeaturePipeline([_SYMBOL]).compute(_SYMBOL, frame.head(1_000))[-1]
     wide = pd.DataFrame([values], columns=list(CATALOG.columns)).assign(source=_SOURCE, symbol="GBPUSD")
@@ -96,7 +96,7 @@ def _online(settings: Settings, pool: Pool, frame: pd.DataFrame) -> Iterator[Mea
             "Feast's write_to_online_store",
             lambda: feast.write_to_online_store(VIEW, wide.assign(**{TIMESTAMP: next(closes)})),
         ),
-        select_1(pool), rounds=300,
+        select_1(pool), rounds=scaled(300, scale),
     )  # fmt: skip
     newest = rows.latest(_SOURCE, _SYMBOL)
     assert newest is not None
@@ -104,11 +104,11 @@ def _online(settings: Settings, pool: Pool, frame: pd.DataFrame) -> Iterator[Mea
         "online row, read", "ms",
         lambda: rows.read(_SOURCE, _SYMBOL, CATALOG.columns, newest),
         Timed("Feast's get_online_features", lambda: feast.get_online_features(service, entity).to_dict()),
-        select_1(pool), rounds=300,
+        select_1(pool), rounds=scaled(300, scale),
     )  # fmt: skip
 
 
-def _ledger(settings: Settings, pool: Pool) -> Iterator[Measurement]:
+def _ledger(settings: Settings, pool: Pool, scale: float) -> Iterator[Measurement]:
     run = Run("bench", _SOURCE, True, (_SYMBOL,), _START, _START, _START, {})
     Runs(pool).begin(run)
     ledger = Ledger(pool)
@@ -118,7 +118,7 @@ def _ledger(settings: Settings, pool: Pool) -> Iterator[Measurement]:
         lambda: ledger.commit(run.id, *next(minutes)),
         durable_insert(pool),
         Timed("a page written to the disk", _page_writer(settings.home)),
-        rounds=300,
+        rounds=scaled(300, scale),
     )  # fmt: skip
     fills = _fills(_START + timedelta(days=1))
     yield compared(
@@ -126,7 +126,7 @@ def _ledger(settings: Settings, pool: Pool) -> Iterator[Measurement]:
         lambda: ledger.commit(run.id, **next(fills)),
         durable_insert(pool),
         Timed("a page written to the disk", _page_writer(settings.home)),
-        rounds=300,
+        rounds=scaled(300, scale),
     )  # fmt: skip
 
 
@@ -147,18 +147,19 @@ def _fills(start: datetime) -> Iterator[dict[str, Any]]:
         yield {"close_time": start + number * _MINUTE, "journal": lines_of({account: renumbered})}
 
 
-def _training(settings: Settings, frame: pd.DataFrame) -> Iterator[Measurement]:
+def _training(settings: Settings, frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
+    size = scaled(EVENTS, scale, least=500)
     offline.append(settings, _SOURCE, FeaturePipeline([_SYMBOL]).frame(_SYMBOL, frame))
-    chosen = np.sort(np.random.default_rng(0).choice(len(frame), EVENTS, replace=False))
+    chosen = np.sort(np.random.default_rng(0).choice(len(frame), size, replace=False))
     at = frame["open_time"].iloc[chosen] + _MINUTE
     events = pd.DataFrame({"source": _SOURCE, "symbol": _SYMBOL, "event_timestamp": at}).reset_index(drop=True)
     columns, folder = list(CATALOG.columns[:COLUMNS]), offline_folder(settings)
     yield compared(
-        f"training rows, {EVENTS:,} events x {COLUMNS} columns", "ms",
+        f"training rows, {size:,} events x {COLUMNS} columns", "ms",
         lambda: offline.training_rows(settings, events, columns),
         Timed("Parquet and pandas' merge_asof", lambda: _merged(folder, events, columns)),
         Timed("reading these columns", lambda: pd.read_parquet(folder, columns=columns)),
-        rounds=5,
+        rounds=scaled(5, scale),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from mikrobot.app.output import settings as configured
 from mikrobot.domain.errors import MikrobotError
 
 SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
+SCALE = click.FloatRange(0, 1, min_open=True)
 
 
 class Program(click.Group):
@@ -56,6 +57,9 @@ def main() -> None:
 
     No command here ever places a real order.
     """
+    from mikrobot import telemetry
+
+    telemetry.configure("WARNING")
 
 
 def _split(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -261,12 +265,13 @@ def predict(example: bool, symbol: str | None, json_: bool) -> None:
 @main.command()
 @click.argument("names", nargs=-1)
 @click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bars that `run` replays as well.")
+@click.option("--scale", type=SCALE, default=1.0, help="Share of the data and repetitions, for a quick look.")
 @as_json
-def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
+def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: bool) -> None:
     """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
 
-    NAMES are features, stores, serving, signal, paper, report, run. Without any, all but `run`,
-    which takes minutes: it times the whole of `mikrobot run` from an empty folder.
+    NAMES are features, models, stores, serving, signal, paper, report, run. Without any, all but
+    `run`, which takes minutes: it times the whole of `mikrobot run` from an empty folder.
 
     Example: mikrobot bench features
     """
@@ -277,7 +282,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
     telemetry.configure("ERROR")
     stop_on_sigterm()
     console = Console()
-    results = benchmarks.measure(names, data, console.say)
+    results = benchmarks.measure(names, data, console.say, scale)
     if json_:
         print_json(benchmarks.to_json(results))
     else:

@@ -1,8 +1,9 @@
 """The two live processes of a run: starting them, watching them, resuming them.
 
-The streamer and the worker are processes of their own and meet in the stores. What dies is
-started again here, a few times, since both resume where they stopped; the prediction service
-too, which they wait for.
+The streamer and the worker are processes of their own and meet in the stores. `trade` supervises
+them: what dies is started again here, a few times, since both resume where they stopped; the
+prediction service too, which they wait for. Nobody supervises them after `trade` or `resume`: each
+then ends when it waits for one that has ended.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,15 +57,15 @@ def trade(
     """
     with database.open_pool(settings) as pool:
         source = Runs(pool).get(run_id).source
-    _await_predictions(settings, scopes_of(source, segment.symbols), clock)
+    await_served(settings, scopes_of(source, segment.symbols), clock)
     pair = stack.live_processes(settings, run_id, number)
     watched = (stack.services(settings)["bento"], *pair)
-    for service in pair:
-        processes.stop(service.name, settings.home)
-        processes.start(service, settings.home, settings.host)
     restarts = 0
     ordered: datetime | None = None
-    with database.open_pool(settings) as pool:
+    with database.open_pool(settings) as pool, processes.supervising(settings.home):
+        for service in pair:
+            processes.stop(service.name, settings.home)
+            processes.start(service, settings.home, settings.host)
         runs, ledger = Runs(pool), Ledger(pool)
         while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
             runs, run_id, number
@@ -132,7 +133,7 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
     return f"{settings.prefect_url}/runs/flow-run/{flow_run['id']}"
 
 
-def _await_predictions(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
+def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
     """Wait until the service answers for every scope with what the registry names."""
     from mikrobot.models.registry import Registry  # here, since MLflow takes seconds to import
 

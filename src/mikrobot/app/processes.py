@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,12 @@ from mikrobot.domain.errors import ServiceError
 from mikrobot.runtime import Clock, wait_until
 
 STOP_SECONDS = 20.0
+
+AWAY_SECONDS = 2.0
+"""Time between two looks at a process that has ended: whoever stops a process stops those that wait for it too."""
+
+SUPERVISOR = "supervisor"
+"""Record of the process that starts the live processes again; it is never stopped by this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,30 @@ def await_ready(service: Service, home: Path, clock: Clock) -> None:
     wait_until(ready, f"{service.name} did not become ready", clock, timeout_s=service.timeout_s)
 
 
+@contextlib.contextmanager
+def supervising(home: Path) -> Iterator[None]:
+    """Promise that this process starts the live processes again when they end, as long as the block lasts."""
+    record(SUPERVISOR, home, os.getpid())
+    try:
+        yield
+    finally:
+        forget(SUPERVISOR, home)
+
+
+def require_alive(name: str, home: Path, clock: Clock) -> None:
+    """Make sure that it makes sense to wait for a process: it runs, or a supervisor starts it again.
+
+    Raises
+    ------
+    ServiceError
+        If it has ended and nobody supervises it; the message ends with the last line of its log.
+    """
+    if _lost(name, home):
+        clock.sleep(AWAY_SECONDS)
+        if _lost(name, home):
+            raise ServiceError(f"{name} has ended and nothing starts it again: {last_line(name, home)}")
+
+
 def stop(name: str, home: Path) -> bool:
     """Stop a recorded process with all its children; True if it was running.
 
@@ -168,9 +198,9 @@ def forget(name: str, home: Path) -> None:
 
 
 def recorded(home: Path) -> list[str]:
-    """Return the names of all records, in the order they were started."""
+    """Return the names of all recorded processes but the supervisor, in the order they were started."""
     paths = sorted((home / "run").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [path.stem for path in paths]
+    return [path.stem for path in paths if path.stem != SUPERVISOR]
 
 
 def listening(host: str, port: int) -> bool:
@@ -194,6 +224,10 @@ def last_line(name: str, home: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     said = [line.strip() for line in lines[-50:] if line.strip()]
     return f"{said[-1][:300]} (log: {log})" if said else f"it wrote nothing (log: {log})"
+
+
+def _lost(name: str, home: Path) -> bool:
+    return find(name, home) is None and find(SUPERVISOR, home) is None
 
 
 def _path(name: str, home: Path) -> Path:

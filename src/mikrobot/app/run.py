@@ -17,13 +17,13 @@ from typing import Any
 
 from mikrobot.app import arms, processes, stack, wiring
 from mikrobot.app.console import Console
-from mikrobot.app.session import Segment, plan
+from mikrobot.app.session import Segment, plan, record_of
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Runs
 
 RUN_RECORD = "run"
 
@@ -105,20 +105,8 @@ def _stopping_what_started(settings: Settings, clock: Clock, console: Console, *
 def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, clock: Clock) -> str:
     started_at = clock.now()
     run_id = f"{started_at:%Y%m%d-%H%M%S}"
-    record = Run(
-        id=run_id,
-        source=source.name,
-        simulated=source.simulated,
-        symbols=settings.symbols,
-        starts_at=segments[0].trade_from,
-        ends_at=segments[-1].trade_until,
-        started_at=started_at,
-        settings={
-            **settings.model_dump(mode="json", exclude={"database_url"}),
-            "asked_at": asked_at.isoformat(),
-            "segments": [segment.to_json() for segment in segments],
-        },
-    )
+    record = record_of(run_id, settings, source, segments, started_at)
+    record.settings["asked_at"] = asked_at.isoformat()
     with database.open_pool(settings) as pool:
         for each in (record, *arms.following(record, settings)):
             Runs(pool).begin(each)

@@ -13,6 +13,7 @@ from typing import Any
 from mikrobot.domain.errors import UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
 from mikrobot.store.runs import Run, Runs
 
 LIVE_SOURCES = ("simulated", "binance", "mt5")
@@ -60,6 +61,25 @@ class Segment:
 def segments_of(run: Run) -> tuple[Segment, ...]:
     """Return the segments of a recorded run."""
     return tuple(Segment.from_json(each) for each in run.settings["segments"])
+
+
+def record_of(
+    run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], started_at: datetime
+) -> Run:
+    """Return the record of a run that is about to begin: its market, its segments and every setting."""
+    return Run(
+        id=run_id,
+        source=source.name,
+        simulated=source.simulated,
+        symbols=tuple(symbol for segment in segments for symbol in segment.symbols),
+        starts_at=segments[0].trade_from,
+        ends_at=segments[-1].trade_until,
+        started_at=started_at,
+        settings={
+            **settings.model_dump(mode="json", exclude={"database_url"}),
+            "segments": [segment.to_json() for segment in segments],
+        },
+    )
 
 
 def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:

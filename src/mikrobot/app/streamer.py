@@ -2,7 +2,8 @@
 
 A row that breaks the catalog's promises goes into quarantine instead, where the worker finds the reason.
 Meets the worker in the stores only. Over the past it goes minute by minute in step with the
-worker, which sees every row; in the present it waits a moment at most. The bars of one minute are folded
+worker, which sees every row; in the present it waits a moment at most. It ends when the worker has
+ended and nobody supervises it. The bars of one minute are folded
 leads first, so that their followers read them as of the same close. Restarted, it resumes after the last
 minute it published, from a snapshot of the feature state and the stored bars.
 """
@@ -11,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot import telemetry
-from mikrobot.app import wiring
+from mikrobot.app import processes, wiring
 from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment
 from mikrobot.domain.errors import BarError
@@ -48,7 +50,7 @@ PATIENCE_S = 5.0
 
 @dataclass(slots=True)
 class Streamer:
-    """Publishes the feature rows of one segment of a run."""
+    """Publishes the feature rows of one segment of a run; ``home`` records the worker's process."""
 
     run: Run
     segment: Segment
@@ -60,6 +62,7 @@ class Streamer:
     runs: Runs
     clock: Clock
     timers: telemetry.Timers
+    home: Path
     check: RowCheck = field(default_factory=RowCheck)
 
     def stream(self) -> None:
@@ -107,9 +110,10 @@ class Streamer:
             self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
 
     def _await_worker(self, close_time: datetime) -> None:
-        """Wait until the worker has handled the minute: in the past however long it is away."""
+        """Wait until the worker has handled the minute: in the past as long as it runs or is started again."""
         before = close_time - timedelta(microseconds=1)
         while self.runs.wait(self.run.id, "worker", before, timeout_s=PATIENCE_S) is None:
+            processes.require_alive("worker", self.home, self.clock)
             if self.source.live and self.clock.now() - close_time < PRESENT:
                 return
             log.info("waiting_for_worker", close_time=close_time)
@@ -168,6 +172,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             runs,
             clock,
             timers,
+            settings.home,
         )
         try:
             streamer.stream()

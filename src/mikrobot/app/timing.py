@@ -78,7 +78,15 @@ class Measurement:
 
 
 def compared(
-    name: str, unit: Unit, ours: Callable[[], Any] | Timed, peer: Timed, limit: Timed, *, rounds: int, per: int = 1
+    name: str,
+    unit: Unit,
+    ours: Callable[[], Any] | Timed,
+    peer: Timed,
+    limit: Timed,
+    *,
+    rounds: int,
+    per: int = 1,
+    uncounted: int = 1,
 ) -> Measurement:
     """Time three calls in turn, so that the machine's moods fall on all of them alike.
 
@@ -89,13 +97,15 @@ def compared(
         Of one call divided by `per`.
     ours, peer, limit : callable or Timed
     rounds : int
-        Calls of each, after one that is not counted.
+        Calls of each that count.
     per : int
         Items that one call works on; p99 is then one of calls, not of items.
+    uncounted : int
+        Calls of each before those.
     """
     own = ours if isinstance(ours, Timed) else Timed(name, ours)
     scale = _PER_SECOND[unit] / per
-    rows = [[_seconds(timed) * scale for timed in (own, peer, limit)] for _ in range(rounds + 1)][1:]
+    rows = [[_seconds(timed) * scale for timed in (own, peer, limit)] for _ in range(uncounted + rounds)][uncounted:]
     own_times, peer_times, limit_times = (sorted(times) for times in zip(*rows, strict=True))
     return Measurement(
         name,
@@ -107,6 +117,15 @@ def compared(
         limit=limit.name,
         limit_p50=rank(limit_times, 0.50),
     )
+
+
+def scaled(count: int, scale: float, least: int = 1) -> int:
+    """Return a share of a number of repetitions or of data, at least `least`.
+
+    >>> scaled(300, 1.0), scaled(300, 0.1), scaled(300, 0.001)
+    (300, 30, 1)
+    """
+    return max(least, round(count * scale))
 
 
 def rank(ordered: Sequence[float], share: float) -> float:

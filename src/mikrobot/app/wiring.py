@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-from mikrobot.domain.errors import UsageError
+from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings, SourceName
@@ -38,16 +39,23 @@ def choose_source(settings: Settings, say: Callable[[str], None]) -> SourceName:
 
 def market_of(settings: Settings, run: Run) -> Settings:
     """Return the settings with the market of a recorded run: its source, data, symbols and seed."""
-    data = tuple(Path(path) for path in run.settings["data"])
-    market = {"source": run.source, "data": data, "symbols": run.symbols, "seed": run.settings["seed"]}
+    data, seed = (_recorded(run, name) for name in ("data", "seed"))
+    paths = tuple(Path(path) for path in data)
+    market = {"source": run.source, "data": paths, "symbols": run.symbols, "seed": seed}
     return settings.model_copy(update=market)
 
 
 def rules_of(settings: Settings, run: Run) -> Settings:
     """Return the settings with the market of a recorded run and what it trades by."""
-    ruled = {name: run.settings[name] for name in ("profile", "entry_probability")}
+    ruled = {name: _recorded(run, name) for name in ("profile", "entry_probability")}
     ruled["model"] = run.settings.get("model", "champion")  # runs of before it was a setting followed the champion
-    return market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(run.settings["balance"])})
+    return market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(_recorded(run, "balance"))})
+
+
+def _recorded(run: Run, name: str) -> Any:
+    if name not in run.settings:
+        raise DataError(f"run {run.id} is recorded without its {name}, which its processes need; begin another run")
+    return run.settings[name]
 
 
 def open_source(settings: Settings, clock: Clock) -> Source:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mikrobot import telemetry
-from mikrobot.app import wiring
+from mikrobot.app import processes, wiring
 from mikrobot.app.accounts import lines_of, venue_of
 from mikrobot.app.arms import share_of
 from mikrobot.app.entry import live_process
@@ -124,7 +124,13 @@ class Worker:
         return self.books[-1].run
 
     def work(self) -> None:
-        """Handle every minute the streamer publishes, until it has finished."""
+        """Handle every minute the streamer publishes, until it has finished.
+
+        Raises
+        ------
+        ServiceError
+            If the streamer or the prediction service has ended and nobody supervises it.
+        """
         reached = traded_until(self.runs, self.run.id, self.segment)
         log.info("working", run=self.run.id, after=reached, books=len(self.books))
         while True:
@@ -137,6 +143,8 @@ class Worker:
                     self.runs.record_latencies(self.run.id, "worker", self.timers.summary())
             elif self._over(reached):
                 return
+            else:
+                processes.require_alive("streamer", self.settings.home, self.clock)
 
     def handle(self, after: datetime, close_time: datetime) -> None:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
@@ -236,11 +244,15 @@ class Worker:
                 log.warning("waiting_for_predictions", close_time=close_time, reason=str(error))
                 self.clock.sleep(1.0)
                 wait_until(
-                    self.predictions.ready,
+                    self._predictions_back,
                     f"the prediction service at {self.settings.bento_url} did not come back",
                     self.clock,
                     timeout_s=PREDICTIONS_BACK_S,
                 )
+
+    def _predictions_back(self) -> bool:
+        processes.require_alive("bento", self.settings.home, self.clock)
+        return self.predictions.ready()
 
     def _ask(self, symbol: str, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
         """Ask with the columns that the model of the symbol needs, by name; it may have been swapped meanwhile."""

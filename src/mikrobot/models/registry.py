@@ -19,7 +19,7 @@ from mikrobot.models import artefacts
 from mikrobot.models.intervals import Window
 from mikrobot.models.model import Model
 from mikrobot.models.scope import Scope, scope_of, scopes_of
-from mikrobot.models.tracking import ABSENT, dataset, mlflow, signature, translated
+from mikrobot.models.tracking import ABSENT, dataset, mlflow, register, signature, translated
 
 CHAMPION = "champion"
 """Role of the version that answers for a scope."""
@@ -141,13 +141,13 @@ class Registry:
                     signature=signature(model),
                     pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
                     metadata={"feature_hash": contract.feature_hash, "source": contract.source},
+                    onnx_execution_providers=["CPUExecutionProvider"],
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
                 # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
                 mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
-            registered = mlflow.register_model(logged.model_uri, contract.name, tags=dict(tags))
-        return str(registered.version)
+            return register(self._client, contract.name, logged.model_uri, logged.model_id, tags)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.

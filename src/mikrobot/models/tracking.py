@@ -3,8 +3,9 @@
 mlflow is imported here alone, since it reads its environment when it is.
 """
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,13 +26,24 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.utils.logging_utils import MLFLOW_LOGGING_STREAM
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-MLFLOW_LOGGING_STREAM.enabled = False  # what it says of each version is said by us, and what fails is raised
+# Each version is reported by the caller, and failures are raised. mlflow switches its own stream on again by itself.
+logging.getLogger("mlflow").setLevel(logging.ERROR)
 
 ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 """Codes of an answer that something is not there."""
+
+
+def register(client: mlflow.MlflowClient, name: str, model_uri: str, model_id: str, tags: Mapping[str, str]) -> str:
+    """Register a logged model under a name and return its version; ``mlflow.register_model`` prints of each one."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+    version = client.create_model_version(name, model_uri, tags=dict(tags), model_id=model_id)
+    return str(version.version)
 
 
 def signature(model: Model) -> ModelSignature:

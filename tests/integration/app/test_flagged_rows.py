@@ -106,7 +106,8 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         pipeline.compute(SYMBOL, history.head(HISTORY))
         timers = telemetry.Timers()
         source: Any = None  # the bars are handed to the streamer
-        streamer = Streamer(run, segment, source, pipeline, bars, rows, FeatureStates(pool), runs, clock, timers)
+        stores = (bars, rows, FeatureStates(pool), runs)
+        streamer = Streamer(run, segment, source, pipeline, *stores, clock, timers, settings.home)
         service: Any = SureService()
         trader = trader_of(run, venue_of(run, settings, ledger, bars, first), settings)
         books = (Book(run, settings, trader, first),)

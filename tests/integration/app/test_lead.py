@@ -92,7 +92,8 @@ def start(database: Settings, pool: Pool, market, tmp_path):
         source = ReplaySource([tmp_path])
         timers = telemetry.Timers()
         pipeline = FeaturePipeline(segment.symbols)
-        return Streamer(run, segment, source, pipeline, bars, published, states, runs, clock, timers)
+        stores = (bars, published, states, runs)
+        return Streamer(run, segment, source, pipeline, *stores, clock, timers, database.home)
 
     return make
 

@@ -4,15 +4,17 @@ import json
 import os
 import socket
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from mikrobot.app import processes
 from mikrobot.app.processes import Service
 from mikrobot.domain.errors import ServiceError
-from mikrobot.runtime import SystemClock
-from tests.killing import alive
+from mikrobot.runtime import ManualClock, SystemClock
+from tests.killing import alive, kill_9
 
+NOW = datetime(2025, 3, 14, tzinfo=UTC)
 SLEEP = (sys.executable, "-c", "import threading; threading.Event().wait()")
 STUBBORN = (
     sys.executable,
@@ -72,3 +74,39 @@ def test_a_service_that_dies_while_starting_fails_with_the_last_line_of_its_log(
     processes.start(service, home, "127.0.0.1")
     with pytest.raises(ServiceError, match="broken stopped while starting: no such wheel"):
         processes.await_ready(service, home, SystemClock())
+
+
+def test_a_wait_for_a_living_process_goes_on(home):
+    processes.start(Service("sleeper", SLEEP, {}), home, "127.0.0.1")
+    clock = ManualClock(NOW)
+    processes.require_alive("sleeper", home, clock)
+    assert clock.now() == NOW
+
+
+def test_a_wait_for_a_process_that_has_ended_names_it_with_the_last_line_of_its_log(home):
+    processes.start(Service("broken", (sys.executable, "-c", "raise SystemExit('no such wheel')"), {}), home, "")
+    wait_for_the_end("broken", home)
+    with pytest.raises(ServiceError, match=r"^broken has ended and nothing starts it again: no such wheel"):
+        processes.require_alive("broken", home, ManualClock(NOW))
+
+
+def test_a_wait_goes_on_while_a_supervisor_lives_and_no_longer(home):
+    processes.start(Service("supervisor", SLEEP, {}), home, "127.0.0.1")
+    supervisor = processes.find("supervisor", home)
+    processes.require_alive("never started", home, ManualClock(NOW))
+    kill_9(supervisor)
+    with pytest.raises(ServiceError, match=r"never started has ended .* it wrote nothing"):
+        processes.require_alive("never started", home, ManualClock(NOW))
+
+
+def test_a_supervisor_is_none_of_the_processes_that_are_stopped(home):
+    with processes.supervising(home):
+        assert processes.find("supervisor", home).pid == os.getpid()
+        assert processes.recorded(home) == []
+    assert processes.find("supervisor", home) is None
+
+
+def wait_for_the_end(name, home):
+    process = processes.find(name, home)
+    if process is not None:
+        process.wait(20)

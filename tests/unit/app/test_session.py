@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mikrobot.app.session import Segment, plan
-from mikrobot.domain.errors import UsageError
+from mikrobot.app.session import Segment, plan, record_of
+from mikrobot.app.wiring import rules_of
+from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import empty_bars
 from mikrobot.runtime import ManualClock
+from mikrobot.settings import Settings
 
 NOW = datetime(2026, 3, 4, 12, 30, 41, tzinfo=UTC)
 CLOCK = ManualClock(NOW)
@@ -83,3 +87,23 @@ def test_too_little_history_is_refused_before_anything_starts():
 def test_a_segment_survives_json():
     segment = Segment(("EURUSD",), at(2020, 1, 1), at(2020, 2, 1), at(2020, 2, 2))
     assert Segment.from_json(segment.to_json()) == segment
+
+
+def recorded(settings):
+    segment = Segment(("EURUSD",), at(2025, 1, 1), at(2025, 1, 6), at(2025, 1, 7))
+    return record_of("r1", settings, SpannedSource({}), [segment], NOW)
+
+
+def test_a_recorded_run_holds_everything_that_its_processes_trade_by():
+    settings = Settings.model_construct(profile="ftmo", balance=Decimal("5000.50"), data=(Path("EURUSD_M1.csv"),))
+    ruled = rules_of(Settings.model_construct(), recorded(settings))
+    assert (ruled.source, ruled.symbols, ruled.data) == ("replay", ("EURUSD",), settings.data)
+    assert (ruled.profile, ruled.balance, ruled.seed) == ("ftmo", Decimal("5000.50"), settings.seed)
+
+
+@pytest.mark.parametrize("name", ["data", "seed", "profile", "entry_probability", "balance"])
+def test_a_run_that_was_recorded_without_a_rule_is_named_with_it(name):
+    run = recorded(Settings.model_construct())
+    del run.settings[name]
+    with pytest.raises(DataError, match=f"run r1 is recorded without its {name}"):
+        rules_of(Settings.model_construct(), run)

@@ -1,0 +1,13 @@
+"""A training by the command: scripts read one JSON document, a person sees steps, and no framework speaks."""
+
+import json
+
+
+def test_a_training_prints_one_json_document_and_nothing_of_a_framework(install, bar_files, tmp_path):
+    with install(tmp_path) as program:
+        done = program.run("train", "--model", "bos", "--trials", 2, "--data", bar_files["EURUSD"], "--json")
+        left = program.left()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["bos"]["version"] == "1"
+    assert done.stderr == ""
+    assert left == []
