@@ -27,7 +27,7 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
 
 @task
 def recalibrate() -> dict[str, Any]:
-    """Rest the champion's intervals on what came of its newest predictions."""
+    """Calibrate the champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
     from mikrobot.app import recalibrate
 
@@ -68,13 +68,15 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
 
 
 def said_of(window: dict[str, Any]) -> str:
-    """Say on what the champion's intervals rest now."""
+    """Say on which outcomes the champion's probabilities and bounds are based now."""
     if window["version"] is None:
         return "There is no champion."
     known = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
-    if window["until"] is None:
-        return f"{known}, {window['needed']:,} are needed: its intervals rest on what they did before."
-    return f"{known}; its intervals rest on those up to {window['until']}."
+    if window["until"] is not None:
+        return f"{known}; its probabilities and bounds are based on those up to {window['until']}."
+    if window["outcomes"] < window["needed"]:
+        return f"{known}, {window['needed']:,} are needed: its probabilities and bounds stay as they were."
+    return f"{known}, of recorded bars, which may be traded again: its probabilities and bounds stay as they were."
 
 
 def markdown(found: dict[str, Any]) -> str:

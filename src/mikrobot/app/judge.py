@@ -125,13 +125,18 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
 
 
 def load_model(settings: Settings, clock: Clock, named: str, say: Say) -> Model:
-    """Load a registered model, ``name``, ``name@alias`` or ``name@version``; start the registry if it is down."""
+    """Load a registered model, ``name``, ``name@alias`` or ``name@version``; start the registry if it is down.
+
+    Its probabilities are those of its training: a rolling window may know the outcomes of the bars that are judged.
+    """
     from mikrobot.models.registry import CHAMPION, Registry
 
     name, _, alias = named.partition("@")
     with stack.running(settings, clock, say, ("mlflow",)):
         registry = Registry(settings.mlflow_url)
-        return registry.load_version(name, alias) if alias.isdigit() else registry.load(name, alias or CHAMPION)
+        if alias.isdigit():
+            return registry.load_version(name, alias, rolled=False)
+        return registry.load(name, alias or CHAMPION, rolled=False)
 
 
 def table(found: Mapping[str, Any]) -> Table:

@@ -33,7 +33,7 @@ def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
     curves = {
         "calibration": asdict(model.calibration),
         "start": model.start and asdict(model.start),
-        "intervals": asdict(model.intervals),
+        "intervals": model.intervals and asdict(model.intervals),
     }
     contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
     (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
@@ -59,12 +59,14 @@ def read(folder: Path, version: str) -> Model:
     expected, found = contract.pop("graph_sha256"), _sha256(graph)
     if found != expected:
         raise ModelError(f"{_GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
+    if "scores" not in (curves["intervals"] or {"scores": ()}):
+        raise ModelError("it was calibrated by an earlier version of this program")
     model = Model(
         contract=replace(Contract.from_json(json.dumps(contract)), version=version),
         graph=graph,
         start=_start(curves["start"]),
         calibration=Calibration(**tuples(curves["calibration"])),
-        intervals=Intervals(**tuples(curves["intervals"])),
+        intervals=Intervals(**tuples(kept)) if (kept := curves["intervals"]) else None,
     )
     if model.contract.columns != model.inputs.columns:
         raise ModelError("it was trained on other inputs than this program makes")

@@ -224,7 +224,7 @@ class Registry:
             self._client.set_model_version_tag(name, version, key, value)
 
     def window(self, name: str, version: str) -> str:
-        """Return the window that a version's intervals rest on, as it is kept; empty for that of its training.
+        """Return the window that a version answers by, as it is kept; empty for that of its training.
 
         Raises
         ------
@@ -267,8 +267,8 @@ class Registry:
         )
         return tuple(sorted(listed, key=lambda entry: int(entry.version), reverse=True))
 
-    def load(self, name: str, alias: str = CHAMPION) -> Model:
-        """Load the version that has the alias.
+    def load(self, name: str, alias: str = CHAMPION, *, rolled: bool = True) -> Model:
+        """Load the version that has the alias; see `load_version`.
 
         Raises
         ------
@@ -280,10 +280,17 @@ class Registry:
         version = self.aliased(name, alias)
         if version is None:
             raise ModelError(f"model {name} has no version with the alias {alias!r}; train one, or promote one")
-        return self.load_version(name, version)
+        return self.load_version(name, version, rolled=rolled)
 
-    def load_version(self, name: str, version: str) -> Model:
+    def load_version(self, name: str, version: str, *, rolled: bool = True) -> Model:
         """Load one version.
+
+        Parameters
+        ----------
+        name, version : str
+        rolled : bool
+            Take the probabilities and bounds of the window that is kept with it, as the prediction service does.
+            False takes those of its training, for judging it on a span that the window may know.
 
         Raises
         ------
@@ -297,7 +304,8 @@ class Registry:
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
             try:
-                model, window = artefacts.read(Path(path), version), self.window(name, version)
+                model = artefacts.read(Path(path), version)
+                window = self.window(name, version) if rolled else ""
                 return replace(model, intervals=Window.from_json(window).intervals()) if window else model
             except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error

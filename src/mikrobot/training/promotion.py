@@ -1,6 +1,7 @@
 """Measures a challenger and the champion on one span, for the gate to rule on.
 
-Both are asked as they are served, by the same graph and calibration.
+Both are asked as they are served, by the same graph and calibration, but that of their training: a rolling window
+may know outcomes of the span that they are judged on.
 """
 
 from datetime import datetime
@@ -52,7 +53,7 @@ def rule(
     if version is None:
         return gate.first(standing, "there was no champion")
     try:
-        champion = registry.load_version(name, version)
+        champion = registry.load_version(name, version, rolled=False)
     except ModelError as error:
         return gate.first(standing, f"the champion could not be loaded: {error}")
     if why := unfit(champion, challenger, trade_from):

@@ -1,13 +1,15 @@
 """What came of predictions, on bars whose answer is seen in the test, and the window that is kept of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import nan
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.app.recalibrate import known
+from mikrobot.app.recalibrate import calibrated, known
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.intervals import GRID, Intervals, Window
 from mikrobot.models.labels.task import Task
@@ -46,6 +48,28 @@ def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
     chance, outcome = known(TASK, {"EURUSD": frame}, [said(1, Side.BUY, nan, above=nan), said(-60, Side.BUY, 0.4)])
     assert (len(chance), len(outcome)) == (0, 0)
     assert len(known(TASK, {}, [])[0]) == 0
+
+
+def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs() -> None:
+    """The ledger has the probability that was served, which moves with the window; the window counts scores."""
+    made = [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)]
+    model = OneInput()
+    scored = calibrated(model, made)  # type: ignore[arg-type]
+    assert [each.probability for each in scored] == [11.0, -9.0]
+    assert [replace(each, probability=0.0) for each in scored] == [replace(each, probability=0.0) for each in made]
+    assert calibrated(model, []) == []  # type: ignore[arg-type]
+
+
+class OneInput:
+    """A model whose score is the level above, or the level below with its sign turned."""
+
+    contract = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
+
+    def inputs(self, values: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        return np.where(sides > 0, values[:, 0], -values[:, 1])
+
+    def calibrated(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs
 
 
 def test_a_window_gives_the_intervals_of_its_outcomes_and_survives_a_round_trip() -> None:

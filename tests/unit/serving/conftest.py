@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract
+from mikrobot.models.intervals import BOTH, BREAKS, HOLDS, NONE
+from mikrobot.models.model import Answered, Contract
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
 
@@ -20,13 +20,18 @@ class WeightedSum:
     """Answers up with a weighted sum of the row, in which the order of columns shows, and down with NaN."""
 
     contract: Contract
-    intervals: Intervals = field(default_factory=lambda: Intervals.of(np.empty(0), np.empty(0, bool)))
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         self.asked.append(values.shape)
         up = np.nan_to_num(values) @ np.array([0.001, 0.01, 0.1])
         return np.column_stack([up, np.full(len(values), np.nan)])
+
+    def answer(self, values: NDArray[np.float64]) -> Answered:
+        """Bound each answer by a hundredth, and name the sets by the quarter that it lies in."""
+        said = self.predict(values)
+        quarters = np.searchsorted((0.25, 0.5, 0.75), np.nan_to_num(said), side="right")
+        return Answered(said, said - 0.01, said + 0.01, np.array([HOLDS, BOTH, NONE, BREAKS], dtype=np.int8)[quarters])
 
 
 @dataclass
