@@ -6,7 +6,7 @@ answered it, and asks them anew; nothing of what the run decided or traded is ta
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from mikrobot.app.trader import Trader
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Decision, Prediction, Side
+from mikrobot.models.intervals import Window
 from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.paper import statement
@@ -140,7 +141,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     venue.open(run.starts_at, settings.balance)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
-    models = {version: registry.load_version(MODEL, version) for version in {made.model_version for made in paper}}
+    models = {version: _served(registry, version) for version in {made.model_version for made in paper}}
     for number, segment in enumerate(segments_of(run)):
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
@@ -154,6 +155,34 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     return again
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A version as it answered: calibrated by its training up to the end of its newest window, by the window after it.
+
+    Of windows between the two nothing is kept: predictions that were made by one may differ.
+    """
+
+    trained: Model
+    rolled: Model
+    until: datetime
+
+    def outlooks(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the outlooks of feature rows, by close."""
+        later = rows.index > pd.Timestamp(self.until)
+        parts = [
+            by_model(model, rows[own]) for model, own in ((self.trained, ~later), (self.rolled, later)) if own.any()
+        ]
+        return pd.concat(parts)
+
+
+def _served(registry: Registry, version: str) -> Served:
+    trained, window = registry.load_version(MODEL, version, rolled=False), registry.window(MODEL, version)
+    if not window:
+        return Served(trained, trained, trained.contract.trained_until)
+    rolled = Window.from_json(window)
+    return Served(trained, replace(trained, intervals=rolled.intervals()), rolled.until)
+
+
 def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: datetime) -> Venue:
     """Take the accounts up as the worker of the next segment does."""
     fresh = Venue(run.symbols, settings.seed)
@@ -164,12 +193,14 @@ def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: da
 
 def _known(
     again: _Again, run: Run, settings: Settings, symbol: str, frame: pd.DataFrame,
-    paper: Sequence[Prediction], models: Mapping[str, Model],
+    paper: Sequence[Prediction], models: Mapping[str, Served],
 ) -> pd.DataFrame:  # fmt: skip
     """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""
     closes = pd.DatetimeIndex(close_times(frame))
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
-    columns = list(dict.fromkeys((*READ, *(name for model in models.values() for name in model.contract.columns))))
+    columns = list(
+        dict.fromkeys((*READ, *(name for model in models.values() for name in model.trained.contract.columns)))
+    )
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     missing = rows.isna().all(axis=1)
     again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}
@@ -179,8 +210,8 @@ def _known(
     for version, model in models.items():
         chosen = rows[~missing & (versions == version).to_numpy()]
         if len(chosen):
-            outlooks = by_model(model, chosen)
-            again.predictions += _predictions(symbol, model, chosen, outlooks)
+            outlooks = model.outlooks(chosen)
+            again.predictions += _predictions(symbol, model.trained, chosen, outlooks)
             found.append(outlooks)
     return pd.concat(found).sort_index() if found else pd.DataFrame(columns=OUTLOOK, index=closes[:0], dtype="float64")
 
