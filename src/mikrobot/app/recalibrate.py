@@ -59,13 +59,19 @@ def recalibrate(settings: Settings, name: str = "bos") -> dict[str, Any]:
     with database.open_pool(settings) as pool:
         said = _newest(Ledger(pool).said(name, version, contract.source, contract.trained_until))
         bars = _bars(BarStore(pool), contract.source, said)
-    score, outcome = known(contract.task, bars, calibrated(model, said))
-    found["outcomes"] = len(outcome)
-    if len(outcome) >= FEWEST_KNOWN and contract.source in LIVE_SOURCES:
-        window = Window.of(max(each.close_time for each in said), score, outcome)
+    found["outcomes"], window = window_of(model, bars, said)
+    if window is not None:
         registry.note(name, version, WINDOW, window.to_json())
         found["until"] = window.until.isoformat()
     return found
+
+
+def window_of(model: Model, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> tuple[int, Window | None]:
+    """Return how many outcomes of predictions are known, and their window; None where none is to be kept."""
+    score, outcome = known(model.contract.task, bars, calibrated(model, said))
+    if len(outcome) < FEWEST_KNOWN or model.contract.source not in LIVE_SOURCES:
+        return len(outcome), None
+    return len(outcome), Window.of(max(each.close_time for each in said), score, outcome)
 
 
 def calibrated(model: Model, said: Sequence[Prediction]) -> list[Prediction]:
