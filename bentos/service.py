@@ -36,12 +36,31 @@ MAXIMUM_ROWS = 10_000
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
 Chance = Annotated[float, Field(ge=0, le=1)] | None
 Bounds = tuple[float, float] | None
-Saying = Literal["breaks", "holds", "abstains"] | None
+Set = Literal["breaks", "holds", "both", "none"] | None
+Predicted = Literal["break", "hold", "abstain"] | None
+
+PROBABILITY = (
+    "Probability that the level {level} breaks within the model's horizon, calibrated on known outcomes: p1 / (1 - p0 "
+    "+ p1) of its interval. Of many levels with a probability of 0.3, about 30 % break. Null where no level stands."
+)
+INTERVAL = (
+    "Venn-Abers interval [p0, p1] of the probability, which always lies inside: the share of known outcomes with such "
+    "a score that were breaks, had one more been a hold (p0) or a break (p1). It is narrow where many outcomes are "
+    "known, and does not say how far the market may change. Null where no level stands or no outcomes are known."
+)
+SET = (
+    "Conformal set of the plausible outcomes: breaks, holds, both or none. It contains the outcome for about 90 % of "
+    "the levels that break and for about 90 % of those that hold. Null where no level stands."
+)
+PREDICTED = (
+    "The outcome, break or hold, that the set contains alone; abstain where the set is both or none. Null where no "
+    "level stands."
+)
 Message = MutableMapping[str, Any]
 
 
 class OneAnswer(BaseModel, from_attributes=True):
-    """Probability of a break upwards and downwards, its bounds, and what is said; null where no level stands."""
+    """Probability of a break upwards and downwards, its interval, the plausible outcomes, and what is predicted."""
 
     model: str
     version: str | None
@@ -51,16 +70,18 @@ class OneAnswer(BaseModel, from_attributes=True):
     trained_on: list[str]
     feature_hash: str
     trained_until: datetime
-    probability_up: Chance
-    probability_down: Chance
-    interval_up: Bounds
-    interval_down: Bounds
-    says_up: Saying
-    says_down: Saying
+    probability_up: Chance = Field(description=PROBABILITY.format(level="above"))
+    probability_down: Chance = Field(description=PROBABILITY.format(level="below"))
+    interval_up: Bounds = Field(description=INTERVAL)
+    interval_down: Bounds = Field(description=INTERVAL)
+    set_up: Set = Field(description=SET)
+    set_down: Set = Field(description=SET)
+    predicted_up: Predicted = Field(description=PREDICTED)
+    predicted_down: Predicted = Field(description=PREDICTED)
 
 
 class ManyAnswers(BaseModel, from_attributes=True):
-    """Probabilities, bounds and sayings by row, in the order of the rows; null where no level stands."""
+    """The fields of one answer, each a list by row, in the order of the rows."""
 
     model: str
     version: str | None
@@ -70,12 +91,14 @@ class ManyAnswers(BaseModel, from_attributes=True):
     trained_on: list[str]
     feature_hash: str
     trained_until: datetime
-    probability_up: list[Chance]
-    probability_down: list[Chance]
-    interval_up: list[Bounds]
-    interval_down: list[Bounds]
-    says_up: list[Saying]
-    says_down: list[Saying]
+    probability_up: list[Chance] = Field(description=PROBABILITY.format(level="above"))
+    probability_down: list[Chance] = Field(description=PROBABILITY.format(level="below"))
+    interval_up: list[Bounds] = Field(description=INTERVAL)
+    interval_down: list[Bounds] = Field(description=INTERVAL)
+    set_up: list[Set] = Field(description=SET)
+    set_down: list[Set] = Field(description=SET)
+    predicted_up: list[Predicted] = Field(description=PREDICTED)
+    predicted_down: list[Predicted] = Field(description=PREDICTED)
 
 
 class OneLineRefusals:

@@ -42,9 +42,9 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
     return assessed
 
 
-@task(task_run_name="recalibrate the intervals of the champion")
+@task(task_run_name="calibrate the champions on their newest outcomes")
 def recalibrate() -> list[dict[str, Any]]:
-    """Base the intervals of each champion on the outcomes of its newest predictions."""
+    """Calibrate each champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
     from mikrobot.app import recalibrate
     from mikrobot.store import database
@@ -104,11 +104,13 @@ def bullets(lines: Iterable[str], otherwise: str) -> str:
 
 
 def window_text(window: dict[str, Any]) -> str:
-    """Write on which outcomes the intervals of a champion are based now."""
+    """Write on which outcomes the probabilities and bounds of a champion are based now."""
     known = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
-    if window["until"] is None:
-        return f"{known}, {window['needed']:,} are needed: its intervals stay as they were."
-    return f"{known}; its intervals are based on those up to {window['until']}."
+    if window["until"] is not None:
+        return f"{known}; its probabilities and bounds are based on those up to {window['until']}."
+    if window["outcomes"] < window["needed"]:
+        return f"{known}, {window['needed']:,} are needed: its probabilities and bounds stay as they were."
+    return f"{known}, of recorded bars, which may be traded again: its probabilities and bounds stay as they were."
 
 
 def markdown(found: dict[str, Any], address: str) -> str:

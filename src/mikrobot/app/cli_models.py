@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mikrobot.app.output import as_json, print_json
+
+if TYPE_CHECKING:
+    from mikrobot.models.explanation import Explanation
 
 TELLING = 12
 """Inputs of an explanation that are printed."""
@@ -199,7 +202,7 @@ def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
 @_symbol
 @as_json
 def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
-    """Tell what each input added to the answers about a row, in log odds.
+    """Tell what each input added to the answers about a row, in log odds, up to the probability that is served.
 
     ROW is a JSON file of feature values by column, as the body of a call to /predict.
 
@@ -216,13 +219,22 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
         booster = registry.booster(name, loaded.contract.version)
     found = explained(loaded, booster, np.array(row_of(loaded.contract, body)))
     if json_:
-        print_json([{"side": each.side, "start": each.start, "added": dict(each.added)} for each in found])
+        print_json([_explained(each) for each in found])
         return
     for each in found:
-        click.echo(f"{'up' if each.side > 0 else 'down'}: log odds {each.start + sum(each.added.values()):+.3f}")
+        click.echo(
+            f"{'up' if each.side > 0 else 'down'}: probability {each.probability:.4f}, log odds {each.log_odds:+.3f}"
+        )
         click.echo(f"  {'the walk':28} {each.start:+.3f}")
-        for named, value in list(each.added.items())[:TELLING]:
+        *inputs, members, calibration = each.added.items()
+        rest = ("the other inputs", sum(value for _, value in inputs[TELLING:]))
+        for named, value in (*inputs[:TELLING], rest, members, calibration):
             click.echo(f"  {named:28} {value:+.3f}")
+
+
+def _explained(side: "Explanation") -> dict[str, Any]:
+    steps = {"side": side.side, "start": side.start, "added": dict(side.added)}
+    return steps | {"log_odds": side.log_odds, "probability": side.probability}
 
 
 def _body(row: Path) -> dict[str, Any]:

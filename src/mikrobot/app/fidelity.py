@@ -6,7 +6,7 @@ answered it, and asks them anew; nothing of what the run decided or traded is ta
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from mikrobot.app.trader import Trader
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
+from mikrobot.models.intervals import Window
 from mikrobot.models.registry import Registry
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
@@ -141,7 +142,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     venue.open(run.starts_at, settings.balance)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
-    models = {made: _answering(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
+    models = {made: _served(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
     for number, segment in enumerate(segments_of(run)):
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
@@ -155,10 +156,33 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     return again
 
 
-def _answering(registry: Registry, name: str, version: str) -> Answering:
-    """Load what made a prediction."""
-    model = registry.load(MODEL, version)
-    return Answering(model.diffusion() if name == BASELINE else model, name)
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A version as it answered: calibrated by its training up to the end of its newest window, by the window after it.
+
+    Of windows between the two nothing is kept: predictions that were made by one may differ.
+    """
+
+    trained: Answering
+    rolled: Answering
+    until: datetime
+
+    def outlooks(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the outlooks of feature rows, by close."""
+        later = rows.index > pd.Timestamp(self.until)
+        parts = [by_model(each, rows[own]) for each, own in ((self.trained, ~later), (self.rolled, later)) if own.any()]
+        return pd.concat(parts)
+
+
+def _served(registry: Registry, name: str, version: str) -> Served:
+    """Load what made predictions; the baseline has no window."""
+    model = registry.load(MODEL, version, rolled=False)
+    trained = Answering(model.diffusion() if name == BASELINE else model, name)
+    window = "" if name == BASELINE else registry.window(MODEL, version)
+    if not window:
+        return Served(trained, trained, model.contract.trained_until)
+    rolled = Window.from_json(window)
+    return Served(trained, Answering(replace(model, intervals=rolled.intervals()), name), rolled.until)
 
 
 def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: datetime) -> Venue:
@@ -171,12 +195,13 @@ def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: da
 
 def _known(
     again: _Again, run: Run, settings: Settings, symbol: str, frame: pd.DataFrame,
-    paper: Sequence[Prediction], models: Mapping[tuple[str, str], Answering],
+    paper: Sequence[Prediction], models: Mapping[tuple[str, str], Served],
 ) -> pd.DataFrame:  # fmt: skip
     """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""
     closes = pd.DatetimeIndex(close_times(frame))
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
-    columns = list(dict.fromkeys((*READ, *(name for each in models.values() for name in each.model.contract.columns))))
+    shown = (name for each in models.values() for name in each.trained.model.contract.columns)
+    columns = list(dict.fromkeys((*READ, *shown)))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     missing = rows.isna().all(axis=1)
     again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}
@@ -188,8 +213,8 @@ def _known(
     for maker, answering in models.items():
         chosen = rows[~missing & np.array([made == maker for made in makers], dtype=bool)]
         if len(chosen):
-            outlooks = by_model(answering, chosen)
-            again.predictions += _predictions(symbol, answering, chosen, outlooks)
+            outlooks = answering.outlooks(chosen)
+            again.predictions += _predictions(symbol, answering.trained, chosen, outlooks)
             found.append(outlooks)
     return pd.concat(found).sort_index() if found else pd.DataFrame(columns=OUTLOOK, index=closes[:0])
 

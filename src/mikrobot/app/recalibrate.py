@@ -1,9 +1,11 @@
-"""The intervals of the champions on a rolling window: made anew from what it said live and what came of it.
+"""The calibration of the champions on a rolling window, from their answers on a live market and their outcomes.
 
-Probabilities, and with them every decision, stay as they are.
+Probabilities, their bounds and their sets change together: all are read off the same window. The graph, and
+with it the order of the answers, stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mikrobot.app.session import LIVE_SOURCES
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import Prices
 from mikrobot.models.labels.task import Task
+from mikrobot.models.model import Model
 from mikrobot.models.registry import CHAMPION, WINDOW, Registry
 from mikrobot.settings import Settings
 from mikrobot.store import database
@@ -27,10 +31,13 @@ Known = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 def recalibrate(settings: Settings, name: str = "bos") -> list[dict[str, Any]]:
-    """Keep the outcomes of the newest days with each champion, whose intervals the prediction service then takes.
+    """Keep the outcomes of the newest days with each champion; the prediction service answers by them from then on.
 
-    The window ends at the newest close that was predicted. With fewer than `FEWEST_KNOWN` outcomes
-    in it, the intervals stay those of the training, or of the window before.
+    The window ends at the newest close that was predicted. What it counts are the scores of the version before
+    any window, computed again from the inputs in the ledger: a probability in the ledger may come from an earlier
+    window. With fewer than `FEWEST_KNOWN` outcomes, the probabilities and bounds stay those of the training, or
+    of the window before. Recorded bars may be traded again, when the window would know their outcomes: of their
+    source no window is kept.
 
     Returns
     -------
@@ -50,17 +57,34 @@ def recalibrate(settings: Settings, name: str = "bos") -> list[dict[str, Any]]:
 
 def _recalibrate(settings: Settings, registry: Registry, name: str, version: str) -> dict[str, Any]:
     found: dict[str, Any] = {"version": version, "outcomes": 0, "needed": FEWEST_KNOWN, "until": None}
-    contract = registry.load(name, version).contract
+    model = registry.load(name, version, rolled=False)
+    contract = model.contract
     with database.open_pool(settings) as pool:
         said = _newest(Ledger(pool).said(name, version, contract.source, contract.trained_until))
         bars = _bars(BarStore(pool), contract.source, said)
-    probability, outcome = known(contract.task, bars, said)
-    found["outcomes"] = len(outcome)
-    if len(outcome) >= FEWEST_KNOWN:
-        window = Window.of(max(each.close_time for each in said), probability, outcome)
+    found["outcomes"], window = window_of(model, bars, said)
+    if window is not None:
         registry.note(name, version, WINDOW, window.to_json())
         found["until"] = window.until.isoformat()
     return found
+
+
+def window_of(model: Model, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> tuple[int, Window | None]:
+    """Return how many outcomes of predictions are known, and their window; None where none is to be kept."""
+    score, outcome = known(model.contract.task, bars, calibrated(model, said))
+    if len(outcome) < FEWEST_KNOWN or model.contract.source not in LIVE_SOURCES:
+        return len(outcome), None
+    return len(outcome), Window.of(max(each.close_time for each in said), score, outcome)
+
+
+def calibrated(model: Model, said: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions with the calibrated scores of their inputs, on which windows count, as probabilities."""
+    if not said:
+        return []
+    values = np.array([[each.features[name] for name in model.contract.columns] for each in said])
+    sides = np.array([1 if each.side is Side.BUY else -1 for each in said], dtype=np.int8)
+    scores = model.calibrated(model.inputs(values, sides))
+    return [replace(each, probability=float(score)) for each, score in zip(said, scores, strict=True)]
 
 
 def known(task: Task, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> Known:

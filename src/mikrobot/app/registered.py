@@ -1,5 +1,6 @@
 """The registered version that a command means by ``name``, ``name@version`` or ``name@alias``.
 
+Its probabilities are those of its training: a rolling window may know the outcomes of the bars that are judged.
 Starts no service: the caller lends the registry.
 """
 
@@ -51,14 +52,14 @@ def one(registry: Registry, named: str, symbols: Sequence[str]) -> Model:
     """
     name, _, alias = named.partition("@")
     if alias and alias != CHAMPION:
-        return registry.load(name, _numbered(registry, name, alias))
+        return registry.load(name, _numbered(registry, name, alias), rolled=False)
     champions = sorted(set(_by_symbol(registry, name, CHAMPION, symbols).values()), key=int)
     if len(champions) > 1:
         raise ModelError(
             f"the champions of {', '.join(symbols)} are versions {' and '.join(champions)}; name one, "
             f"as {name}@{champions[0]}"
         )
-    return registry.load(name, champions[0] if champions else _newest(registry, name, symbols))
+    return registry.load(name, champions[0] if champions else _newest(registry, name, symbols), rolled=False)
 
 
 def each(registry: Registry, named: str, symbols: Sequence[str]) -> dict[str, Answering]:
@@ -94,7 +95,7 @@ def each(registry: Registry, named: str, symbols: Sequence[str]) -> dict[str, An
 
 def _loaded(registry: Registry, name: str, version: str) -> Model:
     """Load a version of the present features."""
-    model = registry.load(name, version)
+    model = registry.load(name, version, rolled=False)
     model.contract.accept(CATALOG.version)
     return model
 

@@ -33,7 +33,7 @@ def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
     curves = {
         "calibration": asdict(model.calibration),
         "start": model.start and asdict(model.start),
-        "intervals": asdict(model.intervals),
+        "intervals": model.intervals and asdict(model.intervals),
         "baseline": model.baseline and asdict(model.baseline),
     }
     contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
@@ -60,12 +60,14 @@ def read(folder: Path, version: str) -> Model:
     expected, found = contract.pop("graph_sha256"), _sha256(graph)
     if found != expected:
         raise ModelError(f"{_GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
+    if "scores" not in (curves["intervals"] or {"scores": ()}):
+        raise ModelError("it was calibrated by an earlier version of this program")
     model = Model(
         contract=replace(Contract.from_json(json.dumps(contract)), version=version),
         graph=graph,
         start=_start(curves["start"]),
         calibration=Calibration(**tuples(curves["calibration"])),
-        intervals=Intervals(**tuples(curves["intervals"])),
+        intervals=_intervals(curves["intervals"]),
         baseline=_baseline(curves["baseline"]),
     )
     if model.contract.columns != model.inputs.columns:
@@ -78,6 +80,10 @@ def _baseline(kept: Mapping[str, Any] | None) -> Baseline | None:
     if kept is None or start is None:
         return None
     return Baseline(start, Calibration(**tuples(kept["calibration"])), Intervals(**tuples(kept["intervals"])))
+
+
+def _intervals(kept: Mapping[str, Any] | None) -> Intervals | None:
+    return Intervals(**tuples(kept)) if kept else None
 
 
 def _start(kept: Mapping[str, Any] | None) -> Start | None:

@@ -1,74 +1,78 @@
 """From a score to a probability: a monotone, piecewise-linear map fitted on held-out samples."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
+from mikrobot.models.bins import first_of_bins, sums_of_bins
+
 Floats = NDArray[np.float64]
 
 SAMPLES_PER_BIN = 100
-MOST_BINS = 25
+MOST_BINS = 100
 
 _STEP = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
-    """Straight lines between knots.
+    """Straight lines between knots; level beyond the first and the last.
 
     Attributes
     ----------
     scores, probabilities : tuple of float
-        The knots; both increase from 0 to 1.
+        The knots, one or more; both increase within [0, 1].
 
-    >>> Calibration((0.0, 0.5, 1.0), (0.0, 0.2, 1.0))(np.array([0.25, 0.5])).tolist()
-    [0.1, 0.2]
+    >>> Calibration((0.2, 0.6), (0.1, 0.3))(np.array([0.0, 0.4, 1.0])).tolist()
+    [0.1, 0.2, 0.3]
     """
 
     scores: tuple[float, ...]
     probabilities: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for knots in (self.scores, self.probabilities):
-            if len(knots) < 2 or (knots[0], knots[-1]) != (0.0, 1.0) or not np.all(np.diff(knots) > 0):
-                raise ValueError(f"expected knots that increase from 0 to 1, found {knots}")
         if len(self.scores) != len(self.probabilities):
             raise ValueError(f"expected as many probabilities as {len(self.scores)} scores")
+        for knots in (self.scores, self.probabilities):
+            if not knots or knots[0] < 0.0 or knots[-1] > 1.0 or not np.all(np.diff(knots) > 0):
+                raise ValueError(f"expected knots that increase within [0, 1], found {knots}")
 
     def __call__(self, score: NDArray[Any]) -> Floats:
-        """Map scores in [0, 1] to probabilities; the order of two scores is kept."""
-        return np.asarray(np.interp(score, self.scores, self.probabilities), dtype=np.float64)
+        """Map scores in [0, 1] to probabilities; the order of two scores is never turned."""
+        return np.asarray(np.interp(score, *self._curve), dtype=np.float64)
+
+    @cached_property
+    def _curve(self) -> tuple[Floats, Floats]:
+        return np.asarray(self.scores), np.asarray(self.probabilities)
 
     @classmethod
     def fit(cls, scores: NDArray[Any], outcomes: NDArray[np.bool_]) -> "Calibration":
-        """Fit by isotonic regression on bins of equal size.
+        """Fit by isotonic regression on bins of about equal size, which keep equal scores together.
 
         Bins, `SAMPLES_PER_BIN` samples or more in each, keep a small sample from being followed into its
-        noise; each counts one extra sample at the base rate, so that no probability is 0 or 1.
+        noise. Each counts one extra sample at the base rate, and this one extra sample at a half, so that no
+        probability is 0 or 1. Beyond the means of the end bins their rates hold.
 
         Parameters
         ----------
         scores : ndarray of float, shape (samples,)
-            In [0, 1], of samples that the model was not trained on.
+            In [0, 1], of samples that the model was not trained on; at least one.
         outcomes : ndarray of bool, shape (samples,)
         """
-        order = np.argsort(scores, kind="stable")
-        bins = np.array_split(order, max(1, min(MOST_BINS, len(order) // SAMPLES_PER_BIN)))
-        size = np.array([len(members) for members in bins], dtype=np.float64)
-        mean_score = np.array([scores[members].mean() for members in bins], dtype=np.float64)
-        hits = np.array([outcomes[members].sum() for members in bins], dtype=np.float64)
-        rate = isotonic_regression((hits + outcomes.mean()) / (size + 1.0), sample_weight=size)
-        return cls(*_knots(mean_score, rate, size))
+        value, number, count = np.unique(scores, return_inverse=True, return_counts=True)
+        first = first_of_bins(count, MOST_BINS, SAMPLES_PER_BIN)
+        size, score, hits = sums_of_bins(first, count, value * count, np.bincount(number, outcomes))
+        base = (hits.sum() + 0.5) / (size.sum() + 1.0)
+        rate = isotonic_regression((hits + base) / (size + 1.0), sample_weight=size)
+        return cls(*_knots(score / size, rate, size))
 
 
 def _knots(score: Floats, rate: Floats, size: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Merge bins of one rate or one score (equal but for rounding) into one knot, and pin the ends at 0 and 1."""
-    starts = np.flatnonzero(np.r_[True, (np.diff(rate) > _STEP) & (np.diff(score) > _STEP)])
-    weight = np.add.reduceat(size, starts)
-    scores = np.add.reduceat(score * size, starts) / weight
-    rates = np.add.reduceat(rate * size, starts) / weight
-    inside = (scores > 0.0) & (scores < 1.0) & (rates > 0.0) & (rates < 1.0)
-    return (0.0, *map(float, scores[inside]), 1.0), (0.0, *map(float, rates[inside]), 1.0)
+    """Merge bins of one rate (equal but for rounding) into one knot."""
+    first = np.flatnonzero(np.r_[True, np.diff(rate) > _STEP])
+    weight, scores, rates = sums_of_bins(first, size, score * size, rate * size)
+    return tuple((scores / weight).tolist()), tuple((rates / weight).tolist())

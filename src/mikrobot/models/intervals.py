@@ -1,50 +1,67 @@
-"""How sure a probability is: its bounds, and between which bounds to abstain.
+"""A probability with its bounds, and the outcomes that are plausible, from outcomes that were known before.
 
-Both are made from outcomes that were known before, by counts on a grid of probabilities, so that a
-rolling window costs one subtraction.
+Both are made from counts on a grid of calibrated scores, so that a rolling window costs one subtraction.
+Trains nothing and stores nothing.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mikrobot.models.bins import first_of_bins, sums_of_bins
+
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Sets = NDArray[np.int8]
 
-GRID = 200
-"""Cells of equal width in which probabilities are counted."""
+GRID = 1000
+"""Cells of equal width in which calibrated scores are counted."""
 
-BREAKS, HOLDS, ABSTAINS = 1, -1, 0
-SAID = {BREAKS: "breaks", HOLDS: "holds", ABSTAINS: "abstains"}
-"""In words, for whoever is answered."""
+SAMPLES_PER_BIN = 100
+MOST_BINS = 50
+"""Bins of cells between which the bounds may rise, and samples of each at least: fewer would follow their noise."""
+
+NONE, BREAKS, HOLDS, BOTH = range(4)
+"""Prediction sets: the sum of `BREAKS` where true, and `HOLDS` where false, is plausible."""
+
+SETS = ("none", "breaks", "holds", "both")
+PREDICTED = ("abstain", "break", "hold", "abstain")
+"""By set, in words: the set itself, and the prediction, which abstains unless one outcome alone is plausible."""
 
 MISCOVERAGE = 0.1
 """Share of either outcome that may lie outside its prediction set."""
 
+_STEP = 1e-9
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Intervals:
-    """Bounds by Venn-Abers prediction, and decisions by label-conditional conformal prediction.
+    """Probabilities and bounds by inductive Venn-Abers prediction, sets by label-conditional conformal prediction.
 
     Attributes
     ----------
-    low, high : tuple of float, one per cell
-        The isotonic rate of the cell, had one more sample come out false, or true. If samples
-        are exchangeable with those counted, one of the two is calibrated, whatever the model.
+    scores : tuple of float
+        Calibrated scores that increase; between them the bounds follow straight lines, beyond them they are level.
+    low, high : tuple of float, one per score
+        p0 and p1: the isotonic rate at the score, had one more sample there come out false, or true. If
+        samples are exchangeable with those counted, one of the two is calibrated, whatever the model.
     holds, breaks : int
-        Cells from the lowest on in which "true" is no longer in the prediction set, and from the highest
-        down in which "false" is not; between them both are, and the model abstains. At most a share
-        `miscoverage` of either outcome is outside its set.
+        Cells from the lowest on in which "true" is not in the prediction set, and from the highest down in
+        which "false" is not. At most a share `miscoverage` of either outcome is outside its set.
 
     References
     ----------
-    V. Vovk, I. Petej, "Venn-Abers predictors" (2012), arXiv:1211.0025; V. Vovk, "Conditional
-    validity of inductive conformal predictors" (2012), arXiv:1209.2673.
+    V. Vovk, I. Petej, V. Fedorova, "Large-scale probabilistic predictors with and without guarantees of
+    validity" (2015), arXiv:1511.00213; V. Vovk, "Conditional validity of inductive conformal predictors"
+    (2012), arXiv:1209.2673.
     """
 
+    scores: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     holds: int
@@ -54,41 +71,45 @@ class Intervals:
     def fit(cls, true: Counts, false: Counts, miscoverage: float = MISCOVERAGE) -> "Intervals":
         """Fit on counts of both outcomes, each of shape (`GRID`,).
 
-        >>> few = Intervals.fit(np.zeros(GRID, int), np.zeros(GRID, int))
-        >>> few.low[0], few.high[0]
-        (0.0, 1.0)
+        >>> nothing_known = Intervals.fit(np.zeros(GRID, int), np.zeros(GRID, int))
+        >>> nothing_known.low, nothing_known.high
+        ((0.0,), (1.0,))
         """
-        low, high = _venn_abers(true, true + false)
-        return cls(
-            low=tuple(low.tolist()),
-            high=tuple(high.tolist()),
-            holds=_cells_of_share(true, miscoverage),
-            breaks=_cells_of_share(false[::-1], miscoverage),
-        )
+        count = true + false
+        first = first_of_bins(count, MOST_BINS, SAMPLES_PER_BIN)
+        hits, size, score = sums_of_bins(first, true, count, (np.arange(GRID) + 0.5) / GRID * count)
+        scores, low, high = _merged(score / np.maximum(size, 1), *_venn_abers(hits, size), size)
+        holds, breaks = (_cells_of_share(counts, miscoverage) for counts in (true, false[::-1]))
+        return cls(scores, low, high, holds, breaks)
 
     @classmethod
-    def of(cls, probability: Floats, outcome: NDArray[np.bool_]) -> "Intervals":
-        """Fit on predictions whose outcomes are known; on none, every bound is 0 to 1 and it always abstains."""
-        true, false = (np.bincount(cell(probability[chosen]), minlength=GRID) for chosen in (outcome, ~outcome))
+    def of(cls, score: Floats, outcome: NDArray[np.bool_]) -> "Intervals":
+        """Fit on calibrated scores whose outcomes are known; on none, the bounds are 0 and 1 and sets are both."""
+        true, false = (np.bincount(cell(score[chosen]), minlength=GRID) for chosen in (outcome, ~outcome))
         return cls.fit(true, false)
 
-    def __call__(self, probability: Floats) -> tuple[Floats, Floats]:
-        """Return the lower and the upper bound of each."""
-        own = cell(probability)
-        return np.asarray(self.low)[own], np.asarray(self.high)[own]
+    def __call__(self, score: Floats) -> tuple[Floats, Floats]:
+        """Return the lower and the upper bound, p0 and p1, at each calibrated score; NaN at NaN."""
+        scores, low, high = self._curves
+        return np.asarray(np.interp(score, scores, low)), np.asarray(np.interp(score, scores, high))
 
-    def decide(self, probability: Floats) -> NDArray[np.int8]:
-        """Return `BREAKS`, `HOLDS` or `ABSTAINS` for each."""
-        # Where the sets of both outcomes are empty the model knows better than the window: the nearer one is said.
-        own = cell(probability)
-        breaks, holds = own >= GRID - self.breaks, own < self.holds
-        both = breaks & holds
-        return np.select([both & (probability < 0.5), breaks, holds], [HOLDS, BREAKS, HOLDS], ABSTAINS).astype(np.int8)
+    def probability(self, score: Floats) -> Floats:
+        """Return the probability between the bounds at each calibrated score; NaN at NaN."""
+        return between(*self(score))
+
+    def sets(self, score: Floats) -> Sets:
+        """Return `NONE`, `BREAKS`, `HOLDS` or `BOTH` for each calibrated score; none may be NaN."""
+        own = cell(score)
+        return (BREAKS * (own >= self.holds) + HOLDS * (own < GRID - self.breaks)).astype(np.int8)
+
+    @cached_property
+    def _curves(self) -> tuple[Floats, Floats, Floats]:
+        return np.asarray(self.scores), np.asarray(self.low), np.asarray(self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Outcomes of a span by what had been said, as they are kept with a version of a model.
+    """Outcomes of a span by calibrated score, as they are kept with a version of a model.
 
     Attributes
     ----------
@@ -102,13 +123,13 @@ class Window:
     false: tuple[int, ...]
 
     @classmethod
-    def of(cls, until: datetime, probability: Floats, outcome: NDArray[np.bool_]) -> "Window":
-        """Count predictions whose outcomes are known."""
-        counts = (np.bincount(cell(probability[own]), minlength=GRID) for own in (outcome, ~outcome))
+    def of(cls, until: datetime, score: Floats, outcome: NDArray[np.bool_]) -> "Window":
+        """Count calibrated scores whose outcomes are known."""
+        counts = (np.bincount(cell(score[own]), minlength=GRID) for own in (outcome, ~outcome))
         return cls(until, *(tuple(count.tolist()) for count in counts))
 
     def intervals(self) -> Intervals:
-        """Return what the window says of every probability."""
+        """Return the probabilities, bounds and sets that follow from the window."""
         return Intervals.fit(np.array(self.true), np.array(self.false))
 
     def to_json(self) -> str:
@@ -135,22 +156,31 @@ class Window:
         return cls(until, *counts)
 
 
-def cell(probability: Floats) -> NDArray[np.int64]:
-    """Return the cell of each probability.
+def between(low: Floats, high: Floats) -> Floats:
+    """Return p1 / (1 - p0 + p1): of the probabilities from p0 to p1 the one that loses least log loss at worst.
 
-    >>> cell(np.array([0.0, 0.004, 0.005, 1.0])).tolist()
-    [0, 0, 1, 199]
+    >>> between(np.array([0.2]), np.array([0.4])).round(4).tolist()
+    [0.3333]
     """
-    return np.minimum((probability * GRID).astype(np.int64), GRID - 1)
+    return np.asarray(high / (1.0 - low + high))
 
 
-def _venn_abers(true: Counts, all: Counts) -> tuple[Floats, Floats]:
-    """Return the isotonic fit at every cell with one more false, and with one more true, sample in it.
+def cell(score: Floats) -> NDArray[np.int64]:
+    """Return the cell of each calibrated score.
 
-    Isotonic regression at cell g is the largest, over starts a <= g, of the smallest mean, over ends
-    b >= g, of the cells a to b; the extra sample is in all of those.
+    >>> cell(np.array([0.0, 0.0004, 0.0015, 1.0])).tolist()
+    [0, 0, 1, 999]
     """
-    hits, sizes = (np.concatenate([[0], np.cumsum(counts)]) for counts in (true, all))
+    return np.minimum((score * GRID).astype(np.int64), GRID - 1)
+
+
+def _venn_abers(true: Counts, size: Counts) -> tuple[Floats, Floats]:
+    """Return the isotonic fit at every bin with one more false, and with one more true, sample in it.
+
+    Isotonic regression at bin g is the largest, over starts a <= g, of the smallest mean, over ends
+    b >= g, of the bins a to b; the extra sample is in all of those.
+    """
+    hits, sizes = (np.concatenate([[0], np.cumsum(counts)]) for counts in (true, size))
     within = [(total[None, 1:] - total[:-1, None]).astype(float) for total in (hits, sizes)]
     valid = np.arange(len(true))[None, :] >= np.arange(len(true))[:, None]
     bounds = []
@@ -159,6 +189,14 @@ def _venn_abers(true: Counts, all: Counts) -> tuple[Floats, Floats]:
         smallest = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
         bounds.append(np.where(valid, smallest, -np.inf).max(axis=0))
     return bounds[0], bounds[1]
+
+
+def _merged(score: Floats, low: Floats, high: Floats, size: Counts) -> Iterator[tuple[float, ...]]:
+    """Merge bins of the same bounds (equal but for rounding) into one knot; return its score and its bounds."""
+    first = np.flatnonzero(np.r_[True, (np.diff(low) > _STEP) | (np.diff(high) > _STEP)])
+    weight = np.maximum(size, 1)
+    whole, *sums = sums_of_bins(first, weight, score * weight, low * weight, high * weight)
+    return (tuple((each / whole).tolist()) for each in sums)
 
 
 def _cells_of_share(counts: Counts, share: float) -> int:

@@ -20,7 +20,7 @@ from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.false_break import FalseBreakInputs
 from mikrobot.models.graph import Scorer, constant
 from mikrobot.models.inputs import SideInputs
-from mikrobot.models.intervals import Intervals
+from mikrobot.models.intervals import BOTH, Intervals, Sets, between
 from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.labels.task import Kind, Task
@@ -212,6 +212,25 @@ class Baseline:
     intervals: Intervals
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a model answers about both sides of feature rows, each of shape (rows, 2), upwards and downwards.
+
+    Attributes
+    ----------
+    probability, low, high : ndarray of float64
+        As served, and its bounds; NaN where there is nothing to predict on that side. The bounds are NaN, too,
+        of a model without intervals.
+    sets : ndarray of int8
+        Outcomes that are plausible; see `models.intervals`. Means nothing where the probability is NaN.
+    """
+
+    probability: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    sets: Sets
+
+
 @dataclass(frozen=True)
 class Model:
     """A calibrated ensemble that answers for both sides of a feature row.
@@ -224,8 +243,9 @@ class Model:
     start : Start or None
         Whose log odds are added to those of the graph.
     calibration : Calibration
-    intervals : Intervals
-        How sure its probabilities are, by the outcomes that it was calibrated on.
+    intervals : Intervals or None
+        From there to the probability that is served and its bounds, by the outcomes that it was calibrated on, or
+        by those of a rolling window. None before any is known: the calibrated score is served, without bounds.
     baseline : Baseline or None
         The diffusion of the same training span, which answers where no version may.
     """
@@ -234,7 +254,7 @@ class Model:
     graph: bytes
     start: Start | None
     calibration: Calibration
-    intervals: Intervals = field(default_factory=lambda: Intervals.of(np.empty(0), np.empty(0, bool)))
+    intervals: Intervals | None = None
     baseline: Baseline | None = None
 
     def diffusion(self) -> "Model":
@@ -270,12 +290,16 @@ class Model:
             return score
         return corrected(score, self.start(inputs, self.inputs))
 
-    def score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probability of each row of `inputs`, one side of a feature row each."""
+    def calibrated(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the calibrated score of each row of `inputs`: what `intervals` are asked with."""
         return self.calibration(self.uncalibrated(inputs))
 
+    def score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probability, as it is served, of each row of `inputs`, one side of a feature row each."""
+        return served(self.calibrated(inputs), self.intervals)
+
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of each side.
+        """Return the probability of each side, as it is served.
 
         Parameters
         ----------
@@ -292,17 +316,35 @@ class Model:
         FeatureMismatch
             If the rows have another number of columns.
         """
+        return served(self._both_sides(values), self.intervals)
+
+    def answer(self, values: NDArray[np.float64]) -> Answered:
+        """Return the probability of each side with its bounds and its set; takes and raises what `predict` does."""
+        score = self._both_sides(values)
+        if self.intervals is None:
+            unknown = np.full_like(score, np.nan)
+            return Answered(score, unknown, unknown, np.full(score.shape, BOTH, dtype=np.int8))
+        low, high = self.intervals(score)
+        return Answered(between(low, high), low, high, self.intervals.sets(np.nan_to_num(score)))
+
+    def _both_sides(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the calibrated score of each side; NaN where there is nothing to predict."""
         if values.ndim != 2 or values.shape[1] != len(self.contract.columns):
             raise FeatureMismatch(
                 f"model {self.contract.name} version {self.contract.version} expected rows of "
                 f"{len(self.contract.columns)} columns, found shape {values.shape}; give contract.columns, in order"
             )
         inputs = self.inputs(np.repeat(values, 2, axis=0), np.tile(SIDES, len(values)))
-        probabilities = np.full(len(inputs), np.nan)
+        scores = np.full(len(inputs), np.nan)
         known = np.isfinite(inputs[:, 0])
         if known.any():
-            probabilities[known] = self.score(inputs[known])
-        return probabilities.reshape(-1, 2)
+            scores[known] = self.calibrated(inputs[known])
+        return scores.reshape(-1, 2)
+
+
+def served(score: NDArray[np.float64], intervals: Intervals | None) -> NDArray[np.float64]:
+    """Return the probability that is served at each calibrated score; NaN at NaN."""
+    return score if intervals is None else intervals.probability(score)
 
 
 def tuples(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -327,7 +327,7 @@ class Registry:
             self._client.set_model_version_tag(name, version, key, value)
 
     def window(self, name: str, version: str) -> str:
-        """Return the window that a version's intervals rest on, as it is kept; empty for that of its training.
+        """Return the window that a version answers by, as it is kept; empty for that of its training.
 
         Raises
         ------
@@ -395,8 +395,15 @@ class Registry:
         )
         return tuple(sorted(listed, key=lambda entry: int(entry.version), reverse=True))
 
-    def load(self, name: str, version: str) -> Model:
+    def load(self, name: str, version: str, *, rolled: bool = True) -> Model:
         """Load one version.
+
+        Parameters
+        ----------
+        name, version : str
+        rolled : bool
+            Take the probabilities and bounds of the window that is kept with it, as the prediction service does.
+            False takes those of its training, for judging it on a span that the window may know.
 
         Raises
         ------
@@ -412,7 +419,8 @@ class Registry:
                     artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
             try:
-                model, window = artefacts.read(Path(path), version), self.window(name, version)
+                model = artefacts.read(Path(path), version)
+                window = self.window(name, version) if rolled else ""
                 return replace(model, intervals=Window.from_json(window).intervals()) if window else model
             except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error

@@ -24,8 +24,6 @@ log = telemetry.logger("serving")
 CHALLENGER_HOLDS = timedelta(minutes=1)
 """Time for which it is believed that there is a challenger, or none."""
 
-_LISTED = ("probability_up", "probability_down", "says_up", "says_down")
-
 _LOST = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
 
@@ -184,7 +182,7 @@ class PredictionClient:
         """
         sent = [[_sent(name, value) for name, value in zip(columns, row, strict=True)] for row in rows]
         body = self._call("POST", "/predict_batch", {**self._scope(symbol), "columns": list(columns), "rows": sent})
-        answered = {name: tuple(body[name]) for name in _LISTED}
+        answered = {name: tuple(listed) for name, listed in body.items() if isinstance(listed, list)}
         answered |= {side: tuple(map(_bounds, body[side])) for side in ("interval_up", "interval_down")}
         return Answers(**body | answered | _origin(body))
 

@@ -76,17 +76,22 @@ class Answer(Origin):
         Of a break of the level above and below within the model's horizon, 0 to 1; None where no
         level stands.
     interval_up, interval_down : tuple of float, or None
-        Lower and upper bound of each; see `models.intervals`.
-    says_up, says_down : "breaks", "holds", "abstains", or None
-        What at most a tenth of either outcome contradicts; it abstains where that leaves both.
+        Venn-Abers bounds p0 and p1 of each; the probability is p1 / (1 - p0 + p1), between them. See
+        `models.intervals`. None, too, for a model whose outcomes are not known yet.
+    set_up, set_down : "breaks", "holds", "both", "none", or None
+        Outcomes that are plausible: of levels that break, and of levels that hold, a tenth at most lies outside.
+    predicted_up, predicted_down : "break", "hold", "abstain", or None
+        The outcome that is plausible alone; it abstains where both or none are.
     """
 
     probability_up: float | None
     probability_down: float | None
     interval_up: Bounds | None = None
     interval_down: Bounds | None = None
-    says_up: str | None = None
-    says_down: str | None = None
+    set_up: str | None = None
+    set_down: str | None = None
+    predicted_up: str | None = None
+    predicted_down: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,10 @@ class Answers(Origin):
     probability_down: tuple[float | None, ...]
     interval_up: tuple[Bounds | None, ...] = ()
     interval_down: tuple[Bounds | None, ...] = ()
-    says_up: tuple[str | None, ...] = ()
-    says_down: tuple[str | None, ...] = ()
+    set_up: tuple[str | None, ...] = ()
+    set_down: tuple[str | None, ...] = ()
+    predicted_up: tuple[str | None, ...] = ()
+    predicted_down: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,17 +385,20 @@ def _number(name: str, given: object) -> float:
 
 
 def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:
-    """Return the probabilities of both sides, their bounds, and what is said, in the order of the fields."""
-    from mikrobot.models.intervals import SAID
+    """Return probabilities, bounds, sets and predictions of both sides, in the order of the fields of `Answer`."""
+    from mikrobot.models.intervals import PREDICTED, SETS
 
-    probability = model.predict(rows).T
-    known = np.isfinite(probability)
-    sure = np.where(known, probability, 0.0)
-    low, high = model.intervals(sure)
-    bounds = [list(zip(*side, strict=True)) for side in zip(low.tolist(), high.tolist(), strict=True)]
-    words = [[SAID[said] for said in side] for side in model.intervals.decide(sure).tolist()]
-    told = (*sure.tolist(), *bounds, *words)
+    answered = model.answer(rows)
+    fields: list[list[Any]] = [side.tolist() for side in answered.probability.T]
+    bounds = zip(answered.low.T.tolist(), answered.high.T.tolist(), strict=True)
+    fields += [_bounds(low, high) for low, high in bounds]
+    fields += [[words[code] for code in side] for words in (SETS, PREDICTED) for side in answered.sets.T.tolist()]
+    known = np.isfinite(answered.probability).T.tolist()
     return [
         [value if is_known else None for value, is_known in zip(values, known[number % 2], strict=True)]
-        for number, values in enumerate(told)
+        for number, values in enumerate(fields)
     ]
+
+
+def _bounds(low: Sequence[float], high: Sequence[float]) -> list[Bounds | None]:
+    return [None if math.isnan(least) else (least, most) for least, most in zip(low, high, strict=True)]

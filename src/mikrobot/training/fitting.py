@@ -14,7 +14,7 @@ from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import NEARLY, Baseline, Start, corrected
+from mikrobot.models.model import NEARLY, Baseline, Start, corrected, served
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.learners import Learned, Samples, boosted
@@ -157,7 +157,12 @@ def _samples(recipe: Recipe, data: Dataset, rows: NDArray[np.int64], start: Star
 
 
 def answers(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the calibrated probabilities of some samples, by the graph that would be served."""
+    """Return the probabilities of some samples, as they would be served."""
+    return served(fitted.calibration(uncalibrated(recipe, fitted, data, rows)), fitted.intervals)
+
+
+def uncalibrated(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the scores of some samples by the graph that would be served, and the walk it starts from."""
     span = _samples(recipe, data, rows, fitted.start)
     score = Scorer(fitted.graph, len(recipe.inputs.names))(span.inputs)
-    return fitted.calibration(score if fitted.start is None else corrected(score, span.margin))
+    return score if fitted.start is None else corrected(score, span.margin)

@@ -1,6 +1,7 @@
 """Measures a challenger and the champion of each scope on one span, for the gate to rule on.
 
-Both are asked as they are served, by the same graph and calibration.
+Both are asked as they are served, by the same graph and calibration, but that of their training: a rolling window
+may know outcomes of the span that they are judged on.
 """
 
 from collections.abc import Mapping
@@ -79,7 +80,7 @@ def rule(
     loaded: dict[str, Model | ModelError] = {}
     for version in set(champions.values()):
         try:
-            loaded[version] = registry.load(name, version)
+            loaded[version] = registry.load(name, version, rolled=False)
         except ModelError as error:
             loaded[version] = error
     spans = {scope: test[data.symbol[test] == scope.symbol] for scope in challenger.contract.scopes}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.models.intervals import ABSTAINS, BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, cell
+from mikrobot.models.intervals import BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, between, cell
 from mikrobot.training.scores import calibration_error
 
 Floats = NDArray[np.float64]
@@ -155,9 +155,9 @@ def band(
         when there is none.
 
     >>> true, false = np.zeros((2, GRID), int)
-    >>> true[[10, 150]], false[[10, 150]] = (1, 90), (99, 10)
+    >>> true[[50, 750]], false[[50, 750]] = (1, 90), (99, 10)
     >>> band(true, false, precision=0.9, recall=0.9)
-    (0.055, 0.75)
+    (0.051, 0.75)
     """
     hits, misses = true[::-1].cumsum()[::-1], false[::-1].cumsum()[::-1]
     lost = np.concatenate([[0], true.cumsum()])
@@ -183,19 +183,19 @@ def intervals(judged: Predictions, history: Predictions | None = None) -> dict[s
         ``samples`` of days with a full enough window; ``promised`` coverage; ``coverage``, ``coverage_true``
         and ``coverage_false``: shares of all, of true and of false outcomes that lie in the prediction set;
         ``decided``: share that leaves one outcome; ``accuracy`` among those; ``width``: mean of high less low;
-        ``ece``: calibration error of the middles. None where there was nothing to count.
+        ``ece``: calibration error of the probabilities between the bounds. None where there was nothing to count.
     """
     parts = []
     for window in windows(judged, history):
         fitted = Intervals.fit(window.true, window.false)
         probability = judged.probability[window.chosen]
-        parts.append((window.chosen, *fitted(probability), fitted.decide(probability)))
+        parts.append((window.chosen, *fitted(probability), fitted.sets(probability)))
     if not parts:
         return {"samples": 0, "promised": 1.0 - MISCOVERAGE}
-    chosen, low, high, decision = (np.concatenate(column) for column in zip(*parts, strict=True))
+    chosen, low, high, sets = (np.concatenate(column) for column in zip(*parts, strict=True))
     outcome = judged.outcome[chosen]
-    covered = np.where(outcome, decision != HOLDS, decision != BREAKS)
-    decided = decision != ABSTAINS
+    covered = np.where(outcome, sets & BREAKS, sets & HOLDS) > 0
+    decided = (sets == BREAKS) | (sets == HOLDS)
     return {
         "samples": len(chosen),
         "promised": 1.0 - MISCOVERAGE,
@@ -205,7 +205,7 @@ def intervals(judged: Predictions, history: Predictions | None = None) -> dict[s
         "decided": _share(decided),
         "accuracy": _share(covered[decided]),
         "width": float(np.mean(high - low)),
-        "ece": calibration_error((low + high) / 2.0, outcome),
+        "ece": calibration_error(between(low, high), outcome),
     }
 
 

@@ -15,6 +15,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from mikrobot.models.bins import first_of_bins, sums_of_bins
+
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]
 
@@ -40,7 +42,7 @@ def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
         ``auc``; ``accuracy``, ``precision``, ``recall`` and ``f1`` at 0.5 (0 where nothing reaches it);
         ``precision_at_recall``, the best precision at any threshold with a recall of `CAUGHT` or more;
         ``brier``; ``brier_skill`` over always saying the base rate; ``log_loss``; ``ece``, the
-        calibration error over 20 bins of equal size.
+        `calibration_error`.
 
     >>> found = scores(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
     >>> found["auc"], found["accuracy"], round(found["brier"], 3)
@@ -74,9 +76,15 @@ def precision_at_recall(probability: Floats, outcome: Outcomes, recall: float = 
 
 
 def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) -> float:
-    """Return the mean distance between what was said and what happened, over bins of equal size."""
-    gaps = [abs(probability[chosen].sum() - outcome[chosen].sum()) for chosen in _bins(probability, bins)]
-    return float(np.sum(gaps) / len(probability))
+    """Return the mean distance between what was said and what happened, over bins of about equal size.
+
+    Equal probabilities share a bin, so that the order of the samples changes nothing.
+
+    >>> calibration_error(np.full(4, 0.5), np.array([False, False, True, True]))
+    0.0
+    """
+    _, said, happened = _binned(probability, outcome, bins)
+    return float(np.abs(said - happened).sum() / len(probability))
 
 
 def calibration_noise(bins: Sequence[Mapping[str, Any]]) -> float:
@@ -92,16 +100,20 @@ def calibration_noise(bins: Sequence[Mapping[str, Any]]) -> float:
 
 
 def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> list[dict[str, Any]]:
-    """Return what was said and what happened in bins of equal size, the lowest first.
+    """Return what was said and what happened in bins of about equal size, the lowest first.
+
+    Equal probabilities share a bin.
 
     >>> reliability(np.array([0.1, 0.3, 0.8, 0.8]), np.array([False, False, True, True]), bins=2)
     [{'samples': 2, 'said': 0.2, 'happened': 0.0}, {'samples': 2, 'said': 0.8, 'happened': 1.0}]
     """
     return [
-        {"samples": len(own), "said": float(probability[own].mean()), "happened": float(outcome[own].mean())}
-        for own in _bins(probability, bins)
+        {"samples": int(size), "said": float(said / size), "happened": float(happened / size)}
+        for size, said, happened in zip(*_binned(probability, outcome, bins), strict=True)
     ]
 
 
-def _bins(probability: Floats, bins: int) -> list[NDArray[np.intp]]:
-    return np.array_split(np.argsort(probability, kind="stable"), min(bins, len(probability)))
+def _binned(probability: Floats, outcome: Outcomes, bins: int) -> list[NDArray[Any]]:
+    """Return the samples of each bin, the sum of their probabilities, and how many came true."""
+    value, number, count = np.unique(probability, return_inverse=True, return_counts=True)
+    return sums_of_bins(first_of_bins(count, bins), count, value * count, np.bincount(number, outcome))

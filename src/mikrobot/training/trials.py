@@ -14,7 +14,7 @@ from mikrobot.models.calibration import Calibration
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import fit_baselines
-from mikrobot.training.fitting import Fitted, answers, fit
+from mikrobot.training.fitting import Fitted, answers, fit, uncalibrated
 from mikrobot.training.recipes import Recipe
 from mikrobot.training.scores import calibration_error
 from mikrobot.training.splits import Split
@@ -24,8 +24,6 @@ Floats = NDArray[np.float64]
 
 NEWS, LEAD = "news_", "lead_"
 """What the names of inputs begin with that tell of publications, and of what the lead has just done."""
-
-UNCHANGED = Calibration((0.0, 1.0), (0.0, 1.0))
 
 
 def added(recipe: Recipe, data: Dataset, split: Split, settings: Settings, prefix: str) -> dict[str, Any]:
@@ -39,8 +37,7 @@ def added(recipe: Recipe, data: Dataset, split: Split, settings: Settings, prefi
 def regimes(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
     """Calibrate each third of the forecast volatility by itself, and compare with one calibration for all."""
     fitted = _fitted(recipe, data, split, settings)
-    raw = replace(fitted, calibration=UNCHANGED)
-    watched, asked = (answers(recipe, raw, data, rows) for rows in (split.validation, split.test))
+    watched, asked = (uncalibrated(recipe, fitted, data, rows) for rows in (split.validation, split.test))
     edges = np.nanquantile(data.sigma_forecast[split.validation], (1 / 3, 2 / 3))
     seen, met = (np.searchsorted(edges, data.sigma_forecast[rows]) for rows in (split.validation, split.test))
     said = np.empty(len(split.test))

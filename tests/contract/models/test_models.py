@@ -12,12 +12,15 @@ from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.explanation import CALIBRATION, MEMBERS, explain
+from mikrobot.models.intervals import BREAKS, HOLDS, Intervals
+from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Contract, Model, Start
 
 
-def bos(swing: int) -> Model:
-    """A model fitted on made-up rows in which near levels break."""
+def bos(swing: int) -> tuple[Model, xgb.Booster]:
+    """A model fitted on made-up rows in which near levels break, and its trees."""
     inputs = BosInputs(swing)
     values = rows_for(inputs.columns, 3000, seed=2)
     seen = inputs(values, np.ones(3000, dtype=np.int8))
@@ -43,7 +46,8 @@ def bos(swing: int) -> Model:
         metrics={"metrics": {"auc": 0.8}},
     )
     plain = Model(contract, whole, start, Calibration((0.0, 1.0), (0.0, 1.0)))
-    return replace(plain, calibration=Calibration.fit(plain.score(seen), broken))
+    fitted = replace(plain, calibration=Calibration.fit(plain.score(seen), broken))
+    return replace(fitted, intervals=Intervals.of(fitted.calibrated(seen), broken)), booster
 
 
 def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:
@@ -58,12 +62,18 @@ def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:
     return values
 
 
-MODELS: dict[str, Callable[[], Model]] = {"bos of swing 5": lambda: bos(5), "bos of swing 15": lambda: bos(15)}
+Made = tuple[Model, xgb.Booster]
+MODELS: dict[str, Callable[[], Made]] = {"bos of swing 5": lambda: bos(5), "bos of swing 15": lambda: bos(15)}
 
 
 @pytest.fixture(params=list(MODELS), scope="module")
-def model(request: pytest.FixtureRequest) -> Model:
+def made(request: pytest.FixtureRequest) -> Made:
     return MODELS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def model(made: Made) -> Model:
+    return made[0]
 
 
 @pytest.fixture
@@ -84,14 +94,72 @@ def test_a_row_alone_is_answered_as_among_many(model: Model, values: np.ndarray)
         np.testing.assert_array_equal(model.predict(values[number : number + 1])[0], together[number])
 
 
+def other_window(model: Model) -> Model:
+    """The model on a window in which only every second near level broke."""
+    score = np.random.default_rng(9).beta(1, 3, 4000)
+    return replace(model, intervals=Intervals.of(score, np.random.default_rng(10).random(4000) < score / 2))
+
+
+@pytest.mark.parametrize("of", [lambda model: model, other_window], ids=["as trained", "on another window"])
+def test_every_answer_is_the_served_probability_inside_its_interval(
+    model: Model, values: np.ndarray, of: Callable[[Model], Model]
+) -> None:
+    """Before, 94 % of the probabilities lay outside the interval that was served with them."""
+    model = of(model)
+    answered = model.answer(values)
+    assert ((answered.low < answered.probability) & (answered.probability < answered.high)).all()
+    np.testing.assert_allclose(answered.probability, answered.high / (1 - answered.low + answered.high), rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(values), answered.probability)
+    inputs = model.inputs(np.repeat(values, 2, axis=0), np.tile(SIDES, len(values)))
+    np.testing.assert_array_equal(model.score(inputs).reshape(-1, 2), answered.probability)
+
+
+def test_another_window_changes_probability_interval_and_set_together(model: Model, values: np.ndarray) -> None:
+    before, after = model.answer(values), other_window(model).answer(values)
+    assert (after.probability < before.probability - 0.02).mean() > 0.5
+    assert (after.high < before.probability).mean() > 0.5
+    order = np.argsort(model.calibrated(model.inputs(values, np.ones(len(values), dtype=np.int8))))
+    for answered in (before, after):
+        assert (np.diff(answered.probability[order, 0]) >= 0).all()
+    assert (before.sets != after.sets).any()
+
+
+def test_sets_follow_the_probability(model: Model, values: np.ndarray) -> None:
+    answered = model.answer(values)
+    breaks, holds = (answered.probability[answered.sets == code] for code in (BREAKS, HOLDS))
+    assert holds.max() < breaks.min()
+
+
+def test_a_model_without_known_outcomes_answers_without_an_interval(model: Model, values: np.ndarray) -> None:
+    answered = replace(model, intervals=None).answer(values)
+    assert np.isfinite(answered.probability).all()
+    assert np.isnan(answered.low).all()
+    assert np.isnan(answered.high).all()
+
+
+def test_an_explanation_ends_at_the_log_odds_of_the_served_probability(made: Made, values: np.ndarray) -> None:
+    """Before, it ended at .163 where .128 was served."""
+    trained, booster = made
+    for model in (trained, other_window(trained)):
+        for row, served in zip(values[:10], model.predict(values[:10]), strict=True):
+            for side, probability in zip(explain(model, booster, row), served, strict=True):
+                assert side.start + sum(side.added.values()) == pytest.approx(np.log(probability / (1 - probability)))
+                assert side.probability == pytest.approx(probability)
+                assert list(side.added)[-2:] == [MEMBERS, CALIBRATION]
+                assert side.added[MEMBERS] == pytest.approx(0, abs=1e-4)
+                sizes = [abs(value) for value in side.added.values()][:-2]
+                assert sizes == sorted(sizes, reverse=True)
+
+
 @pytest.mark.parametrize(("name", "side"), [("above", 0), ("below", 1)])
 def test_a_side_without_a_level_has_no_probability(model: Model, values: np.ndarray, name: str, side: int) -> None:
     family = f"m1_break_{model.contract.swing}_{name}"
     for column in (family, f"{family}_distance"):
         values[:, model.contract.columns.index(column)] = np.nan
-    answers = model.predict(values)
-    assert np.isnan(answers[:, side]).all()
-    assert np.isfinite(answers[:, 1 - side]).all()
+    answered = model.answer(values)
+    for answers in (model.predict(values), answered.probability, answered.low, answered.high):
+        assert np.isnan(answers[:, side]).all()
+        assert np.isfinite(answers[:, 1 - side]).all()
 
 
 def test_a_row_in_which_all_is_missing_has_no_probability(model: Model, values: np.ndarray) -> None:

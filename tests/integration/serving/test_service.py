@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
-from mikrobot.models.intervals import SAID
+from mikrobot.models.intervals import PREDICTED, SETS
 from mikrobot.models.model import Model
 from mikrobot.models.scope import Scope
 from mikrobot.runtime import SystemClock, wait_until
@@ -69,30 +69,39 @@ def test_a_batch_in_any_order_of_columns_answers_as_single_rows(stage: Any, feat
     assert len(answers.probability_up) == 300
 
 
-def test_an_answer_carries_its_bounds_and_what_is_said(stage: Any, feature_rows: Rows) -> None:
+def test_an_answer_carries_its_interval_its_set_and_what_is_predicted(stage: Any, feature_rows: Rows) -> None:
     model = promoted(stage)
     rows = feature_rows(40)
-    for row in rows:
-        answer = stage.client.predict("EURUSD", row)
-        sides = (
-            (answer.probability_up, answer.interval_up, answer.says_up),
-            (
-                answer.probability_down,
-                answer.interval_down,
-                answer.says_down,
-            ),
-        )
-        for probability, bounds, said in sides:
-            if probability is None:
-                assert (bounds, said) == (None, None)
-                continue
-            low, high = model.intervals(np.array([probability]))
-            assert bounds == (low[0], high[0])
-            assert said == SAID[int(model.intervals.decide(np.array([probability]))[0])]
+    expected = model.answer(np.array([[row[name] for name in model.contract.columns] for row in rows]))
     names = tuple(rows[0])
     many = stage.client.predict_many("EURUSD", names, [[row[name] for name in names] for row in rows])
-    assert {*many.says_up, *many.says_down} >= {"breaks", None}
-    assert many.interval_up[0] == stage.client.predict("EURUSD", rows[0]).interval_up
+    for number, row in enumerate(rows):
+        answer = stage.client.predict("EURUSD", row)
+        for column, side in enumerate(("up", "down")):
+            fields = [f"{field}_{side}" for field in ("probability", "interval", "set", "predicted")]
+            probability, bounds, plausible, predicted = (getattr(answer, field) for field in fields)
+            assert [getattr(many, field)[number] for field in fields] == [probability, bounds, plausible, predicted]
+            if probability is None:
+                assert (bounds, plausible, predicted) == (None, None, None)
+                continue
+            low, high = bounds
+            assert low < probability < high
+            assert probability == pytest.approx(high / (1 - low + high))
+            assert bounds == (expected.low[number, column], expected.high[number, column])
+            code = expected.sets[number, column]
+            assert (plausible, predicted) == (SETS[code], PREDICTED[code])
+    assert {*many.predicted_up, *many.predicted_down} >= {"break", None}
+
+
+def test_the_page_says_what_probability_interval_and_set_mean(stage: Any) -> None:
+    page = httpx.get(f"{stage.service.url}/docs.json").raise_for_status().json()
+    for schema in ("OneAnswer", "ManyAnswers"):
+        fields = page["components"]["schemas"][schema]["properties"]
+        for side in ("up", "down"):
+            assert "p1 / (1 - p0 + p1)" in fields[f"probability_{side}"]["description"]
+            assert "[p0, p1]" in fields[f"interval_{side}"]["description"]
+            assert "about 90 %" in fields[f"set_{side}"]["description"]
+            assert "abstain" in fields[f"predicted_{side}"]["description"]
 
 
 def test_an_answer_carries_the_contract_it_was_made_under(stage: Any, feature_rows: Rows) -> None:

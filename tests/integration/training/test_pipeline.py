@@ -13,7 +13,6 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Window
-from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.registry import BASELINE, CHALLENGER, CHAMPION, WINDOW, Registry
 from mikrobot.models.scope import Scope
 from mikrobot.settings import Settings
@@ -138,6 +137,7 @@ def test_a_version_rests_its_intervals_on_the_window_that_is_kept_with_it(
         rolled = registry.load("bos", first.version)
         assert rolled.intervals == window.intervals() != trained.intervals
         assert rolled.calibration == trained.calibration
+        assert registry.load("bos", first.version, rolled=False).intervals == trained.intervals
         registry.note("bos", first.version, WINDOW, "[]")
         with pytest.raises(ModelError, match=f"version {first.version} cannot be used: expected the window"):
             registry.load("bos", first.version)
@@ -159,11 +159,10 @@ def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: R
     model = registry.load("bos", first.version)
     row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.contract.columns))
     explained = explain(model, registry.booster("bos", first.version), row)
-    said = model.uncalibrated(model.inputs(np.repeat(row[None], 2, axis=0), SIDES))
     assert [each.side for each in explained] == [1, -1]
-    for each, probability in zip(explained, said, strict=True):
-        assert each.start + sum(each.added.values()) == pytest.approx(np.log(probability / (1 - probability)), abs=1e-4)
-        sizes = [abs(value) for value in each.added.values()]
+    for each, probability in zip(explained, model.predict(row[None])[0], strict=True):
+        assert each.start + sum(each.added.values()) == pytest.approx(np.log(probability / (1 - probability)))
+        sizes = [abs(value) for value in each.added.values()][:-2]
         assert sizes == sorted(sizes, reverse=True)
 
 

@@ -1,16 +1,19 @@
 """What came of predictions, on bars whose answer is seen in the test, and the window that is kept of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import nan
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.app.recalibrate import known
+from mikrobot.app.recalibrate import calibrated, known, window_of
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.intervals import GRID, Intervals, Window
 from mikrobot.models.labels.task import Task
+from mikrobot.training.rolling import FEWEST_KNOWN
 
 START = datetime(2024, 3, 4, tzinfo=UTC)
 TASK = Task("bos", swing=5, horizon=2)
@@ -46,6 +49,70 @@ def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
     chance, outcome = known(TASK, {"EURUSD": frame}, [said(1, Side.BUY, nan, above=nan), said(-60, Side.BUY, 0.4)])
     assert (len(chance), len(outcome)) == (0, 0)
     assert len(known(TASK, {}, [])[0]) == 0
+
+
+def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs() -> None:
+    """The ledger has the probability that was served, which moves with the window; the window counts scores."""
+    made = [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)]
+    model = OneInput()
+    scored = calibrated(model, made)  # type: ignore[arg-type]
+    assert [each.probability for each in scored] == [11.0, -9.0]
+    assert [replace(each, probability=0.0) for each in scored] == [replace(each, probability=0.0) for each in made]
+    assert calibrated(model, []) == []  # type: ignore[arg-type]
+
+
+class OneInput:
+    """A model whose score is the level above, or the level below with its sign turned."""
+
+    contract = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
+
+    def inputs(self, values: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        return np.where(sides > 0, values[:, 0], -values[:, 1])
+
+    def calibrated(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs
+
+
+class ByDistance(OneInput):
+    """A model of a source whose score is .4 at a level of 11 or 9, and .1 at one farther away."""
+
+    def __init__(self, source: str) -> None:
+        self.contract = SimpleNamespace(columns=OneInput.contract.columns, source=source, task=TASK)
+
+    def calibrated(self, inputs: np.ndarray) -> np.ndarray:
+        return np.where(np.isin(inputs, (11.0, -9.0)), 0.4, 0.1)
+
+
+def walked(served: float) -> tuple[pd.DataFrame, list[Prediction]]:
+    """Price is at 12 every third minute, after which alone a level of 11 holds for two; one of 13 always does."""
+    minutes = range(1, 2400)
+    told = [said(minute, Side.BUY, served, above=11.0 if minute % 2 else 13.0) for minute in minutes]
+    return bars(*([10.0, 10.0, 12.0] * 800)), told
+
+
+def test_a_window_counts_scores_and_moves_probability_and_interval_to_what_happened() -> None:
+    frame, told = walked(served=0.9)
+    outcomes, window = window_of(ByDistance("simulated"), {"EURUSD": frame}, told)  # type: ignore[arg-type]
+    assert outcomes >= FEWEST_KNOWN
+    assert window is not None
+    assert window.until == told[-1].close_time
+    assert np.flatnonzero(window.true).tolist() == [400]
+    assert np.flatnonzero(window.false).tolist() == [100, 400]
+    low, high = window.intervals()(np.array([0.1, 0.4]))
+    probability = window.intervals().probability(np.array([0.1, 0.4]))
+    assert probability == pytest.approx([0.0, 2 / 3], abs=0.01)
+    assert ((low < probability) & (probability < high)).all()
+
+
+def test_a_window_does_not_depend_on_the_window_that_answered_before() -> None:
+    windows = [window_of(ByDistance("binance"), {"EURUSD": walked(p)[0]}, walked(p)[1]) for p in (0.2, 0.9)]  # type: ignore[arg-type]
+    assert windows[0] == windows[1]
+
+
+def test_recorded_bars_and_few_outcomes_leave_no_window() -> None:
+    frame, told = walked(served=0.5)
+    assert window_of(ByDistance("replay"), {"EURUSD": frame}, told)[1] is None  # type: ignore[arg-type]
+    assert window_of(ByDistance("binance"), {"EURUSD": frame}, told[:1000])[1] is None  # type: ignore[arg-type]
 
 
 def test_a_window_gives_the_intervals_of_its_outcomes_and_survives_a_round_trip() -> None:

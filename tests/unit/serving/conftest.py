@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Contract
+from mikrobot.models.intervals import BOTH, BREAKS, HOLDS, NONE
+from mikrobot.models.model import Answered, Contract
 from mikrobot.models.scope import Scope
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
@@ -21,7 +21,6 @@ class WeightedSum:
     """Answers up with a weighted sum of the row, in which the order of columns shows, and down with NaN."""
 
     contract: Contract
-    intervals: Intervals = field(default_factory=lambda: Intervals.of(np.empty(0), np.empty(0, bool)))
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -31,6 +30,12 @@ class WeightedSum:
 
     def diffusion(self) -> "WeightedSum":
         return self
+
+    def answer(self, values: NDArray[np.float64]) -> Answered:
+        """Bound each answer by a hundredth, and name the sets by the quarter that it lies in."""
+        said = self.predict(values)
+        quarters = np.searchsorted((0.25, 0.5, 0.75), np.nan_to_num(said), side="right")
+        return Answered(said, said - 0.01, said + 0.01, np.array([HOLDS, BOTH, NONE, BREAKS], dtype=np.int8)[quarters])
 
 
 @dataclass

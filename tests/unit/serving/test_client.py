@@ -28,8 +28,10 @@ ANSWER = {
     "probability_up": 0.61,
     "interval_up": [0.58, 0.64],
     "interval_down": None,
-    "says_up": "abstains",
-    "says_down": None,
+    "set_up": "both",
+    "set_down": None,
+    "predicted_up": "abstain",
+    "predicted_down": None,
     "probability_down": None,
 }
 SCOPE = {"symbol": "EURUSD", "source": "replay"}
@@ -115,11 +117,9 @@ def client(script: Script, clock: ManualClock) -> Iterator[PredictionClient]:
 def test_an_answer_comes_back_as_it_was_given(client: PredictionClient, script: Script) -> None:
     answer = client.predict("EURUSD", {"m1_rsi_14": 55.2})
     assert (answer.version, answer.probability_up, answer.probability_down) == ("3", 0.61, None)
-    assert (answer.interval_up, answer.interval_down, answer.says_up) == ((0.58, 0.64), None, "abstains")
+    assert (answer.interval_up, answer.interval_down, answer.predicted_up) == ((0.58, 0.64), None, "abstain")
     assert answer.trained_until == datetime(2024, 5, 6, tzinfo=UTC)
-    assert script.asked == [
-        ("POST", "/predict", {"symbol": "EURUSD", "source": "replay", "features": {"m1_rsi_14": 55.2}})
-    ]
+    assert script.asked == [("POST", "/predict", SCOPE | {"features": {"m1_rsi_14": 55.2}})]
 
 
 def test_missing_values_travel_as_null(client: PredictionClient, script: Script) -> None:
@@ -158,13 +158,17 @@ def test_a_batch_keeps_its_order(client: PredictionClient, script: Script) -> No
         "probability_down": [None, 0.2],
         "interval_up": [[0.05, 0.15], None],
         "interval_down": [None, [0.1, 0.3]],
-        "says_up": ["holds", None],
-        "says_down": [None, "abstains"],
+        "set_up": ["holds", None],
+        "set_down": [None, "none"],
+        "predicted_up": ["hold", None],
+        "predicted_down": [None, "abstain"],
     }
     script.answers = [(200, ANSWER | many)]
     answers = client.predict_many("EURUSD", ("m1_rsi_14",), [[1.0], [math.nan]])
     assert (answers.probability_up, answers.probability_down) == ((0.1, None), (None, 0.2))
-    assert (answers.interval_up, answers.says_down) == (((0.05, 0.15), None), (None, "abstains"))
+    assert (answers.interval_up, answers.interval_down) == (((0.05, 0.15), None), (None, (0.1, 0.3)))
+    assert (answers.set_up, answers.set_down) == (("holds", None), (None, "none"))
+    assert (answers.predicted_up, answers.predicted_down) == (("hold", None), (None, "abstain"))
     batch = {"columns": ["m1_rsi_14"], "rows": [[1.0], [None]]}
     assert script.asked[0][2] == SCOPE | batch
 

@@ -75,6 +75,19 @@ def test_a_side_without_a_level_has_no_probability(predictor: Predictor) -> None
     assert predictor.predict("EURUSD", ROW).probability_down is None
 
 
+@pytest.mark.parametrize(
+    ("rsi", "plausible", "predicted"),
+    [(100.0, "holds", "hold"), (300.0, "both", "abstain"), (600.0, "none", "abstain"), (900.0, "breaks", "break")],
+)
+def test_an_answer_has_its_interval_its_set_and_what_is_predicted(
+    predictor: Predictor, rsi: float, plausible: str, predicted: str
+) -> None:
+    answer = predictor.predict({"m1_rsi_14": rsi, "m1_return_1": 0.0, "m1_spread_atr": 0.0})
+    assert answer.interval_up == pytest.approx((rsi / 1000 - 0.01, rsi / 1000 + 0.01))
+    assert (answer.set_up, answer.predicted_up) == (plausible, predicted)
+    assert (answer.interval_down, answer.set_down, answer.predicted_down) == (None, None, None)
+
+
 def test_features_count_by_name_not_by_order(predictor: Predictor) -> None:
     assert predictor.predict("EURUSD", dict(reversed(ROW.items()))) == predictor.predict("EURUSD", ROW)
 
@@ -108,7 +121,10 @@ def test_a_batch_answers_as_its_rows_do(predictor: Predictor) -> None:
     answers = predictor.predict_many("EURUSD", columns, rows)
     singly = [predictor.predict("EURUSD", dict(zip(columns, row, strict=True))) for row in rows]
     assert answers.probability_up == tuple(answer.probability_up for answer in singly)
-    assert answers.probability_down == (None, None)
+    assert answers.interval_up == tuple(answer.interval_up for answer in singly)
+    assert answers.set_up == tuple(answer.set_up for answer in singly)
+    assert answers.predicted_up == tuple(answer.predicted_up for answer in singly)
+    assert answers.probability_down == answers.interval_down == answers.predicted_down == (None, None)
     assert answers.version == "1"
 
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability, scores
@@ -26,6 +28,26 @@ def test_the_base_rate_itself_has_no_skill() -> None:
 
 def test_calibration_error_is_the_distance_from_what_happened() -> None:
     assert calibration_error(np.full(N, 0.9), OUTCOME) == pytest.approx(0.9 - OUTCOME.mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("sorted_by_outcome", [False, True])
+def test_equal_probabilities_are_never_parted(sorted_by_outcome: bool) -> None:
+    """Before, a constant .5 had an error of 0 or of .5, by the order of the outcomes."""
+    outcome = np.arange(4000) % 2 == 0
+    outcome = np.sort(outcome) if sorted_by_outcome else outcome
+    assert calibration_error(np.full(4000, 0.5), outcome) == 0
+    assert reliability(np.full(4000, 0.5), outcome) == [{"samples": 4000, "said": 0.5, "happened": 0.5}]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 500), st.integers(0, 3), st.integers(1, 30))
+def test_the_order_of_the_samples_changes_nothing(seed: int, n: int, digits: int, bins: int) -> None:
+    rng = np.random.default_rng(seed)
+    said, outcome, order = np.round(rng.random(n), digits), rng.random(n) < 0.4, rng.permutation(n)
+    assert calibration_error(said[order], outcome[order], bins) == calibration_error(said, outcome, bins)
+    curve = reliability(said, outcome, bins)
+    assert reliability(said[order], outcome[order], bins) == curve
+    assert sum(part["samples"] for part in curve) == n
+    assert len(curve) <= min(bins, n)
 
 
 def test_chance_alone_shows_the_error_that_is_called_its_own() -> None:
