@@ -31,7 +31,7 @@ def _play(path: Path) -> tuple[str, dict[str, Any]]:
     name = path.stem
     try:
         scenario = _read(path)
-        if isinstance(scenario, dict) and isinstance(scenario.get("id"), str):
+        if isinstance(scenario, dict) and scenario.get("id") and isinstance(scenario["id"], str):
             name = scenario["id"]
         return name, simulate(scenario)
     except MikrobotError as error:

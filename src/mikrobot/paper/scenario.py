@@ -6,6 +6,7 @@ then snapshots. A scenario that makes no sense is refused with the event that ma
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -225,7 +226,10 @@ class _Play:
         account = self._account
         fills = [_told(account.contracts[r.symbol], r) for r in account.journal if isinstance(r, Filled)]
         orders = {
-            name: {"status": order.status.value, "filled": str(account.contracts[order.symbol].quantity(order.filled))}
+            name: {
+                "status": order.status.value,
+                "filled": _text(account.contracts[order.symbol].quantity(order.filled)),
+            }
             for name, order in account.orders.items()
         }
         refused = {record.order: {"status": "rejected", "filled": "0"} for record in account.refused}
@@ -248,25 +252,32 @@ def state(exchange: Exchange, account: Account, ts: int) -> dict[str, Any]:
     margins, taken = {}, margin.locked(account)
     unrealised: dict[str, str] = {}
     if account.profile.cash:
-        unrealised = {name: str(decimal(gain, name)) for name, gain in margin.holdings_gain(account, exchange.markets)}
+        unrealised = {
+            name: _text(decimal(gain, name)) for name, gain in margin.holdings_gain(account, exchange.markets)
+        }
     else:
         margins = margin.margins(account)
         taken = {account.currency: sum(margins.values())}
         worth = margin.equity(account, exchange.markets, exchange.rates, ts)
         open_profit = worth - account.balances.get(account.currency, 0)
-        unrealised[account.currency] = str(decimal(open_profit, account.currency))
-    free = {c: str(decimal(amount - taken.get(c, 0), c)) for c, amount in account.balances.items()}
+        unrealised[account.currency] = _text(decimal(open_profit, account.currency))
+    free = {c: _text(decimal(amount - taken.get(c, 0), c)) for c, amount in account.balances.items()}
     return {
         "balances": _balances(account),
         "free": free,
         "unrealized": unrealised,
-        "margin_used": {symbol: str(decimal(used, account.currency)) for symbol, used in margins.items()},
-        "net_position": {s: str(c.quantity(account.net(s))) for s, c in exchange.contracts.items()},
+        "margin_used": {symbol: _text(decimal(used, account.currency)) for symbol, used in margins.items()},
+        "net_position": {s: _text(c.quantity(account.net(s))) for s, c in exchange.contracts.items()},
     }
 
 
 def _balances(account: Account) -> dict[str, str]:
-    return {currency: str(decimal(amount, currency)) for currency, amount in account.balances.items()}
+    return {currency: _text(decimal(amount, currency)) for currency, amount in account.balances.items()}
+
+
+def _text(number: Decimal) -> str:
+    """Return a number without an exponent."""
+    return f"{number:f}"
 
 
 def _told(contract: Contract, fill: Filled) -> dict[str, Any]:
@@ -274,10 +285,10 @@ def _told(contract: Contract, fill: Filled) -> dict[str, Any]:
         "t": fill.ts,
         "order": fill.order,
         "side": "buy" if fill.sign > 0 else "sell",
-        "price": str(contract.price(fill.price)),
-        "qty": str(contract.quantity(fill.quantity)),
+        "price": _text(contract.price(fill.price)),
+        "qty": _text(contract.quantity(fill.quantity)),
         "liquidity": "maker" if fill.maker else "taker",
-        "commission": str(decimal(fill.fee, fill.fee_currency)),
+        "commission": _text(decimal(fill.fee, fill.fee_currency)),
         "commission_ccy": fill.fee_currency,
         "ambiguous": fill.ambiguous,
     }

@@ -317,6 +317,48 @@ def _worked(account: Account, fill: Filled, shown: Shown) -> bool:
     return account.orders[fill.order].submitted <= shown.opened or moves[0].ts < shown.ts
 
 
+def stop_outs_fill_at_their_level(run: Run) -> None:
+    """Section 4: inside a bar, one tick before the price of a stop-out the account was not stopped out yet.
+
+    Looked at where EURUSD is all that a netting account holds, whose level is then balance and price alone.
+    """
+    for account in run.accounts:
+        if not account.profile.netting or account.profile.cash or account.profile.isolated:
+            continue
+        balance, held, average = Fraction(0), dict.fromkeys(CONTRACTS, 0), Fraction(0)
+        for record in account.journal:
+            if isinstance(record, Booked):
+                balance += Fraction(record.amount, 100)
+            if not isinstance(record, Filled):
+                continue
+            before = held[record.symbol]
+            alone = record.symbol == "EURUSD" and not any(held[s] for s in held if s != "EURUSD")
+            if record.order.startswith("stop_out") and alone and _inside(run, record):
+                price = Fraction(CONTRACTS["EURUSD"].price(record.price - record.sign))
+                size = before * Fraction(CONTRACTS["EURUSD"].step)
+                level = (balance + size * (price - average)) / (abs(size) * average / 30)
+                assert level > Fraction(1, 2)
+            held[record.symbol] = before + record.sign * record.quantity
+            if record.symbol == "EURUSD":
+                average = _average(average, before, held["EURUSD"], Fraction(CONTRACTS["EURUSD"].price(record.price)))
+
+
+def _inside(run: Run, fill: Filled) -> bool:
+    """Whether a fill lies inside a bar and not at its open."""
+    shown = _shown_at(run, fill)
+    if shown.bar is None or shown.ts != fill.ts:
+        return False
+    opened, *_, spread = shown.bar
+    return fill.price != opened + (spread if fill.sign > 0 else 0)
+
+
+def _average(average: Fraction, before: int, after: int, price: Fraction) -> Fraction:
+    """Return the average price of a position after a fill."""
+    if before * after <= 0:
+        return price
+    return (average * before + price * (after - before)) / after if abs(after) > abs(before) else average
+
+
 def bars_hurt_first(run: Run) -> None:
     """Section 4 b: where a bar that opened between them holds stop and target, the stop has filled."""
     for account in run.accounts:
@@ -349,5 +391,5 @@ CHECKS = (
     cash_adds_up, fees_are_owed, profits_are_exact, positions_are_the_fills, cash_is_never_owed, prices_were_there,
     one_leg_fills, liquidity_is_used_once, states_are_sound, reducers_reduce, tickets_keep_to_their_symbol,
     isolated_losses_are_bounded, money_is_conserved,
-    journals_hold_no_float, nothing_is_seen_early, bars_hurt_first,
+    journals_hold_no_float, nothing_is_seen_early, bars_hurt_first, stop_outs_fill_at_their_level,
 )  # fmt: skip
