@@ -74,7 +74,8 @@ def _untradable(market: Market, ts: int) -> str:
 
 def _out_of_place(account: Account, market: Market, order: Order, *, opening: bool) -> str:
     """Return which price of an order is on the wrong side of the market, or an empty string."""
-    contract, best = market.contract, market.best(order.sign)
+    contract = market.contract
+    best = market.best(order.sign)
     if best is None:
         return ""
     if order.stop and not opening and not order.triggered and (reason := _wrong_side(order, contract, best)):
@@ -168,10 +169,8 @@ def _unfunded(account: Account, market: Market, order: Order) -> str:
     contract = market.contract
     if order.parent or order.reduce_only:
         return ""
-    if order.sign < 0:
-        currency, needed = margin.order_lock(contract, order)
-    else:
-        currency, needed = contract.quote, _purchase(market, order)
+    currency = contract.base if order.sign < 0 else contract.quote
+    needed = margin.order_lock(contract, order)[1] if order.sign < 0 else _purchase(market, order)
     free = margin.free_for(account, order, currency)
     return "" if needed <= free else f"not enough {currency}: {needed} needed, {free} free (minor units)"
 

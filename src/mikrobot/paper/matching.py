@@ -84,9 +84,7 @@ class Matching:
             self.end(ts, order, Status.REJECTED, reason)
             return
         self.account.move(ts, order, Status.WORKING)
-        if self.account.profile.cash:
-            self._allowed(order, ts)
-        if order.alive:
+        if self._covered(order, ts):
             self._meet(order, market, ts)
         if opening and order.alive and order.type in (OrderType.STOP, OrderType.STOP_LIMIT):
             self._trigger_one(order, market, ts)
@@ -99,7 +97,7 @@ class Matching:
         desk = self.account.desks[order.symbol]
         if order.status not in (Status.NEW, Status.HELD):
             desk.seat(order)
-            if self.markets[order.symbol].quoting:
+            if self._covered(order, ts) and self.markets[order.symbol].quoting:
                 self._meet(order, self.markets[order.symbol], ts)
         self._conclude(desk, ts)
 
@@ -282,6 +280,10 @@ class Matching:
         if order.leaves > open_:
             self.account.amend(ts, order, "cut to the open position", quantity=order.filled + open_)
         return order.leaves
+
+    def _covered(self, order: Order, ts: int) -> bool:
+        """Cut what only reduces to the coins of a cash account, since it locks them; whether anything is left."""
+        return not self.account.profile.cash or self._allowed(order, ts) > 0
 
     def closable(self, order: Order) -> int:
         """Return the size steps of the opposite position that an order can close; on a cash account, of coins.

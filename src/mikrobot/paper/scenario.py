@@ -22,6 +22,7 @@ from mikrobot.paper.journal import Filled
 from mikrobot.paper.money import decimal, whole
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.scenario_keys import KEYS
 
 _ACCOUNT = "scenario"
 
@@ -39,7 +40,7 @@ def simulate(scenario: reading.Json) -> dict[str, Any]:
     ScenarioError
         If it makes no sense; the message names the event or the part.
     """
-    reading.only(scenario, reading.KEYS["scenario"], "a scenario")
+    reading.only(scenario, KEYS["scenario"], "a scenario")
     if scenario.get("id") is not None:
         reading.text(scenario, "id", "the scenario")
     contracts = [
@@ -116,7 +117,8 @@ class _Play:
             self._exchange.rate(ts, contract.symbol, bids[0][0], asks[0][0])
 
     def _bar(self, ts: int, event: reading.Json) -> None:
-        contract, bar = self._contract(event), self._ticks(self._contract(event), event)
+        contract = self._contract(event)
+        bar = self._ticks(contract, event)
         if reading.flag(event, "conversion_only"):
             self._exchange.rate(ts, contract.symbol, bar.close, bar.close + bar.spread)
         elif event.get("detail"):
@@ -128,7 +130,7 @@ class _Play:
         """Return the finer bars of a bar; none closes after it."""
         finer = []
         for bar in reading.items(event, "detail", "bar"):
-            reading.only(bar, reading.KEYS["detail"], "a finer bar")
+            reading.only(bar, KEYS["detail"], "a finer bar")
             if reading.time(bar) > ts:
                 raise ScenarioError(f"a finer bar closes at t={bar['t']}, after the bar that it is part of")
             if bar.get("symbol") not in (None, contract.symbol):
@@ -171,7 +173,8 @@ class _Play:
         self._exchange.cancel(_ACCOUNT, ts, self._known(event))
 
     def _deposit(self, ts: int, event: reading.Json) -> None:
-        currency, amount = reading.text(event, "currency"), reading.number(reading.field(event, "amount"), "amount")
+        currency = reading.text(event, "currency")
+        amount = reading.number(reading.field(event, "amount"), "amount")
         if self._account.profile.cash and self._account.balance(currency) + amount < 0:
             raise ScenarioError(f"a withdrawal of {-amount} {currency} exceeds {self._account.balance(currency)}")
         self._account.deposit(ts, currency, amount)

@@ -15,48 +15,12 @@ from mikrobot.paper.contracts import Contract, Kind, Swap, Tier
 from mikrobot.paper.money import whole
 from mikrobot.paper.orders import Bracket, OrderRequest, OrderType, TimeInForce
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.scenario_keys import EVENTS, KEYS
 
 Json = Mapping[str, Any]
 
 CLASSES = {"quote": 0, "book": 0, "bar": 0, "funding": 1, "snapshot": 3}
 """Class of an event in the exchange's order; what is not here is a request, of class 2."""
-
-_BAR = frozenset({"t", "type", "symbol", "open", "high", "low", "close", "spread"})
-_ASKED = frozenset({"id", "symbol", "side", "qty", "type", "tif", "expire_t", "post_only", "reduce_only", "ticket"})
-_PRICES = frozenset({"price", "stop", "trail", "trail_pct", "activation"})
-
-KEYS: Mapping[str, frozenset[str]] = {
-    "scenario": frozenset({"id", "title", "account", "instruments", "events", "conventions", "ambiguity"}),
-    "account": frozenset(
-        {"type", "base_currency", "balances", "leverage", "netting", "commission_per_lot", "commission_ccy", "lot"}
-    ),
-    "instrument": frozenset(
-        {
-            "symbol", "type", "base", "quote", "tick", "price_precision", "size_step", "size_precision", "pip", "lot",
-            "margin_rate", "maker_fee", "taker_fee", "maintenance_rate", "spread", "swap_long", "swap_short",
-            "swap_triple_day", "session", "min_notional",
-        }
-    ),
-    "order": _ASKED | _PRICES,
-    "bracket": _ASKED | {"entry", "sl", "tp"},
-    "entry": _PRICES | {"type"},
-    "detail": _BAR,
-}  # fmt: skip
-"""The keys that each part of a scenario may have."""
-
-EVENTS: Mapping[str, frozenset[str]] = {
-    "quote": frozenset({"t", "type", "symbol", "bid", "ask", "bid_size", "ask_size", "conversion_only"}),
-    "book": frozenset({"t", "type", "symbol", "bids", "asks", "conversion_only"}),
-    "bar": _BAR | {"detail", "conversion_only"},
-    "funding": frozenset({"t", "type", "symbol", "rate", "mark"}),
-    "submit": frozenset({"t", "type", "order"}),
-    "oco": frozenset({"t", "type", "orders"}),
-    "modify": frozenset({"t", "type", "id", "price", "stop", "qty"}),
-    "cancel": frozenset({"t", "type", "id"}),
-    "deposit": frozenset({"t", "type", "currency", "amount"}),
-    "snapshot": frozenset({"t", "type"}),
-}
-"""The kinds of events, and the keys that each may have."""
 
 LATEST_MS = 4_102_444_800_000
 """2100-01-01 in milliseconds since 1970: a later time is in another unit."""
@@ -79,8 +43,7 @@ def named(number: int, event: Any) -> str:
     """Return how an event is called in a message."""
     if not isinstance(event, Mapping):
         return f"event {number}"
-    kind, ts = event.get("type", "no type"), event.get("t", "none")
-    return f"event {number} ({_word(kind)} at t={_word(ts)})"
+    return f"event {number} ({_word(event.get('type', 'no type'))} at t={_word(event.get('t', 'none'))})"
 
 
 def _word(value: Any) -> str:
@@ -275,7 +238,8 @@ def _request(order: Json, name: str, terms: Json) -> OrderRequest:
 def bracket(order: Any) -> Bracket:
     """Return a bracket; the price of a stop entry may be given as its price."""
     only(order, KEYS["bracket"], "a bracket")
-    entry, name = field(order, "entry", "bracket"), text(order, "id", "order")
+    entry = field(order, "entry", "bracket")
+    name = text(order, "id", "order")
     only(entry, KEYS["entry"], "an entry")
     if entry.get("type") == OrderType.STOP.value and entry.get("stop") is None:
         entry = {**entry, "price": None, "stop": entry.get("price")}

@@ -93,18 +93,12 @@ class Solvency:
             return None
         if desk.margin_low < min(start, end) and max(start, end) + spread < desk.margin_high:
             return None
-        shown = market.mark_bid, market.mark_ask
-        solvent, stopped = start, end
-        if self._stopped(market, ts, start, spread) or not self._stopped(market, ts, end, spread):
-            stopped = start
-        while abs(stopped - solvent) > 1:
-            middle = (solvent + stopped) // 2
-            if self._stopped(market, ts, middle, spread):
-                stopped = middle
-            else:
-                solvent = middle
+        shown = (market.mark_bid, market.mark_ask)
+        level = None
+        if self._stopped(market, ts, end, spread) and not self._stopped(market, ts, start, spread):
+            level = self._first_stopped(market, ts, start, end, spread)
         market.mark_bid, market.mark_ask = shown
-        return None if stopped == start else stopped
+        return level
 
     def refusal(self, order: Order, contract: Contract, price: int, quantity: int, ts: int, *, maker: bool) -> str:
         """Return why a fill must not happen now, or an empty string: money or a rate is missing."""
@@ -122,12 +116,20 @@ class Solvency:
         return rate.value if rate is not None else NO_RATE
 
     def _unpaid(self, order: Order, contract: Contract, price: int, quantity: int, *, maker: bool) -> str:
-        if order.sign < 0:
-            needed, currency = _base(contract, quantity), contract.base
-        else:
-            fee = contract.maker_fee if maker else contract.taker_fee
-            needed, currency = margin.cost(contract, price * quantity, fee), contract.quote
+        currency = contract.base if order.sign < 0 else contract.quote
+        fee = contract.maker_fee if maker else contract.taker_fee
+        needed = _base(contract, quantity) if order.sign < 0 else margin.cost(contract, price * quantity, fee)
         return "" if needed <= margin.free_for(self._account, order, currency) else f"not enough {currency}"
+
+    def _first_stopped(self, market: Market, ts: int, solvent: int, stopped: int, spread: int) -> int:
+        """Return the bid nearest to a solvent one at which the account is stopped out, by halving the way."""
+        while abs(stopped - solvent) > 1:
+            middle = (solvent + stopped) // 2
+            if self._stopped(market, ts, middle, spread):
+                stopped = middle
+            else:
+                solvent = middle
+        return stopped
 
     def _stopped(self, market: Market, ts: int, bid: int, spread: int) -> bool:
         """Whether the stop-out level is reached with a market at a bid; leaves the market marked there."""
@@ -242,7 +244,8 @@ def opening_objection(
     The margin of everything open after the fill must not exceed what the account then answers with.
     A hedge that takes no more margin is always free.
     """
-    position, signed = account.position_of(order), order.sign * quantity
+    position = account.position_of(order)
+    signed = order.sign * quantity
     closed = abs(position.closes(signed)) if position is not None else 0
     if closed == quantity:
         return ""
