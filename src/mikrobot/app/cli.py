@@ -46,7 +46,8 @@ def _path(error: click.ClickException) -> str:
 
 
 def _fail(complaint: str, code: int) -> NoReturn:
-    print(f"error: {' '.join(complaint.split())}", file=sys.stderr)
+    line = f"error: {' '.join(complaint.split())}"
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
     sys.exit(code)
 
 

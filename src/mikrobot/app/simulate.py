@@ -31,7 +31,7 @@ def _play(path: Path) -> tuple[str, dict[str, Any]]:
     name = path.stem
     try:
         scenario = _read(path)
-        if isinstance(scenario, dict) and isinstance(scenario.get("id"), str):
+        if isinstance(scenario, dict) and scenario.get("id") and isinstance(scenario["id"], str):
             name = scenario["id"]
         return name, simulate(scenario)
     except MikrobotError as error:
@@ -41,5 +41,5 @@ def _play(path: Path) -> tuple[str, dict[str, Any]]:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_float=str)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ScenarioError(f"{path} is not a JSON file: {error}") from error

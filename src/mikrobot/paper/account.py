@@ -12,7 +12,7 @@ from heapq import heappush
 from typing import Any
 
 from mikrobot.domain.errors import DataError
-from mikrobot.paper import money
+from mikrobot.paper import isolated, money
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
@@ -41,6 +41,8 @@ class Account:
         Sums of the cash entries.
     positions : dict of str to Position
         By symbol; on a hedging account by ticket.
+    holdings : dict of str to Position
+        Coins that a cash account bought and still has, by symbol, at their average cost.
     orders : dict of str to Order
         All there ever were; `live` are those that can still change.
     refused : list of Refused
@@ -57,6 +59,7 @@ class Account:
         self.id, self.profile, self.contracts, self.seed = id, profile, contracts, seed
         self.balances: dict[str, int] = {}
         self.positions: dict[str, Position] = {}
+        self.holdings: dict[str, Position] = {}
         self.totals: dict[tuple[str, str], int] = {}
         self.orders: dict[str, Order] = {}
         self.live: dict[str, Order] = {}
@@ -101,6 +104,7 @@ class Account:
         twin = Account(self.id, self.profile, self.contracts, self.seed)
         twin.balances, twin.marks = dict(self.balances), dict(self.marks)
         twin.positions = {key: replace(position) for key, position in self.positions.items()}
+        twin.holdings = {symbol: replace(coins) for symbol, coins in self.holdings.items()}
         related = {name for order in self.live.values() for name in (order.parent, order.rival, *order.children)}
         for name in (related | set(self.live)) - {""}:
             twin.orders[name] = replace(self.orders[name])
@@ -147,8 +151,12 @@ class Account:
         return sum(held.quantity for held in self.positions.values() if held.symbol == symbol)
 
     def position_of(self, order: Order) -> Position | None:
-        """Return the position that a fill of this order changes, or None if it opens one."""
-        return self.positions.get(order.symbol if self.profile.netting else order.ticket or order.id)
+        """Return the position that a fill of this order changes, or None if it opens one.
+
+        A ticket names a position of the order's own symbol; another is none of its business.
+        """
+        position = self.positions.get(order.symbol if self.profile.netting else order.ticket or order.id)
+        return position if position is not None and position.symbol == order.symbol else None
 
     def sides(self, symbol: str) -> tuple[int, int]:
         """Return the size steps that are open long and short in a symbol."""
@@ -207,11 +215,12 @@ class Account:
     def _submitted(self, told: Submitted) -> None:
         (
             seq, ts, id, symbol, sign, quantity, type, price, stop, trail, tif, expires,
-            post_only, reduce_only, ticket, arrives, parent, rival,
+            post_only, reduce_only, ticket, arrives, parent, rival, activation, trail_ppm,
         ) = told  # fmt: skip
         order = Order(
             id, symbol, sign, quantity, TYPES[type], price, stop, trail, TIMES_IN_FORCE[tif], expires,
             post_only, reduce_only, ticket, ts, arrives, parent, rival, seq,
+            activation=activation, trail_ppm=trail_ppm,
         )  # fmt: skip
         self.orders[id] = self.live[id] = order
         if parent:
@@ -261,14 +270,34 @@ class Account:
         position = self.positions.get(key)
         if position is None:
             position = self.positions[key] = Position(told.symbol, "" if self.profile.netting else key)
+        desk = self.desks[told.symbol]
+        signed = told.sign * told.quantity
+        closed = abs(position.closes(signed))
+        backed = isolated.backing(desk.terms, position) if self.profile.isolated else 0
         num, den = told.base_rate
-        position.trade(told.sign * told.quantity, told.price, Fraction(num, den) if num else 0)
+        position.trade(signed, told.price, Fraction(num, den) if num else 0)
+        if self.profile.cash:
+            closed = 0
+            self._hold(told.symbol, signed, told.price)
+        order.opened += told.quantity - closed
+        if closed and self.profile.isolated:
+            position.deficit = (
+                0
+                if closed < told.quantity
+                else isolated.deficit(
+                    desk.terms, position, backed, told.realised, liquidated=order.id.startswith("liquidation.")
+                )
+            )
         if not position.quantity:
             del self.positions[key]
-        desk = self.desks[told.symbol]
         if told.unpriced and desk.terms.presses:
             desk.pressure.add(told.ts, told.sign, float(desk.contract.quantity(told.unpriced)))
         self.exposed = True
+
+    def _hold(self, symbol: str, signed: int, price: int) -> None:
+        """Take a fill into the coins that were bought; coins that were paid in are sold last."""
+        coins = self.holdings.setdefault(symbol, Position(symbol))
+        coins.trade(max(signed, -coins.quantity), price, 0)
 
     def _noted(self, told: Noted) -> None:
         if told.kind in ("day", "week"):

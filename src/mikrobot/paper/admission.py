@@ -4,15 +4,14 @@ A rejection moves no cash. Does not change anything.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from mikrobot.paper import limits, margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.money import half_even, scale
 from mikrobot.paper.orders import Order, OrderType, Status
+from mikrobot.paper.requests import misplaced
 from mikrobot.paper.solvency import opening_objection
 
 
@@ -33,50 +32,101 @@ def objection(
         Whether the order waited for this price, so that a stop may lie behind it.
     """
     market = markets[order.symbol]
-    contract, best = market.contract, market.best(order.sign)
-    if not contract.is_open(ts):
-        return f"{order.symbol} is closed at this hour"
-    if not market.mark_bid and not market.mark_ask:
-        return f"{order.symbol} has not been quoted yet"
-    if order.stop and best is not None and not opening and (reason := _wrong_side(order, contract, best)):
-        return reason
-    if order.children and best is not None and not opening and (reason := _exits_reached(account, market, order)):
-        return reason
-    if order.post_only and best is not None and order.sign * (order.price - best) >= 0:
-        return f"post-only at {contract.price(order.price)} would cross the market at {contract.price(best)}"
-    if account.profile.cash:
-        return _unfunded(account, market, order)
-    if order.reduce_only:
-        return ""
-    price = order.price or order.stop or best or market.mark(-order.sign)
-    return _limited(account, markets, rates, order, ts) or opening_objection(
-        account, markets, rates, order, contract, price, order.quantity, ts
+    return (
+        _untradable(market, ts)
+        or _out_of_place(account, market, order, opening=opening)
+        or _too_small(market, order)
+        or (_unfunded(account, market, order) if account.profile.cash else "")
+        or _unbacked(account, markets, rates, order, ts)
     )
 
 
-def unpayable(account: Account, contract: Contract, order: Order, quantity: int, price: int, stop: int) -> str:
-    """Return what a cash account lacks to give a working order new terms, or an empty string."""
-    if not account.profile.cash:
-        return ""
-    locked = margin.locked(account)
-    currency, own = margin.order_lock(contract, order)
-    _, needed = margin.order_lock(contract, replace(order, quantity=quantity, price=price, stop=stop))
-    counted = locked.get(currency, 0) - (own if order.status not in (Status.NEW, Status.HELD) else 0)
-    free = account.balances.get(currency, 0) - counted
-    return "" if needed <= max(free, own) else f"not enough {currency}: {needed} needed, {free} free (minor units)"
+def modification_objection(
+    account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, changed: Order, ts: int
+) -> str:
+    """Return why an order cannot have new terms, or an empty string: what its submission would be asked, too.
+
+    Parameters
+    ----------
+    account : Account
+    markets : mapping of str to Market
+    rates : Rates
+    order, changed : Order
+        As it is, and as it would be.
+    ts : int
+    """
+    market = markets[order.symbol]
+    reason = _impossible(market, order, changed) or _legs_crossed(account, changed)
+    if reason or order.status is Status.HELD:
+        return reason
+    opening = order.status is Status.NEW and not market.quoting
+    return objection(account, markets, rates, changed, ts, opening=opening)
 
 
-def unmodifiable(market: Market, order: Order, quantity: int, price: int, stop: int) -> str:
-    """Return why an order cannot have these terms, or an empty string."""
-    if quantity < order.filled or (quantity == order.filled and order.filled):
-        return f"{market.contract.quantity(order.filled)} of it has filled already"
-    if (price and not order.price) or (stop and not order.stop and order.type is not OrderType.TRAILING_STOP):
-        return f"a {order.type.value} order has no such price"
+def _untradable(market: Market, ts: int) -> str:
+    symbol = market.contract.symbol
+    if not market.contract.is_open(ts):
+        return f"{symbol} is closed at this hour"
+    if not market.mark_bid and not market.mark_ask:
+        return f"{symbol} has not been quoted yet"
+    return f"{symbol} is quoted for conversion only" if market.converts_only else ""
+
+
+def _out_of_place(account: Account, market: Market, order: Order, *, opening: bool) -> str:
+    """Return which price of an order is on the wrong side of the market, or an empty string."""
+    contract = market.contract
     best = market.best(order.sign)
-    stops = order.type in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
-    if stops and stop != order.stop and best is not None and order.sign * (best - stop) >= 0:
-        return "the stop would lie on the wrong side of the market"
+    if best is None:
+        return ""
+    if order.stop and not opening and not order.triggered and (reason := _wrong_side(order, contract, best)):
+        return reason
+    if order.children and not opening and (reason := _exits_reached(account, market, order)):
+        return reason
+    if order.post_only and order.sign * (order.price - best) >= 0:
+        return f"post-only at {contract.price(order.price)} would cross the market at {contract.price(best)}"
     return ""
+
+
+def _too_small(market: Market, order: Order) -> str:
+    """Return why an order that opens is below the least notional of its contract, or an empty string."""
+    contract = market.contract
+    if not contract.min_notional or order.reduce_only:
+        return ""
+    price = order.price or order.stop or market.best(order.sign) or market.mark(-order.sign)
+    notional = contract.price(price) * contract.quantity(order.quantity)
+    if notional >= contract.min_notional:
+        return ""
+    return f"a notional of {notional} {contract.quote} is below the least of {contract.min_notional}"
+
+
+def _unbacked(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, ts: int) -> str:
+    """Return why a margin account may not open what an order would open, or an empty string."""
+    if account.profile.cash or order.reduce_only:
+        return ""
+    market = markets[order.symbol]
+    price = order.price or order.stop or market.best(order.sign) or market.mark(-order.sign)
+    return _limited(account, markets, rates, order, ts) or opening_objection(
+        account, markets, rates, order, market.contract, price, order.leaves, ts
+    )
+
+
+def _impossible(market: Market, order: Order, changed: Order) -> str:
+    """Return which new term an order of this kind and state cannot have, or an empty string."""
+    if changed.quantity < order.filled or (changed.quantity == order.filled and order.filled):
+        return f"{market.contract.quantity(order.filled)} of it has filled already"
+    trails = order.type is OrderType.TRAILING_STOP
+    if (changed.price and not order.price) or (changed.stop and not order.stop and not trails):
+        return f"a {order.type.value} order has no such price"
+    return "its stop has triggered already" if order.triggered and changed.stop != order.stop else ""
+
+
+def _legs_crossed(account: Account, changed: Order) -> str:
+    """Return which prices of a bracket a new term would put in the wrong order, or an empty string."""
+    entry = account.orders[changed.parent] if changed.parent else changed
+    exits = [changed if name == changed.id else account.orders[name] for name in entry.children]
+    stop = next((leg.stop for leg in exits if leg.alive and leg.stop), 0)
+    target = next((leg.price for leg in exits if leg.alive and leg.price), 0)
+    return misplaced(entry.sign, stop, 0 if entry.filled else entry.price or entry.stop, target) if exits else ""
 
 
 def _wrong_side(order: Order, contract: Contract, best: int) -> str:
@@ -106,34 +156,35 @@ def _limited(account: Account, markets: Mapping[str, Market], rates: Rates, orde
     if not (rules.daily_loss_pct or rules.weekly_loss_pct or rules.total_loss_pct):
         return ""
     position = account.position_of(order)
-    if position is not None and abs(position.closes(order.sign * order.quantity)) == order.quantity:
+    if position is not None and abs(position.closes(order.sign * order.leaves)) == order.leaves:
         return ""
     return limits.breach(account, margin.equity(account, markets, rates, ts))
 
 
 def _unfunded(account: Account, market: Market, order: Order) -> str:
-    """Return what a cash account lacks: there is no shorting and no credit."""
-    contract, locked = market.contract, margin.locked(account)
-    if order.sign < 0:
-        currency = contract.base
-        num, den = contract.step.as_integer_ratio()
-        needed = half_even(order.quantity * num * scale(currency), den)
-    else:
-        currency = contract.quote
-        needed = _purchase(market, order)
-    free = account.balances.get(currency, 0) - locked.get(currency, 0)
+    """Return what a cash account lacks: there is no shorting and no credit.
+
+    The exits of a bracket, and what only reduces, are cut to what there is when they fill.
+    """
+    contract = market.contract
+    if order.parent or order.reduce_only:
+        return ""
+    currency = contract.base if order.sign < 0 else contract.quote
+    needed = margin.order_lock(contract, order)[1] if order.sign < 0 else _purchase(market, order)
+    free = margin.free_for(account, order, currency)
     return "" if needed <= free else f"not enough {currency}: {needed} needed, {free} free (minor units)"
 
 
 def _purchase(market: Market, order: Order) -> int:
     """Return the most that a purchase can cost, minor units of the quote currency."""
-    contract, notional, left = market.contract, 0, order.quantity
-    highest = order.price or order.stop or (order.trail and market.mark_ask + order.trail)
+    contract, notional, left = market.contract, 0, order.leaves
+    highest = order.price or order.stop
+    if order.type is OrderType.TRAILING_STOP and not highest:
+        highest = order.trails_from(order.activation or market.mark_ask)
     if highest:
-        notional = highest * left
-        crosses = market.ask is not None and order.type is OrderType.LIMIT and market.ask <= order.price
-        rests = order.type in (OrderType.LIMIT, OrderType.STOP_LIMIT) and not crosses
-        return margin.cost(contract, notional, contract.maker_fee if rests else contract.taker_fee)
+        crosses = market.ask is not None and market.ask <= order.price
+        fee = contract.maker_fee if order.rests_as_limit and not crosses else margin.highest_fee(contract)
+        return margin.cost(contract, highest * left, fee)
     for price, size in market.depth(1):
         taken = left if size is None else min(left, size)
         notional, left = notional + price * taken, left - taken

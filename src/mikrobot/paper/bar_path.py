@@ -56,14 +56,11 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
 
 
 def _low_first(matching: Matching, desk: Desk, market: Market, ts: int, bar: BarTicks) -> bool:
-    symbol = market.contract.symbol
-    long, short = matching.account.sides(symbol)
-    if long and not short:
-        return True
-    if short and not long:
-        return False
+    long, short = matching.account.sides(market.contract.symbol)
     if not (desk.stops or desk.limits):
-        return True
+        return long >= short
+    if not matching.account.profile.cash and not (long and short) and (long or short):
+        return long > short
     version, ends = market.version, []
     for low_first in (True, False):
         twin = matching.fork()
@@ -99,7 +96,10 @@ def _follow(matching: Matching, market: Market, ts: int, bar: BarTicks, *, low_f
 
 
 def _glide(matching: Matching, market: Market, ts: int, start: int, target: int, spread: int) -> None:
-    """Move the bid from one point to another, stopping wherever something of the account lies."""
+    """Move the bid from one point to another, stopping wherever something of the account lies.
+
+    Between two such points it stops where the account is stopped out, which closes at that level.
+    """
     desk = matching.account.desks[market.contract.symbol]
     if not desk.touched(min(start, target), max(start, target), spread):
         market.point(ts, target, target + spread)
@@ -110,7 +110,8 @@ def _glide(matching: Matching, market: Market, ts: int, start: int, target: int,
         for price in _marks(desk, spread):
             if sign * now < sign * price < sign * reached:
                 reached = price
-        now = reached
+        level = matching.solvency.stop_out_between(market, ts, now, reached, spread)
+        now = reached if level is None else level
         market.point(ts, now, now + spread)
         if desk.touched(now, now, spread):
             matching.on_market(market, ts)

@@ -34,10 +34,12 @@ class Market:
         Ticks between bid and ask, of the bar that goes on.
     sigma : float
         One-minute volatility, 0 where unknown.
+    converts_only : bool
+        The newest price is a rate for conversion, at which nothing trades.
     """
 
     __slots__ = (
-        "_asks", "_bids", "ask", "bid", "contract", "mark_ask", "mark_bid",
+        "_asks", "_bids", "ask", "bid", "contract", "converts_only", "mark_ask", "mark_bid",
         "quoting", "sigma", "spread", "ts", "version",
     )  # fmt: skip
 
@@ -48,7 +50,7 @@ class Market:
         self.mark_bid = self.mark_ask = 0
         self.ts = 0
         self.version = 0
-        self.quoting = False
+        self.quoting = self.converts_only = False
         self.spread = 0
         self.sigma = 0.0
         self._bids: Sequence[Level] | None = ()
@@ -66,6 +68,7 @@ class Market:
         self.ts, self._bids, self._asks = ts, bids, asks
         self.version += 1
         self.quoting = True
+        self.converts_only = False
         self.bid = bids[0][0] if bids else None
         self.ask = asks[0][0] if asks else None
         self.mark_bid = self.bid or self.mark_bid
@@ -76,9 +79,28 @@ class Market:
         self.ts = ts
         self.version += 1
         self.quoting = True
+        self.converts_only = False
         self.bid = self.mark_bid = bid
         self.ask = self.mark_ask = ask
         self._bids = self._asks = None
+
+    def convert(self, ts: int, bid: int, ask: int) -> None:
+        """Show a rate that converts money, and at which nothing trades.
+
+        Raises
+        ------
+        BarError
+            If the bid is above the ask.
+        """
+        self._check(((bid, None),), ((ask, None),))
+        self.ts = ts
+        self.version += 1
+        self.quoting = False
+        self.converts_only = True
+        self.bid = self.ask = None
+        self.mark_bid = bid
+        self.mark_ask = ask
+        self._bids = self._asks = ()
 
     def depth(self, sign: int) -> Sequence[Level]:
         """Return the levels that an order of this sign trades at, best first."""

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from mikrobot.domain.errors import OrderError
 from mikrobot.domain.market import Instrument
-from mikrobot.paper.money import Ratio, counted, half_even, ratio, scale, whole
+from mikrobot.paper.money import Exact, Ratio, counted, half_even, ratio, scale, whole
 
 NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = time(17)
@@ -84,6 +84,8 @@ class Contract:
         Ticks between bid and ask of a bar that has none.
     sigma_d, adv : float
         Daily volatility, and average daily volume in units of base (0: unknown), for market impact.
+    min_notional : Decimal
+        Least price times quantity of an order that opens, in quote currency.
     session : "always" or "fx"
         FX trades from Sunday to Friday 17:00 New York.
     value : (int, int)
@@ -107,6 +109,7 @@ class Contract:
     sigma_d: float = 0.006
     adv: float = 0.0
     session: Literal["always", "fx"] = "always"
+    min_notional: Decimal = Decimal(0)
     value: Ratio = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,12 +143,12 @@ class Contract:
         """Return size steps as a quantity of base."""
         return steps * self.step
 
-    def amount(self, tick_steps: int, currency: str, rate: Ratio = (1, 1)) -> int:
+    def amount(self, tick_steps: Exact, currency: str, rate: Ratio = (1, 1)) -> int:
         """Return ``ticks * steps`` in minor units of a currency, rounded once.
 
         Parameters
         ----------
-        tick_steps : int
+        tick_steps : int or Fraction
         currency : str
         rate : (int, int)
             What one unit of the quote currency is worth in it.

@@ -7,13 +7,14 @@ replay and backtest all run through here.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from heapq import heappop
 
 from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
 from mikrobot.paper import financing, limits, margin, requests
 from mikrobot.paper.account import Account
-from mikrobot.paper.admission import unmodifiable, unpayable
+from mikrobot.paper.admission import modification_objection
 from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
@@ -114,6 +115,18 @@ class Exchange:
                 matching.on_market(market, ts)
                 if desk.waiting:
                     matching.meet_waiting(desk, ts, ts)
+
+    def rate(self, ts: int, symbol: str, bid: int, ask: int) -> None:
+        """Take a rate in, in ticks, that converts money and at which nothing trades.
+
+        Raises
+        ------
+        BarError
+            If the bid is above the ask, or it is older than the newest event.
+        UnknownSymbol
+            If no contract has this symbol.
+        """
+        self._market(ts, symbol).convert(ts, bid, ask)
 
     def bar(
         self, ts: int, symbol: str, open: int, high: int, low: int, close: int,
@@ -242,20 +255,21 @@ class Exchange:
             return self._refuse(account, ts, order_id, "modify", "there is no such order that still works")
         if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
             price, stop = None, price
-        market, contract = self.markets[order.symbol], self.contracts[order.symbol]
+        contract = self.contracts[order.symbol]
         try:
-            new = (
-                order.quantity if quantity is None else contract.steps(quantity),
-                order.price if price is None else contract.ticks(price, "a limit"),
-                order.stop if stop is None else contract.ticks(stop, "a stop"),
+            new = replace(
+                order,
+                quantity=order.quantity if quantity is None else contract.steps(quantity),
+                price=order.price if price is None else contract.ticks(price, "a limit"),
+                stop=order.stop if stop is None else contract.ticks(stop, "a stop"),
             )
         except OrderError as error:
             return self._refuse(account, ts, order_id, "modify", str(error))
-        reason = unmodifiable(market, order, *new) or unpayable(account, contract, order, *new)
+        reason = modification_objection(account, self.markets, self.rates, order, new, ts)
         if reason:
             return self._refuse(account, ts, order_id, "modify", reason)
-        last = new[1:] != (order.price, order.stop) or new[0] > order.quantity
-        account.amend(ts, order, "on request", quantity=new[0], price=new[1], stop=new[2], last=last)
+        last = (new.price, new.stop) != (order.price, order.stop) or new.quantity > order.quantity
+        account.amend(ts, order, "on request", quantity=new.quantity, price=new.price, stop=new.stop, last=last)
         matching.reconsider(order, ts)
         return ""
 

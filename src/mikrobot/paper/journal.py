@@ -32,6 +32,8 @@ class Submitted(NamedTuple):
     arrives: int
     parent: str
     rival: str
+    activation: int = 0
+    trail_ppm: int = 0
 
 
 class Refused(NamedTuple):

@@ -5,7 +5,8 @@ changes (MT5, SYMBOL_CALC_MODE_FOREX); a perpetual's is its notional at entry ov
 Does not close anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,31 +14,11 @@ from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import PAR, Rate, Rates
+from mikrobot.paper.isolated import position_margin
 from mikrobot.paper.money import Exact, half_even, scale
-from mikrobot.paper.orders import Order, OrderType
+from mikrobot.paper.orders import Order
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
-from mikrobot.paper.terms import Terms
-
-
-def position_margin(terms: Terms, position: Position) -> int:
-    """Return the margin of one position in minor units of the account currency."""
-    if terms.margin_on == "cost":
-        amount = position.cost if position.quantity > 0 else -position.cost
-    elif terms.margin_on == "quantity":
-        amount = abs(position.quantity)
-    else:
-        amount = position.base_value
-    num, den = terms.margin
-    return half_even(amount * num, den)
-
-
-def required(terms: Terms, steps: int, price: int, base_rate: Exact) -> int:
-    """Return the margin that opening so many steps at a price takes, minor units."""
-    num, den = terms.margin
-    if terms.margin_on == "cost":
-        return half_even(steps * price * num, den)
-    return half_even(steps * num * (1 if terms.margin_on == "quantity" else base_rate), den)
 
 
 def used(account: Account) -> int:
@@ -51,10 +32,23 @@ def used(account: Account) -> int:
     return position_margin(account.desks[held.symbol].terms, held)
 
 
+def used_after(account: Account, order: Order, signed: int, price: int, base_rate: Exact) -> int:
+    """Return the margin of everything open after a fill of signed steps, minor units."""
+    key = order.symbol if account.profile.netting else order.ticket or order.id
+    before = account.positions.get(key)
+    after = replace(before) if before is not None else Position(order.symbol, key)
+    after.trade(signed, price, base_rate)
+    return sum(_by_symbol(account, (account.positions | {key: after}).values()).values())
+
+
 def margins(account: Account) -> dict[str, int]:
     """Return the margin used by symbol, minor units; of a hedged pair the larger side's."""
+    return _by_symbol(account, account.positions.values())
+
+
+def _by_symbol(account: Account, positions: Iterable[Position]) -> dict[str, int]:
     sides: dict[tuple[str, int], int] = {}
-    for position in account.positions.values():
+    for position in positions:
         key = (position.symbol, position.sign)
         one = position_margin(account.desks[position.symbol].terms, position)
         sides[key] = sides.get(key, 0) + one
@@ -116,29 +110,71 @@ def equity(account: Account, markets: Mapping[str, Market], rates: Rates, ts: in
     return worth
 
 
+def holdings_gain(account: Account, markets: Mapping[str, Market]) -> list[tuple[str, int]]:
+    """Return what selling the coins that a cash account bought would gain on their average cost.
+
+    Returns
+    -------
+    list of (str, int)
+        Each quote currency once, with minor units. Coins that were bought and have left by another
+        way than a sale of their symbol are not counted.
+    """
+    gains: dict[str, int] = {}
+    for symbol, coins in account.holdings.items():
+        market, contract = markets[symbol], account.contracts[symbol]
+        num, den = contract.step.as_integer_ratio()
+        there = account.balances.get(contract.base, 0) * den // (num * scale(contract.base))
+        if coins.quantity and market.mark_bid:
+            gain = coins.unrealised(market.mark_bid) * Fraction(min(there, coins.quantity), coins.quantity)
+            gains[contract.quote] = gains.get(contract.quote, 0) + contract.amount(gain, contract.quote)
+    return list(gains.items())
+
+
 def level_reached(equity: int, used: int, percent: Decimal) -> bool:
     """Whether the margin level ``100 * equity / used`` is at a percentage or below."""
     return used > 0 and equity * 100 <= percent * used
 
 
-def locked(account: Account) -> dict[str, int]:
+def locked(account: Account, aside: Order | None = None) -> dict[str, int]:
     """Return what the working orders of a cash account lock, by currency in minor units.
 
     A purchase locks its price times what remains of it, and the fee on that where the fee is
     charged in the quote currency; a sale locks what remains of its quantity. Of two orders of which
     one cancels the other the larger counts.
+
+    Parameters
+    ----------
+    account : Account
+    aside : Order, optional
+        An order that is left out with its rival.
     """
+    left_out = () if aside is None else (aside.id, aside.rival)
     legs: dict[tuple[str, str], int] = {}
     for desk in account.desks.values():
         if not desk.empty:
             for order in (*desk.stops, *desk.limits):
-                currency, amount = order_lock(desk.contract, order)
-                key = (currency, min(order.id, order.rival) if order.rival else order.id)
-                legs[key] = max(legs.get(key, 0), amount)
-    found: dict[str, int] = {}
+                if order.id not in left_out:
+                    currency, amount = order_lock(desk.contract, order)
+                    key = (currency, min(order.id, order.rival) if order.rival else order.id)
+                    legs[key] = max(legs.get(key, 0), amount)
+    sums: dict[str, int] = {}
     for (currency, _), amount in legs.items():
-        found[currency] = found.get(currency, 0) + amount
-    return found
+        sums[currency] = sums.get(currency, 0) + amount
+    return sums
+
+
+def free_for(account: Account, order: Order, currency: str) -> int:
+    """Return what a cash account has free for an order: its balance less what other orders lock.
+
+    Neither the order itself nor its rival counts, since one fill of either ends the other.
+    """
+    return account.balances.get(currency, 0) - locked(account, order).get(currency, 0)
+
+
+def sellable(account: Account, contract: Contract, order: Order) -> int:
+    """Return the size steps of coins that a cash account has free for a sale."""
+    num, den = contract.step.as_integer_ratio()
+    return max(free_for(account, order, contract.base) * den // (num * scale(contract.base)), 0)
 
 
 def order_lock(contract: Contract, order: Order) -> tuple[str, int]:
@@ -146,9 +182,14 @@ def order_lock(contract: Contract, order: Order) -> tuple[str, int]:
     if order.sign < 0:
         num, den = contract.step.as_integer_ratio()
         return contract.base, half_even(order.leaves * num * scale(contract.base), den)
-    rests = order.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-    fee = contract.maker_fee if rests else contract.taker_fee
-    return contract.quote, cost(contract, (order.price or order.stop) * order.leaves, fee)
+    fee = contract.maker_fee if order.rests_as_limit else highest_fee(contract)
+    highest = order.price or order.stop or (order.activation and order.trails_from(order.activation))
+    return contract.quote, cost(contract, highest * order.leaves, fee)
+
+
+def highest_fee(contract: Contract) -> Decimal:
+    """Return the share of the notional that a fill costs at most: a stop-limit may take or make."""
+    return max(contract.maker_fee, contract.taker_fee)
 
 
 def cost(contract: Contract, tick_steps: int, fee: Decimal) -> int:
@@ -177,7 +218,7 @@ def liquidation_price(contract: Contract, profile: Profile, position: Position) 
     """Return the mark price in ticks at which an isolated position is liquidated.
 
     Long ``E (1 - 1/L) / (1 - mmr)``, short ``E (1 + 1/L) / (1 + mmr)``, the rate by the notional at
-    entry.
+    entry; nearer by what losses have taken of its margin.
 
     >>> from mikrobot.paper.contracts import Kind
     >>> from mikrobot.paper.profiles import ISOLATED_PERP
@@ -187,7 +228,8 @@ def liquidation_price(contract: Contract, profile: Profile, position: Position) 
     """
     entry = Fraction(position.cost) / position.quantity
     num, den = contract.value
+    lost = Fraction(position.deficit * den, scale(profile.currency) * num * abs(position.quantity))
     notional = abs(Fraction(position.cost)) * Fraction(num, den)
     rate = Fraction(maintenance_rate(contract, Decimal(notional.numerator) / notional.denominator))
     share = Fraction(contract.margin_rate) / Fraction(profile.leverage)
-    return entry * (1 - position.sign * share) / (1 - position.sign * rate)
+    return (entry * (1 - position.sign * share) + position.sign * lost) / (1 - position.sign * rate)

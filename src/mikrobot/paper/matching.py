@@ -8,7 +8,7 @@ stop is looked at first). Does not know where prices come from or when requests 
 from collections.abc import Mapping
 from heapq import heappop
 
-from mikrobot.paper import booking, requests
+from mikrobot.paper import booking, isolated, margin, requests
 from mikrobot.paper.account import Account
 from mikrobot.paper.admission import objection
 from mikrobot.paper.book import Level, Market
@@ -84,7 +84,8 @@ class Matching:
             self.end(ts, order, Status.REJECTED, reason)
             return
         self.account.move(ts, order, Status.WORKING)
-        self._meet(order, market, ts)
+        if self._covered(order, ts):
+            self._meet(order, market, ts)
         if opening and order.alive and order.type in (OrderType.STOP, OrderType.STOP_LIMIT):
             self._trigger_one(order, market, ts)
         if order.reduce_only:
@@ -96,7 +97,7 @@ class Matching:
         desk = self.account.desks[order.symbol]
         if order.status not in (Status.NEW, Status.HELD):
             desk.seat(order)
-            if self.markets[order.symbol].quoting:
+            if self._covered(order, ts) and self.markets[order.symbol].quoting:
                 self._meet(order, self.markets[order.symbol], ts)
         self._conclude(desk, ts)
 
@@ -127,7 +128,7 @@ class Matching:
             for entry in entered:
                 self._size_exits(ts, entry)
                 market = self.markets[entry.symbol]
-                fresh = [leg for leg in self._children(entry) if leg.status is Status.HELD]
+                fresh = [leg for leg in self._children(entry) if leg.status is Status.HELD and entry.opened]
                 for leg in fresh:
                     self.account.move(ts, leg, Status.WORKING, "its entry filled")
                 for leg in fresh:
@@ -165,14 +166,15 @@ class Matching:
         return [leg for name in order.children if (leg := orders[name]).alive]
 
     def _size_exits(self, ts: int, entry: Order) -> None:
-        """Give the exits of an entry the quantity that is open of it, and cancel them at nothing."""
+        """Give the exits of an entry the quantity that is open of it, and cancel them once nothing is or can be."""
         exits = [self.account.orders[name] for name in entry.children]
-        open_ = entry.filled - sum([leg.filled for leg in exits])
+        closed = sum([leg.filled for leg in exits])
+        open_ = entry.opened - closed
         for leg in exits:
-            if not leg.alive:
+            if not leg.alive or (open_ <= 0 and entry.alive):
                 continue
             if open_ <= 0:
-                self.end(ts, leg, Status.CANCELED, "the other leg filled")
+                self.end(ts, leg, Status.CANCELED, "the other leg filled" if closed else "nothing is left to reduce")
             elif leg.leaves != open_:
                 self.account.amend(ts, leg, "quantity of what is open", quantity=leg.filled + open_)
 
@@ -279,8 +281,19 @@ class Matching:
             self.account.amend(ts, order, "cut to the open position", quantity=order.filled + open_)
         return order.leaves
 
+    def _covered(self, order: Order, ts: int) -> bool:
+        """Cut what only reduces to the coins of a cash account, since it locks them; whether anything is left."""
+        return not self.account.profile.cash or self._allowed(order, ts) > 0
+
     def closable(self, order: Order) -> int:
-        """Return the size steps of the opposite position that an order can close."""
+        """Return the size steps of the opposite position that an order can close; on a cash account, of coins.
+
+        There, the exits of a sale buy back what it sold, and nothing else that buys reduces.
+        """
+        if self.account.profile.cash:
+            if order.sign > 0:
+                return order.leaves if order.parent else 0
+            return margin.sellable(self.account, self.markets[order.symbol].contract, order)
         position = self.account.position_of(order)
         return abs(position.closes(order.sign * FAR)) if position is not None else 0
 
@@ -291,7 +304,7 @@ class Matching:
         """Book one execution, and what follows from it for other orders."""
         account, contract = self.account, market.contract
         profile, terms = account.profile, account.desks[order.symbol].terms
-        refusal = self.solvency.refusal(order, contract, price, quantity, ts)
+        refusal = self.solvency.refusal(order, contract, price, quantity, ts, maker=maker)
         if refusal:
             self.end(ts, order, Status.CANCELED, refusal)
             return
@@ -302,6 +315,7 @@ class Matching:
         if fee is None or profit is None:
             self.end(ts, order, Status.CANCELED, f"no rate into {profile.currency} is known to book its fill at")
             return
+        uncovered = isolated.uncovered(terms, position, profit[0]) if profile.isolated and position and gained else 0
         unsure = self.bar is not None and not maker and ambiguous(account, order, market, self.bar)
         account.apply(
             Filled(
@@ -314,6 +328,7 @@ class Matching:
         if profile.cash:
             booking.exchange(account, contract, order, price, quantity, ts)
         account.book(ts, "realised", profile.currency, profit[0], order.id)
+        account.book(ts, "insurance", profile.currency, uncovered, order.symbol)
         account.book(ts, "fee", terms.fee_currency, -fee[0], order.id)
         self._after_fill(order, ts)
 
@@ -340,6 +355,9 @@ class Matching:
         if not desk.stops and not desk.limits:
             return
         for order in [*desk.stops, *desk.limits]:
+            entry = self.account.orders.get(order.parent)
+            if entry is not None and entry.alive:
+                continue
             if order.reduce_only and order.alive and not self.closable(order):
                 self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
 

@@ -78,8 +78,10 @@ class OrderRequest:
         Limit of a limit or stop-limit order.
     stop : Decimal or None
         Trigger of a stop or stop-limit order, and where a trailing stop may start.
-    trail : Decimal or None
-        Distance of a trailing stop, in price units.
+    trail, trail_pct : Decimal or None
+        Distance of a trailing stop, in price units or in percent of the price; one of the two.
+    activation : Decimal or None
+        Price from which a trailing stop trails: above the market for a sale, below it for a purchase.
     tif : TimeInForce
     expires : int or None
         With GTD: milliseconds since 1970 from which it is void.
@@ -101,6 +103,8 @@ class OrderRequest:
     post_only: bool = False
     reduce_only: bool = False
     ticket: str | None = None
+    trail_pct: Decimal | None = None
+    activation: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,12 @@ class Order:
         Whether its state is not a terminal one.
     ahead : int
         Displayed size that queues before it, where the profile counts the queue.
+    activation : int
+        Ticks, 0 where a trailing stop trails from the start.
+    trail_ppm : int
+        Distance of a trailing stop in millionths of the price, 0 where `trail` has it.
+    opened : int
+        Size steps that it opened; the rest of what filled closed what was held before.
     """
 
     id: str
@@ -180,11 +190,28 @@ class Order:
     triggered: bool = False
     ahead: int = 0
     children: tuple[str, ...] = ()
+    activation: int = 0
+    trail_ppm: int = 0
+    opened: int = 0
 
     @property
     def leaves(self) -> int:
         """Size steps still to fill."""
         return self.quantity - self.filled
+
+    def trails_from(self, best: int) -> int:
+        """Return where the stop of a trailing stop lies at a price, in ticks; never nearer than its distance.
+
+        >>> order = Order("a", "S", -1, 1, OrderType.TRAILING_STOP, 0, 0, 0, TimeInForce.GTC, 0, False, False, "", 0, 0,
+        ...               "", "", 0, trail_ppm=15_000)
+        >>> order.trails_from(1_001)
+        985
+        """
+        return best + self.sign * (self.trail or -(-best * self.trail_ppm // 1_000_000))
+
+    def activated(self, best: int) -> bool:
+        """Whether a price has reached the activation of a trailing stop."""
+        return not self.activation or self.sign * (self.activation - best) >= 0
 
     @property
     def rests_as_limit(self) -> bool:

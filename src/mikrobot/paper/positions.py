@@ -20,6 +20,8 @@ class Position:
         Sum of price in ticks times signed steps of what is open; exact.
     base_value : int or Fraction
         What the base of what is open was worth in account currency when it was opened, for margin.
+    deficit : int
+        Of an isolated position: what losses have taken of its margin, minor units.
     """
 
     symbol: str
@@ -27,6 +29,7 @@ class Position:
     quantity: int = 0
     cost: Exact = 0
     base_value: Exact = 0
+    deficit: int = 0
 
     @property
     def sign(self) -> int:

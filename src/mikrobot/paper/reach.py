@@ -41,12 +41,12 @@ def through(order: Order, market: Market) -> int:
 
 
 def draw(account: Account, order: Order, market: Market, ts: int) -> None:
-    """Draw a trailing stop along, never away from the market."""
+    """Draw a trailing stop along once it is activated, never away from the market."""
     best = market.best(order.sign)
-    if best is None:
+    if best is None or not order.activated(best):
         return
-    drawn = best + order.sign * order.trail
-    if not order.stop or order.sign * (order.stop - drawn) > 0:
+    drawn = order.trails_from(best)
+    if drawn > 0 and (not order.stop or order.sign * (order.stop - drawn) > 0):
         account.amend(ts, order, "trails", stop=drawn)
 
 

@@ -4,12 +4,14 @@ What cannot be an order is refused with an `OrderError` before it has any effect
 the market; that is `admission`.
 """
 
+from decimal import Decimal
 from itertools import pairwise
 
 from mikrobot.domain.errors import OrderError, UnknownSymbol
 from mikrobot.paper.account import Account
-from mikrobot.paper.contracts import Contract
+from mikrobot.paper.contracts import Contract, Kind
 from mikrobot.paper.journal import Submitted
+from mikrobot.paper.money import whole
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, TimeInForce
 from mikrobot.paper.positions import Position
 
@@ -23,6 +25,11 @@ _SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
 """By type, which of price, stop and trail may be given together."""
 
 _FIELDS = ("price", "stop", "trail")
+
+_PPM_STEP = Decimal("0.0001")
+"""Percent in a millionth, the step of a trailing distance in percent."""
+
+_RESERVED = ("stop_out.", "liquidation.")
 
 
 def leader(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
@@ -87,6 +94,8 @@ def single(account: Account, request: OrderRequest, ts: int, arrives: int, seq: 
         If it is no order that any market could take.
     """
     contract = contract_of(account, request.symbol)
+    if account.profile.cash and contract.kind is Kind.PERP:
+        raise OrderError(f"order {request.id}: a cash account trades no perpetuals")
     _check(account, request, ts)
     price, stop, trail = request.price, request.stop, request.trail
     return Submitted(
@@ -96,6 +105,8 @@ def single(account: Account, request: OrderRequest, ts: int, arrives: int, seq: 
         contract.ticks(trail, "a trailing distance") if trail is not None else 0,
         request.tif, request.expires or 0, request.post_only, request.reduce_only or bool(request.ticket),
         _ticket(account, request), arrives, "", rival,
+        contract.ticks(request.activation, "an activation") if request.activation is not None else 0,
+        _ppm(request),
     )  # fmt: skip
 
 
@@ -138,6 +149,19 @@ def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: i
     ]
 
 
+def misplaced(sign: int, stop: int, entry: int, target: int) -> str:
+    """Return which prices of a bracket, in ticks, lie in the wrong order, or an empty string; 0 is no price.
+
+    >>> misplaced(1, 90, 100, 95)
+    'the entry must lie below the take profit'
+    """
+    placed = [("stop loss", stop), ("entry", entry), ("take profit", target)]
+    for (lower, below), (upper, above) in pairwise([leg for leg in placed if leg[1]]):
+        if sign * (above - below) <= 0:
+            return f"the {lower} must lie {'below' if sign > 0 else 'above'} the {upper}"
+    return ""
+
+
 def closing(account: Account, position: Position, ts: int, reason: str) -> Submitted:
     """Return the record of the order by which the venue itself closes a position at the market."""
     seq = account.seq
@@ -149,9 +173,14 @@ def closing(account: Account, position: Position, ts: int, reason: str) -> Submi
 
 def _check(account: Account, request: OrderRequest, ts: int) -> None:
     _check_unused(account, request.id)
-    given = (request.price is not None, request.stop is not None, request.trail is not None)
+    trails = request.trail is not None or request.trail_pct is not None
+    given = (request.price is not None, request.stop is not None, trails)
     if given not in _SHAPES[request.type]:
         raise _misshapen(request, given)
+    if request.trail is not None and request.trail_pct is not None:
+        raise OrderError(f"order {request.id}: give its distance as trail or as trail_pct, not both")
+    if request.activation is not None and not trails:
+        raise OrderError(f"order {request.id}: a {request.type} order has no activation; leave it out")
     if (request.tif is TimeInForce.GTD) != (request.expires is not None):
         raise OrderError(f"order {request.id}: GTD goes with a time of expiry, and only GTD does")
     if request.expires is not None and request.expires <= ts:
@@ -160,7 +189,19 @@ def _check(account: Account, request: OrderRequest, ts: int) -> None:
         raise OrderError(f"order {request.id}: only a resting limit order can be post-only")
 
 
+def _ppm(request: OrderRequest) -> int:
+    """Return a trailing distance in percent as millionths, 0 where there is none."""
+    percent = request.trail_pct
+    if percent is None:
+        return 0
+    if not 0 < percent < 100:
+        raise OrderError(f"order {request.id}: trail_pct must lie between 0 and 100, not at {percent}")
+    return whole(percent, _PPM_STEP, f"order {request.id}: trail_pct")
+
+
 def _check_unused(account: Account, order_id: str) -> None:
+    if not order_id or order_id.startswith(_RESERVED):
+        raise OrderError(f"order {order_id!r}: an id is not empty and does not begin with {' or '.join(_RESERVED)}")
     if order_id in account.orders:
         raise OrderError(f"order {order_id}: the account has an order of this id already; ids are used once")
 
@@ -181,11 +222,8 @@ def _exits(account: Account, asked: Bracket, entry: Submitted) -> tuple[int, int
     contract = account.contracts[entry.symbol]
     stop = contract.ticks(asked.stop_loss, "a stop loss") if asked.stop_loss is not None else 0
     target = contract.ticks(asked.take_profit, "a take profit") if asked.take_profit is not None else 0
-    placed = (("stop loss", stop), ("entry", entry.price or entry.stop), ("take profit", target))
-    for (lower, below), (upper, above) in pairwise([each for each in placed if each[1]]):
-        if entry.sign * (above - below) <= 0:
-            word = "below" if entry.sign > 0 else "above"
-            raise OrderError(f"bracket {asked.id}: the {lower} must lie {word} the {upper}")
+    if reason := misplaced(entry.sign, stop, entry.price or entry.stop, target):
+        raise OrderError(f"bracket {asked.id}: {reason}")
     return stop, target
 
 
@@ -209,6 +247,12 @@ def _ticket(account: Account, request: OrderRequest) -> str:
             raise OrderError(f"order {request.id}: a netting account has no tickets; leave it out")
         return ""
     if request.ticket:
+        opener = account.orders.get(request.ticket)
+        if opener is not None and opener.symbol != request.symbol:
+            raise OrderError(
+                f"order {request.id}: the ticket {request.ticket} is a position in {opener.symbol}, "
+                f"not in {request.symbol}"
+            )
         return request.ticket
     if request.reduce_only:
         sign = -request.side.sign

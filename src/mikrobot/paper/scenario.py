@@ -4,8 +4,9 @@ Events at one instant are taken in the exchange's order: market data, then fundi
 then snapshots. A scenario that makes no sense is refused with the event that makes none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from mikrobot.paper.journal import Filled
 from mikrobot.paper.money import decimal, whole
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.scenario_keys import KEYS
 
 _ACCOUNT = "scenario"
 
@@ -38,8 +40,9 @@ def simulate(scenario: reading.Json) -> dict[str, Any]:
     ScenarioError
         If it makes no sense; the message names the event or the part.
     """
-    if not isinstance(scenario, Mapping):
-        raise ScenarioError(f"expected a scenario as one JSON object, found {type(scenario).__name__}")
+    reading.only(scenario, KEYS["scenario"], "a scenario")
+    if scenario.get("id") is not None:
+        reading.text(scenario, "id", "the scenario")
     contracts = [
         reading.part(f"instrument {number}", partial(reading.contract, given))
         for number, given in enumerate(reading.items(scenario, "instruments", "the scenario"), 1)
@@ -49,11 +52,11 @@ def simulate(scenario: reading.Json) -> dict[str, Any]:
     )
     if len({contract.symbol for contract in contracts}) != len(contracts):
         raise ScenarioError("instruments: a symbol is listed twice; list each once")
-    lot = reading.part("account", partial(reading.optional, scenario["account"], "lot"))
+    lot = reading.part("account", partial(reading.lot, scenario["account"]))
     if lot is not None:
         contracts = [replace(contract, lot=lot) for contract in contracts]
     play = _Play(Exchange(contracts), profile)
-    reading.part("account", lambda: play.fund(scenario["account"]))
+    reading.part("account", partial(play.fund, scenario["account"]))
     for number, event in reading.in_order(reading.items(scenario, "events", "the scenario")):
         reading.part(reading.named(number, event), partial(play.event, event))
     return play.result()
@@ -81,8 +84,8 @@ class _Play:
         }
 
     def fund(self, account: reading.Json) -> None:
-        for currency, amount in reading.field(account, "balances", "account").items():
-            self._account.deposit(0, currency, reading.number(amount, f"balance {currency}"))
+        for currency, amount in reading.balances(account).items():
+            self._account.deposit(0, currency, amount)
 
     def event(self, event: reading.Json) -> None:
         ts = reading.time(event)
@@ -97,23 +100,43 @@ class _Play:
         bid, ask = (
             contract.ticks(reading.number(reading.field(event, side), side), f"the {side}") for side in ("bid", "ask")
         )
-        sizes = (self._size(contract, event.get(f"{side}_size")) for side in ("bid", "ask"))
-        self._exchange.quote(ts, contract.symbol, bid, ask, *sizes)
+        sizes = [self._size(contract, event.get(f"{side}_size")) for side in ("bid", "ask")]
+        if reading.flag(event, "conversion_only"):
+            self._exchange.rate(ts, contract.symbol, bid, ask)
+        else:
+            self._exchange.quote(ts, contract.symbol, bid, ask, *sizes)
 
     def _book(self, ts: int, event: reading.Json) -> None:
         contract = self._contract(event)
         bids, asks = (self._levels(contract, event, side) for side in ("bids", "asks"))
-        self._exchange.book(ts, contract.symbol, bids, asks)
+        if not reading.flag(event, "conversion_only"):
+            self._exchange.book(ts, contract.symbol, bids, asks)
+        elif not bids or not asks:
+            raise ScenarioError("a book for conversion has a bid and an ask")
+        else:
+            self._exchange.rate(ts, contract.symbol, bids[0][0], asks[0][0])
 
     def _bar(self, ts: int, event: reading.Json) -> None:
         contract = self._contract(event)
-        detail = event.get("detail")
-        if detail:
-            self._exchange.detailed_bar(
-                ((reading.time(bar), self._ticks(contract, bar)) for bar in detail), contract.symbol
-            )
+        bar = self._ticks(contract, event)
+        if reading.flag(event, "conversion_only"):
+            self._exchange.rate(ts, contract.symbol, bar.close, bar.close + bar.spread)
+        elif event.get("detail"):
+            self._exchange.detailed_bar(self._detail(ts, contract, event), contract.symbol)
         else:
-            self._exchange.bar(ts, contract.symbol, *self._ticks(contract, event))
+            self._exchange.bar(ts, contract.symbol, *bar)
+
+    def _detail(self, ts: int, contract: Contract, event: reading.Json) -> list[tuple[int, BarTicks]]:
+        """Return the finer bars of a bar; none closes after it."""
+        finer = []
+        for bar in reading.items(event, "detail", "bar"):
+            reading.only(bar, KEYS["detail"], "a finer bar")
+            if reading.time(bar) > ts:
+                raise ScenarioError(f"a finer bar closes at t={bar['t']}, after the bar that it is part of")
+            if bar.get("symbol") not in (None, contract.symbol):
+                raise ScenarioError(f"a finer bar is of {reading.shown(bar['symbol'])}, not of {contract.symbol}")
+            finer.append((reading.time(bar), self._ticks(contract, bar)))
+        return finer
 
     def _funding(self, ts: int, event: reading.Json) -> None:
         contract, mark = self._contract(event), event.get("mark")
@@ -121,10 +144,7 @@ class _Play:
         self._exchange.funding(ts, contract.symbol, reading.number(reading.field(event, "rate"), "rate"), ticks)
 
     def _submit(self, ts: int, event: reading.Json) -> None:
-        order = reading.field(event, "order")
-        self._ask(
-            ts, reading.bracket(order) if reading.field(order, "type", "order") == "bracket" else reading.request(order)
-        )
+        self._ask(ts, reading.asked(reading.field(event, "order")))
 
     def _oco(self, ts: int, event: reading.Json) -> None:
         orders = reading.items(event, "orders", "oco")
@@ -153,39 +173,41 @@ class _Play:
         self._exchange.cancel(_ACCOUNT, ts, self._known(event))
 
     def _deposit(self, ts: int, event: reading.Json) -> None:
-        self._account.deposit(
-            ts, reading.field(event, "currency"), reading.number(reading.field(event, "amount"), "amount")
-        )
+        currency = reading.text(event, "currency")
+        amount = reading.number(reading.field(event, "amount"), "amount")
+        if self._account.profile.cash and self._account.balance(currency) + amount < 0:
+            raise ScenarioError(f"a withdrawal of {-amount} {currency} exceeds {self._account.balance(currency)}")
+        self._account.deposit(ts, currency, amount)
 
     def _snapshot(self, ts: int, event: reading.Json) -> None:
         self._snapshots.append({"t": ts, **state(self._exchange, self._account, ts)})
 
     def _known(self, event: reading.Json) -> str:
-        name = str(reading.field(event, "id"))
+        name = reading.text(event, "id")
         if name not in self._asked and name not in self._account.orders:
-            raise ScenarioError(f"no order {name!r} has been submitted")
+            raise ScenarioError(f"no order {reading.shown(name)} has been submitted")
         return name
 
     def _contract(self, event: reading.Json) -> Contract:
-        symbol = reading.field(event, "symbol")
+        symbol = reading.text(event, "symbol")
         try:
             return self._exchange.contracts[symbol]
-        except (KeyError, TypeError):
-            raise ScenarioError(f"no instrument has the symbol {symbol!r}") from None
+        except KeyError:
+            raise ScenarioError(f"no instrument has the symbol {reading.shown(symbol)}") from None
 
     def _size(self, contract: Contract, size: Any) -> int | None:
         if size is None:
             return None
         steps = whole(reading.number(size, "size"), contract.step, f"{contract.symbol}: a displayed size")
         if steps < 0:
-            raise ScenarioError(f"a displayed size is 0 or more, not {size}")
+            raise ScenarioError(f"a displayed size is 0 or more, not {reading.shown(size)}")
         return steps
 
     def _levels(self, contract: Contract, event: reading.Json, side: str) -> list[Level]:
         found = []
         for level in reading.items(event, side, "book"):
             if not isinstance(level, list) or len(level) != 2:
-                raise ScenarioError(f"a level is [price, size], not {level!r}")
+                raise ScenarioError(f"a level is [price, size], not {reading.shown(level)}")
             price = contract.ticks(reading.number(level[0], "price"), f"a price of the {side}")
             size = self._size(contract, level[1])
             if size != 0:
@@ -207,7 +229,10 @@ class _Play:
         account = self._account
         fills = [_told(account.contracts[r.symbol], r) for r in account.journal if isinstance(r, Filled)]
         orders = {
-            name: {"status": order.status.value, "filled": str(account.contracts[order.symbol].quantity(order.filled))}
+            name: {
+                "status": order.status.value,
+                "filled": _text(account.contracts[order.symbol].quantity(order.filled)),
+            }
             for name, order in account.orders.items()
         }
         refused = {record.order: {"status": "rejected", "filled": "0"} for record in account.refused}
@@ -224,28 +249,38 @@ class _Play:
 def state(exchange: Exchange, account: Account, ts: int) -> dict[str, Any]:
     """Return balances, free cash, unrealised profit, margin and positions as strings.
 
-    Free is the balance less the margin, or less what a cash account's orders lock.
+    Free is the balance less the margin, or less what a cash account's orders lock. The unrealised
+    profit of a cash account is that of the coins it bought, at the bid, by the currency they cost.
     """
     margins, taken = {}, margin.locked(account)
     unrealised: dict[str, str] = {}
-    if not account.profile.cash:
+    if account.profile.cash:
+        unrealised = {
+            name: _text(decimal(gain, name)) for name, gain in margin.holdings_gain(account, exchange.markets)
+        }
+    else:
         margins = margin.margins(account)
         taken = {account.currency: sum(margins.values())}
         worth = margin.equity(account, exchange.markets, exchange.rates, ts)
         open_profit = worth - account.balances.get(account.currency, 0)
-        unrealised[account.currency] = str(decimal(open_profit, account.currency))
-    free = {c: str(decimal(amount - taken.get(c, 0), c)) for c, amount in account.balances.items()}
+        unrealised[account.currency] = _text(decimal(open_profit, account.currency))
+    free = {c: _text(decimal(amount - taken.get(c, 0), c)) for c, amount in account.balances.items()}
     return {
         "balances": _balances(account),
         "free": free,
         "unrealized": unrealised,
-        "margin_used": {symbol: str(decimal(used, account.currency)) for symbol, used in margins.items()},
-        "net_position": {s: str(c.quantity(account.net(s))) for s, c in exchange.contracts.items()},
+        "margin_used": {symbol: _text(decimal(used, account.currency)) for symbol, used in margins.items()},
+        "net_position": {s: _text(c.quantity(account.net(s))) for s, c in exchange.contracts.items()},
     }
 
 
 def _balances(account: Account) -> dict[str, str]:
-    return {currency: str(decimal(amount, currency)) for currency, amount in account.balances.items()}
+    return {currency: _text(decimal(amount, currency)) for currency, amount in account.balances.items()}
+
+
+def _text(number: Decimal) -> str:
+    """Return a number without an exponent."""
+    return f"{number:f}"
 
 
 def _told(contract: Contract, fill: Filled) -> dict[str, Any]:
@@ -253,10 +288,10 @@ def _told(contract: Contract, fill: Filled) -> dict[str, Any]:
         "t": fill.ts,
         "order": fill.order,
         "side": "buy" if fill.sign > 0 else "sell",
-        "price": str(contract.price(fill.price)),
-        "qty": str(contract.quantity(fill.quantity)),
+        "price": _text(contract.price(fill.price)),
+        "qty": _text(contract.quantity(fill.quantity)),
         "liquidity": "maker" if fill.maker else "taker",
-        "commission": str(decimal(fill.fee, fill.fee_currency)),
+        "commission": _text(decimal(fill.fee, fill.fee_currency)),
         "commission_ccy": fill.fee_currency,
         "ambiguous": fill.ambiguous,
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from mikrobot.domain.errors import MikrobotError, ScenarioError
 from mikrobot.domain.trading import Side
@@ -15,13 +15,19 @@ from mikrobot.paper.contracts import Contract, Kind, Swap, Tier
 from mikrobot.paper.money import whole
 from mikrobot.paper.orders import Bracket, OrderRequest, OrderType, TimeInForce
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.scenario_keys import EVENTS, KEYS
 
 Json = Mapping[str, Any]
 
 CLASSES = {"quote": 0, "book": 0, "bar": 0, "funding": 1, "snapshot": 3}
 """Class of an event in the exchange's order; what is not here is a request, of class 2."""
 
-_KINDS = ("quote", "book", "bar", "funding", "submit", "oco", "modify", "cancel", "deposit", "snapshot")
+LATEST_MS = 4_102_444_800_000
+"""2100-01-01 in milliseconds since 1970: a later time is in another unit."""
+
+_DIGITS, _LARGEST, _FINEST = 40, 15, -18
+"""Digits of a number, and the powers of ten of its first and its last digit."""
+
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
@@ -37,7 +43,11 @@ def named(number: int, event: Any) -> str:
     """Return how an event is called in a message."""
     if not isinstance(event, Mapping):
         return f"event {number}"
-    return f"event {number} ({event.get('type', 'no type')} at t={event.get('t', 'none')})"
+    return f"event {number} ({_word(event.get('type', 'no type'))} at t={_word(event.get('t', 'none'))})"
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= 60 else shown(value)
 
 
 def in_order(events: list[Any]) -> list[tuple[int, Json]]:
@@ -45,11 +55,8 @@ def in_order(events: list[Any]) -> list[tuple[int, Json]]:
     numbered, latest = list(enumerate(events, 1)), None
     for number, event in numbered:
         if not isinstance(event, Mapping):
-            raise ScenarioError(f"event {number}: expected an object, found {event!r}")
-        kind = event.get("type")
-        if kind not in _KINDS:
-            raise ScenarioError(f"{named(number, event)}: there is no event {kind!r}; there are {', '.join(_KINDS)}")
-        ts = part(named(number, event), partial(time, event))
+            raise ScenarioError(f"event {number}: expected an object, found {shown(event)}")
+        ts = part(named(number, event), partial(_checked, event))
         if latest is not None and ts < latest:
             raise ScenarioError(
                 f"{named(number, event)}: it lies before the event ahead of it, at t={latest}; sort them"
@@ -58,10 +65,40 @@ def in_order(events: list[Any]) -> list[tuple[int, Json]]:
     return sorted(numbered, key=lambda entry: (time(entry[1]), CLASSES.get(entry[1]["type"], 2)))
 
 
+def _checked(event: Json) -> int:
+    """Return the time of an event whose kind and keys are known."""
+    kind = event.get("type")
+    if not isinstance(kind, str) or kind not in EVENTS:
+        raise ScenarioError(f"there is no event {shown(kind)}; there are {', '.join(EVENTS)}")
+    only(event, EVENTS[kind], f"a {kind}")
+    return time(event)
+
+
+def only(given: Any, known: frozenset[str], what: str) -> None:
+    """Refuse a part that is no object, or has a key that is not known.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the first such key.
+    """
+    if not isinstance(given, Mapping):
+        raise ScenarioError(f"{what} is an object, not {shown(given)}")
+    for key in given:
+        if key not in known:
+            raise ScenarioError(f"{what} has no key {shown(key)}; its keys are {', '.join(sorted(known))}")
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, cut to one short line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def field(given: Any, name: str, where: str = "") -> Any:
     """Return a field that must be there."""
     if not isinstance(given, Mapping):
-        raise ScenarioError(f"{where or 'the event'}: expected an object, found {given!r}")
+        raise ScenarioError(f"{where or 'the event'}: expected an object, found {shown(given)}")
     if given.get(name) is None:
         raise ScenarioError(f"{where + ': ' if where else ''}{name} is missing")
     return given[name]
@@ -71,21 +108,49 @@ def items(given: Any, name: str, where: str) -> list[Any]:
     """Return a field that must be a list."""
     found = field(given, name, where)
     if not isinstance(found, list):
-        raise ScenarioError(f"{where}: {name} must be a list, not {found!r}")
+        raise ScenarioError(f"{where}: {name} must be a list, not {shown(found)}")
     return found
+
+
+def text(given: Any, name: str, where: str = "") -> str:
+    """Return a field that must be text."""
+    value = field(given, name, where)
+    if not isinstance(value, str) or not value:
+        raise ScenarioError(f"{where + ': ' if where else ''}{name} must be text, not {shown(value)}")
+    return value
+
+
+def flag(given: Json, name: str, *, default: bool = False) -> bool:
+    """Return a field that is true or false, and may be missing."""
+    value = given.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ScenarioError(f"{name} must be true or false, not {shown(value)}")
+    return default if value is None else value
 
 
 def number(value: Any, what: str) -> Decimal:
     """Return a finite number, whether it is given as text or as a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ScenarioError(f"{what} must be a number, not {value!r}")
+        raise ScenarioError(f"{what} must be a number, not {shown(value)}")
     try:
         number = Decimal(str(value))
-    except InvalidOperation:
-        raise ScenarioError(f"{what} must be a number, not {value!r}") from None
+    except (InvalidOperation, ValueError):
+        raise ScenarioError(f"{what} must be a number, not {shown(value)}") from None
     if not number.is_finite():
-        raise ScenarioError(f"{what} must be finite, not {value!r}")
+        raise ScenarioError(f"{what} must be finite, not {shown(value)}")
+    if not number:
+        return Decimal(0)
+    digits = number.as_tuple().digits
+    if len(digits) > _DIGITS or not _FINEST <= _last_place(number) <= number.adjusted() <= _LARGEST:
+        raise ScenarioError(f"{what} must lie below 10^16 and have at most 18 decimals, not be {shown(value)}")
     return number
+
+
+def _last_place(number: Decimal) -> int:
+    """Return the power of ten of the last digit that is not 0."""
+    _, digits, exponent = number.as_tuple()
+    zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
+    return int(exponent) + zeros
 
 
 def optional(given: Json, name: str) -> Decimal | None:
@@ -97,110 +162,180 @@ def _decimal(given: Json, name: str, default: str) -> Decimal:
     return number(default if given.get(name) is None else given[name], name)
 
 
+def _positive(given: Json, name: str, default: str | None = None) -> Decimal:
+    value = number(field(given, name), name) if default is None else _decimal(given, name, default)
+    if value <= 0:
+        raise ScenarioError(f"{name} must be positive, not {value}")
+    return value
+
+
+def _share(given: Json, name: str, *, rebate: bool = False) -> Decimal:
+    """Return a rate below 1; only a maker fee may be negative, as a rebate."""
+    value = _decimal(given, name, "0")
+    if not (-1 if rebate else 0) <= value < 1:
+        raise ScenarioError(f"{name} must be a share from 0 to below 1, not {value}")
+    return value
+
+
 def time(event: Json) -> int:
     """Return the milliseconds of an event."""
-    value = field(event, "t")
+    value = milliseconds(field(event, "t"), "t")
+    if value >= LATEST_MS:
+        raise ScenarioError(f"t must be whole milliseconds before the year 2100, not {value}; is it in a finer unit?")
+    return value
+
+
+def milliseconds(value: Any, what: str) -> int:
+    """Return a time in milliseconds since 1970."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ScenarioError(f"t must be whole milliseconds, not {value!r}")
+        raise ScenarioError(f"{what} must be whole milliseconds, not {shown(value)}")
     return value
 
 
 def _chosen(given: Json, name: str, choices: type[Any], default: str | None = None) -> Any:
-    value = given.get(name, default)
+    value = given.get(name)
+    value = default if value is None else value
     try:
         return choices(value)
     except ValueError:
         known = ", ".join(choice.value for choice in choices)
-        raise ScenarioError(f"{name} must be one of {known}, not {value!r}") from None
+        raise ScenarioError(f"{name} must be one of {known}, not {shown(value)}") from None
 
 
-def request(order: Json, **changes: Any) -> OrderRequest:
+def asked(order: Any) -> OrderRequest | Bracket:
+    """Return what a submit asks for."""
+    return bracket(order) if field(order, "type", "order") == "bracket" else request(order)
+
+
+def request(order: Any) -> OrderRequest:
     """Return an order as it is asked for."""
+    only(order, KEYS["order"], "an order")
+    return _request(order, text(order, "id", "order"), order)
+
+
+def _request(order: Json, name: str, terms: Json) -> OrderRequest:
+    """Return an order with the type and the prices that its terms name."""
     expires = order.get("expire_t")
-    if expires is not None and (isinstance(expires, bool) or not isinstance(expires, int)):
-        raise ScenarioError(f"expire_t must be whole milliseconds, not {expires!r}")
-    request = OrderRequest(
-        id=str(field(order, "id", "order")),
-        symbol=str(field(order, "symbol", "order")),
+    return OrderRequest(
+        id=name,
+        symbol=text(order, "symbol", "order"),
         side=_chosen(order, "side", Side),
         quantity=number(field(order, "qty", "order"), "qty"),
-        type=changes.pop("type", None) or _chosen(order, "type", OrderType),
-        price=optional(order, "price"),
-        stop=optional(order, "stop"),
-        trail=optional(order, "trail"),
+        type=_chosen(terms, "type", OrderType),
+        price=optional(terms, "price"),
+        stop=optional(terms, "stop"),
+        trail=optional(terms, "trail"),
         tif=_chosen(order, "tif", TimeInForce, "GTC"),
-        expires=expires,
-        post_only=bool(order.get("post_only", False)),
-        reduce_only=bool(order.get("reduce_only", False)),
-        ticket=order.get("ticket"),
+        expires=None if expires is None else milliseconds(expires, "expire_t"),
+        post_only=flag(order, "post_only"),
+        reduce_only=flag(order, "reduce_only"),
+        ticket=None if order.get("ticket") is None else text(order, "ticket", "order"),
+        trail_pct=optional(terms, "trail_pct"),
+        activation=optional(terms, "activation"),
     )
-    return replace(request, **changes)
 
 
-def bracket(order: Json) -> Bracket:
+def bracket(order: Any) -> Bracket:
     """Return a bracket; the price of a stop entry may be given as its price."""
+    only(order, KEYS["bracket"], "a bracket")
     entry = field(order, "entry", "bracket")
-    name = str(field(order, "id", "order"))
-    kind = _chosen(entry, "type", OrderType)
-    prices = {field: optional(entry, field) for field in ("price", "stop", "trail")}
-    if kind is OrderType.STOP and prices["stop"] is None:
-        prices = {"price": None, "stop": prices["price"], "trail": None}
-    return Bracket(
-        name, request(order, id=f"{name}.entry", type=kind, **prices), optional(order, "sl"), optional(order, "tp")
-    )
+    name = text(order, "id", "order")
+    only(entry, KEYS["entry"], "an entry")
+    if entry.get("type") == OrderType.STOP.value and entry.get("stop") is None:
+        entry = {**entry, "price": None, "stop": entry.get("price")}
+    return Bracket(name, _request(order, f"{name}.entry", entry), optional(order, "sl"), optional(order, "tp"))
 
 
-def contract(given: Json) -> Contract:
+def contract(given: Any) -> Contract:
     """Return the contract of an instrument."""
-    kind = _chosen(given, "type", Kind)
-    tick = number(field(given, "tick"), "tick")
-    step = number(field(given, "size_step"), "size_step")
-    if tick <= 0 or step <= 0:
-        raise ScenarioError(f"tick and size_step must be positive, not {tick} and {step}")
+    only(given, KEYS["instrument"], "an instrument")
+    tick = _positive(given, "tick")
+    for name in ("price_precision", "size_precision"):
+        _decimals(given, name)
     contract = Contract(
-        symbol=str(field(given, "symbol")),
-        kind=kind,
-        base=str(field(given, "base")),
-        quote=str(field(given, "quote")),
+        symbol=text(given, "symbol"),
+        kind=_chosen(given, "type", Kind),
+        base=text(given, "base"),
+        quote=text(given, "quote"),
         tick=tick,
-        step=step,
+        step=_positive(given, "size_step"),
         swap=_swap(given),
         spread=whole(_decimal(given, "spread", "0"), tick, "spread"),
-        session="fx" if given.get("session") == "fx" else "always",
-        pip=_decimal(given, "pip", "0.0001"),
-        lot=_decimal(given, "lot", "1"),
-        maker_fee=_decimal(given, "maker_fee", "0"),
-        taker_fee=_decimal(given, "taker_fee", "0"),
-        margin_rate=_decimal(given, "margin_rate", "1"),
+        session=_session(given),
+        pip=_positive(given, "pip", "0.0001"),
+        lot=_positive(given, "lot", "1"),
+        maker_fee=_share(given, "maker_fee", rebate=True),
+        taker_fee=_share(given, "taker_fee", rebate=True),
+        margin_rate=_positive(given, "margin_rate", "1"),
+        min_notional=_decimal(given, "min_notional", "0"),
     )
-    return replace(contract, maintenance=(Tier(None, _decimal(given, "maintenance_rate", "0")),))
+    if contract.spread < 0 or contract.min_notional < 0:
+        raise ScenarioError("spread and min_notional must be 0 or more")
+    if contract.base == contract.quote:
+        raise ScenarioError(f"base and quote must differ, both are {contract.base}")
+    return replace(contract, maintenance=(Tier(None, _share(given, "maintenance_rate")),))
+
+
+def _decimals(given: Json, name: str) -> None:
+    """Check a number of decimals, which the tick and the size step say already."""
+    places = optional(given, name)
+    if places is not None and (places != int(places) or not 0 <= places <= -_FINEST):
+        raise ScenarioError(f"{name} must be a number of decimals from 0 to {-_FINEST}, not {places}")
+
+
+def _session(given: Json) -> Literal["always", "fx"]:
+    match given.get("session"):
+        case None | "always":
+            return "always"
+        case "fx":
+            return "fx"
+        case other:
+            raise ScenarioError(f"session must be always or fx, not {shown(other)}")
 
 
 def _swap(given: Json) -> Swap | None:
     long, short = optional(given, "swap_long"), optional(given, "swap_short")
-    if long is None and short is None:
-        return None
-    day = given.get("swap_triple_day", "wednesday")
+    day = given.get("swap_triple_day")
+    day = "wednesday" if day is None else day
     if day not in _DAYS:
-        raise ScenarioError(f"swap_triple_day must be one of {', '.join(_DAYS)}, not {day!r}")
-    return Swap(long or Decimal(0), short or Decimal(0), _DAYS.index(day))
+        raise ScenarioError(f"swap_triple_day must be one of {', '.join(_DAYS)}, not {shown(day)}")
+    return None if long is None and short is None else Swap(long or Decimal(0), short or Decimal(0), _DAYS.index(day))
 
 
-def profile(given: Json, contracts: list[Contract]) -> Profile:
+def profile(given: Any, contracts: list[Contract]) -> Profile:
     """Return the profile of an account."""
-    if given.get("type") not in ("margin", "cash"):
-        raise ScenarioError(f"type must be margin or cash, not {given.get('type')!r}")
-    if given["type"] == "cash":
+    only(given, KEYS["account"], "an account")
+    kind = given.get("type")
+    if kind not in ("margin", "cash"):
+        raise ScenarioError(f"type must be margin or cash, not {shown(kind)}")
+    if kind == "cash":
         return Profile("scenario", cash=True)
-    leverage = _decimal(given, "leverage", "1")
-    if leverage <= 0:
-        raise ScenarioError(f"leverage must be positive, not {leverage}")
+    commission = _decimal(given, "commission_per_lot", "0")
+    if commission < 0:
+        raise ScenarioError(f"commission_per_lot must be 0 or more, not {commission}")
     return Profile(
         "scenario",
-        currency=str(field(given, "base_currency")),
-        leverage=leverage,
-        netting=bool(given.get("netting", True)),
+        currency=text(given, "base_currency"),
+        leverage=_positive(given, "leverage", "1"),
+        netting=flag(given, "netting", default=True),
         isolated=any(contract.kind is Kind.PERP for contract in contracts),
-        commission_per_lot=_decimal(given, "commission_per_lot", "0"),
-        commission_currency=str(given.get("commission_ccy") or ""),
+        commission_per_lot=commission,
+        commission_currency="" if given.get("commission_ccy") is None else text(given, "commission_ccy"),
     )
+
+
+def lot(given: Json) -> Decimal | None:
+    """Return the lot of every instrument that an account names, or None."""
+    return None if given.get("lot") is None else _positive(given, "lot")
+
+
+def balances(given: Json) -> dict[str, Decimal]:
+    """Return the opening balances of an account by currency."""
+    amounts = field(given, "balances")
+    if not isinstance(amounts, Mapping):
+        raise ScenarioError(f"balances must be an object of currencies and amounts, not {shown(amounts)}")
+    opening = {currency: number(amount, f"balance {shown(currency)}") for currency, amount in amounts.items()}
+    for currency, amount in opening.items():
+        if amount < 0:
+            raise ScenarioError(f"balance {currency} must be 0 or more, not {amount}")
+    return opening

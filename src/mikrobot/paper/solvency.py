@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Protocol
 
-from mikrobot.paper import margin
+from mikrobot.paper import booking, isolated, margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.desk import FAR
-from mikrobot.paper.journal import Filled
 from mikrobot.paper.money import Exact, half_even, scale
-from mikrobot.paper.orders import Order, OrderType, Status
+from mikrobot.paper.orders import Order, Status
 from mikrobot.paper.positions import Position
 from mikrobot.paper.terms import share_of
 
@@ -39,7 +38,7 @@ class Solvency:
     def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates, closer: Closer) -> None:
         self._account, self._markets, self._rates, self._closer = account, markets, rates, closer
         self._fenced: list[str] = []
-        self._call = share_of(account.profile.margin_call_pct)
+        self._call = share_of(max(account.profile.margin_call_pct, account.profile.stop_out_pct))
 
     def check(self, market: Market, ts: int) -> None:
         """Look at the margin if the market has come to a fence, and act on what is found."""
@@ -72,12 +71,41 @@ class Solvency:
         elif self._fenced:
             self._fence_shared(ts)
 
-    def refusal(self, order: Order, contract: Contract, price: int, quantity: int, ts: int) -> str:
+    def stop_out_between(self, market: Market, ts: int, start: int, end: int, spread: int) -> int | None:
+        """Return the first bid on the way from one to another at which the account is stopped out.
+
+        Parameters
+        ----------
+        market : Market
+        ts : int
+        start, end : int
+            Bids in ticks; the stop-out level is not reached at the first.
+        spread : int
+            Ticks from the bid to the ask.
+
+        Returns
+        -------
+        int or None
+            None where the level is not reached by the end, or was at the start already.
+        """
+        account, desk = self._account, self._account.desks[market.contract.symbol]
+        if account.profile.cash or account.profile.isolated or not account.positions:
+            return None
+        if desk.margin_low < min(start, end) and max(start, end) + spread < desk.margin_high:
+            return None
+        shown = (market.mark_bid, market.mark_ask)
+        level = None
+        if self._stopped(market, ts, end, spread) and not self._stopped(market, ts, start, spread):
+            level = self._first_stopped(market, ts, start, end, spread)
+        market.mark_bid, market.mark_ask = shown
+        return level
+
+    def refusal(self, order: Order, contract: Contract, price: int, quantity: int, ts: int, *, maker: bool) -> str:
         """Return why a fill must not happen now, or an empty string: money or a rate is missing."""
         account = self._account
         if account.profile.cash:
-            return self._unpaid(order, contract, price, quantity)
-        if order.type is OrderType.MARKET or order.reduce_only:
+            return self._unpaid(order, contract, price, quantity, maker=maker)
+        if order.reduce_only:
             return ""
         return opening_objection(account, self._markets, self._rates, order, contract, price, quantity, ts)
 
@@ -87,20 +115,26 @@ class Solvency:
         rate = margin.base_rate(account, contract, price, order.sign, self._rates, ts)
         return rate.value if rate is not None else NO_RATE
 
-    def _unpaid(self, order: Order, contract: Contract, price: int, quantity: int) -> str:
-        account = self._account
-        locked = margin.locked(account)
-        if order in account.desks[order.symbol].limits or order in account.desks[order.symbol].stops:
-            currency, own = margin.order_lock(contract, order)
-            locked[currency] -= own
-        if order.sign < 0:
-            needed, currency = _base(contract, quantity), contract.base
-        else:
-            needed, currency = margin.cost(contract, price * quantity, contract.taker_fee), contract.quote
-            if order.rests_as_limit:
-                needed = margin.cost(contract, price * quantity, contract.maker_fee)
-        free = account.balances.get(currency, 0) - locked.get(currency, 0)
-        return "" if needed <= free else f"not enough {currency}"
+    def _unpaid(self, order: Order, contract: Contract, price: int, quantity: int, *, maker: bool) -> str:
+        currency = contract.base if order.sign < 0 else contract.quote
+        fee = contract.maker_fee if maker else contract.taker_fee
+        needed = _base(contract, quantity) if order.sign < 0 else margin.cost(contract, price * quantity, fee)
+        return "" if needed <= margin.free_for(self._account, order, currency) else f"not enough {currency}"
+
+    def _first_stopped(self, market: Market, ts: int, solvent: int, stopped: int, spread: int) -> int:
+        """Return the bid nearest to a solvent one at which the account is stopped out, by halving the way."""
+        while abs(stopped - solvent) > 1:
+            middle = (solvent + stopped) // 2
+            if self._stopped(market, ts, middle, spread):
+                stopped = middle
+            else:
+                solvent = middle
+        return stopped
+
+    def _stopped(self, market: Market, ts: int, bid: int, spread: int) -> bool:
+        """Whether the stop-out level is reached with a market at a bid; leaves the market marked there."""
+        market.mark_bid, market.mark_ask = bid, bid + spread
+        return margin.level_reached(*self._state(ts), self._account.profile.stop_out_pct)
 
     def _stop_out(self, ts: int) -> None:
         account, profile = self._account, self._account.profile
@@ -137,15 +171,11 @@ class Solvency:
             limit = margin.liquidation_price(contract, account.profile, position)
             if position.sign * (price - limit) > 0:
                 continue
-            backed = margin.position_margin(account.desks[contract.symbol].terms, position)
             account.note(ts, "liquidation", f"{contract.symbol} at {price}, from {float_free(limit)}")
             for order in account.working(contract.symbol):
                 if order.alive:
                     self._closer.end(ts, order, Status.CANCELED, "liquidation")
-            start = account.seq
             self._closer.close(position, ts, "liquidation")
-            lost = -sum(record.realised for record in account.journal[start:] if isinstance(record, Filled))
-            account.book(ts, "insurance", account.currency, max(lost - backed, 0), contract.symbol)
 
     def _state(self, ts: int) -> tuple[int, int]:
         account = self._account
@@ -209,29 +239,60 @@ def opening_objection(
     account: Account, markets: Mapping[str, Market], rates: Rates,
     order: Order, contract: Contract, price: int, quantity: int, ts: int,
 ) -> str:  # fmt: skip
-    """Return why a margin account may not open what a fill would open, or an empty string."""
+    """Return why a margin account may not open what a fill would open, or an empty string.
+
+    The margin of everything open after the fill must not exceed what the account then answers with.
+    A hedge that takes no more margin is always free.
+    """
     position = account.position_of(order)
-    opened = quantity - (abs(position.closes(order.sign * quantity)) if position is not None else 0)
-    if not opened:
+    signed = order.sign * quantity
+    closed = abs(position.closes(signed)) if position is not None else 0
+    if closed == quantity:
         return ""
+    if reason := _rate_missing(account, rates, order, ts):
+        return reason
     rate: Exact = 0
+    if account.desks[order.symbol].terms.converts_base:
+        base = margin.base_rate(account, contract, price, order.sign, rates, ts)
+        rate = Fraction(*base.value) if base is not None else rate
+    needed = margin.used_after(account, order, signed, price, rate)
+    if not closed and needed <= margin.used(account):
+        return ""
+    own = _worth(account, markets, rates, ts)
+    if position is not None and closed:
+        own += _close_gain(account, markets, rates, position, price, ts)
+    return "" if needed <= own else f"not enough free margin: {needed} needed in all, {own} there (minor units)"
+
+
+def _rate_missing(account: Account, rates: Rates, order: Order, ts: int) -> str:
+    """Return which rate is missing or stale without which nothing opens, or an empty string."""
     for currency in account.desks[order.symbol].terms.foreign:
         for sells in (True, False):
             quoted = rates.rate(currency, account.currency, ts, receives=sells)
             if quoted is None or quoted.stale:
                 state = "no" if quoted is None else "only a stale"
                 return f"there is {state} rate from {currency} to {account.currency}"
-    if account.desks[order.symbol].terms.converts_base:
-        base = margin.base_rate(account, contract, price, order.sign, rates, ts)
-        rate = Fraction(*base.value) if base is not None else rate
-    needed = margin.required(account.desks[order.symbol].terms, opened, price, rate)
-    if account.profile.netting and position is not None and position.closes(order.sign * quantity):
-        return ""
-    used = margin.used(account)
-    own = account.balances.get(account.currency, 0)
-    if not account.profile.isolated and account.positions:
-        own = margin.equity(account, markets, rates, ts)
-    return "" if needed <= own - used else f"not enough free margin: {needed} needed, {own - used} free (minor units)"
+    return ""
+
+
+def _worth(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> int:
+    """Return what an account answers for new positions with, minor units: its equity; isolated, its balance."""
+    if account.profile.isolated or not account.positions:
+        return account.balances.get(account.currency, 0)
+    return margin.equity(account, markets, rates, ts)
+
+
+def _close_gain(
+    account: Account, markets: Mapping[str, Market], rates: Rates, position: Position, price: int, ts: int
+) -> int:
+    """Return what closing a position at a price adds to `_worth`; never more than the market would give."""
+    market = markets[position.symbol]
+    marked = margin.unrealised(account, position, market, rates, ts)
+    booked = booking.profit(account, rates, market.contract, position.unrealised(price), price, ts)
+    gain = marked if booked is None else min(marked, booked[0])
+    if account.profile.isolated:
+        return max(gain, -isolated.backing(account.desks[position.symbol].terms, position))
+    return gain - marked
 
 
 def float_free(price: Fraction) -> str:

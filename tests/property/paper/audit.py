@@ -210,8 +210,11 @@ def cash_is_never_owed(run: Run) -> None:
 
 
 def reducers_reduce(run: Run) -> None:
-    """I9: a reduce-only fill brings its position nearer to flat and not beyond."""
+    """I9: a reduce-only fill brings its position nearer to flat and not beyond; spot, it sells coins that are held."""
     for account in run.accounts:
+        if account.profile.cash:
+            _cash_reducers_reduce(account)
+            continue
         held: dict[str, int] = defaultdict(int)
         for fill in fills(account):
             order = account.orders[fill.order]
@@ -220,6 +223,62 @@ def reducers_reduce(run: Run) -> None:
             if order.reduce_only:
                 assert abs(held[key]) < abs(before)
                 assert held[key] * before >= 0
+
+
+def _cash_reducers_reduce(account: Account) -> None:
+    """Only the exits of a sale buy, and never more than it sold."""
+    bought: dict[str, int] = defaultdict(int)
+    for fill in fills(account):
+        order = account.orders[fill.order]
+        if order.reduce_only and fill.sign > 0:
+            bought[order.parent] += fill.quantity
+            assert bought[order.parent] <= account.orders[order.parent].filled
+
+
+def tickets_keep_to_their_symbol(run: Run) -> None:
+    """A ticket is filled only in the symbol of the order that opened it."""
+    for account in run.accounts:
+        for fill in fills(account):
+            ticket = account.orders[fill.order].ticket
+            assert not ticket or account.orders[ticket].symbol == fill.symbol
+
+
+def isolated_losses_are_bounded(run: Run) -> None:
+    """From one opening to the next flat, an isolated position loses no more than the margin posted for it."""
+    for account in run.accounts:
+        if account.profile.isolated:
+            _losses_are_bounded(account)
+
+
+@dataclass
+class Life:
+    """An isolated position from its opening until it is flat: margin posted, and what it made, minor units."""
+
+    posted: Fraction = Fraction(0)
+    made: int = 0
+
+
+def _losses_are_bounded(account: Account) -> None:
+    lives: dict[str, list[Life]] = defaultdict(lambda: [Life()])
+    held: dict[str, int] = defaultdict(int)
+    closed: dict[str, Life] = {}
+    for record in account.journal:
+        if isinstance(record, Booked) and record.kind == "insurance":
+            closed[record.cause].made += record.amount
+        elif isinstance(record, Filled):
+            contract, before = CONTRACTS[record.symbol], held[record.symbol]
+            after = held[record.symbol] = before + record.sign * record.quantity
+            opened = min(abs(after), record.quantity) if after * record.sign > 0 else 0
+            if before * record.sign < 0:
+                closed[record.symbol] = lives[record.symbol][-1]
+                closed[record.symbol].made += record.realised
+            if before * after <= 0:
+                lives[record.symbol].append(Life())
+            notional = Fraction(contract.price(record.price)) * Fraction(contract.quantity(opened))
+            share = Fraction(contract.margin_rate) / Fraction(account.profile.leverage)
+            lives[record.symbol][-1].posted += notional * share * 10 ** DIGITS[account.currency]
+    for life in (life for each in lives.values() for life in each):
+        assert -life.made <= life.posted + 1
 
 
 def money_is_conserved(run: Run) -> None:
@@ -258,6 +317,48 @@ def _worked(account: Account, fill: Filled, shown: Shown) -> bool:
     return account.orders[fill.order].submitted <= shown.opened or moves[0].ts < shown.ts
 
 
+def stop_outs_fill_at_their_level(run: Run) -> None:
+    """Section 4: inside a bar, one tick before the price of a stop-out the account was not stopped out yet.
+
+    Looked at where EURUSD is all that a netting account holds, whose level is then balance and price alone.
+    """
+    for account in run.accounts:
+        if not account.profile.netting or account.profile.cash or account.profile.isolated:
+            continue
+        balance, held, average = Fraction(0), dict.fromkeys(CONTRACTS, 0), Fraction(0)
+        for record in account.journal:
+            if isinstance(record, Booked):
+                balance += Fraction(record.amount, 100)
+            if not isinstance(record, Filled):
+                continue
+            before = held[record.symbol]
+            alone = record.symbol == "EURUSD" and not any(held[s] for s in held if s != "EURUSD")
+            if record.order.startswith("stop_out") and alone and _inside(run, record):
+                price = Fraction(CONTRACTS["EURUSD"].price(record.price - record.sign))
+                size = before * Fraction(CONTRACTS["EURUSD"].step)
+                level = (balance + size * (price - average)) / (abs(size) * average / 30)
+                assert level > Fraction(1, 2)
+            held[record.symbol] = before + record.sign * record.quantity
+            if record.symbol == "EURUSD":
+                average = _average(average, before, held["EURUSD"], Fraction(CONTRACTS["EURUSD"].price(record.price)))
+
+
+def _inside(run: Run, fill: Filled) -> bool:
+    """Whether a fill lies inside a bar and not at its open."""
+    shown = _shown_at(run, fill)
+    if shown.bar is None or shown.ts != fill.ts:
+        return False
+    opened, *_, spread = shown.bar
+    return fill.price != opened + (spread if fill.sign > 0 else 0)
+
+
+def _average(average: Fraction, before: int, after: int, price: Fraction) -> Fraction:
+    """Return the average price of a position after a fill."""
+    if before * after <= 0:
+        return price
+    return (average * before + price * (after - before)) / after if abs(after) > abs(before) else average
+
+
 def bars_hurt_first(run: Run) -> None:
     """Section 4 b: where a bar that opened between them holds stop and target, the stop has filled."""
     for account in run.accounts:
@@ -288,6 +389,7 @@ def _entered_in(account: Account, entry: str, shown: Shown) -> bool:
 
 CHECKS = (
     cash_adds_up, fees_are_owed, profits_are_exact, positions_are_the_fills, cash_is_never_owed, prices_were_there,
-    one_leg_fills, liquidity_is_used_once, states_are_sound, reducers_reduce, money_is_conserved,
-    journals_hold_no_float, nothing_is_seen_early, bars_hurt_first,
+    one_leg_fills, liquidity_is_used_once, states_are_sound, reducers_reduce, tickets_keep_to_their_symbol,
+    isolated_losses_are_bounded, money_is_conserved,
+    journals_hold_no_float, nothing_is_seen_early, bars_hurt_first, stop_outs_fill_at_their_level,
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The command `simulate`: results as JSON, a malformed scenario beside sound ones."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from mikrobot.app.cli import main
-from tests.reference.paper.cases import quote, scenario, snapshot, submit
+from tests.reference.paper.cases import bar, order, quote, scenario, snapshot, submit
 
 
 def run(capsys: pytest.CaptureFixture[str], *paths: Path) -> tuple[int, Any, str]:
@@ -61,13 +62,113 @@ def test_a_malformed_scenario_names_its_event_and_the_others_are_played(
     assert err == "error: 1 of 2 scenarios make no sense: bad; see their error\n"
 
 
-@pytest.mark.parametrize("content", ["not json", "[]", "{}", '{"account": {}, "instruments": [{}], "events": []}'])
+def sound() -> dict[str, Any]:
+    """A new scenario with every part that the cases below break."""
+    pair = {"t": 10, "type": "oco", "orders": [order("x", "buy"), order("y", "sell")]}
+    entry = {"type": "limit", "price": "1.09900"}
+    held = submit(11, "B", "buy", type="bracket", entry=entry, sl="1.09700", tp="1.10300")
+    finer = bar(60_000, *["1.10000"] * 4)
+    events = [quote(0, "1.10000", "1.10010"), pair, held, bar(60_000, *["1.10000"] * 4, detail=[finer])]
+    return copy.deepcopy(scenario(*events, snapshot(70_000)))
+
+
+def at(story: dict[str, Any], *path: str | int) -> Any:
+    for step in path:
+        story = story[step]  # type: ignore[index]
+    return story
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "complaint"),
+    [
+        ((), "event", "a scenario has no key 'event'"),
+        (("account",), "margin", "account: an account has no key 'margin'"),
+        (("instruments", 0), "minNotional", "instrument 1: an instrument has no key 'minNotional'"),
+        (("events", 0), "mid", "event 1 (quote at t=0): a quote has no key 'mid'"),
+        (("events", 1, "orders", 1), "reduceOnly", "event 2 (oco at t=10): an order has no key 'reduceOnly'"),
+        (("events", 1, "orders", 1), "sl", "event 2 (oco at t=10): an order has no key 'sl'"),
+        (("events", 2, "order"), "trail", "event 3 (submit at t=11): a bracket has no key 'trail'"),
+        (("events", 2, "order", "entry"), "qty", "event 3 (submit at t=11): an entry has no key 'qty'"),
+        (("events", 3, "detail", 0), "volume", "event 4 (bar at t=60000): a finer bar has no key 'volume'"),
+        (("events", 4), "id", "event 5 (snapshot at t=70000): a snapshot has no key 'id'"),
+    ],
+)
+def test_a_key_that_is_not_known_is_refused_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: tuple[str | int, ...], key: str, complaint: str
+) -> None:
+    story = sound()
+    at(story, *path)[key] = "1"
+    _, results, _ = run(capsys, written(tmp_path, "odd", story), written(tmp_path, "good", sound()))
+    assert results["odd"]["error"].startswith(complaint)
+    assert "final" in results["good"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (("account", "balances"), [], "account: balances must be an object of currencies and amounts, not []"),
+        (("account", "balances", "USD"), "-1", "account: balance USD must be 0 or more, not -1"),
+        (("account", "netting"), "no", "account: netting must be true or false, not 'no'"),
+        (("account", "leverage"), "NaN", "account: leverage must be finite, not 'NaN'"),
+        (("instruments", 0, "lot"), 0, "instrument 1: lot must be positive, not 0"),
+        (
+            ("instruments", 0, "tick"),
+            "1e-999999",
+            "instrument 1: tick must lie below 10^16 and have at most 18 decimals",
+        ),
+        (
+            ("instruments", 0, "maintenance_rate"),
+            "1",
+            "instrument 1: maintenance_rate must be a share from 0 to below 1",
+        ),
+        (("instruments", 1, "symbol"), "EURUSD", "instruments: a symbol is listed twice"),
+        (("instruments",), None, "the scenario: instruments is missing"),
+        (("events",), {}, "the scenario: events must be a list, not {}"),
+        (("events", 1, "orders"), [None, None], "event 2 (oco at t=10): an order is an object, not None"),
+        (("events", 1, "orders", 0, "qty"), "1e999999", "event 2 (oco at t=10): qty must lie below 10^16"),
+        (("events", 1, "orders", 0, "id"), ["x"], "event 2 (oco at t=10): order: id must be text, not ['x']"),
+        (("events", 2, "order", "post_only"), "false", "event 3 (submit at t=11): post_only must be true or false"),
+        (("events", 3, "detail"), "finer", "event 4 (bar at t=60000): bar: detail must be a list, not 'finer'"),
+        (("events", 3, "detail", 0, "t"), 60_001, "event 4 (bar at t=60000): a finer bar closes at t=60001, after"),
+        (("events", 4, "t"), 1_709_510_400_000_000, "event 5 (snapshot at t=1709510400000000): t must be whole milli"),
+        (("events", 4, "type"), ["snapshot"], "event 5 (['snapshot'] at t=70000): there is no event ['snapshot']"),
+    ],
+)
+def test_a_part_that_makes_no_sense_is_refused_and_the_others_are_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: tuple[str | int, ...], value: Any, complaint: str
+) -> None:
+    story = sound()
+    at(story, *path[:-1])[path[-1]] = value
+    _, results, _ = run(capsys, written(tmp_path, "odd", story), written(tmp_path, "good", sound()))
+    assert results["odd"]["error"].startswith(complaint)
+    assert "final" in results["good"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '{"id": 1' + "0" * 5000 + "}",
+        '{"id": 7}',
+        '"x"',
+        "not json",
+        "[]",
+        "{}",
+        '{"account": {}, "instruments": [{}], "events": []}',
+    ],
+)
 def test_a_file_that_is_no_scenario_is_an_error_under_its_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     code, results, _ = run(capsys, written(tmp_path, "odd", content))
     assert code == 1
     assert list(results["odd"]) == ["error"]
+
+
+def test_an_id_that_is_no_text_at_all_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, results, err = run(capsys, written(tmp_path, "odd", '{"id": "\\ud800"}'))
+    assert (code, list(results)) == (1, ["\ud800"])
+    assert err == "error: 1 of 1 scenarios make no sense: \\ud800; see their error\n"
 
 
 def test_a_file_that_is_not_there_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

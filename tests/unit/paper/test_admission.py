@@ -10,7 +10,8 @@ from mikrobot.domain.trading import Side
 from mikrobot.paper import journal
 from mikrobot.paper.account import Account
 from mikrobot.paper.exchange import Exchange
-from mikrobot.paper.orders import Bracket, OrderRequest, Status
+from mikrobot.paper.orders import Bracket, OrderRequest, OrderType, Status
+from mikrobot.paper.slippage import Latency
 from tests.unit.paper.venue import CASH, CONTRACTS, DAY, EURUSD, HEDGING, HOUR, MINUTE, MONDAY, NETTING, Venue
 
 LIMIT = {"type": "limit", "price": "1.09900"}
@@ -204,6 +205,49 @@ def test_a_modification_that_makes_no_sense_leaves_the_order_as_it_was(change: d
     assert refused.startswith(reason)
     assert (order.quantity, order.price, order.stop, order.seq) == before
     assert venue.notes() == ["modify_refused"]
+
+
+@pytest.mark.parametrize("latency", [0.0, 20.0])
+@pytest.mark.parametrize(
+    ("terms", "change", "reason"),
+    [
+        ({"type": "limit", "price": "1.09900", "post_only": True}, {"price": "1.10010"}, "post-only at 1.10010 would"),
+        ({"type": "limit", "price": "1.09900"}, {"quantity": "900000"}, "not enough free margin"),
+        ({"type": "stop", "stop": "1.10200"}, {"quantity": "900000"}, "not enough free margin"),
+        ({"type": "stop", "stop": "1.10200"}, {"stop": "1.10010"}, "a buy stop lies above the ask 1.10010"),
+        ({"type": "trailing_stop", "trail": "0.00100"}, {"quantity": "900000"}, "not enough free margin"),
+    ],
+)
+def test_modify_asks_what_submit_asks_before_and_after_the_order_has_arrived(
+    terms: dict[str, Any], change: dict[str, str], reason: str, latency: float
+) -> None:
+    venue = Venue(replace(NETTING, latency=Latency(latency))).quote("EURUSD", "1.10000", "1.10010")
+    venue.send("a", "EURUSD", "buy", "2000", **terms)
+    order = venue.account.orders["a"]
+    before = (order.quantity, order.price, order.stop)
+    refusal = venue.exchange.modify("a", venue.ts, "a", **{name: Decimal(value) for name, value in change.items()})
+    assert refusal.startswith(reason)
+    assert (order.quantity, order.price, order.stop) == before
+    venue.at(venue.ts + 20)
+    assert venue.status("a") is Status.WORKING
+
+
+def test_a_reduce_only_sale_is_never_larger_than_the_coins() -> None:
+    venue = Venue(CASH, {"USDT": "0", "BTC": "1"}).quote("BTCUSDT", "49990.00", "50000.00")
+    venue.send("a", "BTCUSDT", "sell", "0.5", "limit", price="51000.00", reduce_only=True)
+    assert venue.exchange.modify("a", venue.ts, "a", quantity=Decimal(3)) == ""
+    assert venue.account.orders["a"].quantity == 100_000
+
+
+def test_exits_stay_while_their_entry_may_still_open_more() -> None:
+    """4,000 of 10,000 enter and are sold by hand; the stop covers the 6,000 that enter later."""
+    venue = Venue().quote("EURUSD", "1.10000", "1.10010")
+    entry = OrderRequest("B", "EURUSD", Side.BUY, Decimal(10_000), OrderType.LIMIT, Decimal("1.09900"))
+    venue.exchange.submit("a", venue.ts, Bracket("B", entry, Decimal("1.09000")))
+    venue.at(venue.ts).quote("EURUSD", "1.09890", "1.09900", "4000")
+    venue.send("out", "EURUSD", "sell", "4000")
+    venue.quote("EURUSD", "1.09890", "1.09900", "9000").quote("EURUSD", "1.09000", "1.09010", "9000")
+    assert [(fill.order, fill.quantity) for fill in venue.fills()] == [("B", 4), ("out", 4), ("B", 6), ("B.sl", 6)]
 
 
 def test_a_modification_below_what_has_filled_is_refused() -> None:
