@@ -4,7 +4,7 @@ Puts together what its neighbours compute; `Assessment.to_json` is what commands
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +13,8 @@ import pandas as pd
 
 from mikrobot.analytics import intervals as bootstrap
 from mikrobot.analytics.benchmarks import buy_and_hold
-from mikrobot.analytics.charges import INSIDE, Charge, by_kind
-from mikrobot.analytics.figures import MEASURES, Figure, to_json
+from mikrobot.analytics.charges import DEPOSIT, INSIDE, Charge, by_kind
+from mikrobot.analytics.figures import MEASURES, Figure, shortfall, to_json
 from mikrobot.analytics.intervals import Interval
 from mikrobot.analytics.marks import Excursion, excursions, marked, notional_traded, spread_cost
 from mikrobot.analytics.periods import Period, periods
@@ -29,6 +29,7 @@ from mikrobot.analytics.returns import (
     return_figures,
 )
 from mikrobot.analytics.trades import (
+    Holding,
     Performance,
     by_exit,
     by_session,
@@ -70,7 +71,7 @@ class Assessment:
     Attributes
     ----------
     total : Performance
-        Money in Decimal.
+        Of the whole account, as `account_performance` gives it; money in Decimal.
     figures : mapping of str to Figure
         By the names of `MEASURES`.
     intervals : mapping of str to Interval
@@ -92,6 +93,8 @@ class Assessment:
     calendar : "fx" or "crypto"
     risk_free : float
         A year, as a fraction.
+    ruined : str
+        When the equity fell to zero or below; empty if it did not.
     """
 
     total: Performance
@@ -108,6 +111,7 @@ class Assessment:
     regimes: Mapping[str, str]
     calendar: AssetClass
     risk_free: float
+    ruined: str = ""
 
     @property
     def conventions(self) -> tuple[str, ...]:
@@ -117,7 +121,10 @@ class Assessment:
             f"{PERIODS[self.calendar]} periods a year, {self.calendar} calendar: {week}; UTC days, those without a bar "
             f"left out; {len(self.returns)} days here.",
             f"Risk-free rate {self.risk_free:.2%} a year, converted to days geometrically.",
-            "Equity is marked at every bar close, long positions at bid, short ones at ask.",
+            "Equity is marked at every bar close, long positions at bid, short ones at ask. Every cash entry is in it: "
+            "results, commission, swap, funding, insurance and deposits; a deposit is neither a return nor a drawdown.",
+            "A trade's net result is its price difference less its commission; swap, funding and insurance are in the "
+            "profit and loss of the account.",
             "R is what the trade would have lost at its first stop, costs aside.",
             f"Intervals: {bootstrap.LEVEL:.0%}, percentiles of {bootstrap.RESAMPLES:,} stationary bootstrap resamples, "
             "blocks of the cube root of the length on average.",
@@ -141,7 +148,7 @@ class Assessment:
             "benchmarks": {name: to_json(each.figures) for name, each in self.benchmarks.items()},
             "conventions": {
                 "general": list(self.conventions),
-                "figures": {name: MEASURES[name].convention for name in self.figures},
+                "figures": {name: MEASURES[name].stated for name in self.figures},
             },
         }
 
@@ -153,10 +160,11 @@ def assess(
     *,
     risk_free: float = 0.0,
     rules_only: pd.Series | None = None,
+    held: Sequence[Holding] = (),
     charges: Iterable[Charge] = (),
     seed: int = 0,
 ) -> Assessment:
-    """Judge closed trades over the bars they were made on.
+    """Judge an account over the bars it traded.
 
     Parameters
     ----------
@@ -170,40 +178,81 @@ def assess(
         A year, as a fraction.
     rules_only : Series of float, optional
         Equity of the same strategy without its models, by instant, UTC: a second benchmark.
+    held : sequence of Holding
+        Positions still open, of which equity and profit hold the commission, and equity the value.
     charges : iterable of Charge
-        Slippage, swap and funding of the account; they stand in its costs.
+        Every cash entry beside the fills, and slippage.
     seed : int
         Of the bootstrap.
     """
-    calendar = calendar_of([*bars, *(trade.order.symbol for trade in trades)])
-    marks = marked(trades, bars, opening)
-    returns = daily_returns(daily_equity(marks["equity"], calendar), float(opening))
-    held, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
+    charges = tuple(charges)
+    positions: list[Trade | Holding] = [*trades, *held]
+    calendar = calendar_of([*bars, *(position.order.symbol for position in positions)])
+    marks = marked(trades, bars, opening, held, charges)
+    ruined = ruin(marks["equity"])
+    returns = daily_returns(daily_equity(marks["nav"], calendar), float(opening))
+    watched, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
     others = {HOLD: buy_and_hold(bars, opening)} | ({RULES: rules_only} if rules_only is not None else {})
-    benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free)
+    benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free, ruined)
+    figures = {
+        **_equity_figures(marks["nav"], returns, float(opening), PERIODS[calendar], risk_free, ruined),
+        **_held_against(benchmarks),
+        **_use(trades, marks, ruined),
+        **trade_figures(trades),
+        **_excursion_figures(watched),
+    }
     return Assessment(
-        total=performance(trades, opening),
-        figures={
-            **return_figures(returns, PERIODS[calendar], risk_free),
-            **drawdown_figures(marks["equity"], float(opening)),
-            **_held_against(benchmarks),
-            **_use(trades, marks),
-            **trade_figures(trades),
-            **_excursion_figures(held),
-        },
-        intervals=_intervals(trades, returns, PERIODS[calendar], risk_free, np.random.default_rng(seed)),
-        groups=_groups(trades, regimes, opening),
-        costs=_costs(trades, bars, charges),
+        total=account_performance(trades, opening, marks["nav"], held, charges),
+        figures=figures,
+        intervals=_intervals(trades, returns, PERIODS[calendar], risk_free, figures, np.random.default_rng(seed)),
+        groups=_groups(trades, bars, regimes, opening),
+        costs=_costs(trades, bars, held, charges),
         months=periods(returns, trades, "month"),
         weeks=periods(returns, trades, "week"),
         benchmarks=benchmarks,
         marks=marks,
         returns=returns,
-        excursions=held,
+        excursions=watched,
         regimes=regimes,
         calendar=calendar,
         risk_free=risk_free,
+        ruined=ruined,
     )
+
+
+def account_performance(
+    trades: Sequence[Trade],
+    opening: Decimal,
+    nav: pd.Series,
+    held: Sequence[Holding] = (),
+    charges: Iterable[Charge] = (),
+) -> Performance:
+    """Judge the trades of a whole account, with what it paid and received beside them.
+
+    Profit is the change of its balance without deposits: swap, funding, insurance and the commission
+    of open positions are in it, what these may bring is not.
+
+    Parameters
+    ----------
+    trades, opening, held, charges
+        As of `assess`.
+    nav : Series of float
+        As `marks.marked` gives it.
+    """
+    closed = performance(trades, opening, nav)
+    entered = sum((holding.entry.fee for holding in held), Decimal(0))
+    charged = sum((charge.amount for charge in charges if charge.is_cash and charge.kind != DEPOSIT), Decimal(0))
+    return replace(closed, pnl=closed.pnl - entered - charged, fees=closed.fees + entered)
+
+
+def ruin(equity: pd.Series) -> str:
+    """Return when an account was ruined, or an empty string.
+
+    >>> ruin(pd.Series([100.0, -10.0], pd.to_datetime(["2025-01-06 09:00", "2025-01-07 10:30"], utc=True)))
+    'ruined: the equity fell to -10.00 on 2025-01-07 10:30 UTC'
+    """
+    lost = equity[equity <= 0]
+    return f"ruined: the equity fell to {lost.iloc[0]:,.2f} on {lost.index[0]:%Y-%m-%d %H:%M} UTC" if len(lost) else ""
 
 
 def calendar_of(symbols: Sequence[str]) -> AssetClass:
@@ -216,57 +265,75 @@ def calendar_of(symbols: Sequence[str]) -> AssetClass:
 
 
 def _benchmarks(
-    others: Mapping[str, pd.Series], own: pd.Series, opening: float, calendar: AssetClass, risk_free: float
+    others: Mapping[str, pd.Series],
+    own: pd.Series,
+    opening: float,
+    calendar: AssetClass,
+    risk_free: float,
+    ruined: str,
 ) -> dict[str, Benchmark]:
-    """Return the other accounts that have any equity, ours held against each."""
-    return {
-        name: _benchmark(equity, own, opening, calendar, risk_free) for name, equity in others.items() if len(equity)
-    }
+    """Return the other accounts that have any equity, ours compared with each."""
+    found = {}
+    for name, equity in others.items():
+        if len(equity):
+            returns = daily_returns(daily_equity(equity, calendar), opening)
+            figures = _equity_figures(equity, returns, opening, PERIODS[calendar], risk_free, ruin(equity))
+            relative = relative_figures(own, returns, PERIODS[calendar], risk_free, ruined=ruined)
+            found[name] = Benchmark({**figures, **relative}, equity)
+    return found
 
 
-def _benchmark(equity: pd.Series, own: pd.Series, opening: float, calendar: AssetClass, risk_free: float) -> Benchmark:
-    returns = daily_returns(daily_equity(equity, calendar), opening)
-    count = PERIODS[calendar]
-    figures = {
-        **return_figures(returns, count, risk_free),
-        **drawdown_figures(equity, opening),
-        **relative_figures(own, returns, count, risk_free),
-    }
-    return Benchmark(figures, equity)
+def _equity_figures(
+    equity: pd.Series, returns: pd.Series, opening: float, count: int, risk_free: float, ruined: str
+) -> dict[str, Figure]:
+    """Return the figures of returns and drawdowns, which share one largest drawdown."""
+    fallen = drawdown_figures(equity, opening)
+    drawdown = fallen["max_drawdown"].value
+    return {**return_figures(returns, count, risk_free, drawdown=drawdown, ruined=ruined), **fallen}
 
 
 def _held_against(benchmarks: Mapping[str, Benchmark]) -> dict[str, Figure]:
     """Return beta and alpha against buy and hold."""
     against = benchmarks[HOLD].figures if HOLD in benchmarks else {}
-    return {name: against.get(name, Figure(None, "no bars to hold against")) for name in ("beta", "alpha")}
-
-
-def _groups(trades: Sequence[Trade], regimes: Mapping[str, str], opening: Decimal) -> Groups:
     return {
-        "symbol": grouped(trades, by_symbol, opening),
-        "session": grouped(trades, by_session, opening),
-        "regime": grouped(trades, lambda trade: regimes[trade.order.id], opening),
-        "exit": grouped(trades, by_exit, opening),
+        name: against.get(name, Figure(None, f"no bars to compare with; {shortfall(name, 0)}"))
+        for name in ("beta", "alpha")
     }
 
 
+def _groups(
+    trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], regimes: Mapping[str, str], opening: Decimal
+) -> Groups:
+    def mark(some: Sequence[Trade]) -> pd.Series:
+        symbols = {trade.order.symbol for trade in some}
+        return marked(some, {symbol: frame for symbol, frame in bars.items() if symbol in symbols}, opening)["nav"]
+
+    groups = {
+        "symbol": by_symbol,
+        "session": by_session,
+        "regime": lambda trade: regimes[trade.order.id],
+        "exit": by_exit,
+    }
+    return {name: grouped(trades, group, opening, mark) for name, group in groups.items()}
+
+
 def _costs(
-    trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], charges: Iterable[Charge]
+    trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], held: Sequence[Holding], charges: Iterable[Charge]
 ) -> dict[str, Decimal]:  # fmt: skip
     """Return what trading cost, by kind."""
+    fees = [trade.entry.fee + trade.exit.fee for trade in trades] + [holding.entry.fee for holding in held]
     return {
-        "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
+        "commission": sum(fees, Decimal(0)),
         f"spread{INSIDE}": spread_cost(trades, bars),
         **by_kind(charges),
     }
 
 
-def _use(trades: Sequence[Trade], marks: pd.DataFrame) -> dict[str, Figure]:
+def _use(trades: Sequence[Trade], marks: pd.DataFrame, ruined: str) -> dict[str, Figure]:
     """Return how much of the account was used."""
-    if marks.empty:
-        return dict.fromkeys(("exposure", "leverage", "turnover"), Figure(None, "no mark of the equity"))
+    if missing := shortfall("exposure", len(marks)):
+        return dict.fromkeys(("exposure", "leverage", "turnover"), Figure(None, missing))
     equity = marks["equity"]
-    ruined = "the equity fell to zero" if (equity <= 0).any() else ""
     return {
         "exposure": Figure(float((marks["open"] > 0).mean())),
         "leverage": Figure(None, ruined) if ruined else Figure(float((marks["notional"] / equity).mean())),
@@ -276,8 +343,8 @@ def _use(trades: Sequence[Trade], marks: pd.DataFrame) -> dict[str, Figure]:
 
 def _excursion_figures(held: Sequence[Excursion | None]) -> dict[str, Figure]:
     known = [each for each in held if each is not None]
-    if not known:
-        return dict.fromkeys(("mae_r", "mfe_r"), Figure(None, "no trade with bars and a stop behind its entry"))
+    if missing := shortfall("mae_r", len(known)):
+        return dict.fromkeys(("mae_r", "mfe_r"), Figure(None, missing))
     return {
         "mae_r": Figure(float(np.mean([each.adverse for each in known]))),
         "mfe_r": Figure(float(np.mean([each.favourable for each in known]))),
@@ -285,12 +352,18 @@ def _excursion_figures(held: Sequence[Excursion | None]) -> dict[str, Figure]:
 
 
 def _intervals(
-    trades: Sequence[Trade], returns: pd.Series, count: int, risk_free: float, rng: np.random.Generator
+    trades: Sequence[Trade],
+    returns: pd.Series,
+    count: int,
+    risk_free: float,
+    figures: Mapping[str, Figure],
+    rng: np.random.Generator,
 ) -> dict[str, Interval]:
+    """Return the intervals of some figures; of a figure that is none, none for the same reason."""
     results = np.array([float(trade.pnl) for trade in trades])
     in_r = np.array([r for r in map(r_multiple, trades) if r is not None])
     rate = per_period(risk_free, count)
-    return {
+    found = {
         **bootstrap.intervals(returns.to_numpy("float64"), {"sharpe": bootstrap.sharpe(count, rate)}, rng),
         **bootstrap.intervals(
             results,
@@ -302,4 +375,8 @@ def _intervals(
             rng,
         ),
         **bootstrap.intervals(in_r, {"expectancy_r": bootstrap.mean}, rng),
+    }
+    return {
+        name: interval if figures[name].value is not None else Interval(None, None, figures[name].reason)
+        for name, interval in found.items()
     }

@@ -1,6 +1,7 @@
-"""What an account was charged beside commission: swap, funding, insurance and slippage, each from its journal.
+"""What moved the cash of an account beside its fills, and its slippage, each from its journal.
 
-Commission is on the fills and the spread is inside the prices; `trades` and `marks` count those.
+Swap, funding, insurance, deposits. Commission is on the fills and the spread is inside the prices;
+`trades` and `marks` count those.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,13 @@ INSIDE = ", inside the prices"
 """How the name of a cost ends that the results of trades hold already, unlike swap and funding."""
 
 KINDS = {"slippage": f"slippage{INSIDE}", "swap": "swap", "funding": "funding", "insurance": "insurance"}
-"""The kinds of charge, and how a breakdown names them."""
+"""The kinds of cost, and how a breakdown names them."""
+
+DEPOSIT = "deposit"
+"""Kind of what was paid in, or with the other sign out, after the account was opened: neither cost nor profit."""
+
+_OF_FILLS = ("realised", "fee", "trade")
+"""Kinds of cash entries that fills tell of, too."""
 
 
 class Charge(NamedTuple):
@@ -29,7 +36,7 @@ class Charge(NamedTuple):
     at : datetime
         UTC; when it was booked, or the fill it is part of.
     kind : str
-        One of `KINDS`.
+        One of `KINDS`, `DEPOSIT`, or another kind of cash entry.
     amount : Decimal
         Account currency, positive when paid, negative when received.
     """
@@ -38,17 +45,25 @@ class Charge(NamedTuple):
     kind: str
     amount: Decimal
 
+    @property
+    def is_cash(self) -> bool:
+        """Whether it changed the balance on its own; slippage is inside the prices of the fills."""
+        return self.kind != "slippage"
+
 
 def charges(account: Account) -> Iterator[Charge]:
-    """Tell the charges of a margin account, in the order of its journal.
+    """Yield every cash entry of a margin account that no fill tells of, and its slippage, in order of its journal.
 
+    What was paid in at the instant of its first record is the opening balance and is left out.
     Insurance is received: what a liquidation lost beyond the margin of its position. Slippage is the
-    ticks that a taker got worse than the displayed price, converted at the rate of the fill and
-    rounded to the cent.
+    ticks that a taker got worse than the displayed price, converted at the rate of the fill and rounded
+    to the cent.
     """
+    opened = account.journal[0].ts if account.journal else 0
     for record in account.journal:
-        if isinstance(record, Booked) and record.kind in KINDS:
-            yield Charge(_instant(record.ts), record.kind, -decimal(record.amount, record.currency))
+        if isinstance(record, Booked) and record.kind not in _OF_FILLS:
+            if record.kind != DEPOSIT or record.ts > opened:
+                yield Charge(_instant(record.ts), record.kind, -decimal(record.amount, record.currency))
         elif isinstance(record, Filled) and record.slippage:
             terms = account.desks[record.symbol].terms
             lost = half_even(_slipped(record, terms, Fraction(account.contracts[record.symbol].tick)))
@@ -56,7 +71,7 @@ def charges(account: Account) -> Iterator[Charge]:
 
 
 def by_kind(told: Iterable[Charge]) -> Mapping[str, Decimal]:
-    """Return the sums of the kinds that occur, in the order of `KINDS` and by the name of a breakdown.
+    """Return the sums of the costs that occur, those of `KINDS` first, by the name of a breakdown.
 
     >>> now = datetime(2024, 3, 11, tzinfo=UTC)
     >>> by_kind([Charge(now, "swap", Decimal("6.50")), Charge(now, "swap", Decimal("-1.50"))])
@@ -64,8 +79,9 @@ def by_kind(told: Iterable[Charge]) -> Mapping[str, Decimal]:
     """
     sums: dict[str, Decimal] = {}
     for charge in told:
-        sums[charge.kind] = sums.get(charge.kind, Decimal(0)) + charge.amount
-    return {name: sums[kind] for kind, name in KINDS.items() if kind in sums}
+        if charge.kind != DEPOSIT:
+            sums[charge.kind] = sums.get(charge.kind, Decimal(0)) + charge.amount
+    return {KINDS.get(kind, kind): sums[kind] for kind in dict.fromkeys((*KINDS, *sums)) if kind in sums}
 
 
 def _slipped(fill: Filled, terms: Terms, tick: Fraction) -> Fraction:

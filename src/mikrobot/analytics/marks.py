@@ -1,7 +1,8 @@
 """The account at every bar close: closed trades laid over the bars they were held through.
 
-Values open positions, for equity, exposure and excursions. Long positions are marked at bid,
-short ones at ask; where a bar has no spread, the instrument's typical one is taken.
+Values open positions, for equity, exposure and excursions, and books every cash entry. Long
+positions are marked at bid, short ones at ask; where a bar has no spread, the instrument's typical
+one is taken.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.analytics.trades import unit_value
+from mikrobot.analytics.charges import DEPOSIT, Charge
+from mikrobot.analytics.trades import AT_PAR, Holding, unit_value
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Fill, FillReason, Side, Trade
 
@@ -51,7 +53,13 @@ class _Quotes:
     ask: Floats
 
 
-def marked(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], opening: Decimal) -> pd.DataFrame:
+def marked(
+    trades: Sequence[Trade],
+    bars: Mapping[str, pd.DataFrame],
+    opening: Decimal,
+    held: Sequence[Holding] = (),
+    charges: Sequence[Charge] = (),
+) -> pd.DataFrame:
     """Mark the account to market at the close of every bar.
 
     Parameters
@@ -62,31 +70,82 @@ def marked(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], opening: D
         equity when it closes only.
     opening : Decimal
         Balance before the first trade, account currency.
+    held : sequence of Holding
+        Positions still open after the last bar, valued to the end.
+    charges : sequence of Charge
+        Cash entries beside the fills; slippage among them moves nothing.
 
     Returns
     -------
     DataFrame
-        equity, open (number of positions), notional (gross, account currency), float64; index
-        the close times, and those of exits after the last bar; UTC, strictly increasing.
+        equity, nav (equity as if nothing had been paid in or out after the opening: what returns and
+        drawdowns are computed from), open (number of positions), notional (gross, account currency),
+        float64; index the close times, and those of exits, charges and open entries beside them; UTC, strictly
+        increasing.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
     entered, left = (_instants(trades, which) for which in (_ENTRY, _EXIT))
-    times = np.unique(np.concatenate([*(each.opens + _MINUTE for each in quotes.values()), left]))
-    equity = float(opening) + _booked(trades, entered, left, times)
-    count, notional = np.zeros(len(times)), np.zeros(len(times))
+    cash = _cash(trades, held, charges)
+    closed = (each.opens + _MINUTE for each in quotes.values())
+    beside = [charge.at for charge in charges if charge.is_cash] + [holding.entry.filled_at for holding in held]
+    times = np.unique(np.concatenate([*closed, left, np.array([_instant(at) for at in beside], np.int64)]))
+    account = _Valued(float(opening) + _booked(cash, times), np.zeros(len(times)), np.zeros(len(times)))
     closes = {symbol: _as_of(each, times) for symbol, each in quotes.items()}
     starts, ends = np.searchsorted(times, entered).tolist(), np.searchsorted(times, left).tolist()
     for trade, start, end in zip(trades, starts, ends, strict=True):
-        count[start:end] += 1
-        value = unit_value(trade)
-        if trade.order.symbol in closes and value is not None:
-            price, known = closes[trade.order.symbol][trade.order.side], float(trade.entry.price)
-            moved = price[start:end] - known
-            moved[np.isnan(moved)] = 0.0
-            equity[start:end] += moved * (trade.order.side.sign * float(value))
-            notional[start:end] += (moved + known) * float(value)
+        account.hold(trade, closes.get(trade.order.symbol), slice(start, end))
+    for holding in held:
+        start = int(np.searchsorted(times, _instant(holding.entry.filled_at)))
+        account.hold(holding, closes.get(holding.order.symbol), slice(start, len(times)))
     index = pd.to_datetime(times, unit="us", utc=True)
-    return pd.DataFrame({"equity": equity, "open": count, "notional": notional}, index=index)
+    columns = {"equity": account.equity, "open": account.count, "notional": account.notional}
+    found = pd.DataFrame(columns, index=index)
+    found.insert(1, "nav", _without_deposits(found["equity"], charges))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Valued:
+    """An account at its marks, to which positions are added one by one."""
+
+    equity: Floats
+    count: Floats
+    notional: Floats
+
+    def hold(self, position: Trade | Holding, closes: dict[Side, Floats] | None, at: slice) -> None:
+        """Add a position that is open at these marks; without closes it is counted alone."""
+        self.count[at] += 1
+        if closes is None:
+            return
+        order, entry = position.order, float(position.entry.price)
+        moved = closes[order.side][at] - entry
+        moved[np.isnan(moved)] = 0.0
+        value = _value(position, moved + entry)
+        self.equity[at] += moved * (order.side.sign * value)
+        self.notional[at] += (moved + entry) * value
+
+
+def _value(position: Trade | Holding, price: Floats) -> Floats | float:
+    """Return what a move of the price by 1 is worth to a position, account currency; 0 where that is unknown."""
+    if isinstance(position, Trade):
+        return float(unit_value(position) or 0)
+    known = instrument(position.order.symbol)
+    size = float(position.entry.lots * known.lot)
+    if known.quote in AT_PAR:
+        return size
+    return size / price if known.base in AT_PAR else 0.0
+
+
+def _without_deposits(equity: pd.Series, charges: Sequence[Charge]) -> pd.Series:
+    """Return the equity as it would have grown had nothing been paid in or out."""
+    nav = equity.copy()
+    for charge in charges:
+        if charge.kind == DEPOSIT:
+            since = equity.index >= pd.Timestamp(charge.at)
+            after = float(equity[since].iloc[0])
+            if after > 0:
+                nav[since] *= (after + float(charge.amount)) / after
+    return nav
 
 
 def excursions(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> list[Excursion | None]:
@@ -131,25 +190,35 @@ def notional_traded(trades: Sequence[Trade]) -> float:
 
 
 def _quotes(symbol: str, frame: pd.DataFrame) -> _Quotes:
-    spread = frame["spread"].to_numpy("float64")
+    """Return the bars of a symbol, with closes and spreads on the tick grid as the accounts are marked."""
+    known, spread = instrument(symbol), frame["spread"].to_numpy("float64")
+    tick = float(known.tick)
+    quoted = np.ceil(np.round(np.where(spread >= 0, spread, float(known.spread)) / tick, 6)) * tick
     return _Quotes(
         opens=frame["open_time"].dt.as_unit("us").astype("int64").to_numpy(),
         low=frame["low"].to_numpy("float64"),
         high=frame["high"].to_numpy("float64"),
-        close=frame["close"].to_numpy("float64"),
-        ask=np.where(np.isnan(spread), float(instrument(symbol).spread), spread),
+        close=np.round(frame["close"].to_numpy("float64") / tick) * tick,
+        ask=quoted,
     )
 
 
-def _booked(trades: Sequence[Trade], entered: Instants, left: Instants, times: Instants) -> Floats:
-    """Return the cash booked by each of the times: fees at the fills, results at the exits."""
-    paid, earned = [-trade.entry.fee for trade in trades], [trade.exit.pnl - trade.exit.fee for trade in trades]
-    fills = sorted(zip([*entered.tolist(), *left.tolist()], paid + earned, strict=True))
+def _cash(trades: Sequence[Trade], held: Sequence[Holding], charges: Sequence[Charge]) -> list[tuple[int, Decimal]]:
+    """Return every cash entry with its instant, in order of time: fees at the fills, results at the exits, charges."""
+    entered = [*(trade.entry for trade in trades), *(holding.entry for holding in held)]
+    entries = [(_instant(fill.filled_at), -fill.fee) for fill in entered]
+    entries += [(_instant(trade.exit.filled_at), trade.exit.pnl - trade.exit.fee) for trade in trades]
+    entries += [(_instant(charge.at), -charge.amount) for charge in charges if charge.is_cash]
+    return sorted(entries)
+
+
+def _booked(entries: Sequence[tuple[int, Decimal]], times: Instants) -> Floats:
+    """Return the cash booked by each of the times."""
     total, cash = Decimal(0), [0.0]
-    for _, amount in fills:
+    for _, amount in entries:
         total += amount
         cash.append(float(total))
-    booked = np.searchsorted(np.array([at for at, _ in fills], np.int64), times, "right")
+    booked = np.searchsorted(np.array([at for at, _ in entries], np.int64), times, "right")
     return np.array(cash)[booked]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mikrobot.analytics.returns import until_ruin
 from mikrobot.domain.trading import Trade
 
 Span = Literal["month", "week"]
@@ -25,23 +26,24 @@ class Period:
     ----------
     name : str
         As 2025-03, or the Monday of the week, as 2025-03-10.
-    returned : float
-        Change of the daily equity over that before the period, a fraction.
+    returned : float or None
+        Change of the daily equity over that before the period, a fraction; None without a day of
+        returns, as after the ruin of the account.
     trades, won : int
         Closed in it, by the time of exit.
     pnl : Decimal
         Their net results, account currency.
-    best_day, worst_day : float
+    best_day, worst_day : float or None
         Daily returns.
     """
 
     name: str
-    returned: float
+    returned: float | None
     trades: int
     won: int
     pnl: Decimal
-    best_day: float
-    worst_day: float
+    best_day: float | None
+    worst_day: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the period as plain JSON values, money as text."""
@@ -59,6 +61,7 @@ def periods(returns: pd.Series, trades: Sequence[Trade], span: Span) -> tuple[Pe
     span : "month" or "week"
         A week runs from Monday to Sunday.
     """
+    returns = until_ruin(returns)
     of_days = _labels(pd.DatetimeIndex(returns.index), span)
     of_trades = _labels(pd.DatetimeIndex([trade.exit.filled_at for trade in trades], tz="UTC"), span)
     closed: dict[str, list[Decimal]] = {}
@@ -90,13 +93,12 @@ def _labels(times: pd.DatetimeIndex, span: Span) -> list[str]:
 
 
 def _period(name: str, days: NDArray[np.float64] | None, results: Sequence[Decimal]) -> Period:
-    moved = days if days is not None else np.zeros(1)
     return Period(
         name=name,
-        returned=float(np.prod(1 + moved) - 1),
+        returned=None if days is None else float(np.prod(1 + days) - 1),
         trades=len(results),
         won=sum(result > 0 for result in results),
         pnl=sum(results, Decimal(0)),
-        best_day=float(moved.max()),
-        worst_day=float(moved.min()),
+        best_day=None if days is None else float(days.max()),
+        worst_day=None if days is None else float(days.min()),
     )

@@ -62,7 +62,7 @@ def _equity(axes: Axes, assessment: Assessment, opening: Decimal) -> None:
 
 
 def _drawdown(axes: Axes, assessment: Assessment, opening: Decimal) -> None:
-    fallen = thinned(100 * drawdowns(assessment.marks["equity"], float(opening)), MAXIMUM_POINTS)
+    fallen = thinned(100 * drawdowns(assessment.marks["nav"], float(opening)), MAXIMUM_POINTS)
     axes.fill_between(fallen.index, fallen, 0, color=DOWN_WASH, edgecolor=DOWN, linewidth=0.8)
     axes.set_title("Drawdown, %", loc="left", fontsize=11)
 

@@ -18,15 +18,15 @@ import pandas as pd
 
 from mikrobot.analytics import journal, picture
 from mikrobot.analytics.assessment import Assessment, assess
-from mikrobot.analytics.charges import INSIDE, Charge
+from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts import account
 from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.analytics.charts.trades import trades_figure
 from mikrobot.analytics.journal import TradeRow
-from mikrobot.analytics.trades import closed_trades, r_multiple
+from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Trade
+from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Trade
 
 MARKDOWN_TRADES = 100
 """Trades listed in the Markdown report; the HTML lists all of them."""
@@ -118,7 +118,7 @@ class Facts:
     drift : DriftFacts or None
         None where it was not compared; `drift_note` says why.
     charges : sequence of Charge
-        Slippage, swap and funding of the account, which its journal tells.
+        Every cash entry of the account beside its fills, and its slippage, from its journal.
     currency : str
     """
 
@@ -147,17 +147,20 @@ class Facts:
     def since(self, start: datetime) -> "Facts":
         """Return the facts of what was decided from an instant on.
 
-        What was ordered before is left out, and its results are in the opening balance.
+        What was ordered before is left out unless it is open still, and its results are in the opening
+        balance, as is every charge before.
         """
         if start <= self.starts_at:
             return self
-        orders = [order for order in self.orders if order.submitted_at >= start]
+        still = {holding.order.id for holding in open_positions(self.orders, self.fills)}
+        orders = [order for order in self.orders if order.submitted_at >= start or order.id in still]
         kept = {order.id for order in orders}
         earned = sum((fill.pnl - fill.fee for fill in self.fills if fill.order_id not in kept), Decimal(0))
+        paid = sum((charge.amount for charge in self.charges if charge.is_cash and charge.at < start), Decimal(0))
         return replace(
             self,
             starts_at=start,
-            opening=self.opening + earned,
+            opening=self.opening + earned - paid,
             bars={symbol: frame[frame["open_time"] >= start] for symbol, frame in self.bars.items()},
             predictions=[each for each in self.predictions if each.close_time >= start],
             decisions=[each for each in self.decisions if each.close_time >= start],
@@ -198,7 +201,8 @@ def write(facts: Facts, folder: Path) -> Report:
         If the folder cannot be written.
     """
     trades = closed_trades(facts.orders, facts.fills)
-    judged = assess(trades, facts.bars, facts.opening, charges=facts.charges)
+    held = open_positions(facts.orders, facts.fills)
+    judged = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
     view = _view(facts, trades, judged, folder)
     report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
     page = TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
@@ -239,9 +243,9 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
         "figures": figure_rows(judged),
         "benchmarks": [compared(name, judged) for name in _COMPARED],
         "by_symbol": judged.groups["symbol"],
-        "open_positions": sum(fill.reason is FillReason.ENTRY for fill in facts.fills) - len(trades),
+        "open_positions": len(open_positions(facts.orders, facts.fills)),
         "refusals": refusals(facts.decisions),
-        "limits": limits(facts, len(trades)),
+        "limits": limits(facts, len(trades), judged.ruined),
         "drift_link": _link(facts.drift.report, folder) if facts.drift else "",
         "markdown_trades": MARKDOWN_TRADES,
     }
@@ -250,7 +254,6 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
 def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judged: Assessment) -> dict[str, Any]:
     """Return what the page has beyond the Markdown: plotly.js once, the charts, and the journal as data."""
     levels = {row.trade.order.id: row.level for row in rows if row.level is not None}
-    inside = sum((amount for name, amount in judged.costs.items() if name.endswith(INSIDE)), Decimal(0))
     return {
         "plotly": plotly_script(),
         "equity": account.equity_figure(
@@ -258,10 +261,11 @@ def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judge
             facts.opening,
             {name: each.equity for name, each in judged.benchmarks.items()},
             facts.currency,
+            nav=judged.marks["nav"],
         ),
         "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
         "hours": account.hours_figure(trades, facts.currency),
-        "costs": account.costs_figure(judged.costs, judged.total.pnl + judged.total.fees + inside, facts.currency),
+        "costs": account.costs_figure(judged.costs, judged.total.pnl + sum(judged.costs.values()), facts.currency),
         "charts": {
             symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()
@@ -275,7 +279,7 @@ def _title(facts: Facts) -> str:
     return f"{market} · {', '.join(facts.bars)} · {minute(facts.starts_at)} to {minute(facts.ends_at)} UTC"
 
 
-def limits(facts: Facts, trades: int) -> list[tuple[str, str]]:
+def limits(facts: Facts, trades: int, ruined: str = "") -> list[tuple[str, str]]:
     """Say what of a run is simulated, what is real, and what its figures cannot tell."""
     market = (
         "SIMULATED. The bars come from a seeded generator. They look like a market and are none: "
@@ -299,6 +303,10 @@ def limits(facts: Facts, trades: int) -> list[tuple[str, str]]:
             "is not better than those, it adds nothing.",
         ),
     ]
+    if ruined:
+        told.append(
+            ("Ruin", f"{ruined}. No ratio of returns is computed from an equity of zero or below.".capitalize())
+        )
     if trades < TELLING_TRADES:
         counted = "one closed trade is" if trades == 1 else f"{trades} closed trades are"
         told.append(("Result", f"{counted} too few to tell skill from luck.".capitalize()))

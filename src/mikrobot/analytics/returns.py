@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.analytics.figures import Figure, figure
+from mikrobot.analytics.figures import Figure, figure, shortfall
 from mikrobot.domain.market import AssetClass
 
 PERIODS: dict[AssetClass, int] = {"fx": 252, "crypto": 365}
 """Trading days a year; an account that trades any crypto lives by the crypto calendar."""
 
-TAIL_DAYS = 20
-"""Fewer days than this have no 5 % of them."""
+PAUSE_DAYS = 7
+"""A stretch without a mark that is at least this long is no time of the market: segments of a run, or lost data."""
+
+RUINED = "ruined: the equity fell to zero or below, and returns have no meaning from then on"
 
 _FLAT = 1e-12
 
@@ -63,7 +65,19 @@ def per_period(annual: float, periods: int) -> float:
     return float((1 + annual) ** (1 / periods) - 1)
 
 
-def return_figures(returns: pd.Series, periods: int, risk_free: float = 0.0) -> Mapping[str, Figure]:
+def until_ruin(returns: pd.Series) -> pd.Series:
+    """Return daily returns up to the day on which everything was lost, if there is one.
+
+    >>> until_ruin(pd.Series([0.1, -1.2, 1.0, 2.0])).tolist()
+    [0.1, -1.2]
+    """
+    lost = np.flatnonzero(returns.to_numpy() <= -1)
+    return returns.iloc[: lost[0] + 1] if len(lost) else returns
+
+
+def return_figures(
+    returns: pd.Series, periods: int, risk_free: float = 0.0, *, drawdown: float | None = None, ruined: str = ""
+) -> Mapping[str, Figure]:
     """Judge daily returns.
 
     Parameters
@@ -74,64 +88,101 @@ def return_figures(returns: pd.Series, periods: int, risk_free: float = 0.0) -> 
         Days a year.
     risk_free : float
         A year, as a fraction; converted geometrically.
+    drawdown : float, optional
+        The largest of the equity at its marks, as a fraction; by default that of the days.
+    ruined : str
+        Why returns have no meaning, which may have been within a day; by default found in the returns.
 
     Returns
     -------
     mapping of str to Figure
         total_return, cagr, volatility, sharpe, sortino, calmar, value_at_risk and tail_ratio; None
-        with the reason where there are too few days, or they do not vary.
+        with the reason where the account was ruined, there are too few days, or they do not vary.
     """
     values = returns.to_numpy("float64")
-    few = "" if len(values) >= 2 else f"{len(values)} days of returns, two are needed"
-    ruined = few or ("the account was ruined" if np.any(values <= -1) else "")
-    tails = "" if len(values) >= TAIL_DAYS else f"{len(values)} days of returns, {TAIL_DAYS} are needed"
+    ruined = ruined or (RUINED if np.any(values <= -1) else "")
     rate, at = per_period(risk_free, periods), {"annualization": periods}
+    deepest = abs(empyrical.max_drawdown(values)) if drawdown is None and len(values) else drawdown or 0.0
+
+    def judged(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
+        return _figure(ruined or shortfall(name, len(values)) or undefined, compute)
+
     return {
-        "total_return": _figure(
-            "" if len(values) else "no day was traded", lambda: empyrical.cum_returns_final(values)
-        ),
-        "cagr": _figure(ruined, lambda: empyrical.annual_return(values, **at)),
-        "volatility": _figure(few, lambda: empyrical.annual_volatility(values, **at)),
-        "sharpe": _figure(
-            few or ("the daily returns do not vary" if _constant(values) else ""),
+        "total_return": _figure(shortfall("total_return", len(values)), lambda: empyrical.cum_returns_final(values)),
+        "cagr": judged("cagr", lambda: empyrical.annual_return(values, **at)),
+        "volatility": judged("volatility", lambda: empyrical.annual_volatility(values, **at)),
+        "sharpe": judged(
+            "sharpe",
             lambda: empyrical.sharpe_ratio(values, rate, **at),
+            "the daily returns do not vary" if _constant(values) else "",
         ),
-        "sortino": _figure(
-            few or ("" if np.any(values < rate) else "no day fell below the risk-free rate"),
+        "sortino": judged(
+            "sortino",
             lambda: empyrical.sortino_ratio(values, rate, **at),
+            "" if np.any(values < rate) else "no day fell below the risk-free rate",
         ),
-        "calmar": _figure(
-            ruined or ("" if np.any(values < 0) else "the daily equity never fell"),
-            lambda: empyrical.calmar_ratio(values, **at),
+        "calmar": judged(
+            "calmar",
+            lambda: empyrical.annual_return(values, **at) / deepest,
+            "" if deepest > 0 else "the equity never fell",
         ),
-        "value_at_risk": _figure(tails, lambda: empyrical.value_at_risk(values)),
-        "tail_ratio": _figure(
-            tails or ("" if np.percentile(values, 5) else "the 5th percentile is 0"),
+        "value_at_risk": judged("value_at_risk", lambda: empyrical.value_at_risk(values)),
+        "tail_ratio": judged(
+            "tail_ratio",
             lambda: empyrical.tail_ratio(values),
+            "" if len(values) and np.percentile(values, 5) else "the 5th percentile is 0",
         ),
     }
 
 
 def relative_figures(
-    returns: pd.Series, benchmark: pd.Series, periods: int, risk_free: float = 0.0
+    returns: pd.Series, benchmark: pd.Series, periods: int, risk_free: float = 0.0, *, ruined: str = ""
 ) -> Mapping[str, Figure]:
-    """Hold daily returns against those of a benchmark, on the days that both have.
+    """Compare daily returns with those of a benchmark, from one common day to the next.
+
+    The return of a day that only one of them has is part of its return on the next common day.
+
+    Parameters
+    ----------
+    returns, benchmark : Series of float
+        As `daily_returns` gives them, from the same instant on, index the days.
+    periods : int
+        Days a year.
+    risk_free : float
+        A year, as a fraction; converted geometrically.
+    ruined : str
+        As of `return_figures`.
 
     Returns
     -------
     mapping of str to Figure
-        beta and alpha; None with the reason where fewer than two days are common, or the
+        beta and alpha; None with the reason where either was ruined, too few days are common, or the
         benchmark does not move.
     """
-    both = pd.concat([returns, benchmark], axis=1, join="inner").to_numpy("float64")
+    both = _common_returns(returns, benchmark)
     own, other = both[:, 0], both[:, 1]
     rate = per_period(risk_free, periods)
-    missing = f"{len(both)} days in common, two are needed" if len(both) < 2 else ""
-    missing = missing or ("the benchmark does not move" if _constant(other) else "")
+    ruined = ruined or (RUINED if np.any(returns <= -1) else "")
+    undefined = ruined or ("the benchmark was ruined" if np.any(benchmark <= -1) else "")
+    still = "the benchmark does not move" if _constant(other) else ""
     return {
-        "beta": _figure(missing, lambda: empyrical.beta_aligned(own, other, rate)),
-        "alpha": _figure(missing, lambda: empyrical.alpha_aligned(own, other, rate, annualization=periods)),
+        "beta": _figure(
+            undefined or shortfall("beta", len(both)) or still, lambda: empyrical.beta_aligned(own, other, rate)
+        ),
+        "alpha": _figure(
+            undefined or shortfall("alpha", len(both)) or still,
+            lambda: empyrical.alpha_aligned(own, other, rate, annualization=periods),
+        ),
     }
+
+
+def _common_returns(returns: pd.Series, benchmark: pd.Series) -> Returns:
+    """Return both series of returns between the days that both have, one column each."""
+    levels = pd.concat([(1 + each).cumprod() for each in (returns, benchmark)], axis=1, join="inner")
+    before = levels.shift(1, fill_value=1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Returns = (levels / before - 1).to_numpy("float64")
+    return found
 
 
 def drawdown_figures(equity: pd.Series, opening: float) -> Mapping[str, Figure]:
@@ -144,11 +195,12 @@ def drawdown_figures(equity: pd.Series, opening: float) -> Mapping[str, Figure]:
     opening : float
         The first peak, which stands since the first mark.
     """
-    if equity.empty:
-        return dict.fromkeys(("max_drawdown", "drawdown_days"), Figure(None, "no mark of the equity"))
+    days = pd.DatetimeIndex(equity.index).floor("D").nunique()
     return {
-        "max_drawdown": Figure(-float(drawdowns(equity, opening).min())),
-        "drawdown_days": Figure(_longest_below_days(equity, opening)),
+        "max_drawdown": _figure(
+            shortfall("max_drawdown", len(equity)), lambda: abs(float(drawdowns(equity, opening).min()))
+        ),
+        "drawdown_days": _figure(shortfall("drawdown_days", days), lambda: _longest_below_days(equity, opening)),
     }
 
 
@@ -164,15 +216,16 @@ def drawdowns(equity: pd.Series, opening: float) -> pd.Series:
 
 def _longest_below_days(equity: pd.Series, opening: float) -> float:
     """Return the longest time from the last mark at a peak to the first that reaches it again."""
-    days = (equity.index - equity.index[0]) / pd.Timedelta(days=1)
+    gaps = np.diff(pd.DatetimeIndex(equity.index)) / np.timedelta64(1, "D")
+    days = np.concatenate([[0.0], np.cumsum(np.where(gaps < PAUSE_DAYS, gaps, 0.0))])
     at_peak = drawdowns(equity, opening).to_numpy() >= -_FLAT
     stations = np.unique(np.concatenate([[0], np.flatnonzero(at_peak), [len(days) - 1]]))
     beneath = (np.diff(stations) > 1) | ~(at_peak[stations[:-1]] & at_peak[stations[1:]])
-    return float(np.max(np.diff(days.to_numpy()[stations])[beneath], initial=0.0))
+    return float(np.max(np.diff(days[stations])[beneath], initial=0.0))
 
 
 def _constant(values: Returns) -> bool:
-    return bool(np.ptp(values) <= _FLAT * max(1.0, float(np.abs(values).max())))
+    return not len(values) or bool(np.ptp(values) <= _FLAT * max(1.0, float(np.abs(values).max())))
 
 
 def _figure(missing: str, compute: Callable[[], float]) -> Figure:

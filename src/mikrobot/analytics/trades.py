@@ -11,7 +11,10 @@ from decimal import Decimal
 from statistics import fmean, median
 from typing import Any
 
-from mikrobot.analytics.figures import Figure
+import pandas as pd
+
+from mikrobot.analytics.figures import Figure, shortfall
+from mikrobot.analytics.returns import drawdowns
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Fill, FillReason, Order, Trade
@@ -21,7 +24,8 @@ ZERO = Decimal(0)
 SESSIONS = ((0, "Tokyo"), (8, "London"), (13, "London and New York"), (16, "New York"), (21, "Sydney"), (23, "Tokyo"))
 """The hour, UTC, from which a session is counted; winter and summer alike."""
 
-_AT_PAR = ("USD", "USDT")
+AT_PAR = ("USD", "USDT")
+"""Currencies that count as the account's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,9 @@ class Performance:
     fees : Decimal
         Paid on these trades, positive, already taken off `pnl`.
     max_drawdown : Decimal
-        Largest fall of the realised balance below its highest value before, account currency,
-        0 or positive. The balance moves when a trade closes; the opening balance is the first peak.
+        The largest drawdown in account currency, 0 or positive.
     max_drawdown_pct : float
-        The largest fall in percent of the peak it started from, 0 to 100.
+        The same in percent of the peak it started from: the figure `max_drawdown`.
     win_rate : float or None
         Trades with a positive result over all trades; None without trades.
     profit_factor : float or None
@@ -69,6 +72,14 @@ class Performance:
         return {name: str(value) if isinstance(value, Decimal) else value for name, value in asdict(self).items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A position that is still open."""
+
+    order: Order
+    entry: Fill
+
+
 def closed_trades(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Trade, ...]:
     """Pair entry and exit fills by their order, in order of exit; open positions are left out.
 
@@ -91,6 +102,17 @@ def closed_trades(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Trade
     return tuple(sorted(trades, key=lambda trade: (trade.exit.filled_at, trade.order.id)))
 
 
+def open_positions(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Holding, ...]:
+    """Return what `closed_trades` leaves out: entries without an exit, in order of entry."""
+    known, entered = {order.id: order for order in orders}, dict[str, Fill]()
+    for fill in fills:
+        if fill.reason is FillReason.ENTRY:
+            entered[fill.order_id] = fill
+        else:
+            entered.pop(fill.order_id, None)
+    return tuple(Holding(known[order_id], fill) for order_id, fill in entered.items())
+
+
 def balances(trades: Sequence[Trade], opening: Decimal) -> tuple[tuple[datetime, Decimal], ...]:
     """Return the realised balance after each trade, at the instant it closed, in order of time."""
     curve = []
@@ -101,7 +123,7 @@ def balances(trades: Sequence[Trade], opening: Decimal) -> tuple[tuple[datetime,
     return tuple(curve)
 
 
-def performance(trades: Sequence[Trade], opening: Decimal) -> Performance:
+def performance(trades: Sequence[Trade], opening: Decimal, equity: pd.Series | None = None) -> Performance:
     """Judge closed trades.
 
     Parameters
@@ -109,10 +131,13 @@ def performance(trades: Sequence[Trade], opening: Decimal) -> Performance:
     trades : sequence of Trade
     opening : Decimal
         Balance before the first of them, positive, account currency.
+    equity : Series of float, optional
+        The account of these trades at its marks, for the drawdown; by default it is marked at each
+        exit, as it is without bars.
     """
     results = [trade.pnl for trade in trades]
     won, lost = _total(r for r in results if r > 0), -_total(r for r in results if r < 0)
-    fall, fall_pct = _drawdown([opening, *(balance for _, balance in balances(trades, opening))])
+    fall, fall_pct = _drawdown(_realised(trades, opening) if equity is None else equity, float(opening))
     count = len(trades)
     in_r = [r for r in map(r_multiple, trades) if r is not None]
     return Performance(
@@ -128,7 +153,12 @@ def performance(trades: Sequence[Trade], opening: Decimal) -> Performance:
     )
 
 
-def grouped(trades: Sequence[Trade], group: Callable[[Trade], str], opening: Decimal) -> dict[str, Performance]:
+def grouped(
+    trades: Sequence[Trade],
+    group: Callable[[Trade], str],
+    opening: Decimal,
+    mark: Callable[[Sequence[Trade]], pd.Series] | None = None,
+) -> dict[str, Performance]:
     """Judge the trades of each group as if it had the account to itself, groups in order of name.
 
     Parameters
@@ -137,11 +167,16 @@ def grouped(trades: Sequence[Trade], group: Callable[[Trade], str], opening: Dec
     group : callable
         Names the group of a trade, as `by_symbol` and `by_session` do.
     opening : Decimal
+    mark : callable, optional
+        Gives the equity of an account with these trades alone, as `performance` takes it.
     """
     groups: dict[str, list[Trade]] = defaultdict(list)
     for trade in trades:
         groups[group(trade)].append(trade)
-    return {name: performance(groups[name], opening) for name in sorted(groups)}
+    return {
+        name: performance(groups[name], opening, None if mark is None else mark(groups[name]))
+        for name in sorted(groups)
+    }
 
 
 def by_symbol(trade: Trade) -> str:
@@ -168,9 +203,9 @@ def unit_value(trade: Trade) -> Decimal | None:
     """
     known = instrument(trade.order.symbol)
     size = trade.entry.lots * known.lot
-    if known.quote in _AT_PAR:
+    if known.quote in AT_PAR:
         return size
-    if known.base in _AT_PAR:
+    if known.base in AT_PAR:
         return size / trade.exit.price
     moved = (trade.exit.price - trade.entry.price) * trade.order.side.sign
     return trade.exit.pnl / moved if moved else None
@@ -206,38 +241,43 @@ def trade_figures(trades: Sequence[Trade]) -> Mapping[str, Figure]:
     wins, losses = [r for r in results if r > 0], [r for r in results if r < 0]
     in_r = [r for r in map(r_multiple, trades) if r is not None]
     held = [holding_minutes(trade) for trade in trades]
-    won, lost = sum(wins), -sum(losses)
-    both = bool(wins and losses)
     return {
-        "win_rate": _over(len(wins), len(trades), "no trade was closed"),
-        "average_win": _over(won, len(wins), "no trade won"),
-        "average_loss": _over(-lost, len(losses), "no trade lost"),
-        "payoff": _over(won / len(wins), lost / len(losses), "") if both else _one_sided(trades),
-        "profit_factor": _over(won, lost, "nothing was lost" if trades else "no trade was closed"),
-        "expectancy": _over(won - lost, len(trades), "no trade was closed"),
-        "expectancy_r": _over(sum(in_r), len(in_r), "no trade has a stop behind its entry"),
-        "holding_median": Figure(median(held)) if held else Figure(None, "no trade was closed"),
-        "holding_longest": Figure(max(held)) if held else Figure(None, "no trade was closed"),
-        "ambiguous_share": _over(sum(t.exit.ambiguous for t in trades), len(trades), "no trade was closed"),
+        "win_rate": _figure("win_rate", len(trades), lambda: len(wins) / len(trades)),
+        "average_win": _figure("average_win", len(wins), lambda: fmean(wins)),
+        "average_loss": _figure("average_loss", len(losses), lambda: fmean(losses)),
+        "payoff": _figure("payoff", min(len(wins), len(losses)), lambda: -fmean(wins) / fmean(losses)),
+        "profit_factor": _figure("profit_factor", len(losses), lambda: -sum(wins) / sum(losses)),
+        "expectancy": _figure("expectancy", len(trades), lambda: fmean(results)),
+        "expectancy_r": _figure("expectancy_r", len(in_r), lambda: fmean(in_r)),
+        "holding_median": _figure("holding_median", len(held), lambda: median(held)),
+        "holding_longest": _figure("holding_longest", len(held), lambda: max(held)),
+        "ambiguous_share": _figure(
+            "ambiguous_share", len(trades), lambda: fmean(trade.exit.ambiguous for trade in trades)
+        ),
     }
 
 
-def _over(amount: float, by: float, otherwise: str) -> Figure:
-    return Figure(amount / by) if by else Figure(None, otherwise)
-
-
-def _one_sided(trades: Sequence[Trade]) -> Figure:
-    return Figure(None, "needs a win and a loss" if trades else "no trade was closed")
+def _figure(name: str, count: int, compute: Callable[[], float]) -> Figure:
+    """Compute a figure of so many observations unless it needs more."""
+    missing = shortfall(name, count)
+    return Figure(None, missing) if missing else Figure(float(compute()))
 
 
 def _total(amounts: Iterable[Decimal]) -> Decimal:
     return sum(amounts, ZERO)
 
 
-def _drawdown(curve: Sequence[Decimal]) -> tuple[Decimal, float]:
-    peak, fall, fall_pct = curve[0], ZERO, 0.0
-    for balance in curve:
-        peak = max(peak, balance)
-        fall = max(fall, peak - balance)
-        fall_pct = max(fall_pct, float((peak - balance) / peak * 100))
-    return fall, fall_pct
+def _realised(trades: Sequence[Trade], opening: Decimal) -> pd.Series:
+    """Return the balance at each exit."""
+    return pd.Series([float(balance) for _, balance in balances(trades, opening)], dtype="float64")
+
+
+def _drawdown(equity: pd.Series, opening: float) -> tuple[Decimal, float]:
+    """Return the largest drawdown in money and in percent."""
+    if equity.empty:
+        return ZERO, 0.0
+    fallen = drawdowns(equity, opening).to_numpy()
+    deepest = int(fallen.argmin())
+    peak = max(opening, float(equity.iloc[: deepest + 1].max()))
+    fall = Decimal(peak - float(equity.iloc[deepest]))
+    return fall.quantize(Decimal("0.01")), 100 * abs(float(fallen[deepest]))

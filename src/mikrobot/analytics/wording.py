@@ -28,7 +28,7 @@ def _shown(name: str, each: Figure, judged: Assessment) -> dict[str, str]:
         "value": _in_unit(each.value, measure.unit) if each.value is not None else each.reason,
         "known": "yes" if each.value is not None else "",
         "interval": _between(interval, measure.unit) if interval else "",
-        "convention": measure.convention,
+        "convention": measure.stated,
     }
 
 
@@ -39,10 +39,10 @@ def _between(interval: Interval, unit: str) -> str:
 
 
 def compared(name: str, judged: Assessment) -> dict[str, Any]:
-    """Return a figure of the account beside the same of each benchmark."""
+    """Return a figure of the account beside the same of each benchmark, or the reason of none."""
     unit = MEASURES[name].unit
     known = [judged.figures[name], *(each.figures[name] for each in judged.benchmarks.values())]
-    values = [_in_unit(each.value, unit) if each.value is not None else "none" for each in known]
+    values = [_in_unit(each.value, unit) if each.value is not None else each.reason for each in known]
     return {"label": MEASURES[name].label, "values": values}
 
 
@@ -80,7 +80,9 @@ def _share(value: float | None) -> str:
     return "none" if value is None else f"{value:.0%}"
 
 
-def _percent(value: float) -> str:
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "none"
     return f"{value:+.2%}".replace("-", "\N{MINUS SIGN}").replace("%", " %")
 
 

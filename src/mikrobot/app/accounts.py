@@ -6,7 +6,10 @@ The journal is the only memory of an account: what it holds, owes and waits for 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import pandas as pd
+
 from mikrobot.analytics.charges import Charge, charges
+from mikrobot.app.session import segments_of
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.trading import Fill
@@ -68,6 +71,15 @@ def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
     told = journals(ledger, run.id)
     accounts = (Account.rebuilt(name, PROFILES[name], contracts, records) for name, records in told.items())
     return sorted(charge for account in accounts for charge in charges(account))
+
+
+def traded_bars(run: Run, bars: BarStore) -> dict[str, pd.DataFrame]:
+    """Return the M1 bar frame of the traded span of each symbol of a run."""
+    return {
+        symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
+        for segment in segments_of(run)
+        for symbol in segment.symbols
+    }
 
 
 def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: datetime) -> Venue:

@@ -18,16 +18,17 @@ import pandas as pd
 from rich.table import Table
 
 from mikrobot.analytics.assessment import RULES, Assessment, assess
-from mikrobot.analytics.charges import charges
+from mikrobot.analytics.charges import Charge, charges
+from mikrobot.analytics.figures import Figure
 from mikrobot.analytics.marks import marked
-from mikrobot.analytics.trades import closed_trades
+from mikrobot.analytics.trades import Holding, closed_trades, open_positions
 from mikrobot.app import registered, stack
 from mikrobot.app.registered import Answering
 from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
-from mikrobot.domain.trading import Decision, Order, Trade, answered_by
+from mikrobot.domain.trading import Decision, Fill, Order, Trade, answered_by
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import ReplaySource
@@ -67,8 +68,24 @@ class Traded:
     @property
     def trades(self) -> tuple[Trade, ...]:
         """The closed trades, in order of exit."""
+        return closed_trades(self.orders, self.fills)
+
+    @property
+    def held(self) -> tuple[Holding, ...]:
+        """The positions still open."""
+        return open_positions(self.orders, self.fills)
+
+    @property
+    def fills(self) -> list[Fill]:
+        """Every fill, in the order they happened."""
         accounts = self.trader.venue.exchange.accounts
-        return closed_trades(self.orders, statement.fills({name: each.journal for name, each in accounts.items()}))
+        return statement.fills({name: each.journal for name, each in accounts.items()})
+
+    @property
+    def charges(self) -> list[Charge]:
+        """Every cash entry beside the fills, and slippage, in order of time."""
+        accounts = self.trader.venue.exchange.accounts.values()
+        return sorted(charge for account in accounts for charge in charges(account))
 
 
 def backtest(
@@ -181,44 +198,52 @@ def by_rules(bars: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def judge(done: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
     """Judge what was traded, beside buy and hold and, where given, the rules alone."""
-    accounts = done.trader.venue.exchange.accounts.values()
-    equity = None if rules is None else marked(rules.trades, bars, settings.balance)["equity"]
+    equity = None
+    if rules is not None:
+        equity = marked(rules.trades, bars, settings.balance, rules.held, rules.charges)["nav"]
     return assess(
         done.trades,
         {symbol: frame for symbol, frame in bars.items() if len(frame)},
         settings.balance,
         rules_only=equity,
-        charges=sorted(charge for account in accounts for charge in charges(account)),
+        held=done.held,
+        charges=done.charges,
         seed=settings.seed,
     )
 
 
+OWN = {
+    "return_pct": "total_return",
+    "sharpe": "sharpe",
+    "sortino": "sortino",
+    "max_drawdown_pct": "max_drawdown",
+    "profit_factor": "profit_factor",
+    "win_rate": "win_rate",
+    "expectancy_r": "expectancy_r",
+    "ambiguous_share": "ambiguous_share",
+}
+"""The figures of a backtest, and their names in `figures.MEASURES`."""
+
+OF_BENCHMARK = ("return_pct", "max_drawdown_pct", "sharpe")
+
+
 def told(judged: Assessment) -> dict[str, Any]:
-    """Return the figures of a backtest as plain JSON values, money as text."""
-    total, values = judged.total, {name: each.value for name, each in judged.figures.items()}
-    held = {name: each.figures for name, each in judged.benchmarks.items()}
+    """Return the figures of a backtest as plain JSON values, money as text; null ones have their reason beside."""
     return {
-        "trades": total.trades,
-        "pnl": str(total.pnl),
-        "return_pct": _percent(values["total_return"]),
-        "sharpe": values["sharpe"],
-        "sortino": values["sortino"],
-        "max_drawdown_pct": _percent(values["max_drawdown"]),
-        "profit_factor": total.profit_factor,
-        "win_rate": total.win_rate,
-        "expectancy_r": total.expectancy_r,
+        "trades": judged.total.trades,
+        "pnl": str(judged.total.pnl),
+        **_values(judged.figures, OWN),
         "costs": {kind: str(amount) for kind, amount in judged.costs.items()},
-        "ambiguous_share": total.ambiguous_share,
         "by_symbol": {symbol: each.to_json() for symbol, each in judged.groups["symbol"].items()},
-        "benchmark": {
-            name: {
-                "return_pct": _percent(figures["total_return"].value),
-                "max_drawdown_pct": _percent(figures["max_drawdown"].value),
-                "sharpe": figures["sharpe"].value,
-            }
-            for name, figures in held.items()
-        },
+        "benchmark": {name: _values(each.figures, OF_BENCHMARK) for name, each in judged.benchmarks.items()},
     }
+
+
+def _values(figures: Mapping[str, Figure], names: Iterable[str]) -> dict[str, Any]:
+    """Return figures by their names in a backtest, and the reasons of those that are null."""
+    known = {name: figures[OWN[name]] for name in names}
+    values = {name: _percent(each.value) if name.endswith("_pct") else each.value for name, each in known.items()}
+    return values | {"reasons": {name: each.reason for name, each in known.items() if each.value is None}}
 
 
 def table(found: Mapping[str, Any]) -> Table:
@@ -229,13 +254,20 @@ def table(found: Mapping[str, Any]) -> Table:
     shown.add_column("value", justify="right")
     plain = ("trades", "pnl", "return_pct", "max_drawdown_pct", "sharpe", "sortino", "profit_factor", "win_rate")
     for name in (*plain, "expectancy_r", "ambiguous_share", "decisions", "bars_per_s"):
-        value = found[name]
-        shown.add_row(name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+        shown.add_row(name.replace("_", " "), _shown(found, name))
     for kind, amount in found["costs"].items():
         shown.add_row(kind, amount)
     for name, figures in found["benchmark"].items():
-        shown.add_row(f"{name}: return pct", f"{figures['return_pct']:.4g}")
+        shown.add_row(f"{name}: return pct", _shown(figures, "return_pct"))
     return shown
+
+
+def _shown(found: Mapping[str, Any], name: str) -> str:
+    """Return a value as text, or the reason why there is none."""
+    value = found[name]
+    if value is None:
+        return str(found["reasons"].get(name, "none"))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _nothing(settings: Settings, symbols: Iterable[str], start: datetime) -> Traded:

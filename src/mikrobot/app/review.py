@@ -199,11 +199,6 @@ def _same(online: Any, names: list[str], offline_row: Any) -> bool:
 
 def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: Runs) -> reporting.Facts:
     summary = runs.summary(run.id) or {}
-    traded = {
-        symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
-        for segment in segments_of(run)
-        for symbol in segment.symbols
-    }
     trading = summary.get("trading", {})
     return reporting.Facts(
         run_id=run.id,
@@ -214,7 +209,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         written_at=SystemClock().now(),
         profile=settings.profile,
         opening=wiring.rules_of(settings, run).balance,
-        bars=traded,
+        bars=accounts.traded_bars(run, bars),
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),
         orders=ledger.orders(run.id),

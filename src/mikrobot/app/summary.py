@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from mikrobot import settings as configuration
-from mikrobot.analytics.trades import Performance, closed_trades, performance
+from mikrobot.analytics.assessment import account_performance
+from mikrobot.analytics.marks import marked
+from mikrobot.analytics.trades import Performance, closed_trades, open_positions
 from mikrobot.app import accounts, arms, wiring
 from mikrobot.app.live import MODEL
 from mikrobot.app.tally import by_suite
@@ -15,6 +17,7 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.store import database
+from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
 
@@ -53,12 +56,14 @@ def conclude(run_id: str, stages: Stages) -> dict[str, Any]:
     settings = configuration.load()
     with database.open_pool(settings) as pool:
         runs = Runs(pool)
-        summary = summarize(settings, runs.get(run_id), stages, Ledger(pool), runs)
+        summary = summarize(settings, runs.get(run_id), stages, Ledger(pool), runs, BarStore(pool))
         runs.conclude(run_id, summary)
     return summary
 
 
-def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs: Runs) -> dict[str, Any]:
+def summarize(
+    settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs: Runs, bars: BarStore
+) -> dict[str, Any]:
     """Return the summary of a run, plain JSON values, without the addresses of its reports."""
     return {
         "run": run.id,
@@ -71,8 +76,8 @@ def summarize(settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs
         "models": _models(stages.trained),
         "answered_by": _answered_by(settings, run, ledger),
         "drift": stages.drift,
-        "trading": _trading(settings, run, stages, ledger),
-        "arms": {arms.name_of(each): _arm(settings, each, ledger) for each in runs.followers(run.id)},
+        "trading": _trading(settings, run, stages, ledger, bars),
+        "arms": {arms.name_of(each): _arm(settings, each, ledger, bars) for each in runs.followers(run.id)},
         "latency_ms": slowest(runs.latencies(run.id)),
         "reports": {"drift": stages.drift["report"], "quality": stages.drift["quality"]},
         "services": addresses(settings),
@@ -129,9 +134,9 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
     return {"bos": newest | {"earlier": trained[-2::-1]}}
 
 
-def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> dict[str, Any]:
+def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger, bars: BarStore) -> dict[str, Any]:
     decisions = ledger.decisions(run.id)
-    orders, fills, judged = _earned(settings, run, ledger)
+    orders, fills, judged = _earned(settings, run, ledger, bars)
     return {
         "signals": sum(decision.side is not None for decision in decisions),
         "decisions": len(decisions),
@@ -146,14 +151,20 @@ def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger) -> di
     }
 
 
-def _arm(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
-    orders, _, judged = _earned(settings, run, ledger)
+def _arm(settings: Settings, run: Run, ledger: Ledger, bars: BarStore) -> dict[str, Any]:
+    orders, _, judged = _earned(settings, run, ledger, bars)
     return {"run": run.id, "orders": len(orders), "trades": judged.trades, "pnl": str(judged.pnl)}
 
 
-def _earned(settings: Settings, run: Run, ledger: Ledger) -> tuple[list[Order], list[Fill], Performance]:
-    orders, fills = ledger.orders(run.id), accounts.fills(ledger, run.id)
-    return orders, fills, performance(closed_trades(orders, fills), wiring.rules_of(settings, run).balance)
+def _earned(
+    settings: Settings, run: Run, ledger: Ledger, bars: BarStore
+) -> tuple[list[Order], list[Fill], Performance]:
+    """Return the orders and fills of a run, and its performance as the trading report gives it."""
+    orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
+    trades, held = closed_trades(orders, fills), open_positions(orders, fills)
+    opening = wiring.rules_of(settings, run).balance
+    nav = marked(trades, accounts.traded_bars(run, bars), opening, held, charges)["nav"]
+    return orders, fills, account_performance(trades, opening, nav, held, charges)
 
 
 def _seconds_to_first_order(run: Run, stages: Stages) -> float | None:

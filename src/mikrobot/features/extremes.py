@@ -19,6 +19,13 @@ BLOCKS = 60
 FX_SHARE, OTHER_SHARE = 1e-3, 1e-2
 """Share of its power of ten at which a price is round: 0.001 for 1.1 on FX, 100 for 60,000 elsewhere."""
 
+DECADE_EDGE = 1e-12
+"""Share of a price by which a float may miss a power of ten and still have reached it."""
+
+ON_GRID = 1e-9
+"""Share of a step by which a float may miss a round price and still be on it. One tick is at least 1e-7
+of a step, the rounding of a float at most 1e-11."""
+
 _JOINED_BLOCK = "the stream has seen fewer blocks whole"
 _JOINED_DAY = "the stream joined in the middle of that day"
 
@@ -186,10 +193,11 @@ def round_number(state: State, close: float, atr: float, fx: int, multiple: int)
     above, below : ATR
         Their sum is the step; ``below`` is 0 at a round price.
     """
-    if not state.decade <= close < 10.0 * state.decade:
-        state.decade = 10.0 ** float(floor(log10(close)))
+    price = close * (1.0 + DECADE_EDGE)
+    if not state.decade <= price < 10.0 * state.decade:
+        state.decade = 10.0 ** float(floor(log10(price)))
     step = state.decade * (FX_SHARE if fx == 1 else OTHER_SHARE) * multiple
     steps = close / step
-    share = steps - floor(steps)
+    share = max(steps - floor(steps + ON_GRID), 0.0)
     unit = step * per_unit(atr, close)
     return (1.0 - share) * unit, share * unit

@@ -90,7 +90,7 @@ def test_buying_and_holding_splits_the_money_and_keeps_what_ended() -> None:
 
 
 def test_an_account_that_holds_has_a_beta_of_one_and_no_alpha(made_up_facts: Build) -> None:
-    facts = made_up_facts(minutes=20_000)
+    facts = made_up_facts(minutes=31 * 1440)
     held = buy_and_hold(facts.bars, OPENING)
     found = assess([], facts.bars, OPENING, rules_only=held)
     assert set(found.benchmarks) == {HOLD, RULES}

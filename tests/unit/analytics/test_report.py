@@ -98,7 +98,7 @@ def test_the_figures_shown_are_those_of_the_metrics(made_up_facts: Build, tmp_pa
     report = write(facts, tmp_path)
     for text in (Shown(report.html.read_text()).text, report.markdown.read_text()):
         assert pnl in text
-        assert f"{total.max_drawdown:,.2f}" in text
+        assert f"{report.assessment.total.max_drawdown:,.2f}" in text
         assert f"{total.win_rate:.0%}" in text
 
 

@@ -49,12 +49,18 @@ def test_the_risk_free_rate_compounds_to_the_year() -> None:
     [
         ([], {"total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "value_at_risk", "tail_ratio"}),
         ([0.01], {"cagr", "volatility", "sharpe", "sortino", "calmar", "value_at_risk", "tail_ratio"}),
-        ([0.0] * 30, {"sharpe", "sortino", "calmar", "tail_ratio"}),
-        ([0.001] * 30, {"sharpe", "sortino", "calmar"}),
-        ([0.01, -0.02] * 5, {"value_at_risk", "tail_ratio"}),
-        ([0.01, -1.2, 0.01], {"cagr", "calmar", "value_at_risk", "tail_ratio"}),
+        ([0.01, -0.02], {"cagr", "volatility", "sharpe", "sortino", "calmar", "value_at_risk", "tail_ratio"}),
+        ([0.0] * 90, {"sharpe", "sortino", "calmar", "tail_ratio"}),
+        ([0.001] * 90, {"sharpe", "sortino", "calmar"}),
+        ([0.01, -0.02] * 10, {"cagr", "volatility", "sharpe", "sortino", "calmar"}),
+        ([0.01, -0.02] * 15, {"cagr", "calmar"}),
+        ([0.01, -0.02] * 45, set()),
+        (
+            [0.01, -1.2, 0.01] * 40,
+            {"cagr", "volatility", "sharpe", "sortino", "calmar", "value_at_risk", "tail_ratio"},
+        ),
     ],
-    ids=["no day", "one day", "nothing moved", "constant gain", "too few for a tail", "ruin"],
+    ids=["no day", "one day", "two days", "nothing moved", "constant gain", "20 days", "a month", "a quarter", "ruin"],
 )
 def test_what_cannot_be_told_is_none_with_a_reason(values: list[float], undefined: set[str]) -> None:
     found = return_figures(series(values), 252)
@@ -62,22 +68,64 @@ def test_what_cannot_be_told_is_none_with_a_reason(values: list[float], undefine
     assert all(bool(each.reason) is (each.value is None) for each in found.values())
 
 
+NEEDED = {name: MEASURES[name].least for name in ("cagr", "volatility", "sharpe", "sortino", "calmar", "alpha", "beta")}
+
+
+@pytest.mark.parametrize("days", [1, 2, 29, 30, 89, 90])
+def test_a_figure_of_too_few_days_gives_the_number_that_it_needs(days: int) -> None:
+    returns = series(np.random.default_rng(days).normal(0, 0.02, days).tolist())
+    found = {**return_figures(returns, 365), **relative_figures(returns, returns, 365)}
+    for name, least in NEEDED.items():
+        assert (found[name].value is None) == (days < least), name
+        assert days >= least or f"{least} are needed" in found[name].reason
+
+
+def test_no_year_is_made_of_less_than_a_month() -> None:
+    assert min(NEEDED.values()) >= 30
+
+
+@pytest.mark.parametrize("times", [1, 30])
+def test_a_ruined_account_has_no_ratio_of_returns_without_meaning(times: int) -> None:
+    returns = daily_returns(series([100.0, 50.0, -10.0, -20.0, -60.0] * times), 100.0)
+    found = {**return_figures(returns, 365), **relative_figures(returns, series([0.01, -0.01] * 75), 365)}
+    for name, figure in found.items():
+        assert name == "total_return" or (figure.value is None and figure.reason.startswith("ruined")), name
+    assert found["total_return"].value == pytest.approx(-1.6)
+
+
+@pytest.mark.parametrize("gone", [[7, 20, 33, 41, 58], [0, 1, 2, 3, 4], [30, 31, 32, 33, 34]], ids=str)
+def test_beta_against_itself_is_one_whichever_days_the_benchmark_lacks(gone: list[int]) -> None:
+    levels = series((1000 * np.cumprod(1 + np.random.default_rng(3).normal(0, 0.02, 120))).tolist())
+    own, benchmark = (daily_returns(each, 1000.0) for each in (levels, levels.drop(levels.index[gone])))
+    for found in (relative_figures(own, benchmark, 365), relative_figures(benchmark, own, 365)):
+        assert found["beta"].value == pytest.approx(1.0, abs=1e-9)
+        assert found["alpha"].value == pytest.approx(0.0, abs=1e-9)
+
+
 def test_a_benchmark_that_stands_still_has_no_beta() -> None:
-    found = relative_figures(series([0.01, 0.02, -0.01]), series([0.0, 0.0, 0.0]), 252)
+    found = relative_figures(series([0.01, 0.02, -0.01] * 20), series([0.0] * 60), 252)
     assert found["beta"].value is None
     assert "does not move" in found["beta"].reason
 
 
 def test_only_common_days_are_compared() -> None:
-    market = series([0.01, -0.02, 0.03])
-    own = pd.concat([2 * market, series([9.0], start="2025-02-01")])
+    market = series([0.01, -0.02, 0.03] * 12)
+    own = pd.concat([2 * market, series([9.0], start="2025-03-01")])
     assert relative_figures(own, market, 252)["beta"].value == pytest.approx(2.0)
 
 
 def test_a_drawdown_at_once_falls_from_the_opening_balance_and_lasts_to_the_end() -> None:
-    found = drawdown_figures(series([90.0, 95.0, 99.0]), 100.0)
+    found = drawdown_figures(series([90.0, 95.0, 99.0, 98.0, 97.0]), 100.0)
     assert found["max_drawdown"].value == pytest.approx(0.1)
-    assert found["drawdown_days"].value == 2.0
+    assert found["drawdown_days"].value == 4.0
+
+
+def test_years_between_two_stretches_of_a_run_are_no_drawdown() -> None:
+    marks = [pd.date_range(f"{year}-06-30", periods=720, freq="min", tz="UTC") for year in (2020, 2025)]
+    halves = pd.Series(90.0, marks[0].append(marks[1]))
+    assert drawdown_figures(halves, 100.0)["drawdown_days"].value is None
+    weeks = [pd.date_range(f"{year}-06-02", periods=5, freq="D", tz="UTC") for year in (2020, 2025)]
+    assert drawdown_figures(pd.Series(90.0, weeks[0].append(weeks[1])), 100.0)["drawdown_days"].value == 8.0
 
 
 def test_a_peak_reached_again_ends_a_drawdown() -> None:
@@ -86,7 +134,7 @@ def test_a_peak_reached_again_ends_a_drawdown() -> None:
 
 
 def test_an_account_that_only_rises_has_none() -> None:
-    found = drawdown_figures(series([101.0, 102.0]), 100.0)
+    found = drawdown_figures(series([101.0, 102.0, 103.0, 104.0, 104.0]), 100.0)
     assert (found["max_drawdown"].value, found["drawdown_days"].value) == (0.0, 0.0)
 
 
@@ -98,7 +146,7 @@ def test_no_returns_give_nan_or_infinity(values: list[float], periods: int, rate
     assert found.keys() <= MEASURES.keys()
 
 
-@given(st.lists(st.floats(1.0, 1e6), min_size=1, max_size=40))
+@given(st.lists(st.floats(1.0, 1e6), min_size=5, max_size=40))
 def test_a_drawdown_is_a_share_and_no_longer_than_the_span(equity: list[float]) -> None:
     found = drawdown_figures(series(equity), 1000.0)
     assert 0 <= np.float64(found["max_drawdown"].value) < 1

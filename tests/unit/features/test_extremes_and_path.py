@@ -1,9 +1,12 @@
 """Round prices and the path on bars drawn by hand."""
 
+from decimal import Decimal as D
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.domain.market import INSTRUMENTS, bars_of, instrument
 from mikrobot.features.composition import Catalog
 from mikrobot.features.extremes import day, extremes, round_number
 from mikrobot.features.indicators import atr, log_return
@@ -29,6 +32,50 @@ def test_round_prices_read_off_by_hand(draw, symbol, price, above, below):
     unit = rows["m1_atr_1"].iloc[-1]
     assert rows["m1_round_1_above"].iloc[-1] * unit == pytest.approx(above, rel=1e-9)
     assert rows["m1_round_1_below"].iloc[-1] * unit == pytest.approx(below, rel=1e-9)
+
+
+DECADES = {symbol: (-1, 0, 1) for symbol in INSTRUMENTS} | {
+    "USDJPY": (1, 2, 3),
+    "BTCUSDT": (3, 4, 5),
+    "ETHUSDT": (2, 3, 4),
+}
+"""Powers of ten that the price of each symbol is in, or may come to."""
+
+
+def near_round_prices(symbol, rng):
+    """Round prices of a symbol in three powers of ten, each with its neighbours on the price grid."""
+    tick = instrument(symbol).tick
+    prices = set()
+    for decade in (D(1).scaleb(power) for power in DECADES[symbol]):
+        step = decade * (D("0.001") if instrument(symbol).asset == "fx" else D("0.01"))
+        whole = [int(decade / step), int(9 * decade / step), *rng.integers(decade / step, 10 * decade / step, 150)]
+        prices |= {(int(steps) * step + away * tick).quantize(tick) for steps in whole for away in (-1, 0, 1)}
+    return sorted(price for price in prices if price > 0)
+
+
+def exactly(symbol, price, multiple):
+    """Distances to the round prices in Decimal."""
+    share = D("0.001") if instrument(symbol).asset == "fx" else D("0.01")
+    step = D(1).scaleb(price.adjusted()) * share * multiple
+    return step - price % step, price % step
+
+
+@pytest.mark.parametrize("multiple", [1, 10])
+@pytest.mark.parametrize("symbol", INSTRUMENTS)
+def test_distances_to_round_prices_are_exact_on_the_whole_price_grid(draw, symbol, multiple):
+    prices = near_round_prices(symbol, np.random.default_rng(4))
+    floats = [float(price) for price in prices]
+    floats += [price * (1 + side * 2e-16) for price in floats for side in (-1, 1)]  # as sums of ticks come out
+    bars = draw(floats, high=[1.01 * price for price in floats], low=[0.99 * price for price in floats])
+    catalog = Catalog(atr(length=1), round_number(multiple=multiple, atr="atr_1"))
+    rows = FeaturePipeline([symbol], catalog).frame(symbol, bars)
+    expected = np.array([exactly(symbol, price, multiple) for price in prices], "float64")
+    expected = np.concatenate([expected, np.repeat(expected, 2, axis=0)])
+    found = rows[[f"m1_round_{multiple}_{side}" for side in ("above", "below")]].mul(rows["m1_atr_1"], axis=0)
+    np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-6, atol=1e-9 * expected.sum(axis=1).max())
+    pipeline = FeaturePipeline([symbol], catalog)
+    streamed = [pipeline.update(bar).copy() for bar in bars_of(symbol, bars)]
+    np.testing.assert_array_equal(streamed, rows[list(catalog.columns)])
 
 
 def test_a_streak_counts_the_closes_that_went_the_same_way(draw):

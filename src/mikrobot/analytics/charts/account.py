@@ -31,7 +31,12 @@ _BENCHMARKS = ("#9a7b2f", "#7a5c9e")
 
 
 def equity_figure(
-    equity: pd.Series, opening: Decimal, others: Mapping[str, pd.Series], currency: str, maximum: int = MAXIMUM_POINTS
+    equity: pd.Series,
+    opening: Decimal,
+    others: Mapping[str, pd.Series],
+    currency: str,
+    maximum: int = MAXIMUM_POINTS,
+    nav: pd.Series | None = None,
 ) -> str:
     """Draw the equity beside its benchmarks, and its drawdown below.
 
@@ -45,6 +50,8 @@ def equity_figure(
     currency : str
     maximum : int
         Points of a curve.
+    nav : Series of float, optional
+        Equity without deposits, of which the drawdown is drawn; by default they are the same.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.04)
     for (name, series), colour in zip(others.items(), _BENCHMARKS, strict=False):
@@ -57,7 +64,7 @@ def equity_figure(
         go.Scatter(x=drawn.index, y=drawn, name="equity", mode="lines", line={"color": INK, "width": 2}), 1, 1
     )
     figure.add_hline(float(opening), line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=1)
-    fallen = thinned(100 * drawdowns(equity, float(opening)), maximum)
+    fallen = thinned(100 * drawdowns(equity if nav is None else nav, float(opening)), maximum)
     figure.add_trace(
         go.Scatter(
             x=fallen.index, y=fallen, name="drawdown", mode="lines", fill="tozeroy", fillcolor=DOWN_WASH,

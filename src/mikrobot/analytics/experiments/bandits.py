@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import skew
 
+from mikrobot.analytics.experiments.sequential import NOISE
 from mikrobot.domain.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -21,21 +23,33 @@ DRAWS = 10_000
 FEWEST = 2
 """Observations of an arm below which nothing is believed and all arms share alike."""
 
+SKEW_FEWEST = 30
+"""Observations of an arm below which its skewness is not estimated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What an arm has earned: number, mean and standard deviation (ddof 1) of its observations, R."""
+    """What an arm has earned: number, mean and standard deviation (ddof 1) of its observations, R.
+
+    Attributes
+    ----------
+    skewness : float or None
+        Third standardised moment; None below `SKEW_FEWEST` observations, or where they do not vary.
+    """
 
     count: int
     mean: float
     deviation: float
+    skewness: float | None = None
 
 
 def record(values: Floats) -> Record:
     """Summarise the observations of an arm."""
     if len(values) == 0:
         return Record(0, 0.0, 0.0)
-    return Record(len(values), float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0)
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    known = len(values) >= SKEW_FEWEST and deviation > NOISE * max(1.0, float(np.abs(values).max()))
+    return Record(len(values), float(values.mean()), deviation, float(skew(values)) if known else None)
 
 
 def thompson(

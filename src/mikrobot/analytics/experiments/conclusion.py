@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sequential:
-    """The always-valid test as it stands; None before its first look."""
+    """The always-valid test as it stands; None before its first look, which zero variance puts off."""
 
     difference: float | None
     low: float | None
@@ -221,14 +221,9 @@ def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: in
 
 def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict, planned: Plan, count: int) -> str:
     each, seen = ("a day", "paired days") if experiment.unit is Unit.DAY else ("a trade", "trades of each arm")
-    if state.difference is None:
+    if state.difference is None and count < sequential.FEWEST:
         return f"{count} {seen} so far; the first look comes at {sequential.FEWEST}."
     control, left = experiment.control.name, max(planned.sequential - count, 0)
-    found = (
-        f"{arm.name} has earned {state.difference:+.3f} R {each} against {control} over {count} {seen}; the true "
-        f"difference lies between {state.low:+.3f} and {state.high:+.3f} ({1 - _alpha(experiment):.1%}, however often "
-        "one looks)."
-    )
     answers = {
         Verdict.CONTINUE: f"That is no answer yet; at most about {left} more {seen} are planned.",
         Verdict.INVALID: "Do not believe it: the arms did not get the units they were planned to get. Find the cause.",
@@ -237,7 +232,19 @@ def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict
         Verdict.FUTILE: f"A gain of {experiment.effect:g} R {each} is ruled out. Stop and keep {control}.",
         Verdict.EXHAUSTED: f"Twice the planned length has found no difference. Stop and keep {control}.",
     }
-    return f"{found} {answers[verdict]}"
+    return f"{_estimate(experiment, arm, state, f'{count} {seen}', each)} {answers[verdict]}"
+
+
+def _estimate(experiment: Experiment, arm: Arm, state: Sequential, seen: str, each: str) -> str:
+    """Return the difference and its interval in words, or why there is none."""
+    if state.difference is None:
+        constant = "the difference is always the same" if experiment.unit is Unit.DAY else "one arm does not vary"
+        return f"{seen} so far, and {constant}: the variance is zero, so p and the interval are undefined."
+    return (
+        f"{arm.name} has earned {state.difference:+.3f} R {each} against {experiment.control.name} over {seen}; the "
+        f"true difference lies between {state.low:+.3f} and {state.high:+.3f} ({1 - _alpha(experiment):.1%}, however "
+        "often one looks)."
+    )
 
 
 def _alpha(experiment: Experiment) -> float:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from mikrobot.analytics.experiments.sequential import NOISE
+
 Floats = NDArray[np.float64]
 
 
@@ -26,7 +28,7 @@ class Comparison:
 
 def paired(differences: Floats, alpha: float) -> Comparison | None:
     """Test the mean of pairwise differences; None for fewer than two, or if they are all the same."""
-    if len(differences) < 2 or not np.ptp(differences):
+    if not _varies(differences):
         return None
     stats = DescrStatsW(differences)
     _, p_value, _ = stats.ttest_mean(0.0)
@@ -36,7 +38,7 @@ def paired(differences: Floats, alpha: float) -> Comparison | None:
 
 def independent(candidate: Floats, control: Floats, alpha: float) -> Comparison | None:
     """Test the means of two samples of unequal variance (Welch); None where a sample does not vary."""
-    if min(len(candidate), len(control)) < 2 or not (np.ptp(candidate) and np.ptp(control)):
+    if not (_varies(candidate) and _varies(control)):
         return None
     stats = CompareMeans(DescrStatsW(candidate), DescrStatsW(control))
     _, p_value, _ = stats.ttest_ind(usevar="unequal")
@@ -62,3 +64,8 @@ def needed(effect: float, deviation: float, alpha: float, power: float, *, pairs
     test = TTestPower() if pairs else TTestIndPower()
     found = test.solve_power(effect_size=effect / deviation, alpha=alpha, power=power, alternative="two-sided")
     return max(2, math.ceil(float(np.squeeze(found))))
+
+
+def _varies(values: Floats) -> bool:
+    """Return whether there are two values that differ by more than the rounding of floats."""
+    return len(values) > 1 and bool(values.std(ddof=1) > NOISE * max(1.0, np.abs(values).max()))

@@ -3,7 +3,13 @@
 The likelihood ratio of a difference of means, mixed over a normal prior of the difference. It is
 a martingale where there is no difference, so the chance that it ever exceeds ``1 / alpha`` is at
 most `alpha`, whenever one looks and stops. The variance is estimated from the data, for which it
-needs `FEWEST` observations of an arm before the first look.
+needs `FEWEST` observations of an arm before the first look. Where an arm, or the difference of the
+pairs, has not varied yet, there is no variance and no look.
+
+The means must be close to normal, which rare large wins delay. Simulated false alarms at
+``alpha = 0.05`` over 1,000 observations, prior of 0.5 R: at most 4 % for outcomes of -1 R and
++2.5 R. Where 5 % win 19 R and the rest lose 1 R: 1 % between two equal arms, `SKEWED_ALARMS`
+where the difference itself is that skewed, as of an arm against one that hardly trades.
 
 References
 ----------
@@ -21,6 +27,15 @@ Floats = NDArray[np.float64]
 
 FEWEST = 30
 """Observations of an arm before the first look."""
+
+NOISE = 1e-9
+"""Deviation, R or share of the largest observation, up to which differences are the rounding of floats."""
+
+SKEWED = 2.0
+"""Skewness of the outcomes, that of an exponential distribution, up to which `alpha` was kept in simulations."""
+
+SKEWED_ALARMS = 0.12
+"""False alarms at an `alpha` of 0.05 where 5 % of the differences are +19 R and the others -1 R."""
 
 _LARGEST_PLAN = 10_000_000
 
@@ -57,9 +72,8 @@ def paired(differences: Floats, tau: float, alpha: float) -> Sequence:
         Standard deviation of the prior of the difference, positive: the size that is looked for.
     alpha : float
     """
-    count = np.arange(1, differences.shape[-1] + 1)
-    centre, variance = _running(differences, count)
-    return _sequence(centre, variance / count, np.broadcast_to(count >= FEWEST, differences.shape), tau, alpha)
+    centre, spread, looked = _running(differences, np.ones(differences.shape, dtype=bool))
+    return _sequence(centre, spread, looked, tau, alpha)
 
 
 def independent(values: Floats, is_candidate: NDArray[np.bool_], tau: float, alpha: float) -> Sequence:
@@ -74,14 +88,9 @@ def independent(values: Floats, is_candidate: NDArray[np.bool_], tau: float, alp
     tau, alpha : float
         As of `paired`.
     """
-    centres, spreads, looked = [], [], np.ones(values.shape, dtype=bool)
-    for arm in (is_candidate, ~is_candidate):
-        count = np.cumsum(arm, axis=-1, dtype=np.int64)
-        centre, variance = _running(np.where(arm, values, 0.0), count)
-        centres.append(centre)
-        spreads.append(variance / np.maximum(count, 1))
-        looked &= count >= FEWEST
-    return _sequence(centres[0] - centres[1], spreads[0] + spreads[1], looked, tau, alpha)
+    centre, spread, looked = _running(values, is_candidate)
+    control, control_spread, control_looked = _running(values, ~is_candidate)
+    return _sequence(centre - control, spread + control_spread, looked & control_looked, tau, alpha)
 
 
 def boundary(variance: Floats | float, tau: float, alpha: float) -> Floats:
@@ -113,18 +122,27 @@ def needed(effect: float, variance: float, alpha: float, power: float) -> int:
     return low
 
 
-def _running(values: Floats, count: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return mean and variance (ddof 1) so far, of values that are 0 where they do not count."""
+def _running(values: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return the mean so far, its variance (ddof 1), and whether that can be estimated yet.
+
+    Sums the distances from the first value, which are exactly 0 where the values are constant.
+    """
+    if not values.shape[-1]:
+        return values, values, counted
+    count = np.cumsum(counted, axis=-1, dtype=np.int64)
     many = np.maximum(count, 1)
-    centre = np.cumsum(values, axis=-1) / many
-    squares = np.cumsum(values**2, axis=-1)
-    variance = np.maximum(squares - many * centre**2, 0.0) / np.maximum(count - 1, 1)
-    return centre, variance
+    first = np.take_along_axis(values, np.argmax(counted, axis=-1, keepdims=True), axis=-1)
+    moved = np.where(counted, values - first, 0.0)
+    centre = np.cumsum(moved, axis=-1) / many
+    squares = np.cumsum(moved**2, axis=-1) - many * centre**2
+    variance = np.maximum(squares, 0.0) / np.maximum(count - 1, 1)
+    largest = np.maximum.accumulate(np.where(counted, np.abs(values), 1.0), axis=-1)
+    looked = (count >= FEWEST) & (variance > (NOISE * np.maximum(largest, 1.0)) ** 2)
+    return first + centre, variance / many, looked
 
 
 def _sequence(centre: Floats, spread: Floats, looked: NDArray[np.bool_], tau: float, alpha: float) -> Sequence:
-    """Turn estimates and their variances into the test; no look is taken where nothing varies."""
-    looked = looked & (spread > 0)
+    """Turn estimates and their variances into the test."""
     safe = np.where(looked, spread, 1.0)
     log_ratio = 0.5 * np.log(safe / (safe + tau**2)) + centre**2 * tau**2 / (2 * safe * (safe + tau**2))
     p_value = np.where(looked, np.exp(-np.maximum(log_ratio, 0.0)), 1.0)

@@ -99,6 +99,37 @@ def test_an_a_a_test_of_honest_observations_alarms_at_most_as_often_as_allowed()
     assert aa_alarms(values[:100], PLAN) is None
 
 
+def constant(days, step=0.1):
+    """Daily results of two accounts of which one earns the same amount more on every day."""
+    rng = np.random.default_rng(7)
+    days_at = [(START + timedelta(days=day), rng.normal(0, 1)) for day in range(days)]
+    return [
+        Observation(arm, f"simulated {at:%Y-%m-%d}", at, value + edge)
+        for at, value in days_at
+        for arm, edge in (("control", 0.0), ("careful", step))
+    ]
+
+
+def test_a_constant_difference_is_reported_as_one_without_variance():
+    found = conclude(PLAN, constant(60), {"control": 60, "careful": 60})
+    (contrast,) = found.contrasts
+    assert contrast.verdict is Verdict.CONTINUE
+    assert "the variance is zero, so p and the interval are undefined" in contrast.words
+    assert (contrast.sequential.difference, contrast.sequential.low, contrast.classical) == (None, None, None)
+    assert "the variance is zero" in markdown(PLAN, found, {"control": [], "careful": []}).split("## Tests")[1]
+
+
+def test_the_report_states_the_false_alarms_of_skewed_outcomes():
+    found, _ = judge(0.1, 60)
+    assert "it alarms in 12% of simulated experiments" in markdown(PLAN, found, {"control": [], "careful": []})
+    wins = [replace(each, value=19.0 if n % 20 == 3 else -1.0) for n, each in enumerate(observed(0.0, 200))]
+    skewed = conclude(PLAN, wins, {"control": 200, "careful": 200})
+    text = markdown(PLAN, skewed, {"control": [], "careful": []})
+    assert skewed.records["careful"].skewness > 2
+    assert "It applies here" in text
+    assert "It applies here" not in markdown(PLAN, found, {"control": [], "careful": []})
+
+
 def test_looking_earlier_does_not_change_what_is_found_later():
     early, late = judge(0.3, 60)[1], judge(0.3, 200)[1]
     assert late.sequential.p_value <= early.sequential.p_value

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mikrobot.analytics.experiments.sequential import FEWEST, boundary, independent, needed, paired
+from mikrobot.analytics.experiments.sequential import FEWEST, SKEWED_ALARMS, boundary, independent, needed, paired
 
 STREAMS, LENGTH, ALPHA = 2_000, 1_000, 0.05
 
@@ -99,6 +99,52 @@ def test_nothing_is_said_before_the_first_look_or_where_nothing_varies():
     assert np.isinf(found.high).all()
     assert (paired(np.ones(100), 0.2, ALPHA).p_value == 1).all()
     assert paired(np.empty(0), 0.2, ALPHA).p_value.size == 0
+
+
+RESULTS = np.random.default_rng(8).normal(0, 1.5, 200)
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [np.full(200, 0.1), np.full(200, -1 / 3), (RESULTS + 0.1) - RESULTS, np.full(200, 1e6 + 0.1), np.zeros(200)],
+    ids=["a tenth", "a third", "a tenth but for rounding", "large", "nothing"],
+)
+def test_a_constant_difference_has_no_variance_and_therefore_neither_p_nor_interval(differences):
+    found = paired(differences, 0.2, ALPHA)
+    assert (found.p_value == 1).all()
+    assert np.isnan(found.difference).all()
+    assert np.isinf(found.high).all()
+    assert np.isinf(found.low).all()
+
+
+def test_an_arm_that_has_not_varied_yet_is_not_compared():
+    candidate = np.tile([True, False], 200)
+    values = np.where(candidate, -1.0, np.random.default_rng(9).normal(0, 1, 400))
+    assert (independent(values, candidate, 0.2, ALPHA).p_value == 1).all()
+    assert (independent(values, ~candidate, 0.2, ALPHA).p_value == 1).all()
+
+
+def test_a_large_level_does_not_hide_the_variance():
+    differences = np.random.default_rng(10).normal(0.3, 1, 500)
+    near, far = paired(differences, 0.2, ALPHA), paired(differences + 1e6, 0.2, ALPHA)
+    np.testing.assert_allclose(far.high[FEWEST:] - 1e6, near.high[FEWEST:], rtol=0, atol=1e-5)
+
+
+def rare_wins(rng, shape):
+    """5 % of the outcomes win 19 R and the others lose 1 R: nothing is earned on average."""
+    return np.where(rng.random(shape) < 0.05, 19.0, -1.0)
+
+
+def test_the_false_alarms_of_rare_wins_are_those_that_the_report_states():
+    differences = rare_wins(np.random.default_rng(2), (STREAMS, LENGTH))
+    assert alarms(paired(differences, 0.5, ALPHA)) == pytest.approx(SKEWED_ALARMS, abs=0.015)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_two_arms_of_rare_wins_do_not_alarm_more_than_alpha(share):
+    rng = np.random.default_rng(2)
+    values = rare_wins(rng, (STREAMS, LENGTH))
+    assert alarms(independent(values, rng.random(values.shape) < share, 0.5, ALPHA)) <= ALPHA
 
 
 def test_arms_in_turn_equal_pairs_of_uncorrelated_values():

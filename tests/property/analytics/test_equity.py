@@ -1,0 +1,168 @@
+"""The equity that a report draws against the accounts of the simulator, over made-up markets.
+
+Bars, brackets, swap, funding, deposits and gaps wide enough for stop-outs and liquidations.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal as D
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mikrobot.analytics.assessment import Assessment, assess
+from mikrobot.analytics.charges import Charge, charges
+from mikrobot.analytics.trades import Holding, closed_trades, open_positions
+from mikrobot.domain.market import BAR_COLUMNS, Bar, instrument
+from mikrobot.domain.trading import Order, Side
+from mikrobot.paper import margin, statement
+from mikrobot.paper.contracts import Swap
+from mikrobot.paper.exchange import Exchange
+from mikrobot.paper.journal import Booked, Noted
+from mikrobot.paper.venue import CURRENCY, Venue, contract_of, milliseconds
+
+START = datetime(2024, 3, 11, 18, tzinfo=UTC)  # a Monday, three hours before the rollover
+OPENING = D("10000")
+FIRST = {"EURUSD": 110_000, "USDJPY": 150_000, "BTCUSDT": 6_000_000}
+"""Prices in ticks."""
+
+SWAPS = {"EURUSD": Swap(D("-6.5"), D("1.2")), "USDJPY": Swap(D(11), D(-21))}
+SIZES = {"EURUSD": D("0.05"), "USDJPY": D("0.05"), "BTCUSDT": D("0.005")}
+WIDE = {"EURUSD": 60, "USDJPY": 60, "BTCUSDT": 12_000}
+"""Of a bar, in ticks; a gap is fifty times as wide."""
+
+minutes = st.tuples(
+    st.integers(-9, 9),  # where the first symbol moves; the others go elsewhere
+    st.integers(0, 19),  # what happens beside the bars
+    st.integers(1, 60),  # size of an order, in parts
+    st.integers(1, 60),  # distance of its stop and its target
+)
+
+
+@dataclass
+class Played:
+    """A venue whose bars have been played."""
+
+    venue: Venue
+    orders: list[Order] = field(default_factory=list)
+    bars: dict[str, list[tuple[object, ...]]] = field(default_factory=lambda: {symbol: [] for symbol in FIRST})
+    prices: dict[str, int] = field(default_factory=lambda: dict(FIRST))
+    at: datetime = START
+
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        found = {}
+        for symbol, rows in self.bars.items():
+            frame = pd.DataFrame(rows, columns=list(BAR_COLUMNS))
+            found[symbol] = frame.astype(dict.fromkeys(BAR_COLUMNS[1:], "float64"))
+        return found
+
+    @property
+    def charges(self) -> list[Charge]:
+        return sorted(charge for account in self.venue.exchange.accounts.values() for charge in charges(account))
+
+    @property
+    def held(self) -> tuple[Holding, ...]:
+        return open_positions(self.orders, self._fills)
+
+    @property
+    def _fills(self) -> list:
+        return statement.fills({name: each.journal for name, each in self.venue.exchange.accounts.items()})
+
+    def assessed(self) -> Assessment:
+        trades = closed_trades(self.orders, self._fills)
+        return assess(trades, self.frames, OPENING, held=self.held, charges=self.charges)
+
+    def equity(self) -> D:
+        """What the accounts are worth by their own reckoning."""
+        exchange, now = self.venue.exchange, milliseconds(self.at)
+        worth = [margin.equity(each, exchange.markets, exchange.rates, now) for each in exchange.accounts.values()]
+        return D(sum(worth)).scaleb(-2)
+
+    def balance(self) -> D:
+        return sum((each.balance(CURRENCY) for each in self.venue.exchange.accounts.values()), D(0))
+
+    def deposits(self) -> D:
+        return -sum((charge.amount for charge in self.charges if charge.kind == "deposit"), D(0))
+
+    def happened(self) -> Counter[str]:
+        records = [record for each in self.venue.exchange.accounts.values() for record in each.journal]
+        kinds = Counter(record.kind for record in records if isinstance(record, (Booked, Noted)))
+        return kinds + Counter({"held": len(self.held), "deposit later": self.deposits() != 0})
+
+
+def play(world: Sequence[tuple[int, int, int, int]]) -> Played:
+    """Play a world: a minute for each entry, and now and then hours between two."""
+    venue = Venue(FIRST, seed=3)
+    contracts = [replace(contract_of(symbol), swap=SWAPS.get(symbol)) for symbol in FIRST]
+    venue.exchange = Exchange(contracts, waits_for_open=True)
+    venue.open(START, OPENING)
+    played = Played(venue)
+    for number, (move, event, size, far) in enumerate(world):
+        symbol = list(FIRST)[number % 3]
+        played.at += timedelta(hours=7) if event == 19 else timedelta(minutes=1)
+        for offset, name in enumerate(FIRST):
+            _bar(played, name, move * (offset + 1) % 19 - 9, gap=event in (17, 18) and name == symbol)
+        venue.leave_expired(played.at)
+        if event < 9:
+            _order(played, number, symbol, Side.BUY if event % 2 else Side.SELL, size, far)
+        elif event == 15:
+            venue.exchange.funding(milliseconds(played.at), "BTCUSDT", D(move).scaleb(-4))
+        elif event == 16:
+            account = list(venue.exchange.accounts.values())[number % 2]
+            account.deposit(milliseconds(played.at), CURRENCY, D(size * 10 if move > -7 else -5))
+    return played
+
+
+def _bar(played: Played, symbol: str, move: int, *, gap: bool) -> None:
+    tick, wide = instrument(symbol).tick, WIDE[symbol]
+    opened = played.prices[symbol] + (50 * wide * (1 if move > 0 else -1) if gap else 0)
+    close = max(opened + move * wide // 9, 1000)
+    ticks = (opened, max(opened, close) + wide // 5, min(opened, close) - wide // 5, close)
+    prices = [float(tick * each) for each in ticks]
+    spread = (float("nan"), float(tick * 12), float(tick) * 7)[move % 3]
+    begun = played.at - timedelta(minutes=1)
+    played.prices[symbol] = close
+    played.bars[symbol].append((begun, *prices, float("nan"), spread, float("nan"), float("nan")))
+    played.venue.play(Bar(symbol, begun, *prices, spread=spread))
+
+
+def _order(played: Played, number: int, symbol: str, side: Side, size: int, far: int) -> None:
+    known, price = instrument(symbol), played.prices[symbol]
+    away = side.sign * WIDE[symbol] * far
+    stop, target = (known.quantize(known.tick * max(price + each, 1)) for each in (-away, 2 * away))
+    lots = known.quantize_size(SIZES[symbol] * size)
+    name = f"made-up/{number}"
+    order = Order(name, name, symbol, side, lots, stop, target, played.at, played.at + timedelta(minutes=1 + far // 3))
+    engaged = symbol in played.venue.standing(symbol, played.at).engaged  # as the trader asks
+    if not engaged and not played.venue.place(order):
+        played.orders.append(order)
+
+
+def reconcile(played: Played) -> None:
+    judged = played.assessed()
+    assert OPENING + played.deposits() + judged.total.pnl == played.balance()
+    drawn = judged.marks["equity"].iloc[-1] if len(judged.marks) else float(OPENING)
+    assert drawn == pytest.approx(float(played.equity()), rel=0, abs=0.005 * len(played.held) + 1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(minutes, min_size=3, max_size=40))
+def test_the_report_ends_where_the_accounts_end(world: list[tuple[int, int, int, int]]) -> None:
+    reconcile(play(world))
+
+
+def test_made_up_worlds_hold_every_kind_of_cash_entry_and_reconcile() -> None:
+    rng, happened = np.random.default_rng(1), Counter[str]()
+    for _ in range(20):
+        world = rng.integers([-9, 0, 1, 1], [10, 20, 61, 61], (60, 4)).tolist()
+        played = play([tuple(minute) for minute in world])
+        reconcile(played)
+        happened += played.happened()
+    kinds = {"realised", "fee", "swap", "funding", "insurance", "liquidation", "stop_out", "held", "deposit later"}
+    assert kinds <= happened.keys(), happened
