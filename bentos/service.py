@@ -49,6 +49,7 @@ class OneAnswer(BaseModel, from_attributes=True):
     interval_down: Bounds
     says_up: Saying
     says_down: Saying
+    swing: int
 
 
 class ManyAnswers(BaseModel, from_attributes=True):

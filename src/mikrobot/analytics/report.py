@@ -27,6 +27,7 @@ from mikrobot.analytics.trades import closed_trades, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Trade
+from mikrobot.models.labels.task import Task
 
 MARKDOWN_TRADES = 100
 """Trades listed in the Markdown report; the HTML lists all of them."""
@@ -104,6 +105,10 @@ class Facts:
         UTC; the span traded, and now.
     profile : str
         Name of the risk numbers.
+    rules : mapping of str to str
+        What else the run was traded by, as text by its name.
+    levels : (str, str)
+        Feature columns of the levels above and below that the predictions were asked about.
     opening : Decimal
         Balance before the first trade, `currency`.
     bars : mapping of str to DataFrame
@@ -143,6 +148,8 @@ class Facts:
     drift_note: str = "not compared in this run"
     charges: Sequence[Charge] = ()
     currency: str = "USD"
+    rules: Mapping[str, str] = field(default_factory=dict)
+    levels: tuple[str, str] = Task("bos").columns
 
     def since(self, start: datetime) -> "Facts":
         """Return the facts of what was decided from an instant on.
@@ -233,7 +240,7 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
     return {
         "facts": facts,
         "trades": trades,
-        "rows": journal.rows(trades, facts.decisions, facts.predictions),
+        "rows": journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
         "judged": judged,
         "total": judged.total,
         "figures": figure_rows(judged),

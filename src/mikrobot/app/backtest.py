@@ -22,7 +22,7 @@ from mikrobot.analytics.charges import charges
 from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.app.judge import load_model
-from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
+from mikrobot.app.trader import ATR, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
@@ -30,6 +30,7 @@ from mikrobot.domain.trading import Decision, Order, Trade
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import ReplaySource
+from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Model
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
@@ -44,7 +45,6 @@ Seen = tuple[Bar, Outlook | None]
 AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
 
-READ = (ATR, ABOVE, BELOW)
 OUTLOOK = ("atr", "above", "below", "up", "down")
 
 
@@ -110,8 +110,9 @@ def backtest(
         span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
         raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
     say(f"computing features of {', '.join(bars)}")
-    rows = {symbol: frame for symbol, frame in _rows(bars, model)}
-    rules = {symbol: by_rules(bars[symbol], rows[symbol]) for symbol in bars}
+    levels = model.contract.task.columns if model else Task("bos", settings.swing).columns
+    rows = {symbol: frame for symbol, frame in _rows(bars, (ATR, *levels, *(model.contract.columns if model else ())))}
+    rules = {symbol: by_rules(bars[symbol], rows[symbol], levels) for symbol in bars}
     outlooks = rules if model is None else {symbol: by_model(model, rows[symbol]) for symbol in bars}
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     begun = clock.now()
@@ -165,14 +166,25 @@ def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Se
 
 
 def by_model(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the outlooks of feature rows that a model has answered for."""
+    """Return the outlooks of feature rows that a model has answered for, on the levels that it was trained on."""
+    above, below = model.contract.task.columns
     chances = model.predict(rows[list(model.contract.columns)].to_numpy("float64"))
-    return _outlooks(rows, rows[ABOVE], rows[BELOW], chances[:, 0], chances[:, 1])
+    return _outlooks(rows, rows[above], rows[below], chances[:, 0], chances[:, 1])
 
 
-def by_rules(bars: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before."""
-    above, below, close = rows[ABOVE].shift(), rows[BELOW].shift(), bars["close"].to_numpy()
+def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) -> pd.DataFrame:
+    """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        A bar frame.
+    rows : DataFrame
+        The feature rows of its closes.
+    levels : (str, str)
+        Columns of the levels above and below.
+    """
+    above, below, close = rows[levels[0]].shift(), rows[levels[1]].shift(), bars["close"].to_numpy()
     return _outlooks(rows, above, below, (close > above).astype(float), (close < below).astype(float))
 
 
@@ -272,9 +284,9 @@ def _market(
     return market_of({symbol: _span(frame, start, end) for symbol, frame in bars.items()}, outlooks)
 
 
-def _rows(bars: Frames, model: Model | None) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Compute the feature rows of symbols piece by piece, leads first, and keep what is read of them."""
-    wanted = list(dict.fromkeys((*READ, *(model.contract.columns if model else ()))))
+def _rows(bars: Frames, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Compute the feature rows of symbols piece by piece, leads first, and keep these columns of them."""
+    wanted = list(dict.fromkeys(columns))
     picked = [CATALOG.columns.index(name) for name in wanted]
     led_by, lead_rows = leads(bars), dict[str, pd.DataFrame]()
     for symbol in leads_first(bars):

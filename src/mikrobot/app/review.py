@@ -22,6 +22,7 @@ from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.labels.task import Task
 from mikrobot.monitoring import drift as monitoring
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
@@ -61,6 +62,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         run = recorded_run(Runs(pool), run_id)
         bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
         reference, current = _events(bars, run)
+    settings = wiring.rules_of(settings, run)
     found = monitoring.compare(
         _rows(settings, reference),
         _rows(settings, current),
@@ -204,7 +206,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         for segment in segments_of(run)
         for symbol in segment.symbols
     }
-    trading = summary.get("trading", {})
+    trading, rules = summary.get("trading", {}), wiring.rules_of(settings, run)
     return reporting.Facts(
         run_id=run.id,
         source=run.source,
@@ -212,8 +214,15 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         starts_at=run.starts_at,
         ends_at=run.ends_at,
         written_at=SystemClock().now(),
-        profile=settings.profile,
-        opening=wiring.rules_of(settings, run).balance,
+        profile=rules.profile,
+        rules={
+            "entry probability": f"{rules.entry_probability:g}",
+            "swing": str(rules.swing),
+            "horizon": f"{rules.horizon_minutes} min",
+            "answers of": f"the {rules.model}",
+        },
+        levels=Task("bos", rules.swing).columns,
+        opening=rules.balance,
         bars=traded,
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),

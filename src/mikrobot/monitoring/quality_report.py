@@ -20,7 +20,7 @@ IMPORTANT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class ModelInputs:
     """A model and what its inputs gave it.
 
     Attributes
@@ -48,10 +48,17 @@ def write(
     source: str,
     simulated: bool,
     written_at: datetime,
-    champion: Champion | None,
+    models: Sequence[ModelInputs],
     folder: Path,
 ) -> QualityReport:
     """Write ``quality.html`` and ``quality.md`` into a folder, which is created.
+
+    Parameters
+    ----------
+    found, source, simulated, written_at
+    models : sequence of ModelInputs
+        Those that answered on these rows.
+    folder : Path
 
     Raises
     ------
@@ -63,8 +70,7 @@ def write(
         "source": source,
         "simulated": simulated,
         "written_at": written_at,
-        "champion": champion,
-        "important": list(champion.importance.items())[:IMPORTANT] if champion else [],
+        "models": [(each, list(each.importance.items())[:IMPORTANT]) for each in models if each.importance],
         "version": CATALOG.version,
         "outlying": OUTLYING,
         "redundant": REDUNDANT,

@@ -6,7 +6,7 @@ that only needs `Answer` loads neither MLflow nor XGBoost.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,8 @@ class Answer:
         Lower and upper bound of each; see `models.intervals`.
     says_up, says_down : "breaks", "holds", "abstains", or None
         What at most a tenth of either outcome contradicts; it abstains where that leaves both.
+    swing : int
+        Bars on each side of the swings whose levels it answers about.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Answer:
     interval_down: Bounds | None = None
     says_up: str | None = None
     says_down: str | None = None
+    swing: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class Predictor:
         """
         model = self._served()
         answers = _answers(model, np.array([row_of(model.contract, features)]))
-        return Answer(*_origin(model.contract), *(answer[0] for answer in answers))
+        return Answer(*_origin(model.contract), *(answer[0] for answer in answers), swing=model.contract.swing)
 
     def predict_many(self, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
         """Answer about many rows at once.

@@ -16,8 +16,10 @@ from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
 from mikrobot.store.online import FeatureRows
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
@@ -41,7 +43,7 @@ def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
     assert "no such file" in done.stderr
 
 
-def test_the_rows_of_a_run_are_assessed_with_the_importance_of_the_champion(
+def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
     database, pool, bars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply(database)
@@ -57,13 +59,18 @@ def test_the_rows_of_a_run_are_assessed_with_the_importance_of_the_champion(
     materialize(database, *stores, "replay", "EURUSD", start, end, lambda rows: check(rows, "features"))
     registry = SimpleNamespace(
         champion=lambda name: "3",
-        load=lambda name, alias: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
+        load_version=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
     )
     monkeypatch.setattr(quality, "Registry", lambda url: registry)
     found = quality.assess_run(database, None)
     assert found["by_symbol"]["EURUSD"]["rows"] == 1_499
     assert "bos v3" in Path(found["markdown"]).read_text(encoding="utf-8")
     assert CATALOG.version in Path(found["report"]).read_text(encoding="utf-8")
+    answered = Prediction("EURUSD", Side.BUY, until, 0.6, "bos", "2", CATALOG.version, {})
+    Ledger(pool).commit("r1", until, predictions=[answered])
+    text = Path(quality.assess_run(database, "r1")["markdown"]).read_text(encoding="utf-8")
+    assert "bos v2" in text
+    assert "bos v3" not in text
 
 
 def test_without_a_run_the_remedy_is_named(database) -> None:

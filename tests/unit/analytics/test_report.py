@@ -17,12 +17,12 @@ import pytest
 from mikrobot.analytics.charts.account import thinned
 from mikrobot.analytics.charts.trades import longer_bars
 from mikrobot.analytics.figures import MEASURES
-from mikrobot.analytics.journal import LEVELS
 from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
 from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
-from mikrobot.domain.trading import Decision, FillReason
+from mikrobot.domain.trading import Decision, FillReason, Side
+from mikrobot.models.labels.task import Task
 
 Build = Callable[..., Facts]
 LOADS = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=", re.IGNORECASE)
@@ -122,7 +122,24 @@ def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(
         assert (trade["stop"], trade["target"]) == (str(order.stop), str(order.target))
         assert trade["reasons"] == list(decision.reasons)
         assert trade["model"] == "bos 3"
-        assert trade["level"] == prediction.features[LEVELS[order.side]]
+        assert trade["level"] == prediction.features[facts.levels[order.side is Side.SELL]]
+
+
+def test_the_levels_drawn_are_those_that_the_predictions_were_asked_about(made_up_facts: Build, tmp_path: Path) -> None:
+    """A model of swing 15 is shown the levels of swing 5 too; it did not answer about them."""
+    facts, wide = made_up_facts(trades=9), Task("bos", swing=15).columns
+    asked = [
+        replace(each, features={**each.features, wide[each.side is Side.SELL]: 1.0 + number})
+        for number, each in enumerate(facts.predictions)
+    ]
+    listed = journal(replace(facts, predictions=asked, levels=wide), tmp_path)
+    assert {trade["level"] for trade in listed} == {1.0 + number for number in range(9)}
+
+
+def test_both_forms_say_what_the_run_was_traded_by(made_up_facts: Build, tmp_path: Path) -> None:
+    report = write(made_up_facts(profile="ftmo", rules={"entry probability": "0.7", "swing": "15"}), tmp_path)
+    for text in (report.html.read_text(), report.markdown.read_text()):
+        assert "profile ftmo · entry probability 0.7 · swing 15 · run" in text
 
 
 def test_results_in_the_journal_are_exact(made_up_facts: Build, tmp_path: Path) -> None:

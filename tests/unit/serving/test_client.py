@@ -28,6 +28,7 @@ ANSWER = {
     "says_up": "abstains",
     "says_down": None,
     "probability_down": None,
+    "swing": 5,
 }
 CONTRACT = {"columns": ["m1_rsi_14"], "version": "3"}
 
@@ -150,7 +151,7 @@ def test_a_batch_keeps_its_order(client: PredictionClient, script: Script) -> No
         "says_up": ["holds", None],
         "says_down": [None, "abstains"],
     }
-    script.answers = [(200, ANSWER | many)]
+    script.answers = [(200, {name: value for name, value in (ANSWER | many).items() if name != "swing"})]
     answers = client.predict_many(("m1_rsi_14",), [[1.0], [math.nan]])
     assert (answers.probability_up, answers.probability_down) == ((0.1, None), (None, 0.2))
     assert (answers.interval_up, answers.says_down) == (((0.05, 0.15), None), (None, "abstains"))
