@@ -296,8 +296,10 @@ def limits(facts: Facts, trades: int) -> list[tuple[str, str]]:
             "Account and orders",
             "Virtual. No order left this machine. Entries pay the ask or get the bid after the decision; where the "
             "source quotes no spread, the instrument's typical one is assumed. There is no market impact, no queue "
-            "and no partial fill. Where one bar holds both stop and target, the stop is assumed and the trade is "
-            "marked ambiguous.",
+            "and no partial fill. A stop that is hit loses the share of the balance that the profile risks, spread and "
+            "both commissions included, slippage on top; R leaves costs out, so that this is more than 1 R. A target "
+            "that earns no more than a round trip costs is refused. Where one bar holds both stop and target, the stop "
+            "is assumed and the trade is marked ambiguous.",
         ),
         (
             "Model",
