@@ -266,12 +266,14 @@ def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judge
             {name: each.equity for name, each in judged.benchmarks.items()},
             facts.currency,
         ),
+        "marked": len(judged.marks) > 0,
         "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
         "hours": account.hours_figure(trades, facts.currency),
         "costs": account.costs_figure(judged.costs, judged.total.pnl + judged.total.fees + inside, facts.currency),
         "charts": {
             symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()
+            if len(bars)
         },
         "journal": journal.script(rows, judged, facts.bars),
     }

@@ -69,6 +69,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         CATALOG.columns,
         folder(settings, run) / "drift.html",
         settings.drift_share,
+        simulated=run.simulated,
     )
     online, skewed = _skew(settings, run, predictions)
     market = {"source": run.source, "simulated": run.simulated, "online_rows": online, "skewed_rows": skewed}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.features.catalog import CATALOG
@@ -116,7 +116,7 @@ def _share(value: float | None) -> str:
 
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("mikrobot.monitoring"),
+    loader=ChoiceLoader([PackageLoader("mikrobot.monitoring"), PackageLoader("mikrobot")]),
     autoescape=lambda name: bool(name and name.endswith(".html.j2")),
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -11,7 +11,7 @@ import pytest
 
 from expectations.gate import check
 from feature_repo.__main__ import apply
-from mikrobot.app import quality
+from mikrobot.app import quality, review
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.domain.errors import UsageError
@@ -43,20 +43,36 @@ def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
     assert "no such file" in done.stderr
 
 
-def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
-    database, pool, bars, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def stored(database, pool, bars) -> Run:
+    """A run of a simulated market with its bars and feature rows; a tenth of the columns may drift in it."""
     apply(database)
     frame = bars(1_500)
     start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
     until = end + timedelta(minutes=1)
     segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
+    recorded = {"segments": [segment.to_json()], "data": [], "seed": 7, "balance": "10000", "drift_share": 0.1}
+    run = Run("r1", "simulated", True, ("EURUSD",), start, until, start, recorded)
     runs, store = Runs(pool), BarStore(pool)
-    runs.begin(Run("r1", "replay", False, ("EURUSD",), start, until, start, {"segments": [segment.to_json()]}))
+    runs.begin(run)
     runs.conclude("r1", {})
-    store.upsert("replay", "EURUSD", Timeframe.M1, frame)
+    store.upsert("simulated", "EURUSD", Timeframe.M1, frame)
     stores = (store, FeatureStates(pool), FeatureRows(database), runs)
-    materialize(database, *stores, "replay", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    materialize(database, *stores, "simulated", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    return run
+
+
+def test_the_drift_of_a_run_is_judged_by_its_own_share_and_its_page_says_what_is_simulated(database, stored) -> None:
+    """Within a day most slow features differ, but not nine of ten."""
+    found = review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)
+    assert 0.1 < found["share"] < 0.95
+    assert found["verdict"] == "drift"
+    assert "SIMULATED market" in Path(found["report"]).read_text(encoding="utf-8")
+
+
+def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
+    database, pool, stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = SimpleNamespace(
         champion=lambda name: "3",
         load_version=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
@@ -66,6 +82,7 @@ def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with
     assert found["by_symbol"]["EURUSD"]["rows"] == 1_499
     assert "bos v3" in Path(found["markdown"]).read_text(encoding="utf-8")
     assert CATALOG.version in Path(found["report"]).read_text(encoding="utf-8")
+    until = stored.ends_at
     answered = Prediction("EURUSD", Side.BUY, until, 0.6, "bos", "2", CATALOG.version, {})
     Ledger(pool).commit("r1", until, predictions=[answered])
     text = Path(quality.assess_run(database, "r1")["markdown"]).read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.analytics.charts.account import thinned
+from mikrobot.analytics.charts.account import costs_figure, thinned
 from mikrobot.analytics.charts.trades import longer_bars
 from mikrobot.analytics.figures import MEASURES
 from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
@@ -231,9 +231,36 @@ def test_what_a_baseline_was_not_judged_by_is_left_blank(made_up_facts: Build, t
     assert "0.8123" in Shown(report.html.read_text()).text
 
 
-def test_a_symbol_without_bars_still_has_its_chart(made_up_facts: Build, tmp_path: Path) -> None:
-    report = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path)
-    assert "EURUSD · SIMULATED market No closed trade." in " ".join(Shown(report.html.read_text()).text.split())
+def test_a_closed_market_is_a_sentence_and_no_empty_chart(made_up_facts: Build, tmp_path: Path) -> None:
+    html = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path).html.read_text()
+    text = " ".join(Shown(html).text.split())
+    assert "EURUSD · SIMULATED market No closed trade. No bar of EURUSD closed in these hours" in text
+    assert "the market was closed, and the equity stayed what it was" in text
+    assert 'class="plotly-graph-div"' not in html
+
+
+def test_a_closed_market_beside_an_open_one_is_not_drawn(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=0)
+    html = write(replace(facts, bars={**facts.bars, "EURUSD": empty_bars()}), tmp_path).html.read_text()
+    assert html.count('class="plotly-graph-div"') == 2  # equity, and the bars of BTCUSDT
+    assert "No bar of EURUSD closed in these hours: its market was closed." in Shown(html).text
+
+
+def test_every_cell_has_a_head_that_names_it_on_a_narrow_screen(made_up_facts: Build, tmp_path: Path) -> None:
+    """There rows stand as cards, in which each value is named by the head of its column."""
+    html = write(made_up_facts(trades=9), tmp_path).html.read_text()
+    assert "data-label" in html
+    for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
+        heads, _, rows = table.partition("</thead>")
+        cells = {row.count("<td") for row in re.findall(r"<tr>.*?</tr>", rows, re.DOTALL)}
+        assert cells <= {heads.count("<th>") + heads.count("<th ")}
+
+
+def test_the_costs_stand_in_rows_whose_numbers_have_room(made_up_facts: Build) -> None:
+    """From -10 down to -110 and back to the net: half of that span is left free on both sides."""
+    drawn = costs_figure({"commission": Decimal(60), "swap": Decimal(40)}, Decimal(-10), "USD")
+    assert '"orientation":"h"' in drawn
+    assert '"range":[-165.0,55.0]' in drawn
 
 
 def test_the_drift_report_is_linked_relative_to_the_page(made_up_facts: Build, tmp_path: Path) -> None:
