@@ -70,6 +70,7 @@ class OneAnswer(BaseModel, from_attributes=True):
     trained_on: list[str]
     feature_hash: str
     trained_until: datetime
+    swing: int
     probability_up: Chance = Field(description=PROBABILITY.format(level="above"))
     probability_down: Chance = Field(description=PROBABILITY.format(level="below"))
     interval_up: Bounds = Field(description=INTERVAL)
@@ -91,6 +92,7 @@ class ManyAnswers(BaseModel, from_attributes=True):
     trained_on: list[str]
     feature_hash: str
     trained_until: datetime
+    swing: int
     probability_up: list[Chance] = Field(description=PROBABILITY.format(level="above"))
     probability_down: list[Chance] = Field(description=PROBABILITY.format(level="below"))
     interval_up: list[Bounds] = Field(description=INTERVAL)

@@ -10,11 +10,10 @@ import os
 import tomllib
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, SecretStr, ValidationError
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +25,9 @@ from pydantic_settings.exceptions import SettingsError as Unreadable
 from mikrobot.domain.errors import SettingsError
 
 SourceName = Literal["simulated", "replay", "binance", "mt5"]
+
+SWINGS = (5, 15)
+"""Bars on each side of the swings whose levels the M1 features hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Settings(BaseSettings):
     binance_url: str = Field("https://api.binance.com/api", description="Binance REST API")
     probe_seconds: float = Field(3.0, gt=0, description="time Binance is given to answer before the fallback")
 
-    swing: PositiveInt = Field(5, description="bars on each side of a swing")
+    swing: PositiveInt = Field(5, description="bars on each side of a swing: 5 or 15")
     horizon_minutes: PositiveInt = Field(5, description="minutes within which a break is predicted")
     trials: int = Field(0, ge=0, description="trials of the parameter search in a training; 0 takes the defaults")
     tuning_seconds: float = Field(300, gt=0, description="time after which no further trial is begun")
@@ -117,7 +119,14 @@ class Settings(BaseSettings):
         """Order the sources: arguments, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
-    @cached_property
+    @field_validator("swing")
+    @classmethod
+    def _known_swing(cls, given: int) -> int:
+        if given not in SWINGS:
+            raise ValueError(f"expected {' or '.join(map(str, SWINGS))}, the swings that the features know")
+        return given
+
+    @property
     def trading(self) -> TradingProfile:
         """Risk numbers of the chosen profile."""
         return PROFILES[self.profile]

@@ -4,6 +4,7 @@ The page draws it in pieces, so that ten thousand trades open as quickly as ten.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +15,6 @@ import pandas as pd
 from mikrobot.analytics.assessment import Assessment
 from mikrobot.analytics.trades import by_session, holding_minutes, r_multiple
 from mikrobot.domain.trading import Decision, Prediction, Side, Trade
-
-LEVELS = {Side.BUY: "m1_break_5_above", Side.SELL: "m1_break_5_below"}
-"""The feature that holds the price of the level whose break is bought or sold."""
 
 WINDOWS = 300
 """Of this many trades, the newest, the bars around them are kept: they can be looked at one by one."""
@@ -39,23 +37,28 @@ class TradeRow:
     trade: Trade
     decision: Decision | None
     prediction: Prediction | None
-
-    @property
-    def level(self) -> float | None:
-        """Price of the swing whose break was asked about; None where the model was not shown it."""
-        value = self.prediction.features.get(LEVELS[self.trade.order.side]) if self.prediction else None
-        return value if value is not None and value == value else None
+    level: float | None
 
 
-def rows(trades: Sequence[Trade], decisions: Sequence[Decision], predictions: Sequence[Prediction]) -> list[TradeRow]:
-    """Find the decision and the prediction behind each trade; in order of entry."""
+def rows(
+    trades: Sequence[Trade], decisions: Sequence[Decision], predictions: Sequence[Prediction], levels: tuple[str, str]
+) -> list[TradeRow]:
+    """Find the decision and the prediction behind each trade; in order of entry.
+
+    Parameters
+    ----------
+    trades, decisions, predictions
+    levels : (str, str)
+        Features that hold the prices of the levels whose break is bought and sold.
+    """
     decided = {decision.id: decision for decision in decisions}
     answers = {(p.symbol, p.side, p.close_time): p for p in predictions}
     found = []
     for trade in sorted(trades, key=lambda trade: trade.entry.filled_at):
         decision = decided.get(trade.order.decision_id)
         asked = (trade.order.symbol, trade.order.side, decision.close_time) if decision else None
-        found.append(TradeRow(trade, decision, answers.get(asked) if asked else None))
+        prediction = answers.get(asked) if asked else None
+        found.append(TradeRow(trade, decision, prediction, _level(prediction, levels) if prediction else None))
     return found
 
 
@@ -85,6 +88,11 @@ def script(listed: Sequence[TradeRow], assessment: Assessment, bars: Mapping[str
         if symbol in bars:
             entry["bars"] = _window(row.trade, bars[symbol], opens[symbol])
     return json.dumps(entries, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _level(prediction: Prediction, levels: tuple[str, str]) -> float | None:
+    value = prediction.features.get(levels[0 if prediction.side is Side.BUY else 1], math.nan)
+    return None if math.isnan(value) else value
 
 
 def _entry(row: TradeRow) -> dict[str, Any]:

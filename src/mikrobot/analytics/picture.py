@@ -38,16 +38,29 @@ def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade]
     figure.suptitle(title, x=0.01, ha="left", fontsize=15, color="#20262e")
     parts = figure.subplot_mosaic([["equity"] * 2, ["drawdown"] * 2, ["results", "hours"]], height_ratios=[5, 2, 4])
     figure.subplots_adjust(left=0.05, right=0.985, top=0.92, bottom=0.04, hspace=0.32, wspace=0.1)
-    if not assessment.marks.empty:
+    if assessment.marks.empty:
+        _say(parts["equity"], "No bar closed in these hours: the market was closed.")
+        parts["drawdown"].set_axis_off()
+    else:
         _equity(parts["equity"], assessment, opening)
         _drawdown(parts["drawdown"], assessment, opening)
-    _results(parts["results"], trades)
-    _hours(parts["hours"], trades)
+    if trades:
+        _results(parts["results"], trades)
+        _hours(parts["hours"], trades)
+    else:
+        _say(parts["results"], "No trade was closed.")
+        parts["hours"].set_axis_off()
     for axes in parts.values():
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(GRID)
         axes.tick_params(colors=MUTED, labelsize=9)
     figure.savefig(path, format="png")
+
+
+def _say(axes: Axes, sentence: str) -> None:
+    """Write a sentence where there is nothing to draw."""
+    axes.set_axis_off()
+    axes.text(0, 0.9, sentence, transform=axes.transAxes, fontsize=12, color=MUTED)
 
 
 def _equity(axes: Axes, assessment: Assessment, opening: Decimal) -> None:

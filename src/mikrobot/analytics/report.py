@@ -27,6 +27,7 @@ from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Trade
+from mikrobot.models.labels.task import Task
 
 MARKDOWN_TRADES = 100
 """Trades listed in the Markdown report; the HTML lists all of them."""
@@ -104,6 +105,10 @@ class Facts:
         UTC; the span traded, and now.
     profile : str
         Name of the risk numbers.
+    rules : mapping of str to str
+        What else the run was traded by, as text by its name.
+    levels : (str, str)
+        Feature columns of the levels above and below that the predictions were asked about.
     opening : Decimal
         Balance before the first trade, `currency`.
     bars : mapping of str to DataFrame
@@ -143,6 +148,8 @@ class Facts:
     drift_note: str = "not compared in this run"
     charges: Sequence[Charge] = ()
     currency: str = "USD"
+    rules: Mapping[str, str] = field(default_factory=dict)
+    levels: tuple[str, str] = Task("bos").columns
 
     def since(self, start: datetime) -> "Facts":
         """Return the facts of what was decided from an instant on.
@@ -237,7 +244,7 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
     return {
         "facts": facts,
         "trades": trades,
-        "rows": journal.rows(trades, facts.decisions, facts.predictions),
+        "rows": journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
         "judged": judged,
         "total": judged.total,
         "figures": figure_rows(judged),
@@ -263,12 +270,14 @@ def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judge
             facts.currency,
             nav=judged.marks["nav"],
         ),
+        "marked": len(judged.marks) > 0,
         "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
         "hours": account.hours_figure(trades, facts.currency),
         "costs": account.costs_figure(judged.costs, judged.total.pnl + sum(judged.costs.values()), facts.currency),
         "charts": {
             symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()
+            if len(bars)
         },
         "journal": journal.script(rows, judged, facts.bars),
     }
@@ -293,8 +302,10 @@ def limits(facts: Facts, trades: int, ruined: str = "") -> list[tuple[str, str]]
             "Account and orders",
             "Virtual. No order left this machine. Entries pay the ask or get the bid after the decision; where the "
             "source quotes no spread, the instrument's typical one is assumed. There is no market impact, no queue "
-            "and no partial fill. Where one bar holds both stop and target, the stop is assumed and the trade is "
-            "marked ambiguous.",
+            "and no partial fill. A stop that is hit loses the share of the balance that the profile risks, spread and "
+            "both commissions included, slippage on top; R leaves costs out, so that this is more than 1 R. A target "
+            "that earns no more than a round trip costs is refused. Where one bar holds both stop and target, the stop "
+            "is assumed and the trade is marked ambiguous.",
         ),
         (
             "Model",

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mikrobot.analytics.assessment import Assessment
 from mikrobot.analytics.figures import MEASURES, Figure
@@ -97,7 +97,7 @@ def _figure(value: float | None) -> str:
 
 
 TEMPLATES = Environment(
-    loader=PackageLoader("mikrobot.analytics"),
+    loader=ChoiceLoader([PackageLoader("mikrobot.analytics"), PackageLoader("mikrobot")]),
     autoescape=lambda name: bool(name and name.endswith(".html.j2")),
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -24,7 +24,7 @@ from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import Holding, closed_trades, open_positions
 from mikrobot.app import registered, stack
 from mikrobot.app.registered import Answering
-from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
+from mikrobot.app.trader import ATR, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
@@ -32,6 +32,7 @@ from mikrobot.domain.trading import Decision, Fill, Order, Trade, answered_by
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import ReplaySource
+from mikrobot.models.labels.task import Task
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
@@ -45,7 +46,6 @@ Seen = tuple[Bar, Outlook | None]
 AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
 
-READ = (ATR, ABOVE, BELOW)
 OUTLOOK = ("atr", "above", "below", "up", "down", "by")
 
 
@@ -127,8 +127,11 @@ def backtest(
         span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
         raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
     say(f"computing features of {', '.join(bars)}")
-    rows = {symbol: frame for symbol, frame in _rows(bars, models)}
-    rules = {symbol: by_rules(bars[symbol], rows[symbol]) for symbol in bars}
+    levels = {
+        symbol: models[symbol].levels if symbol in models else Task("bos", settings.swing).columns for symbol in bars
+    }
+    rows = {symbol: frame for symbol, frame in _rows(bars, _columns(models, levels))}
+    rules = {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
     outlooks = {symbol: by_model(each, rows[symbol]) for symbol, each in models.items() if symbol in rows} or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     begun = clock.now()
@@ -183,16 +186,27 @@ def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Se
 
 
 def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the outlooks of feature rows that a model has answered for."""
+    """Return the outlooks of feature rows that a model has answered for, on the levels that it was trained on."""
     contract = answering.model.contract
+    above, below = answering.levels
     chances = answering.model.predict(rows[list(contract.columns)].to_numpy("float64"))
     by = answered_by(answering.name, contract.version, contract.symbols)
-    return _outlooks(rows, rows[ABOVE], rows[BELOW], chances[:, 0], chances[:, 1], by)
+    return _outlooks(rows, rows[above], rows[below], chances[:, 0], chances[:, 1], by)
 
 
-def by_rules(bars: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before."""
-    above, below, close = rows[ABOVE].shift(), rows[BELOW].shift(), bars["close"].to_numpy()
+def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) -> pd.DataFrame:
+    """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        A bar frame.
+    rows : DataFrame
+        The feature rows of its closes.
+    levels : (str, str)
+        Columns of the levels above and below.
+    """
+    above, below, close = rows[levels[0]].shift(), rows[levels[1]].shift(), bars["close"].to_numpy()
     return _outlooks(rows, above, below, (close > above).astype(float), (close < below).astype(float), RULES)
 
 
@@ -321,10 +335,14 @@ def _market(
     return market_of({symbol: _span(frame, start, end) for symbol, frame in bars.items()}, outlooks)
 
 
-def _rows(bars: Frames, models: Mapping[str, Answering]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Compute the feature rows of symbols piece by piece, leads first, and keep what is read of them."""
-    shown = (name for each in models.values() for name in each.model.contract.columns)
-    wanted = list(dict.fromkeys((*READ, *shown)))
+def _columns(models: Mapping[str, Answering], levels: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Return what is read of a feature row."""
+    shown = [name for each in models.values() for name in each.model.contract.columns]
+    return list(dict.fromkeys([ATR, *(name for both in levels.values() for name in both), *shown]))
+
+
+def _rows(bars: Frames, wanted: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Compute the feature rows of symbols piece by piece, leads first, and keep these columns of them."""
     picked = [CATALOG.columns.index(name) for name in wanted]
     led_by, lead_rows = leads(bars), dict[str, pd.DataFrame]()
     for symbol in leads_first(bars):

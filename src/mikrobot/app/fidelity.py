@@ -17,10 +17,10 @@ from rich.table import Table
 from mikrobot.analytics import fidelity
 from mikrobot.app import accounts, stack, wiring
 from mikrobot.app.arms import share_of
-from mikrobot.app.backtest import OUTLOOK, READ, Say, Traded, by_model, judge, market_of, told, trade
+from mikrobot.app.backtest import OUTLOOK, Say, Traded, by_model, judge, market_of, told, trade
 from mikrobot.app.registered import Answering
 from mikrobot.app.session import recorded_run, segments_of
-from mikrobot.app.trader import Trader
+from mikrobot.app.trader import ATR, Trader
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
@@ -76,6 +76,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str
         "run": run.id,
         "model": MODEL,
         "version": ", ".join(sorted({each.model_version for each in paper.predictions})),
+        "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
         "bars": sum(map(len, again.bars.values())),
         "decisions": len(again.decisions),
@@ -200,8 +201,9 @@ def _known(
     """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""
     closes = pd.DatetimeIndex(close_times(frame))
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
-    shown = (name for each in models.values() for name in each.trained.model.contract.columns)
-    columns = list(dict.fromkeys((*READ, *shown)))
+    trained = [each.trained for each in models.values()]
+    shown = (name for each in trained for name in (*each.levels, *each.model.contract.columns))
+    columns = list(dict.fromkeys((ATR, *shown)))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     missing = rows.isna().all(axis=1)
     again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}

@@ -1,9 +1,10 @@
 """The quality of feature rows, of a run or of files of bars: ``python -m mikrobot.app.quality FILE...``.
 
-Collects the rows and the champion, has them assessed, and writes the report.
+Collects the rows and the models that answered, has them assessed, and writes the report.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from mikrobot.market.replay import read_bars
 from mikrobot.models.registry import CHAMPION, Registry
 from mikrobot.models.scope import scopes_of
 from mikrobot.monitoring import quality_report
-from mikrobot.monitoring.quality_report import Champion
+from mikrobot.monitoring.quality_report import ModelInputs
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
 
 ROWS = 20_000
@@ -60,11 +62,11 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
     """
     with database.open_pool(settings) as pool:
         run = recorded_run(Runs(pool), run_id)
-        events = _newest_closes(BarStore(pool), run)
+        events, versions = _newest_closes(BarStore(pool), run), _versions(Ledger(pool), run)
     found = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
-    champion = _champion(settings, run)
+    models = _models(settings, run, versions)
     written_at = SystemClock().now()
-    report = quality_report.write(found, run.source, run.simulated, written_at, champion, folder(settings, run))
+    report = quality_report.write(found, run.source, run.simulated, written_at, models, folder(settings, run))
     return {
         "report": str(report.html),
         "markdown": str(report.markdown),
@@ -104,14 +106,17 @@ def _stored(settings: Settings, source: str, symbol: str, closes: "pd.Series[Any
     return rows.rename(columns={"event_timestamp": "close_time"})
 
 
-def _champion(settings: Settings, run: Run) -> Champion | None:
-    """Return the importance of the inputs of the run's newest champion; None while there is none."""
+def _versions(ledger: Ledger, run: Run) -> list[str]:
+    """Return the versions of the model that answered in a run, in the order they began to."""
+    return list(dict.fromkeys(each.model_version for each in ledger.predictions(run.id) if each.model == MODEL))
+
+
+def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[ModelInputs]:
+    """Return what these versions make of their inputs; of a run before its first answer, what its champions do."""
     registry = Registry(settings.mlflow_url)
-    champions = [v for s, v in registry.holders(MODEL, CHAMPION).items() if s in scopes_of(run.source, run.symbols)]
-    if not champions:
-        return None
-    version = max(champions, key=int)
-    return Champion(MODEL, version, registry.load(MODEL, version).contract.importance)
+    champions = registry.holders(MODEL, CHAMPION)
+    asked = versions or sorted({champions[s] for s in scopes_of(run.source, run.symbols) if s in champions}, key=int)
+    return [ModelInputs(MODEL, each, registry.load(MODEL, each).contract.importance) for each in asked]
 
 
 def _counts(found: Quality) -> dict[str, int]:
@@ -129,7 +134,7 @@ def main(files: tuple[Path, ...], out: Path, rows: int) -> None:
     telemetry.configure("ERROR")
     try:
         found = [assess_file(path, rows) for path in files]
-        report = quality_report.write(found, "files", False, SystemClock().now(), None, out)
+        report = quality_report.write(found, "files", False, SystemClock().now(), [], out)
     except MikrobotError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None

@@ -37,6 +37,12 @@ class Answering:
         """The registered version; None for the baseline."""
         return None if self.name == BASELINE_MODEL else self.model.contract.version
 
+    @property
+    def levels(self) -> tuple[str, str]:
+        """Feature columns of the levels above and below that it answers about."""
+        above, below = self.model.contract.task.columns
+        return above, below
+
 
 def one(registry: Registry, named: str, symbols: Sequence[str]) -> Model:
     """Load the one version that is meant for some symbols.

@@ -22,6 +22,7 @@ from mikrobot.app.session import recorded_run, segments_of
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.labels.task import Task
 from mikrobot.monitoring import drift as monitoring
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
@@ -61,12 +62,14 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         run = recorded_run(Runs(pool), run_id)
         bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
         reference, current = _events(bars, run)
+    settings = wiring.rules_of(settings, run)
     found = monitoring.compare(
         _rows(settings, reference),
         _rows(settings, current),
         CATALOG.columns,
         folder(settings, run) / "drift.html",
         settings.drift_share,
+        simulated=run.simulated,
     )
     online, skewed = _skew(settings, run, predictions)
     market = {"source": run.source, "simulated": run.simulated, "online_rows": online, "skewed_rows": skewed}
@@ -199,7 +202,7 @@ def _same(online: Any, names: list[str], offline_row: Any) -> bool:
 
 def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: Runs) -> reporting.Facts:
     summary = runs.summary(run.id) or {}
-    trading = summary.get("trading", {})
+    trading, rules = summary.get("trading", {}), wiring.rules_of(settings, run)
     return reporting.Facts(
         run_id=run.id,
         source=run.source,
@@ -207,8 +210,15 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         starts_at=run.starts_at,
         ends_at=run.ends_at,
         written_at=SystemClock().now(),
-        profile=settings.profile,
-        opening=wiring.rules_of(settings, run).balance,
+        profile=rules.profile,
+        rules={
+            "entry probability": f"{rules.entry_probability:g}",
+            "swing": str(rules.swing),
+            "horizon": f"{rules.horizon_minutes} min",
+            "answers of": f"the {rules.model}",
+        },
+        levels=Task("bos", rules.swing).columns,
+        opening=rules.balance,
         bars=accounts.traded_bars(run, bars),
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),

@@ -15,8 +15,8 @@ from mikrobot.domain.trading import Decision, Order
 from mikrobot.paper.venue import Venue
 from mikrobot.settings import TradingProfile
 
-ATR, ABOVE, BELOW = "m1_atr_14", "m1_break_5_above", "m1_break_5_below"
-"""The columns of a feature row that a decision reads itself, beside what the model is shown."""
+ATR = "m1_atr_14"
+"""The column of a feature row that a decision reads itself, beside the levels of the model's task."""
 
 
 @dataclass(slots=True)

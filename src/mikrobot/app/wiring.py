@@ -15,6 +15,9 @@ DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 BINANCE_TIMEOUT_S = 10.0
 
+RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes", "drift_share")
+"""Settings that a run is traded and judged by, for as long as it is kept."""
+
 
 def choose_source(settings: Settings, say: Callable[[str], None]) -> SourceName:
     """Return the source to use: the one asked for, else Binance if it answers, else simulated.
@@ -46,10 +49,20 @@ def market_of(settings: Settings, run: Run) -> Settings:
 
 
 def rules_of(settings: Settings, run: Run) -> Settings:
-    """Return the settings with the market of a recorded run and what it trades by."""
-    ruled = {name: _recorded(run, name) for name in ("profile", "entry_probability")}
-    ruled["model"] = run.settings.get("model", "champion")  # runs of before it was a setting followed the champion
-    return market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(_recorded(run, "balance"))})
+    """Return the settings with the market and the `RULES` of a recorded run, whatever is set today.
+
+    A rule that old runs have not recorded is the default, which they were traded by.
+
+    Raises
+    ------
+    DataError
+        If the run is recorded without a rule that every run records.
+    """
+    fields = Settings.model_fields
+    recorded = {name: run.settings.get(name, fields[name].default) for name in RULES}
+    recorded |= {name: _recorded(run, name) for name in ("profile", "entry_probability")}
+    recorded["balance"] = Decimal(_recorded(run, "balance"))
+    return market_of(settings, run).model_copy(update=recorded)
 
 
 def _recorded(run: Run, name: str) -> Any:

@@ -18,12 +18,13 @@ from mikrobot.app.accounts import lines_of, venue_of
 from mikrobot.app.arms import share_of
 from mikrobot.app.entry import live_process
 from mikrobot.app.session import PRESENT, Segment, traded_until
-from mikrobot.app.trader import ABOVE, ATR, BELOW, Trader, outlook
+from mikrobot.app.trader import ATR, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.labels.task import Task
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
@@ -305,8 +306,10 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
 
 
 def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
+    """Return the outlook on the levels that the answer is about."""
+    above, below = Task("bos", answer.swing).columns
     up, down = _number(answer.probability_up), _number(answer.probability_down)
-    return outlook(bar, row[ATR], row[ABOVE], row[BELOW], up, down, str(answer))
+    return outlook(bar, row[ATR], row[above], row[below], up, down, str(answer))
 
 
 def _number(probability: float | None) -> float:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Decision, Order, Side
@@ -81,9 +81,13 @@ class _Check:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A trade to be judged; distances and prices on the tick grid, money in dollars."""
+    """A trade to be judged; distances and prices on the tick grid, money in dollars.
+
+    Its close is that of the side that its exits trade at.
+    """
 
     side: Side
+    close: Decimal
     spread: Decimal
     distance: Decimal
     stop: Decimal
@@ -115,10 +119,11 @@ def decide(
         the checks of the trade itself are not made.
     Order or None
         If approved: a market order for the next open. The stop lies `STOP_ATR` behind the close on the
-        side that the exit trades at, the target `reward_risk` times as far ahead. The size loses
-        `risk_pct` of the balance at the stop, spread and both commissions included, and binds no more
-        than `MARGIN_SHARE` of the free margin. Its id is ``<symbol>/<close>/<side>``: what the venue
-        draws for it is the same in every run of the same bars.
+        side that the exit trades at, the target `reward_risk` times as far ahead. The target earns more
+        than the round trip costs: spread, both commissions as a taker, and the slippage that the account's
+        profile expects of the entry. The size loses `risk_pct` of the balance at the stop, spread and both
+        commissions included and slippage not, and binds no more than `MARGIN_SHARE` of the free margin. Its
+        id is ``<symbol>/<close>/<side>``: what the venue draws for it is the same in every run of the same bars.
     """
     side, checks = _taken_side(outlook, entry_probability)
     checks += _account_checks(outlook, standing, profile)
@@ -184,7 +189,7 @@ def _plan(side: Side, outlook: Outlook, standing: Standing, profile: TradingProf
         return None, _Check("stop", False, f"{placed}, a price is positive")
     loss = _loss_per_lot(standing, distance + contract.price(width), close, stop)
     lots = _size(standing, profile.risk_pct, loss, close)
-    plan = _Plan(side, contract.price(width), distance, stop, target, lots, _cents(lots * loss))
+    plan = _Plan(side, close, contract.price(width), distance, stop, target, lots, _cents(lots * loss))
     return plan, _Check("stop", True, placed)
 
 
@@ -214,6 +219,7 @@ def _plan_checks(plan: _Plan, outlook: Outlook, standing: Standing, profile: Tra
         f"{plan.spread} is {share:.1%} of the stop distance {plan.distance}, must stay below {MAX_SPREAD_SHARE:.0%}",
     )
     step = instrument(outlook.symbol).size_step
+    yield _cost_check(plan, standing, max(plan.lots, step))
     allowed = _cents(standing.balance * profile.risk_pct / 100)
     yield _Check(
         "size",
@@ -222,6 +228,30 @@ def _plan_checks(plan: _Plan, outlook: Outlook, standing: Standing, profile: Tra
     )
     lost, cap = standing.day_loss, _cents(standing.day_opening * profile.daily_loss_pct / 100)
     yield _Check("daily_loss", lost + plan.risk <= cap, f"{lost:.2f} lost today and {plan.risk} at risk, cap {cap}")
+
+
+def _cost_check(plan: _Plan, standing: Standing, lots: Decimal) -> _Check:
+    """Compare what the target earns with what the round trip costs, each amount rounded against the trade."""
+    contract, currency = standing.contract, standing.profile.currency
+    earned = worth(contract, currency, lots * contract.lot * abs(plan.target - plan.close), plan.target)
+    gain, costs = earned.quantize(CENT, ROUND_FLOOR), _round_trip(plan, standing, lots * contract.lot)
+    listed = ", ".join(f"{name} {amount}" for name, amount in costs.items())
+    total = sum(costs.values())
+    text = f"the target earns {gain} with {lots} lots, the round trip costs {total}: {listed}"
+    return _Check("costs", gain > total, text)
+
+
+def _round_trip(plan: _Plan, standing: Standing, units: Decimal) -> dict[str, Decimal]:
+    """Return what entering and leaving at the target costs beyond the quoted bid, in dollars by its name."""
+    contract, account = standing.contract, standing.profile
+    slipped = contract.price(account.slippage.expected_ticks(int(plan.spread / contract.tick)))
+    spread, slippage = (worth(contract, account.currency, units * each, plan.close) for each in (plan.spread, slipped))
+    sides = [charges(contract, account, units, price) for price in (plan.close, plan.target)]
+    amounts = {"spread": [spread], "commissions": sides, "slippage": [slippage]}
+    return {
+        name: sum((each.quantize(CENT, ROUND_CEILING) for each in booked), Decimal(0))
+        for name, booked in amounts.items()
+    }
 
 
 def _order(decision: Decision, plan: _Plan) -> Order:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
+from jinja2 import Environment, PackageLoader
 
 from mikrobot.domain.errors import DataError, StoreError
 from mikrobot.features.catalog import CATALOG
@@ -64,7 +65,13 @@ class Drift:
 
 
 def compare(
-    reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str], report: Path, share: float = 0.5
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    columns: Sequence[str],
+    report: Path,
+    share: float = 0.5,
+    *,
+    simulated: bool = False,
 ) -> Drift:
     """Compare the distributions of feature rows, column by column.
 
@@ -85,6 +92,8 @@ def compare(
         Where the HTML goes; its folder is created, an older report is replaced.
     share : float
         Share of drifted columns from which the verdict is "drift".
+    simulated : bool
+        The rows are of generated bars; said at the top of the report.
 
     Raises
     ------
@@ -100,10 +109,11 @@ def compare(
     compared = [name for name in columns if name not in left_out]
     if not compared:
         raise DataError(f"none of the {len(columns)} columns can be compared: {_listed(left_out)}")
-    scores = _scores(_thin(reference[compared]), _thin(current[compared]), report, share)
+    found, scores = _compared(_thin(reference[compared]), _thin(current[compared]), share)
+    _write(found, report, simulated)
     drifted = tuple(sorted((name for name in compared if scores[name] >= PSI_THRESHOLD), key=lambda n: -scores[n]))
-    found = len(drifted) / len(compared)
-    return Drift("drift" if found >= share else "stable", found, drifted, scores, left_out, report)
+    part = len(drifted) / len(compared)
+    return Drift("drift" if part >= share else "stable", part, drifted, scores, left_out, report)
 
 
 def _check(side: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -148,8 +158,8 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[np.linspace(0, len(frame) - 1, MAXIMUM_ROWS).astype(np.intp)]
 
 
-def _scores(reference: pd.DataFrame, current: pd.DataFrame, report: Path, share: float) -> dict[str, float]:
-    """Run Evidently, keep its HTML, and return the PSI by column."""
+def _compared(reference: pd.DataFrame, current: pd.DataFrame, share: float) -> tuple[Any, dict[str, float]]:
+    """Run Evidently; return its report, and the PSI by column."""
     numerical = DataDefinition(numerical_columns=list(reference.columns))
     preset = DataDriftPreset(columns=list(reference.columns), method="psi", threshold=PSI_THRESHOLD, drift_share=share)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -158,23 +168,33 @@ def _scores(reference: pd.DataFrame, current: pd.DataFrame, report: Path, share:
             Dataset.from_pandas(current.reset_index(drop=True), data_definition=numerical),
             Dataset.from_pandas(reference.reset_index(drop=True), data_definition=numerical),
         )
-        _write(found, report)
         metrics: list[dict[str, Any]] = found.dict()["metrics"]
-    return {
+    return found, {
         metric["config"]["column"]: float(metric["value"])
         for metric in metrics
         if metric["config"]["type"].endswith(":ValueDrift")
     }
 
 
-def _write(found: Any, report: Path) -> None:
+def _write(found: Any, report: Path, simulated: bool) -> None:
+    """Write Evidently's page with a title, the market where it is simulated, and a layout for narrow screens."""
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
         partial = report.with_suffix(".partial")
         found.save_html(str(partial))
+        page = partial.read_text(encoding="utf-8").replace("<body>", _opening(simulated), 1)
+        partial.write_text(page, encoding="utf-8")
         partial.replace(report)
     except OSError as error:
         raise StoreError(f"the drift report cannot be written to {report}: {error.strerror}") from error
+
+
+def _opening(simulated: bool) -> str:
+    return (
+        Environment(loader=PackageLoader("mikrobot.monitoring"))
+        .get_template("drift.html.j2")
+        .render(simulated=simulated)
+    )
 
 
 def _listed(reasons: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.features.catalog import CATALOG
@@ -20,7 +20,7 @@ IMPORTANT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
+class ModelInputs:
     """A model and what its inputs gave it.
 
     Attributes
@@ -48,10 +48,17 @@ def write(
     source: str,
     simulated: bool,
     written_at: datetime,
-    champion: Champion | None,
+    models: Sequence[ModelInputs],
     folder: Path,
 ) -> QualityReport:
     """Write ``quality.html`` and ``quality.md`` into a folder, which is created.
+
+    Parameters
+    ----------
+    found, source, simulated, written_at
+    models : sequence of ModelInputs
+        Those that answered on these rows.
+    folder : Path
 
     Raises
     ------
@@ -63,8 +70,7 @@ def write(
         "source": source,
         "simulated": simulated,
         "written_at": written_at,
-        "champion": champion,
-        "important": list(champion.importance.items())[:IMPORTANT] if champion else [],
+        "models": [(each, list(each.importance.items())[:IMPORTANT]) for each in models if each.importance],
         "version": CATALOG.version,
         "outlying": OUTLYING,
         "redundant": REDUNDANT,
@@ -110,7 +116,7 @@ def _share(value: float | None) -> str:
 
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("mikrobot.monitoring"),
+    loader=ChoiceLoader([PackageLoader("mikrobot.monitoring"), PackageLoader("mikrobot")]),
     autoescape=lambda name: bool(name and name.endswith(".html.j2")),
     undefined=StrictUndefined,
     trim_blocks=True,

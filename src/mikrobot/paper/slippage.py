@@ -112,6 +112,20 @@ class Slippage:
         size = drawn if self.symmetric else abs(drawn)
         return self.jitter * spread * times / 2 * size * share + (times - 1) * spread / 2
 
+    def expected_ticks(self, spread: int) -> int:
+        """Return the mean of the jitter at `sigma_ref`, rounded up to whole ticks; stress and impact come on top.
+
+        Parameters
+        ----------
+        spread : int
+            Quoted, in ticks.
+
+        >>> [Slippage().expected_ticks(spread) for spread in (0, 8, 40)], NO_SLIPPAGE.expected_ticks(40)
+        ([0, 1, 4], 0)
+        """
+        mean = 0.0 if self.symmetric else math.sqrt(2 / math.pi)
+        return against(self.jitter * spread / 2 * mean)
+
     def impact_ticks(self, price: int, units: float, sigma_d: float, adv: float) -> float:
         """Return what a quantity presses the price by, in ticks.
 

@@ -51,6 +51,8 @@ class Origin:
         Version of the feature definitions it expects.
     trained_until : datetime
         UTC; nothing later was used to train it.
+    swing : int
+        Bars on each side of the swings whose levels it answers about.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Origin:
     trained_on: tuple[str, ...]
     feature_hash: str
     trained_until: datetime
+    swing: int
 
     def __str__(self) -> str:
         return answered_by(self.model, self.fitted_with, self.trained_on)
@@ -122,12 +125,12 @@ class _Served:
         return self.model.contract.version, self.baseline, self.window
 
     @property
-    def origin(self) -> tuple[str, str | None, str, str, str, tuple[str, ...], str, datetime]:
+    def origin(self) -> tuple[str, str | None, str, str, str, tuple[str, ...], str, datetime, int]:
         """The fields of `Origin`, in their order."""
         contract = self.model.contract
         named = (BASELINE, None) if self.baseline else (contract.name, contract.version)
         scope = (self.scope.source, self.scope.symbol, contract.symbols)
-        return *named, contract.version, *scope, contract.feature_hash, contract.trained_until
+        return *named, contract.version, *scope, contract.feature_hash, contract.trained_until, contract.swing
 
 
 class Predictor:

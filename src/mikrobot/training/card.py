@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mikrobot.models.model import Contract
 from mikrobot.training.gate import to_beat
@@ -194,7 +194,7 @@ def curve_picture(reliability: Sequence[Mapping[str, float]]) -> str:
 
 def _render(template: str, card: Card) -> str:
     environment = Environment(
-        loader=PackageLoader("mikrobot.training"),
+        loader=ChoiceLoader([PackageLoader("mikrobot.training"), PackageLoader("mikrobot")]),
         autoescape=template.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,

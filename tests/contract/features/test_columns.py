@@ -17,12 +17,22 @@ from mikrobot.features.bars import MAY_BE_UNKNOWN
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.feature import FORGOTTEN
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.settings import SWINGS, Settings
+from mikrobot.training.dataset import needed
+from mikrobot.training.recipes import RECIPES
 
 FADED = 0.05
 """Mean share by which an older past may change a column of months in the last ten days, if it did no more at first."""
 
 COLUMNS = list(CATALOG.columns)
 SPECS = pytest.mark.parametrize("spec", CATALOG.specs, ids=lambda spec: spec.name)
+
+
+@pytest.mark.parametrize("swing", SWINGS)
+def test_the_levels_of_every_swing_that_can_be_set_are_in_the_catalog(swing: int) -> None:
+    for recipe in RECIPES.values():
+        made = recipe(Settings(swing=swing))
+        assert set(needed(made.inputs, made.task)) <= set(COLUMNS)
 
 
 def each_bar(symbol: str, frame: pd.DataFrame) -> Iterator[Bar]:

@@ -45,7 +45,7 @@ class SureService:
         return ("m1_rsi_14", "m1_atr_14")
 
     def predict(self, inputs: dict[str, float]) -> Answer:
-        return Answer("bos", "1", SOURCE, self.feature_hash, datetime(2020, 1, 1, tzinfo=UTC), 0.99, 0.01)
+        return Answer("bos", "1", SOURCE, self.feature_hash, datetime(2020, 1, 1, tzinfo=UTC), 0.99, 0.01, swing=5)
 
     def shadow(self, row: dict[str, float]) -> None:
         return None

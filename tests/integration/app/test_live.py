@@ -33,6 +33,7 @@ from mikrobot.market.replay import read_bars
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import scopes_of
@@ -151,9 +152,9 @@ def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
             BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
 
 
-def made_up_model() -> Model:
+def made_up_model(swing: int = 5) -> Model:
     """A small booster whose answers scatter around one half, so that there is much to trade."""
-    rng, inputs = np.random.default_rng(3), BosInputs(5)
+    rng, inputs = np.random.default_rng(3), BosInputs(swing)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
     outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
     data = xgb.DMatrix(values, outcome)
@@ -168,7 +169,7 @@ def made_up_model() -> Model:
         symbols=SYMBOLS,
         feature_hash=CATALOG.version,
         columns=inputs.columns,
-        swing=5,
+        swing=swing,
         horizon_minutes=5,
         trained_from=HISTORY_FROM,
         trained_until=FROM,
@@ -368,9 +369,39 @@ def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(marke
     market.begin("judged", arms=("careful:profile=ftmo",), split=True)
     market.trade("judged")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
-    found = [fidelity.compare(market.settings, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
+    other = {"profile": "lightning", "entry_probability": 0.9, "balance": Decimal(70), "swing": 15, "seed": 8}
+    today = market.settings.model_copy(update=other)
+    found = [fidelity.compare(today, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
+    assert [each["profile"] for each in found] == ["session1", "ftmo"]
     for each in found:
         assert each["fidelity"]["differences"] == []
         assert each["fidelity"]["decisions_alike"] == each["decisions"] == len(market.segment.symbols) * 100
         assert each["journals_alike"] == {"crypto": True, "fx": True}
     assert sum(each["fidelity"]["orders_alike"] for each in found) >= 4
+
+
+def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(market, undisturbed):
+    from expectations.gate import check
+
+    registry = Registry(market.settings.mlflow_url)
+    before = registry.champion("bos")
+    registry.promote("bos", registry.log(made_up_model(15), **NOTHING, data_name="none", data_sha256="0" * 64))
+    try:
+        served = f"{market.settings.bento_url}/model"
+        wait_until(lambda: httpx.get(served).json()["swing"] == 15, "it is not served", CLOCK, timeout_s=30)
+        market.begin("wide", swing=15)
+        market.trade("wide")
+    finally:
+        registry.promote("bos", before)
+    with database.open_pool(market.settings) as pool:
+        ledger = Ledger(pool)
+        asked = {(each.symbol, each.close_time): each.features for each in ledger.predictions("wide")}
+        decisions = ledger.decisions("wide")
+    assert asked
+    for each in decisions:
+        above, below = (asked[each.symbol, each.close_time][name] for name in Task("bos", 15).columns)
+        assert each.reasons[0] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
+    market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
+    found = fidelity.compare(market.settings, CLOCK, "wide", lambda line: None)
+    assert found["fidelity"]["differences"] == []
+    assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(decisions)

@@ -11,13 +11,15 @@ import pytest
 
 from expectations.gate import check
 from feature_repo.__main__ import apply
-from mikrobot.app import quality
+from mikrobot.app import quality, review
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
 from mikrobot.store.online import FeatureRows
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
@@ -41,29 +43,51 @@ def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
     assert "no such file" in done.stderr
 
 
-def test_the_rows_of_a_run_are_assessed_with_the_importance_of_the_champion(
-    database, pool, bars, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def stored(database, pool, bars) -> Run:
+    """A run of a simulated market with its bars and feature rows; a tenth of the columns may drift in it."""
     apply(database)
     frame = bars(1_500)
     start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
     until = end + timedelta(minutes=1)
     segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
+    recorded = {"segments": [segment.to_json()], "data": [], "seed": 7, "balance": "10000", "drift_share": 0.1}
+    run = Run("r1", "simulated", True, ("EURUSD",), start, until, start, recorded)
     runs, store = Runs(pool), BarStore(pool)
-    runs.begin(Run("r1", "replay", False, ("EURUSD",), start, until, start, {"segments": [segment.to_json()]}))
+    runs.begin(run)
     runs.conclude("r1", {})
-    store.upsert("replay", "EURUSD", Timeframe.M1, frame)
+    store.upsert("simulated", "EURUSD", Timeframe.M1, frame)
     stores = (store, FeatureStates(pool), FeatureRows(database), runs)
-    materialize(database, *stores, "replay", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    materialize(database, *stores, "simulated", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    return run
+
+
+def test_the_drift_of_a_run_is_judged_by_its_own_share_and_its_page_says_what_is_simulated(database, stored) -> None:
+    """Within a day most slow features differ, but not nine of ten."""
+    found = review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)
+    assert 0.1 < found["share"] < 0.95
+    assert found["verdict"] == "drift"
+    assert "SIMULATED market" in Path(found["report"]).read_text(encoding="utf-8")
+
+
+def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
+    database, pool, stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = SimpleNamespace(
         champion=lambda name: "3",
-        load=lambda name, alias: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
+        load_version=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
     )
     monkeypatch.setattr(quality, "Registry", lambda url: registry)
     found = quality.assess_run(database, None)
     assert found["by_symbol"]["EURUSD"]["rows"] == 1_499
     assert "bos v3" in Path(found["markdown"]).read_text(encoding="utf-8")
     assert CATALOG.version in Path(found["report"]).read_text(encoding="utf-8")
+    until = stored.ends_at
+    answered = Prediction("EURUSD", Side.BUY, until, 0.6, "bos", "2", CATALOG.version, {})
+    Ledger(pool).commit("r1", until, predictions=[answered])
+    text = Path(quality.assess_run(database, "r1")["markdown"]).read_text(encoding="utf-8")
+    assert "bos v2" in text
+    assert "bos v3" not in text
 
 
 def test_without_a_run_the_remedy_is_named(database) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mikrobot import settings as configuration
 from mikrobot.app import review
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Decision, Order, Side
-from mikrobot.settings import Settings
+from mikrobot.settings import PROFILES, Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
@@ -55,6 +56,19 @@ def test_the_report_of_a_run_has_every_trade_and_figure(database, run):
     assert Decimal(told["total"]["pnl"]) == 4 * DAYS * Decimal("19.30")
     assert told["figures"]["values"]["expectancy_r"] == pytest.approx(1.93)
     assert told["figures"]["reasons"]["profit_factor"] == "nothing was lost"
+
+
+def test_the_report_names_what_the_run_was_traded_by_and_not_what_is_set_today(database, pool, run, monkeypatch):
+    recorded = {"profile": "ftmo", "entry_probability": 0.7, "swing": 15, "horizon_minutes": 10, "balance": "5000"}
+    Runs(pool).begin(replace(run, id="other", settings=run.settings | recorded))
+    for name, value in {"PROFILE": "lightning", "ENTRY_PROBABILITY": "0.2", "SWING": "5", "BALANCE": "70000"}.items():
+        monkeypatch.setenv(f"MIKROBOT_{name}", value)
+    today = configuration.load(**database.model_dump(include={"home", "postgres_port"}))
+    assert today.trading == PROFILES["lightning"]
+    report = review.review(today, "other").report
+    for text in (report.html.read_text(), report.markdown.read_text()):
+        assert "profile ftmo · entry probability 0.7 · swing 15 · horizon 10 min · answers of the champion" in text
+    assert "from 5,000.00 USD" in report.html.read_text()
 
 
 def test_the_last_days_go_into_a_folder_of_their_own(database, run):

@@ -42,6 +42,18 @@ def test_the_verdict_is_drift_from_the_share_on(tmp_path: Path) -> None:
     assert compare(rows(1), moved, COLUMNS, tmp_path / "drift.html", share=0.4).verdict == "drift"
 
 
+def test_the_page_of_a_simulated_market_says_so_and_that_of_a_real_one_does_not(tmp_path: Path) -> None:
+    page, banner = tmp_path / "drift.html", '<div class="market">SIMULATED market'
+    compare(rows(1), rows(2), COLUMNS, page, simulated=True)
+    simulated = page.read_text(encoding="utf-8")
+    assert banner in simulated.partition("<body>")[2][:100]
+    assert "<title>SIMULATED · Feature drift</title>" in simulated
+    compare(rows(1), rows(2), COLUMNS, page)
+    real = page.read_text(encoding="utf-8")
+    assert banner not in real
+    assert "<title>Feature drift</title>" in real
+
+
 def test_price_levels_are_left_out_with_the_reason(tmp_path: Path) -> None:
     reference, current = rows(1), rows(2)
     reference["m1_ema_200"], current["m1_ema_200"] = 1.08, 1.31

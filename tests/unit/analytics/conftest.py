@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.analytics.journal import LEVELS
 from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
 from mikrobot.domain.market import BAR_COLUMNS, instrument
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side, Trade
+from mikrobot.models.labels.task import Task
 
+LEVELS = Task("bos").columns
 START = datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
 CHECKS = ("level", "probability", "side", "position", "open_trades", "stop", "spread", "size", "daily_loss")
 
@@ -74,7 +75,7 @@ def one_trade(
         "bos",
         "3",
         "0123456789ab",
-        {"m1_rsi_14": 61.0, LEVELS[side]: round(float(entry) - side.sign * 2e-4, 5)},
+        {"m1_rsi_14": 61.0, LEVELS[side is Side.SELL]: round(float(entry) - side.sign * 2e-4, 5)},
     )
     reasons = tuple(f"{check} passed: 0.61 of 0.55" for check in CHECKS)
     decision = Decision(f"run/{symbol}/{number}", symbol, at, True, side, reasons)

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.analytics.charts.account import thinned
+from mikrobot.analytics.charts.account import costs_figure, thinned
 from mikrobot.analytics.charts.trades import longer_bars
 from mikrobot.analytics.figures import MEASURES
-from mikrobot.analytics.journal import LEVELS
 from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
 from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
-from mikrobot.domain.trading import Decision, FillReason
+from mikrobot.domain.trading import Decision, FillReason, Side
+from mikrobot.models.labels.task import Task
 
 Build = Callable[..., Facts]
 LOADS = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=", re.IGNORECASE)
@@ -122,7 +122,24 @@ def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(
         assert (trade["stop"], trade["target"]) == (str(order.stop), str(order.target))
         assert trade["reasons"] == list(decision.reasons)
         assert trade["model"] == "bos 3"
-        assert trade["level"] == prediction.features[LEVELS[order.side]]
+        assert trade["level"] == prediction.features[facts.levels[order.side is Side.SELL]]
+
+
+def test_the_levels_drawn_are_those_that_the_predictions_were_asked_about(made_up_facts: Build, tmp_path: Path) -> None:
+    """A model of swing 15 is shown the levels of swing 5 too; it did not answer about them."""
+    facts, wide = made_up_facts(trades=9), Task("bos", swing=15).columns
+    asked = [
+        replace(each, features={**each.features, wide[each.side is Side.SELL]: 1.0 + number})
+        for number, each in enumerate(facts.predictions)
+    ]
+    listed = journal(replace(facts, predictions=asked, levels=wide), tmp_path)
+    assert {trade["level"] for trade in listed} == {1.0 + number for number in range(9)}
+
+
+def test_both_forms_say_what_the_run_was_traded_by(made_up_facts: Build, tmp_path: Path) -> None:
+    report = write(made_up_facts(profile="ftmo", rules={"entry probability": "0.7", "swing": "15"}), tmp_path)
+    for text in (report.html.read_text(), report.markdown.read_text()):
+        assert "profile ftmo · entry probability 0.7 · swing 15 · run" in text
 
 
 def test_results_in_the_journal_are_exact(made_up_facts: Build, tmp_path: Path) -> None:
@@ -214,9 +231,36 @@ def test_what_a_baseline_was_not_judged_by_is_left_blank(made_up_facts: Build, t
     assert "0.8123" in Shown(report.html.read_text()).text
 
 
-def test_a_symbol_without_bars_still_has_its_chart(made_up_facts: Build, tmp_path: Path) -> None:
-    report = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path)
-    assert "EURUSD · SIMULATED market No closed trade." in " ".join(Shown(report.html.read_text()).text.split())
+def test_a_closed_market_is_a_sentence_and_no_empty_chart(made_up_facts: Build, tmp_path: Path) -> None:
+    html = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path).html.read_text()
+    text = " ".join(Shown(html).text.split())
+    assert "EURUSD · SIMULATED market No closed trade. No bar of EURUSD closed in these hours" in text
+    assert "the market was closed, and the equity stayed what it was" in text
+    assert 'class="plotly-graph-div"' not in html
+
+
+def test_a_closed_market_beside_an_open_one_is_not_drawn(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=0)
+    html = write(replace(facts, bars={**facts.bars, "EURUSD": empty_bars()}), tmp_path).html.read_text()
+    assert html.count('class="plotly-graph-div"') == 2  # equity, and the bars of BTCUSDT
+    assert "No bar of EURUSD closed in these hours: its market was closed." in Shown(html).text
+
+
+def test_every_cell_has_a_head_that_names_it_on_a_narrow_screen(made_up_facts: Build, tmp_path: Path) -> None:
+    """There rows stand as cards, in which each value is named by the head of its column."""
+    html = write(made_up_facts(trades=9), tmp_path).html.read_text()
+    assert "data-label" in html
+    for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
+        heads, _, rows = table.partition("</thead>")
+        cells = {row.count("<td") for row in re.findall(r"<tr>.*?</tr>", rows, re.DOTALL)}
+        assert cells <= {heads.count("<th>") + heads.count("<th ")}
+
+
+def test_the_costs_stand_in_rows_whose_numbers_have_room(made_up_facts: Build) -> None:
+    """From -10 down to -110 and back to the net: half of that span is left free on both sides."""
+    drawn = costs_figure({"commission": Decimal(60), "swap": Decimal(40)}, Decimal(-10), "USD")
+    assert '"orientation":"h"' in drawn
+    assert '"range":[-165.0,55.0]' in drawn
 
 
 def test_the_drift_report_is_linked_relative_to_the_page(made_up_facts: Build, tmp_path: Path) -> None:

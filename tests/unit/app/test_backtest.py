@@ -3,15 +3,17 @@
 import json
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.app.backtest import backtest, by_rules
-from mikrobot.app.trader import ABOVE, ATR, BELOW
+from mikrobot.app.backtest import backtest, by_model, by_rules
+from mikrobot.app.trader import ATR
 from mikrobot.domain.errors import UsageError
+from mikrobot.models.labels.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 
@@ -27,9 +29,9 @@ def files(tmp_path: Path, bars: Any) -> dict[int, Path]:
     return paths
 
 
-def traded(file: Path, **given: Any) -> dict[str, Any]:
+def traded(file: Path, settings: Settings | None = None, **given: Any) -> dict[str, Any]:
     span = {"start": None, "end": None, **given}
-    return backtest(Settings(), SystemClock(), [file], None, span["start"], span["end"], lambda line: None)
+    return backtest(settings or Settings(), SystemClock(), [file], None, span["start"], span["end"], lambda line: None)
 
 
 def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
@@ -57,9 +59,26 @@ def test_a_span_without_bars_is_refused(files: dict[int, Path], bars: Any) -> No
         traded(files[4_000], start=late)
 
 
+def test_the_rules_follow_the_levels_of_the_swing_that_is_set(files: dict[int, Path]) -> None:
+    narrow, wide = traded(files[4_000]), traded(files[4_000], Settings(swing=15))
+    assert narrow["pnl"] != wide["pnl"]
+    assert min(narrow["orders"], wide["orders"]) > 10
+
+
+@pytest.mark.parametrize("swing", [5, 15])
+def test_a_model_is_traded_on_the_levels_that_it_was_trained_on(swing: int) -> None:
+    task = Task("bos", swing)
+    names = list(dict.fromkeys((ATR, *Task("bos", 5).columns, *Task("bos", 15).columns)))
+    rows = pd.DataFrame(np.arange(3.0 * len(names)).reshape(3, -1), columns=names)
+    contract = SimpleNamespace(task=task, columns=task.columns)
+    model: Any = SimpleNamespace(contract=contract, predict=lambda values: np.full((len(values), 2), 0.6))
+    found = by_model(model, rows)
+    assert found[["above", "below"]].to_numpy().tolist() == rows[list(task.columns)].to_numpy().tolist()
+
+
 def test_the_rules_follow_a_close_beyond_the_level_of_the_close_before() -> None:
-    rows = pd.DataFrame({ATR: 1.0, ABOVE: [105.0, 105.0, 110.0], BELOW: [95.0, 95.0, np.nan]})
-    found = by_rules(pd.DataFrame({"close": [106.0, 106.0, 94.0]}), rows)
+    rows = pd.DataFrame({ATR: 1.0, "above": [105.0, 105.0, 110.0], "below": [95.0, 95.0, np.nan]})
+    found = by_rules(pd.DataFrame({"close": [106.0, 106.0, 94.0]}), rows, ("above", "below"))
     assert found["up"].tolist() == [0.0, 1.0, 0.0]
     assert found["down"].tolist() == [0.0, 0.0, 1.0]
     assert found["above"].tolist()[1:] == [105.0, 105.0]

@@ -37,6 +37,14 @@ def test_an_outcome_is_that_of_the_level_that_was_asked_about() -> None:
     assert (chance.tolist(), outcome.tolist()) == ([0.7, 0.2], [True, False])
 
 
+def test_the_level_is_that_of_the_swing_that_the_model_was_trained_on() -> None:
+    """Of swing 5 the level above is 11, of swing 15 it is 13, beyond which price does not close."""
+    told = said(1, Side.BUY, 0.7)
+    wide = replace(told, features=told.features | {"m1_break_15_above": 13.0, "m1_break_15_below": 8.0})
+    frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
+    assert known(Task("bos", swing=15, horizon=2), {"EURUSD": frame}, [wide])[1].tolist() == [False]
+
+
 def test_what_is_not_over_yet_is_not_known_and_of_two_the_last_counts() -> None:
     frame = bars(10.0, 10.5, 12.0)
     told = [said(1, Side.BUY, 0.1), said(1, Side.BUY, 0.6), said(2, Side.BUY, 0.9), said(3, Side.SELL, 0.3)]

@@ -81,6 +81,8 @@ def test_a_probable_break_upwards_is_bought() -> None:
             "limits passed: no loss limit of the account is reached",
             "stop passed: stop 1.09850 and target 1.10375, 1.5 ATR = 0.00150 from 1.10000",
             "spread passed: 0.00008 is 5.3% of the stop distance 0.00150, must stay below 20%",
+            "costs passed: the target earns 225.00 with 0.60 lots, the round trip costs 9.60: "
+            "spread 4.80, commissions 4.20, slippage 0.60",
             "size passed: 0.60 lots lose 99.00 at the stop, 100.00 is allowed, at least 0.01 lots are traded",
             "daily_loss passed: 0.00 lost today and 99.00 at risk, cap 500.00",
         ),
@@ -178,6 +180,29 @@ def test_a_spread_of_a_fifth_of_the_stop_distance_is_too_wide() -> None:
     assert ordered(replace(EURUSD, spread=0.00029))
     assert refusal(replace(EURUSD, spread=0.0003)) == (
         "spread refused: 0.00030 is 20.0% of the stop distance 0.00150, must stay below 20%"
+    )
+
+
+def test_a_target_that_earns_no_more_than_the_round_trip_costs_is_refused_with_the_numbers() -> None:
+    """A quiet minute: ATR 0.00005, so 0.00008 to the stop and, at 1:1, to the target: 0.8 pips.
+
+    The commissions are 0.7 pips; the spread of half a tick counts as a whole one, and jitter as another. Half of the
+    margin buys 1.36 lots: they win 10.88, and pay 1.36 + 9.52 + 1.36.
+    """
+    quiet = replace(EURUSD, atr=0.00005, spread=0.000005)
+    assert refusal(quiet, "lightning") == (
+        "costs refused: the target earns 10.88 with 1.36 lots, the round trip costs 12.24: "
+        "spread 1.36, commissions 9.52, slippage 1.36"
+    )
+    assert ordered(replace(quiet, atr=0.00007), "lightning")
+
+
+def test_a_perpetual_pays_its_fees_on_both_sides_before_its_target_earns() -> None:
+    """Two takers' fees of 0.05 % are about 60 dollars a coin: a target 60 away earns nothing."""
+    assert ordered(replace(BTCUSDT, atr=41.0), "lightning")
+    assert refusal(replace(BTCUSDT, atr=40.0), "lightning") == (
+        "costs refused: the target earns 27.49 with 0.45818 lots, the round trip costs 27.51: "
+        "spread 0.01, commissions 27.49, slippage 0.01"
     )
 
 

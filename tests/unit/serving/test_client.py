@@ -33,6 +33,7 @@ ANSWER = {
     "predicted_up": "abstain",
     "predicted_down": None,
     "probability_down": None,
+    "swing": 5,
 }
 SCOPE = {"symbol": "EURUSD", "source": "replay"}
 CONTRACT = {"columns": ["m1_rsi_14"], "version": "3"}

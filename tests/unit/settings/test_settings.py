@@ -76,6 +76,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("bento_port", 70_000, "setting bento_port: .* less than or equal to 65535"),
         ("balance", "NaN", "setting balance: .* finite number"),
         ("balance", "-1", "setting balance: .* greater than 0"),
+        ("swing", 7, r"setting swing: .*expected 5 or 15, the swings that the features know \(found 7\)"),
         ("hour", 3, r"setting hour: Extra inputs are not permitted \(found 3\)"),
     ],
 )
@@ -116,6 +117,12 @@ def test_a_password_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", PROFILES)
 def test_each_profile_can_be_chosen(name: str) -> None:
     assert load(profile=name).trading is PROFILES[name]
+
+
+def test_a_copy_with_another_profile_trades_by_that_profile() -> None:
+    settings = load(profile="session1")
+    assert settings.trading is PROFILES["session1"]
+    assert settings.model_copy(update={"profile": "ftmo"}).trading is PROFILES["ftmo"]
 
 
 CHILD = """

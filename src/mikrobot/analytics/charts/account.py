@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -127,17 +128,26 @@ def hours_figure(trades: Sequence[Trade], currency: str) -> str:
 
 
 def costs_figure(costs: Mapping[str, Decimal], gross: Decimal, currency: str) -> str:
-    """Draw what the trades earned before costs, each kind of cost, and what was left."""
-    names = ["before costs", *costs, "net"]
+    """Draw what the trades earned before costs, each kind of cost, and what was left, from top to bottom."""
+    names = ["before costs", *(name.replace(", ", ",<br>") for name in costs), "net"]
     amounts = [float(gross), *(-float(amount) for amount in costs.values()), 0.0]
     kinds = ["absolute", *("relative" for _ in costs), "total"]
     bars = go.Waterfall(
-        x=names, y=amounts, measure=kinds, connector={"line": {"color": GRID}},
+        x=amounts, y=names, measure=kinds, orientation="h", connector={"line": {"color": GRID}},
         text=[f"{amount:,.2f}" for amount in (*amounts[:-1], sum(amounts))],
+        textposition="outside", cliponaxis=False, constraintext="none",
         increasing={"marker": {"color": UP}}, decreasing={"marker": {"color": DOWN}},
         totals={"marker": {"color": INK}},
     )  # fmt: skip
     figure = go.Figure(bars)
-    figure.update_xaxes(**axis())
-    figure.update_yaxes(**axis(title={"text": currency, "standoff": 8}, tickformat="~f"))
+    figure.update_xaxes(**axis(title={"text": currency, "standoff": 4}, tickformat="~f", range=_roomy(amounts[:-1])))
+    figure.update_yaxes(**axis(autorange="reversed"))
     return fragment(figure, 300)
+
+
+def _roomy(steps: Sequence[float]) -> list[float]:
+    """Return the range of a running sum, with room for a number at both ends."""
+    sums = [0.0, *accumulate(steps)]
+    low, high = min(sums), max(sums)
+    room = 0.5 * (high - low) or 1.0
+    return [low - room, high + room]

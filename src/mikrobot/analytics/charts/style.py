@@ -33,7 +33,7 @@ def fragment(figure: Any, height: int, **layout: Any) -> str:
         paper_bgcolor="#fff",
         plot_bgcolor="#fff",
         hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}, "itemwidth": 30},
         showlegend=len(figure.data) > 1,
     )
     figure.update_layout(**layout)

@@ -1,5 +1,5 @@
 (function () {
-  const PAGE = 50;
+  const PAGE = matchMedia("(max-width: 640px)").matches ? 10 : 50;
   const trades = JSON.parse(document.getElementById("journal-data").textContent);
   const body = document.getElementById("journal-rows");
   const filters = Object.fromEntries(
