@@ -3,6 +3,7 @@
 Imports what a command needs inside that command, so that ``--help`` answers at once.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from mikrobot import __version__
+from mikrobot.app.cli_account import account
 from mikrobot.app.cli_experiments import experiment
 from mikrobot.app.cli_history import backtest, evaluate, features, simulate
 from mikrobot.app.cli_models import models, train
@@ -85,7 +87,11 @@ def run(
 ) -> None:
     """Run the whole loop: ingest, check, learn, serve, trade on paper, report.
 
-    Stays up until Ctrl-C on a terminal; ends by itself without one, or with --once.
+    Stays up until Ctrl-C on a terminal, where trading of a live source goes on in the present; ends by itself
+    without one, or with --once.
+
+    The paper account belongs to the source and continues; `mikrobot account --help` has the rules, and
+    `mikrobot account reset` starts it again.
 
     Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
     """
@@ -115,11 +121,14 @@ def run(
 
 @main.command()
 def up() -> None:
-    """Start the local services and leave them running.
+    """Start the local services, let the latest run of a live source trade on, and leave all of it running.
+
+    The run continues after the last minute it has traded. Bars missed since then are stored and happen to
+    open positions, as stops and targets; nothing is opened on them.
 
     Example: mikrobot up && mikrobot status
     """
-    from mikrobot.app import live, stack
+    from mikrobot.app import live, stack, standing, standing_table
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
@@ -128,7 +137,7 @@ def up() -> None:
     started = stack.up(settings, SystemClock(), console.say)
     started += live.resume(settings, console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
-    console.table(_status_table(stack.status(settings)))
+    console.tables(standing_table.tables(standing.overview(settings, SystemClock())))
 
 
 @main.command()
@@ -144,22 +153,35 @@ def down() -> None:
 
 
 @main.command()
+@click.option("--watch", is_flag=True, help="Draw it again every few seconds until Ctrl-C.")
 @as_json
-def status(json_: bool) -> None:
-    """Show which services run, and where.
+def status(watch: bool, json_: bool) -> None:
+    """Show which services run, and for each symbol what is traded or what stops trading.
 
-    Example: mikrobot status --json
+    Shows the last bar and decision, open positions, the profit of the day, and the next scheduled flows.
+    With --watch and --json, prints one JSON object a line.
+
+    Example: mikrobot status --watch
     """
-    from dataclasses import asdict
-
-    from mikrobot.app import stack
+    from mikrobot.app import standing, standing_table
     from mikrobot.app.console import Console
+    from mikrobot.runtime import SystemClock
 
-    states = stack.status(configured())
-    if json_:
-        print_json({state.name: asdict(state) for state in states})
-    else:
-        Console().table(_status_table(states))
+    settings, clock, console = configured(), SystemClock(), Console()
+
+    def show(seen: standing.Overview) -> None:
+        if json_:
+            print_json(seen.to_json())
+        else:
+            console.tables(standing_table.tables(seen), over=watch)
+
+    if not watch:
+        show(standing.overview(settings, clock))
+        return
+    stop_on_sigterm()
+    with contextlib.suppress(KeyboardInterrupt):
+        for seen in standing.watch(settings, clock):
+            show(seen)
 
 
 @main.command()
@@ -252,20 +274,8 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], json_: bool) -> None:
         console.table(benchmarks.table(results))
 
 
-for command in (backtest, evaluate, experiment, features, models, simulate, train):
+for command in (account, backtest, evaluate, experiment, features, models, simulate, train):
     main.add_command(command)
-
-
-def _status_table(states: list[Any]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2))
-    for column in ("service", "pid", "state", "address"):
-        table.add_column(column)
-    for state in states:
-        word = "ready" if state.ready else "starting" if state.pid else "down"
-        table.add_row(state.name, str(state.pid or ""), word, state.address)
-    return table
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings, SourceName
-from mikrobot.store.runs import Run
+from mikrobot.store.runs import OPENING, Run
 
 DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -44,10 +44,12 @@ def market_of(settings: Settings, run: Run) -> Settings:
 
 
 def rules_of(settings: Settings, run: Run) -> Settings:
-    """Return the settings with the market of a recorded run and what it trades by."""
+    """Return the settings with the market of a recorded run and what it trades by; `balance` is what it opened with."""
     ruled = {name: run.settings[name] for name in ("profile", "entry_probability")}
     ruled["model"] = run.settings.get("model", "champion")  # runs of before it was a setting followed the champion
-    return market_of(settings, run).model_copy(update={**ruled, "balance": Decimal(run.settings["balance"])})
+    opening = run.settings.get(OPENING)
+    balance = Decimal(run.settings["balance"]) if opening is None else sum(map(Decimal, opening.values()), Decimal(0))
+    return market_of(settings, run).model_copy(update={**ruled, "balance": balance})
 
 
 def open_source(settings: Settings, clock: Clock) -> Source:
