@@ -189,12 +189,12 @@ class Worker:
         return Sight(_outlook(bar, row, answer), made, challenged=challenged, shadows=shadows)
 
     def _missed(self, bar: Bar) -> str:
-        """Return why a bar after the hours of the run is not decided on: nobody was there at its close."""
+        """Return why a bar after the hours of the run is not decided on: the next one has closed meanwhile."""
         late = self.clock.now() - bar.close_time
-        if bar.close_time <= self.segment.trade_until or late < PRESENT:
+        if bar.close_time <= self.segment.trade_until or late < bar.timeframe.delta:
             return ""
         minutes = late // timedelta(minutes=1)
-        return f"missed: handled {minutes} minutes after its close; open positions go on, nothing is opened on the past"
+        return f"missed: handled {minutes} min after its close; open positions go on, nothing is opened on the past"
 
     def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
         """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""

@@ -68,4 +68,4 @@ def test_missed_minutes_happen_to_a_position_but_open_nothing_and_say_so(databas
     assert len(Ledger(pool).decisions(run.id)) == 1
     skips = Ledger(pool).skips(run.id)
     assert [skip.close_time for skip in skips] == [bar.close_time for bar in bars[1:]]
-    assert skips[0].reason.startswith("missed: handled 540 minutes after its close")
+    assert skips[0].reason.startswith("missed: handled 540 min after its close")
