@@ -101,7 +101,11 @@ class Settings(BaseSettings):
         (), description="accounts that trade beside the run's own by other rules, as careful:profile=ftmo"
     )
     split: bool = Field(False, description="give each day of a symbol to one of the run and its arms, by a stable hash")
-    balance: Decimal = Field(Decimal("10000"), gt=0, description="opening balance of the paper accounts together, USD")
+    balance: Decimal = Field(
+        Decimal("10000"),
+        gt=0,
+        description="USD with which the paper account of a source starts; later runs go on",
+    )
 
     quarantine_share: float = Field(0.01, ge=0, le=1, description="share of bad rows above which a gate fails")
     drift_share: float = Field(0.5, ge=0, le=1, description="share of drifted features that makes the verdict 'drift'")

@@ -441,6 +441,27 @@ def test_a_run_stops_nothing_that_it_did_not_start(running, second):
     assert [states[name]["pid"] for name in ("streamer", "worker")] == [None, None]
 
 
+def test_a_finished_replay_says_so_and_its_account_holds_the_result_of_one_run(running, second):
+    seen = json.loads(running.run("status", "--json").stdout)
+    assert seen["run"]["state"] == "finished"
+    for symbol in second.summary["symbols"]:
+        state = seen["symbols"][symbol]
+        assert "the replay is finished" in state["reason"]
+        assert state["last_decision"]["at"] == state["last_bar"] == TRADED[1].isoformat()
+    account = json.loads(running.run("account", "show", "--json").stdout)["replay"]
+    assert account["run"] == second.summary["run"]
+    assert account["balance"] == seen["account"]["balance"]
+    open_fees = sum(open_entries(running, second), Decimal(0))
+    assert Decimal(account["balance"]) == Decimal(10000) + Decimal(second.summary["trading"]["pnl"]) - open_fees
+
+
+def open_entries(program: Any, run: Outcome) -> list[Decimal]:
+    """Return the commission of every entry that has not been left."""
+    fills = traded(program, run.summary["run"]).fills
+    left = {fill.order_id for fill in fills if fill.reason is not FillReason.ENTRY}
+    return [fill.fee for fill in fills if fill.order_id not in left]
+
+
 def test_down_stops_the_stack_and_status_says_so(running, second):
     done = running.run("down")
     assert done.returncode == 0

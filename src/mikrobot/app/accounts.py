@@ -5,22 +5,24 @@ The journal is the only memory of an account: what it holds, owes and waits for 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from itertools import takewhile
 
 import pandas as pd
 
 from mikrobot.analytics.charges import Charge, charges
-from mikrobot.app.session import segments_of
+from mikrobot.app.session import Segment
 from mikrobot.domain.errors import DataError
-from mikrobot.domain.market import Bar, Timeframe, bars_of
+from mikrobot.domain.market import Bar, Timeframe, bars_of, instrument
 from mikrobot.domain.trading import Fill
 from mikrobot.paper import journal, statement
 from mikrobot.paper.account import Account
-from mikrobot.paper.journal import Record
-from mikrobot.paper.venue import PROFILES, Venue, contract_of
+from mikrobot.paper.journal import Noted, Record
+from mikrobot.paper.venue import PROFILES, RUN_END, Venue, contract_of, divided, milliseconds
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import JournalLine, Ledger
-from mikrobot.store.runs import Run
+from mikrobot.store.runs import OPENING, Run
 
 _OF_FILLS = ("submitted", "filled")
 
@@ -73,11 +75,11 @@ def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
     return sorted(charge for account in accounts for charge in charges(account))
 
 
-def traded_bars(run: Run, bars: BarStore) -> dict[str, pd.DataFrame]:
-    """Return the M1 bar frame of the traded span of each symbol of a run."""
+def traded_bars(run: Run, bars: BarStore, segments: Sequence[Segment]) -> dict[str, pd.DataFrame]:
+    """Return the M1 bar frame of the traded span of each symbol of a run, whose segments they are."""
     return {
         symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
-        for segment in segments_of(run)
+        for segment in segments
         for symbol in segment.symbols
     }
 
@@ -90,11 +92,58 @@ def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: d
     DataError
         If a journal is not whole.
     """
+    return _venue(run, settings, journals(ledger, run.id), bars, at)
+
+
+def venue_at(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: datetime) -> Venue:
+    """Return the venue of a run as it was at a close that has passed.
+
+    Raises
+    ------
+    DataError
+        If a journal is not whole.
+    """
+    return _venue(run, settings, until(journals(ledger, run.id), at), bars, at)
+
+
+def opened_venue(run: Run, settings: Settings) -> Venue:
+    """Return a new venue with the opening balances that a run has recorded."""
     venue = Venue(run.symbols, settings.seed)
-    told = journals(ledger, run.id)
+    venue.open_with(run.starts_at, opening_of(run, settings.balance))
+    return venue
+
+
+def opening_of(run: Run, balance: Decimal) -> dict[str, Decimal]:
+    """Return the opening balances of a run by market; one that recorded none divided its balance equally."""
+    recorded = run.settings.get(OPENING)
+    if recorded is None:
+        return divided(balance, (instrument(symbol).asset for symbol in run.symbols))
+    return {market: Decimal(amount) for market, amount in recorded.items()}
+
+
+def until(told: Mapping[str, Sequence[Record]], at: datetime) -> dict[str, list[Record]]:
+    """Return what journals hold up to an instant; an account that had no record by then is left out."""
+    last = milliseconds(at)
+    cut = {name: list(takewhile(lambda record: record.ts <= last, records)) for name, records in told.items()}
+    return {name: records for name, records in cut.items() if records}
+
+
+def of_the_hours(run: Run, told: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
+    """Return what journals hold of the hours of a run, without the closing of what it left open."""
+    return {
+        name: list(takewhile(lambda record: not _ends_the_run(record), records))
+        for name, records in until(told, run.ends_at).items()
+    }
+
+
+def _ends_the_run(record: Record) -> bool:
+    return isinstance(record, Noted) and record.kind == RUN_END
+
+
+def _venue(run: Run, settings: Settings, told: Mapping[str, Sequence[Record]], bars: BarStore, at: datetime) -> Venue:
     if not told:
-        venue.open(run.starts_at, settings.balance)
-        return venue
+        return opened_venue(run, settings)
+    venue = Venue(run.symbols, settings.seed)
     venue.restore(told, last_bars(run, bars, at), at)
     return venue
 

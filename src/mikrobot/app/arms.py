@@ -11,7 +11,7 @@ from mikrobot import settings as configuration
 from mikrobot.analytics.experiments.assignment import assign
 from mikrobot.domain.errors import UsageError
 from mikrobot.settings import Settings
-from mikrobot.store.runs import FOLLOWS, Run
+from mikrobot.store.runs import FOLLOWS, OPENING, Run
 
 MAIN = "main"
 """Name of the run itself beside its arms."""
@@ -100,20 +100,18 @@ def planned(settings: Settings) -> dict[str, Settings]:
 
 
 def following(run: Run, settings: Settings) -> list[Run]:
-    """Return the runs of the arms of a run that is about to begin."""
-    return [
-        replace(
-            run,
-            id=f"{run.id}-{name}",
-            settings={
-                **run.settings,
-                **own.model_dump(mode="json", include=set(MAY_DIFFER)),
-                ARM: name,
-                FOLLOWS: run.id,
-            },
-        )
-        for name, own in planned(settings).items()
-    ]
+    """Return the runs of the arms of a run that is about to begin.
+
+    An arm opens with the balances of the run, or divides the balance that it was given.
+    """
+    with_own_balance = {name for name, chosen in map(parse, settings.arms) if "balance" in chosen}
+    runs = []
+    for name, own in planned(settings).items():
+        recorded = {**run.settings, **own.model_dump(mode="json", include=set(MAY_DIFFER)), ARM: name, FOLLOWS: run.id}
+        if name in with_own_balance:
+            recorded.pop(OPENING, None)
+        runs.append(replace(run, id=f"{run.id}-{name}", settings=recorded))
+    return runs
 
 
 def name_of(run: Run) -> str:

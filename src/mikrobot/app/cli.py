@@ -3,6 +3,7 @@
 Imports what a command needs inside that command, so that ``--help`` answers at once.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from mikrobot import __version__
+from mikrobot.app.cli_account import account
 from mikrobot.app.cli_experiments import experiment
 from mikrobot.app.cli_history import backtest, evaluate, features, simulate
 from mikrobot.app.cli_models import models, train
@@ -90,7 +92,11 @@ def run(
 ) -> None:
     """Run the whole loop: ingest, check, learn, serve, trade on paper, report.
 
-    Stays up until Ctrl-C on a terminal; ends by itself without one, or with --once.
+    Stays up until Ctrl-C on a terminal, where trading of a live source goes on in the present; ends by itself
+    without one, or with --once.
+
+    The paper account belongs to the source and continues; `mikrobot account --help` has the rules, and
+    `mikrobot account reset` starts it again.
 
     Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
     """
@@ -120,11 +126,14 @@ def run(
 
 @main.command()
 def up() -> None:
-    """Start the local services and leave them running.
+    """Start the local services, let the latest run of a live source trade on, and leave all of it running.
+
+    The run continues after the last minute it has traded. Bars missed since then are stored and happen to
+    open positions, as stops and targets; nothing is opened on them.
 
     Example: mikrobot up && mikrobot status
     """
-    from mikrobot.app import live, service_log, stack
+    from mikrobot.app import live, stack, standing, standing_table
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
@@ -133,7 +142,7 @@ def up() -> None:
     started = stack.up(settings, SystemClock(), console.say)
     started += live.resume(settings, console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
-    console.table(_status_table(service_log.service_statuses(settings)))
+    console.tables(standing_table.tables(standing.overview(settings, SystemClock())))
 
 
 @main.command()
@@ -149,25 +158,35 @@ def down() -> None:
 
 
 @main.command()
+@click.option("--watch", is_flag=True, help="Draw it again every few seconds until Ctrl-C.")
 @as_json
-def status(json_: bool) -> None:
-    """Show which services run, where, the errors in their logs, and which flows run next.
+def status(watch: bool, json_: bool) -> None:
+    """Show which services run, and for each symbol what is traded or what stops trading.
 
-    Example: mikrobot status --json
+    Shows the errors in the logs, the last bar and decision, open positions, the profit of the day, and the next
+    scheduled flows. With --watch and --json, prints one JSON object a line.
+
+    Example: mikrobot status --watch
     """
-    from mikrobot.app import schedules, service_log
+    from mikrobot.app import standing, standing_table
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
-    settings = configured()
-    statuses = service_log.service_statuses(settings)
-    planned = schedules.schedules(settings, SystemClock()) or schedules.Schedules()
-    if json_:
-        services = [status.to_json() for status in statuses]
-        print_json({"services": services, "next_runs": [run.to_json() for run in planned.next_runs]})
-    else:
-        for table in (_status_table(statuses), _last_errors(statuses), _schedule_table(planned)):
-            Console().table(table)
+    settings, clock, console = configured(), SystemClock(), Console()
+
+    def show(seen: standing.Overview) -> None:
+        if json_:
+            print_json(seen.to_json())
+        else:
+            console.tables(standing_table.tables(seen), over=watch)
+
+    if not watch:
+        show(standing.overview(settings, clock))
+        return
+    stop_on_sigterm()
+    with contextlib.suppress(KeyboardInterrupt):
+        for seen in standing.watch(settings, clock):
+            show(seen)
 
 
 @main.command()
@@ -290,49 +309,8 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
         console.table(benchmarks.table(results))
 
 
-for command in (backtest, evaluate, experiment, features, models, simulate, train):
+for command in (account, backtest, evaluate, experiment, features, models, simulate, train):
     main.add_command(command)
-
-
-def _status_table(statuses: list[Any]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2))
-    for column in ("service", "pid", "state", "address", "errors"):
-        table.add_column(column, no_wrap=True)
-    for status in statuses:
-        word = "ready" if status.ready else "starting" if status.pid else "down"
-        errors = str(status.errors) if status.pid else ""
-        table.add_row(status.name, str(status.pid or ""), word, status.address, errors)
-    return table
-
-
-def _last_errors(statuses: list[Any]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2), show_header=False)
-    for status in statuses:
-        if status.errors:
-            table.add_row(status.name, Text(f"last error: {status.last_error}"))
-    return table
-
-
-def _schedule_table(planned: Any) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2))
-    for column in ("flow", "next run"):
-        table.add_column(column)
-    for run in planned.next_runs:
-        table.add_row(run.deployment, f"{run.at:%Y-%m-%d %H:%M} UTC")
-    for name in planned.unscheduled:
-        table.add_row(name, "[red]none: Prefect schedules nothing, see `mikrobot doctor`[/]")
-    for run in planned.late:
-        table.add_row(run.deployment, f"[red]late: due {run.at:%Y-%m-%d %H:%M} UTC, not started[/]")
-    for name in planned.failed:
-        table.add_row(name, "[red]the newest run failed[/]")
-    return table
 
 
 if __name__ == "__main__":

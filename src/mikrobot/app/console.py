@@ -4,6 +4,7 @@ Everything but the summary goes to standard error. Each finished step leaves a l
 the current one is shown as it proceeds.
 """
 
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
@@ -66,6 +67,13 @@ class Console:
         """Print a table to standard output, as wide as it needs where no terminal bounds it."""
         self.settle()
         self._out.print(table, width=None if self._out.is_terminal else FILE_WIDTH, crop=False)
+
+    def tables(self, tables: Iterable[Table], *, over: bool = False) -> None:
+        """Print tables; with `over`, in place of what the terminal shows."""
+        if over and self._out.is_terminal:
+            self._out.clear()
+        for table in tables:
+            self.table(table)
 
     def _live(self, line: str) -> None:
         if self._status is None:

@@ -15,7 +15,7 @@ from mikrobot.analytics.experiments.conclusion import Conclusion, conclude, plan
 from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.app import accounts, arms
-from mikrobot.app.session import segments_of
+from mikrobot.app.session import segments_so_far
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
 from mikrobot.domain.market import instrument
@@ -212,7 +212,7 @@ def _observe(pool: Pool, unit: Unit, arm: Arm, runs: Sequence[Run]) -> tuple[lis
     found: list[Observation] = []
     seen, units = set[str](), set[str]()
     for run in reversed(runs):
-        days = _days(run)
+        days = _days(Runs(pool), run)
         trades = _trades(Ledger(pool), run, arm.selects.get(MODEL_VERSION))
         fresh = [each for each in trades if f"{run.source} {each.exit.filled_at:%Y-%m-%d}" not in seen]
         new = [day for day in days if f"{run.source} {day}" not in seen]
@@ -231,9 +231,9 @@ def _units(run: Run, days: Sequence[str]) -> list[str]:
     return [arms.unit(symbol, day) for symbol, day in each if share.owner(symbol, day) == share.own]
 
 
-def _days(run: Run) -> list[str]:
+def _days(runs: Runs, run: Run) -> list[str]:
     days: list[str] = []
-    for segment in segments_of(run):
+    for segment in segments_so_far(runs, run):
         weekends = any(instrument(symbol).asset == "crypto" for symbol in segment.symbols)
         days += market_days(segment.trade_from, segment.trade_until, weekends=weekends)
     return days

@@ -68,7 +68,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str
         say(f"trading run {run.id} again")
         settings = wiring.rules_of(settings, run)
         again = _again(run, settings, BarStore(pool), paper.predictions)
-        kept = ledger.journal(run.id)
+        kept = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
     found = fidelity.compare(paper, again.account)
     made = accounts.lines_of({name: account.journal for name, account in accounts_of.items()})
@@ -129,18 +129,23 @@ class _Again:
 
 
 def _paper(ledger: Ledger, run: Run) -> fidelity.Account:
+    """Return what a run did in its hours: neither what it traded afterwards in the present nor how it was closed."""
+    accounts.fills(ledger, run.id)  # refuses a run of before there were journals
     return fidelity.Account(
-        ledger.orders(run.id),
-        accounts.fills(ledger, run.id),
-        ledger.decisions(run.id),
-        ledger.predictions(run.id),
-        {(each.symbol, each.close_time): each.reason for each in ledger.skips(run.id)},
+        [each for each in ledger.orders(run.id) if each.submitted_at <= run.ends_at],
+        statement.fills(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),
+        [each for each in ledger.decisions(run.id) if each.close_time <= run.ends_at],
+        [each for each in ledger.predictions(run.id) if each.close_time <= run.ends_at],
+        {
+            (each.symbol, each.close_time): each.reason
+            for each in ledger.skips(run.id)
+            if each.close_time <= run.ends_at
+        },
     )
 
 
 def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction]) -> _Again:
-    venue = Venue(run.symbols, settings.seed)
-    venue.open(run.starts_at, settings.balance)
+    venue = accounts.opened_venue(run, settings)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
     models = {made: _served(registry, *made) for made in {(made.model, made.model_version) for made in paper}}

@@ -7,7 +7,7 @@ then ends when it waits for one that has ended.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,7 +22,8 @@ from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.runs import Runs
+from mikrobot.store.resets import Resets
+from mikrobot.store.runs import Run, Runs
 
 if TYPE_CHECKING:
     from mikrobot.models.registry import Registry
@@ -32,6 +33,9 @@ MODEL = "bos"
 
 ORPHANS_S = 15.0
 """Seconds within which the children of a process that was killed end."""
+
+WATCH_S = 2.0
+"""Seconds between two looks at the processes of a run that trades in the present."""
 
 RESTARTS = 3
 """Times that processes of a segment are started again before the run is given up."""
@@ -95,15 +99,55 @@ def _start_again(service: processes.Service, settings: Settings, clock: Clock) -
     processes.start(service, settings.home, settings.host)
 
 
+def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str], None]) -> None:
+    """Watch what a run needs that trades in the present, and start again what dies; never returns.
+
+    What has died more than `RESTARTS` times within an hour stays down, which `status` shows.
+    """
+    pair = stack.live_processes(settings, run.id, len(run.settings["segments"]) - 1)
+    watched = (stack.services(settings)["bento"], *pair) if run.source in LIVE_SOURCES else ()
+    deaths: dict[str, list[datetime]] = {service.name: [] for service in watched}
+    while True:
+        clock.sleep(WATCH_S)
+        for service in (each for each in watched if not _alive(each, settings)):
+            _revive(service, settings, deaths[service.name], clock, say)
+
+
+def _revive(
+    service: processes.Service, settings: Settings, deaths: list[datetime], clock: Clock, say: Callable[[str], None]
+) -> None:
+    """Start a service again that has died, unless that has been done `RESTARTS` times within the hour."""
+    now = clock.now()
+    recent = [at for at in deaths if now - at < timedelta(hours=1)]
+    if len(recent) > RESTARTS:
+        return
+    deaths[:] = [*recent, now]
+    last = processes.last_line(service.name, settings.home)
+    if len(recent) == RESTARTS:
+        say(f"the {service.name} keeps dying and stays down: {last}")
+        return
+    say(f"the {service.name} has ended and is started again: {last}")
+    _start_again(service, settings, clock)
+
+
 def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
-    """Start the processes of the latest run again, if its market goes on; return their names."""
+    """Start the processes of the latest run again, if its market goes on; return their names.
+
+    They continue after the last minute that was traded. The bars missed since then are stored and happen to
+    open positions; those that closed before the present are not decided on. A run whose account has been
+    reset since it began is over.
+    """
     with database.open_pool(settings) as pool:
         run = Runs(pool).latest()
+        reset = None if run is None else Resets(pool).latest(run.source)
     if run is None:
         say("no session yet: `mikrobot run` starts one")
         return []
     if run.source not in LIVE_SOURCES:
         say(f"the latest session replayed recorded bars, there is nothing to resume ({run.id})")
+        return []
+    if reset is not None and reset.at >= run.started_at:
+        say(f"the paper account of source {run.source} was reset after run {run.id}: `mikrobot run` starts with it")
         return []
     pair = stack.live_processes(wiring.market_of(settings, run), run.id, len(run.settings["segments"]) - 1)
     return [service.name for service in pair if processes.start(service, settings.home, settings.host)]

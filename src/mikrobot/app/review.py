@@ -18,7 +18,7 @@ from rich.table import Table
 from mikrobot.analytics import report as reporting
 from mikrobot.analytics.wording import figure_rows
 from mikrobot.app import accounts, wiring
-from mikrobot.app.session import recorded_run, segments_of
+from mikrobot.app.session import recorded_run, segments_of, segments_so_far
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
 from mikrobot.features.catalog import CATALOG
@@ -121,7 +121,7 @@ def review(settings: Settings, run_id: str | None, days: int | None = None) -> R
         facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs)
     into = folder(settings, run)
     if days is not None:
-        facts, into = facts.since(run.ends_at - timedelta(days=days)), into / f"last-{days}-days"
+        facts, into = facts.since(facts.ends_at - timedelta(days=days)), into / f"last-{days}-days"
     return Reviewed(run, reporting.write(facts, into))
 
 
@@ -201,14 +201,14 @@ def _same(online: Any, names: list[str], offline_row: Any) -> bool:
 
 
 def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: Runs) -> reporting.Facts:
-    summary = runs.summary(run.id) or {}
+    summary, segments = runs.summary(run.id) or {}, segments_so_far(runs, run)
     trading, rules = summary.get("trading", {}), wiring.rules_of(settings, run)
     return reporting.Facts(
         run_id=run.id,
         source=run.source,
         simulated=run.simulated,
         starts_at=run.starts_at,
-        ends_at=run.ends_at,
+        ends_at=segments[-1].trade_until,
         written_at=SystemClock().now(),
         profile=rules.profile,
         rules={
@@ -219,14 +219,16 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
         },
         levels=Task("bos", rules.swing).columns,
         opening=rules.balance,
-        bars=accounts.traded_bars(run, bars),
+        bars=accounts.traded_bars(run, bars, segments),
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),
         orders=ledger.orders(run.id),
         fills=accounts.fills(ledger, run.id),
         charges=accounts.charges_of(ledger, run),
         counts={
-            name: trading[name] for name in ("signals", "decisions", "approved", "orders", "fills") if name in trading
+            name: trading[name]
+            for name in ("signals", "decisions", "approved", "orders", "fills")
+            if name in trading and segments[-1].trade_until == run.ends_at
         },
         models=[_model(name, each) for name, model in summary.get("models", {}).items() for each in _trained(model)],
         checks=[reporting.CheckFacts(**suite) for suite in summary.get("checks", {}).get("suites", [])],

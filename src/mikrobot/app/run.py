@@ -6,16 +6,16 @@ loop flow in a process of its own, whose progress it shows. Stops what it starte
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mikrobot.app import arms, processes, stack, wiring
+from mikrobot.app import arms, live, paper_account, processes, stack, wiring
 from mikrobot.app.console import Console
 from mikrobot.app.session import Segment, plan, record_of
 from mikrobot.domain.errors import MikrobotError, ServiceError
@@ -23,7 +23,7 @@ from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store import database
-from mikrobot.store.runs import Runs
+from mikrobot.store.runs import Run, Runs
 
 RUN_RECORD = "run"
 
@@ -59,14 +59,23 @@ def run(settings: Settings, clock: Clock, console: Console, *, stay: bool) -> di
     _check_data(source, segments, console)
     stack.prepare_home(settings.home)
     with _alone(settings.home), _stopping_what_started(settings, clock, console, served_flows=stay):
-        run_id = _record(settings, source, segments, started_at, clock)
-        summary = _follow(settings, run_id, console)
+        run = _record(settings, source, segments, started_at, clock, console)
+        summary = _follow(settings, run.id, console)
         summary["seconds"] = round((clock.now() - started_at).total_seconds(), 1)
         if stay:
             console.summary(summary)
-            console.say("everything stays up; Ctrl-C stops it")
-            _wait_for_interrupt()
+            _stay(settings, run, source, clock, console)
     return summary
+
+
+def _stay(settings: Settings, run: Run, source: Source, clock: Clock, console: Console) -> None:
+    """Keep everything up until Ctrl-C; on a live source trading goes on."""
+    goes_on = "trading goes on in the present" if source.live else "the replay is finished and nothing trades any more"
+    console.say(f"everything stays up, {goes_on}; `mikrobot status --watch` shows it, Ctrl-C stops it")
+    try:
+        live.keep_trading(settings, run, clock, console.say)
+    except KeyboardInterrupt:
+        return
 
 
 def _check_data(source: Source, segments: tuple[Segment, ...], console: Console) -> None:
@@ -102,15 +111,28 @@ def _stopping_what_started(settings: Settings, clock: Clock, console: Console, *
         stack.down(settings, [*started, "streamer", "worker", "loop"])
 
 
-def _record(settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, clock: Clock) -> str:
+def _record(
+    settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, clock: Clock,
+    console: Console,
+) -> Run:  # fmt: skip
+    """Record the run and its arms, with the opening balances that the account of the source has for them."""
+    for name in ("streamer", "worker"):
+        processes.stop(name, settings.home)
     started_at = clock.now()
-    run_id = f"{started_at:%Y%m%d-%H%M%S}"
-    record = record_of(run_id, settings, source, segments, started_at)
+    record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at)
     record.settings["asked_at"] = asked_at.isoformat()
     with database.open_pool(settings) as pool:
+        opening = paper_account.take_up(settings, pool, record)
+        record = replace(record, settings={**record.settings, **opening.to_json()})
         for each in (record, *arms.following(record, settings)):
             Runs(pool).begin(each)
-    return run_id
+    console.say(_opening_line(record, opening))
+    return record
+
+
+def _opening_line(run: Run, opening: paper_account.Opening) -> str:
+    origin = f"as run {opening.continues} left it" if opening.continues else "a new start"
+    return f"the paper account of source {run.source} opens with {opening.total} USD, {origin}"
 
 
 def _follow(settings: Settings, run_id: str, console: Console) -> dict[str, Any]:
@@ -164,10 +186,3 @@ def _event(line: str) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}
     return event if isinstance(event, dict) else {}
-
-
-def _wait_for_interrupt() -> None:
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        return

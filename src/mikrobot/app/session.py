@@ -6,7 +6,7 @@ last hours lie years apart cannot share one. Segments follow each other in time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -80,6 +80,13 @@ def record_of(
             "segments": [segment.to_json() for segment in segments],
         },
     )
+
+
+def segments_so_far(runs: Runs, run: Run) -> tuple[Segment, ...]:
+    """Return the segments of a run, the last one up to what has been traded if its market went on after it."""
+    *earlier, last = segments_of(run)
+    until = max(last.trade_until, runs.reached(run.id, "worker") or last.trade_until)
+    return (*earlier, replace(last, trade_until=until))
 
 
 def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:

@@ -11,6 +11,7 @@ from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import Performance, closed_trades, open_positions
 from mikrobot.app import accounts, arms, wiring
 from mikrobot.app.live import MODEL
+from mikrobot.app.session import segments_of
 from mikrobot.app.tally import by_suite
 from mikrobot.domain.trading import BASELINE, Fill, Order
 from mikrobot.features.catalog import CATALOG
@@ -163,7 +164,7 @@ def _earned(
     orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)
     opening = wiring.rules_of(settings, run).balance
-    nav = marked(trades, accounts.traded_bars(run, bars), opening, held, charges)["nav"]
+    nav = marked(trades, accounts.traded_bars(run, bars, segments_of(run)), opening, held, charges)["nav"]
     return orders, fills, account_performance(trades, opening, nav, held, charges)
 
 

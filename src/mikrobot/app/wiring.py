@@ -9,7 +9,7 @@ from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings, SourceName
-from mikrobot.store.runs import Run
+from mikrobot.store.runs import OPENING, Run
 
 DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -51,7 +51,7 @@ def market_of(settings: Settings, run: Run) -> Settings:
 def rules_of(settings: Settings, run: Run) -> Settings:
     """Return the settings with the market and the `RULES` of a recorded run, whatever is set today.
 
-    A rule that old runs have not recorded is the default, which they were traded by.
+    A rule that old runs have not recorded is the default, which they were traded by. `balance` is what it opened with.
 
     Raises
     ------
@@ -61,8 +61,14 @@ def rules_of(settings: Settings, run: Run) -> Settings:
     fields = Settings.model_fields
     recorded = {name: run.settings.get(name, fields[name].default) for name in RULES}
     recorded |= {name: _recorded(run, name) for name in ("profile", "entry_probability")}
-    recorded["balance"] = Decimal(_recorded(run, "balance"))
-    return market_of(settings, run).model_copy(update=recorded)
+    return market_of(settings, run).model_copy(update=recorded | {"balance": _opening(run)})
+
+
+def _opening(run: Run) -> Decimal:
+    opening = run.settings.get(OPENING)
+    if opening is None:
+        return Decimal(_recorded(run, "balance"))
+    return sum(map(Decimal, opening.values()), Decimal(0))
 
 
 def _recorded(run: Run, name: str) -> Any:

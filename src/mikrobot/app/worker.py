@@ -10,7 +10,7 @@ and nothing is opened.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mikrobot import telemetry
 from mikrobot.app import processes, wiring
@@ -181,6 +181,8 @@ class Worker:
 
     def _look(self, bar: Bar) -> Sight:
         """Read the row of a bar and ask about it."""
+        if missed := self._missed(bar):
+            return Sight(None, skips=[Skip(bar.symbol, bar.close_time, missed)])
         try:
             with self.timers.stage("online_read"):
                 row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
@@ -194,6 +196,14 @@ class Worker:
         made = _predictions(bar.symbol, bar.close_time, answer, inputs)
         challenged, shadows = self._challenged(bar, row)
         return Sight(_outlook(bar, row, answer), made, challenged=challenged, shadows=shadows)
+
+    def _missed(self, bar: Bar) -> str:
+        """Return why a bar after the hours of the run is not decided on: the next one has closed meanwhile."""
+        late = self.clock.now() - bar.close_time
+        if bar.close_time <= self.segment.trade_until or late < bar.timeframe.delta:
+            return ""
+        minutes = late // timedelta(minutes=1)
+        return f"missed: handled {minutes} min after its close; open positions go on, nothing is opened on the past"
 
     def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
         """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""

@@ -49,6 +49,7 @@ class FillReason(Enum):
     TIME = "time"
     STOP_OUT = "stop_out"
     LIQUIDATION = "liquidation"
+    RUN_END = "run_end"
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,24 @@ class Exchange:
         matching.reconsider(order, ts)
         return ""
 
+    def close_out(self, account_id: str, ts: int, reason: str) -> None:
+        """Cancel every order of an account and close every position at the last price.
+
+        Parameters
+        ----------
+        account_id : str
+        ts : int
+        reason : str
+            Begins the ids of the closing orders, and is the reason of every cancellation.
+        """
+        account, matching = self._account(account_id), self._matchings[account_id]
+        self._turn(ts)
+        for order in account.working():
+            if order.alive:
+                matching.end(ts, order, Status.CANCELED, reason)
+        for position in list(account.positions.values()):
+            matching.close(position, ts, reason)
+
     def settle(self, ts: int) -> None:
         """Let everything happen that is due up to and including an instant."""
         self._turn(ts)

@@ -15,7 +15,7 @@ from mikrobot.paper.journal import Filled, Record, Submitted
 from mikrobot.paper.orders import OrderType
 from mikrobot.paper.venue import CURRENCY, contract_of
 
-_FORCED = {"stop_out": FillReason.STOP_OUT, "liquidation": FillReason.LIQUIDATION}
+_FORCED = {reason.value: reason for reason in (FillReason.STOP_OUT, FillReason.LIQUIDATION, FillReason.RUN_END)}
 
 
 def fills(journals: Mapping[str, Iterable[Record]], bar: timedelta = Timeframe.M1.delta) -> list[Fill]:

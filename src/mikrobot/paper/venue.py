@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar, instrument
 from mikrobot.domain.trading import Order, Side
 from mikrobot.paper import limits, margin, money
@@ -31,6 +32,11 @@ PROFILES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLATED
 
 PERP_MAKER, PERP_TAKER = Decimal("0.0002"), Decimal("0.0005")
 """Of a regular user of Binance futures, https://www.binance.com/en/fee/futureFee."""
+
+RUN_END = "run_end"
+"""Begins the ids of the orders that close what a run has left open."""
+
+CENT = Decimal("0.01")
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +86,17 @@ def contract_of(symbol: str) -> Contract:
     return replace(contract, kind=Kind.PERP, quote=CURRENCY, maker_fee=PERP_MAKER, taker_fee=PERP_TAKER)
 
 
+def divided(balance: Decimal, markets: Iterable[str]) -> dict[str, Decimal]:
+    """Divide a balance equally among markets, to the cent; the first in the alphabet has what is left over.
+
+    >>> divided(Decimal("10000.01"), ["fx", "crypto", "fx"])
+    {'crypto': Decimal('5000.01'), 'fx': Decimal('5000.00')}
+    """
+    first, *others = sorted(set(markets))
+    share = (balance / (1 + len(others))).quantize(CENT)
+    return {first: balance - share * len(others), **dict.fromkeys(others, share)}
+
+
 def milliseconds(at: datetime) -> int:
     """Return an instant in milliseconds since 1970, as the exchange counts."""
     return (at - _EPOCH) // _MILLISECOND
@@ -109,11 +126,12 @@ class Venue:
 
     def open(self, at: datetime, balance: Decimal) -> None:
         """Open an account for each market and divide an opening balance equally among them, to the cent."""
-        names = sorted(set(self.markets.values()))
-        share = (balance / len(names)).quantize(Decimal("0.01"))
-        for number, name in enumerate(names):
-            paid_in = share if number else balance - share * (len(names) - 1)
-            self.exchange.open(name, PROFILES[name], seed=self._seed).deposit(milliseconds(at), CURRENCY, paid_in)
+        self.open_with(at, divided(balance, self.markets.values()))
+
+    def open_with(self, at: datetime, balances: Mapping[str, Decimal]) -> None:
+        """Open an account for each market with its own opening balance."""
+        for name, balance in balances.items():
+            self.exchange.open(name, PROFILES[name], seed=self._seed).deposit(milliseconds(at), CURRENCY, balance)
 
     def restore(self, journals: Mapping[str, Sequence[Record]], last: Iterable[Bar], at: datetime) -> None:
         """Take up the accounts that these journals tell of, with their open orders, as they were at an instant.
@@ -169,6 +187,26 @@ class Venue:
                 leaving = f"{entry.id}.time"
                 if not any(order.id.startswith(leaving) for order in account.working(stop.symbol)):
                     self._leave(account, stop.symbol, entry.id, f"{leaving}.{at:%Y%m%dT%H%M}", now)
+
+    def close_out(self, at: datetime, next_run: str) -> None:
+        """Note on every account with an open order or position that another run takes it up, and close all of it.
+
+        Positions are closed at the last bid or ask, with slippage and commission as by any market order.
+
+        Raises
+        ------
+        DataError
+            If a position cannot be closed because no rate into the account currency is known.
+        """
+        now = milliseconds(at)
+        for account in self.exchange.accounts.values():
+            if not account.positions and not account.live:
+                continue
+            account.note(now, RUN_END, next_run)
+            self.exchange.close_out(account.id, now, RUN_END)
+            if account.positions:
+                held = ", ".join(position.symbol for position in account.positions.values())
+                raise DataError(f"account {account.id}: {held} cannot be closed, no rate into {CURRENCY} is known")
 
     def place(self, order: Order) -> str:
         """Send a bracket at the close it was decided at; its entry is void from ``expires_at``.

@@ -54,6 +54,13 @@ SELECT account, seq, kind, record::text FROM journal
 WHERE run_id = %s AND (%s::text[] IS NULL OR kind = ANY(%s)) ORDER BY account, seq
 """
 _READ_SKIPS = "SELECT symbol, close_time, reason FROM skip WHERE run_id = %s ORDER BY seq"
+_LAST_DECISIONS = """
+SELECT DISTINCT ON (symbol) id, symbol, close_time, approved, side, reasons FROM decision
+WHERE run_id = %s ORDER BY symbol, seq DESC
+"""
+_LAST_SKIPS = """
+SELECT DISTINCT ON (symbol) symbol, close_time, reason FROM skip WHERE run_id = %s ORDER BY symbol, seq DESC
+"""
 _COUNT = """
 SELECT
     (SELECT count(*) FROM prediction WHERE run_id = %(run)s),
@@ -192,6 +199,28 @@ class Ledger:
     def skips(self, run_id: str) -> list[Skip]:
         """Return the rows that were skipped in a run, in the order they were committed."""
         return [Skip(*row) for row in self._rows(_READ_SKIPS, run_id)]
+
+    def last_decisions(self, run_id: str) -> dict[str, Decision]:
+        """Return the newest decision about each symbol of a run."""
+        return {found.symbol: found for found in (_decision(*row) for row in self._rows(_LAST_DECISIONS, run_id))}
+
+    def last_skips(self, run_id: str) -> dict[str, Skip]:
+        """Return the newest skipped row of each symbol of a run."""
+        return {found.symbol: found for found in (Skip(*row) for row in self._rows(_LAST_SKIPS, run_id))}
+
+    def traded_runs(self) -> set[str]:
+        """Return the ids of the runs whose accounts have a journal."""
+        query = b"SELECT id FROM run WHERE EXISTS (SELECT 1 FROM journal WHERE run_id = run.id)"
+        return {row[0] for row in execute(self._pool, "reading the ledger", lambda c: c.execute(query).fetchall())}
+
+    def append(self, run_id: str, lines: Sequence[JournalLine]) -> None:
+        """Append journal lines outside a minute, all of them or none, as when another run takes the account up."""
+
+        def work(connection: Connection) -> None:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(_JOURNAL, [_row(run_id, line) for line in lines])
+
+        execute(self._pool, f"appending to the journal of run {run_id}", work)
 
     def counts(self, run_id: str) -> dict[str, int]:
         """Return how many predictions, decisions, orders, fills and skips a run has."""

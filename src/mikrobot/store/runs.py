@@ -26,6 +26,12 @@ POLL_SECONDS = 0.5
 FOLLOWS = "follows"
 """Key of a run's settings: the id of the run on whose bars and predictions it trades too."""
 
+OPENING = "opening"
+"""Key of a run's settings: the opening balance of each of its accounts, by market, dollars as text."""
+
+CONTINUES = "continues"
+"""Key of a run's settings: the id of the run whose balances it opened with, or None."""
+
 _CHANNEL = "progress"
 _COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
 _BEGIN = f"INSERT INTO run ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"

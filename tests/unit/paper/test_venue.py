@@ -12,6 +12,7 @@ from mikrobot.domain.trading import Fill, FillReason, Order, Side
 from mikrobot.paper import venue as rules
 from mikrobot.paper.slippage import NO_SLIPPAGE
 from mikrobot.paper.statement import fills
+from mikrobot.paper.valuation import Holding, value
 from mikrobot.paper.venue import PROFILES, Venue
 
 NINE = datetime(2024, 3, 11, 9, tzinfo=UTC)  # a Monday
@@ -215,3 +216,46 @@ def test_accounts_taken_up_years_later_begin_a_day_of_their_own() -> None:
     assert {name: [record.kind for record in records] for name, records in new.items()} == {
         "fx": ["day", "week"], "crypto": ["day", "week"],
     }  # fmt: skip
+
+
+def test_what_a_run_leaves_open_is_closed_at_the_last_bid_with_its_commission() -> None:
+    """Bought 1 lot at 1.10010, closed at 1.10050: 40.00 dollars, less 3.50 a side."""
+    venue = opened()
+    play(venue, bar(-1))
+    venue.place(order())
+    play(venue, bar(0, (1.10000, 1.10060, 1.09990, 1.10050)))
+    venue.close_out(NINE + MINUTE, "next run")
+    entry, leaving = told(venue)
+    assert (leaving.reason, leaving.price, leaving.pnl) == (FillReason.RUN_END, D("1.10050"), D("40.00"))
+    assert (leaving.order_id, leaving.filled_at, entry.reason) == ("EURUSD/0", NINE + MINUTE, FillReason.ENTRY)
+    account = venue.exchange.accounts["fx"]
+    assert account.balance("USD") == D("10033.00")
+    assert (account.positions, account.live) == ({}, {})
+    assert [record.detail for record in account.journal if getattr(record, "kind", "") == "run_end"] == ["next run"]
+
+
+def test_an_account_with_nothing_open_is_closed_without_a_record() -> None:
+    venue = opened("EURUSD", "BTCUSDT")
+    before = {name: account.seq for name, account in venue.exchange.accounts.items()}
+    venue.close_out(NINE, "next run")
+    assert {name: account.seq for name, account in venue.exchange.accounts.items()} == before
+
+
+def test_an_order_that_waits_for_a_price_is_canceled_when_the_run_ends() -> None:
+    venue = opened()
+    play(venue, bar(-1))
+    venue.place(order())
+    venue.close_out(NINE, "next run")
+    play(venue, bar(0))
+    assert told(venue) == []
+
+
+def test_the_value_of_a_venue_is_its_cash_and_what_its_positions_would_earn() -> None:
+    venue = opened()
+    play(venue, bar(-1))
+    venue.place(order())
+    play(venue, bar(0, (1.10000, 1.10060, 1.09990, 1.10050)))
+    found = value(venue, NINE + MINUTE)
+    assert (found.balance, found.equity) == (D("9996.50"), D("10036.50"))
+    assert found.holdings == (Holding("EURUSD", Side.BUY, D("1.00"), D("1.10010"), D("40.00")),)
+    assert found.earned == {"EURUSD": D("36.50")}
