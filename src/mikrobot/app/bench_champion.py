@@ -16,7 +16,7 @@ SOURCE, SYMBOL = "simulated", "EURUSD"
 BARS = 20_000
 """Two weeks of M1 bars: enough for a model of the usual size."""
 
-FEWEST = 6_000
+FEWEST = 3_000
 """Bars below which a span of the training has too few samples."""
 
 

@@ -71,7 +71,7 @@ def stack_mb(home: Path, *others: int) -> float:
 
 
 def _measured(market: str, scale: float, arguments: Sequence[str]) -> Iterator[Measurement]:
-    hours, days = scaled(HOURS, scale), scaled(HISTORY_DAYS, scale, least=2)
+    hours, days = scaled(HOURS, scale), scaled(HISTORY_DAYS, scale, least=10)
     span = ("--hours", str(hours), "--history-days", str(days))
     with temporary_settings() as settings:
         cache = {"MIKROBOT_CACHE": str(settings.home / "cache")} if scale == 1.0 else {}

@@ -1,4 +1,4 @@
-"""The benchmark of a whole run, on an hour of a simulated market and two days of history."""
+"""The benchmark of a whole run, on an hour of a simulated market and ten days of history."""
 
 from pathlib import Path
 
