@@ -6,7 +6,6 @@ Computes feature rows and predictions of bars from files, and trades them minute
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import groupby
@@ -18,21 +17,19 @@ import pandas as pd
 from rich.table import Table
 
 from mikrobot.analytics.assessment import RULES, Assessment, assess
-from mikrobot.analytics.charges import charges
 from mikrobot.analytics.marks import marked
-from mikrobot.analytics.trades import closed_trades
+from mikrobot.app.backtest_files import NO_FILES, Files, Kept, facts_of, predictions_of, write
 from mikrobot.app.judge import load_model
-from mikrobot.app.trader import ATR, Trader, outlook
+from mikrobot.app.trader import ATR, Traded, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
-from mikrobot.domain.trading import Decision, Order, Trade
+from mikrobot.domain.trading import Decision
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Model
-from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -45,35 +42,13 @@ Seen = tuple[Bar, Outlook | None]
 AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
 
+MINUTE = timedelta(minutes=1)
 OUTLOOK = ("atr", "above", "below", "up", "down")
-
-
-@dataclass(slots=True)
-class Traded:
-    """What a strategy did.
-
-    Attributes
-    ----------
-    decisions : int
-    orders : list of Order
-    trader : Trader
-        With its venue as it is left.
-    """
-
-    trader: Trader
-    decisions: int = 0
-    orders: list[Order] = field(default_factory=list)
-
-    @property
-    def trades(self) -> tuple[Trade, ...]:
-        """The closed trades, in order of exit."""
-        accounts = self.trader.venue.exchange.accounts
-        return closed_trades(self.orders, statement.fills({name: each.journal for name, each in accounts.items()}))
 
 
 def backtest(
     settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
-    start: datetime | None, end: datetime | None, say: Say,
+    start: datetime | None, end: datetime | None, say: Say, files: Files = NO_FILES,
 ) -> dict[str, Any]:  # fmt: skip
     """Trade the bars of files as the worker would have; start the registry if a model is needed and it is down.
 
@@ -86,6 +61,8 @@ def backtest(
         beyond the level that stood at the close before is followed.
     start, end : datetime or None
         Closes in (start, end] are traded; None: as early as the model allows, and to the end.
+    files : Files
+        Where the report and the list of trades go.
 
     Returns
     -------
@@ -99,8 +76,11 @@ def backtest(
     ModelError, FeatureMismatch, ServiceError
         If there is no such model for the present features.
     UsageError
-        If nothing is left to trade, or the model has learned from what is to be traded.
+        If nothing is left to trade, the model has learned from what is to be traded, or `files` cannot be.
+    StoreError
+        If `files` cannot be written.
     """
+    files.check(paths)
     source = ReplaySource(paths)
     model = None if named is None else load_model(settings, clock, named, say)
     start = _start(source, model, start)
@@ -115,11 +95,23 @@ def backtest(
     rules = {symbol: by_rules(bars[symbol], rows[symbol], levels) for symbol in bars}
     outlooks = rules if model is None else {symbol: by_model(model, rows[symbol]) for symbol in bars}
     say(f"trading from {start:%Y-%m-%d %H:%M}")
-    begun = clock.now()
-    done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end))
+    begun, kept = clock.now(), Kept()
+    done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end), kept)
     seconds = (clock.now() - begun).total_seconds()
     other = None if model is None else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
     judged = judge(done, traded_bars, settings, other)
+    if files.wanted:
+        facts = facts_of(
+            settings, done, traded_bars, "backtest", source.name,
+            simulated=source.simulated,
+            span=(start, max(frame["open_time"].max() for frame in traded_bars.values() if len(frame)) + MINUTE),
+            written_at=clock.now(),
+            predictions=predictions_of(done.orders, outlooks, model.contract) if model else [],
+            decisions=kept.approved,
+            refused=kept.refusals.listed(),
+            contracts=[model.contract] if model else [],
+        )  # fmt: skip
+        write(files, facts, judged)
     return {
         "model": model.contract.name if model else RULES,
         "version": model.contract.version if model else None,
@@ -129,6 +121,7 @@ def backtest(
         "bars_per_s": round(sum(map(len, traded_bars.values())) / seconds) if seconds else None,
         "decisions": done.decisions,
         "orders": len(done.orders),
+        "files": files.to_json(),
         **told(judged),
     }
 
@@ -190,14 +183,13 @@ def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) ->
 
 def judge(done: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
     """Judge what was traded, beside buy and hold and, where given, the rules alone."""
-    accounts = done.trader.venue.exchange.accounts.values()
     equity = None if rules is None else marked(rules.trades, bars, settings.balance)["equity"]
     return assess(
         done.trades,
         {symbol: frame for symbol, frame in bars.items() if len(frame)},
         settings.balance,
         rules_only=equity,
-        charges=sorted(charge for account in accounts for charge in charges(account)),
+        charges=done.charges,
         seed=settings.seed,
     )
 
