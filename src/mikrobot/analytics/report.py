@@ -107,6 +107,8 @@ class Facts:
         Name of the risk numbers.
     rules : mapping of str to str
         What else the run was traded by, as text by its name.
+    refused : sequence of Refusal
+        Counts of decisions that are not among `decisions`.
     levels : (str, str)
         Feature columns of the levels above and below that the predictions were asked about.
     opening : Decimal
@@ -149,6 +151,7 @@ class Facts:
     charges: Sequence[Charge] = ()
     currency: str = "USD"
     rules: Mapping[str, str] = field(default_factory=dict)
+    refused: Sequence["Refusal"] = ()
     levels: tuple[str, str] = Task("bos").columns
 
     def since(self, start: datetime) -> "Facts":
@@ -210,13 +213,13 @@ def write(facts: Facts, folder: Path) -> Report:
     trades = closed_trades(facts.orders, facts.fills)
     held = open_positions(facts.orders, facts.fills)
     judged = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
-    view = _view(facts, trades, judged, folder)
     report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
-    page = TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
+    html = page(facts, judged, folder)
+    markdown = TEMPLATES.get_template("report.md.j2").render(_view(facts, trades, judged, folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(report.html, page)
-        _replace(report.markdown, TEMPLATES.get_template("report.md.j2").render(view))
+        _replace(report.html, html)
+        _replace(report.markdown, markdown)
         picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, facts.opening)
         report.png.with_suffix(".partial").replace(report.png)
     except OSError as error:
@@ -224,20 +227,57 @@ def write(facts: Facts, folder: Path) -> Report:
     return report
 
 
-def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
-    """Count which checks refused decisions, the most frequent first.
+def page(facts: Facts, judged: Assessment, folder: Path) -> str:
+    """Return the report as one HTML page.
+
+    Parameters
+    ----------
+    facts : Facts
+    judged : Assessment
+        Of its trades.
+    folder : Path
+        Where the page will lie, from which it links.
+
+    Raises
+    ------
+    DataError
+        If the fills do not pair up to trades.
+    """
+    trades = closed_trades(facts.orders, facts.fills)
+    view = _view(facts, trades, judged, folder)
+    return TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Counts which checks refused decisions, one decision after the other.
 
     A reason reads ``<check> refused: <values>``; a decision counts for each check that refused it.
     """
-    counted: Counter[str] = Counter()
-    latest: dict[str, str] = {}
-    for reason in (reason for decision in decisions for reason in decision.reasons):
-        head, _, values = reason.partition(":")
-        check, refused, _ = head.partition(" refused")
-        if refused:
-            counted[check] += 1
-            latest[check] = values.strip()
-    return tuple(Refusal(check, count, latest[check]) for check, count in counted.most_common())
+
+    counted: Counter[str] = field(default_factory=Counter)
+    latest: dict[str, str] = field(default_factory=dict)
+
+    def add(self, decision: Decision) -> None:
+        """Count the checks that refused a decision."""
+        for reason in decision.reasons:
+            head, _, values = reason.partition(":")
+            check, refused, _ = head.partition(" refused")
+            if refused:
+                self.counted[check] += 1
+                self.latest[check] = values.strip()
+
+    def listed(self) -> tuple[Refusal, ...]:
+        """Return each check with its count, the most frequent first."""
+        return tuple(Refusal(check, count, self.latest[check]) for check, count in self.counted.most_common())
+
+
+def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
+    """Count which checks refused decisions, the most frequent first; see `Refusals`."""
+    counted = Refusals()
+    for decision in decisions:
+        counted.add(decision)
+    return counted.listed()
 
 
 def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Path) -> dict[str, Any]:
@@ -251,7 +291,7 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
         "benchmarks": [compared(name, judged) for name in _COMPARED],
         "by_symbol": judged.groups["symbol"],
         "open_positions": len(open_positions(facts.orders, facts.fills)),
-        "refusals": refusals(facts.decisions),
+        "refusals": facts.refused or refusals(facts.decisions),
         "limits": limits(facts, len(trades), judged.ruined),
         "drift_link": _link(facts.drift.report, folder) if facts.drift else "",
         "markdown_trades": MARKDOWN_TRADES,

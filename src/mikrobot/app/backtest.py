@@ -6,7 +6,6 @@ Computes feature rows and predictions of bars from files, and trades them minute
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import groupby
@@ -18,22 +17,20 @@ import pandas as pd
 from rich.table import Table
 
 from mikrobot.analytics.assessment import RULES, Assessment, assess
-from mikrobot.analytics.charges import Charge, charges
 from mikrobot.analytics.figures import Figure
 from mikrobot.analytics.marks import marked
-from mikrobot.analytics.trades import Holding, closed_trades, open_positions
 from mikrobot.app import registered, stack
+from mikrobot.app.backtest_files import NO_FILES, Files, Kept, facts_of, predictions_of, write
 from mikrobot.app.registered import Answering
-from mikrobot.app.trader import ATR, Trader, outlook
+from mikrobot.app.trader import ATR, Traded, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
-from mikrobot.domain.trading import Decision, Fill, Order, Trade, answered_by
+from mikrobot.domain.trading import Decision, answered_by
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.labels.task import Task
-from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -46,51 +43,13 @@ Seen = tuple[Bar, Outlook | None]
 AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
 
+MINUTE = timedelta(minutes=1)
 OUTLOOK = ("atr", "above", "below", "up", "down", "by")
-
-
-@dataclass(slots=True)
-class Traded:
-    """What a strategy did.
-
-    Attributes
-    ----------
-    decisions : int
-    orders : list of Order
-    trader : Trader
-        With its venue as it is left.
-    """
-
-    trader: Trader
-    decisions: int = 0
-    orders: list[Order] = field(default_factory=list)
-
-    @property
-    def trades(self) -> tuple[Trade, ...]:
-        """The closed trades, in order of exit."""
-        return closed_trades(self.orders, self.fills)
-
-    @property
-    def held(self) -> tuple[Holding, ...]:
-        """The positions still open."""
-        return open_positions(self.orders, self.fills)
-
-    @property
-    def fills(self) -> list[Fill]:
-        """Every fill, in the order they happened."""
-        accounts = self.trader.venue.exchange.accounts
-        return statement.fills({name: each.journal for name, each in accounts.items()})
-
-    @property
-    def charges(self) -> list[Charge]:
-        """Every cash entry beside the fills, and slippage, in order of time."""
-        accounts = self.trader.venue.exchange.accounts.values()
-        return sorted(charge for account in accounts for charge in charges(account))
 
 
 def backtest(
     settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
-    start: datetime | None, end: datetime | None, say: Say,
+    start: datetime | None, end: datetime | None, say: Say, files: Files = NO_FILES,
 ) -> dict[str, Any]:  # fmt: skip
     """Trade the bars of files as the worker would have; start the registry if a model is needed and it is down.
 
@@ -103,6 +62,8 @@ def backtest(
         alone, by which a close beyond the level that stood at the close before is followed.
     start, end : datetime or None
         Closes in (start, end] are traded; None: as early as the model allows, and to the end.
+    files : Files
+        Where the report and the list of trades go.
 
     Returns
     -------
@@ -116,8 +77,11 @@ def backtest(
     ModelError, FeatureMismatch, ServiceError
         If there is no such model for the present features.
     UsageError
-        If nothing is left to trade, or the model has learned from what is to be traded.
+        If nothing is left to trade, the model has learned from what is to be traded, or `files` cannot be.
+    StoreError
+        If `files` cannot be written.
     """
+    files.check(paths)
     source = ReplaySource(paths)
     models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say)
     start = _start(source, models.values(), start)
@@ -134,11 +98,23 @@ def backtest(
     rules = {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
     outlooks = {symbol: by_model(each, rows[symbol]) for symbol, each in models.items() if symbol in rows} or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
-    begun = clock.now()
-    done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end))
+    begun, kept = clock.now(), Kept()
+    done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end), kept)
     seconds = (clock.now() - begun).total_seconds()
     other = None if not models else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
     judged = judge(done, traded_bars, settings, other)
+    if files.wanted:
+        facts = facts_of(
+            settings, done, traded_bars, "backtest", source.name,
+            simulated=source.simulated,
+            span=(start, max(frame["open_time"].max() for frame in traded_bars.values() if len(frame)) + MINUTE),
+            written_at=clock.now(),
+            predictions=predictions_of(done.orders, outlooks, models) if models else [],
+            decisions=kept.approved,
+            refused=kept.refusals.listed(),
+            contracts=list({each.model.contract.version: each.model.contract for each in models.values()}.values()),
+        )  # fmt: skip
+        write(files, facts, judged)
     return {
         "model": named.partition("@")[0] if named else RULES,
         "version": ", ".join(sorted({each.version for each in models.values() if each.version}, key=int)) or None,
@@ -149,6 +125,7 @@ def backtest(
         "bars_per_s": round(sum(map(len, traded_bars.values())) / seconds) if seconds else None,
         "decisions": done.decisions,
         "orders": len(done.orders),
+        "files": files.to_json(),
         **told(judged),
     }
 

@@ -56,8 +56,14 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
 @click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
 @click.option("--from", "start", callback=_utc, help="Trade later closes only, as 2025-03-01T08:00 (UTC).")
 @click.option("--to", "end", callback=_utc, help="Trade closes up to here.")
+@click.option("--report", "page", type=click.Path(path_type=Path), help="Write the trading report to this HTML file.")
+@click.option(
+    "--trades", "trade_list", type=click.Path(path_type=Path), help="Write the closed trades to this CSV file."
+)
+@click.pass_context
 @as_json
 def backtest(
+    context: click.Context,
     data: tuple[Path, ...],
     run_id: str | None,
     named: str,
@@ -65,37 +71,75 @@ def backtest(
     rules_only: bool,
     start: Any,
     end: Any,
+    page: Path | None,
+    trade_list: Path | None,
     json_: bool,
 ) -> None:
     """Trade history with the code that trades live, and judge it beside buy and hold and the rules alone.
 
-    A model is asked only about closes later than what it has learned from.
+    A model is asked only about closes later than what it has learned from. A recorded run is traded again by
+    its own settings, models and hours.
 
-    Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --json
+    The CSV file has a row for each closed trade in order of entry, and these columns:
+
+    \b
+    symbol, side, lots, decided_at, entered_at, entry_price, stop, target,
+    left_at, exit_price, exit_reason, ambiguous, gross, fees, pnl, r,
+    probability, model
+
+    Times are UTC, money is in dollars: pnl is gross less fees. r is pnl over what the first stop would have
+    lost without costs. probability and model are empty without a model.
+
+    Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --report report.html --trades trades.csv
     """
     from mikrobot import settings as configuration
     from mikrobot.app import backtest as backtesting
     from mikrobot.app import fidelity
+    from mikrobot.app.backtest_files import Files
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
     if bool(data) == bool(run_id):
         raise click.UsageError("give --data or --run, one of the two")
+    if run_id:
+        _refuse_beside_run(context)
+    files = Files(page, trade_list)
     console = Console(quiet=json_)
     stop_on_sigterm()
     if run_id:
-        found = fidelity.compare(settings(), SystemClock(), run_id, console.say)
+        found = fidelity.compare(settings(), SystemClock(), run_id, console.say, files)
         table, lines = fidelity.table(found), fidelity.lines(found)
     else:
         given, model = configuration.load(profile=profile), None if rules_only else named
-        found = backtesting.backtest(given, SystemClock(), data, model, start, end, console.say)
+        found = backtesting.backtest(given, SystemClock(), data, model, start, end, console.say, files)
         table, lines = backtesting.table(found), []
     if json_:
         print_json(found)
     else:
         console.table(table)
-        for line in lines:
+        written = [f"{name}: {path}" for name, path in found["files"].items() if path]
+        for line in (*lines, *written):
             click.echo(line)
+
+
+def _refuse_beside_run(context: click.Context) -> None:
+    """Refuse what a recorded run has settled already."""
+    options = {
+        "profile": "--profile",
+        "named": "--model",
+        "rules_only": "--rules-only",
+        "start": "--from",
+        "end": "--to",
+    }
+    given = [
+        option
+        for name, option in options.items()
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(
+            f"--run trades a recorded run again by its own settings, models and hours; leave out {', '.join(given)}"
+        )
 
 
 @click.command()

@@ -15,16 +15,19 @@ import pandas as pd
 from rich.table import Table
 
 from mikrobot.analytics import fidelity
+from mikrobot.analytics.report import Facts
 from mikrobot.app import accounts, stack, wiring
 from mikrobot.app.arms import share_of
-from mikrobot.app.backtest import OUTLOOK, Say, Traded, by_model, judge, market_of, told, trade
+from mikrobot.app.backtest import OUTLOOK, Say, by_model, judge, market_of, told, trade
+from mikrobot.app.backtest_files import NO_FILES, Files, facts_of, write
 from mikrobot.app.registered import Answering
 from mikrobot.app.session import recorded_run, segments_of
-from mikrobot.app.trader import ATR, Trader
+from mikrobot.app.trader import ATR, Traded, Trader
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
 from mikrobot.models.intervals import Window
+from mikrobot.models.model import Contract
 from mikrobot.models.registry import Registry
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
@@ -39,13 +42,15 @@ LAST = "last"
 MODEL = "bos"
 
 
-def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str, Any]:
+def compare(settings: Settings, clock: Clock, run_id: str, say: Say, files: Files = NO_FILES) -> dict[str, Any]:
     """Trade a run again and compare; start what is needed and down, and stop it again.
 
     Parameters
     ----------
     run_id : str
         An id, or ``last``.
+    files : Files
+        Where the report and the list of trades go, of what the run comes to when it is traded again.
 
     Returns
     -------
@@ -56,21 +61,26 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str
     Raises
     ------
     UsageError
-        If there is no such run, or it has predicted nothing.
+        If there is no such run, it has predicted nothing, or `files` cannot be.
     ModelError, ServiceError, StoreError
-        If a model, the registry or the stores cannot be used.
+        If a model, the registry or the stores cannot be used, or `files` cannot be written.
     """
+    files.check()
     with stack.running(settings, clock, say, ("mlflow",)), database.open_pool(settings) as pool:
         run, ledger = recorded_run(Runs(pool), None if run_id == LAST else run_id), Ledger(pool)
         paper = _paper(ledger, run)
         if not paper.predictions:
             raise UsageError(f"run {run.id} has predicted nothing: there is nothing to compare")
         say(f"trading run {run.id} again")
-        settings = wiring.rules_of(settings, run)
+        settings, begun = wiring.rules_of(settings, run), clock.now()
         again = _again(run, settings, BarStore(pool), paper.predictions)
+        seconds = (clock.now() - begun).total_seconds()
         kept = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
-    found = fidelity.compare(paper, again.account)
+    found, judged = fidelity.compare(paper, again.account), judge(again.traded, again.bars, settings, None)
+    if files.wanted:
+        write(files, _facts(again, run, settings, clock), judged)
+    bars = sum(map(len, again.bars.values()))
     made = accounts.lines_of({name: account.journal for name, account in accounts_of.items()})
     return {
         "run": run.id,
@@ -78,9 +88,11 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say) -> dict[str
         "version": ", ".join(sorted({each.model_version for each in paper.predictions})),
         "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
-        "bars": sum(map(len, again.bars.values())),
+        "bars": bars,
+        "bars_per_s": round(bars / seconds) if seconds else None,
         "decisions": len(again.decisions),
-        **told(judge(again.traded, again.bars, settings, None)),
+        "files": files.to_json(),
+        **told(judged),
         "fidelity": found.to_json(),
         "journals_alike": {
             name: [line for line in kept if line.account == name] == [line for line in made if line.account == name]
@@ -119,6 +131,7 @@ class _Again:
     decisions: list[Decision] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
     skips: dict[fidelity.Close, str] = field(default_factory=dict)
+    contracts: list[Contract] = field(default_factory=list)
 
     @property
     def account(self) -> fidelity.Account:
@@ -149,6 +162,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
     models = {made: _served(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
+    again.contracts = [served.trained.model.contract for served in models.values()]
     for number, segment in enumerate(segments_of(run)):
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
@@ -189,6 +203,18 @@ def _served(registry: Registry, name: str, version: str) -> Served:
         return Served(trained, trained, model.contract.trained_until)
     rolled = Window.from_json(window)
     return Served(trained, Answering(replace(model, intervals=rolled.intervals()), name), rolled.until)
+
+
+def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:
+    return facts_of(
+        settings, again.traded, again.bars, run.id, run.source,
+        simulated=run.simulated,
+        span=(run.starts_at, run.ends_at),
+        written_at=clock.now(),
+        predictions=again.predictions,
+        decisions=again.decisions,
+        contracts=again.contracts,
+    )  # fmt: skip
 
 
 def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: datetime) -> Venue:

@@ -4,14 +4,17 @@ Does not read or write stores, ask models or read the clock.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
+from mikrobot.analytics.charges import Charge, charges
+from mikrobot.analytics.trades import Holding, closed_trades, open_positions
 from mikrobot.app.arms import Share
 from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import Decision, Order
+from mikrobot.domain.trading import Decision, Fill, Order, Trade
+from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue
 from mikrobot.settings import TradingProfile
 
@@ -60,6 +63,45 @@ class Trader:
         if order is not None:
             self.venue.place(order)
         return decision, order
+
+
+@dataclass(slots=True)
+class Traded:
+    """What a strategy did.
+
+    Attributes
+    ----------
+    decisions : int
+    orders : list of Order
+    trader : Trader
+        With its venue as it is left.
+    """
+
+    trader: Trader
+    decisions: int = 0
+    orders: list[Order] = field(default_factory=list)
+
+    @property
+    def trades(self) -> tuple[Trade, ...]:
+        """The closed trades, in order of exit."""
+        return closed_trades(self.orders, self.fills)
+
+    @property
+    def held(self) -> tuple[Holding, ...]:
+        """The positions still open."""
+        return open_positions(self.orders, self.fills)
+
+    @property
+    def fills(self) -> list[Fill]:
+        """The fills of every account, in order of time."""
+        accounts = self.trader.venue.exchange.accounts
+        return statement.fills({name: each.journal for name, each in accounts.items()})
+
+    @property
+    def charges(self) -> list[Charge]:
+        """Every cash entry other than the fills, and slippage, in order of time."""
+        accounts = self.trader.venue.exchange.accounts.values()
+        return sorted(charge for account in accounts for charge in charges(account))
 
 
 def outlook(bar: Bar, atr: float, above: float, below: float, up: float, down: float, by: str) -> Outlook:

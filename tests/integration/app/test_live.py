@@ -23,6 +23,7 @@ import pytest
 import xgboost as xgb
 
 from mikrobot.app import accounts, arms, challenge, fidelity, live, processes, stack
+from mikrobot.app.backtest_files import Files
 from mikrobot.app.materialize import materialize
 from mikrobot.app.session import Segment
 from mikrobot.app.tally import Check
@@ -380,7 +381,9 @@ def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(marke
     assert sum(each["fidelity"]["orders_alike"] for each in found) >= 4
 
 
-def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(market, undisturbed):
+def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(
+    market, undisturbed, tmp_path
+):
     from expectations.gate import check
 
     registry = Registry(market.settings.mlflow_url)
@@ -402,6 +405,9 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
         above, below = (asked[each.symbol, each.close_time][name] for name in Task("bos", 15).columns)
         assert each.reasons[0] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
-    found = fidelity.compare(market.settings, CLOCK, "wide", lambda line: None)
+    files = Files(tmp_path / "report.html", tmp_path / "trades.csv")
+    found = fidelity.compare(market.settings, CLOCK, "wide", lambda line: None, files)
     assert found["fidelity"]["differences"] == []
+    assert " · swing 15 · run wide" in files.report.read_text(encoding="utf-8")
+    assert len(files.trades.read_text(encoding="utf-8").splitlines()) == found["trades"] + 1
     assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(decisions)

@@ -1,7 +1,9 @@
 """History traded by the live code: nothing later is known, and the rules alone are what they say."""
 
+import csv
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +13,10 @@ import pandas as pd
 import pytest
 
 from mikrobot.app.backtest import backtest, by_model, by_rules
+from mikrobot.app.backtest_files import COLUMNS, Files, predictions_of
 from mikrobot.app.trader import ATR
-from mikrobot.domain.errors import UsageError
+from mikrobot.domain.errors import StoreError, UsageError
+from mikrobot.domain.trading import Order, Side
 from mikrobot.models.labels.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
@@ -29,9 +33,10 @@ def files(tmp_path: Path, bars: Any) -> dict[int, Path]:
     return paths
 
 
-def traded(file: Path, settings: Settings | None = None, **given: Any) -> dict[str, Any]:
-    span = {"start": None, "end": None, **given}
-    return backtest(settings or Settings(), SystemClock(), [file], None, span["start"], span["end"], lambda line: None)
+def traded(file: Path, settings: Settings | None = None, files: Files | None = None, **given: Any) -> dict[str, Any]:
+    span, chosen = {"start": None, "end": None, **given}, settings or Settings()
+    asked = (span["start"], span["end"], lambda line: None, files or Files())
+    return backtest(chosen, SystemClock(), [file], None, *asked)
 
 
 def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
@@ -44,6 +49,60 @@ def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Pa
     assert found["trades"] > 10
     assert found["decisions"] == 4_000
     assert found["by_symbol"]["EURUSD"]["pnl"] == found["pnl"]
+
+
+def test_the_report_and_the_trade_list_hold_what_the_figures_are_of(files: dict[int, Path], tmp_path: Path) -> None:
+    page, table = tmp_path / "new" / "report.html", tmp_path / "new" / "trades.csv"
+    found = traded(files[4_000], Settings(profile="ftmo"), Files(page, table))
+    assert found["files"] == {"report": str(page), "trades": str(table)}
+    with table.open(encoding="utf-8", newline="") as lines:
+        listed = list(csv.DictReader(lines))
+    assert tuple(listed[0]) == COLUMNS
+    assert len(listed) == found["trades"]
+    assert sum(Decimal(each["pnl"]) for each in listed) == Decimal(found["pnl"])
+    assert all(Decimal(each["gross"]) - Decimal(each["fees"]) == Decimal(each["pnl"]) for each in listed)
+    assert [each["entered_at"] for each in listed] == sorted(each["entered_at"] for each in listed)
+    assert np.mean([float(each["r"]) for each in listed]) == pytest.approx(found["expectancy_r"], abs=1e-4)
+    html = page.read_text(encoding="utf-8")
+    assert "profile ftmo · entry probability 0.55 · swing 5 · run backtest" in html
+    assert f"{found['decisions']:,}</b>" in html
+    assert "Why signals were not traded" in html
+    assert html.count(f'<td class="n">{found["trades"]}</td>') >= 1
+    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "trades.csv"]
+
+
+def test_asking_for_files_changes_nothing_of_what_is_traded(files: dict[int, Path], tmp_path: Path) -> None:
+    plain, written = traded(files[2_000]), traded(files[2_000], files=Files(tmp_path / "r.html", tmp_path / "t.csv"))
+    aside = ("bars_per_s", "files")
+    assert {k: v for k, v in plain.items() if k not in aside} == {k: v for k, v in written.items() if k not in aside}
+
+
+def test_files_that_cannot_be_written_are_refused_before_anything_is_computed(
+    files: dict[int, Path], tmp_path: Path
+) -> None:
+    data = files[2_000]
+    for given, said in (
+        (Files(report=tmp_path), "--report .* is a folder"),
+        (Files(trades=data), "--trades .* holds the bars to read"),
+        (Files(tmp_path / "one", tmp_path / "one"), "--report and --trades are both"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            traded(data, files=given)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match="cannot be written"):
+        traded(data, files=Files(report=tmp_path / "file" / "report.html"))
+
+
+def test_the_journal_of_a_backtest_shows_the_level_and_the_probability_of_the_model() -> None:
+    at = datetime(2024, 3, 4, 9, 0, tzinfo=UTC)
+    order = Order("o", "d", "EURUSD", Side.SELL, Decimal(1), Decimal("1.1"), Decimal("1.0"), at, at)
+    outlooks = pd.DataFrame(
+        {"atr": 0.001, "above": 1.06, "below": 1.04, "up": 0.2, "down": 0.7}, index=pd.DatetimeIndex([at])
+    )
+    contract: Any = SimpleNamespace(task=Task("bos", 15), name="bos", version="3", feature_hash="abc")
+    (made,) = predictions_of([order], {"EURUSD": outlooks}, contract)
+    assert (made.probability, made.side, made.close_time) == (0.7, Side.SELL, at)
+    assert made.features == {"m1_break_15_above": 1.06, "m1_break_15_below": 1.04}
 
 
 def test_bars_that_come_later_change_nothing_of_what_was_traded(files: dict[int, Path], bars: Any) -> None:

@@ -34,6 +34,23 @@ def test_every_command_explains_itself_with_an_example(command, capsys):
     assert f"Example: mikrobot {command}" in out
 
 
+def test_the_help_of_a_backtest_lists_the_columns_of_its_trade_list(capsys):
+    from mikrobot.app.backtest_files import COLUMNS
+
+    _, out, _ = run(capsys, "backtest", "--help")
+    assert ", ".join(COLUMNS) in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [("--profile", "ftmo"), ("--model", "bos"), ("--rules-only",), ("--from", "2025-03-01"), ("--to", "2025-03-01")],
+)
+def test_a_recorded_run_is_not_traded_again_by_other_rules(capsys, given):
+    code, out, err = run(capsys, "backtest", "--run", "last", *given)
+    assert (code, out) == (2, "")
+    assert f"leave out {given[0]}" in err
+
+
 def test_help_imports_nothing_heavy():
     script = f"import sys; from mikrobot.app.cli import main; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
