@@ -82,7 +82,7 @@ def test_a_side_without_a_level_has_no_probability(predictor: Predictor) -> None
 def test_an_answer_has_its_interval_its_set_and_what_is_predicted(
     predictor: Predictor, rsi: float, plausible: str, predicted: str
 ) -> None:
-    answer = predictor.predict({"m1_rsi_14": rsi, "m1_return_1": 0.0, "m1_spread_atr": 0.0})
+    answer = predictor.predict("EURUSD", {"m1_rsi_14": rsi, "m1_return_1": 0.0, "m1_spread_atr": 0.0})
     assert answer.interval_up == pytest.approx((rsi / 1000 - 0.01, rsi / 1000 + 0.01))
     assert (answer.set_up, answer.predicted_up) == (plausible, predicted)
     assert (answer.interval_down, answer.set_down, answer.predicted_down) == (None, None, None)

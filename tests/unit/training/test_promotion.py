@@ -45,7 +45,8 @@ class Shelf:
     def holders(self, name, role):
         return self.champions
 
-    def load(self, name, version):
+    def load(self, name, version, *, rolled):
+        assert not rolled
         if version not in self.models:
             raise ModelError(f"version {version} is corrupt")
         return self.models[version]
