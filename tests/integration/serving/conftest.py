@@ -188,7 +188,7 @@ def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
     service = Server(
         ("bentoml", "serve", "bentos.service:Predictions", "--host", "127.0.0.1", "--port", str(port)),
         {
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
             "MIKROBOT_HOME": str(home),
             "MIKROBOT_MLFLOW_PORT": str(mlflow_server.port),
             "BENTOML_HOME": str(home / "bentoml"),

@@ -95,8 +95,9 @@ def test_an_answer_carries_its_interval_its_set_and_what_is_predicted(stage: Any
 
 def test_the_page_says_what_probability_interval_and_set_mean(stage: Any) -> None:
     page = httpx.get(f"{stage.service.url}/docs.json").raise_for_status().json()
-    for schema in ("OneAnswer", "ManyAnswers"):
-        fields = page["components"]["schemas"][schema]["properties"]
+    for path in ("/predict", "/predict_batch", "/shadow"):
+        answer = page["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        fields = answer["properties"]
         for side in ("up", "down"):
             assert "p1 / (1 - p0 + p1)" in fields[f"probability_{side}"]["description"]
             assert "[p0, p1]" in fields[f"interval_{side}"]["description"]
