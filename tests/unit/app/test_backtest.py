@@ -1,15 +1,18 @@
 """History traded by the live code: nothing later is known, and the rules alone are what they say."""
 
 import json
+import re
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from mikrobot.app.backtest import backtest, by_rules
+from mikrobot.app.backtest import OWN, backtest, by_rules, table
 from mikrobot.app.trader import ABOVE, ATR, BELOW
 from mikrobot.domain.errors import UsageError
 from mikrobot.runtime import SystemClock
@@ -42,6 +45,19 @@ def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Pa
     assert found["trades"] > 10
     assert found["decisions"] == 4_000
     assert found["by_symbol"]["EURUSD"]["pnl"] == found["pnl"]
+
+
+def test_a_figure_of_too_few_days_is_null_with_its_reason(files: dict[int, Path]) -> None:
+    found = traded(files[4_000])
+    buy_and_hold = found["benchmark"]["buy and hold"]
+    assert found["sharpe"] is found["sortino"] is buy_and_hold["sharpe"] is None
+    assert re.fullmatch(r"\d days of returns, 30 are needed", found["reasons"]["sharpe"])
+    assert found["reasons"].keys() == {name for name in OWN if found[name] is None}
+    assert buy_and_hold["reasons"].keys() == {"sharpe"}
+    assert found["max_drawdown_pct"] == pytest.approx(found["by_symbol"]["EURUSD"]["max_drawdown_pct"], rel=1e-9)
+    shown = Console(width=200, record=True, file=StringIO())
+    shown.print(table(found))
+    assert found["reasons"]["sharpe"] in shown.export_text()
 
 
 def test_bars_that_come_later_change_nothing_of_what_was_traded(files: dict[int, Path], bars: Any) -> None:
