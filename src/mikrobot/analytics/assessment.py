@@ -190,7 +190,7 @@ def assess(
     calendar = calendar_of([*bars, *(position.order.symbol for position in positions)])
     marks = marked(trades, bars, opening, held, charges)
     ruined = ruin(marks["equity"])
-    returns = daily_returns(daily_equity(marks["nav"], calendar), float(opening))
+    returns = _by_day(marks["nav"], float(opening), calendar)
     watched, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
     others = {HOLD: buy_and_hold(bars, opening)} | ({RULES: rules_only} if rules_only is not None else {})
     benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free, ruined)
@@ -276,11 +276,17 @@ def _benchmarks(
     found = {}
     for name, equity in others.items():
         if len(equity):
-            returns = daily_returns(daily_equity(equity, calendar), opening)
+            returns = _by_day(equity, opening, calendar)
             figures = _equity_figures(equity, returns, opening, PERIODS[calendar], risk_free, ruin(equity))
             relative = relative_figures(own, returns, PERIODS[calendar], risk_free, ruined=ruined)
             found[name] = Benchmark({**figures, **relative}, equity)
     return found
+
+
+def _by_day(equity: pd.Series, opening: float, calendar: AssetClass) -> pd.Series:
+    """Return the daily returns of marks at closes, of which one at midnight ends the day before it."""
+    ended = equity.set_axis(pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1))
+    return daily_returns(daily_equity(ended, calendar), opening)
 
 
 def _equity_figures(

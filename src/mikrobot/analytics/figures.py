@@ -157,7 +157,8 @@ MEASURES: dict[str, Measure] = {
     "average_win": Measure("Average win", "money", "mean net result of the winning trades", 1, _WINS),
     "average_loss": Measure("Average loss", "money", "mean net result of the losing trades", 1, _LOSSES),
     "payoff": Measure(
-        "Payoff", "ratio", "average win over average loss, unsigned", 1, ("trade of each kind", "trades of each kind")
+        "Payoff", "ratio", "average win over average loss, unsigned", 1,
+        ("pair of a win and a loss", "pairs of a win and a loss"),
     ),
     "profit_factor": Measure(
         "Profit factor", "ratio", "sum of the wins over the sum of the losses, per trade", 1, _LOSSES

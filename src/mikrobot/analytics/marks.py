@@ -5,11 +5,11 @@ positions are marked at bid, short ones at ask; where a bar has no spread, the i
 one is taken.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -80,60 +80,65 @@ def marked(
     DataFrame
         equity, nav (equity as if nothing had been paid in or out after the opening: what returns and
         drawdowns are computed from), open (number of positions), notional (gross, account currency),
-        float64; index the close times, and those of exits, charges and open entries beside them; UTC, strictly
-        increasing.
+        float64; index the close times, and those of exits, charges and open entries beside them;
+        UTC, strictly increasing.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
-    entered, left = (_instants(trades, which) for which in (_ENTRY, _EXIT))
-    cash = _cash(trades, held, charges)
+    positions: list[Trade | Holding] = [*trades, *held]
+    entered, left = _instants([each.entry for each in positions]), _instants([trade.exit for trade in trades])
     closed = (each.opens + _MINUTE for each in quotes.values())
-    beside = [charge.at for charge in charges if charge.is_cash] + [holding.entry.filled_at for holding in held]
-    times = np.unique(np.concatenate([*closed, left, np.array([_instant(at) for at in beside], np.int64)]))
-    account = _Valued(float(opening) + _booked(cash, times), np.zeros(len(times)), np.zeros(len(times)))
+    charged = np.array([_instant(charge.at) for charge in charges if charge.is_cash], np.int64)
+    times = np.unique(np.concatenate([*closed, left, entered[len(trades) :], charged]))
+    starts = np.searchsorted(times, entered)
+    ends = np.concatenate([np.searchsorted(times, left), np.full(len(held), len(times), np.int64)])
     closes = {symbol: _as_of(each, times) for symbol, each in quotes.items()}
-    starts, ends = np.searchsorted(times, entered).tolist(), np.searchsorted(times, left).tolist()
-    for trade, start, end in zip(trades, starts, ends, strict=True):
-        account.hold(trade, closes.get(trade.order.symbol), slice(start, end))
-    for holding in held:
-        start = int(np.searchsorted(times, _instant(holding.entry.filled_at)))
-        account.hold(holding, closes.get(holding.order.symbol), slice(start, len(times)))
-    index = pd.to_datetime(times, unit="us", utc=True)
-    columns = {"equity": account.equity, "open": account.count, "notional": account.notional}
-    found = pd.DataFrame(columns, index=index)
-    found.insert(1, "nav", _without_deposits(found["equity"], charges))
-    return found
+    worth, notional = _open_at(positions, starts, np.maximum(starts, ends), closes, len(times))
+    counted = np.bincount(starts, minlength=len(times) + 1) - np.bincount(ends, minlength=len(times) + 1)
+    equity = pd.Series(
+        float(opening) + _booked(_cash(trades, held, charges), times) + worth,
+        pd.to_datetime(times, unit="us", utc=True),
+    )
+    columns = {
+        "equity": equity,
+        "nav": _without_deposits(equity, charges),
+        "open": np.cumsum(counted)[:-1].astype("float64"),
+        "notional": notional,
+    }
+    return pd.DataFrame(columns, equity.index)
 
 
-@dataclass(frozen=True, slots=True)
-class _Valued:
-    """An account at its marks, to which positions are added one by one."""
+def _open_at(
+    positions: Sequence[Trade | Holding],
+    starts: Instants,
+    ends: Instants,
+    closes: Mapping[str, dict[Side, Floats]],
+    count: int,
+) -> tuple[Floats, Floats]:
+    """Return the unrealised profit and the notional of positions at each mark, account currency."""
+    worth, notional = np.zeros(count), np.zeros(count)
+    alike: dict[tuple[str, Side, bool], list[int]] = defaultdict(list)
+    for place, position in enumerate(positions):
+        if position.order.symbol in closes:
+            alike[position.order.symbol, position.order.side, isinstance(position, Trade)].append(place)
+    for (symbol, side, is_closed), places in alike.items():
+        lengths = (ends - starts)[places]
+        at = np.repeat(starts[places] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        entry = np.repeat([float(positions[place].entry.price) for place in places], lengths)
+        price = closes[symbol][side][at]
+        price = np.where(np.isnan(price), entry, price)
+        unit = np.repeat([_unit(positions[place]) for place in places], lengths)
+        if not is_closed and instrument(symbol).quote not in AT_PAR:
+            unit = unit / price if instrument(symbol).base in AT_PAR else 0.0 * price
+        worth += np.bincount(at, (price - entry) * unit * side.sign, count)
+        notional += np.bincount(at, price * unit, count)
+    return worth, notional
 
-    equity: Floats
-    count: Floats
-    notional: Floats
 
-    def hold(self, position: Trade | Holding, closes: dict[Side, Floats] | None, at: slice) -> None:
-        """Add a position that is open at these marks; without closes it is counted alone."""
-        self.count[at] += 1
-        if closes is None:
-            return
-        order, entry = position.order, float(position.entry.price)
-        moved = closes[order.side][at] - entry
-        moved[np.isnan(moved)] = 0.0
-        value = _value(position, moved + entry)
-        self.equity[at] += moved * (order.side.sign * value)
-        self.notional[at] += (moved + entry) * value
-
-
-def _value(position: Trade | Holding, price: Floats) -> Floats | float:
-    """Return what a move of the price by 1 is worth to a position, account currency; 0 where that is unknown."""
+def _unit(position: Trade | Holding) -> float:
+    """Return what a move of the price by 1 is worth: to a trade in account currency, to an open position in quote's."""
     if isinstance(position, Trade):
         return float(unit_value(position) or 0)
-    known = instrument(position.order.symbol)
-    size = float(position.entry.lots * known.lot)
-    if known.quote in AT_PAR:
-        return size
-    return size / price if known.base in AT_PAR else 0.0
+    return float(position.entry.lots * instrument(position.order.symbol).lot)
 
 
 def _without_deposits(equity: pd.Series, charges: Sequence[Charge]) -> pd.Series:
@@ -231,7 +236,7 @@ def _as_of(quotes: _Quotes, times: Instants) -> dict[Side, Floats]:
 
 def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | None]:
     """Measure the excursions of trades of one symbol."""
-    entered, left = (_instants(trades, which) for which in (_ENTRY, _EXIT))
+    entered, left = (_instants(fills) for fills in ([t.entry for t in trades], [t.exit for t in trades]))
     first = np.maximum(np.searchsorted(quotes.opens, entered, "right") - 1, 0)
     closed = quotes.opens + _MINUTE
     # left at an open, so the bar before it was held to its end
@@ -265,11 +270,8 @@ def _over(extreme: np.ufunc, values: Floats, first: Instants, beyond: Instants, 
     return np.where(beyond > first, found, none)
 
 
-def _instants(trades: Sequence[Trade], which: Callable[[Trade], Fill]) -> Instants:
-    return np.array([_instant(which(trade).filled_at) for trade in trades], np.int64)
-
-
-_ENTRY, _EXIT = attrgetter("entry"), attrgetter("exit")
+def _instants(fills: Sequence[Fill]) -> Instants:
+    return np.array([_instant(fill.filled_at) for fill in fills], np.int64)
 
 
 def _instant(at: datetime) -> int:

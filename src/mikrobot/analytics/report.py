@@ -355,9 +355,7 @@ def limits(facts: Facts, trades: int, ruined: str = "") -> list[tuple[str, str]]
         ),
     ]
     if ruined:
-        told.append(
-            ("Ruin", f"{ruined}. No ratio of returns is computed from an equity of zero or below.".capitalize())
-        )
+        told.append(("Ruin", f"{ruined[0].upper()}{ruined[1:]}. No ratio of returns is computed from such an equity."))
     if trades < TELLING_TRADES:
         counted = "one closed trade is" if trades == 1 else f"{trades} closed trades are"
         told.append(("Result", f"{counted} too few to tell skill from luck.".capitalize()))

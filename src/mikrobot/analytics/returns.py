@@ -195,7 +195,7 @@ def drawdown_figures(equity: pd.Series, opening: float) -> Mapping[str, Figure]:
     opening : float
         The first peak, which stands since the first mark.
     """
-    days = pd.DatetimeIndex(equity.index).floor("D").nunique()
+    days = (pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1)).floor("D").nunique()
     return {
         "max_drawdown": _figure(
             shortfall("max_drawdown", len(equity)), lambda: abs(float(drawdowns(equity, opening).min()))
@@ -216,7 +216,7 @@ def drawdowns(equity: pd.Series, opening: float) -> pd.Series:
 
 def _longest_below_days(equity: pd.Series, opening: float) -> float:
     """Return the longest time from the last mark at a peak to the first that reaches it again."""
-    gaps = np.diff(pd.DatetimeIndex(equity.index)) / np.timedelta64(1, "D")
+    gaps = np.diff(((equity.index - equity.index[0]) / pd.Timedelta(days=1)).to_numpy())
     days = np.concatenate([[0.0], np.cumsum(np.where(gaps < PAUSE_DAYS, gaps, 0.0))])
     at_peak = drawdowns(equity, opening).to_numpy() >= -_FLAT
     stations = np.unique(np.concatenate([[0], np.flatnonzero(at_peak), [len(days) - 1]]))

@@ -27,7 +27,7 @@ def _shown(name: str, each: Figure, judged: Assessment) -> dict[str, str]:
         "label": measure.label,
         "value": _in_unit(each.value, measure.unit) if each.value is not None else each.reason,
         "known": "yes" if each.value is not None else "",
-        "interval": _between(interval, measure.unit) if interval else "",
+        "interval": _between(interval, measure.unit) if interval and each.value is not None else "",
         "convention": measure.stated,
     }
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.analytics.marks import excursions, marked, notional_traded, spread_cost
+from mikrobot.analytics.trades import Holding
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.domain.trading import Fill, FillReason, Order, Side, Trade
 
@@ -96,6 +97,34 @@ def test_yen_are_converted_at_the_exit_price() -> None:
 def test_open_positions_are_counted_from_entry_to_exit() -> None:
     marks = marked([trade(Side.BUY, "1.1012", "1.1030", "18.00")], {"EURUSD": bars()}, OPENING)
     assert marks["open"].tolist() == [1, 1, 1, 1, 0, 0]
+
+
+def test_an_open_position_is_marked_to_the_last_bar_with_its_commission() -> None:
+    held = trade(Side.SELL, "1.1010", "1.1032", "-22.00")
+    marks = marked([], {"EURUSD": bars()}, OPENING, [Holding(held.order, held.entry)])
+    assert marks["open"].tolist() == [1] * 6
+    assert marks["equity"].iloc[-1] == pytest.approx(10_000 - 0.35 - 0.1 * 100_000 * (CLOSES[-1] + SPREAD - 1.1010))
+    assert marked([], {}, OPENING, [Holding(held.order, held.entry)])["equity"].tolist() == [10_000 - 0.35]
+
+
+def test_an_open_position_in_yen_is_converted_at_each_price() -> None:
+    frame = bars([150.0, 150.5, 151.0, 150.2, 150.4, 150.4], spread=0.01)
+    held = trade(Side.BUY, "150.510", "150.400", "-7.31", symbol="USDJPY", stop_distance="1.000")
+    marks = marked([], {"USDJPY": frame}, OPENING, [Holding(held.order, held.entry)])
+    assert marks["equity"].iloc[2] == pytest.approx(10_000 - 0.35 + 10_000 * (151.0 - 150.51) / 151.0, abs=1e-9)
+
+
+def test_positions_at_once_are_marked_as_one_after_the_other() -> None:
+    trades = [
+        trade(side, "1.1012", "1.1030", "18.00", first=first, last=first + 2)
+        for first in (0, 1, 2)
+        for side in (Side.BUY, Side.SELL)
+    ]
+    alone = [marked([each], {"EURUSD": bars()}, OPENING) for each in trades]
+    together = marked(trades, {"EURUSD": bars()}, OPENING)
+    for name, base in (("equity", 10_000), ("open", 0), ("notional", 0)):
+        expected = base + sum(each[name].to_numpy() - base for each in alone)
+        assert together[name].tolist() == pytest.approx(expected.tolist(), abs=1e-9), name
 
 
 def test_excursions_use_whole_bars_before_the_exit_bar_and_of_that_only_the_exit() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pandas as pd
@@ -13,6 +14,15 @@ Closed = Callable[..., Trade]
 def returns() -> pd.Series:
     days = pd.to_datetime(["2024-04-29", "2024-04-30", "2024-05-01", "2024-05-06"], utc=True)
     return pd.Series([0.10, -0.05, 0.02, 0.01], days)
+
+
+def test_no_month_after_the_ruin_has_a_return(closed: Closed) -> None:
+    days = pd.date_range("2025-01-30", periods=4, freq="D", tz="UTC")
+    late = closed("-5", datetime(2025, 2, 1, 9, tzinfo=UTC))
+    january, february = periods(pd.Series([0.1, -1.2, 2.0, 0.5], days), [late], "month")
+    assert january.returned == pytest.approx(1.1 * -0.2 - 1)
+    assert (february.returned, february.best_day, february.worst_day) == (None, None, None)
+    assert february.pnl == -5
 
 
 def test_a_month_compounds_its_days() -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.analytics.assessment import assess
+from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts.account import costs_figure, thinned
 from mikrobot.analytics.charts.trades import longer_bars
 from mikrobot.analytics.figures import MEASURES
@@ -175,6 +177,106 @@ def test_every_figure_stands_with_its_interval_or_reason_and_its_convention(
             assert figure.value is not None or figure.reason in text
         assert "365 periods a year" in text
         assert "buy and hold" in text
+
+
+def words(facts: Facts, folder: Path) -> str:
+    return " ".join(shown(facts, folder).text.split())
+
+
+def test_a_page_of_two_days_makes_no_year_of_them(made_up_facts: Build, tmp_path: Path) -> None:
+    text = words(made_up_facts(minutes=2880), tmp_path)
+    for label in ("Return a year", "Volatility a year", "Sharpe", "Sortino", "Calmar", "Longest drawdown", "Beta"):
+        assert re.search(rf"{label} 2 days [a-z ]*, \d+ are needed", text), label
+    assert "Alpha a year 2 days of returns in common, 90 are needed" in text
+    assert "2 days here" in text
+
+
+def test_a_page_knows_one_largest_drawdown(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=40, minutes=190_000)
+    report = write(
+        replace(
+            facts,
+            bars={"EURUSD": facts.bars["EURUSD"]},
+            orders=[order for order in facts.orders if order.symbol == "EURUSD"],
+            fills=[fill for fill in facts.fills if fill.symbol == "EURUSD"],
+        ),
+        tmp_path,
+    )
+    total, figures = report.assessment.total, report.assessment.figures
+    assert total.max_drawdown_pct == pytest.approx(100 * figures["max_drawdown"].value, rel=1e-12)
+    assert figures["calmar"].value == pytest.approx(figures["cagr"].value / figures["max_drawdown"].value, rel=1e-12)
+    text = " ".join(Shown(report.html.read_text()).text.split())
+    shown_there = re.findall(r"[Ll]argest drawdown ([\d.,]+\d)", text)
+    assert set(shown_there) == {f"{total.max_drawdown:,.2f}", f"{total.max_drawdown_pct:.2f}"}
+
+
+def test_what_the_account_was_charged_is_in_the_curve_and_in_the_profit(made_up_facts: Build, tmp_path: Path) -> None:
+    at = made_up_facts().starts_at
+    paid = [Charge(at + timedelta(hours=9), "insurance", Decimal("-20.00")), Charge(at, "swap", Decimal("6.50"))]
+    paid += [Charge(at + timedelta(hours=3), "slippage", Decimal("9.00"))]
+    plain, charged = made_up_facts(trades=20), made_up_facts(trades=20, charges=paid)
+    before, after = (write(facts, tmp_path / name).assessment for facts, name in ((plain, "a"), (charged, "b")))
+    assert after.total.pnl - before.total.pnl == Decimal("13.50")
+    assert after.marks["equity"].iloc[-1] - before.marks["equity"].iloc[-1] == pytest.approx(13.5)
+    assert after.marks["equity"].iloc[-1] == pytest.approx(float(charged.opening + after.total.pnl))
+    assert f"{after.total.pnl:+,.2f}".replace("-", "\N{MINUS SIGN}") in words(charged, tmp_path / "c")
+
+
+@pytest.mark.parametrize("paid_in", ["5000", "-5000"])
+def test_a_deposit_is_in_the_curve_and_neither_profit_nor_return_nor_drawdown(
+    made_up_facts: Build, paid_in: str
+) -> None:
+    facts = made_up_facts(trades=20, minutes=40 * 1440)
+    trades, at = closed_trades(facts.orders, facts.fills), facts.starts_at + timedelta(days=20)
+    plain = assess(trades, facts.bars, facts.opening)
+    moved = assess(trades, facts.bars, facts.opening, charges=[Charge(at, "deposit", -Decimal(paid_in))])
+    assert moved.total.pnl == plain.total.pnl
+    assert moved.marks["equity"].iloc[-1] - plain.marks["equity"].iloc[-1] == pytest.approx(float(paid_in))
+    for name in ("total_return", "max_drawdown"):
+        assert moved.figures[name].value == pytest.approx(plain.figures[name].value, abs=0.01), name
+    assert moved.costs == plain.costs
+
+
+def test_an_open_position_is_valued_to_the_end(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=1)
+    entry, close = facts.fills[0], facts.bars["EURUSD"]["close"].iloc[-1]
+    price = close if entry.side is Side.BUY else close + 0.00008
+    judged = write(replace(facts, fills=[entry]), tmp_path).assessment
+    value = (price - float(entry.price)) * entry.side.sign * float(entry.lots) * 100_000
+    assert judged.marks["equity"].iloc[-1] == pytest.approx(10_000 - 0.35 + value, abs=0.06)  # a tick is 0.10
+    assert judged.total.pnl == Decimal("-0.35")
+    assert judged.costs["commission"] == Decimal("0.35")
+
+
+def test_the_last_days_start_with_what_was_charged_before(made_up_facts: Build) -> None:
+    at = made_up_facts().starts_at
+    paid = [Charge(at + timedelta(days=day), "swap", Decimal(day)) for day in (1, 2, 9)]
+    facts = made_up_facts(trades=60, minutes=20_000, charges=paid)
+    late = facts.since(at + timedelta(days=7))
+    whole, part = (
+        assess(closed_trades(each.orders, each.fills), each.bars, each.opening, charges=each.charges)
+        for each in (facts, late)
+    )
+    assert late.opening + part.total.pnl == facts.opening + whole.total.pnl
+    assert part.costs["swap"] == 9
+
+
+def test_a_ruined_account_is_reported_as_ruined(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts(trades=40, minutes=150_000, opening=Decimal(18))
+    report = write(facts, tmp_path)
+    text = " ".join(Shown(report.html.read_text()).text.split())
+    for label in ("Return a year", "Volatility a year", "Sharpe", "Sortino", "Calmar", "Beta", "Alpha a year"):
+        assert f"{label} ruined: the equity fell to" in text, label
+    assert "Ruin Ruined: the equity fell to" in text
+    assert "UTC. No ratio" in text
+    json.dumps(report.assessment.to_json(), allow_nan=False)
+
+
+def test_every_convention_states_the_observations_that_it_needs(made_up_facts: Build, tmp_path: Path) -> None:
+    text = words(made_up_facts(), tmp_path)
+    for measure in MEASURES.values():
+        assert f"needs {measure.least} " in measure.stated
+        assert measure.stated in text
 
 
 def test_the_picture_is_a_png_of_its_size(made_up_facts: Build, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from mikrobot.app.backtest import backtest, by_model, by_rules
+from mikrobot.app.backtest import OWN, backtest, by_model, by_rules, table
 from mikrobot.app.backtest_files import COLUMNS, Files, predictions_of
 from mikrobot.app.registered import Answering
 from mikrobot.app.trader import ATR
@@ -105,6 +108,19 @@ def test_the_journal_of_a_backtest_shows_the_level_and_the_probability_of_the_mo
     (made,) = predictions_of([order], {"EURUSD": outlooks}, {"EURUSD": answering})
     assert (made.probability, made.side, made.close_time) == (0.7, Side.SELL, at)
     assert made.features == {"m1_break_15_above": 1.06, "m1_break_15_below": 1.04}
+
+
+def test_a_figure_of_too_few_days_is_null_with_its_reason(files: dict[int, Path]) -> None:
+    found = traded(files[4_000])
+    buy_and_hold = found["benchmark"]["buy and hold"]
+    assert found["sharpe"] is found["sortino"] is buy_and_hold["sharpe"] is None
+    assert re.fullmatch(r"\d days of returns, 30 are needed", found["reasons"]["sharpe"])
+    assert found["reasons"].keys() == {name for name in OWN if found[name] is None}
+    assert buy_and_hold["reasons"].keys() == {"sharpe"}
+    assert found["max_drawdown_pct"] == pytest.approx(found["by_symbol"]["EURUSD"]["max_drawdown_pct"], rel=1e-9)
+    shown = Console(width=200, record=True, file=StringIO())
+    shown.print(table(found))
+    assert found["reasons"]["sharpe"] in shown.export_text()
 
 
 def test_bars_that_come_later_change_nothing_of_what_was_traded(files: dict[int, Path], bars: Any) -> None:
