@@ -26,7 +26,7 @@ from mikrobot.analytics.journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
-from mikrobot.domain.trading import Decision, Fill, Order, Prediction, Trade
+from mikrobot.domain.trading import ANSWERED_BY, Decision, Fill, Order, Prediction, Trade
 from mikrobot.models.labels.task import Task
 
 MARKDOWN_TRADES = 100
@@ -272,6 +272,16 @@ class Refusals:
         return tuple(Refusal(check, count, self.latest[check]) for check, count in self.counted.most_common())
 
 
+def predicted_by(decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
+    """Return what predicted for each symbol and what it learned from, in the order it began to."""
+    found: dict[str, dict[str, None]] = {}
+    for decision in decisions:
+        for reason in decision.reasons:
+            if reason.startswith(ANSWERED_BY):
+                found.setdefault(decision.symbol, {})[reason.removeprefix(ANSWERED_BY)] = None
+    return {symbol: tuple(names) for symbol, names in sorted(found.items())}
+
+
 def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
     """Count which checks refused decisions, the most frequent first; see `Refusals`."""
     counted = Refusals()
@@ -291,6 +301,7 @@ def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Pat
         "benchmarks": [compared(name, judged) for name in _COMPARED],
         "by_symbol": judged.groups["symbol"],
         "open_positions": len(open_positions(facts.orders, facts.fills)),
+        "predicted_by": predicted_by(facts.decisions),
         "refusals": facts.refused or refusals(facts.decisions),
         "limits": limits(facts, len(trades), judged.ruined),
         "drift_link": _link(facts.drift.report, folder) if facts.drift else "",

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from mikrobot.domain.market import instrument
-from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.domain.trading import ANSWERED_BY, Decision, Order, Side
 from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
 from mikrobot.paper.venue import Standing
 from mikrobot.settings import TradingProfile
@@ -139,7 +139,7 @@ def decide(
         close_time=outlook.close_time,
         approved=plan is not None and all(check.passed for check in checks),
         side=side,
-        reasons=(f"answered by {outlook.answered_by}", *map(str, checks)),
+        reasons=(f"{ANSWERED_BY}{outlook.answered_by}", *map(str, checks)),
     )
     return decision, _order(decision, plan) if plan is not None and decision.approved else None
 

@@ -13,6 +13,10 @@ BASELINE = "baseline"
 """Name of the model where the calibrated diffusion answers."""
 
 
+ANSWERED_BY = "answered by "
+"""Opens the reason of a decision that names what predicted."""
+
+
 def answered_by(model: str, version: str, trained_on: Sequence[str]) -> str:
     """Name what answered and what it learned from; of the baseline, `version` is the one it was fitted with.
 

@@ -388,6 +388,17 @@ def test_an_unwritable_folder_is_one_clear_error(made_up_facts: Build, tmp_path:
         write(made_up_facts(), tmp_path / "file")
 
 
+def test_the_report_names_what_predicted_for_each_symbol(made_up_facts: Build, tmp_path: Path) -> None:
+    facts = made_up_facts()
+    first, *rest = facts.decisions
+    named = [replace(first, reasons=("answered by bos 3, learned from EURUSD", *first.reasons))]
+    named += [replace(first, reasons=("answered by bos 4, learned from EURUSD",)) for _ in range(2)]
+    report = write(replace(facts, decisions=[*named, *rest]), tmp_path)
+    line = f"{first.symbol}: predictions by bos 3, learned from EURUSD; then bos 4, learned from EURUSD"
+    assert line in report.markdown.read_text(encoding="utf-8")
+    assert line in report.html.read_text(encoding="utf-8")
+
+
 def test_refusals_are_counted_by_check_whatever_their_values(made_up_facts: Build) -> None:
     at = made_up_facts().starts_at
     decisions = [
