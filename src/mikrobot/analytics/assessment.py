@@ -179,7 +179,7 @@ def assess(
     rules_only : Series of float, optional
         Equity of the same strategy without its models, by instant, UTC: a second benchmark.
     held : sequence of Holding
-        Positions still open, of which equity and profit hold the commission, and equity the value.
+        Positions still open, whose value and commission are in the equity.
     charges : iterable of Charge
         Every cash entry beside the fills, and slippage.
     seed : int
@@ -202,11 +202,11 @@ def assess(
         **_excursion_figures(watched),
     }
     return Assessment(
-        total=account_performance(trades, opening, marks["nav"], held, charges),
+        total=account_performance(trades, opening, marks["nav"], charges),
         figures=figures,
         intervals=_intervals(trades, returns, PERIODS[calendar], risk_free, figures, np.random.default_rng(seed)),
         groups=_groups(trades, bars, regimes, opening),
-        costs=_costs(trades, bars, held, charges),
+        costs=_costs(trades, bars, charges),
         months=periods(returns, trades, "month"),
         weeks=periods(returns, trades, "week"),
         benchmarks=benchmarks,
@@ -221,28 +221,23 @@ def assess(
 
 
 def account_performance(
-    trades: Sequence[Trade],
-    opening: Decimal,
-    nav: pd.Series,
-    held: Sequence[Holding] = (),
-    charges: Iterable[Charge] = (),
+    trades: Sequence[Trade], opening: Decimal, nav: pd.Series, charges: Iterable[Charge] = ()
 ) -> Performance:
     """Judge the trades of a whole account, with what it paid and received beside them.
 
-    Profit is the change of its balance without deposits: swap, funding, insurance and the commission
-    of open positions are in it, what these may bring is not.
+    Profit holds swap, funding and insurance. It holds nothing of open positions: their value and their
+    commission are in the equity alone.
 
     Parameters
     ----------
-    trades, opening, held, charges
+    trades, opening, charges
         As of `assess`.
     nav : Series of float
         As `marks.marked` gives it.
     """
     closed = performance(trades, opening, nav)
-    entered = sum((holding.entry.fee for holding in held), Decimal(0))
     charged = sum((charge.amount for charge in charges if charge.is_cash and charge.kind != DEPOSIT), Decimal(0))
-    return replace(closed, pnl=closed.pnl - entered - charged, fees=closed.fees + entered)
+    return replace(closed, pnl=closed.pnl - charged)
 
 
 def ruin(equity: pd.Series) -> str:
@@ -324,12 +319,11 @@ def _groups(
 
 
 def _costs(
-    trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], held: Sequence[Holding], charges: Iterable[Charge]
+    trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], charges: Iterable[Charge]
 ) -> dict[str, Decimal]:  # fmt: skip
     """Return what trading cost, by kind."""
-    fees = [trade.entry.fee + trade.exit.fee for trade in trades] + [holding.entry.fee for holding in held]
     return {
-        "commission": sum(fees, Decimal(0)),
+        "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
         f"spread{INSIDE}": spread_cost(trades, bars),
         **by_kind(charges),
     }
@@ -349,7 +343,8 @@ def _use(trades: Sequence[Trade], marks: pd.DataFrame, ruined: str) -> dict[str,
 
 def _excursion_figures(held: Sequence[Excursion | None]) -> dict[str, Figure]:
     known = [each for each in held if each is not None]
-    if missing := shortfall("mae_r", len(known)):
+    if not known:
+        missing = shortfall("mae_r", len(held)) or "no trade with bars and a stop behind its entry"
         return dict.fromkeys(("mae_r", "mfe_r"), Figure(None, missing))
     return {
         "mae_r": Figure(float(np.mean([each.adverse for each in known]))),

@@ -100,10 +100,6 @@ _COMMON = ("day of returns in common", "days of returns in common")
 _MARKED = ("day with a mark of the equity", "days with a mark of the equity")
 _MARKS = ("mark of the equity", "marks of the equity")
 _TRADES = ("trade", "trades")
-_WINS = ("winning trade", "winning trades")
-_LOSSES = ("losing trade", "losing trades")
-_STOPPED = ("trade with a stop behind its entry", "trades with a stop behind their entry")
-_WATCHED = ("trade with bars and a stop behind its entry", "trades with bars and a stop behind their entry")
 
 MEASURES: dict[str, Measure] = {
     "total_return": Measure(
@@ -154,24 +150,23 @@ MEASURES: dict[str, Measure] = {
     ),
     "turnover": Measure("Turnover", "times", "notional of every fill over the mean equity, whole span", 1, _MARKS),
     "win_rate": Measure("Win rate", "share", "trades with a positive net result over all trades", 1, _TRADES),
-    "average_win": Measure("Average win", "money", "mean net result of the winning trades", 1, _WINS),
-    "average_loss": Measure("Average loss", "money", "mean net result of the losing trades", 1, _LOSSES),
+    "average_win": Measure("Average win", "money", "mean net result of the winning trades", 1, _TRADES),
+    "average_loss": Measure("Average loss", "money", "mean net result of the losing trades", 1, _TRADES),
     "payoff": Measure(
-        "Payoff", "ratio", "average win over average loss, unsigned", 1,
-        ("pair of a win and a loss", "pairs of a win and a loss"),
+        "Payoff", "ratio", "average win over average loss, unsigned", 1, _TRADES
     ),
     "profit_factor": Measure(
-        "Profit factor", "ratio", "sum of the wins over the sum of the losses, per trade", 1, _LOSSES
+        "Profit factor", "ratio", "sum of the wins over the sum of the losses, per trade", 1, _TRADES
     ),
     "expectancy": Measure("Expectancy", "money", "mean net result of a trade", 1, _TRADES),
     "expectancy_r": Measure(
-        "Expectancy in R", "R", "mean net result over what the first stop would have lost", 1, _STOPPED
+        "Expectancy in R", "R", "mean net result over what the first stop would have lost", 1, _TRADES
     ),
     "mae_r": Measure(
-        "Adverse excursion", "R", "mean of the worst open loss of each trade; bars before the exit bar", 1, _WATCHED
+        "Adverse excursion", "R", "mean of the worst open loss of each trade; bars before the exit bar", 1, _TRADES
     ),
     "mfe_r": Measure(
-        "Favourable excursion", "R", "mean of the best open gain of each trade; bars before the exit bar", 1, _WATCHED
+        "Favourable excursion", "R", "mean of the best open gain of each trade; bars before the exit bar", 1, _TRADES
     ),
     "holding_median": Measure("Holding time", "minutes", "median from entry to exit", 1, _TRADES),
     "holding_longest": Measure("Longest holding", "minutes", "from entry to exit", 1, _TRADES),

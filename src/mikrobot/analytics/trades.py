@@ -241,26 +241,29 @@ def trade_figures(trades: Sequence[Trade]) -> Mapping[str, Figure]:
     wins, losses = [r for r in results if r > 0], [r for r in results if r < 0]
     in_r = [r for r in map(r_multiple, trades) if r is not None]
     held = [holding_minutes(trade) for trade in trades]
+
+    def judged(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
+        missing = shortfall(name, len(trades)) or undefined
+        return Figure(None, missing) if missing else Figure(float(compute()))
+
     return {
-        "win_rate": _figure("win_rate", len(trades), lambda: len(wins) / len(trades)),
-        "average_win": _figure("average_win", len(wins), lambda: fmean(wins)),
-        "average_loss": _figure("average_loss", len(losses), lambda: fmean(losses)),
-        "payoff": _figure("payoff", min(len(wins), len(losses)), lambda: -fmean(wins) / fmean(losses)),
-        "profit_factor": _figure("profit_factor", len(losses), lambda: -sum(wins) / sum(losses)),
-        "expectancy": _figure("expectancy", len(trades), lambda: fmean(results)),
-        "expectancy_r": _figure("expectancy_r", len(in_r), lambda: fmean(in_r)),
-        "holding_median": _figure("holding_median", len(held), lambda: median(held)),
-        "holding_longest": _figure("holding_longest", len(held), lambda: max(held)),
-        "ambiguous_share": _figure(
-            "ambiguous_share", len(trades), lambda: fmean(trade.exit.ambiguous for trade in trades)
+        "win_rate": judged("win_rate", lambda: len(wins) / len(trades)),
+        "average_win": judged("average_win", lambda: fmean(wins), "" if wins else "no trade won"),
+        "average_loss": judged("average_loss", lambda: fmean(losses), "" if losses else "no trade lost"),
+        "payoff": judged(
+            "payoff", lambda: -fmean(wins) / fmean(losses), "" if wins and losses else "needs a win and a loss"
         ),
+        "profit_factor": judged(
+            "profit_factor", lambda: -sum(wins) / sum(losses), "" if losses else "nothing was lost"
+        ),
+        "expectancy": judged("expectancy", lambda: fmean(results)),
+        "expectancy_r": judged(
+            "expectancy_r", lambda: fmean(in_r), "" if in_r else "no trade has a stop behind its entry"
+        ),
+        "holding_median": judged("holding_median", lambda: median(held)),
+        "holding_longest": judged("holding_longest", lambda: max(held)),
+        "ambiguous_share": judged("ambiguous_share", lambda: fmean(trade.exit.ambiguous for trade in trades)),
     }
-
-
-def _figure(name: str, count: int, compute: Callable[[], float]) -> Figure:
-    """Compute a figure of so many observations unless it needs more."""
-    missing = shortfall(name, count)
-    return Figure(None, missing) if missing else Figure(float(compute()))
 
 
 def _total(amounts: Iterable[Decimal]) -> Decimal:

@@ -165,7 +165,7 @@ def _earned(
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)
     opening = wiring.rules_of(settings, run).balance
     nav = marked(trades, accounts.traded_bars(run, bars, segments_of(run)), opening, held, charges)["nav"]
-    return orders, fills, account_performance(trades, opening, nav, held, charges)
+    return orders, fills, account_performance(trades, opening, nav, charges)
 
 
 def _seconds_to_first_order(run: Run, stages: Stages) -> float | None:

@@ -146,7 +146,8 @@ def _order(played: Played, number: int, symbol: str, side: Side, size: int, far:
 
 def reconcile(played: Played) -> None:
     judged = played.assessed()
-    assert OPENING + played.deposits() + judged.total.pnl == played.balance()
+    entered = sum((holding.entry.fee for holding in played.held), D(0))
+    assert OPENING + played.deposits() + judged.total.pnl - entered == played.balance()
     drawn = judged.marks["equity"].iloc[-1] if len(judged.marks) else float(OPENING)
     assert drawn == pytest.approx(float(played.equity()), rel=0, abs=0.005 * len(played.held) + 1e-6)
 
