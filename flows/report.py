@@ -18,7 +18,9 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
-    return review.write_report(configuration.load(), run_id, days)
+    written = review.write_report(configuration.load(), run_id, days)
+    get_run_logger().info(f"Trading report written to {written['trading']}")
+    return written
 
 
 @flow(name="report", flow_run_name=flow_run_name, on_running=[attach])
