@@ -59,7 +59,7 @@ ARTIFACTS = {
 FLOWS = ("loop", "ingest", "materialize", "train", "trade", "monitor", "report")
 CONTRACT = {
     "source": str, "simulated": bool, "symbols": list, "bars": int, "features": int, "checks": dict, "models": dict,
-    "drift": dict, "trading": dict, "arms": dict, "latency_ms": dict, "reports": dict, "services": dict,
+    "answered_by": dict, "drift": dict, "trading": dict, "arms": dict, "latency_ms": dict, "reports": dict, "services": dict,
     "seconds": float,
 }  # fmt: skip
 PARTS = {
@@ -169,9 +169,17 @@ def test_every_stage_of_the_loop_did_its_work(first, bar_files):
     assert summary["checks"]["passed"] > 0
     assert {suite["suite"] for suite in summary["checks"]["suites"]} == {"bars", "features"}
     assert summary["bars"] == sum(len(history_of(path)) for path in bar_files.values())
-    assert summary["models"]["bos"]["alias"] == "champion"
     assert summary["trading"]["orders"] > 0
     assert summary["trading"]["fills"] > 0
+
+
+def test_the_baseline_answers_where_no_model_has_shown_skill(first):
+    """Five days are too few for an interval of the uplift: nothing is promoted, and trading goes on."""
+    model = first.summary["models"]["bos"]
+    assert (model["alias"], model["champion_of"]) == (None, [])
+    assert "skill refused: uplift over the diffusion" in model["reason"]
+    answered = {"model": "baseline", "version": None, "trained_on": ["BTCUSDT", "EURUSD"]}
+    assert first.summary["answered_by"] == {"BTCUSDT": answered, "EURUSD": answered}
 
 
 def test_the_model_learned_from_nothing_later_than_the_first_hour_traded(first):
@@ -214,7 +222,9 @@ def test_each_prediction_saw_the_row_that_the_pipeline_makes_of_the_file(ledger,
 
 def test_predictions_name_the_model_the_features_and_a_traded_minute(ledger, first):
     model = first.summary["models"]["bos"]
-    assert {(made.model, made.model_version) for made in ledger.predictions} == {("bos", model["version"])}
+    assert {(made.model, made.model_version) for made in ledger.predictions} == {("baseline", model["version"])}
+    by = f"answered by the diffusion baseline of version {model['version']}, learned from BTCUSDT, EURUSD"
+    assert {made.reasons[0] for made in ledger.decisions} == {by}
     assert {made.feature_hash for made in ledger.predictions} == {CATALOG.version}
     assert all(0 <= made.probability <= 1 for made in ledger.predictions)
     assert all(TRADED[0] < made.close_time <= TRADED[1] for made in ledger.predictions)
@@ -294,15 +304,15 @@ def test_prefect_shows_every_flow_completed_with_its_artifacts(running, second):
     assert {each["data"] for each in artifacts if each["type"] == "progress"} == {100.0}
 
 
-def test_mlflow_shows_the_run_with_its_metrics_and_the_champion(running, first, second):
+def test_mlflow_shows_the_run_with_its_metrics_and_whose_baseline_answers(running, second):
     api = f"{running.settings.mlflow_url}/api/2.0/mlflow"
-    champion = get(f"{api}/registered-models/alias", name="bos", alias="champion")["model_version"]
-    models = [run.summary["models"]["bos"] for run in (first, second)]
-    crowned = [model for model in models if model["alias"] == "champion"][-1]
-    assert champion["version"] == crowned["version"]
-    logged = get(f"{api}/runs/get", run_id=champion["run_id"])["run"]
+    model = second.summary["models"]["bos"]
+    for symbol in ("EURUSD", "BTCUSDT"):
+        standing = get(f"{api}/registered-models/alias", name="bos", alias=f"baseline-replay-{symbol}")["model_version"]
+        assert standing["version"] == model["version"]
+    logged = get(f"{api}/runs/get", run_id=standing["run_id"])["run"]
     metrics = {each["key"]: each["value"] for each in logged["data"]["metrics"]}
-    judged = crowned["metrics"]["metrics"]
+    judged = model["metrics"]["metrics"]
     assert metrics["metrics.auc"] == pytest.approx(judged["auc"])
     assert metrics["metrics.brier"] == pytest.approx(judged["brier"])
 

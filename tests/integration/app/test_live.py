@@ -167,7 +167,7 @@ def made_up_model(swing: int = 5) -> Model:
         name="bos",
         version="",
         source="replay",
-        symbols=SYMBOLS,
+        symbols=symbols,
         feature_hash=CATALOG.version,
         columns=inputs.columns,
         swing=swing,
@@ -302,6 +302,26 @@ def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_a
         assert registry.holders("bos", "challenger")[scope] == version
         registry.dismiss("bos", scope)
     assert challenge.reconsider(few) == []
+
+
+def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undisturbed):
+    registry = Registry(market.settings.mlflow_url)
+    eurusd, btcusdt = scopes_of("replay", ("EURUSD", "BTCUSDT"))
+    both = registry.champion("bos", eurusd)
+    alone = registry.log(made_up_model(("BTCUSDT",)), **NOTHING, data_name="none", data_sha256="0" * 64)
+    assert registry.promote("bos", alone, "for the test") == (btcusdt,)
+    try:
+        market.begin("apart")
+        market.trade("apart")
+    finally:
+        assert registry.rollback("bos", "after the test", ["BTCUSDT"]) == {btcusdt: both}
+    with database.open_pool(market.settings) as pool:
+        predictions, decisions = Ledger(pool).predictions("apart"), Ledger(pool).decisions("apart")
+    assert {(made.symbol, made.model_version) for made in predictions} == {("EURUSD", both), ("BTCUSDT", alone)}
+    assert {(made.symbol, made.reasons[0]) for made in decisions} == {
+        ("EURUSD", f"answered by bos {both}, learned from BTCUSDT, EURUSD"),
+        ("BTCUSDT", f"answered by bos {alone}, learned from BTCUSDT"),
+    }
 
 
 def test_arms_trade_beside_a_run_as_runs_of_their_own_would_wherever_the_worker_is_killed(market, undisturbed):
