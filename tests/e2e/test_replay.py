@@ -59,8 +59,8 @@ ARTIFACTS = {
 FLOWS = ("loop", "ingest", "materialize", "train", "trade", "monitor", "report")
 CONTRACT = {
     "source": str, "simulated": bool, "symbols": list, "bars": int, "features": int, "checks": dict, "models": dict,
-    "answered_by": dict, "drift": dict, "trading": dict, "arms": dict, "latency_ms": dict, "reports": dict, "services": dict,
-    "seconds": float,
+    "answered_by": dict, "drift": dict, "trading": dict, "arms": dict, "latency_ms": dict, "reports": dict,
+    "services": dict, "seconds": float,
 }  # fmt: skip
 PARTS = {
     "checks": {"passed", "failed"},

@@ -144,7 +144,7 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
 def _origin(origin: dict[str, Any] | None) -> str:
     """Name what predicted for a symbol."""
     if origin is None:
-        return "nothing"
+        return "nothing, no minute of it was traded"
     learned = f"learned from {', '.join(origin['trained_on'])}"
     if origin["version"] is None:
         return f"the diffusion baseline, {learned}; no model has passed the gate"

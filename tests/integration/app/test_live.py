@@ -153,7 +153,7 @@ def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
             BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
 
 
-def made_up_model(swing: int = 5) -> Model:
+def made_up_model(symbols: tuple[str, ...] = SYMBOLS) -> Model:
     """A small booster whose answers scatter around one half, so that there is much to trade."""
     rng, inputs = np.random.default_rng(3), BosInputs(swing)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
