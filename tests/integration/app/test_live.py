@@ -153,7 +153,7 @@ def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
             BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
 
 
-def made_up_model(symbols: tuple[str, ...] = SYMBOLS) -> Model:
+def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
     """A small booster whose answers scatter around one half, so that there is much to trade."""
     rng, inputs = np.random.default_rng(3), BosInputs(swing)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
@@ -308,7 +308,7 @@ def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undistu
     registry = Registry(market.settings.mlflow_url)
     eurusd, btcusdt = scopes_of("replay", ("EURUSD", "BTCUSDT"))
     both = registry.champion("bos", eurusd)
-    alone = registry.log(made_up_model(("BTCUSDT",)), **NOTHING, data_name="none", data_sha256="0" * 64)
+    alone = registry.log(made_up_model(symbols=("BTCUSDT",)), **NOTHING, data_name="none", data_sha256="0" * 64)
     assert registry.promote("bos", alone, "for the test") == (btcusdt,)
     try:
         market.begin("apart")
