@@ -163,7 +163,7 @@ def _follow(settings: Settings, run_id: str, console: Console) -> dict[str, Any]
         event = _event(line)
         match event.get("event"):
             case "progress":
-                console.progress(event["stage"], event["text"], event["share"])
+                console.progress(event["stage"], event["text"], event["share"], event["symbols"])
             case "summary":
                 summary = event["summary"]
             case "error":
