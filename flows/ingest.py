@@ -44,7 +44,7 @@ def ingest(
     from mikrobot.app.scope import scope
 
     scoped = scope(symbols, start, end)
-    progress = Progress("ingest")
+    progress = Progress("ingest", scoped.symbols)
     done = []
     for number, symbol in enumerate(scoped.symbols):
         progress(symbol, number / len(scoped.symbols))

@@ -27,7 +27,8 @@ def trade(run_id: str, number: int) -> datetime | None:
     from mikrobot.runtime import SystemClock
 
     segment = segments_of(summary.run_of(run_id))[number]
-    return live.trade(configuration.load(), run_id, number, segment, SystemClock(), Progress("trade"))
+    progress = Progress("trade", segment.symbols)
+    return live.trade(configuration.load(), run_id, number, segment, SystemClock(), progress)
 
 
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])

@@ -54,13 +54,14 @@ def materialize(
 
     scoped = scope(symbols, start, end)
     lead_of = leads(scoped.symbols)
-    progress = Progress("materialize")
+    progress = Progress("materialize", scoped.symbols)
     done = []
     for number, symbol in enumerate(scoped.symbols):
         progress(symbol, number / len(scoped.symbols))
         lead = lead_of.get(symbol)
         done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end, since, lead))
-    progress("feature rows are stored", 1.0)
+    written = "feature rows" if since is None else f"feature rows since {since:%Y-%m-%d %H:%M}"
+    progress(f"{written} are stored", 1.0)
     description = f"Feature rows of the {scoped.source} source."
     create_table_artifact(key="materialize", table=[shown(each) for each in done], description=description)
     return done

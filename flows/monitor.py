@@ -9,6 +9,7 @@ from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
 from flows.names import flow_run_name
+from flows.progress import Progress
 from flows.reports import link
 from flows.run_log import attach
 from flows.tables import fitted
@@ -23,10 +24,13 @@ def compare(run_id: str | None) -> dict[str, Any]:
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
+    progress = Progress("drift")
+    progress("comparing new feature rows with old ones", 0.0)
     found = review.compare(configuration.load(), run_id)
-    get_run_logger().info(
-        f"Drift verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features; "
-        f"{found['skewed_rows']} of {found['online_rows']} online rows differ from their offline row"
+    progress(
+        f"verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features; "
+        f"{found['skewed_rows']} of {found['online_rows']} online rows differ from their offline row",
+        1.0,
     )
     return found
 
@@ -37,8 +41,10 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
     from mikrobot import settings as configuration
     from mikrobot.app import quality
 
+    progress = Progress("quality")
+    progress("assessing the newest feature rows", 0.0)
     assessed = quality.assess_run(configuration.load(), run_id)
-    get_run_logger().info(f"Quality of the feature rows: {assessed['findings']} columns with findings")
+    progress(f"{assessed['findings']} columns of feature rows with findings", 1.0)
     return assessed
 
 
@@ -49,10 +55,12 @@ def recalibrate() -> list[dict[str, Any]]:
     from mikrobot.app import recalibrate
     from mikrobot.store import database
 
-    settings = configuration.load()
+    settings, progress = configuration.load(), Progress("recalibrate")
+    progress("reading the newest outcomes of the champions", 0.0)
     with database.exclusive(settings, "models"):
         windows = recalibrate.recalibrate(settings)
     get_run_logger().info(bullets(map(window_text, windows), NO_CHAMPION))
+    progress(f"champions whose outcomes were read: {len(windows)}", 1.0)
     return windows
 
 
@@ -63,10 +71,12 @@ def reconsider() -> list[str]:
     from mikrobot.app import challenge
     from mikrobot.store import database
 
-    settings = configuration.load()
+    settings, progress = configuration.load(), Progress("challenger")
+    progress("trying the gate again", 0.0)
     with database.exclusive(settings, "models"):
         rulings = [str(each) for each in challenge.reconsider(settings)]
     get_run_logger().info(bullets(rulings, NO_CHALLENGER))
+    progress(f"challengers that tried the gate again: {len(rulings)}", 1.0)
     return rulings
 
 

@@ -1,6 +1,7 @@
 """What flows report: progress as an artifact, in the run's log and as lines for the parent process; plain values."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +16,17 @@ LOGGED_STEP = 0.25
 
 
 class Progress:
-    """Progress of one stage; call it with a text and a share from 0 to 1."""
+    """Progress of one stage with its symbols; call it with a text and a share from 0 to 1."""
 
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
+    def __init__(self, stage: str, symbols: Sequence[str] = ()) -> None:
+        self._stage, self._symbols = stage, list(symbols)
         self._log = get_run_logger()
         self._shown = self._logged = -1.0
         self._artifact: UUID | None = None
 
     def __call__(self, text: str, share: float) -> None:
         """Show how far the stage has come."""
-        tell(event="progress", stage=self._stage, text=text, share=share)
+        tell(event="progress", stage=self._stage, symbols=self._symbols, text=text, share=share)
         if share >= 1.0 or share - self._logged >= LOGGED_STEP:
             self._logged = share
             self._log.info(f"{share:.0%} {text}")

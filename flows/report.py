@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
 from flows.names import flow_run_name
+from flows.progress import Progress
 from flows.reports import link
 from flows.run_log import attach
 from flows.tables import fitted
@@ -18,8 +19,11 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
+    progress = Progress("report")
+    progress("writing the trading report", 0.0)
     written = review.write_report(configuration.load(), run_id, days)
     get_run_logger().info(f"Trading report written to {written['trading']}")
+    progress("the trading report is written", 1.0)
     return written
 
 

@@ -25,7 +25,7 @@ def train_model(
     from mikrobot.app import learn
     from mikrobot.store import database
 
-    settings, progress = configuration.load(), Progress("train")
+    settings, progress = configuration.load(), Progress("train", symbols)
     with database.exclusive(settings, "models"):
         done = learn.train(
             settings,

@@ -49,12 +49,19 @@ ARTIFACTS = {
     "ingest": {"ingest", "ingest-progress"},
     "materialize": {"materialize", "materialize-progress"},
     "train": {"training", "train-progress"},
-    "monitor": {"feature-quality", "feature-quality-html", "drift", "drift-html", "intervals", "challenger"},
-    "report": {"trading-report", "trading-report-html", "trading-report-png"},
+    "monitor": {"feature-quality", "feature-quality-html", "drift", "drift-html", "intervals", "challenger"}
+    | {"quality-progress", "drift-progress", "recalibrate-progress", "challenger-progress"},
+    "report": {"trading-report", "trading-report-html", "trading-report-png", "report-progress"},
     "report-weekly": {f"trading-report-7-days{kind}" for kind in ("", "-html", "-png")},
     "retrain": {"retrain"},
 }
 """Keys of the artifacts that a run of each deployment leaves."""
+
+STAGES = ("ingest", "materialize", "train", "trade")
+"""Stages that run for each segment of a run."""
+
+REVIEWS = ("quality", "drift", "recalibrate", "challenger", "report")
+"""Steps that follow the trading."""
 
 FLOWS = ("loop", "ingest", "materialize", "train", "trade", "monitor", "report")
 CONTRACT = {
@@ -162,6 +169,25 @@ def test_the_only_output_is_one_json_object_that_keeps_the_contract(first):
     assert (summary["source"], summary["simulated"]) == ("replay", False)
     assert sorted(summary["symbols"]) == ["BTCUSDT", "EURUSD"]
     assert summary["features"] == len(CATALOG.columns)
+
+
+def finished(err: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the finished stages that a run without a terminal reports, each with its symbols."""
+    lines = re.findall(r"^  (\w+) +([A-Z0-9]+(?:, [A-Z0-9]+)*)? +\d+ s  \S", err, re.MULTILINE)
+    return [(stage, tuple(symbols.split(", ")) if symbols else ()) for stage, symbols in lines]
+
+
+def test_every_stage_leaves_a_line_with_its_symbols_and_the_steps_after_trading_too(first):
+    lines = finished(first.err)
+    for stage in STAGES:
+        named = {symbol for name, symbols in lines if name == stage for symbol in symbols}
+        assert named == set(first.summary["symbols"]), stage
+    assert [name for name, _ in lines[-len(REVIEWS) :]] == list(REVIEWS)
+
+
+def test_the_summary_names_only_pages_that_are_still_up(first, second):
+    assert first.summary["services"] == {}
+    assert {"prefect", "mlflow", "bento"} == second.summary["services"].keys()
 
 
 def test_every_stage_of_the_loop_did_its_work(first, bar_files):

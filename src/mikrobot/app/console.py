@@ -1,21 +1,29 @@
 """What a person sees of a command: steps, progress and the summary of a run.
 
 Everything but the summary goes to standard error. Each finished step leaves a line; on a terminal
-the current one is shown as it proceeds.
+the current one is shown as it proceeds. A file or a pipe has no width: a row of a table is one line there.
 """
 
-from collections.abc import Iterable
+import io
+import sys
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
+import click
+from rich.cells import cell_len
 from rich.console import Console as RichConsole
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from mikrobot.training.gate import to_beat
 
-FILE_WIDTH = 240
-"""Characters of a line in a file or a pipe; what is shorter is not filled up."""
+UNBOUNDED = 1_000_000
+"""Characters that a line may have in a file or a pipe."""
+
+PAGES = ("prefect", "mlflow", "bento")
+"""Services with pages for the browser."""
 
 
 class Console:
@@ -29,8 +37,11 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._out = RichConsole(highlight=False)
+        live = sys.stderr.isatty()
+        self._err = RichConsole(
+            stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=live
+        )
+        self._out = RichConsole(highlight=False, emoji=False)
         self._status: Status | None = None
         self._stage, self._since = "", 0.0
 
@@ -40,16 +51,17 @@ class Console:
         if not self._quiet:
             self._err.print(f"  {text}")
 
-    def progress(self, stage: str, text: str, share: float) -> None:
-        """Show how far a stage has come; `share` runs from 0 to 1."""
+    def progress(self, stage: str, text: str, share: float, symbols: Sequence[str] = ()) -> None:
+        """Show how far a stage has come with its symbols; `share` runs from 0 to 1."""
         if self._quiet:
             return
-        if stage != self._stage:
-            self._stage, self._since = stage, perf_counter()
+        label = f"{stage:<11} {', '.join(symbols):<15}"
+        if label != self._stage:
+            self._stage, self._since = label, perf_counter()
         if share >= 1.0:
             self._finish(text)
         elif self._err.is_terminal:
-            self._live(f"{stage:<12} {share:>4.0%}  {text}")
+            self._live(f"{label} {share:>4.0%}  {text}")
 
     def settle(self) -> None:
         """End the live line."""
@@ -58,46 +70,64 @@ class Console:
             self._status = None
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """Print the table of a run."""
-        self.settle()
-        for table in summary_tables(summary):
-            self._out.print(table)
+        """Print the tables of a run; its paths and addresses are never broken, on a terminal neither."""
+        facts, places = summary_tables(summary)
+        self.table(facts)
+        click.echo(unbounded(places), nl=False)
 
     def table(self, table: Table) -> None:
         """Print a table to standard output, as wide as it needs where no terminal bounds it."""
         self.settle()
-        self._out.print(table, width=None if self._out.is_terminal else FILE_WIDTH, crop=False)
+        if sys.stdout.isatty():
+            self._out.print(table)
+        else:
+            click.echo(unbounded(table), nl=False)
 
     def tables(self, tables: Iterable[Table], *, over: bool = False) -> None:
         """Print tables; with `over`, in place of what the terminal shows."""
-        if over and self._out.is_terminal:
+        if over and sys.stdout.isatty():
             self._out.clear()
         for table in tables:
             self.table(table)
 
     def _live(self, line: str) -> None:
         if self._status is None:
-            self._status = self._err.status(line)
+            self._status = self._err.status(Text(line))
             self._status.start()
-        self._status.update(line)
+        self._status.update(Text(line))
 
     def _finish(self, text: str) -> None:
         """Leave one line of a stage behind."""
         self.settle()
-        self._err.print(f"  {self._stage:<12} {perf_counter() - self._since:>4.0f} s  {text}")
+        self._err.print(f"  {self._stage} {perf_counter() - self._since:>4.0f} s  {text}")
         self._stage = ""
 
 
-def summary_tables(summary: dict[str, Any]) -> list[Table]:
-    """Return the tables that show a run: what it did, and where to look."""
+def unbounded(table: Table) -> str:
+    """Return a table as plain text: each row on one line however long, without blanks at its end."""
+    table.min_width = cell_len(str(table.title or ""))
+    console = RichConsole(file=io.StringIO(), width=UNBOUNDED, highlight=False, emoji=False, color_system=None)
+    with console.capture() as printed:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
+
+
+def summary_tables(summary: dict[str, Any]) -> tuple[Table, Table]:
+    """Return the tables that show a run: what it did, and where to look.
+
+    Only the pages under ``services`` are up; the others are named with the command that starts them again.
+    """
     market = "SIMULATED market" if summary["simulated"] else f"{summary['source']}"
     done = _table(f"Run {summary['run']}: {market}")
     for name, value in _facts(summary):
-        done.add_row(name, value)
+        done.add_row(name, Text(value))
     where = _table("Where to look")
     for name, address in {**summary["services"], **summary["reports"]}.items():
-        where.add_row(name, str(address))
-    return [done, where]
+        where.add_row(name, Text(str(address)))
+    stopped = [name for name in PAGES if name not in summary["services"]]
+    if stopped:
+        where.add_row("stopped", Text(f"{', '.join(stopped)}; `mikrobot up` brings their pages up again"))
+    return done, where
 
 
 def _table(title: str) -> Table:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -43,7 +43,7 @@ def run(settings: Settings, clock: Clock, console: Console, *, stay: bool) -> di
     Returns
     -------
     dict
-        The summary of `commands`, plain JSON values.
+        The summary of `commands`, plain JSON values; `services` holds those that are still up.
 
     Raises
     ------
@@ -65,7 +65,12 @@ def run(settings: Settings, clock: Clock, console: Console, *, stay: bool) -> di
         if stay:
             console.summary(summary)
             _stay(settings, run, source, clock, console)
-    return summary
+    return summary | {"services": still_up(settings, summary["services"])}
+
+
+def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses of services that run."""
+    return {name: url for name, url in addresses.items() if processes.find(name, settings.home) is not None}
 
 
 def _stay(settings: Settings, run: Run, source: Source, clock: Clock, console: Console) -> None:
@@ -158,7 +163,7 @@ def _follow(settings: Settings, run_id: str, console: Console) -> dict[str, Any]
         event = _event(line)
         match event.get("event"):
             case "progress":
-                console.progress(event["stage"], event["text"], event["share"])
+                console.progress(event["stage"], event["text"], event["share"], event["symbols"])
             case "summary":
                 summary = event["summary"]
             case "error":

@@ -407,15 +407,13 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
     from expectations.gate import check
 
     registry = Registry(market.settings.mlflow_url)
-    before = registry.champion("bos")
-    registry.promote("bos", registry.log(made_up_model(15), **NOTHING, data_name="none", data_sha256="0" * 64))
+    wide = registry.log(made_up_model(15), **NOTHING, data_name="none", data_sha256="0" * 64)
+    registry.promote("bos", wide, "for the test")
     try:
-        served = f"{market.settings.bento_url}/model"
-        wait_until(lambda: httpx.get(served).json()["swing"] == 15, "it is not served", CLOCK, timeout_s=30)
         market.begin("wide", swing=15)
         market.trade("wide")
     finally:
-        registry.promote("bos", before)
+        registry.rollback("bos", "after the test")
     with database.open_pool(market.settings) as pool:
         ledger = Ledger(pool)
         asked = {(each.symbol, each.close_time): each.features for each in ledger.predictions("wide")}
@@ -423,7 +421,7 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
     assert asked
     for each in decisions:
         above, below = (asked[each.symbol, each.close_time][name] for name in Task("bos", 15).columns)
-        assert each.reasons[0] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
+        assert each.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     files = Files(tmp_path / "report.html", tmp_path / "trades.csv")
     found = fidelity.compare(market.settings, CLOCK, "wide", lambda line: None, files)

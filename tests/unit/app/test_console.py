@@ -1,11 +1,30 @@
 """What a person reads after a run."""
 
+import contextlib
 import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import UTC, datetime
 
+import pytest
 from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
 
-from mikrobot.app.console import summary_tables
+from mikrobot.app import processes
+from mikrobot.app.console import Console, summary_tables
+from mikrobot.app.doctor import Finding
+from mikrobot.app.doctor import table as doctor_table
+from mikrobot.app.run import still_up
+from mikrobot.app.service_log import ServiceStatus
+from mikrobot.app.standing import Overview
+from mikrobot.app.standing_table import tables as status_tables
+from mikrobot.settings import Settings
 
+AT = datetime(2025, 7, 1, tzinfo=UTC)
 TRAINED = {
     "version": "2",
     "alias": "champion",
@@ -98,3 +117,114 @@ def test_money_counts_and_addresses_are_there():
     ):
         assert part in text
     assert "2,864 read, 0 differ" in text
+
+
+ADDRESSES = {name: f"http://127.0.0.1:{port}" for name, port in (("prefect", 4200), ("mlflow", 5500), ("bento", 3300))}
+LONG = "/home/a person [dim]/" + "a-folder-with-a-long-name/" * 20 + "report.html"
+PROGRAM = """
+import json, sys
+from mikrobot.app.console import Console
+Console().summary(json.load(sys.stdin))
+"""
+
+
+def places(output):
+    """Return what another program reads under "Where to look", by the first word of its line."""
+    lines = output.splitlines()
+    below = lines[lines.index("Where to look") + 1 :]
+    return dict(line.split(maxsplit=1) for line in below)
+
+
+@pytest.mark.parametrize("environment", [{"COLUMNS": "40"}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
+def test_a_pipe_gets_each_path_and_address_whole_on_its_line(environment):
+    summary = SUMMARY | {"reports": {"trading": LONG, "drift": "/d.html"}, "services": ADDRESSES}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps(summary),
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert places(done.stdout) == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
+
+
+def test_a_fact_of_the_summary_is_one_line_in_a_pipe_and_has_no_blanks_at_its_end(capsys):
+    Console().summary(SUMMARY | {"symbols": [f"SYMBOL{number}" for number in range(100)]})
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith("SYMBOL98, SYMBOL99") and "SYMBOL0, SYMBOL1" in line for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_a_terminal_gets_paths_unbroken_too():
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=child, env=os.environ | {"COLUMNS": "80"}
+    )
+    os.close(child)
+    process.stdin.write(json.dumps(SUMMARY | {"reports": {"trading": LONG}}).encode())
+    process.stdin.close()
+    output = b""
+    with contextlib.suppress(OSError), open(parent, "rb", buffering=0) as terminal:
+        while part := terminal.read(4096):
+            output += part
+    assert process.wait() == 0
+    assert LONG in output.decode()
+
+
+@pytest.mark.parametrize("title", [None, "Run 20250701-000000 of " + "EURUSD, " * 40])
+def test_titles_and_cells_of_any_table_are_whole_in_a_pipe(title, capsys):
+    table = Table("name", "where", title=title, title_justify="left", box=None)
+    table.add_row("report", Text(LONG))
+    Console().tables([table])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith(" report")] == [LONG]
+    assert title is None or title.strip() in lines
+
+
+def test_doctor_shows_a_long_path_on_one_line_in_a_pipe(capsys):
+    Console().table(doctor_table([Finding("state folder", False, f"{LONG} is full", "choose another")]))
+    assert any(line.endswith(f"{LONG} is full") for line in capsys.readouterr().out.splitlines())
+
+
+def test_status_shows_a_long_error_of_a_log_on_one_line_in_a_pipe(capsys):
+    service = ServiceStatus("mlflow", 7, True, ADDRESSES["mlflow"], 1, f"cannot read {LONG}")
+    Console().tables(status_tables(Overview(AT, (service,))))
+    assert any(line.endswith(f"cannot read {LONG}") for line in capsys.readouterr().out.splitlines())
+
+
+def test_the_summary_of_a_stopped_stack_lists_reports_and_no_address(tmp_path, capsys):
+    services = still_up(Settings(home=tmp_path), ADDRESSES)
+    Console().summary(SUMMARY | {"services": services, "reports": {"trading": LONG}})
+    output = capsys.readouterr().out
+    assert "http" not in output
+    assert places(output) == {
+        "trading": LONG,
+        "stopped": "prefect, mlflow, bento; `mikrobot up` brings their pages up again",
+    }
+
+
+def test_the_summary_lists_the_address_of_a_service_that_was_up_before_the_run_and_still_is(tmp_path, capsys):
+    processes.record("mlflow", tmp_path, os.getpid())
+    Console().summary(SUMMARY | {"services": still_up(Settings(home=tmp_path), ADDRESSES)})
+    shown = places(capsys.readouterr().out)
+    assert shown["mlflow"] == ADDRESSES["mlflow"]
+    assert shown["stopped"].startswith("prefect, bento; ")
+
+
+def test_the_line_of_a_finished_stage_names_its_symbols(capsys):
+    console = Console()
+    for symbol in ("EURUSD", "BTCUSDT"):
+        console.progress("materialize", symbol, 0.0, [symbol])
+        console.progress("materialize", "feature rows are stored", 1.0, [symbol])
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert [line[:2] for line in lines] == [["materialize", "EURUSD"], ["materialize", "BTCUSDT"]]
+    assert all(line[3:] == ["s", "feature", "rows", "are", "stored"] for line in lines)
+
+
+def test_a_step_is_shown_as_it_is_written_brackets_and_all(capsys):
+    console = Console()
+    console.say(f"reading {LONG}")
+    console.progress("features", LONG, 1.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.endswith(LONG) for line in lines] == [True, True]
