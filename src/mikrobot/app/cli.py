@@ -18,9 +18,9 @@ from mikrobot.app.cli_history import backtest, evaluate, features, simulate
 from mikrobot.app.cli_models import models, train
 from mikrobot.app.output import as_json, print_json, stop_on_sigterm
 from mikrobot.app.output import settings as configured
+from mikrobot.app.parameters import SOURCES, BarPath
 from mikrobot.domain.errors import MikrobotError
 
-SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
 SCALE = click.FloatRange(0, 1, min_open=True)
 
 
@@ -72,7 +72,7 @@ def _split(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 @main.command()
 @click.option("--once", is_flag=True, help="Stop everything this run started once it is done.")
 @click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
-@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
 @click.option("--symbols", callback=_split, help="Symbols to trade, as EURUSD,BTCUSDT.")
 @click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
@@ -284,7 +284,7 @@ def predict(example: bool, symbol: str | None, json_: bool) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1)
-@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bars that `run` replays as well.")
+@click.option("--data", type=BarPath(), multiple=True, help="Bars that `run` replays as well.")
 @click.option("--scale", type=SCALE, default=1.0, help="Share of the data and repetitions, for a quick look.")
 @as_json
 def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: bool) -> None:

@@ -7,6 +7,7 @@ import click
 
 from mikrobot.app.output import as_json, print_json, stop_on_sigterm
 from mikrobot.app.output import settings as configured
+from mikrobot.app.parameters import SOURCES
 
 
 @click.group()
@@ -62,7 +63,7 @@ def _dollars(_: click.Context, __: click.Parameter, value: str | None) -> Decima
 
 
 @account.command()
-@click.option("--source", help="Source whose account it is [default: that of the latest run].")
+@click.option("--source", type=SOURCES, help="Source whose account it is [default: that of the latest run].")
 @click.option("--balance", callback=_dollars, help="Dollars to start with [default: the setting `balance`].")
 @as_json
 def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:

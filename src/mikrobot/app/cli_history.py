@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from mikrobot.app.output import as_json, print_json, settings, stop_on_sigterm
+from mikrobot.app.parameters import BarPath, ModelName, OutPath
 from mikrobot.domain.errors import MikrobotError
 
 
@@ -24,10 +25,10 @@ def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
 
 
 @click.command()
-@click.option("--model", "named", required=True, help="Registered model: NAME, NAME@ALIAS or NAME@VERSION.")
 @click.option(
-    "--data", type=click.Path(path_type=Path), multiple=True, required=True, help="Bar file or folder; may be repeated."
+    "--model", "named", type=ModelName(), required=True, help="Registered model: NAME, NAME@ALIAS or NAME@VERSION."
 )
+@click.option("--data", type=BarPath(), multiple=True, required=True, help="Bar file or folder; may be repeated.")
 @click.option("--control", is_flag=True, help="Judge it on walks without an edge too, made of the same bars.")
 @as_json
 def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> None:
@@ -49,17 +50,17 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
 @click.option("--run", "run_id", help="Trade a recorded run again instead, and compare trade by trade; an id, or last.")
-@click.option("--model", "named", default="bos", show_default=True, help="NAME, NAME@ALIAS or NAME@VERSION.")
+@click.option(
+    "--model", "named", type=ModelName(), default="bos", show_default=True, help="NAME, NAME@ALIAS or NAME@VERSION."
+)
 @click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk numbers [the setting].")
 @click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
 @click.option("--from", "start", callback=_utc, help="Trade later closes only, as 2025-03-01T08:00 (UTC).")
 @click.option("--to", "end", callback=_utc, help="Trade closes up to here.")
-@click.option("--report", "page", type=click.Path(path_type=Path), help="Write the trading report to this HTML file.")
-@click.option(
-    "--trades", "trade_list", type=click.Path(path_type=Path), help="Write the closed trades to this CSV file."
-)
+@click.option("--report", "page", type=OutPath(), help="Write the trading report to this HTML file.")
+@click.option("--trades", "trade_list", type=OutPath(), help="Write the closed trades to this CSV file.")
 @click.pass_context
 @as_json
 def backtest(
@@ -92,6 +93,13 @@ def backtest(
 
     Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --report report.html --trades trades.csv
     """
+    if bool(data) == bool(run_id):
+        raise click.UsageError("give --data or --run, one of the two")
+    if run_id:
+        _refuse_beside_run(context)
+    if start and end and start >= end:
+        raise click.UsageError(f"--from {start:%Y-%m-%dT%H:%M} is not before --to {end:%Y-%m-%dT%H:%M}")
+
     from mikrobot import settings as configuration
     from mikrobot.app import backtest as backtesting
     from mikrobot.app import fidelity
@@ -99,10 +107,6 @@ def backtest(
     from mikrobot.app.console import Console
     from mikrobot.runtime import SystemClock
 
-    if bool(data) == bool(run_id):
-        raise click.UsageError("give --data or --run, one of the two")
-    if run_id:
-        _refuse_beside_run(context)
     files = Files(page, trade_list)
     console = Console(quiet=json_)
     stop_on_sigterm()
@@ -143,10 +147,10 @@ def _refuse_beside_run(context: click.Context) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write.")
+@click.argument("file", type=BarPath())
+@click.option("--out", type=OutPath(), required=True, help="Parquet file to write.")
 @click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="A row for each.")
-@click.option("--lead", type=click.Path(path_type=Path), help="M1 bars of its lead, as BTCUSDT for ETHUSDT.")
+@click.option("--lead", type=BarPath(), help="M1 bars of its lead, as BTCUSDT for ETHUSDT.")
 def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
     """Write the feature rows of a file of M1 bars, one for each closed bar.
 

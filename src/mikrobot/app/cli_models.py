@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mikrobot.app.output import as_json, print_json
+from mikrobot.app.parameters import MODELS, BarPath, OutPath
 
 if TYPE_CHECKING:
     from mikrobot.models.explanation import Explanation
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 TELLING = 12
 """Inputs of an explanation that are printed."""
 
-NAMES = ("bos", "nowcast", "retest", "false_break")
-
 
 @click.command()
-@click.option("--model", type=click.Choice([*NAMES, "all"]), default="bos", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--model", type=click.Choice([*MODELS, "all"]), default="bos", show_default=True)
+@click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
 @click.option("--trials", type=click.IntRange(min=0), help="Trials of the parameter search [default: the setting].")
 @as_json
 def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -> None:
@@ -32,12 +31,12 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
 
     Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
     """
-    from mikrobot.app import learn
-
     with _registry(json_, trials=trials) as (settings, _, console):
+        from mikrobot.app import learn
+
         done = {
             name: learn.train_here(settings, name, data, partial(console.progress, name))
-            for name in (NAMES if model == "all" else (model,))
+            for name in (MODELS if model == "all" else (model,))
         }
     if json_:
         print_json(done)
@@ -63,7 +62,7 @@ def list_(json_: bool) -> None:
     Example: mikrobot models list
     """
     with _registry(json_) as (_, registry, __):
-        found = [version for name in NAMES for version in registry.versions(name)]
+        found = [version for name in MODELS for version in registry.versions(name)]
     if json_:
         print_json([_plain(version) for version in found])
         return
@@ -80,7 +79,7 @@ _symbol = click.option("--symbol", "symbols", multiple=True, help="Only for this
 
 
 @models.command()
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(MODELS))
 @click.argument("version", required=False)
 @_symbol
 @as_json
@@ -103,7 +102,7 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
 
 
 @models.command()
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(MODELS))
 @click.argument("version", required=False)
 @_symbol
 @click.option("--reason", default="promoted by hand", show_default=True, help="Kept with the version.")
@@ -138,7 +137,7 @@ def _reconsider(settings: Any, name: str, symbols: tuple[str, ...]) -> None:
 
 
 @models.command()
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(MODELS))
 @_symbol
 @click.option("--reason", default="rolled back by hand", show_default=True, help="Kept with the version.")
 def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
@@ -155,10 +154,10 @@ def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
 
 
 @models.command()
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(MODELS))
 @click.argument("version", required=False)
 @_symbol
-@click.option("--out", type=click.Path(path_type=Path), help="Write the HTML page there, instead of printing Markdown.")
+@click.option("--out", type=OutPath(), help="Write the HTML page there, instead of printing Markdown.")
 def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | None) -> None:
     """Print the card of a version, by default of the champion.
 
@@ -168,6 +167,7 @@ def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | N
         chosen = version or _champion(registry, name, symbols)
         text = registry.text(name, chosen, "card.html" if out else "card.md")
     if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
         click.echo(f"written to {out}", err=True)
     else:
@@ -196,7 +196,7 @@ def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
 
 
 @models.command()
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(MODELS))
 @click.argument("row", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--version", help="Instead of the champion.")
 @_symbol
@@ -208,12 +208,13 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
 
     Example: mikrobot models explain bos row.json --symbol EURUSD
     """
+    body = _body(row)
+
     import numpy as np
 
     from mikrobot.models.explanation import explain as explained
     from mikrobot.serving.predictor import row_of
 
-    body = _body(row)
     with _registry(json_) as (_, registry, __):
         loaded = registry.load(name, version or _champion(registry, name, symbols))
         booster = registry.booster(name, loaded.contract.version)

@@ -138,6 +138,7 @@ def _writer(out: Path) -> Iterator[pq.ParquetWriter]:
     """Write beside `out`, and put it in its place at the end."""
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as stream, pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
             yield writer
         unfinished.replace(out)

@@ -145,7 +145,7 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
     Parameters
     ----------
     say : callable
-        Told one line about each step.
+        Told one line about each step; what runs already is no step.
     served_flows : bool
         Start the flow server too, which runs schedules and deployments.
 
@@ -174,13 +174,11 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
         say("applying the Feast definitions")
         run_module("feature_repo", settings)
         for service in first:
-            say(f"waiting for {service.name}")
-            processes.await_ready(service, settings.home, clock)
+            _await(service, settings, clock, say, started)
         for service in wanted:
             if service.port is None:
                 _start(service, settings, started)
-                say(f"waiting for {service.name}")
-                processes.await_ready(service, settings.home, clock)
+                _await(service, settings, clock, say, started)
         if "flows" in started:
             _await_scheduled(settings, clock, say)
     except BaseException:
@@ -237,8 +235,7 @@ def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) ->
             for name in names:
                 service = services(settings)[name]
                 _start(service, settings, started)
-                say(f"waiting for {name}")
-                processes.await_ready(service, settings.home, clock)
+                _await(service, settings, clock, say, started)
             yield
         finally:
             down(settings, started)
@@ -347,8 +344,8 @@ def run_module(module: str, settings: Settings) -> None:
 
 def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
     if settings.database_url is None:
-        say("starting PostgreSQL")
         if embedded.pid(settings.home) is None:
+            say("starting PostgreSQL")
             started.append("postgres")
         embedded.start(settings.home, settings.host, settings.postgres_port)
     database.provision(settings)
@@ -358,3 +355,10 @@ def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
 def _start(service: Service, settings: Settings, started: list[str]) -> None:
     if processes.start(service, settings.home, settings.host):
         started.append(service.name)
+
+
+def _await(service: Service, settings: Settings, clock: Clock, say: Say, started: Iterable[str]) -> None:
+    """Wait until a service is ready; say so only of what has been started, since what runs already answers at once."""
+    if service.name in started:
+        say(f"waiting for {service.name}")
+    processes.await_ready(service, settings.home, clock)

@@ -6,7 +6,7 @@ each other in time.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +15,13 @@ import pandas as pd
 
 from mikrobot.domain.errors import BarError, UnknownSymbol
 from mikrobot.domain.market import INSTRUMENTS, empty_bars, instrument
+from mikrobot.market.bar_paths import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant
 from mikrobot.market.exports import TextBars, read_export
 from mikrobot.market.parquet import ParquetBars
 
 BarFile = ParquetBars | TextBars
 
-_SUFFIXES = (".parquet", ".csv")
 _OTHER_TIMEFRAMES = re.compile(r"M[2-9]|M[1-9]\d|H\d{1,2}|D1|W1|MN1|DAILY|\d+[HD]|15M|30M|5M")
 
 
@@ -48,7 +48,7 @@ class ReplaySource:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files: dict[str, list[BarFile]] = {}
-        for path in {file.resolve(): file for given in paths for file in _bar_files(given)}.values():
+        for path in {file.resolve(): file for given in paths for file in bar_files(given)}.values():
             symbol, file = _open(path)
             self._files.setdefault(symbol, []).append(file)
         for symbol, files in self._files.items():
@@ -141,18 +141,6 @@ def _open(path: Path) -> tuple[str, BarFile]:
 
 def _words(path: Path) -> list[str]:
     return re.split(r"[^A-Z0-9]+", path.stem.upper())
-
-
-def _bar_files(path: Path) -> Iterator[Path]:
-    if not path.exists():
-        raise BarError(f"{path}: no such file or folder; give a Parquet or CSV file of M1 bars, or a folder of them")
-    if path.is_file():
-        yield path
-        return
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise BarError(f"{path}: no Parquet or CSV file in this folder")
-    yield from files
 
 
 def _check_apart(symbol: str, files: list[BarFile]) -> None:

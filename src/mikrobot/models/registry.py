@@ -1,7 +1,8 @@
 """Models in MLflow: logged with their lineage, registered by version, served by the aliases of each scope.
 
 What is loaded is an ONNX graph and JSON, read natively and checked by hash;
-no class named by an artefact is imported, and nothing is unpickled.
+no class named by an artefact is imported, and nothing is unpickled. ONNX and XGBoost are imported
+where a model is logged or loaded, so that looking at versions does not wait for them.
 """
 
 import tempfile
@@ -9,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
-
-import onnx
-import xgboost as xgb
+from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models import artefacts
-from mikrobot.models.intervals import Window
-from mikrobot.models.model import Model
 from mikrobot.models.scope import Scope, scope_of, scopes_of
 from mikrobot.models.tracking import ABSENT, dataset, mlflow, register, signature, translated
+
+if TYPE_CHECKING:
+    import xgboost as xgb
+
+    from mikrobot.models.model import Model
 
 CHAMPION = "champion"
 """Role of the version that answers for a scope."""
@@ -91,14 +91,14 @@ class Registry:
 
     def log(
         self,
-        model: Model,
+        model: "Model",
         *,
         parameters: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         data_name: str,
         data_sha256: str,
-        booster: xgb.Booster | None = None,
+        booster: "xgb.Booster | None" = None,
         texts: Mapping[str, str] | None = None,
     ) -> str:
         """Log one training run and register its model.
@@ -126,6 +126,10 @@ class Registry:
         ServiceError
             If the server does not answer or refuses.
         """
+        import onnx
+
+        from mikrobot.models import artefacts
+
         contract = model.contract
         tags = {**tags, "source": contract.source, "symbols": ",".join(contract.symbols)}
         with translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
@@ -395,7 +399,7 @@ class Registry:
         )
         return tuple(sorted(listed, key=lambda entry: int(entry.version), reverse=True))
 
-    def load(self, name: str, version: str, *, rolled: bool = True) -> Model:
+    def load(self, name: str, version: str, *, rolled: bool = True) -> "Model":
         """Load one version.
 
         Parameters
@@ -412,6 +416,9 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
+        from mikrobot.models import artefacts
+        from mikrobot.models.intervals import Window
+
         what = f"model {name} version {version}"
         with tempfile.TemporaryDirectory() as folder:
             with translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
@@ -425,7 +432,7 @@ class Registry:
             except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
                 raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
 
-    def booster(self, name: str, version: str) -> xgb.Booster:
+    def booster(self, name: str, version: str) -> "xgb.Booster":
         """Load the boosted trees of a version, which explain its answers.
 
         Raises
@@ -435,6 +442,8 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
+        from mikrobot.models import artefacts
+
         what = f"model {name} version {version}"
         with tempfile.TemporaryDirectory() as folder:
             with translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):

@@ -3,16 +3,20 @@
 mlflow is imported here alone, since it reads its environment when it is.
 """
 
+import importlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
-from mikrobot.models.model import Model
+
+if TYPE_CHECKING:
+    from mikrobot.models.model import Model
 
 # Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -27,9 +31,24 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils import plugins
 
 # Each version is reported by the caller, and failures are raised. mlflow switches its own stream on again by itself.
 logging.getLogger("mlflow").setLevel(logging.ERROR)
+
+
+def _load_without_plugins(module: str) -> None:
+    """Import a module of mlflow that looks for plugins of other packages when it is imported, without them."""
+    found = plugins.get_entry_points
+    plugins.get_entry_points = lambda group: []
+    try:
+        importlib.import_module(module)
+    finally:
+        plugins.get_entry_points = found
+
+
+# Feast has a plugin for the headers of requests, which adds none here; importing it takes longer than all of mlflow.
+_load_without_plugins("mlflow.tracking.request_header.registry")
 
 ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 """Codes of an answer that something is not there."""
@@ -46,7 +65,7 @@ def register(client: mlflow.MlflowClient, name: str, model_uri: str, model_id: s
     return str(version.version)
 
 
-def signature(model: Model) -> ModelSignature:
+def signature(model: "Model") -> ModelSignature:
     """Return what a graph takes and gives."""
     sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
     return infer_signature(sample, np.zeros((1, 1), np.float32))

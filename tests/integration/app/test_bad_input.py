@@ -110,8 +110,8 @@ def test_a_bad_file_is_told_with_its_row_before_anything_is_started(program, bar
 @pytest.mark.parametrize(
     ("arguments", "said", "code"),
     [
-        (["--data", "nowhere/EURUSD_M1.parquet"], r"nowhere/EURUSD_M1.parquet: no such file or folder; give", 1),
-        (["--data", "{folder}"], r"{folder}: no Parquet or CSV file in this folder", 1),
+        (["--data", "nowhere/EURUSD_M1.parquet"], r"nowhere/EURUSD_M1.parquet: no such file or folder; give", 2),
+        (["--data", "{folder}"], r"{folder}: no Parquet or CSV file in this folder", 2),
         (["--data", "{folder}/../FOOBAR_M1.parquet"], r"no known symbol in the file name; name it like", 2),
         (["--data", "{folder}/../EURUSD_M1.parquet"], r"not a readable Parquet file .*; export it again", 1),
         (["--data", "{file}", "--symbols", "GBPUSD"], r"the source has no GBPUSD; it has EURUSD", 2),

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 
 from mikrobot.app.cli import main
+from mikrobot.app.parameters import OutPath
 
 HEAVY = (
     "pandas",
@@ -52,9 +55,72 @@ def test_a_recorded_run_is_not_traded_again_by_other_rules(capsys, given):
 
 
 def test_help_imports_nothing_heavy():
-    script = f"import sys; from mikrobot.app.cli import main; print([m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert heavy_after("from mikrobot.app.cli import main") == set()
+
+
+def heavy_after(script: str) -> set[str]:
+    """Return which of the heavy packages a fresh interpreter has imported after a script."""
+    loaded = f"\nimport sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script + loaded], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def commands(group: click.Group = main, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command with the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+def wrong_paths(folder: str) -> Iterator[list[str]]:
+    """Yield a call with a path that cannot be used for every parameter that takes one."""
+    for words, command in commands():
+        for position, parameter in enumerate(command.params):
+            if isinstance(parameter.type, click.Path):
+                wrong = folder if isinstance(parameter.type, OutPath) else "nowhere/EURUSD_M1.parquet"
+                before = ["bos"] * position if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+                yield [*words, *before, wrong]
+
+
+def test_every_path_is_checked_before_anything_is_started(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
+    calls = list(wrong_paths(str(tmp_path)))
+    assert len(calls) > 10
+    for arguments in calls:
+        code, out, err = run(capsys, *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), arguments
+        assert err.startswith("error: Invalid value for")
+        assert arguments[-1] in err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_wrong_path_or_model_imports_nothing_heavy(tmp_path):
+    calls = [*wrong_paths(str(tmp_path)), ["backtest", "--model", "boss"], ["evaluate", "--model", "bos@"]]
+    script = f"""
+from mikrobot.app.cli import main
+for arguments in {calls}:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert end.code == 2, arguments
+"""
+    assert heavy_after(script) == set()
+
+
+def test_looking_at_versions_loads_no_model_library_and_no_plugin_of_another_package():
+    script = """
+from mikrobot.domain.errors import ServiceError
+from mikrobot.models.registry import Registry
+try:
+    Registry("http://127.0.0.1:9").versions("bos")
+except ServiceError:
+    pass
+else:
+    raise SystemExit("something answers on port 9")
+"""
+    assert heavy_after(script) <= {"mlflow", "numpy", "pandas"}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +130,13 @@ def test_help_imports_nothing_heavy():
         (["run", "--nope"], "No such option '--nope'"),
         (["nope"], "No such command 'nope'; see `mikrobot --help`"),
         (["predict"], "give --example"),
+        (["backtest", "--model", "boss"], "there is no model 'boss'; the models are bos, nowcast, retest, false_break"),
+        (["evaluate", "--model", "bos@"], "nothing follows the @ of 'bos@'"),
+        (["account", "reset", "--source", "kraken"], "'kraken' is not one of 'simulated', 'replay', 'binance', 'mt5'"),
+        (
+            ["backtest", "--data", __file__],
+            "test_cli.py: no known symbol in the file name; name it like EURUSD_M1.parquet",
+        ),
         (["run", "--source", "mt5"], "not built yet"),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
         (["run", "--source", "simulated", "--symbols", "FOO"], "unknown symbol 'FOO'; known are EURUSD"),

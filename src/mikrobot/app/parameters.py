@@ -1,0 +1,67 @@
+"""Types of command parameters: checked before a command imports anything heavy or starts a service."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mikrobot.domain.errors import BarError, UnknownSymbol
+
+MODELS = ("bos", "nowcast", "retest", "false_break")
+
+SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
+
+
+class BarPath(click.Path):
+    """Bar files, or a folder of them, with a known symbol in each name; their content is not read."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or refuse it in one line."""
+        from mikrobot.market.bar_paths import bar_files
+
+        path = Path(value)
+        try:
+            files = bar_files(path)
+            from mikrobot.market.replay import symbol_of  # imports pandas
+
+            for file in files:
+                symbol_of(file)
+        except (BarError, UnknownSymbol) as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
+class OutPath(click.Path):
+    """A file to write; folders above it that are missing can be made."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or refuse it in one line."""
+        path = Path(value)
+        if os.path.isdir(path):
+            self.fail(f"{path} is a folder; give a file to write", param, ctx)
+        above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+        if not os.path.isdir(above) or not os.access(above, os.W_OK):
+            self.fail(f"{path} cannot be written: {above} is no folder of yours; give another file", param, ctx)
+        return path
+
+
+class ModelName(click.ParamType[str]):
+    """A registered model as NAME, NAME@ALIAS or NAME@VERSION."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, or refuse a name that no model has."""
+        name, at, alias = str(value).partition("@")
+        if name not in MODELS:
+            self.fail(f"there is no model {name!r}; the models are {', '.join(MODELS)}", param, ctx)
+        if at and not alias:
+            self.fail(f"nothing follows the @ of {value!r}; give an alias or a version", param, ctx)
+        return str(value)
