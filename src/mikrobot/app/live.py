@@ -1,9 +1,9 @@
 """The two live processes of a run: starting them, watching them, resuming them.
 
-The streamer and the worker are processes of their own and meet in the stores. `trade` supervises
-them: what dies is started again here, a few times, since both resume where they stopped; the
-prediction service too, which they wait for. Nobody supervises them after `trade` or `resume`: each
-then ends when it waits for one that has ended.
+The streamer and the worker are processes of their own and meet in the stores. `trade` and
+`keep_trading` supervise them: what dies is started again here, a few times, since both resume where
+they stopped; the prediction service too, which they wait for. Nobody supervises them after `trade`
+or `resume`: each then ends when it waits for one that has ended.
 """
 
 from collections.abc import Callable, Sequence
@@ -107,10 +107,11 @@ def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str]
     pair = stack.live_processes(settings, run.id, len(run.settings["segments"]) - 1)
     watched = (stack.services(settings)["bento"], *pair) if run.source in LIVE_SOURCES else ()
     deaths: dict[str, list[datetime]] = {service.name: [] for service in watched}
-    while True:
-        clock.sleep(WATCH_S)
-        for service in (each for each in watched if not _alive(each, settings)):
-            _revive(service, settings, deaths[service.name], clock, say)
+    with processes.supervising(settings.home):
+        while True:
+            clock.sleep(WATCH_S)
+            for service in (each for each in watched if not _alive(each, settings)):
+                _revive(service, settings, deaths[service.name], clock, say)
 
 
 def _revive(

@@ -129,6 +129,11 @@ def supervising(home: Path) -> Iterator[None]:
         forget(SUPERVISOR, home)
 
 
+def supervised(home: Path) -> bool:
+    """Tell whether a process that lives has promised to start the live processes again."""
+    return find(SUPERVISOR, home) is not None
+
+
 def require_alive(name: str, home: Path, clock: Clock) -> None:
     """Make sure that it makes sense to wait for a process: it runs, or a supervisor starts it again.
 
@@ -227,7 +232,7 @@ def last_line(name: str, home: Path) -> str:
 
 
 def _lost(name: str, home: Path) -> bool:
-    return find(name, home) is None and find(SUPERVISOR, home) is None
+    return find(name, home) is None and not supervised(home)
 
 
 def _path(name: str, home: Path) -> Path:

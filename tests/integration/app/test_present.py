@@ -120,6 +120,8 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
         assert worker is not None
         kill_9(worker)
         await_minute(settings, killed_at)
+        assert processes.supervised(settings.home)
+    assert not processes.supervised(settings.home)
     assert any("the worker has ended and is started again" in line for line in said)
     stack.down(settings, ["streamer", "worker"])
     state = seen(settings)
