@@ -21,11 +21,11 @@ NO_CHALLENGER = "There is no challenger."
 @task(task_run_name="compare new feature rows with old ones")
 def compare(run_id: str | None) -> dict[str, Any]:
     """Compare the newest feature rows of a run with the older ones, and online with offline rows."""
+    progress = Progress("drift")  # before the imports, which take seconds
+    progress("comparing new feature rows with old ones", 0.0)
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
-    progress = Progress("drift")
-    progress("comparing new feature rows with old ones", 0.0)
     found = review.compare(configuration.load(), run_id)
     progress(
         f"verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features; "
@@ -38,11 +38,11 @@ def compare(run_id: str | None) -> dict[str, Any]:
 @task(task_run_name="assess the quality of feature rows")
 def assess_features(run_id: str | None) -> dict[str, Any]:
     """Assess the newest feature rows of a run, and write the quality report."""
+    progress = Progress("quality")  # before the imports, which take seconds
+    progress("assessing the newest feature rows", 0.0)
     from mikrobot import settings as configuration
     from mikrobot.app import quality
 
-    progress = Progress("quality")
-    progress("assessing the newest feature rows", 0.0)
     assessed = quality.assess_run(configuration.load(), run_id)
     progress(f"{assessed['findings']} columns of feature rows with findings", 1.0)
     return assessed

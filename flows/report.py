@@ -16,11 +16,11 @@ from flows.tables import fitted
 @task(task_run_name="write the trading report")
 def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     """Write the trading report of a run; return its paths."""
+    progress = Progress("report")  # before the imports, which take seconds
+    progress("writing the trading report", 0.0)
     from mikrobot import settings as configuration
     from mikrobot.app import review
 
-    progress = Progress("report")
-    progress("writing the trading report", 0.0)
     written = review.write_report(configuration.load(), run_id, days)
     get_run_logger().info(f"Trading report written to {written['trading']}")
     progress("the trading report is written", 1.0)
