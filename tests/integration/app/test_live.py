@@ -209,7 +209,7 @@ def held(market: Market, run_id: str, row: str) -> Iterator[Callable[[], None]]:
             holder.execute(HOLD)
             holder.execute(f"CREATE TRIGGER hold {row} EXECUTE FUNCTION hold()")
             run = beside.submit(market.trade, run_id)
-            wait_until(lambda: run.done() or waits(address), "nothing was held", CLOCK, timeout_s=60, every_s=0.02)
+            wait_until(lambda: run.done() or waits(address), "nothing was held", CLOCK, timeout_s=180, every_s=0.02)
             assert not run.done()
             yield lambda: wait_until(lambda: not waits(address), "a dead client is served on", CLOCK, timeout_s=20)
         run.result(timeout=120)
