@@ -18,7 +18,7 @@ from mikrobot.app.cli_history import backtest, evaluate, features, simulate
 from mikrobot.app.cli_models import models, train
 from mikrobot.app.output import as_json, print_json, stop_on_sigterm
 from mikrobot.app.output import settings as configured
-from mikrobot.app.parameters import SOURCES, BarPath
+from mikrobot.app.parameters import SOURCES, BarPath, Symbol
 from mikrobot.domain.errors import MikrobotError
 
 SCALE = click.FloatRange(0, 1, min_open=True)
@@ -65,8 +65,9 @@ def main() -> None:
     telemetry.configure("WARNING")
 
 
-def _split(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    return tuple(part.strip().upper() for part in value.split(",") if part.strip()) if value else None
+def _split(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    symbol = Symbol()
+    return tuple(symbol.convert(part, option, context) for part in value.split(",") if part.strip()) if value else None
 
 
 @main.command()
@@ -255,7 +256,9 @@ def retrain(reason: str) -> None:
 
 @main.command()
 @click.option("--example", is_flag=True, help="Print a request that works, and the curl line that sends it.")
-@click.option("--symbol", help="Symbol of the latest run whose newest feature row is sent [default: the first].")
+@click.option(
+    "--symbol", type=Symbol(), help="Symbol of the latest run whose newest feature row is sent [default: the first]."
+)
 @as_json
 def predict(example: bool, symbol: str | None, json_: bool) -> None:
     """Print a ready request body for the prediction service, and its curl line.
@@ -273,8 +276,7 @@ def predict(example: bool, symbol: str | None, json_: bool) -> None:
     if not example:
         raise click.UsageError("give --example; requests go to the service itself, by the curl line it prints")
     stop_on_sigterm()
-    chosen = symbol.upper() if symbol else None
-    request = example_request(configured(), SystemClock(), chosen, Console(quiet=json_).say)
+    request = example_request(configured(), SystemClock(), symbol, Console(quiet=json_).say)
     if json_:
         print_json(request.to_json())
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mikrobot.app.output import as_json, print_json
-from mikrobot.app.parameters import MODELS, BarPath, OutPath
+from mikrobot.app.parameters import MODELS, BarPath, OutPath, Symbol
 
 if TYPE_CHECKING:
     from mikrobot.models.explanation import Explanation
@@ -75,7 +75,9 @@ def list_(json_: bool) -> None:
         click.echo("no model has been trained yet; train one: `mikrobot train`", err=True)
 
 
-_symbol = click.option("--symbol", "symbols", multiple=True, help="Only for this symbol; may be repeated.")
+_symbol = click.option(
+    "--symbol", "symbols", type=Symbol(), multiple=True, help="Only for this symbol; may be repeated."
+)
 
 
 @models.command()
@@ -119,7 +121,7 @@ def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: st
             _reconsider(settings, name, symbols)
             return
         registry.load(name, version)
-        scopes = registry.promote(name, version, reason, _upper(symbols))
+        scopes = registry.promote(name, version, reason, _chosen(symbols))
     click.echo(f"{name} version {version} is the champion of {', '.join(map(str, scopes))}")
 
 
@@ -127,7 +129,7 @@ def _reconsider(settings: Any, name: str, symbols: tuple[str, ...]) -> None:
     from mikrobot.app.challenge import reconsider
     from mikrobot.domain.errors import ModelError
 
-    done = reconsider(settings, name, _upper(symbols))
+    done = reconsider(settings, name, _chosen(symbols))
     if not done:
         raise ModelError(f"model {name} has no challenger to promote; name a version (`mikrobot models list`)")
     if not any(each.promoted for each in done):
@@ -148,7 +150,7 @@ def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
     Example: mikrobot models rollback bos --symbol EURUSD
     """
     with _registry(False) as (_, registry, __):
-        done = registry.rollback(name, reason, _upper(symbols))
+        done = registry.rollback(name, reason, _chosen(symbols))
     for scope, version in done.items():
         click.echo(f"{name} version {version} is the champion of {scope} again")
 
@@ -174,8 +176,8 @@ def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | N
         click.echo(text)
 
 
-def _upper(symbols: tuple[str, ...]) -> list[str] | None:
-    return [symbol.upper() for symbol in symbols] or None
+def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
+    return list(symbols) or None
 
 
 def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
@@ -184,7 +186,7 @@ def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
     from mikrobot.models.registry import CHAMPION
 
     holders = registry.holders(name, CHAMPION)
-    chosen = _upper(symbols)
+    chosen = _chosen(symbols)
     champions = {scope: version for scope, version in holders.items() if chosen is None or scope.symbol in chosen}
     where = f" for {', '.join(chosen)}" if chosen else ""
     if not champions:

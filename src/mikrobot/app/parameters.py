@@ -65,3 +65,18 @@ class ModelName(click.ParamType[str]):
         if at and not alias:
             self.fail(f"nothing follows the @ of {value!r}; give an alias or a version", param, ctx)
         return str(value)
+
+
+class Symbol(click.ParamType[str]):
+    """A symbol of a known instrument, in any case of letters."""
+
+    name = "symbol"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the symbol in capitals, or refuse one that no instrument has."""
+        from mikrobot.domain.market import instrument  # imports pandas
+
+        try:
+            return instrument(str(value).strip().upper()).symbol
+        except UnknownSymbol as error:
+            self.fail(str(error), param, ctx)
