@@ -18,6 +18,7 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.scope import Scope
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.online import FeatureRows
@@ -51,7 +52,10 @@ def stored(database, pool, bars) -> Run:
     start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
     until = end + timedelta(minutes=1)
     segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
-    recorded = {"segments": [segment.to_json()], "data": [], "seed": 7, "balance": "10000", "drift_share": 0.1}
+    recorded = {
+        **database.model_dump(mode="json", exclude={"database_url"}),
+        "segments": [segment.to_json()], "data": [], "drift_share": 0.1,
+    }  # fmt: skip
     run = Run("r1", "simulated", True, ("EURUSD",), start, until, start, recorded)
     runs, store = Runs(pool), BarStore(pool)
     runs.begin(run)
@@ -74,8 +78,8 @@ def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with
     database, pool, stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = SimpleNamespace(
-        champion=lambda name: "3",
-        load_version=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
+        holders=lambda name, role: {Scope("simulated", "EURUSD"): "3", Scope("replay", "EURUSD"): "4"},
+        load=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
     )
     monkeypatch.setattr(quality, "Registry", lambda url: registry)
     found = quality.assess_run(database, None)
