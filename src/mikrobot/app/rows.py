@@ -139,6 +139,9 @@ def _writer(out: Path) -> Iterator[pq.ParquetWriter]:
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written ({error.strerror}); give --out a path that can") from error
+    try:
         with unfinished.open("wb") as stream, pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
             yield writer
         unfinished.replace(out)

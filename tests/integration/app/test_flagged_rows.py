@@ -41,13 +41,14 @@ class SureService:
 
     feature_hash: str = CATALOG.version
 
-    def columns(self, refresh: bool = False) -> Sequence[str]:
+    def columns(self, symbol: str, refresh: bool = False) -> Sequence[str]:
         return ("m1_rsi_14", "m1_atr_14")
 
-    def predict(self, inputs: dict[str, float]) -> Answer:
-        return Answer("bos", "1", SOURCE, self.feature_hash, datetime(2020, 1, 1, tzinfo=UTC), 0.99, 0.01, swing=5)
+    def predict(self, symbol: str, inputs: dict[str, float]) -> Answer:
+        learned = (SOURCE, symbol, (symbol,), self.feature_hash, datetime(2020, 1, 1, tzinfo=UTC))
+        return Answer("bos", "1", "1", *learned, 5, 0.99, 0.01)
 
-    def shadow(self, row: dict[str, float]) -> None:
+    def shadow(self, symbol: str, row: dict[str, float]) -> None:
         return None
 
     def ready(self) -> bool:

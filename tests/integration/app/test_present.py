@@ -110,7 +110,8 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
     await_minute(settings, CLOCK.now())
     missed = handled(settings)[:MISSED]
     assert [close for close, _ in missed] == [begun.ends_at + n * MINUTE for n in range(1, MISSED + 1)]
-    assert all(reason.startswith("missed: ") for _, reason in missed)
+    # The newest of them may be handled before its successor closes.
+    assert all(reason.startswith("missed: ") for _, reason in missed[:-1])
     newest = handled(settings)[-1][1]
     assert "prediction service" in newest
     assert seen(settings)["symbols"][SYMBOL]["reason"].endswith(newest)

@@ -70,7 +70,8 @@ def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, min
 def test_what_was_said_in_the_shadow_is_counted_and_is_no_prediction(ledger, minute, run, pool):
     ledger.commit("r1", **minute)
     assert {each.model_version for each in ledger.predictions("r1")} == {"3"}
-    assert (ledger.shadows("bos", "4"), ledger.shadows("bos", "3"), ledger.shadows("retest", "4")) == (2, 0, 0)
+    asked = (("bos", "4", "EURUSD"), ("bos", "4", "BTCUSDT"), ("bos", "3", "EURUSD"), ("retest", "4", "EURUSD"))
+    assert [ledger.shadows(*made) for made in asked] == [2, 0, 0, 0]
 
 
 def test_decimals_come_back_digit_for_digit(ledger, minute):

@@ -30,7 +30,7 @@ def outlooks(draw: st.DrawFn) -> Outlook:
     ranged = close * draw(st.floats(-5, -2).map(lambda power: 10**power))
     spread = draw(st.one_of(st.just(math.nan), st.floats(0, 0.3).map(lambda share: share * ranged)))
     up = draw(st.booleans())
-    return Outlook(symbol, CLOSE, close, spread, ranged, close * 1.01, close * 0.99, 0.9 * up, 0.9 * (not up))
+    return Outlook(symbol, CLOSE, close, spread, ranged, close * 1.01, close * 0.99, 0.9 * up, 0.9 * (not up), "bos 1")
 
 
 def bar(symbol: str, at: datetime, close: float, spread: float, high: float, low: float) -> Bar:
