@@ -384,7 +384,7 @@ def scheduled(running, second) -> dict[str, dict[str, Any]]:
         ended.update({names[run["deployment_id"]]: run for run in prefect(running, "flow_runs", {"flow_runs": chosen})})
         return ended.keys() == DECLARED.keys()
 
-    wait_until(all_ended, "some deployment did not run by its schedule", CLOCK, timeout_s=1800, every_s=2.0)
+    wait_until(all_ended, "some deployment did not run by its schedule", CLOCK, timeout_s=900, every_s=2.0)
     return ended
 
 

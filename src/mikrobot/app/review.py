@@ -44,6 +44,8 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
 
     Parameters
     ----------
+    settings : Settings
+        Its `drift_share` decides the verdict, not that of the time of the run.
     run_id : str or None
         None: the latest run.
 
@@ -62,7 +64,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         run = recorded_run(Runs(pool), run_id)
         bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
         reference, current = _events(bars, run)
-    settings = wiring.rules_of(settings, run)
+    settings = wiring.market_of(settings, run)
     found = monitoring.compare(
         _rows(settings, reference),
         _rows(settings, current),

@@ -15,7 +15,7 @@ DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
 BINANCE_TIMEOUT_S = 10.0
 
-RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes", "drift_share")
+RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes")
 """Settings that a run is traded and judged by, for as long as it is kept."""
 
 

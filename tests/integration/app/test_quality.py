@@ -46,7 +46,7 @@ def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stored(database, pool, bars) -> Run:
-    """A run of a simulated market with its bars and feature rows; a tenth of the columns may drift in it."""
+    """A run of a simulated market with its bars and feature rows."""
     apply(database)
     frame = bars(1_500)
     start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
@@ -54,7 +54,7 @@ def stored(database, pool, bars) -> Run:
     segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
     recorded = {
         **database.model_dump(mode="json", exclude={"database_url"}),
-        "segments": [segment.to_json()], "data": [], "drift_share": 0.1,
+        "segments": [segment.to_json()], "data": [], "drift_share": 0.5,
     }  # fmt: skip
     run = Run("r1", "simulated", True, ("EURUSD",), start, until, start, recorded)
     runs, store = Runs(pool), BarStore(pool)
@@ -66,11 +66,14 @@ def stored(database, pool, bars) -> Run:
     return run
 
 
-def test_the_drift_of_a_run_is_judged_by_its_own_share_and_its_page_says_what_is_simulated(database, stored) -> None:
+def test_the_drift_of_a_run_is_judged_by_the_share_that_is_set_now_and_its_page_says_what_is_simulated(
+    database, stored
+) -> None:
     """Within a day most slow features differ, but not nine of ten."""
-    found = review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)
+    found = review.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
     assert 0.1 < found["share"] < 0.95
     assert found["verdict"] == "drift"
+    assert review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
     assert "SIMULATED market" in Path(found["report"]).read_text(encoding="utf-8")
 
 
