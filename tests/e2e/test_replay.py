@@ -310,13 +310,6 @@ def test_the_summary_counts_what_the_ledger_holds(ledger, first):
     assert Decimal(trading["pnl"]) == pnl
 
 
-def test_the_ledger_refuses_to_forget(running):
-    with database.open_pool(running.settings) as pool, pool.connection() as connection:
-        for statement in ("UPDATE journal SET seq = 1", "DELETE FROM orders", "TRUNCATE prediction"):
-            with pytest.raises(Exception, match="append-only"):
-                connection.execute(statement)
-
-
 def test_prefect_shows_every_flow_completed_with_its_artifacts(running, second):
     runs = prefect(running, "flow_runs", {"flow_runs": {"deployment_id": {"is_null_": True}}})
     names = {flow["id"]: flow["name"] for flow in prefect(running, "flows", {})}
@@ -497,6 +490,14 @@ def open_entries(program: Any, run: Outcome) -> list[Decimal]:
     fills = traded(program, run.summary["run"]).fills
     left = {fill.order_id for fill in fills if fill.reason is not FillReason.ENTRY}
     return [fill.fee for fill in fills if fill.order_id not in left]
+
+
+def test_the_ledger_refuses_to_forget(running, second):
+    """After the test of `status`: each refusal is an error line in the log of PostgreSQL."""
+    with database.open_pool(running.settings) as pool, pool.connection() as connection:
+        for statement in ("UPDATE journal SET seq = 1", "DELETE FROM orders", "TRUNCATE prediction"):
+            with pytest.raises(Exception, match="append-only"):
+                connection.execute(statement)
 
 
 def test_down_stops_the_stack_and_status_says_so(running, second):
