@@ -45,7 +45,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
     Parameters
     ----------
     settings : Settings
-        Its `drift_share` decides the verdict, not that of the time of the run.
+        The verdict is based on its `drift_share`, not on the value recorded with the run.
     run_id : str or None
         None: the latest run.
 

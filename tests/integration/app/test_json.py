@@ -39,7 +39,7 @@ ELSEWHERE = {"run": "its document is that of the run which the other commands lo
 """Commands that are not called by themselves, with the reason."""
 
 FOUND_FAULTS = {"doctor": 1}
-"""Exit codes beside 0 of commands that have worked: the machine under test may well have something to mend."""
+"""Exit codes other than 0 of commands that worked: `doctor` may find a fault of the machine under test."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def test_a_run_prints_one_document(small: Stack) -> None:
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_prints_one_document(small: Stack, command: str) -> None:
     arguments = (str(part).format(**small.paths) for part in CALLS[command])
-    done = small.program.run(*command.split(), *arguments, "--json")
-    assert done.returncode in (0, FOUND_FAULTS.get(command, 0)), done.stderr
-    assert isinstance(json.loads(done.stdout), dict | list)
+    process = small.program.run(*command.split(), *arguments, "--json")
+    assert process.returncode in (0, FOUND_FAULTS.get(command, 0)), process.stderr
+    assert isinstance(json.loads(process.stdout), dict | list)
 
 
 def test_what_runs_already_is_not_reported_as_started(small: Stack) -> None:
-    done = small.program.run("models", "list")
-    assert done.returncode == 0
-    assert "bos 1" in done.stdout
-    assert done.stderr == ""
+    process = small.program.run("models", "list")
+    assert process.returncode == 0
+    assert "bos 1" in process.stdout
+    assert process.stderr == ""
