@@ -40,18 +40,19 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
 def ingest(
     symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> list[dict[str, Any]]:
-    """Ingest the symbols from start to end; by default those of the latest run, up to now."""
-    from mikrobot.app.scope import scope
+    """Ingest the symbols from start to end; by default those of the latest run, each over its own hours."""
+    from mikrobot.app.scope import scopes
 
-    scoped = scope(symbols, start, end)
-    progress = Progress("ingest", scoped.symbols)
+    parts = scopes(symbols, start, end)
+    asked = [(symbol, part) for part in parts for symbol in part.symbols]
+    progress = Progress("ingest", [symbol for symbol, _ in asked])
     done = []
-    for number, symbol in enumerate(scoped.symbols):
-        progress(symbol, number / len(scoped.symbols))
-        done.append(ingest_symbol(symbol, scoped.start, scoped.end))
+    for number, (symbol, part) in enumerate(asked):
+        progress(symbol, number / len(asked))
+        done.append(ingest_symbol(symbol, part.start, part.end))
     progress("bars are stored", 1.0)
     create_table_artifact(
-        key="ingest", table=[shown(each) for each in done], description=f"Bars of the {scoped.source} source."
+        key="ingest", table=[shown(each) for each in done], description=f"Bars of the {parts[-1].source} source."
     )
     return done
 

@@ -43,7 +43,7 @@ def loop(run_id: str) -> dict[str, Any]:
         learned, traded = segment.trade_from, segment.trade_until
         stages.ingested += ingest(symbols, segment.history_from, learned)
         stages.materialized += materialize(symbols, segment.history_from, learned)
-        stages.trained.append(train(symbols, segment.history_from, learned, trade_from=learned))
+        stages.trained += train(symbols, segment.history_from, learned, trade_from=learned)
         stages.first_orders.append(trade(run_id, number))
         stages.materialized += materialize(symbols, segment.history_from, traded, since=learned)
     stages.drift = monitor(run_id)

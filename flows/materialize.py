@@ -44,25 +44,24 @@ def materialize(
     end: datetime | None = None,
     since: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Materialise the symbols from start to end; by default those of the latest run, up to now.
+    """Materialise the symbols from start to end; by default those of the latest run, each over its own hours.
 
     With `since`, only rows that close later are written; the bars before warm the features up.
     A symbol is led by its lead if that is materialised with it.
     """
-    from mikrobot.app.scope import scope
+    from mikrobot.app.scope import scopes
     from mikrobot.domain.market import leads
 
-    scoped = scope(symbols, start, end)
-    lead_of = leads(scoped.symbols)
-    progress = Progress("materialize", scoped.symbols)
+    parts = scopes(symbols, start, end)
+    asked = [(symbol, leads(part.symbols).get(symbol), part) for part in parts for symbol in part.symbols]
+    progress = Progress("materialize", [symbol for symbol, *_ in asked])
     done = []
-    for number, symbol in enumerate(scoped.symbols):
-        progress(symbol, number / len(scoped.symbols))
-        lead = lead_of.get(symbol)
-        done.append(materialize_symbol(scoped.source, symbol, scoped.start, scoped.end, since, lead))
+    for number, (symbol, lead, part) in enumerate(asked):
+        progress(symbol, number / len(asked))
+        done.append(materialize_symbol(part.source, symbol, part.start, part.end, since, lead))
     written = "feature rows" if since is None else f"feature rows since {since:%Y-%m-%d %H:%M}"
     progress(f"{written} are stored", 1.0)
-    description = f"Feature rows of the {scoped.source} source."
+    description = f"Feature rows of the {parts[-1].source} source."
     create_table_artifact(key="materialize", table=[shown(each) for each in done], description=description)
     return done
 

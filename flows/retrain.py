@@ -14,13 +14,15 @@ from flows.train import train
 
 
 @flow(name="retrain", flow_run_name=flow_run_name, on_running=[attach])
-def retrain(reason: str = "asked for by hand") -> dict[str, Any]:
-    """Bring bars and features up to date and train on the newest history of the latest run."""
+def retrain(reason: str = "asked for by hand") -> list[dict[str, Any]]:
+    """Bring bars and features up to date and train on the newest history of every symbol of the latest run."""
     get_run_logger().info(f"Training again: {reason}")
     ingest()
     materialize()
     trained = train()
-    create_markdown_artifact(
-        key="retrain", markdown=f"Reason: {reason}\n\nModel version {trained['version']}: {trained['reason']}"
+    versions = "\n".join(
+        f"- Model version {each['version']}, learned from {', '.join(each['symbols'])}: {each['reason']}"
+        for each in trained
     )
+    create_markdown_artifact(key="retrain", markdown=f"Reason: {reason}\n\n{versions}")
     return trained

@@ -48,13 +48,22 @@ def train(
     start: datetime | None = None,
     end: datetime | None = None,
     trade_from: datetime | None = None,
-) -> dict[str, Any]:
-    """Train on the symbols from start to end; by default those of the latest run, up to now."""
-    from mikrobot.app.scope import scope
+) -> list[dict[str, Any]]:
+    """Train on the symbols from start to end; by default those of the latest run, each over its own hours.
 
-    scoped = scope(symbols, start, end)
-    trained = train_model(scoped.source, list(scoped.symbols), scoped.start, scoped.end, trade_from)
-    create_markdown_artifact(key="training", markdown=fitted(markdown(trained)), description=trained["reason"])
+    Symbols whose hours do not overlap were traded apart, and a model is trained for each group of them.
+    """
+    from mikrobot.app.scope import scopes
+
+    trained = [
+        train_model(part.source, list(part.symbols), part.start, part.end, trade_from)
+        for part in scopes(symbols, start, end)
+    ]
+    create_markdown_artifact(
+        key="training",
+        markdown=fitted("\n".join(map(markdown, trained))),
+        description="; ".join(each["reason"] for each in trained),
+    )
     return trained
 
 

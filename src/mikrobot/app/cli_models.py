@@ -39,9 +39,9 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
             for name in (MODELS if model == "all" else (model,))
         }
     if json_:
-        print_json(done)
+        print_json({name: learn.newest_first(trained) for name, trained in done.items()})
         return
-    for name, trained in done.items():
+    for name, trained in ((name, each) for name, several in done.items() for each in several):
         state = f"champion of {', '.join(trained['champion_of'])}" if trained["promoted"] else "not promoted"
         click.echo(f"{name} version {trained['version']} ({state}): {trained['reason']}")
 

@@ -11,11 +11,13 @@ from typing import Any
 import httpx
 
 from mikrobot.app import processes, stack
-from mikrobot.app.scope import scope
+from mikrobot.app.session import recorded_run
 from mikrobot.domain.errors import ServingError, UnknownSymbol, UsageError
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
+from mikrobot.store import database
 from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Runs
 
 FIRST_MODEL_S = 60.0
 """Seconds that a prediction service which was just started is given to load its model."""
@@ -62,7 +64,8 @@ def example_request(settings: Settings, clock: Clock, symbol: str | None, say: s
     """
     was_running = processes.find("bento", settings.home) is not None
     with _services(settings, clock, say):
-        traded = scope()
+        with database.open_pool(settings) as pool:
+            traded = recorded_run(Runs(pool))
         chosen = symbol or traded.symbols[0]
         if chosen not in traded.symbols:
             raise UnknownSymbol(f"the latest run has no {chosen!r}; it has {', '.join(traded.symbols)}")

@@ -72,8 +72,22 @@ def train(
     return _told(result, source)
 
 
-def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> dict[str, Any]:
-    """Train a model on bar files, or on what the latest run has stored; return what `train` does.
+def newest_first(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the newest of several trainings, and those before it as ``earlier``, the newest of them first.
+
+    >>> newest_first([{"version": 1}, {"version": 2}])
+    {'version': 2, 'earlier': [{'version': 1}]}
+    """
+    return trained[-1] | {"earlier": list(trained[-2::-1])}
+
+
+def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> list[dict[str, Any]]:
+    """Train a model on bar files, or on what the latest run has stored.
+
+    Returns
+    -------
+    list of dict
+        What `train` returns: one for the files, or one for each segment of the run.
 
     Raises
     ------
@@ -85,10 +99,11 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         As `train`.
     """
     if not data:
-        from mikrobot.app.scope import scope
+        from mikrobot.app.scope import scopes
 
-        found = scope()
-        return train(settings, name, found.source, found.symbols, found.start, found.end, None, progress)
+        return [
+            train(settings, name, part.source, part.symbols, part.start, part.end, None, progress) for part in scopes()
+        ]
     files = ReplaySource(data)
     bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}
     recipe = RECIPES[name](settings)
@@ -102,7 +117,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         feature_hash=CATALOG.version,
         progress=progress,
     )
-    return _told(result, files.name)
+    return [_told(result, files.name)]
 
 
 def _told(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:

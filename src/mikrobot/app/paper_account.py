@@ -64,9 +64,9 @@ class Account:
     source : str
     simulated : bool
     run : str or None
-        The run that trades it or traded it last; None after a reset.
+        The run that trades it or traded it last; None after a reset, and before the first traded minute.
     at : datetime
-        Close up to which that run has traded, or the time of the reset, UTC.
+        Close up to which that run has traded, or the time of the reset or of the beginning, UTC.
     valuation : Valuation
     pnl_today : Decimal
         Change of the equity since midnight UTC, or since the run opened if that is later.
@@ -155,10 +155,10 @@ def overview(settings: Settings, pool: Pool, clock: Clock) -> list[Account]:
 
 
 def state(settings: Settings, pool: Pool, source: str, clock: Clock) -> Account | None:
-    """Return the account of a source, or None if it has neither been traded nor reset."""
+    """Return the account of a source, or None if no run has opened it and it has not been reset."""
     reset, traded = Resets(pool).latest(source), _traded(pool, source)
     if not traded:
-        return _untouched(reset) if reset else None
+        return _untraded(settings, pool, source, reset)
     run = traded[-1]
     at = _reached(pool, run)
     now = _valued(settings, pool, run, at)
@@ -249,8 +249,15 @@ def _started_with(settings: Settings, pool: Pool, run: Run) -> Decimal:
     return wiring.rules_of(settings, run).balance
 
 
-def _untouched(reset: Reset) -> Account:
-    worth = Valuation({"undivided": reset.balance}, reset.balance, (), {}, {})
-    return Account(
-        reset.source, reset.source == "simulated", None, reset.at, worth, Decimal(0), {}, reset.balance, reset.at
-    )
+def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) -> Account | None:
+    """Return an account without a traded minute: as it was reset, else as the newest run has opened it."""
+    if reset is not None:
+        at, balances = reset.at, {"undivided": reset.balance}
+    elif begun := [run for run in Runs(pool).all() if run.source == source and FOLLOWS not in run.settings]:
+        at = begun[-1].started_at
+        balances = accounts.opening_of(begun[-1], wiring.rules_of(settings, begun[-1]).balance)
+    else:
+        return None
+    total = sum(balances.values(), Decimal(0))
+    worth = Valuation(balances, total, (), {}, {})
+    return Account(source, source == "simulated", None, at, worth, Decimal(0), {}, total, reset.at if reset else None)

@@ -58,6 +58,11 @@ class Segment:
         return cls(tuple(value["symbols"]), *times)
 
 
+def timed_as(process: str, segment: Segment) -> str:
+    """Return the name under which a process records its timings of one segment, so that each segment keeps its own."""
+    return f"{process} from {segment.trade_from:%Y-%m-%d %H:%M}"
+
+
 def segments_of(run: Run) -> tuple[Segment, ...]:
     """Return the segments of a recorded run."""
     return tuple(Segment.from_json(each) for each in run.settings["segments"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from mikrobot.app import paper_account, schedules, service_log
+from mikrobot.app import paper_account, processes, schedules, service_log
 from mikrobot.app.paper_account import Account
 from mikrobot.app.schedules import Schedules
 from mikrobot.app.service_log import ServiceStatus
@@ -49,8 +49,9 @@ class Session:
     source : str
     simulated : bool
     state : str
-        ``hours`` (trading the hours it was begun for), ``present`` (trading in the present),
-        ``finished`` (a replay at its end) or ``stopped`` (its processes do not run).
+        ``preparing`` (bars, feature rows and models come first), ``hours`` (trading the hours it was begun
+        for), ``present`` (trading in the present), ``finished`` (a replay at its end) or ``stopped`` (its
+        processes do not run).
     text : str
         The same as a sentence.
     """
@@ -137,7 +138,7 @@ def overview(settings: Settings, clock: Clock) -> Overview:
     """Look at the services, the latest run and the account of its source."""
     services = tuple(service_log.service_statuses(settings))
     if settings.database_url is None and not services[0].ready:
-        return Overview(clock.now(), services, trouble="the stack is down: `mikrobot up` starts it")
+        return Overview(clock.now(), services, trouble=_trouble(settings, "the stack is down: `mikrobot up` starts it"))
     planned = schedules.schedules(settings, clock) or Schedules()
     try:
         with database.open_pool(settings) as pool:
@@ -163,8 +164,8 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     """
     run, now = Runs(pool).latest(), clock.now()
     if run is None:
-        return Overview(now, services, trouble="no session yet: `mikrobot run` starts one")
-    session = _session(run, Runs(pool), services)
+        return Overview(now, services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
+    session = _session(run, Runs(pool), services, settings)
     account = paper_account.state(settings, pool, run.source, clock)
     own = account if account is not None and account.run == run.id else None
     decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
@@ -176,15 +177,22 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     return Overview(now, services, session, symbols, account)
 
 
-def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...]) -> Session:
+def _trouble(settings: Settings, otherwise: str) -> str:
+    """Return what is wrong while nothing runs, unless a run is about to change it."""
+    return "a run is starting its services" if processes.find("run", settings.home) else otherwise
+
+
+def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
     last = segments_of(run)[-1]
     reached, live = traded_until(runs, run.id, last), run.source in LIVE_SOURCES
     number = len(run.settings["segments"]) - 1
     down = [each.name for each in services if each.name in ("streamer", "worker") and each.pid is None]
     if not live and runs.finished(run.id, f"worker-{number}"):
         state, text = "finished", f"the replay is finished, it ended at {_minute(reached)}; nothing trades any more"
+    elif down and processes.find("loop", settings.home) is not None:
+        state, text = "preparing", f"bars, feature rows and models come first, then {_hours(run, reached)} is traded"
     elif down:
-        remedy = "`mikrobot up` resumes it" if live else "`mikrobot run` starts one"
+        remedy = _trouble(settings, "`mikrobot up` resumes it" if live else "`mikrobot run` starts one")
         state, text = "stopped", f"stopped at {_minute(reached)}, no {' and no '.join(down)} runs: {remedy}"
     elif reached < last.trade_until:
         state, text = "hours", f"trading the hours up to {_minute(last.trade_until)}, now at {_minute(reached)}"
@@ -216,7 +224,7 @@ def _stopped(
     account: Account | None, now: datetime,
 ) -> str:  # fmt: skip
     """Return what stops trading in a symbol, the most fundamental first."""
-    if session.state in ("finished", "stopped"):
+    if session.state in ("preparing", "finished", "stopped"):
         return session.text
     asset = instrument(symbol).asset
     if session.state == "present" and not is_open(asset, pd.DatetimeIndex([now]))[0]:
@@ -256,6 +264,13 @@ def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | N
         symbol: None if frame.empty else pd.Timestamp(close_times(frame)[0]).to_pydatetime()
         for symbol, frame in newest.items()
     }
+
+
+def _hours(run: Run, reached: datetime) -> str:
+    """Return the hours that are traded next."""
+    segments = segments_of(run)
+    following = next((each for each in segments if each.trade_until > reached), segments[-1])
+    return f"{_minute(max(reached, following.trade_from))} to {_minute(following.trade_until)}"
 
 
 def _minute(at: datetime) -> str:

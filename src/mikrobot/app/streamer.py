@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mikrobot import telemetry
 from mikrobot.app import processes, wiring
 from mikrobot.app.entry import live_process
-from mikrobot.app.session import PRESENT, Segment
+from mikrobot.app.session import PRESENT, Segment, timed_as
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import Bar, Timeframe, leads_first
 from mikrobot.features.catalog import CATALOG
@@ -76,7 +76,7 @@ class Streamer:
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
             if number % REPORT_EVERY == 0:
-                self.runs.record_latencies(self.run.id, "streamer", self.timers.summary())
+                self.runs.record_latencies(self.run.id, timed_as("streamer", self.segment), self.timers.summary())
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
@@ -178,7 +178,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             streamer.stream()
             runs.finish(run_id, f"streamer-{number}")
         finally:
-            runs.record_latencies(run_id, "streamer", timers.summary())
+            runs.record_latencies(run_id, timed_as("streamer", segment), timers.summary())
 
 
 main = live_process("streamer", run_streamer)

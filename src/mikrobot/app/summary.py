@@ -10,6 +10,7 @@ from mikrobot.analytics.assessment import account_performance
 from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import Performance, closed_trades, open_positions
 from mikrobot.app import accounts, arms, wiring
+from mikrobot.app.learn import newest_first
 from mikrobot.app.live import MODEL
 from mikrobot.app.session import segments_of
 from mikrobot.app.tally import by_suite
@@ -129,10 +130,7 @@ def _origin(registry: Registry, counts: Mapping[tuple[str, str], int]) -> dict[s
 
 def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
     """Name the newest model first; a run of several segments has trained one for each."""
-    if not trained:
-        return {}
-    newest = trained[-1]
-    return {"bos": newest | {"earlier": trained[-2::-1]}}
+    return {"bos": newest_first(trained)} if trained else {}
 
 
 def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger, bars: BarStore) -> dict[str, Any]:

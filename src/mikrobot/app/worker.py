@@ -17,7 +17,7 @@ from mikrobot.app import processes, wiring
 from mikrobot.app.accounts import lines_of, venue_of
 from mikrobot.app.arms import share_of
 from mikrobot.app.entry import live_process
-from mikrobot.app.session import PRESENT, Segment, traded_until
+from mikrobot.app.session import PRESENT, Segment, timed_as, traded_until
 from mikrobot.app.trader import ATR, Trader, outlook
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
@@ -141,7 +141,7 @@ class Worker:
                     self.handle(reached, published)
                 reached = published
                 if reached.minute % REPORT_EVERY == 0:
-                    self.runs.record_latencies(self.run.id, "worker", self.timers.summary())
+                    self.runs.record_latencies(self.run.id, timed_as("worker", self.segment), self.timers.summary())
             elif self._over(reached):
                 return
             else:
@@ -367,7 +367,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             for book in worker.books:
                 runs.finish(book.run.id, f"worker-{number}")
         finally:
-            runs.record_latencies(run_id, "worker", timers.summary())
+            runs.record_latencies(run_id, timed_as("worker", segment), timers.summary())
 
 
 main = live_process("worker", run_worker)

@@ -148,6 +148,13 @@ def test_a_run_that_never_traded_a_minute_is_passed_over(begin, trade):
     assert (opening(run), run.settings["continues"]) == ({"fx": "10283.00"}, "r1")
 
 
+def test_a_run_that_has_not_traded_yet_shows_what_it_opens_with(begin, trade, database, pool):
+    begin("r1", "simulated", NINE, ("EURUSD", "BTCUSDT"), balance=D(9000))
+    (shown,) = paper_account.overview(database, pool, ManualClock(NINE))
+    assert (shown.run, shown.valuation.balances) == (None, {"crypto": D(4500), "fx": D(4500)})
+    assert (shown.valuation.equity, shown.pnl, shown.valuation.holdings) == (D(9000), D(0), ())
+
+
 def test_sources_have_accounts_of_their_own(begin, trade):
     trade(begin("r1", "simulated", NINE), FLAT, WON)
     assert opening(begin("r2", "replay", NINE + DAY)) == {"fx": "10000.00"}

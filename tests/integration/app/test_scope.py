@@ -1,10 +1,10 @@
-"""What a flow works on that is not told: the market of the latest run, from a real database."""
+"""What a flow works on by default: the market of the latest run, from a real database."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mikrobot.app.scope import scope
+from mikrobot.app.scope import scopes
 from mikrobot.app.session import Segment
 from mikrobot.domain.errors import UsageError
 from mikrobot.runtime import ManualClock
@@ -32,24 +32,38 @@ def begin(runs: Runs, source: str, *segments: Segment, started_at: datetime = NO
 
 def test_without_a_run_one_is_asked_for(runs):
     with pytest.raises(UsageError, match="`mikrobot run` first"):
-        scope()
+        scopes()
 
 
-def test_a_replay_is_the_last_segment_of_the_latest_run(runs):
+def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
     begin(runs, "simulated", FIRST, started_at=NOW - timedelta(hours=1))
     latest = begin(runs, "replay", FIRST, LAST)
-    found = scope(clock=ManualClock(NOW))
-    assert (found.source, found.symbols, found.run.id) == ("replay", LAST.symbols, latest.id)
-    assert (found.start, found.end) == (LAST.history_from, LAST.trade_until)
+    found = scopes(clock=ManualClock(NOW))
+    assert [(part.source, part.symbols, part.run.id) for part in found] == [
+        ("replay", FIRST.symbols, latest.id),
+        ("replay", LAST.symbols, latest.id),
+    ]
+    assert [(part.start, part.end) for part in found] == [
+        (FIRST.history_from, FIRST.trade_until),
+        (LAST.history_from, LAST.trade_until),
+    ]
 
 
 def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
     begin(runs, "simulated", LAST)
-    assert scope(clock=ManualClock(NOW)).end == NOW.replace(second=0)
+    (found,) = scopes(clock=ManualClock(NOW))
+    assert found.end == NOW.replace(second=0)
 
 
 def test_what_is_given_counts(runs):
     begin(runs, "simulated", LAST)
     start, end = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
-    found = scope(["ETHUSDT"], start, end)
+    (found,) = scopes(["ETHUSDT"], start, end)
     assert (found.symbols, found.start, found.end) == (("ETHUSDT",), start, end)
+
+
+def test_a_symbol_belongs_to_the_segment_that_traded_it_and_one_that_was_not_traded_to_the_last(runs):
+    begin(runs, "replay", FIRST, LAST)
+    assert [part.symbols for part in scopes(["EURUSD"])] == [("EURUSD",)]
+    assert [part.symbols for part in scopes(["XAUUSD", "EURUSD"])] == [("EURUSD",), ("XAUUSD",)]
+    assert [part.start for part in scopes(["XAUUSD"])] == [LAST.history_from]

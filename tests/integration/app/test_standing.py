@@ -1,6 +1,7 @@
 """What `status` says about trading, from a real database: bars, decisions, positions, and what stops it."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mikrobot.app import accounts, standing, standing_table
+from mikrobot.app import accounts, processes, standing, standing_table
 from mikrobot.app.schedules import PlannedRun, Schedules
 from mikrobot.app.service_log import ServiceStatus
 from mikrobot.app.standing import Overview
@@ -170,6 +171,36 @@ def test_a_process_that_does_not_run_stops_everything_with_what_to_do(run, handl
     seen = look(TEN + MINUTE, tuple(name for name in BOTH if name != dead))
     assert seen.session.state == "stopped"
     assert stopped(seen) == f"stopped at 2024-03-12 10:01 UTC, no {dead} runs: `mikrobot up` resumes it"
+
+
+def test_a_run_that_prepares_says_what_comes_first_and_shows_its_opening_balance(run, look, database):
+    run()
+    processes.record("loop", database.home, os.getpid())
+    seen = look(TEN, ())
+    text = "bars, feature rows and models come first, then 2024-03-12 09:00 UTC to 2024-03-12 10:00 UTC is traded"
+    assert (seen.session.state, seen.session.text, stopped(seen)) == ("preparing", text, text)
+
+
+def test_between_two_segments_the_hours_of_the_next_one_are_named(database, pool, look):
+    """The symbols of a replay that ended at different times are traded one after the other."""
+    segments = [
+        {"symbols": [symbol], "history_from": (until - 2 * HOUR).isoformat(),
+         "trade_from": (until - HOUR).isoformat(), "trade_until": until.isoformat()}
+        for symbol, until in (("EURUSD", TEN), ("BTCUSDT", SATURDAY))
+    ]  # fmt: skip
+    settings = {**database.model_dump(mode="json"), "segments": segments}
+    Runs(pool).begin(Run("r1", "replay", False, ("EURUSD", "BTCUSDT"), TEN - HOUR, SATURDAY, TEN, settings))
+    Runs(pool).advance("r1", "worker", TEN)
+    Runs(pool).finish("r1", "worker-0")
+    processes.record("loop", database.home, os.getpid())
+    assert "then 2024-03-16 09:00 UTC to 2024-03-16 10:00 UTC is traded" in stopped(look(SATURDAY, ()))
+
+
+def test_while_a_run_starts_its_services_no_other_one_is_asked_for(run, look, database):
+    processes.record("run", database.home, os.getpid())
+    assert look(TEN, ()).trouble == "a run is starting its services"
+    run(source="replay")
+    assert stopped(look(TEN, ())).endswith("no streamer and no worker runs: a run is starting its services")
 
 
 def test_a_finished_replay_says_so_and_shows_no_age(run, handle, look, pool):
