@@ -28,7 +28,8 @@ def compare(run_id: str | None) -> dict[str, Any]:
 
     found = review.compare(configuration.load(), run_id)
     progress(
-        f"verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features; "
+        f"verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features, "
+        f"drift from {found['limit']:.0%}; "
         f"{found['skewed_rows']} of {found['online_rows']} online rows differ from their offline row",
         1.0,
     )
@@ -129,8 +130,8 @@ def markdown(found: dict[str, Any], address: str) -> str:
     rows = "\n".join(f"| {name} | {found['scores'][name]:.3f} |" for name in found["drifted"])
     return f"""# Drift: {found["verdict"]}
 
-Market: {market}. {found["share"]:.0%} of {len(found["scores"])} compared features have drifted:
-the rows of the last days against those before.
+Market: {market}. {found["share"]:.0%} of {len(found["scores"])} compared features have drifted,
+and from {found["limit"]:.0%} the verdict is drift: the rows of the last days against those before.
 
 Of {found["online_rows"]} rows that were read online, {found["skewed_rows"]} differ from the offline row
 of the same close.

@@ -149,7 +149,10 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     rows += [(f"model {name}", _model(each)) for name, model in summary["models"].items() for each in _trained(model)]
     rows += [("answered by", f"{symbol}: {_origin(origin)}") for symbol, origin in summary["answered_by"].items()]
     rows += [
-        ("drift", f"{drift['verdict']} ({drift['share']:.0%} of the compared features)"),
+        (
+            "drift",
+            f"{drift['verdict']} ({drift['share']:.0%} of the compared features; drift from {drift['limit']:.0%})",
+        ),
         (
             "trading",
             f"{trading['signals']} signals, {trading['approved']} of {trading['decisions']} decisions approved, "

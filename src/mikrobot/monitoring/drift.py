@@ -43,9 +43,11 @@ class Drift:
     Attributes
     ----------
     verdict : "stable" or "drift"
-        "drift" where `share` reaches the allowed one.
+        "drift" where `share` reaches `limit`.
     share : float
         Drifted columns over compared columns, 0 to 1.
+    limit : float
+        Share from which the verdict is "drift".
     drifted : tuple of str
         Those with a PSI of `PSI_THRESHOLD` or more, the largest first.
     scores : mapping of str to float
@@ -58,6 +60,7 @@ class Drift:
 
     verdict: Literal["stable", "drift"]
     share: float
+    limit: float
     drifted: tuple[str, ...]
     scores: Mapping[str, float]
     left_out: Mapping[str, str]
@@ -113,7 +116,7 @@ def compare(
     _write(found, report, simulated)
     drifted = tuple(sorted((name for name in compared if scores[name] >= PSI_THRESHOLD), key=lambda n: -scores[n]))
     part = len(drifted) / len(compared)
-    return Drift("drift" if part >= share else "stable", part, drifted, scores, left_out, report)
+    return Drift("drift" if part >= share else "stable", part, share, drifted, scores, left_out, report)
 
 
 def _check(side: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:

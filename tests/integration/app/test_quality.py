@@ -71,7 +71,7 @@ def test_the_drift_of_a_run_is_judged_by_the_share_that_is_set_now_and_its_page_
 ) -> None:
     """Within a day most slow features differ, but not nine of ten."""
     drift = review.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
-    assert 0.1 < drift["share"] < 0.95
+    assert (drift["limit"], 0.1 < drift["share"] < 0.95) == (0.1, True)
     assert drift["verdict"] == "drift"
     assert review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
     assert "SIMULATED market" in Path(drift["report"]).read_text(encoding="utf-8")

@@ -53,7 +53,7 @@ SUMMARY = {
         "EURUSD": {"model": "baseline", "version": None, "trained_on": ["EURUSD"]},
         "BTCUSDT": {"model": "bos", "version": "2", "trained_on": ["BTCUSDT"]},
     },
-    "drift": {"verdict": "stable", "share": 0.07, "online_rows": 2864, "skewed_rows": 0},
+    "drift": {"verdict": "stable", "share": 0.07, "limit": 0.5, "online_rows": 2864, "skewed_rows": 0},
     "arms": {"careful": {"run": "r1-careful", "orders": 1, "trades": 1, "pnl": "3.21"}},
     "trading": {
         "signals": 5,
