@@ -22,8 +22,10 @@ from mikrobot.paper.conversion import Rates
 from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Refused
 from mikrobot.paper.matching import Matching
-from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, Status
+from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
 from mikrobot.paper.profiles import Profile
+
+_NO_ORDER = "there is no such order that still works"
 
 
 class Exchange:
@@ -227,10 +229,9 @@ class Exchange:
             Why nothing was canceled, or an empty string.
         """
         account, matching = self._account(account_id), self._matchings[account_id]
-        names = [order_id] if order_id in account.orders else [f"{order_id}{part}" for part in (".entry", ".sl", ".tp")]
-        orders = [account.orders[name] for name in names if name in account.orders]
+        orders = [account.orders[order_id]] if order_id in account.orders else _legs(account, order_id)
         if not any(order.alive for order in orders):
-            return self._refuse(account, ts, order_id, "cancel", "there is no such order that still works")
+            return self._refuse(account, ts, order_id, "cancel", _NO_ORDER)
         for order in orders:
             if order.alive:
                 matching.end(ts, order, Status.CANCELED, "on request")
@@ -252,7 +253,7 @@ class Exchange:
         account, matching = self._account(account_id), self._matchings[account_id]
         order = account.orders.get(order_id)
         if order is None or not order.alive:
-            return self._refuse(account, ts, order_id, "modify", "there is no such order that still works")
+            return self._refuse(account, ts, order_id, "modify", _no_terms(account, order_id))
         if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
             price, stop = None, price
         contract = self.contracts[order.symbol]
@@ -386,3 +387,17 @@ class Exchange:
                 desk.fence()
             else:
                 matching.arrive(order, ts)
+
+
+def _no_terms(account: Account, order_id: str) -> str:
+    """Return why there are no terms to replace under an id at which no order works."""
+    legs = [] if order_id in account.orders else _legs(account, order_id)
+    if not legs:
+        return _NO_ORDER
+    return f"a bracket has no terms of its own; modify one of {', '.join([leg.id for leg in legs])}"
+
+
+def _legs(account: Account, bracket_id: str) -> list[Order]:
+    """Return the orders of a bracket, by the names that follow from its id."""
+    names = [f"{bracket_id}{part}" for part in (".entry", ".sl", ".tp")]
+    return [account.orders[name] for name in names if name in account.orders]

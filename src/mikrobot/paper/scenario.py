@@ -18,9 +18,9 @@ from mikrobot.paper.bar_path import BarTicks
 from mikrobot.paper.book import Level
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.exchange import Exchange
-from mikrobot.paper.journal import Filled
+from mikrobot.paper.journal import Filled, Moved
 from mikrobot.paper.money import decimal, whole
-from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest
+from mikrobot.paper.orders import TERMINAL, Bracket, OneCancelsOther, OrderRequest
 from mikrobot.paper.profiles import Profile
 from mikrobot.paper.scenario_keys import KEYS
 
@@ -29,6 +29,9 @@ _ACCOUNT = "scenario"
 
 def simulate(scenario: reading.Json) -> dict[str, Any]:
     """Play a scenario and return its fills, orders, snapshots and final balances, numbers as strings.
+
+    `rejections` lists rejected orders and refused changes and cancellations, each with its reason;
+    `reasons` has the reason why an order ended, by its id, where there is one.
 
     Parameters
     ----------
@@ -69,6 +72,7 @@ class _Play:
         self._exchange = exchange
         self._account = exchange.open(_ACCOUNT, profile)
         self._snapshots: list[dict[str, Any]] = []
+        self._refusals: list[dict[str, Any]] = []
         self._asked: set[str] = set()
         self._handlers: dict[str, Callable[[int, reading.Json], None]] = {
             "quote": self._quote,
@@ -167,10 +171,17 @@ class _Play:
         if not any(value is not None for value in given.values()):
             raise ScenarioError("a modify has a new price, stop or qty")
         new = {name: None if value is None else reading.number(value, name) for name, value in given.items()}
-        self._exchange.modify(_ACCOUNT, ts, self._known(event), **new)
+        name = self._known(event)
+        self._refusal(ts, name, "modify", self._exchange.modify(_ACCOUNT, ts, name, **new))
 
     def _cancel(self, ts: int, event: reading.Json) -> None:
-        self._exchange.cancel(_ACCOUNT, ts, self._known(event))
+        name = self._known(event)
+        self._refusal(ts, name, "cancel", self._exchange.cancel(_ACCOUNT, ts, name))
+
+    def _refusal(self, ts: int, name: str, request: str, reason: str) -> None:
+        """Keep why a request was refused for the result, if it was."""
+        if reason:
+            self._refusals.append({"t": ts, "order": name, "reason": f"{request} refused: {reason}"})
 
     def _deposit(self, ts: int, event: reading.Json) -> None:
         currency = reading.text(event, "currency")
@@ -235,13 +246,16 @@ class _Play:
             }
             for name, order in account.orders.items()
         }
+        ends = (record for record in account.journal if isinstance(record, Moved) and record.after in TERMINAL)
+        rejections = [{"t": r.ts, "order": r.order, "reason": r.reason} for r in account.rejections()]
         refused = {record.order: {"status": "rejected", "filled": "0"} for record in account.refused}
         return {
             "fills": fills,
             "orders": refused | orders,
             "snapshots": self._snapshots,
             "final": {"balances": _balances(account)},
-            "rejections": [{"t": r.ts, "order": r.order, "reason": r.reason} for r in account.rejections()],
+            "rejections": sorted(rejections + self._refusals, key=lambda refusal: refusal["t"]),
+            "reasons": {record.order: record.reason for record in ends if record.reason},
             "ambiguous": sum(fill["ambiguous"] for fill in fills),
         }
 

@@ -38,6 +38,10 @@ def status(result: dict[str, Any]) -> dict[str, str]:
     return {name: state["status"] for name, state in result["orders"].items()}
 
 
+def reason(result: dict[str, Any], name: str) -> str:
+    return str(result["reasons"][name])
+
+
 def spot(t: int, bid: str, ask: str, size: str = "9") -> dict[str, Any]:
     return book(t, [[bid, size]], [[ask, size]])
 
@@ -542,6 +546,59 @@ def test_the_exits_of_a_bracket_keep_their_order() -> None:
         quote(30, "1.10100", "1.10110"),
     )
     assert fills(result) == [("B.entry", "buy", "10000", "1.09900"), ("B.sl", "sell", "10000", "1.10100")]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"id": "a", "qty": "9000000"}, "modify refused: not enough free margin"),
+        ({"id": "a", "price": "1.090005"}, "modify refused: EURUSD: a limit must be a multiple of 0.00001"),
+        ({"id": "m", "price": "1.09000"}, "modify refused: there is no such order that still works"),
+        ({"id": "B", "price": "1.09000"}, "modify refused: a bracket has no terms of its own; modify one of B.entry"),
+    ],
+)
+def test_a_refused_modification_is_reported(change: dict[str, str], reason: str) -> None:
+    result = play(
+        margin(),
+        [EURUSD],
+        quote(0, "1.10000", "1.10010"),
+        submit(1, "m", "buy", "10000"),
+        submit(2, "a", "buy", "10000", "limit", price="1.09000"),
+        submit(3, "B", "buy", "10000", "bracket", entry={"type": "limit", "price": "1.09900"}, sl="1.09700"),
+        {"t": 4, "type": "modify", **change},
+    )
+    (refusal,) = result["rejections"]
+    assert (refusal["t"], refusal["order"]) == (4, change["id"])
+    assert refusal["reason"].startswith(reason)
+    assert status(result) == {"m": "filled", "a": "working", "B.entry": "working", "B.sl": "held"}
+
+
+def test_a_refused_cancellation_is_reported_in_the_order_of_time() -> None:
+    result = play(
+        margin(),
+        [EURUSD],
+        quote(0, "1.10000", "1.10010"),
+        submit(1, "a", "buy", "10000"),
+        {"t": 2, "type": "cancel", "id": "a"},
+        submit(3, "b", "buy", "9000000"),
+    )
+    assert [(refusal["t"], refusal["order"]) for refusal in result["rejections"]] == [(2, "a"), (3, "b")]
+    assert result["rejections"][0]["reason"] == "cancel refused: there is no such order that still works"
+
+
+def test_an_order_that_ends_without_a_fill_has_its_reason() -> None:
+    result = play(
+        margin(),
+        [EURUSD],
+        quote(0, "1.10000", "1.10010"),
+        submit(1, "a", "buy", "10000", "limit", price="1.09000", tif="GTD", expire_t=5),
+        submit(1, "b", "buy", "10000", "limit", price="1.09000"),
+        {"t": 2, "type": "cancel", "id": "b"},
+        submit(3, "c", "buy", "10000", "limit", price="1.09000"),
+        quote(10, "1.10000", "1.10010"),
+    )
+    assert (reason(result, "a"), reason(result, "b")) == ("its time is up", "on request")
+    assert "c" not in result["reasons"]
 
 
 # hedges and isolated positions
