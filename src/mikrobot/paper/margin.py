@@ -5,10 +5,12 @@ changes (MT5, SYMBOL_CALC_MODE_FOREX); a perpetual's is its notional at entry ov
 Does not close anything.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
@@ -16,9 +18,11 @@ from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import PAR, Rate, Rates
 from mikrobot.paper.isolated import position_margin
 from mikrobot.paper.money import Exact, half_even, scale
-from mikrobot.paper.orders import Order
+from mikrobot.paper.orders import Order, Status
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
+
+_AT_WORK = frozenset({Status.WORKING, Status.TRIGGERED, Status.PARTIALLY_FILLED})
 
 
 def used(account: Account) -> int:
@@ -140,35 +144,54 @@ def locked(account: Account, aside: Order | None = None) -> dict[str, int]:
 
     A purchase locks its price times what remains of it, and the fee on that where the fee is
     charged in the quote currency; a sale locks what remains of its quantity. Of two orders of which
-    one cancels the other the larger counts.
+    one cancels the other the larger counts. Orders that only reduce, as the exits of a bracket, come
+    after all others, by time priority: each locks at most what those before it leave of the balance.
 
     Parameters
     ----------
     account : Account
     aside : Order, optional
-        An order that is left out with its rival.
+        An order that is left out with its rival; if it only reduces, so are those that come after it.
     """
-    left_out = () if aside is None else (aside.id, aside.rival)
-    legs: dict[tuple[str, str], int] = {}
-    for desk in account.desks.values():
-        if not desk.empty:
-            for order in (*desk.stops, *desk.limits):
-                if order.id not in left_out:
-                    currency, amount = order_lock(desk.contract, order)
-                    key = (currency, min(order.id, order.rival) if order.rival else order.id)
-                    legs[key] = max(legs.get(key, 0), amount)
-    sums: dict[str, int] = {}
-    for (currency, _), amount in legs.items():
-        sums[currency] = sums.get(currency, 0) + amount
+    left, sums = dict(account.balances), dict[str, int]()
+    own = "" if aside is None else _pair(aside)
+    for claim in _claims(account):
+        if aside is not None and aside.reduce_only and claim.reduces and claim.pair == own:
+            break
+        there = left.get(claim.currency, 0)
+        amount = min(claim.amount, max(there, 0)) if claim.reduces else claim.amount
+        left[claim.currency] = there - amount
+        if claim.pair != own:
+            sums[claim.currency] = sums.get(claim.currency, 0) + amount
     return sums
 
 
 def free_for(account: Account, order: Order, currency: str) -> int:
     """Return what a cash account has free for an order: its balance less what other orders lock.
 
-    Neither the order itself nor its rival counts, since one fill of either ends the other.
+    Neither the order itself nor its rival counts, since one fill of either ends the other. An order
+    that only reduces comes before later ones that do, so that these lock nothing against it.
     """
     return account.balances.get(currency, 0) - locked(account, order).get(currency, 0)
+
+
+def affordable(account: Account, contract: Contract, order: Order, price: int, steps: int, fee: Decimal) -> int:
+    """Return how many of some size steps a cash account can buy at a price, the fee included, with what is free.
+
+    Parameters
+    ----------
+    account : Account
+    contract : Contract
+    order : Order
+        What is free is free for this order.
+    price : int
+        Ticks.
+    steps : int
+    fee : Decimal
+        Share of the notional.
+    """
+    free = free_for(account, order, contract.quote)
+    return max(bisect_right(range(steps + 1), free, key=lambda bought: cost(contract, price * bought, fee)) - 1, 0)
 
 
 def sellable(account: Account, contract: Contract, order: Order) -> int:
@@ -197,6 +220,35 @@ def cost(contract: Contract, tick_steps: int, fee: Decimal) -> int:
     return contract.amount(tick_steps, contract.quote) + contract.amount(
         tick_steps, contract.quote, fee.as_integer_ratio()
     )
+
+
+class _Claim(NamedTuple):
+    """Claim of an order, or of two rivals, on one currency in minor units; sorts by who is served first."""
+
+    reduces: bool
+    seq: int
+    pair: str
+    currency: str
+    amount: int
+
+
+def _claims(account: Account) -> list[_Claim]:
+    """Return the claims of the working orders; the first is served first."""
+    claims: dict[tuple[str, str], _Claim] = {}
+    for order in account.live.values():
+        if order.status in _AT_WORK:
+            pair, (currency, amount) = _pair(order), order_lock(account.contracts[order.symbol], order)
+            other = claims.get((pair, currency), _Claim(True, order.seq, pair, currency, 0))
+            claims[pair, currency] = _Claim(
+                other.reduces and order.reduce_only,
+                min(other.seq, order.seq), pair, currency, max(other.amount, amount),
+            )  # fmt: skip
+    return sorted(claims.values())
+
+
+def _pair(order: Order) -> str:
+    """Return a name that an order shares with its rival."""
+    return min(order.id, order.rival) if order.rival else order.id
 
 
 def maintenance_rate(contract: Contract, notional: Decimal) -> Decimal:

@@ -5,13 +5,14 @@ fill by price and time, trailing stops are drawn along, the exits of filled entr
 stop is looked at first). Does not know where prices come from or when requests arrive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from heapq import heappop
 
 from mikrobot.paper import booking, isolated, margin, requests
 from mikrobot.paper.account import Account
 from mikrobot.paper.admission import objection
 from mikrobot.paper.book import Level, Market
+from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Filled
@@ -167,16 +168,19 @@ class Matching:
 
     def _size_exits(self, ts: int, entry: Order) -> None:
         """Give the exits of an entry the quantity that is open of it, and cancel them once nothing is or can be."""
-        exits = [self.account.orders[name] for name in entry.children]
-        closed = sum([leg.filled for leg in exits])
-        open_ = entry.opened - closed
-        for leg in exits:
-            if not leg.alive or (open_ <= 0 and entry.alive):
-                continue
+        open_ = self._still_open(entry)
+        if open_ <= 0 and entry.alive:
+            return
+        for leg in self._children(entry):
             if open_ <= 0:
-                self.end(ts, leg, Status.CANCELED, "the other leg filled" if closed else "nothing is left to reduce")
+                reason = "the other leg filled" if entry.opened else "nothing is left to reduce"
+                self.end(ts, leg, Status.CANCELED, reason)
             elif leg.leaves != open_:
                 self.account.amend(ts, leg, "quantity of what is open", quantity=leg.filled + open_)
+
+    def _still_open(self, entry: Order) -> int:
+        """Return the size steps that an entry opened and its exits have not closed."""
+        return entry.opened - sum([self.account.orders[name].filled for name in entry.children])
 
     def _trigger(self, desk: Desk, market: Market, ts: int) -> None:
         """Trigger the stops that the market has reached: the one passed furthest first, then by arrival."""
@@ -223,9 +227,10 @@ class Matching:
             wanted = self._allowed(order, ts)
             quantity = wanted if size is None else min(desk.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
-                if size is not None:
-                    desk.taken.take(sign, level, quantity)
+                before = order.filled
                 self._taker_fill(order, market, price, quantity, limit, ts, priced=size is not None)
+                if size is not None:
+                    desk.taken.take(sign, level, order.filled - before)
             if not order.alive or not order.leaves:
                 return
         if level is not None and self.account.profile.unlimited_depth and self._allowed(order, ts):
@@ -252,6 +257,7 @@ class Matching:
     def _fill_limit(self, order: Order, desk: Desk, market: Market, ts: int) -> None:
         sign, wanted, filled = order.sign, self._allowed(order, ts), 0
         best = market.best(sign)
+        shares: list[tuple[Level, int]] = []
         for level in market.depth(sign):
             if sign * (level[0] - order.price) > 0 or filled == wanted:
                 break
@@ -261,11 +267,18 @@ class Matching:
                 order.ahead, left = order.ahead - gone, left - gone
             quantity = wanted - filled if left is None else min(left, wanted - filled)
             if quantity > 0:
-                desk.taken.take(sign, level, quantity)
+                shares.append((level, quantity))
                 filled += quantity
         if filled and best is not None:
-            price = best if self.account.profile.improve else order.price
+            price, before = best if self.account.profile.improve else order.price, order.filled
             self._fill(order, market, price, filled, ts, maker=True)
+            self._take_shares(desk, order, shares, order.filled - before)
+
+    def _take_shares(self, desk: Desk, order: Order, shares: Iterable[tuple[Level, int]], filled: int) -> None:
+        """Take what has filled off the levels that it was to come from, best first."""
+        for level, quantity in shares:
+            desk.taken.take(order.sign, level, min(quantity, filled))
+            filled -= min(quantity, filled)
 
     def _allowed(self, order: Order, ts: int) -> int:
         """Return what may still fill of an order; a reduce-only one is cut to what it can close."""
@@ -292,7 +305,7 @@ class Matching:
         """
         if self.account.profile.cash:
             if order.sign > 0:
-                return order.leaves if order.parent else 0
+                return self._still_open(self.account.orders[order.parent]) if order.parent else 0
             return margin.sellable(self.account, self.markets[order.symbol].contract, order)
         position = self.account.position_of(order)
         return abs(position.closes(order.sign * FAR)) if position is not None else 0
@@ -304,6 +317,7 @@ class Matching:
         """Book one execution, and what follows from it for other orders."""
         account, contract = self.account, market.contract
         profile, terms = account.profile, account.desks[order.symbol].terms
+        quantity, cut = self._paid(order, contract, price, quantity, ts, maker=maker)
         refusal = self.solvency.refusal(order, contract, price, quantity, ts, maker=maker)
         if refusal:
             self.end(ts, order, Status.CANCELED, refusal)
@@ -322,7 +336,7 @@ class Matching:
                 len(account.journal), ts, order.id, order.symbol, order.sign, price, quantity, maker,
                 fee[0], terms.fee_currency, profit[0],
                 self.solvency.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
-                unpriced, unsure, profit[1] or fee[1], slippage,
+                min(unpriced, quantity), unsure, profit[1] or fee[1], slippage,
             )
         )  # fmt: skip
         if profile.cash:
@@ -330,12 +344,31 @@ class Matching:
         account.book(ts, "realised", profile.currency, profit[0], order.id)
         account.book(ts, "insurance", profile.currency, uncovered, order.symbol)
         account.book(ts, "fee", terms.fee_currency, -fee[0], order.id)
-        self._after_fill(order, ts)
+        self._after_fill(order, ts, cut)
 
-    def _after_fill(self, order: Order, ts: int) -> None:
+    def _paid(
+        self, order: Order, contract: Contract, price: int, quantity: int, ts: int, *, maker: bool
+    ) -> tuple[int, str]:
+        """Cut an exit that buys coins back to what its money pays; return what fills now, and why it is the last.
+
+        One that can pay nothing is not cut, but refused as any other order.
+        """
+        if not self.account.profile.cash or order.sign < 0 or not order.reduce_only:
+            return quantity, ""
+        fee = contract.maker_fee if maker else contract.taker_fee
+        paid = margin.affordable(self.account, contract, order, price, quantity, fee)
+        if paid in (0, quantity):
+            return quantity, ""
+        reason = f"cut to what the free {contract.quote} pays"
+        self.account.amend(ts, order, reason, quantity=order.filled + paid)
+        return paid, reason
+
+    def _after_fill(self, order: Order, ts: int, cut: str) -> None:
         account = self.account
+        if cut and (rival := account.orders.get(order.rival)) is not None and rival.alive:
+            self.end(ts, rival, Status.CANCELED, "the other leg filled")
         if order.filled == order.quantity:
-            account.move(ts, order, Status.FILLED)
+            account.move(ts, order, Status.FILLED, cut)
         elif order.status is not Status.PARTIALLY_FILLED:
             account.move(ts, order, Status.PARTIALLY_FILLED)
         if order.children:

@@ -1,20 +1,25 @@
-"""Margin on made-up markets: nothing opens without it, and inside a bar an account is stopped out at its level."""
+"""Money on made-up markets: nothing opens without it, and inside a bar an account is stopped out at its level.
+
+A cash account locks no more than it has, and its exits buy back all that their money pays.
+"""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal as D
 from fractions import Fraction
+from itertools import accumulate
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.trading import Side
+from mikrobot.paper import margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.exchange import Exchange
-from mikrobot.paper.journal import Booked, Filled
-from mikrobot.paper.orders import OrderRequest, OrderType
+from mikrobot.paper.journal import Booked, Filled, Moved
+from mikrobot.paper.orders import Bracket, OrderRequest, OrderType
 from mikrobot.paper.profiles import Profile
 from tests.property.paper.audit import stop_outs_fill_at_their_level
-from tests.property.paper.world import EURUSD, NETTING, Run, Shown
+from tests.property.paper.world import BTC, EURUSD, NETTING, Run, Shown
 
 thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 PLAIN = replace(EURUSD, swap=None)
@@ -140,3 +145,119 @@ def test_a_bar_stops_an_account_out_at_its_level_and_inside_the_bar(
                 shown.bar for shown in run.shown["EURUSD"] if shown.ts == record.ts and shown.bar
             )
             assert low + (wide if record.sign > 0 else 0) <= record.price <= high + (wide if record.sign > 0 else 0)
+
+
+CASH = Profile("cash", cash=True)
+COIN = replace(BTC, maker_fee=D("0.001"))
+
+
+def levels(start: int, depth: list[tuple[int, int]], sign: int) -> list[tuple[int, int]]:
+    """Return levels of a book: steps away from the one before in ticks, and sizes."""
+    prices = accumulate(depth, lambda price, level: price + sign * (1 + level[0]), initial=start)
+    return [(price, size) for price, (_, size) in zip(prices, depth, strict=False)]
+
+
+depths = st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 900)), min_size=1, max_size=4)
+
+
+@thousand
+@given(st.integers(1, 900), st.integers(0, 20_000), st.integers(1, 900_000), st.integers(0, 500_000), depths)
+def test_an_exit_on_a_cash_account_buys_back_all_that_its_money_pays(
+    sold: int, money: int, near: int, gap: int, depth: list[tuple[int, int]]
+) -> None:
+    """By its own arithmetic: level by level as much as balance and book allow, or all that was sold."""
+    exchange = Exchange([COIN])
+    account = exchange.open("a", CASH)
+    account.deposit(0, "BTC", COIN.quantity(sold))
+    account.deposit(0, "USDT", D(money))
+    exchange.quote(1, "BTCUSDT", 5_000_000, 5_000_001)
+    stop = 5_000_001 + near
+    entry = OrderRequest("e", "BTCUSDT", Side.SELL, COIN.quantity(sold))
+    exchange.submit("a", 2, Bracket("b", entry, COIN.price(stop), COIN.price(4_000_000)))
+    exchange.settle(2)
+    free, left, bought = account.balances["USDT"], sold, []
+    assert margin.locked(account)["USDT"] <= free
+    asks = levels(stop + gap, depth, 1)
+    exchange.book(3, "BTCUSDT", [(4_500_000, 1)], asks)
+    for price, size in asks:
+        steps = max(n for n in range(min(size, left) + 1) if _cost(price * n) <= free)
+        free, left = free - _cost(price * steps), left - steps
+        bought += [(price, steps)] if steps else []
+        if steps < size:
+            break
+    exits = [record for record in account.journal if isinstance(record, Filled) and record.order == "b.sl"]
+    assert [(record.price, record.quantity) for record in exits] == bought
+    assert account.balances["USDT"] == free
+    assert margin.locked(account).get("USDT", 0) <= free
+
+
+def _cost(tick_steps: int) -> int:
+    """Return a notional and 0.1 % of it, each rounded, in millionths of a cent."""
+    notional = Fraction(tick_steps) * Fraction(COIN.tick) * Fraction(COIN.step) * 10**8
+    return round(notional) + round(notional / 1000)
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A move of the market, and a bracket or another order after it: sizes in steps, distances in ticks."""
+
+    move: int
+    side: Side
+    size: int
+    type: OrderType
+    stop: int
+    target: int
+    size_shown: int
+
+
+trades = st.lists(
+    st.builds(
+        Trade,
+        move=st.integers(-200_000, 200_000),
+        side=st.sampled_from(Side),
+        size=st.integers(1, 2000),
+        type=st.sampled_from([OrderType.MARKET, OrderType.LIMIT, OrderType.STOP]),
+        stop=st.integers(-1, 200_000),
+        target=st.integers(1, 200_000),
+        size_shown=st.integers(1, 3000),
+    ),
+    min_size=3,
+    max_size=14,
+)
+
+
+@thousand
+@given(trades, st.integers(0, 60_000))
+def test_a_cash_account_never_promises_more_than_it_has(path: list[Trade], money: int) -> None:
+    """A resting limit order keeps its money: exits never cause its cancellation."""
+    exchange = Exchange([COIN])
+    account = exchange.open("a", CASH)
+    account.deposit(0, "BTC", D(2))
+    account.deposit(0, "USDT", D(money))
+    bid, ts = 5_000_000, 0
+    for number, trade in enumerate(path):
+        bid, ts = max(bid + trade.move, 2_000_000), ts + 10
+        exchange.quote(ts, "BTCUSDT", bid, bid + 1, trade.size_shown, trade.size_shown)
+        nothing_is_owed(account)
+        sign = trade.side.sign
+        price = COIN.price(bid + (sign if trade.type is OrderType.STOP else -sign) * 50_000)
+        terms = {OrderType.LIMIT: {"price": price}, OrderType.STOP: {"stop": price}}.get(trade.type, {})
+        asked = OrderRequest(f"o{number}", "BTCUSDT", trade.side, COIN.quantity(trade.size), trade.type, **terms)
+        if trade.stop < 0:
+            exchange.submit("a", ts + 1, asked)
+        else:
+            anchor = bid if not terms else int(price / COIN.tick)
+            stop, target = anchor - sign * (2 + trade.stop), anchor + sign * (2 + trade.target)
+            exchange.submit("a", ts + 1, Bracket(f"b{number}", asked, COIN.price(stop), COIN.price(target)))
+        exchange.settle(ts + 1)
+        nothing_is_owed(account)
+    for record in account.journal:
+        if isinstance(record, Moved) and record.reason.startswith("not enough") and record.after == "canceled":
+            order = account.orders[record.order]
+            assert order.parent or order.type is not OrderType.LIMIT
+
+
+def nothing_is_owed(account: Account) -> None:
+    """Check that no currency has more locked than there is of it."""
+    for currency, amount in margin.locked(account).items():
+        assert amount <= account.balances.get(currency, 0)

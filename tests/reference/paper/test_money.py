@@ -10,6 +10,7 @@ from tests.reference.paper.cases import BTCUSDT, EURJPY, EURUSD, PERP, USDJPY, b
 GBPUSD = EURUSD | {"symbol": "GBPUSD", "base": "GBP"}
 FREE = BTCUSDT | {"maker_fee": "0", "taker_fee": "0"}
 FEES = BTCUSDT | {"maker_fee": "0.001", "taker_fee": "0.002"}
+MILLE = BTCUSDT | {"maker_fee": "0.001", "taker_fee": "0.001"}
 SPOT_PERP = PERP | {"maker_fee": "0", "taker_fee": "0", "maintenance_rate": "0.005"}
 
 
@@ -228,6 +229,208 @@ def test_spot_coins_show_their_profit_on_their_average_cost() -> None:
         {"USDT": "-3000.00000000"},
         {},
     ]
+
+
+# spot: exits that buy back what their entry sold
+
+
+def sold(t: int, id: str = "B", sl: str = "51000.00", **rest: Any) -> dict[str, Any]:
+    """Return a bracket that sells 1 BTC at the market: at 50,000 and 0.1 % it brings 49,950."""
+    return coins(t, id, "sell", "1", "bracket", entry={"type": "market"}, sl=sl, **rest)
+
+
+@pytest.mark.parametrize("exits", [{}, {"tp": "48000.00"}])
+def test_an_exit_that_cannot_pay_in_full_is_cut_to_what_there_is(exits: dict[str, str]) -> None:
+    """49,950 / (51,000 x 1.001) = 0.978433...; they cost 49,949.983083."""
+    result = play(
+        cash(BTC="1"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, **exits),
+        snapshot(11),
+        spot(20, "50999.99", "51000.00"),
+        snapshot(21),
+    )
+    assert fills(result)[1:] == [("B.sl", "buy", "0.978433", "51000.00")]
+    assert status(result) == {"B.entry": "filled", "B.sl": "filled"} | ({"B.tp": "canceled"} if exits else {})
+    assert reason(result, "B.sl") == "cut to what the free USDT pays"
+    assert [shot["free"]["USDT"] for shot in result["snapshots"]] == ["0.00000000", "0.01691700"]
+    assert result["final"]["balances"] == {"BTC": "0.97843300", "USDT": "0.01691700"}
+
+
+@pytest.mark.parametrize(
+    ("money", "free", "price", "state"),
+    [
+        ("10000", "8899.00000000", "8890.10", "working"),  # 8,890.10 x 1.001 = 8,898.9901
+        ("10000", "8899.00000000", "8890.11", "rejected"),  # 8,899.00011
+        ("1101", "0.00000000", "0.01", "rejected"),
+        ("0.01", "0.00000000", "0.01", "rejected"),
+    ],
+)
+def test_both_exits_reserve_the_dearer_one_and_no_more_than_there_is(
+    money: str, free: str, price: str, state: str
+) -> None:
+    """The stop takes 51,051 of 49,950 and what was there before; the target, 48,048, is not added."""
+    result = play(
+        cash(BTC="1", USDT=money),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, tp="48000.00"),
+        snapshot(11),
+        coins(12, "n", "buy", "1", "limit", price=price),
+    )
+    assert result["snapshots"][0]["free"]["USDT"] == free
+    assert status(result)["n"] == state
+
+
+def test_an_order_that_waited_before_the_sale_keeps_its_money() -> None:
+    """40,040 are promised to the purchase, 49,950 are left to the exits: the one fills, the other is cut."""
+    result = play(
+        cash(BTC="1", USDT="40040"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        coins(9, "n", "buy", "1", "limit", price="40000.00"),
+        sold(10),
+        snapshot(11),
+        spot(20, "39999.99", "40000.00"),
+        spot(30, "50999.99", "51000.00"),
+    )
+    assert result["snapshots"][0]["free"]["USDT"] == "0.00000000"
+    assert fills(result)[1:] == [("n", "buy", "1.000000", "40000.00"), ("B.sl", "buy", "0.978433", "51000.00")]
+
+
+@pytest.mark.parametrize(
+    ("first", "filled"),
+    [
+        # A takes 51,051 of 99,900; 48,849 are left to B: 0.956866...
+        ("51000.00", [("A.sl", "buy", "1.000000", "51000.00"), ("B.sl", "buy", "0.956866", "51000.00")]),
+        # A keeps 52,052; B has 47,848: 0.937258...
+        ("52000.00", [("B.sl", "buy", "0.937258", "51000.00")]),
+    ],
+)
+def test_of_two_brackets_the_earlier_is_paid_first(first: str, filled: list[tuple[str, str, str, str]]) -> None:
+    result = play(
+        cash(BTC="2"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, "A", first, tp="48000.00"),
+        sold(11, "B", tp="48000.00"),
+        snapshot(12),
+        spot(20, "50999.99", "51000.00"),
+    )
+    assert result["snapshots"][0]["free"]["USDT"] == "0.00000000"
+    assert fills(result)[2:] == filled
+
+
+def test_what_a_cut_exit_leaves_in_the_book_is_there_for_the_next() -> None:
+    """49,950 buy 0.978433 at 51,000; of 1.5 displayed 0.521567 are left for an order with money of its own."""
+    result = play(
+        cash(BTC="1", USDT="52052"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        coins(9, "n", "buy", "1", "stop_limit", stop="51000.00", price="52000.00"),
+        sold(10, sl="50500.00"),
+        spot(20, "50999.99", "51000.00", "1.5"),
+    )
+    assert fills(result)[1:] == [
+        ("B.sl", "buy", "0.978433", "51000.00"),
+        ("n", "buy", "0.521567", "51000.00"),
+    ]
+
+
+def test_an_exit_after_a_gap_is_paid_before_later_exits() -> None:
+    """A takes 52,052 of 99,900 instead of 51,051; 47,848 are left to B: 0.919234 at 52,000."""
+    result = play(
+        cash(BTC="2"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, "A"),
+        sold(11, "B"),
+        book(20, [["51000.00", "5"]], [["52000.00", "1.2"], ["52000.01", "5"]]),
+    )
+    assert fills(result)[2:] == [
+        ("A.sl", "buy", "1.000000", "52000.00"),
+        ("B.sl", "buy", "0.200000", "52000.00"),
+        ("B.sl", "buy", "0.719234", "52000.01"),
+    ]
+
+
+def test_an_exit_is_cut_at_the_level_that_its_money_does_not_pay() -> None:
+    """0.4 at 51,000 cost 20,420.40; the other 29,529.60 buy 0.567309 at 52,000."""
+    result = play(
+        cash(BTC="1"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, tp="48000.00"),
+        book(20, [["50990.00", "5"]], [["51000.00", "0.4"], ["52000.00", "5"]]),
+    )
+    assert fills(result)[1:] == [
+        ("B.sl", "buy", "0.400000", "51000.00"),
+        ("B.sl", "buy", "0.567309", "52000.00"),
+    ]
+    assert status(result) == {"B.entry": "filled", "B.sl": "filled", "B.tp": "canceled"}
+
+
+def test_a_target_above_the_entry_is_cut_at_its_last_fill() -> None:
+    """0.3 at 50,500 cost 15,165.15, and the stop still covers 0.7; 34,784.85 buy 0.688120 of them."""
+    result = play(
+        cash(BTC="1"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, tp="48000.00"),
+        spot(20, "50599.99", "50600.00"),
+        {"t": 21, "type": "modify", "id": "B.tp", "price": "50500.00"},
+        spot(30, "50499.99", "50500.00", "0.3"),
+        snapshot(31),
+        spot(40, "50499.99", "50500.00"),
+    )
+    assert fills(result)[1:] == [("B.tp", "buy", "0.300000", "50500.00"), ("B.tp", "buy", "0.688120", "50500.00")]
+    assert result["snapshots"][0]["free"]["USDT"] == "0.00000000"
+    assert status(result) == {"B.entry": "filled", "B.sl": "canceled", "B.tp": "filled"}
+
+
+def test_the_exits_of_a_partly_filled_sale_are_cut_to_its_proceeds() -> None:
+    """0.4 sold at 50,000 bring 19,980: 0.391373 at 51,000. The rest of the entry ends with its exit."""
+    result = play(
+        cash(BTC="1"),
+        [MILLE],
+        spot(0, "49000.00", "49000.01"),
+        coins(10, "B", "sell", "1", "bracket", entry={"type": "limit", "price": "50000.00"}, sl="51000.00"),
+        spot(20, "50000.00", "50000.01", "0.4"),
+        snapshot(21),
+        spot(30, "50999.99", "51000.00", "0.9"),
+    )
+    assert fills(result)[-1] == ("B.sl", "buy", "0.391373", "51000.00")
+    assert result["snapshots"][0]["free"] == {"BTC": "0.00000000", "USDT": "0.00000000"}
+
+
+def test_an_exit_without_any_money_is_canceled_with_its_reason() -> None:
+    result = play(
+        cash(BTC="1"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, tp="48000.00"),
+        {"t": 11, "type": "deposit", "currency": "USDT", "amount": "-49949.95"},
+        snapshot(12),
+        spot(20, "50999.99", "51000.00"),
+    )
+    assert result["snapshots"][0]["free"]["USDT"] == "0.00000000"
+    assert fills(result)[1:] == []
+    assert status(result) == {"B.entry": "filled", "B.sl": "canceled", "B.tp": "working"}
+    assert reason(result, "B.sl") == "not enough USDT"
+
+
+@pytest.mark.parametrize("leg", ["B.sl", "B.tp"])
+def test_an_exit_is_not_made_larger_than_the_sale(leg: str) -> None:
+    result = play(
+        cash(BTC="1", USDT="500000"),
+        [MILLE],
+        spot(0, "50000.00", "50000.01"),
+        sold(10, tp="48000.00"),
+        {"t": 11, "type": "modify", "id": leg, "qty": "3"},
+        spot(20, "50999.99", "51000.00") if leg == "B.sl" else spot(20, "47999.99", "48000.00"),
+    )
+    assert [fill[2] for fill in fills(result)[1:]] == ["1.000000"]
 
 
 # a flip opens as much as it has margin for
