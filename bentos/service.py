@@ -23,8 +23,8 @@ from starlette.staticfiles import StaticFiles
 from bentos import api_page
 from mikrobot import settings as configuration
 from mikrobot import telemetry
-from mikrobot.app import report_links
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ScopeError, ServingError
+from mikrobot.serving import report_links
 from mikrobot.serving.predictor import Origin, Predictor
 
 WATCH_SECONDS = 2.0

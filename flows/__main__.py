@@ -18,7 +18,7 @@ from prefect.runner import Runner
 
 from flows.names import named
 from flows.stale import crash_deployed
-from mikrobot.app.schedules import RUNS_AT_ONCE
+from mikrobot.stack.schedules import RUNS_AT_ONCE
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMING_SECONDS = 10.0

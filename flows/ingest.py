@@ -18,14 +18,14 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     """Fetch what is missing of one symbol, check it, quarantine bad rows, store the rest."""
     from expectations.gate import check
     from mikrobot import settings as configuration
-    from mikrobot.app import wiring
-    from mikrobot.app.session import recorded_run
-    from mikrobot.app.tally import Tally
+    from mikrobot.live import wiring
+    from mikrobot.live.session import recorded_run
     from mikrobot.market.history import backfill
     from mikrobot.runtime import SystemClock
     from mikrobot.store import database
     from mikrobot.store.bars import BarStore
     from mikrobot.store.runs import Runs
+    from mikrobot.workflows.gate_counts import Tally
 
     settings = configuration.load()
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
@@ -41,7 +41,7 @@ def ingest(
     symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> list[dict[str, Any]]:
     """Ingest the symbols from start to end; by default those of the latest run, each over its own hours."""
-    from mikrobot.app.scope import scopes
+    from mikrobot.workflows.default_span import scopes
 
     parts = scopes(symbols, start, end)
     asked = [(symbol, part) for part in parts for symbol in part.symbols]

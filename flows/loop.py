@@ -22,20 +22,21 @@ from flows.train import train
 def trade(run_id: str, number: int) -> datetime | None:
     """Trade one segment of a run by the two live processes; return when the first order came."""
     from mikrobot import settings as configuration
-    from mikrobot.app import live, summary
-    from mikrobot.app.session import segments_of
+    from mikrobot.live.session import segments_of
     from mikrobot.runtime import SystemClock
+    from mikrobot.stack import supervisor
+    from mikrobot.workflows import summary
 
     segment = segments_of(summary.run_of(run_id))[number]
     progress = Progress("trade", segment.symbols)
-    return live.trade(configuration.load(), run_id, number, segment, SystemClock(), progress)
+    return supervisor.trade(configuration.load(), run_id, number, segment, SystemClock(), progress)
 
 
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
 def loop(run_id: str) -> dict[str, Any]:
     """Ingest, check, materialise, learn, trade, then review: every segment of the run in turn."""
-    from mikrobot.app import summary
-    from mikrobot.app.session import segments_of
+    from mikrobot.live.session import segments_of
+    from mikrobot.workflows import summary
 
     stages = summary.Stages()
     for number, segment in enumerate(segments_of(summary.run_of(run_id))):

@@ -20,13 +20,13 @@ def materialize_symbol(
     """Compute, check and store the feature rows of one symbol."""
     from expectations.gate import check
     from mikrobot import settings as configuration
-    from mikrobot.app.materialize import materialize as materialize_rows
-    from mikrobot.app.tally import Tally
     from mikrobot.store import database
     from mikrobot.store.bars import BarStore
     from mikrobot.store.online import FeatureRows
     from mikrobot.store.runs import Runs
     from mikrobot.store.states import FeatureStates
+    from mikrobot.workflows.gate_counts import Tally
+    from mikrobot.workflows.materialize import materialize as materialize_rows
 
     settings = configuration.load()
     with database.exclusive(settings, f"features of {symbol}"), database.open_pool(settings) as pool:
@@ -49,8 +49,8 @@ def materialize(
     With `since`, only rows that close later are written; the bars before warm the features up.
     A symbol is led by its lead if that is materialised with it.
     """
-    from mikrobot.app.scope import scopes
     from mikrobot.domain.market import leads
+    from mikrobot.workflows.default_span import scopes
 
     parts = scopes(symbols, start, end)
     asked = [(symbol, leads(part.symbols).get(symbol), part) for part in parts for symbol in part.symbols]

@@ -24,7 +24,7 @@ def compare(run_id: str | None) -> dict[str, Any]:
     progress = Progress("drift")  # before the imports, which take seconds
     progress("comparing new feature rows with old ones", 0.0)
     from mikrobot import settings as configuration
-    from mikrobot.app import review
+    from mikrobot.workflows import review
 
     found = review.compare(configuration.load(), run_id)
     progress(
@@ -42,9 +42,9 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
     progress = Progress("quality")  # before the imports, which take seconds
     progress("assessing the newest feature rows", 0.0)
     from mikrobot import settings as configuration
-    from mikrobot.app import quality
+    from mikrobot.workflows import feature_quality
 
-    assessed = quality.assess_run(configuration.load(), run_id)
+    assessed = feature_quality.assess_run(configuration.load(), run_id)
     progress(f"{assessed['findings']} columns of feature rows with findings", 1.0)
     return assessed
 
@@ -53,8 +53,8 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
 def recalibrate() -> list[dict[str, Any]]:
     """Calibrate each champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
-    from mikrobot.app import recalibrate
     from mikrobot.store import database
+    from mikrobot.workflows import recalibrate
 
     settings, progress = configuration.load(), Progress("recalibrate")
     progress("reading the newest outcomes of the champions", 0.0)
@@ -69,13 +69,13 @@ def recalibrate() -> list[dict[str, Any]]:
 def reconsider() -> list[str]:
     """Try the gate again for each challenger that has answered in the champion's shadow."""
     from mikrobot import settings as configuration
-    from mikrobot.app import challenge
     from mikrobot.store import database
+    from mikrobot.workflows import promote
 
     settings, progress = configuration.load(), Progress("challenger")
     progress("trying the gate again", 0.0)
     with database.exclusive(settings, "models"):
-        rulings = [str(each) for each in challenge.reconsider(settings)]
+        rulings = [str(each) for each in promote.reconsider(settings)]
     get_run_logger().info(bullets(rulings, NO_CHALLENGER))
     progress(f"challengers that tried the gate again: {len(rulings)}", 1.0)
     return rulings

@@ -19,7 +19,7 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     progress = Progress("report")  # before the imports, which take seconds
     progress("writing the trading report", 0.0)
     from mikrobot import settings as configuration
-    from mikrobot.app import review
+    from mikrobot.workflows import review
 
     written = review.write_report(configuration.load(), run_id, days)
     get_run_logger().info(f"Trading report written to {written['trading']}")

@@ -3,7 +3,7 @@
 from prefect.artifacts import create_link_artifact
 
 from mikrobot import settings as configuration
-from mikrobot.app.report_links import address
+from mikrobot.serving.report_links import address
 
 
 def link(key: str, path: str, text: str) -> str:

@@ -22,12 +22,12 @@ def train_model(
 ) -> dict[str, Any]:
     """Train, judge, register and, if the gate lets it, promote."""
     from mikrobot import settings as configuration
-    from mikrobot.app import learn
     from mikrobot.store import database
+    from mikrobot.workflows import train as workflow
 
     settings, progress = configuration.load(), Progress("train", symbols)
     with database.exclusive(settings, "models"):
-        done = learn.train(
+        done = workflow.train(
             settings,
             "bos",
             source,
@@ -53,7 +53,7 @@ def train(
 
     Symbols whose hours do not overlap were traded apart, and a model is trained for each group of them.
     """
-    from mikrobot.app.scope import scopes
+    from mikrobot.workflows.default_span import scopes
 
     trained = [
         train_model(part.source, list(part.symbols), part.start, part.end, trade_from)

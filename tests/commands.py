@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from mikrobot.app.cli import main
+from mikrobot.cli.main import main
 
 
 def commands(group: click.Group = main, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

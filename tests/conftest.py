@@ -20,11 +20,11 @@ import psutil
 import psycopg
 import pytest
 
-from mikrobot.app import processes, stack
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes
 from mikrobot.store import database as databases
 from mikrobot.store import embedded
 from mikrobot.store.database import DATABASES, Pool
@@ -184,7 +184,7 @@ class Installation:
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.communicate(timeout=60)
-        stack.down(self.settings)
+        local_stack.down(self.settings)
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from mikrobot.app.accounts import lines_of
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Order
+from mikrobot.live.accounts import lines_of
 from mikrobot.paper.journal import Filled, Submitted
 from mikrobot.paper.venue import contract_of, milliseconds
 from mikrobot.store.ledger import JournalLine

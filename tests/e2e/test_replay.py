@@ -18,13 +18,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from mikrobot.app import accounts, stack
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.live import accounts
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.stack import local_stack
 from mikrobot.store import database
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -44,7 +45,9 @@ NO_DRIFT = 1.0
 SOME_DRIFT = 0.01
 """The same rows have drifted for the scheduled monitor flow, whose event starts the retraining under test."""
 
-DECLARED = {entry["name"]: entry for entry in yaml.safe_load((stack.ROOT / "prefect.yaml").read_text())["deployments"]}
+DECLARED = {
+    entry["name"]: entry for entry in yaml.safe_load((local_stack.ROOT / "prefect.yaml").read_text())["deployments"]
+}
 ARTIFACTS = {
     "ingest": {"ingest", "ingest-progress"},
     "materialize": {"materialize", "materialize-progress"},

@@ -29,7 +29,8 @@ _NORMAL = 0.6745
 
 MOST_OUTLIERS = 0.2
 """Share of outliers from which a column is mentioned, unless it is a price, which wanders. The distance to the nearest
-gap has 12 % on BTCUSDT in June 2025, the most of all columns on real bars (``python -m mikrobot.app.quality``)."""
+gap has 12 % on BTCUSDT in June 2025, the most of all columns on real bars
+(``python -m mikrobot.workflows.feature_quality``)."""
 
 STUCK_SHARE = 0.5
 """Share of the known rows in one run of equal values from which a column counts as stuck."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.app.bench_patterns import smart_money
+from benchmarks.patterns import smart_money
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 

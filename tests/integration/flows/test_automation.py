@@ -13,14 +13,17 @@ import psycopg
 import pytest
 import yaml
 
-from mikrobot.app import processes, schedules, stack
-from mikrobot.app.schedules import Schedules
+from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.stack import local_stack, processes, schedules
+from mikrobot.stack.schedules import Schedules
 from mikrobot.store import database, embedded
 from tests.killing import kill_9
 
 CLOCK = SystemClock()
-DECLARED = {entry["name"]: entry for entry in yaml.safe_load((stack.ROOT / "prefect.yaml").read_text())["deployments"]}
+DECLARED = {
+    entry["name"]: entry for entry in yaml.safe_load((local_stack.ROOT / "prefect.yaml").read_text())["deployments"]
+}
 DRIFT = """
 from prefect.events import emit_event
 resource = {"prefect.resource.id": "mikrobot.features.replay"}
@@ -45,12 +48,12 @@ class Automated:
         def registered() -> bool:
             return any(datetime.fromisoformat(each["updated"]) > since for each in self.post("automations/filter", {}))
 
-        processes.start(stack.services(self.settings)["flows"], self.settings.home, self.settings.host)
+        processes.start(local_stack.services(self.settings)["flows"], self.settings.home, self.settings.host)
         wait_until(registered, "the flow server registered nothing", CLOCK, timeout_s=90)
 
     def kill_flows(self) -> None:
         """End the flow server and the flow runs in it as `kill -9` does."""
-        head = processes.find("flows", self.settings.home)
+        head = pid_records.find("flows", self.settings.home)
         assert head is not None
         kill_9(head)
 
@@ -84,7 +87,7 @@ def automated(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
         embedded.start(settings.home, settings.host, settings.postgres_port)
         database.provision(settings)
         database.migrate(settings)
-        prefect = stack.services(settings)["prefect"]
+        prefect = local_stack.services(settings)["prefect"]
         processes.start(prefect, settings.home, settings.host)
         processes.await_ready(prefect, settings.home, CLOCK)
         automated = Automated(program)
@@ -150,7 +153,7 @@ def test_status_and_doctor_notice_a_schedule_without_a_run_ahead(automated: Auto
 
 def test_doctor_notices_a_due_run_that_the_flow_server_does_not_start(automated: Automated):
     deployment = automated.get("deployments/name/report/report")["id"]
-    server = processes.find("flows", automated.settings.home)
+    server = pid_records.find("flows", automated.settings.home)
     assert server is not None
     server.suspend()
     try:
@@ -191,7 +194,7 @@ def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_o
 
 def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automated: Automated):
     emitted = [sys.executable, "-c", DRIFT]
-    subprocess.run(emitted, env=automated.program.variables | stack.environment(automated.settings), check=True)
+    subprocess.run(emitted, env=automated.program.variables | local_stack.environment(automated.settings), check=True)
 
     def reasons() -> list[str]:
         return [each["parameters"]["reason"] for each in automated.retrainings()]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mikrobot.app.simulate import play
 from mikrobot.paper.scenario import simulate
+from mikrobot.workflows.simulate import play
 from tests.reference.paper.cases import (
     CASH,
     DOLLARS,

@@ -1,0 +1,84 @@
+"""A stack for the benchmarks: services in a temporary folder on free ports, stopped at the end."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from mikrobot import settings as configuration
+from mikrobot.runtime import SystemClock
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes
+from mikrobot.store import database, embedded
+
+
+@contextmanager
+def temporary_settings() -> Iterator[Settings]:
+    """Give settings with an empty state folder and free ports; whatever was set before does not count."""
+    with tempfile.TemporaryDirectory(prefix="mikrobot-bench-", ignore_cleanup_errors=True) as folder, _nothing_set():
+        os.chmod(folder, 0o711)  # another account may have to run PostgreSQL there
+        postgres, prefect, mlflow, bento = _free_ports(4)
+        settings = configuration.load(
+            home=Path(folder),
+            postgres_port=postgres,
+            prefect_port=prefect,
+            mlflow_port=mlflow,
+            bento_port=bento,
+            source="simulated",
+        )
+        yield settings.model_copy(update={"database_url": None})  # never the database of somebody
+
+
+@contextmanager
+def temporary_database() -> Iterator[Settings]:
+    """Give settings of a running PostgreSQL with our tables and Feast's definitions."""
+    with temporary_settings() as settings:
+        embedded.start(settings.home, settings.host, settings.postgres_port)
+        try:
+            database.provision(settings)
+            database.migrate(settings)
+            local_stack.run_module("feature_repo", settings)
+            yield settings
+        finally:
+            embedded.stop(settings.home)
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[None]:
+    """Run MLflow, on SQLite, and the prediction service."""
+    known = local_stack.services(settings)
+    backend = {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{settings.home / 'mlflow.db'}"}
+    mlflow = replace(known["mlflow"], environment={**known["mlflow"].environment, **backend})
+    try:
+        for service in (mlflow, known["bento"]):
+            processes.start(service, settings.home, settings.host)
+        for service in (mlflow, known["bento"]):
+            processes.await_ready(service, settings.home, SystemClock())
+        yield
+    finally:
+        for name in ("bento", "mlflow"):
+            processes.stop(name, settings.home)
+
+
+@contextmanager
+def _nothing_set() -> Iterator[None]:
+    """Hide the settings of the caller's environment from this process and its children."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("MIKROBOT_")}
+    if "MIKROBOT_CACHE" in hidden:
+        os.environ["MIKROBOT_CACHE"] = hidden["MIKROBOT_CACHE"]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on, each another one."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

@@ -1,1 +1,0 @@
-"""Wiring: the local services, the two live processes and the command line."""

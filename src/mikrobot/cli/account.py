@@ -1,0 +1,94 @@
+"""The command `mikrobot account`: options in, one call, and its result."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
+from mikrobot.cli.output import settings as configured
+from mikrobot.cli.parameters import SOURCES
+
+
+@click.group()
+def account() -> None:
+    """Show the paper account of each market source, or start it again.
+
+    An account belongs to its source and continues from run to run. A run on a live source opens with what
+    the run begun before it has left, even where both trade some of the same hours. A replay continues the
+    replay whose hours end last before its own begin, and hours that are replayed again start from the same
+    balance as before, so that no result counts twice. What a run has left open is closed at its last price
+    when the next one takes the account up.
+
+    Example: mikrobot account show
+    """
+
+
+@account.command()
+@as_json
+def show(json_: bool) -> None:
+    """Show balances, equity, open positions, and the profit of the day and since the start.
+
+    Starts the database if it is down, and stops it again.
+
+    Example: mikrobot account show --json
+    """
+    from mikrobot.cli import status_tables
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
+    from mikrobot.store import database
+    from mikrobot.workflows import paper_account
+
+    settings, console = configured(), Console(quiet=json_)
+    stop_on_sigterm()
+    with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
+        found = paper_account.overview(settings, pool, SystemClock())
+    if json_:
+        print_json({each.source: each.to_json() for each in found})
+    elif found:
+        console.tables(status_tables.account_tables(found))
+    else:
+        click.echo("no account yet: `mikrobot run` opens one")
+
+
+def _dollars(_: click.Context, __: click.Parameter, value: str | None) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise click.BadParameter(f"{value!r} is no number of dollars") from None
+    if not amount.is_finite() or amount <= 0 or amount != round(amount, 2):
+        raise click.BadParameter(f"{value} is not above 0, or finer than a cent")
+    return amount
+
+
+@account.command()
+@click.option("--source", type=SOURCES, help="Source whose account it is [default: that of the latest run].")
+@click.option("--balance", callback=_dollars, help="Dollars to start with [default: the setting `balance`].")
+@as_json
+def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:
+    """Start the paper account of a source again; the next run opens with the new balance.
+
+    Nothing is deleted: the reset is a row of its own, and earlier runs keep their ledgers and reports. While a
+    run trades on the account, stop it first.
+
+    Example: mikrobot account reset --balance 5000
+    """
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
+    from mikrobot.store import database
+    from mikrobot.workflows import paper_account
+
+    settings, console = configured(), Console(quiet=json_)
+    stop_on_sigterm()
+    with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
+        chosen = paper_account.source_to_reset(settings, pool, source)
+        fresh = paper_account.reset(pool, chosen, balance or settings.balance, SystemClock())
+    found: dict[str, Any] = {"source": fresh.source, "at": fresh.at.isoformat(), "balance": str(fresh.balance)}
+    if json_:
+        print_json(found)
+    else:
+        click.echo(f"the paper account of source {fresh.source} starts again with {fresh.balance} USD")

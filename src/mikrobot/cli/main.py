@@ -1,0 +1,330 @@
+"""The command line: options in, one call, and its result or one line of error.
+
+Imports what a command needs inside that command, so that ``--help`` answers at once.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from mikrobot import __version__
+from mikrobot.cli.account import account
+from mikrobot.cli.experiments import experiment
+from mikrobot.cli.history import backtest, evaluate, features, simulate
+from mikrobot.cli.models import models, train
+from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
+from mikrobot.cli.output import settings as configured
+from mikrobot.cli.parameters import SOURCES, BarPath, Symbol
+from mikrobot.domain.errors import MikrobotError
+
+SCALE = click.FloatRange(0, 1, min_open=True)
+
+
+class Program(click.Group):
+    """The commands; a deliberate error becomes one line and its exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run the command that the arguments name, and exit."""
+        try:
+            sys.exit(super().main(*args, **{"prog_name": "mikrobot", **kwargs, "standalone_mode": False}))
+        except MikrobotError as error:
+            _fail(str(error), error.exit_code)
+        except NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            _fail(f"{error.format_message().rstrip('.')}; see `{_path(error)} --help`", 2)
+        except (KeyboardInterrupt, click.Abort):
+            _fail("interrupted; what was started has been stopped", 1)
+
+
+def _path(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return context.command_path if context else "mikrobot"
+
+
+def _fail(complaint: str, code: int) -> NoReturn:
+    line = f"error: {' '.join(complaint.split())}"
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    sys.exit(code)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Paper trading of forex and crypto with models that are judged honestly.
+
+    No command here ever places a real order.
+    """
+    from mikrobot import telemetry
+
+    telemetry.configure("WARNING")
+
+
+def _split(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    symbol = Symbol()
+    return tuple(symbol.convert(part, option, context) for part in value.split(",") if part.strip()) if value else None
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Stop everything this run started once it is done.")
+@click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
+@click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--symbols", callback=_split, help="Symbols to trade, as EURUSD,BTCUSDT.")
+@click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
+@click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
+@click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: accounts beside the run's, by other rules.")
+@click.option("--split", is_flag=True, help="Give each day of a symbol to one of the run and its arms.")
+@as_json
+def run(
+    once: bool,
+    source: str | None,
+    data: tuple[Path, ...],
+    symbols: tuple[str, ...] | None,
+    hours: int | None,
+    history_days: int | None,
+    arms: tuple[str, ...],
+    split: bool,
+    json_: bool,
+) -> None:
+    """Run the whole loop: ingest, check, learn, serve, trade on paper, report.
+
+    Stays up until Ctrl-C on a terminal, where trading of a live source goes on in the present; ends by itself
+    without one, or with --once.
+
+    The paper account belongs to the source and continues; `mikrobot account --help` has the rules, and
+    `mikrobot account reset` starts it again.
+
+    Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
+    """
+    from mikrobot import settings as configuration
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.workflows.run import run as run_loop
+
+    settings = configuration.load(
+        source=source,
+        data=tuple(path.resolve() for path in data) or None,
+        symbols=symbols,
+        hours=hours,
+        history_days=history_days,
+        arms=arms or None,
+        split=split or None,
+    )
+    stay = not once and not json_ and sys.stdout.isatty()
+    console = Console()
+    stop_on_sigterm()
+    summary = run_loop(settings, SystemClock(), console, stay=stay)
+    if json_:
+        print_json(summary)
+    elif not stay:
+        console.summary(summary)
+
+
+@main.command()
+def up() -> None:
+    """Start the local services, let the latest run of a live source trade on, and leave all of it running.
+
+    The run continues after the last minute it has traded. Bars missed since then are stored and happen to
+    open positions, as stops and targets; nothing is opened on them.
+
+    Example: mikrobot up && mikrobot status
+    """
+    from mikrobot.cli import status_tables
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack, supervisor
+    from mikrobot.workflows import status as workflow
+
+    settings, console = configured(), Console()
+    stop_on_sigterm()
+    started = local_stack.up(settings, SystemClock(), console.say)
+    started += supervisor.resume(settings, console.say)
+    console.say(f"started {', '.join(started)}" if started else "everything was running already")
+    console.tables(status_tables.tables(workflow.overview(settings, SystemClock())))
+
+
+@main.command()
+def down() -> None:
+    """Stop everything that `up` or a run left running, by its recorded pid.
+
+    Example: mikrobot down
+    """
+    from mikrobot.stack import local_stack
+
+    stopped = local_stack.down(configured())
+    click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running", err=True)
+
+
+@main.command()
+@click.option("--watch", is_flag=True, help="Draw it again every few seconds until Ctrl-C.")
+@as_json
+def status(watch: bool, json_: bool) -> None:
+    """Show which services run, and for each symbol what is traded or what stops trading.
+
+    Shows the errors in the logs, the last bar and decision, open positions, the profit of the day, and the next
+    scheduled flows. With --watch and --json, prints one JSON object a line.
+
+    Example: mikrobot status --watch
+    """
+    from mikrobot.cli import status_tables
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.workflows import status as workflow
+
+    settings, clock, console = configured(), SystemClock(), Console()
+
+    def show(seen: workflow.Overview) -> None:
+        if json_:
+            print_json(seen.to_json())
+        else:
+            console.tables(status_tables.tables(seen), over=watch)
+
+    if not watch:
+        show(workflow.overview(settings, clock))
+        return
+    stop_on_sigterm()
+    with contextlib.suppress(KeyboardInterrupt):
+        for seen in workflow.watch(settings, clock):
+            show(seen)
+
+
+@main.command()
+@as_json
+def doctor(json_: bool) -> None:
+    """Check the machine, the ports, the versions, the data and the clock; say what to mend.
+
+    Exits with 1 if something must be mended.
+
+    Example: mikrobot doctor
+    """
+    from dataclasses import asdict
+
+    from mikrobot.cli import tables
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack.doctor import examine
+
+    findings = examine(configured(), SystemClock())
+    if json_:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        Console().table(tables.findings_table(findings))
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@main.command()
+@click.option("--run", "run_id", help="Run to report on [default: the latest].")
+@click.option("--days", type=click.IntRange(min=1), help="Only the last days of the run [default: all of it].")
+@click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
+@as_json
+def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> None:
+    """Write the trading report of a run: a page that opens offline, Markdown, a picture, and its figures.
+
+    Starts the database if it is down, and stops it again.
+
+    Example: mikrobot report --open
+    """
+    from mikrobot.cli import tables
+    from mikrobot.cli.console import Console
+    from mikrobot.stack import local_stack
+    from mikrobot.workflows import review
+
+    settings, console = configured(), Console(quiet=json_)
+    stop_on_sigterm()
+    with local_stack.database_up(settings, console.say):
+        written = review.review(settings, run_id, days)
+    if open_:
+        click.launch(written.paths["trading"])
+    if json_:
+        print_json(written.to_json())
+    else:
+        console.table(tables.report_table(written))
+        for name, path in written.paths.items():
+            click.echo(f"{name.replace('_', ' ')}: {path}")
+
+
+@main.command()
+@click.option("--reason", default="asked for by hand", show_default=True, help="Kept with the flow run.")
+def retrain(reason: str) -> None:
+    """Trigger the retrain deployment of the running stack.
+
+    Example: mikrobot retrain --reason "spreads have doubled"
+    """
+    from mikrobot.stack import supervisor
+
+    click.echo(f"retraining: {supervisor.trigger_retrain(configured(), reason)}")
+
+
+@main.command()
+@click.option("--example", is_flag=True, help="Print a request that works, and the curl line that sends it.")
+@click.option(
+    "--symbol", type=Symbol(), help="Symbol of the latest run whose newest feature row is sent [default: the first]."
+)
+@as_json
+def predict(example: bool, symbol: str | None, json_: bool) -> None:
+    """Print a ready request body for the prediction service, and its curl line.
+
+    Starts the prediction service if it is down, and stops it again.
+
+    Example: mikrobot predict --example --symbol BTCUSDT
+    """
+    import json
+
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.workflows.example_request import example_request
+
+    if not example:
+        raise click.UsageError("give --example; requests go to the service itself, by the curl line it prints")
+    stop_on_sigterm()
+    request = example_request(configured(), SystemClock(), symbol, Console(quiet=json_).say)
+    if json_:
+        print_json(request.to_json())
+    else:
+        click.echo(json.dumps(request.body, indent=1))
+        click.echo(request.curl)
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--data", type=BarPath(), multiple=True, help="Bars that `run` replays as well.")
+@click.option("--scale", type=SCALE, default=1.0, help="Share of the data and repetitions, for a quick look.")
+@as_json
+def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: bool) -> None:
+    """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
+
+    NAMES are features, models, stores, serving, signal, paper, report, run. Without any, all but
+    `run`, which takes minutes: it times the whole of `mikrobot run` from an empty folder.
+
+    Example: mikrobot bench features
+    """
+    from mikrobot import telemetry
+    from mikrobot.cli.console import Console
+
+    try:
+        from benchmarks import suite
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            "the benchmarks are part of the repository, not of the installed package; clone it and run `make bench`"
+        ) from error
+    telemetry.configure("ERROR")
+    stop_on_sigterm()
+    console = Console()
+    results = suite.measure(names, data, console.say, scale)
+    if json_:
+        print_json(suite.to_json(results))
+    else:
+        console.table(suite.table(results))
+
+
+for command in (account, backtest, evaluate, experiment, features, models, simulate, train):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""The commands `mikrobot train` and `mikrobot models`: options in, one call, and its result."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mikrobot.cli.output import as_json, print_json
+from mikrobot.cli.parameters import MODELS, BarPath, OutPath, Symbol
+
+if TYPE_CHECKING:
+    from mikrobot.models.explanation import Explanation
+
+TELLING = 12
+"""Inputs of an explanation that are printed."""
+
+
+@click.command()
+@click.option("--model", type=click.Choice([*MODELS, "all"]), default="bos", show_default=True)
+@click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
+@click.option("--trials", type=click.IntRange(min=0), help="Trials of the parameter search [default: the setting].")
+@as_json
+def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -> None:
+    """Train, judge and register a challenger; promote it if the gate lets it pass.
+
+    Learns from the bars of --data, or from what the latest run has stored.
+
+    Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
+    """
+    with _registry(json_, trials=trials) as (settings, _, console):
+        from mikrobot.workflows import train as workflow
+
+        done = {
+            name: workflow.train_here(settings, name, data, partial(console.progress, name))
+            for name in (MODELS if model == "all" else (model,))
+        }
+    if json_:
+        print_json({name: learn.newest_first(trained) for name, trained in done.items()})
+        return
+    for name, trained in ((name, each) for name, several in done.items() for each in several):
+        state = f"champion of {', '.join(trained['champion_of'])}" if trained["promoted"] else "not promoted"
+        click.echo(f"{name} version {trained['version']} ({state}): {trained['reason']}")
+
+
+@click.group()
+def models() -> None:
+    """Look at the registered models, and choose which version serves.
+
+    Example: mikrobot models list
+    """
+
+
+@models.command("list")
+@as_json
+def list_(json_: bool) -> None:
+    """List every version of every model, the newest first.
+
+    Example: mikrobot models list
+    """
+    with _registry(json_) as (_, registry, __):
+        found = [version for name in MODELS for version in registry.versions(name)]
+    if json_:
+        print_json([_plain(version) for version in found])
+        return
+    for version in found:
+        marks = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        click.echo(f"{version.name} {version.version}{marks}  {', '.join(version.symbols)}")
+        for symbol in version.symbols:
+            click.echo(f"    {symbol}: {version.promotion(symbol)}")
+    if not found:
+        click.echo("no model has been trained yet; train one: `mikrobot train`", err=True)
+
+
+_symbol = click.option(
+    "--symbol", "symbols", type=Symbol(), multiple=True, help="Only for this symbol; may be repeated."
+)
+
+
+@models.command()
+@click.argument("name", type=click.Choice(MODELS))
+@click.argument("version", required=False)
+@_symbol
+@as_json
+def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
+    """Show what a version, by default the champion, needs, has seen and has achieved.
+
+    Example: mikrobot models show bos --symbol EURUSD
+    """
+    with _registry(json_) as (_, registry, __):
+        loaded = registry.load(name, version or _champion(registry, name, symbols))
+    if json_:
+        click.echo(loaded.contract.to_json())
+        return
+    contract = loaded.contract
+    span = f"{contract.trained_from} to {contract.trained_until}"
+    click.echo(f"{contract.name} {contract.version}: {contract.source} {', '.join(contract.symbols)}, {span}")
+    click.echo(f"features {contract.feature_hash}, {len(contract.columns)} columns, {len(loaded.inputs.names)} inputs")
+    for figure, value in contract.metrics["metrics"].items():
+        click.echo(f"  {figure:12} {value:.4f}")
+
+
+@models.command()
+@click.argument("name", type=click.Choice(MODELS))
+@click.argument("version", required=False)
+@_symbol
+@click.option("--reason", default="promoted by hand", show_default=True, help="Kept with the version.")
+def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: str) -> None:
+    """Make a version the champion, past the gate; the prediction service changes to it within seconds.
+
+    By default of every symbol that the version learned from. Without a version: the challengers, if the gate lets
+    them pass now; it is an error if there is none, or none passes.
+
+    Example: mikrobot models promote bos 3 --symbol EURUSD --reason "after review"
+    """
+    with _registry(False) as (settings, registry, _):
+        if version is None:
+            _reconsider(settings, name, symbols)
+            return
+        registry.load(name, version)
+        scopes = registry.promote(name, version, reason, _chosen(symbols))
+    click.echo(f"{name} version {version} is the champion of {', '.join(map(str, scopes))}")
+
+
+def _reconsider(settings: Any, name: str, symbols: tuple[str, ...]) -> None:
+    from mikrobot.domain.errors import ModelError
+    from mikrobot.workflows.promote import reconsider
+
+    done = reconsider(settings, name, _chosen(symbols))
+    if not done:
+        raise ModelError(f"model {name} has no challenger to promote; name a version (`mikrobot models list`)")
+    if not any(each.promoted for each in done):
+        raise ModelError("; ".join(map(str, done)))
+    for each in done:
+        click.echo(f"{name} {each}")
+
+
+@models.command()
+@click.argument("name", type=click.Choice(MODELS))
+@_symbol
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept with the version.")
+def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
+    """Make the version that the champion replaced the champion again.
+
+    By default for every symbol whose champion replaced another version.
+
+    Example: mikrobot models rollback bos --symbol EURUSD
+    """
+    with _registry(False) as (_, registry, __):
+        done = registry.rollback(name, reason, _chosen(symbols))
+    for scope, version in done.items():
+        click.echo(f"{name} version {version} is the champion of {scope} again")
+
+
+@models.command()
+@click.argument("name", type=click.Choice(MODELS))
+@click.argument("version", required=False)
+@_symbol
+@click.option("--out", type=OutPath(), help="Write the HTML page there, instead of printing Markdown.")
+def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | None) -> None:
+    """Print the card of a version, by default of the champion.
+
+    Example: mikrobot models card bos 3 --out card.html
+    """
+    with _registry(False) as (_, registry, __):
+        chosen = version or _champion(registry, name, symbols)
+        text = registry.text(name, chosen, "card.html" if out else "card.md")
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+        click.echo(f"written to {out}", err=True)
+    else:
+        click.echo(text)
+
+
+def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
+    return list(symbols) or None
+
+
+def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
+    """Return the version that is the champion, of one symbol where several have one."""
+    from mikrobot.domain.errors import ModelError
+    from mikrobot.models.registry import CHAMPION
+
+    holders = registry.holders(name, CHAMPION)
+    chosen = _chosen(symbols)
+    champions = {scope: version for scope, version in holders.items() if chosen is None or scope.symbol in chosen}
+    where = f" for {', '.join(chosen)}" if chosen else ""
+    if not champions:
+        raise ModelError(f"model {name} has no champion{where}; name a version (`mikrobot models list`)")
+    if len(set(champions.values())) > 1:
+        listed = ", ".join(f"{version} for {scope}" for scope, version in champions.items())
+        raise ModelError(f"model {name} has several champions: {listed}; name a version or --symbol")
+    return str(next(iter(champions.values())))
+
+
+@models.command()
+@click.argument("name", type=click.Choice(MODELS))
+@click.argument("row", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--version", help="Instead of the champion.")
+@_symbol
+@as_json
+def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
+    """Tell what each input added to the answers about a row, in log odds, up to the probability that is served.
+
+    ROW is a JSON file of feature values by column, as the body of a call to /predict.
+
+    Example: mikrobot models explain bos row.json --symbol EURUSD
+    """
+    body = _body(row)
+
+    import numpy as np
+
+    from mikrobot.models.explanation import explain as explained
+    from mikrobot.serving.predictor import row_of
+
+    with _registry(json_) as (_, registry, __):
+        loaded = registry.load(name, version or _champion(registry, name, symbols))
+        booster = registry.booster(name, loaded.contract.version)
+    found = explained(loaded, booster, np.array(row_of(loaded.contract, body)))
+    if json_:
+        print_json([_explained(each) for each in found])
+        return
+    for each in found:
+        click.echo(
+            f"{'up' if each.side > 0 else 'down'}: probability {each.probability:.4f}, log odds {each.log_odds:+.3f}"
+        )
+        click.echo(f"  {'the walk':28} {each.start:+.3f}")
+        *inputs, members, calibration = each.added.items()
+        rest = ("the other inputs", sum(value for _, value in inputs[TELLING:]))
+        for named, value in (*inputs[:TELLING], rest, members, calibration):
+            click.echo(f"  {named:28} {value:+.3f}")
+
+
+def _explained(side: "Explanation") -> dict[str, Any]:
+    steps = {"side": side.side, "start": side.start, "added": dict(side.added)}
+    return steps | {"log_odds": side.log_odds, "probability": side.probability}
+
+
+def _body(row: Path) -> dict[str, Any]:
+    """Read feature values by column, alone or under ``features``."""
+    try:
+        body = json.loads(row.read_text(encoding="utf-8"))
+        return dict(body.get("features", body))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise click.BadParameter(f"expected feature values by column as JSON in {row}: {error}") from error
+
+
+@contextmanager
+def _registry(quiet: bool, **given: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Give settings, registry and console; what had to be started for it is stopped again."""
+    from mikrobot import settings as configuration
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
+
+    settings, console = configuration.load(**given), Console(quiet=quiet)
+    with local_stack.running(settings, SystemClock(), console.say, ["mlflow"]):
+        from mikrobot.models.registry import Registry
+
+        yield settings, Registry(settings.mlflow_url), console
+
+
+def _plain(version: Any) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "aliases": list(version.aliases),
+        "tags": dict(version.tags),
+    }

@@ -1,0 +1,156 @@
+"""The tables of `status` and `account show`. Computes nothing."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from rich.markup import escape
+from rich.table import Table
+
+from mikrobot.domain.market import instrument
+from mikrobot.domain.trading import Decision
+from mikrobot.paper.valuation import Holding
+from mikrobot.stack.schedules import Schedules
+from mikrobot.stack.service_log import ServiceStatus
+from mikrobot.workflows.paper_account import Account
+from mikrobot.workflows.status import Overview, SymbolState
+
+CLOSED, OPEN = "no position", "{side} {lots} at {price} ({pnl:+})"
+
+
+def tables(seen: Overview) -> list[Table]:
+    """Return what `status` shows: services, then the run, its symbols and its account, then what is scheduled."""
+    shown = [_services(seen.services)]
+    if any(service.errors for service in seen.services):
+        shown.append(_last_errors(seen.services))
+    if seen.trouble:
+        shown.append(_note(seen.trouble))
+    if seen.session is not None:
+        market = f"{seen.session.source}{', a SIMULATED market' if seen.session.simulated else ''}"
+        shown.append(_note(f"Run {seen.session.run} ({market}): {seen.session.text}"))
+        shown += [_symbols(seen.symbols), _reasons(seen.symbols)]
+    if seen.account is not None:
+        shown.append(_money([seen.account]))
+    if seen.schedules != Schedules():
+        shown.append(_scheduled(seen))
+    return shown
+
+
+def account_tables(found: Iterable[Account]) -> list[Table]:
+    """Return what `account show` shows: the money of each source, and what it holds."""
+    listed = list(found)
+    held = _table("account", "market", "balance USD", "open positions")
+    for account in listed:
+        for market, balance in account.valuation.balances.items():
+            own = [each for each in account.valuation.holdings if instrument(each.symbol).asset == market]
+            positions = "; ".join(f"{each.symbol} {_holding(each)}" for each in own) or CLOSED
+            held.add_row(account.source, market, str(balance), positions)
+    return [_money(listed), held]
+
+
+def _money(found: Iterable[Account]) -> Table:
+    shown = _table("account, USD", "balance", "equity", "today", "since start", "at, UTC")
+    for account in found:
+        worth, at = account.valuation, f"{account.at:%Y-%m-%d %H:%M}"
+        today, total = f"{account.pnl_today:+}", f"{account.pnl:+}"
+        shown.add_row(account.source, str(worth.balance), str(worth.equity), today, total, at)
+    return shown
+
+
+def _services(services: Iterable[ServiceStatus]) -> Table:
+    shown = _table("service", "pid", "state", "address", "errors")
+    for service in services:
+        word = "ready" if service.ready else "starting" if service.pid else "down"
+        errors = str(service.errors) if service.pid else ""
+        shown.add_row(service.name, str(service.pid or ""), word, service.address, errors)
+    return shown
+
+
+def _last_errors(services: Iterable[ServiceStatus]) -> Table:
+    shown = _table("service", "last error in its log")
+    for service in services:
+        if service.errors:
+            shown.add_row(service.name, f"[red]{escape(service.last_error or '')}[/]")
+    return shown
+
+
+def _symbols(symbols: Iterable[SymbolState]) -> Table:
+    shown = _table("symbol", "last bar, UTC", "position", "P&L today")
+    for symbol in symbols:
+        position = "; ".join(map(_holding, symbol.holdings)) or CLOSED
+        shown.add_row(symbol.symbol, _last_bar(symbol), position, _signed(symbol.pnl_today))
+    return shown
+
+
+def _reasons(symbols: Iterable[SymbolState]) -> Table:
+    shown = _table("symbol", "last decision, and what stops trading")
+    for symbol in symbols:
+        shown.add_row(symbol.symbol, _decision(symbol.decision, symbol.why))
+        shown.add_row(
+            "", f"[yellow]stopped: {escape(symbol.stopped)}[/]" if symbol.stopped else "nothing stops trading"
+        )
+    return shown
+
+
+def _scheduled(seen: Overview) -> Table:
+    shown, planned = _table("next flow", "at", "in"), seen.schedules
+    for run in planned.next_runs:
+        shown.add_row(run.deployment, _minute(run.at), _span(run.at - seen.at))
+    for name in planned.unscheduled:
+        shown.add_row(name, "[red]none: Prefect schedules nothing, see `mikrobot doctor`[/]", "")
+    for run in planned.late:
+        shown.add_row(run.deployment, f"[red]late: due {_minute(run.at)}, not started[/]", "")
+    for name in planned.failed:
+        shown.add_row(name, "[red]the newest run failed[/]", "")
+    return shown
+
+
+def _last_bar(symbol: SymbolState) -> str:
+    if symbol.last_bar is None:
+        return "none"
+    return f"{symbol.last_bar:%Y-%m-%d %H:%M}" + (f", {_span(symbol.age)} ago" if symbol.age is not None else "")
+
+
+def _decision(decision: Decision | None, why: str) -> str:
+    if decision is None:
+        return "no decision yet"
+    verdict = decision.side.value if decision.approved and decision.side else "no trade"
+    return escape(f"{_minute(decision.close_time)} {verdict}: {why}")
+
+
+def _holding(held: Holding) -> str:
+    return OPEN.format(side=held.side.value, lots=held.lots, price=held.price, pnl=held.pnl)
+
+
+def _signed(amount: Decimal | None) -> str:
+    return "" if amount is None else f"{amount:+}"
+
+
+def _span(length: timedelta) -> str:
+    """Return a length of time in words.
+
+    >>> _span(timedelta(seconds=75)), _span(timedelta(hours=30))
+    ('1 min 15 s', '30 h 0 min')
+    """
+    seconds = max(round(length.total_seconds()), 0)
+    if seconds >= 3600:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _note(text: str) -> Table:
+    shown = Table(box=None, show_header=False, padding=(1, 2, 0, 2))
+    shown.add_column(overflow="fold")
+    shown.add_row(text)
+    return shown
+
+
+def _table(*headings: str) -> Table:
+    shown = Table(box=None, padding=(0, 2))
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
+    return shown

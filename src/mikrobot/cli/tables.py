@@ -1,0 +1,124 @@
+"""The tables that commands print. Computes nothing."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mikrobot.stack.doctor import Finding
+    from mikrobot.workflows.review import Reviewed
+
+
+def findings_table(findings: list[Finding]) -> Table:
+    """Show findings as a table, the remedy below what it mends."""
+    shown = Table(box=None, padding=(0, 2))
+    for column in ("", "examined", "found"):
+        shown.add_column(column, overflow="fold")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.ok else "[red]mend[/]"
+        found = finding.found if finding.ok else f"{finding.found}\n{finding.remedy}"
+        shown.add_row(mark, finding.what, Text(found))
+    return shown
+
+
+def report_table(reviewed: Reviewed) -> Table:
+    """Show every figure of a report with its interval."""
+    from mikrobot.analytics.wording import figure_rows
+
+    shown = Table(title=f"Run {reviewed.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for heading in ("figure", "value", "95 % interval"):
+        shown.add_column(heading, justify="left" if heading == "figure" else "right")
+    for row in figure_rows(reviewed.report.assessment):
+        shown.add_row(row["label"], row["value"], row["interval"])
+    return shown
+
+
+def backtest_table(found: Mapping[str, Any]) -> Table:
+    """Show the figures of a backtest compared with its benchmarks."""
+    title = f"{found['model']} {found['version'] or ''} on {', '.join(found['data']['symbols'])}".replace("  ", " ")
+    shown = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    shown.add_column("figure")
+    shown.add_column("value", justify="right")
+    plain = ("trades", "pnl", "return_pct", "max_drawdown_pct", "sharpe", "sortino", "profit_factor", "win_rate")
+    for name in (*plain, "expectancy_r", "ambiguous_share", "decisions", "bars_per_s"):
+        shown.add_row(name.replace("_", " "), _backtest_value(found, name))
+    for kind, amount in found["costs"].items():
+        shown.add_row(kind, amount)
+    for name, figures in found["benchmark"].items():
+        shown.add_row(f"{name}: return pct", _backtest_value(figures, "return_pct"))
+    return shown
+
+
+def reconciliation_table(found: Mapping[str, Any]) -> Table:
+    """Show how much of the two is alike."""
+    compared = found["fidelity"]
+    shown = Table(title=f"Run {found['run']} and its backtest", title_justify="left", title_style="bold", box=None)
+    for heading in ("", "run", "backtest"):
+        shown.add_column(heading, justify="right" if heading else "left")
+    for name in ("decisions", "orders", "fills", "pnl"):
+        shown.add_row(name, str(compared[name]["run"]), str(compared[name]["backtest"]))
+    shown.add_row("orders alike", str(compared["orders_alike"]), "")
+    shown.add_row("decisions alike", str(compared["decisions_alike"]), "")
+    for name, alike in found["journals_alike"].items():
+        shown.add_row(f"journal of account {name}", "the same to the byte" if alike else "not the same", "")
+    shown.add_row("differences", str(len(compared["differences"])), "")
+    return shown
+
+
+def difference_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return each difference with its cause, a line each."""
+    return [f"{each['order']}: {each['what']}; {each['cause']}" for each in found["fidelity"]["differences"]]
+
+
+def evaluation_table(found: Mapping[str, Any]) -> Table:
+    """Show an evaluation: the model beside what it must beat, and where it is good."""
+    from mikrobot.training.gate import to_beat
+
+    shown = Table(title=f"{found['model']} version {found['version']}", title_justify="left", box=None, padding=(0, 2))
+    for heading in ("", "AUC", "Brier", "calibration error", "accuracy", "model over it"):
+        shown.add_column(heading, justify="left" if not heading else "right")
+    shown.add_row("model", *_figures(found["metrics"]), "")
+    for name, said in found["baselines"].items():
+        if name != "control":
+            over = found["uplift"][f"over_{name.removeprefix('diffusion_')}"]["auc"]
+            shown.add_row(name.replace("_", " "), *_figures(said), _interval(over))
+    shown.add_row("majority", "0.5000", "", "", f"{found['majority_accuracy']:.4f}", "")
+    for name, walk in found.get("controls", {}).items():
+        over = walk["uplift"][f"over_{to_beat(walk['uplift'])}"]["auc"]
+        shown.add_row(f"{name} control", *_figures(walk["metrics"]), _interval(over))
+    data = found["data"]
+    said = (
+        f"{data['samples']:,} samples from {data['from']} to {data['to']}, base rate {found['base_rate']:.4f}, "
+        f"{data['seen_share']:.0%} of them within the span of the training"
+    )
+    shown.caption = "\n".join([said, *(_band(each) for each in found["selective"] if each["coverage"])])
+    shown.caption_justify = "left"
+    return shown
+
+
+def _backtest_value(found: Mapping[str, Any], name: str) -> str:
+    """Return a value as text, or the reason why there is none."""
+    value = found[name]
+    if value is None:
+        return str(found["reasons"].get(name, "none"))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _figures(said: Mapping[str, float]) -> tuple[str, ...]:
+    return tuple(f"{said[name]:.4f}" for name in ("auc", "brier", "ece", "accuracy"))
+
+
+def _interval(over: Mapping[str, float | None]) -> str:
+    if over["low"] is None:
+        return f"{over['value']:+.4f}"
+    return f"{over['value']:+.4f} [{over['low']:+.4f}, {over['high']:+.4f}]"
+
+
+def _band(each: Mapping[str, Any]) -> str:
+    return (
+        f"promising precision {each['band']['precision']:.2f}: coverage {each['coverage']:.3f}, "
+        f"precision {each['precision'] or 0.0:.3f}, recall {each['recall_covered'] or 0.0:.3f} among the covered, "
+        f"{each['recall_all'] or 0.0:.3f} of all"
+    )

@@ -1,0 +1,1 @@
+"""The two processes that trade, streamer and worker, and what they share."""

@@ -1,0 +1,96 @@
+"""Records of local processes by pid, so that any process can find the others of the same state folder.
+
+A record is a JSON file ``home/run/<name>.json`` with the pid and the start time of the process;
+a pid that the system has given to another program is thereby never touched. Starts and stops nothing.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+
+import psutil
+
+from mikrobot.domain.errors import ServiceError
+from mikrobot.runtime import Clock
+
+AWAY_SECONDS = 2.0
+"""Time between two looks at a process that has ended: whoever stops a process stops those that wait for it too."""
+
+SUPERVISOR = "supervisor"
+"""Record of the process that starts the live processes again; it is never stopped by this name."""
+
+
+def find(name: str, home: Path) -> psutil.Process | None:
+    """Return the recorded process if it is alive and the very one that was started."""
+    try:
+        noted = json.loads(_path(name, home).read_text())
+        process = psutil.Process(noted["pid"])
+        alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - noted["created"]) < 1.0
+    except (OSError, psutil.NoSuchProcess, json.JSONDecodeError, KeyError):
+        return None
+    return process if alive else None
+
+
+def record(name: str, home: Path, pid: int, log_from: int = 0) -> None:
+    """Note the pid of a live process under a name, and the byte of its log at which it begins."""
+    path = _path(name, home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        fresh = path.with_suffix(".new")
+        created = psutil.Process(pid).create_time()
+        fresh.write_text(json.dumps({"pid": pid, "created": created, "log_from": log_from}))
+        fresh.replace(path)
+
+
+def forget(name: str, home: Path) -> None:
+    """Remove a record without touching the process."""
+    _path(name, home).unlink(missing_ok=True)
+
+
+def recorded(home: Path) -> list[str]:
+    """Return the names of all recorded processes but the supervisor, in the order they were started."""
+    paths = sorted((home / "run").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [path.stem for path in paths if path.stem != SUPERVISOR]
+
+
+def supervised(home: Path) -> bool:
+    """Tell whether a process that lives has promised to start the live processes again."""
+    return find(SUPERVISOR, home) is not None
+
+
+def require_alive(name: str, home: Path, clock: Clock) -> None:
+    """Make sure that it makes sense to wait for a process: it runs, or a supervisor starts it again.
+
+    Raises
+    ------
+    ServiceError
+        If it has ended and nobody supervises it; the message ends with the last line of its log.
+    """
+    if _lost(name, home):
+        clock.sleep(AWAY_SECONDS)
+        if _lost(name, home):
+            raise ServiceError(f"{name} has ended and nothing starts it again: {last_line(name, home)}")
+
+
+def log_from(name: str, home: Path) -> int:
+    """Return the byte of its log at which a recorded process begins; 0 without a record."""
+    try:
+        return int(json.loads(_path(name, home).read_text()).get("log_from", 0))
+    except (OSError, json.JSONDecodeError):
+        return 0
+
+
+def last_line(name: str, home: Path) -> str:
+    """Return the last line of a service's log that says something."""
+    log = home / "logs" / f"{name}.log"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    said = [line.strip() for line in lines[-50:] if line.strip()]
+    return f"{said[-1][:300]} (log: {log})" if said else f"it wrote nothing (log: {log})"
+
+
+def _lost(name: str, home: Path) -> bool:
+    return find(name, home) is None and not supervised(home)
+
+
+def _path(name: str, home: Path) -> Path:
+    return home / "run" / f"{name}.json"

@@ -1,0 +1,187 @@
+"""The streamer process: closed bars in, feature rows out to the online store.
+
+A row that breaks the catalog's promises goes into quarantine instead, where the worker finds the reason.
+Meets the worker in the stores only. Over the past it goes minute by minute in step with the
+worker, which sees every row; in the present it waits a moment at most. It ends when the worker has
+ended and nobody supervises it. The bars of one minute are folded
+leads first, so that their followers read them as of the same close. Restarted, it resumes after the last
+minute it published, from a snapshot of the feature state and the stored bars.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mikrobot import telemetry
+from mikrobot.domain.errors import BarError
+from mikrobot.domain.market import Bar, Timeframe, leads_first
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.row_check import RowCheck
+from mikrobot.live import pid_records, wiring
+from mikrobot.live.entry import live_process
+from mikrobot.live.session import PRESENT, Segment, timed_as
+from mikrobot.market.feed import Source, closes
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.bars import BarStore
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+from mikrobot.store.states import FeatureStates
+
+log = telemetry.logger("streamer")
+
+SNAPSHOT_EVERY = 60
+"""Minutes between snapshots of the feature state: what a restart has to fold again."""
+
+REPORT_EVERY = 15
+"""Minutes between two records of the latencies."""
+
+PATIENCE_S = 5.0
+"""Seconds that the present waits for the worker before it moves on without it."""
+
+
+@dataclass(slots=True)
+class Streamer:
+    """Publishes the feature rows of one segment of a run; ``home`` records the worker's process."""
+
+    run: Run
+    segment: Segment
+    source: Source
+    pipeline: FeaturePipeline
+    bars: BarStore
+    rows: FeatureRows
+    states: FeatureStates
+    runs: Runs
+    clock: Clock
+    timers: telemetry.Timers
+    home: Path
+    check: RowCheck = field(default_factory=RowCheck)
+
+    def stream(self) -> None:
+        """Publish every minute from the last published one to the end of the source."""
+        resumed = self._resume()
+        end = None if self.source.live else self.segment.trade_until
+        for number, (close_time, bars) in enumerate(
+            closes(self.source, leads_first(self.segment.symbols), resumed, end, self.clock), start=1
+        ):
+            self.publish(close_time, bars)
+            if number % SNAPSHOT_EVERY == 0:
+                self._snapshot(close_time)
+            if number % REPORT_EVERY == 0:
+                self.runs.record_latencies(self.run.id, timed_as("streamer", self.segment), self.timers.summary())
+
+    def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
+        """Store the bars of one minute and their feature rows, then announce the minute."""
+        with self.timers.stage("bar_to_announcement"):
+            stores = [self._folded(bar) for bar in bars]
+            self.runs.advance(self.run.id, "streamer", close_time, lambda: [store() for store in stores])
+        with self.timers.stage("announcement_to_handled"):
+            self._await_worker(close_time)
+
+    def _folded(self, bar: Bar) -> Callable[[], object]:
+        """Fold a bar into the feature state; return what stores it, and its row or what is wrong with it."""
+        try:
+            with self.timers.stage("feature_step"):
+                values = self.pipeline.update(bar)
+        except BarError as error:
+            log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
+            return partial(self.bars.quarantine_bar, self.run.source, bar, str(error))
+        with self.timers.stage("row_check"):
+            wrong = self.check(values, self.pipeline.seen(bar.symbol))
+        if wrong:
+            log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
+        return partial(self._store, bar, values, wrong)
+
+    def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str) -> None:
+        with self.timers.stage("bar_store"):
+            self.bars.append(self.run.source, bar)
+        if wrong:
+            self.bars.quarantine_row(self.run.source, bar.symbol, bar.close_time, CATALOG.columns, values, wrong)
+            return
+        with self.timers.stage("online_write"):
+            self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
+
+    def _await_worker(self, close_time: datetime) -> None:
+        """Wait until the worker has handled the minute: in the past as long as it runs or is started again."""
+        before = close_time - timedelta(microseconds=1)
+        while self.runs.wait(self.run.id, "worker", before, timeout_s=PATIENCE_S) is None:
+            pid_records.require_alive("worker", self.home, self.clock)
+            if self.source.live and self.clock.now() - close_time < PRESENT:
+                return
+            log.info("waiting_for_worker", close_time=close_time)
+
+    def _resume(self) -> datetime:
+        """Bring the feature state to the last published minute; return the next bar's open time."""
+        reached = self.runs.reached(self.run.id, "streamer")
+        until = max(reached, self.segment.trade_from) if reached else self.segment.trade_from
+        if until > self.segment.trade_from:
+            self._await_worker(until)
+        else:
+            self._forget_earlier_runs(until)
+        rows: dict[str, pd.DataFrame] = {}
+        for symbol in leads_first(self.segment.symbols):
+            rows[symbol] = self._restore(symbol, until, rows.get(self.pipeline.lead_of.get(symbol, "")))
+        log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
+        return until
+
+    def _forget_earlier_runs(self, until: datetime) -> None:
+        """Forget what earlier runs left of later bars: a replay starts over, perhaps on other data."""
+        self.rows.rewind(self.run.source, self.segment.symbols)
+        for symbol in self.segment.symbols:
+            self.states.rewind(self.run.source, symbol, until)
+
+    def _restore(self, symbol: str, until: datetime, lead: pd.DataFrame | None) -> pd.DataFrame:
+        """Bring the state of a symbol to an instant; return what its followers read of the bars folded."""
+        saved = self.states.load(self.run.source, symbol, CATALOG.version, until)
+        start = self.segment.history_from
+        if saved is not None:
+            start = saved[0]
+            self.pipeline.restore(symbol, saved[1])
+        missed = self.bars.range(self.run.source, symbol, Timeframe.M1, start, until)
+        return self.pipeline.lead_rows(symbol, missed, lead)
+
+    def _snapshot(self, close_time: datetime) -> None:
+        for symbol in self.segment.symbols:
+            snapshot = self.pipeline.snapshot(symbol)
+            self.states.save(self.run.source, symbol, CATALOG.version, close_time, snapshot)
+
+
+def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
+    """Stream a segment of a recorded run to its end, and record its latencies."""
+    timers = telemetry.Timers()
+    with database.open_pool(settings) as pool:
+        runs = Runs(pool)
+        run = runs.get(run_id)
+        segment = Segment.from_json(run.settings["segments"][number])
+        streamer = Streamer(
+            run,
+            segment,
+            wiring.open_source(settings, clock),
+            FeaturePipeline(segment.symbols),
+            BarStore(pool),
+            FeatureRows(settings),
+            FeatureStates(pool),
+            runs,
+            clock,
+            timers,
+            settings.home,
+        )
+        try:
+            streamer.stream()
+            runs.finish(run_id, f"streamer-{number}")
+        finally:
+            runs.record_latencies(run_id, timed_as("streamer", segment), timers.summary())
+
+
+main = live_process("streamer", run_streamer)
+
+if __name__ == "__main__":
+    main()

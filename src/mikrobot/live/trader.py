@@ -1,0 +1,109 @@
+"""One minute of a strategy: bars are played, then decided on. Live trading, replay and backtest do it here.
+
+Does not read or write stores, ask models or read the clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby
+
+from mikrobot.analytics.charges import Charge, charges
+from mikrobot.analytics.trades import Holding, closed_trades, open_positions
+from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.domain.market import Bar
+from mikrobot.domain.trading import Decision, Fill, Order, Trade
+from mikrobot.live.arms import Share
+from mikrobot.paper import statement
+from mikrobot.paper.venue import Venue
+from mikrobot.settings import TradingProfile
+
+ATR = "m1_atr_14"
+"""The column of a feature row that a decision reads itself, beside the levels of the model's task."""
+
+
+@dataclass(slots=True)
+class Trader:
+    """Trades a strategy on a venue.
+
+    Attributes
+    ----------
+    run_id : str
+        Names the decisions.
+    venue : Venue
+    profile : TradingProfile
+    entry_probability : float
+    share : Share or None
+        Of the market, in which it may open positions; None: all of it.
+    """
+
+    run_id: str
+    venue: Venue
+    profile: TradingProfile
+    entry_probability: float
+    share: Share | None = None
+
+    def play(self, bars: Iterable[Bar], until: datetime) -> None:
+        """Let closed bars happen, in order of their closes, and at each close and at last what is due by then."""
+        closed = None
+        for closed, group in groupby(bars, key=lambda bar: bar.close_time):
+            for bar in group:
+                self.venue.play(bar)
+            self.venue.leave_expired(closed)
+        if closed != until:
+            self.venue.leave_expired(until)
+
+    def decide(self, outlook: Outlook) -> tuple[Decision, Order | None]:
+        """Decide about one symbol at a close that has been played, and send the order if there is one."""
+        standing = self.venue.standing(outlook.symbol, outlook.close_time)
+        decision, order = decide(self.run_id, outlook, standing, self.profile, self.entry_probability)
+        if self.share is not None and (why := self.share.objection(outlook.symbol, outlook.close_time)):
+            reasons = (*decision.reasons, f"share refused: {why}")
+            decision, order = replace(decision, approved=False, reasons=reasons), None
+        if order is not None:
+            self.venue.place(order)
+        return decision, order
+
+
+@dataclass(slots=True)
+class Traded:
+    """What a strategy did.
+
+    Attributes
+    ----------
+    decisions : int
+    orders : list of Order
+    trader : Trader
+        With its venue as it is left.
+    """
+
+    trader: Trader
+    decisions: int = 0
+    orders: list[Order] = field(default_factory=list)
+
+    @property
+    def trades(self) -> tuple[Trade, ...]:
+        """The closed trades, in order of exit."""
+        return closed_trades(self.orders, self.fills)
+
+    @property
+    def held(self) -> tuple[Holding, ...]:
+        """The positions still open."""
+        return open_positions(self.orders, self.fills)
+
+    @property
+    def fills(self) -> list[Fill]:
+        """The fills of every account, in order of time."""
+        accounts = self.trader.venue.exchange.accounts
+        return statement.fills({name: each.journal for name, each in accounts.items()})
+
+    @property
+    def charges(self) -> list[Charge]:
+        """Every cash entry other than the fills, and slippage, in order of time."""
+        accounts = self.trader.venue.exchange.accounts.values()
+        return sorted(charge for account in accounts for charge in charges(account))
+
+
+def outlook(bar: Bar, atr: float, above: float, below: float, up: float, down: float, by: str) -> Outlook:
+    """Return what is known of a symbol at the close of a bar; the values are those of `Outlook`."""
+    return Outlook(bar.symbol, bar.close_time, bar.close, bar.spread, atr, above, below, up, down, by)

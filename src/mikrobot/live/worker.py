@@ -1,0 +1,376 @@
+"""The worker process: feature rows in, predictions, decisions and virtual fills into the ledger.
+
+Reads each row online from Feast, asks the prediction service, decides, and lets the paper exchange
+fill; all of one minute is one transaction, the journals of the accounts included, so that a worker
+killed at any instant neither loses nor doubles a fill. Its accounts are rebuilt from the ledger.
+Fails closed: without a fresh row or an answer, the minute is recorded as skipped with the reason,
+and nothing is opened.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mikrobot import telemetry
+from mikrobot.decision.product_owner import Outlook
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
+from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.features.catalog import CATALOG
+from mikrobot.live import pid_records, wiring
+from mikrobot.live.accounts import lines_of, venue_of
+from mikrobot.live.arms import share_of
+from mikrobot.live.entry import live_process
+from mikrobot.live.session import PRESENT, Segment, timed_as, traded_until
+from mikrobot.live.trader import ATR, Trader, outlook
+from mikrobot.models.labels.task import Task
+from mikrobot.paper.venue import Venue
+from mikrobot.runtime import Clock, wait_until
+from mikrobot.serving.client import PredictionClient
+from mikrobot.serving.predictor import Answer
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+
+log = telemetry.logger("worker")
+
+REPORT_EVERY = 15
+"""Minutes between two records of the latencies."""
+
+PREDICTIONS_BACK_S = 120.0
+"""Seconds that a past minute waits for a prediction service that went away; it starts in about ten."""
+
+
+@dataclass(slots=True)
+class Minute:
+    """What one minute brings to the ledger of one run."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is seen of one symbol at a close, the same for every book: an outlook, or why there is none.
+
+    Attributes
+    ----------
+    outlook : Outlook or None
+    predictions : list of Prediction
+        What it was made from.
+    skips : list of Skip
+    challenged : Outlook or None
+        That by the challenger, if one answered; a book of the champion decides nothing from it.
+    shadows : list of Prediction
+        What it was made from.
+    """
+
+    outlook: Outlook | None
+    predictions: list[Prediction] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+    challenged: Outlook | None = None
+    shadows: list[Prediction] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Book:
+    """A run and who trades it: the run that the worker is for, or an arm that follows it.
+
+    Attributes
+    ----------
+    run : Run
+    settings : Settings
+        By which it trades.
+    trader : Trader
+    reached : datetime
+        The close that its ledger has come to, UTC.
+    """
+
+    run: Run
+    settings: Settings
+    trader: Trader
+    reached: datetime
+
+
+@dataclass(slots=True)
+class Worker:
+    """Trades one segment of a run on virtual accounts, and every arm that follows it on its own.
+
+    Attributes
+    ----------
+    books : tuple of Book
+        The arms first, the run itself last: while its minute is not announced, none of them is over.
+    """
+
+    segment: Segment
+    settings: Settings
+    bars: BarStore
+    rows: FeatureRows
+    predictions: PredictionClient
+    ledger: Ledger
+    runs: Runs
+    timers: telemetry.Timers
+    books: tuple[Book, ...]
+    clock: Clock
+
+    @property
+    def run(self) -> Run:
+        """The run itself."""
+        return self.books[-1].run
+
+    def work(self) -> None:
+        """Handle every minute the streamer publishes, until it has finished.
+
+        Raises
+        ------
+        ServiceError
+            If the streamer or the prediction service has ended and nobody supervises it.
+        """
+        reached = traded_until(self.runs, self.run.id, self.segment)
+        log.info("working", run=self.run.id, after=reached, books=len(self.books))
+        while True:
+            published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0)
+            if published is not None and published > reached:
+                with self.timers.stage("minute"):
+                    self.handle(reached, published)
+                reached = published
+                if reached.minute % REPORT_EVERY == 0:
+                    self.runs.record_latencies(self.run.id, timed_as("worker", self.segment), self.timers.summary())
+            elif self._over(reached):
+                return
+            else:
+                pid_records.require_alive("streamer", self.settings.home, self.clock)
+
+    def handle(self, after: datetime, close_time: datetime) -> None:
+        """Play the bars that closed in (after, close_time], then decide at the newest close."""
+        with self.timers.stage("bar_read"):
+            bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
+        sights = [self._look(bar) for bar in bars if bar.close_time == close_time]
+        for book in self.books:
+            if book.reached < close_time:
+                self._trade(book, [bar for bar in bars if bar.close_time > book.reached], sights, close_time)
+
+    def _trade(self, book: Book, bars: Sequence[Bar], sights: Sequence[Sight], close_time: datetime) -> None:
+        """Play and decide in one book, and commit its minute."""
+        minute = Minute()
+        with self.timers.stage("play"):
+            book.trader.play(bars, close_time)
+        for sight in sights:
+            self._decide(book, sight, minute)
+        with self.timers.stage("ledger_commit"):
+            written = self.ledger.commit(
+                book.run.id,
+                close_time,
+                minute.predictions,
+                minute.decisions,
+                minute.orders,
+                lines_of(book.trader.venue.unrecorded()),
+                minute.skips,
+                [said for sight in sights for said in sight.shadows] if book.run.id == self.run.id else (),
+            )
+        book.reached = close_time
+        if not written:
+            book.reached = self.runs.reached(book.run.id, "worker") or close_time
+            book.trader.venue = venue_of(book.run, book.settings, self.ledger, self.bars, book.reached)
+
+    def _look(self, bar: Bar) -> Sight:
+        """Read the row of a bar and ask about it."""
+        if missed := self._missed(bar):
+            return Sight(None, skips=[Skip(bar.symbol, bar.close_time, missed)])
+        try:
+            with self.timers.stage("online_read"):
+                row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
+            with self.timers.stage("predict"):
+                answer, inputs = self._ask_patiently(bar.symbol, row, bar.close_time)
+            self._believable(answer, bar)
+        except (StaleFeatures, ServingError, ModelError) as error:
+            reason = self._reason(bar.symbol, bar, error)
+            log.warning("skipped", symbol=bar.symbol, close_time=bar.close_time, reason=reason)
+            return Sight(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
+        made = _predictions(bar.symbol, bar.close_time, answer, inputs)
+        challenged, shadows = self._challenged(bar, row)
+        return Sight(_outlook(bar, row, answer), made, challenged=challenged, shadows=shadows)
+
+    def _missed(self, bar: Bar) -> str:
+        """Return why a bar after the hours of the run is not decided on: the next one has closed meanwhile."""
+        late = self.clock.now() - bar.close_time
+        if bar.close_time <= self.segment.trade_until or late < bar.timeframe.delta:
+            return ""
+        minutes = late // timedelta(minutes=1)
+        return f"missed: handled {minutes} min after its close; open positions go on, nothing is opened on the past"
+
+    def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
+        """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""
+        with self.timers.stage("shadow"):
+            told = self.predictions.shadow(bar.symbol, row)
+        if told is None:
+            return None, []
+        answer, inputs = told
+        try:
+            self._believable(answer, bar)
+        except ModelError:
+            return None, []
+        return _outlook(bar, row, answer), _predictions(bar.symbol, bar.close_time, answer, inputs)
+
+    def _decide(self, book: Book, sight: Sight, minute: Minute) -> None:
+        minute.skips += sight.skips
+        if sight.outlook is None:
+            return
+        seen, made = sight.outlook, sight.predictions
+        if book.settings.model == "challenger":
+            if sight.challenged is None:
+                minute.skips.append(Skip(seen.symbol, seen.close_time, "no challenger has answered"))
+                return
+            seen, made = sight.challenged, sight.shadows
+        minute.predictions += made
+        with self.timers.stage("decide"):
+            decision, order = book.trader.decide(seen)
+        minute.decisions.append(decision)
+        if order is not None:
+            minute.orders.append(order)
+
+    def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
+        """Say why a row could not be used; of one that is not there, why the streamer kept it back."""
+        flagged = None
+        if isinstance(error, StaleFeatures):
+            flagged = self.bars.flagged(self.run.source, symbol, bar.close_time)
+        return f"the feature row was flagged: {flagged}" if flagged else str(error)
+
+    def _ask_patiently(
+        self, symbol: str, row: dict[str, float], close_time: datetime
+    ) -> tuple[Answer, dict[str, float]]:
+        """Ask until there is an answer: the past waits for a service that restarts, the present does not."""
+        while True:
+            try:
+                return self._ask(symbol, row)
+            except ServingError as error:
+                if self.clock.now() - close_time < PRESENT:
+                    raise
+                log.warning("waiting_for_predictions", close_time=close_time, reason=str(error))
+                self.clock.sleep(1.0)
+                wait_until(
+                    self._predictions_back,
+                    f"the prediction service at {self.settings.bento_url} did not come back",
+                    self.clock,
+                    timeout_s=PREDICTIONS_BACK_S,
+                )
+
+    def _predictions_back(self) -> bool:
+        pid_records.require_alive("bento", self.settings.home, self.clock)
+        return self.predictions.ready()
+
+    def _ask(self, symbol: str, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
+        """Ask with the columns that the model of the symbol needs, by name; it may have been swapped meanwhile."""
+        inputs = {name: row[name] for name in self.predictions.columns(symbol) if name in row}
+        try:
+            return self.predictions.predict(symbol, inputs), inputs
+        except FeatureMismatch:
+            inputs = {name: row[name] for name in self.predictions.columns(symbol, refresh=True) if name in row}
+            return self.predictions.predict(symbol, inputs), inputs
+
+    def _believable(self, answer: Answer, bar: Bar) -> None:
+        """Refuse an answer of a model that is of another market, or has learned from the hours it judges."""
+        close_time = bar.close_time
+        if bar.symbol not in answer.trained_on:
+            raise ModelError(
+                f"model {answer.model} v{answer.fitted_with} learned from {', '.join(answer.trained_on)}, "
+                f"not from {bar.symbol}; train on its bars"
+            )
+        if answer.source != self.run.source:
+            raise ModelError(
+                f"model {answer.model} v{answer.fitted_with} learned from {answer.source} bars, this run trades "
+                f"{self.run.source} bars; train on them first"
+            )
+        if answer.trained_until > close_time:
+            raise ModelError(
+                f"model {answer.model} v{answer.fitted_with} learned from bars up to "
+                f"{answer.trained_until:%Y-%m-%d %H:%M}, later than the close at {close_time:%Y-%m-%d %H:%M}; "
+                "train on earlier history"
+            )
+        if answer.feature_hash != CATALOG.version:
+            raise FeatureMismatch(
+                f"model {answer.model} v{answer.fitted_with} was made for features {answer.feature_hash}, these are "
+                f"{CATALOG.version}; train again"
+            )
+
+    def _over(self, handled: datetime) -> bool:
+        process = f"streamer-{self.run.settings['segments'].index(self.segment.to_json())}"
+        reached = self.runs.reached(self.run.id, "streamer")
+        return self.runs.finished(self.run.id, process) and (reached is None or reached <= handled)
+
+
+def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict[str, float]) -> list[Prediction]:
+    """Make one record for each side on which a level stands."""
+    sides = ((Side.BUY, answer.probability_up), (Side.SELL, answer.probability_down))
+    return [
+        Prediction(symbol, side, close_time, chance, answer.model, answer.fitted_with, answer.feature_hash, inputs)
+        for side, chance in sides
+        if chance is not None
+    ]
+
+
+def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
+    """Return the outlook on the levels that the answer is about."""
+    above, below = Task("bos", answer.swing).columns
+    up, down = _number(answer.probability_up), _number(answer.probability_down)
+    return outlook(bar, row[ATR], row[above], row[below], up, down, str(answer))
+
+
+def _number(probability: float | None) -> float:
+    return math.nan if probability is None else probability
+
+
+def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
+    """Return who trades a run on a venue."""
+    return Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))
+
+
+def books_of(
+    run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs
+) -> tuple[Book, ...]:
+    """Take up a run and the arms that follow it, each as its own ledger leaves it; the run itself last."""
+    return tuple(_book(each, segment, settings, ledger, bars, runs) for each in (*runs.followers(run.id), run))
+
+
+def _book(run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs) -> Book:
+    own, reached = wiring.rules_of(settings, run), traded_until(runs, run.id, segment)
+    return Book(run, own, trader_of(run, venue_of(run, own, ledger, bars, reached), own), reached)
+
+
+def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
+    """Trade a segment of a recorded run to its end, and record its latencies."""
+    timers = telemetry.Timers()
+    with database.open_pool(settings) as pool:
+        runs, ledger = Runs(pool), Ledger(pool)
+        run, bars = runs.get(run_id), BarStore(pool)
+        segment = Segment.from_json(run.settings["segments"][number])
+        worker = Worker(
+            segment,
+            settings,
+            bars,
+            FeatureRows(settings),
+            PredictionClient(settings.bento_url, run.source, clock),
+            ledger,
+            runs,
+            timers,
+            books_of(run, segment, settings, ledger, bars, runs),
+            clock,
+        )
+        try:
+            worker.work()
+            for book in worker.books:
+                runs.finish(book.run.id, f"worker-{number}")
+        finally:
+            runs.record_latencies(run_id, timed_as("worker", segment), timers.summary())
+
+
+main = live_process("worker", run_worker)
+
+if __name__ == "__main__":
+    main()

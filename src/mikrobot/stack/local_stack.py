@@ -1,0 +1,365 @@
+"""The local stack: which services there are, and how they come up and go down.
+
+PostgreSQL first, since every other service keeps its state there; then Prefect, MLflow and the
+prediction service side by side; then the Feast definitions and the served flows, which need
+them. Everything listens on `Settings.host`. Running processes is the work of `processes`.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mikrobot.domain.errors import ServiceError, StoreError
+from mikrobot.live import pid_records
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.stack import processes, schedules
+from mikrobot.stack.processes import Service
+from mikrobot.store import database, embedded
+
+Say = Callable[[str], None]
+
+ROOT = Path(__file__).resolve().parents[3]
+"""Folder of the entry layers `flows`, `bentos`, `feature_repo` and `expectations`."""
+
+MINIMUM_FREE_BYTES = 1 << 30
+"""State folders are refused below this: PostgreSQL alone preallocates 256 MB of log."""
+
+_MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
+}
+"""Give freed frames back to the system: half a GB of a loop, for a twentieth of its time."""
+
+BACKGROUND = ("flows", "streamer", "worker")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Whether a service runs, and where."""
+
+    name: str
+    pid: int | None
+    ready: bool
+    address: str
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what every child process is given: the settings, and quiet frameworks.
+
+    Holds the database passwords of Prefect; never print it.
+    """
+    return settings.environment() | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore",
+        **_MEMORY,
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_API_URL": f"{settings.prefect_url}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # V2 of the UI asks Amplitude for its settings before it reads ours
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "INFO",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(settings.home / "bentoml"),
+        "GX_ANALYTICS_ENABLED": "false",
+        "FEAST_USAGE": "False",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+    }
+
+
+def services(settings: Settings) -> dict[str, Service]:
+    """Return the services that stay up, by name, in the order they are started."""
+    common = environment(settings)
+    python = (sys.executable, "-m")
+    host = settings.host
+    known = (
+        Service(
+            "prefect",
+            (*python, "prefect", "server", "start", "--host", host, "--port", str(settings.prefect_port)),
+            common
+            | {"PREFECT_API_DATABASE_CONNECTION_URL": database.url(settings, "prefect", "postgresql+asyncpg")},
+            settings.prefect_port,
+            "MIKROBOT_PREFECT_PORT",
+            f"{settings.prefect_url}/api/health",
+        ),
+        Service(
+            "mlflow",
+            (*python, "mlflow", "server", "--host", host, "--port", str(settings.mlflow_port), "--workers", "1",
+             "--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts"),
+             "--uvicorn-opts", "--log-level warning"),
+            common | {"MLFLOW_BACKEND_STORE_URI": database.url(settings, "mlflow", "postgresql+psycopg")},
+            settings.mlflow_port,
+            "MIKROBOT_MLFLOW_PORT",
+            f"{settings.mlflow_url}/health",
+        ),
+        Service(
+            "bento",
+            (*python, "bentoml", "serve", "bentos.service:Predictions", "--host", host,
+             "--port", str(settings.bento_port)),
+            common,
+            settings.bento_port,
+            "MIKROBOT_BENTO_PORT",
+            f"{settings.bento_url}/livez",
+        ),
+        Service(
+            "flows",
+            (*python, "flows"),
+            common,
+            health=f"{settings.prefect_url}/api/deployments/name/retrain/retrain",
+        ),
+    )  # fmt: skip
+    return {service.name: service for service in known}
+
+
+def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Service, Service]:
+    """Return the two processes that trade a segment of a run."""
+    common = environment(settings)
+    arguments = ("--run", run_id, "--segment", str(segment))
+    return (
+        Service("worker", (sys.executable, "-m", "mikrobot.live.worker", *arguments), common),
+        Service("streamer", (sys.executable, "-m", "mikrobot.live.streamer", *arguments), common),
+    )
+
+
+def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True) -> list[str]:
+    """Start what is not running yet and wait until all of it is ready.
+
+    Parameters
+    ----------
+    say : callable
+        Told one line about each step; what runs already is no step.
+    served_flows : bool
+        Start the flow server too, which runs schedules and deployments.
+
+    Returns
+    -------
+    list of str
+        Names of what this call started, PostgreSQL included, in order.
+
+    Raises
+    ------
+    StoreError
+        If the state folder cannot be used.
+    ServiceError
+        If a service fails; what this call had started by then is stopped again.
+    """
+    prepare_home(settings.home)
+    wanted = [s for s in services(settings).values() if served_flows or s.name != "flows"]
+    first = [service for service in wanted if service.port is not None]
+    for service in first:
+        processes.require_port(service, settings.home, settings.host)
+    started: list[str] = []
+    try:
+        _start_postgres(settings, say, started)
+        for service in first:
+            _start(service, settings, started)
+        say("applying the Feast definitions")
+        run_module("feature_repo", settings)
+        for service in first:
+            _await(service, settings, clock, say, started)
+        for service in wanted:
+            if service.port is None:
+                _start(service, settings, started)
+                _await(service, settings, clock, say, started)
+        if "flows" in started:
+            _await_scheduled(settings, clock, say)
+    except BaseException:
+        down(settings, started)
+        raise
+    return started
+
+
+def _await_scheduled(settings: Settings, clock: Clock, say: Say) -> None:
+    """Wait for the schedules; without them everything else works, so their failure is only reported."""
+    try:
+        schedules.await_scheduled(settings, clock)
+    except ServiceError as error:
+        say(f"{error}; no flow will run by itself, see `mikrobot doctor`")
+
+
+@contextmanager
+def database_up(settings: Settings, say: Say) -> Iterator[None]:
+    """Lend the migrated database: start PostgreSQL if it is down, and stop it again afterwards.
+
+    Raises
+    ------
+    StoreError
+        If the state folder cannot be used.
+    ServiceError
+        If PostgreSQL does not start.
+    """
+    prepare_home(settings.home)
+    started: list[str] = []
+    try:
+        _start_postgres(settings, say, started)
+        yield
+    finally:
+        down(settings, started)
+
+
+@contextmanager
+def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) -> Iterator[None]:
+    """Lend some services with the database: start those that are down, and stop them again afterwards.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Services, in the order they are started.
+
+    Raises
+    ------
+    StoreError, ServiceError
+        As `up`.
+    """
+    started: list[str] = []
+    with database_up(settings, say):
+        try:
+            for name in names:
+                service = services(settings)[name]
+                _start(service, settings, started)
+                _await(service, settings, clock, say, started)
+            yield
+        finally:
+            down(settings, started)
+
+
+def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
+    """Stop services, newest first, PostgreSQL last; without names, everything recorded.
+
+    Meanwhile Ctrl-C and SIGTERM are ignored, so that an impatient second one leaves nothing behind.
+
+    Returns
+    -------
+    list of str
+        Names of what was running and is now stopped.
+    """
+    chosen = ["postgres", *pid_records.recorded(settings.home)] if names is None else list(names)
+    with _undisturbed():
+        stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
+        if "postgres" in chosen and settings.database_url is None and embedded.pid(settings.home) is not None:
+            embedded.stop(settings.home)
+            stopped.append("postgres")
+    return stopped
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM; so do the programs started meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def ended(settings: Settings) -> list[str]:
+    """Return the services on which a run depends that do not run, PostgreSQL first."""
+    found = [name for name in ("prefect", "mlflow", "bento") if pid_records.find(name, settings.home) is None]
+    embedded_ended = settings.database_url is None and embedded.pid(settings.home) is None
+    return ["postgres", *found] if embedded_ended else found
+
+
+def status(settings: Settings) -> list[State]:
+    """Return the state of every service, PostgreSQL first."""
+    postgres = embedded.pid(settings.home)
+    states = [State("postgres", postgres, postgres is not None, f"{settings.host}:{settings.postgres_port}")]
+    known = services(settings) if postgres is not None else {}
+    for name in ("prefect", "mlflow", "bento", *BACKGROUND):
+        process = pid_records.find(name, settings.home)
+        service = known.get(name)
+        health = service.health if service else None
+        ready = process is not None and (health is None or processes.answers(health))
+        address = health.partition("/api/")[0].removesuffix("/health").removesuffix("/livez") if health else ""
+        states.append(State(name, process.pid if process else None, ready, address))
+    return states
+
+
+def prepare_home(home: Path) -> None:
+    """Create the state folder and make sure that it can be written and has room.
+
+    Raises
+    ------
+    StoreError
+        If not; nothing has been written then.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / ".writable"
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"the state folder {home} cannot be written ({error.strerror}); "
+            "free it or set MIKROBOT_HOME to a folder of yours"
+        ) from error
+    free = shutil.disk_usage(home).free
+    if free < MINIMUM_FREE_BYTES:
+        raise StoreError(
+            f"the disk of {home} has {free >> 20} MB free, {MINIMUM_FREE_BYTES >> 20} MB are needed; "
+            "make room or set MIKROBOT_HOME to another disk"
+        )
+
+
+def run_module(module: str, settings: Settings) -> None:
+    """Run a module of an entry layer to its end.
+
+    Raises
+    ------
+    ServiceError
+        If it fails; the message is the last line it wrote.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        env={**os.environ, **environment(settings)},
+        cwd=settings.home,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it wrote nothing"]
+        raise ServiceError(f"python -m {module} failed: {said[-1][:300]}")
+
+
+def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
+    if settings.database_url is None:
+        if embedded.pid(settings.home) is None:
+            say("starting PostgreSQL")
+            started.append("postgres")
+        embedded.start(settings.home, settings.host, settings.postgres_port)
+    database.provision(settings)
+    database.migrate(settings)
+
+
+def _start(service: Service, settings: Settings, started: list[str]) -> None:
+    if processes.start(service, settings.home, settings.host):
+        started.append(service.name)
+
+
+def _await(service: Service, settings: Settings, clock: Clock, say: Say, started: Iterable[str]) -> None:
+    """Wait until a service is ready; say so only of what has been started, since what runs already answers at once."""
+    if service.name in started:
+        say(f"waiting for {service.name}")
+    processes.await_ready(service, settings.home, clock)

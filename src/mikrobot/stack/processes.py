@@ -1,0 +1,167 @@
+"""Start, await and stop local processes, each recorded by its pid.
+
+Output goes to ``home/logs/<name>.log``. Does not know which services there are: that is `local_stack`.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from mikrobot.domain.errors import ServiceError
+from mikrobot.live import pid_records
+from mikrobot.runtime import Clock, wait_until
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to run, and how to tell that it is ready.
+
+    Attributes
+    ----------
+    name : str
+        Names the record and the log.
+    command : sequence of str
+    environment : mapping of str to str
+        Added to that of the caller.
+    port : int or None
+        TCP port it listens on.
+    setting : str
+        Environment variable that chooses the port, named in the error when it is taken.
+    health : str or None
+        URL that answers 200 once the service is ready.
+    timeout_s : float
+        Seconds it is given to become ready.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    port: int | None = None
+    setting: str = ""
+    health: str | None = None
+    timeout_s: float = 90.0
+
+
+def start(service: Service, home: Path, host: str) -> bool:
+    """Start a service unless it already runs; True when this call started it.
+
+    Raises
+    ------
+    ServiceError
+        If its port belongs to another program.
+    """
+    if pid_records.find(service.name, home) is not None:
+        return False
+    require_port(service, home, host)
+    log = home / "logs" / f"{service.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        log_from = output.tell()
+        process = subprocess.Popen(
+            list(service.command),
+            env={**os.environ, **service.environment},
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    pid_records.record(service.name, home, process.pid, log_from)
+    return True
+
+
+def require_port(service: Service, home: Path, host: str) -> None:
+    """Make sure that the service has its port or can have it.
+
+    Raises
+    ------
+    ServiceError
+        If its port belongs to another program.
+    """
+    if service.port is not None and pid_records.find(service.name, home) is None and listening(host, service.port):
+        raise ServiceError(
+            f"port {service.port} is in use by another program, {service.name} needs it; "
+            f"stop that program or set {service.setting} to a free port"
+        )
+
+
+def await_ready(service: Service, home: Path, clock: Clock) -> None:
+    """Wait until the service answers.
+
+    Raises
+    ------
+    ServiceError
+        If it dies or does not answer in time; the message ends with the last line of its log.
+    """
+
+    def ready() -> bool:
+        if pid_records.find(service.name, home) is None:
+            raise ServiceError(f"{service.name} stopped while starting: {pid_records.last_line(service.name, home)}")
+        return service.health is None or answers(service.health)
+
+    wait_until(ready, f"{service.name} did not become ready", clock, timeout_s=service.timeout_s)
+
+
+@contextlib.contextmanager
+def supervising(home: Path) -> Iterator[None]:
+    """Promise that this process starts the live processes again when they end, as long as the block lasts."""
+    pid_records.record(pid_records.SUPERVISOR, home, os.getpid())
+    try:
+        yield
+    finally:
+        pid_records.forget(pid_records.SUPERVISOR, home)
+
+
+def stop(name: str, home: Path) -> bool:
+    """Stop a recorded process with all its children; True if it was running.
+
+    Asks with SIGTERM, again after half of the time, and kills what is left at its end.
+    """
+    process = pid_records.find(name, home)
+    if process is not None:
+        family = _family(process)
+        for seconds in (STOP_SECONDS / 2, STOP_SECONDS / 2):
+            _signal(process.terminate)
+            if not psutil.wait_procs([process], timeout=seconds)[1]:
+                break
+        for left in psutil.wait_procs(family, timeout=2)[1]:
+            _signal(left.kill)
+        psutil.wait_procs(family, timeout=5)
+    pid_records.forget(name, home)
+    return process is not None
+
+
+def listening(host: str, port: int) -> bool:
+    """Tell whether something accepts connections on the port."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0
+
+
+def answers(url: str) -> bool:
+    """Tell whether a GET of the URL gives 200."""
+    try:
+        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return [process]
+
+
+def _signal(send: object) -> None:
+    assert callable(send)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        send()

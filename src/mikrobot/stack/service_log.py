@@ -1,0 +1,181 @@
+"""Error lines in the logs of the local services, each since its service was started.
+
+Reads what PostgreSQL, Prefect, MLflow, BentoML and our own processes write. Does not judge
+warnings, and does not know what to do about an error.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mikrobot.live import pid_records
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack
+
+MAXIMUM_BYTES = 16 << 20
+"""Only this much of the end of a log is read, so that `status --watch` stays quick."""
+
+_ERROR = re.compile(
+    r"^[^A-Za-z]*(?:\d{4}-\d\d-\d\dT[\d:.,]+\S*|UTC|[\s\d\[\]():.,|/+-])*"  # time, pid, separators
+    r"(?:[a-z_][\w.]*\s*(?:-|\||:)\s*)?"  # the name of a logger
+    r"\[?\s*(?:(?:ERROR|CRITICAL|FATAL|PANIC)\b|(?:error|critical|fatal)\s*[\]:])"
+)
+_JSON_ERROR = re.compile(r'^\{.*"level": ?"(?:error|critical)"')
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^Fatal Python error")
+_BEGINS_RECORD = re.compile(
+    r"^(?:\d{4}[-/]\d\d[-/]\d\d|\d\d:\d\d:\d\d|\[|\{|(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b|error:)"
+)
+_CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, slots=True)
+class Harmless:
+    """An error line that means nothing to whoever runs the platform.
+
+    Attributes
+    ----------
+    service : str
+        Whose log has it.
+    pattern : str
+        Regular expression; it must be found in the line.
+    reason : str
+        Why the line is no error here.
+    """
+
+    service: str
+    pattern: str
+    reason: str
+
+
+HARMLESS: tuple[Harmless, ...] = (
+    Harmless(
+        "postgres",
+        r"FATAL: +terminating connection due to administrator command",
+        "`mikrobot down` stops PostgreSQL last; a client that still holds a connection is closed by it",
+    ),
+    Harmless(
+        "postgres",
+        r'violates unique constraint "registered_model_pk"',
+        "MLflow registers the name of a model with every version, and goes on when the name is there",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogErrors:
+    """Errors of one log: how many, and the last one as a line; None without any."""
+
+    count: int = 0
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """State of a service with the errors in its log.
+
+    Attributes
+    ----------
+    name : str
+    pid : int or None
+    ready : bool
+    address : str
+    errors : int
+        Error lines since the service was started; 0 while it is down.
+    last_error : str or None
+    """
+
+    name: str
+    pid: int | None
+    ready: bool
+    address: str
+    errors: int
+    last_error: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status as plain JSON values."""
+        return asdict(self)
+
+
+def service_statuses(settings: Settings) -> list[ServiceStatus]:
+    """Return the state of every service, PostgreSQL first, with the errors of those that run."""
+    statuses = []
+    for state in local_stack.status(settings):
+        errors = errors_of(state.name, settings.home) if state.pid is not None else LogErrors()
+        statuses.append(ServiceStatus(state.name, state.pid, state.ready, state.address, errors.count, errors.last))
+    return statuses
+
+
+def errors_of(name: str, home: Path) -> LogErrors:
+    """Return the errors in the log of a service since it was started."""
+    path = home / "logs" / f"{name}.log"
+    if not path.exists():
+        return LogErrors()
+    lines = _lines(path, pid_records.log_from(name, home))
+    return errors_in(_since_postgres_started(lines) if name == "postgres" else lines, name)
+
+
+def errors_in(lines: Iterable[str], service: str = "") -> LogErrors:
+    r"""Count the errors in lines of a log; a traceback belongs to the error line before it.
+
+    >>> errors_in(["INFO: 0 ERROR lines", "ERROR: no room", "Traceback (most recent call last):", "OSError: full"])
+    LogErrors(count=1, last='ERROR: no room: OSError: full')
+    """
+    errors = [error for record in _records(lines) if (error := _error(record)) and not _harmless(service, error)]
+    return LogErrors(len(errors), errors[-1][:300] if errors else None)
+
+
+def _records(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Group lines: a record is a line with a time or a level, and what follows it, as a traceback."""
+    record: list[str] = []
+    for line in filter(None, map(_plain, lines)):
+        if record and (_is_error(line) or _BEGINS_RECORD.match(line) or _is_next_traceback(record, line)):
+            yield record
+            record = []
+        record.append(line)
+    if record:
+        yield record
+
+
+def _is_next_traceback(record: list[str], line: str) -> bool:
+    """Tell a traceback of its own from the first one of a record, and from one that explains the last."""
+    has_traceback = any(_TRACEBACK.search(each) for each in record)
+    return bool(_TRACEBACK.search(line)) and has_traceback and not record[-1].startswith(_CHAINED)
+
+
+def _error(record: list[str]) -> str:
+    """Return an error as one line, with the exception that ends its traceback; empty if it is none."""
+    head = record[0] if _is_error(record[0]) else ""
+    tracebacks = [number for number, line in enumerate(record) if _TRACEBACK.search(line)]
+    if not tracebacks:
+        return head
+    after = record[tracebacks[-1] + 1 :]
+    exception = next((line for line in after if not line[0].isspace()), record[tracebacks[-1]])
+    return f"{head}: {exception}" if head else exception
+
+
+def _is_error(line: str) -> bool:
+    return bool(_ERROR.match(line) or _JSON_ERROR.match(line))
+
+
+def _plain(line: str) -> str:
+    return _COLOUR.sub("", line).rstrip()
+
+
+def _harmless(service: str, error: str) -> bool:
+    return any(each.service == service and re.search(each.pattern, error) for each in HARMLESS)
+
+
+def _lines(path: Path, start: int) -> list[str]:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(start if start <= size else 0, size - MAXIMUM_BYTES))
+        return file.read().decode(errors="replace").splitlines()
+
+
+def _since_postgres_started(lines: list[str]) -> list[str]:
+    """Drop the lines of earlier servers, which appended to the same log."""
+    starts = [number for number, line in enumerate(lines) if "LOG:  starting PostgreSQL" in line]
+    return lines[starts[-1] :] if starts else lines

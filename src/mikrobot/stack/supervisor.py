@@ -1,0 +1,231 @@
+"""The two live processes of a run: starting them, watching them, resuming them.
+
+The streamer and the worker are processes of their own and meet in the stores. `trade` and
+`keep_trading` supervise them: what dies is started again here, a few times, since both resume where
+they stopped; the prediction service too, which they wait for. Nobody supervises them after `trade`
+or `resume`: each then ends when it waits for one that has ended.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+
+from mikrobot.domain.errors import ModelError, ServiceError, UsageError
+from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
+from mikrobot.live import pid_records, wiring
+from mikrobot.live.session import LIVE_SOURCES, Segment, traded_until
+from mikrobot.models.scope import Scope, scopes_of
+from mikrobot.runtime import Clock, wait_until
+from mikrobot.serving.client import PredictionClient
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes
+from mikrobot.store import database
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.resets import Resets
+from mikrobot.store.runs import Run, Runs
+
+if TYPE_CHECKING:
+    from mikrobot.models.registry import Registry
+
+MODEL = "bos"
+"""The model that is traded on."""
+
+ORPHANS_S = 15.0
+"""Seconds within which the children of a process that was killed end."""
+
+WATCH_S = 2.0
+"""Seconds between two looks at the processes of a run that trades in the present."""
+
+RESTARTS = 3
+"""Times that processes of a segment are started again before the run is given up."""
+
+
+def trade(
+    settings: Settings, run_id: str, number: int, segment: Segment, clock: Clock, tell: Callable[[str, float], None]
+) -> datetime | None:
+    """Trade one segment of a run to its end.
+
+    On a live source the two processes stay up and go on in the present; otherwise they end
+    with the segment.
+
+    Returns
+    -------
+    datetime or None
+        The time of day at which the run had its first order, UTC; None if it has none.
+
+    Raises
+    ------
+    ServiceError
+        If the prediction service is not ready, or a process dies more than `RESTARTS` times.
+    """
+    with database.open_pool(settings) as pool:
+        source = Runs(pool).get(run_id).source
+    await_served(settings, scopes_of(source, segment.symbols), clock)
+    pair = local_stack.live_processes(settings, run_id, number)
+    watched = (local_stack.services(settings)["bento"], *pair)
+    restarts = 0
+    ordered: datetime | None = None
+    with database.open_pool(settings) as pool, processes.supervising(settings.home):
+        for service in pair:
+            processes.stop(service.name, settings.home)
+            processes.start(service, settings.home, settings.host)
+        runs, ledger = Runs(pool), Ledger(pool)
+        while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
+            runs, run_id, number
+        ):
+            tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
+            dead = [s for s in watched if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
+            restarts += len(dead)
+            if restarts > RESTARTS:
+                raise ServiceError(
+                    f"the {dead[0].name} keeps dying: {pid_records.last_line(dead[0].name, settings.home)}"
+                )
+            for service in dead:
+                _start_again(service, settings, clock)
+            if ordered is None and ledger.counts(run_id)["orders"]:
+                ordered = clock.now()
+            clock.sleep(0.25)
+    tell("all hours are traded", 1.0)
+    return ordered
+
+
+def _start_again(service: processes.Service, settings: Settings, clock: Clock) -> None:
+    """Start a service that died, once what it has left behind lets its port go."""
+    port = service.port
+    if port is not None:
+        what = f"what {service.name} left behind still holds port {port}"
+        wait_until(lambda: not processes.listening(settings.host, port), what, clock, timeout_s=ORPHANS_S)
+    processes.start(service, settings.home, settings.host)
+
+
+def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str], None]) -> None:
+    """Watch what a run needs that trades in the present, and start again what dies; never returns.
+
+    What has died more than `RESTARTS` times within an hour stays down, which `status` shows.
+    """
+    pair = local_stack.live_processes(settings, run.id, len(run.settings["segments"]) - 1)
+    watched = (local_stack.services(settings)["bento"], *pair) if run.source in LIVE_SOURCES else ()
+    deaths: dict[str, list[datetime]] = {service.name: [] for service in watched}
+    with processes.supervising(settings.home):
+        while True:
+            clock.sleep(WATCH_S)
+            for service in (each for each in watched if not _alive(each, settings)):
+                _revive(service, settings, deaths[service.name], clock, say)
+
+
+def _revive(
+    service: processes.Service, settings: Settings, deaths: list[datetime], clock: Clock, say: Callable[[str], None]
+) -> None:
+    """Start a service again that has died, unless that has been done `RESTARTS` times within the hour."""
+    now = clock.now()
+    recent = [at for at in deaths if now - at < timedelta(hours=1)]
+    if len(recent) > RESTARTS:
+        return
+    deaths[:] = [*recent, now]
+    last = pid_records.last_line(service.name, settings.home)
+    if len(recent) == RESTARTS:
+        say(f"the {service.name} keeps dying and stays down: {last}")
+        return
+    say(f"the {service.name} has ended and is started again: {last}")
+    _start_again(service, settings, clock)
+
+
+def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
+    """Start the processes of the latest run again, if its market goes on; return their names.
+
+    They continue after the last minute that was traded. The bars missed since then are stored and happen to
+    open positions; those that closed before the present are not decided on. A run whose account has been
+    reset since it began is over.
+    """
+    with database.open_pool(settings) as pool:
+        run = Runs(pool).latest()
+        reset = None if run is None else Resets(pool).latest(run.source)
+    if run is None:
+        say("no session yet: `mikrobot run` starts one")
+        return []
+    if run.source not in LIVE_SOURCES:
+        say(f"the latest session replayed recorded bars, there is nothing to resume ({run.id})")
+        return []
+    if reset is not None and reset.at >= run.started_at:
+        say(f"the paper account of source {run.source} was reset after run {run.id}: `mikrobot run` starts with it")
+        return []
+    pair = local_stack.live_processes(wiring.market_of(settings, run), run.id, len(run.settings["segments"]) - 1)
+    return [service.name for service in pair if processes.start(service, settings.home, settings.host)]
+
+
+def trigger_retrain(settings: Settings, reason: str) -> str:
+    """Create a run of the retrain deployment; return the address of the flow run in the UI.
+
+    Raises
+    ------
+    UsageError
+        If Prefect does not run or does not know the deployment.
+    """
+    api = f"{settings.prefect_url}/api"
+    try:
+        with httpx.Client(timeout=10.0) as client:
+            found = client.get(f"{api}/deployments/name/retrain/retrain").raise_for_status().json()
+            created = client.post(
+                f"{api}/deployments/{found['id']}/create_flow_run",
+                json={"parameters": {"reason": reason}, "state": {"type": "SCHEDULED"}},
+            )
+            flow_run = created.raise_for_status().json()
+    except httpx.HTTPError as error:
+        raise UsageError(
+            f"Prefect at {settings.prefect_url} has no retrain deployment ({error}): `mikrobot up` first"
+        ) from error
+    return f"{settings.prefect_url}/runs/flow-run/{flow_run['id']}"
+
+
+def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
+    """Wait until the service answers for every scope with what the registry names."""
+    from mikrobot.models.registry import Registry  # here, since MLflow takes seconds to import
+
+    bento = local_stack.services(settings)["bento"]
+    ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
+    processes.await_ready(ready, settings.home, clock)
+    wanted = _named(Registry(settings.mlflow_url), scopes)
+    with PredictionClient(settings.bento_url, scopes[0].source, clock) as predictions:
+        wait_until(
+            lambda: wanted.items() <= predictions.served().items(),
+            f"the prediction service at {settings.bento_url} does not serve {wanted}",
+            clock,
+            timeout_s=60.0,
+        )
+
+
+def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
+    """Return what is to answer for each symbol: its champion, or the baseline; see `PredictionClient.served`.
+
+    Raises
+    ------
+    ModelError
+        If nothing may answer for a symbol.
+    """
+    from mikrobot.models.registry import BASELINE, CHAMPION
+
+    champions, baselines = registry.holders(MODEL, CHAMPION), registry.holders(MODEL, BASELINE)
+    named: dict[str, tuple[str, str | None, str]] = {}
+    for scope in scopes:
+        if scope in champions:
+            named[scope.symbol] = (MODEL, champions[scope], champions[scope])
+        elif scope in baselines:
+            named[scope.symbol] = (BASELINE_MODEL, None, baselines[scope])
+        else:
+            raise ModelError(f"no model learned from {scope}; train one: `mikrobot train`")
+    return named
+
+
+def _alive(service: processes.Service, settings: Settings) -> bool:
+    return pid_records.find(service.name, settings.home) is not None
+
+
+def _over(runs: Runs, run_id: str, number: int) -> bool:
+    """Tell whether both processes have come to the end of what the source has."""
+    return all(runs.finished(run_id, f"{name}-{number}") for name in ("streamer", "worker"))
+
+
+def _share(segment: Segment, handled: datetime) -> float:
+    return (handled - segment.trade_from) / (segment.trade_until - segment.trade_from)

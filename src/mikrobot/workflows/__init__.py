@@ -1,0 +1,1 @@
+"""One module for each thing that a flow or a command does."""

@@ -1,0 +1,83 @@
+"""What a flow works on by default: the market of the latest run, segment by segment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mikrobot import settings as configuration
+from mikrobot.live.session import LIVE_SOURCES, Segment, recorded_run, segments_of
+from mikrobot.runtime import Clock, SystemClock
+from mikrobot.store import database
+from mikrobot.store.runs import Run, Runs
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Symbols of one source over a span of time.
+
+    Attributes
+    ----------
+    source : str
+    symbols : tuple of str
+    start, end : datetime
+        UTC; bars that open in [start, end).
+    run : Run
+        The run it was taken from.
+    """
+
+    source: str
+    symbols: tuple[str, ...]
+    start: datetime
+    end: datetime
+    run: Run
+
+
+def scopes(
+    symbols: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    clock: Clock | None = None,
+) -> tuple[Scope, ...]:
+    """Complete what was given from the latest run: one scope for each of its segments, up to now on a live source.
+
+    Parameters
+    ----------
+    symbols : sequence of str, optional
+        Each belongs to the segment that traded it; one that the run did not trade, to the last segment.
+        Segments without any of them have no scope. Default: all of the run.
+    start, end : datetime, optional
+        UTC; default: the history and the traded hours of each segment.
+    clock : Clock, optional
+
+    Returns
+    -------
+    tuple of Scope
+        In order of time.
+
+    Raises
+    ------
+    UsageError
+        If there has been no run.
+    """
+    clock = clock or SystemClock()
+    with database.open_pool(configuration.load()) as pool:
+        run = recorded_run(Runs(pool))
+    now = clock.now().replace(second=0, microsecond=0)
+    return tuple(
+        Scope(
+            source=run.source,
+            symbols=chosen,
+            start=start or segment.history_from,
+            end=end or (now if run.source in LIVE_SOURCES else segment.trade_until),
+            run=run,
+        )
+        for segment, chosen in _divided(run, symbols or run.symbols)
+        if chosen
+    )
+
+
+def _divided(run: Run, symbols: Sequence[str]) -> list[tuple[Segment, tuple[str, ...]]]:
+    *earlier, last = segments_of(run)
+    divided = [(segment, tuple(symbol for symbol in symbols if symbol in segment.symbols)) for segment in earlier]
+    taken = {symbol for _, chosen in divided for symbol in chosen}
+    return [*divided, (last, tuple(symbol for symbol in symbols if symbol not in taken))]

@@ -1,0 +1,115 @@
+"""A request to the prediction service that works as it stands, from the newest feature row of a symbol."""
+
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+
+from mikrobot.domain.errors import ServingError, UnknownSymbol, UsageError
+from mikrobot.live import pid_records
+from mikrobot.live.session import recorded_run
+from mikrobot.runtime import Clock, wait_until
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes
+from mikrobot.store import database
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Runs
+
+FIRST_MODEL_S = 60.0
+"""Seconds that a prediction service which was just started is given to load its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRequest:
+    """A request for one prediction.
+
+    Attributes
+    ----------
+    address : str
+    body : dict
+        symbol, source, and features: every column that the model needs, None where a value is missing.
+    curl : str
+        A line for a shell that sends it.
+    """
+
+    address: str
+    body: dict[str, Any]
+    curl: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as plain JSON values."""
+        return asdict(self)
+
+
+def example_request(settings: Settings, clock: Clock, symbol: str | None, say: local_stack.Say) -> ExampleRequest:
+    """Make a request from the newest online row of a symbol; start the services that it needs, and stop them again.
+
+    Parameters
+    ----------
+    symbol : str or None
+        None: the first of the latest run.
+
+    Raises
+    ------
+    UsageError
+        If there has been no run, or the symbol has no feature row yet.
+    UnknownSymbol
+        If the latest run has no such symbol.
+    ServingError
+        If the service has no model for the symbol.
+    """
+    was_running = pid_records.find("bento", settings.home) is not None
+    with _services(settings, clock, say):
+        with database.open_pool(settings) as pool:
+            traded = recorded_run(Runs(pool))
+        chosen = symbol or traded.symbols[0]
+        if chosen not in traded.symbols:
+            raise UnknownSymbol(f"the latest run has no {chosen!r}; it has {', '.join(traded.symbols)}")
+        if not was_running:
+            _await_model(settings, clock)
+        features = _newest_row(settings, traded.source, chosen, _columns(settings, traded.source, chosen))
+    body = {"symbol": chosen, "source": traded.source, "features": features}
+    return _request(f"{settings.bento_url}/predict", body)
+
+
+def _services(settings: Settings, clock: Clock, say: local_stack.Say) -> AbstractContextManager[None]:
+    return local_stack.running(settings, clock, say, ("mlflow", "bento"))
+
+
+def _await_model(settings: Settings, clock: Clock) -> None:
+    ready = f"{settings.bento_url}/readyz"
+    what = "the prediction service has no model: `mikrobot run` trains one; it loaded none"
+    wait_until(lambda: processes.answers(ready), what, clock, timeout_s=FIRST_MODEL_S, every_s=0.5)
+
+
+def _columns(settings: Settings, source: str, symbol: str) -> Sequence[str]:
+    """Ask the service which columns its model for a symbol needs."""
+    scope = {"symbol": symbol, "source": source}
+    try:
+        answer = httpx.get(f"{settings.bento_url}/model", params=scope, timeout=10.0, trust_env=False)
+        contract = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ServingError(f"the prediction service at {settings.bento_url} does not answer: {error!r}") from error
+    if answer.is_error:
+        raise ServingError(f"the prediction service has no model for {symbol}: {contract.get('error', contract)}")
+    columns: Sequence[str] = contract["columns"]
+    return columns
+
+
+def _newest_row(settings: Settings, source: str, symbol: str, columns: Sequence[str]) -> dict[str, float | None]:
+    rows = FeatureRows(settings)
+    newest = rows.latest(source, symbol)
+    if newest is None:
+        raise UsageError(f"no feature row of {symbol} ({source}) is online yet: `mikrobot run` first")
+    row = rows.read(source, symbol, columns, newest)
+    return {name: None if math.isnan(value) else value for name, value in row.items()}
+
+
+def _request(address: str, body: dict[str, Any]) -> ExampleRequest:
+    data = shlex.quote(json.dumps(body))
+    return ExampleRequest(address, body, f"curl -s {address} -H 'Content-Type: application/json' -d {data}")

@@ -1,0 +1,249 @@
+"""Experiments on the recorded runs: plans them, gathers what their arms have earned, and reports.
+
+An arm takes the runs begun after the experiment whose recorded settings are those it names, and
+any run it names by its id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mikrobot.analytics.experiments import wording
+from mikrobot.analytics.experiments.conclusion import Conclusion, conclude, plan
+from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days
+from mikrobot.analytics.trades import closed_trades
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
+from mikrobot.domain.market import instrument
+from mikrobot.domain.trading import Trade
+from mikrobot.live import accounts, arms
+from mikrobot.live.session import segments_so_far
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.store import database
+from mikrobot.store.database import Pool
+from mikrobot.store.experiments import End, Experiments
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+
+RUN, MODEL_VERSION = "run", "model_version"
+"""What an arm of an experiment may select by beside recorded settings and the arm of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An experiment as it stands.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    conclusion : Conclusion
+        Of everything observed up to now, or to its end.
+    runs : mapping of str to list of str
+        Ids of the runs of each arm.
+    end : End or None
+    """
+
+    experiment: Experiment
+    conclusion: Conclusion
+    runs: dict[str, list[str]]
+    end: End | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status as plain JSON values."""
+        return {
+            "experiment": self.experiment.id,
+            "question": self.experiment.question,
+            "begun_at": self.experiment.begun_at.isoformat(),
+            "ended_at": self.end.at.isoformat() if self.end else None,
+            "ended_because": self.end.reason if self.end else None,
+            "runs": self.runs,
+            **self.conclusion.to_json(),
+        }
+
+
+def parse_arm(text: str, count: int) -> Arm:
+    """Read an arm as it is given on the command line, ``NAME:KEY=VALUE,KEY=VALUE``.
+
+    Raises
+    ------
+    UsageError
+        If it is not of that form, or a key is no setting.
+
+    >>> parse_arm("careful:profile=ftmo", 2)
+    Arm(name='careful', selects={'profile': 'ftmo'}, share=0.5)
+    """
+    name, selects = arms.parse(text)
+    known = {RUN, MODEL_VERSION, arms.ARM, *Settings.model_fields}
+    if unknown := selects.keys() - known:
+        raise UsageError(
+            f"arm {name}: {', '.join(sorted(unknown))} is no setting; an arm selects by {', '.join(sorted(known))}"
+        )
+    return Arm(name, selects, 1 / count)
+
+
+def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
+    """Check a plan, calculate how long it takes, and write it down.
+
+    Raises
+    ------
+    UsageError
+        If it cannot answer anything, or its id is taken.
+    """
+    _check(experiment)
+    planned = plan(experiment)
+    with database.open_pool(settings) as pool:
+        Experiments(pool).begin(experiment)
+    return {
+        "experiment": experiment.id,
+        "arms": {arm.name: dict(arm.selects) for arm in experiment.arms},
+        "unit": experiment.unit.value,
+        "observations": {"fixed": planned.fixed, "sequential": planned.sequential},
+    }
+
+
+def status(settings: Settings, experiment_id: str) -> Status:
+    """Gather what an experiment has observed, up to its end, and judge it.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that id.
+    """
+    with database.open_pool(settings) as pool:
+        store = Experiments(pool)
+        experiment, end = store.get(experiment_id), store.end(experiment_id)
+        runs = {arm.name: _runs(pool, experiment, arm, end) for arm in experiment.arms}
+        observed = [_observe(pool, experiment.unit, arm, runs[arm.name]) for arm in experiment.arms]
+    observations = [each for found, _ in observed for each in found]
+    units = {arm.name: len(days) for arm, (_, days) in zip(experiment.arms, observed, strict=True)}
+    return Status(
+        experiment,
+        conclude(experiment, observations, units),
+        {name: [run.id for run in each] for name, each in runs.items()},
+        end,
+    )
+
+
+def overview(settings: Settings) -> list[dict[str, Any]]:
+    """Return every experiment with its question, its arms, and whether it has ended."""
+    with database.open_pool(settings) as pool:
+        store = Experiments(pool)
+        return [
+            {
+                "experiment": each.id,
+                "question": each.question,
+                "arms": [arm.name for arm in each.arms],
+                "begun_at": each.begun_at.isoformat(),
+                "ended": store.end(each.id) is not None,
+            }
+            for each in store.all()
+        ]
+
+
+def stop(settings: Settings, experiment_id: str, reason: str, clock: Clock) -> Status:
+    """End an experiment for good, with what it says now.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that id, or it has ended already.
+    """
+    found = status(settings, experiment_id)
+    with database.open_pool(settings) as pool:
+        Experiments(pool).stop(experiment_id, clock.now(), reason, found.conclusion.to_json())
+    return status(settings, experiment_id)
+
+
+def write_report(settings: Settings, experiment_id: str) -> tuple[Status, Path]:
+    """Write an experiment's report as Markdown into the state folder.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that id.
+    """
+    found = status(settings, experiment_id)
+    path: Path = settings.home / "reports" / "experiments" / f"{experiment_id}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(wording.markdown(found.experiment, found.conclusion, found.runs), encoding="utf-8")
+    partial.replace(path)
+    return found, path
+
+
+def _check(experiment: Experiment) -> None:
+    names = [arm.name for arm in experiment.arms]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(
+            f"an experiment compares two or more arms of different names, not {', '.join(names) or 'none'}"
+        )
+    if not experiment.id.replace("-", "").replace("_", "").isalnum():
+        raise UsageError(f"the id of an experiment has letters, digits, - and _ only, not {experiment.id!r}")
+    if experiment.floor * len(names) > 1:
+        raise UsageError(
+            f"{len(names)} arms cannot have a floor of {experiment.floor:g} each; at most {1 / len(names):.3g}"
+        )
+
+
+def _runs(pool: Pool, experiment: Experiment, arm: Arm, end: End | None) -> list[Run]:
+    """Return the runs of an arm, the newest last."""
+    runs, named = Runs(pool), arm.selects.get(RUN)
+    if named is not None:
+        return [runs.get(named)]
+    wanted = {key: value for key, value in arm.selects.items() if key != MODEL_VERSION}
+    return [
+        run
+        for run in runs.all()
+        if run.started_at >= experiment.begun_at
+        and (end is None or run.started_at < end.at)
+        and all(_recorded(run, key) == value for key, value in wanted.items())
+    ]
+
+
+def _recorded(run: Run, key: str) -> str:
+    return arms.name_of(run) if key == arms.ARM else str(run.settings.get(key))
+
+
+def _observe(pool: Pool, unit: Unit, arm: Arm, runs: Sequence[Run]) -> tuple[list[Observation], set[str]]:
+    """Return the observations of an arm and its units; of a day that was run again the newest run counts."""
+    found: list[Observation] = []
+    seen, units = set[str](), set[str]()
+    for run in reversed(runs):
+        days = _days(Runs(pool), run)
+        trades = _trades(Ledger(pool), run, arm.selects.get(MODEL_VERSION))
+        fresh = [each for each in trades if f"{run.source} {each.exit.filled_at:%Y-%m-%d}" not in seen]
+        new = [day for day in days if f"{run.source} {day}" not in seen]
+        found += by_day(arm.name, fresh, new, run.source) if unit is Unit.DAY else by_trade(arm.name, fresh)
+        seen |= {f"{run.source} {day}" for day in days}
+        units |= {f"{run.source} {unit}" for unit in _units(run, new)}
+    return found, units
+
+
+def _units(run: Run, days: Sequence[str]) -> list[str]:
+    """Return what of these days was an arm's: all of them, or where the market was split its share of each symbol's."""
+    share = arms.share_of(run)
+    if share is None:
+        return list(days)
+    each = [(symbol, datetime.fromisoformat(day)) for symbol in run.symbols for day in days]
+    return [arms.unit(symbol, day) for symbol, day in each if share.owner(symbol, day) == share.own]
+
+
+def _days(runs: Runs, run: Run) -> list[str]:
+    days: list[str] = []
+    for segment in segments_so_far(runs, run):
+        weekends = any(instrument(symbol).asset == "crypto" for symbol in segment.symbols)
+        days += market_days(segment.trade_from, segment.trade_until, weekends=weekends)
+    return days
+
+
+def _trades(ledger: Ledger, run: Run, model_version: str | None) -> list[Trade]:
+    trades = list(closed_trades(ledger.orders(run.id), accounts.fills(ledger, run.id)))
+    if model_version is None:
+        return trades
+    asked: dict[tuple[str, datetime], str] = {
+        (each.symbol, each.close_time): each.model_version for each in ledger.predictions(run.id)
+    }
+    return [each for each in trades if asked.get((each.order.symbol, each.order.submitted_at)) == model_version]

@@ -1,0 +1,146 @@
+"""The quality of feature rows, of a run or of files of bars: ``python -m mikrobot.workflows.feature_quality FILE...``.
+
+Collects the rows and the models that answered, has them assessed, and writes the report.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from mikrobot import telemetry
+from mikrobot.domain.errors import MikrobotError
+from mikrobot.domain.market import Timeframe, close_times
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.features.quality import Quality, assess
+from mikrobot.live.session import recorded_run, segments_of
+from mikrobot.market.replay import read_bars
+from mikrobot.models.registry import CHAMPION, Registry
+from mikrobot.models.scope import scopes_of
+from mikrobot.monitoring import quality_report
+from mikrobot.monitoring.quality_report import ModelInputs
+from mikrobot.runtime import SystemClock
+from mikrobot.settings import Settings
+from mikrobot.store import database, offline
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows.review import folder
+
+ROWS = 20_000
+"""Newest rows of a symbol that are assessed: two weeks of minutes, in which most columns take all their values."""
+
+MODEL = "bos"
+
+
+def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
+    """Assess the newest feature rows of each symbol of a run, and write the report.
+
+    Parameters
+    ----------
+    run_id : str or None
+        None: the latest run.
+
+    Returns
+    -------
+    dict
+        report and markdown (paths), findings (columns with one, summed over the symbols), by_symbol
+        (rows, findings and clusters of redundant columns).
+
+    Raises
+    ------
+    UsageError
+        If there is no such run.
+    DataError
+        If a symbol has too few rows.
+    StoreError
+        If a symbol has no stored rows, or the report cannot be written.
+    """
+    with database.open_pool(settings) as pool:
+        run = recorded_run(Runs(pool), run_id)
+        events, versions = _newest_closes(BarStore(pool), run), _versions(Ledger(pool), run)
+    found = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
+    models = _models(settings, run, versions)
+    written_at = SystemClock().now()
+    report = quality_report.write(found, run.source, run.simulated, written_at, models, folder(settings, run))
+    return {
+        "report": str(report.html),
+        "markdown": str(report.markdown),
+        "findings": sum(len(each.findings) for each in found),
+        "by_symbol": {each.symbol: _counts(each) for each in found},
+    }
+
+
+def assess_file(path: Path, rows: int = ROWS) -> Quality:
+    """Assess the features of the newest bars of a file, after a warm-up on those before.
+
+    Raises
+    ------
+    BarError, UnknownSymbol
+        If it is no file of M1 bars of a known instrument.
+    DataError
+        If it has too few bars.
+    """
+    symbol, bars = read_bars(path)
+    needed = rows + max(spec.warmup for spec in CATALOG.specs)
+    return assess(symbol, FeaturePipeline([symbol]).frame(symbol, bars.tail(needed)).tail(rows))
+
+
+def _newest_closes(bars: BarStore, run: Run) -> dict[str, "pd.Series[Any]"]:
+    return {
+        symbol: close_times(bars.last(run.source, symbol, Timeframe.M1, ROWS, segment.trade_until))
+        for segment in segments_of(run)
+        for symbol in segment.symbols
+    }
+
+
+def _stored(settings: Settings, source: str, symbol: str, closes: "pd.Series[Any]") -> pd.DataFrame:
+    """Read the rows of some closes, without those that are not stored: a live market is ahead of its rows."""
+    events = pd.DataFrame({"source": source, "symbol": symbol, "event_timestamp": closes}).reset_index(drop=True)
+    columns = list(CATALOG.columns)
+    rows = offline.training_rows(settings, events, columns).dropna(subset=columns, how="all")
+    return rows.rename(columns={"event_timestamp": "close_time"})
+
+
+def _versions(ledger: Ledger, run: Run) -> list[str]:
+    """Return the versions of the model that answered in a run, in the order they began to."""
+    return list(dict.fromkeys(each.model_version for each in ledger.predictions(run.id) if each.model == MODEL))
+
+
+def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[ModelInputs]:
+    """Return what these versions make of their inputs; of a run before its first answer, what its champions do."""
+    registry = Registry(settings.mlflow_url)
+    champions = registry.holders(MODEL, CHAMPION)
+    asked = versions or sorted({champions[s] for s in scopes_of(run.source, run.symbols) if s in champions}, key=int)
+    return [ModelInputs(MODEL, each, registry.load(MODEL, each).contract.importance) for each in asked]
+
+
+def _counts(found: Quality) -> dict[str, int]:
+    return {"rows": found.rows, "findings": len(found.findings), "clusters": len(found.clusters)}
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", default="quality", show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
+@click.option("--rows", default=ROWS, show_default=True, help="Newest rows of each file that are assessed.")
+def main(files: tuple[Path, ...], out: Path, rows: int) -> None:
+    """Assess the features of Parquet or CSV files of M1 bars, and write quality.html and quality.md."""
+    telemetry.configure("ERROR")
+    try:
+        found = [assess_file(path, rows) for path in files]
+        report = quality_report.write(found, "files", False, SystemClock().now(), [], out)
+    except MikrobotError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    click.echo(report.markdown.read_text(encoding="utf-8"))
+    click.echo(f"Full report: {report.html}")
+
+
+if __name__ == "__main__":
+    main()

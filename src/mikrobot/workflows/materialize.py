@@ -1,0 +1,108 @@
+"""From stored bars to feature rows: the batch path of the features.
+
+Folds the same compiled step as the streamer, passes the rows through the gate it is given,
+appends them to the offline store, and leaves the feature state as a snapshot, from which the
+streamer continues. The newest row goes online, unless a run goes on: the online rows of its
+source belong to its streamer, which may be at an earlier minute. Does not fetch bars and does
+not know the suites.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mikrobot.domain.errors import GateError, StoreError
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.live.session import streams
+from mikrobot.settings import Settings
+from mikrobot.store import offline
+from mikrobot.store.bars import BarStore
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Runs
+from mikrobot.store.states import FeatureStates
+from mikrobot.workflows.gate_counts import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """What one symbol brought.
+
+    Attributes
+    ----------
+    symbol : str
+    rows, quarantined : int
+        Feature rows written to the offline store, and rows kept out of it.
+    newest : datetime or None
+        Close of the newest row, UTC; None if the market had no bar in the span.
+    """
+
+    symbol: str
+    rows: int
+    quarantined: int
+    newest: datetime | None
+
+
+def materialize(
+    settings: Settings,
+    bars: BarStore,
+    states: FeatureStates,
+    rows: FeatureRows,
+    runs: Runs,
+    source: str,
+    symbol: str,
+    start: datetime,
+    end: datetime,
+    check: Check,
+    since: datetime | None = None,
+    lead: str | None = None,
+) -> Materialized:
+    """Compute and store the feature rows of bars that open in [start, end).
+
+    Parameters
+    ----------
+    check : callable
+        The gate; it sees the frame (symbol, close_time, every catalog column).
+    since : datetime or None
+        Write only rows that close later; the bars before warm the features up.
+    lead : str or None
+        Symbol whose stored bars lead this one: the same that the streamer has beside it, else
+        batch and stream differ.
+
+    Raises
+    ------
+    StoreError
+        If no bars are stored for that span.
+    GateError
+        If the gate fails: then neither the offline nor the online store has changed.
+    """
+    frame = bars.range(source, symbol, Timeframe.M1, start, end)
+    if frame.empty:
+        raise StoreError(
+            f"no {symbol} bars of source {source} are stored from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
+            "ingest them first"
+        )
+    led_by = None
+    if lead is not None:
+        led_by = FeaturePipeline([lead]).lead_rows(lead, bars.range(source, lead, Timeframe.M1, start, end))
+    pipeline = FeaturePipeline([symbol])
+    features = pipeline.frame(symbol, frame, led_by)
+    if since is not None:
+        features = features[features["close_time"] > since]
+    if features.empty:
+        return Materialized(symbol, 0, 0, None)
+    checked = check(features)
+    quarantined = bars.quarantine(source, symbol, "features", checked.bad, checked.reasons.tolist())
+    if not checked.passed:
+        raise GateError(
+            f"{symbol}: {len(checked.bad)} of {len(features)} feature rows break the suite "
+            f"({', '.join(checked.failed)}); see the quarantine table, nothing was materialised"
+        )
+    offline.append(settings, source, checked.good)
+    last = checked.good.tail(1)
+    newest = last["close_time"].iloc[0].to_pydatetime()
+    if not streams(runs, source):
+        rows.write(source, symbol, newest, last[list(CATALOG.columns)].to_numpy()[0])
+    last_close = features["close_time"].iloc[-1].to_pydatetime()
+    states.save(source, symbol, CATALOG.version, last_close, pipeline.snapshot(symbol))
+    return Materialized(symbol, len(checked.good), quarantined, newest)

@@ -1,0 +1,263 @@
+"""The paper account of a market source: how a run takes it up, what it holds, and its resets.
+
+The account belongs to the source and outlives a run. A run on a live source opens with the balances
+that the newest run of the source has left. A replay opens with those of an earlier replay whose hours
+end before its own begin; hours that are replayed again start from the same balances as before, so
+that no result is counted twice and the same replay gives the same trades. Where there is no such run,
+it opens with the balance of the newest reset, else with the setting `balance`. What a run has left
+open is closed at its last price when another takes the account up. Does not trade.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, get_args
+
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.market import instrument
+from mikrobot.live import accounts, pid_records, wiring
+from mikrobot.live.session import LIVE_SOURCES
+from mikrobot.paper.valuation import Valuation, value
+from mikrobot.paper.venue import divided
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings, SourceName
+from mikrobot.store.bars import BarStore
+from mikrobot.store.database import Pool
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.resets import Reset, Resets
+from mikrobot.store.runs import CONTINUES, FOLLOWS, OPENING, Run, Runs
+
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a run opens with.
+
+    Attributes
+    ----------
+    balances : dict of str to Decimal
+        By market, dollars.
+    continues : str or None
+        Id of the run that left them; None at a start.
+    """
+
+    balances: dict[str, Decimal]
+    continues: str | None
+
+    @property
+    def total(self) -> Decimal:
+        """All markets together."""
+        return sum(self.balances.values(), Decimal(0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the settings of a run record it."""
+        return {OPENING: {name: str(amount) for name, amount in self.balances.items()}, CONTINUES: self.continues}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The paper account of a source as it is now; money in dollars.
+
+    Attributes
+    ----------
+    source : str
+    simulated : bool
+    run : str or None
+        The run that trades it or traded it last; None after a reset, and before the first traded minute.
+    at : datetime
+        Close up to which that run has traded, or the time of the reset or of the beginning, UTC.
+    valuation : Valuation
+    pnl_today : Decimal
+        Change of the equity since midnight UTC, or since the run opened if that is later.
+    earned_today : dict of str to Decimal
+        The same by symbol, realised and unrealised, without financing.
+    started_with : Decimal
+        Opening balance of the first run since the reset.
+    reset_at : datetime or None
+        The newest reset, UTC.
+    """
+
+    source: str
+    simulated: bool
+    run: str | None
+    at: datetime
+    valuation: Valuation
+    pnl_today: Decimal
+    earned_today: dict[str, Decimal]
+    started_with: Decimal
+    reset_at: datetime | None
+
+    @property
+    def pnl(self) -> Decimal:
+        """Change of the equity since the start."""
+        return self.valuation.equity - self.started_with
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the account as plain JSON values, money as text."""
+        return {
+            "simulated": self.simulated,
+            "run": self.run,
+            "at": self.at.isoformat(),
+            "balances": {name: str(amount) for name, amount in self.valuation.balances.items()},
+            "balance": str(self.valuation.balance),
+            "equity": str(self.valuation.equity),
+            "pnl_today": str(self.pnl_today),
+            "pnl_since_reset": str(self.pnl),
+            "started_with": str(self.started_with),
+            "reset_at": self.reset_at.isoformat() if self.reset_at else None,
+            "positions": [
+                {
+                    "symbol": held.symbol,
+                    "side": held.side.value,
+                    "lots": str(held.lots),
+                    "price": str(held.price),
+                    "pnl": str(held.pnl),
+                }
+                for held in self.valuation.holdings
+            ],
+        }
+
+
+def take_up(settings: Settings, pool: Pool, run: Run) -> Opening:
+    """Return what a run that is about to begin opens with; close what the run before it has left open.
+
+    Markets that are the same keep their balances; where they differ, the sum is divided equally.
+
+    Raises
+    ------
+    UsageError
+        If nothing is left on the account.
+    DataError
+        If the journal of the run before is not whole, or a position of it cannot be closed.
+    """
+    markets = {instrument(symbol).asset for symbol in run.symbols}
+    before = _before(pool, run)
+    if before is None:
+        reset = Resets(pool).latest(run.source)
+        return Opening(divided(reset.balance if reset else settings.balance, markets), None)
+    for each in (before, *Runs(pool).followers(before.id)):
+        _close_out(settings, pool, each, run.id)
+    left = _valued(settings, pool, before, _reached(pool, before)).balances
+    total = sum(left.values(), Decimal(0))
+    if total <= 0:
+        raise UsageError(
+            f"the paper account of source {run.source} has {total} USD left: "
+            f"`mikrobot account reset --source {run.source}` starts it again"
+        )
+    return Opening(left if left.keys() == markets else divided(total, markets), before.id)
+
+
+def overview(settings: Settings, pool: Pool, clock: Clock) -> list[Account]:
+    """Return the account of every source that has been traded or reset, in the order of their names."""
+    sources = {run.source for run in Runs(pool).all()} | set(Resets(pool).sources())
+    return [account for source in sorted(sources) if (account := state(settings, pool, source, clock)) is not None]
+
+
+def state(settings: Settings, pool: Pool, source: str, clock: Clock) -> Account | None:
+    """Return the account of a source, or None if no run has opened it and it has not been reset."""
+    reset, traded = Resets(pool).latest(source), _traded(pool, source)
+    if not traded:
+        return _untraded(settings, pool, source, reset)
+    run = traded[-1]
+    at = _reached(pool, run)
+    now = _valued(settings, pool, run, at)
+    day = _midnight(run, at, clock)
+    then = _valued(settings, pool, run, day) if day <= at else now
+    earned = {symbol: now.earned[symbol] - then.earned.get(symbol, Decimal(0)) for symbol in now.earned}
+    today = now.equity - then.equity
+    started_with = _started_with(settings, pool, run)
+    return Account(source, run.simulated, run.id, at, now, today, earned, started_with, reset.at if reset else None)
+
+
+def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
+    """Return the source whose account may be reset: the one named, else that of the latest run.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source, no run yet, or a worker trades on the account.
+    """
+    latest = Runs(pool).latest()
+    if named is None and latest is None:
+        raise UsageError("there is no account to reset yet: name it by --source, or `mikrobot run` opens one")
+    source = named or (latest.source if latest else "")
+    if source not in get_args(SourceName):
+        raise UsageError(f"there is no source {source!r}; the sources are {', '.join(get_args(SourceName))}")
+    if latest is not None and latest.source == source and pid_records.find("worker", settings.home) is not None:
+        raise UsageError(
+            f"run {latest.id} trades on the account of source {source}: `mikrobot down` first, then reset it"
+        )
+    return source
+
+
+def reset(pool: Pool, source: str, balance: Decimal, clock: Clock) -> Reset:
+    """Start the account of a source again with a balance; its runs and their ledgers stay as they are."""
+    fresh = Reset(source, clock.now(), balance)
+    Resets(pool).add(fresh)
+    return fresh
+
+
+def _before(pool: Pool, run: Run) -> Run | None:
+    """Return the run whose balances another one opens with."""
+    earlier = _traded(pool, run.source)
+    if run.source in LIVE_SOURCES:
+        return earlier[-1] if earlier else None
+    ends = [(_reached(pool, each), number) for number, each in enumerate(earlier)]
+    ended = [end for end in ends if end[0] <= run.starts_at]
+    return earlier[max(ended)[1]] if ended else None
+
+
+def _traded(pool: Pool, source: str) -> list[Run]:
+    """Return the runs of a source that have traded since its newest reset, in order of beginning, without arms."""
+    reset, traded = Resets(pool).latest(source), Ledger(pool).traded_runs()
+    return [
+        run
+        for run in Runs(pool).all()
+        if run.source == source
+        and FOLLOWS not in run.settings
+        and (reset is None or run.started_at > reset.at)
+        and run.id in traded
+    ]
+
+
+def _close_out(settings: Settings, pool: Pool, run: Run, next_run: str) -> None:
+    at, ledger = _reached(pool, run), Ledger(pool)
+    venue = accounts.venue_of(run, wiring.rules_of(settings, run), ledger, BarStore(pool), at)
+    venue.close_out(at, next_run)
+    ledger.append(run.id, accounts.lines_of(venue.unrecorded()))
+
+
+def _valued(settings: Settings, pool: Pool, run: Run, at: datetime) -> Valuation:
+    return value(accounts.venue_at(run, wiring.rules_of(settings, run), Ledger(pool), BarStore(pool), at), at)
+
+
+def _reached(pool: Pool, run: Run) -> datetime:
+    return Runs(pool).reached(run.id, "worker") or run.starts_at
+
+
+def _midnight(run: Run, at: datetime, clock: Clock) -> datetime:
+    """Return when the day of an account began: today on a live market, else the day of its last bar."""
+    instant = max(clock.now(), at) if run.source in LIVE_SOURCES else at
+    return (instant - _INSTANT).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _started_with(settings: Settings, pool: Pool, run: Run) -> Decimal:
+    """Return the opening balance of the first run of those that continue each other up to this one."""
+    while (before := run.settings.get(CONTINUES)) is not None:
+        run = Runs(pool).get(before)
+    return wiring.rules_of(settings, run).balance
+
+
+def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) -> Account | None:
+    """Return an account without a traded minute: as it was reset, else as the newest run has opened it."""
+    if reset is not None:
+        at, balances = reset.at, {"undivided": reset.balance}
+    elif begun := [run for run in Runs(pool).all() if run.source == source and FOLLOWS not in run.settings]:
+        at = begun[-1].started_at
+        balances = accounts.opening_of(begun[-1], wiring.rules_of(settings, begun[-1]).balance)
+    else:
+        return None
+    total = sum(balances.values(), Decimal(0))
+    worth = Valuation(balances, total, (), {}, {})
+    return Account(source, source == "simulated", None, at, worth, Decimal(0), {}, total, reset.at if reset else None)

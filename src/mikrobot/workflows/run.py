@@ -1,0 +1,207 @@
+"""`mikrobot run`: the whole loop once, from an empty folder to a summary.
+
+Chooses the source, checks its data, brings the stack up, records the run and hands it to the
+loop flow in a process of its own, whose progress it shows. Stops what it started.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from mikrobot.domain.errors import MikrobotError, ServiceError
+from mikrobot.live import arms, pid_records, wiring
+from mikrobot.live.session import Segment, plan, record_of
+from mikrobot.market.feed import Source
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes, supervisor
+from mikrobot.store import database
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows import paper_account
+
+RUN_RECORD = "run"
+
+
+class Display(Protocol):
+    """The screen on which a person follows a run."""
+
+    def say(self, text: str) -> None:
+        """Show a step."""
+
+    def progress(self, stage: str, text: str, share: float, symbols: Sequence[str] = ()) -> None:
+        """Show the progress of a stage with its symbols; `share` runs from 0 to 1."""
+
+    def summary(self, summary: dict[str, Any]) -> None:
+        """Show the summary of the run."""
+
+
+class LoopFailed(MikrobotError):
+    """The loop flow failed; the message is the one line it failed with."""
+
+
+def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> dict[str, Any]:
+    """Run the whole loop.
+
+    Parameters
+    ----------
+    stay : bool
+        Serve the flows too, show the summary, and stay up until interrupted.
+
+    Returns
+    -------
+    dict
+        The summary of `commands`, plain JSON values; `services` holds those that are still up.
+
+    Raises
+    ------
+    MikrobotError
+        Whatever failed, as one line; everything that this call started has been stopped.
+    """
+    started_at = clock.now()
+    arms.planned(settings)
+    settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
+    source = wiring.open_source(settings, clock)
+    segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock)
+    settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
+    _check_data(source, segments, display)
+    local_stack.prepare_home(settings.home)
+    with _alone(settings.home), _stopping_what_started(settings, clock, display, served_flows=stay):
+        run = _record(settings, source, segments, started_at, clock, display)
+        summary = _follow(settings, run.id, display)
+        summary["seconds"] = round((clock.now() - started_at).total_seconds(), 1)
+        if stay:
+            display.summary(summary)
+            _stay(settings, run, source, clock, display)
+    return summary | {"services": still_up(settings, summary["services"])}
+
+
+def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses of services that run."""
+    return {name: url for name, url in addresses.items() if pid_records.find(name, settings.home) is not None}
+
+
+def _stay(settings: Settings, run: Run, source: Source, clock: Clock, display: Display) -> None:
+    """Keep everything up until Ctrl-C; on a live source trading goes on."""
+    goes_on = "trading goes on in the present" if source.live else "the replay is finished and nothing trades any more"
+    display.say(f"everything stays up, {goes_on}; `mikrobot status --watch` shows it, Ctrl-C stops it")
+    try:
+        supervisor.keep_trading(settings, run, clock, display.say)
+    except KeyboardInterrupt:
+        return
+
+
+def _check_data(source: Source, segments: tuple[Segment, ...], display: Display) -> None:
+    """Read a replay's whole span before anything is started, so that a bad file costs nothing."""
+    if source.live:
+        return
+    for segment in segments:
+        for symbol in segment.symbols:
+            display.say(f"checking the bars of {symbol}")
+            source.history(symbol, segment.history_from, segment.trade_until)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the state folder for this run."""
+    other = pid_records.find(RUN_RECORD, home)
+    if other is not None and other.pid != os.getpid():
+        raise ServiceError(f"another run uses {home} (pid {other.pid}); wait for it, or set MIKROBOT_HOME")
+    pid_records.record(RUN_RECORD, home, os.getpid())
+    try:
+        yield
+    finally:
+        pid_records.forget(RUN_RECORD, home)
+
+
+@contextmanager
+def _stopping_what_started(settings: Settings, clock: Clock, display: Display, *, served_flows: bool) -> Iterator[None]:
+    started = local_stack.up(settings, clock, display.say, served_flows=served_flows)
+    try:
+        yield
+    finally:
+        display.say("stopping what this run started")
+        local_stack.down(settings, [*started, "streamer", "worker", "loop"])
+
+
+def _record(
+    settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, clock: Clock,
+    display: Display,
+) -> Run:  # fmt: skip
+    """Record the run and its arms, with the opening balances that the account of the source has for them."""
+    for name in ("streamer", "worker"):
+        processes.stop(name, settings.home)
+    started_at = clock.now()
+    record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at)
+    record.settings["asked_at"] = asked_at.isoformat()
+    with database.open_pool(settings) as pool:
+        opening = paper_account.take_up(settings, pool, record)
+        record = replace(record, settings={**record.settings, **opening.to_json()})
+        for each in (record, *arms.following(record, settings)):
+            Runs(pool).begin(each)
+    display.say(_opening_line(record, opening))
+    return record
+
+
+def _opening_line(run: Run, opening: paper_account.Opening) -> str:
+    origin = f"as run {opening.continues} left it" if opening.continues else "a new start"
+    return f"the paper account of source {run.source} opens with {opening.total} USD, {origin}"
+
+
+def _follow(settings: Settings, run_id: str, display: Display) -> dict[str, Any]:
+    """Run the loop flow to its end, showing each line of progress it prints."""
+    log = settings.home / "logs" / "loop.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.loop", run_id],
+            env={**os.environ, **local_stack.environment(settings)},
+            cwd=settings.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    pid_records.record("loop", settings.home, process.pid)
+    summary: dict[str, Any] | None = None
+    failure = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = _event(line)
+        match event.get("event"):
+            case "progress":
+                display.progress(event["stage"], event["text"], event["share"], event["symbols"])
+            case "summary":
+                summary = event["summary"]
+            case "error":
+                failure = event["message"]
+    code = process.wait()
+    pid_records.forget("loop", settings.home)
+    if summary is None or code != 0:
+        last = f"the loop stopped: {pid_records.last_line('loop', settings.home)}"
+        raise LoopFailed(_ended(settings) or failure or last)
+    return summary
+
+
+def _ended(settings: Settings) -> str:
+    """Name the service whose end has ended the loop, if there is one."""
+    names = local_stack.ended(settings)
+    if not names:
+        return ""
+    log = settings.home / "logs" / f"{names[0]}.log"
+    return f"{names[0]} ended in the middle of the run (log: {log}); what was stored is whole, run again"
+
+
+def _event(line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+    return event if isinstance(event, dict) else {}

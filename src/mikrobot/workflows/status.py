@@ -1,0 +1,339 @@
+"""What goes on now: for each symbol the last bar and decision, what is open, what it earned, and what stops trading.
+
+Reads the stores and the processes; starts and changes nothing. The tables are in `standing_table`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.domain.market import Timeframe, close_times, instrument
+from mikrobot.domain.trading import Decision
+from mikrobot.live import pid_records
+from mikrobot.live.session import LIVE_SOURCES, segments_of, traded_until
+from mikrobot.market.sessions import is_open
+from mikrobot.paper.valuation import Holding
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.stack import schedules, service_log
+from mikrobot.stack.schedules import Schedules
+from mikrobot.stack.service_log import ServiceStatus
+from mikrobot.store import database
+from mikrobot.store.bars import BarStore
+from mikrobot.store.database import Pool
+from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows import paper_account
+from mikrobot.workflows.paper_account import Account
+
+SILENCE = timedelta(minutes=3)
+"""Without a bar for this long on an open market, nothing can be traded."""
+
+EVERY_S = 3.0
+"""Seconds between two overviews of `watch`."""
+
+_WEEKEND = timedelta(days=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The latest run, and whether its market goes on.
+
+    Attributes
+    ----------
+    run : str
+        Its id.
+    source : str
+    simulated : bool
+    state : str
+        ``preparing`` (bars, feature rows and models come first), ``hours`` (trading the hours it was begun
+        for), ``present`` (trading in the present), ``finished`` (a replay at its end) or ``stopped`` (its
+        processes do not run).
+    text : str
+        The same as a sentence.
+    """
+
+    run: str
+    source: str
+    simulated: bool
+    state: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolState:
+    """One symbol of the latest run.
+
+    Attributes
+    ----------
+    symbol : str
+    last_bar : datetime or None
+        Close of the newest stored bar, UTC; of a replay, of the newest one traded.
+    age : timedelta or None
+        Time since then; None on a replay, whose bars are of the past.
+    decision : Decision or None
+        The newest.
+    why : str
+        What the decision was made for, or what refused it.
+    stopped : str
+        What stops trading in it now; empty if nothing does.
+    holdings : tuple of Holding
+    pnl_today : Decimal or None
+        Realised and unrealised since midnight UTC; None before the first traded minute.
+    """
+
+    symbol: str
+    last_bar: datetime | None
+    age: timedelta | None
+    decision: Decision | None
+    why: str
+    stopped: str
+    holdings: tuple[Holding, ...]
+    pnl_today: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that `status` shows.
+
+    Attributes
+    ----------
+    at : datetime
+        UTC.
+    services : tuple of ServiceStatus
+    session : Session or None
+        None before the first run, and while the database is down.
+    symbols : tuple of SymbolState
+    account : Account or None
+        Of the source of the latest run; None before its first traded minute.
+    schedules : Schedules
+        Of the served flows; empty while Prefect is down.
+    trouble : str
+        Why there is nothing to show but the services, or an empty string.
+    """
+
+    at: datetime
+    services: tuple[ServiceStatus, ...]
+    session: Session | None = None
+    symbols: tuple[SymbolState, ...] = ()
+    account: Account | None = None
+    schedules: Schedules = field(default_factory=Schedules)
+    trouble: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `commands`, with ``run`` beside it."""
+        return {
+            "services": [service.to_json() for service in self.services],
+            "run": _session_json(self.session),
+            "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
+            "account": _account_json(self.account),
+            "next_runs": [run.to_json() for run in self.schedules.next_runs],
+        }
+
+
+def overview(settings: Settings, clock: Clock) -> Overview:
+    """Look at the services, the latest run and the account of its source."""
+    services = tuple(service_log.service_statuses(settings))
+    if settings.database_url is None and not services[0].ready:
+        return Overview(clock.now(), services, trouble=_trouble(settings, "the stack is down: `mikrobot up` starts it"))
+    planned = schedules.schedules(settings, clock) or Schedules()
+    try:
+        with database.open_pool(settings) as pool:
+            return replace(look(settings, pool, services, clock), schedules=planned)
+    except StoreError as error:
+        return Overview(clock.now(), services, schedules=planned, trouble=str(error))
+
+
+def watch(settings: Settings, clock: Clock, every_s: float = EVERY_S) -> Iterator[Overview]:
+    """Yield an overview at once and then every few seconds, without end."""
+    while True:
+        yield overview(settings, clock)
+        clock.sleep(every_s)
+
+
+def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], clock: Clock) -> Overview:
+    """Look at the latest run and the account of its source.
+
+    Parameters
+    ----------
+    services : tuple of ServiceStatus
+        The streamer and the worker among them: a live run without them is stopped.
+    """
+    run, now = Runs(pool).latest(), clock.now()
+    if run is None:
+        return Overview(now, services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
+    session = _session(run, Runs(pool), services, settings)
+    account = paper_account.state(settings, pool, run.source, clock)
+    own = account if account is not None and account.run == run.id else None
+    decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
+    closes = _last_closes(run, BarStore(pool), Runs(pool))
+    symbols = tuple(
+        _symbol(symbol, session, closes[symbol], decisions.get(symbol), skips.get(symbol), own, now)
+        for symbol in run.symbols
+    )
+    return Overview(now, services, session, symbols, account)
+
+
+def _trouble(settings: Settings, otherwise: str) -> str:
+    """Return what is wrong while nothing runs, unless a run is about to change it."""
+    return "a run is starting its services" if pid_records.find("run", settings.home) else otherwise
+
+
+def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
+    last = segments_of(run)[-1]
+    reached, live = traded_until(runs, run.id, last), run.source in LIVE_SOURCES
+    number = len(run.settings["segments"]) - 1
+    down = [each.name for each in services if each.name in ("streamer", "worker") and each.pid is None]
+    if not live and runs.finished(run.id, f"worker-{number}"):
+        state, text = "finished", f"the replay is finished, it ended at {_minute(reached)}; nothing trades any more"
+    elif down and pid_records.find("loop", settings.home) is not None:
+        state, text = "preparing", f"bars, feature rows and models come first, then {_hours(run, reached)} is traded"
+    elif down:
+        remedy = _trouble(settings, "`mikrobot up` resumes it" if live else "`mikrobot run` starts one")
+        state, text = "stopped", f"stopped at {_minute(reached)}, no {' and no '.join(down)} runs: {remedy}"
+    elif reached < last.trade_until:
+        state, text = "hours", f"trading the hours up to {_minute(last.trade_until)}, now at {_minute(reached)}"
+    else:
+        state, text = "present", f"trading in the present, the last minute was that up to {_minute(reached)}"
+    return Session(run.id, run.source, run.simulated, state, text)
+
+
+def _symbol(
+    symbol: str, session: Session, last_bar: datetime | None, decision: Decision | None, skip: Skip | None,
+    account: Account | None, now: datetime,
+) -> SymbolState:  # fmt: skip
+    live = session.source in LIVE_SOURCES
+    age = now - last_bar if live and last_bar is not None else None
+    return SymbolState(
+        symbol=symbol,
+        last_bar=last_bar,
+        age=age,
+        decision=decision,
+        why=_why(decision),
+        stopped=_stopped(symbol, session, age, decision, skip, account, now),
+        holdings=tuple(held for held in account.valuation.holdings if held.symbol == symbol) if account else (),
+        pnl_today=account.earned_today.get(symbol) if account else None,
+    )
+
+
+def _stopped(
+    symbol: str, session: Session, age: timedelta | None, decision: Decision | None, skip: Skip | None,
+    account: Account | None, now: datetime,
+) -> str:  # fmt: skip
+    """Return what stops trading in a symbol, the most fundamental first."""
+    if session.state in ("preparing", "finished", "stopped"):
+        return session.text
+    asset = instrument(symbol).asset
+    if session.state == "present" and not is_open(asset, pd.DatetimeIndex([now]))[0]:
+        return f"the market is closed{_until_open(symbol, now)}"
+    if session.state == "present" and age is not None and age > SILENCE:
+        silent = age // timedelta(minutes=1)
+        return (
+            f"no fresh bar for {silent} minutes on an open market: missed minutes are caught up, or the source is "
+            "silent (logs/streamer.log)"
+        )
+    if account is not None and (limit := account.valuation.limits.get(asset)):
+        return f"account {asset}: {limit}"
+    if skip is not None and (decision is None or skip.close_time > decision.close_time):
+        return f"the minute up to {_minute(skip.close_time)} was skipped: {skip.reason}"
+    return ""
+
+
+def _until_open(symbol: str, now: datetime) -> str:
+    minutes = pd.date_range(pd.Timestamp(now).ceil("min"), now + _WEEKEND, freq="min")
+    opens = minutes[is_open(instrument(symbol).asset, minutes)]
+    return f" until {_minute(opens[0])}" if len(opens) else ""
+
+
+def _why(decision: Decision | None) -> str:
+    """Return the check that refused a decision, or the last one that approved it."""
+    if decision is None or not decision.reasons:
+        return ""
+    refusals = [reason for reason in decision.reasons if " refused: " in reason]
+    return refusals[0] if refusals else decision.reasons[-1]
+
+
+def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | None]:
+    """Return the close of the newest bar of each symbol; of a replay only of what has been traded."""
+    until = None if run.source in LIVE_SOURCES else traded_until(runs, run.id, segments_of(run)[-1])
+    newest = {symbol: bars.last(run.source, symbol, Timeframe.M1, 1, until=until) for symbol in run.symbols}
+    return {
+        symbol: None if frame.empty else pd.Timestamp(close_times(frame)[0]).to_pydatetime()
+        for symbol, frame in newest.items()
+    }
+
+
+def _hours(run: Run, reached: datetime) -> str:
+    """Return the hours that are traded next."""
+    segments = segments_of(run)
+    following = next((each for each in segments if each.trade_until > reached), segments[-1])
+    return f"{_minute(max(reached, following.trade_from))} to {_minute(following.trade_until)}"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _session_json(session: Session | None) -> dict[str, Any] | None:
+    if session is None:
+        return None
+    return {
+        "id": session.run,
+        "source": session.source,
+        "simulated": session.simulated,
+        "state": session.state,
+        "text": session.text,
+    }
+
+
+def _symbol_json(symbol: SymbolState) -> dict[str, Any]:
+    return {
+        "last_bar": symbol.last_bar.isoformat() if symbol.last_bar else None,
+        "age_s": round(symbol.age.total_seconds()) if symbol.age is not None else None,
+        "last_decision": _decision_json(symbol.decision),
+        "reason": symbol.stopped or symbol.why or None,
+        "stopped": bool(symbol.stopped),
+        "position": _position_json(symbol.holdings),
+        "pnl_today": _money(symbol.pnl_today),
+        "quality": None,
+        "halted": None,
+    }
+
+
+def _decision_json(decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    return {
+        "id": decision.id,
+        "at": decision.close_time.isoformat(),
+        "approved": decision.approved,
+        "side": decision.side.value if decision.side else None,
+        "reasons": list(decision.reasons),
+    }
+
+
+def _position_json(holdings: tuple[Holding, ...]) -> dict[str, Any] | None:
+    """Return the position of a symbol; a strategy opens a second one only after the first is closed."""
+    if not holdings:
+        return None
+    (held,) = holdings
+    return {"side": held.side.value, "lots": str(held.lots), "price": str(held.price), "pnl": str(held.pnl)}
+
+
+def _account_json(account: Account | None) -> dict[str, Any]:
+    return {
+        "source": account.source if account else None,
+        "balance": _money(account.valuation.balance) if account else None,
+        "equity": _money(account.valuation.equity) if account else None,
+        "pnl_today": _money(account.pnl_today) if account else None,
+        "pnl_since_reset": _money(account.pnl) if account else None,
+    }
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)

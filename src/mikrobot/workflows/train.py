@@ -1,0 +1,138 @@
+"""Trains on what the stores hold, and says what came of it as plain values."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.features.catalog import CATALOG
+from mikrobot.live.session import LIVE_SOURCES
+from mikrobot.market.replay import ReplaySource
+from mikrobot.models.registry import CHALLENGER, CHAMPION, Registry
+from mikrobot.settings import Settings
+from mikrobot.store import database, offline
+from mikrobot.store.bars import BarStore
+from mikrobot.training import pipeline
+from mikrobot.training.computed import rows_of
+from mikrobot.training.dataset import needed
+from mikrobot.training.fitting import Progress
+from mikrobot.training.recipes import RECIPES
+
+
+def train(
+    settings: Settings,
+    name: str,
+    source: str,
+    symbols: Sequence[str],
+    start: datetime,
+    end: datetime,
+    trade_from: datetime | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train a model on stored bars that open in [start, end).
+
+    Parameters
+    ----------
+    trade_from : datetime or None
+        UTC; nothing later is used. Without, on a live source, a challenger first answers in the champion's shadow.
+    progress : callable
+        Told the stage and its share done.
+
+    Returns
+    -------
+    dict
+        version, alias ("champion" or "challenger" of any symbol, or None), promoted (of any symbol),
+        champion_of and challenger_of (symbols), reason, source, symbols, trained_from and trained_until (ISO, UTC),
+        horizon_minutes, metrics (as `training.evaluation.evaluate`).
+
+    Raises
+    ------
+    ModelError
+        If there is too little to learn from.
+    ServiceError
+        If MLflow does not answer.
+    """
+    with database.open_pool(settings) as pool:
+        store = BarStore(pool)
+        bars = {symbol: store.range(source, symbol, Timeframe.M1, start, end) for symbol in symbols}
+    result = pipeline.train(
+        name,
+        bars,
+        partial(offline.training_rows, settings),
+        Registry(settings.mlflow_url),
+        settings,
+        source=source,
+        feature_hash=CATALOG.version,
+        trade_from=trade_from,
+        shadow_asked=settings.shadow_predictions if trade_from is None and source in LIVE_SOURCES else 0,
+        progress=progress,
+    )
+    return _told(result, source)
+
+
+def newest_first(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the newest of several trainings, and those before it as ``earlier``, the newest of them first.
+
+    >>> newest_first([{"version": 1}, {"version": 2}])
+    {'version': 2, 'earlier': [{'version': 1}]}
+    """
+    return trained[-1] | {"earlier": list(trained[-2::-1])}
+
+
+def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> list[dict[str, Any]]:
+    """Train a model on bar files, or on what the latest run has stored.
+
+    Returns
+    -------
+    list of dict
+        What `train` returns: one for the files, or one for each segment of the run.
+
+    Raises
+    ------
+    BarError, UnknownSymbol
+        If a file cannot be used.
+    UsageError
+        If there is neither a file nor a run.
+    ModelError, ServiceError
+        As `train`.
+    """
+    if not data:
+        from mikrobot.workflows.default_span import scopes
+
+        return [
+            train(settings, name, part.source, part.symbols, part.start, part.end, None, progress) for part in scopes()
+        ]
+    files = ReplaySource(data)
+    bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}
+    recipe = RECIPES[name](settings)
+    result = pipeline.train(
+        name,
+        bars,
+        rows_of(bars, needed(recipe.inputs, recipe.task)),
+        Registry(settings.mlflow_url),
+        settings,
+        source=files.name,
+        feature_hash=CATALOG.version,
+        progress=progress,
+    )
+    return [_told(result, files.name)]
+
+
+def _told(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
+    contract = result.contract
+    return {
+        "version": result.version,
+        "alias": CHAMPION if result.champion_of else CHALLENGER if result.challenger_of else None,
+        "promoted": bool(result.champion_of),
+        "champion_of": list(result.champion_of),
+        "challenger_of": list(result.challenger_of),
+        "reason": result.reason,
+        "source": source,
+        "symbols": list(contract.symbols),
+        "trained_from": contract.trained_from.isoformat(),
+        "trained_until": contract.trained_until.isoformat(),
+        "horizon_minutes": contract.horizon_minutes,
+        "metrics": dict(result.metrics),
+    }

@@ -1,0 +1,62 @@
+"""The benchmarks on a small scale: that they measure, and leave nothing behind; never how fast.
+
+Those that start services have files of their own: test_bench_serving, test_bench_signal and test_bench_run.
+"""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks import suite
+from mikrobot.store import feature_store as feature_store  # Feast makes a temporary folder when it is imported
+from tests.killing import alive
+from tests.measuring import SMALL, require_plausible
+
+COUNTS = {"features": 10, "models": 3, "stores": 7, "paper": 5, "report": 1}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Put the temporary folders where they can be looked for, and name a database that must not be used."""
+    pytest.importorskip("talib")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("MIKROBOT_DATABASE_URL", "postgresql://somebody:secret@127.0.0.1:1/theirs")
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+def test_every_figure_stands_beside_a_peer_and_a_limit(name: str, count: int, tmp_path: Path) -> None:
+    said: list[str] = []
+    results = suite.measure([name], say=said.append, scale=SMALL)
+    assert said == [result.name for result in results]
+    assert len(results) == count
+    require_plausible(suite.to_json(results))
+    assert list(tmp_path.iterdir()) == []
+    assert [child for child in psutil.Process().children() if "postgres" in child.name()] == []
+    assert os.environ["MIKROBOT_DATABASE_URL"].endswith("/theirs")
+
+
+def test_every_benchmark_is_run_by_a_test() -> None:
+    elsewhere = {"serving", "signal", "run"}
+    assert set(COUNTS) | elsewhere == set(suite.GROUPS)
+
+
+def test_an_interrupted_benchmark_stops_what_it_has_started(tmp_path: Path) -> None:
+    servers: list[psutil.Process] = []
+
+    def interrupt(_: str) -> None:
+        servers.extend(_servers(tmp_path))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        suite.measure(["stores"], say=interrupt, scale=SMALL)
+    assert len(servers) == 1
+    assert not alive(servers[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def _servers(folder: Path) -> list[psutil.Process]:
+    """Find the PostgreSQL servers whose data lie under a folder."""
+    notes = folder.glob("*/postgres/postmaster.pid")
+    return [psutil.Process(int(note.read_text().split()[0])) for note in notes]

@@ -1,0 +1,93 @@
+"""Every command with --json, called as a person does: one JSON document on standard output, nothing else there."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mikrobot.runtime import SystemClock
+from mikrobot.stack import local_stack
+from tests.commands import commands
+
+PLAN = ("--arm", "a:profile=session1", "--arm", "b:profile=ftmo", "--effect", 1, "--deviation", 1)
+
+CALLS: dict[str, tuple[object, ...]] = {
+    "models list": (),
+    "models show": ("bos", 1),
+    "models explain": ("bos", "{row}", "--version", 1),
+    "status": (),
+    "doctor": (),
+    "account show": (),
+    "report": (),
+    "predict": ("--example",),
+    "evaluate": ("--model", "bos@1", "--data", "{bars}"),
+    "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),
+    "experiment new": ("fresh", *PLAN),
+    "experiment status": ("planned",),
+    "experiment report": ("planned",),
+    "experiment stop": ("planned",),
+    "train": ("--model", "bos", "--data", "{bars}"),
+    "bench": ("paper", "--scale", 0.01),
+    "account reset": ("--source", "binance"),
+}
+"""Arguments by command, in the order in which they are called."""
+
+ELSEWHERE = {"run": "its document is that of the run which the other commands look at, checked below"}
+"""Commands that are not called by themselves, with the reason."""
+
+FOUND_FAULTS = {"doctor": 1}
+"""Exit codes other than 0 of commands that worked: `doctor` may find a fault of the machine under test."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that is up, with one small run; the paths that calls name, and what the run printed."""
+
+    program: Any
+    paths: dict[str, Path]
+    run: str
+
+
+@pytest.fixture(scope="module")
+def small(
+    install: Callable[..., Any], bar_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("json")
+    paths = {"bars": bar_files["EURUSD"], "row": folder / "row.json"}
+    with install(folder) as program:
+        replay = ("--source", "replay", "--data", paths["bars"], "--history-days", 5, "--hours", 1)
+        run = program.run("run", "--once", "--json", *replay, timeout_s=900)
+        assert run.returncode == 0, run.stderr
+        local_stack.up(program.settings, SystemClock(), lambda line: None, served_flows=False)
+        planned = program.run("experiment", "new", "planned", *PLAN)
+        assert planned.returncode == 0, planned.stderr
+        example = program.run("predict", "--example", "--json")
+        paths["row"].write_text(json.dumps(json.loads(example.stdout)["body"]))
+        yield Stack(program, paths, run.stdout)
+
+
+def test_every_command_with_json_is_called() -> None:
+    offering = {" ".join(words) for words, command in commands() if any(p.name == "json_" for p in command.params)}
+    assert offering == CALLS.keys() | ELSEWHERE.keys()
+
+
+def test_a_run_prints_one_document(small: Stack) -> None:
+    assert json.loads(small.run)["symbols"] == ["EURUSD"]
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_command_prints_one_document(small: Stack, command: str) -> None:
+    arguments = (str(part).format(**small.paths) for part in CALLS[command])
+    process = small.program.run(*command.split(), *arguments, "--json")
+    assert process.returncode in (0, FOUND_FAULTS.get(command, 0)), process.stderr
+    assert isinstance(json.loads(process.stdout), dict | list)
+
+
+def test_what_runs_already_is_not_reported_as_started(small: Stack) -> None:
+    process = small.program.run("models", "list")
+    assert process.returncode == 0
+    assert "bos 1" in process.stdout
+    assert process.stderr == ""

@@ -1,0 +1,433 @@
+"""Streamer and worker in a replay in which processes and servers are killed, each at a chosen instant.
+
+Whatever dies, the ledger of the run is that of an undisturbed run: no minute is handled twice or left out, no fill is
+lost or doubled. An instant is chosen by a trigger that holds a certain row inside the transaction that inserts it, so
+that every kill strikes at the same point of the same minute.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import psycopg
+import pytest
+import xgboost as xgb
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import FillReason
+from mikrobot.features.catalog import CATALOG
+from mikrobot.live import accounts, arms, pid_records
+from mikrobot.live.session import Segment
+from mikrobot.market.replay import read_bars
+from mikrobot.models import graph
+from mikrobot.models.bos import BosInputs
+from mikrobot.models.calibration import Calibration
+from mikrobot.models.labels.task import Task
+from mikrobot.models.model import Contract, Model
+from mikrobot.models.registry import Registry
+from mikrobot.models.scope import scopes_of
+from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes, supervisor
+from mikrobot.store import database, embedded
+from mikrobot.store.bars import BarStore
+from mikrobot.store.database import Pool
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+from mikrobot.store.states import FeatureStates
+from mikrobot.workflows import promote, reconcile
+from mikrobot.workflows.backtest_files import Files
+from mikrobot.workflows.gate_counts import Check
+from mikrobot.workflows.materialize import materialize
+from tests.killing import kill_9
+
+CLOCK = SystemClock()
+UNTIL = datetime(2025, 3, 14, 12, tzinfo=UTC)
+FROM = UNTIL - timedelta(minutes=100)
+HISTORY_FROM = FROM - timedelta(days=2)
+HALFWAY = FROM + timedelta(minutes=50)
+
+ANNOUNCEMENT = (
+    f"BEFORE INSERT ON progress FOR EACH ROW WHEN (NEW.process = 'streamer' AND NEW.close_time = '{HALFWAY}')"
+)
+"""The minute's bars are stored and its rows are online, but nobody has been told."""
+
+BOOKING = "BEFORE INSERT ON journal FOR EACH ROW WHEN (NEW.kind = 'booked' AND NEW.record->>'kind' = 'realised')"
+"""The first exit: predictions, decisions, orders and earlier records of the minute are written, but not committed."""
+
+
+SYMBOLS = ("BTCUSDT", "EURUSD")
+NOTHING = {"parameters": {}, "metrics": {}, "tags": {}}
+
+
+@dataclass(frozen=True)
+class Market:
+    """PostgreSQL, Feast, MLflow and the prediction service, with two days of bars and a champion."""
+
+    settings: Settings
+    segment: Segment
+
+    def trade(self, run_id: str) -> None:
+        """Trade the last hours of the files as a run."""
+        supervisor.trade(self.settings, run_id, 0, self.segment, CLOCK, lambda text, share: None)
+
+    def begin(self, run_id: str, **changed: Any) -> None:
+        """Record a run and its arms, and forget the bars that earlier ones have published."""
+        chosen = self.settings.model_copy(update=changed)
+        with database.open_pool(self.settings) as pool:
+            with pool.connection() as connection:
+                connection.execute("DELETE FROM bar WHERE ts >= %s", [FROM])
+            settings = {**chosen.model_dump(mode="json"), "segments": [self.segment.to_json()]}
+            started_at = CLOCK.now()
+            run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
+            for each in (run, *arms.following(run, chosen)):
+                Runs(pool).begin(each)
+
+    def ledger(self, run_id: str) -> list[str]:
+        """Return every record of a run as text that shows each bit of it, without the id of the run."""
+        with database.open_pool(self.settings) as pool:
+            ledger = Ledger(pool)
+            readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.journal, ledger.skips)
+            return [repr(record).replace(run_id, "RUN") for read in readers for record in read(run_id)]
+
+    def materialize_everything(self, check: Check) -> None:
+        """Store every bar of the files and their feature rows, as the scheduled flows do."""
+        with database.open_pool(self.settings) as pool:
+            bars, rest = BarStore(pool), (FeatureStates(pool), FeatureRows(self.settings), Runs(pool))
+            for path in self.settings.data:
+                symbol, frame = read_bars(path)
+                bars.upsert("replay", symbol, Timeframe.M1, frame)
+                materialize(self.settings, bars, *rest, "replay", symbol, HISTORY_FROM, UNTIL, check)
+
+    def runs(self, name: str) -> bool:
+        """Tell whether a process of the stack is alive."""
+        return pid_records.find(name, self.settings.home) is not None
+
+    def kill(self, name: str) -> None:
+        """End a process of the stack and its children as `kill -9` does."""
+        head = pid_records.find(name, self.settings.home)
+        if name == "postgres":
+            number = embedded.pid(self.settings.home)
+            head = None if number is None else psutil.Process(number)
+        assert head is not None, f"{name} does not run"
+        kill_9(head)
+
+
+@pytest.fixture(scope="module")
+def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Market]:
+    segment = Segment(tuple(bar_files), HISTORY_FROM, FROM, UNTIL)
+    chosen = {"source": "replay", "data": tuple(bar_files.values()), "symbols": segment.symbols}
+    with install(tmp_path_factory.mktemp("live")) as installation, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
+        settings = installation.settings.model_copy(update={**chosen, "entry_probability": 0.3})
+        market = Market(settings, segment)
+        embedded.start(settings.home, settings.host, settings.postgres_port)
+        database.provision(settings)
+        database.migrate(settings)
+        services = [local_stack.services(settings)[name] for name in ("mlflow", "bento")]
+        for service in services:
+            processes.start(service, settings.home, settings.host)
+        local_stack.run_module("feature_repo", settings)
+        store_history(settings, bar_files)
+        for service in services:
+            processes.await_ready(service, settings.home, CLOCK)
+        registry = Registry(settings.mlflow_url)
+        made = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
+        registry.promote("bos", made, "for the test")
+        yield market
+
+
+def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
+    with database.open_pool(settings) as pool:
+        for path in bar_files.values():
+            symbol, bars = read_bars(path)
+            history = bars[bars["open_time"].between(HISTORY_FROM, FROM, inclusive="left")]
+            BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
+
+
+def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
+    """A small booster whose answers scatter around one half, so that there is much to trade."""
+    rng, inputs = np.random.default_rng(3), BosInputs(swing)
+    values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
+    outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
+    data = xgb.DMatrix(values, outcome)
+    booster = xgb.train(
+        {"objective": "binary:logistic", "max_depth": 4, "seed": 3, "nthread": 1, "base_score": 0.5}, data, 40
+    )
+    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
+    contract = Contract(
+        name="bos",
+        version="",
+        source="replay",
+        symbols=symbols,
+        feature_hash=CATALOG.version,
+        columns=inputs.columns,
+        swing=swing,
+        horizon_minutes=5,
+        trained_from=HISTORY_FROM,
+        trained_until=FROM,
+        metrics={},
+    )
+    return Model(contract, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(market: Market) -> list[str]:
+    """The ledger of a run in which nothing dies."""
+    market.begin("calm")
+    market.trade("calm")
+    with database.open_pool(market.settings) as pool:
+        counts = Ledger(pool).counts("calm")
+        reasons = {fill.reason for fill in accounts.fills(Ledger(pool), "calm")}
+    assert counts["decisions"] == len(market.segment.symbols) * 100
+    assert counts["fills"] >= 8
+    assert FillReason.ENTRY in reasons
+    assert counts["skips"] == 0
+    return market.ledger("calm")
+
+
+@contextmanager
+def held(market: Market, run_id: str, row: str) -> Iterator[Callable[[], None]]:
+    """Trade a run; enter when the transaction that inserts a row is held, let it go and finish the run on leaving.
+
+    Yields a function that waits until the server has noticed that the client of that transaction is gone: before
+    that it would still carry out the statement when it is let go.
+    """
+    market.begin(run_id)
+    address = database.url(market.settings, "mikrobot")
+    with ThreadPoolExecutor(1) as beside:
+        with closing(psycopg.connect(address, autocommit=True)) as holder:
+            holder.execute("SELECT pg_advisory_lock(1)")
+            holder.execute(HOLD)
+            holder.execute(f"CREATE TRIGGER hold {row} EXECUTE FUNCTION hold()")
+            run = beside.submit(market.trade, run_id)
+            wait_until(lambda: run.done() or waits(address), "nothing was held", CLOCK, timeout_s=180, every_s=0.02)
+            assert not run.done()
+            yield lambda: wait_until(lambda: not waits(address), "a dead client is served on", CLOCK, timeout_s=20)
+        run.result(timeout=120)
+    with psycopg.connect(address) as connection:
+        connection.execute("DROP FUNCTION hold CASCADE")
+
+
+HOLD = """
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$
+"""
+
+
+def waits(address: str) -> bool:
+    with psycopg.connect(address) as connection:
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return connection.execute(waiting).fetchone() != (0,)
+
+
+@pytest.mark.parametrize(
+    ("victim", "row"), [("worker", BOOKING), ("streamer", ANNOUNCEMENT)], ids=["worker", "streamer"]
+)
+def test_a_process_killed_inside_a_minute_resumes_without_a_trace_in_the_ledger(market, undisturbed, victim, row):
+    run_id = f"{victim} killed"
+    with held(market, run_id, row) as await_noticed:
+        market.kill(victim)
+        await_noticed()
+    assert market.ledger(run_id) == undisturbed
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(market, undisturbed, seed):
+    """As often as it is started again; wherever in its minute the kill strikes, no fill is lost or doubled."""
+    run_id = f"random {seed}"
+    market.begin(run_id)
+    kill_at_random(market, run_id, Random(seed))
+    assert market.ledger(run_id) == undisturbed
+    with database.open_pool(market.settings) as pool:
+        assert standing_of(market, pool, run_id) == standing_of(market, pool, "calm")
+
+
+def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
+    """Trade a run, and kill its worker as often as it is started again."""
+    with ThreadPoolExecutor(1) as beside, database.open_pool(market.settings) as pool:
+        run, runs = beside.submit(market.trade, run_id), Runs(pool)
+        for minute in sorted(rng.sample(range(5, 80), supervisor.RESTARTS)):
+            at = FROM + timedelta(minutes=minute)
+            wait_until(
+                lambda at=at: market.runs("worker") and (runs.reached(run_id, "worker") or FROM) >= at,
+                "the worker does not go on", CLOCK, timeout_s=120, every_s=rng.uniform(0.001, 0.05),
+            )  # fmt: skip
+            market.kill("worker")
+        run.result(timeout=120)
+
+
+def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_an_arm_alone(market, undisturbed):
+    """The challenger is the same model under another version, so that its arm does what the run does."""
+    registry = Registry(market.settings.mlflow_url)
+    version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
+    scopes = scopes_of("replay", SYMBOLS)
+    for scope in scopes:
+        registry.challenge("bos", version, scope)
+        page = f"{market.settings.bento_url}/challenger?symbol={scope.symbol}"
+        wait_until(lambda page=page: httpx.get(page).is_success, "the challenger is not served", CLOCK, timeout_s=30)
+    market.begin("shadowed", arms=("new:model=challenger",))
+    market.trade("shadowed")
+    assert market.ledger("shadowed") == undisturbed
+    champion = registry.champion("bos", scopes[0])
+    by_the_challenger = market.ledger("shadowed-new")
+    assert by_the_challenger != undisturbed
+    assert [
+        line.replace(f"model_version='{version}'", f"model_version='{champion}'").replace(
+            f"answered by bos {version},", f"answered by bos {champion},"
+        )
+        for line in by_the_challenger
+    ] == undisturbed
+    with database.open_pool(market.settings) as pool:
+        ledger = Ledger(pool)
+        counted = {scope: ledger.shadows("bos", version, scope.symbol) for scope in scopes}
+        assert sum(counted.values()) == len(ledger.predictions("shadowed"))
+    few = market.settings.model_copy(update={"shadow_predictions": max(counted.values()) + 1})
+    assert promote.reconsider(few) == [
+        promote.Reconsidered(
+            scope, version, False,
+            f"shadow refused: {made} predictions in the champion's shadow, {few.shadow_predictions} asked for",
+        )
+        for scope, made in counted.items()
+    ]  # fmt: skip
+    for scope in scopes:
+        assert registry.holders("bos", "challenger")[scope] == version
+        registry.dismiss("bos", scope)
+    assert promote.reconsider(few) == []
+
+
+def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undisturbed):
+    registry = Registry(market.settings.mlflow_url)
+    eurusd, btcusdt = scopes_of("replay", ("EURUSD", "BTCUSDT"))
+    both = registry.champion("bos", eurusd)
+    alone = registry.log(made_up_model(symbols=("BTCUSDT",)), **NOTHING, data_name="none", data_sha256="0" * 64)
+    assert registry.promote("bos", alone, "for the test") == (btcusdt,)
+    try:
+        market.begin("apart")
+        market.trade("apart")
+    finally:
+        assert registry.rollback("bos", "after the test", ["BTCUSDT"]) == {btcusdt: both}
+    with database.open_pool(market.settings) as pool:
+        predictions, decisions = Ledger(pool).predictions("apart"), Ledger(pool).decisions("apart")
+    assert {(made.symbol, made.model_version) for made in predictions} == {("EURUSD", both), ("BTCUSDT", alone)}
+    assert {(made.symbol, made.reasons[0]) for made in decisions} == {
+        ("EURUSD", f"answered by bos {both}, learned from BTCUSDT, EURUSD"),
+        ("BTCUSDT", f"answered by bos {alone}, learned from BTCUSDT"),
+    }
+
+
+def test_arms_trade_beside_a_run_as_runs_of_their_own_would_wherever_the_worker_is_killed(market, undisturbed):
+    market.begin("alone", profile="ftmo", balance=Decimal(5000))
+    market.trade("alone")
+    market.begin("several", arms=("careful:profile=ftmo,balance=5000", "choosy:entry_probability=0.7"))
+    kill_at_random(market, "several", Random(3))
+    assert market.ledger("several") == undisturbed
+    assert market.ledger("several-careful") == market.ledger("alone") != undisturbed
+    assert market.ledger("several-choosy") not in (undisturbed, market.ledger("alone"))
+    with database.open_pool(market.settings) as pool:
+        assert [run.id for run in Runs(pool).followers("several")] == ["several-careful", "several-choosy"]
+        latest = Runs(pool).latest()
+        assert latest is not None
+        assert latest.id == "several"
+
+
+def test_a_market_that_is_split_gives_each_day_of_a_symbol_to_one_arm(market, undisturbed):
+    market.begin("split", arms=("other:profile=session1",), split=True)
+    market.trade("split")
+    with database.open_pool(market.settings) as pool:
+        ledger, runs = Ledger(pool), Runs(pool)
+        traded = {run_id: {order.symbol for order in ledger.orders(run_id)} for run_id in ("split", "split-other")}
+        whole = {order.symbol for order in ledger.orders("calm")}
+        owner = {symbol: arms.share_of(runs.get("split")).owner(symbol, FROM) for symbol in market.segment.symbols}
+        refused = [decision for decision in ledger.decisions("split-other") if "share refused" in decision.reasons[-1]]
+    assert traded["split"] | traded["split-other"] == whole
+    assert traded["split"] == {symbol for symbol in whole if owner[symbol] == arms.MAIN}
+    assert traded["split-other"] == {symbol for symbol in whole if owner[symbol] == "other"}
+    assert {decision.symbol for decision in refused} == {s for s, arm in owner.items() if arm == arms.MAIN}
+
+
+def standing_of(market: Market, pool: Pool, run_id: str) -> dict[str, tuple[Any, ...]]:
+    """Return cash, positions and live orders of each account, rebuilt from the ledger."""
+    venue = accounts.venue_of(Runs(pool).get(run_id), market.settings, Ledger(pool), BarStore(pool), UNTIL)
+    return {
+        name: (account.balances, account.totals, account.positions, sorted(account.live))
+        for name, account in venue.exchange.accounts.items()
+    }
+
+
+def test_a_postgres_killed_inside_a_transaction_and_started_again_loses_and_doubles_nothing(market, undisturbed):
+    with held(market, "postgres killed", BOOKING):
+        market.kill("postgres")
+        embedded.start(market.settings.home, market.settings.host, market.settings.postgres_port)
+    assert market.ledger("postgres killed") == undisturbed
+
+
+def test_a_prediction_service_that_is_killed_is_started_again_and_no_minute_is_skipped(market, undisturbed):
+    with held(market, "bento killed", BOOKING):
+        market.kill("bento")
+    assert market.ledger("bento killed") == undisturbed
+
+
+def test_rows_that_are_materialised_meanwhile_do_not_hide_those_of_the_streamer(market, undisturbed):
+    from expectations.gate import check  # takes seconds, which the other tests need not wait
+
+    with held(market, "materialised", ANNOUNCEMENT):
+        market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
+    assert market.ledger("materialised") == undisturbed
+
+
+def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(market, undisturbed):
+    from expectations.gate import check
+
+    market.begin("judged", arms=("careful:profile=ftmo",), split=True)
+    market.trade("judged")
+    market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
+    other = {"profile": "lightning", "entry_probability": 0.9, "balance": Decimal(70), "swing": 15, "seed": 8}
+    today = market.settings.model_copy(update=other)
+    found = [reconcile.compare(today, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
+    assert [each["profile"] for each in found] == ["session1", "ftmo"]
+    for each in found:
+        assert each["fidelity"]["differences"] == []
+        assert each["fidelity"]["decisions_alike"] == each["decisions"] == len(market.segment.symbols) * 100
+        assert each["journals_alike"] == {"crypto": True, "fx": True}
+    assert sum(each["fidelity"]["orders_alike"] for each in found) >= 4
+
+
+def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(
+    market, undisturbed, tmp_path
+):
+    from expectations.gate import check
+
+    registry = Registry(market.settings.mlflow_url)
+    wide = registry.log(made_up_model(15), **NOTHING, data_name="none", data_sha256="0" * 64)
+    registry.promote("bos", wide, "for the test")
+    try:
+        market.begin("wide", swing=15)
+        market.trade("wide")
+    finally:
+        registry.rollback("bos", "after the test")
+    with database.open_pool(market.settings) as pool:
+        ledger = Ledger(pool)
+        asked = {(each.symbol, each.close_time): each.features for each in ledger.predictions("wide")}
+        decisions = ledger.decisions("wide")
+    assert asked
+    for each in decisions:
+        above, below = (asked[each.symbol, each.close_time][name] for name in Task("bos", 15).columns)
+        assert each.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
+    market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
+    files = Files(tmp_path / "report.html", tmp_path / "trades.csv")
+    found = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files)
+    assert found["fidelity"]["differences"] == []
+    assert " · swing 15 · run wide" in files.report.read_text(encoding="utf-8")
+    assert len(files.trades.read_text(encoding="utf-8").splitlines()) == found["trades"] + 1
+    assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(decisions)

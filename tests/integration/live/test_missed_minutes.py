@@ -1,0 +1,71 @@
+"""Minutes after a live run's hours at which nobody was there: stored and played, never decided on."""
+
+from datetime import timedelta
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+
+from mikrobot import telemetry
+from mikrobot.domain.market import Timeframe, bars_of
+from mikrobot.domain.trading import Decision, FillReason, Order, Side
+from mikrobot.live import accounts
+from mikrobot.live.session import Segment
+from mikrobot.live.worker import Book, Worker, trader_of
+from mikrobot.runtime import ManualClock
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+
+MINUTE = timedelta(minutes=1)
+MISSED = 60
+
+
+class Untouchable:
+    """Feature rows and predictions that nobody may ask for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was asked for a minute that was missed")
+
+
+@pytest.fixture
+def market(bars, pool):
+    """An hour of bars after the hours of a run, and the run."""
+    frame = bars(MISSED + 2).assign(spread=1e-5)
+    times = frame["open_time"].dt.to_pydatetime()
+    segment = Segment(("EURUSD",), times[0], times[0], times[1])
+    settings = {"segments": [segment.to_json()]}
+    run = Run("r1", "simulated", True, ("EURUSD",), times[0], times[1], times[1], settings)
+    Runs(pool).begin(run)
+    BarStore(pool).upsert("simulated", "EURUSD", Timeframe.M1, frame)
+    return run, segment, list(bars_of("EURUSD", frame))
+
+
+def worker_of(settings, pool, run, segment, clock) -> Worker:
+    runs, ledger, bars = Runs(pool), Ledger(pool), BarStore(pool)
+    reached = runs.reached(run.id, "worker") or segment.trade_from
+    trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, reached), settings)
+    nothing: Any = Untouchable()
+    books = (Book(run, settings, trader, reached),)
+    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(), books, clock)
+
+
+def test_missed_minutes_happen_to_a_position_but_open_nothing_and_say_so(database, pool, market):
+    run, segment, bars = market
+    at = segment.trade_until
+    order = Order("o", "d", "EURUSD", Side.BUY, D("0.10"), D("1.00000"), D("1.20000"), at, at + 30 * MINUTE)
+    venue = accounts.venue_of(run, database, Ledger(pool), BarStore(pool), at)
+    venue.play(bars[0])
+    venue.place(order)
+    decision = Decision("d", "EURUSD", at, True, Side.BUY, ("sure",))
+    Ledger(pool).commit(run.id, at, decisions=[decision], orders=[order], journal=accounts.lines_of(venue.unrecorded()))
+    worker = worker_of(database, pool, run, segment, ManualClock(bars[-1].close_time + timedelta(hours=8)))
+    for bar in bars[1:]:
+        worker.handle(bar.open_time, bar.close_time)
+    entry, leaving = accounts.fills(Ledger(pool), run.id)
+    assert (entry.reason, leaving.reason) == (FillReason.ENTRY, FillReason.TIME)
+    assert leaving.filled_at == at + 30 * MINUTE
+    assert len(Ledger(pool).decisions(run.id)) == 1
+    skips = Ledger(pool).skips(run.id)
+    assert [skip.close_time for skip in skips] == [bar.close_time for bar in bars[1:]]
+    assert skips[0].reason.startswith("missed: handled 540 min after its close")

@@ -1,0 +1,113 @@
+"""Recorded processes, started and stopped for real."""
+
+import json
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from mikrobot.domain.errors import ServiceError
+from mikrobot.live import pid_records
+from mikrobot.runtime import ManualClock, SystemClock
+from mikrobot.stack import processes
+from mikrobot.stack.processes import Service
+from tests.killing import alive, kill_9
+
+NOW = datetime(2025, 3, 14, tzinfo=UTC)
+SLEEP = (sys.executable, "-c", "import threading; threading.Event().wait()")
+STUBBORN = (
+    sys.executable,
+    "-c",
+    "import signal, subprocess, sys, threading;"
+    "subprocess.Popen([sys.executable, '-c', 'import threading; threading.Event().wait()']);"
+    "threading.Event().wait()",
+)
+
+
+@pytest.fixture
+def home(tmp_path):
+    yield tmp_path
+    for name in pid_records.recorded(tmp_path):
+        processes.stop(name, tmp_path)
+
+
+def test_a_second_start_leaves_the_running_process_alone(home):
+    service = Service("sleeper", SLEEP, {})
+    assert processes.start(service, home, "127.0.0.1") is True
+    first = pid_records.find("sleeper", home)
+    assert processes.start(service, home, "127.0.0.1") is False
+    assert pid_records.find("sleeper", home) == first
+
+
+def test_stop_ends_the_process_and_its_children_and_forgets_it(home):
+    processes.start(Service("parent", STUBBORN, {}), home, "127.0.0.1")
+    parent = pid_records.find("parent", home)
+    while not (children := parent.children()):
+        assert parent.is_running()
+    assert processes.stop("parent", home) is True
+    assert not any(map(alive, (parent, *children)))
+    assert pid_records.recorded(home) == []
+    assert processes.stop("parent", home) is False
+
+
+def test_a_pid_that_now_belongs_to_another_program_is_never_touched(home):
+    pid_records.record("victim", home, os.getpid())
+    path = home / "run" / "victim.json"
+    path.write_text(json.dumps({"pid": os.getpid(), "created": 1.0}))
+    assert pid_records.find("victim", home) is None
+    assert processes.stop("victim", home) is False
+
+
+def test_a_port_of_another_program_is_named_with_its_setting(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        service = Service("web", SLEEP, {}, port, "MIKROBOT_WEB_PORT")
+        with pytest.raises(ServiceError, match=rf"port {port} is in use .* set MIKROBOT_WEB_PORT"):
+            processes.start(service, home, "127.0.0.1")
+    assert pid_records.recorded(home) == []
+
+
+def test_a_service_that_dies_while_starting_fails_with_the_last_line_of_its_log(home):
+    command = (sys.executable, "-c", "raise SystemExit('no such wheel')")
+    service = Service("broken", command, {}, health="http://127.0.0.1:9/never")
+    processes.start(service, home, "127.0.0.1")
+    with pytest.raises(ServiceError, match="broken stopped while starting: no such wheel"):
+        processes.await_ready(service, home, SystemClock())
+
+
+def test_a_wait_for_a_living_process_goes_on(home):
+    processes.start(Service("sleeper", SLEEP, {}), home, "127.0.0.1")
+    clock = ManualClock(NOW)
+    pid_records.require_alive("sleeper", home, clock)
+    assert clock.now() == NOW
+
+
+def test_a_wait_for_a_process_that_has_ended_names_it_with_the_last_line_of_its_log(home):
+    processes.start(Service("broken", (sys.executable, "-c", "raise SystemExit('no such wheel')"), {}), home, "")
+    wait_for_the_end("broken", home)
+    with pytest.raises(ServiceError, match=r"^broken has ended and nothing starts it again: no such wheel"):
+        pid_records.require_alive("broken", home, ManualClock(NOW))
+
+
+def test_a_wait_goes_on_while_a_supervisor_lives_and_no_longer(home):
+    processes.start(Service("supervisor", SLEEP, {}), home, "127.0.0.1")
+    supervisor = pid_records.find("supervisor", home)
+    pid_records.require_alive("never started", home, ManualClock(NOW))
+    kill_9(supervisor)
+    with pytest.raises(ServiceError, match=r"never started has ended .* it wrote nothing"):
+        pid_records.require_alive("never started", home, ManualClock(NOW))
+
+
+def test_a_supervisor_is_none_of_the_processes_that_are_stopped(home):
+    with processes.supervising(home):
+        assert pid_records.find("supervisor", home).pid == os.getpid()
+        assert pid_records.recorded(home) == []
+    assert pid_records.find("supervisor", home) is None
+
+
+def wait_for_the_end(name, home):
+    process = pid_records.find(name, home)
+    if process is not None:
+        process.wait(20)

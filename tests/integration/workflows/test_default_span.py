@@ -1,0 +1,69 @@
+"""What a flow works on by default: the market of the latest run, from a real database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mikrobot.domain.errors import UsageError
+from mikrobot.live.session import Segment
+from mikrobot.runtime import ManualClock
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows.default_span import scopes
+
+NOW = datetime(2026, 3, 4, 12, 30, 41, tzinfo=UTC)
+FIRST = Segment(("EURUSD",), NOW - timedelta(days=900), NOW - timedelta(days=800), NOW - timedelta(days=799))
+LAST = Segment(("BTCUSDT", "ETHUSDT"), NOW - timedelta(days=9), NOW - timedelta(days=2), NOW - timedelta(days=1))
+
+
+@pytest.fixture
+def runs(pool, database, monkeypatch) -> Runs:
+    for name, value in database.environment().items():
+        monkeypatch.setenv(name, value)
+    return Runs(pool)
+
+
+def begin(runs: Runs, source: str, *segments: Segment, started_at: datetime = NOW) -> Run:
+    symbols = tuple(symbol for segment in segments for symbol in segment.symbols)
+    settings = {"segments": [segment.to_json() for segment in segments]}
+    run = Run(f"{source} {started_at}", source, False, symbols, FIRST.trade_from, NOW, started_at, settings)
+    runs.begin(run)
+    return run
+
+
+def test_without_a_run_one_is_asked_for(runs):
+    with pytest.raises(UsageError, match="`mikrobot run` first"):
+        scopes()
+
+
+def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
+    begin(runs, "simulated", FIRST, started_at=NOW - timedelta(hours=1))
+    latest = begin(runs, "replay", FIRST, LAST)
+    found = scopes(clock=ManualClock(NOW))
+    assert [(part.source, part.symbols, part.run.id) for part in found] == [
+        ("replay", FIRST.symbols, latest.id),
+        ("replay", LAST.symbols, latest.id),
+    ]
+    assert [(part.start, part.end) for part in found] == [
+        (FIRST.history_from, FIRST.trade_until),
+        (LAST.history_from, LAST.trade_until),
+    ]
+
+
+def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
+    begin(runs, "simulated", LAST)
+    (found,) = scopes(clock=ManualClock(NOW))
+    assert found.end == NOW.replace(second=0)
+
+
+def test_what_is_given_counts(runs):
+    begin(runs, "simulated", LAST)
+    start, end = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+    (found,) = scopes(["ETHUSDT"], start, end)
+    assert (found.symbols, found.start, found.end) == (("ETHUSDT",), start, end)
+
+
+def test_a_symbol_belongs_to_the_segment_that_traded_it_and_one_that_was_not_traded_to_the_last(runs):
+    begin(runs, "replay", FIRST, LAST)
+    assert [part.symbols for part in scopes(["EURUSD"])] == [("EURUSD",)]
+    assert [part.symbols for part in scopes(["XAUUSD", "EURUSD"])] == [("EURUSD",), ("XAUUSD",)]
+    assert [part.start for part in scopes(["XAUUSD"])] == [LAST.history_from]

@@ -1,0 +1,131 @@
+"""`mikrobot evaluate` as a person calls it: from a stack that is down, with a model in the registry."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from mikrobot.domain.errors import FeatureMismatch, ModelError
+from mikrobot.features.catalog import CATALOG
+from mikrobot.market.replay import read_bars
+from mikrobot.models import graph
+from mikrobot.models.bos import BosInputs
+from mikrobot.models.calibration import Calibration
+from mikrobot.models.labels.task import Task
+from mikrobot.models.model import Contract, Model
+from mikrobot.models.registry import Registry
+from mikrobot.runtime import SystemClock
+from mikrobot.stack import local_stack
+from mikrobot.training.computed import rows_of
+from mikrobot.training.dataset import build, needed
+from mikrobot.training.evaluation import fit_baselines
+from mikrobot.workflows.evaluate import judged
+
+SEEN = datetime(2025, 3, 11, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def model(bar_files: dict[str, Path]) -> Model:
+    """A small model fitted on the first days of the made-up market."""
+    symbol, bars = read_bars(bar_files["EURUSD"])
+    inputs = BosInputs(5)
+    data = build(
+        {symbol: bars[bars["open_time"] < SEEN]},
+        rows_of({symbol: bars}, needed(inputs, Task())),
+        "replay",
+        inputs,
+        Task(),
+    )
+    booster = xgb.train(
+        {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5}, xgb.DMatrix(data.inputs, data.outcome), 30
+    )
+    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
+    contract = Contract(
+        name="bos",
+        version="",
+        source="replay",
+        symbols=("BTCUSDT", "EURUSD"),
+        feature_hash=CATALOG.version,
+        columns=inputs.columns,
+        swing=5,
+        horizon_minutes=5,
+        trained_from=datetime(2025, 3, 8, tzinfo=UTC),
+        trained_until=SEEN,
+        metrics={},
+        diffusion=fit_baselines(data, np.arange(len(data)), Task(), inputs),
+    )
+    return Model(contract, whole, None, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
+
+
+@pytest.fixture(scope="module")
+def program(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with install(tmp_path_factory.mktemp("judge")) as installation:
+        yield installation
+
+
+def test_a_model_is_judged_and_the_registry_stopped_again(
+    program: Any, model: Model, bar_files: dict[str, Path]
+) -> None:
+    done = program.run("evaluate", "--model", "bos", "--data", bar_files["EURUSD"])
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: there is no model bos yet; train one")
+    assert program.left() == []
+
+    with local_stack.running(program.settings, SystemClock(), print, ["mlflow"]):
+        registry = Registry(program.settings.mlflow_url)
+        version = registry.log(model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64)
+        registry.promote("bos", version, "for the test")
+    assert program.left() == []
+
+    done = program.run("evaluate", "--model", f"bos@{version}", "--data", bar_files["EURUSD"], "--control", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["model"], found["version"]) == ("bos", version)
+    assert found["data"]["files"] == [str(bar_files["EURUSD"])]
+    assert program.left() == []
+    (symbol, bars) = read_bars(bar_files["EURUSD"])
+    here = judged(model, {symbol: bars}, program.settings.seed, control=True)
+    here["data"]["files"], here["version"] = found["data"]["files"], version
+    assert json.loads(json.dumps(here)) == found
+
+
+def test_an_evaluation_stands_beside_all_that_it_must_beat(model: Model, bar_files: dict[str, Path]) -> None:
+    bars = dict(read_bars(path) for path in bar_files.values())
+    found = judged(model, bars, seed=7, control=True)
+    assert {
+        "auc",
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "brier",
+        "brier_skill",
+        "ece",
+        "log_loss",
+        "precision_at_recall",
+    } == set(found["metrics"])
+    assert {"diffusion_atr", "control"} <= set(found["baselines"])
+    assert set(found["controls"]) == {"flipped", "gaussian"}
+    assert found["baselines"]["control"]["auc"] == found["controls"]["gaussian"]["metrics"]["auc"]
+    assert set(found["by_symbol"]) == {"EURUSD", "BTCUSDT"}
+    assert set(found["by_minutes_left"]) == {"5"}
+    assert 0 < found["data"]["seen_share"] < 1
+    assert found["metrics"]["auc"] > 0.75
+
+
+def test_features_of_another_hash_are_refused(model: Model, bar_files: dict[str, Path]) -> None:
+    foreign = replace(model, contract=replace(model.contract, feature_hash="0" * 12))
+    with pytest.raises(FeatureMismatch, match="trained on features 000000000000"):
+        judged(foreign, dict([read_bars(bar_files["EURUSD"])]), seed=7)
+
+
+def test_bars_too_few_to_judge_by_are_refused(model: Model, bar_files: dict[str, Path]) -> None:
+    symbol, bars = read_bars(bar_files["EURUSD"])
+    with pytest.raises(ModelError, match="EURUSD: all feature columns are missing"):
+        judged(model, {symbol: bars[:10]}, seed=7)

@@ -1,0 +1,102 @@
+"""The quality report of a file of bars by its command, and of a recorded run with its stored rows."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from expectations.gate import check
+from feature_repo.__main__ import apply
+from mikrobot.domain.errors import UsageError
+from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import Prediction, Side
+from mikrobot.features.catalog import CATALOG
+from mikrobot.live.session import Segment
+from mikrobot.models.scope import Scope
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.online import FeatureRows
+from mikrobot.store.runs import Run, Runs
+from mikrobot.store.states import FeatureStates
+from mikrobot.workflows import feature_quality, review
+from mikrobot.workflows.materialize import materialize
+
+
+def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mikrobot.workflows.feature_quality", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ)
+
+
+def test_the_command_assesses_files_and_says_where_the_report_is(bar_files: dict[str, Path], tmp_path: Path) -> None:
+    done = run_command(*bar_files.values(), "--out", tmp_path / "out", "--rows", 2_000)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"## {symbol}" in done.stdout for symbol in bar_files)
+    assert (tmp_path / "out" / "quality.html").read_text(encoding="utf-8").count("<h2>") == 2
+
+
+def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
+    done = run_command(tmp_path / "EURUSD_M1.parquet")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "no such file" in done.stderr
+
+
+@pytest.fixture
+def stored(database, pool, bars) -> Run:
+    """A run of a simulated market with its bars and feature rows."""
+    apply(database)
+    frame = bars(1_500)
+    start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
+    until = end + timedelta(minutes=1)
+    segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
+    recorded = {
+        **database.model_dump(mode="json", exclude={"database_url"}),
+        "segments": [segment.to_json()], "data": [], "drift_share": 0.5,
+    }  # fmt: skip
+    run = Run("r1", "simulated", True, ("EURUSD",), start, until, start, recorded)
+    runs, store = Runs(pool), BarStore(pool)
+    runs.begin(run)
+    runs.conclude("r1", {})
+    store.upsert("simulated", "EURUSD", Timeframe.M1, frame)
+    stores = (store, FeatureStates(pool), FeatureRows(database), runs)
+    materialize(database, *stores, "simulated", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    return run
+
+
+def test_the_drift_of_a_run_is_judged_by_the_share_that_is_set_now_and_its_page_says_what_is_simulated(
+    database, stored
+) -> None:
+    """Within a day most slow features differ, but not nine of ten."""
+    drift = review.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
+    assert (drift["limit"], 0.1 < drift["share"] < 0.95) == (0.1, True)
+    assert drift["verdict"] == "drift"
+    assert review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
+    assert "SIMULATED market" in Path(drift["report"]).read_text(encoding="utf-8")
+
+
+def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
+    database, pool, stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = SimpleNamespace(
+        holders=lambda name, role: {Scope("simulated", "EURUSD"): "3", Scope("replay", "EURUSD"): "4"},
+        load=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
+    )
+    monkeypatch.setattr(feature_quality, "Registry", lambda url: registry)
+    found = feature_quality.assess_run(database, None)
+    assert found["by_symbol"]["EURUSD"]["rows"] == 1_499
+    assert "bos v3" in Path(found["markdown"]).read_text(encoding="utf-8")
+    assert CATALOG.version in Path(found["report"]).read_text(encoding="utf-8")
+    until = stored.ends_at
+    answered = Prediction("EURUSD", Side.BUY, until, 0.6, "bos", "2", CATALOG.version, {})
+    Ledger(pool).commit("r1", until, predictions=[answered])
+    text = Path(feature_quality.assess_run(database, "r1")["markdown"]).read_text(encoding="utf-8")
+    assert "bos v2" in text
+    assert "bos v3" not in text
+
+
+def test_without_a_run_the_remedy_is_named(database) -> None:
+    with pytest.raises(UsageError):
+        feature_quality.assess_run(database, None)

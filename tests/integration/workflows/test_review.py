@@ -1,0 +1,93 @@
+"""The trading report of a recorded run, from the ledger and the stored bars."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from mikrobot import settings as configuration
+from mikrobot.domain.errors import DataError, UsageError
+from mikrobot.domain.market import Timeframe
+from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.settings import PROFILES, Settings
+from mikrobot.store.bars import BarStore
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows import review
+from tests.journals import lines_of_a_trade
+
+DAYS = 10
+
+
+@pytest.fixture
+def run(pool, bars):
+    """A run of ten days with a trade every six hours, all of them won by 20 dollars."""
+    frame = bars(DAYS * 1440)
+    start = frame["open_time"].iloc[0].to_pydatetime()
+    until = start + timedelta(days=DAYS)
+    segment = {"symbols": ["EURUSD"], **dict.fromkeys(("history_from", "trade_from"), start.isoformat())}
+    settings = {**Settings().model_dump(mode="json"), "segments": [segment | {"trade_until": until.isoformat()}]}
+    recorded = Run("r1", "replay", False, ("EURUSD",), start, until, until, settings)
+    Runs(pool).begin(recorded)
+    BarStore(pool).upsert("replay", "EURUSD", Timeframe.M1, frame)
+    for number in range(4 * DAYS):
+        at = start + timedelta(hours=6 * number)
+        left, key, stop, target = at + timedelta(minutes=30), f"r1/{number}", Decimal("1.09900"), Decimal("1.10200")
+        order = Order(key, key, "EURUSD", Side.BUY, Decimal("0.10"), stop, target, at, left)
+        Ledger(pool).commit(
+            "r1", left,
+            decisions=[Decision(key, "EURUSD", at, True, Side.BUY, ("probability passed: 0.7",))],
+            orders=[order],
+            journal=lines_of_a_trade(order, ("1.10000", "1.10200"), "20", "0.35", left, first=4 * number),
+        )  # fmt: skip
+    return recorded
+
+
+def test_the_report_of_a_run_has_every_trade_and_figure(database, run):
+    found = review.review(database, None)
+    assert found.run.id == run.id
+    assert all(Path(path).is_file() for path in found.paths.values())
+    told = found.to_json()
+    json.dumps(told, allow_nan=False)
+    assert told["total"]["trades"] == 4 * DAYS
+    assert Decimal(told["total"]["pnl"]) == 4 * DAYS * Decimal("19.30")
+    assert told["figures"]["values"]["expectancy_r"] == pytest.approx(1.93)
+    assert told["figures"]["reasons"]["profit_factor"] == "nothing was lost"
+
+
+def test_the_report_names_what_the_run_was_traded_by_and_not_what_is_set_today(database, pool, run, monkeypatch):
+    recorded = {"profile": "ftmo", "entry_probability": 0.7, "swing": 15, "horizon_minutes": 10, "balance": "5000"}
+    Runs(pool).begin(replace(run, id="other", settings=run.settings | recorded))
+    for name, value in {"PROFILE": "lightning", "ENTRY_PROBABILITY": "0.2", "SWING": "5", "BALANCE": "70000"}.items():
+        monkeypatch.setenv(f"MIKROBOT_{name}", value)
+    today = configuration.load(**database.model_dump(include={"home", "postgres_port"}))
+    assert today.trading == PROFILES["lightning"]
+    report = review.review(today, "other").report
+    for text in (report.html.read_text(), report.markdown.read_text()):
+        assert "profile ftmo · entry probability 0.7 · swing 15 · horizon 10 min · answers of the champion" in text
+    assert "from 5,000.00 USD" in report.html.read_text()
+
+
+def test_the_last_days_go_into_a_folder_of_their_own(database, run):
+    week, whole = review.review(database, run.id, days=7), review.review(database, run.id)
+    assert week.report.assessment.total.trades == 28
+    assert week.report.html != whole.report.html
+    assert week.report.html.exists()
+    assert "last-7-days" in str(week.report.html)
+
+
+def test_a_run_of_the_time_before_journals_is_refused_and_not_reported_as_idle(database, pool, run):
+    Runs(pool).begin(replace(run, id="old"))
+    at = run.starts_at + timedelta(minutes=1)
+    order = Order("o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.09"), Decimal("1.12"), at, at)
+    Ledger(pool).commit("old", at, decisions=[Decision("d", "EURUSD", at, True, Side.BUY, ())], orders=[order])
+    with pytest.raises(DataError, match="traded before journals were kept"):
+        review.review(database, "old")
+
+
+def test_without_a_run_it_says_what_to_do(database):
+    with pytest.raises(UsageError, match="mikrobot run"):
+        review.review(database, None)

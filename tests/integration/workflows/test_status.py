@@ -1,0 +1,267 @@
+"""What `status` says about trading, from a real database: bars, decisions, positions, and what stops it."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal as D
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mikrobot.cli import status_tables
+from mikrobot.domain.market import Bar
+from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.live import accounts, pid_records
+from mikrobot.paper.venue import Venue
+from mikrobot.runtime import ManualClock
+from mikrobot.settings import Settings
+from mikrobot.stack.schedules import PlannedRun, Schedules
+from mikrobot.stack.service_log import ServiceStatus
+from mikrobot.store.bars import BarStore
+from mikrobot.store.database import Pool
+from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows import status
+from mikrobot.workflows.status import Overview
+
+TEN = datetime(2024, 3, 12, 10, tzinfo=UTC)  # a Tuesday
+SATURDAY = datetime(2024, 3, 16, 10, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+BOTH = ("streamer", "worker")
+KEYS = {"last_bar", "last_decision", "reason", "position", "quality", "halted"}
+
+
+@pytest.fixture
+def run(database: Settings, pool: Pool) -> Callable[..., Run]:
+    """A function that records a run of the hour up to ten."""
+
+    def begin(source: str = "simulated", symbols: tuple[str, ...] = ("EURUSD",), until: datetime = TEN) -> Run:
+        start = until - HOUR
+        times = {"history_from": start.isoformat(), "trade_from": start.isoformat(), "trade_until": until.isoformat()}
+        settings = {**database.model_dump(mode="json"), "segments": [{"symbols": list(symbols), **times}]}
+        recorded = Run("r1", source, source == "simulated", symbols, start, until, until, settings)
+        Runs(pool).begin(recorded)
+        return recorded
+
+    return begin
+
+
+@pytest.fixture
+def handle(database: Settings, pool: Pool) -> Callable[..., None]:
+    """A function that commits one minute of a run as the worker does: its bar, and its decision, order or skip."""
+
+    def handle(
+        run: Run, at: datetime, close: float = 1.1, decision: Decision | None = None, order: Order | None = None,
+        skip: str = "", symbol: str = "EURUSD",
+    ) -> None:  # fmt: skip
+        ledger, bars = Ledger(pool), BarStore(pool)
+        bar = Bar(symbol, at - MINUTE, close, close + 1e-4, close - 1e-4, close, spread=1e-5)
+        bars.append(run.source, bar)
+        venue: Venue = accounts.venue_of(run, database, ledger, bars, bar.open_time)
+        venue.play(bar)
+        venue.leave_expired(at)
+        if order is not None:
+            venue.place(order)
+        ledger.commit(
+            run.id, at,
+            decisions=[decision] if decision else [],
+            orders=[order] if order else [],
+            journal=accounts.lines_of(venue.unrecorded()),
+            skips=[Skip(symbol, at, skip)] if skip else [],
+        )  # fmt: skip
+
+    return handle
+
+
+@pytest.fixture
+def look(database: Settings, pool: Pool) -> Callable[..., Overview]:
+    """A function that looks at an instant, while some processes run."""
+
+    def look(now: datetime, processes: tuple[str, ...] = BOTH) -> Overview:
+        services = tuple(
+            ServiceStatus(name, 1 if name in processes else None, name in processes, "", 0, None) for name in BOTH
+        )
+        return status.look(database, pool, services, ManualClock(now))
+
+    return look
+
+
+def refused(at: datetime, why: str = "probability refused: 0.2, at least 0.55 is needed") -> Decision:
+    return Decision(f"r1/{at:%H%M}", "EURUSD", at, False, None, ("level passed: 1.1", why))
+
+
+def stopped(seen: Overview, symbol: str = "EURUSD") -> str:
+    return next(each.stopped for each in seen.symbols if each.symbol == symbol)
+
+
+def test_a_symbol_shows_its_last_bar_and_decision_and_why_nothing_was_opened(run, handle, look):
+    handle(run(), TEN + MINUTE, decision=refused(TEN + MINUTE))
+    seen = look(TEN + MINUTE + timedelta(seconds=40))
+    (symbol,) = seen.symbols
+    assert (symbol.last_bar, symbol.age) == (TEN + MINUTE, timedelta(seconds=40))
+    assert (symbol.why, symbol.stopped) == ("probability refused: 0.2, at least 0.55 is needed", "")
+    assert (seen.session.state, seen.session.simulated) == ("present", True)
+
+
+def test_a_position_is_shown_with_its_profit_and_the_account_with_the_day(run, handle, look):
+    order = Order("r1/o", "r1/1001", "EURUSD", Side.BUY, D(1), D("1.09"), D("1.12"), TEN + MINUTE, TEN + HOUR)
+    recorded = run()
+    bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
+    handle(recorded, TEN + MINUTE, decision=bought, order=order)
+    handle(recorded, TEN + 2 * MINUTE)
+    handle(recorded, TEN + 3 * MINUTE, close=1.101)
+    seen = look(TEN + 3 * MINUTE)
+    symbol = seen.to_json()["symbols"]["EURUSD"]
+    assert (symbol["position"]["side"], symbol["position"]["lots"]) == ("buy", "1.00")
+    unrealised = D(symbol["position"]["pnl"])
+    assert D("80") < unrealised < D("110")
+    account = seen.to_json()["account"]
+    assert D(account["balance"]) == D("9996.50")
+    assert D(account["equity"]) == D("9996.50") + unrealised
+    assert D(account["pnl_today"]) == D(symbol["pnl_today"]) == unrealised - D("3.50")
+
+
+@pytest.mark.parametrize("silent", [4, 45])
+def test_an_open_market_without_a_fresh_bar_stops_trading(run, handle, look, silent):
+    handle(run(), TEN + MINUTE, decision=refused(TEN + MINUTE))
+    assert f"no fresh bar for {silent} minutes on an open market" in stopped(look(TEN + (1 + silent) * MINUTE))
+
+
+def test_a_closed_market_says_until_when(run, handle, look):
+    recorded = run(until=datetime(2024, 3, 15, 21, tzinfo=UTC))
+    handle(recorded, recorded.ends_at)
+    assert stopped(look(SATURDAY)) == "the market is closed until 2024-03-17 21:00 UTC"
+
+
+def test_crypto_trades_on_while_fx_is_closed(run, handle, look):
+    recorded = run(symbols=("EURUSD", "BTCUSDT"), until=SATURDAY)
+    handle(recorded, SATURDAY + MINUTE, close=60_000.0, symbol="BTCUSDT")
+    seen = look(SATURDAY + MINUTE)
+    assert "market is closed" in stopped(seen)
+    assert stopped(seen, "BTCUSDT") == ""
+
+
+def test_a_skipped_minute_shows_its_reason_until_the_next_decision(run, handle, look):
+    recorded = run()
+    handle(recorded, TEN + MINUTE, skip="no model of source simulated is served: train one")
+    reason = "the minute up to 2024-03-12 10:01 UTC was skipped: no model of source simulated is served: train one"
+    assert stopped(look(TEN + MINUTE)) == reason
+    assert look(TEN + MINUTE).to_json()["symbols"]["EURUSD"]["reason"] == reason
+    handle(recorded, TEN + 2 * MINUTE, decision=refused(TEN + 2 * MINUTE))
+    assert stopped(look(TEN + 2 * MINUTE)) == ""
+
+
+def test_an_account_that_has_lost_its_day_says_which_limit(run, handle, look):
+    """Ten lots bought at 1.1: a fall of 60 pips is 6,000 of 10,000 dollars."""
+    recorded = run()
+    order = Order("r1/o", "r1/1001", "EURUSD", Side.BUY, D(2), D("1.05"), D("1.2"), TEN + MINUTE, TEN + HOUR)
+    bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
+    handle(recorded, TEN + MINUTE, decision=bought, order=order)
+    handle(recorded, TEN + 2 * MINUTE)
+    handle(recorded, TEN + 3 * MINUTE, close=1.097)
+    assert stopped(look(TEN + 3 * MINUTE)) == "account fx: daily loss limit of 5 % reached"
+
+
+@pytest.mark.parametrize("dead", BOTH)
+def test_a_process_that_does_not_run_stops_everything_with_what_to_do(run, handle, look, dead):
+    handle(run(), TEN + MINUTE)
+    seen = look(TEN + MINUTE, tuple(name for name in BOTH if name != dead))
+    assert seen.session.state == "stopped"
+    assert stopped(seen) == f"stopped at 2024-03-12 10:01 UTC, no {dead} runs: `mikrobot up` resumes it"
+
+
+def test_a_run_that_prepares_says_what_comes_first_and_shows_its_opening_balance(run, look, database):
+    run()
+    pid_records.record("loop", database.home, os.getpid())
+    seen = look(TEN, ())
+    text = "bars, feature rows and models come first, then 2024-03-12 09:00 UTC to 2024-03-12 10:00 UTC is traded"
+    assert (seen.session.state, seen.session.text, stopped(seen)) == ("preparing", text, text)
+
+
+def test_between_two_segments_the_hours_of_the_next_one_are_named(database, pool, look):
+    """The symbols of a replay that ended at different times are traded one after the other."""
+    segments = [
+        {"symbols": [symbol], "history_from": (until - 2 * HOUR).isoformat(),
+         "trade_from": (until - HOUR).isoformat(), "trade_until": until.isoformat()}
+        for symbol, until in (("EURUSD", TEN), ("BTCUSDT", SATURDAY))
+    ]  # fmt: skip
+    settings = {**database.model_dump(mode="json"), "segments": segments}
+    Runs(pool).begin(Run("r1", "replay", False, ("EURUSD", "BTCUSDT"), TEN - HOUR, SATURDAY, TEN, settings))
+    Runs(pool).advance("r1", "worker", TEN)
+    Runs(pool).finish("r1", "worker-0")
+    pid_records.record("loop", database.home, os.getpid())
+    assert "then 2024-03-16 09:00 UTC to 2024-03-16 10:00 UTC is traded" in stopped(look(SATURDAY, ()))
+
+
+def test_while_a_run_starts_its_services_no_other_one_is_asked_for(run, look, database):
+    pid_records.record("run", database.home, os.getpid())
+    assert look(TEN, ()).trouble == "a run is starting its services"
+    run(source="replay")
+    assert stopped(look(TEN, ())).endswith("no streamer and no worker runs: a run is starting its services")
+
+
+def test_a_finished_replay_says_so_and_shows_no_age(run, handle, look, pool):
+    recorded = run("replay")
+    handle(recorded, TEN, decision=refused(TEN))
+    for name in BOTH:
+        Runs(pool).finish(recorded.id, f"{name}-0")
+    seen = look(TEN + 1000 * HOUR, ())
+    assert seen.session.state == "finished"
+    assert stopped(seen) == "the replay is finished, it ended at 2024-03-12 10:00 UTC; nothing trades any more"
+    assert seen.symbols[0].age is None
+    assert seen.to_json()["account"]["pnl_today"] == "0.00"
+
+
+def test_the_hours_of_a_run_are_the_past_and_no_bar_is_late_there(run, handle, look):
+    handle(run(), TEN - 30 * MINUTE, decision=refused(TEN - 30 * MINUTE))
+    seen = look(TEN + 5 * HOUR)
+    assert (seen.session.state, stopped(seen)) == ("hours", "")
+
+
+def test_before_the_first_run_it_says_what_to_do(look):
+    seen = look(TEN)
+    assert (seen.session, seen.symbols, seen.trouble) == (None, (), "no session yet: `mikrobot run` starts one")
+
+
+def test_the_json_keeps_its_contract_and_the_tables_hold_the_same(run, handle, look):
+    handle(run(), TEN + MINUTE, decision=refused(TEN + MINUTE))
+    seen = look(TEN + MINUTE)
+    told = json.loads(json.dumps(seen.to_json()))
+    assert {"services", "symbols", "account", "next_runs"} <= told.keys()
+    assert all({"name", "ready", "address", "errors"} <= service.keys() for service in told["services"])
+    assert told["symbols"]["EURUSD"].keys() >= KEYS
+    assert {"balance", "equity", "pnl_today"} <= told["account"].keys()
+    assert datetime.fromisoformat(told["symbols"]["EURUSD"]["last_bar"]) == TEN + MINUTE
+    text = drawn(seen)
+    for part in ("EURUSD", "2024-03-12 10:01, 0 s ago", "probability refused: 0.2", "SIMULATED", "10000"):
+        assert part in text, part
+
+
+def test_flows_that_are_due_are_shown_with_the_time_until_then(run, handle, look):
+    handle(run(), TEN + MINUTE)
+    seen = replace(look(TEN), schedules=Schedules((PlannedRun("ingest", TEN + 5 * MINUTE),)))
+    assert seen.to_json()["next_runs"] == [{"deployment": "ingest", "at": "2024-03-12T10:05:00+00:00"}]
+    assert "5 min 0 s" in drawn(seen)
+
+
+def drawn(seen: Overview) -> str:
+    console = Console(width=240, file=StringIO())
+    for table in status_tables.tables(seen):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_watch_draws_again_and_ends_by_ctrl_c_with_code_0(install, tmp_path: Any) -> None:
+    with install(tmp_path) as installation:
+        process = installation.start("status", "--watch", "--json")
+        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert [line["symbols"] for line in lines] == [{}, {}]
+    assert not any(service["ready"] for service in lines[0]["services"])
+    assert (process.returncode, err) == (0, "")

@@ -1,0 +1,153 @@
+"""The command line: help at once, wrong use in one line."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from mikrobot.cli.main import main
+from mikrobot.cli.parameters import OutPath
+from tests.commands import commands
+
+HEAVY = (
+    "pandas",
+    "numpy",
+    "prefect",
+    "feast",
+    "mlflow",
+    "xgboost",
+    "sklearn",
+    "evidently",
+    "great_expectations",
+    "bentoml",
+)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return stopped.value.code or 0, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_explains_itself_with_an_example(command, capsys):
+    code, out, err = run(capsys, command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Example: mikrobot {command}" in out
+
+
+def test_the_help_of_a_backtest_lists_the_columns_of_its_trade_list(capsys):
+    from mikrobot.workflows.backtest_files import COLUMNS
+
+    _, out, _ = run(capsys, "backtest", "--help")
+    assert ", ".join(COLUMNS) in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [("--profile", "ftmo"), ("--model", "bos"), ("--rules-only",), ("--from", "2025-03-01"), ("--to", "2025-03-01")],
+)
+def test_a_recorded_run_is_not_traded_again_by_other_rules(capsys, given):
+    code, out, err = run(capsys, "backtest", "--run", "last", *given)
+    assert (code, out) == (2, "")
+    assert f"leave out {given[0]}" in err
+
+
+def test_help_imports_nothing_heavy():
+    assert heavy_after("from mikrobot.cli.main import main") == set()
+
+
+def heavy_after(script: str) -> set[str]:
+    """Return which of the heavy packages a fresh interpreter has imported after a script."""
+    loaded = f"\nimport sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script + loaded], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def wrong_paths(folder: str) -> Iterator[list[str]]:
+    """Yield a call with a path that cannot be used for every parameter that takes one."""
+    for words, command in commands():
+        for position, parameter in enumerate(command.params):
+            if isinstance(parameter.type, click.Path):
+                wrong = folder if isinstance(parameter.type, OutPath) else "nowhere/EURUSD_M1.parquet"
+                before = ["bos"] * position if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+                yield [*words, *before, wrong]
+
+
+def test_every_path_is_checked_before_anything_is_started(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
+    calls = list(wrong_paths(str(tmp_path)))
+    assert len(calls) > 10
+    for arguments in calls:
+        code, out, err = run(capsys, *arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), arguments
+        assert err.startswith("error: Invalid value for")
+        assert arguments[-1] in err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_wrong_path_model_or_symbol_imports_no_framework(tmp_path):
+    calls = [*wrong_paths(str(tmp_path)), ["backtest", "--model", "boss"], ["evaluate", "--model", "bos@"]]
+    calls.append(["run", "--symbols", "FOO"])
+    script = f"""
+from mikrobot.cli.main import main
+for arguments in {calls}:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert end.code == 2, arguments
+"""
+    assert heavy_after(script) <= {"numpy", "pandas"}
+
+
+def test_looking_at_versions_loads_no_model_library_and_no_plugin_of_another_package():
+    script = """
+from mikrobot.domain.errors import ServiceError
+from mikrobot.models.registry import Registry
+try:
+    Registry("http://127.0.0.1:9").versions("bos")
+except ServiceError:
+    pass
+else:
+    raise SystemExit("something answers on port 9")
+"""
+    assert heavy_after(script) <= {"mlflow", "numpy", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--hours", "0"], "'--hours': 0 is not in the range x>=1; see `mikrobot run --help`"),
+        (["run", "--nope"], "No such option '--nope'"),
+        (["nope"], "No such command 'nope'; see `mikrobot --help`"),
+        (["predict"], "give --example"),
+        (["backtest", "--model", "boss"], "there is no model 'boss'; the models are bos, nowcast, retest, false_break"),
+        (["evaluate", "--model", "bos@"], "nothing follows the @ of 'bos@'"),
+        (["models", "show", "bos", "--symbol", "foo"], "unknown symbol 'FOO'; known are EURUSD"),
+        (["predict", "--example", "--symbol", "foo"], "unknown symbol 'FOO'; known are EURUSD"),
+        (["account", "reset", "--source", "kraken"], "'kraken' is not one of 'simulated', 'replay', 'binance', 'mt5'"),
+        (
+            ["backtest", "--data", __file__],
+            "test_cli.py: no known symbol in the file name; name it like EURUSD_M1.parquet",
+        ),
+        (["run", "--source", "mt5"], "not built yet"),
+        (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
+        (["run", "--source", "simulated", "--symbols", "FOO"], "unknown symbol 'FOO'; known are EURUSD"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "home").exists()
+
+
+def test_no_command_prints_the_help(capsys):
+    code, _, err = run(capsys)
+    assert code == 2
+    assert "Commands:" in err

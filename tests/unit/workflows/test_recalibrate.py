@@ -1,0 +1,138 @@
+"""What came of predictions, on bars whose answer is seen in the test, and the window that is kept of them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import nan
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mikrobot.domain.trading import Prediction, Side
+from mikrobot.models.intervals import GRID, Intervals, Window
+from mikrobot.models.labels.task import Task
+from mikrobot.training.rolling import FEWEST_KNOWN
+from mikrobot.workflows.recalibrate import calibrated, known, window_of
+
+START = datetime(2024, 3, 4, tzinfo=UTC)
+TASK = Task("bos", swing=5, horizon=2)
+
+
+def bars(*closes: float) -> pd.DataFrame:
+    opened = pd.DatetimeIndex([START + timedelta(minutes=n) for n in range(len(closes))]).as_unit("us")
+    return pd.DataFrame({"open_time": opened, **dict.fromkeys(("open", "high", "low", "close"), closes)})
+
+
+def said(minute: int, side: Side, chance: float, above: float = 11.0, below: float = 9.0) -> Prediction:
+    features = {"m1_break_5_above": above, "m1_break_5_below": below}
+    at = START + timedelta(minutes=minute)
+    return Prediction("EURUSD", side, at, chance, "bos", "1", "0123456789ab", features)
+
+
+def test_an_outcome_is_that_of_the_level_that_was_asked_about() -> None:
+    """At the close of bar 0 the levels are 9 and 11; within two minutes price closes at 12."""
+    frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
+    chance, outcome = known(TASK, {"EURUSD": frame}, [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)])
+    assert (chance.tolist(), outcome.tolist()) == ([0.7, 0.2], [True, False])
+
+
+def test_the_level_is_that_of_the_swing_that_the_model_was_trained_on() -> None:
+    """Of swing 5 the level above is 11, of swing 15 it is 13, beyond which price does not close."""
+    told = said(1, Side.BUY, 0.7)
+    wide = replace(told, features=told.features | {"m1_break_15_above": 13.0, "m1_break_15_below": 8.0})
+    frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
+    assert known(Task("bos", swing=15, horizon=2), {"EURUSD": frame}, [wide])[1].tolist() == [False]
+
+
+def test_what_is_not_over_yet_is_not_known_and_of_two_the_last_counts() -> None:
+    frame = bars(10.0, 10.5, 12.0)
+    told = [said(1, Side.BUY, 0.1), said(1, Side.BUY, 0.6), said(2, Side.BUY, 0.9), said(3, Side.SELL, 0.3)]
+    chance, outcome = known(TASK, {"EURUSD": frame}, told)
+    assert (chance.tolist(), outcome.tolist()) == ([0.6], [True])
+
+
+def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
+    frame = bars(10.0, 10.5, 12.0)
+    chance, outcome = known(TASK, {"EURUSD": frame}, [said(1, Side.BUY, nan, above=nan), said(-60, Side.BUY, 0.4)])
+    assert (len(chance), len(outcome)) == (0, 0)
+    assert len(known(TASK, {}, [])[0]) == 0
+
+
+def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs() -> None:
+    """The ledger has the probability that was served, which moves with the window; the window counts scores."""
+    made = [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)]
+    model = OneInput()
+    scored = calibrated(model, made)  # type: ignore[arg-type]
+    assert [each.probability for each in scored] == [11.0, -9.0]
+    assert [replace(each, probability=0.0) for each in scored] == [replace(each, probability=0.0) for each in made]
+    assert calibrated(model, []) == []  # type: ignore[arg-type]
+
+
+class OneInput:
+    """A model whose score is the level above, or the level below with its sign turned."""
+
+    contract = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
+
+    def inputs(self, values: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        return np.where(sides > 0, values[:, 0], -values[:, 1])
+
+    def calibrated(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs
+
+
+class ByDistance(OneInput):
+    """A model of a source whose score is .4 at a level of 11 or 9, and .1 at one farther away."""
+
+    def __init__(self, source: str) -> None:
+        self.contract = SimpleNamespace(columns=OneInput.contract.columns, source=source, task=TASK)
+
+    def calibrated(self, inputs: np.ndarray) -> np.ndarray:
+        return np.where(np.isin(inputs, (11.0, -9.0)), 0.4, 0.1)
+
+
+def walked(served: float) -> tuple[pd.DataFrame, list[Prediction]]:
+    """Price is at 12 every third minute, after which alone a level of 11 holds for two; one of 13 always does."""
+    minutes = range(1, 2400)
+    told = [said(minute, Side.BUY, served, above=11.0 if minute % 2 else 13.0) for minute in minutes]
+    return bars(*([10.0, 10.0, 12.0] * 800)), told
+
+
+def test_a_window_counts_scores_and_moves_probability_and_interval_to_what_happened() -> None:
+    frame, told = walked(served=0.9)
+    outcomes, window = window_of(ByDistance("simulated"), {"EURUSD": frame}, told)  # type: ignore[arg-type]
+    assert outcomes >= FEWEST_KNOWN
+    assert window is not None
+    assert window.until == told[-1].close_time
+    assert np.flatnonzero(window.true).tolist() == [400]
+    assert np.flatnonzero(window.false).tolist() == [100, 400]
+    low, high = window.intervals()(np.array([0.1, 0.4]))
+    probability = window.intervals().probability(np.array([0.1, 0.4]))
+    assert probability == pytest.approx([0.0, 2 / 3], abs=0.01)
+    assert ((low < probability) & (probability < high)).all()
+
+
+def test_a_window_does_not_depend_on_the_window_that_answered_before() -> None:
+    windows = [window_of(ByDistance("binance"), {"EURUSD": walked(p)[0]}, walked(p)[1]) for p in (0.2, 0.9)]  # type: ignore[arg-type]
+    assert windows[0] == windows[1]
+
+
+def test_recorded_bars_and_few_outcomes_leave_no_window() -> None:
+    frame, told = walked(served=0.5)
+    assert window_of(ByDistance("replay"), {"EURUSD": frame}, told)[1] is None  # type: ignore[arg-type]
+    assert window_of(ByDistance("binance"), {"EURUSD": frame}, told[:1000])[1] is None  # type: ignore[arg-type]
+
+
+def test_a_window_gives_the_intervals_of_its_outcomes_and_survives_a_round_trip() -> None:
+    rng = np.random.default_rng(1)
+    chance = rng.random(3000)
+    outcome = rng.random(3000) < chance
+    window = Window.from_json(Window.of(START, chance, outcome).to_json())
+    assert window.until == START
+    assert window.intervals() == Intervals.of(chance, outcome)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"until": "2024-03-04", "true": [1], "false": [1]}', "nonsense"])
+def test_what_is_no_window_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=rf"expected the window|expected {GRID} counts|Expecting value"):
+        Window.from_json(text)
