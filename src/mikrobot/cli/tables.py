@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mikrobot.workflows.review import Reviewed
 
 
-def findings_table(findings: list[Finding]) -> Table:
+def findings_table(findings: "list[Finding]") -> Table:
     """Show findings as a table, the remedy below what it mends."""
     shown = Table(box=None, padding=(0, 2))
     for column in ("", "examined", "found"):
@@ -23,7 +23,7 @@ def findings_table(findings: list[Finding]) -> Table:
     return shown
 
 
-def report_table(reviewed: Reviewed) -> Table:
+def report_table(reviewed: "Reviewed") -> Table:
     """Show every figure of a report with its interval."""
     from mikrobot.analytics.wording import figure_rows
 

@@ -1,10 +1,11 @@
 """From composed source to machine code, kept between processes.
 
-The source is written to a file named by the catalog's version, beside which numba keeps the
+The source is written to a file named by the catalog's version and the source itself, beside which numba keeps the
 compiled entry points. A changed definition is another file, so that a stale compilation
 cannot be loaded. Processes may start at once: every file appears whole or not at all.
 """
 
+import hashlib
 import importlib.util
 import os
 import sys
@@ -39,7 +40,7 @@ def kernel(catalog: Catalog) -> ModuleType:
     StoreError
         If the cache folder cannot be written.
     """
-    name = f"mikrobot_kernel_{catalog.version}"
+    name = f"mikrobot_kernel_{catalog.version}_{hashlib.sha256(catalog.source.encode()).hexdigest()[:8]}"
     if name not in _loaded:
         module = _import(name, _written(cache_folder() / f"{name}.py", catalog.source))
         module.enter = module.update  # type: ignore[attr-defined]

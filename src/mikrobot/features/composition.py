@@ -14,10 +14,10 @@ from typing import Any
 from mikrobot.domain.market import Timeframe
 from mikrobot.features import bars, timeframe
 from mikrobot.features.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MINUTE, SEEN
-from mikrobot.features.definitions import definitions
+from mikrobot.features.definitions import fingerprint
 from mikrobot.features.feature import ELAPSED, LEAD, Entry, Output
 from mikrobot.features.parts import F8, I8, Layout, record
-from mikrobot.features.source import compose, lower
+from mikrobot.features.source import compose, lower, without_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,11 @@ class Catalog:
         """Twelve hex digits that change when anything that decides a value does.
 
         Hashed are the composed source, the layout of the state, and every function the step
-        reaches, without comments, docstrings and declarations.
+        reaches, without comments, docstrings, declarations and the names of their modules.
         """
         roots: list[Any] = [entry.feature.function for entry in self.entries]
         roots += [bars.fault, bars.count, timeframe.overdue, timeframe.merge]
-        reached = sorted(definitions(roots).items())
-        parts = [self.source, str(self.state), *(f"{name}={text}" for name, text in reached)]
+        parts = [without_places(self.source, self.entries), str(self.state), *map(fingerprint, roots)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
     @cached_property

@@ -1,9 +1,10 @@
-"""What a compiled step is made of: the source of every function that it reaches, without its words.
+"""Fingerprints of compiled steps: the source of every function that they reach, without its words and its place.
 
-Two definitions are equal when these texts are, so a hash of them is the version of a catalog.
+Two functions have equal fingerprints when they compute the same by the same source, whatever module they are in.
 """
 
 import ast
+import hashlib
 import inspect
 import textwrap
 from collections.abc import Iterable
@@ -13,41 +14,38 @@ from typing import Any
 import numpy as np
 
 
-def definitions(roots: Iterable[Any]) -> dict[str, str]:
-    """Return the source of functions and of all functions, numbers and tables they reach, by full name.
+def fingerprint(function: Any) -> str:
+    """Return a hash of a function and of everything it reaches by name: functions, numbers, texts and tables.
 
     Parameters
     ----------
-    roots : iterable of functions, plain or compiled
+    function : plain or compiled function
 
     Returns
     -------
-    dict of str to str
-        Without comments, docstrings and decorators.
+    str
+        64 hex digits. Comments, docstrings, decorators and the names of modules have no part in it.
     """
-    found: dict[str, str] = {}
-    for root in roots:
-        _gather(root, found)
-    return found
+    return _fingerprint(getattr(function, "py_func", function), ())
 
 
-def _gather(value: Any, found: dict[str, str]) -> None:
-    """Add the source of a function, and of all functions, numbers and tuples of numbers it reaches by name."""
-    function = getattr(value, "py_func", value)
-    if not isinstance(function, FunctionType):
-        return
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name in found:
-        return
-    found[name] = _definition(function)
-    for reached in sorted(_names(function.__code__)):
-        target = function.__globals__.get(reached)
-        if isinstance(target, int | float | str | tuple):
-            found[f"{function.__module__}.{reached}"] = repr(target)
-        elif isinstance(target, np.ndarray):
-            found[f"{function.__module__}.{reached}"] = repr(target.tolist())
-        else:
-            _gather(target, found)
+def _fingerprint(function: FunctionType, callers: tuple[FunctionType, ...]) -> str:
+    if function in callers:
+        return f"recursion {len(callers) - callers.index(function)}"
+    reached = _reached(function, (*callers, function))
+    return hashlib.sha256("\n".join([_definition(function), *reached]).encode()).hexdigest()
+
+
+def _reached(function: FunctionType, callers: tuple[FunctionType, ...]) -> Iterable[str]:
+    for name in sorted(_names(function.__code__)):
+        value = function.__globals__.get(name)
+        value = getattr(value, "py_func", value)
+        if isinstance(value, int | float | str | tuple):
+            yield f"{name}={value!r}"
+        elif isinstance(value, np.ndarray):
+            yield f"{name}={value.tolist()!r}"
+        elif isinstance(value, FunctionType):
+            yield f"{name}={_fingerprint(value, callers)}"
 
 
 def _names(code: CodeType) -> set[str]:
@@ -56,7 +54,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _definition(function: FunctionType) -> str:
-    """Source of a function without comments, decorators and docstring."""
+    """Return the source of a function without comments, decorators and docstring."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)

@@ -4,6 +4,7 @@
 remember is `mikrobot.features.composition`.
 """
 
+import re
 from collections.abc import Sequence, Set
 
 from mikrobot.domain.market import Timeframe
@@ -41,6 +42,14 @@ def compose(entries: Sequence[Entry], higher: Sequence[Timeframe], lead_columns:
         lead_holds=LEAD_HOLDS,
     )
     return "\n".join([*lines, points])
+
+
+def without_places(source: str, entries: Sequence[Entry]) -> str:
+    """Return composed source without the modules that its steps come from, so that a moved step changes nothing."""
+    text = "\n".join(line for line in source.splitlines() if not line.startswith(("from ", '"""')))
+    for number, alias in enumerate(dict.fromkeys(_alias(entry.feature) for entry in entries)):
+        text = re.sub(rf"\b{alias}\b", f"step_{number}", text)
+    return text
 
 
 def _pass(entries: Sequence[Entry], of: Timeframe) -> str:

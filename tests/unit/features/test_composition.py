@@ -170,12 +170,12 @@ def own(close, length):
 
 @pytest.fixture
 def version_of(tmp_path, monkeypatch):
-    def define(text: str, **parameters: float) -> str:
+    def define(text: str, module_name: str = "definition", **parameters: float) -> str:
         path = tmp_path / f"definition_{len(list(tmp_path.iterdir()))}.py"
         path.write_text(text)
-        spec = importlib.util.spec_from_file_location("definition", path)
+        spec = importlib.util.spec_from_file_location(module_name, path)
         module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, "definition", module)
+        monkeypatch.setitem(sys.modules, module_name, module)
         spec.loader.exec_module(module)
         own: Feature = module.own
         return Catalog(own(**({"length": 3} | parameters))).version
@@ -186,6 +186,10 @@ def version_of(tmp_path, monkeypatch):
 def test_words_and_remarks_do_not_change_the_version(version_of):
     reworded = DEFINITION.replace("Old words.", "New words.").replace("old remark", "new remark")
     assert version_of(reworded) == version_of(DEFINITION)
+
+
+def test_a_step_that_moves_to_another_module_keeps_the_version(version_of):
+    assert version_of(DEFINITION, module_name="elsewhere") == version_of(DEFINITION)
 
 
 @pytest.mark.parametrize(
