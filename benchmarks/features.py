@@ -17,8 +17,8 @@ from numba import njit
 from benchmarks import patterns
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import bars_of
-from mikrobot.features.bars import BAR
 from mikrobot.features.catalog import CATALOG
+from mikrobot.features.kernel.bars import BAR
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
 from mikrobot.market.simulated import SimulatedSource

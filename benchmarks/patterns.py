@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import Measurement, Timed, compared, scaled
-from mikrobot.features.bars import bar_records
 from mikrobot.features.catalog import CATALOG
+from mikrobot.features.kernel.bars import bar_records
 from mikrobot.features.pipeline import FeaturePipeline
 
 WINDOW = 1_000

@@ -12,7 +12,7 @@ from typing import Any
 
 from mikrobot.domain.errors import GateError
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import ColumnSpec
+from mikrobot.features.kernel.composition import ColumnSpec
 
 FOLDER = Path(__file__).parent
 

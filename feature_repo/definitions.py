@@ -12,7 +12,7 @@ from feast.types import Float64, String
 
 from mikrobot import settings as configuration
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import ColumnSpec
+from mikrobot.features.kernel.composition import ColumnSpec
 from mikrobot.settings import Settings
 from mikrobot.store.feature_store import JOIN_KEYS, SERVICE, TIMESTAMP, VERSION_TAG, VIEW, offline_folder
 

@@ -5,24 +5,30 @@ docs/features.md are made from it.
 """
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.clock import minute, news, session
-from mikrobot.features.composition import Catalog
-from mikrobot.features.extremes import day, extremes, round_number
-from mikrobot.features.feature import on
-from mikrobot.features.forming import forming, forming_levels
-from mikrobot.features.habit import relative_volume
-from mikrobot.features.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
-from mikrobot.features.lead import lead_break, lead_return
-from mikrobot.features.levels import grab, levels, retest
-from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
-from mikrobot.features.oscillators import cci, macd, rsi, stochastic
-from mikrobot.features.path import autocorrelation, efficiency, streak, variance_ratio
-from mikrobot.features.profile import profile
-from mikrobot.features.season import season
-from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
-from mikrobot.features.volatility import activity, bar, ewma_volatility, har, har_s
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
-from mikrobot.features.zones import displacement, gap, order_block
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.kernel.feature import on
+from mikrobot.features.library.clock import minute, news, session
+from mikrobot.features.library.extremes import day, extremes, round_number
+from mikrobot.features.library.forming import forming, forming_levels
+from mikrobot.features.library.habit import relative_volume
+from mikrobot.features.library.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
+from mikrobot.features.library.lead import lead_break, lead_return
+from mikrobot.features.library.levels import grab, levels, retest
+from mikrobot.features.library.order_flow import (
+    relative_trades,
+    taker_balance,
+    taker_share,
+    taker_share_ema,
+    trade_size,
+)
+from mikrobot.features.library.oscillators import cci, macd, rsi, stochastic
+from mikrobot.features.library.path import autocorrelation, efficiency, streak, variance_ratio
+from mikrobot.features.library.profile import profile
+from mikrobot.features.library.season import season
+from mikrobot.features.library.structure import breaks, sequence, swing, wick_breaks
+from mikrobot.features.library.volatility import activity, bar, ewma_volatility, har, har_s
+from mikrobot.features.library.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
+from mikrobot.features.library.zones import displacement, gap, order_block
 
 LENGTHS = (9, 21, 50, 200)
 

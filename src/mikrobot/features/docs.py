@@ -3,8 +3,8 @@
 from math import isinf
 
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog, ColumnSpec
-from mikrobot.features.feature import FORGOTTEN
+from mikrobot.features.kernel.composition import Catalog, ColumnSpec
+from mikrobot.features.kernel.feature import FORGOTTEN
 
 _INTRODUCTION = """\
 # Features

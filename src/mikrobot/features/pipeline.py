@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
 from mikrobot.domain.market import INSTRUMENTS, Bar, Timeframe, leads
-from mikrobot.features.bars import BAR_FIELDS, NO_SYMBOL, bar_records, lead_records, refusal, utc
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.compilation import kernel
-from mikrobot.features.composition import Catalog
+from mikrobot.features.kernel.bars import BAR_FIELDS, NO_SYMBOL, bar_records, lead_records, refusal, utc
+from mikrobot.features.kernel.compilation import kernel
+from mikrobot.features.kernel.composition import Catalog
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _M1 = Timeframe.M1

@@ -16,10 +16,10 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from mikrobot.domain.errors import DataError
-from mikrobot.features.bars import MINUTE
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog, ColumnSpec
-from mikrobot.features.feature import PRICE
+from mikrobot.features.kernel.bars import MINUTE
+from mikrobot.features.kernel.composition import Catalog, ColumnSpec
+from mikrobot.features.kernel.feature import PRICE
 
 OUTLYING = 3.5
 """Robust z-score beyond which a value is an outlier (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)."""

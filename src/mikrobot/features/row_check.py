@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog
+from mikrobot.features.kernel.composition import Catalog
 from mikrobot.features.pipeline import Seen
 
 STILL = 30

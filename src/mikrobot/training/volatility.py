@@ -6,7 +6,7 @@
         --fit EURUSD_M1.parquet 2014-01-01 2018-07-01 --fit BTCUSDT_M1.parquet 2022-07-01 2024-07-01 \\
         --judge EURUSD_M1.parquet 2018-07-01 2019-07-01 --judge BTCUSDT_M1.parquet 2024-07-01 2025-01-01
 
-prints the constants of `mikrobot.features.volatility`, how well they fit, and how much better a
+prints the constants of `mikrobot.features.library.volatility`, how well they fit, and how much better a
 random walk with the forecast deviation tells breaks of structure than one with the ATR. The
 forecast itself is computed there; nothing here runs in production.
 """
@@ -22,12 +22,12 @@ from sklearn.metrics import roc_auc_score
 
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.features.composition import Catalog
-from mikrobot.features.indicators import atr
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.indicators import atr
+from mikrobot.features.library.season import season
+from mikrobot.features.library.structure import breaks, swing
+from mikrobot.features.library.volatility import MOVES, RANGES, activity, bar, ewma_volatility, har, har_s
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.season import season
-from mikrobot.features.structure import breaks, swing
-from mikrobot.features.volatility import MOVES, RANGES, activity, bar, ewma_volatility, har, har_s
 from mikrobot.models.labels.breaks import bos
 from mikrobot.models.labels.samples import Prices, after_minutes
 

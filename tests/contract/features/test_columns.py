@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
-from mikrobot.features.bars import MAY_BE_UNKNOWN
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.feature import FORGOTTEN
+from mikrobot.features.kernel.bars import MAY_BE_UNKNOWN
+from mikrobot.features.kernel.feature import FORGOTTEN
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.settings import SWINGS, Settings
 from mikrobot.training.dataset import needed

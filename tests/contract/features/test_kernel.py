@@ -7,15 +7,15 @@ import sys
 import pytest
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.features.compilation import kernel
-from mikrobot.features.composition import Catalog
-from mikrobot.features.indicators import ema
+from mikrobot.features.kernel.compilation import kernel
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
 
 PROGRAM = """
-from mikrobot.features.compilation import kernel
-from mikrobot.features.composition import Catalog
-from mikrobot.features.indicators import ema
+from mikrobot.features.kernel.compilation import kernel
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
 pipeline = FeaturePipeline(["A"], Catalog(ema(length=2)))
 pipeline.update_raw(0, 60, 1.0, 1.0, 1.0, 1.0, *[0.0] * 4)

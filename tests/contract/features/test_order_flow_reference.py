@@ -6,9 +6,15 @@ import pytest
 
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog
-from mikrobot.features.habit import relative_volume
-from mikrobot.features.order_flow import relative_trades, taker_balance, taker_share, taker_share_ema, trade_size
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.habit import relative_volume
+from mikrobot.features.library.order_flow import (
+    relative_trades,
+    taker_balance,
+    taker_share,
+    taker_share_ema,
+    trade_size,
+)
 from mikrobot.features.pipeline import FeaturePipeline
 
 from .conftest import SHARED, made_up

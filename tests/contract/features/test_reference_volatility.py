@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.features.composition import Catalog
-from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.season import season
-from mikrobot.features.volatility import (
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.season import season
+from mikrobot.features.library.volatility import (
     HAR_15,
     HAR_S_5,
     HAR_S_15,
@@ -22,6 +21,7 @@ from mikrobot.features.volatility import (
     har,
     har_s,
 )
+from mikrobot.features.pipeline import FeaturePipeline
 
 NEW_YORK = ZoneInfo("America/New_York")
 FORECAST = Catalog(bar(), *ewma_volatility.each(half_life=(10, 30, 120, 1440)), har(), season(), activity(), har_s())

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog
-from mikrobot.features.habit import relative_volume
-from mikrobot.features.indicators import atr
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.habit import relative_volume
+from mikrobot.features.library.indicators import atr
+from mikrobot.features.library.profile import profile
+from mikrobot.features.library.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.profile import profile
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 
 from .conftest import SHARED, made_up
 

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.market import bars_of
-from mikrobot.features import profile as profiles
-from mikrobot.features.composition import Catalog
-from mikrobot.features.habit import relative_volume
-from mikrobot.features.indicators import atr
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library import profile as profiles
+from mikrobot.features.library.habit import relative_volume
+from mikrobot.features.library.indicators import atr
+from mikrobot.features.library.profile import profile
+from mikrobot.features.library.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.profile import profile
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 
 CATALOG = Catalog(
     atr(length=14),

@@ -10,8 +10,8 @@ import pytest
 
 from mikrobot.domain.errors import BarError, DataError, UnknownSymbol
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
-from mikrobot.features.composition import Catalog
-from mikrobot.features.indicators import ema
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.indicators import ema
 from mikrobot.features.pipeline import FeaturePipeline
 
 SMALL = Catalog(ema(length=2))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from numba import njit
 
-from mikrobot.features import calendar
+from mikrobot.features.kernel import calendar
 
 CLOCKS = {
     "America/New_York": (calendar.new_york, 1987),

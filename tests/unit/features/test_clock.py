@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.features.clock import news, session
-from mikrobot.features.composition import Catalog
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.clock import news, session
 from mikrobot.features.pipeline import FeaturePipeline
 
 SESSION = Catalog(session())

@@ -10,13 +10,13 @@ import pytest
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog
-from mikrobot.features.feature import DIFFERENCE, HELD, Feature, fading, feature, on
-from mikrobot.features.indicators import atr, ema, sma, volatility
-from mikrobot.features.oscillators import rsi
-from mikrobot.features.parts import AVERAGE, State, exponential
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.kernel.feature import DIFFERENCE, HELD, Feature, fading, feature, on
+from mikrobot.features.kernel.parts import AVERAGE, State, exponential
+from mikrobot.features.library.indicators import atr, ema, sma, volatility
+from mikrobot.features.library.oscillators import rsi
+from mikrobot.features.library.structure import breaks, swing
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.structure import breaks, swing
 
 BREAKS = [
     f"{family}_{value}"
@@ -143,8 +143,8 @@ def test_the_composed_source_reads_as_one_line_a_feature():
 
 
 DEFINITION = '''
-from mikrobot.features.feature import RATIO, feature
-from mikrobot.features.parts import compiled
+from mikrobot.features.kernel.feature import RATIO, feature
+from mikrobot.features.kernel.parts import compiled
 
 FACTOR = 2.0
 WEIGHTS = (0.5, 0.25)

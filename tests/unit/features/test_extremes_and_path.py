@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.market import INSTRUMENTS, bars_of, instrument
-from mikrobot.features.composition import Catalog
-from mikrobot.features.extremes import day, extremes, round_number
-from mikrobot.features.indicators import atr, log_return
-from mikrobot.features.path import autocorrelation, efficiency, streak, variance_ratio
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.extremes import day, extremes, round_number
+from mikrobot.features.library.indicators import atr, log_return
+from mikrobot.features.library.path import autocorrelation, efficiency, streak, variance_ratio
 from mikrobot.features.pipeline import FeaturePipeline
 
 PATH = Catalog(

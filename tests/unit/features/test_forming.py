@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.composition import Catalog
-from mikrobot.features.feature import PRICE, feature, on
-from mikrobot.features.forming import forming, forming_levels
-from mikrobot.features.indicators import ema
-from mikrobot.features.lead import lead_return
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.kernel.feature import PRICE, feature, on
+from mikrobot.features.library.forming import forming, forming_levels
+from mikrobot.features.library.indicators import ema
+from mikrobot.features.library.lead import lead_return
 from mikrobot.features.pipeline import FeaturePipeline
 
 NAN = float("nan")

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.features.composition import Catalog
-from mikrobot.features.levels import INVALID, NONE, PATIENCE, RETESTED, SWINGS, WAITING, grab, levels, retest
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.levels import INVALID, NONE, PATIENCE, RETESTED, SWINGS, WAITING, grab, levels, retest
+from mikrobot.features.library.structure import breaks, swing
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.structure import breaks, swing
 
 NAN = float("nan")
 LEVELS = Catalog(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mikrobot.features import parts
+from mikrobot.features.kernel import parts
 
 
 @pytest.fixture

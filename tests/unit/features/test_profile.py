@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.features import profile as profiles
-from mikrobot.features.composition import Catalog
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library import profile as profiles
+from mikrobot.features.library.profile import profile
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.profile import profile
 
 LENGTH = 4
 SMALL = Catalog(profile(length=LENGTH, atr="close"))  # distances in units of the close, which is 1 in the end

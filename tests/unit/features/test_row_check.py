@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.composition import Catalog
-from mikrobot.features.indicators import atr, log_return, spread_atr
-from mikrobot.features.oscillators import rsi
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.indicators import atr, log_return, spread_atr
+from mikrobot.features.library.oscillators import rsi
 from mikrobot.features.pipeline import FeaturePipeline, Seen
 from mikrobot.features.row_check import STILL, RowCheck
 

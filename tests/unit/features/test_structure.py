@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.features.composition import Catalog
-from mikrobot.features.indicators import atr
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.indicators import atr
+from mikrobot.features.library.structure import breaks, sequence, swing, wick_breaks
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.structure import breaks, sequence, swing, wick_breaks
 
 NAN = float("nan")
 STRUCTURE = Catalog(

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.composition import Catalog
-from mikrobot.features.feature import RATIO, Output, feature, on
-from mikrobot.features.indicators import ema
-from mikrobot.features.oscillators import stochastic
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.kernel.feature import RATIO, Output, feature, on
+from mikrobot.features.library.indicators import ema
+from mikrobot.features.library.oscillators import stochastic
 from mikrobot.features.pipeline import FeaturePipeline
 
 NAN = float("nan")

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.features.composition import Catalog
-from mikrobot.features.habit import relative_volume
-from mikrobot.features.indicators import atr
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.habit import relative_volume
+from mikrobot.features.library.indicators import atr
+from mikrobot.features.library.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 
 NAN = float("nan")
 UNKNOWN = dict.fromkeys(("spread", "trades", "taker_volume"), NAN)

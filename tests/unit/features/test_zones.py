@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.features.composition import Catalog
+from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.structure import breaks, swing
+from mikrobot.features.library.zones import KEPT, displacement, gap, order_block
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.structure import breaks, swing
-from mikrobot.features.zones import KEPT, displacement, gap, order_block
 
 NAN = float("nan")
 ZONES = Catalog(

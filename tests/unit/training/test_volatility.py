@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import DataError
-from mikrobot.features import volatility as constants
+from mikrobot.features.library import volatility as constants
 from mikrobot.training import volatility
 
 

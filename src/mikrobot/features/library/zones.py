@@ -8,10 +8,10 @@ from math import inf, nan
 
 import numpy as np
 
-from mikrobot.features.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
-from mikrobot.features.parts import F8, I8, State, compiled, inlined, record
-from mikrobot.features.scale import NO_ATR, per_unit, unit
-from mikrobot.features.structure import REACH
+from mikrobot.features.kernel.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, inlined, record
+from mikrobot.features.kernel.scale import NO_ATR, per_unit, unit
+from mikrobot.features.library.structure import REACH
 
 DISPLACED_ATR, DISPLACED_SHARE = 1.5, 0.6
 """A displacement's body is longer than these shares of the ATR before it and of its own range."""

@@ -6,8 +6,8 @@ TA-Lib does.
 
 from math import nan
 
-from mikrobot.features.feature import DIFFERENCE, PERCENT, RATIO, Output, fading, feature
-from mikrobot.features.parts import (
+from mikrobot.features.kernel.feature import DIFFERENCE, PERCENT, RATIO, Output, fading, feature
+from mikrobot.features.kernel.parts import (
     AVERAGE,
     F8,
     I8,

@@ -9,7 +9,7 @@ from math import log
 
 import numpy as np
 
-from mikrobot.features.calendar import (
+from mikrobot.features.kernel.calendar import (
     HOUR,
     MINUTE,
     MINUTES_A_DAY,
@@ -18,8 +18,8 @@ from mikrobot.features.calendar import (
     new_york,
     week_minute,
 )
-from mikrobot.features.feature import Output, Quantity, Tail, fading, feature
-from mikrobot.features.parts import AVERAGE, F8, I8, Layout, State, approach, compiled, record
+from mikrobot.features.kernel.feature import Output, Quantity, Tail, fading, feature
+from mikrobot.features.kernel.parts import AVERAGE, F8, I8, Layout, State, approach, compiled, record
 
 LOG_RATIO = Quantity("log ratio")
 

@@ -2,7 +2,7 @@
 
 from math import nan
 
-from mikrobot.features.parts import inlined
+from mikrobot.features.kernel.parts import inlined
 
 NEGLIGIBLE = 1e-14
 """An ATR below this share of the price is the rounding left of a market long flat."""

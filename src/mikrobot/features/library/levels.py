@@ -7,10 +7,10 @@ from math import nan
 
 import numpy as np
 
-from mikrobot.features.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
-from mikrobot.features.parts import F8, I8, State, compiled, full, inlined, push, record, window
-from mikrobot.features.scale import NO_ATR, per_unit, unit
-from mikrobot.features.structure import NO_BREAK, REACH
+from mikrobot.features.kernel.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, inlined, push, record, window
+from mikrobot.features.kernel.scale import NO_ATR, per_unit, unit
+from mikrobot.features.library.structure import NO_BREAK, REACH
 
 NEAR_ATR = 0.2
 """A bar that comes as near to a broken level, in ATR of the breaking bar, is back at it."""

@@ -1,15 +1,15 @@
 """The composed step as Python source: one line for each entry of a catalog, and the entry points.
 
-`mikrobot.features.compilation` turns it into machine code. Which entries there are and what they
-remember is `mikrobot.features.composition`.
+`mikrobot.features.kernel.compilation` turns it into machine code. Which entries there are and what they
+remember is `mikrobot.features.kernel.composition`.
 """
 
 import re
 from collections.abc import Sequence, Set
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.bars import BAR_FIELDS, LEAD_HOLDS, MARKET_FIELDS, MAY_BE_UNKNOWN
-from mikrobot.features.feature import ELAPSED, LEAD, Entry, Feature
+from mikrobot.features.kernel.bars import BAR_FIELDS, LEAD_HOLDS, MARKET_FIELDS, MAY_BE_UNKNOWN
+from mikrobot.features.kernel.feature import ELAPSED, LEAD, Entry, Feature
 
 
 def lower(of: Timeframe) -> str:
@@ -69,12 +69,12 @@ def _pass(entries: Sequence[Entry], of: Timeframe) -> str:
     return "\n".join([*lines, ""])
 
 
-_HEADER = '''"""Composed by mikrobot.features.composition: do not edit."""
+_HEADER = '''"""Composed by mikrobot.features.kernel.composition: do not edit."""
 from math import nan
 from numba import njit
-from mikrobot.features.bars import GOOD, NO_SYMBOL, count, fault
-from mikrobot.features.parts import compiled
-from mikrobot.features.timeframe import merge, overdue'''
+from mikrobot.features.kernel.bars import GOOD, NO_SYMBOL, count, fault
+from mikrobot.features.kernel.parts import compiled
+from mikrobot.features.kernel.timeframe import merge, overdue'''
 
 _MERGE = """    if merge(state.{name}, bar, {seconds}):
         {name}(state)

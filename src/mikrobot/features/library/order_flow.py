@@ -7,10 +7,10 @@ missing. Nothing here sees an order book.
 
 from math import nan
 
-from mikrobot.features.feature import Output, Quantity, fading, feature
-from mikrobot.features.habit import DAYS, HABIT, HABITUAL, QUARTERS, relative
-from mikrobot.features.parts import AVERAGE, State, exponential, roll, rolling
-from mikrobot.features.volume import BALANCE, balance, flow
+from mikrobot.features.kernel.feature import Output, Quantity, fading, feature
+from mikrobot.features.kernel.parts import AVERAGE, State, exponential, roll, rolling
+from mikrobot.features.library.habit import DAYS, HABIT, HABITUAL, QUARTERS, relative
+from mikrobot.features.library.volume import BALANCE, balance, flow
 
 SHARE = Quantity("ratio", 0, 1)
 

@@ -2,8 +2,8 @@
 
 from math import nan
 
-from mikrobot.features.feature import HELD, Quantity, fading, feature
-from mikrobot.features.parts import AVERAGE, F8, I8, State, approach, roll, rolling
+from mikrobot.features.kernel.feature import HELD, Quantity, fading, feature
+from mikrobot.features.kernel.parts import AVERAGE, F8, I8, State, approach, roll, rolling
 
 SHARE = Quantity("ratio", 0, 1)
 CORRELATION = Quantity("correlation", -1, 1)

@@ -8,9 +8,9 @@ is in `levels`, zones are in `zones`.
 from dataclasses import replace
 from math import nan
 
-from mikrobot.features.feature import BARS, HELD, PRICE, SIGN, Output, Quantity, feature
-from mikrobot.features.parts import F8, I8, State, compiled, full, held, inlined, push, record, window
-from mikrobot.features.scale import NO_ATR, per_unit
+from mikrobot.features.kernel.feature import BARS, HELD, PRICE, SIGN, Output, Quantity, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, held, inlined, push, record, window
+from mikrobot.features.kernel.scale import NO_ATR, per_unit
 
 LEVEL = record(price=F8, stands=I8)
 """A swing that may be broken, and whether it still stands."""

@@ -8,10 +8,10 @@ from math import nan
 
 import numpy as np
 
-from mikrobot.features.calendar import MINUTE, MINUTES_A_DAY, day_minute, new_york
-from mikrobot.features.feature import Output, Quantity, Tail, feature
-from mikrobot.features.parts import F8, I8, State, compiled, full, mean, push, record, window
-from mikrobot.features.volume import UNKNOWN
+from mikrobot.features.kernel.calendar import MINUTE, MINUTES_A_DAY, day_minute, new_york
+from mikrobot.features.kernel.feature import Output, Quantity, Tail, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, mean, push, record, window
+from mikrobot.features.library.volume import UNKNOWN
 
 QUARTER = 15 * 60
 """Seconds of a quarter-hour, in which relative volume takes the time of day."""

@@ -4,7 +4,7 @@ from math import pi
 
 import numpy as np
 
-from mikrobot.features.calendar import (
+from mikrobot.features.kernel.calendar import (
     HOUR,
     MINUTE,
     MINUTES_A_DAY,
@@ -16,8 +16,8 @@ from mikrobot.features.calendar import (
     tokyo,
     week_minute,
 )
-from mikrobot.features.feature import Output, Quantity, feature
-from mikrobot.features.parts import F8, I8, State, compiled, record
+from mikrobot.features.kernel.feature import Output, Quantity, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, record
 
 CIRCLE = Quantity("ratio", -1, 1)
 FLAG = Quantity("flag", 0, 1)

@@ -4,9 +4,9 @@ Its last minute completes it, so a minute before that close nothing here is fina
 known at the M1 close, from minutes that have closed.
 """
 
-from mikrobot.features.bars import MINUTE
-from mikrobot.features.feature import ATRS, Output, Quantity, feature
-from mikrobot.features.scale import NO_ATR, per_unit
+from mikrobot.features.kernel.bars import MINUTE
+from mikrobot.features.kernel.feature import ATRS, Output, Quantity, feature
+from mikrobot.features.kernel.scale import NO_ATR, per_unit
 
 _REACH = Quantity("ATR", low=0)
 _SHARE = Quantity("ratio", 0, 1)

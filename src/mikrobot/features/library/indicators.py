@@ -1,21 +1,12 @@
 """Averages, bands, returns and volatility as one-bar steps, equal to TA-Lib where it has them.
 
-Every value is known at the close of its bar. Oscillators are in `mikrobot.features.oscillators`.
+Every value is known at the close of its bar. Oscillators are in `mikrobot.features.library.oscillators`.
 """
 
 from math import log, nan, sqrt
 
-from mikrobot.features.feature import (
-    ATRS,
-    LOG_RETURN,
-    PRICE,
-    RATIO,
-    Output,
-    Quantity,
-    fading,
-    feature,
-)
-from mikrobot.features.parts import (
+from mikrobot.features.kernel.feature import ATRS, LOG_RETURN, PRICE, RATIO, Output, Quantity, fading, feature
+from mikrobot.features.kernel.parts import (
     AVERAGE,
     F8,
     I8,
@@ -35,7 +26,7 @@ from mikrobot.features.parts import (
     swap,
     wilder,
 )
-from mikrobot.features.scale import per_unit
+from mikrobot.features.kernel.scale import per_unit
 
 
 @feature("sma_{length}", PRICE, state=lambda length: {"closes": rolling(length)}, warmup=lambda length: length - 1)

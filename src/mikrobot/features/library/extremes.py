@@ -6,10 +6,10 @@ of the models.
 
 from math import floor, log10, nan
 
-from mikrobot.features.calendar import MINUTE, session_day
-from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
-from mikrobot.features.parts import F8, I8, State, compiled, extreme, largest, record
-from mikrobot.features.scale import NO_ATR, per_unit
+from mikrobot.features.kernel.calendar import MINUTE, session_day
+from mikrobot.features.kernel.feature import ATRS, Output, Quantity, Tail, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, extreme, largest, record
+from mikrobot.features.kernel.scale import NO_ATR, per_unit
 
 DISTANCE = Quantity("ATR", low=0)
 

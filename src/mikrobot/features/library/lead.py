@@ -1,13 +1,13 @@
 """What the symbol that leads this one has just done, and the bar of a lead as of this bar's close.
 
 A symbol has one named lead (`mikrobot.domain.market.Instrument.lead`). Its newest row whose bar
-closed no later than this one is read; when that is older than `mikrobot.features.bars.LEAD_HOLDS`,
+closed no later than this one is read; when that is older than `mikrobot.features.kernel.bars.LEAD_HOLDS`,
 nothing is known of it. Steps here remember nothing: the lead's own state does.
 """
 
 from math import nan, sqrt
 
-from mikrobot.features.feature import SIGN, Output, Quantity, feature
+from mikrobot.features.kernel.feature import SIGN, Output, Quantity, feature
 
 _UNKNOWN = "the symbol has no lead, or the lead has no bar of the last 5 minutes or too short a past"
 _VOLATILITIES = Quantity("standard deviation")

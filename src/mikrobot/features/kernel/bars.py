@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.features.parts import F8, I8, Layout, State, compiled, record
+from mikrobot.features.kernel.parts import F8, I8, Layout, State, compiled, record
 
 BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8, trades=F8, taker_volume=F8)
 """One bar: ``time`` is its open in seconds since 1970 UTC; all but the prices are NaN where unknown."""

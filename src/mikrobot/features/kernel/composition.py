@@ -12,12 +12,12 @@ from math import ceil, isinf
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features import bars, timeframe
-from mikrobot.features.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MINUTE, SEEN
-from mikrobot.features.definitions import fingerprint
-from mikrobot.features.feature import ELAPSED, LEAD, Entry, Output
-from mikrobot.features.parts import F8, I8, Layout, record
-from mikrobot.features.source import compose, lower, without_places
+from mikrobot.features.kernel import bars, timeframe
+from mikrobot.features.kernel.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MINUTE, SEEN
+from mikrobot.features.kernel.feature import ELAPSED, LEAD, Entry, Output
+from mikrobot.features.kernel.fingerprints import fingerprint
+from mikrobot.features.kernel.parts import F8, I8, Layout, record
+from mikrobot.features.kernel.source import compose, lower, without_places
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ The coefficients of the forecasts are fitted by `python -m mikrobot.training.vol
 
 from math import exp, log, nan, sqrt
 
-from mikrobot.features.feature import LOG_RETURN, Output, Quantity, fading, feature
-from mikrobot.features.parts import AVERAGE, F8, I8, State, approach, compiled
-from mikrobot.features.season import LOG_RATIO
+from mikrobot.features.kernel.feature import LOG_RETURN, Output, Quantity, fading, feature
+from mikrobot.features.kernel.parts import AVERAGE, F8, I8, State, approach, compiled
+from mikrobot.features.library.season import LOG_RATIO
 
 SIGMA = Quantity("log return", low=0)
 

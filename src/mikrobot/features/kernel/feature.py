@@ -3,7 +3,7 @@
 A feature is a function ``step([state,] *inputs, *parameters) -> value(s)`` that sees one
 closed bar and its own named state, nothing else. An input named like a bar field is wired to
 the bar, one named like a market field to what is fixed of the symbol, one named ``lead_<column>`` to
-the newest row of its lead (`mikrobot.features.lead`); any other names an earlier column of the catalog.
+the newest row of its lead (`mikrobot.features.library.lead`); any other names an earlier column of the catalog.
 
 One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
 NaN); otherwise its outputs are NaN and its state stands still. Inputs declared optional are
@@ -21,8 +21,8 @@ from math import ceil, inf, log
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.features.bars import BAR_FIELDS, MARKET_FIELDS
-from mikrobot.features.parts import Layout, inlined, record
+from mikrobot.features.kernel.bars import BAR_FIELDS, MARKET_FIELDS
+from mikrobot.features.kernel.parts import Layout, inlined, record
 
 LEAD = "lead_"
 """Prefix of an input that is a column of the lead's newest row."""

@@ -9,11 +9,11 @@ from math import frexp, ldexp, nan
 
 import numpy as np
 
-from mikrobot.features.calendar import MINUTES_A_DAY
-from mikrobot.features.feature import ATRS, RATIO, Output, Tail, feature
-from mikrobot.features.parts import F8, I8, State, compiled, full, highest, lowest, push, window
-from mikrobot.features.scale import NO_ATR, per_unit
-from mikrobot.features.volume import TRADING_DAY, UNKNOWN, enter
+from mikrobot.features.kernel.calendar import MINUTES_A_DAY
+from mikrobot.features.kernel.feature import ATRS, RATIO, Output, Tail, feature
+from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, highest, lowest, push, window
+from mikrobot.features.kernel.scale import NO_ATR, per_unit
+from mikrobot.features.library.volume import TRADING_DAY, UNKNOWN, enter
 
 ROWS = 24
 """Rows that the range of the window is divided into when a trading day opens (TradingView's default)."""

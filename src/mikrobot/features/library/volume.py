@@ -8,9 +8,9 @@ volume profile is in `profile`.
 
 from math import nan, sqrt
 
-from mikrobot.features.calendar import HOUR, MINUTES_A_DAY, session_day, session_minute
-from mikrobot.features.feature import ATRS, Output, Quantity, Tail, feature
-from mikrobot.features.parts import (
+from mikrobot.features.kernel.calendar import HOUR, MINUTES_A_DAY, session_day, session_minute
+from mikrobot.features.kernel.feature import ATRS, Output, Quantity, Tail, feature
+from mikrobot.features.kernel.parts import (
     F8,
     I8,
     ROUNDING,
@@ -24,7 +24,7 @@ from mikrobot.features.parts import (
     ring,
     swap,
 )
-from mikrobot.features.scale import NO_ATR, per_unit
+from mikrobot.features.kernel.scale import NO_ATR, per_unit
 
 VOLUME = Quantity("volume")
 BALANCE = Quantity("ratio", -1, 1)

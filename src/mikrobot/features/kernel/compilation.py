@@ -17,8 +17,8 @@ from typing import Any
 from numba import float64, from_dtype, int64, uint8
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.features.bars import BAR, BAR_FIELDS
-from mikrobot.features.composition import Catalog
+from mikrobot.features.kernel.bars import BAR, BAR_FIELDS
+from mikrobot.features.kernel.composition import Catalog
 
 _STAMP = 1_600_000_000
 """Modification time of every source file: numba's cache would distrust a newer twin."""

@@ -7,8 +7,8 @@ the feature row of the minute that closes it is the first to know it. A bar whos
 the stream did not see, because it joined midway, is never shown.
 """
 
-from mikrobot.features.bars import BAR, MINUTE
-from mikrobot.features.parts import I8, State, compiled, record
+from mikrobot.features.kernel.bars import BAR, MINUTE
+from mikrobot.features.kernel.parts import I8, State, compiled, record
 
 FORMING = record(bar=BAR, elapsed=I8, open=I8, whole=I8, joined=I8)
 """A forming bar, seconds from its open to the close of its newest minute, is one open, was its start

@@ -12,7 +12,7 @@ References
 and the Summer Time Order 2002, S.I. 2002/262 (London).
 """
 
-from mikrobot.features.parts import compiled
+from mikrobot.features.kernel.parts import compiled
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 MINUTES_A_DAY, MINUTES_A_WEEK = 1_440, 10_080
