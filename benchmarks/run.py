@@ -24,7 +24,7 @@ from mikrobot.domain.errors import ServiceError
 from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.store import embedded
+from mikrobot.store.postgres import bundled
 
 FIRST_ORDER_S, REPLAY_S, MEMORY_MB = 120.0, 300.0, 3072.0
 """Targets: a first order of the simulated market, a replay of 24 hours, the memory of the stack."""
@@ -65,7 +65,7 @@ def stack_mb(home: Path, *others: int) -> float:
     """
     recorded = [pid_records.find(name, home) for name in pid_records.recorded(home)]
     roots = [*others, *(process.pid for process in recorded if process is not None)]
-    postgres = embedded.pid(home)
+    postgres = bundled.pid(home)
     family = {member for pid in (*roots, *([postgres] if postgres else [])) for member in _family(pid)}
     return sum(_mb(member) for member in family)
 

@@ -27,11 +27,11 @@ from mikrobot.models.model import Model
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
-from mikrobot.store.feature_store import SERVICE, TIMESTAMP, VIEW, open_feature_store
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.config import SERVICE, TIMESTAMP, VIEW, open_feature_store
+from mikrobot.store.feast.online import FeatureRows
+from mikrobot.store.postgres import database
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Runs
 from mikrobot.store.states import FeatureStates
 from mikrobot.telemetry import Timers

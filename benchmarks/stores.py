@@ -23,12 +23,13 @@ from mikrobot.live.accounts import lines_of
 from mikrobot.models.bos import BosInputs
 from mikrobot.paper.venue import Venue
 from mikrobot.settings import Settings
-from mikrobot.store import database, frames, offline
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
-from mikrobot.store.feature_store import SERVICE, TIMESTAMP, VIEW, offline_folder, open_feature_store
+from mikrobot.store.feast import offline
+from mikrobot.store.feast.config import SERVICE, TIMESTAMP, VIEW, offline_folder, open_feature_store
+from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.postgres import database, frames
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 
 BARS = 100_000

@@ -12,7 +12,7 @@ from mikrobot import settings as configuration
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
-from mikrobot.store import database, embedded
+from mikrobot.store.postgres import bundled, database
 
 
 @contextmanager
@@ -36,14 +36,14 @@ def temporary_settings() -> Iterator[Settings]:
 def temporary_database() -> Iterator[Settings]:
     """Give settings of a running PostgreSQL with our tables and Feast's definitions."""
     with temporary_settings() as settings:
-        embedded.start(settings.home, settings.host, settings.postgres_port)
+        bundled.start(settings.home, settings.host, settings.postgres_port)
         try:
             database.provision(settings)
             database.migrate(settings)
             local_stack.run_module("feature_repo", settings)
             yield settings
         finally:
-            embedded.stop(settings.home)
+            bundled.stop(settings.home)
 
 
 @contextmanager

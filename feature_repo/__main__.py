@@ -36,7 +36,7 @@ def apply(settings: Settings) -> str:
     """
     from feature_repo.definitions import definitions
     from mikrobot.features.catalog import CATALOG
-    from mikrobot.store.feature_store import VIEW, open_feature_store
+    from mikrobot.store.feast.config import VIEW, open_feature_store
 
     open_feature_store(settings).apply([*definitions(settings)])
     return f"Feast knows {VIEW}: {len(CATALOG.columns)} features, version {CATALOG.version}"
@@ -44,7 +44,7 @@ def apply(settings: Settings) -> str:
 
 def variables(settings: Settings) -> str:
     """Return shell commands that set what ``feature_store.yaml`` and the definitions read."""
-    from mikrobot.store import database
+    from mikrobot.store.postgres import database
 
     _, address = database.url(settings, "feast").split("://")
     given = {**settings.environment(), "FEAST_DATABASE": address}

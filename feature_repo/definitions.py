@@ -14,7 +14,7 @@ from mikrobot import settings as configuration
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.kernel.composition import ColumnSpec
 from mikrobot.settings import Settings
-from mikrobot.store.feature_store import JOIN_KEYS, SERVICE, TIMESTAMP, VERSION_TAG, VIEW, offline_folder
+from mikrobot.store.feast.config import JOIN_KEYS, SERVICE, TIMESTAMP, VERSION_TAG, VIEW, offline_folder
 
 MAX_AGE = timedelta(minutes=1) - timedelta.resolution
 """A row stands for its own minute: where it is missing, the one before must not take its place."""

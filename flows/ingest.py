@@ -22,8 +22,8 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     from mikrobot.live.session import recorded_run
     from mikrobot.market.history import backfill
     from mikrobot.runtime import SystemClock
-    from mikrobot.store import database
     from mikrobot.store.bars import BarStore
+    from mikrobot.store.postgres import database
     from mikrobot.store.runs import Runs
     from mikrobot.workflows.gate_counts import Tally
 

@@ -20,9 +20,9 @@ def materialize_symbol(
     """Compute, check and store the feature rows of one symbol."""
     from expectations.gate import check
     from mikrobot import settings as configuration
-    from mikrobot.store import database
     from mikrobot.store.bars import BarStore
-    from mikrobot.store.online import FeatureRows
+    from mikrobot.store.feast.online import FeatureRows
+    from mikrobot.store.postgres import database
     from mikrobot.store.runs import Runs
     from mikrobot.store.states import FeatureStates
     from mikrobot.workflows.gate_counts import Tally

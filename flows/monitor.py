@@ -53,7 +53,7 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
 def recalibrate() -> list[dict[str, Any]]:
     """Calibrate each champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
-    from mikrobot.store import database
+    from mikrobot.store.postgres import database
     from mikrobot.workflows import recalibrate
 
     settings, progress = configuration.load(), Progress("recalibrate")
@@ -69,7 +69,7 @@ def recalibrate() -> list[dict[str, Any]]:
 def reconsider() -> list[str]:
     """Try the gate again for each challenger that has answered in the champion's shadow."""
     from mikrobot import settings as configuration
-    from mikrobot.store import database
+    from mikrobot.store.postgres import database
     from mikrobot.workflows import promote
 
     settings, progress = configuration.load(), Progress("challenger")

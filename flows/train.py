@@ -22,7 +22,7 @@ def train_model(
 ) -> dict[str, Any]:
     """Train, judge, register and, if the gate lets it, promote."""
     from mikrobot import settings as configuration
-    from mikrobot.store import database
+    from mikrobot.store.postgres import database
     from mikrobot.workflows import train as workflow
 
     settings, progress = configuration.load(), Progress("train", symbols)

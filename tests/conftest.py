@@ -25,9 +25,9 @@ from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
-from mikrobot.store import database as databases
-from mikrobot.store import embedded
-from mikrobot.store.database import DATABASES, Pool
+from mikrobot.store.postgres import bundled
+from mikrobot.store.postgres import database as databases
+from mikrobot.store.postgres.database import DATABASES, Pool
 
 HOST = "127.0.0.1"
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
@@ -73,7 +73,7 @@ class Server:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A bundled PostgreSQL on a free port, with a migrated template of each database."""
     settings = Settings(home=tmp_path_factory.mktemp("postgres"), postgres_port=unused_port())
-    admin_url = embedded.start(settings.home, settings.host, settings.postgres_port)
+    admin_url = bundled.start(settings.home, settings.host, settings.postgres_port)
     try:
         databases.provision(settings)
         databases.migrate(settings)
@@ -84,7 +84,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 admin.execute(f"ALTER DATABASE {name} RENAME TO {name}_template")
         yield Server(settings, admin_url)
     finally:
-        embedded.stop(settings.home)
+        bundled.stop(settings.home)
 
 
 @pytest.fixture

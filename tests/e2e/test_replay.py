@@ -26,9 +26,9 @@ from mikrobot.live import accounts
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import local_stack
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 
 CLOCK = SystemClock()
 TRADED = (datetime(2025, 3, 14, 10, tzinfo=UTC), datetime(2025, 3, 14, 12, tzinfo=UTC))

@@ -37,7 +37,7 @@ def show(json_: bool) -> None:
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
     from mikrobot.stack import local_stack
-    from mikrobot.store import database
+    from mikrobot.store.postgres import database
     from mikrobot.workflows import paper_account
 
     settings, console = configured(), Console(quiet=json_)
@@ -79,7 +79,7 @@ def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
     from mikrobot.stack import local_stack
-    from mikrobot.store import database
+    from mikrobot.store.postgres import database
     from mikrobot.workflows import paper_account
 
     settings, console = configured(), Console(quiet=json_)

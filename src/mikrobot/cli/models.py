@@ -39,7 +39,7 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
             for name in (MODELS if model == "all" else (model,))
         }
     if json_:
-        print_json({name: learn.newest_first(trained) for name, trained in done.items()})
+        print_json({name: workflow.newest_first(trained) for name, trained in done.items()})
         return
     for name, trained in ((name, each) for name, several in done.items() for each in several):
         state = f"champion of {', '.join(trained['champion_of'])}" if trained["promoted"] else "not promoted"

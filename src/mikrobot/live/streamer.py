@@ -30,9 +30,9 @@ from mikrobot.live.session import PRESENT, Segment, timed_as
 from mikrobot.market.feed import Source, closes
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.online import FeatureRows
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
 

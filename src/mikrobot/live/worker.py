@@ -30,10 +30,10 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
+from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger, Skip
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 
 log = telemetry.logger("worker")

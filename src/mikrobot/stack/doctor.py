@@ -18,7 +18,7 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, schedules, service_log
 from mikrobot.stack.service_log import ServiceStatus
-from mikrobot.store import embedded
+from mikrobot.store.postgres import bundled
 
 MINIMUM_MEMORY_BYTES = 3 << 30
 """The whole stack was measured below this: see docs/benchmarks.md."""
@@ -89,7 +89,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     ports = {"postgres": settings.postgres_port, "prefect": settings.prefect_port}
     ports |= {"mlflow": settings.mlflow_port, "bento": settings.bento_port}
     for name, port in ports.items():
-        ours = embedded.pid(settings.home) if name == "postgres" else pid_records.find(name, settings.home)
+        ours = bundled.pid(settings.home) if name == "postgres" else pid_records.find(name, settings.home)
         taken = processes.listening(settings.host, port)
         found = f"{port}, {'ours' if ours else 'taken by another program' if taken else 'free'}"
         remedy = f"stop the program on port {port} or set MIKROBOT_{name.upper()}_PORT"

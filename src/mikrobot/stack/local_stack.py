@@ -22,7 +22,7 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import processes, schedules
 from mikrobot.stack.processes import Service
-from mikrobot.store import database, embedded
+from mikrobot.store.postgres import bundled, database
 
 Say = Callable[[str], None]
 
@@ -255,8 +255,8 @@ def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
     chosen = ["postgres", *pid_records.recorded(settings.home)] if names is None else list(names)
     with _undisturbed():
         stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
-        if "postgres" in chosen and settings.database_url is None and embedded.pid(settings.home) is not None:
-            embedded.stop(settings.home)
+        if "postgres" in chosen and settings.database_url is None and bundled.pid(settings.home) is not None:
+            bundled.stop(settings.home)
             stopped.append("postgres")
     return stopped
 
@@ -278,13 +278,13 @@ def _undisturbed() -> Iterator[None]:
 def ended(settings: Settings) -> list[str]:
     """Return the services on which a run depends that do not run, PostgreSQL first."""
     found = [name for name in ("prefect", "mlflow", "bento") if pid_records.find(name, settings.home) is None]
-    embedded_ended = settings.database_url is None and embedded.pid(settings.home) is None
+    embedded_ended = settings.database_url is None and bundled.pid(settings.home) is None
     return ["postgres", *found] if embedded_ended else found
 
 
 def status(settings: Settings) -> list[State]:
     """Return the state of every service, PostgreSQL first."""
-    postgres = embedded.pid(settings.home)
+    postgres = bundled.pid(settings.home)
     states = [State("postgres", postgres, postgres is not None, f"{settings.host}:{settings.postgres_port}")]
     known = services(settings) if postgres is not None else {}
     for name in ("prefect", "mlflow", "bento", *BACKGROUND):
@@ -345,10 +345,10 @@ def run_module(module: str, settings: Settings) -> None:
 
 def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
     if settings.database_url is None:
-        if embedded.pid(settings.home) is None:
+        if bundled.pid(settings.home) is None:
             say("starting PostgreSQL")
             started.append("postgres")
-        embedded.start(settings.home, settings.host, settings.postgres_port)
+        bundled.start(settings.home, settings.host, settings.postgres_port)
     database.provision(settings)
     database.migrate(settings)
 

@@ -21,8 +21,8 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
-from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.store.resets import Resets
 from mikrobot.store.runs import Run, Runs
 

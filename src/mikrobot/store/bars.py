@@ -18,9 +18,9 @@ from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
-from mikrobot.store import frames
-from mikrobot.store.database import Connection, Pool, execute
-from mikrobot.store.names import Names
+from mikrobot.store.postgres import frames
+from mikrobot.store.postgres.database import Connection, Pool, execute
+from mikrobot.store.postgres.names import Names
 
 _VALUES = BAR_COLUMNS[1:]
 _NAMES = ", ".join(_VALUES)

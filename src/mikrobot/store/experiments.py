@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Arm, Experiment, Unit
-from mikrobot.store.database import Pool, execute
+from mikrobot.store.postgres.database import Pool, execute
 
 _BEGIN = "INSERT INTO experiment (id, begun_at, plan) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING id"
 _STOP = """

@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
-from mikrobot.store.database import Connection, Pool, execute
+from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.runs import advance
 
 _FEATURE_LIST = "INSERT INTO feature_list (id, names) VALUES (%s, %s) ON CONFLICT DO NOTHING"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from mikrobot.store.database import Pool, execute
+from mikrobot.store.postgres.database import Pool, execute
 
 _ADD = "INSERT INTO account_reset (source, at, balance) VALUES (%s, %s, %s)"
 _LATEST = "SELECT source, at, balance FROM account_reset WHERE source = %s ORDER BY seq DESC LIMIT 1"

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import retry
-from mikrobot.store.database import TRANSIENT, Connection, Pool, connect_beside, execute, translated
+from mikrobot.store.postgres.database import TRANSIENT, Connection, Pool, connect_beside, execute, translated
 
 POLL_SECONDS = 0.5
 """How often a waiting process looks for itself: the bound on what a lost announcement costs."""

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from mikrobot.store.database import Connection, Pool, execute
-from mikrobot.store.names import Names
+from mikrobot.store.postgres.database import Connection, Pool, execute
+from mikrobot.store.postgres.names import Names
 
 KEPT = 8
 """Snapshots kept of a symbol: the ones saved last, whatever instant they are of."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from mikrobot import settings as configuration
 from mikrobot.live.session import LIVE_SOURCES, Segment, recorded_run, segments_of
 from mikrobot.runtime import Clock, SystemClock
-from mikrobot.store import database
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 
 

@@ -16,8 +16,8 @@ from mikrobot.live.session import recorded_run
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
-from mikrobot.store import database
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.online import FeatureRows
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Runs
 
 FIRST_MODEL_S = 60.0

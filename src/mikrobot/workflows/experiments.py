@@ -22,10 +22,10 @@ from mikrobot.live import accounts, arms
 from mikrobot.live.session import segments_so_far
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.store import database
-from mikrobot.store.database import Pool
 from mikrobot.store.experiments import End, Experiments
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 
 RUN, MODEL_VERSION = "run", "model_version"

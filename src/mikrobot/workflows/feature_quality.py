@@ -25,9 +25,10 @@ from mikrobot.monitoring import quality_report
 from mikrobot.monitoring.quality_report import ModelInputs
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
+from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.review import folder
 

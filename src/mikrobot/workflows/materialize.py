@@ -16,9 +16,9 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live.session import streams
 from mikrobot.settings import Settings
-from mikrobot.store import offline
 from mikrobot.store.bars import BarStore
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast import offline
+from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.runs import Runs
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows.gate_counts import Check

@@ -22,8 +22,8 @@ from mikrobot.paper.venue import divided
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings, SourceName
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.resets import Reset, Resets
 from mikrobot.store.runs import CONTINUES, FOLLOWS, OPENING, Run, Runs
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from mikrobot.models.registry import CHALLENGER, Registry
 from mikrobot.models.scope import Scope
 from mikrobot.settings import Settings
-from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.training import gate
 
 

@@ -22,9 +22,9 @@ from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Model
 from mikrobot.models.registry import CHAMPION, WINDOW, Registry
 from mikrobot.settings import Settings
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.training.rolling import FEWEST_KNOWN, WINDOW_DAYS
 
 Known = tuple[NDArray[np.float64], NDArray[np.bool_]]

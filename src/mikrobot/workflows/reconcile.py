@@ -30,9 +30,10 @@ from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack
-from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
+from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.backtest import OUTLOOK, Say, by_model, judge, market_of, told, trade
 from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write

@@ -24,9 +24,10 @@ from mikrobot.models.labels.task import Task
 from mikrobot.monitoring import drift as monitoring
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
+from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 
 CURRENT = timedelta(days=5)

@@ -22,7 +22,7 @@ from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervisor
-from mikrobot.store import database
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import paper_account
 

@@ -23,10 +23,10 @@ from mikrobot.settings import Settings
 from mikrobot.stack import schedules, service_log
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
 from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.postgres import database
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import paper_account
 from mikrobot.workflows.paper_account import Account

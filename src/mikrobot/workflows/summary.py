@@ -16,9 +16,9 @@ from mikrobot.live.session import segments_of
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
 from mikrobot.stack.supervisor import MODEL
-from mikrobot.store import database
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.gate_counts import by_suite
 from mikrobot.workflows.train import newest_first

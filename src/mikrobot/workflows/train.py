@@ -12,8 +12,9 @@ from mikrobot.live.session import LIVE_SOURCES
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.registry import CHALLENGER, CHAMPION, Registry
 from mikrobot.settings import Settings
-from mikrobot.store import database, offline
 from mikrobot.store.bars import BarStore
+from mikrobot.store.feast import offline
+from mikrobot.store.postgres import database
 from mikrobot.training import pipeline
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import needed

@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from benchmarks import suite
-from mikrobot.store import feature_store as feature_store  # Feast makes a temporary folder when it is imported
 from tests.killing import alive
 from tests.measuring import SMALL, require_plausible
 

@@ -20,8 +20,8 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.live import pid_records
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
+from mikrobot.store.postgres import bundled, database
 from tests.killing import alive, kill_9
 
 CLOCK = SystemClock()
@@ -239,7 +239,7 @@ def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_a
     assert done.returncode == 1
     assert kept.left() == []
 
-    embedded.start(kept.home, kept.settings.host, kept.settings.postgres_port)
+    bundled.start(kept.home, kept.settings.host, kept.settings.postgres_port)
     with database.open_pool(kept.settings) as pool:
         stored = BarStore(pool).range("replay", "EURUSD", Timeframe.M1, HISTORY_FROM, TRADE_FROM)
     bars = read_bars(bar_files["EURUSD"])[1]
@@ -253,6 +253,6 @@ def materializing(settings: Any) -> bool:
 
 
 def kill_postgres(home: Path) -> None:
-    number = embedded.pid(home)
+    number = bundled.pid(home)
     assert number is not None
     kill_9(psutil.Process(number))

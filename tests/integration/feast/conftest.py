@@ -9,7 +9,7 @@ import pytest
 from feature_repo.__main__ import apply
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.online import FeatureRows
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import feature_repo
 from feature_repo.__main__ import apply, variables
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store.feature_store import configuration, open_feature_store, registered_view
+from mikrobot.store.feast.config import configuration, open_feature_store, registered_view
 
 REPO = Path(feature_repo.__file__).parent
 
@@ -42,7 +42,7 @@ def test_applying_again_keeps_the_online_rows(applied: Settings) -> None:
 
     import numpy as np
 
-    from mikrobot.store.online import FeatureRows
+    from mikrobot.store.feast.online import FeatureRows
 
     at = datetime(2024, 3, 4, tzinfo=UTC)
     FeatureRows(applied).write("replay", "EURUSD", at, np.zeros(len(CATALOG.columns)))

@@ -9,9 +9,9 @@ import pytest
 from mikrobot.domain.errors import DataError, FeatureMismatch, StoreError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store.feature_store import offline_folder, open_feature_store
-from mikrobot.store.offline import append, training_rows
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.config import offline_folder, open_feature_store
+from mikrobot.store.feast.offline import append, training_rows
+from mikrobot.store.feast.online import FeatureRows
 
 FrameFactory = Callable[..., pd.DataFrame]
 COLUMNS = list(CATALOG.columns)

@@ -14,9 +14,9 @@ import pytest
 from mikrobot.domain.errors import FeatureMismatch, StaleFeatures, StoreError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store import embedded
-from mikrobot.store.feature_store import open_feature_store
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.config import open_feature_store
+from mikrobot.store.feast.online import FeatureRows
+from mikrobot.store.postgres import bundled
 
 AT = datetime(2024, 3, 4, 12, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -93,7 +93,7 @@ def test_two_processes_see_the_same_columns(applied: Settings, rows: FeatureRows
     program = f"""
 import datetime, sys
 from mikrobot.settings import load
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.feast.online import FeatureRows
 print(FeatureRows(load()).read("replay", "EURUSD", {COLUMNS!r}, {AT!r}))
 """
     environment = os.environ | applied.environment() | {"PYTHONHASHSEED": "11"}
@@ -147,12 +147,12 @@ def test_the_rows_survive_a_server_that_is_killed_and_started_again(
     rows.write("replay", "EURUSD", AT, VALUES)
     with psycopg.connect(postgres.admin_url) as admin:
         admin.execute("CHECKPOINT")
-    server = embedded.pid(postgres.settings.home)
+    server = bundled.pid(postgres.settings.home)
     assert server is not None
     os.kill(server, signal.SIGQUIT)
     psutil.Process(server).wait(30)
     restarting = threading.Thread(
-        target=embedded.start, args=(postgres.settings.home, applied.host, applied.postgres_port)
+        target=bundled.start, args=(postgres.settings.home, applied.host, applied.postgres_port)
     )
     restarting.start()
     rows.write("replay", "EURUSD", AT + MINUTE, VALUES)

@@ -17,7 +17,7 @@ from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import local_stack, processes, schedules
 from mikrobot.stack.schedules import Schedules
-from mikrobot.store import database, embedded
+from mikrobot.store.postgres import bundled, database
 from tests.killing import kill_9
 
 CLOCK = SystemClock()
@@ -84,7 +84,7 @@ def automated(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
     with install(tmp_path_factory.mktemp("automation")) as program, pytest.MonkeyPatch.context() as patch:
         patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
         settings = program.settings
-        embedded.start(settings.home, settings.host, settings.postgres_port)
+        bundled.start(settings.home, settings.host, settings.postgres_port)
         database.provision(settings)
         database.migrate(settings)
         prefect = local_stack.services(settings)["prefect"]

@@ -25,9 +25,9 @@ from mikrobot.runtime import ManualClock
 from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
+from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
 

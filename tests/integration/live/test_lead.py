@@ -21,7 +21,7 @@ from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows.materialize import materialize

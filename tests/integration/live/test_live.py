@@ -38,11 +38,11 @@ from mikrobot.models.scope import scopes_of
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervisor
-from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
+from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.online import FeatureRows
+from mikrobot.store.postgres import bundled, database
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows import promote, reconcile
@@ -117,7 +117,7 @@ class Market:
         """End a process of the stack and its children as `kill -9` does."""
         head = pid_records.find(name, self.settings.home)
         if name == "postgres":
-            number = embedded.pid(self.settings.home)
+            number = bundled.pid(self.settings.home)
             head = None if number is None else psutil.Process(number)
         assert head is not None, f"{name} does not run"
         kill_9(head)
@@ -131,7 +131,7 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
         settings = installation.settings.model_copy(update={**chosen, "entry_probability": 0.3})
         market = Market(settings, segment)
-        embedded.start(settings.home, settings.host, settings.postgres_port)
+        bundled.start(settings.home, settings.host, settings.postgres_port)
         database.provision(settings)
         database.migrate(settings)
         services = [local_stack.services(settings)[name] for name in ("mlflow", "bento")]
@@ -368,7 +368,7 @@ def standing_of(market: Market, pool: Pool, run_id: str) -> dict[str, tuple[Any,
 def test_a_postgres_killed_inside_a_transaction_and_started_again_loses_and_doubles_nothing(market, undisturbed):
     with held(market, "postgres killed", BOOKING):
         market.kill("postgres")
-        embedded.start(market.settings.home, market.settings.host, market.settings.postgres_port)
+        bundled.start(market.settings.home, market.settings.host, market.settings.postgres_port)
     assert market.ledger("postgres killed") == undisturbed
 
 

@@ -16,9 +16,9 @@ from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, supervisor
-from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import bundled, database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import status
 from tests.killing import kill_9
@@ -50,7 +50,7 @@ def run(install, tmp_path) -> Iterator[tuple[Settings, Run]]:
     with install(tmp_path) as installation, pytest.MonkeyPatch.context() as patch:
         patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
         settings = installation.settings.model_copy(update={"source": "simulated", "symbols": (SYMBOL,)})
-        embedded.start(settings.home, settings.host, settings.postgres_port)
+        bundled.start(settings.home, settings.host, settings.postgres_port)
         database.provision(settings)
         database.migrate(settings)
         local_stack.run_module("feature_repo", settings)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from mikrobot.settings import Settings
-from mikrobot.store import database, embedded
+from mikrobot.store.postgres import bundled, database
 from mikrobot.store.runs import Run
 from tests.killing import kill_9
 
@@ -32,11 +32,11 @@ class OwnServer:
 
     def start(self) -> str:
         """Start it."""
-        return embedded.start(self.settings.home, self.settings.host, self.port)
+        return bundled.start(self.settings.home, self.settings.host, self.port)
 
     def kill(self, *, children: bool = True) -> None:
         """Kill it as `kill -9` does: with every process of it, or its head alone."""
-        number = embedded.pid(self.settings.home)
+        number = bundled.pid(self.settings.home)
         assert number is not None
         kill_9(psutil.Process(number), children=children)
 
@@ -46,7 +46,7 @@ def own_server(tmp_path, free_port) -> Iterator[OwnServer]:
     """A server that is not started yet; stopped at the end in any case."""
     server = OwnServer(Settings(home=tmp_path / "state folder", postgres_port=free_port()))
     yield server
-    embedded.stop(server.home)
+    bundled.stop(server.home)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import stamina
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.trading import Decision, Prediction, Side
-from mikrobot.store import database, embedded
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import bundled, database
 from mikrobot.store.runs import Runs
 
 MINUTE = timedelta(minutes=1)
@@ -117,7 +117,7 @@ def test_the_next_call_after_a_restart_succeeds_though_every_pooled_connection_i
     with database.open_pool(own_database.settings, minimum=4) as pool:
         runs = Runs(pool)
         runs.begin(run)
-        embedded.stop(own_database.home)
+        bundled.stop(own_database.home)
         own_database.start()
         with stamina.set_testing(True, attempts=1):
             assert runs.get("r1") == run
@@ -127,7 +127,7 @@ def test_a_server_that_stays_away_is_told_in_one_line(own_database, run):
     with database.open_pool(own_database.settings, timeout_s=0.2) as pool:
         runs = Runs(pool)
         runs.begin(run)
-        embedded.stop(own_database.home)
+        bundled.stop(own_database.home)
         with (
             stamina.set_testing(True, attempts=2),
             pytest.raises(StoreError, match=r"\Areading runs failed: .*mikrobot up") as told,

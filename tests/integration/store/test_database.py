@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.store import database as databases
-from mikrobot.store.database import DATABASES, Capability
+from mikrobot.store.postgres import database as databases
+from mikrobot.store.postgres.database import DATABASES, Capability
 
 
 def test_provides_every_database_to_its_owner_and_to_nobody_else(settings):

@@ -10,8 +10,8 @@ import pytest
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.store import database as databases
 from mikrobot.store import runs as module
+from mikrobot.store.postgres import database as databases
 from mikrobot.store.runs import Runs
 
 MINUTE = timedelta(minutes=1)

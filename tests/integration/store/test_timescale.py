@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import Timeframe
 from mikrobot.settings import Settings
-from mikrobot.store import database as databases
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import DATABASES, Capability
 from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.postgres import database as databases
+from mikrobot.store.postgres.database import DATABASES, Capability
 from mikrobot.store.runs import Runs
 
 ADMIN = os.environ.get("MIKROBOT_TEST_TIMESCALE_URL")

@@ -9,7 +9,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.labels.task import Task
 from mikrobot.settings import Settings
-from mikrobot.store import offline
+from mikrobot.store.feast import offline
 from mikrobot.training.dataset import Rows, build
 
 

@@ -18,8 +18,8 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.live.session import Segment
 from mikrobot.models.scope import Scope
 from mikrobot.store.bars import BarStore
+from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.online import FeatureRows
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows import feature_quality, review

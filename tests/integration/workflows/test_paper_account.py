@@ -21,8 +21,8 @@ from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.stack import supervisor
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import paper_account
 

@@ -23,8 +23,8 @@ from mikrobot.settings import Settings
 from mikrobot.stack.schedules import PlannedRun, Schedules
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.bars import BarStore
-from mikrobot.store.database import Pool
 from mikrobot.store.ledger import Ledger, Skip
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import status
 from mikrobot.workflows.status import Overview

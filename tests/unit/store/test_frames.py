@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import BAR_COLUMNS, empty_bars
-from mikrobot.store import frames
+from mikrobot.store.postgres import frames
 
 
 def one_bar(open_time: datetime, *values: float) -> pd.DataFrame:

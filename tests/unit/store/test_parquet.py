@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import DataError, StoreError
-from mikrobot.store.parquet import MonthlyRows
+from mikrobot.store.feast.parquet import MonthlyRows
 
 
 def _rows(n: int, seed: int = 0, symbol: str = "EURUSD") -> pd.DataFrame:

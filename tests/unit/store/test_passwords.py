@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from mikrobot.store.passwords import password
+from mikrobot.store.postgres.passwords import password
 
 
 def test_a_password_stays_the_same_and_is_its_owners_alone(tmp_path):

@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from mikrobot.domain.errors import SettingsError, StoreError
 from mikrobot.settings import Settings
-from mikrobot.store import database
-from mikrobot.store.passwords import password
+from mikrobot.store.postgres import database
+from mikrobot.store.postgres.passwords import password
 
 
 def own(home, url):

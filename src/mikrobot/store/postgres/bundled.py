@@ -18,8 +18,8 @@ import psutil
 
 from mikrobot.domain.errors import ServiceError
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.store.passwords import password
-from mikrobot.store.programs import MAJOR, Programs, programs
+from mikrobot.store.postgres.passwords import password
+from mikrobot.store.postgres.programs import MAJOR, Programs, programs
 
 START_SECONDS = 120
 STOP_SECONDS = 15

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from mikrobot.domain.errors import ServiceError
-from mikrobot.store import embedded, programs
+from mikrobot.store.postgres import bundled, programs
 
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="only root changes accounts and mounts")
@@ -55,40 +55,40 @@ def heads(home: Path) -> list[int]:
 
 def test_starts_answers_and_stops_without_a_trace(own_server):
     assert answer(own_server.start()) == (42,)
-    assert embedded.pid(own_server.home) is not None
-    embedded.stop(own_server.home)
-    assert embedded.pid(own_server.home) is None
+    assert bundled.pid(own_server.home) is not None
+    bundled.stop(own_server.home)
+    assert bundled.pid(own_server.home) is None
     assert servers(own_server.home) == {}
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", own_server.port)) != 0
 
 
 def test_starting_again_leaves_the_running_server_alone(own_server):
-    url, number = own_server.start(), embedded.pid(own_server.home)
+    url, number = own_server.start(), bundled.pid(own_server.home)
     assert own_server.start() == url
-    assert embedded.pid(own_server.home) == number
+    assert bundled.pid(own_server.home) == number
 
 
 def test_stopping_what_does_not_run_does_nothing(own_server, tmp_path):
-    embedded.stop(tmp_path / "nowhere")
+    bundled.stop(tmp_path / "nowhere")
     own_server.start()
-    embedded.stop(own_server.home)
-    embedded.stop(own_server.home)
+    bundled.stop(own_server.home)
+    bundled.stop(own_server.home)
 
 
 def test_the_data_and_the_password_survive_a_stop(own_server):
     with psycopg.connect(own_server.start()) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
-    embedded.stop(own_server.home)
+    bundled.stop(own_server.home)
     with psycopg.connect(own_server.start()) as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 
 
 def test_a_new_port_is_used_at_the_next_start(own_server, free_port):
     own_server.start()
-    embedded.stop(own_server.home)
+    bundled.stop(own_server.home)
     port = free_port()
-    assert answer(embedded.start(own_server.home, "127.0.0.1", port)) == (42,)
+    assert answer(bundled.start(own_server.home, "127.0.0.1", port)) == (42,)
 
 
 def test_only_this_machine_with_the_password_gets_in(own_server):
@@ -97,7 +97,7 @@ def test_only_this_machine_with_the_password_gets_in(own_server):
     secret = (own_server.home / "secrets" / "postgres").read_text()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url.replace(secret, "guess"))
-    head = psutil.Process(embedded.pid(own_server.home))
+    head = psutil.Process(bundled.pid(own_server.home))
     assert {c.laddr.ip for c in head.net_connections() if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
 
@@ -108,7 +108,7 @@ def test_processes_that_start_it_at_once_share_one_server(own_server):
     assert [starter.returncode for starter in starters] == [0, 0, 0]
     assert len(urls) == 1
     assert answer(urls.pop()) == (42,)
-    assert heads(own_server.home) == [embedded.pid(own_server.home)]
+    assert heads(own_server.home) == [bundled.pid(own_server.home)]
 
 
 @pytest.mark.parametrize("children", [True, False], ids=["the whole tree", "its head alone"])
@@ -128,7 +128,7 @@ def test_a_stranger_with_the_number_of_a_killed_server_is_not_taken_for_it(own_s
     own_server.kill()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         note.write_text("\n".join([str(stranger.pid), *lines[1:]]))
-        assert embedded.pid(own_server.home) is None
+        assert bundled.pid(own_server.home) is None
         assert answer(own_server.start()) == (42,)
 
 
@@ -151,27 +151,27 @@ def test_a_port_in_use_is_named_with_its_setting(own_server):
 
 def test_an_address_of_another_machine_is_refused(own_server):
     with pytest.raises(ServiceError, match=r"cannot listen on 192\.0\.2\.1:\d+ .*MIKROBOT_HOST"):
-        embedded.start(own_server.home, "192.0.2.1", own_server.port)
+        bundled.start(own_server.home, "192.0.2.1", own_server.port)
 
 
 def test_a_server_on_another_port_is_not_mistaken(own_server, free_port):
     own_server.start()
     with pytest.raises(ServiceError, match=rf"runs on port {own_server.port}, not \d+: stop it"):
-        embedded.start(own_server.home, "127.0.0.1", free_port())
+        bundled.start(own_server.home, "127.0.0.1", free_port())
 
 
 def test_data_of_another_release_are_refused(own_server):
     own_server.start()
-    embedded.stop(own_server.home)
+    bundled.stop(own_server.home)
     (own_server.home / "postgres" / "PG_VERSION").write_text("17\n")
     with pytest.raises(ServiceError, match="are of PostgreSQL 17, the bundled server is 18"):
         own_server.start()
-    assert embedded.pid(own_server.home) is None
+    assert bundled.pid(own_server.home) is None
 
 
 def test_a_broken_configuration_is_told_with_the_log(own_server):
     own_server.start()
-    embedded.stop(own_server.home)
+    bundled.stop(own_server.home)
     (own_server.home / "postgres" / "postgresql.auto.conf").write_text("shared_buffers = 'much'\n")
     with pytest.raises(ServiceError, match=r"did not start in .*postgresql\.auto\.conf.*log: .*postgres\.log"):
         own_server.start()
@@ -181,12 +181,12 @@ def test_a_file_in_the_place_of_the_state_folder_is_named(tmp_path, free_port):
     home = tmp_path / "home"
     home.write_text("not a folder")
     with pytest.raises(ServiceError, match=rf"the state folder {home} cannot be used .*MIKROBOT_HOME"):
-        embedded.start(home, "127.0.0.1", free_port())
+        bundled.start(home, "127.0.0.1", free_port())
 
 
 def test_a_folder_that_nobody_can_write_is_named(free_port):
     with pytest.raises(ServiceError, match=r"the state folder /proc/mikrobot cannot be used .*MIKROBOT_HOME"):
-        embedded.start(Path("/proc/mikrobot"), "127.0.0.1", free_port())
+        bundled.start(Path("/proc/mikrobot"), "127.0.0.1", free_port())
 
 
 @as_root
@@ -198,7 +198,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_made(tmp_path, free_port):
         pytest.skip("this machine does not let root mount")
     try:
         with pytest.raises(ServiceError, match=rf"{home}.*No space left on device.*MIKROBOT_HOME"):
-            embedded.start(home, "127.0.0.1", free_port())
+            bundled.start(home, "127.0.0.1", free_port())
         assert not (home / "postgres").exists()
         assert not (home / "postgres.new").exists()
     finally:
@@ -217,7 +217,7 @@ def open_home():
     home = Path(tempfile.mkdtemp(dir="/tmp"))
     home.chmod(0o755)
     yield home
-    embedded.stop(home)
+    bundled.stop(home)
     shutil.rmtree(home)
 
 
@@ -225,11 +225,11 @@ def open_home():
 def test_root_without_user_namespaces_runs_it_as_an_unprivileged_account(open_home, monkeypatch, free_port):
     monkeypatch.setattr(programs, "namespaces", lambda: False)
     monkeypatch.setattr(programs, "_open_to_all", lambda folder: folder == open_home)
-    assert answer(embedded.start(open_home, "127.0.0.1", free_port())) == (42,)
-    assert psutil.Process(embedded.pid(open_home)).uids().real != 0
+    assert answer(bundled.start(open_home, "127.0.0.1", free_port())) == (42,)
+    assert psutil.Process(bundled.pid(open_home)).uids().real != 0
     assert (open_home / "postgres.programs").exists()
-    embedded.stop(open_home)
-    assert embedded.pid(open_home) is None
+    bundled.stop(open_home)
+    assert bundled.pid(open_home) is None
 
 
 @as_root
@@ -252,4 +252,4 @@ def test_an_account_that_is_not_root_starts_and_stops_it(own_server):
     started = as_user("import os; assert os.geteuid() == 1000" + START, str(own_server.home), str(own_server.port))
     assert answer(started.stdout.strip()) == (42,), started.stderr
     stopped = as_user(STOP, str(own_server.home))
-    assert (stopped.returncode, embedded.pid(own_server.home)) == (0, None), stopped.stderr
+    assert (stopped.returncode, bundled.pid(own_server.home)) == (0, None), stopped.stderr

@@ -4,7 +4,7 @@ from typing import Literal
 
 from psycopg import sql
 
-from mikrobot.store.database import Connection, Pool, execute
+from mikrobot.store.postgres.database import Connection, Pool, execute
 
 
 class Names:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from mikrobot.domain.errors import FeatureMismatch, StaleFeatures
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store.feature_store import JOIN_KEYS, open_feature_store, registered_view
-from mikrobot.store.packed import PackedOnlineStore
+from mikrobot.store.feast.config import JOIN_KEYS, open_feature_store, registered_view
+from mikrobot.store.feast.online_store import PackedOnlineStore
 
 _PLACES = {name: place for place, name in enumerate(CATALOG.columns)}
 """Where in a row a column lies: the fields of the view are the catalog's, of the same version."""

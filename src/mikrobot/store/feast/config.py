@@ -1,7 +1,7 @@
 """Feast as it is set up here: one project, its configuration, and the feature view it must know.
 
 The view itself is written in `feature_repo` and reaches the stores through Feast's registry. Does
-not read or write features: see `mikrobot.store.online` and `mikrobot.store.offline`.
+not read or write features: see `mikrobot.store.feast.online` and `mikrobot.store.feast.offline`.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mikrobot.domain.errors import StoreError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store import database
+from mikrobot.store.postgres import database
 
 PROJECT = "mikrobot"
 VIEW = "bar_features"
@@ -52,10 +52,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
             },
         },
         "online_store": {
-            "type": "mikrobot.store.packed.PackedOnlineStore",
+            "type": "mikrobot.store.feast.online_store.PackedOnlineStore",
             "url": database.url(settings, "feast"),
         },
-        "offline_store": {"type": "mikrobot.store.asof.AsofOfflineStore"},
+        "offline_store": {"type": "mikrobot.store.feast.offline_store.AsofOfflineStore"},
     }
 
 

@@ -25,19 +25,21 @@ from feast.type_map import feast_value_type_to_pa
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.store.parquet import Microseconds, MonthlyRows, write_file
+from mikrobot.store.feast.parquet import Microseconds, MonthlyRows, write_file
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):
     """The ``offline_store`` of a Feast configuration; where the files lie, each source says."""
 
-    type: Literal["mikrobot.store.asof.AsofOfflineStore"] = "mikrobot.store.asof.AsofOfflineStore"
+    type: Literal["mikrobot.store.feast.offline_store.AsofOfflineStore"] = (
+        "mikrobot.store.feast.offline_store.AsofOfflineStore"
+    )
 
 
 class AsofOfflineStore(OfflineStore):
     """Feast offline store over folders of monthly Parquet files, one a file source.
 
-    A source's path is a folder of `mikrobot.store.parquet.MonthlyRows` whose keys are the join
+    A source's path is a folder of `mikrobot.store.feast.parquet.MonthlyRows` whose keys are the join
     keys of its view in alphabetical order. A row is unique by keys and timestamp,
     so a created timestamp never decides; field mappings are not supported.
     """

@@ -26,8 +26,8 @@ from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.store.database import Connection, Pool, execute
-from mikrobot.store.feature_store import VERSION_TAG
+from mikrobot.store.feast.config import VERSION_TAG
+from mikrobot.store.postgres.database import Connection, Pool, execute
 
 WrittenRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 """Feast's form of a row to write: entity, values by name, event time, time of creation."""
@@ -50,7 +50,9 @@ class PackedOnlineStoreConfig(FeastConfigBaseModel):
     max_connections : int
     """
 
-    type: Literal["mikrobot.store.packed.PackedOnlineStore"] = "mikrobot.store.packed.PackedOnlineStore"
+    type: Literal["mikrobot.store.feast.online_store.PackedOnlineStore"] = (
+        "mikrobot.store.feast.online_store.PackedOnlineStore"
+    )
     url: SecretStr
     max_connections: int = 4
 

@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from mikrobot.domain.errors import SettingsError, StoreError
 from mikrobot.runtime import retry
 from mikrobot.settings import Settings
-from mikrobot.store.passwords import password
+from mikrobot.store.postgres.passwords import password
 
 R = TypeVar("R")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -34,7 +34,7 @@ FEAST_REGISTRY_SCHEMA = "registry"
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """What a server that restarts or a connection that broke looks like."""
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _PROVISION_LOCK, _MIGRATION_LOCK = 4_919_001, 4_919_002
 
 

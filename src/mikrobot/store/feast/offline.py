@@ -11,7 +11,7 @@ import pandas as pd
 from mikrobot.domain.errors import DataError, FeatureMismatch, StoreError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.store.feature_store import (
+from mikrobot.store.feast.config import (
     JOIN_KEYS,
     TIMESTAMP,
     VIEW,
@@ -19,7 +19,7 @@ from mikrobot.store.feature_store import (
     open_feature_store,
     registered_view,
 )
-from mikrobot.store.parquet import MonthlyRows
+from mikrobot.store.feast.parquet import MonthlyRows
 
 
 def append(settings: Settings, source: str, frame: pd.DataFrame) -> None:

@@ -1,0 +1,1 @@
+"""Feast: its configuration, its two stores, and the feature rows read and written through them."""

@@ -1,0 +1,1 @@
+"""The one PostgreSQL: bundled or given, its roles, schema and connections."""
