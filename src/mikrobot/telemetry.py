@@ -66,17 +66,17 @@ def forward(name: str) -> None:
 def _as_text(_: Any, __: str, event: Any) -> str:
     """Write an event as one line: its name and its keys.
 
-    >>> _as_text(None, "info", {"event": "backfilled", "room": "market", "symbol": "EURUSD"})
+    >>> _as_text(None, "info", {"event": "backfilled", "component": "market", "symbol": "EURUSD"})
     'backfilled symbol=EURUSD'
     """
-    keys = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("event", "room", "exception"))
+    keys = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("event", "component", "exception"))
     text = " ".join(filter(None, (event["event"], keys)))
     return "\n".join(filter(None, (text, event.get("exception", ""))))
 
 
-def logger(room: str) -> Any:
-    """Return the logger of a room: ``log.info("bar_stored", symbol=..., n=...)``."""
-    return structlog.get_logger(room=room)
+def logger(component: str) -> Any:
+    """Return the logger of a component: ``log.info("bar_stored", symbol=..., n=...)``."""
+    return structlog.get_logger(component=component)
 
 
 class Timers:

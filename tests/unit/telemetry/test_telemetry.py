@@ -26,7 +26,7 @@ def test_a_log_line_goes_to_standard_error_with_its_event_room_and_keys(capsys: 
     line = json.loads(err)
     assert out == ""
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "bar_stored", "room": "store", "symbol": "EURUSD", "n": 3, "level": "info"}
+    assert line == {"event": "bar_stored", "component": "store", "symbol": "EURUSD", "n": 3, "level": "info"}
 
 
 def test_standard_error_may_be_redirected_after_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
