@@ -105,17 +105,19 @@ def backtest(
     from mikrobot.cli import tables
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
-    from mikrobot.workflows import reconcile
-    from mikrobot.workflows.backtest import backtest as trade_history
     from mikrobot.workflows.backtest_files import Files
 
     files = Files(page, trade_list)
     console = Console(quiet=json_)
     stop_on_sigterm()
     if run_id:
+        from mikrobot.workflows import reconcile
+
         found = reconcile.compare(settings(), SystemClock(), run_id, console.say, files)
         table, lines = tables.reconciliation_table(found), tables.difference_lines(found)
     else:
+        from mikrobot.workflows.backtest import backtest as trade_history
+
         given, model = configuration.load(profile=profile), None if rules_only else named
         found = trade_history(given, SystemClock(), data, model, start, end, console.say, files)
         table, lines = tables.backtest_table(found), []

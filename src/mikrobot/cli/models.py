@@ -183,7 +183,7 @@ def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
 def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
     """Return the version that is the champion, of one symbol where several have one."""
     from mikrobot.domain.errors import ModelError
-    from mikrobot.models.registry import CHAMPION
+    from mikrobot.models.scope import CHAMPION
 
     holders = registry.holders(name, CHAMPION)
     chosen = _chosen(symbols)

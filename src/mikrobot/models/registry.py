@@ -13,22 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.scope import Scope, scope_of, scopes_of
+from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, scope_of, scopes_of
 from mikrobot.models.tracking import ABSENT, dataset, mlflow, register, signature, translated
 
 if TYPE_CHECKING:
     import xgboost as xgb
 
     from mikrobot.models.model import Model
-
-CHAMPION = "champion"
-"""Role of the version that answers for a scope."""
-
-CHALLENGER = "challenger"
-"""Role of the version that answers in the champion's shadow until the gate lets it pass."""
-
-BASELINE = "baseline"
-"""Role of the version whose diffusion answers for a scope while that has no champion."""
 
 REPLACES = "replaces"
 """Tag of a version, followed by a symbol: the champion it replaced there, which a rollback brings back."""

@@ -6,6 +6,15 @@ A version serves a scope only if it learned from the bars of that source and sym
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+CHAMPION = "champion"
+"""Role of the version that answers for a scope."""
+
+CHALLENGER = "challenger"
+"""Role of the version that answers in the champion's shadow until the gate lets it pass."""
+
+BASELINE = "baseline"
+"""Role of the version whose diffusion answers for a scope while that has no champion."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Scope:

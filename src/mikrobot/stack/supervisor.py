@@ -204,7 +204,7 @@ def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str
     ModelError
         If nothing may answer for a symbol.
     """
-    from mikrobot.models.registry import BASELINE, CHAMPION
+    from mikrobot.models.scope import BASELINE, CHAMPION
 
     champions, baselines = registry.holders(MODEL, CHAMPION), registry.holders(MODEL, BASELINE)
     named: dict[str, tuple[str, str | None, str]] = {}

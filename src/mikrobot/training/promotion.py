@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.model import Model
-from mikrobot.models.registry import CHAMPION, Registry
-from mikrobot.models.scope import Scope
+from mikrobot.models.registry import Registry
+from mikrobot.models.scope import CHAMPION, Scope
 from mikrobot.training import gate
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import predict_baselines

@@ -19,8 +19,8 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.quality import Quality, assess
 from mikrobot.live.session import recorded_run, segments_of
 from mikrobot.market.replay import read_bars
-from mikrobot.models.registry import CHAMPION, Registry
-from mikrobot.models.scope import scopes_of
+from mikrobot.models.registry import Registry
+from mikrobot.models.scope import CHAMPION, scopes_of
 from mikrobot.monitoring import quality_report
 from mikrobot.monitoring.quality_report import ModelInputs
 from mikrobot.runtime import SystemClock

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mikrobot.models.registry import CHALLENGER, Registry
-from mikrobot.models.scope import Scope
+from mikrobot.models.registry import Registry
+from mikrobot.models.scope import CHALLENGER, Scope
 from mikrobot.settings import Settings
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database

@@ -20,7 +20,8 @@ from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import Prices
 from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Model
-from mikrobot.models.registry import CHAMPION, WINDOW, Registry
+from mikrobot.models.registry import WINDOW, Registry
+from mikrobot.models.scope import CHAMPION
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger

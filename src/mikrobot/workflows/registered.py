@@ -6,13 +6,16 @@ Starts no service: the caller lends the registry.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mikrobot.domain.errors import ModelError, ScopeError
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.model import Model
-from mikrobot.models.registry import BASELINE, CHAMPION, Registry
-from mikrobot.models.scope import Scope
+from mikrobot.models.scope import BASELINE, CHAMPION, Scope
+
+if TYPE_CHECKING:
+    from mikrobot.models.registry import Registry
 
 FIRST = ("replay", "binance", "mt5", "simulated")
 """Order in which sources are looked through for a symbol whose source is not named."""
@@ -44,7 +47,7 @@ class Answering:
         return above, below
 
 
-def one(registry: Registry, named: str, symbols: Sequence[str]) -> Model:
+def one(registry: "Registry", named: str, symbols: Sequence[str]) -> Model:
     """Load the one version that is meant for some symbols.
 
     A name alone means the champion of the symbols; without one, the newest version that learned from one of them.
@@ -68,7 +71,7 @@ def one(registry: Registry, named: str, symbols: Sequence[str]) -> Model:
     return registry.load(name, champions[0] if champions else _newest(registry, name, symbols), rolled=False)
 
 
-def each(registry: Registry, named: str, symbols: Sequence[str]) -> dict[str, Answering]:
+def each(registry: "Registry", named: str, symbols: Sequence[str]) -> dict[str, Answering]:
     """Load what answers for each symbol, as the prediction service does.
 
     A name alone means the champion of each symbol, or the baseline where it has none.
@@ -99,14 +102,14 @@ def each(registry: Registry, named: str, symbols: Sequence[str]) -> dict[str, An
     }
 
 
-def _loaded(registry: Registry, name: str, version: str) -> Model:
+def _loaded(registry: "Registry", name: str, version: str) -> Model:
     """Load a version of the present features."""
     model = registry.load(name, version, rolled=False)
     model.contract.accept(CATALOG.version)
     return model
 
 
-def _by_symbol(registry: Registry, name: str, role: str, symbols: Iterable[str]) -> dict[str, str]:
+def _by_symbol(registry: "Registry", name: str, role: str, symbols: Iterable[str]) -> dict[str, str]:
     """Return the version that has a role for each symbol that has one, of the first source that does."""
     holders = registry.holders(name, role)
     found = {}
@@ -117,7 +120,7 @@ def _by_symbol(registry: Registry, name: str, role: str, symbols: Iterable[str])
     return found
 
 
-def _numbered(registry: Registry, name: str, alias: str) -> str:
+def _numbered(registry: "Registry", name: str, alias: str) -> str:
     """Return the number of a version given by number or alias."""
     if alias.isdigit():
         return alias
@@ -128,7 +131,7 @@ def _numbered(registry: Registry, name: str, alias: str) -> str:
     return aliases[alias]
 
 
-def _newest(registry: Registry, name: str, symbols: Sequence[str]) -> str:
+def _newest(registry: "Registry", name: str, symbols: Sequence[str]) -> str:
     versions = registry.versions(name)
     if not versions:
         raise ModelError(f"there is no model {name} yet; train one: `mikrobot train --model {name}`")

@@ -10,7 +10,8 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live.session import LIVE_SOURCES
 from mikrobot.market.replay import ReplaySource
-from mikrobot.models.registry import CHALLENGER, CHAMPION, Registry
+from mikrobot.models.registry import Registry
+from mikrobot.models.scope import CHALLENGER, CHAMPION
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline

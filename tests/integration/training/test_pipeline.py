@@ -13,8 +13,8 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Window
-from mikrobot.models.registry import BASELINE, CHALLENGER, CHAMPION, WINDOW, Registry
-from mikrobot.models.scope import Scope
+from mikrobot.models.registry import WINDOW, Registry
+from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope
 from mikrobot.settings import Settings
 from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows
