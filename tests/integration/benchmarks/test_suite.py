@@ -1,6 +1,6 @@
 """The benchmarks on a small scale: that they measure, and leave nothing behind; never how fast.
 
-Those that start services have files of their own: test_bench_serving, test_bench_signal and test_bench_run.
+Those that start services have files of their own: test_serving, test_signal and test_run.
 """
 
 import os

@@ -22,14 +22,14 @@ as_root = pytest.mark.skipif(not ROOT, reason="only root changes accounts and mo
 START = """
 import sys
 from pathlib import Path
-from mikrobot.store import embedded
-print(embedded.start(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2])))
+from mikrobot.store.postgres import bundled
+print(bundled.start(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2])))
 """
 STOP = """
 import sys
 from pathlib import Path
-from mikrobot.store import embedded
-embedded.stop(Path(sys.argv[1]))
+from mikrobot.store.postgres import bundled
+bundled.stop(Path(sys.argv[1]))
 """
 
 
