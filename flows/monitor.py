@@ -24,9 +24,9 @@ def compare(run_id: str | None) -> dict[str, Any]:
     progress = Progress("drift")  # before the imports, which take seconds
     progress("comparing new feature rows with old ones", 0.0)
     from mikrobot import settings as configuration
-    from mikrobot.workflows import review
+    from mikrobot.workflows import drift
 
-    found = review.compare(configuration.load(), run_id)
+    found = drift.compare(configuration.load(), run_id)
     progress(
         f"verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features, "
         f"drift from {found['limit']:.0%}; "

@@ -19,9 +19,9 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
     progress = Progress("report")  # before the imports, which take seconds
     progress("writing the trading report", 0.0)
     from mikrobot import settings as configuration
-    from mikrobot.workflows import review
+    from mikrobot.workflows import trading_report
 
-    written = review.write_report(configuration.load(), run_id, days)
+    written = trading_report.write(configuration.load(), run_id, days).paths
     get_run_logger().info(f"Trading report written to {written['trading']}")
     progress("the trading report is written", 1.0)
     return written

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -38,24 +38,25 @@ TELLING_TRADES = 100
 _COMPARED = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "drawdown_days")
 
 
-class DriftFacts(Protocol):
-    """What the report shows of a drift comparison."""
+@dataclass(frozen=True, slots=True)
+class DriftFacts:
+    """What the report shows of a drift comparison.
 
-    @property
-    def verdict(self) -> str:
-        """The verdict in a word."""
+    Attributes
+    ----------
+    verdict : str
+    share : float
+        Drifted columns over compared columns, 0 to 1.
+    drifted : tuple of str
+        Their names, the largest drift first.
+    report : Path
+        The comparison in full.
+    """
 
-    @property
-    def share(self) -> float:
-        """Drifted columns over compared ones."""
-
-    @property
-    def drifted(self) -> tuple[str, ...]:
-        """Their names."""
-
-    @property
-    def report(self) -> Path:
-        """The comparison in full."""
+    verdict: str
+    share: float
+    drifted: tuple[str, ...]
+    report: Path
 
 
 @dataclass(frozen=True, slots=True)

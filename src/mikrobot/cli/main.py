@@ -232,12 +232,12 @@ def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> No
     from mikrobot.cli import tables
     from mikrobot.cli.console import Console
     from mikrobot.stack import local_stack
-    from mikrobot.workflows import review
+    from mikrobot.workflows import trading_report
 
     settings, console = configured(), Console(quiet=json_)
     stop_on_sigterm()
     with local_stack.database_up(settings, console.say):
-        written = review.review(settings, run_id, days)
+        written = trading_report.write(settings, run_id, days)
     if open_:
         click.launch(written.paths["trading"])
     if json_:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from mikrobot.stack.doctor import Finding
-    from mikrobot.workflows.review import Reviewed
+    from mikrobot.workflows.trading_report import TradingReport
 
 
 def findings_table(findings: "list[Finding]") -> Table:
@@ -23,14 +23,14 @@ def findings_table(findings: "list[Finding]") -> Table:
     return shown
 
 
-def report_table(reviewed: "Reviewed") -> Table:
+def report_table(written: "TradingReport") -> Table:
     """Show every figure of a report with its interval."""
     from mikrobot.analytics.wording import figure_rows
 
-    shown = Table(title=f"Run {reviewed.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    shown = Table(title=f"Run {written.run.id}", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for heading in ("figure", "value", "95 % interval"):
         shown.add_column(heading, justify="left" if heading == "figure" else "right")
-    for row in figure_rows(reviewed.report.assessment):
+    for row in figure_rows(written.report.assessment):
         shown.add_row(row["label"], row["value"], row["interval"])
     return shown
 

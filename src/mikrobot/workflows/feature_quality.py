@@ -30,7 +30,7 @@ from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
-from mikrobot.workflows.review import folder
+from mikrobot.workflows.trading_report import report_folder
 
 ROWS = 20_000
 """Newest rows of a symbol that are assessed: two weeks of minutes, in which most columns take all their values."""
@@ -67,7 +67,7 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
     found = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
     models = _models(settings, run, versions)
     written_at = SystemClock().now()
-    report = quality_report.write(found, run.source, run.simulated, written_at, models, folder(settings, run))
+    report = quality_report.write(found, run.source, run.simulated, written_at, models, report_folder(settings, run))
     return {
         "report": str(report.html),
         "markdown": str(report.markdown),

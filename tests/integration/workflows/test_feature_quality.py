@@ -22,7 +22,7 @@ from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
 from mikrobot.store.states import FeatureStates
-from mikrobot.workflows import feature_quality, review
+from mikrobot.workflows import drift, feature_quality
 from mikrobot.workflows.materialize import materialize
 
 
@@ -70,11 +70,11 @@ def test_the_drift_of_a_run_is_judged_by_the_share_that_is_set_now_and_its_page_
     database, stored
 ) -> None:
     """Within a day most slow features differ, but not nine of ten."""
-    drift = review.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
-    assert (drift["limit"], 0.1 < drift["share"] < 0.95) == (0.1, True)
-    assert drift["verdict"] == "drift"
-    assert review.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
-    assert "SIMULATED market" in Path(drift["report"]).read_text(encoding="utf-8")
+    found = drift.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
+    assert (found["limit"], 0.1 < found["share"] < 0.95) == (0.1, True)
+    assert found["verdict"] == "drift"
+    assert drift.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
+    assert "SIMULATED market" in Path(found["report"]).read_text(encoding="utf-8")
 
 
 def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(

@@ -1,10 +1,8 @@
 """A made-up run for the report: a random walk, and trades placed on it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +17,6 @@ from mikrobot.models.labels.task import Task
 LEVELS = Task("bos").columns
 START = datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
 CHECKS = ("level", "probability", "side", "position", "open_trades", "stop", "spread", "size", "daily_loss")
-
-
-@dataclass(frozen=True)
-class MadeUpDrift:
-    report: Path
-    verdict: str = "drift"
-    share: float = 0.56
-    drifted: tuple[str, ...] = ("h1_rsi_14", "m1_volatility_240", "m1_spread_atr")
 
 
 def walk(price: float, minutes: int, rng: np.random.Generator) -> pd.DataFrame:

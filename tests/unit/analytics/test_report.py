@@ -2,7 +2,7 @@ import json
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from html import escape
@@ -19,7 +19,7 @@ from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts.account import costs_figure, thinned
 from mikrobot.analytics.charts.trades import longer_bars
 from mikrobot.analytics.figures import MEASURES
-from mikrobot.analytics.report import Facts, Refusal, limits, refusals, write
+from mikrobot.analytics.report import DriftFacts, Facts, Refusal, limits, refusals, write
 from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
@@ -28,14 +28,6 @@ from mikrobot.models.labels.task import Task
 
 Build = Callable[..., Facts]
 LOADS = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Compared:
-    report: Path
-    verdict: str = "drift"
-    share: float = 0.56
-    drifted: tuple[str, ...] = ("h1_rsi_14", "m1_volatility_240")
 
 
 class Shown(HTMLParser):
@@ -365,7 +357,7 @@ def test_the_costs_stand_in_rows_whose_numbers_have_room(made_up_facts: Build) -
 
 
 def test_the_drift_report_is_linked_relative_to_the_page(made_up_facts: Build, tmp_path: Path) -> None:
-    facts = made_up_facts(drift=Compared(tmp_path / "drift" / "last run.html"))
+    facts = made_up_facts(drift=DriftFacts("drift", 0.56, ("h1_rsi_14",), tmp_path / "drift" / "last run.html"))
     assert shown(facts, tmp_path / "reports").links == ["../drift/last%20run.html"]
 
 

@@ -16,7 +16,7 @@ from mikrobot.settings import PROFILES, Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
-from mikrobot.workflows import review
+from mikrobot.workflows import trading_report
 from tests.journals import lines_of_a_trade
 
 DAYS = 10
@@ -47,7 +47,7 @@ def run(pool, bars):
 
 
 def test_the_report_of_a_run_has_every_trade_and_figure(database, run):
-    found = review.review(database, None)
+    found = trading_report.write(database, None)
     assert found.run.id == run.id
     assert all(Path(path).is_file() for path in found.paths.values())
     told = found.to_json()
@@ -65,14 +65,14 @@ def test_the_report_names_what_the_run_was_traded_by_and_not_what_is_set_today(d
         monkeypatch.setenv(f"MIKROBOT_{name}", value)
     today = configuration.load(**database.model_dump(include={"home", "postgres_port"}))
     assert today.trading == PROFILES["lightning"]
-    report = review.review(today, "other").report
+    report = trading_report.write(today, "other").report
     for text in (report.html.read_text(), report.markdown.read_text()):
         assert "profile ftmo · entry probability 0.7 · swing 15 · horizon 10 min · answers of the champion" in text
     assert "from 5,000.00 USD" in report.html.read_text()
 
 
 def test_the_last_days_go_into_a_folder_of_their_own(database, run):
-    week, whole = review.review(database, run.id, days=7), review.review(database, run.id)
+    week, whole = trading_report.write(database, run.id, days=7), trading_report.write(database, run.id)
     assert week.report.assessment.total.trades == 28
     assert week.report.html != whole.report.html
     assert week.report.html.exists()
@@ -85,9 +85,9 @@ def test_a_run_of_the_time_before_journals_is_refused_and_not_reported_as_idle(d
     order = Order("o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.09"), Decimal("1.12"), at, at)
     Ledger(pool).commit("old", at, decisions=[Decision("d", "EURUSD", at, True, Side.BUY, ())], orders=[order])
     with pytest.raises(DataError, match="traded before journals were kept"):
-        review.review(database, "old")
+        trading_report.write(database, "old")
 
 
 def test_without_a_run_it_says_what_to_do(database):
     with pytest.raises(UsageError, match="mikrobot run"):
-        review.review(database, None)
+        trading_report.write(database, None)

@@ -1,0 +1,123 @@
+"""Whether the rows of a run still look like those before it, and whether online and offline rows are the same."""
+
+import math
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.domain.market import Timeframe, close_times
+from mikrobot.domain.trading import Prediction
+from mikrobot.features.catalog import CATALOG
+from mikrobot.live import wiring
+from mikrobot.live.session import recorded_run, segments_of
+from mikrobot.monitoring import drift as monitoring
+from mikrobot.settings import Settings
+from mikrobot.store.bars import BarStore
+from mikrobot.store.feast import offline
+from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
+from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows.trading_report import report_folder
+
+CURRENT = timedelta(days=5)
+"""The newest rows that are compared with those before them: a trading week, since the rows of one
+day differ from a season's in every slow feature; of a shorter history, its younger half."""
+
+REFERENCE_ROWS = 20_000
+"""Older rows they are compared with, spread evenly over the history."""
+
+
+def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
+    """Compare the newest feature rows of a run with those before, and online with offline rows.
+
+    Parameters
+    ----------
+    settings : Settings
+        The verdict is based on its `drift_share`, not on the value recorded with the run.
+    run_id : str or None
+        None: the latest run.
+
+    Returns
+    -------
+    dict
+        As `Drift`, plain JSON values, with source, simulated, online_rows (rows that the worker read
+        online) and skewed_rows (those that differ in any bit from the offline row of the close).
+
+    Raises
+    ------
+    UsageError
+        If there is no such run.
+    """
+    with database.open_pool(settings) as pool:
+        run = recorded_run(Runs(pool), run_id)
+        bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
+        reference, current = _events(bars, run)
+    settings = wiring.market_of(settings, run)
+    found = monitoring.compare(
+        _rows(settings, reference),
+        _rows(settings, current),
+        CATALOG.columns,
+        report_folder(settings, run) / "drift.html",
+        settings.drift_share,
+        simulated=run.simulated,
+    )
+    online, skewed = _skew(settings, run, predictions)
+    market = {"source": run.source, "simulated": run.simulated, "online_rows": online, "skewed_rows": skewed}
+    return asdict(found) | {"report": str(found.report)} | market
+
+
+def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the closes of the older and of the newest bars of every symbol."""
+    older, newest = [], []
+    for segment in segments_of(run):
+        for symbol in segment.symbols:
+            frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, segment.trade_until)
+            closes = close_times(frame)
+            events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
+            younger_half = np.arange(len(events)) >= len(events) // 2
+            current = (closes > segment.trade_until - CURRENT) & younger_half
+            older.append(_evenly(events[~current], REFERENCE_ROWS // len(run.symbols)))
+            newest.append(events[current])
+    return pd.concat(older, ignore_index=True), pd.concat(newest, ignore_index=True)
+
+
+def _evenly(events: pd.DataFrame, most: int) -> pd.DataFrame:
+    if len(events) <= most:
+        return events
+    return events.iloc[np.linspace(0, len(events) - 1, most).astype(np.intp)]
+
+
+def _rows(settings: Settings, events: pd.DataFrame) -> pd.DataFrame:
+    return offline.training_rows(settings, events, CATALOG.columns)
+
+
+def _skew(settings: Settings, run: Run, predictions: list[Prediction]) -> tuple[int, int]:
+    """Count the rows read online, and those that are not bit for bit the offline row.
+
+    A live source goes on past the hours of the run, whose rows are not offline yet.
+    """
+    online = {(p.symbol, p.close_time): p.features for p in predictions if p.close_time <= run.ends_at}
+    if not online:
+        return 0, 0
+    keys = list(online)
+    events = pd.DataFrame(
+        {
+            "source": run.source,
+            "symbol": [symbol for symbol, _ in keys],
+            "event_timestamp": pd.to_datetime([at for _, at in keys], utc=True),
+        }
+    )
+    names = list(next(iter(online.values())))
+    rows = offline.training_rows(settings, events, names)[names].to_numpy("float64")
+    skewed = sum(not _same(online[key], names, row) for key, row in zip(keys, rows, strict=True))
+    return len(keys), skewed
+
+
+def _same(online: Any, names: list[str], offline_row: Any) -> bool:
+    return all(
+        online[name] == value or (math.isnan(online[name]) and math.isnan(value))
+        for name, value in zip(names, offline_row, strict=True)
+    )
