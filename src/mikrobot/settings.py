@@ -23,8 +23,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as Unreadable
 
 from mikrobot.domain.errors import SettingsError
-
-SourceName = Literal["simulated", "replay", "binance", "mt5"]
+from mikrobot.domain.sources import SOURCES
 
 SWINGS = (5, 15)
 """Bars on each side of the swings whose levels the M1 features hold."""
@@ -77,7 +76,7 @@ class Settings(BaseSettings):
         None, description="administrator's URL of a PostgreSQL of your own; the bundled one is used without it"
     )
 
-    source: SourceName | None = Field(None, description="market source; unset: Binance if it answers, else simulated")
+    source: str | None = Field(None, description="market source; unset: Binance if it answers, else simulated")
     data: tuple[Path, ...] = Field((), description="bar files or folders of the replay source")
     symbols: tuple[str, ...] = Field((), description="symbols to trade; unset: all of the data, or EURUSD and BTCUSDT")
     seed: int = Field(7, ge=0, description="seed of the simulated market, the models and the splits")
@@ -122,6 +121,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, given: str | None) -> str | None:
+        if given is not None and given not in SOURCES:
+            raise ValueError(f"expected one of {', '.join(SOURCES)}")
+        return given
 
     @field_validator("swing")
     @classmethod

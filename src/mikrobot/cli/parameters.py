@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from mikrobot.domain import sources
 from mikrobot.domain.errors import BarError, UnknownSymbol
 
 MODELS = ("bos", "nowcast", "retest", "false_break")
 
-SOURCES = click.Choice(["simulated", "replay", "binance", "mt5"])
+SOURCES = click.Choice(list(sources.SOURCES))
 
 
 class BarPath(click.Path):

@@ -16,9 +16,6 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store.runs import Run, Runs
 
-LIVE_SOURCES = ("simulated", "binance", "mt5")
-"""Sources whose market goes on in the present."""
-
 MINIMUM_HISTORY = timedelta(days=2)
 
 PRESENT = timedelta(minutes=2)

@@ -2,24 +2,22 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mikrobot.domain.errors import DataError, UsageError
+from mikrobot.domain.sources import SOURCES
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
-from mikrobot.settings import Settings, SourceName
+from mikrobot.settings import Settings
 from mikrobot.store.runs import OPENING, Run
-
-DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
-BINANCE_SYMBOLS = ("BTCUSDT", "ETHUSDT")
-BINANCE_TIMEOUT_S = 10.0
 
 RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes")
 """Settings that a run is traded and judged by, for as long as it is kept."""
 
 
-def choose_source(settings: Settings, say: Callable[[str], None]) -> SourceName:
+def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
     """Return the source to use: the one asked for, else Binance if it answers, else simulated.
 
     Parameters
@@ -85,22 +83,10 @@ def open_source(settings: Settings, clock: Clock) -> Source:
     UsageError
         If the settings name no source, one that is not built yet, or a replay without data.
     """
-    match settings.source:
-        case "simulated":
-            from mikrobot.market.simulated import SimulatedSource
-
-            return SimulatedSource(settings.symbols or DEFAULT_SYMBOLS, settings.seed, clock)
-        case "replay":
-            from mikrobot.market.replay import ReplaySource
-
-            if not settings.data:
-                raise UsageError("a replay needs bars: give --data FILE_OR_FOLDER, once or more")
-            return ReplaySource(settings.data)
-        case "binance":
-            from mikrobot.market.binance import BinanceSource
-
-            return BinanceSource(settings.symbols or BINANCE_SYMBOLS, settings.binance_url, clock, BINANCE_TIMEOUT_S)
-        case "mt5":
-            raise UsageError("the MetaTrader 5 source is not built yet; export M1 bars and use --source replay")
-        case None:
-            raise UsageError("no market source is set: give --source or set MIKROBOT_SOURCE")
+    if settings.source is None:
+        raise UsageError("no market source is set: give --source or set MIKROBOT_SOURCE")
+    module = SOURCES[settings.source].module
+    if module is None:
+        raise UsageError(f"the {settings.source} source is not built yet; export M1 bars and use --source replay")
+    source: Source = import_module(module).open_source(settings, clock)
+    return source

@@ -29,9 +29,13 @@ from mikrobot.market.border import (
     taker_volume_of,
 )
 from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 
 log = logger("market")
+
+DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT")
+TIMEOUT_S = 10.0
 
 R = TypeVar("R")
 Kline = list[Any]
@@ -50,6 +54,11 @@ _SURELY_CLOSED = timedelta(hours=1)
 _TOO_MANY = (418, 429)
 _UNKNOWN_SYMBOL = -1121
 _REMEDY = "check the network, or trade another source (--source simulated)"
+
+
+def open_source(settings: Settings, clock: Clock) -> "BinanceSource":
+    """Return the source that the settings describe."""
+    return BinanceSource(settings.symbols or DEFAULT_SYMBOLS, settings.binance_url, clock, TIMEOUT_S)
 
 
 class BinanceSource:

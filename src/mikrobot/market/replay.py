@@ -13,16 +13,33 @@ from pathlib import Path
 
 import pandas as pd
 
-from mikrobot.domain.errors import BarError, UnknownSymbol
+from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
 from mikrobot.domain.market import INSTRUMENTS, empty_bars, instrument
 from mikrobot.market.bar_paths import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant
 from mikrobot.market.exports import TextBars, read_export
 from mikrobot.market.parquet import ParquetBars
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
 
 BarFile = ParquetBars | TextBars
 
 _OTHER_TIMEFRAMES = re.compile(r"M[2-9]|M[1-9]\d|H\d{1,2}|D1|W1|MN1|DAILY|\d+[HD]|15M|30M|5M")
+
+
+def open_source(settings: Settings, _: Clock) -> "ReplaySource":
+    """Return the source that the settings describe.
+
+    Raises
+    ------
+    UsageError
+        If they name no files.
+    BarError, UnknownSymbol
+        As `ReplaySource`.
+    """
+    if not settings.data:
+        raise UsageError("a replay needs bars: give --data FILE_OR_FOLDER, once or more")
+    return ReplaySource(settings.data)
 
 
 class ReplaySource:

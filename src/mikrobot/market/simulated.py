@@ -16,6 +16,9 @@ from mikrobot.domain.market import Instrument, empty_bars, instrument
 from mikrobot.market.border import MINUTE_US, bar_frame, epoch_us
 from mikrobot.market.simulation import Day, opening_state, simulate_day
 from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+
+DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 """The first instant of the simulated market."""
@@ -23,6 +26,11 @@ EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _LONGEST_CLOSURE = timedelta(days=3)
+
+
+def open_source(settings: Settings, clock: Clock) -> "SimulatedSource":
+    """Return the source that the settings describe."""
+    return SimulatedSource(settings.symbols or DEFAULT_SYMBOLS, settings.seed, clock)
 
 
 class SimulatedSource:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from mikrobot.domain.errors import ModelError, ServiceError, UsageError
+from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.live import pid_records, wiring
-from mikrobot.live.session import LIVE_SOURCES, Segment, traded_until
+from mikrobot.live.session import Segment, traded_until
 from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
@@ -106,7 +107,7 @@ def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str]
     What has died more than `RESTARTS` times within an hour stays down, which `status` shows.
     """
     pair = local_stack.live_processes(settings, run.id, len(run.settings["segments"]) - 1)
-    watched = (local_stack.services(settings)["bento"], *pair) if run.source in LIVE_SOURCES else ()
+    watched = (local_stack.services(settings)["bento"], *pair) if is_live(run.source) else ()
     deaths: dict[str, list[datetime]] = {service.name: [] for service in watched}
     with processes.supervising(settings.home):
         while True:
@@ -145,7 +146,7 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     if run is None:
         say("no session yet: `mikrobot run` starts one")
         return []
-    if run.source not in LIVE_SOURCES:
+    if not is_live(run.source):
         say(f"the latest session replayed recorded bars, there is nothing to resume ({run.id})")
         return []
     if reset is not None and reset.at >= run.started_at:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mikrobot import settings as configuration
-from mikrobot.live.session import LIVE_SOURCES, Segment, recorded_run, segments_of
+from mikrobot.domain.sources import is_live
+from mikrobot.live.session import Segment, recorded_run, segments_of
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
@@ -68,7 +69,7 @@ def scopes(
             source=run.source,
             symbols=chosen,
             start=start or segment.history_from,
-            end=end or (now if run.source in LIVE_SOURCES else segment.trade_until),
+            end=end or (now if is_live(run.source) else segment.trade_until),
             run=run,
         )
         for segment, chosen in _divided(run, symbols or run.symbols)

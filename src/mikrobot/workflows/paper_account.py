@@ -11,16 +11,16 @@ open is closed at its last price when another takes the account up. Does not tra
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import instrument
+from mikrobot.domain.sources import SOURCES, is_live
 from mikrobot.live import accounts, pid_records, wiring
-from mikrobot.live.session import LIVE_SOURCES
 from mikrobot.paper.valuation import Valuation, value
 from mikrobot.paper.venue import divided
 from mikrobot.runtime import Clock
-from mikrobot.settings import Settings, SourceName
+from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres.database import Pool
@@ -182,8 +182,8 @@ def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
     if named is None and latest is None:
         raise UsageError("there is no account to reset yet: name it by --source, or `mikrobot run` opens one")
     source = named or (latest.source if latest else "")
-    if source not in get_args(SourceName):
-        raise UsageError(f"there is no source {source!r}; the sources are {', '.join(get_args(SourceName))}")
+    if source not in SOURCES:
+        raise UsageError(f"there is no source {source!r}; the sources are {', '.join(SOURCES)}")
     if latest is not None and latest.source == source and pid_records.find("worker", settings.home) is not None:
         raise UsageError(
             f"run {latest.id} trades on the account of source {source}: `mikrobot down` first, then reset it"
@@ -201,7 +201,7 @@ def reset(pool: Pool, source: str, balance: Decimal, clock: Clock) -> Reset:
 def _before(pool: Pool, run: Run) -> Run | None:
     """Return the run whose balances another one opens with."""
     earlier = _traded(pool, run.source)
-    if run.source in LIVE_SOURCES:
+    if is_live(run.source):
         return earlier[-1] if earlier else None
     ends = [(_reached(pool, each), number) for number, each in enumerate(earlier)]
     ended = [end for end in ends if end[0] <= run.starts_at]
@@ -238,7 +238,7 @@ def _reached(pool: Pool, run: Run) -> datetime:
 
 def _midnight(run: Run, at: datetime, clock: Clock) -> datetime:
     """Return when the day of an account began: today on a live market, else the day of its last bar."""
-    instant = max(clock.now(), at) if run.source in LIVE_SOURCES else at
+    instant = max(clock.now(), at) if is_live(run.source) else at
     return (instant - _INSTANT).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -260,4 +260,5 @@ def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) 
         return None
     total = sum(balances.values(), Decimal(0))
     worth = Valuation(balances, total, (), {}, {})
-    return Account(source, source == "simulated", None, at, worth, Decimal(0), {}, total, reset.at if reset else None)
+    made_up, reset_at = SOURCES[source].simulated, reset.at if reset else None
+    return Account(source, made_up, None, at, worth, Decimal(0), {}, total, reset_at)

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Prediction, Side
-from mikrobot.live.session import LIVE_SOURCES
 from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import Prices
 from mikrobot.models.labels.task import Task
@@ -73,7 +73,7 @@ def _recalibrate(settings: Settings, registry: Registry, name: str, version: str
 def window_of(model: Model, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> tuple[int, Window | None]:
     """Return how many outcomes of predictions are known, and their window; None where none is to be kept."""
     score, outcome = known(model.contract.task, bars, calibrated(model, said))
-    if len(outcome) < FEWEST_KNOWN or model.contract.source not in LIVE_SOURCES:
+    if len(outcome) < FEWEST_KNOWN or not is_live(model.contract.source):
         return len(outcome), None
     return len(outcome), Window.of(max(each.close_time for each in said), score, outcome)
 

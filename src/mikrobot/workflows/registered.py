@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mikrobot.domain.errors import ModelError, ScopeError
+from mikrobot.domain.sources import real_first
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.model import Model
@@ -16,9 +17,6 @@ from mikrobot.models.scope import BASELINE, CHAMPION, Scope
 
 if TYPE_CHECKING:
     from mikrobot.models.registry import Registry
-
-FIRST = ("replay", "binance", "mt5", "simulated")
-"""Order in which sources are looked through for a symbol whose source is not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def _by_symbol(registry: "Registry", name: str, role: str, symbols: Iterable[str
     holders = registry.holders(name, role)
     found = {}
     for symbol in symbols:
-        version = next((v for source in FIRST if (v := holders.get(Scope(source, symbol)))), None)
+        version = next((v for source in real_first() if (v := holders.get(Scope(source, symbol)))), None)
         if version is not None:
             found[symbol] = version
     return found

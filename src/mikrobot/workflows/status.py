@@ -13,9 +13,10 @@ import pandas as pd
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import Timeframe, close_times, instrument
+from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.live import pid_records
-from mikrobot.live.session import LIVE_SOURCES, segments_of, traded_until
+from mikrobot.live.session import segments_of, traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
@@ -186,7 +187,7 @@ def _trouble(settings: Settings, otherwise: str) -> str:
 
 def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
     last = segments_of(run)[-1]
-    reached, live = traded_until(runs, run.id, last), run.source in LIVE_SOURCES
+    reached, live = traded_until(runs, run.id, last), is_live(run.source)
     number = len(run.settings["segments"]) - 1
     down = [each.name for each in services if each.name in ("streamer", "worker") and each.pid is None]
     if not live and runs.finished(run.id, f"worker-{number}"):
@@ -207,7 +208,7 @@ def _symbol(
     symbol: str, session: Session, last_bar: datetime | None, decision: Decision | None, skip: Skip | None,
     account: Account | None, now: datetime,
 ) -> SymbolState:  # fmt: skip
-    live = session.source in LIVE_SOURCES
+    live = is_live(session.source)
     age = now - last_bar if live and last_bar is not None else None
     return SymbolState(
         symbol=symbol,
@@ -260,7 +261,7 @@ def _why(decision: Decision | None) -> str:
 
 def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | None]:
     """Return the close of the newest bar of each symbol; of a replay only of what has been traded."""
-    until = None if run.source in LIVE_SOURCES else traded_until(runs, run.id, segments_of(run)[-1])
+    until = None if is_live(run.source) else traded_until(runs, run.id, segments_of(run)[-1])
     newest = {symbol: bars.last(run.source, symbol, Timeframe.M1, 1, until=until) for symbol in run.symbols}
     return {
         symbol: None if frame.empty else pd.Timestamp(close_times(frame)[0]).to_pydatetime()

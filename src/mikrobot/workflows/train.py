@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
-from mikrobot.live.session import LIVE_SOURCES
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHALLENGER, CHAMPION
@@ -68,7 +68,7 @@ def train(
         source=source,
         feature_hash=CATALOG.version,
         trade_from=trade_from,
-        shadow_asked=settings.shadow_predictions if trade_from is None and source in LIVE_SOURCES else 0,
+        shadow_asked=settings.shadow_predictions if trade_from is None and is_live(source) else 0,
         progress=progress,
     )
     return _told(result, source)

@@ -10,6 +10,7 @@ from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import UnknownSymbol
 from mikrobot.domain.market import BAR_COLUMNS, empty_bars
+from mikrobot.domain.sources import SOURCES
 from mikrobot.market.binance import BinanceSource
 from mikrobot.market.feed import Source, closes
 from mikrobot.market.replay import ReplaySource
@@ -52,15 +53,22 @@ def binance(request):
     return BinanceSource(["BTCUSDT"], venue.url, clock, 3.0), clock, "BTCUSDT"
 
 
-@pytest.fixture(params=[replay, simulated, binance], ids=lambda make: make.__name__)
+CASES = (replay, simulated, binance)
+
+
+def test_every_source_is_under_this_contract():
+    assert {make.__name__ for make in CASES} == {name for name, kind in SOURCES.items() if kind.module}
+
+
+@pytest.fixture(params=CASES, ids=lambda make: make.__name__)
 def case(request):
     source, clock, symbol = request.param(request)
     return Case(source, clock, symbol, datetime(2025, 1, 7, 3, 0, tzinfo=UTC), datetime(2025, 1, 9, 5, 30, tzinfo=UTC))
 
 
 def test_a_source_says_what_it_is(case):
-    assert case.source.name in ("simulated", "replay", "binance", "mt5")
-    assert case.source.simulated == (case.source.name == "simulated")
+    kind = SOURCES[case.source.name]
+    assert (case.source.simulated, case.source.live) == (kind.simulated, kind.live)
     assert case.symbol in case.source.symbols()
 
 

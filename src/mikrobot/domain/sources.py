@@ -1,0 +1,55 @@
+"""The market sources: one entry for each. Opens none of them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A market source.
+
+    Attributes
+    ----------
+    name : str
+        Stored with everything made from its bars.
+    module : str or None
+        Module whose ``open_source(settings, clock)`` returns a `mikrobot.market.feed.Source`; it is
+        imported only when the source is opened. None: not built yet.
+    live : bool
+        New bars keep coming as time passes.
+    simulated : bool
+        The market is made up.
+    """
+
+    name: str
+    module: str | None
+    live: bool
+    simulated: bool = False
+
+
+SOURCES: dict[str, SourceKind] = {
+    kind.name: kind
+    for kind in (
+        SourceKind("simulated", "mikrobot.market.simulated", live=True, simulated=True),
+        SourceKind("replay", "mikrobot.market.replay", live=False),
+        SourceKind("binance", "mikrobot.market.binance", live=True),
+        SourceKind("mt5", None, live=True),
+    )
+}
+
+
+def real_first() -> list[str]:
+    """Return the names of the sources: recorded markets, then live ones, then what is simulated.
+
+    >>> real_first()
+    ['replay', 'binance', 'mt5', 'simulated']
+    """
+    return sorted(SOURCES, key=lambda name: (SOURCES[name].simulated, SOURCES[name].live))
+
+
+def is_live(name: str) -> bool:
+    """Return whether new bars of a source keep coming; False for a source that this program does not know.
+
+    >>> is_live("binance"), is_live("replay")
+    (True, False)
+    """
+    return name in SOURCES and SOURCES[name].live
