@@ -14,7 +14,7 @@ from mikrobot.settings import Settings
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import Dataset, build, needed
 from mikrobot.training.learners import BOOSTING
-from mikrobot.training.recipes import bos
+from mikrobot.training.recipes import recipe_of
 
 BARS = 100_000
 ROUNDS = 150
@@ -32,7 +32,7 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
 
 
 def _built(frame: pd.DataFrame) -> Dataset:
-    recipe = bos(Settings.model_construct(swing=5, horizon_minutes=5))
+    recipe = recipe_of("bos", Settings.model_construct(swing=5, horizon_minutes=5))
     bars = {_SYMBOL: frame}
     return build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "bench", recipe.inputs, recipe.task)
 

@@ -22,6 +22,7 @@ def train_model(
 ) -> dict[str, Any]:
     """Train, judge, register and, if the gate lets it, promote."""
     from mikrobot import settings as configuration
+    from mikrobot.models.catalog import TRADED
     from mikrobot.store.postgres import database
     from mikrobot.workflows import train as workflow
 
@@ -29,7 +30,7 @@ def train_model(
     with database.exclusive(settings, "models"):
         done = workflow.train(
             settings,
-            "bos",
+            TRADED,
             source,
             symbols,
             start,

@@ -27,7 +27,8 @@ from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import ANSWERED_BY, Decision, Fill, Order, Prediction, Trade
-from mikrobot.models.labels.task import Task
+from mikrobot.models.catalog import TRADED
+from mikrobot.models.task import Task
 
 MARKDOWN_TRADES = 100
 """Trades listed in the Markdown report; the HTML lists all of them."""
@@ -153,7 +154,7 @@ class Facts:
     currency: str = "USD"
     rules: Mapping[str, str] = field(default_factory=dict)
     refused: Sequence["Refusal"] = ()
-    levels: tuple[str, str] = Task("bos").columns
+    levels: tuple[str, str] = Task(TRADED).columns
 
     def since(self, start: datetime) -> "Facts":
         """Return the facts of what was decided from an instant on.

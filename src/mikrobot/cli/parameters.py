@@ -8,8 +8,9 @@ import click
 
 from mikrobot.domain import sources
 from mikrobot.domain.errors import BarError, UnknownSymbol
+from mikrobot.models import catalog
 
-MODELS = ("bos", "nowcast", "retest", "false_break")
+MODELS = tuple(catalog.MODELS)
 
 SOURCES = click.Choice(list(sources.SOURCES))
 

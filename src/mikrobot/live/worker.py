@@ -24,7 +24,8 @@ from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
 from mikrobot.live.session import PRESENT, Segment, timed_as, traded_until
 from mikrobot.live.trader import ATR, Trader, outlook
-from mikrobot.models.labels.task import Task
+from mikrobot.models.catalog import TRADED
+from mikrobot.models.task import Task
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
@@ -317,7 +318,7 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
 
 def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
     """Return the outlook on the levels that the answer is about."""
-    above, below = Task("bos", answer.swing).columns
+    above, below = Task(TRADED, answer.swing).columns
     up, down = _number(answer.probability_up), _number(answer.probability_down)
     return outlook(bar, row[ATR], row[above], row[below], up, down, str(answer))
 

@@ -16,7 +16,9 @@ from mikrobot.models.inputs import (
     state,
     surroundings,
 )
-from mikrobot.models.labels.breaks import Mode
+from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
+from mikrobot.models.labels.breaks import Mode, bos
+from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 _WIDER = 15
 _LEVEL = ("above", "below", "above_distance", "below_distance", "trend", "bos", "choch", "penetration")
@@ -105,3 +107,34 @@ def _structure(x: Row, side: Column, family: str, swing: int) -> dict[str, Colum
         "level_age": np.where(up, high_age, low_age),
         "other_age": np.where(up, low_age, high_age),
     }
+
+
+def _label(prices: Prices, levels: Floats, _: Floats, terms: LabelTerms) -> Labels:
+    return bos(prices, levels, terms.horizon, terms.mode)
+
+
+def _starts_from(horizon: int) -> str:
+    forecast = next((minutes for minutes in FORECASTS if minutes >= horizon), FORECASTS[-1])
+    return f"level_forecast_{forecast}"
+
+
+KIND = ModelKind(
+    name="bos",
+    card=CardText(
+        question="Does price go beyond the newest unbroken swing within the horizon?",
+        targets=(Target("accuracy", 0.88), Target("precision", 0.85), Target("recall", 0.90), Target("auc", 0.90)),
+        why_missed="the next minutes hold what neither the volatility nor the other inputs at the close can predict",
+        limits=(
+            "Most of its accuracy is geometry: the distance of the level over the volatility of the market. The "
+            "diffusion baselines use nothing else, and the uplift over the second one is the model's own skill.",
+            "A level that is likely to break says little about where price goes after it: this is no trading edge.",
+        ),
+    ),
+    inputs=BosInputs,
+    label=_label,
+    reach={"close": "close", "wick": "extreme"},
+    starts_from=_starts_from,
+    members=(LearnerSpec("boosted"),),
+    compared=(LearnerSpec("random_forest"),),
+)
+"""Boosted trees that correct the diffusion baseline, compared with a random forest."""

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer
 
-from mikrobot.models.labels.task import Reach
+from mikrobot.models.kind import Reach
 
 Floats = NDArray[np.float64]
 

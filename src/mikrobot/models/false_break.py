@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mikrobot.models.inputs import CONTEXT, FORECASTS, Column, Row, SideInputs, motion, state
+from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
+from mikrobot.models.labels.breaks import Mode
+from mikrobot.models.labels.followups import false_break
+from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,39 @@ class FalseBreakInputs(SideInputs):
             **motion(x, side),
             **state(x),
         }
+
+
+def _inputs(swing: int, _: Mode) -> FalseBreakInputs:
+    return FalseBreakInputs(swing)
+
+
+def _label(prices: Prices, levels: Floats, _: Floats, terms: LabelTerms) -> Labels:
+    return false_break(prices, levels, terms.horizon)
+
+
+_HORIZON_BARS = 5
+
+KIND = ModelKind(
+    name="false_break",
+    card=CardText(
+        question="Is a break of structure taken back within the next closes?",
+        targets=(Target("precision", 0.97),),
+        why_missed="a break that will be taken back looks like one that will not",
+        limits=(
+            "Most of its accuracy comes from one input: how far the break has gone, over the volatility.",
+            "Unless its expectancy after costs is above zero it informs; it is not traded on.",
+        ),
+    ),
+    inputs=_inputs,
+    label=_label,
+    horizon=_HORIZON_BARS,
+    starts_from=lambda horizon: f"penetration_forecast_{horizon}",
+    members=(
+        LearnerSpec("support_vectors"),
+        LearnerSpec(
+            "random_forest", {"n_estimators": 40, "max_depth": 8, "min_samples_leaf": 200, "max_features": 0.5}
+        ),  # one input predicts nearly all, and deep trees follow the noise of the others
+    ),
+    direction=-1,
+)
+"""A support vector machine and a random forest, and as much of the diffusion baseline as helps them."""

@@ -4,29 +4,26 @@ Neither trains nor stores; knows no registry.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError
-from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.catalog import kind_of
 from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.false_break import FalseBreakInputs
 from mikrobot.models.graph import Scorer, constant
 from mikrobot.models.inputs import SideInputs
 from mikrobot.models.intervals import BOTH, Intervals, Sets, between
 from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import SIDES
-from mikrobot.models.labels.task import Kind, Task
-from mikrobot.models.nowcast import NowcastInputs
-from mikrobot.models.retest import RetestInputs
 from mikrobot.models.scope import Scope, scopes_of
+from mikrobot.models.task import Task
 
 NEARLY = 1e-7
 """Scores are kept this far from 0 and 1, where log odds have no value."""
@@ -87,7 +84,7 @@ class Contract:
     @property
     def task(self) -> Task:
         """What it was asked."""
-        return Task(cast(Kind, self.name), self.swing, self.horizon_minutes, self.mode)
+        return Task(self.name, self.swing, self.horizon_minutes, self.mode)
 
     @property
     def inputs(self) -> SideInputs:
@@ -98,9 +95,7 @@ class Contract:
         ModelError
             If this program makes no model of that name.
         """
-        if self.name not in INPUTS:
-            raise ModelError(f"expected a model named {' or '.join(INPUTS)}, found {self.name!r}")
-        return BosInputs(self.swing, self.mode) if self.name == "bos" else INPUTS[self.name](self.swing)
+        return kind_of(self.name).inputs(self.swing, self.mode)
 
     def accept(self, feature_hash: str) -> None:
         """Check that features of these definitions may be given to the model.
@@ -139,12 +134,6 @@ class Contract:
             raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
 
 
-INPUTS: dict[str, Callable[[int], SideInputs]] = {
-    "bos": BosInputs,
-    "nowcast": NowcastInputs,
-    "retest": RetestInputs,
-    "false_break": FalseBreakInputs,
-}
 _TIMES = ("trained_from", "trained_until")
 
 

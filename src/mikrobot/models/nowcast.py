@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mikrobot.models.inputs import CONTEXT, SURROUNDINGS, Column, Row, SideInputs, facing, motion, state, surroundings
+from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
+from mikrobot.models.labels.breaks import FORMING_MINUTES, Mode, nowcast
+from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 _LEVEL = ("above", "below", "above_m1", "below_m1")
 
@@ -41,3 +44,34 @@ class NowcastInputs(SideInputs):
             **state(x),
             **surroundings(x, side),
         }
+
+
+def _inputs(swing: int, _: Mode) -> NowcastInputs:
+    return NowcastInputs(swing)
+
+
+def _label(prices: Prices, levels: Floats, _: Floats, __: LabelTerms) -> Labels:
+    return nowcast(prices, levels)
+
+
+KIND = ModelKind(
+    name="nowcast",
+    card=CardText(
+        question="Will the M5 bar that is forming close beyond the newest unbroken swing?",
+        targets=(Target("precision", 0.85), Target("auc", 0.99)),
+        why_missed="until the last minute the bar can still turn; see the slices by minutes left",
+        limits=(
+            "Little is open a minute before the close: a price that is beyond the level then mostly stays there.",
+            "It predicts where this bar closes, not where the next one goes: this is no trading edge.",
+        ),
+    ),
+    inputs=_inputs,
+    label=_label,
+    timeframe="m5",
+    reach={"close": "end"},
+    swing=5,
+    horizon=FORMING_MINUTES,
+    starts_from=lambda horizon: "level_forecast",
+    members=(LearnerSpec("boosted"),),
+)
+"""Boosted trees that correct the diffusion baseline, on M5, whose levels are of swings of 5."""

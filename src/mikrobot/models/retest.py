@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mikrobot.models.inputs import CONTEXT, Column, Row, SideInputs, motion, state
+from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
+from mikrobot.models.labels.breaks import Mode
+from mikrobot.models.labels.followups import retest
+from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,31 @@ class RetestInputs(SideInputs):
             **motion(x, side),
             **state(x),
         }
+
+
+def _inputs(swing: int, _: Mode) -> RetestInputs:
+    return RetestInputs(swing)
+
+
+def _label(prices: Prices, levels: Floats, atr: Floats, terms: LabelTerms) -> Labels:
+    return retest(prices, levels, atr, terms.horizon, terms.target_atr, terms.stop_atr)
+
+
+KIND = ModelKind(
+    name="retest",
+    card=CardText(
+        question="Does a retest of a broken level reach its target before its stop?",
+        targets=(Target("accuracy", 0.90), Target("precision", 0.88), Target("recall", 0.92)),
+        why_missed="with equal barriers about half of the retests succeed, whatever is known at the close",
+        limits=(
+            "With symmetric barriers the outcome is close to a coin toss, and costs are a large part of a barrier.",
+            "Unless its expectancy after costs is above zero it informs; it is not traded on.",
+        ),
+    ),
+    inputs=_inputs,
+    label=_label,
+    reach={"close": "extreme"},
+    horizon=30,
+    members=(LearnerSpec("boosted"), LearnerSpec("network")),
+)
+"""Boosted trees and a neural network; the target must be reached within 30 bars."""

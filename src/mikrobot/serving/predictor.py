@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ScopeError, ServingError
 from mikrobot.domain.trading import BASELINE, answered_by
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Predictor:
     """
 
     def __init__(
-        self, registry: "Registry", name: str = "bos", role: str = "champion", *, stand_in: str = "baseline"
+        self, registry: "Registry", name: str = TRADED, role: str = "champion", *, stand_in: str = "baseline"
     ) -> None:
         self._registry = registry
         self._name = name

@@ -17,6 +17,7 @@ from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.session import Segment, traded_until
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
@@ -29,9 +30,6 @@ from mikrobot.store.runs import Run, Runs
 
 if TYPE_CHECKING:
     from mikrobot.models.registry import Registry
-
-MODEL = "bos"
-"""The model that is traded on."""
 
 ORPHANS_S = 15.0
 """Seconds within which the children of a process that was killed end."""
@@ -207,11 +205,11 @@ def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str
     """
     from mikrobot.models.scope import BASELINE, CHAMPION
 
-    champions, baselines = registry.holders(MODEL, CHAMPION), registry.holders(MODEL, BASELINE)
+    champions, baselines = registry.holders(TRADED, CHAMPION), registry.holders(TRADED, BASELINE)
     named: dict[str, tuple[str, str | None, str]] = {}
     for scope in scopes:
         if scope in champions:
-            named[scope.symbol] = (MODEL, champions[scope], champions[scope])
+            named[scope.symbol] = (TRADED, champions[scope], champions[scope])
         elif scope in baselines:
             named[scope.symbol] = (BASELINE_MODEL, None, baselines[scope])
         else:

@@ -12,6 +12,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from mikrobot.models.catalog import kind_of
+from mikrobot.models.kind import Target
 from mikrobot.models.model import Contract
 from mikrobot.training.gate import to_beat
 from mikrobot.training.scores import calibration_noise
@@ -21,64 +23,6 @@ DIVISIONS = ("symbol", "session", "volatility", "distance", "minutes left")
 
 TELLING = 12
 """Inputs whose importance is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A figure that the requirement asks for.
-
-    Attributes
-    ----------
-    figure : str
-        Key of the metrics.
-    least : float
-    """
-
-    figure: str
-    least: float
-
-
-TARGETS: dict[str, tuple[Target, ...]] = {
-    "bos": (Target("accuracy", 0.88), Target("precision", 0.85), Target("recall", 0.90), Target("auc", 0.90)),
-    "nowcast": (Target("precision", 0.85), Target("auc", 0.99)),
-    "retest": (Target("accuracy", 0.90), Target("precision", 0.88), Target("recall", 0.92)),
-    "false_break": (Target("precision", 0.97),),
-}
-
-ASKS = {
-    "bos": "Does price go beyond the newest unbroken swing within the horizon?",
-    "retest": "Does a retest of a broken level reach its target before its stop?",
-    "nowcast": "Will the M5 bar that is forming close beyond the newest unbroken swing?",
-    "false_break": "Is a break of structure taken back within the next closes?",
-}
-
-WHY_NOT = {
-    "bos": "what the walk does not know of the next minutes is not known at the close either",
-    "nowcast": "until the last minute the bar can still turn; see the parts by minutes left",
-    "retest": "with equal barriers about half of them succeed, whatever is known at the close",
-    "false_break": "a break that will be taken back looks like one that will not",
-}
-"""Why a target is missed that neither all answers nor those of a band reach."""
-
-LIMITS = {
-    "bos": (
-        "Most of what it achieves is geometry: how far the level is, over how volatile the market is. The "
-        "diffusion baselines know nothing else, and what counts is the uplift over the second one.",
-        "That a level is likely to break says little about where price goes after it: this is no trading edge.",
-    ),
-    "nowcast": (
-        "A minute before the close most is known: a close that is beyond already mostly stays there.",
-        "It says where this bar closes, not where the next one goes: this is no trading edge.",
-    ),
-    "retest": (
-        "With symmetric barriers the outcome is close to a coin toss, and costs are a large part of a barrier.",
-        "Unless its expectancy after costs is above zero it informs; it is not traded on.",
-    ),
-    "false_break": (
-        "Most of what it knows is how far the break has come, over the volatility.",
-        "Unless its expectancy after costs is above zero it informs; it is not traded on.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +82,7 @@ def targets(contract: Contract) -> list[tuple[str, float, float, str]]:
         The state is "reached", "reached selectively, at coverage ..." or "not reached: " and why.
     """
     found = contract.metrics["metrics"]
-    return [(t.figure, t.least, found[t.figure], _state(t, contract)) for t in TARGETS[contract.name]]
+    return [(t.figure, t.least, found[t.figure], _state(t, contract)) for t in kind_of(contract.name).card.targets]
 
 
 def bands(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -173,7 +117,7 @@ def _state(target: Target, contract: Contract) -> str:
     selective = contract.metrics.get("selective", ())
     enough = [band for band in selective if (band.get(figure) or 0.0) >= target.least]
     if not enough:
-        return f"not reached: {WHY_NOT[contract.name]}"
+        return f"not reached: {kind_of(contract.name).card.why_missed}"
     best = max(enough, key=lambda band: float(band["coverage"]))
     return f"reached selectively, at coverage {best['coverage']:.3f} (recall of all events {best['recall_all']:.3f})"
 
@@ -201,13 +145,13 @@ def _render(template: str, card: Card) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    metrics = card.contract.metrics
+    metrics, text = card.contract.metrics, kind_of(card.contract.name).card
     return environment.get_template(template).render(
         card=card,
         contract=card.contract,
         metrics=metrics,
-        asks=ASKS[card.contract.name],
-        limits=LIMITS[card.contract.name],
+        asks=text.question,
+        limits=text.limits,
         targets=targets(card.contract),
         judged={"model": metrics["metrics"], **metrics["baselines"]},
         figures=("auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "log_loss", "ece"),

@@ -16,7 +16,7 @@ from mikrobot.settings import Settings
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import build, needed
 from mikrobot.training.pipeline import study
-from mikrobot.training.recipes import RECIPES
+from mikrobot.training.recipes import recipe_of
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> 
     ModelError, LeakageError
         As `pipeline.train`.
     """
-    recipe = RECIPES[name](settings)
+    recipe = recipe_of(name, settings)
     found = {}
     for kind, walk in controls(bars, settings.seed).items():
         rows = rows_of(walk, needed(recipe.inputs, recipe.task))

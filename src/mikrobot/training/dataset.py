@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.inputs import FORECASTS, SideInputs
 from mikrobot.models.labels.samples import Labels, Prices
-from mikrobot.models.labels.task import ATR, Task
+from mikrobot.models.task import ATR, Task
 
 Rows = Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame]
 """Reader of the feature store: (events, columns) -> rows.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.inputs import SideInputs
-from mikrobot.models.labels.task import Kind, Task
+from mikrobot.models.task import Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.payoff import payoff
 from mikrobot.training.rolling import Predictions, intervals, selective
@@ -58,7 +58,7 @@ def evaluate(
     probability: Floats,
     baselines: Mapping[str, Floats],
     data: Dataset,
-    kind: Kind,
+    kind: str,
     seed: int,
     history: Predictions | None = None,
 ) -> dict[str, Any]:

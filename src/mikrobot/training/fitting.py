@@ -100,8 +100,8 @@ def fit(
         progress=lambda done, of: progress("search", done / of),
     )
     learned: dict[str, Learned] = {}
-    for number, (name, (learn, parameters)) in enumerate([*recipe.members.items(), *recipe.beside.items()]):
-        progress("learners", number / (len(recipe.members) + len(recipe.beside)))
+    for number, (name, (learn, parameters)) in enumerate([*recipe.members.items(), *recipe.compared.items()]):
+        progress("learners", number / (len(recipe.members) + len(recipe.compared)))
         learned[name] = learn(train, watched, settings.seed, found.parameters if learn is boosted else parameters)
     members = {name: learned[name] for name in recipe.members}
     joined = graph.joined([member.member for member in members.values()], len(names))
@@ -117,7 +117,7 @@ def fit(
         calibration=calibration,
         intervals=Intervals.of(calibration(score), watched.outcome),
         members=members,
-        beside={name: learned[name] for name in recipe.beside},
+        beside={name: learned[name] for name in recipe.compared},
         search=found,
         diffusion=diffusion,
         baseline=None if diffused is None else _baseline(diffused, recipe, watched),

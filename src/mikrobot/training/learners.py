@@ -52,9 +52,6 @@ FOREST_SAMPLES = 20_000
 NETWORK: dict[str, Any] = {"hidden_layer_sizes": (32, 16), "alpha": 1e-3, "learning_rate_init": 1e-3}
 NETWORK_EPOCHS = 30
 
-BROAD_FOREST: dict[str, Any] = {"n_estimators": 40, "max_depth": 8, "min_samples_leaf": 200, "max_features": 0.5}
-"""Where one input tells nearly all and deep trees follow the noise of the others."""
-
 SUPPORT: dict[str, Any] = {"C": 0.3, "gamma": 0.003}
 SUPPORT_SAMPLES = 8_000
 """Most samples that support vectors are chosen from: their number decides what an answer costs."""
@@ -113,6 +110,10 @@ class Learned:
     member: Member
     importance: NDArray[np.float64]
     booster: xgb.Booster | None = None
+
+
+Learn = Callable[[Samples, Samples, int, Parameters], Learned]
+"""(training span, watched span, seed, parameters) -> the fitted learner."""
 
 
 def boosted(
@@ -200,6 +201,15 @@ def support_vectors(train: Samples, watched: Samples, seed: int, parameters: Par
     platt = (float(odds.coef_[0, 0]), float(odds.intercept_[0]))
     width = train.inputs.shape[1]
     return Learned(graph.of_classifier("support", fitted, width, platt), np.full(width, np.nan))
+
+
+LEARNERS: dict[str, tuple[Learn, Parameters]] = {
+    "boosted": (boosted, BOOSTING),
+    "random_forest": (forest, FOREST),
+    "network": (network, NETWORK),
+    "support_vectors": (support_vectors, SUPPORT),
+}
+"""Every learner, with its own parameters."""
 
 
 def _standardised(learner: MLPClassifier | SVC) -> Pipeline:

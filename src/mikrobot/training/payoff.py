@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.domain.market import instrument
-from mikrobot.models.labels.task import Kind
+from mikrobot.models.catalog import kind_of
 from mikrobot.paper.contracts import listed
 from mikrobot.paper.profiles import MT5_HEDGING
 from mikrobot.training.dataset import Dataset
@@ -50,17 +50,17 @@ class Followed:
         return Observations(self.gross - self.costs, self.times)
 
 
-def follow(probability: Floats, data: Dataset, kind: Kind) -> Followed:
+def follow(probability: Floats, data: Dataset, kind: str) -> Followed:
     """Trade the samples whose outcome is more probable than not; see `payoff`."""
     taken = _taken(np.flatnonzero(probability >= THRESHOLD), data)
-    direction = -1.0 if kind == "false_break" else 1.0
+    direction = float(kind_of(kind).direction)
     risk = RISK_ATR * data.sigma_atr[taken]
     cost = np.array([_costs(str(symbol)) for symbol in np.unique(data.symbol)])[_places(data.symbol, taken)]
     gross = direction * data.move[taken] / risk
     return Followed(gross, (cost[:, 0] / data.close[taken] + cost[:, 1]) / risk, data.time[taken])
 
 
-def payoff(probability: Floats, data: Dataset, kind: Kind) -> dict[str, Any]:
+def payoff(probability: Floats, data: Dataset, kind: str) -> dict[str, Any]:
     """Trade the samples whose outcome is more probable than not, and sum up.
 
     Parameters

@@ -32,7 +32,7 @@ from mikrobot.training.gate import Ruling
 from mikrobot.training.learners import Parameters
 from mikrobot.training.lineage import code_version
 from mikrobot.training.promotion import rule
-from mikrobot.training.recipes import RECIPES, Recipe
+from mikrobot.training.recipes import Recipe, recipe_of
 from mikrobot.training.rolling import Predictions
 from mikrobot.training.scores import scores
 from mikrobot.training.splits import EMBARGO, Split, walk_forward
@@ -106,7 +106,7 @@ def train(
     Parameters
     ----------
     name : str
-        One of `RECIPES`.
+        A kind of model, one of `mikrobot.models.catalog.MODELS`.
     bars : mapping of str to DataFrame
         Closed M1 bars by symbol, bar frames.
     rows : Rows
@@ -133,7 +133,7 @@ def train(
     ServiceError
         If the registry does not answer.
     """
-    recipe = RECIPES[name](settings)
+    recipe = recipe_of(name, settings)
     progress("dataset", 0.0)
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, recipe.task)
     split, fitted, metrics = study(recipe, data, settings, progress)

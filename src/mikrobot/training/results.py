@@ -32,7 +32,7 @@ from mikrobot.training.evaluation import fit_baselines, predict_baselines
 from mikrobot.training.fitting import fit
 from mikrobot.training.lineage import code_version
 from mikrobot.training.pipeline import assess, check
-from mikrobot.training.recipes import RECIPES, Recipe, bos
+from mikrobot.training.recipes import Recipe, recipe_of
 from mikrobot.training.scores import calibration_noise
 from mikrobot.training.splits import Split, at_instants
 from mikrobot.training.uplift import uplift
@@ -113,11 +113,11 @@ FLOORS = {
 """Asked uplift in AUC of the walk with the forecast over that with the ATR."""
 
 
-def recipe_of(study: str, settings: Settings) -> Recipe:
+def study_recipe(study: str, settings: Settings) -> Recipe:
     """Return the recipe of a study."""
     kind, swing, minutes, mode = STUDIES[study]
     chosen = settings.model_copy(update={"swing": swing, "horizon_minutes": minutes})
-    return bos(chosen, "wick" if mode == "wick" else "close") if kind == "bos" else RECIPES[kind](chosen)
+    return recipe_of(kind, chosen, "wick" if mode == "wick" else "close")
 
 
 def bars_of(folder: Path, symbol: str, start: str, end: str) -> Bars:
@@ -159,7 +159,7 @@ def judge(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> di
 
 def studied(market: Market, study: str, folder: Path, settings: Settings) -> dict[str, Any]:
     """Run one study of a market, once."""
-    recipe = recipe_of(study, settings)
+    recipe = study_recipe(study, settings)
     data = samples(bars_of(folder, market.symbol, market.train_from, market.judged_until), recipe)
     split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, market.judged_from)
     return judge(recipe, data, split, settings)
@@ -167,7 +167,7 @@ def studied(market: Market, study: str, folder: Path, settings: Settings) -> dic
 
 def controlled(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
     """Put the break model through both walks without an edge, made of the market's bars."""
-    recipe, found = recipe_of("n5 h5 close", settings), {}
+    recipe, found = study_recipe("n5 h5 close", settings), {}
     bars = bars_of(folder, market.symbol, market.train_from, market.judged_until)
     for name, walk in controls(bars, settings.seed).items():
         data = samples(walk, recipe)
@@ -179,7 +179,7 @@ def controlled(market: Market, folder: Path, settings: Settings) -> dict[str, An
 def transferred(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
     """Judge the break model of a market on a symbol that it has never seen."""
     stranger, start, end = STRANGERS[market.symbol]
-    recipe = recipe_of("n5 h5 close", settings)
+    recipe = study_recipe("n5 h5 close", settings)
     known = samples(bars_of(folder, market.symbol, market.train_from, market.judged_from), recipe)
     other = samples(bars_of(folder, stranger, start, end), recipe)
     own = at_instants(known.time, known.end, recipe.horizon, market.validation_from, market.judged_from)
@@ -228,7 +228,7 @@ def tried(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
 
 def _before_judging(market: Market, symbol: str, folder: Path, settings: Settings) -> tuple[Recipe, Dataset, Split]:
     """Return the break model's samples of a symbol, its lead's rows beside, up to where the market is judged."""
-    recipe = replace(recipe_of("n5 h5 close", settings), beside={})
+    recipe = replace(study_recipe("n5 h5 close", settings), compared={})
     last = pd.Timestamp(market.validation_from)
     first, middle = (str((last - pd.Timedelta(days=days)).date()) for days in OMISSION_DAYS)
     bars = {each: bars_of(folder, each, first, market.judged_from)[each] for each in (market.symbol, symbol)}

@@ -26,7 +26,8 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live.trader import ATR, Traded, Trader, outlook
 from mikrobot.market.replay import ReplaySource
-from mikrobot.models.labels.task import Task
+from mikrobot.models.catalog import TRADED
+from mikrobot.models.task import Task
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -92,7 +93,7 @@ def backtest(
         raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
     say(f"computing features of {', '.join(bars)}")
     levels = {
-        symbol: models[symbol].levels if symbol in models else Task("bos", settings.swing).columns for symbol in bars
+        symbol: models[symbol].levels if symbol in models else Task(TRADED, settings.swing).columns for symbol in bars
     }
     rows = {symbol: frame for symbol, frame in _rows(bars, _columns(models, levels))}
     rules = {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}

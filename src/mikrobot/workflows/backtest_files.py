@@ -21,8 +21,9 @@ from mikrobot.analytics.trades import closed_trades, r_multiple
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
 from mikrobot.live.trader import Traded
-from mikrobot.models.labels.task import Task
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.model import Contract
+from mikrobot.models.task import Task
 from mikrobot.settings import Settings
 from mikrobot.workflows.registered import Answering
 
@@ -124,7 +125,7 @@ def facts_of(
         Of the models that predicted; none for the rules alone.
     refused : sequence of Refusal
     """
-    task = contracts[0].task if contracts else Task("bos", settings.swing)
+    task = contracts[0].task if contracts else Task(TRADED, settings.swing)
     approved = sum(decision.approved for decision in decisions)
     return reporting.Facts(
         run_id=run_id,

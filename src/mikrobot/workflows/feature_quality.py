@@ -19,6 +19,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.quality import Quality, assess
 from mikrobot.live.session import recorded_run, segments_of
 from mikrobot.market.replay import read_bars
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHAMPION, scopes_of
 from mikrobot.monitoring import quality_report
@@ -34,8 +35,6 @@ from mikrobot.workflows.trading_report import report_folder
 
 ROWS = 20_000
 """Newest rows of a symbol that are assessed: two weeks of minutes, in which most columns take all their values."""
-
-MODEL = "bos"
 
 
 def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
@@ -109,15 +108,15 @@ def _stored(settings: Settings, source: str, symbol: str, closes: "pd.Series[Any
 
 def _versions(ledger: Ledger, run: Run) -> list[str]:
     """Return the versions of the model that answered in a run, in the order they began to."""
-    return list(dict.fromkeys(each.model_version for each in ledger.predictions(run.id) if each.model == MODEL))
+    return list(dict.fromkeys(each.model_version for each in ledger.predictions(run.id) if each.model == TRADED))
 
 
 def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[ModelInputs]:
     """Return what these versions make of their inputs; of a run before its first answer, what its champions do."""
     registry = Registry(settings.mlflow_url)
-    champions = registry.holders(MODEL, CHAMPION)
+    champions = registry.holders(TRADED, CHAMPION)
     asked = versions or sorted({champions[s] for s in scopes_of(run.source, run.symbols) if s in champions}, key=int)
-    return [ModelInputs(MODEL, each, registry.load(MODEL, each).contract.importance) for each in asked]
+    return [ModelInputs(TRADED, each, registry.load(TRADED, each).contract.importance) for each in asked]
 
 
 def _counts(found: Quality) -> dict[str, int]:

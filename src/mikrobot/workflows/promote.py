@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHALLENGER, Scope
 from mikrobot.settings import Settings
@@ -33,7 +34,7 @@ class Reconsidered:
         return f"{self.scope}: version {self.version}: {self.reason}"
 
 
-def reconsider(settings: Settings, name: str = "bos", symbols: Sequence[str] | None = None) -> list[Reconsidered]:
+def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | None = None) -> list[Reconsidered]:
     """Promote each challenger that has made enough predictions in the champion's shadow.
 
     Every other clause was ruled on when it was trained, compared with the champion that there still is: another

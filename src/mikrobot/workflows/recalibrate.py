@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Prediction, Side
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.intervals import Window
 from mikrobot.models.labels.samples import Prices
-from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Model
 from mikrobot.models.registry import WINDOW, Registry
 from mikrobot.models.scope import CHAMPION
+from mikrobot.models.task import Task
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -31,7 +32,7 @@ from mikrobot.training.rolling import FEWEST_KNOWN, WINDOW_DAYS
 Known = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def recalibrate(settings: Settings, name: str = "bos") -> list[dict[str, Any]]:
+def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
     """Keep the outcomes of the newest days with each champion; the prediction service answers by them from then on.
 
     The window ends at the newest close that was predicted. What it counts are the scores of the version before

@@ -22,6 +22,7 @@ from mikrobot.live import accounts, wiring
 from mikrobot.live.arms import share_of
 from mikrobot.live.session import recorded_run, segments_of
 from mikrobot.live.trader import ATR, Traded, Trader
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.intervals import Window
 from mikrobot.models.model import Contract
 from mikrobot.models.registry import Registry
@@ -40,7 +41,6 @@ from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write
 from mikrobot.workflows.registered import Answering
 
 LAST = "last"
-MODEL = "bos"
 
 
 def compare(settings: Settings, clock: Clock, run_id: str, say: Say, files: Files = NO_FILES) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, files: File
     made = accounts.lines_of({name: account.journal for name, account in accounts_of.items()})
     return {
         "run": run.id,
-        "model": MODEL,
+        "model": TRADED,
         "version": ", ".join(sorted({each.model_version for each in paper.predictions})),
         "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
@@ -176,9 +176,9 @@ class Served:
 
 def _served(registry: Registry, name: str, version: str) -> Served:
     """Load what made predictions; the baseline has no window."""
-    model = registry.load(MODEL, version, rolled=False)
+    model = registry.load(TRADED, version, rolled=False)
     trained = Answering(model.diffusion() if name == BASELINE else model, name)
-    window = "" if name == BASELINE else registry.window(MODEL, version)
+    window = "" if name == BASELINE else registry.window(TRADED, version)
     if not window:
         return Served(trained, trained, model.contract.trained_until)
     rolled = Window.from_json(window)

@@ -13,9 +13,9 @@ from mikrobot.domain.trading import BASELINE, Fill, Order
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import accounts, arms, wiring
 from mikrobot.live.session import segments_of
+from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
-from mikrobot.stack.supervisor import MODEL
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
@@ -124,13 +124,13 @@ def _origin(registry: Registry, counts: Mapping[tuple[str, str], int]) -> dict[s
     return {
         "model": model,
         "version": None if model == BASELINE else version,
-        "trained_on": list(registry.version(MODEL, version).symbols),
+        "trained_on": list(registry.version(TRADED, version).symbols),
     }
 
 
 def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
     """Name the newest model first; a run of several segments has trained one for each."""
-    return {"bos": newest_first(trained)} if trained else {}
+    return {TRADED: newest_first(trained)} if trained else {}
 
 
 def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger, bars: BarStore) -> dict[str, Any]:

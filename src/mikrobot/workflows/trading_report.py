@@ -9,7 +9,8 @@ from typing import Any
 from mikrobot.analytics import report as reporting
 from mikrobot.live import accounts, wiring
 from mikrobot.live.session import recorded_run, segments_so_far
-from mikrobot.models.labels.task import Task
+from mikrobot.models.catalog import TRADED
+from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
@@ -90,7 +91,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: R
             "horizon": f"{rules.horizon_minutes} min",
             "answers of": f"the {rules.model}",
         },
-        levels=Task("bos", rules.swing).columns,
+        levels=Task(TRADED, rules.swing).columns,
         opening=rules.balance,
         bars=accounts.traded_bars(run, bars, segments),
         predictions=ledger.predictions(run.id),

@@ -20,7 +20,7 @@ from mikrobot.training import pipeline
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import needed
 from mikrobot.training.fitting import Progress
-from mikrobot.training.recipes import RECIPES
+from mikrobot.training.recipes import recipe_of
 
 
 def train(
@@ -108,7 +108,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         ]
     files = ReplaySource(data)
     bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}
-    recipe = RECIPES[name](settings)
+    recipe = recipe_of(name, settings)
     result = pipeline.train(
         name,
         bars,

@@ -17,9 +17,10 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.kernel.bars import MAY_BE_UNKNOWN
 from mikrobot.features.kernel.feature import FORGOTTEN
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.models.catalog import MODELS
 from mikrobot.settings import SWINGS, Settings
 from mikrobot.training.dataset import needed
-from mikrobot.training.recipes import RECIPES
+from mikrobot.training.recipes import recipe_of
 
 FADED = 0.05
 """Mean share by which an older past may change a column of months in the last ten days, if it did no more at first."""
@@ -30,8 +31,8 @@ SPECS = pytest.mark.parametrize("spec", CATALOG.specs, ids=lambda spec: spec.nam
 
 @pytest.mark.parametrize("swing", SWINGS)
 def test_the_levels_of_every_swing_that_can_be_set_are_in_the_catalog(swing: int) -> None:
-    for recipe in RECIPES.values():
-        made = recipe(Settings(swing=swing))
+    for name in MODELS:
+        made = recipe_of(name, Settings(swing=swing))
         assert set(needed(made.inputs, made.task)) <= set(COLUMNS)
 
 

@@ -15,8 +15,8 @@ from mikrobot.models.calibration import Calibration
 from mikrobot.models.explanation import CALIBRATION, MEMBERS, explain
 from mikrobot.models.intervals import BREAKS, HOLDS, Intervals
 from mikrobot.models.labels.samples import SIDES
-from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Contract, Model, Start
+from mikrobot.models.task import Task
 
 
 def bos(swing: int) -> tuple[Model, xgb.Booster]:

@@ -13,7 +13,7 @@ from mikrobot.training import results
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import fit_baselines
 from mikrobot.training.fitting import fit, uncalibrated
-from mikrobot.training.recipes import bos
+from mikrobot.training.recipes import recipe_of
 from mikrobot.training.rolling import Predictions, intervals, windows
 from mikrobot.training.scores import scores
 from mikrobot.training.splits import at_instants
@@ -41,7 +41,7 @@ class Judged:
 def judged(request: pytest.FixtureRequest) -> Judged:
     first, calibrated_from, judged_from, end = SPANS[request.param]
     settings = Settings(trials=0)
-    recipe = replace(bos(settings), beside={})
+    recipe = replace(recipe_of("bos", settings), compared={})
     data = results.samples(results.bars_of(SHARED, request.param, first, end), recipe)
     split = at_instants(data.time, data.end, recipe.horizon, calibrated_from, judged_from)
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)

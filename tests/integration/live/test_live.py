@@ -31,10 +31,10 @@ from mikrobot.market.replay import read_bars
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Contract, Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import scopes_of
+from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervisor

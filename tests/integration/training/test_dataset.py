@@ -7,7 +7,7 @@ import pandas as pd
 from feature_repo.__main__ import apply
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 from mikrobot.settings import Settings
 from mikrobot.store.feast import offline
 from mikrobot.training.dataset import Rows, build

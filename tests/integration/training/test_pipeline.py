@@ -1,5 +1,7 @@
+"""One training from rows to a registered version, with a real MLflow."""
+
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
 from mikrobot.features.catalog import CATALOG
+from mikrobot.models.catalog import MODELS, kind_of
 from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
 from mikrobot.models.intervals import Window
@@ -29,13 +32,14 @@ SCOPES = BTCUSDT, EURUSD = Scope("replay", "BTCUSDT"), Scope("replay", "EURUSD")
 def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., TrainingResult]:
     def run(**changed: object) -> TrainingResult:
         given: dict[str, object] = {
+            "name": "bos",
             "source": "replay",
             "feature_hash": CATALOG.version,
             "trade_from": TRADE_FROM,
             "bars": market,
             "rows": rows,
         }
-        return train("bos", registry=registry, settings=Settings(), **(given | changed))  # type: ignore[arg-type]
+        return train(registry=registry, settings=Settings(), **(given | changed))  # type: ignore[arg-type]
 
     return run
 
@@ -44,6 +48,26 @@ def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., Train
 def first(trained: Callable[..., TrainingResult], registry: Registry) -> TrainingResult:
     assert registry.holders("bos", CHAMPION) == {}
     return trained()
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The entry of one more kind of model; its module is all that was written for it."""
+    monkeypatch.setitem(MODELS, "toy", "tests.integration.training.toy_model")
+    yield "toy"
+    kind_of.cache_clear()
+
+
+def test_a_model_is_a_module_and_an_entry(
+    toy: str, trained: Callable[..., TrainingResult], registry: Registry, market: Bars
+) -> None:
+    result = trained(name=toy)
+    model = registry.load(toy, result.version)
+    assert (model.contract.name, model.contract.horizon_minutes, model.contract.task.reach) == ("toy", 2, "extreme")
+    ((up, down),) = model.predict(np.ones((1, len(model.contract.columns))))
+    assert 0.0 < up < 1.0
+    assert 0.0 < down < 1.0
+    assert "Will the level be touched soon?" in registry.text(toy, result.version, "card.md")
 
 
 def run_of(registry: Registry, version: str) -> mlflow.entities.Run:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.models.labels.samples import SESSION_GAP_MINUTES, Labels, Prices
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 
 TASKS = {
     "bos": Task("bos", horizon=5),

@@ -15,7 +15,7 @@ from mikrobot.training import learners
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import build, needed
 from mikrobot.training.pipeline import study
-from mikrobot.training.recipes import bos
+from mikrobot.training.recipes import recipe_of
 
 DAYS = 60
 STEP = 5e-5
@@ -55,7 +55,7 @@ def market(seed: int, memory: float) -> pd.DataFrame:
 
 def over_truth(seed: int, memory: float) -> dict[str, float]:
     settings = configuration.load()
-    recipe = replace(bos(settings), beside={})
+    recipe = replace(recipe_of("bos", settings), compared={})
     bars = {"BTCUSDT": market(seed, memory)}
     data = build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "made up", recipe.inputs, recipe.task)
     data = replace(data, sigma_forecast=np.full(len(data), SIGMA))

@@ -12,7 +12,7 @@ import pytest
 from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
 from mikrobot.domain.market import BAR_COLUMNS, instrument
 from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side, Trade
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 
 LEVELS = Task("bos").columns
 START = datetime(2024, 5, 6, 0, 0, tzinfo=UTC)

@@ -24,7 +24,7 @@ from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
 from mikrobot.domain.trading import Decision, FillReason, Side
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 
 Build = Callable[..., Facts]
 LOADS = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=", re.IGNORECASE)

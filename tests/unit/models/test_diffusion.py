@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.labels.task import Reach
 from mikrobot.models.model import tuples
+from mikrobot.models.task import Reach
 
 MINUTES = 15
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.labels.task import Task
 from mikrobot.models.model import Contract
+from mikrobot.models.task import Task
 from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
@@ -44,7 +44,7 @@ def test_a_card_says_what_for_how_well_where_and_why_not(card: Card, form: str) 
         f"{figures['metrics']['auc']:.4f}",
         f"{figures['by_session']['london']['metrics']['auc']:.4f}",
         "precision 0.85, recall 0.90",
-        "not reached: what the walk does not know",
+        "not reached: the next minutes hold what neither",
         "Chance alone would show a calibration error (ece) of 0.0",
         "boosting.max_depth",
     ):

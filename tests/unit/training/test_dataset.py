@@ -7,7 +7,7 @@ import pytest
 from mikrobot.domain.errors import ModelError
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 from mikrobot.training import computed, dataset
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import Dataset, build

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
 

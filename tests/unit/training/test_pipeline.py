@@ -14,10 +14,10 @@ from mikrobot.training.evaluation import fit_baselines, predict_baselines
 from mikrobot.training.fitting import Fitted, answers, fit
 from mikrobot.training.learners import forest
 from mikrobot.training.pipeline import assess, check
-from mikrobot.training.recipes import bos, false_break
+from mikrobot.training.recipes import recipe_of
 from mikrobot.training.splits import Split, walk_forward
 
-RECIPE = bos(Settings())
+RECIPE = recipe_of("bos", Settings())
 
 
 def checked(data: Dataset) -> None:
@@ -79,7 +79,7 @@ def test_another_seed_gives_another_model(make_dataset: Callable[..., Dataset]) 
 def test_members_that_know_less_than_the_walk_lean_on_it(make_dataset: Callable[..., Dataset]) -> None:
     """A forest of stumps cannot follow the distance, of which alone the outcome depends; what is served can."""
     stumps = {"n_estimators": 5, "max_depth": 1, "max_features": None}
-    recipe = replace(false_break(Settings()), members={"stumps": (forest, stumps)})
+    recipe = replace(recipe_of("false_break", Settings()), members={"stumps": (forest, stumps)})
     data = make_dataset()
     inputs = np.random.default_rng(1).normal(size=(len(data), len(recipe.inputs.names))).astype(np.float32)
     inputs[:, recipe.inputs.names.index(str(recipe.starts_from))] = data.distance * 1e4

@@ -9,7 +9,7 @@ import pytest
 from mikrobot import settings as configuration
 from mikrobot.training import trials
 from mikrobot.training.dataset import Dataset
-from mikrobot.training.recipes import Recipe, bos
+from mikrobot.training.recipes import Recipe, recipe_of
 from mikrobot.training.splits import Split
 
 COUNT = 12_000
@@ -22,7 +22,7 @@ def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return replace(bos(configuration.load()), beside={})
+    return replace(recipe_of("bos", configuration.load()), compared={})
 
 
 def made(recipe: Recipe, chance: np.ndarray) -> tuple[Dataset, Split]:

@@ -19,7 +19,7 @@ from mikrobot.cli.tables import backtest_table
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Order, Side
 from mikrobot.live.trader import ATR
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.workflows.backtest import OWN, backtest, by_model, by_rules

@@ -11,7 +11,7 @@ import pytest
 
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.intervals import GRID, Intervals, Window
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 from mikrobot.training.rolling import FEWEST_KNOWN
 from mikrobot.workflows.recalibrate import calibrated, known, window_of
 

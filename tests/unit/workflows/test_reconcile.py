@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.live.trader import ATR
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 from mikrobot.workflows.reconcile import Served
 from mikrobot.workflows.registered import Answering
 

@@ -3,7 +3,7 @@ import pytest
 
 from mikrobot.models.labels.followups import breaks, false_break, retest
 from mikrobot.models.labels.samples import Labels, Prices
-from mikrobot.models.labels.task import Task
+from mikrobot.models.task import Task
 
 NONE = np.nan
 LEVEL = 100.0
