@@ -16,7 +16,7 @@ from flows.run_log import attach
 @task(task_run_name="ingest {symbol}")
 def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
     """Fetch what is missing of one symbol, check it, quarantine bad rows, store the rest."""
-    from expectations.gate import check
+    from expectations.quality_gate import check
     from mikrobot import settings as configuration
     from mikrobot.live import wiring
     from mikrobot.live.session import recorded_run

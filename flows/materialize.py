@@ -18,7 +18,7 @@ def materialize_symbol(
     source: str, symbol: str, start: datetime, end: datetime, since: datetime | None, lead: str | None
 ) -> dict[str, Any]:
     """Compute, check and store the feature rows of one symbol."""
-    from expectations.gate import check
+    from expectations.quality_gate import check
     from mikrobot import settings as configuration
     from mikrobot.store.bars import BarStore
     from mikrobot.store.feast.online import FeatureRows

@@ -65,7 +65,7 @@ def charges(account: Account) -> Iterator[Charge]:
             if record.kind != DEPOSIT or record.ts > opened:
                 yield Charge(_instant(record.ts), record.kind, -decimal(record.amount, record.currency))
         elif isinstance(record, Filled) and record.slippage:
-            terms = account.desks[record.symbol].terms
+            terms = account.working_orders[record.symbol].terms
             lost = half_even(_slipped(record, terms, Fraction(account.contracts[record.symbol].tick)))
             yield Charge(_instant(record.ts), "slippage", decimal(lost, account.currency))
 

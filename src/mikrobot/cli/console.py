@@ -17,7 +17,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from mikrobot.training.gate import to_beat
+from mikrobot.training.promotion_gate import to_beat
 
 UNBOUNDED = 1_000_000
 """Characters that a line may have in a file or a pipe."""

@@ -74,7 +74,7 @@ def difference_lines(found: Mapping[str, Any]) -> list[str]:
 
 def evaluation_table(found: Mapping[str, Any]) -> Table:
     """Show an evaluation: the model beside what it must beat, and where it is good."""
-    from mikrobot.training.gate import to_beat
+    from mikrobot.training.promotion_gate import to_beat
 
     shown = Table(title=f"{found['model']} version {found['version']}", title_justify="left", box=None, padding=(0, 2))
     for heading in ("", "AUC", "Brier", "calibration error", "accuracy", "model over it"):

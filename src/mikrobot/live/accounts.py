@@ -15,8 +15,9 @@ from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar, Timeframe, bars_of, instrument
 from mikrobot.domain.trading import Fill
 from mikrobot.live.session import Segment
-from mikrobot.paper import journal, statement
+from mikrobot.paper import journal
 from mikrobot.paper.account import Account
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Noted, Record
 from mikrobot.paper.venue import PROFILES, RUN_END, Venue, contract_of, divided, milliseconds
 from mikrobot.settings import Settings
@@ -64,7 +65,7 @@ def fills(ledger: Ledger, run_id: str) -> list[Fill]:
             f"run {run_id} was traded before journals were kept: its fills are in the table fill only, and its reports "
             f"stand as they were written; run it again to report on it anew"
         )
-    return statement.fills(told)
+    return fills_of(told)
 
 
 def charges_of(ledger: Ledger, run: Run) -> list[Charge]:

@@ -14,7 +14,7 @@ from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, Fill, Order, Trade
 from mikrobot.live.arms import Share
-from mikrobot.paper import statement
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue
 from mikrobot.settings import TradingProfile
 
@@ -95,7 +95,7 @@ class Traded:
     def fills(self) -> list[Fill]:
         """The fills of every account, in order of time."""
         accounts = self.trader.venue.exchange.accounts
-        return statement.fills({name: each.journal for name, each in accounts.items()})
+        return fills_of({name: each.journal for name, each in accounts.items()})
 
     @property
     def charges(self) -> list[Charge]:

@@ -30,7 +30,7 @@ for a day."""
 
 
 class Checked(Protocol):
-    """What a quality gate says about a frame; see `expectations.gate.Checked`."""
+    """What a quality gate says about a frame; see `expectations.quality_gate.Checked`."""
 
     @property
     def good(self) -> pd.DataFrame:

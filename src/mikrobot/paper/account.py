@@ -14,11 +14,11 @@ from typing import Any
 from mikrobot.domain.errors import DataError
 from mikrobot.paper import isolated, money
 from mikrobot.paper.contracts import Contract
-from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
 from mikrobot.paper.orders import STATUSES, TERMINAL, TIMES_IN_FORCE, TRANSITIONS, TYPES, Order, Status, unsound
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.working_orders import FAR, WorkingOrders
 
 
 class Account:
@@ -71,7 +71,7 @@ class Account:
         self.marked: dict[str, int] = {}
         self.called = False
         self.exposed = False
-        self.desks = {symbol: Desk(contract, profile) for symbol, contract in contracts.items()}
+        self.working_orders = {symbol: WorkingOrders(contract, profile) for symbol, contract in contracts.items()}
 
     @classmethod
     def rebuilt(
@@ -110,8 +110,8 @@ class Account:
             twin.orders[name] = replace(self.orders[name])
         twin.live = {name: twin.orders[name] for name in self.live}
         twin.called, twin.exposed = self.called, True
-        for symbol, desk in self.desks.items():
-            desk.copy_to(twin.desks[symbol], twin.orders)
+        for symbol, working in self.working_orders.items():
+            working.copy_to(twin.working_orders[symbol], twin.orders)
         return twin
 
     def apply(self, record: Record) -> None:
@@ -179,8 +179,8 @@ class Account:
         """Have the margin looked at when the next price of anything open comes."""
         self.exposed = True
         for held in self.positions.values():
-            desk = self.desks[held.symbol]
-            desk.margin_low = desk.low_bid = FAR
+            working = self.working_orders[held.symbol]
+            working.margin_low = working.low_bid = FAR
 
     def book(self, ts: int, kind: str, currency: str, amount: int, cause: str) -> None:
         """Make a cash entry, unless it is nothing."""
@@ -239,13 +239,13 @@ class Account:
         order.status = to
         order.alive = to not in TERMINAL
         if to is Status.WORKING:
-            self.desks[order.symbol].seat(order)
+            self.working_orders[order.symbol].seat(order)
         elif to is Status.TRIGGERED:
             order.triggered = True
-            self.desks[order.symbol].seat(order)
+            self.working_orders[order.symbol].seat(order)
         elif not order.alive:
             del self.live[order.id]
-            self.desks[order.symbol].remove(order)
+            self.working_orders[order.symbol].remove(order)
 
     def _booked(self, told: Booked) -> None:
         self.balances[told.currency] = self.balances.get(told.currency, 0) + told.amount
@@ -261,7 +261,7 @@ class Account:
         order.quantity, order.price, order.stop = told.quantity, told.price, told.stop
         if told.last:
             order.seq = told.seq
-        self.desks[order.symbol].stale = True
+        self.working_orders[order.symbol].stale = True
 
     def _filled(self, told: Filled) -> None:
         order = self._order(told.order)
@@ -270,10 +270,10 @@ class Account:
         position = self.positions.get(key)
         if position is None:
             position = self.positions[key] = Position(told.symbol, "" if self.profile.netting else key)
-        desk = self.desks[told.symbol]
+        working = self.working_orders[told.symbol]
         signed = told.sign * told.quantity
         closed = abs(position.closes(signed))
-        backed = isolated.backing(desk.terms, position) if self.profile.isolated else 0
+        backed = isolated.backing(working.terms, position) if self.profile.isolated else 0
         num, den = told.base_rate
         position.trade(signed, told.price, Fraction(num, den) if num else 0)
         if self.profile.cash:
@@ -285,13 +285,13 @@ class Account:
                 0
                 if closed < told.quantity
                 else isolated.deficit(
-                    desk.terms, position, backed, told.realised, liquidated=order.id.startswith("liquidation.")
+                    working.terms, position, backed, told.realised, liquidated=order.id.startswith("liquidation.")
                 )
             )
         if not position.quantity:
             del self.positions[key]
-        if told.unpriced and desk.terms.presses:
-            desk.pressure.add(told.ts, told.sign, float(desk.contract.quantity(told.unpriced)))
+        if told.unpriced and working.terms.presses:
+            working.pressure.add(told.ts, told.sign, float(working.contract.quantity(told.unpriced)))
         self.exposed = True
 
     def _hold(self, symbol: str, signed: int, price: int) -> None:

@@ -10,9 +10,9 @@ from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
+from mikrobot.paper.liquidation import opening_objection
 from mikrobot.paper.orders import Order, OrderType, Status
 from mikrobot.paper.requests import misplaced
-from mikrobot.paper.solvency import opening_objection
 
 
 def objection(

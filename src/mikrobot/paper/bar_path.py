@@ -10,9 +10,9 @@ from typing import NamedTuple
 from mikrobot.paper import margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
-from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Filled
 from mikrobot.paper.matching import Matching
+from mikrobot.paper.working_orders import FAR, WorkingOrders
 
 
 class BarTicks(NamedTuple):
@@ -39,25 +39,25 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
         Its open, ms; orders submitted later do not see it.
     bar : BarTicks
     """
-    desk = matching.account.desks[market.contract.symbol]
+    working = matching.account.working_orders[market.contract.symbol]
     open_, high, low, _, spread = bar
     matching.bar = (open_, low, high)
     market.spread = spread
     market.point(ts, open_, open_ + spread)
     if matching.account.expiring:
         matching.expire(ts)
-    if desk.touched(open_, open_, spread):
+    if working.touched(open_, open_, spread):
         matching.on_market(market, ts)
-    if desk.waiting:
-        matching.meet_waiting(desk, ts, opened)
-    if desk.touched(low, high, spread):
-        _follow(matching, market, ts, bar, low_first=_low_first(matching, desk, market, ts, bar))
+    if working.waiting:
+        matching.meet_waiting(working, ts, opened)
+    if working.touched(low, high, spread):
+        _follow(matching, market, ts, bar, low_first=_low_first(matching, working, market, ts, bar))
     matching.bar = None
 
 
-def _low_first(matching: Matching, desk: Desk, market: Market, ts: int, bar: BarTicks) -> bool:
+def _low_first(matching: Matching, working: WorkingOrders, market: Market, ts: int, bar: BarTicks) -> bool:
     long, short = matching.account.sides(market.contract.symbol)
-    if not (desk.stops or desk.limits):
+    if not (working.stops or working.limits):
         return long >= short
     if not matching.account.profile.cash and not (long and short) and (long or short):
         return long > short
@@ -100,26 +100,26 @@ def _glide(matching: Matching, market: Market, ts: int, start: int, target: int,
 
     Between two such points it stops where the account is stopped out, which closes at that level.
     """
-    desk = matching.account.desks[market.contract.symbol]
-    if not desk.touched(min(start, target), max(start, target), spread):
+    working = matching.account.working_orders[market.contract.symbol]
+    if not working.touched(min(start, target), max(start, target), spread):
         market.point(ts, target, target + spread)
         return
     now, sign = start, 1 if target > start else -1
     while now != target:
         reached = target
-        for price in _marks(desk, spread):
+        for price in _marks(working, spread):
             if sign * now < sign * price < sign * reached:
                 reached = price
-        level = matching.solvency.stop_out_between(market, ts, now, reached, spread)
+        level = matching.liquidation.stop_out_between(market, ts, now, reached, spread)
         now = reached if level is None else level
         market.point(ts, now, now + spread)
-        if desk.touched(now, now, spread):
+        if working.touched(now, now, spread):
             matching.on_market(market, ts)
 
 
-def _marks(desk: Desk, spread: int) -> list[int]:
+def _marks(working: WorkingOrders, spread: int) -> list[int]:
     """Return the bids at which an order or the margin has to be looked at."""
-    prices = [desk.margin_low, desk.margin_high - spread]
-    prices += [order.stop if order.sign < 0 else order.stop - spread for order in desk.stops if order.stop]
-    prices += [order.price if order.sign < 0 else order.price - spread for order in desk.limits]
+    prices = [working.margin_low, working.margin_high - spread]
+    prices += [order.stop if order.sign < 0 else order.stop - spread for order in working.stops if order.stop]
+    prices += [order.price if order.sign < 0 else order.price - spread for order in working.limits]
     return prices

@@ -19,11 +19,11 @@ from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Refused
 from mikrobot.paper.matching import Matching
 from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.working_orders import FAR, WorkingOrders
 
 _NO_ORDER = "there is no such order that still works"
 
@@ -51,7 +51,7 @@ class Exchange:
         self.accounts: dict[str, Account] = {}
         self._waits = waits_for_open
         self._matchings: dict[str, Matching] = {}
-        self._desks: dict[str, list[tuple[Matching, Desk]]] = {symbol: [] for symbol in self.contracts}
+        self._working: dict[str, list[tuple[Matching, WorkingOrders]]] = {symbol: [] for symbol in self.contracts}
         self._now = FAR  # until the first event, which therefore takes no shortcut
         self._due = FAR
         self._rollover = (FAR, 0)
@@ -84,9 +84,9 @@ class Exchange:
             raise UsageError(f"account {account.id} exists already; give each its own id")
         matching = Matching(account, self.markets, self.rates)
         self.accounts[account.id], self._matchings[account.id] = account, matching
-        for symbol, desk in account.desks.items():
-            self._desks[symbol].append((matching, desk))
-            desk.fence()
+        for symbol, working in account.working_orders.items():
+            self._working[symbol].append((matching, working))
+            working.fence()
         account.expose()
         if account.marks and self._now != FAR:
             self._mark(account, self._now)
@@ -111,12 +111,12 @@ class Exchange:
         """
         market = self._market(ts, symbol)
         market.show(ts, bids, asks)
-        for matching, desk in self._desks[symbol]:
+        for matching, working in self._working[symbol]:
             bid, ask = market.bid, market.ask
-            if bid is None or ask is None or desk.touched(bid, bid, ask - bid):
+            if bid is None or ask is None or working.touched(bid, bid, ask - bid):
                 matching.on_market(market, ts)
-                if desk.waiting:
-                    matching.meet_waiting(desk, ts, ts)
+                if working.waiting:
+                    matching.meet_waiting(working, ts, ts)
 
     def rate(self, ts: int, symbol: str, bid: int, ask: int) -> None:
         """Take a rate in, in ticks, that converts money and at which nothing trades.
@@ -165,8 +165,13 @@ class Exchange:
         else:
             market = self._market(ts, symbol)
         low_ask, high_ask = low + spread, high + spread
-        for matching, desk in self._desks[symbol]:
-            if desk.low_bid < low and high < desk.high_bid and desk.low_ask < low_ask and high_ask < desk.high_ask:
+        for matching, working in self._working[symbol]:
+            if (
+                working.low_bid < low
+                and high < working.high_bid
+                and working.low_ask < low_ask
+                and high_ask < working.high_ask
+            ):
                 continue
             play(matching, market, ts, ts if opened is None else opened, BarTicks(open, high, low, close, spread))
         market.point(ts, close, close + spread)
@@ -190,9 +195,9 @@ class Exchange:
             Mark price in ticks; else the middle of the newest quote.
         """
         market = self._market(ts, symbol)
-        for matching, _ in self._desks[symbol]:
+        for matching, _ in self._working[symbol]:
             financing.charge_funding(matching.account, market, ts, rate, mark)
-            matching.solvency.fence(ts)
+            matching.liquidation.fence(ts)
 
     def submit(self, account_id: str, ts: int, asked: OrderRequest | Bracket | OneCancelsOther) -> str:
         """Send an order; it arrives after the account's latency.
@@ -352,7 +357,7 @@ class Exchange:
         at, weekday = self._rollover
         for matching in self._matchings.values():
             financing.charge_swap(matching.account, self.markets, self.rates, at, weekday)
-            matching.solvency.fence(at)
+            matching.liquidation.fence(at)
         self._rollover = next_rollover(now)
 
     def _mark_days(self, ts: int) -> None:
@@ -382,9 +387,9 @@ class Exchange:
                 continue
             market = self.markets[order.symbol]
             if self._waits and not market.quoting:
-                desk = matching.account.desks[order.symbol]
-                desk.waiting.append(order)
-                desk.fence()
+                working = matching.account.working_orders[order.symbol]
+                working.waiting.append(order)
+                working.fence()
             else:
                 matching.arrive(order, ts)
 

@@ -33,7 +33,7 @@ def used(account: Account) -> int:
     if len(positions) > 1:
         return sum(margins(account).values())
     (held,) = positions.values()
-    return position_margin(account.desks[held.symbol].terms, held)
+    return position_margin(account.working_orders[held.symbol].terms, held)
 
 
 def used_after(account: Account, order: Order, signed: int, price: int, base_rate: Exact) -> int:
@@ -54,7 +54,7 @@ def _by_symbol(account: Account, positions: Iterable[Position]) -> dict[str, int
     sides: dict[tuple[str, int], int] = {}
     for position in positions:
         key = (position.symbol, position.sign)
-        one = position_margin(account.desks[position.symbol].terms, position)
+        one = position_margin(account.working_orders[position.symbol].terms, position)
         sides[key] = sides.get(key, 0) + one
     symbols = {symbol for symbol, _ in sides}
     return {s: max(sides.get((s, 1), 0), sides.get((s, -1), 0)) for s in sorted(symbols)}
@@ -72,7 +72,7 @@ def unrealised(account: Account, position: Position, market: Market, rates: Rate
     rate = quote_rate(account, market.contract, price, gained, rates, ts)
     if rate is None:
         return 0
-    num, den = account.desks[position.symbol].terms.gain
+    num, den = account.working_orders[position.symbol].terms.gain
     return half_even(gained * num * rate.value[0], den * rate.value[1])
 
 

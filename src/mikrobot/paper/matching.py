@@ -8,18 +8,18 @@ stop is looked at first). Does not know where prices come from or when requests 
 from collections.abc import Iterable, Mapping
 from heapq import heappop
 
-from mikrobot.paper import booking, isolated, margin, requests
+from mikrobot.paper import fees, isolated, margin, requests
 from mikrobot.paper.account import Account
 from mikrobot.paper.admission import objection
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.desk import FAR, Desk
 from mikrobot.paper.journal import Filled
+from mikrobot.paper.liquidation import NO_RATE, Liquidation
 from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce
 from mikrobot.paper.positions import Position
-from mikrobot.paper.reach import ambiguous, beyond, draw, reached, slip, through
-from mikrobot.paper.solvency import NO_RATE, Solvency
+from mikrobot.paper.pricing import ambiguous, beyond, draw, reached, slip, through
+from mikrobot.paper.working_orders import FAR, WorkingOrders
 
 
 class Matching:
@@ -35,7 +35,7 @@ class Matching:
 
     def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates) -> None:
         self.account, self.markets, self.rates = account, markets, rates
-        self.solvency = Solvency(account, markets, rates, self)
+        self.liquidation = Liquidation(account, markets, rates, self)
         self.bar: tuple[int, int, int] | None = None
         self._entered: list[Order] = []
 
@@ -46,20 +46,20 @@ class Matching:
     def on_market(self, market: Market, ts: int) -> None:
         """Let one new quote, book or point of a bar do to the account what it does."""
         account = self.account
-        desk = account.desks[market.contract.symbol]
+        working = account.working_orders[market.contract.symbol]
         if account.expiring:
             self.expire(ts)
         if account.positions:
-            self.solvency.check(market, ts)
-        if desk.stops:
-            self._trigger(desk, market, ts)
-        if desk.limits:
-            self._fill_limits(desk, market, ts)
-        if desk.stops:
-            for order in desk.stops:
+            self.liquidation.check(market, ts)
+        if working.stops:
+            self._trigger(working, market, ts)
+        if working.limits:
+            self._fill_limits(working, market, ts)
+        if working.stops:
+            for order in working.stops:
                 if order.type is OrderType.TRAILING_STOP:
                     draw(account, order, market, ts)
-        self._conclude(desk, ts, at_price=True)
+        self._conclude(working, ts, at_price=True)
 
     def expire(self, ts: int) -> None:
         """Expire every order whose time is up."""
@@ -91,24 +91,24 @@ class Matching:
             self._trigger_one(order, market, ts)
         if order.reduce_only:
             self._drop_reducers(order.symbol, ts)
-        self._conclude(self.account.desks[order.symbol], ts)
+        self._conclude(self.account.working_orders[order.symbol], ts)
 
     def reconsider(self, order: Order, ts: int) -> None:
         """Match an order whose terms have changed, as if it had just arrived."""
-        desk = self.account.desks[order.symbol]
+        working = self.account.working_orders[order.symbol]
         if order.status not in (Status.NEW, Status.HELD):
-            desk.seat(order)
+            working.seat(order)
             if self._covered(order, ts) and self.markets[order.symbol].quoting:
                 self._meet(order, self.markets[order.symbol], ts)
-        self._conclude(desk, ts)
+        self._conclude(working, ts)
 
-    def meet_waiting(self, desk: Desk, ts: int, opened: int) -> None:
+    def meet_waiting(self, working: WorkingOrders, ts: int, opened: int) -> None:
         """Let what waited for a price arrive, as far as it was sent before that price."""
-        for order in list(desk.waiting):
-            if order in desk.waiting and sees(order, opened):
-                desk.waiting.remove(order)
+        for order in list(working.waiting):
+            if order in working.waiting and sees(order, opened):
+                working.waiting.remove(order)
                 self.arrive(order, ts, opening=True)
-        desk.fence()
+        working.fence()
 
     def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
         """End an order without a fill, and with an entry that never traded its exits."""
@@ -138,7 +138,7 @@ class Matching:
                     elif leg.alive:
                         self._trigger_one(leg, market, ts)
 
-    def _conclude(self, desk: Desk, ts: int, *, at_price: bool = False) -> None:
+    def _conclude(self, working: WorkingOrders, ts: int, *, at_price: bool = False) -> None:
         """Arm what has been entered, and set the prices up to which nothing happens.
 
         Where no price has come, and none of a bar will before the next event, the margin is left to that.
@@ -147,11 +147,11 @@ class Matching:
             self.arm(ts)
         if self.account.exposed:
             if at_price or self.bar is not None:
-                self.solvency.fence(ts)
+                self.liquidation.fence(ts)
             else:
                 self.account.expose()
-        if desk.stale:
-            desk.fence()
+        if working.stale:
+            working.fence()
 
     def close(self, position: Position, ts: int, reason: str) -> None:
         """Close a position at the market, as stop-out and liquidation do."""
@@ -182,9 +182,9 @@ class Matching:
         """Return the size steps that an entry opened and its exits have not closed."""
         return entry.opened - sum([self.account.orders[name].filled for name in entry.children])
 
-    def _trigger(self, desk: Desk, market: Market, ts: int) -> None:
+    def _trigger(self, working: WorkingOrders, market: Market, ts: int) -> None:
         """Trigger the stops that the market has reached: the one passed furthest first, then by arrival."""
-        for order in reached(desk.stops, beyond, market):
+        for order in reached(working.stops, beyond, market):
             if order.alive and not order.triggered:
                 self._trigger_one(order, market, ts)
 
@@ -213,24 +213,24 @@ class Matching:
             order.ahead = dict(market.depth(-order.sign)).get(order.price) or 0
 
     def _all_there(self, order: Order, market: Market, limit: int | None) -> bool:
-        there = self.account.desks[order.symbol].taken.within(market, order.sign, limit)
+        there = self.account.working_orders[order.symbol].taken.within(market, order.sign, limit)
         return there is None or there >= order.leaves or (limit is None and self.account.profile.unlimited_depth)
 
     def _take(self, order: Order, market: Market, limit: int | None, ts: int) -> None:
         """Walk the displayed levels, best first, one fill a level."""
-        desk, sign = self.account.desks[order.symbol], order.sign
+        working, sign = self.account.working_orders[order.symbol], order.sign
         level: Level | None = None
         for level in market.depth(sign):
             price, size = level
             if limit is not None and sign * (price - limit) > 0:
                 return
             wanted = self._allowed(order, ts)
-            quantity = wanted if size is None else min(desk.taken.left(market, sign, level) or 0, wanted)
+            quantity = wanted if size is None else min(working.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
                 before = order.filled
                 self._taker_fill(order, market, price, quantity, limit, ts, priced=size is not None)
                 if size is not None:
-                    desk.taken.take(sign, level, order.filled - before)
+                    working.taken.take(sign, level, order.filled - before)
             if not order.alive or not order.leaves:
                 return
         if level is not None and self.account.profile.unlimited_depth and self._allowed(order, ts):
@@ -240,7 +240,7 @@ class Matching:
         self, order: Order, market: Market, price: int, quantity: int, limit: int | None, ts: int, *, priced: bool
     ) -> None:
         shown = price
-        if self.account.desks[order.symbol].terms.slips:
+        if self.account.working_orders[order.symbol].terms.slips:
             price += order.sign * slip(self.account, order, market, price, 0 if priced else quantity, ts)
             price = max(price, 1)
             if limit is not None:
@@ -248,20 +248,20 @@ class Matching:
         slippage, unpriced = order.sign * (price - shown), 0 if priced else quantity
         self._fill(order, market, price, quantity, ts, maker=False, unpriced=unpriced, slippage=slippage)
 
-    def _fill_limits(self, desk: Desk, market: Market, ts: int) -> None:
+    def _fill_limits(self, working: WorkingOrders, market: Market, ts: int) -> None:
         """Fill resting limits that the market has reached: best price first, then by arrival."""
-        for order in reached(desk.limits, through, market):
+        for order in reached(working.limits, through, market):
             if order.alive:
-                self._fill_limit(order, desk, market, ts)
+                self._fill_limit(order, working, market, ts)
 
-    def _fill_limit(self, order: Order, desk: Desk, market: Market, ts: int) -> None:
+    def _fill_limit(self, order: Order, working: WorkingOrders, market: Market, ts: int) -> None:
         sign, wanted, filled = order.sign, self._allowed(order, ts), 0
         best = market.best(sign)
         shares: list[tuple[Level, int]] = []
         for level in market.depth(sign):
             if sign * (level[0] - order.price) > 0 or filled == wanted:
                 break
-            left = desk.taken.left(market, sign, level)
+            left = working.taken.left(market, sign, level)
             if left is not None and order.ahead:
                 gone = min(order.ahead, left)
                 order.ahead, left = order.ahead - gone, left - gone
@@ -272,12 +272,14 @@ class Matching:
         if filled and best is not None:
             price, before = best if self.account.profile.improve else order.price, order.filled
             self._fill(order, market, price, filled, ts, maker=True)
-            self._take_shares(desk, order, shares, order.filled - before)
+            self._take_shares(working, order, shares, order.filled - before)
 
-    def _take_shares(self, desk: Desk, order: Order, shares: Iterable[tuple[Level, int]], filled: int) -> None:
+    def _take_shares(
+        self, working: WorkingOrders, order: Order, shares: Iterable[tuple[Level, int]], filled: int
+    ) -> None:
         """Take what has filled off the levels that it was to come from, best first."""
         for level, quantity in shares:
-            desk.taken.take(order.sign, level, min(quantity, filled))
+            working.taken.take(order.sign, level, min(quantity, filled))
             filled -= min(quantity, filled)
 
     def _allowed(self, order: Order, ts: int) -> int:
@@ -316,16 +318,16 @@ class Matching:
     ) -> None:  # fmt: skip
         """Book one execution, and what follows from it for other orders."""
         account, contract = self.account, market.contract
-        profile, terms = account.profile, account.desks[order.symbol].terms
+        profile, terms = account.profile, account.working_orders[order.symbol].terms
         quantity, cut = self._paid(order, contract, price, quantity, ts, maker=maker)
-        refusal = self.solvency.refusal(order, contract, price, quantity, ts, maker=maker)
+        refusal = self.liquidation.refusal(order, contract, price, quantity, ts, maker=maker)
         if refusal:
             self.end(ts, order, Status.CANCELED, refusal)
             return
-        fee = booking.fee(account, self.rates, contract, price, quantity, maker, ts)
+        fee = fees.fee(account, self.rates, contract, price, quantity, maker, ts)
         position = None if profile.cash else account.position_of(order)
         gained = position.realised(order.sign * quantity, price) if position is not None else 0
-        profit = booking.profit(account, self.rates, contract, gained, price, ts)
+        profit = fees.profit(account, self.rates, contract, gained, price, ts)
         if fee is None or profit is None:
             self.end(ts, order, Status.CANCELED, f"no rate into {profile.currency} is known to book its fill at")
             return
@@ -335,12 +337,12 @@ class Matching:
             Filled(
                 len(account.journal), ts, order.id, order.symbol, order.sign, price, quantity, maker,
                 fee[0], terms.fee_currency, profit[0],
-                self.solvency.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
+                self.liquidation.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
                 min(unpriced, quantity), unsure, profit[1] or fee[1], slippage,
             )
         )  # fmt: skip
         if profile.cash:
-            booking.exchange(account, contract, order, price, quantity, ts)
+            fees.exchange(account, contract, order, price, quantity, ts)
         account.book(ts, "realised", profile.currency, profit[0], order.id)
         account.book(ts, "insurance", profile.currency, uncovered, order.symbol)
         account.book(ts, "fee", terms.fee_currency, -fee[0], order.id)
@@ -384,10 +386,10 @@ class Matching:
 
     def _drop_reducers(self, symbol: str, ts: int) -> None:
         """Cancel reduce-only orders that have nothing left to reduce."""
-        desk = self.account.desks[symbol]
-        if not desk.stops and not desk.limits:
+        working = self.account.working_orders[symbol]
+        if not working.stops and not working.limits:
             return
-        for order in [*desk.stops, *desk.limits]:
+        for order in [*working.stops, *working.limits]:
             entry = self.account.orders.get(order.parent)
             if entry is not None and entry.alive:
                 continue

@@ -15,7 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from mikrobot.models.catalog import kind_of
 from mikrobot.models.kind import Target
 from mikrobot.models.model import Contract
-from mikrobot.training.gate import to_beat
+from mikrobot.training.promotion_gate import to_beat
 from mikrobot.training.scores import calibration_noise
 
 DIVISIONS = ("symbol", "session", "volatility", "distance", "minutes left")

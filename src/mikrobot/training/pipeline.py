@@ -28,10 +28,10 @@ from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset, Rows
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
 from mikrobot.training.fitting import Fitted, Progress, answers, fit
-from mikrobot.training.gate import Ruling
 from mikrobot.training.learners import Parameters
 from mikrobot.training.lineage import code_version
 from mikrobot.training.promotion import rule
+from mikrobot.training.promotion_gate import Ruling
 from mikrobot.training.recipes import Recipe, recipe_of
 from mikrobot.training.rolling import Predictions
 from mikrobot.training.scores import scores

@@ -16,12 +16,12 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHAMPION, Scope
-from mikrobot.training import gate
+from mikrobot.training import promotion_gate
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import predict_baselines
-from mikrobot.training.gate import Differences, Ruling, Standing
 from mikrobot.training.intervals import Interval, Observations, difference, mean
 from mikrobot.training.payoff import FEWEST_TRADES, follow
+from mikrobot.training.promotion_gate import Differences, Ruling, Standing
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability
 from mikrobot.training.uplift import uplift
 
@@ -103,15 +103,17 @@ def _rule(
 ) -> Ruling:
     if not 0 < int(data.outcome.sum()) < len(data):
         text = f"{len(data)} samples of one outcome on the test span; train on more history"
-        return Ruling((gate.Clause("samples", False, text),))
+        return Ruling((promotion_gate.Clause("samples", False, text),))
     own, over_baseline = judge(challenger, data), _over_baseline(challenger, data)
     if isinstance(former, str):
-        return gate.first(own.standing, over_baseline, former)
+        return promotion_gate.first(own.standing, over_baseline, former)
     if why := unfit(former, challenger, trade_from):
-        return gate.first(own.standing, over_baseline, f"champion {former.contract.version} {why}", unfit=True)
+        return promotion_gate.first(
+            own.standing, over_baseline, f"champion {former.contract.version} {why}", unfit=True
+        )
     champion = judge(former, data)
     over_champion = _differences(own, champion, data)
-    return gate.against(own.standing, champion.standing, over_baseline, over_champion, (0, shadow_asked))
+    return promotion_gate.against(own.standing, champion.standing, over_baseline, over_champion, (0, shadow_asked))
 
 
 def unfit(champion: Model, challenger: Model, trade_from: datetime | None) -> str:

@@ -10,7 +10,7 @@ from mikrobot.market.history import Checked
 
 
 class Counted(Checked, Protocol):
-    """What a gate says about a frame, with its counts; see `expectations.gate.Checked`."""
+    """What a gate says about a frame, with its counts; see `expectations.quality_gate.Checked`."""
 
     @property
     def expectations(self) -> int:

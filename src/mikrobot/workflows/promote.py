@@ -9,7 +9,7 @@ from mikrobot.models.scope import CHALLENGER, Scope
 from mikrobot.settings import Settings
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
-from mikrobot.training import gate
+from mikrobot.training import promotion_gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,16 @@ def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | 
             if symbols is None or scope.symbol in symbols:
                 made = Ledger(pool).shadows(name, version, scope.symbol)
                 done.append(
-                    _reconsider(registry, name, scope, version, gate.shadowed(made, settings.shadow_predictions))
+                    _reconsider(
+                        registry, name, scope, version, promotion_gate.shadowed(made, settings.shadow_predictions)
+                    )
                 )
     return done
 
 
-def _reconsider(registry: Registry, name: str, scope: Scope, version: str, clause: gate.Clause) -> Reconsidered:
+def _reconsider(
+    registry: Registry, name: str, scope: Scope, version: str, clause: promotion_gate.Clause
+) -> Reconsidered:
     if clause.passed:
         reason = f"{clause}; the other clauses passed when it was trained"
         registry.promote(name, version, reason, [scope.symbol])

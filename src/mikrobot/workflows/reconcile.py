@@ -26,7 +26,7 @@ from mikrobot.models.catalog import TRADED
 from mikrobot.models.intervals import Window
 from mikrobot.models.model import Contract
 from mikrobot.models.registry import Registry
-from mikrobot.paper import statement
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -117,7 +117,7 @@ class _Again:
     def account(self) -> fidelity.Account:
         """It, as the comparison takes it."""
         journals = {name: each.journal for name, each in self.traded.trader.venue.exchange.accounts.items()}
-        fills = statement.fills(journals)
+        fills = fills_of(journals)
         return fidelity.Account(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
 
 
@@ -126,7 +126,7 @@ def _paper(ledger: Ledger, run: Run) -> fidelity.Account:
     accounts.fills(ledger, run.id)  # refuses a run of before there were journals
     return fidelity.Account(
         [each for each in ledger.orders(run.id) if each.submitted_at <= run.ends_at],
-        statement.fills(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),
+        fills_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),
         [each for each in ledger.decisions(run.id) if each.close_time <= run.ends_at],
         [each for each in ledger.predictions(run.id) if each.close_time <= run.ends_at],
         {

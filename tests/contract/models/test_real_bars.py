@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.studies import results
 from mikrobot.models.intervals import Intervals
 from mikrobot.settings import Settings
-from mikrobot.training import results
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import fit_baselines
 from mikrobot.training.fitting import fit, uncalibrated

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expectations import gate
-from expectations.gate import check
+from expectations import quality_gate
+from expectations.quality_gate import check
 from mikrobot.domain.errors import GateError
 from mikrobot.domain.market import BAR_COLUMNS, close_times
 from mikrobot.features.catalog import CATALOG
@@ -195,9 +195,9 @@ def test_feature_columns_in_another_order_fail_the_frame(rows: pd.DataFrame) -> 
 def test_an_invalid_expectation_is_an_error_not_a_silent_gap(
     bars: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    suite = gate.suites.read("bars")
+    suite = quality_gate.suites.read("bars")
     suite["expectations"][-1]["kwargs"] = {"column": "spread", "min_value": "none"}
-    monkeypatch.setattr(gate.suites, "read", lambda _: suite)
+    monkeypatch.setattr(quality_gate.suites, "read", lambda _: suite)
     with pytest.raises(GateError, match="invalid"):
         check(bars, "bars")
 
@@ -208,7 +208,7 @@ def test_the_gate_prints_nothing_and_calls_no_one(tmp_path: Path, bars: pd.DataF
 import socket, sys
 sys.addaudithook(lambda event, args: sys.exit(f"{{event}} {{args}}") if event.startswith("socket.connect") else None)
 import pandas as pd
-from expectations.gate import check
+from expectations.quality_gate import check
 check(pd.read_parquet({str(tmp_path / "bars.parquet")!r}), "bars")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)

@@ -379,7 +379,7 @@ def test_a_prediction_service_that_is_killed_is_started_again_and_no_minute_is_s
 
 
 def test_rows_that_are_materialised_meanwhile_do_not_hide_those_of_the_streamer(market, undisturbed):
-    from expectations.gate import check  # takes seconds, which the other tests need not wait
+    from expectations.quality_gate import check  # takes seconds, which the other tests need not wait
 
     with held(market, "materialised", ANNOUNCEMENT):
         market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
@@ -387,7 +387,7 @@ def test_rows_that_are_materialised_meanwhile_do_not_hide_those_of_the_streamer(
 
 
 def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(market, undisturbed):
-    from expectations.gate import check
+    from expectations.quality_gate import check
 
     market.begin("judged", arms=("careful:profile=ftmo",), split=True)
     market.trade("judged")
@@ -406,7 +406,7 @@ def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(marke
 def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(
     market, undisturbed, tmp_path
 ):
-    from expectations.gate import check
+    from expectations.quality_gate import check
 
     registry = Registry(market.settings.mlflow_url)
     wide = registry.log(made_up_model(15), **NOTHING, data_name="none", data_sha256="0" * 64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
 
-from expectations.gate import check
+from expectations.quality_gate import check
 from mikrobot.domain.errors import GateError
 from mikrobot.domain.market import Timeframe
 from mikrobot.market.history import backfill

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from expectations.gate import check
+from expectations.quality_gate import check
 from feature_repo.__main__ import apply
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe

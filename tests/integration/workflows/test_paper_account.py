@@ -12,8 +12,8 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, Order, Side
 from mikrobot.live import accounts, arms, wiring
-from mikrobot.paper import statement
 from mikrobot.paper import venue as rules
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Booked
 from mikrobot.paper.slippage import NO_SLIPPAGE
 from mikrobot.paper.venue import PROFILES, milliseconds
@@ -140,7 +140,7 @@ def test_a_backtest_of_a_closed_run_compares_its_hours_without_the_closing(begin
     begin("r2", "simulated", NINE + DAY)
     after = accounts.of_the_hours(first, accounts.journals(Ledger(pool), "r1"))
     assert after == before
-    assert len(statement.fills(after)) == 1
+    assert len(fills_of(after)) == 1
 
 
 def test_a_run_that_never_traded_a_minute_is_passed_over(begin, trade):

@@ -20,9 +20,10 @@ from mikrobot.analytics.charges import Charge, charges
 from mikrobot.analytics.trades import Holding, closed_trades, open_positions
 from mikrobot.domain.market import BAR_COLUMNS, Bar, instrument
 from mikrobot.domain.trading import Order, Side
-from mikrobot.paper import margin, statement
+from mikrobot.paper import margin
 from mikrobot.paper.contracts import Swap
 from mikrobot.paper.exchange import Exchange
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Booked, Noted
 from mikrobot.paper.venue import CURRENCY, Venue, contract_of, milliseconds
 
@@ -72,7 +73,7 @@ class Played:
 
     @property
     def _fills(self) -> list:
-        return statement.fills({name: each.journal for name, each in self.venue.exchange.accounts.items()})
+        return fills_of({name: each.journal for name, each in self.venue.exchange.accounts.items()})
 
     def assessed(self) -> Assessment:
         trades = closed_trades(self.orders, self._fills)

@@ -12,8 +12,8 @@ from mikrobot.analytics.trades import closed_trades
 from mikrobot.decision.product_owner import Outlook, decide
 from mikrobot.domain.market import Bar, instrument
 from mikrobot.domain.trading import FillReason, Side, Trade
-from mikrobot.paper import statement
 from mikrobot.paper.estimates import spread_ticks
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue, contract_of
 from mikrobot.settings import PROFILES
 
@@ -52,7 +52,7 @@ def played(outlook: Outlook, profile: str, balance: Decimal, seed: int) -> tuple
     beyond -= (order.side is Side.SELL) * float(contract_of(symbol).price(spread_ticks(contract_of(symbol), spread)))
     venue.play(bar(symbol, CLOSE + MINUTE, close, spread, max(close, beyond), min(close, beyond)))
     journals = {name: account.journal for name, account in venue.exchange.accounts.items()}
-    return decision, list(closed_trades([order], statement.fills(journals)))
+    return decision, list(closed_trades([order], fills_of(journals)))
 
 
 def unexpected(outlook: Outlook, trade: Trade) -> Decimal:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mikrobot.paper import bar_path, booking, matching
+from mikrobot.paper import bar_path, fees, matching
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Taken
 from mikrobot.paper.journal import Record
@@ -60,13 +60,13 @@ def test_liquidity_used_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_fee_that_is_received_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    charged = booking.fee
+    charged = fees.fee
 
     def received(*given: Any) -> tuple[int, bool] | None:
         owed = charged(*given)
         return owed and (-owed[0], owed[1])
 
-    monkeypatch.setattr(booking, "fee", received)
+    monkeypatch.setattr(fees, "fee", received)
     assert red(audit.fees_are_owed)
 
 
@@ -79,7 +79,7 @@ def test_a_leg_that_is_armed_again_is_caught(monkeypatch: pytest.MonkeyPatch) ->
         if reason == "the other leg filled" and not order.parent:
             order.status, order.alive = Status.WORKING, True
             self.account.live[order.id] = order
-            self.account.desks[order.symbol].seat(order)
+            self.account.working_orders[order.symbol].seat(order)
 
     monkeypatch.setattr(Matching, "end", ends)
     assert red(audit.one_leg_fills)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.market import Bar, instrument
 from mikrobot.domain.trading import Order, Side
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Record, lines, parse
-from mikrobot.paper.statement import fills
 from mikrobot.paper.venue import Venue
 
 START = datetime(2024, 3, 11, 23, 20, tzinfo=UTC)  # midnight falls into every run
@@ -87,7 +87,7 @@ def test_taken_up_again_at_any_minutes_it_writes_the_same_journal_to_the_byte(se
 @given(st.integers(0, 10_000))
 def test_the_fills_that_are_told_are_all_the_cash_that_moved(seed: int) -> None:
     journals, venue = traded(seed, set())
-    told = fills(journals)
+    told = fills_of(journals)
     cash = sum((fill.pnl - fill.fee for fill in told), Decimal(0))
     insured = sum(account.totals.get(("insurance", "USD"), 0) for account in venue.exchange.accounts.values())
     balances = sum((account.balance("USD") for account in venue.exchange.accounts.values()), Decimal(0))
@@ -99,7 +99,7 @@ def test_the_fills_that_are_told_are_all_the_cash_that_moved(seed: int) -> None:
 
 def trades_of(journals: dict[str, list[Record]]) -> list[str]:
     """Return the brackets that were entered and left, each once."""
-    told = fills(journals)
+    told = fills_of(journals)
     at = START
     orders = [
         Order(name, "d", "EURUSD", Side.BUY, Decimal(1), Decimal(1), Decimal(2), at, at)

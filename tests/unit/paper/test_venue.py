@@ -10,8 +10,8 @@ from mikrobot.domain.errors import BarError, DataError
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Fill, FillReason, Order, Side
 from mikrobot.paper import venue as rules
+from mikrobot.paper.fills import fills_of
 from mikrobot.paper.slippage import NO_SLIPPAGE
-from mikrobot.paper.statement import fills
 from mikrobot.paper.valuation import Holding, value
 from mikrobot.paper.venue import PROFILES, Venue
 
@@ -56,7 +56,7 @@ def play(venue: Venue, *bars: Bar) -> None:
 
 
 def told(venue: Venue) -> list[Fill]:
-    return fills({name: account.journal for name, account in venue.exchange.accounts.items()})
+    return fills_of({name: account.journal for name, account in venue.exchange.accounts.items()})
 
 
 def test_the_opening_balance_is_divided_equally_among_the_markets_to_the_cent() -> None:

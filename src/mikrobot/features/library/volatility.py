@@ -2,7 +2,7 @@
 
 Log returns throughout, a deviation per square root of a minute: a forecast times the square root
 of the minutes ahead is the deviation of the price over them. Everything comes from closed bars.
-The coefficients of the forecasts are fitted by `python -m mikrobot.training.volatility`.
+The coefficients of the forecasts are fitted by `python -m benchmarks.studies.volatility`.
 """
 
 from math import exp, log, nan, sqrt

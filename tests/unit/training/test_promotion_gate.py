@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from mikrobot.training.gate import Differences, Standing, against, first
 from mikrobot.training.intervals import Interval
+from mikrobot.training.promotion_gate import Differences, Standing, against, first
 
 LOSING = Interval(-7.3, -7.6, -7.0)
 EARNING = Interval(0.05, 0.01, 0.09)

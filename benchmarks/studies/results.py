@@ -2,7 +2,7 @@
 
 ::
 
-    python -m mikrobot.training.results FOLDER --out docs/results.md
+    python -m benchmarks.studies.results FOLDER --out docs/results.md
 
 FOLDER holds the M1 files named by `STUDIES`. Everything in the document comes from this run; the same
 files, program and seed give the same figures.
@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from benchmarks.studies import trials
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
-from mikrobot.training import trials
 from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
 from mikrobot.training.dataset import Dataset, build, joined, needed
@@ -270,7 +270,7 @@ def run(folder: Path, settings: Settings, say: Say) -> dict[str, Any]:
 def document(found: Mapping[str, Any], settings: Settings) -> str:
     """Write what `run` found as Markdown."""
     environment = Environment(
-        loader=PackageLoader("mikrobot.training"),
+        loader=PackageLoader("benchmarks.studies"),
         autoescape=False,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -69,7 +69,7 @@ def slip(account: Account, order: Order, market: Market, price: int, unpriced: i
     spread = (market.mark_ask or price) - (market.mark_bid or price)
     ticks = slippage.spread_ticks(ts, spread, drawn, market.sigma)
     if unpriced:
-        pressure = account.desks[order.symbol].pressure
+        pressure = account.working_orders[order.symbol].pressure
         pressure.decay_ms = slippage.decay_ms
         units = float(contract.quantity(unpriced)) + pressure.at(ts, order.sign)
         ticks += slippage.impact_ticks(price, units, contract.sigma_d, contract.adv)

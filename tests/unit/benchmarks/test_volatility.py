@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.studies import volatility
 from mikrobot.domain.errors import DataError
 from mikrobot.features.library import volatility as constants
-from mikrobot.training import volatility
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from mikrobot.paper.venue import CURRENCY, contract_of
 _FORCED = {reason.value: reason for reason in (FillReason.STOP_OUT, FillReason.LIQUIDATION, FillReason.RUN_END)}
 
 
-def fills(journals: Mapping[str, Iterable[Record]], bar: timedelta = Timeframe.M1.delta) -> list[Fill]:
+def fills_of(journals: Mapping[str, Iterable[Record]], bar: timedelta = Timeframe.M1.delta) -> list[Fill]:
     """Return the fills of the accounts of a `Venue`, in the order they happened.
 
     Parameters

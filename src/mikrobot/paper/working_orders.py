@@ -17,7 +17,7 @@ FAR = 1 << 62
 """A price in ticks that no market reaches."""
 
 
-class Desk:
+class WorkingOrders:
     """One account's working orders in one symbol, and the prices up to which nothing happens to it.
 
     Attributes
@@ -94,7 +94,7 @@ class Desk:
         self.stale = True
 
     def remove(self, order: Order) -> None:
-        """Take an order off the desk, if it is there."""
+        """Take an order off the working, if it is there."""
         if self._take_off(order):
             self.stale = True
 
@@ -105,8 +105,8 @@ class Desk:
                 return True
         return False
 
-    def copy_to(self, twin: "Desk", orders: Mapping[str, Order]) -> None:
-        """Make another desk like this one, with the orders of that name."""
+    def copy_to(self, twin: "WorkingOrders", orders: Mapping[str, Order]) -> None:
+        """Make another working like this one, with the orders of that name."""
         twin.stops = [orders[order.id] for order in self.stops]
         twin.limits = [orders[order.id] for order in self.limits]
         twin.pressure = replace(self.pressure)

@@ -27,7 +27,7 @@ def profit(
     rate = margin.quote_rate(account, contract, price, gained, rates, ts)
     if rate is None:
         return None
-    (c, d), (num, den) = rate.value, account.desks[contract.symbol].terms.gain
+    (c, d), (num, den) = rate.value, account.working_orders[contract.symbol].terms.gain
     return half_even(gained * num * c, den * d), rate.stale
 
 
@@ -42,7 +42,7 @@ def fee(
         Minor units of the currency that fees are paid in, positive when paid, and whether a rate
         was older than a minute; None where there is no rate.
     """
-    profile, terms = account.profile, account.desks[contract.symbol].terms
+    profile, terms = account.profile, account.working_orders[contract.symbol].terms
     num, den = terms.maker if maker else terms.taker
     if profile.cash:
         return half_even(price * quantity * num, den), False

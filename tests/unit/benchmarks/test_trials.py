@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.studies import trials
 from mikrobot import settings as configuration
-from mikrobot.training import trials
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.recipes import Recipe, recipe_of
 from mikrobot.training.splits import Split

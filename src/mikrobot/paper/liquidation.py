@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Protocol
 
-from mikrobot.paper import booking, isolated, margin
+from mikrobot.paper import fees, isolated, margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.desk import FAR
 from mikrobot.paper.money import Exact, half_even, scale
 from mikrobot.paper.orders import Order, Status
 from mikrobot.paper.positions import Position
 from mikrobot.paper.terms import share_of
+from mikrobot.paper.working_orders import FAR
 
 NO_RATE = (0, 1)
 
@@ -32,7 +32,7 @@ class Closer(Protocol):
         """Close a position."""
 
 
-class Solvency:
+class Liquidation:
     """Watches whether one account can answer for what it has open."""
 
     def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates, closer: Closer) -> None:
@@ -42,11 +42,11 @@ class Solvency:
 
     def check(self, market: Market, ts: int) -> None:
         """Look at the margin if the market has come to a fence, and act on what is found."""
-        account, desk = self._account, self._account.desks[market.contract.symbol]
+        account, working = self._account, self._account.working_orders[market.contract.symbol]
         if account.profile.cash:
             return
         bid, ask = market.mark_bid, market.mark_ask
-        if not account.exposed and desk.margin_low < bid and ask < desk.margin_high:
+        if not account.exposed and working.margin_low < bid and ask < working.margin_high:
             return
         account.exposed = True
         if account.profile.isolated:
@@ -88,10 +88,10 @@ class Solvency:
         int or None
             None where the level is not reached by the end, or was at the start already.
         """
-        account, desk = self._account, self._account.desks[market.contract.symbol]
+        account, working = self._account, self._account.working_orders[market.contract.symbol]
         if account.profile.cash or account.profile.isolated or not account.positions:
             return None
-        if desk.margin_low < min(start, end) and max(start, end) + spread < desk.margin_high:
+        if working.margin_low < min(start, end) and max(start, end) + spread < working.margin_high:
             return None
         shown = (market.mark_bid, market.mark_ask)
         level = None
@@ -185,10 +185,10 @@ class Solvency:
         return margin.unrealised(self._account, position, self._markets[position.symbol], self._rates, ts)
 
     def _set(self, symbol: str, low: int, high: int) -> None:
-        desk = self._account.desks[symbol]
-        if (desk.margin_low, desk.margin_high) != (low, high):
-            desk.margin_low, desk.margin_high = low, high
-            desk.fence()
+        working = self._account.working_orders[symbol]
+        if (working.margin_low, working.margin_high) != (low, high):
+            working.margin_low, working.margin_high = low, high
+            working.fence()
 
     def _fence_isolated(self) -> None:
         for symbol in self._fenced:
@@ -206,7 +206,7 @@ class Solvency:
         worth = account.balances.get(account.profile.currency, 0)
         for position in account.positions.values():
             price = self._markets[position.symbol].mark(position.quantity)
-            num, den = account.desks[position.symbol].terms.gain
+            num, den = account.working_orders[position.symbol].terms.gain
             worth += half_even(position.unrealised(price) * num, den) if price else 0
         return worth
 
@@ -214,7 +214,9 @@ class Solvency:
         """Give each open symbol an equal share of what may be lost before a level is reached."""
         account = self._account
         slack = 0
-        if not account.called and all([account.desks[symbol].terms.margin_on == "cost" for symbol in self._fenced]):
+        if not account.called and all(
+            [account.working_orders[symbol].terms.margin_on == "cost" for symbol in self._fenced]
+        ):
             num, den = self._call
             slack = self._own_worth() - margin.used(account) * num // den - len(account.positions) - 1
         if slack <= 0:
@@ -228,7 +230,7 @@ class Solvency:
         """Return the bid and the ask at which the positions of a symbol have lost that much."""
         account, market = self._account, self._markets[symbol]
         long, short = account.sides(symbol)
-        unit, den = account.desks[symbol].terms.gain
+        unit, den = account.working_orders[symbol].terms.gain
         share = slack * den // (2 if long and short else 1)
         low = market.mark_bid + (-share // (long * unit) if long else -FAR)
         high = market.mark_ask - (-share // (short * unit) if short else -FAR)
@@ -252,7 +254,7 @@ def opening_objection(
     if reason := _rate_missing(account, rates, order, ts):
         return reason
     rate: Exact = 0
-    if account.desks[order.symbol].terms.converts_base:
+    if account.working_orders[order.symbol].terms.converts_base:
         base = margin.base_rate(account, contract, price, order.sign, rates, ts)
         rate = Fraction(*base.value) if base is not None else rate
     needed = margin.used_after(account, order, signed, price, rate)
@@ -266,7 +268,7 @@ def opening_objection(
 
 def _rate_missing(account: Account, rates: Rates, order: Order, ts: int) -> str:
     """Return which rate is missing or stale without which nothing opens, or an empty string."""
-    for currency in account.desks[order.symbol].terms.foreign:
+    for currency in account.working_orders[order.symbol].terms.foreign:
         for sells in (True, False):
             quoted = rates.rate(currency, account.currency, ts, receives=sells)
             if quoted is None or quoted.stale:
@@ -288,10 +290,10 @@ def _close_gain(
     """Return what closing a position at a price adds to `_worth`; never more than the market would give."""
     market = markets[position.symbol]
     marked = margin.unrealised(account, position, market, rates, ts)
-    booked = booking.profit(account, rates, market.contract, position.unrealised(price), price, ts)
+    booked = fees.profit(account, rates, market.contract, position.unrealised(price), price, ts)
     gain = marked if booked is None else min(marked, booked[0])
     if account.profile.isolated:
-        return max(gain, -isolated.backing(account.desks[position.symbol].terms, position))
+        return max(gain, -isolated.backing(account.working_orders[position.symbol].terms, position))
     return gain - marked
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.studies import results
+from benchmarks.studies.results import Market
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import DataError
-from mikrobot.training import results
-from mikrobot.training.results import Market
 
 DAYS = {"train_from": "2024-03-04", "validation_from": "2024-03-25", "judged_from": "2024-04-02"}
 

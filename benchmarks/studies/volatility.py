@@ -2,7 +2,7 @@
 
 ::
 
-    python -m mikrobot.training.volatility \\
+    python -m benchmarks.studies.volatility \\
         --fit EURUSD_M1.parquet 2014-01-01 2018-07-01 --fit BTCUSDT_M1.parquet 2022-07-01 2024-07-01 \\
         --judge EURUSD_M1.parquet 2018-07-01 2019-07-01 --judge BTCUSDT_M1.parquet 2024-07-01 2025-01-01
 
@@ -179,7 +179,7 @@ def judge(span: pd.DataFrame) -> Iterable[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, then judge, as the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m mikrobot.training.volatility", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.volatility", description=__doc__.split("\n")[0])
     for name, told in (("fit", "print the constants fitted on"), ("judge", "judge the catalog's forecasts on")):
         parser.add_argument(
             f"--{name}",
