@@ -13,7 +13,7 @@ from benchmarks.features import simulated_bars
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.analytics import report as reporting
 from mikrobot.domain.market import instrument
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Side
+from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Side
 
 TRADES = 10_000
 BARS = 120_000
@@ -49,7 +49,7 @@ def traded(bars: pd.DataFrame, count: int) -> reporting.Facts:
         stop, target = (entry - side.sign * known.quantize(0.001), entry + side.sign * known.quantize(0.002))
         key, pnl = f"r/{number}", (side.sign * (leave - entry) * lots * known.lot).quantize(Decimal("0.01"))
         decisions.append(Decision(key, _SYMBOL, at, True, side, ("level passed: 1.07", "spread passed: 8 %") * 4))
-        orders.append(Order(key, key, _SYMBOL, side, lots, stop, target, at, at + _HELD))
+        orders.append(OrderIntent(key, key, _SYMBOL, side, lots, stop, target, at, at + _HELD))
         fills += [
             Fill(f"{key}/in", key, _SYMBOL, side, lots, entry, FillReason.ENTRY, fee, Decimal(0), at),
             Fill(f"{key}/out", key, _SYMBOL, side.opposite, lots, leave, FillReason.TIME, fee, pnl, at + _HELD),
@@ -57,7 +57,9 @@ def traded(bars: pd.DataFrame, count: int) -> reporting.Facts:
     return _facts(bars, decisions, orders, fills)
 
 
-def _facts(bars: pd.DataFrame, decisions: list[Decision], orders: list[Order], fills: list[Fill]) -> reporting.Facts:
+def _facts(
+    bars: pd.DataFrame, decisions: list[Decision], orders: list[OrderIntent], fills: list[Fill]
+) -> reporting.Facts:
     first, last = (bars["open_time"].iloc[at].to_pydatetime() for at in (0, -1))
     assert isinstance(first, datetime)
     return reporting.Facts(

@@ -16,7 +16,7 @@ from benchmarks.features import simulated_bars
 from benchmarks.temporary_stack import temporary_database
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
-from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live.accounts import lines_of
@@ -138,7 +138,7 @@ def _fills(start: datetime) -> Iterator[dict[str, Any]]:
     first, second = (Bar(_SYMBOL, start + number * _MINUTE, 1.1, 1.1, 1.1, 1.1) for number in range(2))
     venue.play(first)
     stop, target, at = Decimal("1.09000"), Decimal("1.12000"), first.close_time
-    venue.place(Order("filled", "", _SYMBOL, Side.BUY, Decimal("0.10"), stop, target, at, at + 30 * _MINUTE))
+    venue.place(OrderIntent("filled", "", _SYMBOL, Side.BUY, Decimal("0.10"), stop, target, at, at + 30 * _MINUTE))
     venue.unrecorded()
     venue.play(second)
     ((account, records),) = venue.unrecorded().items()

@@ -25,7 +25,7 @@ from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ScopeError, ServingError
 from mikrobot.serving import report_links
-from mikrobot.serving.predictor import Origin, Predictor
+from mikrobot.serving.predictor import AnsweringModel, Predictor
 
 WATCH_SECONDS = 2.0
 """Between two looks at the champion alias: how long a promotion takes to be served."""
@@ -168,7 +168,7 @@ class Predictions:
         """Tell /readyz whether a model is warm for any scope."""
         return self._predictor.ready
 
-    def _example(self, served: Sequence[Origin]) -> dict[str, Any]:
+    def _example(self, served: Sequence[AnsweringModel]) -> dict[str, Any]:
         """Return the newest request answered, if it would be answered still, or a row of ones."""
         request = self._request or {}
         asked = (request.get("source"), request.get("symbol"))

@@ -41,9 +41,9 @@ def ingest(
     symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> list[dict[str, Any]]:
     """Ingest the symbols from start to end; by default those of the latest run, each over its own hours."""
-    from mikrobot.workflows.default_span import scopes
+    from mikrobot.workflows.default_span import default_spans
 
-    parts = scopes(symbols, start, end)
+    parts = default_spans(symbols, start, end)
     asked = [(symbol, part) for part in parts for symbol in part.symbols]
     progress = Progress("ingest", [symbol for symbol, _ in asked])
     done = []

@@ -50,9 +50,9 @@ def materialize(
     A symbol is led by its lead if that is materialised with it.
     """
     from mikrobot.domain.market import leads
-    from mikrobot.workflows.default_span import scopes
+    from mikrobot.workflows.default_span import default_spans
 
-    parts = scopes(symbols, start, end)
+    parts = default_spans(symbols, start, end)
     asked = [(symbol, leads(part.symbols).get(symbol), part) for part in parts for symbol in part.symbols]
     progress = Progress("materialize", [symbol for symbol, *_ in asked])
     done = []

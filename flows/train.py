@@ -54,11 +54,11 @@ def train(
 
     Symbols whose hours do not overlap were traded apart, and a model is trained for each group of them.
     """
-    from mikrobot.workflows.default_span import scopes
+    from mikrobot.workflows.default_span import default_spans
 
     trained = [
         train_model(part.source, list(part.symbols), part.start, part.end, trade_from)
-        for part in scopes(symbols, start, end)
+        for part in default_spans(symbols, start, end)
     ]
     create_markdown_artifact(
         key="training",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from mikrobot.domain.market import instrument
-from mikrobot.domain.trading import Order
+from mikrobot.domain.trading import OrderIntent
 from mikrobot.live.accounts import lines_of
 from mikrobot.paper.journal import Filled, Submitted
 from mikrobot.paper.venue import contract_of, milliseconds
@@ -12,13 +12,20 @@ from mikrobot.store.ledger import JournalLine
 
 
 def lines_of_a_trade(
-    order: Order, prices: tuple[str, str], pnl: str, fee: str, left_at: datetime, *, first: int, by: str = "target"
+    order: OrderIntent,
+    prices: tuple[str, str],
+    pnl: str,
+    fee: str,
+    left_at: datetime,
+    *,
+    first: int,
+    by: str = "target",
 ) -> list[JournalLine]:
     """Return the four lines of a trade entered in the minute it was decided at: two orders, and their fills.
 
     Parameters
     ----------
-    order : Order
+    order : OrderIntent
     prices : (str, str)
         Of entry and exit.
     pnl, fee : str

@@ -42,7 +42,7 @@ Bars = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class StudiedMarket:
     """A symbol, what models may learn from, and the span that they are judged on once.
 
     Attributes
@@ -60,8 +60,8 @@ class Market:
     judged_until: str
 
 
-EURUSD = Market("EURUSD", "2015-07-01", "2018-10-01", "2019-07-01", "2020-07-01")
-BTCUSDT = Market("BTCUSDT", "2022-07-01", "2024-07-01", "2025-01-01", "2025-07-01")
+EURUSD = StudiedMarket("EURUSD", "2015-07-01", "2018-10-01", "2019-07-01", "2020-07-01")
+BTCUSDT = StudiedMarket("BTCUSDT", "2022-07-01", "2024-07-01", "2025-01-01", "2025-07-01")
 
 STUDIES: dict[str, tuple[str, int, int, str]] = {
     "n5 h5 close": ("bos", 5, 5, "close"),
@@ -157,7 +157,7 @@ def judge(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> di
     return found
 
 
-def studied(market: Market, study: str, folder: Path, settings: Settings) -> dict[str, Any]:
+def studied(market: StudiedMarket, study: str, folder: Path, settings: Settings) -> dict[str, Any]:
     """Run one study of a market, once."""
     recipe = study_recipe(study, settings)
     data = samples(bars_of(folder, market.symbol, market.train_from, market.judged_until), recipe)
@@ -165,7 +165,7 @@ def studied(market: Market, study: str, folder: Path, settings: Settings) -> dic
     return judge(recipe, data, split, settings)
 
 
-def controlled(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
+def controlled(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
     """Put the break model through both walks without an edge, made of the market's bars."""
     recipe, found = study_recipe("n5 h5 close", settings), {}
     bars = bars_of(folder, market.symbol, market.train_from, market.judged_until)
@@ -176,7 +176,7 @@ def controlled(market: Market, folder: Path, settings: Settings) -> dict[str, An
     return found
 
 
-def transferred(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
+def transferred(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
     """Judge the break model of a market on a symbol that it has never seen."""
     stranger, start, end = STRANGERS[market.symbol]
     recipe = study_recipe("n5 h5 close", settings)
@@ -188,7 +188,7 @@ def transferred(market: Market, folder: Path, settings: Settings) -> dict[str, A
     return {"symbol": stranger, "from": start, "until": end, **judge(recipe, data, split, settings)}
 
 
-def without_groups(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
+def without_groups(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
     """Leave one group of inputs out at a time, on the validation span: the judged one is not looked at.
 
     With all inputs it is learned by other seeds too: by how much these differ, no omission can be told from chance.
@@ -213,7 +213,7 @@ def without_groups(market: Market, folder: Path, settings: Settings) -> dict[str
     return found
 
 
-def tried(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
+def tried(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
     """Put the trials through the same spans; that of the lead on the symbol that follows the market's, if one does."""
     own = _before_judging(market, market.symbol, folder, settings)
     found = {
@@ -226,7 +226,9 @@ def tried(market: Market, folder: Path, settings: Settings) -> dict[str, Any]:
     return found
 
 
-def _before_judging(market: Market, symbol: str, folder: Path, settings: Settings) -> tuple[Recipe, Dataset, Split]:
+def _before_judging(
+    market: StudiedMarket, symbol: str, folder: Path, settings: Settings
+) -> tuple[Recipe, Dataset, Split]:
     """Return the break model's samples of a symbol, its lead's rows beside, up to where the market is judged."""
     recipe = replace(study_recipe("n5 h5 close", settings), compared={})
     last = pd.Timestamp(market.validation_from)

@@ -30,7 +30,7 @@ SWINGS = (5, 15)
 
 
 @dataclass(frozen=True, slots=True)
-class TradingProfile:
+class RiskProfile:
     """A named set of risk numbers.
 
     Attributes
@@ -51,10 +51,10 @@ class TradingProfile:
     daily_loss_pct: Decimal
 
 
-PROFILES: dict[str, TradingProfile] = {
-    "session1": TradingProfile(Decimal("1"), Decimal("2.5"), 2, Decimal("5")),
-    "lightning": TradingProfile(Decimal("0.55"), Decimal("1"), 5, Decimal("5")),
-    "ftmo": TradingProfile(Decimal("0.5"), Decimal("2"), 2, Decimal("5")),
+RISK_PROFILES: dict[str, RiskProfile] = {
+    "session1": RiskProfile(Decimal("1"), Decimal("2.5"), 2, Decimal("5")),
+    "lightning": RiskProfile(Decimal("0.55"), Decimal("1"), 5, Decimal("5")),
+    "ftmo": RiskProfile(Decimal("0.5"), Decimal("2"), 2, Decimal("5")),
 }
 
 
@@ -137,9 +137,9 @@ class Settings(BaseSettings):
         return given
 
     @property
-    def trading(self) -> TradingProfile:
+    def trading(self) -> RiskProfile:
         """Risk numbers of the chosen profile."""
-        return PROFILES[self.profile]
+        return RISK_PROFILES[self.profile]
 
     @property
     def prefect_url(self) -> str:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live import accounts
@@ -101,7 +101,7 @@ class Traded:
 
     predictions: list[Prediction]
     decisions: list[Decision]
-    orders: list[Order]
+    orders: list[OrderIntent]
     fills: list[Fill]
     skips: list[Any]
 

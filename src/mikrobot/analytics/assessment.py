@@ -29,7 +29,7 @@ from mikrobot.analytics.returns import (
     return_figures,
 )
 from mikrobot.analytics.trades import (
-    Holding,
+    OpenTrade,
     Performance,
     by_exit,
     by_session,
@@ -160,7 +160,7 @@ def assess(
     *,
     risk_free: float = 0.0,
     rules_only: pd.Series | None = None,
-    held: Sequence[Holding] = (),
+    held: Sequence[OpenTrade] = (),
     charges: Iterable[Charge] = (),
     seed: int = 0,
 ) -> Assessment:
@@ -178,7 +178,7 @@ def assess(
         A year, as a fraction.
     rules_only : Series of float, optional
         Equity of the same strategy without its models, by instant, UTC: a second benchmark.
-    held : sequence of Holding
+    held : sequence of OpenTrade
         Positions still open, whose value and commission are in the equity.
     charges : iterable of Charge
         Every cash entry beside the fills, and slippage.
@@ -186,7 +186,7 @@ def assess(
         Of the bootstrap.
     """
     charges = tuple(charges)
-    positions: list[Trade | Holding] = [*trades, *held]
+    positions: list[Trade | OpenTrade] = [*trades, *held]
     calendar = calendar_of([*bars, *(position.order.symbol for position in positions)])
     marks = marked(trades, bars, opening, held, charges)
     ruined = ruin(marks["equity"])

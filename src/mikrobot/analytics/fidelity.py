@@ -11,14 +11,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction
+from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Prediction
 
 Close = tuple[str, datetime]
 """A symbol and the close at which it was, or was not, decided on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RunRecord:
     """What one of the two did.
 
     Attributes
@@ -29,7 +29,7 @@ class Account:
         Closes that were not decided on, and why.
     """
 
-    orders: Sequence[Order]
+    orders: Sequence[OrderIntent]
     fills: Sequence[Fill]
     decisions: Sequence[Decision]
     predictions: Sequence[Prediction]
@@ -98,19 +98,19 @@ class Fidelity:
 class _Known:
     """An account by what its records are looked up by."""
 
-    orders: dict[str, Order]
+    orders: dict[str, OrderIntent]
     fills: dict[str, list[Fill]]
     decisions: dict[Close, Decision]
     predictions: dict[Close, list[Prediction]]
     skips: Mapping[Close, str]
 
 
-def compare(run: Account, again: Account) -> Fidelity:
+def compare(run: RunRecord, again: RunRecord) -> Fidelity:
     """Compare a paper run with its backtest.
 
     Parameters
     ----------
-    run, again : Account
+    run, again : RunRecord
     """
     one, other = _known(run), _known(again)
     sent = {**other.orders, **one.orders}
@@ -135,7 +135,7 @@ def compare(run: Account, again: Account) -> Fidelity:
     )
 
 
-def _known(account: Account) -> _Known:
+def _known(account: RunRecord) -> _Known:
     fills: dict[str, list[Fill]] = {}
     for fill in account.fills:
         fills.setdefault(fill.order_id, []).append(fill)
@@ -168,7 +168,7 @@ def _difference(order_id: str, one: _Known, other: _Known) -> str:
     return "" if len(ours) == len(theirs) else f"fills: {len(ours)}, backtest {len(theirs)}"
 
 
-def _first(here: Order | Fill, there: Order | Fill, prefix: str, aside: tuple[str, ...]) -> str:
+def _first(here: OrderIntent | Fill, there: OrderIntent | Fill, prefix: str, aside: tuple[str, ...]) -> str:
     for field, value, other in zip(fields(here), astuple(here), astuple(there), strict=True):
         if field.name not in aside and value != other:
             return f"{prefix}{field.name.replace('_', ' ')}: {_shown(value)}, backtest {_shown(other)}"

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.analytics.charges import DEPOSIT, Charge
-from mikrobot.analytics.trades import AT_PAR, Holding, unit_value
+from mikrobot.analytics.trades import AT_PAR, OpenTrade, unit_value
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Fill, FillReason, Side, Trade
 
@@ -57,7 +57,7 @@ def marked(
     trades: Sequence[Trade],
     bars: Mapping[str, pd.DataFrame],
     opening: Decimal,
-    held: Sequence[Holding] = (),
+    held: Sequence[OpenTrade] = (),
     charges: Sequence[Charge] = (),
 ) -> pd.DataFrame:
     """Mark the account to market at the close of every bar.
@@ -70,7 +70,7 @@ def marked(
         equity when it closes only.
     opening : Decimal
         Balance before the first trade, account currency.
-    held : sequence of Holding
+    held : sequence of OpenTrade
         Positions still open after the last bar, valued to the end.
     charges : sequence of Charge
         Cash entries beside the fills; slippage among them moves nothing.
@@ -84,7 +84,7 @@ def marked(
         UTC, strictly increasing.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
-    positions: list[Trade | Holding] = [*trades, *held]
+    positions: list[Trade | OpenTrade] = [*trades, *held]
     entered, left = _instants([each.entry for each in positions]), _instants([trade.exit for trade in trades])
     closed = (each.opens + _MINUTE for each in quotes.values())
     charged = np.array([_instant(charge.at) for charge in charges if charge.is_cash], np.int64)
@@ -108,7 +108,7 @@ def marked(
 
 
 def _open_at(
-    positions: Sequence[Trade | Holding],
+    positions: Sequence[Trade | OpenTrade],
     starts: Instants,
     ends: Instants,
     closes: Mapping[str, dict[Side, Floats]],
@@ -134,7 +134,7 @@ def _open_at(
     return worth, notional
 
 
-def _unit(position: Trade | Holding) -> float:
+def _unit(position: Trade | OpenTrade) -> float:
     """Return what a move of the price by 1 is worth: to a trade in account currency, to an open position in quote's."""
     if isinstance(position, Trade):
         return float(unit_value(position) or 0)
@@ -208,7 +208,7 @@ def _quotes(symbol: str, frame: pd.DataFrame) -> _Quotes:
     )
 
 
-def _cash(trades: Sequence[Trade], held: Sequence[Holding], charges: Sequence[Charge]) -> list[tuple[int, Decimal]]:
+def _cash(trades: Sequence[Trade], held: Sequence[OpenTrade], charges: Sequence[Charge]) -> list[tuple[int, Decimal]]:
     """Return every cash entry with its instant, in order of time: fees at the fills, results at the exits, charges."""
     entered = [*(trade.entry for trade in trades), *(holding.entry for holding in held)]
     entries = [(_instant(fill.filled_at), -fill.fee) for fill in entered]

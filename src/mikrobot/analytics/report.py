@@ -26,7 +26,7 @@ from mikrobot.analytics.journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
-from mikrobot.domain.trading import ANSWERED_BY, Decision, Fill, Order, Prediction, Trade
+from mikrobot.domain.trading import ANSWERED_BY, Decision, Fill, OrderIntent, Prediction, Trade
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
 
@@ -142,7 +142,7 @@ class Facts:
     bars: Mapping[str, pd.DataFrame]
     predictions: Sequence[Prediction]
     decisions: Sequence[Decision]
-    orders: Sequence[Order]
+    orders: Sequence[OrderIntent]
     fills: Sequence[Fill]
     counts: Mapping[str, int]
     models: Sequence[ModelFacts]

@@ -17,7 +17,7 @@ from mikrobot.analytics.figures import Figure, shortfall
 from mikrobot.analytics.returns import drawdowns
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import instrument
-from mikrobot.domain.trading import Fill, FillReason, Order, Trade
+from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Trade
 
 ZERO = Decimal(0)
 
@@ -73,14 +73,14 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class OpenTrade:
     """A position that is still open."""
 
-    order: Order
+    order: OrderIntent
     entry: Fill
 
 
-def closed_trades(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Trade, ...]:
+def closed_trades(orders: Iterable[OrderIntent], fills: Iterable[Fill]) -> tuple[Trade, ...]:
     """Pair entry and exit fills by their order, in order of exit; open positions are left out.
 
     Raises
@@ -102,7 +102,7 @@ def closed_trades(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Trade
     return tuple(sorted(trades, key=lambda trade: (trade.exit.filled_at, trade.order.id)))
 
 
-def open_positions(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Holding, ...]:
+def open_positions(orders: Iterable[OrderIntent], fills: Iterable[Fill]) -> tuple[OpenTrade, ...]:
     """Return what `closed_trades` leaves out: entries without an exit, in order of entry."""
     known, entered = {order.id: order for order in orders}, dict[str, Fill]()
     for fill in fills:
@@ -110,7 +110,7 @@ def open_positions(orders: Iterable[Order], fills: Iterable[Fill]) -> tuple[Hold
             entered[fill.order_id] = fill
         else:
             entered.pop(fill.order_id, None)
-    return tuple(Holding(known[order_id], fill) for order_id, fill in entered.items())
+    return tuple(OpenTrade(known[order_id], fill) for order_id, fill in entered.items())
 
 
 def balances(trades: Sequence[Trade], opening: Decimal) -> tuple[tuple[datetime, Decimal], ...]:

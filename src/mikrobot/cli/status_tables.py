@@ -12,7 +12,7 @@ from mikrobot.domain.trading import Decision
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
-from mikrobot.workflows.paper_account import Account
+from mikrobot.workflows.paper_account import PaperAccount
 from mikrobot.workflows.status import Overview, SymbolState
 
 CLOSED, OPEN = "no position", "{side} {lots} at {price} ({pnl:+})"
@@ -36,7 +36,7 @@ def tables(seen: Overview) -> list[Table]:
     return shown
 
 
-def account_tables(found: Iterable[Account]) -> list[Table]:
+def account_tables(found: Iterable[PaperAccount]) -> list[Table]:
     """Return what `account show` shows: the money of each source, and what it holds."""
     listed = list(found)
     held = _table("account", "market", "balance USD", "open positions")
@@ -48,7 +48,7 @@ def account_tables(found: Iterable[Account]) -> list[Table]:
     return [_money(listed), held]
 
 
-def _money(found: Iterable[Account]) -> Table:
+def _money(found: Iterable[PaperAccount]) -> Table:
     shown = _table("account, USD", "balance", "equity", "today", "since start", "at, UTC")
     for account in found:
         worth, at = account.valuation, f"{account.at:%Y-%m-%d %H:%M}"

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from mikrobot.domain.market import instrument
-from mikrobot.domain.trading import ANSWERED_BY, Decision, Order, Side
+from mikrobot.domain.trading import ANSWERED_BY, Decision, OrderIntent, Side
 from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
-from mikrobot.paper.venue import Standing
-from mikrobot.settings import TradingProfile
+from mikrobot.paper.venue import AccountSnapshot
+from mikrobot.settings import RiskProfile
 
 STOP_ATR = 1.5
 """Distance of the stop from the close, in ATR(14) of M1."""
@@ -96,18 +96,18 @@ class _Plan:
     risk: Decimal
 
 
-def decide(
-    run_id: str, outlook: Outlook, standing: Standing, profile: TradingProfile, entry_probability: float
-) -> tuple[Decision, Order | None]:
+def decide_trade(
+    run_id: str, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile, entry_probability: float
+) -> tuple[Decision, OrderIntent | None]:
     """Decide about one symbol at one close.
 
     Parameters
     ----------
     run_id : str
     outlook : Outlook
-    standing : Standing
+    standing : AccountSnapshot
         With every fill up to the close, and the orders already submitted at it.
-    profile : TradingProfile
+    profile : RiskProfile
     entry_probability : float
         Break probability from which a side is taken, 0 to 1.
 
@@ -117,7 +117,7 @@ def decide(
         Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>``; its reasons are what answered, and all
         checks that could be made, each ``<name> passed`` or ``<name> refused`` with its numbers. Without a side to take
         the checks of the trade itself are not made.
-    Order or None
+    OrderIntent or None
         If approved: a market order for the next open. The stop lies `STOP_ATR` behind the close on the
         side that the exit trades at, the target `reward_risk` times as far ahead. The target earns more
         than the round trip costs: spread, both commissions as a taker, and the slippage that the account's
@@ -164,7 +164,7 @@ def _taken_side(outlook: Outlook, needed: float) -> tuple[Side | None, list[_Che
     return side, [level, probability, _Check("side", True, f"{side.value}, as {answers}")]
 
 
-def _account_checks(outlook: Outlook, standing: Standing, profile: TradingProfile) -> Iterator[_Check]:
+def _account_checks(outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[_Check]:
     engaged = standing.engaged
     taken = outlook.symbol in engaged
     held = "a position or order is open" if taken else "none is open"
@@ -174,7 +174,7 @@ def _account_checks(outlook: Outlook, standing: Standing, profile: TradingProfil
     yield _Check("limits", not standing.limit, standing.limit or "no loss limit of the account is reached")
 
 
-def _plan(side: Side, outlook: Outlook, standing: Standing, profile: TradingProfile) -> tuple[_Plan | None, _Check]:
+def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> tuple[_Plan | None, _Check]:
     """Place stop and target and size the trade, unless they cannot be placed."""
     if not 0 < outlook.atr < math.inf:
         return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive one")
@@ -193,14 +193,14 @@ def _plan(side: Side, outlook: Outlook, standing: Standing, profile: TradingProf
     return plan, _Check("stop", True, placed)
 
 
-def _loss_per_lot(standing: Standing, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
+def _loss_per_lot(standing: AccountSnapshot, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
     """Return the dollars that one lot loses from entry to stop, both commissions included."""
     contract, account = standing.contract, standing.profile
     moved = worth(contract, account.currency, distance * contract.lot, stop)
     return moved + sum(charges(contract, account, contract.lot, price) for price in (close, stop))
 
 
-def _size(standing: Standing, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
+def _size(standing: AccountSnapshot, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
     """Return the lots that lose `risk_pct` of the balance, within the free margin and the largest FX size."""
     contract, account = standing.contract, standing.profile
     bound = worth(contract, account.currency, contract.lot * close, close) * contract.margin_rate / account.leverage
@@ -211,7 +211,7 @@ def _size(standing: Standing, risk_pct: Decimal, loss: Decimal, close: Decimal) 
     return known.quantize_size(max(lots, Decimal(0)))
 
 
-def _plan_checks(plan: _Plan, outlook: Outlook, standing: Standing, profile: TradingProfile) -> Iterator[_Check]:
+def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[_Check]:
     share = plan.spread / plan.distance
     yield _Check(
         "spread",
@@ -230,7 +230,7 @@ def _plan_checks(plan: _Plan, outlook: Outlook, standing: Standing, profile: Tra
     yield _Check("daily_loss", lost + plan.risk <= cap, f"{lost:.2f} lost today and {plan.risk} at risk, cap {cap}")
 
 
-def _cost_check(plan: _Plan, standing: Standing, lots: Decimal) -> _Check:
+def _cost_check(plan: _Plan, standing: AccountSnapshot, lots: Decimal) -> _Check:
     """Compare what the target earns with what the round trip costs, each amount rounded against the trade."""
     contract, currency = standing.contract, standing.profile.currency
     earned = worth(contract, currency, lots * contract.lot * abs(plan.target - plan.close), plan.target)
@@ -241,7 +241,7 @@ def _cost_check(plan: _Plan, standing: Standing, lots: Decimal) -> _Check:
     return _Check("costs", gain > total, text)
 
 
-def _round_trip(plan: _Plan, standing: Standing, units: Decimal) -> dict[str, Decimal]:
+def _round_trip(plan: _Plan, standing: AccountSnapshot, units: Decimal) -> dict[str, Decimal]:
     """Return what entering and leaving at the target costs beyond the quoted bid, in dollars by its name."""
     contract, account = standing.contract, standing.profile
     slipped = contract.price(account.slippage.expected_ticks(int(plan.spread / contract.tick)))
@@ -254,8 +254,8 @@ def _round_trip(plan: _Plan, standing: Standing, units: Decimal) -> dict[str, De
     }
 
 
-def _order(decision: Decision, plan: _Plan) -> Order:
-    return Order(
+def _order(decision: Decision, plan: _Plan) -> OrderIntent:
+    return OrderIntent(
         id=f"{decision.symbol}/{decision.close_time:%Y%m%dT%H%M}/{plan.side.value}",
         decision_id=decision.id,
         symbol=decision.symbol,

@@ -99,7 +99,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class OrderIntent:
     """A virtual market order with its bracket, as it was decided.
 
     Attributes
@@ -165,13 +165,13 @@ class Trade:
 
     Attributes
     ----------
-    order : Order
+    order : OrderIntent
     entry, exit : Fill
     pnl : Decimal
         Net of both fees, in account currency; derived.
     """
 
-    order: Order
+    order: OrderIntent
     entry: Fill
     exit: Fill
     pnl: Decimal = field(init=False, repr=False, compare=False)

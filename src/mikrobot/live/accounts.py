@@ -19,7 +19,7 @@ from mikrobot.paper import journal
 from mikrobot.paper.account import Account
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Noted, Record
-from mikrobot.paper.venue import PROFILES, RUN_END, Venue, contract_of, divided, milliseconds
+from mikrobot.paper.venue import RUN_END, VENUE_RULES, Venue, contract_of, divided, milliseconds
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import JournalLine, Ledger
@@ -72,7 +72,7 @@ def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
     """Return what the accounts of a run were charged beside commission, in order of time."""
     contracts = {symbol: contract_of(symbol) for symbol in run.symbols}
     told = journals(ledger, run.id)
-    accounts = (Account.rebuilt(name, PROFILES[name], contracts, records) for name, records in told.items())
+    accounts = (Account.rebuilt(name, VENUE_RULES[name], contracts, records) for name, records in told.items())
     return sorted(charge for account in accounts for charge in charges(account))
 
 

@@ -9,14 +9,14 @@ from datetime import datetime
 from itertools import groupby
 
 from mikrobot.analytics.charges import Charge, charges
-from mikrobot.analytics.trades import Holding, closed_trades, open_positions
-from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.analytics.trades import OpenTrade, closed_trades, open_positions
+from mikrobot.decision.product_owner import Outlook, decide_trade
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import Decision, Fill, Order, Trade
+from mikrobot.domain.trading import Decision, Fill, OrderIntent, Trade
 from mikrobot.live.arms import Share
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue
-from mikrobot.settings import TradingProfile
+from mikrobot.settings import RiskProfile
 
 ATR = "m1_atr_14"
 """The column of a feature row that a decision reads itself, beside the levels of the model's task."""
@@ -31,7 +31,7 @@ class Trader:
     run_id : str
         Names the decisions.
     venue : Venue
-    profile : TradingProfile
+    profile : RiskProfile
     entry_probability : float
     share : Share or None
         Of the market, in which it may open positions; None: all of it.
@@ -39,7 +39,7 @@ class Trader:
 
     run_id: str
     venue: Venue
-    profile: TradingProfile
+    profile: RiskProfile
     entry_probability: float
     share: Share | None = None
 
@@ -53,10 +53,10 @@ class Trader:
         if closed != until:
             self.venue.leave_expired(until)
 
-    def decide(self, outlook: Outlook) -> tuple[Decision, Order | None]:
+    def decide_and_place(self, outlook: Outlook) -> tuple[Decision, OrderIntent | None]:
         """Decide about one symbol at a close that has been played, and send the order if there is one."""
         standing = self.venue.standing(outlook.symbol, outlook.close_time)
-        decision, order = decide(self.run_id, outlook, standing, self.profile, self.entry_probability)
+        decision, order = decide_trade(self.run_id, outlook, standing, self.profile, self.entry_probability)
         if self.share is not None and (why := self.share.objection(outlook.symbol, outlook.close_time)):
             reasons = (*decision.reasons, f"share refused: {why}")
             decision, order = replace(decision, approved=False, reasons=reasons), None
@@ -72,14 +72,14 @@ class Traded:
     Attributes
     ----------
     decisions : int
-    orders : list of Order
+    orders : list of OrderIntent
     trader : Trader
         With its venue as it is left.
     """
 
     trader: Trader
     decisions: int = 0
-    orders: list[Order] = field(default_factory=list)
+    orders: list[OrderIntent] = field(default_factory=list)
 
     @property
     def trades(self) -> tuple[Trade, ...]:
@@ -87,7 +87,7 @@ class Traded:
         return closed_trades(self.orders, self.fills)
 
     @property
-    def held(self) -> tuple[Holding, ...]:
+    def held(self) -> tuple[OpenTrade, ...]:
         """The positions still open."""
         return open_positions(self.orders, self.fills)
 

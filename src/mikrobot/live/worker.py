@@ -16,7 +16,7 @@ from mikrobot import telemetry
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
-from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.accounts import lines_of, venue_of
@@ -52,13 +52,13 @@ class Minute:
 
     predictions: list[Prediction] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    orders: list[OrderIntent] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What is seen of one symbol at a close, the same for every book: an outlook, or why there is none.
+    """What is seen of one symbol at a close, the same for every account: an outlook, or why there is none.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Sight:
         What it was made from.
     skips : list of Skip
     challenged : Outlook or None
-        That by the challenger, if one answered; a book of the champion decides nothing from it.
+        That by the challenger, if one answered; an account of the champion decides nothing from it.
     shadows : list of Prediction
         What it was made from.
     """
@@ -80,7 +80,7 @@ class Sight:
 
 
 @dataclass(slots=True)
-class Book:
+class AccountRun:
     """A run and who trades it: the run that the worker is for, or an arm that follows it.
 
     Attributes
@@ -105,7 +105,7 @@ class Worker:
 
     Attributes
     ----------
-    books : tuple of Book
+    accounts : tuple of AccountRun
         The arms first, the run itself last: while its minute is not announced, none of them is over.
     """
 
@@ -117,13 +117,13 @@ class Worker:
     ledger: Ledger
     runs: Runs
     timers: telemetry.Timers
-    books: tuple[Book, ...]
+    accounts: tuple[AccountRun, ...]
     clock: Clock
 
     @property
     def run(self) -> Run:
         """The run itself."""
-        return self.books[-1].run
+        return self.accounts[-1].run
 
     def work(self) -> None:
         """Handle every minute the streamer publishes, until it has finished.
@@ -134,7 +134,7 @@ class Worker:
             If the streamer or the prediction service has ended and nobody supervises it.
         """
         reached = traded_until(self.runs, self.run.id, self.segment)
-        log.info("working", run=self.run.id, after=reached, books=len(self.books))
+        log.info("working", run=self.run.id, after=reached, accounts=len(self.accounts))
         while True:
             published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0)
             if published is not None and published > reached:
@@ -153,32 +153,32 @@ class Worker:
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
         sights = [self._look(bar) for bar in bars if bar.close_time == close_time]
-        for book in self.books:
-            if book.reached < close_time:
-                self._trade(book, [bar for bar in bars if bar.close_time > book.reached], sights, close_time)
+        for account in self.accounts:
+            if account.reached < close_time:
+                self._trade(account, [bar for bar in bars if bar.close_time > account.reached], sights, close_time)
 
-    def _trade(self, book: Book, bars: Sequence[Bar], sights: Sequence[Sight], close_time: datetime) -> None:
-        """Play and decide in one book, and commit its minute."""
+    def _trade(self, account: AccountRun, bars: Sequence[Bar], sights: Sequence[Sight], close_time: datetime) -> None:
+        """Play and decide in one account, and commit its minute."""
         minute = Minute()
         with self.timers.stage("play"):
-            book.trader.play(bars, close_time)
+            account.trader.play(bars, close_time)
         for sight in sights:
-            self._decide(book, sight, minute)
+            self._decide(account, sight, minute)
         with self.timers.stage("ledger_commit"):
             written = self.ledger.commit(
-                book.run.id,
+                account.run.id,
                 close_time,
                 minute.predictions,
                 minute.decisions,
                 minute.orders,
-                lines_of(book.trader.venue.unrecorded()),
+                lines_of(account.trader.venue.unrecorded()),
                 minute.skips,
-                [said for sight in sights for said in sight.shadows] if book.run.id == self.run.id else (),
+                [said for sight in sights for said in sight.shadows] if account.run.id == self.run.id else (),
             )
-        book.reached = close_time
+        account.reached = close_time
         if not written:
-            book.reached = self.runs.reached(book.run.id, "worker") or close_time
-            book.trader.venue = venue_of(book.run, book.settings, self.ledger, self.bars, book.reached)
+            account.reached = self.runs.reached(account.run.id, "worker") or close_time
+            account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, account.reached)
 
     def _look(self, bar: Bar) -> Sight:
         """Read the row of a bar and ask about it."""
@@ -219,19 +219,19 @@ class Worker:
             return None, []
         return _outlook(bar, row, answer), _predictions(bar.symbol, bar.close_time, answer, inputs)
 
-    def _decide(self, book: Book, sight: Sight, minute: Minute) -> None:
+    def _decide(self, account: AccountRun, sight: Sight, minute: Minute) -> None:
         minute.skips += sight.skips
         if sight.outlook is None:
             return
         seen, made = sight.outlook, sight.predictions
-        if book.settings.model == "challenger":
+        if account.settings.model == "challenger":
             if sight.challenged is None:
                 minute.skips.append(Skip(seen.symbol, seen.close_time, "no challenger has answered"))
                 return
             seen, made = sight.challenged, sight.shadows
         minute.predictions += made
         with self.timers.stage("decide"):
-            decision, order = book.trader.decide(seen)
+            decision, order = account.trader.decide_and_place(seen)
         minute.decisions.append(decision)
         if order is not None:
             minute.orders.append(order)
@@ -332,16 +332,18 @@ def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
     return Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))
 
 
-def books_of(
+def account_runs(
     run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs
-) -> tuple[Book, ...]:
+) -> tuple[AccountRun, ...]:
     """Take up a run and the arms that follow it, each as its own ledger leaves it; the run itself last."""
-    return tuple(_book(each, segment, settings, ledger, bars, runs) for each in (*runs.followers(run.id), run))
+    return tuple(_account_run(each, segment, settings, ledger, bars, runs) for each in (*runs.followers(run.id), run))
 
 
-def _book(run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs) -> Book:
+def _account_run(
+    run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs
+) -> AccountRun:
     own, reached = wiring.rules_of(settings, run), traded_until(runs, run.id, segment)
-    return Book(run, own, trader_of(run, venue_of(run, own, ledger, bars, reached), own), reached)
+    return AccountRun(run, own, trader_of(run, venue_of(run, own, ledger, bars, reached), own), reached)
 
 
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
@@ -360,13 +362,13 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             ledger,
             runs,
             timers,
-            books_of(run, segment, settings, ledger, bars, runs),
+            account_runs(run, segment, settings, ledger, bars, runs),
             clock,
         )
         try:
             worker.work()
-            for book in worker.books:
-                runs.finish(book.run.id, f"worker-{number}")
+            for account in worker.accounts:
+                runs.finish(account.run.id, f"worker-{number}")
         finally:
             runs.record_latencies(run_id, timed_as("worker", segment), timers.summary())
 

@@ -18,7 +18,7 @@ from requests.exceptions import RequestException
 from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.market import empty_bars, instrument
 from mikrobot.market.border import (
-    Origin,
+    RowOrigin,
     bar_frame,
     check_prices,
     check_times,
@@ -209,7 +209,7 @@ class BinanceSource:
             numbers = np.array([[row[i] for i in _NUMBERS] for row in klines], dtype=np.float64).T
         except (TypeError, ValueError) as error:
             raise FeedError(f"{symbol}: Binance sent a kline that is not numbers ({error}); {_REMEDY}") from error
-        origin = Origin(f"Binance {symbol}", range(len(klines)), "kline")
+        origin = RowOrigin(f"Binance {symbol}", range(len(klines)), "kline")
         check_times(times, origin)
         check_prices(numbers[:4], times, origin)
         volume, trades, bought = numbers[4:]

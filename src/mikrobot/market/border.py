@@ -28,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RowOrigin:
     """Where rows come from, so that an error can point at one.
 
     Attributes
@@ -53,7 +53,7 @@ class Origin:
         """
         return f"{self.name}, {self.unit} {self.numbers[row]}"
 
-    def part(self, rows: slice) -> "Origin":
+    def part(self, rows: slice) -> "RowOrigin":
         """Return the origin of some of the rows."""
         return replace(self, numbers=self.numbers[rows])
 
@@ -113,7 +113,7 @@ def microseconds(times: pd.Series) -> Times:
     return times.to_numpy(dtype="datetime64[us]").view(np.int64)
 
 
-def check_times(times: Times, origin: Origin) -> None:
+def check_times(times: Times, origin: RowOrigin) -> None:
     """Refuse open times that do not rise strictly or do not lie on whole minutes.
 
     Raises
@@ -133,7 +133,7 @@ def check_times(times: Times, origin: Origin) -> None:
     )
 
 
-def check_timeframe(times: Times, origin: Origin) -> None:
+def check_timeframe(times: Times, origin: RowOrigin) -> None:
     """Refuse times of which no two are a minute apart, as those of hourly bars.
 
     Raises
@@ -149,7 +149,7 @@ def check_timeframe(times: Times, origin: Origin) -> None:
         raise BarError(f"{origin.name}: expected M1 bars, but {found}; export the one-minute timeframe")
 
 
-def check_prices(prices: Floats, times: Times, origin: Origin) -> None:
+def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
     """Refuse prices that no bar can have.
 
     Parameters
@@ -157,7 +157,7 @@ def check_prices(prices: Floats, times: Times, origin: Origin) -> None:
     prices : ndarray of float64, shape (4, n)
         Open, high, low, close.
     times : ndarray of int64, shape (n,)
-    origin : Origin
+    origin : RowOrigin
 
     Raises
     ------
@@ -182,7 +182,7 @@ def check_prices(prices: Floats, times: Times, origin: Origin) -> None:
     _refuse(outside, origin, lambda i: f"open or close lies outside low to high {found(i)}")
 
 
-def check_volume(volume: Floats, times: Times, origin: Origin) -> None:
+def check_volume(volume: Floats, times: Times, origin: RowOrigin) -> None:
     """Refuse volumes that are negative or infinite; NaN means unknown.
 
     Raises
@@ -194,7 +194,7 @@ def check_volume(volume: Floats, times: Times, origin: Origin) -> None:
     _refuse(bad, origin, lambda i: f"volume {volume[i]} at {_text(times[i])}; leave unknown volumes empty")
 
 
-def check_trades(trades: Floats, times: Times, origin: Origin) -> None:
+def check_trades(trades: Floats, times: Times, origin: RowOrigin) -> None:
     """Refuse numbers of trades that are negative or infinite; NaN means unknown.
 
     Raises
@@ -206,7 +206,7 @@ def check_trades(trades: Floats, times: Times, origin: Origin) -> None:
     _refuse(bad, origin, lambda i: f"{trades[i]} trades at {_text(times[i])}; leave unknown numbers empty")
 
 
-def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: Origin) -> Floats:
+def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: RowOrigin) -> Floats:
     """Return what takers bought, without the rounding by which it may exceed the volume.
 
     Parameters
@@ -237,7 +237,7 @@ def spread_of(spread: Floats) -> Floats:
     return np.where(spread < 0, np.nan, spread)
 
 
-def _refuse(bad: NDArray[np.bool_] | np.bool_, origin: Origin, describe: Callable[[int], str]) -> None:
+def _refuse(bad: NDArray[np.bool_] | np.bool_, origin: RowOrigin, describe: Callable[[int], str]) -> None:
     if bad.any():
         first = int(bad.argmax())
         raise BarError(f"{origin(first)}: {describe(first)}")

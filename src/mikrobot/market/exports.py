@@ -23,7 +23,7 @@ from mikrobot.domain.market import Instrument
 from mikrobot.market.border import (
     MINUTE_US,
     Floats,
-    Origin,
+    RowOrigin,
     Times,
     bar_frame,
     check_prices,
@@ -241,7 +241,7 @@ def _last_sunday(year: int, month: int) -> int:
 
 
 def _checked_frame(path: Path, times: Times, rows: _Rows) -> pd.DataFrame:
-    origin = Origin(path.name, rows.lines, "line")
+    origin = RowOrigin(path.name, rows.lines, "line")
     if (times == _NO_TIME).any():
         raise BarError(f"{origin(int((times == _NO_TIME).argmax()))}: the hour exists twice or not at all in its zone")
     check_times(times, origin)

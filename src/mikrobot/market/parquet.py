@@ -21,7 +21,7 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import empty_bars
 from mikrobot.market.border import (
     Floats,
-    Origin,
+    RowOrigin,
     Times,
     bar_frame,
     check_prices,
@@ -77,7 +77,7 @@ class ParquetBars:
             self._groups = self._read_groups(file)
             self._volume_known = _any_volume(file.metadata)
             head = next(file.iter_batches(batch_size=_HEAD, columns=["ts"]))
-            check_timeframe(_times(pa.chunked_array([head["ts"]]), path, 0), Origin(path.name, range(_HEAD)))
+            check_timeframe(_times(pa.chunked_array([head["ts"]]), path, 0), RowOrigin(path.name, range(_HEAD)))
         self._held: tuple[_Group, pa.Table, Times] | None = None
         self.first, self.last = self._groups[0].first, self._groups[-1].last
 
@@ -95,7 +95,7 @@ class ParquetBars:
     def _part(self, group: _Group, start: int, end: int) -> pd.DataFrame:
         table, times = self._read(group)
         used = slice(*np.searchsorted(times, [start, end]))
-        origin = Origin(self.path.name, range(group.row, group.row + group.rows)).part(used)
+        origin = RowOrigin(self.path.name, range(group.row, group.row + group.rows)).part(used)
         column = {name: _floats(table[name].slice(used.start, used.stop - used.start)) for name in self._columns}
         times, prices = times[used], np.stack([column[name] for name in _PRICES])
         unknown = np.full(len(times), np.nan)
@@ -114,7 +114,7 @@ class ParquetBars:
             with self._opened() as file:
                 table = file.read_row_group(group.number, columns=["ts", *self._columns])
             times = _times(table["ts"], self.path, group.row)
-            check_times(times, Origin(self.path.name, range(group.row, group.row + group.rows)))
+            check_times(times, RowOrigin(self.path.name, range(group.row, group.row + group.rows)))
             self._held = group, table, times
         return self._held[1], self._held[2]
 
@@ -132,7 +132,7 @@ class ParquetBars:
             if after.first <= before.last:
                 table = file.read_row_groups([before.number, after.number], columns=["ts"])
                 rows = range(before.row, after.row + after.rows)
-                check_times(_times(table["ts"], self.path, before.row), Origin(self.path.name, rows))
+                check_times(_times(table["ts"], self.path, before.row), RowOrigin(self.path.name, rows))
         return groups
 
     def _bounds(self, file: pq.ParquetFile, number: int, row: int) -> tuple[int, int]:

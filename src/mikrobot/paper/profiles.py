@@ -116,4 +116,4 @@ ISOLATED_PERP = Profile(
 )
 """Perpetuals with isolated margin."""
 
-PROFILES = {profile.name: profile for profile in (MT5_HEDGING, NETTING, CRYPTO_SPOT, ISOLATED_PERP)}
+ACCOUNT_PROFILES = {profile.name: profile for profile in (MT5_HEDGING, NETTING, CRYPTO_SPOT, ISOLATED_PERP)}

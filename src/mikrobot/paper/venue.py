@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar, instrument
-from mikrobot.domain.trading import Order, Side
+from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper import limits, margin, money
 from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Contract, Kind, listed
@@ -27,7 +27,7 @@ from mikrobot.paper.profiles import ISOLATED_PERP, MT5_HEDGING, Profile
 
 CURRENCY = "USD"
 
-PROFILES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLATED_PERP, currency=CURRENCY)}
+VENUE_RULES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLATED_PERP, currency=CURRENCY)}
 """The account of each market, by its name."""
 
 PERP_MAKER, PERP_TAKER = Decimal("0.0002"), Decimal("0.0005")
@@ -43,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountSnapshot:
     """What a strategy has to trade one symbol with, at one close. Money is in dollars.
 
     Attributes
@@ -131,7 +131,7 @@ class Venue:
     def open_with(self, at: datetime, balances: Mapping[str, Decimal]) -> None:
         """Open an account for each market with its own opening balance."""
         for name, balance in balances.items():
-            self.exchange.open(name, PROFILES[name], seed=self._seed).deposit(milliseconds(at), CURRENCY, balance)
+            self.exchange.open(name, VENUE_RULES[name], seed=self._seed).deposit(milliseconds(at), CURRENCY, balance)
 
     def restore(self, journals: Mapping[str, Sequence[Record]], last: Iterable[Bar], at: datetime) -> None:
         """Take up the accounts that these journals tell of, with their open orders, as they were at an instant.
@@ -154,7 +154,7 @@ class Venue:
             self.play(bar)
         self.exchange.settle(milliseconds(at))
         for name, records in journals.items():
-            account = Account.rebuilt(name, PROFILES[name], self.exchange.contracts, records, self._seed)
+            account = Account.rebuilt(name, VENUE_RULES[name], self.exchange.contracts, records, self._seed)
             self._told[name] = account.seq
             self.exchange.restore(account)
 
@@ -208,7 +208,7 @@ class Venue:
                 held = ", ".join(position.symbol for position in account.positions.values())
                 raise DataError(f"account {account.id}: {held} cannot be closed, no rate into {CURRENCY} is known")
 
-    def place(self, order: Order) -> str:
+    def place(self, order: OrderIntent) -> str:
         """Send a bracket at the close it was decided at; its entry is void from ``expires_at``.
 
         Returns
@@ -224,13 +224,13 @@ class Venue:
         bracket = Bracket(order.id, entry, order.stop, order.target)
         return self.exchange.submit(self.markets[order.symbol], milliseconds(order.submitted_at), bracket)
 
-    def standing(self, symbol: str, at: datetime) -> Standing:
+    def standing(self, symbol: str, at: datetime) -> AccountSnapshot:
         """Return what there is to trade a symbol with, when everything up to that close has happened."""
         exchange, account = self.exchange, self.exchange.accounts[self.markets[symbol]]
         equity = margin.equity(account, exchange.markets, exchange.rates, milliseconds(at))
         own = account.balances[CURRENCY] if account.profile.isolated else equity
         opening = account.marks.get("day", account.paid_in)
-        return Standing(
+        return AccountSnapshot(
             contract=exchange.contracts[symbol],
             profile=account.profile,
             balance=account.balance(CURRENCY),

@@ -33,7 +33,7 @@ WARM_UP_ROWS = (1, 64)
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class AnsweringModel:
     """What answered.
 
     Attributes
@@ -71,7 +71,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Origin):
+class Answer(AnsweringModel):
     """The prediction for one feature row, and what it was made from.
 
     Attributes
@@ -99,7 +99,7 @@ class Answer(Origin):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers(Origin):
+class Answers(AnsweringModel):
     """The predictions for many rows, in their order; the fields of `Answer`."""
 
     probability_up: tuple[float | None, ...]
@@ -127,7 +127,7 @@ class _Served:
 
     @property
     def origin(self) -> tuple[str, str | None, str, str, str, tuple[str, ...], str, datetime, int]:
-        """The fields of `Origin`, in their order."""
+        """The fields of `AnsweringModel`, in their order."""
         contract = self.model.contract
         named = (BASELINE, None) if self.baseline else (contract.name, contract.version)
         scope = (self.scope.source, self.scope.symbol, contract.symbols)
@@ -162,9 +162,9 @@ class Predictor:
         """Whether a model is loaded and warm for any scope."""
         return bool(self._served)
 
-    def served(self) -> tuple[Origin, ...]:
+    def served(self) -> tuple[AnsweringModel, ...]:
         """Return what answers for each scope, in order of source and symbol."""
-        return tuple(Origin(*served.origin) for _, served in sorted(self._served.items()))
+        return tuple(AnsweringModel(*served.origin) for _, served in sorted(self._served.items()))
 
     def contract(self, symbol: str | None = None, source: str | None = None) -> "Contract":
         """Return the contract of the model that answers for a scope; by default of the only one.
@@ -205,7 +205,7 @@ class Predictor:
             gone = self._served.keys() - fresh.keys()
             self._served = fresh
         for scope in changed:
-            log.info(f"{self._role}_served", scope=str(scope), origin=str(Origin(*fresh[scope].origin)))
+            log.info(f"{self._role}_served", scope=str(scope), origin=str(AnsweringModel(*fresh[scope].origin)))
         if failures:
             raise ModelError("; ".join(failures))
         return bool(changed or gone)

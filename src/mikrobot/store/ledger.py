@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.runs import advance
 
@@ -121,7 +121,7 @@ class Ledger:
         close_time: datetime,
         predictions: Sequence[Prediction] = (),
         decisions: Sequence[Decision] = (),
-        orders: Sequence[Order] = (),
+        orders: Sequence[OrderIntent] = (),
         journal: Sequence[JournalLine] = (),
         skips: Sequence[Skip] = (),
         shadows: Sequence[Prediction] = (),
@@ -187,7 +187,7 @@ class Ledger:
         """Return the decisions of a run in the order they were committed."""
         return [_decision(*row) for row in self._rows(_READ_DECISIONS, run_id)]
 
-    def orders(self, run_id: str) -> list[Order]:
+    def orders(self, run_id: str) -> list[OrderIntent]:
         """Return the orders of a run in the order they were committed."""
         return [_order(*row) for row in self._rows(_READ_ORDERS, run_id)]
 
@@ -250,7 +250,7 @@ def _decision_row(run_id: str, made: Decision) -> tuple[Any, ...]:
     return (run_id, made.id, made.symbol, made.close_time, made.approved, side, Jsonb(list(made.reasons)))
 
 
-def _row(run_id: str, record: Order | JournalLine | Skip) -> tuple[Any, ...]:
+def _row(run_id: str, record: OrderIntent | JournalLine | Skip) -> tuple[Any, ...]:
     """Return the fields in their order, which is that of the columns."""
     return (run_id, *(value.value if isinstance(value, Enum) else value for value in astuple(record)))
 
@@ -269,5 +269,5 @@ def _decision(
     return Decision(id, symbol, close_time, approved, Side(side) if side else None, tuple(reasons))
 
 
-def _order(id: str, decision_id: str, symbol: str, side: str, *terms: Any) -> Order:
-    return Order(id, decision_id, symbol, Side(side), *terms)
+def _order(id: str, decision_id: str, symbol: str, side: str, *terms: Any) -> OrderIntent:
+    return OrderIntent(id, decision_id, symbol, Side(side), *terms)

@@ -21,7 +21,7 @@ from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import predict_baselines
 from mikrobot.training.intervals import Interval, Observations, difference, mean
 from mikrobot.training.payoff import FEWEST_TRADES, follow
-from mikrobot.training.promotion_gate import Differences, Ruling, Standing
+from mikrobot.training.promotion_gate import Differences, ModelFigures, Ruling
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability
 from mikrobot.training.uplift import uplift
 
@@ -48,13 +48,13 @@ class Judged:
         Of each confident prediction, whether it was right.
     trades : Observations
         Results in R after costs of following it.
-    standing : Standing
+    standing : ModelFigures
     """
 
     probability: Floats
     confident: Observations
     trades: Observations
-    standing: Standing
+    standing: ModelFigures
 
 
 def rule(
@@ -137,7 +137,7 @@ def judge(model: Model, data: Dataset) -> Judged:
     confident = np.maximum(probability, 1.0 - probability) >= CONFIDENT
     right = ((probability >= 0.5) == outcome)[confident].astype(float)
     trades = follow(probability, data, model.contract.task.kind).net
-    standing = Standing(
+    standing = ModelFigures(
         calibration_error=calibration_error(probability, outcome),
         calibration_noise=calibration_noise(reliability(probability, outcome)),
         latency_ms=latency_ms(model, data.inputs[:LATENCY_CALLS]),

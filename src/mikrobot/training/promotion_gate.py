@@ -33,7 +33,7 @@ def to_beat(uplifts: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ModelFigures:
     """What was measured of one model on the test span of the challenger, for one symbol.
 
     Attributes
@@ -118,14 +118,14 @@ class Ruling:
         return "; ".join(map(str, refused or self.clauses))
 
 
-def first(challenger: Standing, over_baseline: Interval, why: str, *, unfit: bool = False) -> Ruling:
+def first(challenger: ModelFigures, over_baseline: Interval, why: str, *, unfit: bool = False) -> Ruling:
     """Rule where no champion may serve: the challenger must have skill, be calibrated and fast.
 
     While none passes, the calibrated diffusion baseline answers.
 
     Parameters
     ----------
-    challenger : Standing
+    challenger : ModelFigures
     over_baseline : Interval
         Uplift in AUC over the diffusion with the forecast sigma.
     why : str
@@ -138,8 +138,8 @@ def first(challenger: Standing, over_baseline: Interval, why: str, *, unfit: boo
 
 
 def against(
-    challenger: Standing,
-    champion: Standing,
+    challenger: ModelFigures,
+    champion: ModelFigures,
     over_baseline: Interval,
     over_champion: Differences,
     shadow: tuple[int, int] = (0, 0),
@@ -150,7 +150,7 @@ def against(
 
     Parameters
     ----------
-    challenger, champion : Standing
+    challenger, champion : ModelFigures
         On the same test span.
     over_baseline : Interval
         Uplift in AUC over the diffusion with the forecast sigma.
@@ -176,7 +176,7 @@ def shadowed(made: int, asked: int) -> Clause:
     return Clause(SHADOW, made >= asked, f"{made:,} predictions in the champion's shadow, {asked:,} asked for")
 
 
-def _sound(challenger: Standing) -> tuple[Clause, Clause]:
+def _sound(challenger: ModelFigures) -> tuple[Clause, Clause]:
     error, latency = challenger.calibration_error, challenger.latency_ms
     allowed = MOST_CALIBRATION_ERROR + challenger.calibration_noise
     return (
@@ -195,7 +195,7 @@ def _skilled(over_baseline: Interval) -> Clause:
     return Clause("skill", over_baseline.above_zero, text)
 
 
-def _precise(challenger: Standing, champion: Standing, difference: Interval | None) -> Clause:
+def _precise(challenger: ModelFigures, champion: ModelFigures, difference: Interval | None) -> Clause:
     covers = challenger.coverage >= LEAST_COVERAGE
     compared = "not compared" if difference is None else f"difference {difference}, must not lie below 0"
     return Clause(

@@ -150,7 +150,7 @@ def trade(done: Traded, market: Iterable[Seen], keep: Callable[[Decision], None]
         for _, known in minute:
             if known is None:
                 continue
-            decision, order = trader.decide(known)
+            decision, order = trader.decide_and_place(known)
             done.decisions += 1
             keep(decision)
             if order is not None:

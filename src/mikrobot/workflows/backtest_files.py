@@ -19,7 +19,7 @@ from mikrobot.analytics.assessment import Assessment
 from mikrobot.analytics.journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, r_multiple
 from mikrobot.domain.errors import StoreError, UsageError
-from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.live.trader import Traded
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.model import Contract
@@ -153,13 +153,13 @@ def facts_of(
 
 
 def predictions_of(
-    orders: Sequence[Order], outlooks: Mapping[str, pd.DataFrame], models: Mapping[str, Answering]
+    orders: Sequence[OrderIntent], outlooks: Mapping[str, pd.DataFrame], models: Mapping[str, Answering]
 ) -> list[Prediction]:
     """Return the predictions that orders were placed on, with the levels that they were asked about.
 
     Parameters
     ----------
-    orders : sequence of Order
+    orders : sequence of OrderIntent
     outlooks : mapping of str to DataFrame
         By symbol and close: above, below, up and down.
     models : mapping of str to Answering

@@ -13,7 +13,7 @@ from mikrobot.store.runs import Run, Runs
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class DefaultSpan:
     """Symbols of one source over a span of time.
 
     Attributes
@@ -33,12 +33,12 @@ class Scope:
     run: Run
 
 
-def scopes(
+def default_spans(
     symbols: Sequence[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
     clock: Clock | None = None,
-) -> tuple[Scope, ...]:
+) -> tuple[DefaultSpan, ...]:
     """Complete what was given from the latest run: one scope for each of its segments, up to now on a live source.
 
     Parameters
@@ -52,7 +52,7 @@ def scopes(
 
     Returns
     -------
-    tuple of Scope
+    tuple of DefaultSpan
         In order of time.
 
     Raises
@@ -65,7 +65,7 @@ def scopes(
         run = recorded_run(Runs(pool))
     now = clock.now().replace(second=0, microsecond=0)
     return tuple(
-        Scope(
+        DefaultSpan(
             source=run.source,
             symbols=chosen,
             start=start or segment.history_from,

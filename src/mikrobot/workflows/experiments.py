@@ -33,7 +33,7 @@ RUN, MODEL_VERSION = "run", "model_version"
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ExperimentStatus:
     """An experiment as it stands.
 
     Attributes
@@ -104,7 +104,7 @@ def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def status(settings: Settings, experiment_id: str) -> Status:
+def status(settings: Settings, experiment_id: str) -> ExperimentStatus:
     """Gather what an experiment has observed, up to its end, and judge it.
 
     Raises
@@ -119,7 +119,7 @@ def status(settings: Settings, experiment_id: str) -> Status:
         observed = [_observe(pool, experiment.unit, arm, runs[arm.name]) for arm in experiment.arms]
     observations = [each for found, _ in observed for each in found]
     units = {arm.name: len(days) for arm, (_, days) in zip(experiment.arms, observed, strict=True)}
-    return Status(
+    return ExperimentStatus(
         experiment,
         conclude(experiment, observations, units),
         {name: [run.id for run in each] for name, each in runs.items()},
@@ -143,7 +143,7 @@ def overview(settings: Settings) -> list[dict[str, Any]]:
         ]
 
 
-def stop(settings: Settings, experiment_id: str, reason: str, clock: Clock) -> Status:
+def stop(settings: Settings, experiment_id: str, reason: str, clock: Clock) -> ExperimentStatus:
     """End an experiment for good, with what it says now.
 
     Raises
@@ -157,7 +157,7 @@ def stop(settings: Settings, experiment_id: str, reason: str, clock: Clock) -> S
     return status(settings, experiment_id)
 
 
-def write_report(settings: Settings, experiment_id: str) -> tuple[Status, Path]:
+def write_report(settings: Settings, experiment_id: str) -> tuple[ExperimentStatus, Path]:
     """Write an experiment's report as Markdown into the state folder.
 
     Raises

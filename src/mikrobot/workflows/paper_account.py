@@ -56,7 +56,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class PaperAccount:
     """The paper account of a source as it is now; money in dollars.
 
     Attributes
@@ -148,13 +148,13 @@ def take_up(settings: Settings, pool: Pool, run: Run) -> Opening:
     return Opening(left if left.keys() == markets else divided(total, markets), before.id)
 
 
-def overview(settings: Settings, pool: Pool, clock: Clock) -> list[Account]:
+def overview(settings: Settings, pool: Pool, clock: Clock) -> list[PaperAccount]:
     """Return the account of every source that has been traded or reset, in the order of their names."""
     sources = {run.source for run in Runs(pool).all()} | set(Resets(pool).sources())
     return [account for source in sorted(sources) if (account := state(settings, pool, source, clock)) is not None]
 
 
-def state(settings: Settings, pool: Pool, source: str, clock: Clock) -> Account | None:
+def state(settings: Settings, pool: Pool, source: str, clock: Clock) -> PaperAccount | None:
     """Return the account of a source, or None if no run has opened it and it has not been reset."""
     reset, traded = Resets(pool).latest(source), _traded(pool, source)
     if not traded:
@@ -167,7 +167,9 @@ def state(settings: Settings, pool: Pool, source: str, clock: Clock) -> Account 
     earned = {symbol: now.earned[symbol] - then.earned.get(symbol, Decimal(0)) for symbol in now.earned}
     today = now.equity - then.equity
     started_with = _started_with(settings, pool, run)
-    return Account(source, run.simulated, run.id, at, now, today, earned, started_with, reset.at if reset else None)
+    return PaperAccount(
+        source, run.simulated, run.id, at, now, today, earned, started_with, reset.at if reset else None
+    )
 
 
 def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
@@ -249,7 +251,7 @@ def _started_with(settings: Settings, pool: Pool, run: Run) -> Decimal:
     return wiring.rules_of(settings, run).balance
 
 
-def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) -> Account | None:
+def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) -> PaperAccount | None:
     """Return an account without a traded minute: as it was reset, else as the newest run has opened it."""
     if reset is not None:
         at, balances = reset.at, {"undivided": reset.balance}
@@ -261,4 +263,4 @@ def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) 
     total = sum(balances.values(), Decimal(0))
     worth = Valuation(balances, total, (), {}, {})
     made_up, reset_at = SOURCES[source].simulated, reset.at if reset else None
-    return Account(source, made_up, None, at, worth, Decimal(0), {}, total, reset_at)
+    return PaperAccount(source, made_up, None, at, worth, Decimal(0), {}, total, reset_at)

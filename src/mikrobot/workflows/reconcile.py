@@ -114,17 +114,17 @@ class _Again:
     contracts: list[Contract] = field(default_factory=list)
 
     @property
-    def account(self) -> fidelity.Account:
+    def account(self) -> fidelity.RunRecord:
         """It, as the comparison takes it."""
         journals = {name: each.journal for name, each in self.traded.trader.venue.exchange.accounts.items()}
         fills = fills_of(journals)
-        return fidelity.Account(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
+        return fidelity.RunRecord(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
 
 
-def _paper(ledger: Ledger, run: Run) -> fidelity.Account:
+def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
     """Return what a run did in its hours: neither what it traded afterwards in the present nor how it was closed."""
     accounts.fills(ledger, run.id)  # refuses a run of before there were journals
-    return fidelity.Account(
+    return fidelity.RunRecord(
         [each for each in ledger.orders(run.id) if each.submitted_at <= run.ends_at],
         fills_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),
         [each for each in ledger.decisions(run.id) if each.close_time <= run.ends_at],

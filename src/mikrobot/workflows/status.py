@@ -30,7 +30,7 @@ from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import paper_account
-from mikrobot.workflows.paper_account import Account
+from mikrobot.workflows.paper_account import PaperAccount
 
 SILENCE = timedelta(minutes=3)
 """Without a bar for this long on an open market, nothing can be traded."""
@@ -110,7 +110,7 @@ class Overview:
     session : Session or None
         None before the first run, and while the database is down.
     symbols : tuple of SymbolState
-    account : Account or None
+    account : PaperAccount or None
         Of the source of the latest run; None before its first traded minute.
     schedules : Schedules
         Of the served flows; empty while Prefect is down.
@@ -122,7 +122,7 @@ class Overview:
     services: tuple[ServiceStatus, ...]
     session: Session | None = None
     symbols: tuple[SymbolState, ...] = ()
-    account: Account | None = None
+    account: PaperAccount | None = None
     schedules: Schedules = field(default_factory=Schedules)
     trouble: str = ""
 
@@ -206,7 +206,7 @@ def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings
 
 def _symbol(
     symbol: str, session: Session, last_bar: datetime | None, decision: Decision | None, skip: Skip | None,
-    account: Account | None, now: datetime,
+    account: PaperAccount | None, now: datetime,
 ) -> SymbolState:  # fmt: skip
     live = is_live(session.source)
     age = now - last_bar if live and last_bar is not None else None
@@ -224,7 +224,7 @@ def _symbol(
 
 def _stopped(
     symbol: str, session: Session, age: timedelta | None, decision: Decision | None, skip: Skip | None,
-    account: Account | None, now: datetime,
+    account: PaperAccount | None, now: datetime,
 ) -> str:  # fmt: skip
     """Return what stops trading in a symbol, the most fundamental first."""
     if session.state in ("preparing", "finished", "stopped"):
@@ -326,7 +326,7 @@ def _position_json(holdings: tuple[Holding, ...]) -> dict[str, Any] | None:
     return {"side": held.side.value, "lots": str(held.lots), "price": str(held.price), "pnl": str(held.pnl)}
 
 
-def _account_json(account: Account | None) -> dict[str, Any]:
+def _account_json(account: PaperAccount | None) -> dict[str, Any]:
     return {
         "source": account.source if account else None,
         "balance": _money(account.valuation.balance) if account else None,

@@ -9,7 +9,7 @@ from mikrobot import settings as configuration
 from mikrobot.analytics.assessment import account_performance
 from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import Performance, closed_trades, open_positions
-from mikrobot.domain.trading import BASELINE, Fill, Order
+from mikrobot.domain.trading import BASELINE, Fill, OrderIntent
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import accounts, arms, wiring
 from mikrobot.live.session import segments_of
@@ -157,7 +157,7 @@ def _arm(settings: Settings, run: Run, ledger: Ledger, bars: BarStore) -> dict[s
 
 def _earned(
     settings: Settings, run: Run, ledger: Ledger, bars: BarStore
-) -> tuple[list[Order], list[Fill], Performance]:
+) -> tuple[list[OrderIntent], list[Fill], Performance]:
     """Return the orders and fills of a run, and its performance as the trading report gives it."""
     orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)

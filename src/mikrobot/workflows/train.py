@@ -101,10 +101,11 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         As `train`.
     """
     if not data:
-        from mikrobot.workflows.default_span import scopes
+        from mikrobot.workflows.default_span import default_spans
 
         return [
-            train(settings, name, part.source, part.symbols, part.start, part.end, None, progress) for part in scopes()
+            train(settings, name, part.source, part.symbols, part.start, part.end, None, progress)
+            for part in default_spans()
         ]
     files = ReplaySource(data)
     bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.studies import results
-from benchmarks.studies.results import Market
+from benchmarks.studies.results import StudiedMarket
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import DataError
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for symbol in ("EURUSD", "BTCUSDT"):
-        monkeypatch.setattr(results, symbol, Market(symbol, **DAYS, judged_until="2024-04-09"))
+        monkeypatch.setattr(results, symbol, StudiedMarket(symbol, **DAYS, judged_until="2024-04-09"))
     kept = ("n5 h5 close", "nowcast")
     monkeypatch.setattr(results, "STUDIES", {name: results.STUDIES[name] for name in kept})
     monkeypatch.setattr(results, "GROUPS", {"time": ("minute",)})

@@ -20,7 +20,7 @@ from mikrobot.features.row_check import STILL
 from mikrobot.live.accounts import venue_of
 from mikrobot.live.session import Segment
 from mikrobot.live.streamer import Streamer
-from mikrobot.live.worker import Book, Worker, trader_of
+from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
@@ -111,8 +111,8 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         streamer = Streamer(run, segment, source, pipeline, *stores, clock, timers, settings.home)
         service: Any = SureService()
         trader = trader_of(run, venue_of(run, settings, ledger, bars, first), settings)
-        books = (Book(run, settings, trader, first),)
-        worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, books, clock)
+        accounts = (AccountRun(run, settings, trader, first),)
+        worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, accounts, clock)
         return Pair(streamer, worker)
 
     return make

@@ -8,10 +8,10 @@ import pytest
 
 from mikrobot import telemetry
 from mikrobot.domain.market import Timeframe, bars_of
-from mikrobot.domain.trading import Decision, FillReason, Order, Side
+from mikrobot.domain.trading import Decision, FillReason, OrderIntent, Side
 from mikrobot.live import accounts
 from mikrobot.live.session import Segment
-from mikrobot.live.worker import Book, Worker, trader_of
+from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -46,14 +46,14 @@ def worker_of(settings, pool, run, segment, clock) -> Worker:
     reached = runs.reached(run.id, "worker") or segment.trade_from
     trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, reached), settings)
     nothing: Any = Untouchable()
-    books = (Book(run, settings, trader, reached),)
-    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(), books, clock)
+    account_runs = (AccountRun(run, settings, trader, reached),)
+    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(), account_runs, clock)
 
 
 def test_missed_minutes_happen_to_a_position_but_open_nothing_and_say_so(database, pool, market):
     run, segment, bars = market
     at = segment.trade_until
-    order = Order("o", "d", "EURUSD", Side.BUY, D("0.10"), D("1.00000"), D("1.20000"), at, at + 30 * MINUTE)
+    order = OrderIntent("o", "d", "EURUSD", Side.BUY, D("0.10"), D("1.00000"), D("1.20000"), at, at + 30 * MINUTE)
     venue = accounts.venue_of(run, database, Ledger(pool), BarStore(pool), at)
     venue.play(bars[0])
     venue.place(order)

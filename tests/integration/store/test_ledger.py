@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.store.ledger import JournalLine, Ledger, Skip
 from mikrobot.store.runs import Runs
 
@@ -31,7 +31,7 @@ def minute(run):
     down = replace(up, side=Side.SELL, probability=0.2)
     decision = Decision("d1", "EURUSD", at, True, Side.BUY, ("break likely: 0.61 >= 0.55", "spread ok"))
     refused = Decision("d2", "BTCUSDT", at, False, None, ("no level",))
-    order = Order(
+    order = OrderIntent(
         "o1", "d1", "EURUSD", Side.BUY, Decimal("0.10"), Decimal("1.07990"), Decimal("1.08260"), at, at + 5 * MINUTE
     )
     return {

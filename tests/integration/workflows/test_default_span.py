@@ -8,7 +8,7 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.live.session import Segment
 from mikrobot.runtime import ManualClock
 from mikrobot.store.runs import Run, Runs
-from mikrobot.workflows.default_span import scopes
+from mikrobot.workflows.default_span import default_spans
 
 NOW = datetime(2026, 3, 4, 12, 30, 41, tzinfo=UTC)
 FIRST = Segment(("EURUSD",), NOW - timedelta(days=900), NOW - timedelta(days=800), NOW - timedelta(days=799))
@@ -32,13 +32,13 @@ def begin(runs: Runs, source: str, *segments: Segment, started_at: datetime = NO
 
 def test_without_a_run_one_is_asked_for(runs):
     with pytest.raises(UsageError, match="`mikrobot run` first"):
-        scopes()
+        default_spans()
 
 
 def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
     begin(runs, "simulated", FIRST, started_at=NOW - timedelta(hours=1))
     latest = begin(runs, "replay", FIRST, LAST)
-    found = scopes(clock=ManualClock(NOW))
+    found = default_spans(clock=ManualClock(NOW))
     assert [(part.source, part.symbols, part.run.id) for part in found] == [
         ("replay", FIRST.symbols, latest.id),
         ("replay", LAST.symbols, latest.id),
@@ -51,19 +51,19 @@ def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
 
 def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
     begin(runs, "simulated", LAST)
-    (found,) = scopes(clock=ManualClock(NOW))
+    (found,) = default_spans(clock=ManualClock(NOW))
     assert found.end == NOW.replace(second=0)
 
 
 def test_what_is_given_counts(runs):
     begin(runs, "simulated", LAST)
     start, end = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
-    (found,) = scopes(["ETHUSDT"], start, end)
+    (found,) = default_spans(["ETHUSDT"], start, end)
     assert (found.symbols, found.start, found.end) == (("ETHUSDT",), start, end)
 
 
 def test_a_symbol_belongs_to_the_segment_that_traded_it_and_one_that_was_not_traded_to_the_last(runs):
     begin(runs, "replay", FIRST, LAST)
-    assert [part.symbols for part in scopes(["EURUSD"])] == [("EURUSD",)]
-    assert [part.symbols for part in scopes(["XAUUSD", "EURUSD"])] == [("EURUSD",), ("XAUUSD",)]
-    assert [part.start for part in scopes(["XAUUSD"])] == [LAST.history_from]
+    assert [part.symbols for part in default_spans(["EURUSD"])] == [("EURUSD",)]
+    assert [part.symbols for part in default_spans(["XAUUSD", "EURUSD"])] == [("EURUSD",), ("XAUUSD",)]
+    assert [part.start for part in default_spans(["XAUUSD"])] == [LAST.history_from]

@@ -8,7 +8,7 @@ import pytest
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Experiment, Unit
-from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.runtime import ManualClock
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
@@ -45,7 +45,7 @@ def record(pool, run_id, profile, edge, minutes=1):
         at = START + timedelta(days=day, hours=9)
         left, key = at + timedelta(minutes=30), f"{run_id}/{day}"
         result = f"{100 * (edge + rng.normal(0, 0.5)):.2f}"
-        order = Order(key, key, "BTCUSDT", Side.BUY, Decimal("0.1"), Decimal(59_000), Decimal(62_000), at, left)
+        order = OrderIntent(key, key, "BTCUSDT", Side.BUY, Decimal("0.1"), Decimal(59_000), Decimal(62_000), at, left)
         Ledger(pool).commit(
             run_id, left,
             decisions=[Decision(key, "BTCUSDT", at, True, Side.BUY, ())],

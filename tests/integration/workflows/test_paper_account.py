@@ -10,13 +10,13 @@ import pytest
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.live import accounts, arms, wiring
 from mikrobot.paper import venue as rules
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Booked
 from mikrobot.paper.slippage import NO_SLIPPAGE
-from mikrobot.paper.venue import PROFILES, milliseconds
+from mikrobot.paper.venue import VENUE_RULES, milliseconds
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.stack import supervisor
@@ -36,9 +36,9 @@ RISEN = (1.1, 1.1006, 1.0999, 1.1005)
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without slippage, so that every cent can be worked out by hand."""
-    exact = {name: replace(profile, slippage=NO_SLIPPAGE) for name, profile in PROFILES.items()}
-    monkeypatch.setattr(rules, "PROFILES", exact)
-    monkeypatch.setattr(accounts, "PROFILES", exact)
+    exact = {name: replace(profile, slippage=NO_SLIPPAGE) for name, profile in VENUE_RULES.items()}
+    monkeypatch.setattr(rules, "VENUE_RULES", exact)
+    monkeypatch.setattr(accounts, "VENUE_RULES", exact)
 
 
 @pytest.fixture
@@ -87,12 +87,12 @@ def trade(database: Settings, pool: Pool) -> Callable[..., None]:
     return trade
 
 
-def bought(run: Run, at: datetime) -> Order:
+def bought(run: Run, at: datetime) -> OrderIntent:
     key = f"{run.id}/{at:%H%M}"
-    return Order(key, key, "EURUSD", Side.BUY, D(1), D("1.09800"), D("1.10300"), at, at + HOUR)
+    return OrderIntent(key, key, "EURUSD", Side.BUY, D(1), D("1.09800"), D("1.10300"), at, at + HOUR)
 
 
-def decided(order: Order) -> Decision:
+def decided(order: OrderIntent) -> Decision:
     return Decision(order.decision_id, order.symbol, order.submitted_at, True, order.side, ("sure",))
 
 
@@ -100,7 +100,7 @@ def opening(run: Run) -> dict[str, str]:
     return run.settings["opening"]
 
 
-def shown(settings: Settings, pool: Pool, source: str, at: datetime) -> paper_account.Account:
+def shown(settings: Settings, pool: Pool, source: str, at: datetime) -> paper_account.PaperAccount:
     found = paper_account.state(settings, pool, source, ManualClock(at))
     assert found is not None
     return found

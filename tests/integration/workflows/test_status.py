@@ -15,7 +15,7 @@ from rich.console import Console
 
 from mikrobot.cli import status_tables
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import Decision, Order, Side
+from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.live import accounts, pid_records
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import ManualClock
@@ -56,7 +56,7 @@ def handle(database: Settings, pool: Pool) -> Callable[..., None]:
     """A function that commits one minute of a run as the worker does: its bar, and its decision, order or skip."""
 
     def handle(
-        run: Run, at: datetime, close: float = 1.1, decision: Decision | None = None, order: Order | None = None,
+        run: Run, at: datetime, close: float = 1.1, decision: Decision | None = None, order: OrderIntent | None = None,
         skip: str = "", symbol: str = "EURUSD",
     ) -> None:  # fmt: skip
         ledger, bars = Ledger(pool), BarStore(pool)
@@ -109,7 +109,7 @@ def test_a_symbol_shows_its_last_bar_and_decision_and_why_nothing_was_opened(run
 
 
 def test_a_position_is_shown_with_its_profit_and_the_account_with_the_day(run, handle, look):
-    order = Order("r1/o", "r1/1001", "EURUSD", Side.BUY, D(1), D("1.09"), D("1.12"), TEN + MINUTE, TEN + HOUR)
+    order = OrderIntent("r1/o", "r1/1001", "EURUSD", Side.BUY, D(1), D("1.09"), D("1.12"), TEN + MINUTE, TEN + HOUR)
     recorded = run()
     bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
     handle(recorded, TEN + MINUTE, decision=bought, order=order)
@@ -159,7 +159,7 @@ def test_a_skipped_minute_shows_its_reason_until_the_next_decision(run, handle, 
 def test_an_account_that_has_lost_its_day_says_which_limit(run, handle, look):
     """Ten lots bought at 1.1: a fall of 60 pips is 6,000 of 10,000 dollars."""
     recorded = run()
-    order = Order("r1/o", "r1/1001", "EURUSD", Side.BUY, D(2), D("1.05"), D("1.2"), TEN + MINUTE, TEN + HOUR)
+    order = OrderIntent("r1/o", "r1/1001", "EURUSD", Side.BUY, D(2), D("1.05"), D("1.2"), TEN + MINUTE, TEN + HOUR)
     bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
     handle(recorded, TEN + MINUTE, decision=bought, order=order)
     handle(recorded, TEN + 2 * MINUTE)

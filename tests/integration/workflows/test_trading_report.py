@@ -11,8 +11,8 @@ import pytest
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import Timeframe
-from mikrobot.domain.trading import Decision, Order, Side
-from mikrobot.settings import PROFILES, Settings
+from mikrobot.domain.trading import Decision, OrderIntent, Side
+from mikrobot.settings import RISK_PROFILES, Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs
@@ -36,7 +36,7 @@ def run(pool, bars):
     for number in range(4 * DAYS):
         at = start + timedelta(hours=6 * number)
         left, key, stop, target = at + timedelta(minutes=30), f"r1/{number}", Decimal("1.09900"), Decimal("1.10200")
-        order = Order(key, key, "EURUSD", Side.BUY, Decimal("0.10"), stop, target, at, left)
+        order = OrderIntent(key, key, "EURUSD", Side.BUY, Decimal("0.10"), stop, target, at, left)
         Ledger(pool).commit(
             "r1", left,
             decisions=[Decision(key, "EURUSD", at, True, Side.BUY, ("probability passed: 0.7",))],
@@ -64,7 +64,7 @@ def test_the_report_names_what_the_run_was_traded_by_and_not_what_is_set_today(d
     for name, value in {"PROFILE": "lightning", "ENTRY_PROBABILITY": "0.2", "SWING": "5", "BALANCE": "70000"}.items():
         monkeypatch.setenv(f"MIKROBOT_{name}", value)
     today = configuration.load(**database.model_dump(include={"home", "postgres_port"}))
-    assert today.trading == PROFILES["lightning"]
+    assert today.trading == RISK_PROFILES["lightning"]
     report = trading_report.write(today, "other").report
     for text in (report.html.read_text(), report.markdown.read_text()):
         assert "profile ftmo · entry probability 0.7 · swing 15 · horizon 10 min · answers of the champion" in text
@@ -82,7 +82,7 @@ def test_the_last_days_go_into_a_folder_of_their_own(database, run):
 def test_a_run_of_the_time_before_journals_is_refused_and_not_reported_as_idle(database, pool, run):
     Runs(pool).begin(replace(run, id="old"))
     at = run.starts_at + timedelta(minutes=1)
-    order = Order("o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.09"), Decimal("1.12"), at, at)
+    order = OrderIntent("o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.09"), Decimal("1.12"), at, at)
     Ledger(pool).commit("old", at, decisions=[Decision("d", "EURUSD", at, True, Side.BUY, ())], orders=[order])
     with pytest.raises(DataError, match="traded before journals were kept"):
         trading_report.write(database, "old")

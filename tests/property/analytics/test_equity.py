@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from mikrobot.analytics.assessment import Assessment, assess
 from mikrobot.analytics.charges import Charge, charges
-from mikrobot.analytics.trades import Holding, closed_trades, open_positions
+from mikrobot.analytics.trades import OpenTrade, closed_trades, open_positions
 from mikrobot.domain.market import BAR_COLUMNS, Bar, instrument
-from mikrobot.domain.trading import Order, Side
+from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper import margin
 from mikrobot.paper.contracts import Swap
 from mikrobot.paper.exchange import Exchange
@@ -50,7 +50,7 @@ class Played:
     """A venue whose bars have been played."""
 
     venue: Venue
-    orders: list[Order] = field(default_factory=list)
+    orders: list[OrderIntent] = field(default_factory=list)
     bars: dict[str, list[tuple[object, ...]]] = field(default_factory=lambda: {symbol: [] for symbol in FIRST})
     prices: dict[str, int] = field(default_factory=lambda: dict(FIRST))
     at: datetime = START
@@ -68,7 +68,7 @@ class Played:
         return sorted(charge for account in self.venue.exchange.accounts.values() for charge in charges(account))
 
     @property
-    def held(self) -> tuple[Holding, ...]:
+    def held(self) -> tuple[OpenTrade, ...]:
         return open_positions(self.orders, self._fills)
 
     @property
@@ -139,7 +139,9 @@ def _order(played: Played, number: int, symbol: str, side: Side, size: int, far:
     stop, target = (known.quantize(known.tick * max(price + each, 1)) for each in (-away, 2 * away))
     lots = known.quantize_size(SIZES[symbol] * size)
     name = f"made-up/{number}"
-    order = Order(name, name, symbol, side, lots, stop, target, played.at, played.at + timedelta(minutes=1 + far // 3))
+    order = OrderIntent(
+        name, name, symbol, side, lots, stop, target, played.at, played.at + timedelta(minutes=1 + far // 3)
+    )
     engaged = symbol in played.venue.standing(symbol, played.at).engaged  # as the trader asks
     if not engaged and not played.venue.place(order):
         played.orders.append(order)

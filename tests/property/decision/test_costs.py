@@ -9,13 +9,13 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from mikrobot.analytics.trades import closed_trades
-from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.decision.product_owner import Outlook, decide_trade
 from mikrobot.domain.market import Bar, instrument
 from mikrobot.domain.trading import FillReason, Side, Trade
 from mikrobot.paper.estimates import spread_ticks
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue, contract_of
-from mikrobot.settings import PROFILES
+from mikrobot.settings import RISK_PROFILES
 
 CLOSE = datetime(2024, 3, 12, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -43,7 +43,7 @@ def played(outlook: Outlook, profile: str, balance: Decimal, seed: int) -> tuple
     venue = Venue([symbol], seed)
     venue.open(CLOSE - MINUTE, balance)
     venue.play(bar(symbol, CLOSE - MINUTE, close, spread, close, close))
-    decision, order = decide("run", outlook, venue.standing(symbol, CLOSE), PROFILES[profile], 0.55)
+    decision, order = decide_trade("run", outlook, venue.standing(symbol, CLOSE), RISK_PROFILES[profile], 0.55)
     if order is None:
         return decision, []
     venue.place(order)
@@ -68,7 +68,7 @@ def unexpected(outlook: Outlook, trade: Trade) -> Decimal:
 @settings(max_examples=400, deadline=None)
 @given(
     outlook=outlooks(),
-    profile=st.sampled_from(sorted(PROFILES)),
+    profile=st.sampled_from(sorted(RISK_PROFILES)),
     balance=st.decimals(100, 1_000_000, places=2),
     seed=st.integers(0, 1000),
 )
@@ -85,7 +85,9 @@ def test_an_approved_trade_that_reaches_its_target_earns_more_than_its_stated_co
 
 
 @settings(max_examples=200, deadline=None)
-@given(outlook=outlooks(), profile=st.sampled_from(sorted(PROFILES)), balance=st.decimals(100, 1_000_000, places=2))
+@given(
+    outlook=outlooks(), profile=st.sampled_from(sorted(RISK_PROFILES)), balance=st.decimals(100, 1_000_000, places=2)
+)
 def test_the_stated_loss_at_the_stop_is_within_what_the_profile_risks(
     outlook: Outlook, profile: str, balance: Decimal
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.market import Bar, instrument
-from mikrobot.domain.trading import Order, Side
+from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Record, lines, parse
 from mikrobot.paper.venue import Venue
@@ -38,13 +38,13 @@ def market(rng: Random) -> Iterator[list[Bar]]:
         yield bars
 
 
-def order(rng: Random, bar: Bar) -> Order:
+def order(rng: Random, bar: Bar) -> OrderIntent:
     """Return a bracket around the close, of any size that an account may or may not bear."""
     known, side = instrument(bar.symbol), rng.choice((Side.BUY, Side.SELL))
     distance = known.quantize(bar.close * rng.uniform(1e-4, 2e-3))
     close, at = known.quantize(bar.close), bar.close_time
     lots = known.quantize_size(10 ** rng.uniform(-2, 0.5)) or known.size_step
-    return Order(
+    return OrderIntent(
         f"{bar.symbol}/{at:%H%M}", "d", bar.symbol, side, lots, close - side.sign * distance,
         close + side.sign * 2 * distance, at, at + rng.randint(1, 40) * MINUTE,
     )  # fmt: skip
@@ -102,7 +102,7 @@ def trades_of(journals: dict[str, list[Record]]) -> list[str]:
     told = fills_of(journals)
     at = START
     orders = [
-        Order(name, "d", "EURUSD", Side.BUY, Decimal(1), Decimal(1), Decimal(2), at, at)
+        OrderIntent(name, "d", "EURUSD", Side.BUY, Decimal(1), Decimal(1), Decimal(2), at, at)
         for name in {fill.order_id for fill in told}
     ]
     return [trade.order.id for trade in closed_trades(orders, told)]

@@ -11,7 +11,7 @@ import pytest
 
 from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
 from mikrobot.domain.market import BAR_COLUMNS, instrument
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side, Trade
+from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Prediction, Side, Trade
 from mikrobot.models.task import Task
 
 LEVELS = Task("bos").columns
@@ -41,7 +41,7 @@ def walk(price: float, minutes: int, rng: np.random.Generator) -> pd.DataFrame:
 
 def one_trade(
     number: int, symbol: str, bars: pd.DataFrame, rng: np.random.Generator
-) -> tuple[Prediction, Decision, Order, list[Fill]]:
+) -> tuple[Prediction, Decision, OrderIntent, list[Fill]]:
     known = instrument(symbol)
     begin = int(rng.integers(0, len(bars) - 40))
     end = begin + int(rng.integers(3, 30))
@@ -69,7 +69,7 @@ def one_trade(
     )
     reasons = tuple(f"{check} passed: 0.61 of 0.55" for check in CHECKS)
     decision = Decision(f"run/{symbol}/{number}", symbol, at, True, side, reasons)
-    order = Order(f"{decision.id}/{side.value}", decision.id, symbol, side, lots, stop, target, at, left)
+    order = OrderIntent(f"{decision.id}/{side.value}", decision.id, symbol, side, lots, stop, target, at, left)
     fills = [
         Fill(f"{order.id}/in", order.id, symbol, side, lots, entry, FillReason.ENTRY, Decimal("0.35"), Decimal(0), at),
         Fill(
@@ -141,7 +141,7 @@ def closed() -> Callable[..., Trade]:
     ) -> Trade:
         at, left, lots = entered, entered + timedelta(minutes=minutes), Decimal("0.1")
         number, nothing = f"{symbol}-{at:%Y%m%dT%H%M}", Decimal(0)
-        order = Order(number, number, symbol, Side.BUY, lots, Decimal("1.07"), Decimal("1.09"), at, left)
+        order = OrderIntent(number, number, symbol, Side.BUY, lots, Decimal("1.07"), Decimal("1.09"), at, left)
         price, earned = Decimal("1.08"), Decimal(pnl)
         entry = Fill(f"{number}/in", number, symbol, Side.BUY, lots, price, FillReason.ENTRY, nothing, nothing, at)
         leave = Fill(f"{number}/out", number, symbol, Side.SELL, lots, price, FillReason.STOP, nothing, earned, left)

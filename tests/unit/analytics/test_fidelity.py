@@ -6,19 +6,21 @@ from decimal import Decimal as D
 
 import pytest
 
-from mikrobot.analytics.fidelity import Account, compare
-from mikrobot.domain.trading import Decision, Fill, FillReason, Order, Prediction, Side
+from mikrobot.analytics.fidelity import RunRecord, compare
+from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Prediction, Side
 
 AT = datetime(2024, 3, 11, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def account(*minutes: int) -> Account:
+def account(*minutes: int) -> RunRecord:
     """One closed trade decided at each of these minutes."""
     orders, fills, decisions, predictions = [], [], [], []
     for minute in minutes:
         at, name = AT + minute * MINUTE, f"EURUSD/{minute}/buy"
-        orders.append(Order(name, "d", "EURUSD", Side.BUY, D("0.10"), D("1.098"), D("1.103"), at, at + 30 * MINUTE))
+        orders.append(
+            OrderIntent(name, "d", "EURUSD", Side.BUY, D("0.10"), D("1.098"), D("1.103"), at, at + 30 * MINUTE)
+        )
         entry = Fill(
             f"fx/{minute}", name, "EURUSD", Side.BUY, D("0.10"), D("1.1"), FillReason.ENTRY, D("0.35"), D(0), at
         )
@@ -26,7 +28,7 @@ def account(*minutes: int) -> Account:
         fills += [entry, left]
         decisions.append(Decision(f"r/{minute}", "EURUSD", at, True, Side.BUY, ("probability passed: 0.6",)))
         predictions.append(Prediction("EURUSD", Side.BUY, at, 0.6, "bos", "1", "h", {"m1_rsi_14": 60.0}))
-    return Account(orders, fills, decisions, predictions, {})
+    return RunRecord(orders, fills, decisions, predictions, {})
 
 
 RUN = account(1, 2)

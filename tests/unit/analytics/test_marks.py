@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from mikrobot.analytics.marks import excursions, marked, notional_traded, spread_cost
-from mikrobot.analytics.trades import Holding
+from mikrobot.analytics.trades import OpenTrade
 from mikrobot.domain.market import BAR_COLUMNS
-from mikrobot.domain.trading import Fill, FillReason, Order, Side, Trade
+from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Side, Trade
 
 START = pd.Timestamp("2025-03-03 08:00", tz="UTC")
 OPENING = Decimal("10000")
@@ -41,7 +41,7 @@ def trade(
     end = (START + timedelta(minutes=last + 1)).to_pydatetime()
     lots = Decimal("0.1")
     stop = Decimal(entry) - side.sign * Decimal(stop_distance)
-    order = Order("o", "d", symbol, side, lots, stop, Decimal("9"), begin, end)
+    order = OrderIntent("o", "d", symbol, side, lots, stop, Decimal("9"), begin, end)
     return Trade(
         order,
         Fill("i", "o", symbol, side, lots, Decimal(entry), FillReason.ENTRY, Decimal("0.35"), Decimal(0), begin),
@@ -101,16 +101,16 @@ def test_open_positions_are_counted_from_entry_to_exit() -> None:
 
 def test_an_open_position_is_marked_to_the_last_bar_with_its_commission() -> None:
     held = trade(Side.SELL, "1.1010", "1.1032", "-22.00")
-    marks = marked([], {"EURUSD": bars()}, OPENING, [Holding(held.order, held.entry)])
+    marks = marked([], {"EURUSD": bars()}, OPENING, [OpenTrade(held.order, held.entry)])
     assert marks["open"].tolist() == [1] * 6
     assert marks["equity"].iloc[-1] == pytest.approx(10_000 - 0.35 - 0.1 * 100_000 * (CLOSES[-1] + SPREAD - 1.1010))
-    assert marked([], {}, OPENING, [Holding(held.order, held.entry)])["equity"].tolist() == [10_000 - 0.35]
+    assert marked([], {}, OPENING, [OpenTrade(held.order, held.entry)])["equity"].tolist() == [10_000 - 0.35]
 
 
 def test_an_open_position_in_yen_is_converted_at_each_price() -> None:
     frame = bars([150.0, 150.5, 151.0, 150.2, 150.4, 150.4], spread=0.01)
     held = trade(Side.BUY, "150.510", "150.400", "-7.31", symbol="USDJPY", stop_distance="1.000")
-    marks = marked([], {"USDJPY": frame}, OPENING, [Holding(held.order, held.entry)])
+    marks = marked([], {"USDJPY": frame}, OPENING, [OpenTrade(held.order, held.entry)])
     assert marks["equity"].iloc[2] == pytest.approx(10_000 - 0.35 + 10_000 * (151.0 - 150.51) / 151.0, abs=1e-9)
 
 

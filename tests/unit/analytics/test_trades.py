@@ -6,22 +6,22 @@ import pytest
 
 from mikrobot.analytics.trades import balances, by_symbol, closed_trades, grouped, performance
 from mikrobot.domain.errors import DataError
-from mikrobot.domain.trading import Fill, FillReason, Order, Side, Trade
+from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Side, Trade
 
 MORNING = datetime(2024, 5, 6, 8, 0, tzinfo=UTC)
 OPENING = Decimal("10000")
 
 
-def order(number: int, symbol: str = "EURUSD") -> Order:
+def order(number: int, symbol: str = "EURUSD") -> OrderIntent:
     at = MORNING + timedelta(minutes=number)
-    return Order(
+    return OrderIntent(
         f"o{number}", f"d{number}", symbol, Side.BUY, Decimal("0.1"), Decimal("1.07"), Decimal("1.09"), at,
         at + timedelta(minutes=30),
     )  # fmt: skip
 
 
 def fill(
-    of: Order, reason: FillReason, minutes: int, pnl: str = "0", fee: str = "0.35", ambiguous: bool = False
+    of: OrderIntent, reason: FillReason, minutes: int, pnl: str = "0", fee: str = "0.35", ambiguous: bool = False
 ) -> Fill:
     side = of.side if reason is FillReason.ENTRY else of.side.opposite
     return Fill(
@@ -118,7 +118,7 @@ def test_fills_are_paired_by_order_and_open_positions_left_out() -> None:
     ],
     ids=["exit without entry", "entered twice", "left twice"],
 )
-def test_a_ledger_that_does_not_pair_is_refused(broken: Callable[[Order], list[Fill]], complaint: str) -> None:
+def test_a_ledger_that_does_not_pair_is_refused(broken: Callable[[OrderIntent], list[Fill]], complaint: str) -> None:
     placed = order(1)
     with pytest.raises(DataError, match=complaint):
         closed_trades([placed], broken(placed))

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from mikrobot.decision.product_owner import Outlook, decide
+from mikrobot.decision.product_owner import Outlook, decide_trade
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.trading import Decision, Order, Side
-from mikrobot.paper.venue import PROFILES as ACCOUNTS
-from mikrobot.paper.venue import Standing, contract_of
-from mikrobot.settings import PROFILES
+from mikrobot.domain.trading import Decision, OrderIntent, Side
+from mikrobot.paper.venue import RISK_PROFILES as ACCOUNTS
+from mikrobot.paper.venue import AccountSnapshot, contract_of
+from mikrobot.settings import RISK_PROFILES
 
 CLOSE = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
 BY = "bos 7, learned from EURUSD"
@@ -20,19 +20,21 @@ USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan, BY)
 BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7, BY)
 
 
-def standing(symbol: str, balance: str = "10000.00", lost: str = "0.00", engaged: tuple[str, ...] = ()) -> Standing:
+def standing(
+    symbol: str, balance: str = "10000.00", lost: str = "0.00", engaged: tuple[str, ...] = ()
+) -> AccountSnapshot:
     """Return what the symbol is traded with; `balance` is what is left of it when so much is lost."""
     left, gone = Decimal(balance), Decimal(lost)
     contract = contract_of(symbol)
     profile = ACCOUNTS["fx" if symbol in ("EURUSD", "USDJPY") else "crypto"]
-    return Standing(contract, profile, left, left, frozenset(engaged), left + gone, max(gone, Decimal(0)))
+    return AccountSnapshot(contract, profile, left, left, frozenset(engaged), left + gone, max(gone, Decimal(0)))
 
 
-def judged(outlook: Outlook, profile: str = "session1", **rest: Any) -> tuple[Decision, Order | None]:
-    return decide("run", outlook, standing(outlook.symbol, **rest), PROFILES[profile], 0.55)
+def judged(outlook: Outlook, profile: str = "session1", **rest: Any) -> tuple[Decision, OrderIntent | None]:
+    return decide_trade("run", outlook, standing(outlook.symbol, **rest), RISK_PROFILES[profile], 0.55)
 
 
-def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> Order:
+def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> OrderIntent:
     decision, order = judged(outlook, profile, **rest)
     assert order is not None, decision.reasons
     return order
@@ -54,7 +56,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
     100 / 165 = 0.606 lots, so 0.60, which lose 99.00.
     """
     decision, order = judged(EURUSD)
-    assert order == Order(
+    assert order == OrderIntent(
         id="EURUSD/20240311T0930/buy",
         decision_id="run/EURUSD/20240311T0930",
         symbol="EURUSD",
@@ -166,7 +168,7 @@ def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
 
 def test_an_account_at_a_loss_limit_opens_nothing() -> None:
     at_limit = replace(standing("EURUSD"), limit="weekly loss limit of 10 % reached")
-    decision, order = decide("run", EURUSD, at_limit, PROFILES["session1"], 0.55)
+    decision, order = decide_trade("run", EURUSD, at_limit, RISK_PROFILES["session1"], 0.55)
     assert order is None
     assert "limits refused: weekly loss limit of 10 % reached" in decision.reasons
 

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from mikrobot.domain.trading import Fill, FillReason, Order, Side, Trade
+from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Side, Trade
 
 AT = datetime(2024, 3, 11, 9, tzinfo=UTC)
-ORDER = Order(
+ORDER = OrderIntent(
     "o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.098"), Decimal("1.103"), AT, AT + timedelta(minutes=30)
 )
 ENTRY = Fill(
@@ -35,6 +35,6 @@ def test_a_trade_earns_its_exit_less_both_fees() -> None:
 
 
 @pytest.mark.parametrize("record", [ORDER, ENTRY], ids=lambda record: type(record).__name__)
-def test_a_record_of_the_ledger_cannot_be_changed(record: Order | Fill) -> None:
+def test_a_record_of_the_ledger_cannot_be_changed(record: OrderIntent | Fill) -> None:
     with pytest.raises(FrozenInstanceError):
         record.lots = Decimal(2)  # type: ignore[misc]

@@ -8,12 +8,12 @@ import pytest
 
 from mikrobot.domain.errors import BarError, DataError
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import Fill, FillReason, Order, Side
+from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Side
 from mikrobot.paper import venue as rules
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.slippage import NO_SLIPPAGE
 from mikrobot.paper.valuation import Holding, value
-from mikrobot.paper.venue import PROFILES, Venue
+from mikrobot.paper.venue import VENUE_RULES, Venue
 
 NINE = datetime(2024, 3, 11, 9, tzinfo=UTC)  # a Monday
 MINUTE = timedelta(minutes=1)
@@ -23,8 +23,8 @@ FLAT = (1.10000, 1.10020, 1.09980, 1.10000)
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without slippage, so that every price can be worked out by hand."""
-    exact = {name: replace(profile, slippage=NO_SLIPPAGE) for name, profile in PROFILES.items()}
-    monkeypatch.setattr(rules, "PROFILES", exact)
+    exact = {name: replace(profile, slippage=NO_SLIPPAGE) for name, profile in VENUE_RULES.items()}
+    monkeypatch.setattr(rules, "VENUE_RULES", exact)
 
 
 def opened(*symbols: str, at: datetime = NINE) -> Venue:
@@ -39,11 +39,13 @@ def bar(minute: int, prices: tuple[float, ...] = FLAT, symbol: str = "EURUSD", s
     return Bar(symbol, NINE + minute * MINUTE, first, high, low, last, spread=spread)
 
 
-def order(side: Side = Side.BUY, minute: int = 0, symbol: str = "EURUSD", lots: str = "1", **prices: str) -> Order:
+def order(
+    side: Side = Side.BUY, minute: int = 0, symbol: str = "EURUSD", lots: str = "1", **prices: str
+) -> OrderIntent:
     """A bracket of one lot, decided so many minutes after nine, with a life of 30 minutes."""
     stop, target = ("1.09800", "1.10300") if side is Side.BUY else ("1.10200", "1.09700")
     at = NINE + minute * MINUTE
-    return Order(
+    return OrderIntent(
         f"{symbol}/{minute}", "d", symbol, side, D(lots), D(prices.get("stop", stop)), D(prices.get("target", target)),
         at, at + 30 * MINUTE,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from mikrobot.domain.errors import SettingsError
-from mikrobot.settings import PROFILES, Settings, load
+from mikrobot.settings import RISK_PROFILES, Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -114,15 +114,15 @@ def test_a_password_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in settings.model_dump_json()
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("name", RISK_PROFILES)
 def test_each_profile_can_be_chosen(name: str) -> None:
-    assert load(profile=name).trading is PROFILES[name]
+    assert load(profile=name).trading is RISK_PROFILES[name]
 
 
 def test_a_copy_with_another_profile_trades_by_that_profile() -> None:
     settings = load(profile="session1")
-    assert settings.trading is PROFILES["session1"]
-    assert settings.model_copy(update={"profile": "ftmo"}).trading is PROFILES["ftmo"]
+    assert settings.trading is RISK_PROFILES["session1"]
+    assert settings.model_copy(update={"profile": "ftmo"}).trading is RISK_PROFILES["ftmo"]
 
 
 CHILD = """

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from mikrobot.training.intervals import Interval
-from mikrobot.training.promotion_gate import Differences, Standing, against, first
+from mikrobot.training.promotion_gate import Differences, ModelFigures, against, first
 
 LOSING = Interval(-7.3, -7.6, -7.0)
 EARNING = Interval(0.05, 0.01, 0.09)
-SOUND = Standing(
+SOUND = ModelFigures(
     calibration_error=0.005,
     calibration_noise=0.002,
     latency_ms=0.1,

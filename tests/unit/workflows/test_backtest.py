@@ -17,7 +17,7 @@ from rich.console import Console
 
 from mikrobot.cli.tables import backtest_table
 from mikrobot.domain.errors import StoreError, UsageError
-from mikrobot.domain.trading import Order, Side
+from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.live.trader import ATR
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock
@@ -100,7 +100,7 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_computed(
 
 def test_the_journal_of_a_backtest_shows_the_level_and_the_probability_of_the_model() -> None:
     at = datetime(2024, 3, 4, 9, 0, tzinfo=UTC)
-    order = Order("o", "d", "EURUSD", Side.SELL, Decimal(1), Decimal("1.1"), Decimal("1.0"), at, at)
+    order = OrderIntent("o", "d", "EURUSD", Side.SELL, Decimal(1), Decimal("1.1"), Decimal("1.0"), at, at)
     outlooks = pd.DataFrame(
         {"atr": 0.001, "above": 1.06, "below": 1.04, "up": 0.2, "down": 0.7}, index=pd.DatetimeIndex([at])
     )
