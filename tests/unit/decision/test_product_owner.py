@@ -9,7 +9,7 @@ import pytest
 from mikrobot.decision.product_owner import Outlook, decide_trade
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.paper.venue import RISK_PROFILES as ACCOUNTS
+from mikrobot.paper.venue import VENUE_RULES as ACCOUNTS
 from mikrobot.paper.venue import AccountSnapshot, contract_of
 from mikrobot.settings import RISK_PROFILES
 
