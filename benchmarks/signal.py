@@ -21,7 +21,7 @@ from mikrobot.domain.market import Bar, bars_of
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live import pid_records, wiring
-from mikrobot.live.session import Segment, record_of
+from mikrobot.live.session import record_of
 from mikrobot.live.streamer import Streamer
 from mikrobot.models.model import Model
 from mikrobot.runtime import SystemClock
@@ -32,7 +32,7 @@ from mikrobot.store.feast.config import SERVICE, TIMESTAMP, VIEW, open_feature_s
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
-from mikrobot.store.runs import Runs
+from mikrobot.store.runs import Runs, Segment
 from mikrobot.store.states import FeatureStates
 from mikrobot.telemetry import Timers
 

@@ -22,12 +22,11 @@ from flows.train import train
 def trade(run_id: str, number: int) -> datetime | None:
     """Trade one segment of a run by the two live processes; return when the first order came."""
     from mikrobot import settings as configuration
-    from mikrobot.live.session import segments_of
     from mikrobot.runtime import SystemClock
     from mikrobot.stack import supervisor
     from mikrobot.workflows import summary
 
-    segment = segments_of(summary.run_of(run_id))[number]
+    segment = summary.run_of(run_id).segments[number]
     progress = Progress("trade", segment.symbols)
     return supervisor.trade(configuration.load(), run_id, number, segment, SystemClock(), progress)
 
@@ -35,11 +34,10 @@ def trade(run_id: str, number: int) -> datetime | None:
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
 def loop(run_id: str) -> dict[str, Any]:
     """Ingest, check, materialise, learn, trade, then review: every segment of the run in turn."""
-    from mikrobot.live.session import segments_of
     from mikrobot.workflows import summary
 
     stages = summary.Stages()
-    for number, segment in enumerate(segments_of(summary.run_of(run_id))):
+    for number, segment in enumerate(summary.run_of(run_id).segments):
         symbols = list(segment.symbols)
         learned, traded = segment.trade_from, segment.trade_until
         stages.ingested += ingest(symbols, segment.history_from, learned)

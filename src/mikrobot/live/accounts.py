@@ -14,7 +14,6 @@ from mikrobot.analytics.charges import Charge, charges
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Bar, Timeframe, bars_of, instrument
 from mikrobot.domain.trading import Fill
-from mikrobot.live.session import Segment
 from mikrobot.paper import journal
 from mikrobot.paper.account import Account
 from mikrobot.paper.fills import fills_of
@@ -23,7 +22,7 @@ from mikrobot.paper.venue import RUN_END, VENUE_RULES, Venue, contract_of, divid
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import JournalLine, Ledger
-from mikrobot.store.runs import OPENING, Run
+from mikrobot.store.runs import OPENING, Run, Segment
 
 _OF_FILLS = ("submitted", "filled")
 

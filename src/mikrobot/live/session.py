@@ -6,63 +6,19 @@ last hours lie years apart cannot share one. Segments follow each other in time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 
 MINIMUM_HISTORY = timedelta(days=2)
 
 PRESENT = timedelta(minutes=2)
 """A bar that closed within this of the clock belongs to the present."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Symbols that are traded together.
-
-    Attributes
-    ----------
-    symbols : tuple of str
-    history_from, trade_from, trade_until : datetime
-        UTC. The models learn from bars that close in (history_from, trade_from]; bars that
-        close in (trade_from, trade_until] are traded.
-    """
-
-    symbols: tuple[str, ...]
-    history_from: datetime
-    trade_from: datetime
-    trade_until: datetime
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the segment as plain JSON values."""
-        return {
-            "symbols": list(self.symbols),
-            "history_from": self.history_from.isoformat(),
-            "trade_from": self.trade_from.isoformat(),
-            "trade_until": self.trade_until.isoformat(),
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Segment":
-        """Read what `to_json` wrote."""
-        times = (datetime.fromisoformat(value[key]) for key in ("history_from", "trade_from", "trade_until"))
-        return cls(tuple(value["symbols"]), *times)
-
-
-def timed_as(process: str, segment: Segment) -> str:
-    """Return the name under which a process records its timings of one segment, so that each segment keeps its own."""
-    return f"{process} from {segment.trade_from:%Y-%m-%d %H:%M}"
-
-
-def segments_of(run: Run) -> tuple[Segment, ...]:
-    """Return the segments of a recorded run."""
-    return tuple(Segment.from_json(each) for each in run.settings["segments"])
 
 
 def record_of(
@@ -86,7 +42,7 @@ def record_of(
 
 def segments_so_far(runs: Runs, run: Run) -> tuple[Segment, ...]:
     """Return the segments of a run, the last one up to what has been traded if its market went on after it."""
-    *earlier, last = segments_of(run)
+    *earlier, last = run.segments
     until = max(last.trade_until, runs.reached(run.id, "worker") or last.trade_until)
     return (*earlier, replace(last, trade_until=until))
 
@@ -117,7 +73,7 @@ def streams(runs: Runs, source: str) -> bool:
     run = runs.latest()
     if run is None or run.source != source:
         return False
-    return not runs.finished(run.id, f"streamer-{len(run.settings['segments']) - 1}")
+    return not runs.finished(run.id, "streamer", run.segments[-1].number)
 
 
 def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, clock: Clock) -> tuple[Segment, ...]:
@@ -152,7 +108,8 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
     if source.live:
         now = clock.now().replace(second=0, microsecond=0)
         spans = {symbol: (first, now) for symbol, (first, _) in spans.items()}
-    return tuple(_segment(group, spans, hours, history_days) for group in _overlapping(spans, hours))
+    groups = enumerate(_overlapping(spans, hours))
+    return tuple(_segment(number, group, spans, hours, history_days) for number, group in groups)
 
 
 def _overlapping(spans: dict[str, tuple[datetime, datetime]], hours: int) -> list[list[str]]:
@@ -167,7 +124,9 @@ def _overlapping(spans: dict[str, tuple[datetime, datetime]], hours: int) -> lis
     return groups
 
 
-def _segment(symbols: list[str], spans: dict[str, tuple[datetime, datetime]], hours: int, history_days: int) -> Segment:
+def _segment(
+    number: int, symbols: list[str], spans: dict[str, tuple[datetime, datetime]], hours: int, history_days: int
+) -> Segment:
     until = max(spans[symbol][1] for symbol in symbols)
     trade_from = min(spans[symbol][1] for symbol in symbols) - timedelta(hours=hours)
     for symbol in symbols:
@@ -177,4 +136,4 @@ def _segment(symbols: list[str], spans: dict[str, tuple[datetime, datetime]], ho
                 f"{symbol} has bars from {first:%Y-%m-%d %H:%M} only, trading starts at {trade_from:%Y-%m-%d %H:%M}, "
                 f"and {MINIMUM_HISTORY.days} days before that are needed to learn from; give more data or fewer --hours"
             )
-    return Segment(tuple(symbols), trade_from - timedelta(days=history_days), trade_from, until)
+    return Segment(tuple(symbols), trade_from - timedelta(days=history_days), trade_from, until, number)

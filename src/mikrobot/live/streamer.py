@@ -26,14 +26,14 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.entry import live_process
-from mikrobot.live.session import PRESENT, Segment, timed_as
+from mikrobot.live.session import PRESENT
 from mikrobot.market.feed import Source, closes
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
 
 log = telemetry.logger("streamer")
@@ -76,7 +76,7 @@ class Streamer:
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
             if number % REPORT_EVERY == 0:
-                self.runs.record_latencies(self.run.id, timed_as("streamer", self.segment), self.timers.summary())
+                self.runs.record_latencies(self.run.id, "streamer", self.segment.number, self.timers.summary())
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
@@ -112,7 +112,7 @@ class Streamer:
     def _await_worker(self, close_time: datetime) -> None:
         """Wait until the worker has handled the minute: in the past as long as it runs or is started again."""
         before = close_time - timedelta(microseconds=1)
-        while self.runs.wait(self.run.id, "worker", before, timeout_s=PATIENCE_S) is None:
+        while self.runs.wait(self.run.id, "worker", before, timeout_s=PATIENCE_S, segment=self.segment.number) is None:
             pid_records.require_alive("worker", self.home, self.clock)
             if self.source.live and self.clock.now() - close_time < PRESENT:
                 return
@@ -160,7 +160,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
     with database.open_pool(settings) as pool:
         runs = Runs(pool)
         run = runs.get(run_id)
-        segment = Segment.from_json(run.settings["segments"][number])
+        segment = run.segments[number]
         streamer = Streamer(
             run,
             segment,
@@ -176,9 +176,9 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
         )
         try:
             streamer.stream()
-            runs.finish(run_id, f"streamer-{number}")
+            runs.finish(run_id, "streamer", number)
         finally:
-            runs.record_latencies(run_id, timed_as("streamer", segment), timers.summary())
+            runs.record_latencies(run_id, "streamer", number, timers.summary())
 
 
 main = live_process("streamer", run_streamer)

@@ -22,7 +22,7 @@ from mikrobot.live import pid_records, wiring
 from mikrobot.live.accounts import lines_of, venue_of
 from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
-from mikrobot.live.session import PRESENT, Segment, timed_as, traded_until
+from mikrobot.live.session import PRESENT, traded_until
 from mikrobot.live.trader import ATR, Trader, outlook
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
@@ -35,7 +35,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 
 log = telemetry.logger("worker")
 
@@ -136,13 +136,13 @@ class Worker:
         reached = traded_until(self.runs, self.run.id, self.segment)
         log.info("working", run=self.run.id, after=reached, accounts=len(self.accounts))
         while True:
-            published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0)
+            published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0, segment=self.segment.number)
             if published is not None and published > reached:
                 with self.timers.stage("minute"):
                     self.handle(reached, published)
                 reached = published
                 if reached.minute % REPORT_EVERY == 0:
-                    self.runs.record_latencies(self.run.id, timed_as("worker", self.segment), self.timers.summary())
+                    self.runs.record_latencies(self.run.id, "worker", self.segment.number, self.timers.summary())
             elif self._over(reached):
                 return
             else:
@@ -301,9 +301,9 @@ class Worker:
             )
 
     def _over(self, handled: datetime) -> bool:
-        process = f"streamer-{self.run.settings['segments'].index(self.segment.to_json())}"
         reached = self.runs.reached(self.run.id, "streamer")
-        return self.runs.finished(self.run.id, process) and (reached is None or reached <= handled)
+        finished = self.runs.finished(self.run.id, "streamer", self.segment.number)
+        return finished and (reached is None or reached <= handled)
 
 
 def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict[str, float]) -> list[Prediction]:
@@ -352,7 +352,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
     with database.open_pool(settings) as pool:
         runs, ledger = Runs(pool), Ledger(pool)
         run, bars = runs.get(run_id), BarStore(pool)
-        segment = Segment.from_json(run.settings["segments"][number])
+        segment = run.segments[number]
         worker = Worker(
             segment,
             settings,
@@ -368,9 +368,9 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
         try:
             worker.work()
             for account in worker.accounts:
-                runs.finish(account.run.id, f"worker-{number}")
+                runs.finish(account.run.id, "worker", number)
         finally:
-            runs.record_latencies(run_id, timed_as("worker", segment), timers.summary())
+            runs.record_latencies(run_id, "worker", number, timers.summary())
 
 
 main = live_process("worker", run_worker)

@@ -16,7 +16,7 @@ from mikrobot.domain.errors import ModelError, ServiceError, UsageError
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.live import pid_records, wiring
-from mikrobot.live.session import Segment, traded_until
+from mikrobot.live.session import traded_until
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
@@ -26,10 +26,12 @@ from mikrobot.stack import local_stack, processes
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.store.resets import Resets
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
 
 if TYPE_CHECKING:
     from mikrobot.models.registry import Registry
+
+LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
 ORPHANS_S = 15.0
 """Seconds within which the children of a process that was killed end."""
@@ -75,7 +77,8 @@ def trade(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            dead = [s for s in watched if not _alive(s, settings) and not runs.finished(run_id, f"{s.name}-{number}")]
+            ended = [name for name in LIVE if runs.finished(run_id, name, number)]
+            dead = [service for service in watched if service.name not in ended and not _alive(service, settings)]
             restarts += len(dead)
             if restarts > RESTARTS:
                 raise ServiceError(
@@ -104,7 +107,7 @@ def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str]
 
     What has died more than `RESTARTS` times within an hour stays down, which `status` shows.
     """
-    pair = local_stack.live_processes(settings, run.id, len(run.settings["segments"]) - 1)
+    pair = local_stack.live_processes(settings, run.id, run.segments[-1].number)
     watched = (local_stack.services(settings)["bento"], *pair) if is_live(run.source) else ()
     deaths: dict[str, list[datetime]] = {service.name: [] for service in watched}
     with processes.supervising(settings.home):
@@ -150,7 +153,7 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     if reset is not None and reset.at >= run.started_at:
         say(f"the paper account of source {run.source} was reset after run {run.id}: `mikrobot run` starts with it")
         return []
-    pair = local_stack.live_processes(wiring.market_of(settings, run), run.id, len(run.settings["segments"]) - 1)
+    pair = local_stack.live_processes(wiring.market_of(settings, run), run.id, run.segments[-1].number)
     return [service.name for service in pair if processes.start(service, settings.home, settings.host)]
 
 
@@ -223,7 +226,7 @@ def _alive(service: processes.Service, settings: Settings) -> bool:
 
 def _over(runs: Runs, run_id: str, number: int) -> bool:
     """Tell whether both processes have come to the end of what the source has."""
-    return all(runs.finished(run_id, f"{name}-{number}") for name in ("streamer", "worker"))
+    return all(runs.finished(run_id, name, number) for name in LIVE)
 
 
 def _share(segment: Segment, handled: datetime) -> float:

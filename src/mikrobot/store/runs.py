@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
@@ -53,10 +53,56 @@ WITH ended AS (
 SELECT pg_notify('{_CHANNEL}', run_id || ' ' || process) FROM ended
 """
 _REACHED = "SELECT close_time, finished FROM progress WHERE run_id = %s AND process = %s"
+_PROGRESS = """
+SELECT max(close_time) FILTER (WHERE process = %s), coalesce(bool_or(finished), false)
+FROM progress WHERE run_id = %s AND process IN (%s, %s)
+"""
 _LATENCIES = """
 INSERT INTO latency (run_id, process, summary) VALUES (%s, %s, %s)
 ON CONFLICT (run_id, process) DO UPDATE SET summary = excluded.summary
 """
+
+
+ProcessKind = Literal["streamer", "worker"]
+"""The two live processes of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Symbols that are traded together.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+    history_from, trade_from, trade_until : datetime
+        UTC. The models learn from bars that close in (history_from, trade_from]; bars that
+        close in (trade_from, trade_until] are traded.
+    number : int
+        Position among the segments of its run, from 0.
+    """
+
+    symbols: tuple[str, ...]
+    history_from: datetime
+    trade_from: datetime
+    trade_until: datetime
+    number: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the segment as plain JSON values, without its number."""
+        return {
+            "symbols": list(self.symbols),
+            "history_from": self.history_from.isoformat(),
+            "trade_from": self.trade_from.isoformat(),
+            "trade_until": self.trade_until.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], number: int = 0) -> "Segment":
+        """Read the result of `to_json`."""
+        history_from, trade_from, trade_until = (
+            datetime.fromisoformat(value[key]) for key in ("history_from", "trade_from", "trade_until")
+        )
+        return cls(tuple(value["symbols"]), history_from, trade_from, trade_until, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +132,11 @@ class Run:
     ends_at: datetime
     started_at: datetime
     settings: dict[str, Any]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments that it trades, in order of time."""
+        return tuple(Segment.from_json(value, number) for number, value in enumerate(self.settings["segments"]))
 
 
 def advance(connection: Connection, run_id: str, process: str, close_time: datetime) -> bool:
@@ -188,16 +239,19 @@ class Runs:
         rows = self._rows(_REACHED, (run_id, process))
         return rows[0][0] if rows else None
 
-    def finish(self, run_id: str, process: str) -> None:
-        """Announce that a process has come to the end of its work."""
-        execute(self._pool, f"finishing {process}", lambda connection: connection.execute(_FINISH, (run_id, process)))
+    def finish(self, run_id: str, process: ProcessKind, segment: int) -> None:
+        """Announce that a process has come to the end of a segment."""
+        values = (run_id, _part(process, segment))
+        execute(self._pool, f"finishing {process}", lambda connection: connection.execute(_FINISH, values))
 
-    def finished(self, run_id: str, process: str) -> bool:
-        """Tell whether a process has come to the end of its work."""
-        rows = self._rows(_REACHED, (run_id, process))
+    def finished(self, run_id: str, process: ProcessKind, segment: int) -> bool:
+        """Return True if a process has come to the end of a segment."""
+        rows = self._rows(_REACHED, (run_id, _part(process, segment)))
         return bool(rows and rows[0][1])
 
-    def wait(self, run_id: str, process: str, beyond: datetime | None, timeout_s: float) -> datetime | None:
+    def wait(
+        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int = 0
+    ) -> datetime | None:
         """Return the newest close time of a process as soon as it lies beyond another.
 
         Parameters
@@ -207,6 +261,8 @@ class Runs:
             What is known already, UTC; None: any time will do.
         timeout_s : float
             Seconds to wait; a restart of the server may add to them.
+        segment : int
+            The wait ends as soon as the process has come to the end of this segment.
 
         Returns
         -------
@@ -215,28 +271,34 @@ class Runs:
         """
         with self._lock, translated(f"waiting for {process}"):
             try:
-                return self._wait(run_id, process, beyond, timeout_s)
+                return self._wait(run_id, process, beyond, timeout_s, segment)
             except TRANSIENT:
-                return self._wait_again(run_id, process, beyond, timeout_s)
+                return self._wait_again(run_id, process, beyond, timeout_s, segment)
 
-    def record_latencies(self, run_id: str, process: str, summary: Mapping[str, Mapping[str, float]]) -> None:
-        """Keep the timings of a process (milliseconds by stage: n, p50, p99); the last ones count."""
-        values = (run_id, process, Jsonb({stage: dict(figures) for stage, figures in summary.items()}))
+    def record_latencies(
+        self, run_id: str, process: ProcessKind, segment: int, summary: Mapping[str, Mapping[str, float]]
+    ) -> None:
+        """Keep the timings of a process in a segment (milliseconds by stage: n, p50, p99); the last ones count."""
+        values = (run_id, _part(process, segment), Jsonb({stage: dict(figures) for stage, figures in summary.items()}))
         execute(
             self._pool, f"recording timings of {process}", lambda connection: connection.execute(_LATENCIES, values)
         )
 
     def latencies(self, run_id: str) -> dict[str, dict[str, dict[str, float]]]:
-        """Return the timings of a run by process and stage."""
+        """Return the timings of a run by process with the number of its segment, as ``worker-0``, and by stage."""
         return dict(self._rows("SELECT process, summary FROM latency WHERE run_id = %s ORDER BY process", (run_id,)))
 
     @retry(on=TRANSIENT, attempts=10, timeout_s=60.0)
-    def _wait_again(self, run_id: str, process: str, beyond: datetime | None, timeout_s: float) -> datetime | None:
-        return self._wait(run_id, process, beyond, timeout_s)
+    def _wait_again(
+        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int
+    ) -> datetime | None:
+        return self._wait(run_id, process, beyond, timeout_s, segment)
 
-    def _wait(self, run_id: str, process: str, beyond: datetime | None, timeout_s: float) -> datetime | None:
+    def _wait(
+        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int
+    ) -> datetime | None:
         try:
-            return _await(self._listening(), run_id, process, beyond, timeout_s)
+            return _await(self._listening(), run_id, process, beyond, timeout_s, segment)
         except TRANSIENT:
             self._stop_listening()
             raise
@@ -262,17 +324,23 @@ class Runs:
         return execute(self._pool, "reading runs", lambda c: c.execute(query.encode(), values).fetchall())
 
 
+def _part(process: ProcessKind, segment: int) -> str:
+    return f"{process}-{segment}"
+
+
 def _run(row: tuple[Any, ...]) -> Run:
     return Run(row[0], row[1], row[2], tuple(row[3]), *row[4:])
 
 
 def _await(
-    listener: Connection, run_id: str, process: str, beyond: datetime | None, timeout_s: float
+    listener: Connection, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int
 ) -> datetime | None:
     """Look, then sleep until the next announcement of the process, in turns."""
     deadline = perf_counter() + timeout_s
+    part = _part(process, segment)
     while True:
-        close_time, finished = listener.execute(_REACHED, (run_id, process)).fetchone() or (None, False)
+        rows = listener.execute(_PROGRESS, (process, run_id, process, part)).fetchone()
+        close_time, finished = rows or (None, False)
         if close_time is not None and (beyond is None or close_time > beyond):
             assert isinstance(close_time, datetime)
             return close_time
@@ -281,5 +349,5 @@ def _await(
             return None
         with closing(listener.notifies(timeout=min(POLL_SECONDS, left))) as announcements:
             for announcement in announcements:
-                if announcement.payload == f"{run_id} {process}":
+                if announcement.payload in (f"{run_id} {process}", f"{run_id} {part}"):
                     break

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from mikrobot import settings as configuration
 from mikrobot.domain.sources import is_live
-from mikrobot.live.session import Segment, recorded_run, segments_of
+from mikrobot.live.session import recorded_run
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def default_spans(
 
 
 def _divided(run: Run, symbols: Sequence[str]) -> list[tuple[Segment, tuple[str, ...]]]:
-    *earlier, last = segments_of(run)
+    *earlier, last = run.segments
     divided = [(segment, tuple(symbol for symbol in symbols if symbol in segment.symbols)) for segment in earlier]
     taken = {symbol for _, chosen in divided for symbol in chosen}
     return [*divided, (last, tuple(symbol for symbol in symbols if symbol not in taken))]

@@ -12,7 +12,7 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import Prediction
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import wiring
-from mikrobot.live.session import recorded_run, segments_of
+from mikrobot.live.session import recorded_run
 from mikrobot.monitoring import drift as monitoring
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
@@ -72,7 +72,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
 def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the closes of the older and of the newest bars of every symbol."""
     older, newest = [], []
-    for segment in segments_of(run):
+    for segment in run.segments:
         for symbol in segment.symbols:
             frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, segment.trade_until)
             closes = close_times(frame)

@@ -17,7 +17,7 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.quality import Quality, assess
-from mikrobot.live.session import recorded_run, segments_of
+from mikrobot.live.session import recorded_run
 from mikrobot.market.replay import read_bars
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
@@ -93,7 +93,7 @@ def assess_file(path: Path, rows: int = ROWS) -> Quality:
 def _newest_closes(bars: BarStore, run: Run) -> dict[str, "pd.Series[Any]"]:
     return {
         symbol: close_times(bars.last(run.source, symbol, Timeframe.M1, ROWS, segment.trade_until))
-        for segment in segments_of(run)
+        for segment in run.segments
         for symbol in segment.symbols
     }
 

@@ -20,7 +20,7 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
 from mikrobot.live import accounts, wiring
 from mikrobot.live.arms import share_of
-from mikrobot.live.session import recorded_run, segments_of
+from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.intervals import Window
@@ -143,7 +143,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     registry = Registry(settings.mlflow_url)
     models = {made: _served(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
     again.contracts = [served.trained.model.contract for served in models.values()]
-    for number, segment in enumerate(segments_of(run)):
+    for number, segment in enumerate(run.segments):
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
         frames = {

@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.live import arms, pid_records, wiring
-from mikrobot.live.session import Segment, plan, record_of
+from mikrobot.live.session import plan, record_of
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervisor
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account
 
 RUN_RECORD = "run"

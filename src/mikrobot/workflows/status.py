@@ -16,7 +16,7 @@ from mikrobot.domain.market import Timeframe, close_times, instrument
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.live import pid_records
-from mikrobot.live.session import segments_of, traded_until
+from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
@@ -186,11 +186,10 @@ def _trouble(settings: Settings, otherwise: str) -> str:
 
 
 def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
-    last = segments_of(run)[-1]
+    last = run.segments[-1]
     reached, live = traded_until(runs, run.id, last), is_live(run.source)
-    number = len(run.settings["segments"]) - 1
     down = [each.name for each in services if each.name in ("streamer", "worker") and each.pid is None]
-    if not live and runs.finished(run.id, f"worker-{number}"):
+    if not live and runs.finished(run.id, "worker", last.number):
         state, text = "finished", f"the replay is finished, it ended at {_minute(reached)}; nothing trades any more"
     elif down and pid_records.find("loop", settings.home) is not None:
         state, text = "preparing", f"bars, feature rows and models come first, then {_hours(run, reached)} is traded"
@@ -261,7 +260,7 @@ def _why(decision: Decision | None) -> str:
 
 def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | None]:
     """Return the close of the newest bar of each symbol; of a replay only of what has been traded."""
-    until = None if is_live(run.source) else traded_until(runs, run.id, segments_of(run)[-1])
+    until = None if is_live(run.source) else traded_until(runs, run.id, run.segments[-1])
     newest = {symbol: bars.last(run.source, symbol, Timeframe.M1, 1, until=until) for symbol in run.symbols}
     return {
         symbol: None if frame.empty else pd.Timestamp(close_times(frame)[0]).to_pydatetime()
@@ -271,7 +270,7 @@ def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | N
 
 def _hours(run: Run, reached: datetime) -> str:
     """Return the hours that are traded next."""
-    segments = segments_of(run)
+    segments = run.segments
     following = next((each for each in segments if each.trade_until > reached), segments[-1])
     return f"{_minute(max(reached, following.trade_from))} to {_minute(following.trade_until)}"
 

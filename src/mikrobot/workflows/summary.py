@@ -12,7 +12,6 @@ from mikrobot.analytics.trades import Performance, closed_trades, open_positions
 from mikrobot.domain.trading import BASELINE, Fill, OrderIntent
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import accounts, arms, wiring
-from mikrobot.live.session import segments_of
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
 from mikrobot.settings import Settings
@@ -162,7 +161,7 @@ def _earned(
     orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)
     opening = wiring.rules_of(settings, run).balance
-    nav = marked(trades, accounts.traded_bars(run, bars, segments_of(run)), opening, held, charges)["nav"]
+    nav = marked(trades, accounts.traded_bars(run, bars, run.segments), opening, held, charges)["nav"]
     return orders, fills, account_performance(trades, opening, nav, charges)
 
 

@@ -18,7 +18,6 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import STILL
 from mikrobot.live.accounts import venue_of
-from mikrobot.live.session import Segment
 from mikrobot.live.streamer import Streamer
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
@@ -28,7 +27,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres.database import Pool
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
 
 SOURCE, SYMBOL = "replay", "EURUSD"

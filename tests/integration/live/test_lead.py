@@ -14,7 +14,6 @@ from mikrobot import telemetry
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.live.session import Segment
 from mikrobot.live.streamer import Streamer
 from mikrobot.market.replay import ReplaySource
 from mikrobot.market.simulated import SimulatedSource
@@ -22,7 +21,7 @@ from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.postgres.database import Pool
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows.materialize import materialize
 

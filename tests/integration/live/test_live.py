@@ -26,7 +26,6 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import FillReason
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import accounts, arms, pid_records
-from mikrobot.live.session import Segment
 from mikrobot.market.replay import read_bars
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
@@ -43,7 +42,7 @@ from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.postgres.database import Pool
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows import promote, reconcile
 from mikrobot.workflows.backtest_files import Files

@@ -10,12 +10,11 @@ from mikrobot import telemetry
 from mikrobot.domain.market import Timeframe, bars_of
 from mikrobot.domain.trading import Decision, FillReason, OrderIntent, Side
 from mikrobot.live import accounts
-from mikrobot.live.session import Segment
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 
 MINUTE = timedelta(minutes=1)
 MISSED = 60

@@ -11,7 +11,6 @@ import pytest
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.live import pid_records
-from mikrobot.live.session import Segment
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
@@ -19,7 +18,7 @@ from mikrobot.stack import local_stack, supervisor
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import bundled, database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import status
 from tests.killing import kill_9
 

@@ -73,19 +73,19 @@ def test_progress_of_a_run_that_was_not_begun_is_refused(runs, run):
 
 def test_a_finished_process_stays_where_it_came_to(runs, run):
     runs.advance("r1", "worker", run.starts_at)
-    assert not runs.finished("r1", "worker")
-    runs.finish("r1", "worker")
-    assert runs.finished("r1", "worker")
+    assert not runs.finished("r1", "worker", 0)
+    runs.finish("r1", "worker", 0)
+    assert runs.finished("r1", "worker", 0)
     assert runs.reached("r1", "worker") == run.starts_at
 
 
 def test_results_and_timings_are_kept(runs):
     assert runs.summary("r1") is None
     runs.conclude("r1", {"trades": 3})
-    runs.record_latencies("r1", "worker", {"predict": {"n": 2, "p50": 0.7, "p99": 1.5}})
-    runs.record_latencies("r1", "worker", {"predict": {"n": 4, "p50": 0.8, "p99": 1.6}})
+    runs.record_latencies("r1", "worker", 0, {"predict": {"n": 2, "p50": 0.7, "p99": 1.5}})
+    runs.record_latencies("r1", "worker", 0, {"predict": {"n": 4, "p50": 0.8, "p99": 1.6}})
     assert runs.summary("r1") == {"trades": 3}
-    assert runs.latencies("r1") == {"worker": {"predict": {"n": 4, "p50": 0.8, "p99": 1.6}}}
+    assert runs.latencies("r1") == {"worker-0": {"predict": {"n": 4, "p50": 0.8, "p99": 1.6}}}
 
 
 def test_waiting_for_what_was_reached_long_ago_returns_at_once(runs, run):
@@ -102,7 +102,7 @@ def test_waiting_for_what_is_not_reached_ends_with_the_time_given(runs, run):
 
 
 def test_waiting_for_a_finished_process_ends_at_once(runs, run):
-    runs.finish("r1", "streamer")
+    runs.finish("r1", "streamer", 0)
     assert runs.wait("r1", "streamer", run.starts_at, timeout_s=60) is None
 
 
@@ -133,7 +133,7 @@ def test_the_end_of_a_process_wakes_who_waits_for_it(runs, run, monkeypatch, pos
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(runs.wait, "r1", "streamer", None, 60)
         await_waiters(postgres, 1)
-        runs.finish("r1", "streamer")
+        runs.finish("r1", "streamer", 0)
         assert waiting.result(timeout=10) is None
 
 

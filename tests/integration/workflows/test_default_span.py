@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mikrobot.domain.errors import UsageError
-from mikrobot.live.session import Segment
 from mikrobot.runtime import ManualClock
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows.default_span import default_spans
 
 NOW = datetime(2026, 3, 4, 12, 30, 41, tzinfo=UTC)

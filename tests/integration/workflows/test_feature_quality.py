@@ -15,12 +15,11 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.features.catalog import CATALOG
-from mikrobot.live.session import Segment
 from mikrobot.models.scope import Scope
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows import drift, feature_quality
 from mikrobot.workflows.materialize import materialize

@@ -193,7 +193,7 @@ def test_between_two_segments_the_hours_of_the_next_one_are_named(database, pool
     settings = {**database.model_dump(mode="json"), "segments": segments}
     Runs(pool).begin(Run("r1", "replay", False, ("EURUSD", "BTCUSDT"), TEN - HOUR, SATURDAY, TEN, settings))
     Runs(pool).advance("r1", "worker", TEN)
-    Runs(pool).finish("r1", "worker-0")
+    Runs(pool).finish("r1", "worker", 0)
     pid_records.record("loop", database.home, os.getpid())
     assert "then 2024-03-16 09:00 UTC to 2024-03-16 10:00 UTC is traded" in stopped(look(SATURDAY, ()))
 
@@ -209,7 +209,7 @@ def test_a_finished_replay_says_so_and_shows_no_age(run, handle, look, pool):
     recorded = run("replay")
     handle(recorded, TEN, decision=refused(TEN))
     for name in BOTH:
-        Runs(pool).finish(recorded.id, f"{name}-0")
+        Runs(pool).finish(recorded.id, name, 0)
     seen = look(TEN + 1000 * HOUR, ())
     assert seen.session.state == "finished"
     assert stopped(seen) == "the replay is finished, it ended at 2024-03-12 10:00 UTC; nothing trades any more"

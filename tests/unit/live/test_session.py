@@ -10,10 +10,11 @@ import pytest
 
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import empty_bars
-from mikrobot.live.session import Segment, plan, record_of
+from mikrobot.live.session import plan, record_of
 from mikrobot.live.wiring import rules_of
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
+from mikrobot.store.runs import Segment
 
 NOW = datetime(2026, 3, 4, 12, 30, 41, tzinfo=UTC)
 CLOCK = ManualClock(NOW)
