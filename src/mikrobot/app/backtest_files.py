@@ -22,8 +22,8 @@ from mikrobot.app.registered import Answering
 from mikrobot.app.trader import Traded
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Decision, Order, Prediction, Side
+from mikrobot.models.contract import Contract
 from mikrobot.models.labels.task import Task
-from mikrobot.models.model import Contract
 from mikrobot.settings import Settings
 
 COLUMNS = (

@@ -26,8 +26,8 @@ from mikrobot.app.trader import ATR, Traded, Trader
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
+from mikrobot.models.contract import Contract
 from mikrobot.models.intervals import Window
-from mikrobot.models.model import Contract
 from mikrobot.models.registry import Registry
 from mikrobot.paper import statement
 from mikrobot.paper.venue import Venue

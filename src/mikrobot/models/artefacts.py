@@ -14,9 +14,10 @@ import xgboost as xgb
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.contract import Contract, tuples
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Baseline, Contract, Model, Start, tuples
+from mikrobot.models.model import Baseline, Model, Start
 
 _CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
 _BOOSTER = "booster.ubj"

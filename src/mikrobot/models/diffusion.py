@@ -1,7 +1,8 @@
 """The baseline that every model must beat: geometry and volatility, nothing else.
 
 A driftless walk of known volatility reaches a near level more often than a far one. What a model
-says beyond that is skill.
+says beyond that is skill. The fitting libraries are imported where a baseline is fitted, so that a kept one is read
+without them.
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, ndtr
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer
 
 from mikrobot.models.labels.task import Reach
 
@@ -96,6 +92,12 @@ class Diffusion:
         levels : ndarray of float, shape (samples, levels), optional
             Logarithms of volatilities known at the time of each sample; NaN, where missing, counts as the mean.
         """
+        from scipy.optimize import minimize_scalar
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import log_loss
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import SplineTransformer
+
         chosen = np.unique(np.linspace(0, len(outcome) - 1, SAMPLES).astype(np.int64))
         distance, sigma, minutes, outcome = distance[chosen], sigma[chosen], minutes[chosen], outcome[chosen]
 
@@ -175,6 +177,8 @@ def _fit_weights(
     tuple of (float, ndarray of float64, shape (levels,))
         How much the logarithm moves for all, and the weights.
     """
+    from scipy.optimize import minimize
+
     inputs = np.column_stack([np.ones(len(levels)), levels])
     way, looks = _way(reach, step, distance, minutes), _looks(reach, minutes)
     factor, ridge = _tail_factor(reach), RIDGE / len(outcome)

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from mikrobot.models.model import Contract
+from mikrobot.models.contract import Contract
 from mikrobot.training.gate import to_beat
 from mikrobot.training.scores import calibration_noise
 

@@ -4,9 +4,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from mikrobot.models.contract import tuples
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.labels.task import Reach
-from mikrobot.models.model import tuples
 
 MINUTES = 15
 

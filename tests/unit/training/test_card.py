@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mikrobot.models.bos import BosInputs
+from mikrobot.models.contract import Contract
 from mikrobot.models.labels.task import Task
-from mikrobot.models.model import Contract
 from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines

@@ -9,8 +9,8 @@ import pytest
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.bos import BosInputs
+from mikrobot.models.contract import Contract
 from mikrobot.models.labels.task import Task
-from mikrobot.models.model import Contract
 from mikrobot.models.scope import Scope
 from mikrobot.training.evaluation import fit_baselines
 from mikrobot.training.promotion import rule
