@@ -8,7 +8,6 @@ or `resume`: each then ends when it waits for one that has ended.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 
@@ -16,6 +15,7 @@ from mikrobot.app import processes, stack, wiring
 from mikrobot.app.session import LIVE_SOURCES, Segment, traded_until
 from mikrobot.domain.errors import ModelError, ServiceError, UsageError
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
+from mikrobot.models.registry import BASELINE, CHAMPION, Registry
 from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
@@ -24,9 +24,6 @@ from mikrobot.store import database
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.resets import Resets
 from mikrobot.store.runs import Run, Runs
-
-if TYPE_CHECKING:
-    from mikrobot.models.registry import Registry
 
 MODEL = "bos"
 """The model that is traded on."""
@@ -180,8 +177,6 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
 
 def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
     """Wait until the service answers for every scope with what the registry names."""
-    from mikrobot.models.registry import Registry  # here, since MLflow takes seconds to import
-
     bento = stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
@@ -195,7 +190,7 @@ def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> N
         )
 
 
-def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
+def _named(registry: Registry, scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
     """Return what is to answer for each symbol: its champion, or the baseline; see `PredictionClient.served`.
 
     Raises
@@ -203,8 +198,6 @@ def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str
     ModelError
         If nothing may answer for a symbol.
     """
-    from mikrobot.models.registry import BASELINE, CHAMPION
-
     champions, baselines = registry.holders(MODEL, CHAMPION), registry.holders(MODEL, BASELINE)
     named: dict[str, tuple[str, str | None, str]] = {}
     for scope in scopes:

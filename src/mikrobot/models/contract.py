@@ -5,7 +5,7 @@ Knows no graph and no calibration, so that it is read without the libraries of a
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -19,6 +19,9 @@ from mikrobot.models.labels.task import Kind, Task
 from mikrobot.models.nowcast import NowcastInputs
 from mikrobot.models.retest import RetestInputs
 from mikrobot.models.scope import Scope, scopes_of
+
+FILE = "extra_files/contract.json"
+"""Where the contract lies among the files of a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,26 @@ INPUTS: dict[str, Callable[[int], SideInputs]] = {
     "false_break": FalseBreakInputs,
 }
 _TIMES = ("trained_from", "trained_until")
+
+
+def write(contract: Contract, graph_sha256: str) -> str:
+    """Write the contract of a graph as JSON, with the hash of the graph."""
+    return json.dumps(json.loads(contract.to_json()) | {"graph_sha256": graph_sha256}, indent=1)
+
+
+def read(text: bytes, version: str) -> tuple[Contract, str]:
+    """Read what `write` wrote: the contract of a registered version, and the hash of its graph.
+
+    Raises
+    ------
+    ModelError
+        If it is not a contract.
+    ValueError, KeyError, TypeError
+        If it is not JSON, or has no hash.
+    """
+    value = json.loads(text)
+    graph_sha256 = value.pop("graph_sha256")
+    return replace(Contract.from_json(json.dumps(value)), version=version), graph_sha256
 
 
 def tuples(kept: Mapping[str, Any]) -> dict[str, Any]:
