@@ -1,6 +1,8 @@
 """Every command with --json, called as a person does: one JSON document on standard output, nothing else there."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,3 +93,32 @@ def test_what_runs_already_is_not_reported_as_started(small: Stack) -> None:
     assert process.returncode == 0
     assert "bos 1" in process.stdout
     assert process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "light"),
+    [
+        ("list", {"mlflow", "pandas", "sklearn", "xgboost", "onnxruntime", "alembic", "prefect", "feast"}),
+        ("card bos 1", {"mlflow", "pandas", "sklearn", "xgboost", "onnxruntime", "alembic", "prefect", "feast"}),
+        ("show bos 1", {"mlflow", "sklearn", "xgboost", "onnxruntime", "alembic", "prefect", "feast"}),
+        ("explain bos {row} --version 1", {"mlflow", "alembic", "prefect", "feast"}),
+    ],
+)
+def test_a_reading_command_imports_no_framework_while_the_stack_is_up(
+    small: Stack, command: str, light: set[str]
+) -> None:
+    arguments = ["models", *command.format(**small.paths).split()]
+    script = f"""
+import sys
+from mikrobot.app.cli import main
+try:
+    main({arguments})
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sorted({light} & sys.modules.keys()), file=sys.stderr)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], env=small.program.variables, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip()
+    assert process.stderr.split() == []
