@@ -17,8 +17,6 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from mikrobot.training.promotion_gate import to_beat
-
 UNBOUNDED = 1_000_000
 """Characters that a line may have in a file or a pipe."""
 
@@ -191,6 +189,8 @@ def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _model(model: dict[str, Any]) -> str:
     """Say how good a model is beside the diffusion with the ATR and, where it is known, that with the forecast."""
+    from mikrobot.training.gate import to_beat  # here, since it imports NumPy
+
     judged = model["metrics"]
     walks = {name: said["auc"] for name, said in judged["baselines"].items()}
     beside = f"{walks['diffusion_atr']:.4f} by ATR"

@@ -13,7 +13,11 @@ from mikrobot.cli.output import as_json, print_json
 from mikrobot.cli.parameters import MODELS, BarPath, OutPath, Symbol
 
 if TYPE_CHECKING:
+    from mikrobot.cli.console import Console
     from mikrobot.models.explanation import Explanation
+    from mikrobot.models.registry import Registry
+    from mikrobot.models.version import Version
+    from mikrobot.settings import Settings
 
 TELLING = 12
 """Inputs of an explanation that are printed."""
@@ -31,7 +35,7 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
 
     Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
     """
-    with _registry(json_, trials=trials) as (settings, _, console):
+    with _services(json_, trials=trials) as (settings, console):
         from mikrobot.workflows import train as workflow
 
         done = {
@@ -61,7 +65,7 @@ def list_(json_: bool) -> None:
 
     Example: mikrobot models list
     """
-    with _registry(json_) as (_, registry, __):
+    with _registry(json_) as registry:
         found = [version for name in MODELS for version in registry.versions(name)]
     if json_:
         print_json([_plain(version) for version in found])
@@ -90,15 +94,16 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
 
     Example: mikrobot models show bos --symbol EURUSD
     """
-    with _registry(json_) as (_, registry, __):
-        loaded = registry.load(name, version or _champion(registry, name, symbols))
+    with _registry(json_) as registry:
+        contract = registry.contract(name, version or _champion(registry, name, symbols))
     if json_:
-        click.echo(loaded.contract.to_json())
+        click.echo(contract.to_json())
         return
-    contract = loaded.contract
     span = f"{contract.trained_from} to {contract.trained_until}"
     click.echo(f"{contract.name} {contract.version}: {contract.source} {', '.join(contract.symbols)}, {span}")
-    click.echo(f"features {contract.feature_hash}, {len(contract.columns)} columns, {len(loaded.inputs.names)} inputs")
+    click.echo(
+        f"features {contract.feature_hash}, {len(contract.columns)} columns, {len(contract.inputs.names)} inputs"
+    )
     for figure, value in contract.metrics["metrics"].items():
         click.echo(f"  {figure:12} {value:.4f}")
 
@@ -116,20 +121,23 @@ def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: st
 
     Example: mikrobot models promote bos 3 --symbol EURUSD --reason "after review"
     """
-    with _registry(False) as (settings, registry, _):
-        if version is None:
-            _reconsider(settings, name, symbols)
-            return
+    if version is None:
+        _reconsider(name, symbols)
+        return
+    with _registry() as registry:
         registry.load(name, version)
         scopes = registry.promote(name, version, reason, _chosen(symbols))
     click.echo(f"{name} version {version} is the champion of {', '.join(map(str, scopes))}")
 
 
-def _reconsider(settings: Any, name: str, symbols: tuple[str, ...]) -> None:
+def _reconsider(name: str, symbols: tuple[str, ...]) -> None:
     from mikrobot.domain.errors import ModelError
     from mikrobot.workflows.promote import reconsider
 
-    done = reconsider(settings, name, _chosen(symbols))
+    with _services() as (settings, _):
+        from mikrobot.workflows.promote import reconsider
+
+        done = reconsider(settings, name, _chosen(symbols))
     if not done:
         raise ModelError(f"model {name} has no challenger to promote; name a version (`mikrobot models list`)")
     if not any(each.promoted for each in done):
@@ -149,7 +157,7 @@ def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
 
     Example: mikrobot models rollback bos --symbol EURUSD
     """
-    with _registry(False) as (_, registry, __):
+    with _registry() as registry:
         done = registry.rollback(name, reason, _chosen(symbols))
     for scope, version in done.items():
         click.echo(f"{name} version {version} is the champion of {scope} again")
@@ -165,7 +173,7 @@ def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | N
 
     Example: mikrobot models card bos 3 --out card.html
     """
-    with _registry(False) as (_, registry, __):
+    with _registry() as registry:
         chosen = version or _champion(registry, name, symbols)
         text = registry.text(name, chosen, "card.html" if out else "card.md")
     if out:
@@ -180,7 +188,7 @@ def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
     return list(symbols) or None
 
 
-def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
+def _champion(registry: "Registry", name: str, symbols: tuple[str, ...]) -> str:
     """Return the version that is the champion, of one symbol where several have one."""
     from mikrobot.domain.errors import ModelError
     from mikrobot.models.scope import CHAMPION
@@ -194,7 +202,7 @@ def _champion(registry: Any, name: str, symbols: tuple[str, ...]) -> str:
     if len(set(champions.values())) > 1:
         listed = ", ".join(f"{version} for {scope}" for scope, version in champions.items())
         raise ModelError(f"model {name} has several champions: {listed}; name a version or --symbol")
-    return str(next(iter(champions.values())))
+    return next(iter(champions.values()))
 
 
 @models.command()
@@ -217,7 +225,7 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     from mikrobot.models.explanation import explain as explained
     from mikrobot.serving.predictor import row_of
 
-    with _registry(json_) as (_, registry, __):
+    with _registry(json_) as registry:
         loaded = registry.load(name, version or _champion(registry, name, symbols))
         booster = registry.booster(name, loaded.contract.version)
     found = explained(loaded, booster, np.array(row_of(loaded.contract, body)))
@@ -250,8 +258,22 @@ def _body(row: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _registry(quiet: bool, **given: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Give settings, registry and console; what had to be started for it is stopped again."""
+def _registry(quiet: bool = False) -> Iterator["Registry"]:
+    """Lend the registry; MLflow is started if it does not answer, and stopped again."""
+    from mikrobot import settings as configuration
+    from mikrobot.cli.console import Console
+    from mikrobot.models.registry import Registry
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
+
+    settings = configuration.load()
+    with local_stack.answering(settings, SystemClock(), Console(quiet=quiet).say, "mlflow"):
+        yield Registry(settings.mlflow_url)
+
+
+@contextmanager
+def _services(quiet: bool = False, **given: Any) -> Iterator[tuple["Settings", "Console"]]:
+    """Lend MLflow and the migrated database; what had to be started for it is stopped again."""
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
@@ -259,12 +281,10 @@ def _registry(quiet: bool, **given: Any) -> Iterator[tuple[Any, Any, Any]]:
 
     settings, console = configuration.load(**given), Console(quiet=quiet)
     with local_stack.running(settings, SystemClock(), console.say, ["mlflow"]):
-        from mikrobot.models.registry import Registry
-
-        yield settings, Registry(settings.mlflow_url), console
+        yield settings, console
 
 
-def _plain(version: Any) -> dict[str, Any]:
+def _plain(version: "Version") -> dict[str, Any]:
     return {
         "name": version.name,
         "version": version.version,

@@ -6,20 +6,25 @@ Written before they are logged and read after they were fetched; where to is the
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import xgboost as xgb
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.models import contract as contracts
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.contract import tuples
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Baseline, Contract, Model, Start, tuples
+from mikrobot.models.model import Baseline, Model, Start
 
-_CONTRACT, _CURVES, _GRAPH, _EXTRA = "contract.json", "curves.json", "model.onnx", "extra_files"
-_BOOSTER = "booster.ubj"
+GRAPH = "model.onnx"
+CURVES = "extra_files/curves.json"
+BOOSTER = "extra_files/booster.ubj"
+FILES = (contracts.FILE, CURVES, GRAPH)
+"""What `read` takes, as it lies among the files of a version: MLflow puts files that it did not make in a folder."""
 
 
 def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
@@ -36,39 +41,36 @@ def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
         "intervals": model.intervals and asdict(model.intervals),
         "baseline": model.baseline and asdict(model.baseline),
     }
-    contract = json.loads(model.contract.to_json()) | {"graph_sha256": _sha256(model.graph)}
-    (folder / _CONTRACT).write_text(json.dumps(contract, indent=1))
-    (folder / _CURVES).write_text(json.dumps(curves, indent=1))
+    (folder / Path(contracts.FILE).name).write_text(contracts.write(model.contract, _sha256(model.graph)))
+    (folder / Path(CURVES).name).write_text(json.dumps(curves, indent=1))
     if booster is not None:
-        booster.save_model(folder / _BOOSTER)
+        booster.save_model(folder / Path(BOOSTER).name)
     return [str(path) for path in sorted(folder.iterdir())]
 
 
-def read(folder: Path, version: str) -> Model:
-    """Read a model as it was fetched.
+def read(contract: bytes, curves: bytes, graph: bytes, version: str) -> Model:
+    """Read a model from the content of `FILES`.
 
     Raises
     ------
     ModelError
         If the graph is not the one that was written, or the inputs are not those this program makes.
-    OSError, ValueError, KeyError, TypeError
-        If a file is missing or not of this make.
+    ValueError, KeyError, TypeError
+        If a file is not of this make.
     """
-    contract = json.loads((folder / _EXTRA / _CONTRACT).read_text())
-    curves = json.loads((folder / _EXTRA / _CURVES).read_text())
-    graph = (folder / _GRAPH).read_bytes()
-    expected, found = contract.pop("graph_sha256"), _sha256(graph)
-    if found != expected:
-        raise ModelError(f"{_GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
-    if "scores" not in (curves["intervals"] or {"scores": ()}):
+    made_for, expected = contracts.read(contract, version)
+    kept = json.loads(curves)
+    if (found := _sha256(graph)) != expected:
+        raise ModelError(f"{GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
+    if "scores" not in (kept["intervals"] or {"scores": ()}):
         raise ModelError("it was calibrated by an earlier version of this program")
     model = Model(
-        contract=replace(Contract.from_json(json.dumps(contract)), version=version),
+        contract=made_for,
         graph=graph,
-        start=_start(curves["start"]),
-        calibration=Calibration(**tuples(curves["calibration"])),
-        intervals=_intervals(curves["intervals"]),
-        baseline=_baseline(curves["baseline"]),
+        start=_start(kept["start"]),
+        calibration=Calibration(**tuples(kept["calibration"])),
+        intervals=_intervals(kept["intervals"]),
+        baseline=_baseline(kept["baseline"]),
     )
     if model.contract.columns != model.inputs.columns:
         raise ModelError("it was trained on other inputs than this program makes")
@@ -94,15 +96,6 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_booster(folder: Path, what: str) -> xgb.Booster:
-    """Read the trees of a version.
-
-    Raises
-    ------
-    ModelError
-        If it has none.
-    """
-    trees = folder / _EXTRA / _BOOSTER
-    if not trees.exists():
-        raise ModelError(f"{what} has no boosted trees, which alone explain an answer; see its card")
-    return xgb.Booster(model_file=trees)
+def read_booster(content: bytes) -> xgb.Booster:
+    """Read the trees of a version."""
+    return xgb.Booster(model_file=bytearray(content))

@@ -1,7 +1,8 @@
 """The baseline that every model must beat: geometry and volatility, nothing else.
 
 A driftless walk of known volatility reaches a near level more often than a far one. What a model
-says beyond that is skill.
+says beyond that is skill. SciPy and scikit-learn are imported where a baseline is fitted or predicts, so that one is
+read without them.
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, ndtr
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer
 
 from mikrobot.models.kind import Reach
 
@@ -96,6 +91,13 @@ class Diffusion:
         levels : ndarray of float, shape (samples, levels), optional
             Logarithms of volatilities known at the time of each sample; NaN, where missing, counts as the mean.
         """
+        from scipy.optimize import minimize_scalar
+        from scipy.special import ndtr
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import log_loss
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import SplineTransformer
+
         chosen = np.unique(np.linspace(0, len(outcome) - 1, SAMPLES).astype(np.int64))
         distance, sigma, minutes, outcome = distance[chosen], sigma[chosen], minutes[chosen], outcome[chosen]
 
@@ -134,6 +136,8 @@ class Diffusion:
 
     def predict(self, distance: Floats, sigma: Floats, minutes: Floats, levels: NDArray[Any] | None = None) -> Floats:
         """Return the probability of each sample; see `logit`."""
+        from scipy.special import expit
+
         return np.asarray(expit(self.logit(distance, sigma, minutes, levels)), dtype=np.float64)
 
     @cached_property
@@ -175,6 +179,9 @@ def _fit_weights(
     tuple of (float, ndarray of float64, shape (levels,))
         How much the logarithm moves for all, and the weights.
     """
+    from scipy.optimize import minimize
+    from scipy.special import ndtr
+
     inputs = np.column_stack([np.ones(len(levels)), levels])
     way, looks = _way(reach, step, distance, minutes), _looks(reach, minutes)
     factor, ridge = _tail_factor(reach), RIDGE / len(outcome)

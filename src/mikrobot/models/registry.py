@@ -1,68 +1,34 @@
 """Models in MLflow: logged with their lineage, registered by version, served by the aliases of each scope.
 
 What is loaded is an ONNX graph and JSON, read natively and checked by hash;
-no class named by an artefact is imported, and nothing is unpickled. ONNX and XGBoost are imported
-where a model is logged or loaded, so that looking at versions does not wait for them.
+no class named by an artefact is imported, and nothing is unpickled. MLflow is imported where a model is logged,
+ONNX and XGBoost where one is logged or loaded, so that looking at versions does not wait for them.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, scope_of, scopes_of
-from mikrobot.models.tracking import ABSENT, dataset, mlflow, register, signature, translated
+from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, scope_of
+from mikrobot.models.tracking_server import TrackingServer
+from mikrobot.models.version import PROMOTION, Version
 
 if TYPE_CHECKING:
     import xgboost as xgb
 
+    from mikrobot.models.contract import Contract
     from mikrobot.models.model import Model
 
 REPLACES = "replaces"
 """Tag of a version, followed by a symbol: the champion it replaced there, which a rollback brings back."""
 
-PROMOTION = "promotion"
-"""Tag of a version, followed by a symbol: every decision about it there, in order."""
-
 WINDOW = "window"
 """Tag of a version: the outcomes of the newest days, on which its intervals rest since (`intervals.Window`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One registered version of a model.
-
-    Attributes
-    ----------
-    name, version : str
-    aliases : tuple of str
-    run_id : str
-        The MLflow run that made it.
-    tags : mapping of str to str
-    """
-
-    name: str
-    version: str
-    aliases: tuple[str, ...]
-    run_id: str
-    tags: Mapping[str, str]
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Symbols it learned from; none for a version of an earlier program."""
-        return tuple(filter(None, self.tags.get("symbols", "").split(",")))
-
-    @property
-    def scopes(self) -> tuple[Scope, ...]:
-        """The scopes it may answer for."""
-        return scopes_of(self.tags.get("source", ""), self.symbols)
-
-    def promotion(self, symbol: str) -> str:
-        """Return what was decided about it for a symbol, the newest last; empty if nothing was."""
-        return self.tags.get(f"{PROMOTION}.{symbol}", "")
 
 
 class Registry:
@@ -77,8 +43,7 @@ class Registry:
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
-        mlflow.set_tracking_uri(tracking_uri)
-        self._client = mlflow.MlflowClient(tracking_uri)
+        self._server = TrackingServer(tracking_uri)
 
     def log(
         self,
@@ -120,10 +85,12 @@ class Registry:
         import onnx
 
         from mikrobot.models import artefacts
+        from mikrobot.models.tracking import dataset, mlflow, register, signature, translated
 
         contract = model.contract
         tags = {**tags, "source": contract.source, "symbols": ",".join(contract.symbols)}
         with translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
+            mlflow.set_tracking_uri(self.tracking_uri)
             mlflow.set_experiment(contract.name)
             with mlflow.start_run(tags=tags):
                 mlflow.log_params(dict(parameters))
@@ -142,7 +109,7 @@ class Registry:
                 )
                 # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
                 mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
-            return register(self._client, contract.name, logged.model_uri, logged.model_id, tags)
+            return register(self.tracking_uri, contract.name, logged.model_uri, logged.model_id, tags)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.
@@ -194,7 +161,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        self._alias(name, scope.alias(CHALLENGER), version)
+        self._server.set_alias(name, scope.alias(CHALLENGER), version)
 
     def dismiss(self, name: str, scope: Scope) -> None:
         """Have no challenger any more.
@@ -204,7 +171,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        self._remove(name, scope.alias(CHALLENGER))
+        self._server.remove_alias(name, scope.alias(CHALLENGER))
 
     def withdraw(self, name: str, scope: Scope, reason: str) -> None:
         """Have no champion any more, so that the baseline answers; the version keeps the reason.
@@ -217,7 +184,7 @@ class Registry:
         version = self.champion(name, scope)
         if version is not None:
             self.record(name, version, scope.symbol, f"withdrawn: {reason}")
-            self._remove(name, scope.alias(CHAMPION))
+            self._server.remove_alias(name, scope.alias(CHAMPION))
 
     def stand_in(self, name: str, version: str) -> None:
         """Let the baseline that was fitted with a version answer for its scopes while they have no champion.
@@ -228,7 +195,7 @@ class Registry:
             As `promote`.
         """
         for scope in self.version(name, version).scopes:
-            self._alias(name, scope.alias(BASELINE), version)
+            self._server.set_alias(name, scope.alias(BASELINE), version)
 
     def rollback(self, name: str, reason: str, symbols: Sequence[str] | None = None) -> dict[Scope, str]:
         """Make the versions that champions replaced the champions again; return them by scope.
@@ -275,14 +242,8 @@ class Registry:
             If the server does not answer.
         """
         absent = f"version {version} of model {name} has no {file}"
-        with translated(self.tracking_uri, absent=absent), tempfile.TemporaryDirectory() as folder:
-            run_id = str(self._client.get_model_version(name, version).run_id)
-            if file not in {entry.path for entry in self._client.list_artifacts(run_id)}:
-                raise ModelError(f"{absent}; see `mikrobot models list`")
-            path = mlflow.artifacts.download_artifacts(
-                run_id=run_id, artifact_path=file, dst_path=folder, tracking_uri=self.tracking_uri
-            )
-            return Path(path).read_text(encoding="utf-8")
+        location = self._server.run_location(self.version(name, version).run_id, absent)
+        return self._server.file(location, file, absent).decode("utf-8")
 
     def _own(self, found: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
         """Return the scopes of some symbols, all of which the version must have learned from."""
@@ -296,17 +257,9 @@ class Registry:
     def _crown(self, found: Version, scope: Scope, reason: str) -> None:
         """Make a version the champion of a scope, and have no challenger there any more."""
         self.record(found.name, found.version, scope.symbol, reason)
-        self._alias(found.name, scope.alias(CHAMPION), found.version)
+        self._server.set_alias(found.name, scope.alias(CHAMPION), found.version)
         if scope.alias(CHALLENGER) in self.aliases(found.name):
             self.dismiss(found.name, scope)
-
-    def _alias(self, name: str, alias: str, version: str) -> None:
-        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
-            self._client.set_registered_model_alias(name, alias, version)
-
-    def _remove(self, name: str, alias: str) -> None:
-        with translated(self.tracking_uri):
-            self._client.delete_registered_model_alias(name, alias)
 
     def note(self, name: str, version: str, key: str, value: str) -> None:
         """Tag a version.
@@ -318,8 +271,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
-            self._client.set_model_version_tag(name, version, key, value)
+        self._server.set_tag(name, version, key, value)
 
     def window(self, name: str, version: str) -> str:
         """Return the window that a version answers by, as it is kept; empty for that of its training.
@@ -329,8 +281,7 @@ class Registry:
         ModelError, ServiceError
             As `note`.
         """
-        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
-            return str(self._client.get_model_version(name, version).tags.get(WINDOW, ""))
+        return self.version(name, version).tags.get(WINDOW, "")
 
     def champion(self, name: str, scope: Scope) -> str | None:
         """Return the version that is the champion of a scope; None when there is none yet.
@@ -363,9 +314,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with translated(self.tracking_uri, absent=f"there is no version {version} of model {name}"):
-            found = self._client.get_model_version(name, version)
-        return Version(name, str(found.version), tuple(sorted(found.aliases)), str(found.run_id), dict(found.tags))
+        return self._server.version(name, version)
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return the versions of a model, the newest first; none for an unknown name.
@@ -375,20 +324,23 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with translated(self.tracking_uri):
-            found = self._client.search_model_versions(f"name='{name}'")
-            aliases = self._client.get_registered_model(name).aliases if found else {}
-        listed = (
-            Version(
-                name=name,
-                version=str(entry.version),
-                aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == str(entry.version))),
-                run_id=str(entry.run_id),
-                tags=dict(entry.tags),
-            )
-            for entry in found
-        )
-        return tuple(sorted(listed, key=lambda entry: int(entry.version), reverse=True))
+        return self._server.versions(name)
+
+    def contract(self, name: str, version: str) -> "Contract":
+        """Return the contract of one version, without loading its model.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version, or its contract is missing, corrupt or of another make.
+        ServiceError
+            If the server does not answer.
+        """
+        from mikrobot.models import contract
+
+        (text,) = self._files(name, version, contract.FILE)
+        with _readable(name, version):
+            return contract.read(text, version)[0]
 
     def load(self, name: str, version: str, *, rolled: bool = True) -> "Model":
         """Load one version.
@@ -410,18 +362,11 @@ class Registry:
         from mikrobot.models import artefacts
         from mikrobot.models.intervals import Window
 
-        what = f"model {name} version {version}"
-        with tempfile.TemporaryDirectory() as folder:
-            with translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
-                path = mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
-                )
-            try:
-                model = artefacts.read(Path(path), version)
-                window = self.window(name, version) if rolled else ""
-                return replace(model, intervals=Window.from_json(window).intervals()) if window else model
-            except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
-                raise ModelError(f"{what} cannot be used: {error}; promote another version or train again") from error
+        contract, curves, graph = self._files(name, version, *artefacts.FILES)
+        with _readable(name, version):
+            model = artefacts.read(contract, curves, graph, version)
+            window = self.window(name, version) if rolled else ""
+            return replace(model, intervals=Window.from_json(window).intervals()) if window else model
 
     def booster(self, name: str, version: str) -> "xgb.Booster":
         """Load the boosted trees of a version, which explain its answers.
@@ -435,13 +380,9 @@ class Registry:
         """
         from mikrobot.models import artefacts
 
-        what = f"model {name} version {version}"
-        with tempfile.TemporaryDirectory() as folder:
-            with translated(self.tracking_uri, absent=f"{what} is not in the registry, or lost its artefacts"):
-                path = mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"models:/{name}/{version}", dst_path=folder, tracking_uri=self.tracking_uri
-                )
-            return artefacts.read_booster(Path(path), what)
+        trees = f"model {name} version {version} has no boosted trees, which alone explain an answer"
+        location = self._server.model_location(name, version, trees)
+        return artefacts.read_booster(self._server.file(location, artefacts.BOOSTER, trees))
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the version of each alias of a model; none for an unknown model.
@@ -451,11 +392,20 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        with translated(self.tracking_uri):
-            try:
-                found = self._client.get_registered_model(name).aliases
-            except mlflow.exceptions.RestException as error:
-                if error.error_code in ABSENT:
-                    return {}
-                raise
-        return {str(alias): str(version) for alias, version in found.items()}
+        return self._server.aliases(name)
+
+    def _files(self, name: str, version: str, *paths: str) -> list[bytes]:
+        absent = f"model {name} version {version} is not in the registry, or lost its artefacts"
+        location = self._server.model_location(name, version, absent)
+        return [self._server.file(location, path, absent) for path in paths]
+
+
+@contextmanager
+def _readable(name: str, version: str) -> Iterator[None]:
+    """Raise what artefacts of another make raise as a `ModelError` that names the version."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, ModelError) as error:
+        raise ModelError(
+            f"model {name} version {version} cannot be used: {error}; promote another version or train again"
+        ) from error

@@ -1,6 +1,6 @@
-"""The door to the MLflow server: the client with its environment, its errors as ours, and what it is told of a model.
+"""The MLflow library with its environment: what it logs of a model, and its errors as ours.
 
-mlflow is imported here alone, since it reads its environment when it is.
+mlflow is imported here alone, since it reads its environment when it is. Reading goes through `tracking_server`.
 """
 
 import importlib
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mikrobot.domain.errors import MikrobotError, ModelError, ServiceError
+from mikrobot.domain.errors import ServiceError
+from mikrobot.models.tracking_server import failure
 
 if TYPE_CHECKING:
     from mikrobot.models.model import Model
@@ -30,7 +31,7 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, infer_signature
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils import plugins
 
 # Each version is reported by the caller, and failures are raised. mlflow switches its own stream on again by itself.
@@ -50,12 +51,10 @@ def _load_without_plugins(module: str) -> None:
 # Feast has a plugin for the headers of requests, which adds none here; importing it takes longer than all of mlflow.
 _load_without_plugins("mlflow.tracking.request_header.registry")
 
-ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
-"""Codes of an answer that something is not there."""
 
-
-def register(client: mlflow.MlflowClient, name: str, model_uri: str, model_id: str, tags: Mapping[str, str]) -> str:
+def register(tracking_uri: str, name: str, model_uri: str, model_id: str, tags: Mapping[str, str]) -> str:
     """Register a logged model under a name and return its version; ``mlflow.register_model`` prints of each one."""
+    client = mlflow.MlflowClient(tracking_uri)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -79,20 +78,9 @@ def dataset(name: str, sha256: str) -> MetaDataset:
 
 
 @contextmanager
-def translated(tracking_uri: str, absent: str = "") -> Iterator[None]:
+def translated(tracking_uri: str) -> Iterator[None]:
     """Raise what mlflow raises as our own errors."""
     try:
         yield
-    except MlflowException as error:
-        if absent and error.error_code in ABSENT:
-            raise ModelError(f"{absent}; see `mikrobot models list`") from error
-        raise ServiceError(_first_line(tracking_uri, error)) from error
-    except MikrobotError:
-        raise
-    except OSError as error:
-        raise ServiceError(_first_line(tracking_uri, error)) from error
-
-
-def _first_line(tracking_uri: str, error: Exception) -> str:
-    said = str(error).strip().partition("\n")[0][:300]
-    return f"MLflow at {tracking_uri} failed: {said}; check that it runs (`mikrobot status`)"
+    except (MlflowException, OSError) as error:
+        raise ServiceError(failure(tracking_uri, str(error))) from error

@@ -21,7 +21,8 @@ from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope
 
 if TYPE_CHECKING:
-    from mikrobot.models.model import Contract, Model
+    from mikrobot.models.contract import Contract
+    from mikrobot.models.model import Model
     from mikrobot.models.registry import Registry
 
 log = telemetry.logger("serving")

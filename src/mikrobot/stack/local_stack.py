@@ -242,6 +242,25 @@ def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) ->
             down(settings, started)
 
 
+@contextmanager
+def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator[None]:
+    """Lend one service alone: at once while it answers, otherwise as `running` does.
+
+    While it answers, the database is neither provided nor migrated, which takes longer than a short command.
+
+    Raises
+    ------
+    StoreError, ServiceError
+        As `up`.
+    """
+    health = services(settings)[name].health
+    if {"postgres", name}.isdisjoint(ended(settings)) and health and processes.answers(health):
+        yield
+        return
+    with running(settings, clock, say, [name]):
+        yield
+
+
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
     """Stop services, newest first, PostgreSQL last; without names, everything recorded.
 

@@ -8,7 +8,6 @@ or `resume`: each then ends when it waits for one that has ended.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 
@@ -18,7 +17,8 @@ from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.session import traded_until
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.scope import Scope, scopes_of
+from mikrobot.models.registry import Registry
+from mikrobot.models.scope import BASELINE, CHAMPION, Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
@@ -27,9 +27,6 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.store.resets import Resets
 from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
-
-if TYPE_CHECKING:
-    from mikrobot.models.registry import Registry
 
 LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
@@ -183,8 +180,6 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
 
 def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
     """Wait until the service answers for every scope with what the registry names."""
-    from mikrobot.models.registry import Registry  # here, since MLflow takes seconds to import
-
     bento = local_stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
@@ -198,7 +193,7 @@ def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> N
         )
 
 
-def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
+def _named(registry: Registry, scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
     """Return what is to answer for each symbol: its champion, or the baseline; see `PredictionClient.served`.
 
     Raises
@@ -206,8 +201,6 @@ def _named(registry: "Registry", scopes: Sequence[Scope]) -> dict[str, tuple[str
     ModelError
         If nothing may answer for a symbol.
     """
-    from mikrobot.models.scope import BASELINE, CHAMPION
-
     champions, baselines = registry.holders(TRADED, CHAMPION), registry.holders(TRADED, BASELINE)
     named: dict[str, tuple[str, str | None, str]] = {}
     for scope in scopes:

@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mikrobot.models.catalog import kind_of
+from mikrobot.models.contract import Contract
 from mikrobot.models.kind import Target
-from mikrobot.models.model import Contract
 from mikrobot.training.promotion_gate import to_beat
 from mikrobot.training.scores import calibration_noise
 

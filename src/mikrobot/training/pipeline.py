@@ -16,9 +16,10 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.domain.market import close_times
 from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.contract import Contract
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
-from mikrobot.models.model import Contract, Model
+from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import Scope
 from mikrobot.settings import Settings

@@ -22,7 +22,7 @@ from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.live.trader import Traded
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.model import Contract
+from mikrobot.models.contract import Contract
 from mikrobot.models.task import Task
 from mikrobot.settings import Settings
 from mikrobot.workflows.registered import Answering

@@ -23,8 +23,8 @@ from mikrobot.live.arms import share_of
 from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
+from mikrobot.models.contract import Contract
 from mikrobot.models.intervals import Window
-from mikrobot.models.model import Contract
 from mikrobot.models.registry import Registry
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue

@@ -1,6 +1,8 @@
 """Every command with --json, called as a person does: one JSON document on standard output, nothing else there."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,9 @@ CALLS: dict[str, tuple[object, ...]] = {
 
 ELSEWHERE = {"run": "its document is that of the run which the other commands look at, checked below"}
 """Commands that are not called by themselves, with the reason."""
+
+HEAVY = {"mlflow", "pandas", "scipy", "sklearn", "xgboost", "onnxruntime", "alembic", "prefect", "feast"}
+"""Packages that take long to import, and that no command needs to read the registry."""
 
 FOUND_FAULTS = {"doctor": 1}
 """Exit codes other than 0 of commands that worked: `doctor` may find a fault of the machine under test."""
@@ -91,3 +96,32 @@ def test_what_runs_already_is_not_reported_as_started(small: Stack) -> None:
     assert process.returncode == 0
     assert "bos 1" in process.stdout
     assert process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "unneeded"),
+    [
+        ("list", HEAVY),
+        ("card bos 1", HEAVY),
+        ("show bos 1", HEAVY),
+        ("explain bos {row} --version 1", {"mlflow", "alembic", "prefect", "feast"}),
+    ],
+)
+def test_a_reading_command_imports_no_framework_while_the_stack_is_up(
+    small: Stack, command: str, unneeded: set[str]
+) -> None:
+    arguments = ["models", *command.format(**small.paths).split()]
+    script = f"""
+import sys
+from mikrobot.cli.main import main
+try:
+    main({arguments})
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sorted({unneeded} & sys.modules.keys()), file=sys.stderr)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], env=small.program.variables, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip()
+    assert process.stderr.split() == []

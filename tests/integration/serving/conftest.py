@@ -19,9 +19,10 @@ import xgboost as xgb
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.contract import Contract
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
-from mikrobot.models.model import Baseline, Contract, Model, Start
+from mikrobot.models.model import Baseline, Model, Start
 from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient

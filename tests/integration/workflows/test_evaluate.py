@@ -17,7 +17,8 @@ from mikrobot.market.replay import read_bars
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.model import Contract, Model
+from mikrobot.models.contract import Contract
+from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.models.contract import Contract
 from mikrobot.models.intervals import BOTH, BREAKS, HOLDS, NONE
-from mikrobot.models.model import Answered, Contract
+from mikrobot.models.model import Answered
 from mikrobot.models.scope import Scope
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")

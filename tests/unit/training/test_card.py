@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.model import Contract
+from mikrobot.models.contract import Contract
 from mikrobot.models.task import Task
 from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset

@@ -9,7 +9,7 @@ import pytest
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.model import Contract
+from mikrobot.models.contract import Contract
 from mikrobot.models.scope import Scope
 from mikrobot.models.task import Task
 from mikrobot.training.evaluation import fit_baselines

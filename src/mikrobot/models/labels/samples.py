@@ -5,12 +5,13 @@ and no session gap lies on the way.
 """
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.domain.market import close_times
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIDES = np.array([1, -1], dtype=np.int8)
 """Order of the sides in every two-column array here: up, down."""
@@ -43,8 +44,10 @@ class Prices:
         return len(self.minute)
 
     @classmethod
-    def of(cls, bars: pd.DataFrame) -> "Prices":
+    def of(cls, bars: "pd.DataFrame") -> "Prices":
         """Take the columns of a bar frame of M1."""
+        from mikrobot.domain.market import close_times  # here, since it imports pandas, and reading a contract must not
+
         closed_at = close_times(bars).dt.tz_convert("UTC").dt.tz_localize(None)
         return cls(
             closed_at.to_numpy("datetime64[m]").astype(np.int64),

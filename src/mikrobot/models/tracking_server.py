@@ -1,0 +1,233 @@
+"""The MLflow tracking server over its REST API: registered versions, their aliases and tags, and stored files.
+
+Does not log runs; `models.tracking` does, with the MLflow library, which takes seconds to import.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import httpx
+
+from mikrobot.domain.errors import ModelError, ServiceError
+from mikrobot.models.version import Version
+from mikrobot.runtime import retry
+
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Error codes of MLflow for something that does not exist; the second one for a version that is not a number."""
+
+ATTEMPTS = 4
+"""Attempts of a call that the server loses or is too busy for; every call is idempotent."""
+
+RECONNECTS = 4
+"""Attempts to connect after the first one; with their pauses they take 3.5 s."""
+
+TIMEOUT_S = 30.0
+
+_API = "/api/2.0/mlflow"
+_FILES = "/api/2.0/mlflow-artifacts/artifacts"
+_STORED = "mlflow-artifacts:/"
+_TRANSIENT = (429, 500, 502, 503, 504)
+_UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
+
+
+class _Unavailable(ServiceError):
+    """The server is overloaded or lost the call: worth another attempt."""
+
+
+class TrackingServer:
+    """A client of one tracking server, which keeps the artefacts itself (``--artifacts-destination``).
+
+    Keeps no connection open, so it needs no closing; threads may share one.
+
+    Parameters
+    ----------
+    url : str
+        Of the server, as ``http://127.0.0.1:5500``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        transport = httpx.HTTPTransport(retries=RECONNECTS, limits=httpx.Limits(max_keepalive_connections=0))
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False, transport=transport)
+        self._patiently = retry(on=_Unavailable, attempts=ATTEMPTS, timeout_s=TIMEOUT_S)(self._send)
+
+    def version(self, name: str, version: str) -> Version:
+        """Return one version.
+
+        Raises
+        ------
+        ModelError
+            If there is none of that number.
+        ServiceError
+            If the server does not answer.
+        """
+        found = self._get("model-versions/get", _no_version(name, version), name=name, version=version)["model_version"]
+        return _version(found, found.get("aliases", ()))
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Return the versions of a model, the newest first; none for an unknown name.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        entries = self._search(name)
+        aliases = self.aliases(name) if entries else {}
+        listed = (_version(entry, (a for a, v in aliases.items() if v == entry["version"])) for entry in entries)
+        return tuple(sorted(listed, key=lambda version: int(version.version), reverse=True))
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the version of each alias of a model; none for an unknown model.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        try:
+            found = self._get("registered-models/get", f"there is no model {name}", name=name)
+        except ModelError:
+            return {}
+        return {entry["alias"]: entry["version"] for entry in found["registered_model"].get("aliases", ())}
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Give a version an alias, which any other version loses.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `version`.
+        """
+        body = {"name": name, "alias": alias, "version": version}
+        self._call("POST", f"{_API}/registered-models/alias", _no_version(name, version), json=body)
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Remove an alias of a model.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        self._call("DELETE", f"{_API}/registered-models/alias", json={"name": name, "alias": alias})
+
+    def set_tag(self, name: str, version: str, key: str, value: str) -> None:
+        """Tag a version.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `version`.
+        """
+        body = {"name": name, "version": version, "key": key, "value": value}
+        self._call("POST", f"{_API}/model-versions/set-tag", _no_version(name, version), json=body)
+
+    def model_location(self, name: str, version: str, absent: str) -> str:
+        """Return the address of the files of a version, which `file` takes.
+
+        Raises
+        ------
+        ModelError
+            With the words of `absent`, if there is no such version.
+        ServiceError
+            If the server does not answer.
+        """
+        return str(self._get("model-versions/get-download-uri", absent, name=name, version=version)["artifact_uri"])
+
+    def run_location(self, run_id: str, absent: str) -> str:
+        """Return the address of the files of a run, which `file` takes.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `model_location`.
+        """
+        return str(self._get("runs/get", absent, run_id=run_id)["run"]["info"]["artifact_uri"])
+
+    def file(self, location: str, path: str, absent: str) -> bytes:
+        """Return the content of a stored file.
+
+        Raises
+        ------
+        ModelError
+            With the words of `absent`, if there is no such file.
+        ServiceError
+            If the server does not answer, or does not keep the artefacts itself.
+        """
+        if not location.startswith(_STORED):
+            raise self._failure(f"its artefacts are at {location}, expected {_STORED}...")
+        return self._call("GET", f"{_FILES}/{location.removeprefix(_STORED)}/{path}", absent).content
+
+    def _search(self, name: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            page = self._get("model-versions/search", filter=f"name='{name}'", page_token=token)
+            entries += page.get("model_versions", ())
+            token = page.get("next_page_token", "")
+            if not token:
+                return entries
+
+    def _get(self, method: str, absent: str = "", **parameters: str) -> dict[str, Any]:
+        response = self._call("GET", f"{_API}/{method}", absent, params=parameters)
+        try:
+            return dict(response.json())
+        except (ValueError, TypeError) as error:
+            raise self._failure(f"expected JSON from {method}, found {response.text[:60]!r}") from error
+
+    def _call(self, verb: str, path: str, absent: str = "", **content: Any) -> httpx.Response:
+        response = self._patiently(self._http.build_request(verb, path, **content))
+        if response.is_success:
+            return response
+        code, message = _problem(response)
+        if absent and code in ABSENT:
+            raise ModelError(f"{absent}; see `mikrobot models list`")
+        raise self._failure(message)
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = self._http.send(request)
+        except httpx.TransportError as error:
+            kind = ServiceError if isinstance(error, _UNREACHABLE) else _Unavailable
+            raise self._failure(f"{error} ({type(error).__name__})", kind) from error
+        if response.status_code in _TRANSIENT:
+            raise self._failure(_problem(response)[1], _Unavailable)
+        return response
+
+    def _failure(self, problem: str, kind: type[ServiceError] = ServiceError) -> ServiceError:
+        return kind(failure(self.url, problem))
+
+
+def failure(url: str, problem: str) -> str:
+    """Return the one line that reports a failure of the tracking server.
+
+    >>> failure("http://127.0.0.1:5500", "no such table\\nTraceback ...")
+    'MLflow at http://127.0.0.1:5500 failed: no such table; check that it runs (`mikrobot status`)'
+    """
+    first_line = problem.strip().partition("\n")[0][:300]
+    return f"MLflow at {url} failed: {first_line}; check that it runs (`mikrobot status`)"
+
+
+def _problem(response: httpx.Response) -> tuple[str, str]:
+    """Return the error code and the message of a refusal, as far as it has them."""
+    try:
+        body = dict(response.json())
+    except (ValueError, TypeError):
+        body = {}
+    code = str(body.get("error_code", ""))
+    return code, f"{code or 'status'} {response.status_code}: {body.get('message') or response.text}"
+
+
+def _no_version(name: str, version: str) -> str:
+    return f"there is no version {version} of model {name}"
+
+
+def _version(entry: Mapping[str, Any], aliases: Iterable[str]) -> Version:
+    return Version(
+        name=entry["name"],
+        version=str(entry["version"]),
+        aliases=tuple(sorted(aliases)),
+        run_id=entry.get("run_id", ""),
+        tags={tag["key"]: tag.get("value", "") for tag in entry.get("tags", ())},
+    )
