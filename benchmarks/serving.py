@@ -25,7 +25,7 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
     rows = FeaturePipeline([SYMBOL]).frame(SYMBOL, frame)
     with temporary_settings() as settings, serving(settings):
         model = serve_champion(settings, frame, rows)
-        values = rows[list(model.contract.columns)].to_numpy()[-BATCH:]
+        values = rows[list(model.spec.columns)].to_numpy()[-BATCH:]
         with PredictionClient(settings.bento_url, SOURCE, SystemClock()) as client:
             yield from _predictions(settings, client, model, values, scale)
 
@@ -37,7 +37,7 @@ def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Tim
     mlflow.set_tracking_uri(settings.mlflow_url)
     folder = settings.home / "pyfunc"
     folder.mkdir(exist_ok=True)
-    name = f"models:/{model.contract.name}/{model.contract.version}"
+    name = f"models:/{model.spec.name}/{model.spec.version}"
     loaded = mlflow.pyfunc.load_model(name, dst_path=str(folder))
     sides = np.tile(np.array([1, -1], np.int8), len(values))
     inputs = pd.DataFrame(model.inputs(np.repeat(values, 2, axis=0), sides), columns=list(model.inputs.names))
@@ -47,7 +47,7 @@ def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Tim
 def _predictions(
     settings: Settings, client: PredictionClient, model: Model, values: NDArray[np.float64], scale: float
 ) -> Iterator[Measurement]:
-    columns = model.contract.columns
+    columns = model.spec.columns
     one, row = values[-1:], dict(zip(columns, values[-1].tolist(), strict=True))
     rows = values.tolist()
     yield compared(

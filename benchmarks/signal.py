@@ -94,7 +94,7 @@ def _front_doors(
     service, entity = feast.get_feature_service(SERVICE), [{"source": SOURCE, "symbol": "GBPUSD"}]
     row = rows.tail(1).assign(source=SOURCE, symbol="GBPUSD")[["source", "symbol", TIMESTAMP, *CATALOG.columns]]
     indicators = talib_on(bars.head(WINDOW))
-    predict = pyfunc(settings, model, rows[list(model.contract.columns)].to_numpy()[-1:])
+    predict = pyfunc(settings, model, rows[list(model.spec.columns)].to_numpy()[-1:])
     insert = durable_insert(pool)
 
     def call() -> None:
@@ -108,5 +108,5 @@ def _front_doors(
 
 
 def _bare(model: Model, rows: pd.DataFrame, pool: Pool) -> Timed:
-    values, insert = rows[list(model.contract.columns)].to_numpy()[-1:], durable_insert(pool)
+    values, insert = rows[list(model.spec.columns)].to_numpy()[-1:], durable_insert(pool)
     return Timed("the bare model and one durable INSERT", lambda: (model.predict(values), insert.call()))

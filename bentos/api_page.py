@@ -27,7 +27,7 @@ HTML = """<!DOCTYPE html>
 
 DESCRIPTION = """Probabilities that the price breaks the level above and below within the horizon of the model.
 
-`GET /model` returns the contract of the model: its columns, its source and its metrics. `mikrobot predict --example`
+`GET /model` returns the spec of the model: its columns, its source and its metrics. `mikrobot predict --example`
 prints a request with the newest feature row of a symbol."""
 
 Request = Mapping[str, Any]

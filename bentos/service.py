@@ -173,7 +173,7 @@ class Predictions:
         request = self._request or {}
         asked = (request.get("source"), request.get("symbol"))
         origin = next((each for each in served if (each.source, each.symbol) == asked), served[0])
-        columns = self._predictor.contract(origin.symbol, origin.source).columns
+        columns = self._predictor.spec(origin.symbol, origin.source).columns
         if asked == (origin.source, origin.symbol) and set(request["features"]) == set(columns):
             return request
         ones = dict.fromkeys(columns, 1.0)
@@ -243,17 +243,17 @@ class Predictions:
 
     @pages.get("/model")
     def model(self, symbol: str | None = None, source: str | None = None) -> Any:
-        """Return the contract of the model that answers for a symbol: its columns, training span and metrics."""
+        """Return the spec of the model that answers for a symbol: its columns, training span and metrics."""
         try:
-            return Response(self._predictor.contract(symbol, source).to_json(), media_type="application/json")
+            return Response(self._predictor.spec(symbol, source).to_json(), media_type="application/json")
         except MikrobotError as error:
             return _refusal(error)
 
     @pages.get("/challenger")
     def challenger(self, symbol: str | None = None, source: str | None = None) -> Any:
-        """Return the contract of the challenger of a symbol, or 404 where there is none."""
+        """Return the spec of the challenger of a symbol, or 404 where there is none."""
         try:
-            return Response(self._challenger.contract(symbol, source).to_json(), media_type="application/json")
+            return Response(self._challenger.spec(symbol, source).to_json(), media_type="application/json")
         except (ScopeError, ServingError):
             return JSONResponse({"error": "there is no challenger"}, 404)
 

@@ -189,7 +189,7 @@ def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _model(model: dict[str, Any]) -> str:
     """Say how good a model is beside the diffusion with the ATR and, where it is known, that with the forecast."""
-    from mikrobot.training.gate import to_beat  # here, since it imports NumPy
+    from mikrobot.training.promotion_gate import to_beat  # here, since it imports NumPy
 
     judged = model["metrics"]
     walks = {name: said["auc"] for name, said in judged["baselines"].items()}

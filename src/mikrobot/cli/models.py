@@ -95,16 +95,14 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
     Example: mikrobot models show bos --symbol EURUSD
     """
     with _registry(json_) as registry:
-        contract = registry.contract(name, version or _champion(registry, name, symbols))
+        spec = registry.spec(name, version or _champion(registry, name, symbols))
     if json_:
-        click.echo(contract.to_json())
+        click.echo(spec.to_json())
         return
-    span = f"{contract.trained_from} to {contract.trained_until}"
-    click.echo(f"{contract.name} {contract.version}: {contract.source} {', '.join(contract.symbols)}, {span}")
-    click.echo(
-        f"features {contract.feature_hash}, {len(contract.columns)} columns, {len(contract.inputs.names)} inputs"
-    )
-    for figure, value in contract.metrics["metrics"].items():
+    span = f"{spec.trained_from} to {spec.trained_until}"
+    click.echo(f"{spec.name} {spec.version}: {spec.source} {', '.join(spec.symbols)}, {span}")
+    click.echo(f"features {spec.feature_hash}, {len(spec.columns)} columns, {len(spec.inputs.names)} inputs")
+    for figure, value in spec.metrics["metrics"].items():
         click.echo(f"  {figure:12} {value:.4f}")
 
 
@@ -227,8 +225,8 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
 
     with _registry(json_) as registry:
         loaded = registry.load(name, version or _champion(registry, name, symbols))
-        booster = registry.booster(name, loaded.contract.version)
-    found = explained(loaded, booster, np.array(row_of(loaded.contract, body)))
+        booster = registry.booster(name, loaded.spec.version)
+    found = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
     if json_:
         print_json([_explained(each) for each in found])
         return

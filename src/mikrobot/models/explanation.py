@@ -57,7 +57,7 @@ def explain(model: Model, booster: xgb.Booster, values: NDArray[np.float64]) -> 
     model : Model
     booster : Booster
         Its boosted trees.
-    values : ndarray of float64, shape (contract.columns,)
+    values : ndarray of float64, shape (spec.columns,)
         Known at the close of the row's bar; NaN where missing.
 
     Returns

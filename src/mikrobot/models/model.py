@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.contract import Contract
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer, constant
 from mikrobot.models.inputs import SideInputs
 from mikrobot.models.intervals import BOTH, Intervals, Sets, between
 from mikrobot.models.labels.samples import SIDES
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 
 NEARLY = 1e-7
@@ -112,7 +112,7 @@ class Model:
 
     Attributes
     ----------
-    contract : Contract
+    spec : ModelSpec
     graph : bytes
         Serialised ONNX, from the inputs to a score; see `models.graph`.
     start : Start or None
@@ -125,7 +125,7 @@ class Model:
         The diffusion of the same training span, which answers where no version may.
     """
 
-    contract: Contract
+    spec: ModelSpec
     graph: bytes
     start: Start | None
     calibration: Calibration
@@ -133,7 +133,7 @@ class Model:
     baseline: Baseline | None = None
 
     def diffusion(self) -> "Model":
-        """Return the baseline as a model of its own, with the same contract.
+        """Return the baseline as a model of its own, with the same spec.
 
         Raises
         ------
@@ -141,18 +141,14 @@ class Model:
             If none was fitted with this version.
         """
         if self.baseline is None:
-            raise ModelError(
-                f"model {self.contract.name} version {self.contract.version} has no baseline; train it again"
-            )
+            raise ModelError(f"model {self.spec.name} version {self.spec.version} has no baseline; train it again")
         indifferent = constant(0.5, len(self.inputs.names))
-        return Model(
-            self.contract, indifferent, self.baseline.start, self.baseline.calibration, self.baseline.intervals
-        )
+        return Model(self.spec, indifferent, self.baseline.start, self.baseline.calibration, self.baseline.intervals)
 
     @cached_property
     def inputs(self) -> SideInputs:
         """What the graph sees of a feature row."""
-        return self.contract.inputs
+        return self.spec.inputs
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -178,7 +174,7 @@ class Model:
 
         Parameters
         ----------
-        values : ndarray of float64, shape (rows, contract.columns)
+        values : ndarray of float64, shape (rows, spec.columns)
             Known at the close of each row's bar; NaN where missing.
 
         Returns
@@ -204,10 +200,10 @@ class Model:
 
     def _both_sides(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated score of each side; NaN where there is nothing to predict."""
-        if values.ndim != 2 or values.shape[1] != len(self.contract.columns):
+        if values.ndim != 2 or values.shape[1] != len(self.spec.columns):
             raise FeatureMismatch(
-                f"model {self.contract.name} version {self.contract.version} expected rows of "
-                f"{len(self.contract.columns)} columns, found shape {values.shape}; give contract.columns, in order"
+                f"model {self.spec.name} version {self.spec.version} expected rows of "
+                f"{len(self.spec.columns)} columns, found shape {values.shape}; give spec.columns, in order"
             )
         inputs = self.inputs(np.repeat(values, 2, axis=0), np.tile(SIDES, len(values)))
         scores = np.full(len(inputs), np.nan)

@@ -21,8 +21,8 @@ from mikrobot.models.version import PROMOTION, Version
 if TYPE_CHECKING:
     import xgboost as xgb
 
-    from mikrobot.models.contract import Contract
     from mikrobot.models.model import Model
+    from mikrobot.models.spec import ModelSpec
 
 REPLACES = "replaces"
 """Tag of a version, followed by a symbol: the champion it replaced there, which a rollback brings back."""
@@ -87,11 +87,11 @@ class Registry:
         from mikrobot.models import artefacts
         from mikrobot.models.tracking import dataset, mlflow, register, signature, translated
 
-        contract = model.contract
-        tags = {**tags, "source": contract.source, "symbols": ",".join(contract.symbols)}
+        spec = model.spec
+        tags = {**tags, "source": spec.source, "symbols": ",".join(spec.symbols)}
         with translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_tracking_uri(self.tracking_uri)
-            mlflow.set_experiment(contract.name)
+            mlflow.set_experiment(spec.name)
             with mlflow.start_run(tags=tags):
                 mlflow.log_params(dict(parameters))
                 mlflow.log_input(dataset(data_name, data_sha256), context="training")
@@ -99,17 +99,17 @@ class Registry:
                     mlflow.log_text(text, name)
                 logged = mlflow.onnx.log_model(
                     onnx.load_model_from_string(model.graph),
-                    name=contract.name,
+                    name=spec.name,
                     signature=signature(model),
                     pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
-                    metadata={"feature_hash": contract.feature_hash, "source": contract.source},
+                    metadata={"feature_hash": spec.feature_hash, "source": spec.source},
                     onnx_execution_providers=["CPUExecutionProvider"],
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
                 # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
                 mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
-            return register(self.tracking_uri, contract.name, logged.model_uri, logged.model_id, tags)
+            return register(self.tracking_uri, spec.name, logged.model_uri, logged.model_id, tags)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.
@@ -326,8 +326,8 @@ class Registry:
         """
         return self._server.versions(name)
 
-    def contract(self, name: str, version: str) -> "Contract":
-        """Return the contract of one version, without loading its model.
+    def spec(self, name: str, version: str) -> "ModelSpec":
+        """Return the spec of one version, without loading its model.
 
         Raises
         ------
@@ -336,11 +336,11 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        from mikrobot.models import contract
+        from mikrobot.models import spec
 
-        (text,) = self._files(name, version, contract.FILE)
+        (text,) = self._files(name, version, spec.FILE)
         with _readable(name, version):
-            return contract.read(text, version)[0]
+            return spec.read(text, version)[0]
 
     def load(self, name: str, version: str, *, rolled: bool = True) -> "Model":
         """Load one version.
@@ -362,9 +362,9 @@ class Registry:
         from mikrobot.models import artefacts
         from mikrobot.models.intervals import Window
 
-        contract, curves, graph = self._files(name, version, *artefacts.FILES)
+        spec, curves, graph = self._files(name, version, *artefacts.FILES)
         with _readable(name, version):
-            model = artefacts.read(contract, curves, graph, version)
+            model = artefacts.read(spec, curves, graph, version)
             window = self.window(name, version) if rolled else ""
             return replace(model, intervals=Window.from_json(window).intervals()) if window else model
 

@@ -91,15 +91,15 @@ class PredictionClient:
         }
 
     def model(self, symbol: str) -> dict[str, Any]:
-        """Return the contract of the model that answers for a symbol, as JSON values.
+        """Return the spec of the model that answers for a symbol, as JSON values.
 
         Raises
         ------
         ScopeError, ServingError
             As `predict`.
         """
-        contract: dict[str, Any] = self._call("GET", f"/model?{urlencode(self._scope(symbol))}")
-        return contract
+        spec: dict[str, Any] = self._call("GET", f"/model?{urlencode(self._scope(symbol))}")
+        return spec
 
     def columns(self, symbol: str, *, refresh: bool = False) -> tuple[str, ...]:
         """Return the columns that the model of a symbol needs, in its order; asked once, unless refreshed.

@@ -21,9 +21,9 @@ from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope
 
 if TYPE_CHECKING:
-    from mikrobot.models.contract import Contract
     from mikrobot.models.model import Model
     from mikrobot.models.registry import Registry
+    from mikrobot.models.spec import ModelSpec
 
 log = telemetry.logger("serving")
 
@@ -124,15 +124,15 @@ class _Served:
 
     @property
     def key(self) -> tuple[str, bool, str]:
-        return self.model.contract.version, self.baseline, self.window
+        return self.model.spec.version, self.baseline, self.window
 
     @property
     def origin(self) -> tuple[str, str | None, str, str, str, tuple[str, ...], str, datetime, int]:
         """The fields of `AnsweringModel`, in their order."""
-        contract = self.model.contract
-        named = (BASELINE, None) if self.baseline else (contract.name, contract.version)
-        scope = (self.scope.source, self.scope.symbol, contract.symbols)
-        return *named, contract.version, *scope, contract.feature_hash, contract.trained_until, contract.swing
+        spec = self.model.spec
+        named = (BASELINE, None) if self.baseline else (spec.name, spec.version)
+        scope = (self.scope.source, self.scope.symbol, spec.symbols)
+        return *named, spec.version, *scope, spec.feature_hash, spec.trained_until, spec.swing
 
 
 class Predictor:
@@ -167,15 +167,15 @@ class Predictor:
         """Return what answers for each scope, in order of source and symbol."""
         return tuple(AnsweringModel(*served.origin) for _, served in sorted(self._served.items()))
 
-    def contract(self, symbol: str | None = None, source: str | None = None) -> "Contract":
-        """Return the contract of the model that answers for a scope; by default of the only one.
+    def spec(self, symbol: str | None = None, source: str | None = None) -> "ModelSpec":
+        """Return the spec of the model that answers for a scope; by default of the only one.
 
         Raises
         ------
         ScopeError, ServingError
             As `predict`.
         """
-        return self._serving(symbol, source).model.contract
+        return self._serving(symbol, source).model.spec
 
     def refresh(self) -> bool:
         """Load and warm what the registry names for each scope and is not served yet; then serve it.
@@ -228,8 +228,8 @@ class Predictor:
             model = loaded.diffusion() if baseline else loaded
             _warm(model)
             known[key] = model
-        if scope not in known[key].contract.scopes:
-            learned = ", ".join(map(str, known[key].contract.scopes))
+        if scope not in known[key].spec.scopes:
+            learned = ", ".join(map(str, known[key].spec.scopes))
             raise ModelError(f"version {version} learned from {learned}")
         return _Served(scope, known[key], baseline, window)
 
@@ -253,7 +253,7 @@ class Predictor:
         ----------
         symbol : str
         features : mapping of str to float or None
-            Exactly the contract's columns, in any order; None or NaN where a value is missing.
+            Exactly the spec's columns, in any order; None or NaN where a value is missing.
         source : str, optional
             Needed where models of several sources answer for the symbol.
 
@@ -268,7 +268,7 @@ class Predictor:
             If no model is served at all.
         """
         served = self._serving(symbol, source)
-        answers = _answers(served.model, np.array([row_of(served.model.contract, features)]))
+        answers = _answers(served.model, np.array([row_of(served.model.spec, features)]))
         return Answer(*served.origin, *(answer[0] for answer in answers))
 
     def predict_many(
@@ -280,7 +280,7 @@ class Predictor:
         ----------
         symbol : str
         columns : sequence of str
-            Exactly the contract's columns, in the order of the values of each row.
+            Exactly the spec's columns, in the order of the values of each row.
         rows : sequence of sequences of float or None
         source : str, optional
 
@@ -292,11 +292,11 @@ class Predictor:
             As `predict`.
         """
         served = self._serving(symbol, source)
-        contract = served.model.contract
-        _check_names(contract, columns)
+        spec = served.model.spec
+        _check_names(spec, columns)
         values = _matrix(columns, rows)
         position = {name: at for at, name in enumerate(columns)}
-        ordered = values[:, [position[name] for name in contract.columns]]
+        ordered = values[:, [position[name] for name in spec.columns]]
         if not len(rows):
             return Answers(*served.origin, (), ())
         return Answers(*served.origin, *map(tuple, _answers(served.model, ordered)))
@@ -321,34 +321,34 @@ class Predictor:
         raise ScopeError(f"no model learned from {asked}; the service answers for {there}; train one on its bars")
 
 
-def row_of(contract: "Contract", features: Mapping[str, float | None]) -> list[float]:
-    """Put feature values by name in the order of a contract.
+def row_of(spec: "ModelSpec", features: Mapping[str, float | None]) -> list[float]:
+    """Put feature values by name in the order of a spec.
 
     Raises
     ------
     FeatureMismatch
         As `Predictor.predict`.
     """
-    _check_names(contract, features)
-    return [_number(name, features[name]) for name in contract.columns]
+    _check_names(spec, features)
+    return [_number(name, features[name]) for name in spec.columns]
 
 
 def _warm(model: "Model") -> None:
     """Make the first calls, which are slow, before anyone waits for them."""
     for rows in WARM_UP_ROWS:
-        answered = model.predict(np.ones((rows, len(model.contract.columns)))).shape
+        answered = model.predict(np.ones((rows, len(model.spec.columns)))).shape
         if answered != (rows, 2):
             raise ModelError(
-                f"model {model.contract.name} version {model.contract.version} answers {rows} rows with an array of "
+                f"model {model.spec.name} version {model.spec.version} answers {rows} rows with an array of "
                 f"shape {answered}, expected {(rows, 2)}; train it again"
             )
 
 
-def _check_names(contract: "Contract", given: Iterable[str]) -> None:
+def _check_names(spec: "ModelSpec", given: Iterable[str]) -> None:
     names = list(given)
-    expected, found = set(contract.columns), set(names)
+    expected, found = set(spec.columns), set(names)
     complaints = []
-    if missing := [name for name in contract.columns if name not in found]:
+    if missing := [name for name in spec.columns if name not in found]:
         complaints.append(f"missing {', '.join(missing)}")
     if unknown := sorted(found - expected):
         complaints.append(f"unknown {', '.join(unknown)}")
@@ -356,7 +356,7 @@ def _check_names(contract: "Contract", given: Iterable[str]) -> None:
         complaints.append(f"given twice {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
     if complaints:
         raise FeatureMismatch(
-            f"model {contract.name} version {contract.version} needs its {len(expected)} columns by name: "
+            f"model {spec.name} version {spec.version} needs its {len(expected)} columns by name: "
             + "; ".join(complaints)
         )
 

@@ -1,6 +1,6 @@
 """The card of a model version: what it is, what it learned from, how far it can be believed.
 
-Made from the contract and the figures of one training run, as Markdown and as one HTML page that
+Made from the spec and the figures of one training run, as Markdown and as one HTML page that
 opens without a network. Judges nothing and computes no figure.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mikrobot.models.catalog import kind_of
-from mikrobot.models.contract import Contract
 from mikrobot.models.kind import Target
+from mikrobot.models.spec import ModelSpec
 from mikrobot.training.promotion_gate import to_beat
 from mikrobot.training.scores import calibration_noise
 
@@ -27,11 +27,11 @@ TELLING = 12
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a card tells beside the contract.
+    """What a card tells beside the spec.
 
     Attributes
     ----------
-    contract : Contract
+    spec : ModelSpec
     ruling : str
         What the gate said.
     symbols : sequence of str
@@ -43,7 +43,7 @@ class Card:
         Share of each input, the greatest first.
     """
 
-    contract: Contract
+    spec: ModelSpec
     ruling: str
     symbols: Sequence[str]
     data_sha256: str
@@ -55,7 +55,7 @@ class Card:
     @property
     def use(self) -> str:
         """What the model is good for: whether who follows its answers earns more than it costs."""
-        found = self.contract.metrics["payoff"]
+        found = self.spec.metrics["payoff"]
         if found["expectancy_r"] is None:
             return f"it informs: followed alone it would have made {found['trades']} trades on the test span, too few"
         said = (
@@ -73,7 +73,7 @@ class Card:
         return _render("card.html.j2", self)
 
 
-def targets(contract: Contract) -> list[tuple[str, float, float, str]]:
+def targets(spec: ModelSpec) -> list[tuple[str, float, float, str]]:
     """Hold the figures against the requirement.
 
     Returns
@@ -81,8 +81,8 @@ def targets(contract: Contract) -> list[tuple[str, float, float, str]]:
     list of (figure, asked, found, state)
         The state is "reached", "reached selectively, at coverage ..." or "not reached: " and why.
     """
-    found = contract.metrics["metrics"]
-    return [(t.figure, t.least, found[t.figure], _state(t, contract)) for t in kind_of(contract.name).card.targets]
+    found = spec.metrics["metrics"]
+    return [(t.figure, t.least, found[t.figure], _state(t, spec)) for t in kind_of(spec.name).card.targets]
 
 
 def bands(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -110,14 +110,14 @@ def _promise(band: Mapping[str, Any]) -> str:
     return f"{said}: no below {band['low']:.3f}, yes from {band['high']:.3f}"
 
 
-def _state(target: Target, contract: Contract) -> str:
-    if contract.metrics["metrics"][target.figure] >= target.least:
+def _state(target: Target, spec: ModelSpec) -> str:
+    if spec.metrics["metrics"][target.figure] >= target.least:
         return "reached"
     figure = {"recall": "recall_covered"}.get(target.figure, target.figure)
-    selective = contract.metrics.get("selective", ())
+    selective = spec.metrics.get("selective", ())
     enough = [band for band in selective if (band.get(figure) or 0.0) >= target.least]
     if not enough:
-        return f"not reached: {kind_of(contract.name).card.why_missed}"
+        return f"not reached: {kind_of(spec.name).card.why_missed}"
     best = max(enough, key=lambda band: float(band["coverage"]))
     return f"reached selectively, at coverage {best['coverage']:.3f} (recall of all events {best['recall_all']:.3f})"
 
@@ -145,14 +145,14 @@ def _render(template: str, card: Card) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    metrics, text = card.contract.metrics, kind_of(card.contract.name).card
+    metrics, text = card.spec.metrics, kind_of(card.spec.name).card
     return environment.get_template(template).render(
         card=card,
-        contract=card.contract,
+        spec=card.spec,
         metrics=metrics,
         asks=text.question,
         limits=text.limits,
-        targets=targets(card.contract),
+        targets=targets(card.spec),
         judged={"model": metrics["metrics"], **metrics["baselines"]},
         figures=("auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "log_loss", "ece"),
         chance=calibration_noise(metrics["reliability"]) if metrics.get("reliability") else None,

@@ -16,12 +16,12 @@ from mikrobot.domain.errors import ModelError
 from mikrobot.domain.market import close_times
 from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.contract import Contract
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
 from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import Scope
+from mikrobot.models.spec import ModelSpec
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 from mikrobot.training import dataset, leakage
@@ -56,13 +56,13 @@ class TrainingResult:
         Of the test span, plain JSON values: see `evaluate`; ``baselines`` has what was learned beside too.
     rulings : mapping of Scope to Ruling
         Of the promotion gate; the version is the champion now of the scopes whose ruling promotes.
-    contract : Contract
+    spec : ModelSpec
     """
 
     version: str
     metrics: Mapping[str, Any]
     rulings: Mapping[Scope, Ruling]
-    contract: Contract
+    spec: ModelSpec
 
     @property
     def reason(self) -> str:
@@ -154,7 +154,7 @@ def train(
     for scope, ruling in rulings.items():
         _carry_out(ruling, registry, name, version, scope)
     progress("registry", 1.0)
-    result = TrainingResult(version, metrics, rulings, model.contract)
+    result = TrainingResult(version, metrics, rulings, model.spec)
     log.info(
         "trained", model=name, version=version, champion_of=result.champion_of, reason=result.reason,
         **metrics["metrics"],
@@ -244,8 +244,8 @@ def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Map
 
 def _contract(
     recipe: Recipe, fitted: Fitted, data: Dataset, source: str, feature_hash: str, metrics: Mapping[str, Any]
-) -> Contract:
-    return Contract(
+) -> ModelSpec:
+    return ModelSpec(
         name=recipe.task.kind,
         version="",
         source=source,
@@ -267,32 +267,32 @@ def _log(
     registry: Registry, model: Model, fitted: Fitted, data: Dataset, split: Split, settings: Settings,
     rulings: Mapping[Scope, Ruling],
 ) -> str:  # fmt: skip
-    contract = model.contract
-    symbols = contract.symbols
+    spec = model.spec
+    symbols = spec.symbols
     parameters = _parameters(fitted, split, settings)
     card = Card(
-        contract=contract,
+        spec=spec,
         ruling=reasons(rulings),
         symbols=symbols,
         data_sha256=data.sha256,
         code_version=code_version(),
         seed=settings.seed,
         parameters=parameters,
-        importance=contract.importance,
+        importance=spec.importance,
     )
     return registry.log(
         model,
-        parameters=parameters | {"swing": contract.swing, "horizon_minutes": contract.horizon_minutes},
-        metrics=dict(flattened({name: contract.metrics[name] for name in _LOGGED})),
+        parameters=parameters | {"swing": spec.swing, "horizon_minutes": spec.horizon_minutes},
+        metrics=dict(flattened({name: spec.metrics[name] for name in _LOGGED})),
         tags={
-            "trained_from": contract.trained_from.isoformat(),
-            "trained_until": contract.trained_until.isoformat(),
-            "feature_hash": contract.feature_hash,
+            "trained_from": spec.trained_from.isoformat(),
+            "trained_until": spec.trained_until.isoformat(),
+            "feature_hash": spec.feature_hash,
             "data_sha256": data.sha256,
             "code_version": card.code_version,
             "use": card.use,
         },
-        data_name=f"{contract.source}-{','.join(symbols)}",
+        data_name=f"{spec.source}-{','.join(symbols)}",
         data_sha256=data.sha256,
         booster=fitted.booster,
         texts={"card.md": card.markdown(), "card.html": card.html()},
@@ -319,7 +319,7 @@ _LOGGED = (
     *("samples", "base_rate", "majority_accuracy", "metrics", "baselines", "uplift"),
     *("payoff", "intervals", "by_symbol"),
 )
-"""What MLflow charts; the contract has the whole evaluation."""
+"""What MLflow charts; the spec has the whole evaluation."""
 
 
 def flattened(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:

@@ -75,7 +75,7 @@ def rule(
     shadow_asked : int
         Predictions to be made in the champion's shadow first; the challenger has made none yet.
     """
-    name = challenger.contract.name
+    name = challenger.spec.name
     champions = registry.holders(name, CHAMPION)
     loaded: dict[str, Model | ModelError] = {}
     for version in set(champions.values()):
@@ -83,7 +83,7 @@ def rule(
             loaded[version] = registry.load(name, version, rolled=False)
         except ModelError as error:
             loaded[version] = error
-    spans = {scope: test[data.symbol[test] == scope.symbol] for scope in challenger.contract.scopes}
+    spans = {scope: test[data.symbol[test] == scope.symbol] for scope in challenger.spec.scopes}
     return {
         scope: _rule(challenger, _former(champions.get(scope), loaded), data.only(own), trade_from, shadow_asked)
         for scope, own in spans.items()
@@ -108,9 +108,7 @@ def _rule(
     if isinstance(former, str):
         return promotion_gate.first(own.standing, over_baseline, former)
     if why := unfit(former, challenger, trade_from):
-        return promotion_gate.first(
-            own.standing, over_baseline, f"champion {former.contract.version} {why}", unfit=True
-        )
+        return promotion_gate.first(own.standing, over_baseline, f"champion {former.spec.version} {why}", unfit=True)
     champion = judge(former, data)
     over_champion = _differences(own, champion, data)
     return promotion_gate.against(own.standing, champion.standing, over_baseline, over_champion, (0, shadow_asked))
@@ -118,7 +116,7 @@ def _rule(
 
 def unfit(champion: Model, challenger: Model, trade_from: datetime | None) -> str:
     """Return why a champion may not serve where the challenger would; empty when it may."""
-    old, new = champion.contract, challenger.contract
+    old, new = champion.spec, challenger.spec
     if old.feature_hash != new.feature_hash:
         return f"reads features {old.feature_hash}, which are {new.feature_hash} now"
     if (old.swing, old.horizon_minutes) != (new.swing, new.horizon_minutes):
@@ -136,7 +134,7 @@ def judge(model: Model, data: Dataset) -> Judged:
     probability, outcome = model.score(data.inputs), data.outcome
     confident = np.maximum(probability, 1.0 - probability) >= CONFIDENT
     right = ((probability >= 0.5) == outcome)[confident].astype(float)
-    trades = follow(probability, data, model.contract.task.kind).net
+    trades = follow(probability, data, model.spec.task.kind).net
     standing = ModelFigures(
         calibration_error=calibration_error(probability, outcome),
         calibration_noise=calibration_noise(reliability(probability, outcome)),
@@ -159,7 +157,7 @@ def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
 
 
 def _over_baseline(model: Model, data: Dataset) -> Interval:
-    diffusions = predict_baselines(model.contract.diffusion, data, model.inputs)
+    diffusions = predict_baselines(model.spec.diffusion, data, model.inputs)
     baseline = diffusions.get("forecast", diffusions["atr"])
     return _auc(model.score(data.inputs), baseline, data)
 

@@ -113,7 +113,7 @@ def backtest(
             predictions=predictions_of(done.orders, outlooks, models) if models else [],
             decisions=kept.approved,
             refused=kept.refusals.listed(),
-            contracts=list({each.model.contract.version: each.model.contract for each in models.values()}.values()),
+            specs=list({each.model.spec.version: each.model.spec for each in models.values()}.values()),
         )  # fmt: skip
         write(files, facts, judged)
     return {
@@ -165,10 +165,10 @@ def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Se
 
 def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the outlooks of feature rows that a model has answered for, on the levels that it was trained on."""
-    contract = answering.model.contract
+    spec = answering.model.spec
     above, below = answering.levels
-    chances = answering.model.predict(rows[list(contract.columns)].to_numpy("float64"))
-    by = answered_by(answering.name, contract.version, contract.symbols)
+    chances = answering.model.predict(rows[list(spec.columns)].to_numpy("float64"))
+    by = answered_by(answering.name, spec.version, spec.symbols)
     return _outlooks(rows, rows[above], rows[below], chances[:, 0], chances[:, 1], by)
 
 
@@ -260,13 +260,13 @@ def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str]
 
 def _named(answering: Answering) -> dict[str, Any]:
     return {
-        "model": answering.name, "version": answering.version, "trained_on": list(answering.model.contract.symbols)
+        "model": answering.name, "version": answering.version, "trained_on": list(answering.model.spec.symbols)
     }  # fmt: skip
 
 
 def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:
     first = min(source.span(symbol)[0] for symbol in source.symbols())
-    newest = max((each.model.contract for each in models), key=lambda contract: contract.trained_until, default=None)
+    newest = max((each.model.spec for each in models), key=lambda spec: spec.trained_until, default=None)
     if newest is None:
         return asked or first
     learned = newest.trained_until
@@ -291,7 +291,7 @@ def _market(
 
 def _columns(models: Mapping[str, Answering], levels: Mapping[str, tuple[str, str]]) -> list[str]:
     """Return what is read of a feature row."""
-    shown = [name for each in models.values() for name in each.model.contract.columns]
+    shown = [name for each in models.values() for name in each.model.spec.columns]
     return list(dict.fromkeys([ATR, *(name for both in levels.values() for name in both), *shown]))
 
 

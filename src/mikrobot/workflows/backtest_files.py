@@ -22,7 +22,7 @@ from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.live.trader import Traded
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.contract import Contract
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 from mikrobot.settings import Settings
 from mikrobot.workflows.registered import Answering
@@ -100,7 +100,7 @@ def facts_of(
     written_at: datetime,
     predictions: Sequence[Prediction],
     decisions: Sequence[Decision],
-    contracts: Sequence[Contract],
+    specs: Sequence[ModelSpec],
     refused: Sequence[reporting.Refusal] = (),
 ) -> reporting.Facts:
     """Return what was traded as the report takes it.
@@ -125,7 +125,7 @@ def facts_of(
         Of the models that predicted; none for the rules alone.
     refused : sequence of Refusal
     """
-    task = contracts[0].task if contracts else Task(TRADED, settings.swing)
+    task = specs[0].task if specs else Task(TRADED, settings.swing)
     approved = sum(decision.approved for decision in decisions)
     return reporting.Facts(
         run_id=run_id,
@@ -142,7 +142,7 @@ def facts_of(
         orders=done.orders,
         fills=done.fills,
         counts={"decisions": done.decisions, "approved": approved, "fills": len(done.fills)},
-        models=[_model(contract) for contract in contracts],
+        models=[_model(spec) for spec in specs],
         checks=[],
         drift_note="not compared in a backtest",
         charges=done.charges,
@@ -169,10 +169,10 @@ def predictions_of(
     for order in orders:
         known = outlooks[order.symbol].loc[pd.Timestamp(order.submitted_at)].to_dict()
         answering = models[order.symbol]
-        contract = answering.model.contract
+        spec = answering.model.spec
         features = dict(zip(answering.levels, (known["above"], known["below"]), strict=True))
         chance = known["up" if order.side is Side.BUY else "down"]
-        origin = (answering.name, contract.version, contract.feature_hash)
+        origin = (answering.name, spec.version, spec.feature_hash)
         found.append(Prediction(order.symbol, order.side, order.submitted_at, chance, *origin, features))
     return found
 
@@ -208,12 +208,12 @@ def listed(rows: Sequence[TradeRow]) -> str:
     return text.getvalue()
 
 
-def _model(contract: Contract) -> reporting.ModelFacts:
+def _model(spec: ModelSpec) -> reporting.ModelFacts:
     """Return a model as the report shows it, beside the baselines of its training."""
-    found = contract.metrics
+    found = spec.metrics
     metrics = {"model": found["metrics"], **found.get("baselines", {})} if "metrics" in found else {}
-    span = (contract.trained_from, contract.trained_until)
-    return reporting.ModelFacts(contract.name, contract.version, *span, contract.horizon_minutes, metrics)
+    span = (spec.trained_from, spec.trained_until)
+    return reporting.ModelFacts(spec.name, spec.version, *span, spec.horizon_minutes, metrics)
 
 
 def _cells(row: TradeRow) -> tuple[object, ...]:

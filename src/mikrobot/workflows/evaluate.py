@@ -94,20 +94,20 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
     FeatureMismatch, ModelError
         As `judge`.
     """
-    contract = model.contract
-    contract.accept(CATALOG.version)
-    if not contract.diffusion:
+    spec = model.spec
+    spec.accept(CATALOG.version)
+    if not spec.diffusion:
         raise ModelError(
-            f"model {contract.name} version {contract.version} keeps no baselines to be judged beside; train it again"
+            f"model {spec.name} version {spec.version} keeps no baselines to be judged beside; train it again"
         )
     say(f"computing features and labels of {', '.join(bars)}")
-    columns = needed(model.inputs, model.contract.task)
-    data = build(bars, rows_of(bars, columns), "file", model.inputs, model.contract.task)
+    columns = needed(model.inputs, model.spec.task)
+    data = build(bars, rows_of(bars, columns), "file", model.inputs, model.spec.task)
     say(f"judging {len(data):,} samples")
-    trained_until = np.datetime64(contract.trained_until.replace(tzinfo=None))
+    trained_until = np.datetime64(spec.trained_until.replace(tzinfo=None))
     found = {
-        "model": contract.name,
-        "version": contract.version,
+        "model": spec.name,
+        "version": spec.version,
         "data": {
             "from": f"{data.time.min()}Z",
             "to": f"{data.end.max()}Z",
@@ -120,7 +120,7 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
         found["controls"] = {}
         for name, walk in controls(bars, seed).items():
             say(f"judging the {name} control")
-            made = build(walk, rows_of(walk, columns), "file", model.inputs, model.contract.task)
+            made = build(walk, rows_of(walk, columns), "file", model.inputs, model.spec.task)
             found["controls"][name] = _evaluated(model, made, seed)
         found["baselines"]["control"] = {"auc": found["controls"]["gaussian"]["metrics"]["auc"]}
     return found
@@ -137,6 +137,6 @@ def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:
             f"expected samples of both outcomes from {data.time.min()} to {data.end.max()}, found {len(data)} of "
             f"{data.outcome[0]} only; give more bars"
         )
-    contract = model.contract
-    said = predict_baselines(contract.diffusion, data, model.inputs)
-    return evaluate(model.score(data.inputs), said, data, contract.task.kind, seed)
+    spec = model.spec
+    said = predict_baselines(spec.diffusion, data, model.inputs)
+    return evaluate(model.score(data.inputs), said, data, spec.task.kind, seed)

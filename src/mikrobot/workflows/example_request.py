@@ -92,12 +92,12 @@ def _columns(settings: Settings, source: str, symbol: str) -> Sequence[str]:
     scope = {"symbol": symbol, "source": source}
     try:
         answer = httpx.get(f"{settings.bento_url}/model", params=scope, timeout=10.0, trust_env=False)
-        contract = answer.json()
+        spec = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ServingError(f"the prediction service at {settings.bento_url} does not answer: {error!r}") from error
     if answer.is_error:
-        raise ServingError(f"the prediction service has no model for {symbol}: {contract.get('error', contract)}")
-    columns: Sequence[str] = contract["columns"]
+        raise ServingError(f"the prediction service has no model for {symbol}: {spec.get('error', spec)}")
+    columns: Sequence[str] = spec["columns"]
     return columns
 
 

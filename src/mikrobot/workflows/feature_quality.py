@@ -116,7 +116,7 @@ def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[Model
     registry = Registry(settings.mlflow_url)
     champions = registry.holders(TRADED, CHAMPION)
     asked = versions or sorted({champions[s] for s in scopes_of(run.source, run.symbols) if s in champions}, key=int)
-    return [ModelInputs(TRADED, each, registry.load(TRADED, each).contract.importance) for each in asked]
+    return [ModelInputs(TRADED, each, registry.load(TRADED, each).spec.importance) for each in asked]
 
 
 def _counts(found: Quality) -> dict[str, int]:

@@ -60,10 +60,10 @@ def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
 def _recalibrate(settings: Settings, registry: Registry, name: str, version: str) -> dict[str, Any]:
     found: dict[str, Any] = {"version": version, "outcomes": 0, "needed": FEWEST_KNOWN, "until": None}
     model = registry.load(name, version, rolled=False)
-    contract = model.contract
+    spec = model.spec
     with database.open_pool(settings) as pool:
-        said = _newest(Ledger(pool).said(name, version, contract.source, contract.trained_until))
-        bars = _bars(BarStore(pool), contract.source, said)
+        said = _newest(Ledger(pool).said(name, version, spec.source, spec.trained_until))
+        bars = _bars(BarStore(pool), spec.source, said)
     found["outcomes"], window = window_of(model, bars, said)
     if window is not None:
         registry.note(name, version, WINDOW, window.to_json())
@@ -73,8 +73,8 @@ def _recalibrate(settings: Settings, registry: Registry, name: str, version: str
 
 def window_of(model: Model, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> tuple[int, Window | None]:
     """Return how many outcomes of predictions are known, and their window; None where none is to be kept."""
-    score, outcome = known(model.contract.task, bars, calibrated(model, said))
-    if len(outcome) < FEWEST_KNOWN or not is_live(model.contract.source):
+    score, outcome = known(model.spec.task, bars, calibrated(model, said))
+    if len(outcome) < FEWEST_KNOWN or not is_live(model.spec.source):
         return len(outcome), None
     return len(outcome), Window.of(max(each.close_time for each in said), score, outcome)
 
@@ -83,7 +83,7 @@ def calibrated(model: Model, said: Sequence[Prediction]) -> list[Prediction]:
     """Return the predictions with the calibrated scores of their inputs, on which windows count, as probabilities."""
     if not said:
         return []
-    values = np.array([[each.features[name] for name in model.contract.columns] for each in said])
+    values = np.array([[each.features[name] for name in model.spec.columns] for each in said])
     sides = np.array([1 if each.side is Side.BUY else -1 for each in said], dtype=np.int8)
     scores = model.calibrated(model.inputs(values, sides))
     return [replace(each, probability=float(score)) for each, score in zip(said, scores, strict=True)]

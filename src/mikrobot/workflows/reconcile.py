@@ -23,9 +23,9 @@ from mikrobot.live.arms import share_of
 from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.contract import Contract
 from mikrobot.models.intervals import Window
 from mikrobot.models.registry import Registry
+from mikrobot.models.spec import ModelSpec
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock
@@ -111,7 +111,7 @@ class _Again:
     decisions: list[Decision] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
     skips: dict[fidelity.Close, str] = field(default_factory=dict)
-    contracts: list[Contract] = field(default_factory=list)
+    specs: list[ModelSpec] = field(default_factory=list)
 
     @property
     def account(self) -> fidelity.RunRecord:
@@ -142,7 +142,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
     models = {made: _served(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
-    again.contracts = [served.trained.model.contract for served in models.values()]
+    again.specs = [served.trained.model.spec for served in models.values()]
     for number, segment in enumerate(run.segments):
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
@@ -180,7 +180,7 @@ def _served(registry: Registry, name: str, version: str) -> Served:
     trained = Answering(model.diffusion() if name == BASELINE else model, name)
     window = "" if name == BASELINE else registry.window(TRADED, version)
     if not window:
-        return Served(trained, trained, model.contract.trained_until)
+        return Served(trained, trained, model.spec.trained_until)
     rolled = Window.from_json(window)
     return Served(trained, Answering(replace(model, intervals=rolled.intervals()), name), rolled.until)
 
@@ -193,7 +193,7 @@ def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:
         written_at=clock.now(),
         predictions=again.predictions,
         decisions=again.decisions,
-        contracts=again.contracts,
+        specs=again.specs,
     )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def _known(
     closes = pd.DatetimeIndex(close_times(frame))
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
     trained = [each.trained for each in models.values()]
-    shown = (name for each in trained for name in (*each.levels, *each.model.contract.columns))
+    shown = (name for each in trained for name in (*each.levels, *each.model.spec.columns))
     columns = list(dict.fromkeys((ATR, *shown)))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     missing = rows.isna().all(axis=1)
@@ -234,15 +234,13 @@ def _known(
 
 def _predictions(symbol: str, answering: Answering, rows: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[Prediction]:
     """Make the records that the worker makes: one for each side on which a level stands."""
-    contract = answering.model.contract
-    inputs = rows[list(contract.columns)]
+    spec = answering.model.spec
+    inputs = rows[list(spec.columns)]
     for at, values, up, down in zip(
         rows.index, inputs.to_numpy().tolist(), outlooks["up"], outlooks["down"], strict=True
     ):
-        features = dict(zip(contract.columns, values, strict=True))
+        features = dict(zip(spec.columns, values, strict=True))
         for side, chance in ((Side.BUY, up), (Side.SELL, down)):
             if not math.isnan(chance):
                 close = at.to_pydatetime()
-                yield Prediction(
-                    symbol, side, close, chance, answering.name, contract.version, contract.feature_hash, features
-                )
+                yield Prediction(symbol, side, close, chance, answering.name, spec.version, spec.feature_hash, features)

@@ -36,12 +36,12 @@ class Answering:
     @property
     def version(self) -> str | None:
         """The registered version; None for the baseline."""
-        return None if self.name == BASELINE_MODEL else self.model.contract.version
+        return None if self.name == BASELINE_MODEL else self.model.spec.version
 
     @property
     def levels(self) -> tuple[str, str]:
         """Feature columns of the levels above and below that it answers about."""
-        above, below = self.model.contract.task.columns
+        above, below = self.model.spec.task.columns
         return above, below
 
 
@@ -103,7 +103,7 @@ def each(registry: "Registry", named: str, symbols: Sequence[str]) -> dict[str, 
 def _loaded(registry: "Registry", name: str, version: str) -> Model:
     """Load a version of the present features."""
     model = registry.load(name, version, rolled=False)
-    model.contract.accept(CATALOG.version)
+    model.spec.accept(CATALOG.version)
     return model
 
 
@@ -143,9 +143,9 @@ def _newest(registry: "Registry", name: str, symbols: Sequence[str]) -> str:
 
 
 def _learned_from(model: Model, symbols: Sequence[str]) -> None:
-    contract = model.contract
-    if foreign := [symbol for symbol in symbols if symbol not in contract.symbols]:
+    spec = model.spec
+    if foreign := [symbol for symbol in symbols if symbol not in spec.symbols]:
         raise ScopeError(
-            f"model {contract.name} version {contract.version} learned from {', '.join(contract.symbols)}, "
+            f"model {spec.name} version {spec.version} learned from {', '.join(spec.symbols)}, "
             f"not from {', '.join(foreign)}; train one on its bars"
         )

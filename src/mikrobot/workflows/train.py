@@ -124,7 +124,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
 
 
 def _told(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
-    contract = result.contract
+    spec = result.spec
     return {
         "version": result.version,
         "alias": CHAMPION if result.champion_of else CHALLENGER if result.challenger_of else None,
@@ -133,9 +133,9 @@ def _told(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
         "challenger_of": list(result.challenger_of),
         "reason": result.reason,
         "source": source,
-        "symbols": list(contract.symbols),
-        "trained_from": contract.trained_from.isoformat(),
-        "trained_until": contract.trained_until.isoformat(),
-        "horizon_minutes": contract.horizon_minutes,
+        "symbols": list(spec.symbols),
+        "trained_from": spec.trained_from.isoformat(),
+        "trained_until": spec.trained_until.isoformat(),
+        "horizon_minutes": spec.horizon_minutes,
         "metrics": dict(result.metrics),
     }

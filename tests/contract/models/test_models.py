@@ -12,11 +12,11 @@ from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.contract import Contract
 from mikrobot.models.explanation import CALIBRATION, MEMBERS, explain
 from mikrobot.models.intervals import BREAKS, HOLDS, Intervals
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.model import Model, Start
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 
 
@@ -33,7 +33,7 @@ def bos(swing: int) -> tuple[Model, xgb.Booster]:
         20,
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
-    contract = Contract(
+    spec = ModelSpec(
         name="bos",
         version="1",
         source="replay",
@@ -46,7 +46,7 @@ def bos(swing: int) -> tuple[Model, xgb.Booster]:
         trained_until=datetime(2024, 3, 8, tzinfo=UTC),
         metrics={"metrics": {"auc": 0.8}},
     )
-    plain = Model(contract, whole, start, Calibration((0.0, 1.0), (0.0, 1.0)))
+    plain = Model(spec, whole, start, Calibration((0.0, 1.0), (0.0, 1.0)))
     fitted = replace(plain, calibration=Calibration.fit(plain.score(seen), broken))
     return replace(fitted, intervals=Intervals.of(fitted.calibrated(seen), broken)), booster
 
@@ -79,7 +79,7 @@ def model(made: Made) -> Model:
 
 @pytest.fixture
 def values(model: Model) -> np.ndarray:
-    return rows_for(model.contract.columns, 300, seed=5)
+    return rows_for(model.spec.columns, 300, seed=5)
 
 
 def test_answers_are_probabilities_of_both_sides(model: Model, values: np.ndarray) -> None:
@@ -154,9 +154,9 @@ def test_an_explanation_ends_at_the_log_odds_of_the_served_probability(made: Mad
 
 @pytest.mark.parametrize(("name", "side"), [("above", 0), ("below", 1)])
 def test_a_side_without_a_level_has_no_probability(model: Model, values: np.ndarray, name: str, side: int) -> None:
-    family = f"m1_break_{model.contract.swing}_{name}"
+    family = f"m1_break_{model.spec.swing}_{name}"
     for column in (family, f"{family}_distance"):
-        values[:, model.contract.columns.index(column)] = np.nan
+        values[:, model.spec.columns.index(column)] = np.nan
     answered = model.answer(values)
     for answers in (model.predict(values), answered.probability, answered.low, answered.high):
         assert np.isnan(answers[:, side]).all()
@@ -169,7 +169,7 @@ def test_a_row_in_which_all_is_missing_has_no_probability(model: Model, values: 
 
 def test_missing_inputs_other_than_the_distance_are_taken(model: Model, values: np.ndarray) -> None:
     for column in ("m1_spread_atr", "h1_rsi_14", "m5_break_5_above"):
-        values[:, model.contract.columns.index(column)] = np.nan
+        values[:, model.spec.columns.index(column)] = np.nan
     assert np.isfinite(model.predict(values)).all()
 
 
@@ -184,7 +184,7 @@ def test_the_values_given_are_left_alone(model: Model, values: np.ndarray) -> No
 
 
 def test_rows_of_another_width_are_refused(model: Model, values: np.ndarray) -> None:
-    expected = len(model.contract.columns)
+    expected = len(model.spec.columns)
     with pytest.raises(FeatureMismatch, match=f"expected rows of {expected} columns, found shape"):
         model.predict(values[:, 1:])
     with pytest.raises(FeatureMismatch, match="found shape"):
@@ -192,22 +192,22 @@ def test_rows_of_another_width_are_refused(model: Model, values: np.ndarray) -> 
 
 
 def test_features_of_another_hash_are_refused(model: Model) -> None:
-    model.contract.accept("abc")
+    model.spec.accept("abc")
     with pytest.raises(FeatureMismatch, match="trained on features abc, found def; train a model"):
-        model.contract.accept("def")
+        model.spec.accept("def")
 
 
 def test_a_contract_survives_as_json(model: Model) -> None:
-    assert Contract.from_json(model.contract.to_json()) == model.contract
+    assert ModelSpec.from_json(model.spec.to_json()) == model.spec
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "bos"}'])
 def test_what_is_no_contract_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match="expected a model contract"):
-        Contract.from_json(text)
+    with pytest.raises(ModelError, match="expected a model spec"):
+        ModelSpec.from_json(text)
 
 
 def test_a_contract_with_a_field_too_many_is_refused(model: Model) -> None:
-    text = replace(model.contract, name="x").to_json().replace('"name"', '"extra": 1, "name"')
-    with pytest.raises(ModelError, match="expected a model contract"):
-        Contract.from_json(text)
+    text = replace(model.spec, name="x").to_json().replace('"name"', '"extra": 1, "name"')
+    with pytest.raises(ModelError, match="expected a model spec"):
+        ModelSpec.from_json(text)

@@ -30,10 +30,10 @@ from mikrobot.market.replay import read_bars
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.contract import Contract
 from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import scopes_of
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
@@ -165,7 +165,7 @@ def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
         {"objective": "binary:logistic", "max_depth": 4, "seed": 3, "nthread": 1, "base_score": 0.5}, data, 40
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
-    contract = Contract(
+    spec = ModelSpec(
         name="bos",
         version="",
         source="replay",
@@ -178,7 +178,7 @@ def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
         trained_until=FROM,
         metrics={},
     )
-    return Model(contract, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
+    return Model(spec, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
 
 
 @pytest.fixture(scope="module")

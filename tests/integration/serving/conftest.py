@@ -19,11 +19,11 @@ import xgboost as xgb
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.contract import Contract
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Baseline, Model, Start
 from mikrobot.models.registry import Registry
+from mikrobot.models.spec import ModelSpec
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
 
@@ -120,7 +120,7 @@ def make_model(seed: int) -> Model:
         60,
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
-    contract = Contract(
+    spec = ModelSpec(
         name="bos",
         version="",
         source="simulated",
@@ -137,7 +137,7 @@ def make_model(seed: int) -> Model:
     sure = Intervals.of(calibration(booster.inplace_predict(values)), outcome.astype(bool))
     reach = Diffusion("close", 1.0, 0.0, 3.0, (1.0, 0.0, -1.0))
     baseline = Baseline(Start(inputs.names[0], reach), calibration, sure)
-    return Model(contract, whole, None, calibration, sure, baseline)
+    return Model(spec, whole, None, calibration, sure, baseline)
 
 
 @dataclass
@@ -154,18 +154,18 @@ class Stage:
     def promote(self) -> Model:
         """Train, register and promote another model; return it under its version."""
         model = self.registered()
-        self.registry.promote("bos", model.contract.version, "for the test")
+        self.registry.promote("bos", model.spec.version, "for the test")
         return model
 
     def registered(self, symbols: tuple[str, ...] = ("EURUSD",)) -> Model:
         """Train and register another model of some symbols; return it under its version."""
         self.seed += 1
         model = make_model(self.seed)
-        model = replace(model, contract=replace(model.contract, symbols=symbols))
+        model = replace(model, spec=replace(model.spec, symbols=symbols))
         version = self.registry.log(
             model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
         )
-        return replace(model, contract=replace(model.contract, version=version))
+        return replace(model, spec=replace(model.spec, version=version))
 
     def await_served(self, version: str) -> None:
         wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=90)
@@ -205,7 +205,7 @@ def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
         before["/predict"] = httpx.post(f"{service.url}/predict", json={"symbol": "EURUSD", "features": {}})
         with PredictionClient(service.url, "simulated", CLOCK) as client:
             stage = Stage(service, mlflow_server, Registry(mlflow_server.url), client, before)
-            stage.await_served(stage.promote().contract.version)
+            stage.await_served(stage.promote().spec.version)
             yield stage
     finally:
         service.stop()

@@ -27,7 +27,7 @@ Rows = Callable[[int], list[dict[str, float]]]
 
 
 def expected(model: Model, rows: list[dict[str, float]]) -> list[tuple[float | None, float | None]]:
-    values = np.array([[row[name] for name in model.contract.columns] for row in rows])
+    values = np.array([[row[name] for name in model.spec.columns] for row in rows])
     return [(None if np.isnan(up) else up, None if np.isnan(down) else down) for up, down in model.predict(values)]
 
 
@@ -37,7 +37,7 @@ def sides(answer: Answer) -> tuple[float | None, float | None]:
 
 def promoted(stage: Any) -> Model:
     model: Model = stage.promote()
-    stage.await_served(model.contract.version)
+    stage.await_served(model.spec.version)
     return model
 
 
@@ -72,7 +72,7 @@ def test_a_batch_in_any_order_of_columns_answers_as_single_rows(stage: Any, feat
 def test_an_answer_carries_its_interval_its_set_and_what_is_predicted(stage: Any, feature_rows: Rows) -> None:
     model = promoted(stage)
     rows = feature_rows(40)
-    expected = model.answer(np.array([[row[name] for name in model.contract.columns] for row in rows]))
+    expected = model.answer(np.array([[row[name] for name in model.spec.columns] for row in rows]))
     names = tuple(rows[0])
     many = stage.client.predict_many("EURUSD", names, [[row[name] for name in names] for row in rows])
     for number, row in enumerate(rows):
@@ -108,12 +108,12 @@ def test_the_page_says_what_probability_interval_and_set_mean(stage: Any) -> Non
 def test_an_answer_carries_the_contract_it_was_made_under(stage: Any, feature_rows: Rows) -> None:
     model = promoted(stage)
     answer = stage.client.predict("EURUSD", feature_rows(1)[0])
-    contract = model.contract
-    assert (answer.symbol, answer.trained_on, answer.fitted_with) == ("EURUSD", ("EURUSD",), contract.version)
+    spec = model.spec
+    assert (answer.symbol, answer.trained_on, answer.fitted_with) == ("EURUSD", ("EURUSD",), spec.version)
     assert (answer.model, answer.version, answer.source, answer.feature_hash, answer.trained_until) == (
-        contract.name, contract.version, contract.source, contract.feature_hash, contract.trained_until,
+        spec.name, spec.version, spec.source, spec.feature_hash, spec.trained_until,
     )  # fmt: skip
-    assert stage.client.columns("EURUSD", refresh=True) == contract.columns
+    assert stage.client.columns("EURUSD", refresh=True) == spec.columns
 
 
 def test_a_promotion_is_served_without_a_failed_request(stage: Any, feature_rows: Rows) -> None:
@@ -136,7 +136,7 @@ def test_a_promotion_is_served_without_a_failed_request(stage: Any, feature_rows
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask, stage.service.url) for _ in range(2)]
         try:
-            models[promoted(stage).contract.version] = None
+            models[promoted(stage).spec.version] = None
         finally:
             stop.set()
         answered = [answer for asked in asking for answer in asked.result()]
@@ -223,30 +223,28 @@ def test_a_challenger_answers_in_the_shadow_and_changes_nothing_of_the_champion(
     assert stage.client.shadow("EURUSD", rows[0]) is None
     before = [stage.client.predict("EURUSD", row) for row in rows]
     challenger = stage.registered()
-    stage.registry.challenge("bos", challenger.contract.version, EURUSD)
+    stage.registry.challenge("bos", challenger.spec.version, EURUSD)
     with PredictionClient(stage.service.url, "simulated", CLOCK) as client:
-        wait_until(
-            lambda: stage.challenger() == challenger.contract.version, "no challenger", SystemClock(), timeout_s=30
-        )
+        wait_until(lambda: stage.challenger() == challenger.spec.version, "no challenger", SystemClock(), timeout_s=30)
         said = [client.shadow("EURUSD", row | {"another": 1.0}) for row in rows]
         assert [sides(answer) for answer, _ in said] == expected(challenger, rows)
-        assert {answer.version for answer, _ in said} == {challenger.contract.version}
-        assert [set(inputs) for _, inputs in said] == [set(challenger.contract.columns)] * len(rows)
+        assert {answer.version for answer, _ in said} == {challenger.spec.version}
+        assert [set(inputs) for _, inputs in said] == [set(challenger.spec.columns)] * len(rows)
         assert [client.predict("EURUSD", row) for row in rows] == before
-        stage.registry.promote("bos", challenger.contract.version, "for the test")
-        stage.await_served(challenger.contract.version)
+        stage.registry.promote("bos", challenger.spec.version, "for the test")
+        stage.await_served(challenger.spec.version)
         wait_until(lambda: stage.challenger() is None, "it is a challenger still", CLOCK, timeout_s=30)
         assert client.shadow("EURUSD", rows[0]) is None
         assert sides(client.predict("EURUSD", rows[0])) == expected(challenger, rows[:1])[0]
     assert stage.registry.holders("bos", "challenger") == {}
-    assert champion.contract.version != challenger.contract.version
+    assert champion.spec.version != challenger.spec.version
 
 
 def test_a_challenger_that_cannot_be_loaded_leaves_the_champion_alone(stage: Any, feature_rows: Rows) -> None:
     champion, row = promoted(stage), feature_rows(1)[0]
     broken = stage.registered()
-    stage.registry.note("bos", broken.contract.version, "window", "nonsense")
-    stage.registry.challenge("bos", broken.contract.version, EURUSD)
+    stage.registry.note("bos", broken.spec.version, "window", "nonsense")
+    stage.registry.challenge("bos", broken.spec.version, EURUSD)
     wait_until(
         lambda: "challenger_not_refreshed" in stage.service.log.read_text(), "not noticed", SystemClock(), timeout_s=30
     )
@@ -329,12 +327,12 @@ def test_it_serves_on_without_the_registry_and_finds_it_again(stage: Any, featur
     stage.mlflow.stop()
     try:
         for _ in range(20):
-            assert stage.client.predict("EURUSD", row).version == model.contract.version
+            assert stage.client.predict("EURUSD", row).version == model.spec.version
         assert stage.client.ready()
     finally:
         stage.mlflow.start()
     newer = promoted(stage)
-    assert stage.client.predict("EURUSD", row).version == newer.contract.version
+    assert stage.client.predict("EURUSD", row).version == newer.spec.version
 
 
 def test_each_symbol_is_answered_by_the_model_that_learned_from_it(stage: Any, feature_rows: Rows) -> None:
@@ -342,20 +340,20 @@ def test_each_symbol_is_answered_by_the_model_that_learned_from_it(stage: Any, f
     champion, row = promoted(stage), feature_rows(1)[0]
     other = stage.registered(symbols=("BTCUSDT",))
     assert "BTCUSDT" not in stage.client.served()
-    stage.registry.stand_in("bos", other.contract.version)
+    stage.registry.stand_in("bos", other.spec.version)
     wait_until(lambda: "BTCUSDT" in stage.client.served(), "the baseline is not served", CLOCK, timeout_s=30)
     answers = [stage.client.predict(symbol, row) for symbol in ("EURUSD", "BTCUSDT")]
     assert [(a.model, a.version, a.trained_on) for a in answers] == [
-        ("bos", champion.contract.version, ("EURUSD",)),
+        ("bos", champion.spec.version, ("EURUSD",)),
         ("baseline", None, ("BTCUSDT",)),
     ]
-    assert answers[1].fitted_with == other.contract.version
+    assert answers[1].fitted_with == other.spec.version
     assert sides(answers[1]) == expected(other.diffusion(), [row])[0]
     with pytest.raises(ScopeError, match="no model learned from simulated GBPUSD; the service answers for"):
         stage.client.predict("GBPUSD", row)
-    stage.registry.promote("bos", other.contract.version, "for the test")
+    stage.registry.promote("bos", other.spec.version, "for the test")
     wait_until(lambda: stage.client.predict("BTCUSDT", row).model == "bos", "not promoted", CLOCK, timeout_s=30)
-    assert stage.client.predict("EURUSD", row).version == champion.contract.version
+    assert stage.client.predict("EURUSD", row).version == champion.spec.version
 
 
 def test_a_client_without_a_service_gives_up_within_its_patience() -> None:

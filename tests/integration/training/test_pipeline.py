@@ -63,8 +63,8 @@ def test_a_model_is_a_module_and_an_entry(
 ) -> None:
     result = trained(name=toy)
     model = registry.load(toy, result.version)
-    assert (model.contract.name, model.contract.horizon_minutes, model.contract.task.reach) == ("toy", 2, "extreme")
-    ((up, down),) = model.predict(np.ones((1, len(model.contract.columns))))
+    assert (model.spec.name, model.spec.horizon_minutes, model.spec.task.reach) == ("toy", 2, "extreme")
+    ((up, down),) = model.predict(np.ones((1, len(model.spec.columns))))
     assert 0.0 < up < 1.0
     assert 0.0 < down < 1.0
     assert "Will the level be touched soon?" in registry.text(toy, result.version, "card.md")
@@ -89,10 +89,10 @@ def test_a_first_model_without_skill_is_not_promoted_and_its_baseline_answers_fo
 
 
 def test_a_model_learned_nothing_from_the_traded_hours(first: TrainingResult, registry: Registry) -> None:
-    contract = registry.load("bos", first.version).contract
-    assert contract.version == first.version
-    assert contract.symbols == ("BTCUSDT", "EURUSD")
-    assert TRADE_FROM - timedelta(minutes=30) < contract.trained_until <= TRADE_FROM
+    spec = registry.load("bos", first.version).spec
+    assert spec.version == first.version
+    assert spec.symbols == ("BTCUSDT", "EURUSD")
+    assert TRADE_FROM - timedelta(minutes=30) < spec.trained_until <= TRADE_FROM
 
 
 def test_the_baseline_is_the_diffusion_calibrated(
@@ -142,13 +142,13 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
     one, again = registry.load("bos", first.version), registry.load("bos", first.version)
     times = (market["EURUSD"]["open_time"] + pd.Timedelta(minutes=1))[2000:2200]
     events = pd.DataFrame({"source": "replay", "symbol": "EURUSD", "event_timestamp": times})
-    values = rows(events, one.contract.columns)[list(one.contract.columns)].to_numpy(np.float64)
+    values = rows(events, one.spec.columns)[list(one.spec.columns)].to_numpy(np.float64)
     expected = one.predict(values)
     assert np.nanmin(expected) > 0
     assert np.nanmax(expected) < 1
     np.testing.assert_array_equal(again.predict(values), expected)
-    assert one.contract == again.contract
-    assert one.contract.metrics == json.loads(json.dumps(first.metrics))
+    assert one.spec == again.spec
+    assert one.spec.metrics == json.loads(json.dumps(first.metrics))
 
 
 def test_a_version_rests_its_intervals_on_the_window_that_is_kept_with_it(
@@ -181,7 +181,7 @@ def test_another_champion_ends_the_challenge_of_its_symbol_alone(first: Training
 
 def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: Registry) -> None:
     model = registry.load("bos", first.version)
-    row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.contract.columns))
+    row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.spec.columns))
     explained = explain(model, registry.booster("bos", first.version), row)
     assert [each.side for each in explained] == [1, -1]
     for each, probability in zip(explained, model.predict(row[None])[0], strict=True):
@@ -246,10 +246,10 @@ def test_a_failed_training_leaves_the_champion_serving(
 
 
 def test_features_of_another_hash_are_not_accepted(first: TrainingResult, registry: Registry) -> None:
-    contract = registry.load("bos", first.version).contract
-    contract.accept(CATALOG.version)
+    spec = registry.load("bos", first.version).spec
+    spec.accept(CATALOG.version)
     with pytest.raises(FeatureMismatch, match=f"trained on features {CATALOG.version}, found 000000000000"):
-        contract.accept("000000000000")
+        spec.accept("000000000000")
 
 
 def test_a_graph_that_was_changed_is_not_loaded(

@@ -17,9 +17,9 @@ from mikrobot.market.replay import read_bars
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.contract import Contract
 from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.stack import local_stack
@@ -47,7 +47,7 @@ def model(bar_files: dict[str, Path]) -> Model:
         {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5}, xgb.DMatrix(data.inputs, data.outcome), 30
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
-    contract = Contract(
+    spec = ModelSpec(
         name="bos",
         version="",
         source="replay",
@@ -61,7 +61,7 @@ def model(bar_files: dict[str, Path]) -> Model:
         metrics={},
         diffusion=fit_baselines(data, np.arange(len(data)), Task(), inputs),
     )
-    return Model(contract, whole, None, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
+    return Model(spec, whole, None, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_an_evaluation_stands_beside_all_that_it_must_beat(model: Model, bar_fil
 
 
 def test_features_of_another_hash_are_refused(model: Model, bar_files: dict[str, Path]) -> None:
-    foreign = replace(model, contract=replace(model.contract, feature_hash="0" * 12))
+    foreign = replace(model, spec=replace(model.spec, feature_hash="0" * 12))
     with pytest.raises(FeatureMismatch, match="trained on features 000000000000"):
         judged(foreign, dict([read_bars(bar_files["EURUSD"])]), seed=7)
 

@@ -81,7 +81,7 @@ def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with
 ) -> None:
     registry = SimpleNamespace(
         holders=lambda name, role: {Scope("simulated", "EURUSD"): "3", Scope("replay", "EURUSD"): "4"},
-        load=lambda name, version: SimpleNamespace(contract=SimpleNamespace(importance={"level_atr": 1.0})),
+        load=lambda name, version: SimpleNamespace(spec=SimpleNamespace(importance={"level_atr": 1.0})),
     )
     monkeypatch.setattr(feature_quality, "Registry", lambda url: registry)
     found = feature_quality.assess_run(database, None)

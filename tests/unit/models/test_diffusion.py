@@ -4,8 +4,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from mikrobot.models.contract import tuples
 from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.spec import tuples
 from mikrobot.models.task import Reach
 
 MINUTES = 15

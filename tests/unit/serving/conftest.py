@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.contract import Contract
 from mikrobot.models.intervals import BOTH, BREAKS, HOLDS, NONE
 from mikrobot.models.model import Answered
 from mikrobot.models.scope import Scope
+from mikrobot.models.spec import ModelSpec
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
 
@@ -21,7 +21,7 @@ COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
 class WeightedSum:
     """Answers up with a weighted sum of the row, in which the order of columns shows, and down with NaN."""
 
-    contract: Contract
+    spec: ModelSpec
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,7 +64,7 @@ class Shelf:
         role: str = "champion",
     ) -> WeightedSum:  # fmt: skip
         start = datetime(2024, 5, 1, tzinfo=UTC)
-        contract = Contract(
+        spec = ModelSpec(
             "bos",
             version,
             "replay",
@@ -77,8 +77,8 @@ class Shelf:
             datetime(2024, 5, 6, tzinfo=UTC),
             {"auc": 0.8},
         )
-        self.models[version] = WeightedSum(contract)
-        self.roles[role] = {**self.roles.get(role, {}), **dict.fromkeys(contract.scopes, version)}
+        self.models[version] = WeightedSum(spec)
+        self.roles[role] = {**self.roles.get(role, {}), **dict.fromkeys(spec.scopes, version)}
         return self.models[version]
 
 

@@ -179,7 +179,7 @@ def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf:
     assert predictor.predict("EURUSD", ROW).version == "1"
     shelf.away = False
     for _ in range(200):
-        if predictor.contract("EURUSD").version == "2" or stop.wait(0.01):
+        if predictor.spec("EURUSD").version == "2" or stop.wait(0.01):
             break
     stop.set()
     watching.join(5.0)
@@ -241,7 +241,7 @@ def test_a_champion_of_a_symbol_that_it_did_not_learn_from_is_refused(predictor:
 
 
 def test_the_source_must_be_named_where_two_answer_for_a_symbol(predictor: Predictor, shelf: Any) -> None:
-    shelf.models["2"] = replace(shelf.models["1"], contract=replace(shelf.models["1"].contract, source="binance"))
+    shelf.models["2"] = replace(shelf.models["1"], spec=replace(shelf.models["1"].spec, source="binance"))
     shelf.roles["champion"][Scope("binance", "EURUSD")] = "2"
     assert predictor.refresh()
     with pytest.raises(ScopeError, match="name the symbol and the source"):

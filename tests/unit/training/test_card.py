@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.contract import Contract
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 from mikrobot.training.card import Card
 from mikrobot.training.dataset import Dataset
@@ -19,7 +19,7 @@ def card(make_dataset: Callable[..., Dataset]) -> Card:
     """The card of the walk itself, judged as if it were a model."""
     data = make_dataset()
     said = predict_baselines(fit_baselines(data, np.arange(4000), Task(), INPUTS), data, INPUTS)
-    contract = Contract(
+    spec = ModelSpec(
         name="bos",
         version="3",
         source="replay",
@@ -32,13 +32,13 @@ def card(make_dataset: Callable[..., Dataset]) -> Card:
         trained_until=datetime(2024, 3, 8, tzinfo=UTC),
         metrics=evaluate(said["atr"], said, data, "bos", seed=1),
     )
-    return Card(contract, "passed", ["EURUSD"], "0" * 64, "0.1.0", 7, {"boosting.max_depth": 5}, {"level_atr": 1.0})
+    return Card(spec, "passed", ["EURUSD"], "0" * 64, "0.1.0", 7, {"boosting.max_depth": 5}, {"level_atr": 1.0})
 
 
 @pytest.mark.parametrize("form", ["markdown", "html"])
 def test_a_card_says_what_for_how_well_where_and_why_not(card: Card, form: str) -> None:
     written = getattr(card, form)()
-    figures = card.contract.metrics
+    figures = card.spec.metrics
     for said in (
         card.use,
         f"{figures['metrics']['auc']:.4f}",
@@ -54,5 +54,5 @@ def test_a_card_says_what_for_how_well_where_and_why_not(card: Card, form: str) 
 
 
 def test_a_target_that_a_band_reaches_says_at_what_coverage(card: Card) -> None:
-    card.contract.metrics["selective"][1].update(precision=0.86, coverage=0.11, recall_all=0.05)
+    card.spec.metrics["selective"][1].update(precision=0.86, coverage=0.11, recall_all=0.05)
     assert "reached selectively, at coverage 0.110 (recall of all events 0.050)" in card.markdown()

@@ -9,8 +9,8 @@ import pytest
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.bos import BosInputs
-from mikrobot.models.contract import Contract
 from mikrobot.models.scope import Scope
+from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 from mikrobot.training.evaluation import fit_baselines
 from mikrobot.training.promotion import rule
@@ -27,7 +27,7 @@ EDGE, MARK, NOISE = 5, 7, 8
 class Scored:
     """Answers with the probability of the samples, moved by noise in its log odds."""
 
-    contract: Contract
+    spec: ModelSpec
     noise: float
     inputs: BosInputs = field(default_factory=lambda: INPUTS)
 
@@ -69,13 +69,13 @@ def model(data):
     diffusion = fit_baselines(data, np.arange(len(data)), Task(), INPUTS)
 
     def make(version="", noise=0.0, symbols=("BTCUSDT", "EURUSD"), **changed):
-        contract = Contract(
+        spec = ModelSpec(
             name="bos", version=version, source="replay", symbols=symbols, feature_hash="0123456789ab",
             columns=INPUTS.columns, swing=5, horizon_minutes=5,
             trained_from=datetime(2024, 1, 1, tzinfo=UTC), trained_until=datetime(2024, 3, 4, tzinfo=UTC),
             metrics={}, diffusion=diffusion,
         )  # fmt: skip
-        return Scored(replace(contract, **changed), noise)
+        return Scored(replace(spec, **changed), noise)
 
     return make
 

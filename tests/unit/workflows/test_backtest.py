@@ -104,8 +104,8 @@ def test_the_journal_of_a_backtest_shows_the_level_and_the_probability_of_the_mo
     outlooks = pd.DataFrame(
         {"atr": 0.001, "above": 1.06, "below": 1.04, "up": 0.2, "down": 0.7}, index=pd.DatetimeIndex([at])
     )
-    contract: Any = SimpleNamespace(task=Task("bos", 15), name="bos", version="3", feature_hash="abc")
-    answering = Answering(SimpleNamespace(contract=contract), "bos")
+    spec: Any = SimpleNamespace(task=Task("bos", 15), name="bos", version="3", feature_hash="abc")
+    answering = Answering(SimpleNamespace(spec=spec), "bos")
     (made,) = predictions_of([order], {"EURUSD": outlooks}, {"EURUSD": answering})
     assert (made.probability, made.side, made.close_time) == (0.7, Side.SELL, at)
     assert made.features == {"m1_break_15_above": 1.06, "m1_break_15_below": 1.04}
@@ -148,8 +148,8 @@ def test_a_model_is_traded_on_the_levels_that_it_was_trained_on(swing: int) -> N
     task = Task("bos", swing)
     names = list(dict.fromkeys((ATR, *Task("bos", 5).columns, *Task("bos", 15).columns)))
     rows = pd.DataFrame(np.arange(3.0 * len(names)).reshape(3, -1), columns=names)
-    contract = SimpleNamespace(task=task, columns=task.columns, version="3", symbols=("EURUSD",))
-    model: Any = SimpleNamespace(contract=contract, predict=lambda values: np.full((len(values), 2), 0.6))
+    spec = SimpleNamespace(task=task, columns=task.columns, version="3", symbols=("EURUSD",))
+    model: Any = SimpleNamespace(spec=spec, predict=lambda values: np.full((len(values), 2), 0.6))
     found = by_model(Answering(model, "bos"), rows)
     assert set(found["by"]) == {"bos 3, learned from EURUSD"}
     assert found[["above", "below"]].to_numpy().tolist() == rows[list(task.columns)].to_numpy().tolist()

@@ -72,7 +72,7 @@ def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs()
 class OneInput:
     """A model whose score is the level above, or the level below with its sign turned."""
 
-    contract = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
+    spec = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
 
     def inputs(self, values: np.ndarray, sides: np.ndarray) -> np.ndarray:
         return np.where(sides > 0, values[:, 0], -values[:, 1])
@@ -85,7 +85,7 @@ class ByDistance(OneInput):
     """A model of a source whose score is .4 at a level of 11 or 9, and .1 at one farther away."""
 
     def __init__(self, source: str) -> None:
-        self.contract = SimpleNamespace(columns=OneInput.contract.columns, source=source, task=TASK)
+        self.spec = SimpleNamespace(columns=OneInput.spec.columns, source=source, task=TASK)
 
     def calibrated(self, inputs: np.ndarray) -> np.ndarray:
         return np.where(np.isin(inputs, (11.0, -9.0)), 0.4, 0.1)

@@ -17,8 +17,8 @@ UNTIL = datetime(2024, 3, 4, 12, tzinfo=UTC)
 
 
 def answering(probability: float) -> Answering:
-    contract = SimpleNamespace(columns=(ATR,), task=TASK, version="3", symbols=("EURUSD",))
-    model: Any = SimpleNamespace(contract=contract, predict=lambda values: np.full((len(values), 2), probability))
+    spec = SimpleNamespace(columns=(ATR,), task=TASK, version="3", symbols=("EURUSD",))
+    model: Any = SimpleNamespace(spec=spec, predict=lambda values: np.full((len(values), 2), probability))
     return Answering(model, "bos")
 
 

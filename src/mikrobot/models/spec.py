@@ -1,4 +1,4 @@
-"""The contract of a model: what it needs of a feature row, what it was trained on, and what it achieved there.
+"""The spec of a model: what it needs of a feature row, what it was trained on, and what it achieved there.
 
 Knows no graph and no calibration, so that it is read without the libraries of a model.
 """
@@ -18,11 +18,11 @@ from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.models.task import Task
 
 FILE = "extra_files/contract.json"
-"""Where the contract lies among the files of a version."""
+"""Where the spec lies among the files of a version."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class ModelSpec:
     """What a model needs, and what it has seen.
 
     Attributes
@@ -104,17 +104,17 @@ class Contract:
             )
 
     def to_json(self) -> str:
-        """Write the contract as JSON."""
+        """Write the spec as JSON."""
         return json.dumps(asdict(self) | {name: getattr(self, name).isoformat() for name in _TIMES}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> "Contract":
+    def from_json(cls, text: str) -> "ModelSpec":
         """Read what `to_json` wrote.
 
         Raises
         ------
         ModelError
-            If it is not a contract, with what is wrong.
+            If it is not a spec, with what is wrong.
         """
         try:
             value = json.loads(text)
@@ -123,30 +123,30 @@ class Contract:
             names = {name: tuple(value[name]) for name in ("symbols", "columns")}
             return cls(**value | times | names | {"diffusion": baselines})
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"expected a model contract, found {text[:60]!r} ({error!r}); train again") from error
+            raise ModelError(f"expected a model spec, found {text[:60]!r} ({error!r}); train again") from error
 
 
 _TIMES = ("trained_from", "trained_until")
 
 
-def write(contract: Contract, graph_sha256: str) -> str:
-    """Write the contract of a graph as JSON, with the hash of the graph."""
-    return json.dumps(json.loads(contract.to_json()) | {"graph_sha256": graph_sha256}, indent=1)
+def write(spec: ModelSpec, graph_sha256: str) -> str:
+    """Write the spec of a graph as JSON, with the hash of the graph."""
+    return json.dumps(json.loads(spec.to_json()) | {"graph_sha256": graph_sha256}, indent=1)
 
 
-def read(text: bytes, version: str) -> tuple[Contract, str]:
-    """Read what `write` wrote: the contract of a registered version, and the hash of its graph.
+def read(text: bytes, version: str) -> tuple[ModelSpec, str]:
+    """Read what `write` wrote: the spec of a registered version, and the hash of its graph.
 
     Raises
     ------
     ModelError
-        If it is not a contract.
+        If it is not a spec.
     ValueError, KeyError, TypeError
         If it is not JSON, or has no hash.
     """
     value = json.loads(text)
     graph_sha256 = value.pop("graph_sha256")
-    return replace(Contract.from_json(json.dumps(value)), version=version), graph_sha256
+    return replace(ModelSpec.from_json(json.dumps(value)), version=version), graph_sha256
 
 
 def tuples(kept: Mapping[str, Any]) -> dict[str, Any]:
