@@ -35,7 +35,7 @@ def serve_champion(settings: Settings, bars: pd.DataFrame, rows: pd.DataFrame) -
         {SYMBOL: bars},
         lambda events, columns: events.merge(known[["source", "symbol", "event_timestamp", *columns]]),
         registry,
-        settings,
+        settings=settings,
         source=SOURCE,
         feature_hash=CATALOG.version,
     )

@@ -137,8 +137,8 @@ def _batch(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
         FeaturePipeline([_SYMBOL]).compute(_SYMBOL, frame)
 
     named = f"{len(CATALOG.columns)} columns, a bar"
-    yield compared(f"features, batch in pieces, {named}", "us", in_pieces, talib, again, rounds=rounds, per=count)
-    yield compared(f"features, batch in one call, {named}", "us", whole, talib, fresh, rounds=rounds, per=count)
+    yield compared(f"features, batch in pieces, {named}", "us", in_pieces, talib, limit=again, rounds=rounds, per=count)
+    yield compared(f"features, batch in one call, {named}", "us", whole, talib, limit=fresh, rounds=rounds, per=count)
 
 
 def _streamed(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
@@ -167,9 +167,13 @@ def _streamed(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
             many.update_raw(index, *row)
 
     named, rounds = f"{len(CATALOG.columns)} columns, a bar", scaled(300, scale)
-    yield compared(f"features, streamed as Bar, {named}", "us", as_bars, talib, empty, rounds=rounds, per=BURST)
-    yield compared(f"features, streamed as numbers, {named}", "us", as_numbers, talib, empty, rounds=rounds, per=BURST)
-    yield compared(f"features, one minute of {BURST} symbols", "us", one_minute, talib_of_all, empty, rounds=rounds)
+    yield compared(f"features, streamed as Bar, {named}", "us", as_bars, talib, limit=empty, rounds=rounds, per=BURST)
+    yield compared(
+        f"features, streamed as numbers, {named}", "us", as_numbers, talib, limit=empty, rounds=rounds, per=BURST
+    )
+    yield compared(
+        f"features, one minute of {BURST} symbols", "us", one_minute, talib_of_all, limit=empty, rounds=rounds
+    )
 
 
 def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[[], None]:
@@ -203,7 +207,7 @@ def _checked(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
 
     yield compared(
         "features, check of a live row", "us", checked, Timed("ranges alone, in Python", one_by_one),
-        Timed("copying the row", copied), rounds=scaled(100, scale), per=BURST,
+        limit=Timed("copying the row", copied), rounds=scaled(100, scale), per=BURST,
     )  # fmt: skip
 
 
@@ -224,7 +228,7 @@ def _state(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     yield compared(
         "features, snapshot and restore of a symbol", "us", kept_and_continued,
         Timed("TA-Lib, copies of 16 handles, in memory only", lambda: [handle.copy() for handle in handles]),
-        Timed("copying as many bytes", lambda: bytes(held)), rounds=scaled(300, scale),
+        limit=Timed("copying as many bytes", lambda: bytes(held)), rounds=scaled(300, scale),
     )  # fmt: skip
     slowest = max(spec.warmup for spec in CATALOG.specs)
     weights = [number / 1e6 for number in (size, slowest * BAR.itemsize, CATALOG.row.itemsize)]
@@ -245,7 +249,7 @@ def _start(scale: float) -> Measurement:
     return compared(
         "features, start of a process", "s", partial(_python, program),
         Timed("compiling the catalog", afresh),
-        Timed("importing numba and pandas", partial(_python, "import numba, pandas")),
+        limit=Timed("importing numba and pandas", partial(_python, "import numba, pandas")),
         rounds=STARTS, uncounted=scaled(1, scale, least=0),
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
 def _built(frame: pd.DataFrame) -> Dataset:
     recipe = recipe_of("bos", Settings.model_construct(swing=5, horizon_minutes=5))
     bars = {_SYMBOL: frame}
-    return build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "bench", recipe.inputs, recipe.task)
+    return build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "bench", recipe.inputs, task=recipe.task)
 
 
 def _samples(frame: pd.DataFrame, scale: float) -> Measurement:
@@ -51,7 +51,7 @@ def _samples(frame: pd.DataFrame, scale: float) -> Measurement:
         "us",
         lambda: _built(frame),
         Timed("TA-Lib's 16 indicators and pandas' rolling label", plainly),
-        Timed("copying the samples", data.inputs.copy),
+        limit=Timed("copying the samples", data.inputs.copy),
         rounds=scaled(3, scale),
         per=len(frame),
     )
@@ -82,7 +82,7 @@ def _answers(data: Dataset, scale: float) -> Iterator[Measurement]:
         "us",
         lambda: scorer(data.inputs),
         Timed("XGBoost itself", lambda: booster.inplace_predict(data.inputs)),
-        Timed("copying the inputs", data.inputs.copy),
+        limit=Timed("copying the inputs", data.inputs.copy),
         rounds=scaled(5, scale),
         per=len(data),
     )
@@ -91,7 +91,7 @@ def _answers(data: Dataset, scale: float) -> Iterator[Measurement]:
         "us",
         one_by_one,
         Timed("XGBoost itself", natively),
-        Timed("copying the inputs", copied),
+        limit=Timed("copying the inputs", copied),
         rounds=scaled(20, scale),
         per=CALLS,
     )

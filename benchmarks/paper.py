@@ -47,9 +47,9 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
     for every in (EVERY, DENSE):
         peer = Timed(f"backtesting.py, a bracket at most every {every} bars", backtesting_on(frame, every))
         named = f"paper, bars with a bracket at most every {every}, a bar"
-        yield compared(named, "us", partial(traded, rows, every), peer, floor, rounds=rounds, per=count)
+        yield compared(named, "us", partial(traded, rows, every), peer, limit=floor, rounds=rounds, per=count)
     idle = Timed("idle bars", lambda: _play(_exchange(1), rows))
-    yield compared("paper, idle bars, a bar", "us", idle, peer, floor, rounds=rounds, per=count)
+    yield compared("paper, idle bars, a bar", "us", idle, peer, limit=floor, rounds=rounds, per=count)
     yield _orders(scale)
     yield _accounts(rows, scale)
 
@@ -143,7 +143,13 @@ def _orders(scale: float) -> Measurement:
     peer = Timed("building its request", lambda: [OrderRequest(*each) for each in fields])
     floor = Timed("multiplying two Decimals", lambda: [request.quantity * request.quantity for request in requests])
     return compared(
-        "paper, a market order to its fill and journal", "us", send, peer, floor, rounds=scaled(15, scale), per=ORDERS
+        "paper, a market order to its fill and journal",
+        "us",
+        send,
+        peer,
+        limit=floor,
+        rounds=scaled(15, scale),
+        per=ORDERS,
     )
 
 
@@ -163,7 +169,7 @@ def _accounts(rows: list[Row], scale: float) -> Measurement:
         "us",
         lambda: _play(exchange, list(islice(feed, MINUTES))),
         one,
-        floor,
+        limit=floor,
         rounds=scaled(50, scale),
         per=MINUTES,
     )

@@ -34,7 +34,7 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
             f"report of {count:,} trades", "s",
             lambda: reporting.write(facts, path),
             Timed("plotly, the bars alone", lambda: _bars_alone(facts.bars[_SYMBOL])),
-            Timed("writing the page", lambda: (path / "page").write_bytes(page)), rounds=scaled(ROUNDS, scale),
+            limit=Timed("writing the page", lambda: (path / "page").write_bytes(page)), rounds=scaled(ROUNDS, scale),
         )  # fmt: skip
 
 

@@ -78,12 +78,12 @@ def _measured(market: str, scale: float, arguments: Sequence[str]) -> Iterator[M
         run = _watched(settings, cache, "run", "--once", "--json", *arguments, *span)
     first, services = json.loads(run.output)["trading"]["seconds_to_first_order"], run.services_seconds
     if first is not None:
-        yield _measurement(f"run, {market}: first order", "s", first, FIRST_ORDER_S, services)
-    yield _measurement(f"run, {market}: {hours} hours traded", "s", run.seconds, REPLAY_S, services)
-    yield _measurement(f"run, {market}: memory at its peak", "MB", run.peak_mb, MEMORY_MB, run.services_mb)
+        yield _measurement(f"run, {market}: first order", "s", first, FIRST_ORDER_S, limit=services)
+    yield _measurement(f"run, {market}: {hours} hours traded", "s", run.seconds, REPLAY_S, limit=services)
+    yield _measurement(f"run, {market}: memory at its peak", "MB", run.peak_mb, MEMORY_MB, limit=run.services_mb)
 
 
-def _measurement(name: str, unit: Unit, ours: float, target: float, limit: float) -> Measurement:
+def _measurement(name: str, unit: Unit, ours: float, target: float, *, limit: float) -> Measurement:
     return Measurement(name, unit, ours, ours, "the target", target, "the services alone", limit)
 
 
@@ -96,7 +96,7 @@ def _watched(settings: Settings, cache: Mapping[str, str], *arguments: str) -> W
         If it fails, with the last line it wrote.
     """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        process = _start(settings, cache, arguments, output, errors)
+        process = _start(settings, cache, arguments, output, errors=errors)
         try:
             taken = _sampled(settings.home, process)
         finally:
@@ -122,7 +122,7 @@ def _sampled(home: Path, process: subprocess.Popen[str]) -> tuple[float, float, 
 
 
 def _start(
-    settings: Settings, cache: Mapping[str, str], arguments: Sequence[str], output: Any, errors: Any
+    settings: Settings, cache: Mapping[str, str], arguments: Sequence[str], output: Any, *, errors: Any
 ) -> subprocess.Popen[str]:
     """Start `mikrobot` as on a fresh machine: no terminal, and nothing compiled yet in a cache of its own."""
     return subprocess.Popen(

@@ -27,7 +27,7 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
         model = serve_champion(settings, frame, rows)
         values = rows[list(model.spec.columns)].to_numpy()[-BATCH:]
         with PredictionClient(settings.bento_url, SOURCE, SystemClock()) as client:
-            yield from _predictions(settings, client, model, values, scale)
+            yield from _predictions(settings, client, model, values, scale=scale)
 
 
 def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Timed:
@@ -45,7 +45,7 @@ def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Tim
 
 
 def _predictions(
-    settings: Settings, client: PredictionClient, model: Model, values: NDArray[np.float64], scale: float
+    settings: Settings, client: PredictionClient, model: Model, values: NDArray[np.float64], *, scale: float
 ) -> Iterator[Measurement]:
     columns = model.spec.columns
     one, row = values[-1:], dict(zip(columns, values[-1].tolist(), strict=True))
@@ -53,11 +53,12 @@ def _predictions(
     yield compared(
         "prediction, one row over HTTP", "ms",
         lambda: client.predict(SYMBOL, row),
-        pyfunc(settings, model, one), Timed("the bare model", lambda: model.predict(one)), rounds=scaled(300, scale),
+        pyfunc(settings, model, one),
+        limit=Timed("the bare model", lambda: model.predict(one)), rounds=scaled(300, scale),
     )  # fmt: skip
     yield compared(
         f"prediction, {BATCH:,} rows over HTTP", "ms",
         lambda: client.predict_many(SYMBOL, columns, rows),
-        pyfunc(settings, model, values), Timed("the bare model", lambda: model.predict(values)),
+        pyfunc(settings, model, values), limit=Timed("the bare model", lambda: model.predict(values)),
         rounds=scaled(30, scale),
     )  # fmt: skip

@@ -49,12 +49,12 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
         rows = pipeline.frame(SYMBOL, bars.head(learned))
         model = serve_champion(settings, bars.head(learned), rows)
         traded = iter(bars_of(SYMBOL, bars.iloc[learned:]))
-        peer = Timed("the frameworks' own calls, in process", _front_doors(settings, model, bars, rows, pool))
+        peer = Timed("the frameworks' own calls, in process", _front_doors(settings, model, bars, rows, pool=pool))
         with _trading(settings, pool, pipeline, _segment(bars, learned)) as streamer:
             yield compared(
                 "signal, from a closed bar to the ledger", "ms",
                 lambda: _publish(streamer, next(traded)),
-                peer, _bare(model, rows, pool), rounds=rounds,
+                peer, limit=_bare(model, rows, pool), rounds=rounds,
             )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def _trading(settings: Settings, pool: Pool, pipeline: FeaturePipeline, segment:
     """Run a worker process on a segment, and give its streamer: that is this process, and nobody supervises the two."""
     clock = SystemClock()
     source = wiring.open_source(settings, clock)
-    run = record_of("bench", settings, source, (segment,), clock.now())
+    run = record_of("bench", settings, source, (segment,), started_at=clock.now())
     Runs(pool).begin(run)
     worker, streamer = local_stack.live_processes(settings, run.id, 0)
     pid_records.record(streamer.name, settings.home, os.getpid())
@@ -87,7 +87,7 @@ def _publish(streamer: Streamer, bar: Bar) -> None:
 
 
 def _front_doors(
-    settings: Settings, model: Model, bars: pd.DataFrame, rows: pd.DataFrame, pool: Pool
+    settings: Settings, model: Model, bars: pd.DataFrame, rows: pd.DataFrame, *, pool: Pool
 ) -> Callable[[], None]:
     """Do the same by TA-Lib, by the calls that Feast and MLflow put first, and by one INSERT."""
     feast = open_feature_store(settings)

@@ -70,7 +70,7 @@ def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> 
             lambda: _copy(pool, frame),
             prepare=lambda: _run(pool, "TRUNCATE plain"),
         ),
-        Timed("writing as many bytes to the disk", lambda: _write(settings.home, bytes(size))),
+        limit=Timed("writing as many bytes to the disk", lambda: _write(settings.home, bytes(size))),
         rounds=scaled(7, scale),
     )
     path = settings.home / "bars.parquet"
@@ -80,7 +80,7 @@ def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> 
         f"bars, last {READ:,}", "ms",
         lambda: store.last(_SOURCE, _SYMBOL, Timeframe.M1, READ),
         Timed("Parquet, the same rows", lambda: pd.read_parquet(path, filters=[("open_time", ">=", first)])),
-        select_1(pool), rounds=scaled(200, scale),
+        limit=select_1(pool), rounds=scaled(200, scale),
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _online(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -
             "Feast's write_to_online_store",
             lambda: feast.write_to_online_store(VIEW, wide.assign(**{TIMESTAMP: next(closes)})),
         ),
-        select_1(pool), rounds=scaled(300, scale),
+        limit=select_1(pool), rounds=scaled(300, scale),
     )  # fmt: skip
     newest = rows.latest(_SOURCE, _SYMBOL)
     assert newest is not None
@@ -105,7 +105,7 @@ def _online(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -
         "online row, read", "ms",
         lambda: rows.read(_SOURCE, _SYMBOL, CATALOG.columns, newest),
         Timed("Feast's get_online_features", lambda: feast.get_online_features(service, entity).to_dict()),
-        select_1(pool), rounds=scaled(300, scale),
+        limit=select_1(pool), rounds=scaled(300, scale),
     )  # fmt: skip
 
 
@@ -116,9 +116,9 @@ def _ledger(settings: Settings, pool: Pool, scale: float) -> Iterator[Measuremen
     minutes = (_minute(_START + number * _MINUTE) for number in count())
     yield compared(
         "ledger, commit of a minute", "ms",
-        lambda: ledger.commit(run.id, *next(minutes)),
+        lambda: ledger.commit(run.id, **next(minutes)),
         durable_insert(pool),
-        Timed("a page written to the disk", _page_writer(settings.home)),
+        limit=Timed("a page written to the disk", _page_writer(settings.home)),
         rounds=scaled(300, scale),
     )  # fmt: skip
     fills = _fills(_START + timedelta(days=1))
@@ -126,7 +126,7 @@ def _ledger(settings: Settings, pool: Pool, scale: float) -> Iterator[Measuremen
         "ledger, one durable fill", "ms",
         lambda: ledger.commit(run.id, **next(fills)),
         durable_insert(pool),
-        Timed("a page written to the disk", _page_writer(settings.home)),
+        limit=Timed("a page written to the disk", _page_writer(settings.home)),
         rounds=scaled(300, scale),
     )  # fmt: skip
 
@@ -159,7 +159,7 @@ def _training(settings: Settings, frame: pd.DataFrame, scale: float) -> Iterator
         f"training rows, {size:,} events x {COLUMNS} columns", "ms",
         lambda: offline.training_rows(settings, events, columns),
         Timed("Parquet and pandas' merge_asof", lambda: _merged(folder, events, columns)),
-        Timed("reading these columns", lambda: pd.read_parquet(folder, columns=columns)),
+        limit=Timed("reading these columns", lambda: pd.read_parquet(folder, columns=columns)),
         rounds=scaled(5, scale),
     )  # fmt: skip
 
@@ -207,14 +207,14 @@ def _page_writer(folder: Path) -> Callable[[], None]:
     return call
 
 
-def _minute(close_time: datetime) -> tuple[Any, ...]:
+def _minute(close_time: datetime) -> dict[str, Any]:
     features = dict.fromkeys(BosInputs().columns, 1.25)
     made = [
         Prediction(_SYMBOL, side, close_time, 0.4, "bos", "1", CATALOG.version, features)
         for side in (Side.BUY, Side.SELL)
     ]
     decision = Decision(f"{close_time:%Y%m%d%H%M}", _SYMBOL, close_time, False, None, ("probability below the entry",))
-    return close_time, made, [decision]
+    return {"close_time": close_time, "predictions": made, "decisions": [decision]}
 
 
 def _merged(folder: Path, events: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

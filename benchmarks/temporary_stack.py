@@ -19,7 +19,7 @@ from mikrobot.store.postgres import bundled, database
 def temporary_settings() -> Iterator[Settings]:
     """Give settings with an empty state folder and free ports; whatever was set before does not count."""
     with tempfile.TemporaryDirectory(prefix="mikrobot-bench-", ignore_cleanup_errors=True) as folder, _nothing_set():
-        os.chmod(folder, 0o711)  # another account may have to run PostgreSQL there
+        os.chmod(folder, 0o711)  # noqa: S103, another account may have to run PostgreSQL there
         postgres, prefect, mlflow, bento = _free_ports(4)
         settings = configuration.load(
             home=Path(folder),

@@ -31,7 +31,7 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
         source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool))), SystemClock())
         tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
-        done = backfill(source, BarStore(pool), symbol, start, end, tally)
+        done = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
     get_run_logger().info(f"{symbol}: {done.fetched:,} bars fetched, {done.stored:,} stored, {done.quarantined} bad")
     return plain(asdict(done) | {"checks": tally.counts()})
 

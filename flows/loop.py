@@ -28,7 +28,7 @@ def trade(run_id: str, number: int) -> datetime | None:
 
     segment = summary.run_of(run_id).segments[number]
     progress = Progress("trade", segment.symbols)
-    return supervisor.trade(configuration.load(), run_id, number, segment, SystemClock(), progress)
+    return supervisor.trade(configuration.load(), run_id, number, segment, clock=SystemClock(), tell=progress)
 
 
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])

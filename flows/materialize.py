@@ -15,24 +15,30 @@ from flows.run_log import attach
 
 @task(task_run_name="materialize {symbol}")
 def materialize_symbol(
-    source: str, symbol: str, start: datetime, end: datetime, since: datetime | None, lead: str | None
+    source: str, symbol: str, *, start: datetime, end: datetime, since: datetime | None, lead: str | None
 ) -> dict[str, Any]:
     """Compute, check and store the feature rows of one symbol."""
     from expectations.quality_gate import check
     from mikrobot import settings as configuration
-    from mikrobot.store.bars import BarStore
-    from mikrobot.store.feast.online import FeatureRows
     from mikrobot.store.postgres import database
-    from mikrobot.store.runs import Runs
-    from mikrobot.store.states import FeatureStates
     from mikrobot.workflows.gate_counts import Tally
+    from mikrobot.workflows.materialize import Stores
     from mikrobot.workflows.materialize import materialize as materialize_rows
 
     settings = configuration.load()
     with database.exclusive(settings, f"features of {symbol}"), database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
-        stores = (BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
-        done = materialize_rows(settings, *stores, source, symbol, start, end, tally, since, lead)
+        done = materialize_rows(
+            settings,
+            Stores.of(settings, pool),
+            source,
+            symbol,
+            start=start,
+            end=end,
+            check=tally,
+            since=since,
+            lead=lead,
+        )
     get_run_logger().info(f"{symbol}: {done.rows:,} feature rows stored, {done.quarantined} bad, newest {done.newest}")
     return plain(asdict(done) | {"checks": tally.counts()})
 
@@ -58,7 +64,7 @@ def materialize(
     done = []
     for number, (symbol, lead, part) in enumerate(asked):
         progress(symbol, number / len(asked))
-        done.append(materialize_symbol(part.source, symbol, part.start, part.end, since, lead))
+        done.append(materialize_symbol(part.source, symbol, start=part.start, end=part.end, since=since, lead=lead))
     written = "feature rows" if since is None else f"feature rows since {since:%Y-%m-%d %H:%M}"
     progress(f"{written} are stored", 1.0)
     description = f"Feature rows of the {parts[-1].source} source."

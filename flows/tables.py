@@ -14,7 +14,7 @@ PADDING = 4
 
 
 def fitted(markdown: str) -> str:
-    """Shorten the cells of tables, and drop the columns on the right that do not fit.
+    r"""Shorten the cells of tables, and drop the columns on the right that do not fit.
 
     >>> print(fitted("# Figures\\n| a | b |\\n|---|---:|\\n| 1 | " + "x" * 70 + " |"))
     # Figures

@@ -18,7 +18,7 @@ STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "re
 
 @task(task_run_name="train bos on {source} bars")
 def train_model(
-    source: str, symbols: list[str], start: datetime, end: datetime, trade_from: datetime | None
+    source: str, symbols: list[str], *, start: datetime, end: datetime, trade_from: datetime | None
 ) -> dict[str, Any]:
     """Train, judge, register and, if the gate lets it, promote."""
     from mikrobot import settings as configuration
@@ -33,10 +33,10 @@ def train_model(
             TRADED,
             source,
             symbols,
-            start,
-            end,
-            trade_from,
-            lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
+            start=start,
+            end=end,
+            trade_from=trade_from,
+            progress=lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
         )
     progress("registered", 1.0)
     get_run_logger().info(f"version {done['version']}: {done['reason']}")
@@ -57,7 +57,7 @@ def train(
     from mikrobot.workflows.default_span import default_spans
 
     trained = [
-        train_model(part.source, list(part.symbols), part.start, part.end, trade_from)
+        train_model(part.source, list(part.symbols), start=part.start, end=part.end, trade_from=trade_from)
         for part in default_spans(symbols, start, end)
     ]
     create_markdown_artifact(

@@ -142,18 +142,20 @@ def bars_of(folder: Path, symbol: str, start: str, end: str) -> Bars:
 
 def samples(bars: Bars, recipe: Recipe) -> Dataset:
     """Build the samples of a recipe from bars, in memory."""
-    return build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "file", recipe.inputs, recipe.task)
+    return build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "file", recipe.inputs, task=recipe.task)
 
 
 def judge(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
     """Fit on the first two spans and judge on the third, the walks beside each other too."""
     check(data, split)
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    fitted = fit(recipe, data, split, diffusion, settings, lambda stage, share: None)
-    found = assess(recipe, fitted, data, split, settings.seed)
+    fitted = fit(recipe, data, split, diffusion, settings=settings, progress=lambda stage, share: None)
+    found = assess(recipe, fitted, data, split, seed=settings.seed)
     test = data.only(split.test)
     said = predict_baselines(diffusion, test, recipe.inputs)
-    found["forecast_over_atr"] = uplift(said["forecast"], said["atr"], test.outcome, test.time, settings.seed)["auc"]
+    found["forecast_over_atr"] = uplift(said["forecast"], said["atr"], test.outcome, test.time, seed=settings.seed)[
+        "auc"
+    ]
     return found
 
 
@@ -161,7 +163,7 @@ def studied(market: StudiedMarket, study: str, folder: Path, settings: Settings)
     """Run one study of a market, once."""
     recipe = study_recipe(study, settings)
     data = samples(bars_of(folder, market.symbol, market.train_from, market.judged_until), recipe)
-    split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, market.judged_from)
+    split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
     return judge(recipe, data, split, settings)
 
 
@@ -171,7 +173,7 @@ def controlled(market: StudiedMarket, folder: Path, settings: Settings) -> dict[
     bars = bars_of(folder, market.symbol, market.train_from, market.judged_until)
     for name, walk in controls(bars, settings.seed).items():
         data = samples(walk, recipe)
-        split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, market.judged_from)
+        split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
         found[name] = judge(recipe, data, split, settings)
     return found
 
@@ -182,7 +184,7 @@ def transferred(market: StudiedMarket, folder: Path, settings: Settings) -> dict
     recipe = study_recipe("n5 h5 close", settings)
     known = samples(bars_of(folder, market.symbol, market.train_from, market.judged_from), recipe)
     other = samples(bars_of(folder, stranger, start, end), recipe)
-    own = at_instants(known.time, known.end, recipe.horizon, market.validation_from, market.judged_from)
+    own = at_instants(known.time, known.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
     data = joined([known, other])
     split = replace(own, test=np.arange(len(known), len(data)))
     return {"symbol": stranger, "from": start, "until": end, **judge(recipe, data, split, settings)}
@@ -200,7 +202,7 @@ def without_groups(market: StudiedMarket, folder: Path, settings: Settings) -> d
 
     def over_walk(seen: Dataset, seed: int) -> dict[str, Any]:
         said = trials.learned(recipe, seen, split, settings.model_copy(update={"seed": seed}))
-        return uplift(said, walk, test.outcome, test.time, settings.seed)["auc"]
+        return uplift(said, walk, test.outcome, test.time, seed=settings.seed)["auc"]
 
     found = {"all": over_walk(data, settings.seed)}
     for more in range(1, OTHER_SEEDS + 1):
@@ -217,12 +219,14 @@ def tried(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, 
     """Put the trials through the same spans; that of the lead on the symbol that follows the market's, if one does."""
     own = _before_judging(market, market.symbol, folder, settings)
     found = {
-        f"{market.symbol}: minutes around news": trials.added(*own, settings, trials.NEWS),
+        f"{market.symbol}: minutes around news": trials.added(*own, settings, prefix=trials.NEWS),
         f"{market.symbol}: a calibration for each third of the volatility": trials.regimes(*own, settings),
     }
     if (follower := FOLLOWERS.get(market.symbol)) is not None:
         following = _before_judging(market, follower, folder, settings)
-        found[f"{follower}: what {market.symbol} has just done"] = trials.added(*following, settings, trials.LEAD)
+        found[f"{follower}: what {market.symbol} has just done"] = trials.added(
+            *following, settings, prefix=trials.LEAD
+        )
     return found
 
 
@@ -235,8 +239,8 @@ def _before_judging(
     first, middle = (str((last - pd.Timedelta(days=days)).date()) for days in OMISSION_DAYS)
     bars = {each: bars_of(folder, each, first, market.judged_from)[each] for each in (market.symbol, symbol)}
     rows = rows_of(bars, needed(recipe.inputs, recipe.task))
-    data = build({symbol: bars[symbol]}, rows, "file", recipe.inputs, recipe.task)
-    return recipe, data, at_instants(data.time, data.end, recipe.horizon, middle, market.validation_from)
+    data = build({symbol: bars[symbol]}, rows, "file", recipe.inputs, task=recipe.task)
+    return recipe, data, at_instants(data.time, data.end, recipe.horizon, middle, test_from=market.validation_from)
 
 
 def _belongs(name: str, begins: Iterable[str], kept: str | None) -> bool:
@@ -273,7 +277,7 @@ def document(found: Mapping[str, Any], settings: Settings) -> str:
     """Write what `run` found as Markdown."""
     environment = Environment(
         loader=PackageLoader("benchmarks.studies"),
-        autoescape=False,
+        autoescape=False,  # noqa: S701, it writes Markdown
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -26,7 +26,7 @@ NEWS, LEAD = "news_", "lead_"
 """What the names of inputs begin with that tell of publications, and of what the lead has just done."""
 
 
-def added(recipe: Recipe, data: Dataset, split: Split, settings: Settings, prefix: str) -> dict[str, Any]:
+def added(recipe: Recipe, data: Dataset, split: Split, settings: Settings, *, prefix: str) -> dict[str, Any]:
     """Hide the inputs whose names begin so, and return what they add."""
     inputs = data.inputs.copy()
     inputs[:, [name.startswith(prefix) for name in recipe.inputs.names]] = np.nan
@@ -56,7 +56,7 @@ def learned(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> 
 def compared(said: Floats, without: Floats, test: Dataset, settings: Settings) -> dict[str, Any]:
     """Return what a trial adds to the model without it, as `uplift`, and the calibration error of both."""
     return {
-        **uplift(said, without, test.outcome, test.time, settings.seed),
+        **uplift(said, without, test.outcome, test.time, seed=settings.seed),
         "ece": calibration_error(said, test.outcome),
         "ece_without": calibration_error(without, test.outcome),
     }
@@ -64,4 +64,4 @@ def compared(said: Floats, without: Floats, test: Dataset, settings: Settings) -
 
 def _fitted(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> Fitted:
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    return fit(recipe, data, split, diffusion, settings, lambda stage, share: None)
+    return fit(recipe, data, split, diffusion, settings=settings, progress=lambda stage, share: None)

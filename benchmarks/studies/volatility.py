@@ -1,4 +1,4 @@
-"""The coefficients of the volatility forecasts, fitted on years of bars and judged on later ones.
+r"""The coefficients of the volatility forecasts, fitted on years of bars and judged on later ones.
 
 ::
 

@@ -155,7 +155,7 @@ class Breaker:
             return result
         finally:
             with self._lock:
-                self._settle(era, succeeded)
+                self._settle(era, succeeded=succeeded)
 
     def _admit(self) -> int:
         if self.state == "open":
@@ -167,7 +167,7 @@ class Breaker:
         self._probing = self._opened is not None
         return self._era
 
-    def _settle(self, era: int, succeeded: bool) -> None:
+    def _settle(self, era: int, *, succeeded: bool) -> None:
         if era != self._era:
             return
         self._probing = False

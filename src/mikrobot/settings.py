@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     freshness_seconds: PositiveInt = Field(120, description="age at which a live feature row is stale")
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # noqa: PLR0917, the signature of pydantic-settings
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -349,7 +349,7 @@ def test_bentoml_counts_the_requests_of_the_run(running, second):
 def test_a_second_run_stores_the_same_bars_and_trades_the_same_fills(running, first, second, bar_files):
     with database.open_pool(running.settings) as pool:
         for symbol, path in bar_files.items():
-            stored = BarStore(pool).range("replay", symbol, Timeframe.M1, BEGINNING, TRADED[1])
+            stored = BarStore(pool).range("replay", symbol, Timeframe.M1, BEGINNING, end=TRADED[1])
             pd.testing.assert_frame_equal(stored, history_of(path).reset_index(drop=True))
     assert second.summary["bars"] == first.summary["bars"]
     runs = (first.summary["run"], second.summary["run"])

@@ -188,14 +188,14 @@ def assess(
     charges = tuple(charges)
     positions: list[Trade | OpenTrade] = [*trades, *held]
     calendar = calendar_of([*bars, *(position.order.symbol for position in positions)])
-    marks = marked(trades, bars, opening, held, charges)
+    marks = marked(trades, bars, opening, held, charges=charges)
     ruined = ruin(marks["equity"])
     returns = _by_day(marks["nav"], float(opening), calendar)
     watched, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
     others = {HOLD: buy_and_hold(bars, opening)} | ({RULES: rules_only} if rules_only is not None else {})
-    benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free, ruined)
+    benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free=risk_free, ruined=ruined)
     figures = {
-        **_equity_figures(marks["nav"], returns, float(opening), PERIODS[calendar], risk_free, ruined),
+        **_equity_figures(marks["nav"], returns, float(opening), PERIODS[calendar], risk_free=risk_free, ruined=ruined),
         **_held_against(benchmarks),
         **_use(trades, marks, ruined),
         **trade_figures(trades),
@@ -204,7 +204,9 @@ def assess(
     return Assessment(
         total=account_performance(trades, opening, marks["nav"], charges),
         figures=figures,
-        intervals=_intervals(trades, returns, PERIODS[calendar], risk_free, figures, np.random.default_rng(seed)),
+        intervals=_intervals(
+            trades, returns, PERIODS[calendar], risk_free, figures=figures, rng=np.random.default_rng(seed)
+        ),
         groups=_groups(trades, bars, regimes, opening),
         costs=_costs(trades, bars, charges),
         months=periods(returns, trades, "month"),
@@ -264,6 +266,7 @@ def _benchmarks(
     own: pd.Series,
     opening: float,
     calendar: AssetClass,
+    *,
     risk_free: float,
     ruined: str,
 ) -> dict[str, Benchmark]:
@@ -272,7 +275,9 @@ def _benchmarks(
     for name, equity in others.items():
         if len(equity):
             returns = _by_day(equity, opening, calendar)
-            figures = _equity_figures(equity, returns, opening, PERIODS[calendar], risk_free, ruin(equity))
+            figures = _equity_figures(
+                equity, returns, opening, PERIODS[calendar], risk_free=risk_free, ruined=ruin(equity)
+            )
             relative = relative_figures(own, returns, PERIODS[calendar], risk_free, ruined=ruined)
             found[name] = Benchmark({**figures, **relative}, equity)
     return found
@@ -285,7 +290,7 @@ def _by_day(equity: pd.Series, opening: float, calendar: AssetClass) -> pd.Serie
 
 
 def _equity_figures(
-    equity: pd.Series, returns: pd.Series, opening: float, count: int, risk_free: float, ruined: str
+    equity: pd.Series, returns: pd.Series, opening: float, count: int, *, risk_free: float, ruined: str
 ) -> dict[str, Figure]:
     """Return the figures of returns and drawdowns, which share one largest drawdown."""
     fallen = drawdown_figures(equity, opening)
@@ -357,6 +362,7 @@ def _intervals(
     returns: pd.Series,
     count: int,
     risk_free: float,
+    *,
     figures: Mapping[str, Figure],
     rng: np.random.Generator,
 ) -> dict[str, Interval]:

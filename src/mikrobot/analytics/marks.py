@@ -58,6 +58,7 @@ def marked(
     bars: Mapping[str, pd.DataFrame],
     opening: Decimal,
     held: Sequence[OpenTrade] = (),
+    *,
     charges: Sequence[Charge] = (),
 ) -> pd.DataFrame:
     """Mark the account to market at the close of every bar.
@@ -92,7 +93,7 @@ def marked(
     starts = np.searchsorted(times, entered)
     ends = np.concatenate([np.searchsorted(times, left), np.full(len(held), len(times), np.int64)])
     closes = {symbol: _as_of(each, times) for symbol, each in quotes.items()}
-    worth, notional = _open_at(positions, starts, np.maximum(starts, ends), closes, len(times))
+    worth, notional = _open_at(positions, starts, np.maximum(starts, ends), closes, count=len(times))
     counted = np.bincount(starts, minlength=len(times) + 1) - np.bincount(ends, minlength=len(times) + 1)
     equity = pd.Series(
         float(opening) + _booked(_cash(trades, held, charges), times) + worth,
@@ -112,6 +113,7 @@ def _open_at(
     starts: Instants,
     ends: Instants,
     closes: Mapping[str, dict[Side, Floats]],
+    *,
     count: int,
 ) -> tuple[Floats, Floats]:
     """Return the unrealised profit and the notional of positions at each mark, account currency."""
@@ -244,8 +246,8 @@ def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | No
     beyond = np.where(whole, np.searchsorted(closed, left, "right"), np.searchsorted(closed, left, "left"))
     reached = {
         side: (
-            _over(np.minimum, quotes.low + ask, first, beyond, np.inf),
-            _over(np.maximum, quotes.high + ask, first, beyond, -np.inf),
+            _over(np.minimum, quotes.low + ask, first, beyond, none=np.inf),
+            _over(np.maximum, quotes.high + ask, first, beyond, none=-np.inf),
         )
         for side, ask in ((Side.BUY, 0.0), (Side.SELL, quotes.ask))
     }
@@ -261,7 +263,7 @@ def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | No
     return found
 
 
-def _over(extreme: np.ufunc, values: Floats, first: Instants, beyond: Instants, none: float) -> Floats:
+def _over(extreme: np.ufunc, values: Floats, first: Instants, beyond: Instants, *, none: float) -> Floats:
     """Return the extreme of the values in each of the spans from `first` to before `beyond`."""
     if not len(first):
         return np.empty(0)

@@ -21,7 +21,7 @@ from mikrobot.domain.trading import Trade
 _BINS = 40
 
 
-def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade], opening: Decimal) -> None:
+def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade], *, opening: Decimal) -> None:
     """Draw the picture as PNG, 1400 by 900 pixels.
 
     Parameters

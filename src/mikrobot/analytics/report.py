@@ -222,7 +222,7 @@ def write(facts: Facts, folder: Path) -> Report:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(report.html, html)
         _replace(report.markdown, markdown)
-        picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, facts.opening)
+        picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, opening=facts.opening)
         report.png.with_suffix(".partial").replace(report.png)
     except OSError as error:
         raise StoreError(f"the report cannot be written to {folder}: {error.strerror}") from error

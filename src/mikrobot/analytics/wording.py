@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from mikrobot.analytics.assessment import Assessment
 from mikrobot.analytics.figures import MEASURES, Figure
@@ -98,7 +98,7 @@ def _figure(value: float | None) -> str:
 
 TEMPLATES = Environment(
     loader=ChoiceLoader([PackageLoader("mikrobot.analytics"), PackageLoader("mikrobot")]),
-    autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+    autoescape=select_autoescape(("html.j2",)),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

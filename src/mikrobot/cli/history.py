@@ -43,7 +43,7 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
 
     console = Console()
     stop_on_sigterm()
-    found = judge(settings(), SystemClock(), named, data, control, console.say)
+    found = judge(settings(), SystemClock(), named, data, control=control, say=console.say)
     if json_:
         print_json(found)
     else:
@@ -77,7 +77,7 @@ def backtest(
     trade_list: Path | None,
     json_: bool,
 ) -> None:
-    """Trade history with the code that trades live, and judge it beside buy and hold and the rules alone.
+    r"""Trade history with the code that trades live, and judge it beside buy and hold and the rules alone.
 
     A model is asked only about closes later than what it has learned from. A recorded run is traded again by
     its own settings, models and hours.
@@ -113,13 +113,13 @@ def backtest(
     if run_id:
         from mikrobot.workflows import reconcile
 
-        found = reconcile.compare(settings(), SystemClock(), run_id, console.say, files)
+        found = reconcile.compare(settings(), SystemClock(), run_id, console.say, files=files)
         table, lines = tables.reconciliation_table(found), tables.difference_lines(found)
     else:
         from mikrobot.workflows.backtest import backtest as trade_history
 
         given, model = configuration.load(profile=profile), None if rules_only else named
-        found = trade_history(given, SystemClock(), data, model, start, end, console.say, files)
+        found = trade_history(given, SystemClock(), data, model, start=start, end=end, say=console.say, files=files)
         table, lines = tables.backtest_table(found), []
     if json_:
         print_json(found)
@@ -170,7 +170,7 @@ def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
 
     console = Console()
     try:
-        written = write_rows(file, out, Timeframe(timeframe), lead, partial(console.progress, "features"))
+        written = write_rows(file, out, Timeframe(timeframe), lead, progress=partial(console.progress, "features"))
     finally:
         console.settle()
     led = f", led by {written.lead}" if written.lead else ""

@@ -35,7 +35,7 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
 
     Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
     """
-    with _services(json_, trials=trials) as (settings, console):
+    with _services(quiet=json_, trials=trials) as (settings, console):
         from mikrobot.workflows import train as workflow
 
         done = {
@@ -65,7 +65,7 @@ def list_(json_: bool) -> None:
 
     Example: mikrobot models list
     """
-    with _registry(json_) as registry:
+    with _registry(quiet=json_) as registry:
         found = [version for name in MODELS for version in registry.versions(name)]
     if json_:
         print_json([_plain(version) for version in found])
@@ -94,7 +94,7 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
 
     Example: mikrobot models show bos --symbol EURUSD
     """
-    with _registry(json_) as registry:
+    with _registry(quiet=json_) as registry:
         spec = registry.spec(name, version or _champion(registry, name, symbols))
     if json_:
         click.echo(spec.to_json())
@@ -223,7 +223,7 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     from mikrobot.models.explanation import explain as explained
     from mikrobot.serving.predictor import row_of
 
-    with _registry(json_) as registry:
+    with _registry(quiet=json_) as registry:
         loaded = registry.load(name, version or _champion(registry, name, symbols))
         booster = registry.booster(name, loaded.spec.version)
     found = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
@@ -256,7 +256,7 @@ def _body(row: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _registry(quiet: bool = False) -> Iterator["Registry"]:
+def _registry(*, quiet: bool = False) -> Iterator["Registry"]:
     """Lend the registry; MLflow is started if it does not answer, and stopped again."""
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console
@@ -270,7 +270,7 @@ def _registry(quiet: bool = False) -> Iterator["Registry"]:
 
 
 @contextmanager
-def _services(quiet: bool = False, **given: Any) -> Iterator[tuple["Settings", "Console"]]:
+def _services(*, quiet: bool = False, **given: Any) -> Iterator[tuple["Settings", "Console"]]:
     """Lend MLflow and the migrated database; what had to be started for it is stopped again."""
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console

@@ -97,7 +97,7 @@ class _Plan:
 
 
 def decide_trade(
-    run_id: str, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile, entry_probability: float
+    run_id: str, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile, *, entry_probability: float
 ) -> tuple[Decision, OrderIntent | None]:
     """Decide about one symbol at one close.
 

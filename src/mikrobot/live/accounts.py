@@ -78,13 +78,13 @@ def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
 def traded_bars(run: Run, bars: BarStore, segments: Sequence[Segment]) -> dict[str, pd.DataFrame]:
     """Return the M1 bar frame of the traded span of each symbol of a run, whose segments they are."""
     return {
-        symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
+        symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, end=segment.trade_until)
         for segment in segments
         for symbol in segment.symbols
     }
 
 
-def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: datetime) -> Venue:
+def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, *, at: datetime) -> Venue:
     """Return the venue of a run as its ledger leaves it at a close, or a new one if it has none yet.
 
     Raises
@@ -92,10 +92,10 @@ def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: d
     DataError
         If a journal is not whole.
     """
-    return _venue(run, settings, journals(ledger, run.id), bars, at)
+    return _venue(run, settings, journals(ledger, run.id), bars, at=at)
 
 
-def venue_at(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: datetime) -> Venue:
+def venue_at(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, *, at: datetime) -> Venue:
     """Return the venue of a run as it was at a close that has passed.
 
     Raises
@@ -103,7 +103,7 @@ def venue_at(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, at: d
     DataError
         If a journal is not whole.
     """
-    return _venue(run, settings, until(journals(ledger, run.id), at), bars, at)
+    return _venue(run, settings, until(journals(ledger, run.id), at), bars, at=at)
 
 
 def opened_venue(run: Run, settings: Settings) -> Venue:
@@ -140,7 +140,9 @@ def _ends_the_run(record: Record) -> bool:
     return isinstance(record, Noted) and record.kind == RUN_END
 
 
-def _venue(run: Run, settings: Settings, told: Mapping[str, Sequence[Record]], bars: BarStore, at: datetime) -> Venue:
+def _venue(
+    run: Run, settings: Settings, told: Mapping[str, Sequence[Record]], bars: BarStore, *, at: datetime
+) -> Venue:
     if not told:
         return opened_venue(run, settings)
     venue = Venue(run.symbols, settings.seed)

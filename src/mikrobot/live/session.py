@@ -22,7 +22,7 @@ PRESENT = timedelta(minutes=2)
 
 
 def record_of(
-    run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], started_at: datetime
+    run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], *, started_at: datetime
 ) -> Run:
     """Return the record of a run that is about to begin: its market, its segments and every setting."""
     return Run(
@@ -76,7 +76,7 @@ def streams(runs: Runs, source: str) -> bool:
     return not runs.finished(run.id, "streamer", run.segments[-1].number)
 
 
-def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, clock: Clock) -> tuple[Segment, ...]:
+def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, *, clock: Clock) -> tuple[Segment, ...]:
     """Choose the hours to trade: the last ones that the source has.
 
     Parameters
@@ -109,7 +109,7 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
         now = clock.now().replace(second=0, microsecond=0)
         spans = {symbol: (first, now) for symbol, (first, _) in spans.items()}
     groups = enumerate(_overlapping(spans, hours))
-    return tuple(_segment(number, group, spans, hours, history_days) for number, group in groups)
+    return tuple(_segment(number, group, spans, hours, history_days=history_days) for number, group in groups)
 
 
 def _overlapping(spans: dict[str, tuple[datetime, datetime]], hours: int) -> list[list[str]]:
@@ -125,7 +125,7 @@ def _overlapping(spans: dict[str, tuple[datetime, datetime]], hours: int) -> lis
 
 
 def _segment(
-    number: int, symbols: list[str], spans: dict[str, tuple[datetime, datetime]], hours: int, history_days: int
+    number: int, symbols: list[str], spans: dict[str, tuple[datetime, datetime]], hours: int, *, history_days: int
 ) -> Segment:
     until = max(spans[symbol][1] for symbol in symbols)
     trade_from = min(spans[symbol][1] for symbol in symbols) - timedelta(hours=hours)

@@ -70,7 +70,7 @@ class Streamer:
         resumed = self._resume()
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
-            closes(self.source, leads_first(self.segment.symbols), resumed, end, self.clock), start=1
+            closes(self.source, leads_first(self.segment.symbols), resumed, end, clock=self.clock), start=1
         ):
             self.publish(close_time, bars)
             if number % SNAPSHOT_EVERY == 0:
@@ -104,7 +104,9 @@ class Streamer:
         with self.timers.stage("bar_store"):
             self.bars.append(self.run.source, bar)
         if wrong:
-            self.bars.quarantine_row(self.run.source, bar.symbol, bar.close_time, CATALOG.columns, values, wrong)
+            self.bars.quarantine_row(
+                self.run.source, bar.symbol, bar.close_time, CATALOG.columns, values=values, reason=wrong
+            )
             return
         with self.timers.stage("online_write"):
             self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
@@ -145,13 +147,13 @@ class Streamer:
         if saved is not None:
             start = saved[0]
             self.pipeline.restore(symbol, saved[1])
-        missed = self.bars.range(self.run.source, symbol, Timeframe.M1, start, until)
+        missed = self.bars.range(self.run.source, symbol, Timeframe.M1, start, end=until)
         return self.pipeline.lead_rows(symbol, missed, lead)
 
     def _snapshot(self, close_time: datetime) -> None:
         for symbol in self.segment.symbols:
             snapshot = self.pipeline.snapshot(symbol)
-            self.states.save(self.run.source, symbol, CATALOG.version, close_time, snapshot)
+            self.states.save(self.run.source, symbol, CATALOG.version, close_time, snapshot=snapshot)
 
 
 def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:

@@ -56,7 +56,9 @@ class Trader:
     def decide_and_place(self, outlook: Outlook) -> tuple[Decision, OrderIntent | None]:
         """Decide about one symbol at a close that has been played, and send the order if there is one."""
         standing = self.venue.standing(outlook.symbol, outlook.close_time)
-        decision, order = decide_trade(self.run_id, outlook, standing, self.profile, self.entry_probability)
+        decision, order = decide_trade(
+            self.run_id, outlook, standing, self.profile, entry_probability=self.entry_probability
+        )
         if self.share is not None and (why := self.share.objection(outlook.symbol, outlook.close_time)):
             reasons = (*decision.reasons, f"share refused: {why}")
             decision, order = replace(decision, approved=False, reasons=reasons), None
@@ -104,6 +106,6 @@ class Traded:
         return sorted(charge for account in accounts for charge in charges(account))
 
 
-def outlook(bar: Bar, atr: float, above: float, below: float, up: float, down: float, by: str) -> Outlook:
+def outlook(bar: Bar, atr: float, above: float, below: float, *, up: float, down: float, by: str) -> Outlook:
     """Return what is known of a symbol at the close of a bar; the values are those of `Outlook`."""
     return Outlook(bar.symbol, bar.close_time, bar.close, bar.spread, atr, above, below, up, down, by)

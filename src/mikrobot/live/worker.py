@@ -151,7 +151,7 @@ class Worker:
     def handle(self, after: datetime, close_time: datetime) -> None:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
         with self.timers.stage("bar_read"):
-            bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, close_time)
+            bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, until=close_time)
         sights = [self._look(bar) for bar in bars if bar.close_time == close_time]
         for account in self.accounts:
             if account.reached < close_time:
@@ -168,17 +168,19 @@ class Worker:
             written = self.ledger.commit(
                 account.run.id,
                 close_time,
-                minute.predictions,
-                minute.decisions,
-                minute.orders,
-                lines_of(account.trader.venue.unrecorded()),
-                minute.skips,
-                [said for sight in sights for said in sight.shadows] if account.run.id == self.run.id else (),
+                predictions=minute.predictions,
+                decisions=minute.decisions,
+                orders=minute.orders,
+                journal=lines_of(account.trader.venue.unrecorded()),
+                skips=minute.skips,
+                shadows=[shadow for sight in sights for shadow in sight.shadows]
+                if account.run.id == self.run.id
+                else (),
             )
         account.reached = close_time
         if not written:
             account.reached = self.runs.reached(account.run.id, "worker") or close_time
-            account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, account.reached)
+            account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, at=account.reached)
 
     def _look(self, bar: Bar) -> Sight:
         """Read the row of a bar and ask about it."""
@@ -320,7 +322,7 @@ def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
     """Return the outlook on the levels that the answer is about."""
     above, below = Task(TRADED, answer.swing).columns
     up, down = _number(answer.probability_up), _number(answer.probability_down)
-    return outlook(bar, row[ATR], row[above], row[below], up, down, str(answer))
+    return outlook(bar, row[ATR], row[above], row[below], up=up, down=down, by=str(answer))
 
 
 def _number(probability: float | None) -> float:
@@ -333,17 +335,19 @@ def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
 
 
 def account_runs(
-    run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs
+    run: Run, segment: Segment, settings: Settings, ledger: Ledger, *, bars: BarStore, runs: Runs
 ) -> tuple[AccountRun, ...]:
     """Take up a run and the arms that follow it, each as its own ledger leaves it; the run itself last."""
-    return tuple(_account_run(each, segment, settings, ledger, bars, runs) for each in (*runs.followers(run.id), run))
+    return tuple(
+        _account_run(each, segment, settings, ledger, bars=bars, runs=runs) for each in (*runs.followers(run.id), run)
+    )
 
 
 def _account_run(
-    run: Run, segment: Segment, settings: Settings, ledger: Ledger, bars: BarStore, runs: Runs
+    run: Run, segment: Segment, settings: Settings, ledger: Ledger, *, bars: BarStore, runs: Runs
 ) -> AccountRun:
     own, reached = wiring.rules_of(settings, run), traded_until(runs, run.id, segment)
-    return AccountRun(run, own, trader_of(run, venue_of(run, own, ledger, bars, reached), own), reached)
+    return AccountRun(run, own, trader_of(run, venue_of(run, own, ledger, bars, at=reached), own), reached)
 
 
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
@@ -362,7 +366,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             ledger,
             runs,
             timers,
-            account_runs(run, segment, settings, ledger, bars, runs),
+            account_runs(run, segment, settings, ledger, bars=bars, runs=runs),
             clock,
         )
         try:

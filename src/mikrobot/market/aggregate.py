@@ -57,4 +57,4 @@ def _joined(bars: pd.DataFrame, times: np.ndarray, starts: np.ndarray) -> pd.Dat
     volume, trades, taker_volume = (
         np.add.reduceat(bars[name].to_numpy(), starts) for name in ("volume", "trades", "taker_volume")
     )
-    return bar_frame(times, prices, volume, spread[last], trades, taker_volume)
+    return bar_frame(times, prices, volume, spread[last], trades=trades, taker_volume=taker_volume)

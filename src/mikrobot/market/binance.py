@@ -216,7 +216,9 @@ class BinanceSource:
         check_volume(volume, times, origin)
         check_trades(trades, times, origin)
         taker_volume = taker_volume_of(bought, volume, times, origin)
-        return bar_frame(times, numbers[:4], volume, np.full(len(times), np.nan), trades, taker_volume)
+        return bar_frame(
+            times, numbers[:4], volume, np.full(len(times), np.nan), trades=trades, taker_volume=taker_volume
+        )
 
 
 def reachable(url: str, timeout_s: float) -> bool:

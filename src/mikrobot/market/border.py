@@ -63,6 +63,7 @@ def bar_frame(
     prices: Floats,
     volume: Floats,
     spread: Floats,
+    *,
     trades: Floats | None = None,
     taker_volume: Floats | None = None,
 ) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.Dat
 
 
 def closes(
-    source: Source, symbols: Sequence[str], start: datetime, end: datetime | None, clock: Clock
+    source: Source, symbols: Sequence[str], start: datetime, end: datetime | None, *, clock: Clock
 ) -> Iterator[tuple[datetime, list[Bar]]]:
     """Yield, minute by minute in time order, the bars that close at that instant.
 
@@ -137,7 +137,7 @@ def closes(
         assert known is not None
         try:
             for since, until in chunks(reached, known):
-                for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock)):
+                for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock=clock)):
                     yield instant, bars
                     reached = instant
         except FeedError as error:
@@ -149,7 +149,9 @@ def closes(
         clock.sleep(_seconds_to_next_close(clock.now()))
 
 
-def _read(source: Source, symbols: Sequence[str], since: datetime, until: datetime, clock: Clock) -> list[pd.DataFrame]:
+def _read(
+    source: Source, symbols: Sequence[str], since: datetime, until: datetime, *, clock: Clock
+) -> list[pd.DataFrame]:
     """Read one stretch; at the edge of the present, give a bar that is due a little more time."""
     frames = [fetch(source, symbol, since, until) for symbol in symbols]
     for _ in range(PATIENCE if source.live else 0):

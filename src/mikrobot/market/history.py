@@ -75,7 +75,9 @@ class Backfill:
     last: datetime | None = None
 
 
-def backfill(source: Source, store: "BarStore", symbol: str, start: datetime, end: datetime, check: Check) -> Backfill:
+def backfill(
+    source: Source, store: "BarStore", symbol: str, start: datetime, *, end: datetime, check: Check
+) -> Backfill:
     """Fetch, check and store the M1 bars of a symbol that the store does not have.
 
     Parameters
@@ -106,7 +108,7 @@ def backfill(source: Source, store: "BarStore", symbol: str, start: datetime, en
     for since, until in _missing(max(start, first), min(end, last), held):
         bars = fetch(source, symbol, since, until)
         if len(bars):
-            done = _with(done, bars, *_admit(source.name, store, symbol, bars, check))
+            done = _with(done, bars, *_admit(source.name, store, symbol, bars, check=check))
     log.info("backfilled", source=source.name, symbol=symbol, fetched=done.fetched, quarantined=done.quarantined)
     return done
 
@@ -122,7 +124,7 @@ def _missing(
         yield from chunks(held[1], end, CHUNK)
 
 
-def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, check: Check) -> tuple[int, int]:
+def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, *, check: Check) -> tuple[int, int]:
     """Pass a chunk through the gate; return how many bars were stored and quarantined."""
     checked = check(bars)
     if not checked.passed:
@@ -132,7 +134,7 @@ def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, chec
             f"{symbol}: bars from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC failed the quality gate: "
             f"{len(checked.bad)} of {len(bars)} are bad{reason}; none of them was stored; correct the {source} data"
         )
-    quarantined = store.quarantine(source, symbol, "bars", checked.bad, checked.reasons.tolist())
+    quarantined = store.quarantine(source, symbol, "bars", checked.bad, reasons=checked.reasons.tolist())
     return store.upsert(source, symbol, Timeframe.M1, checked.good), quarantined
 
 

@@ -106,7 +106,7 @@ class ParquetBars:
         trades = column.get("trades", unknown)
         check_trades(trades, times, origin)
         taker_volume = taker_volume_of(column.get("taker_buy_volume", unknown), volume, times, origin)
-        return bar_frame(times, prices, volume, spread_of(spread), trades, taker_volume)
+        return bar_frame(times, prices, volume, spread_of(spread), trades=trades, taker_volume=taker_volume)
 
     def _read(self, group: _Group) -> tuple[pa.Table, Times]:
         """Read a row group; the last one read is kept, for those who read on from there."""

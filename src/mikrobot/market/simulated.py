@@ -116,7 +116,7 @@ class _Path:
         trades, taker_volume = (
             np.concatenate([getattr(day, name) for day in days])[inside] for name in ("trades", "taker_volume")
         )
-        return bar_frame(times[inside], prices[:4], volume, prices[4], trades, taker_volume)
+        return bar_frame(times[inside], prices[:4], volume, prices[4], trades=trades, taker_volume=taker_volume)
 
     def _extend(self, days: int) -> None:
         while len(self._days) < days:

@@ -93,7 +93,7 @@ def _distances(x: Row, side: Column, family: str) -> dict[str, Column]:
 
 
 def _structure(x: Row, side: Column, family: str, swing: int) -> dict[str, Column]:
-    """What broke last, and how old the levels are."""
+    """Return what broke last, and how old the levels are."""
     up = side > 0
     high_age, low_age = (x[name] for name in _ages(swing))
     bos, choch = x[f"{family}_bos"], x[f"{family}_choch"]

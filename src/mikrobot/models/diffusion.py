@@ -72,6 +72,7 @@ class Diffusion:
         distance: Floats,
         sigma: Floats,
         minutes: Floats,
+        *,
         outcome: NDArray[np.bool_],
         levels: Floats | None = None,
     ) -> "Diffusion":
@@ -109,7 +110,7 @@ class Diffusion:
         step, weights, centres = scale * sigma, np.empty(0), np.empty(0)
         if levels is not None:
             known, centres, unit = _standardised(levels[chosen])
-            moved, weights = _fit_weights(reach, step, distance, minutes, outcome, known)
+            moved, weights = _fit_weights(reach, step, distance, minutes, outcome=outcome, levels=known)
             scale, step, weights = scale * np.exp(moved), step * np.exp(moved + known @ weights), weights / unit
         z = _reach(reach, step, distance, minutes)
         curve = make_pipeline(
@@ -170,7 +171,7 @@ def _standardised(levels: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
 
 
 def _fit_weights(
-    reach: Reach, step: Floats, distance: Floats, minutes: Floats, outcome: NDArray[np.bool_], levels: Floats
+    reach: Reach, step: Floats, distance: Floats, minutes: Floats, *, outcome: NDArray[np.bool_], levels: Floats
 ) -> tuple[float, Floats]:
     """Fit the weights of standard levels in the logarithm of the step by log loss, ridged.
 

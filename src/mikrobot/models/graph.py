@@ -147,11 +147,11 @@ def _inlined(member: Member) -> tuple[list[Any], list[Any], str]:
     value = chance if member.platt is None else f"{prefix}value"
     nodes.append(helper.make_node("Gather", [f"{prefix}{_PROBABILITIES}", column], [value], axis=1))
     if member.platt is not None:
-        nodes += _platt(prefix, member.platt, value, chance, initializers)
+        nodes += _platt(prefix, member.platt, value, chance, initializers=initializers)
     return nodes, initializers, chance
 
 
-def _platt(prefix: str, platt: tuple[float, float], value: str, chance: str, initializers: list[Any]) -> list[Any]:
+def _platt(prefix: str, platt: tuple[float, float], value: str, chance: str, *, initializers: list[Any]) -> list[Any]:
     names = [f"{prefix}slope", f"{prefix}intercept"]
     initializers += [helper.make_tensor(n, TensorProto.FLOAT, [1], [v]) for n, v in zip(names, platt, strict=True)]
     return [

@@ -43,7 +43,7 @@ class Start:
 
     @classmethod
     def fit(
-        cls, task: Task, seen: SideInputs, name: str, inputs: NDArray[np.float32], outcome: NDArray[np.bool_]
+        cls, task: Task, seen: SideInputs, name: str, inputs: NDArray[np.float32], *, outcome: NDArray[np.bool_]
     ) -> "Start":
         """Fit on training samples in order of time, of which those without a distance are left out.
 
@@ -60,7 +60,7 @@ class Start:
         away = inputs[:, seen.names.index(name)].astype(np.float64)
         known = np.isfinite(away)
         ones, levels = np.ones(int(known.sum())), seen.levels(inputs)[known]
-        return cls(name, Diffusion.fit(task.reach, away[known], ones, ones, outcome[known], levels))
+        return cls(name, Diffusion.fit(task.reach, away[known], ones, ones, outcome=outcome[known], levels=levels))
 
     def __call__(self, inputs: NDArray[np.float32], seen: SideInputs) -> NDArray[np.float64]:
         """Return the log odds of samples by their inputs; 0 where the distance is unknown."""

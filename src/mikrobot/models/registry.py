@@ -109,7 +109,7 @@ class Registry:
                 )
                 # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
                 mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
-            return register(self.tracking_uri, spec.name, logged.model_uri, logged.model_id, tags)
+            return register(self.tracking_uri, spec.name, logged.model_uri, logged.model_id, tags=tags)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.

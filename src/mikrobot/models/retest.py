@@ -43,7 +43,7 @@ def _inputs(swing: int, _: Mode) -> RetestInputs:
 
 
 def _label(prices: Prices, levels: Floats, atr: Floats, terms: LabelTerms) -> Labels:
-    return retest(prices, levels, atr, terms.horizon, terms.target_atr, terms.stop_atr)
+    return retest(prices, levels, atr, terms.horizon, target_atr=terms.target_atr, stop_atr=terms.stop_atr)
 
 
 KIND = ModelKind(

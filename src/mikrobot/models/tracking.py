@@ -52,7 +52,7 @@ def _load_without_plugins(module: str) -> None:
 _load_without_plugins("mlflow.tracking.request_header.registry")
 
 
-def register(tracking_uri: str, name: str, model_uri: str, model_id: str, tags: Mapping[str, str]) -> str:
+def register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tags: Mapping[str, str]) -> str:
     """Register a logged model under a name and return its version; ``mlflow.register_model`` prints of each one."""
     client = mlflow.MlflowClient(tracking_uri)
     try:

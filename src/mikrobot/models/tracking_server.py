@@ -200,7 +200,7 @@ class TrackingServer:
 
 
 def failure(url: str, problem: str) -> str:
-    """Return the one line that reports a failure of the tracking server.
+    r"""Return the one line that reports a failure of the tracking server.
 
     >>> failure("http://127.0.0.1:5500", "no such table\\nTraceback ...")
     'MLflow at http://127.0.0.1:5500 failed: no such table; check that it runs (`mikrobot status`)'

@@ -72,8 +72,8 @@ def compare(
     current: pd.DataFrame,
     columns: Sequence[str],
     report: Path,
-    share: float = 0.5,
     *,
+    share: float = 0.5,
     simulated: bool = False,
 ) -> Drift:
     """Compare the distributions of feature rows, column by column.
@@ -113,7 +113,7 @@ def compare(
     if not compared:
         raise DataError(f"none of the {len(columns)} columns can be compared: {_listed(left_out)}")
     found, scores = _compared(_thin(reference[compared]), _thin(current[compared]), share)
-    _write(found, report, simulated)
+    _write(found, report, simulated=simulated)
     drifted = tuple(sorted((name for name in compared if scores[name] >= PSI_THRESHOLD), key=lambda n: -scores[n]))
     part = len(drifted) / len(compared)
     return Drift("drift" if part >= share else "stable", part, share, drifted, scores, left_out, report)
@@ -179,22 +179,22 @@ def _compared(reference: pd.DataFrame, current: pd.DataFrame, share: float) -> t
     }
 
 
-def _write(found: Any, report: Path, simulated: bool) -> None:
+def _write(found: Any, report: Path, *, simulated: bool) -> None:
     """Write Evidently's page with a title, the market where it is simulated, and a layout for narrow screens."""
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
         partial = report.with_suffix(".partial")
         found.save_html(str(partial))
-        page = partial.read_text(encoding="utf-8").replace("<body>", _opening(simulated), 1)
+        page = partial.read_text(encoding="utf-8").replace("<body>", _opening(simulated=simulated), 1)
         partial.write_text(page, encoding="utf-8")
         partial.replace(report)
     except OSError as error:
         raise StoreError(f"the drift report cannot be written to {report}: {error.strerror}") from error
 
 
-def _opening(simulated: bool) -> str:
+def _opening(*, simulated: bool) -> str:
     return (
-        Environment(loader=PackageLoader("mikrobot.monitoring"))
+        Environment(loader=PackageLoader("mikrobot.monitoring"), autoescape=True)
         .get_template("drift.html.j2")
         .render(simulated=simulated)
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.features.catalog import CATALOG
@@ -46,6 +46,7 @@ class QualityReport:
 def write(
     found: Sequence[Quality],
     source: str,
+    *,
     simulated: bool,
     written_at: datetime,
     models: Sequence[ModelInputs],
@@ -117,7 +118,7 @@ def _share(value: float | None) -> str:
 
 _TEMPLATES = Environment(
     loader=ChoiceLoader([PackageLoader("mikrobot.monitoring"), PackageLoader("mikrobot")]),
-    autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+    autoescape=select_autoescape(("html.j2",)),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

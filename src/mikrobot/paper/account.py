@@ -75,7 +75,7 @@ class Account:
 
     @classmethod
     def rebuilt(
-        cls, id: str, profile: Profile, contracts: Mapping[str, Contract], records: Iterable[Record], seed: int = 0
+        cls, id: str, profile: Profile, contracts: Mapping[str, Contract], records: Iterable[Record], *, seed: int = 0
     ) -> "Account":
         """Return the account that a journal tells of.
 
@@ -172,7 +172,7 @@ class Account:
 
     def deposit(self, ts: int, currency: str, amount: Decimal) -> None:
         """Pay in; a negative amount is a withdrawal."""
-        self.book(ts, "deposit", currency, money.minor(amount, currency), "")
+        self.book(ts, "deposit", currency, money.minor(amount, currency), cause="")
         self.expose()
 
     def expose(self) -> None:
@@ -182,7 +182,7 @@ class Account:
             working = self.working_orders[held.symbol]
             working.margin_low = working.low_bid = FAR
 
-    def book(self, ts: int, kind: str, currency: str, amount: int, cause: str) -> None:
+    def book(self, ts: int, kind: str, currency: str, amount: int, *, cause: str) -> None:
         """Make a cash entry, unless it is nothing."""
         if amount:
             self.apply(Booked(len(self.journal), ts, kind, currency, amount, cause))

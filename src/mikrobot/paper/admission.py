@@ -16,7 +16,7 @@ from mikrobot.paper.requests import misplaced
 
 
 def objection(
-    account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, ts: int, *, opening: bool
+    account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, ts: int, opening: bool
 ) -> str:
     """Return why an order is rejected, or an empty string.
 
@@ -37,12 +37,12 @@ def objection(
         or _out_of_place(account, market, order, opening=opening)
         or _too_small(market, order)
         or (_unfunded(account, market, order) if account.profile.cash else "")
-        or _unbacked(account, markets, rates, order, ts)
+        or _unbacked(account, markets, rates, order, ts=ts)
     )
 
 
 def modification_objection(
-    account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, changed: Order, ts: int
+    account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, changed: Order, ts: int
 ) -> str:
     """Return why an order cannot have new terms, or an empty string: what its submission would be asked, too.
 
@@ -60,7 +60,7 @@ def modification_objection(
     if reason or order.status is Status.HELD:
         return reason
     opening = order.status is Status.NEW and not market.quoting
-    return objection(account, markets, rates, changed, ts, opening=opening)
+    return objection(account, markets, rates, changed, ts=ts, opening=opening)
 
 
 def _untradable(market: Market, ts: int) -> str:
@@ -99,14 +99,14 @@ def _too_small(market: Market, order: Order) -> str:
     return f"a notional of {notional} {contract.quote} is below the least of {contract.min_notional}"
 
 
-def _unbacked(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, ts: int) -> str:
+def _unbacked(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, ts: int) -> str:
     """Return why a margin account may not open what an order would open, or an empty string."""
     if account.profile.cash or order.reduce_only:
         return ""
     market = markets[order.symbol]
     price = order.price or order.stop or market.best(order.sign) or market.mark(-order.sign)
-    return _limited(account, markets, rates, order, ts) or opening_objection(
-        account, markets, rates, order, market.contract, price, order.leaves, ts
+    return _limited(account, markets, rates, order, ts=ts) or opening_objection(
+        account, markets, rates, order, contract=market.contract, price=price, quantity=order.leaves, ts=ts
     )
 
 
@@ -151,7 +151,7 @@ def _exits_reached(account: Account, market: Market, order: Order) -> str:
     return ""
 
 
-def _limited(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, ts: int) -> str:
+def _limited(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, ts: int) -> str:
     rules = account.profile.limits
     if not (rules.daily_loss_pct or rules.weekly_loss_pct or rules.total_loss_pct):
         return ""

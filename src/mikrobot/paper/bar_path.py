@@ -25,7 +25,7 @@ class BarTicks(NamedTuple):
     spread: int
 
 
-def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks) -> None:
+def play(matching: Matching, market: Market, ts: int, opened: int, *, bar: BarTicks) -> None:
     """Let the path of a bar do to an account what it does.
 
     Parameters
@@ -51,11 +51,11 @@ def play(matching: Matching, market: Market, ts: int, opened: int, bar: BarTicks
     if working.waiting:
         matching.meet_waiting(working, ts, opened)
     if working.touched(low, high, spread):
-        _follow(matching, market, ts, bar, low_first=_low_first(matching, working, market, ts, bar))
+        _follow(matching, market, ts, bar, low_first=_low_first(matching, working, market, ts, bar=bar))
     matching.bar = None
 
 
-def _low_first(matching: Matching, working: WorkingOrders, market: Market, ts: int, bar: BarTicks) -> bool:
+def _low_first(matching: Matching, working: WorkingOrders, market: Market, ts: int, *, bar: BarTicks) -> bool:
     long, short = matching.account.sides(market.contract.symbol)
     if not (working.stops or working.limits):
         return long >= short
@@ -91,11 +91,11 @@ def _follow(matching: Matching, market: Market, ts: int, bar: BarTicks, *, low_f
     first, second = (bar.low, bar.high) if low_first else (bar.high, bar.low)
     now = bar.open
     for target in (first, second, bar.close):
-        _glide(matching, market, ts, now, target, bar.spread)
+        _glide(matching, market, ts, now, target=target, spread=bar.spread)
         now = target
 
 
-def _glide(matching: Matching, market: Market, ts: int, start: int, target: int, spread: int) -> None:
+def _glide(matching: Matching, market: Market, ts: int, start: int, *, target: int, spread: int) -> None:
     """Move the bid from one point to another, stopping wherever something of the account lies.
 
     Between two such points it stops where the account is stopped out, which closes at that level.
@@ -110,7 +110,7 @@ def _glide(matching: Matching, market: Market, ts: int, start: int, target: int,
         for price in _marks(working, spread):
             if sign * now < sign * price < sign * reached:
                 reached = price
-        level = matching.liquidation.stop_out_between(market, ts, now, reached, spread)
+        level = matching.liquidation.stop_out_between(market, ts, now, reached, spread=spread)
         now = reached if level is None else level
         market.point(ts, now, now + spread)
         if working.touched(now, now, spread):

@@ -93,7 +93,7 @@ class Exchange:
         self._wake_for(account)
         return account
 
-    def quote(
+    def quote(  # noqa: PLR0917, prices in the order in which every feed gives them
         self, ts: int, symbol: str, bid: int, ask: int, bid_size: int | None = None, ask_size: int | None = None
     ) -> None:
         """Take a quote in: prices in ticks, sizes in steps, None where the dealer shows none."""
@@ -130,7 +130,7 @@ class Exchange:
         """
         self._market(ts, symbol).convert(ts, bid, ask)
 
-    def bar(
+    def bar(  # noqa: PLR0917, prices in the order in which every feed gives them
         self, ts: int, symbol: str, open: int, high: int, low: int, close: int,
         spread: int = 0, opened: int | None = None,
     ) -> None:  # fmt: skip
@@ -173,7 +173,7 @@ class Exchange:
                 and high_ask < working.high_ask
             ):
                 continue
-            play(matching, market, ts, ts if opened is None else opened, BarTicks(open, high, low, close, spread))
+            play(matching, market, ts, ts if opened is None else opened, bar=BarTicks(open, high, low, close, spread))
         market.point(ts, close, close + spread)
         market.quoting = not self._waits
 
@@ -196,7 +196,7 @@ class Exchange:
         """
         market = self._market(ts, symbol)
         for matching, _ in self._working[symbol]:
-            financing.charge_funding(matching.account, market, ts, rate, mark)
+            financing.charge_funding(matching.account, market, ts, rate, mark=mark)
             matching.liquidation.fence(ts)
 
     def submit(self, account_id: str, ts: int, asked: OrderRequest | Bracket | OneCancelsOther) -> str:
@@ -215,7 +215,7 @@ class Exchange:
         if latency.base_ms or latency.median_ms:
             arrives += latency.draw(account.seed, account_id, requests.leader(asked).id)
         try:
-            for record in requests.records(account, asked, ts, arrives, account.seq):
+            for record in requests.records(account, asked, ts, arrives, seq=account.seq):
                 account.apply(record)
                 if record.parent:
                     account.move(ts, account.orders[record.order], Status.HELD, "waits for its entry")
@@ -236,7 +236,7 @@ class Exchange:
         account, matching = self._account(account_id), self._matchings[account_id]
         orders = [account.orders[order_id]] if order_id in account.orders else _legs(account, order_id)
         if not any(order.alive for order in orders):
-            return self._refuse(account, ts, order_id, "cancel", _NO_ORDER)
+            return self._refuse(account, ts, order_id, "cancel", reason=_NO_ORDER)
         for order in orders:
             if order.alive:
                 matching.end(ts, order, Status.CANCELED, "on request")
@@ -258,7 +258,7 @@ class Exchange:
         account, matching = self._account(account_id), self._matchings[account_id]
         order = account.orders.get(order_id)
         if order is None or not order.alive:
-            return self._refuse(account, ts, order_id, "modify", _no_terms(account, order_id))
+            return self._refuse(account, ts, order_id, "modify", reason=_no_terms(account, order_id))
         if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
             price, stop = None, price
         contract = self.contracts[order.symbol]
@@ -270,10 +270,10 @@ class Exchange:
                 stop=order.stop if stop is None else contract.ticks(stop, "a stop"),
             )
         except OrderError as error:
-            return self._refuse(account, ts, order_id, "modify", str(error))
-        reason = modification_objection(account, self.markets, self.rates, order, new, ts)
+            return self._refuse(account, ts, order_id, "modify", reason=str(error))
+        reason = modification_objection(account, self.markets, self.rates, order, changed=new, ts=ts)
         if reason:
-            return self._refuse(account, ts, order_id, "modify", reason)
+            return self._refuse(account, ts, order_id, "modify", reason=reason)
         last = (new.price, new.stop) != (order.price, order.stop) or new.quantity > order.quantity
         account.amend(ts, order, "on request", quantity=new.quantity, price=new.price, stop=new.stop, last=last)
         matching.reconsider(order, ts)
@@ -303,7 +303,7 @@ class Exchange:
         if self._due <= ts:
             self._advance(ts, inclusive=True)
 
-    def _refuse(self, account: Account, ts: int, order_id: str, what: str, reason: str) -> str:
+    def _refuse(self, account: Account, ts: int, order_id: str, what: str, *, reason: str) -> str:
         account.note(ts, f"{what}_refused", f"{order_id}: {reason}")
         return reason
 
@@ -356,7 +356,7 @@ class Exchange:
     def _roll(self, now: int) -> None:
         at, weekday = self._rollover
         for matching in self._matchings.values():
-            financing.charge_swap(matching.account, self.markets, self.rates, at, weekday)
+            financing.charge_swap(matching.account, self.markets, self.rates, at, weekday=weekday)
             matching.liquidation.fence(at)
         self._rollover = next_rollover(now)
 

@@ -13,7 +13,7 @@ from mikrobot.paper.orders import Order
 
 
 def profit(
-    account: Account, rates: Rates, contract: Contract, gained: Exact, price: int, ts: int
+    account: Account, rates: Rates, contract: Contract, gained: Exact, *, price: int, ts: int
 ) -> tuple[int, bool] | None:
     """Return what a profit in ticks times steps is worth to a margin account.
 
@@ -24,7 +24,7 @@ def profit(
     """
     if not gained:
         return 0, False
-    rate = margin.quote_rate(account, contract, price, gained, rates, ts)
+    rate = margin.quote_rate(account, contract, price, gained, rates=rates, ts=ts)
     if rate is None:
         return None
     (c, d), (num, den) = rate.value, account.working_orders[contract.symbol].terms.gain
@@ -32,7 +32,7 @@ def profit(
 
 
 def fee(
-    account: Account, rates: Rates, contract: Contract, price: int, quantity: int, maker: bool, ts: int
+    account: Account, rates: Rates, contract: Contract, price: int, *, quantity: int, maker: bool, ts: int
 ) -> tuple[int, bool] | None:
     """Return what a fill costs: the venue's share of the notional, and the commission per lot.
 
@@ -48,7 +48,7 @@ def fee(
         return half_even(price * quantity * num, den), False
     owed, stale = 0, False
     if num:
-        rate = margin.quote_rate(account, contract, price, -1, rates, ts)
+        rate = margin.quote_rate(account, contract, price, -1, rates=rates, ts=ts)
         if rate is None:
             return None
         (c, d), stale = rate.value, rate.stale
@@ -63,10 +63,10 @@ def fee(
     return owed, stale
 
 
-def exchange(account: Account, contract: Contract, order: Order, price: int, quantity: int, ts: int) -> None:
+def exchange(account: Account, contract: Contract, order: Order, price: int, *, quantity: int, ts: int) -> None:
     """Book both legs of a spot trade."""
     num, den = contract.step.as_integer_ratio()
     base = half_even(quantity * num * scale(contract.base), den)
     paid = contract.amount(price * quantity, contract.quote)
-    account.book(ts, "trade", contract.quote, -order.sign * paid, order.id)
-    account.book(ts, "trade", contract.base, order.sign * base, order.id)
+    account.book(ts, "trade", contract.quote, -order.sign * paid, cause=order.id)
+    account.book(ts, "trade", contract.base, order.sign * base, cause=order.id)

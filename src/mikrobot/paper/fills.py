@@ -51,10 +51,10 @@ def _account_fills(
             if not order.reduce_only:
                 entered[record.symbol] = entered[record.order] = record.order
             bracket = entered[order.ticket or (record.symbol if order.reduce_only else record.order)]
-            yield (record.ts, account, record.seq), _fill(account, record, order, bracket, bar)
+            yield (record.ts, account, record.seq), _fill(account, record, order, bracket, bar=bar)
 
 
-def _fill(account: str, told: Filled, order: Submitted, bracket: str, bar: timedelta) -> Fill:
+def _fill(account: str, told: Filled, order: Submitted, bracket: str, *, bar: timedelta) -> Fill:
     known, contract = instrument(told.symbol), contract_of(told.symbol)
     at, reason = datetime.fromtimestamp(told.ts / 1000, UTC), _reason(order)
     return Fill(

@@ -17,7 +17,7 @@ from mikrobot.paper.money import half_even, scale
 POINTS_A_PIP = 10
 
 
-def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int, weekday: int) -> None:
+def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int, *, weekday: int) -> None:
     """Book the swap of every open position: points x point x quantity, three nights on the triple day.
 
     Parameters
@@ -44,17 +44,17 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
         nights = 3 if weekday == contract.swap.triple_day else 1
         amount = points * nights * contract.pip / POINTS_A_PIP * contract.quantity(abs(position.quantity))
         num, den = amount.as_integer_ratio()
-        rate = margin.quote_rate(account, contract, market.mark(position.sign), num, rates, ts)
+        rate = margin.quote_rate(account, contract, market.mark(position.sign), num, rates=rates, ts=ts)
         if rate is None:
             raise DataError(
                 f"account {account.id}: no rate from {contract.quote} to {account.currency} is known at the rollover "
                 f"of {position.symbol}; show the markets their last prices before the account is taken in"
             )
         owed = half_even(num * rate.value[0] * scale(account.currency), den * rate.value[1])
-        account.book(ts, "swap", account.currency, owed, position.ticket or position.symbol)
+        account.book(ts, "swap", account.currency, owed, cause=position.ticket or position.symbol)
 
 
-def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, mark: int | None) -> None:
+def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, *, mark: int | None) -> None:
     """Book the funding of every open perpetual of a symbol: quantity x mark x rate, longs pay a positive one."""
     contract = market.contract
     if contract.kind is not Kind.PERP:
@@ -65,4 +65,4 @@ def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, mar
         if position.symbol == contract.symbol:
             unit = scale(account.currency)
             paid = half_even(position.quantity * twice * a * c * unit, 2 * b * d)
-            account.book(ts, "funding", account.currency, -paid, position.ticket or position.symbol)
+            account.book(ts, "funding", account.currency, -paid, cause=position.ticket or position.symbol)

@@ -71,7 +71,7 @@ class Liquidation:
         elif self._fenced:
             self._fence_shared(ts)
 
-    def stop_out_between(self, market: Market, ts: int, start: int, end: int, spread: int) -> int | None:
+    def stop_out_between(self, market: Market, ts: int, start: int, end: int, *, spread: int) -> int | None:
         """Return the first bid on the way from one to another at which the account is stopped out.
 
         Parameters
@@ -96,23 +96,25 @@ class Liquidation:
         shown = (market.mark_bid, market.mark_ask)
         level = None
         if self._stopped(market, ts, end, spread) and not self._stopped(market, ts, start, spread):
-            level = self._first_stopped(market, ts, start, end, spread)
+            level = self._first_stopped(market, ts, start, end, spread=spread)
         market.mark_bid, market.mark_ask = shown
         return level
 
-    def refusal(self, order: Order, contract: Contract, price: int, quantity: int, ts: int, *, maker: bool) -> str:
+    def refusal(self, order: Order, contract: Contract, price: int, quantity: int, *, ts: int, maker: bool) -> str:
         """Return why a fill must not happen now, or an empty string: money or a rate is missing."""
         account = self._account
         if account.profile.cash:
             return self._unpaid(order, contract, price, quantity, maker=maker)
         if order.reduce_only:
             return ""
-        return opening_objection(account, self._markets, self._rates, order, contract, price, quantity, ts)
+        return opening_objection(
+            account, self._markets, self._rates, order, contract=contract, price=price, quantity=quantity, ts=ts
+        )
 
     def base_rate(self, order: Order, contract: Contract, price: int, ts: int) -> tuple[int, int]:
         """Return the value of a unit of base that margin has to remember, (0, 1) where there is no rate."""
         account = self._account
-        rate = margin.base_rate(account, contract, price, order.sign, self._rates, ts)
+        rate = margin.base_rate(account, contract, price, order.sign, rates=self._rates, ts=ts)
         return rate.value if rate is not None else NO_RATE
 
     def _unpaid(self, order: Order, contract: Contract, price: int, quantity: int, *, maker: bool) -> str:
@@ -121,7 +123,7 @@ class Liquidation:
         needed = _base(contract, quantity) if order.sign < 0 else margin.cost(contract, price * quantity, fee)
         return "" if needed <= margin.free_for(self._account, order, currency) else f"not enough {currency}"
 
-    def _first_stopped(self, market: Market, ts: int, solvent: int, stopped: int, spread: int) -> int:
+    def _first_stopped(self, market: Market, ts: int, solvent: int, stopped: int, *, spread: int) -> int:
         """Return the bid nearest to a solvent one at which the account is stopped out, by halving the way."""
         while abs(stopped - solvent) > 1:
             middle = (solvent + stopped) // 2
@@ -182,7 +184,7 @@ class Liquidation:
         return margin.equity(account, self._markets, self._rates, ts), margin.used(account)
 
     def _profit(self, position: Position, ts: int) -> int:
-        return margin.unrealised(self._account, position, self._markets[position.symbol], self._rates, ts)
+        return margin.unrealised(self._account, position, self._markets[position.symbol], self._rates, ts=ts)
 
     def _set(self, symbol: str, low: int, high: int) -> None:
         working = self._account.working_orders[symbol]
@@ -239,7 +241,7 @@ class Liquidation:
 
 def opening_objection(
     account: Account, markets: Mapping[str, Market], rates: Rates,
-    order: Order, contract: Contract, price: int, quantity: int, ts: int,
+    order: Order, *, contract: Contract, price: int, quantity: int, ts: int,
 ) -> str:  # fmt: skip
     """Return why a margin account may not open what a fill would open, or an empty string.
 
@@ -255,14 +257,14 @@ def opening_objection(
         return reason
     rate: Exact = 0
     if account.working_orders[order.symbol].terms.converts_base:
-        base = margin.base_rate(account, contract, price, order.sign, rates, ts)
+        base = margin.base_rate(account, contract, price, order.sign, rates=rates, ts=ts)
         rate = Fraction(*base.value) if base is not None else rate
-    needed = margin.used_after(account, order, signed, price, rate)
+    needed = margin.used_after(account, order, signed, price, base_rate=rate)
     if not closed and needed <= margin.used(account):
         return ""
     own = _worth(account, markets, rates, ts)
     if position is not None and closed:
-        own += _close_gain(account, markets, rates, position, price, ts)
+        own += _close_gain(account, markets, rates, position, price=price, ts=ts)
     return "" if needed <= own else f"not enough free margin: {needed} needed in all, {own} there (minor units)"
 
 
@@ -285,12 +287,12 @@ def _worth(account: Account, markets: Mapping[str, Market], rates: Rates, ts: in
 
 
 def _close_gain(
-    account: Account, markets: Mapping[str, Market], rates: Rates, position: Position, price: int, ts: int
+    account: Account, markets: Mapping[str, Market], rates: Rates, position: Position, *, price: int, ts: int
 ) -> int:
     """Return what closing a position at a price adds to `_worth`; never more than the market would give."""
     market = markets[position.symbol]
-    marked = margin.unrealised(account, position, market, rates, ts)
-    booked = fees.profit(account, rates, market.contract, position.unrealised(price), price, ts)
+    marked = margin.unrealised(account, position, market, rates, ts=ts)
+    booked = fees.profit(account, rates, market.contract, position.unrealised(price), price=price, ts=ts)
     gain = marked if booked is None else min(marked, booked[0])
     if account.profile.isolated:
         return max(gain, -isolated.backing(account.working_orders[position.symbol].terms, position))

@@ -36,7 +36,7 @@ def used(account: Account) -> int:
     return position_margin(account.working_orders[held.symbol].terms, held)
 
 
-def used_after(account: Account, order: Order, signed: int, price: int, base_rate: Exact) -> int:
+def used_after(account: Account, order: Order, signed: int, price: int, *, base_rate: Exact) -> int:
     """Return the margin of everything open after a fill of signed steps, minor units."""
     key = order.symbol if account.profile.netting else order.ticket or order.id
     before = account.positions.get(key)
@@ -60,7 +60,7 @@ def _by_symbol(account: Account, positions: Iterable[Position]) -> dict[str, int
     return {s: max(sides.get((s, 1), 0), sides.get((s, -1), 0)) for s in sorted(symbols)}
 
 
-def unrealised(account: Account, position: Position, market: Market, rates: Rates, ts: int) -> int:
+def unrealised(account: Account, position: Position, market: Market, rates: Rates, *, ts: int) -> int:
     """Return what closing a position at the market would realise, minor units of the account currency.
 
     It is 0 until the market has been quoted and its rate is known, as after a restart.
@@ -69,14 +69,16 @@ def unrealised(account: Account, position: Position, market: Market, rates: Rate
     if not price:
         return 0
     gained = position.unrealised(price)
-    rate = quote_rate(account, market.contract, price, gained, rates, ts)
+    rate = quote_rate(account, market.contract, price, gained, rates=rates, ts=ts)
     if rate is None:
         return 0
     num, den = account.working_orders[position.symbol].terms.gain
     return half_even(gained * num * rate.value[0], den * rate.value[1])
 
 
-def quote_rate(account: Account, contract: Contract, price: int, amount: Exact, rates: Rates, ts: int) -> Rate | None:
+def quote_rate(
+    account: Account, contract: Contract, price: int, amount: Exact, *, rates: Rates, ts: int
+) -> Rate | None:
     """Return what a unit of the quote currency is worth to the account when it gets or owes an amount.
 
     Where the account currency is the base, the contract's own price converts.
@@ -90,7 +92,7 @@ def quote_rate(account: Account, contract: Contract, price: int, amount: Exact, 
     return rates.rate(contract.quote, currency, ts, receives=amount > 0)
 
 
-def base_rate(account: Account, contract: Contract, price: int, sign: int, rates: Rates, ts: int) -> Rate | None:
+def base_rate(account: Account, contract: Contract, price: int, sign: int, *, rates: Rates, ts: int) -> Rate | None:
     """Return what a unit of base is worth in account currency where margin has to know it.
 
     From the pair of the two, else through the contract's own price and its quote currency; at the
@@ -110,7 +112,7 @@ def equity(account: Account, markets: Mapping[str, Market], rates: Rates, ts: in
     """Return the balance plus the unrealised profit of everything open, minor units."""
     worth = account.balances.get(account.profile.currency, 0)
     for position in account.positions.values():
-        worth += unrealised(account, position, markets[position.symbol], rates, ts)
+        worth += unrealised(account, position, markets[position.symbol], rates, ts=ts)
     return worth
 
 
@@ -175,7 +177,7 @@ def free_for(account: Account, order: Order, currency: str) -> int:
     return account.balances.get(currency, 0) - locked(account, order).get(currency, 0)
 
 
-def affordable(account: Account, contract: Contract, order: Order, price: int, steps: int, fee: Decimal) -> int:
+def affordable(account: Account, contract: Contract, order: Order, price: int, *, steps: int, fee: Decimal) -> int:
     """Return how many of some size steps a cash account can buy at a price, the fee included, with what is free.
 
     Parameters

@@ -80,7 +80,7 @@ class Matching:
             Whether it waited for this price: a stop that lies behind it triggers then.
         """
         market = self.markets[order.symbol]
-        reason = objection(self.account, self.markets, self.rates, order, ts, opening=opening)
+        reason = objection(self.account, self.markets, self.rates, order, ts=ts, opening=opening)
         if reason:
             self.end(ts, order, Status.REJECTED, reason)
             return
@@ -228,25 +228,25 @@ class Matching:
             quantity = wanted if size is None else min(working.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
                 before = order.filled
-                self._taker_fill(order, market, price, quantity, limit, ts, priced=size is not None)
+                self._taker_fill(order, market, price, quantity, limit=limit, ts=ts, priced=size is not None)
                 if size is not None:
                     working.taken.take(sign, level, order.filled - before)
             if not order.alive or not order.leaves:
                 return
         if level is not None and self.account.profile.unlimited_depth and self._allowed(order, ts):
-            self._taker_fill(order, market, level[0], order.leaves, limit, ts, priced=False)
+            self._taker_fill(order, market, level[0], order.leaves, limit=limit, ts=ts, priced=False)
 
     def _taker_fill(
-        self, order: Order, market: Market, price: int, quantity: int, limit: int | None, ts: int, *, priced: bool
+        self, order: Order, market: Market, price: int, quantity: int, *, limit: int | None, ts: int, priced: bool
     ) -> None:
         shown = price
         if self.account.working_orders[order.symbol].terms.slips:
-            price += order.sign * slip(self.account, order, market, price, 0 if priced else quantity, ts)
+            price += order.sign * slip(self.account, order, market, price, unpriced=0 if priced else quantity, ts=ts)
             price = max(price, 1)
             if limit is not None:
                 price = min(price, limit) if order.sign > 0 else max(price, limit)
         slippage, unpriced = order.sign * (price - shown), 0 if priced else quantity
-        self._fill(order, market, price, quantity, ts, maker=False, unpriced=unpriced, slippage=slippage)
+        self._fill(order, market, price, quantity, ts=ts, maker=False, unpriced=unpriced, slippage=slippage)
 
     def _fill_limits(self, working: WorkingOrders, market: Market, ts: int) -> None:
         """Fill resting limits that the market has reached: best price first, then by arrival."""
@@ -271,7 +271,7 @@ class Matching:
                 filled += quantity
         if filled and best is not None:
             price, before = best if self.account.profile.improve else order.price, order.filled
-            self._fill(order, market, price, filled, ts, maker=True)
+            self._fill(order, market, price, filled, ts=ts, maker=True)
             self._take_shares(working, order, shares, order.filled - before)
 
     def _take_shares(
@@ -313,21 +313,21 @@ class Matching:
         return abs(position.closes(order.sign * FAR)) if position is not None else 0
 
     def _fill(
-        self, order: Order, market: Market, price: int, quantity: int, ts: int, *,
+        self, order: Order, market: Market, price: int, quantity: int, *, ts: int,
         maker: bool, unpriced: int = 0, slippage: int = 0,
     ) -> None:  # fmt: skip
         """Book one execution, and what follows from it for other orders."""
         account, contract = self.account, market.contract
         profile, terms = account.profile, account.working_orders[order.symbol].terms
-        quantity, cut = self._paid(order, contract, price, quantity, ts, maker=maker)
-        refusal = self.liquidation.refusal(order, contract, price, quantity, ts, maker=maker)
+        quantity, cut = self._paid(order, contract, price, quantity, ts=ts, maker=maker)
+        refusal = self.liquidation.refusal(order, contract, price, quantity, ts=ts, maker=maker)
         if refusal:
             self.end(ts, order, Status.CANCELED, refusal)
             return
-        fee = fees.fee(account, self.rates, contract, price, quantity, maker, ts)
+        fee = fees.fee(account, self.rates, contract, price, quantity=quantity, maker=maker, ts=ts)
         position = None if profile.cash else account.position_of(order)
         gained = position.realised(order.sign * quantity, price) if position is not None else 0
-        profit = fees.profit(account, self.rates, contract, gained, price, ts)
+        profit = fees.profit(account, self.rates, contract, gained, price=price, ts=ts)
         if fee is None or profit is None:
             self.end(ts, order, Status.CANCELED, f"no rate into {profile.currency} is known to book its fill at")
             return
@@ -342,14 +342,14 @@ class Matching:
             )
         )  # fmt: skip
         if profile.cash:
-            fees.exchange(account, contract, order, price, quantity, ts)
-        account.book(ts, "realised", profile.currency, profit[0], order.id)
-        account.book(ts, "insurance", profile.currency, uncovered, order.symbol)
-        account.book(ts, "fee", terms.fee_currency, -fee[0], order.id)
+            fees.exchange(account, contract, order, price, quantity=quantity, ts=ts)
+        account.book(ts, "realised", profile.currency, profit[0], cause=order.id)
+        account.book(ts, "insurance", profile.currency, uncovered, cause=order.symbol)
+        account.book(ts, "fee", terms.fee_currency, -fee[0], cause=order.id)
         self._after_fill(order, ts, cut)
 
     def _paid(
-        self, order: Order, contract: Contract, price: int, quantity: int, ts: int, *, maker: bool
+        self, order: Order, contract: Contract, price: int, quantity: int, *, ts: int, maker: bool
     ) -> tuple[int, str]:
         """Cut an exit that buys coins back to what its money pays; return what fills now, and why it is the last.
 
@@ -358,7 +358,7 @@ class Matching:
         if not self.account.profile.cash or order.sign < 0 or not order.reduce_only:
             return quantity, ""
         fee = contract.maker_fee if maker else contract.taker_fee
-        paid = margin.affordable(self.account, contract, order, price, quantity, fee)
+        paid = margin.affordable(self.account, contract, order, price, steps=quantity, fee=fee)
         if paid in (0, quantity):
             return quantity, ""
         reason = f"cut to what the free {contract.quote} pays"

@@ -50,7 +50,7 @@ def draw(account: Account, order: Order, market: Market, ts: int) -> None:
         account.amend(ts, order, "trails", stop=drawn)
 
 
-def slip(account: Account, order: Order, market: Market, price: int, unpriced: int, ts: int) -> int:
+def slip(account: Account, order: Order, market: Market, price: int, *, unpriced: int, ts: int) -> int:
     """Return the ticks that a taker pays beyond a level.
 
     Parameters

@@ -44,7 +44,7 @@ def leader(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
 
 
 def records(
-    account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int, seq: int
+    account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int, *, seq: int
 ) -> list[Submitted]:
     """Return the records of every order that a request asks for, an entry before its exits.
 
@@ -64,11 +64,11 @@ def records(
     """
     match asked:
         case Bracket():
-            return bracket(account, asked, ts, arrives, seq)
+            return bracket(account, asked, ts, arrives, seq=seq)
         case OneCancelsOther():
-            return pair(account, asked, ts, arrives, seq)
+            return pair(account, asked, ts, arrives, seq=seq)
         case _:
-            return [single(account, asked, ts, arrives, seq)]
+            return [single(account, asked, ts, arrives, seq=seq)]
 
 
 def contract_of(account: Account, symbol: str) -> Contract:
@@ -85,7 +85,7 @@ def contract_of(account: Account, symbol: str) -> Contract:
         raise UnknownSymbol(f"unknown symbol {symbol!r}; the venue lists {', '.join(account.contracts)}") from None
 
 
-def single(account: Account, request: OrderRequest, ts: int, arrives: int, seq: int, *, rival: str = "") -> Submitted:
+def single(account: Account, request: OrderRequest, ts: int, arrives: int, *, seq: int, rival: str = "") -> Submitted:
     """Return the record of one order.
 
     Raises
@@ -110,7 +110,7 @@ def single(account: Account, request: OrderRequest, ts: int, arrives: int, seq: 
     )  # fmt: skip
 
 
-def bracket(account: Account, asked: Bracket, ts: int, arrives: int, seq: int) -> list[Submitted]:
+def bracket(account: Account, asked: Bracket, ts: int, arrives: int, *, seq: int) -> list[Submitted]:
     """Return the records of an entry and its exits; the exits' numbers leave room for their transitions.
 
     Raises
@@ -118,7 +118,7 @@ def bracket(account: Account, asked: Bracket, ts: int, arrives: int, seq: int) -
     OrderError, UnknownSymbol
         If a leg is no order, or the exits lie on the wrong sides.
     """
-    entry = single(account, asked.entry, ts, arrives, seq)
+    entry = single(account, asked.entry, ts, arrives, seq=seq)
     stop, target = _exits(account, asked, entry)
     if not stop and not target:
         raise OrderError(f"bracket {asked.id}: give it a stop loss, a take profit or both")
@@ -126,14 +126,14 @@ def bracket(account: Account, asked: Bracket, ts: int, arrives: int, seq: int) -
     found = [entry]
     if stop:
         rival = second if target else ""
-        found.append(_exit(account, entry, first, seq + 1, OrderType.STOP, 0, stop, rival))
+        found.append(_exit(account, entry, first, seq + 1, type=OrderType.STOP, limit=0, trigger=stop, rival=rival))
     if target:
         rival, number = (first, seq + 3) if stop else ("", seq + 1)
-        found.append(_exit(account, entry, second, number, OrderType.LIMIT, target, 0, rival))
+        found.append(_exit(account, entry, second, number, type=OrderType.LIMIT, limit=target, trigger=0, rival=rival))
     return found
 
 
-def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: int) -> list[Submitted]:
+def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, *, seq: int) -> list[Submitted]:
     """Return the records of two orders of which one cancels the other.
 
     Raises
@@ -144,8 +144,8 @@ def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, seq: i
     if asked.first.id == asked.second.id:
         raise OrderError(f"order {asked.first.id}: the two legs have the same id; give each its own")
     return [
-        single(account, asked.first, ts, arrives, seq, rival=asked.second.id),
-        single(account, asked.second, ts, arrives, seq + 1, rival=asked.first.id),
+        single(account, asked.first, ts, arrives, seq=seq, rival=asked.second.id),
+        single(account, asked.second, ts, arrives, seq=seq + 1, rival=asked.first.id),
     ]
 
 
@@ -228,7 +228,7 @@ def _exits(account: Account, asked: Bracket, entry: Submitted) -> tuple[int, int
 
 
 def _exit(
-    account: Account, entry: Submitted, name: str, seq: int, type: OrderType, limit: int, trigger: int, rival: str
+    account: Account, entry: Submitted, name: str, seq: int, *, type: OrderType, limit: int, trigger: int, rival: str
 ) -> Submitted:
     """Return the record of an exit, which takes its quantity and its grid from the entry."""
     _check_unused(account, name)

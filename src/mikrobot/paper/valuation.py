@@ -90,7 +90,7 @@ def _holdings(venue: Venue, now: int) -> Iterator[Holding]:
     for _, account in _accounts(venue):
         for position in account.positions.values():
             market = exchange.markets[position.symbol]
-            yield _holding(venue, position, margin.unrealised(account, position, market, exchange.rates, now))
+            yield _holding(venue, position, margin.unrealised(account, position, market, exchange.rates, ts=now))
 
 
 def _holding(venue: Venue, position: Position, unrealised: int) -> Holding:

@@ -154,7 +154,7 @@ class Venue:
             self.play(bar)
         self.exchange.settle(milliseconds(at))
         for name, records in journals.items():
-            account = Account.rebuilt(name, VENUE_RULES[name], self.exchange.contracts, records, self._seed)
+            account = Account.rebuilt(name, VENUE_RULES[name], self.exchange.contracts, records, seed=self._seed)
             self._told[name] = account.seq
             self.exchange.restore(account)
 
@@ -186,7 +186,7 @@ class Venue:
                     continue
                 leaving = f"{entry.id}.time"
                 if not any(order.id.startswith(leaving) for order in account.working(stop.symbol)):
-                    self._leave(account, stop.symbol, entry.id, f"{leaving}.{at:%Y%m%dT%H%M}", now)
+                    self._leave(account, stop.symbol, entry.id, f"{leaving}.{at:%Y%m%dT%H%M}", now=now)
 
     def close_out(self, at: datetime, next_run: str) -> None:
         """Note on every account with an open order or position that another run takes it up, and close all of it.
@@ -250,7 +250,7 @@ class Venue:
                 new[name], self._told[name] = account.journal[start:], account.seq
         return new
 
-    def _leave(self, account: Account, symbol: str, entry: str, name: str, now: int) -> None:
+    def _leave(self, account: Account, symbol: str, entry: str, name: str, *, now: int) -> None:
         ticket = None if account.profile.netting else entry
         held = account.positions[ticket or symbol].quantity
         side, quantity = Side.SELL if held > 0 else Side.BUY, self.exchange.contracts[symbol].quantity(abs(held))

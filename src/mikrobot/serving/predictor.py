@@ -199,7 +199,7 @@ class Predictor:
             fresh, failures = dict(kept), []
             for scope, (version, baseline) in wanted.items():
                 try:
-                    fresh[scope] = self._load(scope, version, baseline, known)
+                    fresh[scope] = self._load(scope, version, baseline=baseline, known=known)
                 except ModelError as error:
                     failures.append(f"{scope}: {error}")
             changed = [s for s in fresh if s not in self._served or fresh[s].key != self._served[s].key]
@@ -219,7 +219,9 @@ class Predictor:
             **{scope: (version, False) for scope, version in self._registry.holders(self._name, self._role).items()},
         }
 
-    def _load(self, scope: Scope, version: str, baseline: bool, known: "dict[tuple[str, bool, str], Model]") -> _Served:
+    def _load(
+        self, scope: Scope, version: str, *, baseline: bool, known: "dict[tuple[str, bool, str], Model]"
+    ) -> _Served:
         """Return what is to answer for a scope, loaded and warm; `known` are the models that are."""
         window = "" if baseline else self._registry.window(self._name, version)
         key = (version, baseline, window)

@@ -175,11 +175,11 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
         say("applying the Feast definitions")
         run_module("feature_repo", settings)
         for service in first:
-            _await(service, settings, clock, say, started)
+            _await(service, settings, clock, say, started=started)
         for service in wanted:
             if service.port is None:
                 _start(service, settings, started)
-                _await(service, settings, clock, say, started)
+                _await(service, settings, clock, say, started=started)
         if "flows" in started:
             _await_scheduled(settings, clock, say)
     except BaseException:
@@ -236,7 +236,7 @@ def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) ->
             for name in names:
                 service = services(settings)[name]
                 _start(service, settings, started)
-                _await(service, settings, clock, say, started)
+                _await(service, settings, clock, say, started=started)
             yield
         finally:
             down(settings, started)
@@ -377,7 +377,7 @@ def _start(service: Service, settings: Settings, started: list[str]) -> None:
         started.append(service.name)
 
 
-def _await(service: Service, settings: Settings, clock: Clock, say: Say, started: Iterable[str]) -> None:
+def _await(service: Service, settings: Settings, clock: Clock, say: Say, *, started: Iterable[str]) -> None:
     """Wait until a service is ready; say so only of what has been started, since what runs already answers at once."""
     if service.name in started:
         say(f"waiting for {service.name}")

@@ -41,7 +41,7 @@ RESTARTS = 3
 
 
 def trade(
-    settings: Settings, run_id: str, number: int, segment: Segment, clock: Clock, tell: Callable[[str, float], None]
+    settings: Settings, run_id: str, number: int, segment: Segment, *, clock: Clock, tell: Callable[[str, float], None]
 ) -> datetime | None:
     """Trade one segment of a run to its end.
 
@@ -111,11 +111,11 @@ def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str]
         while True:
             clock.sleep(WATCH_S)
             for service in (each for each in watched if not _alive(each, settings)):
-                _revive(service, settings, deaths[service.name], clock, say)
+                _revive(service, settings, deaths[service.name], clock, say=say)
 
 
 def _revive(
-    service: processes.Service, settings: Settings, deaths: list[datetime], clock: Clock, say: Callable[[str], None]
+    service: processes.Service, settings: Settings, deaths: list[datetime], clock: Clock, *, say: Callable[[str], None]
 ) -> None:
     """Start a service again that has died, unless that has been done `RESTARTS` times within the hour."""
     now = clock.now()

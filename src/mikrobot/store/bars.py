@@ -116,26 +116,28 @@ class BarStore:
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
     def append(self, source: str, bar: Bar) -> None:
-        """Store one live bar at once, not durably: a crash of the server loses the last fraction of
-        a second. `Runs.advance`, given this call, makes it again if that happens before it announces the bar.
+        """Store one live bar at once, not durably.
+
+        A crash of the server loses the last fraction of a second. `Runs.advance`, given this call, makes it
+        again if that happens before it announces the bar.
         """
         key = self._key(source, bar.symbol, bar.timeframe)
         row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))
         execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", lambda c: c.execute(_APPEND, row))
 
     def last(
-        self, source: str, symbol: str, timeframe: Timeframe, n: int, until: datetime | None = None
+        self, source: str, symbol: str, timeframe: Timeframe, n: int, *, until: datetime | None = None
     ) -> pd.DataFrame:
         """Return the newest `n` bars, oldest first; with `until`, of those that had closed by then."""
         opened = "infinity" if until is None else until - timeframe.delta
         return self._read(symbol, _LAST, (*self._key(source, symbol, timeframe), opened, n))
 
-    def range(self, source: str, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> pd.DataFrame:
+    def range(self, source: str, symbol: str, timeframe: Timeframe, start: datetime, *, end: datetime) -> pd.DataFrame:
         """Return the bars that open in [start, end), oldest first."""
         return self._read(symbol, _RANGE, (*self._key(source, symbol, timeframe), start, end))
 
     def closed(
-        self, source: str, symbols: Sequence[str], timeframe: Timeframe, after: datetime, until: datetime
+        self, source: str, symbols: Sequence[str], timeframe: Timeframe, after: datetime, *, until: datetime
     ) -> list[Bar]:
         """Return the bars of some symbols that closed in (after, until].
 
@@ -165,7 +167,7 @@ class BarStore:
         row = execute(self._pool, f"reading the span of {symbol}", lambda c: c.execute(_SPAN, key).fetchone())
         return None if row is None or row[0] is None else (row[0], row[1] + timeframe.delta)
 
-    def quarantine(self, source: str, symbol: str, suite: str, rows: pd.DataFrame, reasons: Sequence[str]) -> int:
+    def quarantine(self, source: str, symbol: str, suite: str, rows: pd.DataFrame, *, reasons: Sequence[str]) -> int:
         """Keep rows that a gate refused, whole and with their reasons.
 
         Parameters
@@ -199,7 +201,7 @@ class BarStore:
 
     def quarantine_bar(self, source: str, bar: Bar, reason: str) -> int:
         """Keep one live bar that was refused, as `quarantine` does with the suite ``live``."""
-        return self.quarantine(source, bar.symbol, "live", pd.DataFrame([asdict(bar)]), [reason])
+        return self.quarantine(source, bar.symbol, "live", pd.DataFrame([asdict(bar)]), reasons=[reason])
 
     def quarantine_row(
         self,
@@ -207,12 +209,13 @@ class BarStore:
         symbol: str,
         close_time: datetime,
         columns: Sequence[str],
+        *,
         values: NDArray[np.float64],
         reason: str,
     ) -> int:
         """Keep one live feature row that was flagged, as `quarantine` does with the suite ``live rows``."""
         row = {"close_time": close_time, **dict(zip(columns, values.tolist(), strict=True))}
-        return self.quarantine(source, symbol, _LIVE_ROWS, pd.DataFrame([row]), [reason])
+        return self.quarantine(source, symbol, _LIVE_ROWS, pd.DataFrame([row]), reasons=[reason])
 
     def flagged(self, source: str, symbol: str, close_time: datetime) -> str | None:
         """Return why the live feature row of a close is in quarantine; None if it is not."""

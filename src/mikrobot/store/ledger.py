@@ -119,6 +119,7 @@ class Ledger:
         self,
         run_id: str,
         close_time: datetime,
+        *,
         predictions: Sequence[Prediction] = (),
         decisions: Sequence[Decision] = (),
         orders: Sequence[OrderIntent] = (),
@@ -255,7 +256,7 @@ def _row(run_id: str, record: OrderIntent | JournalLine | Skip) -> tuple[Any, ..
     return (run_id, *(value.value if isinstance(value, Enum) else value for value in astuple(record)))
 
 
-def _prediction(
+def _prediction(  # noqa: PLR0917, the columns of the query in their order
     symbol: str, side: str, close_time: datetime, probability: float, model: str, version: str, feature_hash: str,
     names: list[str], values: list[float],
 ) -> Prediction:  # fmt: skip
@@ -263,7 +264,7 @@ def _prediction(
     return Prediction(symbol, Side(side), close_time, probability, model, version, feature_hash, features)
 
 
-def _decision(
+def _decision(  # noqa: PLR0917, the columns of the query in their order
     id: str, symbol: str, close_time: datetime, approved: bool, side: str | None, reasons: list[str]
 ) -> Decision:
     return Decision(id, symbol, close_time, approved, Side(side) if side else None, tuple(reasons))

@@ -250,7 +250,7 @@ class Runs:
         return bool(rows and rows[0][1])
 
     def wait(
-        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int = 0
+        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, *, segment: int = 0
     ) -> datetime | None:
         """Return the newest close time of a process as soon as it lies beyond another.
 
@@ -271,9 +271,9 @@ class Runs:
         """
         with self._lock, translated(f"waiting for {process}"):
             try:
-                return self._wait(run_id, process, beyond, timeout_s, segment)
+                return self._wait(run_id, process, beyond, timeout_s, segment=segment)
             except TRANSIENT:
-                return self._wait_again(run_id, process, beyond, timeout_s, segment)
+                return self._wait_again(run_id, process, beyond, timeout_s, segment=segment)
 
     def record_latencies(
         self, run_id: str, process: ProcessKind, segment: int, summary: Mapping[str, Mapping[str, float]]
@@ -290,15 +290,15 @@ class Runs:
 
     @retry(on=TRANSIENT, attempts=10, timeout_s=60.0)
     def _wait_again(
-        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int
+        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, *, segment: int
     ) -> datetime | None:
-        return self._wait(run_id, process, beyond, timeout_s, segment)
+        return self._wait(run_id, process, beyond, timeout_s, segment=segment)
 
     def _wait(
-        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int
+        self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, *, segment: int
     ) -> datetime | None:
         try:
-            return _await(self._listening(), run_id, process, beyond, timeout_s, segment)
+            return _await(self._listening(), run_id, process, beyond, timeout_s=timeout_s, segment=segment)
         except TRANSIENT:
             self._stop_listening()
             raise
@@ -333,7 +333,7 @@ def _run(row: tuple[Any, ...]) -> Run:
 
 
 def _await(
-    listener: Connection, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, segment: int
+    listener: Connection, run_id: str, process: ProcessKind, beyond: datetime | None, *, timeout_s: float, segment: int
 ) -> datetime | None:
     """Look, then sleep until the next announcement of the process, in turns."""
     deadline = perf_counter() + timeout_s

@@ -41,7 +41,7 @@ class FeatureStates:
         self._pool = pool
         self._names = Names(pool)
 
-    def save(self, source: str, symbol: str, version: str, close_time: datetime, snapshot: bytes) -> None:
+    def save(self, source: str, symbol: str, version: str, close_time: datetime, *, snapshot: bytes) -> None:
         """Keep a snapshot, and forget all but the `KEPT` that were saved last.
 
         Parameters

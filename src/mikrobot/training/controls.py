@@ -63,7 +63,7 @@ def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> 
     found = {}
     for kind, walk in controls(bars, settings.seed).items():
         rows = rows_of(walk, needed(recipe.inputs, recipe.task))
-        data = build(walk, rows, f"{kind} control", recipe.inputs, recipe.task)
+        data = build(walk, rows, f"{kind} control", recipe.inputs, task=recipe.task)
         *_, found[kind] = study(recipe, data, settings)
     return found
 
@@ -89,7 +89,7 @@ def flipped(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     end = opened[0] + np.cumsum(jump + body)
     start = end - body
     above, below = np.where(up, high - opened, opened - low), np.where(up, opened - low, high - opened)
-    return _priced(bars, start, start + above, start - below, end)
+    return _priced(bars, start, start + above, start - below, close=end)
 
 
 def gaussian(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -106,7 +106,9 @@ def gaussian(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     path = rng.normal(size=(len(bars), STEPS)).cumsum(axis=1) * (_season(bars) / np.sqrt(STEPS))[:, None]
     end = np.log(bars["open"].iloc[0]) + path[:, -1].cumsum()
     start = end - path[:, -1]
-    return _priced(bars, start, start + np.maximum(path.max(axis=1), 0), start + np.minimum(path.min(axis=1), 0), end)
+    return _priced(
+        bars, start, start + np.maximum(path.max(axis=1), 0), start + np.minimum(path.min(axis=1), 0), close=end
+    )
 
 
 def _season(bars: pd.DataFrame) -> Floats:
@@ -122,7 +124,7 @@ def _season(bars: pd.DataFrame) -> Floats:
     return np.asarray(np.sqrt(np.maximum(mean[minute], 1e-14)))
 
 
-def _priced(bars: pd.DataFrame, opened: Floats, high: Floats, low: Floats, close: Floats) -> pd.DataFrame:
+def _priced(bars: pd.DataFrame, opened: Floats, high: Floats, low: Floats, *, close: Floats) -> pd.DataFrame:
     prices = {"open": np.exp(opened), "high": np.exp(high), "low": np.exp(low), "close": np.exp(close)}
     prices["high"] = np.maximum.reduce([prices[name] for name in ("open", "high", "close")])
     prices["low"] = np.minimum.reduce([prices[name] for name in ("open", "low", "close")])

@@ -91,7 +91,7 @@ class Dataset:
         return Dataset(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: SideInputs, task: Task) -> Dataset:
+def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: SideInputs, *, task: Task) -> Dataset:
     """Build the samples of a task.
 
     Parameters
@@ -109,7 +109,7 @@ def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: Sid
     ModelError
         If a symbol yields no sample, or a feature column is missing or has no value at all.
     """
-    return joined([_of_symbol(symbol, frame, rows, source, inputs, task) for symbol, frame in bars.items()])
+    return joined([_of_symbol(symbol, frame, rows, source, inputs=inputs, task=task) for symbol, frame in bars.items()])
 
 
 def needed(inputs: SideInputs, task: Task) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ def forecast_column(minutes: int) -> str:
     return f"m1_har_s_{next((known for known in FORECASTS if known >= minutes), FORECASTS[-1])}"
 
 
-def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, inputs: SideInputs, task: Task) -> Dataset:
+def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, *, inputs: SideInputs, task: Task) -> Dataset:
     prices = Prices.of(bars)
     read = _Reader(symbol, prices, rows, source)
     known = read(np.arange(len(prices)), _anchors(task))

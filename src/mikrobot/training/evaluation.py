@@ -40,8 +40,14 @@ def fit_baselines(data: Dataset, train: NDArray[np.int64], task: Task, seen: Sid
     for name, sigma in _sigmas(chosen).items():
         own = np.isfinite(sigma)
         if own.any():
-            walks = (chosen.distance[own], sigma[own], chosen.minutes[own], chosen.outcome[own])
-            fitted[name] = Diffusion.fit(task.reach, *walks, levels[own] if name == "forecast" else None)
+            fitted[name] = Diffusion.fit(
+                task.reach,
+                chosen.distance[own],
+                sigma[own],
+                chosen.minutes[own],
+                outcome=chosen.outcome[own],
+                levels=levels[own] if name == "forecast" else None,
+            )
     return fitted
 
 
@@ -59,6 +65,7 @@ def evaluate(
     baselines: Mapping[str, Floats],
     data: Dataset,
     kind: str,
+    *,
     seed: int,
     history: Predictions | None = None,
 ) -> dict[str, Any]:
@@ -93,7 +100,7 @@ def evaluate(
         "reliability": reliability(probability, data.outcome),
         "selective": selective(judged, history),
         "intervals": intervals(judged, history),
-        **{f"by_{name}": _parts(parts, probability, baselines, data, seed) for name, parts in slices(data)},
+        **{f"by_{name}": _parts(parts, probability, baselines, data, seed=seed) for name, parts in slices(data)},
     }
 
 
@@ -106,7 +113,8 @@ def _beside(probability: Floats, baselines: Mapping[str, Floats], data: Dataset,
         "metrics": scores(probability, data.outcome),
         "baselines": {f"diffusion_{name}": scores(said, data.outcome) for name, said in baselines.items()},
         "uplift": {
-            f"over_{name}": uplift(probability, said, data.outcome, data.time, seed) for name, said in baselines.items()
+            f"over_{name}": uplift(probability, said, data.outcome, data.time, seed=seed)
+            for name, said in baselines.items()
         },
     }
 
@@ -116,6 +124,7 @@ def _parts(
     probability: Floats,
     baselines: Mapping[str, Floats],
     data: Dataset,
+    *,
     seed: int,
 ) -> dict[str, Any]:
     return {

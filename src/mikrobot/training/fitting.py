@@ -80,6 +80,7 @@ def fit(
     data: Dataset,
     split: Split,
     diffusion: Mapping[str, Diffusion],
+    *,
     settings: Settings,
     progress: Progress,
 ) -> Fitted:
@@ -134,7 +135,7 @@ def _baseline(start: Start, recipe: Recipe, watched: Samples) -> Baseline:
 def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | None:
     if recipe.starts_from is None:
         return None
-    return Start.fit(recipe.task, recipe.inputs, recipe.starts_from, data.inputs[chosen], data.outcome[chosen])
+    return Start.fit(recipe.task, recipe.inputs, recipe.starts_from, data.inputs[chosen], outcome=data.outcome[chosen])
 
 
 def _share(score: NDArray[np.float64], watched: Samples) -> float:

@@ -117,7 +117,7 @@ Learn = Callable[[Samples, Samples, int, Parameters], Learned]
 
 
 def boosted(
-    train: Samples, watched: Samples, seed: int, parameters: Parameters, progress: Progress = lambda share: None
+    train: Samples, watched: Samples, seed: int, parameters: Parameters, *, progress: Progress = lambda share: None
 ) -> Learned:
     """Fit boosted trees from the margin on, until the watched span is predicted no better."""
     few = watched.thinned(WATCHED_SAMPLES)

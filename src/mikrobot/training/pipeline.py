@@ -92,8 +92,8 @@ def train(
     bars: Mapping[str, pd.DataFrame],
     rows: Rows,
     registry: Registry,
-    settings: Settings,
     *,
+    settings: Settings,
     source: str,
     feature_hash: str,
     trade_from: datetime | None = None,
@@ -136,10 +136,10 @@ def train(
     """
     recipe = recipe_of(name, settings)
     progress("dataset", 0.0)
-    data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, recipe.task)
+    data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, task=recipe.task)
     split, fitted, metrics = study(recipe, data, settings, progress)
     model = Model(
-        _contract(recipe, fitted, data, source, feature_hash, metrics),
+        _contract(recipe, fitted, data, source, feature_hash=feature_hash, metrics=metrics),
         fitted.graph,
         fitted.start,
         fitted.calibration,
@@ -147,12 +147,12 @@ def train(
         fitted.baseline,
     )
     progress("registry", 0.0)
-    rulings = rule(model, registry, data, split.test, trade_from, shadow_asked)
-    version = _log(registry, model, fitted, data, split, settings, rulings)
+    rulings = rule(model, registry, data, split.test, trade_from=trade_from, shadow_asked=shadow_asked)
+    version = _log(registry, model, fitted, data, split=split, settings=settings, rulings=rulings)
     if model.baseline is not None:
         registry.stand_in(name, version)
     for scope, ruling in rulings.items():
-        _carry_out(ruling, registry, name, version, scope)
+        _carry_out(ruling, registry, name, version, scope=scope)
     progress("registry", 1.0)
     result = TrainingResult(version, metrics, rulings, model.spec)
     log.info(
@@ -162,7 +162,7 @@ def train(
     return result
 
 
-def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, scope: Scope) -> None:
+def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, *, scope: Scope) -> None:
     """Promote a version in a scope, let it answer in the champion's shadow, or keep the reason with it alone.
 
     A champion that may not serve there any more is withdrawn: the baseline of the new version answers.
@@ -190,10 +190,10 @@ def study(
     split = walk_forward(data.time, data.end, recipe.horizon)
     check(data, split)
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    _check_leakage(recipe, data, split, diffusion, settings.seed)
-    fitted = fit(recipe, data, split, diffusion, settings, progress)
+    _check_leakage(recipe, data, split, diffusion, seed=settings.seed)
+    fitted = fit(recipe, data, split, diffusion, settings=settings, progress=progress)
     progress("evaluation", 0.0)
-    return split, fitted, assess(recipe, fitted, data, split, settings.seed)
+    return split, fitted, assess(recipe, fitted, data, split, seed=settings.seed)
 
 
 def check(data: Dataset, split: Split) -> None:
@@ -216,19 +216,21 @@ def check(data: Dataset, split: Split) -> None:
             raise ModelError(f"{where}: all {len(chosen)} samples have the outcome {true > 0}; train on more history")
 
 
-def _check_leakage(recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], seed: int) -> None:
+def _check_leakage(
+    recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], *, seed: int
+) -> None:
     train = data.only(split.train)
     said = predict_baselines(diffusion, train, recipe.inputs)
     leakage.check(train, recipe.inputs.names, said.get("forecast", said["atr"]), seed)
 
 
-def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, seed: int) -> dict[str, Any]:
+def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, *, seed: int) -> dict[str, Any]:
     """Judge the model on the test span, beside its baselines and what was learned beside it; see `evaluate`."""
     names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
     said = [answers(recipe, fitted, data, rows) for rows in (split.validation, split.test)]
     history = Predictions(said[0], before.outcome, before.time, before.end)
     walks = predict_baselines(fitted.diffusion, test, recipe.inputs)
-    metrics = evaluate(said[1], walks, test, recipe.task.kind, seed, history)
+    metrics = evaluate(said[1], walks, test, recipe.task.kind, seed=seed, history=history)
     for name, learned in fitted.beside.items():
         beside = Scorer(graph.joined([learned.member], len(names)), len(names))
         calibration = Calibration.fit(beside(before.inputs), before.outcome)
@@ -243,7 +245,7 @@ def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Map
 
 
 def _contract(
-    recipe: Recipe, fitted: Fitted, data: Dataset, source: str, feature_hash: str, metrics: Mapping[str, Any]
+    recipe: Recipe, fitted: Fitted, data: Dataset, source: str, *, feature_hash: str, metrics: Mapping[str, Any]
 ) -> ModelSpec:
     return ModelSpec(
         name=recipe.task.kind,
@@ -264,7 +266,7 @@ def _contract(
 
 
 def _log(
-    registry: Registry, model: Model, fitted: Fitted, data: Dataset, split: Split, settings: Settings,
+    registry: Registry, model: Model, fitted: Fitted, data: Dataset, *, split: Split, settings: Settings,
     rulings: Mapping[Scope, Ruling],
 ) -> str:  # fmt: skip
     spec = model.spec

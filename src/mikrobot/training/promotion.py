@@ -58,7 +58,7 @@ class Judged:
 
 
 def rule(
-    challenger: Model, registry: Registry, data: Dataset, test: NDArray[np.int64], trade_from: datetime | None,
+    challenger: Model, registry: Registry, data: Dataset, test: NDArray[np.int64], *, trade_from: datetime | None,
     shadow_asked: int = 0,
 ) -> dict[Scope, Ruling]:  # fmt: skip
     """Rule on a challenger that is not registered yet, for each symbol that it learned from.
@@ -85,7 +85,9 @@ def rule(
             loaded[version] = error
     spans = {scope: test[data.symbol[test] == scope.symbol] for scope in challenger.spec.scopes}
     return {
-        scope: _rule(challenger, _former(champions.get(scope), loaded), data.only(own), trade_from, shadow_asked)
+        scope: _rule(
+            challenger, _former(champions.get(scope), loaded), data.only(own), trade_from, shadow_asked=shadow_asked
+        )
         for scope, own in spans.items()
     }
 
@@ -99,7 +101,7 @@ def _former(version: str | None, loaded: Mapping[str, Model | ModelError]) -> Mo
 
 
 def _rule(
-    challenger: Model, former: Model | str, data: Dataset, trade_from: datetime | None, shadow_asked: int
+    challenger: Model, former: Model | str, data: Dataset, trade_from: datetime | None, *, shadow_asked: int
 ) -> Ruling:
     if not 0 < int(data.outcome.sum()) < len(data):
         text = f"{len(data)} samples of one outcome on the test span; train on more history"
@@ -111,7 +113,9 @@ def _rule(
         return promotion_gate.first(own.standing, over_baseline, f"champion {former.spec.version} {why}", unfit=True)
     champion = judge(former, data)
     over_champion = _differences(own, champion, data)
-    return promotion_gate.against(own.standing, champion.standing, over_baseline, over_champion, (0, shadow_asked))
+    return promotion_gate.against(
+        own.standing, champion.standing, over_baseline, over_champion, shadow=(0, shadow_asked)
+    )
 
 
 def unfit(champion: Model, challenger: Model, trade_from: datetime | None) -> str:
@@ -173,7 +177,7 @@ def _differences(own: Judged, champion: Judged, data: Dataset) -> Differences:
 
 
 def _auc(probability: Floats, other: Floats, data: Dataset) -> Interval:
-    found = uplift(probability, other, data.outcome, data.time, SEED)["auc"]
+    found = uplift(probability, other, data.outcome, data.time, seed=SEED)["auc"]
     value = found["value"]
     assert value is not None
     return Interval(value, found["low"], found["high"])

@@ -142,6 +142,7 @@ def against(
     champion: ModelFigures,
     over_baseline: Interval,
     over_champion: Differences,
+    *,
     shadow: tuple[int, int] = (0, 0),
 ) -> Ruling:
     """Rule on a challenger that would take a champion's place.

@@ -137,7 +137,7 @@ def selective(judged: Predictions, history: Predictions | None = None) -> list[d
 
 
 def band(
-    true: NDArray[np.int64], false: NDArray[np.int64], precision: float, recall: float, fewest: int = FEWEST_SAID
+    true: NDArray[np.int64], false: NDArray[np.int64], precision: float, recall: float, *, fewest: int = FEWEST_SAID
 ) -> tuple[float, float]:
     """Find the band that covers most of these counts with this precision, and recall among the covered.
 

@@ -38,6 +38,7 @@ def walk_forward(
     ends: Times,
     horizon: timedelta,
     shares: tuple[float, float, float] = SHARES,
+    *,
     embargo: timedelta = EMBARGO,
 ) -> Split:
     """Split samples into three spans, the earlier ones purged and embargoed.
@@ -72,10 +73,10 @@ def walk_forward(
     ordered = np.sort(times)
     ranks = (round(share * len(ordered)) for share in (shares[0], shares[0] + shares[1]))
     first, second = (np.datetime64(ordered[min(len(ordered) - 1, rank)]) for rank in ranks)
-    return _cut(times, ends, max(embargo, horizon), first, second)
+    return _cut(times, ends, max(embargo, horizon), first, second=second)
 
 
-def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: str, test_from: str) -> Split:
+def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: str, *, test_from: str) -> Split:
     """Split samples at two instants, the earlier spans purged and embargoed as by `walk_forward`.
 
     Parameters
@@ -91,11 +92,11 @@ def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: 
     (5560, 5760, 8640)
     """
     first, second = (np.datetime64(instant, "us") for instant in (validation_from, test_from))
-    return _cut(times, ends, max(EMBARGO, horizon), first, second)
+    return _cut(times, ends, max(EMBARGO, horizon), first, second=second)
 
 
 def folds(
-    times: Times, ends: Times, horizon: timedelta, count: int, first: float = 0.5, embargo: timedelta = EMBARGO
+    times: Times, ends: Times, horizon: timedelta, count: int, *, first: float = 0.5, embargo: timedelta = EMBARGO
 ) -> tuple[tuple[Indices, Indices], ...]:
     """Walk forward inside one span: each fold learns from all that came before the part that it is scored on.
 
@@ -128,7 +129,7 @@ def folds(
     return tuple(found)
 
 
-def _cut(times: Times, ends: Times, pause: timedelta, first: np.datetime64, second: np.datetime64) -> Split:
+def _cut(times: Times, ends: Times, pause: timedelta, first: np.datetime64, *, second: np.datetime64) -> Split:
     return Split(
         train=np.flatnonzero(_known(times, ends, pause, first)),
         validation=np.flatnonzero((times >= first) & _known(times, ends, pause, second)),

@@ -24,7 +24,7 @@ RANKS = 512
 
 
 def uplift(
-    probability: Floats, baseline: Floats, outcome: Outcomes, times: Times, seed: int, draws: int = DRAWS
+    probability: Floats, baseline: Floats, outcome: Outcomes, times: Times, *, seed: int, draws: int = DRAWS
 ) -> dict[str, dict[str, float | None]]:
     """Compare with a baseline on the same samples.
 

@@ -50,7 +50,7 @@ OUTLOOK = ("atr", "above", "below", "up", "down", "by")
 
 def backtest(
     settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
-    start: datetime | None, end: datetime | None, say: Say, files: Files = NO_FILES,
+    *, start: datetime | None, end: datetime | None, say: Say, files: Files = NO_FILES,
 ) -> dict[str, Any]:  # fmt: skip
     """Trade the bars of files as the worker would have; start the registry if a model is needed and it is down.
 
@@ -84,7 +84,7 @@ def backtest(
     """
     files.check(paths)
     source = ReplaySource(paths)
-    models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say)
+    models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
     start = _start(source, models.values(), start)
     bars = _read(source, start - timedelta(days=settings.history_days), end)
     traded_bars = {symbol: _span(frame, start, end) for symbol, frame in bars.items()}
@@ -106,7 +106,7 @@ def backtest(
     judged = judge(done, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
-            settings, done, traded_bars, "backtest", source.name,
+            settings, done, traded_bars, "backtest", source=source.name,
             simulated=source.simulated,
             span=(start, max(frame["open_time"].max() for frame in traded_bars.values() if len(frame)) + MINUTE),
             written_at=clock.now(),
@@ -169,7 +169,7 @@ def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
     above, below = answering.levels
     chances = answering.model.predict(rows[list(spec.columns)].to_numpy("float64"))
     by = answered_by(answering.name, spec.version, spec.symbols)
-    return _outlooks(rows, rows[above], rows[below], chances[:, 0], chances[:, 1], by)
+    return _outlooks(rows, rows[above], rows[below], chances[:, 0], down=chances[:, 1], by=by)
 
 
 def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) -> pd.DataFrame:
@@ -185,14 +185,14 @@ def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) ->
         Columns of the levels above and below.
     """
     above, below, close = rows[levels[0]].shift(), rows[levels[1]].shift(), bars["close"].to_numpy()
-    return _outlooks(rows, above, below, (close > above).astype(float), (close < below).astype(float), RULES)
+    return _outlooks(rows, above, below, (close > above).astype(float), down=(close < below).astype(float), by=RULES)
 
 
 def judge(done: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
     """Judge what was traded, beside buy and hold and, where given, the rules alone."""
     equity = None
     if rules is not None:
-        equity = marked(rules.trades, bars, settings.balance, rules.held, rules.charges)["nav"]
+        equity = marked(rules.trades, bars, settings.balance, rules.held, charges=rules.charges)["nav"]
     return assess(
         done.trades,
         {symbol: frame for symbol, frame in bars.items() if len(frame)},
@@ -251,7 +251,7 @@ def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[s
     return {symbol: frame for symbol, frame in read.items() if len(frame)}
 
 
-def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str], say: Say) -> dict[str, Answering]:
+def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str], *, say: Say) -> dict[str, Answering]:
     with local_stack.running(settings, clock, say, ("mlflow",)):
         from mikrobot.models.registry import Registry
 
@@ -309,7 +309,7 @@ def _rows(bars: Frames, wanted: list[str]) -> Iterator[tuple[str, pd.DataFrame]]
         yield symbol, pd.DataFrame(np.concatenate(values), index=pd.DatetimeIndex(close_times(frame)), columns=wanted)
 
 
-def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, down: Any, by: str) -> pd.DataFrame:
+def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, *, down: Any, by: str) -> pd.DataFrame:
     numbers = dict(zip(OUTLOOK[:-1], (rows[ATR], above, below, up, down), strict=True))
     return pd.DataFrame(numbers, rows.index, dtype="float64").assign(by=by)
 
@@ -321,8 +321,8 @@ def _seen(symbol: str, frame: pd.DataFrame, known: pd.DataFrame) -> Iterator[See
         closes = pd.DatetimeIndex(close_times(piece))
         decided = closes.isin(known.index).tolist()
         values = known.reindex(closes).to_numpy().tolist()
-        for bar, known_then, there in zip(bars_of(symbol, piece), values, decided, strict=True):
-            yield bar, outlook(bar, *known_then) if there else None
+        for bar, (atr, above, below, up, down, by), there in zip(bars_of(symbol, piece), values, decided, strict=True):
+            yield bar, outlook(bar, atr, above, below, up=up, down=down, by=by) if there else None
 
 
 def _close(seen: Seen) -> datetime:

@@ -61,7 +61,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         _rows(settings, current),
         CATALOG.columns,
         report_folder(settings, run) / "drift.html",
-        settings.drift_share,
+        share=settings.drift_share,
         simulated=run.simulated,
     )
     online, skewed = _skew(settings, run, predictions)
@@ -74,7 +74,7 @@ def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     older, newest = [], []
     for segment in run.segments:
         for symbol in segment.symbols:
-            frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, segment.trade_until)
+            frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, end=segment.trade_until)
             closes = close_times(frame)
             events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
             younger_half = np.arange(len(events)) >= len(events) // 2

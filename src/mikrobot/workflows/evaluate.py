@@ -28,7 +28,7 @@ Bars = Mapping[str, pd.DataFrame]
 
 
 def judge(
-    settings: Settings, clock: Clock, named: str, paths: Sequence[Path], control: bool, say: Say
+    settings: Settings, clock: Clock, named: str, paths: Sequence[Path], *, control: bool, say: Say
 ) -> dict[str, Any]:
     """Judge a registered model on files of bars; start the registry if it is down, and stop it again.
 
@@ -65,12 +65,14 @@ def judge(
         from mikrobot.workflows import registered
 
         model = registered.one(Registry(settings.mlflow_url), named, list(bars))
-    found = judged(model, bars, settings.seed, control, say)
+    found = judged(model, bars, settings.seed, control=control, say=say)
     found["data"] = {"files": [str(path) for path in paths], **found["data"]}
     return found
 
 
-def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say = lambda line: None) -> dict[str, Any]:
+def judged(
+    model: Model, bars: Bars, seed: int, *, control: bool = False, say: Say = lambda line: None
+) -> dict[str, Any]:
     """Judge a model on bars.
 
     Parameters
@@ -102,7 +104,7 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
         )
     say(f"computing features and labels of {', '.join(bars)}")
     columns = needed(model.inputs, model.spec.task)
-    data = build(bars, rows_of(bars, columns), "file", model.inputs, model.spec.task)
+    data = build(bars, rows_of(bars, columns), "file", model.inputs, task=model.spec.task)
     say(f"judging {len(data):,} samples")
     trained_until = np.datetime64(spec.trained_until.replace(tzinfo=None))
     found = {
@@ -120,7 +122,7 @@ def judged(model: Model, bars: Bars, seed: int, control: bool = False, say: Say 
         found["controls"] = {}
         for name, walk in controls(bars, seed).items():
             say(f"judging the {name} control")
-            made = build(walk, rows_of(walk, columns), "file", model.inputs, model.spec.task)
+            made = build(walk, rows_of(walk, columns), "file", model.inputs, task=model.spec.task)
             found["controls"][name] = _evaluated(model, made, seed)
         found["baselines"]["control"] = {"auc": found["controls"]["gaussian"]["metrics"]["auc"]}
     return found
@@ -139,4 +141,4 @@ def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:
         )
     spec = model.spec
     said = predict_baselines(spec.diffusion, data, model.inputs)
-    return evaluate(model.score(data.inputs), said, data, spec.task.kind, seed)
+    return evaluate(model.score(data.inputs), said, data, spec.task.kind, seed=seed)

@@ -47,7 +47,12 @@ class Written:
 
 
 def write_rows(
-    file: Path, out: Path, timeframe: Timeframe, lead_file: Path | None, progress: Progress = lambda text, share: None
+    file: Path,
+    out: Path,
+    timeframe: Timeframe,
+    lead_file: Path | None,
+    *,
+    progress: Progress = lambda text, share: None,
 ) -> Written:
     """Compute the feature rows of a file of M1 bars.
 
@@ -78,7 +83,7 @@ def write_rows(
     leading = None if lead_file is None else _Lead(symbol, _single(lead_file))
     rows = 0
     with _writer(out) as writer:
-        for piece in _pieces(source, symbol, leading, timeframe, progress):
+        for piece in _pieces(source, symbol, leading, timeframe, progress=progress):
             writer.write_table(pa.Table.from_pandas(piece, SCHEMA, preserve_index=False))
             rows += len(piece)
     return Written(symbol, leading.symbol if leading else None, rows)
@@ -122,7 +127,7 @@ def _single(file: Path) -> ReplaySource:
 
 
 def _pieces(
-    source: ReplaySource, symbol: str, leading: _Lead | None, timeframe: Timeframe, progress: Progress
+    source: ReplaySource, symbol: str, leading: _Lead | None, timeframe: Timeframe, *, progress: Progress
 ) -> Iterator[pd.DataFrame]:
     pipeline = FeaturePipeline([symbol])
     first, last = source.span(symbol)

@@ -66,7 +66,14 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
     found = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
     models = _models(settings, run, versions)
     written_at = SystemClock().now()
-    report = quality_report.write(found, run.source, run.simulated, written_at, models, report_folder(settings, run))
+    report = quality_report.write(
+        found,
+        run.source,
+        simulated=run.simulated,
+        written_at=written_at,
+        models=models,
+        folder=report_folder(settings, run),
+    )
     return {
         "report": str(report.html),
         "markdown": str(report.markdown),
@@ -92,7 +99,7 @@ def assess_file(path: Path, rows: int = ROWS) -> Quality:
 
 def _newest_closes(bars: BarStore, run: Run) -> dict[str, "pd.Series[Any]"]:
     return {
-        symbol: close_times(bars.last(run.source, symbol, Timeframe.M1, ROWS, segment.trade_until))
+        symbol: close_times(bars.last(run.source, symbol, Timeframe.M1, ROWS, until=segment.trade_until))
         for segment in run.segments
         for symbol in segment.symbols
     }
@@ -134,7 +141,9 @@ def main(files: tuple[Path, ...], out: Path, rows: int) -> None:
     telemetry.configure("ERROR")
     try:
         found = [assess_file(path, rows) for path in files]
-        report = quality_report.write(found, "files", False, SystemClock().now(), [], out)
+        report = quality_report.write(
+            found, "files", simulated=False, written_at=SystemClock().now(), models=[], folder=out
+        )
     except MikrobotError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None

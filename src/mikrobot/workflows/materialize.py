@@ -19,6 +19,7 @@ from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
 from mikrobot.store.feast.online import FeatureRows
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Runs
 from mikrobot.store.states import FeatureStates
 from mikrobot.workflows.gate_counts import Check
@@ -43,14 +44,35 @@ class Materialized:
     newest: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores that a materialisation reads and writes, beside the offline rows.
+
+    Attributes
+    ----------
+    bars : BarStore
+    states : FeatureStates
+    rows : FeatureRows
+    runs : Runs
+    """
+
+    bars: BarStore
+    states: FeatureStates
+    rows: FeatureRows
+    runs: Runs
+
+    @classmethod
+    def of(cls, settings: Settings, pool: Pool) -> "Stores":
+        """Return the stores of a home."""
+        return cls(BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
+
+
 def materialize(
     settings: Settings,
-    bars: BarStore,
-    states: FeatureStates,
-    rows: FeatureRows,
-    runs: Runs,
+    stores: Stores,
     source: str,
     symbol: str,
+    *,
     start: datetime,
     end: datetime,
     check: Check,
@@ -76,7 +98,7 @@ def materialize(
     GateError
         If the gate fails: then neither the offline nor the online store has changed.
     """
-    frame = bars.range(source, symbol, Timeframe.M1, start, end)
+    frame = stores.bars.range(source, symbol, Timeframe.M1, start, end=end)
     if frame.empty:
         raise StoreError(
             f"no {symbol} bars of source {source} are stored from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: "
@@ -84,7 +106,7 @@ def materialize(
         )
     led_by = None
     if lead is not None:
-        led_by = FeaturePipeline([lead]).lead_rows(lead, bars.range(source, lead, Timeframe.M1, start, end))
+        led_by = FeaturePipeline([lead]).lead_rows(lead, stores.bars.range(source, lead, Timeframe.M1, start, end=end))
     pipeline = FeaturePipeline([symbol])
     features = pipeline.frame(symbol, frame, led_by)
     if since is not None:
@@ -92,7 +114,7 @@ def materialize(
     if features.empty:
         return Materialized(symbol, 0, 0, None)
     checked = check(features)
-    quarantined = bars.quarantine(source, symbol, "features", checked.bad, checked.reasons.tolist())
+    quarantined = stores.bars.quarantine(source, symbol, "features", checked.bad, reasons=checked.reasons.tolist())
     if not checked.passed:
         raise GateError(
             f"{symbol}: {len(checked.bad)} of {len(features)} feature rows break the suite "
@@ -101,8 +123,8 @@ def materialize(
     offline.append(settings, source, checked.good)
     last = checked.good.tail(1)
     newest = last["close_time"].iloc[0].to_pydatetime()
-    if not streams(runs, source):
-        rows.write(source, symbol, newest, last[list(CATALOG.columns)].to_numpy()[0])
+    if not streams(stores.runs, source):
+        stores.rows.write(source, symbol, newest, last[list(CATALOG.columns)].to_numpy()[0])
     last_close = features["close_time"].iloc[-1].to_pydatetime()
-    states.save(source, symbol, CATALOG.version, last_close, pipeline.snapshot(symbol))
+    stores.states.save(source, symbol, CATALOG.version, last_close, snapshot=pipeline.snapshot(symbol))
     return Materialized(symbol, len(checked.good), quarantined, newest)

@@ -225,13 +225,13 @@ def _traded(pool: Pool, source: str) -> list[Run]:
 
 def _close_out(settings: Settings, pool: Pool, run: Run, next_run: str) -> None:
     at, ledger = _reached(pool, run), Ledger(pool)
-    venue = accounts.venue_of(run, wiring.rules_of(settings, run), ledger, BarStore(pool), at)
+    venue = accounts.venue_of(run, wiring.rules_of(settings, run), ledger, BarStore(pool), at=at)
     venue.close_out(at, next_run)
     ledger.append(run.id, accounts.lines_of(venue.unrecorded()))
 
 
 def _valued(settings: Settings, pool: Pool, run: Run, at: datetime) -> Valuation:
-    return value(accounts.venue_at(run, wiring.rules_of(settings, run), Ledger(pool), BarStore(pool), at), at)
+    return value(accounts.venue_at(run, wiring.rules_of(settings, run), Ledger(pool), BarStore(pool), at=at), at)
 
 
 def _reached(pool: Pool, run: Run) -> datetime:

@@ -64,14 +64,18 @@ def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | 
                 made = Ledger(pool).shadows(name, version, scope.symbol)
                 done.append(
                     _reconsider(
-                        registry, name, scope, version, promotion_gate.shadowed(made, settings.shadow_predictions)
+                        registry,
+                        name,
+                        scope,
+                        version,
+                        clause=promotion_gate.shadowed(made, settings.shadow_predictions),
                     )
                 )
     return done
 
 
 def _reconsider(
-    registry: Registry, name: str, scope: Scope, version: str, clause: promotion_gate.Clause
+    registry: Registry, name: str, scope: Scope, version: str, *, clause: promotion_gate.Clause
 ) -> Reconsidered:
     if clause.passed:
         reason = f"{clause}; the other clauses passed when it was trained"

@@ -133,7 +133,7 @@ def _bars(store: BarStore, source: str, said: Sequence[Prediction]) -> dict[str,
         first[each.symbol] = min(first.get(each.symbol, each.close_time), each.close_time)
     until = max((each.close_time for each in said), default=None)
     return {
-        symbol: store.range(source, symbol, Timeframe.M1, start - timedelta(minutes=1), until + timedelta(days=1))
+        symbol: store.range(source, symbol, Timeframe.M1, start - timedelta(minutes=1), end=until + timedelta(days=1))
         for symbol, start in first.items()
         if until is not None
     }

@@ -43,7 +43,7 @@ from mikrobot.workflows.registered import Answering
 LAST = "last"
 
 
-def compare(settings: Settings, clock: Clock, run_id: str, say: Say, files: Files = NO_FILES) -> dict[str, Any]:
+def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: Files = NO_FILES) -> dict[str, Any]:
     """Trade a run again and compare; start what is needed and down, and stop it again.
 
     Parameters
@@ -145,13 +145,16 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     again.specs = [served.trained.model.spec for served in models.values()]
     for number, segment in enumerate(run.segments):
         if number:
-            again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, segment.trade_from)
+            again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, at=segment.trade_from)
         frames = {
-            symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, segment.trade_until)
+            symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, end=segment.trade_until)
             for symbol in segment.symbols
         }
         again.bars |= frames
-        known = {symbol: _known(again, run, settings, symbol, frame, paper, models) for symbol, frame in frames.items()}
+        known = {
+            symbol: _known(again, run, settings, symbol, frame=frame, paper=paper, models=models)
+            for symbol, frame in frames.items()
+        }
         trade(again.traded, market_of(frames, known), again.decisions.append)
     return again
 
@@ -187,7 +190,7 @@ def _served(registry: Registry, name: str, version: str) -> Served:
 
 def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:
     return facts_of(
-        settings, again.traded, again.bars, run.id, run.source,
+        settings, again.traded, again.bars, run.id, source=run.source,
         simulated=run.simulated,
         span=(run.starts_at, run.ends_at),
         written_at=clock.now(),
@@ -197,7 +200,7 @@ def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:
     )  # fmt: skip
 
 
-def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: datetime) -> Venue:
+def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, *, at: datetime) -> Venue:
     """Take the accounts up as the worker of the next segment does."""
     fresh = Venue(run.symbols, settings.seed)
     journals = {name: account.journal for name, account in venue.exchange.accounts.items()}
@@ -206,7 +209,7 @@ def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, at: da
 
 
 def _known(
-    again: _Again, run: Run, settings: Settings, symbol: str, frame: pd.DataFrame,
+    again: _Again, run: Run, settings: Settings, symbol: str, *, frame: pd.DataFrame,
     paper: Sequence[Prediction], models: Mapping[tuple[str, str], Served],
 ) -> pd.DataFrame:  # fmt: skip
     """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""

@@ -68,17 +68,17 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> di
     arms.planned(settings)
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
     source = wiring.open_source(settings, clock)
-    segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock)
+    segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock=clock)
     settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
     _check_data(source, segments, display)
     local_stack.prepare_home(settings.home)
     with _alone(settings.home), _stopping_what_started(settings, clock, display, served_flows=stay):
-        run = _record(settings, source, segments, started_at, clock, display)
+        run = _record(settings, source, segments, started_at, clock=clock, display=display)
         summary = _follow(settings, run.id, display)
         summary["seconds"] = round((clock.now() - started_at).total_seconds(), 1)
         if stay:
             display.summary(summary)
-            _stay(settings, run, source, clock, display)
+            _stay(settings, run, source, clock, display=display)
     return summary | {"services": still_up(settings, summary["services"])}
 
 
@@ -87,7 +87,7 @@ def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]
     return {name: url for name, url in addresses.items() if pid_records.find(name, settings.home) is not None}
 
 
-def _stay(settings: Settings, run: Run, source: Source, clock: Clock, display: Display) -> None:
+def _stay(settings: Settings, run: Run, source: Source, clock: Clock, *, display: Display) -> None:
     """Keep everything up until Ctrl-C; on a live source trading goes on."""
     goes_on = "trading goes on in the present" if source.live else "the replay is finished and nothing trades any more"
     display.say(f"everything stays up, {goes_on}; `mikrobot status --watch` shows it, Ctrl-C stops it")
@@ -131,14 +131,14 @@ def _stopping_what_started(settings: Settings, clock: Clock, display: Display, *
 
 
 def _record(
-    settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, clock: Clock,
+    settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, *, clock: Clock,
     display: Display,
 ) -> Run:  # fmt: skip
     """Record the run and its arms, with the opening balances that the account of the source has for them."""
     for name in ("streamer", "worker"):
         processes.stop(name, settings.home)
     started_at = clock.now()
-    record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at)
+    record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at=started_at)
     record.settings["asked_at"] = asked_at.isoformat()
     with database.open_pool(settings) as pool:
         opening = paper_account.take_up(settings, pool, record)

@@ -174,7 +174,7 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
     closes = _last_closes(run, BarStore(pool), Runs(pool))
     symbols = tuple(
-        _symbol(symbol, session, closes[symbol], decisions.get(symbol), skips.get(symbol), own, now)
+        _symbol(symbol, session, closes[symbol], decisions.get(symbol), skip=skips.get(symbol), account=own, now=now)
         for symbol in run.symbols
     )
     return Overview(now, services, session, symbols, account)
@@ -204,7 +204,7 @@ def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings
 
 
 def _symbol(
-    symbol: str, session: Session, last_bar: datetime | None, decision: Decision | None, skip: Skip | None,
+    symbol: str, session: Session, last_bar: datetime | None, decision: Decision | None, *, skip: Skip | None,
     account: PaperAccount | None, now: datetime,
 ) -> SymbolState:  # fmt: skip
     live = is_live(session.source)
@@ -215,14 +215,14 @@ def _symbol(
         age=age,
         decision=decision,
         why=_why(decision),
-        stopped=_stopped(symbol, session, age, decision, skip, account, now),
+        stopped=_stopped(symbol, session, age, decision, skip=skip, account=account, now=now),
         holdings=tuple(held for held in account.valuation.holdings if held.symbol == symbol) if account else (),
         pnl_today=account.earned_today.get(symbol) if account else None,
     )
 
 
 def _stopped(
-    symbol: str, session: Session, age: timedelta | None, decision: Decision | None, skip: Skip | None,
+    symbol: str, session: Session, age: timedelta | None, decision: Decision | None, *, skip: Skip | None,
     account: PaperAccount | None, now: datetime,
 ) -> str:  # fmt: skip
     """Return what stops trading in a symbol, the most fundamental first."""

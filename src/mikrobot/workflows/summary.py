@@ -57,13 +57,13 @@ def conclude(run_id: str, stages: Stages) -> dict[str, Any]:
     settings = configuration.load()
     with database.open_pool(settings) as pool:
         runs = Runs(pool)
-        summary = summarize(settings, runs.get(run_id), stages, Ledger(pool), runs, BarStore(pool))
+        summary = summarize(settings, runs.get(run_id), stages, Ledger(pool), runs=runs, bars=BarStore(pool))
         runs.conclude(run_id, summary)
     return summary
 
 
 def summarize(
-    settings: Settings, run: Run, stages: Stages, ledger: Ledger, runs: Runs, bars: BarStore
+    settings: Settings, run: Run, stages: Stages, ledger: Ledger, *, runs: Runs, bars: BarStore
 ) -> dict[str, Any]:
     """Return the summary of a run, plain JSON values, without the addresses of its reports."""
     return {
@@ -77,7 +77,7 @@ def summarize(
         "models": _models(stages.trained),
         "answered_by": _answered_by(settings, run, ledger),
         "drift": stages.drift,
-        "trading": _trading(settings, run, stages, ledger, bars),
+        "trading": _trading(settings, run, stages, ledger, bars=bars),
         "arms": {arms.name_of(each): _arm(settings, each, ledger, bars) for each in runs.followers(run.id)},
         "latency_ms": slowest(runs.latencies(run.id)),
         "reports": {"drift": stages.drift["report"], "quality": stages.drift["quality"]},
@@ -132,7 +132,7 @@ def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
     return {TRADED: newest_first(trained)} if trained else {}
 
 
-def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger, bars: BarStore) -> dict[str, Any]:
+def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger, *, bars: BarStore) -> dict[str, Any]:
     decisions = ledger.decisions(run.id)
     orders, fills, judged = _earned(settings, run, ledger, bars)
     return {
@@ -161,7 +161,7 @@ def _earned(
     orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)
     opening = wiring.rules_of(settings, run).balance
-    nav = marked(trades, accounts.traded_bars(run, bars, run.segments), opening, held, charges)["nav"]
+    nav = marked(trades, accounts.traded_bars(run, bars, run.segments), opening, held, charges=charges)["nav"]
     return orders, fills, account_performance(trades, opening, nav, charges)
 
 

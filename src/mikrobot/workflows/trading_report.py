@@ -61,7 +61,7 @@ def write(settings: Settings, run_id: str | None, days: int | None = None) -> Tr
     with database.open_pool(settings) as pool:
         runs = Runs(pool)
         run = recorded_run(runs, run_id)
-        facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs)
+        facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs=runs)
     into = report_folder(settings, run)
     if days is not None:
         facts, into = facts.since(facts.ends_at - timedelta(days=days)), into / f"last-{days}-days"
@@ -74,7 +74,7 @@ def report_folder(settings: Settings, run: Run) -> Path:
     return reports
 
 
-def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, runs: Runs) -> reporting.Facts:
+def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, *, runs: Runs) -> reporting.Facts:
     summary, segments = runs.summary(run.id) or {}, segments_so_far(runs, run)
     trading, rules = summary.get("trading", {}), wiring.rules_of(settings, run)
     return reporting.Facts(

@@ -28,6 +28,7 @@ def train(
     name: str,
     source: str,
     symbols: Sequence[str],
+    *,
     start: datetime,
     end: datetime,
     trade_from: datetime | None,
@@ -58,13 +59,13 @@ def train(
     """
     with database.open_pool(settings) as pool:
         store = BarStore(pool)
-        bars = {symbol: store.range(source, symbol, Timeframe.M1, start, end) for symbol in symbols}
+        bars = {symbol: store.range(source, symbol, Timeframe.M1, start, end=end) for symbol in symbols}
     result = pipeline.train(
         name,
         bars,
         partial(offline.training_rows, settings),
         Registry(settings.mlflow_url),
-        settings,
+        settings=settings,
         source=source,
         feature_hash=CATALOG.version,
         trade_from=trade_from,
@@ -104,7 +105,16 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         from mikrobot.workflows.default_span import default_spans
 
         return [
-            train(settings, name, part.source, part.symbols, part.start, part.end, None, progress)
+            train(
+                settings,
+                name,
+                part.source,
+                part.symbols,
+                start=part.start,
+                end=part.end,
+                trade_from=None,
+                progress=progress,
+            )
             for part in default_spans()
         ]
     files = ReplaySource(data)
@@ -115,7 +125,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         bars,
         rows_of(bars, needed(recipe.inputs, recipe.task)),
         Registry(settings.mlflow_url),
-        settings,
+        settings=settings,
         source=files.name,
         feature_hash=CATALOG.version,
         progress=progress,

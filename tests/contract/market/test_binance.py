@@ -167,7 +167,7 @@ def test_fx_is_not_traded_there(venue, clock):
 
 def test_the_feed_follows_the_venue_through_an_outage(source, venue, clock, monkeypatch):
     monkeypatch.setattr(clock, "sleep", lambda seconds: (ManualClock.sleep(clock, seconds), _follow(venue, clock)))
-    feed = closes(source, ["BTCUSDT"], NOW - timedelta(minutes=3), None, clock)
+    feed = closes(source, ["BTCUSDT"], NOW - timedelta(minutes=3), None, clock=clock)
     times = [next(feed)[0] for _ in range(3)]
     venue.script.extend([(503, {}, "down")] * 5)
     times += [next(feed)[0] for _ in range(4)]

@@ -26,7 +26,7 @@ def bos(swing: int) -> tuple[Model, xgb.Booster]:
     values = rows_for(inputs.columns, 3000, seed=2)
     seen = inputs(values, np.ones(3000, dtype=np.int8))
     broken = seen[:, 0] < np.random.default_rng(2).exponential(1.0, 3000)
-    start = Start.fit(Task("bos", swing, 5), inputs, "level_atr", seen, broken)
+    start = Start.fit(Task("bos", swing, 5), inputs, "level_atr", seen, outcome=broken)
     booster = xgb.train(
         {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5},
         xgb.DMatrix(seen, broken, base_margin=start(seen, inputs)),

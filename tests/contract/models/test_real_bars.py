@@ -43,9 +43,9 @@ def judged(request: pytest.FixtureRequest) -> Judged:
     settings = Settings(trials=0)
     recipe = replace(recipe_of("bos", settings), compared={})
     data = results.samples(results.bars_of(SHARED, request.param, first, end), recipe)
-    split = at_instants(data.time, data.end, recipe.horizon, calibrated_from, judged_from)
+    split = at_instants(data.time, data.end, recipe.horizon, calibrated_from, test_from=judged_from)
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    fitted = fit(recipe, data, split, diffusion, settings, lambda stage, share: None)
+    fitted = fit(recipe, data, split, diffusion, settings=settings, progress=lambda stage, share: None)
 
     def said(rows: Any) -> Predictions:
         own: Dataset = data.only(rows)

@@ -241,7 +241,7 @@ def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_a
 
     bundled.start(kept.home, kept.settings.host, kept.settings.postgres_port)
     with database.open_pool(kept.settings) as pool:
-        stored = BarStore(pool).range("replay", "EURUSD", Timeframe.M1, HISTORY_FROM, TRADE_FROM)
+        stored = BarStore(pool).range("replay", "EURUSD", Timeframe.M1, HISTORY_FROM, end=TRADE_FROM)
     bars = read_bars(bar_files["EURUSD"])[1]
     expected = bars[bars["open_time"].between(HISTORY_FROM, TRADE_FROM, inclusive="left")]
     pd.testing.assert_frame_equal(stored, expected.reset_index(drop=True))

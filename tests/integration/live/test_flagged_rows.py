@@ -109,7 +109,7 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         stores = (bars, rows, FeatureStates(pool), runs)
         streamer = Streamer(run, segment, source, pipeline, *stores, clock, timers, settings.home)
         service: Any = SureService()
-        trader = trader_of(run, venue_of(run, settings, ledger, bars, first), settings)
+        trader = trader_of(run, venue_of(run, settings, ledger, bars, at=first), settings)
         accounts = (AccountRun(run, settings, trader, first),)
         worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, accounts, clock)
         return Pair(streamer, worker)

@@ -23,7 +23,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
-from mikrobot.workflows.materialize import materialize
+from mikrobot.workflows.materialize import Stores, materialize
 
 FOLLOWER, LEAD = "ETHUSDT", "BTCUSDT"
 HISTORY_FROM = datetime(2025, 3, 10, tzinfo=UTC)
@@ -82,8 +82,8 @@ def start(database: Settings, pool: Pool, market, tmp_path):
     for symbol, frame in market.items():
         bars.upsert("replay", symbol, Timeframe.M1, frame[frame["open_time"] < FROM])
     for symbol, lead in ((FOLLOWER, LEAD), (LEAD, None)):
-        stores = (bars, states, published, runs)
-        materialize(database, *stores, "replay", symbol, HISTORY_FROM, FROM, passing, lead=lead)
+        stores = Stores(bars, states, published, runs)
+        materialize(database, stores, "replay", symbol, start=HISTORY_FROM, end=FROM, check=passing, lead=lead)
     runs.begin(run)
     runs.advance(run.id, "worker", UNTIL)
 

@@ -39,16 +39,14 @@ from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervisor
 from mikrobot.store.bars import BarStore
-from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs, Segment
-from mikrobot.store.states import FeatureStates
 from mikrobot.workflows import promote, reconcile
 from mikrobot.workflows.backtest_files import Files
 from mikrobot.workflows.gate_counts import Check
-from mikrobot.workflows.materialize import materialize
+from mikrobot.workflows.materialize import Stores, materialize
 from tests.killing import kill_9
 
 CLOCK = SystemClock()
@@ -79,7 +77,7 @@ class Market:
 
     def trade(self, run_id: str) -> None:
         """Trade the last hours of the files as a run."""
-        supervisor.trade(self.settings, run_id, 0, self.segment, CLOCK, lambda text, share: None)
+        supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=lambda text, share: None)
 
     def begin(self, run_id: str, **changed: Any) -> None:
         """Record a run and its arms, and forget the bars that earlier ones have published."""
@@ -103,11 +101,11 @@ class Market:
     def materialize_everything(self, check: Check) -> None:
         """Store every bar of the files and their feature rows, as the scheduled flows do."""
         with database.open_pool(self.settings) as pool:
-            bars, rest = BarStore(pool), (FeatureStates(pool), FeatureRows(self.settings), Runs(pool))
+            stores = Stores.of(self.settings, pool)
             for path in self.settings.data:
                 symbol, frame = read_bars(path)
-                bars.upsert("replay", symbol, Timeframe.M1, frame)
-                materialize(self.settings, bars, *rest, "replay", symbol, HISTORY_FROM, UNTIL, check)
+                stores.bars.upsert("replay", symbol, Timeframe.M1, frame)
+                materialize(self.settings, stores, "replay", symbol, start=HISTORY_FROM, end=UNTIL, check=check)
 
     def runs(self, name: str) -> bool:
         """Tell whether a process of the stack is alive."""
@@ -358,7 +356,7 @@ def test_a_market_that_is_split_gives_each_day_of_a_symbol_to_one_arm(market, un
 
 def standing_of(market: Market, pool: Pool, run_id: str) -> dict[str, tuple[Any, ...]]:
     """Return cash, positions and live orders of each account, rebuilt from the ledger."""
-    venue = accounts.venue_of(Runs(pool).get(run_id), market.settings, Ledger(pool), BarStore(pool), UNTIL)
+    venue = accounts.venue_of(Runs(pool).get(run_id), market.settings, Ledger(pool), BarStore(pool), at=UNTIL)
     return {
         name: (account.balances, account.totals, account.positions, sorted(account.live))
         for name, account in venue.exchange.accounts.items()
@@ -426,7 +424,7 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
         assert each.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     files = Files(tmp_path / "report.html", tmp_path / "trades.csv")
-    found = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files)
+    found = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files=files)
     assert found["fidelity"]["differences"] == []
     assert " · swing 15 · run wide" in files.report.read_text(encoding="utf-8")
     assert len(files.trades.read_text(encoding="utf-8").splitlines()) == found["trades"] + 1

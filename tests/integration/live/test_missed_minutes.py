@@ -43,7 +43,7 @@ def market(bars, pool):
 def worker_of(settings, pool, run, segment, clock) -> Worker:
     runs, ledger, bars = Runs(pool), Ledger(pool), BarStore(pool)
     reached = runs.reached(run.id, "worker") or segment.trade_from
-    trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, reached), settings)
+    trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, at=reached), settings)
     nothing: Any = Untouchable()
     account_runs = (AccountRun(run, settings, trader, reached),)
     return Worker(segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(), account_runs, clock)
@@ -53,7 +53,7 @@ def test_missed_minutes_happen_to_a_position_but_open_nothing_and_say_so(databas
     run, segment, bars = market
     at = segment.trade_until
     order = OrderIntent("o", "d", "EURUSD", Side.BUY, D("0.10"), D("1.00000"), D("1.20000"), at, at + 30 * MINUTE)
-    venue = accounts.venue_of(run, database, Ledger(pool), BarStore(pool), at)
+    venue = accounts.venue_of(run, database, Ledger(pool), BarStore(pool), at=at)
     venue.play(bars[0])
     venue.place(order)
     decision = Decision("d", "EURUSD", at, True, Side.BUY, ("sure",))

@@ -28,12 +28,12 @@ def source():
 
 def test_bars_pass_the_gate_into_the_store_and_are_fetched_once(source, pool):
     store = BarStore(pool)
-    done = backfill(source, store, "EURUSD", START, END, gate)
-    held = store.range("simulated", "EURUSD", Timeframe.M1, START, END)
+    done = backfill(source, store, "EURUSD", START, end=END, check=gate)
+    held = store.range("simulated", "EURUSD", Timeframe.M1, START, end=END)
     assert done.stored == done.fetched == len(held) > 10_000
     assert_frame_equal(held, source.history("EURUSD", START, END))
-    assert backfill(source, store, "EURUSD", START, END, gate).fetched == 0
-    later = backfill(source, store, "EURUSD", START, END + timedelta(hours=1), gate)
+    assert backfill(source, store, "EURUSD", START, end=END, check=gate).fetched == 0
+    later = backfill(source, store, "EURUSD", START, end=END + timedelta(hours=1), check=gate)
     assert later.fetched == later.stored == 60
 
 
@@ -52,7 +52,7 @@ class Damaged(SimulatedSource):
 def test_bad_bars_are_quarantined_and_too_many_stop_everything(pool):
     store = BarStore(pool)
     source = Damaged(["EURUSD"], 7, ManualClock(EPOCH + timedelta(days=20)))
-    done = backfill(source, store, "EURUSD", START, START + timedelta(days=5), gate)
+    done = backfill(source, store, "EURUSD", START, end=START + timedelta(days=5), check=gate)
     assert done.quarantined == 1
     assert done.stored == done.fetched - 1
     kept = store.quarantined("simulated", "EURUSD", "bars")
@@ -61,6 +61,6 @@ def test_bad_bars_are_quarantined_and_too_many_stop_everything(pool):
 
     source.rows = tuple(range(500))
     with pytest.raises(GateError, match=r"EURUSD: bars from .* 500 of "):
-        backfill(source, store, "EURUSD", START, END, gate)
+        backfill(source, store, "EURUSD", START, end=END, check=gate)
     assert store.span("simulated", "EURUSD", Timeframe.M1) == (START, done.last)
     assert len(store.quarantined("simulated", "EURUSD", "bars")) == 1

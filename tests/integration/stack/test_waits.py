@@ -24,8 +24,8 @@ def market(database: Settings, pool, bar_files) -> Iterator[Settings]:
     chosen = {"source": "replay", "data": (bar_files["EURUSD"],), "symbols": ("EURUSD",)}
     settings = database.model_copy(update=chosen)
     source = wiring.open_source(settings, CLOCK)
-    segments = plan(source, settings.symbols, 1, 2, CLOCK)
-    Runs(pool).begin(record_of("waiting", settings, source, segments, CLOCK.now()))
+    segments = plan(source, settings.symbols, 1, 2, clock=CLOCK)
+    Runs(pool).begin(record_of("waiting", settings, source, segments, started_at=CLOCK.now()))
     yield settings
     for name in pid_records.recorded(settings.home):
         processes.stop(name, settings.home)

@@ -23,7 +23,9 @@ def store(pool):
 
 
 def everything(store, source="replay", symbol="EURUSD", timeframe=M1):
-    return store.range(source, symbol, timeframe, datetime(1980, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    return store.range(
+        source, symbol, timeframe, datetime(1980, 1, 1, tzinfo=UTC), end=datetime(2100, 1, 1, tzinfo=UTC)
+    )
 
 
 def test_a_frame_comes_back_as_it_was_stored(store, bars):
@@ -95,23 +97,23 @@ def test_last_never_shows_a_bar_that_is_still_open(store, bars):
 def test_range_takes_in_its_start_and_leaves_out_its_end(store, bars):
     frame = bars(100, start=START)
     store.upsert("replay", "EURUSD", M1, frame)
-    found = store.range("replay", "EURUSD", M1, START + 10 * MINUTE, START + 20 * MINUTE)
+    found = store.range("replay", "EURUSD", M1, START + 10 * MINUTE, end=START + 20 * MINUTE)
     assert_frame_equal(found, frame.iloc[10:20].reset_index(drop=True))
 
 
 def test_closed_gives_the_bars_of_all_symbols_between_two_instants(store, bars):
     for seed, symbol in enumerate(["BTCUSDT", "EURUSD", "GBPUSD"]):
         store.upsert("replay", symbol, M1, bars(10, seed=seed, start=START))
-    found = store.closed("replay", ["EURUSD", "BTCUSDT"], M1, START + 2 * MINUTE, START + 4 * MINUTE)
+    found = store.closed("replay", ["EURUSD", "BTCUSDT"], M1, START + 2 * MINUTE, until=START + 4 * MINUTE)
     assert [(bar.symbol, bar.close_time) for bar in found] == [
         ("EURUSD", START + 3 * MINUTE),
         ("BTCUSDT", START + 3 * MINUTE),
         ("EURUSD", START + 4 * MINUTE),
         ("BTCUSDT", START + 4 * MINUTE),
     ]
-    stored = store.range("replay", "EURUSD", M1, START + 2 * MINUTE, START + 4 * MINUTE)
+    stored = store.range("replay", "EURUSD", M1, START + 2 * MINUTE, end=START + 4 * MINUTE)
     assert [bar for bar in found if bar.symbol == "EURUSD"] == bars_of("EURUSD", stored)
-    assert store.closed("simulated", ["EURUSD"], M1, START, START + 9 * MINUTE) == []
+    assert store.closed("simulated", ["EURUSD"], M1, START, until=START + 9 * MINUTE) == []
 
 
 def test_span_runs_from_the_first_open_to_the_last_close(store, bars):
@@ -145,7 +147,9 @@ def test_what_is_no_bar_frame_is_refused_whole(store, bars, spoil, message):
 def test_refused_rows_are_kept_whole_with_their_reasons(store, bars):
     rows = bars(3, start=START)
     rows["high"] = [np.nan, np.inf, 1.0]
-    assert store.quarantine("replay", "EURUSD", "bars", rows, ["high missing", "high infinite", "high < low"]) == 3
+    assert (
+        store.quarantine("replay", "EURUSD", "bars", rows, reasons=["high missing", "high infinite", "high < low"]) == 3
+    )
     kept = store.quarantined("replay")
     assert kept["reason"].tolist() == ["high missing", "high infinite", "high < low"]
     assert kept["at"].tolist() == rows["open_time"].tolist()
@@ -155,16 +159,16 @@ def test_refused_rows_are_kept_whole_with_their_reasons(store, bars):
 
 def test_refusing_the_same_rows_again_keeps_them_once(store, bars):
     rows, reasons = bars(3), ["a", "b", "c"]
-    store.quarantine("replay", "EURUSD", "bars", rows, reasons)
-    assert store.quarantine("replay", "EURUSD", "bars", rows, reasons) == 0
-    assert store.quarantine("simulated", "EURUSD", "bars", rows, reasons) == 3
+    store.quarantine("replay", "EURUSD", "bars", rows, reasons=reasons)
+    assert store.quarantine("replay", "EURUSD", "bars", rows, reasons=reasons) == 0
+    assert store.quarantine("simulated", "EURUSD", "bars", rows, reasons=reasons) == 3
     assert len(store.quarantined("replay")) == 3
 
 
 def test_the_quarantine_is_found_by_symbol_and_suite(store, bars):
-    store.quarantine("replay", "EURUSD", "bars", bars(2), ["x", "x"])
+    store.quarantine("replay", "EURUSD", "bars", bars(2), reasons=["x", "x"])
     features = pd.DataFrame({"symbol": ["BTCUSDT"], "close_time": [pd.Timestamp(START)], "m1_rsi_14": [101.0]})
-    store.quarantine("replay", "BTCUSDT", "features", features, ["m1_rsi_14 above 100"])
+    store.quarantine("replay", "BTCUSDT", "features", features, reasons=["m1_rsi_14 above 100"])
     assert len(store.quarantined("replay", suite="bars")) == 2
     found = store.quarantined("replay", "BTCUSDT")
     assert found[["symbol", "suite", "at"]].to_numpy().tolist() == [["BTCUSDT", "features", pd.Timestamp(START)]]

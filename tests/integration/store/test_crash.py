@@ -22,7 +22,8 @@ KILLS = 3
 
 def answers_of(at):
     prediction = Prediction("EURUSD", Side.BUY, at, 0.6, "bos", "1", "abc", {"m1_rsi_14": 50.0})
-    return [prediction], [Decision(f"d{at:%H%M%S}", "EURUSD", at, False, None, ("too unlikely",))]
+    decision = Decision(f"d{at:%H%M%S}", "EURUSD", at, False, None, ("too unlikely",))
+    return {"predictions": [prediction], "decisions": [decision]}
 
 
 def test_kill_9_during_commits_loses_nothing_acknowledged_and_repeats_nothing(own_database, run):
@@ -33,7 +34,7 @@ def test_kill_9_during_commits_loses_nothing_acknowledged_and_repeats_nothing(ow
         at = run.starts_at
         while not done.is_set():
             at += timedelta(seconds=1)
-            ledger.commit("r1", at, *answers_of(at))
+            ledger.commit("r1", at, **answers_of(at))
             acknowledged.append(at)
             if len(acknowledged) % 100 == 0:
                 enough.set()
@@ -67,7 +68,7 @@ def test_processes_in_lock_step_go_on_after_a_restart(own_database, run):
             newest = runs.wait("r1", "streamer", reached, timeout_s=60)
             assert newest is not None
             reached = newest
-            ledger.commit("r1", reached, *answers_of(reached))
+            ledger.commit("r1", reached, **answers_of(reached))
 
     def lead(pool, half):
         bars, runs = BarStore(pool), Runs(pool)
@@ -90,7 +91,7 @@ def test_processes_in_lock_step_go_on_after_a_restart(own_database, run):
         leading.result(timeout=90)
         following.result(timeout=90)
         assert Ledger(one).counts("r1")["decisions"] == minutes
-        stored = BarStore(one).range("replay", "EURUSD", Timeframe.M1, run.starts_at, run.ends_at)
+        stored = BarStore(one).range("replay", "EURUSD", Timeframe.M1, run.starts_at, end=run.ends_at)
         assert len(stored) == minutes
 
 
@@ -109,7 +110,7 @@ def test_what_is_announced_is_stored_though_the_server_dies_in_between(own_datab
 
         runs.advance("r1", "streamer", run.starts_at + MINUTE, write)
         assert runs.reached("r1", "streamer") == run.starts_at + MINUTE
-        assert len(bars.range("replay", "EURUSD", Timeframe.M1, run.starts_at, run.ends_at)) == 1
+        assert len(bars.range("replay", "EURUSD", Timeframe.M1, run.starts_at, end=run.ends_at)) == 1
     assert len(written) == 2
 
 

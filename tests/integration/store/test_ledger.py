@@ -60,7 +60,7 @@ def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, min
     ledger.commit("r1", **minute)
     Runs(pool).begin(replace(run, id="r2"))
     later = run.starts_at + 2 * MINUTE
-    ledger.commit("r2", later, [replace(minute["predictions"][0], close_time=later)])
+    ledger.commit("r2", later, predictions=[replace(minute["predictions"][0], close_time=later)])
     asked = ("bos", "3", run.source)
     assert [each.close_time for each in ledger.said(*asked, run.starts_at)] == [minute["close_time"]] * 2 + [later]
     assert [each.close_time for each in ledger.said(*asked, minute["close_time"])] == [later]

@@ -63,7 +63,7 @@ def test_bars_are_stored_and_read_as_on_plain_postgresql(timescale, bars):
     assert_frame_equal(store.last("replay", "EURUSD", Timeframe.M1, 1000), frame.tail(1000).reset_index(drop=True))
     first, last = frame["open_time"].iloc[[10, 90_000]]
     assert_frame_equal(
-        store.range("replay", "EURUSD", Timeframe.M1, first, last), frame.iloc[10:90_000].reset_index(drop=True)
+        store.range("replay", "EURUSD", Timeframe.M1, first, end=last), frame.iloc[10:90_000].reset_index(drop=True)
     )
 
 

@@ -27,10 +27,10 @@ def test_a_dataset_through_feast_equals_one_from_the_computed_rows(
         return offline.training_rows(database, events, columns)
 
     inputs = BosInputs(5)
-    stored = build(market, watched, "replay", inputs, Task())
-    computed = build(market, rows, "replay", inputs, Task())
+    stored = build(market, watched, "replay", inputs, task=Task())
+    computed = build(market, rows, "replay", inputs, task=Task())
     assert set(asked) == set(inputs.columns)
     np.testing.assert_array_equal(stored.inputs, computed.inputs)
     assert stored.sha256 == computed.sha256
     fifteen = Task(swing=15, horizon=15)
-    assert build(market, partial(offline.training_rows, database), "replay", BosInputs(15), fifteen).outcome.any()
+    assert build(market, partial(offline.training_rows, database), "replay", BosInputs(15), task=fifteen).outcome.any()

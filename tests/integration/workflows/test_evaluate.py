@@ -41,7 +41,7 @@ def model(bar_files: dict[str, Path]) -> Model:
         rows_of({symbol: bars}, needed(inputs, Task())),
         "replay",
         inputs,
-        Task(),
+        task=Task(),
     )
     booster = xgb.train(
         {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5}, xgb.DMatrix(data.inputs, data.outcome), 30

@@ -17,12 +17,10 @@ from mikrobot.domain.trading import Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.scope import Scope
 from mikrobot.store.bars import BarStore
-from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs, Segment
-from mikrobot.store.states import FeatureStates
 from mikrobot.workflows import drift, feature_quality
-from mikrobot.workflows.materialize import materialize
+from mikrobot.workflows.materialize import Stores, materialize
 
 
 def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -60,8 +58,10 @@ def stored(database, pool, bars) -> Run:
     runs.begin(run)
     runs.conclude("r1", {})
     store.upsert("simulated", "EURUSD", Timeframe.M1, frame)
-    stores = (store, FeatureStates(pool), FeatureRows(database), runs)
-    materialize(database, *stores, "simulated", "EURUSD", start, end, lambda rows: check(rows, "features"))
+    stores = Stores.of(database, pool)
+    materialize(
+        database, stores, "simulated", "EURUSD", start=start, end=end, check=lambda rows: check(rows, "features")
+    )
     return run
 
 

@@ -71,7 +71,7 @@ def trade(database: Settings, pool: Pool) -> Callable[..., None]:
         for number, (first, high, low, last) in enumerate((FLAT, *prices)):
             bar = Bar(symbol, run.starts_at + number * MINUTE, first, high, low, last, spread=0.0001)
             bars.append(run.source, bar)
-            venue = accounts.venue_of(run, wiring.rules_of(database, run), ledger, bars, bar.open_time)
+            venue = accounts.venue_of(run, wiring.rules_of(database, run), ledger, bars, at=bar.open_time)
             venue.play(bar)
             venue.leave_expired(bar.close_time)
             order = None if number else bought(run, bar.close_time)

@@ -62,7 +62,7 @@ def handle(database: Settings, pool: Pool) -> Callable[..., None]:
         ledger, bars = Ledger(pool), BarStore(pool)
         bar = Bar(symbol, at - MINUTE, close, close + 1e-4, close - 1e-4, close, spread=1e-5)
         bars.append(run.source, bar)
-        venue: Venue = accounts.venue_of(run, database, ledger, bars, bar.open_time)
+        venue: Venue = accounts.venue_of(run, database, ledger, bars, at=bar.open_time)
         venue.play(bar)
         venue.leave_expired(at)
         if order is not None:

@@ -43,7 +43,9 @@ def played(outlook: Outlook, profile: str, balance: Decimal, seed: int) -> tuple
     venue = Venue([symbol], seed)
     venue.open(CLOSE - MINUTE, balance)
     venue.play(bar(symbol, CLOSE - MINUTE, close, spread, close, close))
-    decision, order = decide_trade("run", outlook, venue.standing(symbol, CLOSE), RISK_PROFILES[profile], 0.55)
+    decision, order = decide_trade(
+        "run", outlook, venue.standing(symbol, CLOSE), RISK_PROFILES[profile], entry_probability=0.55
+    )
     if order is None:
         return decision, []
     venue.place(order)

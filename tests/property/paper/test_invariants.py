@@ -37,7 +37,7 @@ def test_replay_of_the_journal_gives_every_account_and_the_same_bytes(world: lis
     for account in run.accounts:
         text = told(account)
         assert told(again.exchange.accounts[account.id]) == text
-        rebuilt = Account.rebuilt(account.id, account.profile, CONTRACTS, journal.parse(text), account.seed)
+        rebuilt = Account.rebuilt(account.id, account.profile, CONTRACTS, journal.parse(text), seed=account.seed)
         assert told(rebuilt) == text
         assert (rebuilt.balances, rebuilt.positions, rebuilt.totals) == (
             account.balances, account.positions, account.totals,

@@ -57,7 +57,7 @@ def over_truth(seed: int, memory: float) -> dict[str, float]:
     settings = configuration.load()
     recipe = replace(recipe_of("bos", settings), compared={})
     bars = {"BTCUSDT": market(seed, memory)}
-    data = build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "made up", recipe.inputs, recipe.task)
+    data = build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "made up", recipe.inputs, task=recipe.task)
     data = replace(data, sigma_forecast=np.full(len(data), SIGMA))
     *_, metrics = study(recipe, data, settings)
     found: dict[str, float] = metrics["uplift"]["over_forecast"]["auc"]

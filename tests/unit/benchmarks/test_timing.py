@@ -30,26 +30,26 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_the_first_call_of_each_does_not_count(watch: Watch) -> None:
-    found = compared("x", "ms", watch.calls(9, 1, 2), watch.calls(9, 3, 4), watch.calls(9, 5, 6), rounds=2)
+    found = compared("x", "ms", watch.calls(9, 1, 2), watch.calls(9, 3, 4), limit=watch.calls(9, 5, 6), rounds=2)
     assert (found.p50, found.peer_p50, found.limit_p50) == (1_000, 3_000, 5_000)
     assert found.p99 == 2_000
 
 
 def test_a_call_on_many_items_is_divided_among_them(watch: Watch) -> None:
-    found = compared("x", "us", watch.calls(1, 1), watch.calls(2, 2), watch.calls(3, 3), rounds=1, per=1_000)
+    found = compared("x", "us", watch.calls(1, 1), watch.calls(2, 2), limit=watch.calls(3, 3), rounds=1, per=1_000)
     assert (found.p50, found.peer_p50, found.limit_p50) == (1_000, 2_000, 3_000)
 
 
 def test_the_three_take_turns(watch: Watch) -> None:
     order: list[str] = []
     ours, peer, limit = (Timed(name, lambda name=name: order.append(name)) for name in ("ours", "peer", "limit"))
-    compared("x", "ms", ours, peer, limit, rounds=2)
+    compared("x", "ms", ours, peer, limit=limit, rounds=2)
     assert order == ["ours", "peer", "limit"] * 3
 
 
 def test_what_prepares_a_call_is_not_timed(watch: Watch) -> None:
     slowly = Timed("a call", lambda: watch.spend(1), prepare=lambda: watch.spend(100))
-    assert compared("x", "s", slowly, slowly, slowly, rounds=3).p99 == 1
+    assert compared("x", "s", slowly, slowly, limit=slowly, rounds=3).p99 == 1
 
 
 def test_a_rank_is_one_of_the_values() -> None:

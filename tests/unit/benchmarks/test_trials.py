@@ -48,9 +48,9 @@ def test_inputs_that_tell_are_found(recipe: Recipe) -> None:
     data, split = made(recipe, np.full(COUNT, 0.5))
     told = data.inputs[:, recipe.inputs.names.index("news_since")] > 0
     known = replace(data, outcome=np.random.default_rng(4).random(COUNT) < np.where(told, 0.7, 0.3))
-    assert trials.added(recipe, known, split, configuration.load(), trials.NEWS)["auc"]["low"] > 0.0
-    assert trials.added(recipe, known, split, configuration.load(), trials.LEAD)["auc"]["low"] <= 0.0
-    assert trials.added(recipe, data, split, configuration.load(), trials.NEWS)["auc"]["low"] <= 0.0
+    assert trials.added(recipe, known, split, configuration.load(), prefix=trials.NEWS)["auc"]["low"] > 0.0
+    assert trials.added(recipe, known, split, configuration.load(), prefix=trials.LEAD)["auc"]["low"] <= 0.0
+    assert trials.added(recipe, data, split, configuration.load(), prefix=trials.NEWS)["auc"]["low"] <= 0.0
 
 
 def test_thirds_that_differ_are_better_calibrated_by_themselves(recipe: Recipe) -> None:

@@ -31,7 +31,9 @@ def standing(
 
 
 def judged(outlook: Outlook, profile: str = "session1", **rest: Any) -> tuple[Decision, OrderIntent | None]:
-    return decide_trade("run", outlook, standing(outlook.symbol, **rest), RISK_PROFILES[profile], 0.55)
+    return decide_trade(
+        "run", outlook, standing(outlook.symbol, **rest), RISK_PROFILES[profile], entry_probability=0.55
+    )
 
 
 def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> OrderIntent:
@@ -168,7 +170,7 @@ def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
 
 def test_an_account_at_a_loss_limit_opens_nothing() -> None:
     at_limit = replace(standing("EURUSD"), limit="weekly loss limit of 10 % reached")
-    decision, order = decide_trade("run", EURUSD, at_limit, RISK_PROFILES["session1"], 0.55)
+    decision, order = decide_trade("run", EURUSD, at_limit, RISK_PROFILES["session1"], entry_probability=0.55)
     assert order is None
     assert "limits refused: weekly loss limit of 10 % reached" in decision.reasons
 

@@ -77,12 +77,12 @@ def test_a_live_source_is_traded_up_to_the_last_closed_minute_even_where_a_marke
 
 def test_a_symbol_that_the_source_has_not_is_named():
     with pytest.raises(UsageError, match="no GBPUSD; it has EURUSD"):
-        plan(SpannedSource({"EURUSD": (at(2019, 1, 1), at(2020, 1, 1))}), ("GBPUSD",), 24, 120, CLOCK)
+        plan(SpannedSource({"EURUSD": (at(2019, 1, 1), at(2020, 1, 1))}), ("GBPUSD",), 24, 120, clock=CLOCK)
 
 
 def test_too_little_history_is_refused_before_anything_starts():
     with pytest.raises(UsageError, match="EURUSD has bars from 2020-01-01 00:00 only"):
-        plan(SpannedSource({"EURUSD": (at(2020, 1, 1), at(2020, 1, 2))}), (), 24, 120, CLOCK)
+        plan(SpannedSource({"EURUSD": (at(2020, 1, 1), at(2020, 1, 2))}), (), 24, 120, clock=CLOCK)
 
 
 def test_a_segment_survives_json():
@@ -92,7 +92,7 @@ def test_a_segment_survives_json():
 
 def recorded(settings):
     segment = Segment(("EURUSD",), at(2025, 1, 1), at(2025, 1, 6), at(2025, 1, 7))
-    return record_of("r1", settings, SpannedSource({}), [segment], NOW)
+    return record_of("r1", settings, SpannedSource({}), [segment], started_at=NOW)
 
 
 def test_a_recorded_run_holds_everything_that_its_processes_trade_by():

@@ -63,7 +63,7 @@ def rows(feed):
 
 
 def test_merges_symbols_in_time_order_and_keeps_every_bar(frames):
-    feed = list(closes(Shelf(frames), ("EURUSD", "BTCUSDT"), START, None, ManualClock(START)))
+    feed = list(closes(Shelf(frames), ("EURUSD", "BTCUSDT"), START, None, clock=ManualClock(START)))
     times = [time for time, _ in feed]
     assert times == sorted(set(times))
     for symbol, frame in frames.items():
@@ -75,13 +75,13 @@ def test_merges_symbols_in_time_order_and_keeps_every_bar(frames):
 
 
 def test_an_instant_holds_the_bars_that_close_then_in_the_order_of_the_symbols(frames):
-    for time, bars in closes(Shelf(frames), ("BTCUSDT", "EURUSD"), START, None, ManualClock(START)):
+    for time, bars in closes(Shelf(frames), ("BTCUSDT", "EURUSD"), START, None, clock=ManualClock(START)):
         assert {bar.close_time for bar in bars} == {time}
         assert [bar.symbol for bar in bars] == [s for s in ("BTCUSDT", "EURUSD") if s in {b.symbol for b in bars}]
 
 
 def test_start_and_end_bound_the_opening_times(frames):
-    given = rows(closes(Shelf(frames), ("EURUSD",), START + 2 * MINUTE, START + 5 * MINUTE, ManualClock(START)))
+    given = rows(closes(Shelf(frames), ("EURUSD",), START + 2 * MINUTE, START + 5 * MINUTE, clock=ManualClock(START)))
     assert [bar.open_time for _, bar in given] == [START + n * MINUTE for n in (2, 3, 4)]
 
 
@@ -89,14 +89,14 @@ def test_history_is_read_in_stretches(make_bars):
     day = make_bars(2, START)
     later = make_bars(2, START + timedelta(days=20))
     source = Shelf({"EURUSD": pd.concat([day, later], ignore_index=True)})
-    assert len(rows(closes(source, ("EURUSD",), START - timedelta(days=900), None, ManualClock(START)))) == 4
+    assert len(rows(closes(source, ("EURUSD",), START - timedelta(days=900), None, clock=ManualClock(START)))) == 4
     assert len(source.asked) == 3
     assert all(end - start <= CHUNK for _, start, end in source.asked)
 
 
 def test_a_live_source_is_followed_minute_by_minute(frames):
     clock = ManualClock(START + 250 * MINUTE)
-    feed = closes(Shelf(frames, clock), ("EURUSD", "BTCUSDT"), START + 248 * MINUTE, None, clock)
+    feed = closes(Shelf(frames, clock), ("EURUSD", "BTCUSDT"), START + 248 * MINUTE, None, clock=clock)
     for n in range(249, 260):
         time, bars = next(feed)
         assert time == START + n * MINUTE
@@ -107,34 +107,34 @@ def test_a_live_source_is_followed_minute_by_minute(frames):
 
 def test_a_bar_that_its_venue_shows_late_is_waited_for(frames):
     clock = ManualClock(START + 250 * MINUTE)
-    feed = closes(Shelf(frames, clock, delay_s=2.5), ("EURUSD",), START + 250 * MINUTE, None, clock)
+    feed = closes(Shelf(frames, clock, delay_s=2.5), ("EURUSD",), START + 250 * MINUTE, None, clock=clock)
     times = [next(feed)[0] for _ in range(5)]
     assert times == [START + n * MINUTE for n in range(251, 256)]
 
 
 def test_bars_shown_minutes_late_by_a_slow_venue_are_all_given(frames):
     clock = ManualClock(START + 250 * MINUTE)
-    feed = closes(Shelf(frames, clock, delay_s=90), ("EURUSD",), START + 250 * MINUTE, None, clock)
+    feed = closes(Shelf(frames, clock, delay_s=90), ("EURUSD",), START + 250 * MINUTE, None, clock=clock)
     times = [next(feed)[0] for _ in range(5)]
     assert times == [START + n * MINUTE for n in range(251, 256)]
 
 
 def test_a_minute_that_nobody_traded_is_absent(frames):
     clock = ManualClock(START + 99 * MINUTE)
-    feed = closes(Shelf(frames, clock), ("EURUSD",), START + 99 * MINUTE, None, clock)
+    feed = closes(Shelf(frames, clock), ("EURUSD",), START + 99 * MINUTE, None, clock=clock)
     assert [next(feed)[0] for _ in range(2)] == [START + 100 * MINUTE, START + 102 * MINUTE]
 
 
 def test_a_failure_of_the_venue_is_retried(frames):
     source = Shelf(frames)
     source.failures = 3
-    assert len(rows(closes(source, ("EURUSD",), START, None, ManualClock(START)))) == 297
+    assert len(rows(closes(source, ("EURUSD",), START, None, clock=ManualClock(START)))) == 297
 
 
 def test_a_live_feed_outlives_a_venue_that_stays_down_and_loses_nothing(frames):
     clock = ManualClock(START + 250 * MINUTE)
     source = Shelf(frames, clock)
-    feed = closes(source, ("EURUSD",), START + 250 * MINUTE, None, clock)
+    feed = closes(source, ("EURUSD",), START + 250 * MINUTE, None, clock=clock)
     first = next(feed)[0]
     source.failures = 12
     assert [first] + [next(feed)[0] for _ in range(4)] == [START + n * MINUTE for n in range(251, 256)]
@@ -146,7 +146,7 @@ def test_a_bounded_feed_reports_a_venue_that_stays_down(frames):
     source = Shelf(frames, clock)
     source.failures = 99
     with pytest.raises(FeedError, match="silent"):
-        list(closes(source, ("EURUSD",), START, START + 9 * MINUTE, clock))
+        list(closes(source, ("EURUSD",), START, START + 9 * MINUTE, clock=clock))
 
 
 def test_a_source_without_bars_in_the_span_gives_nothing(frames):
@@ -154,4 +154,4 @@ def test_a_source_without_bars_in_the_span_gives_nothing(frames):
         def history(self, symbol, start, end):
             return empty_bars()
 
-    assert list(closes(Empty(frames), ("EURUSD",), START, None, ManualClock(START))) == []
+    assert list(closes(Empty(frames), ("EURUSD",), START, None, clock=ManualClock(START))) == []

@@ -106,7 +106,7 @@ def bars_of(source, start, end):
 
 def test_an_empty_store_gets_the_whole_span_in_chunks(source):
     store = Store()
-    done = backfill(source, store, "EURUSD", START + DAY, START + 20 * DAY, accept)
+    done = backfill(source, store, "EURUSD", START + DAY, end=START + 20 * DAY, check=accept)
     assert list(store.bars["open_time"]) == bars_of(source, START + DAY, START + 20 * DAY)
     assert all(end - start <= CHUNK for start, end in source.asked)
     n, last = 19 * 144, START + 20 * DAY - 9 * MINUTE
@@ -115,9 +115,9 @@ def test_an_empty_store_gets_the_whole_span_in_chunks(source):
 
 def test_only_what_is_missing_is_fetched(source):
     store = Store()
-    backfill(source, store, "EURUSD", START + 8 * DAY, START + 12 * DAY, accept)
+    backfill(source, store, "EURUSD", START + 8 * DAY, end=START + 12 * DAY, check=accept)
     source.asked.clear()
-    done = backfill(source, store, "EURUSD", START + 5 * DAY, START + 15 * DAY, accept)
+    done = backfill(source, store, "EURUSD", START + 5 * DAY, end=START + 15 * DAY, check=accept)
     assert done.fetched == done.stored == 6 * 144
     held_until = START + 12 * DAY - 9 * MINUTE
     assert source.asked == [(START + 5 * DAY, START + 8 * DAY), (held_until, START + 15 * DAY)]
@@ -126,29 +126,29 @@ def test_only_what_is_missing_is_fetched(source):
 
 def test_a_second_call_fetches_nothing(source):
     store = Store()
-    backfill(source, store, "EURUSD", START, START + 40 * DAY, accept)
+    backfill(source, store, "EURUSD", START, end=START + 40 * DAY, check=accept)
     source.asked.clear()
-    assert backfill(source, store, "EURUSD", START, START + 40 * DAY, accept) == Backfill("EURUSD")
+    assert backfill(source, store, "EURUSD", START, end=START + 40 * DAY, check=accept) == Backfill("EURUSD")
     assert source.asked == []
 
 
 def test_files_are_read_again_since_they_may_have_changed(source):
     source.live, store = False, Store()
-    first = backfill(source, store, "EURUSD", START, START + 10 * DAY, accept)
+    first = backfill(source, store, "EURUSD", START, end=START + 10 * DAY, check=accept)
     source.frame = source.frame.assign(close=source.frame["close"] * 2)
-    assert backfill(source, store, "EURUSD", START, START + 10 * DAY, accept).fetched == first.fetched
+    assert backfill(source, store, "EURUSD", START, end=START + 10 * DAY, check=accept).fetched == first.fetched
 
 
 def test_no_hole_is_left_between_spans_that_do_not_touch(source):
     store = Store()
     for first, last in ((14, 15), (25, 26), (1, 2)):
-        backfill(source, store, "EURUSD", START + first * DAY, START + last * DAY, accept)
+        backfill(source, store, "EURUSD", START + first * DAY, end=START + last * DAY, check=accept)
     assert list(store.bars["open_time"]) == bars_of(source, START + DAY, START + 26 * DAY)
 
 
 def test_an_interruption_while_going_back_in_time_leaves_no_hole(source):
     store = Store()
-    backfill(source, store, "EURUSD", START + 28 * DAY, START + 29 * DAY, accept)
+    backfill(source, store, "EURUSD", START + 28 * DAY, end=START + 29 * DAY, check=accept)
 
     calls = []
 
@@ -157,18 +157,18 @@ def test_an_interruption_while_going_back_in_time_leaves_no_hole(source):
         return replace(accept(bars), passed=len(calls) < 3)
 
     with pytest.raises(GateError):
-        backfill(source, store, "EURUSD", START, START + 29 * DAY, fail_at_the_third)
+        backfill(source, store, "EURUSD", START, end=START + 29 * DAY, check=fail_at_the_third)
     first, last = store.span("binance", "EURUSD", Timeframe.M1)
     assert START < first < START + 28 * DAY
     assert list(store.bars["open_time"]) == bars_of(source, first, last)
-    backfill(source, store, "EURUSD", START, START + 29 * DAY, accept)
+    backfill(source, store, "EURUSD", START, end=START + 29 * DAY, check=accept)
     assert list(store.bars["open_time"]) == bars_of(source, START, START + 29 * DAY)
 
 
 def test_bad_rows_go_to_quarantine_with_their_reason_and_the_others_are_stored(source):
     store = Store()
     bad = [START + DAY, START + 9 * DAY]
-    done = backfill(source, store, "EURUSD", START, START + 10 * DAY, refuse_rows(*bad))
+    done = backfill(source, store, "EURUSD", START, end=START + 10 * DAY, check=refuse_rows(*bad))
     assert (done.fetched, done.stored, done.quarantined) == (1440, 1438, 2)
     assert store.refused == [(time, "spiky") for time in bad]
     assert not store.bars["open_time"].isin(bad).any()
@@ -177,7 +177,7 @@ def test_bad_rows_go_to_quarantine_with_their_reason_and_the_others_are_stored(s
 def test_a_failed_gate_stores_nothing_of_its_chunk_and_keeps_the_earlier_ones(source):
     store = Store()
     with pytest.raises(GateError, match=r"EURUSD: bars from 2025-01-13 00:00 to .* 1 of 1008 .*no such price.*binance"):
-        backfill(source, store, "EURUSD", START, START + 20 * DAY, fail_from(START + 8 * DAY))
+        backfill(source, store, "EURUSD", START, end=START + 20 * DAY, check=fail_from(START + 8 * DAY))
     assert list(store.bars["open_time"]) == bars_of(source, START, START + CHUNK)
     assert store.refused == []
 
@@ -185,5 +185,12 @@ def test_a_failed_gate_stores_nothing_of_its_chunk_and_keeps_the_earlier_ones(so
 def test_stretches_without_bars_are_not_judged(source):
     store, judged = Store(), []
     source.frame = source.frame[source.frame["open_time"].dt.day.isin([6, 30])]
-    backfill(source, store, "EURUSD", START, START + 40 * DAY, lambda bars: judged.append(len(bars)) or accept(bars))
+    backfill(
+        source,
+        store,
+        "EURUSD",
+        START,
+        end=START + 40 * DAY,
+        check=lambda bars: judged.append(len(bars)) or accept(bars),
+    )
     assert judged == [144, 144]

@@ -11,6 +11,13 @@ from mikrobot.models.task import Reach
 MINUTES = 15
 
 
+def fit(
+    reach: Reach, distance: np.ndarray, sigma: np.ndarray, minutes: np.ndarray, outcome: np.ndarray,
+    levels: np.ndarray | None = None,
+) -> Diffusion:  # fmt: skip
+    return Diffusion.fit(reach, distance, sigma, minutes, outcome=outcome, levels=levels)
+
+
 def walks(reach: Reach, n: int, seed: int) -> tuple[np.ndarray, ...]:
     """Distances, sigmas, minutes and outcomes of Gaussian walks; their highest is distributed as |N|."""
     rng = np.random.default_rng(seed)
@@ -23,7 +30,7 @@ def walks(reach: Reach, n: int, seed: int) -> tuple[np.ndarray, ...]:
 
 @pytest.mark.parametrize("reach", ["close", "extreme", "end"])
 def test_the_baseline_knows_a_random_walk(reach: Reach) -> None:
-    fitted = Diffusion.fit(reach, *walks(reach, 40_000, 1))
+    fitted = fit(reach, *walks(reach, 40_000, 1))
     assert fitted.scale == pytest.approx(1.0, abs=0.06)
     distance, sigma, minutes, outcome = walks(reach, 40_000, 2)
     said = fitted.predict(distance, sigma, minutes)
@@ -34,7 +41,7 @@ def test_the_baseline_knows_a_random_walk(reach: Reach) -> None:
 @pytest.mark.parametrize("unit", [0.3, 8.0])
 def test_the_unit_of_the_volatility_is_taken_up_by_the_scale(unit: float) -> None:
     distance, sigma, minutes, outcome = walks("close", 10_000, 1)
-    one, other = (Diffusion.fit("close", distance, sigma * factor, minutes, outcome) for factor in (1.0, unit))
+    one, other = (fit("close", distance, sigma * factor, minutes, outcome) for factor in (1.0, unit))
     assert other.scale == pytest.approx(one.scale / unit, rel=0.02)
     said = [each.predict(distance, sigma * factor, minutes) for each, factor in ((one, 1.0), (other, unit))]
     np.testing.assert_allclose(*said, atol=0.005)
@@ -42,14 +49,14 @@ def test_the_unit_of_the_volatility_is_taken_up_by_the_scale(unit: float) -> Non
 
 def test_looking_at_closes_only_lengthens_the_way() -> None:
     """At distance 0 a wick is certain; a close within 15 minutes is not."""
-    close = Diffusion.fit("close", *walks("close", 20_000, 1))
+    close = fit("close", *walks("close", 20_000, 1))
     assert close.predict(np.zeros(1), np.full(1, 1e-4), np.full(1, 15.0))[0] < 0.93
-    extreme = Diffusion.fit("extreme", *walks("extreme", 20_000, 1))
+    extreme = fit("extreme", *walks("extreme", 20_000, 1))
     assert extreme.predict(np.zeros(1), np.full(1, 1e-4), np.full(1, 15.0))[0] > 0.95
 
 
 def test_the_probability_falls_with_distance_and_rises_with_time() -> None:
-    fitted = Diffusion.fit("close", *walks("close", 20_000, 1))
+    fitted = fit("close", *walks("close", 20_000, 1))
     sigma = np.full(50, 1e-4)
     assert (np.diff(fitted.predict(np.linspace(0, 2e-3, 50), sigma, np.full(50, 15.0))) <= 0).all()
     assert (np.diff(fitted.predict(np.linspace(1e-4, 1e-3, 50), sigma, np.full(50, 15.0))) < 0).all()
@@ -57,13 +64,13 @@ def test_the_probability_falls_with_distance_and_rises_with_time() -> None:
 
 
 def test_what_is_unknown_has_no_probability() -> None:
-    fitted = Diffusion.fit("close", *walks("close", 5_000, 1))
+    fitted = fit("close", *walks("close", 5_000, 1))
     said = fitted.predict(np.array([1e-4, np.nan, 1e-4]), np.array([1e-4, 1e-4, np.nan]), np.full(3, 5.0))
     assert np.isnan(said).tolist() == [False, True, True]
 
 
 def test_a_baseline_survives_as_json() -> None:
-    fitted = Diffusion.fit("close", *walks("close", 5_000, 1), np.random.default_rng(1).normal(size=(5_000, 2)))
+    fitted = fit("close", *walks("close", 5_000, 1), np.random.default_rng(1).normal(size=(5_000, 2)))
     assert Diffusion(**tuples(json.loads(json.dumps(asdict(fitted))))) == fitted
 
 
@@ -73,9 +80,9 @@ def test_levels_that_tell_of_the_volatility_are_weighed(reach: Reach) -> None:
     distance, sigma, minutes, outcome = walks(reach, 60_000, 1)
     noise = np.random.default_rng(5).normal(size=len(sigma))
     levels = np.column_stack([noise, 2.0 * np.log(sigma), np.full(len(sigma), 3.0)])
-    fitted = Diffusion.fit(reach, distance, np.full(len(sigma), 1e-4), minutes, outcome, levels)
+    fitted = fit(reach, distance, np.full(len(sigma), 1e-4), minutes, outcome, levels)
     assert fitted.weights == pytest.approx((0.0, 0.5, 0.0), abs=0.05)
-    known = Diffusion.fit(reach, distance, sigma, minutes, outcome)
+    known = fit(reach, distance, sigma, minutes, outcome)
     said = fitted.logit(distance, np.full(len(sigma), 1e-4), minutes, levels)
     near = np.abs(said) < 4.0
     np.testing.assert_allclose(said[near], known.logit(distance, sigma, minutes)[near], atol=0.3)
@@ -85,7 +92,7 @@ def test_few_samples_leave_the_forecast_as_it_is() -> None:
     """Of nine levels that tell nothing, hardly any is believed."""
     distance, sigma, minutes, outcome = walks("close", 1_000, 1)
     levels = np.random.default_rng(5).normal(size=(1_000, 9))
-    fitted = Diffusion.fit("close", distance, sigma, minutes, outcome, levels)
+    fitted = fit("close", distance, sigma, minutes, outcome, levels)
     assert np.abs(fitted.weights).max() < 0.1
 
 
@@ -93,7 +100,7 @@ def test_a_level_that_is_missing_counts_as_its_mean() -> None:
     distance, sigma, minutes, outcome = walks("close", 20_000, 1)
     levels = np.log(sigma)[:, None]
     levels[::7] = np.nan
-    fitted = Diffusion.fit("close", distance, np.full(len(sigma), 1e-4), minutes, outcome, levels)
+    fitted = fit("close", distance, np.full(len(sigma), 1e-4), minutes, outcome, levels)
     one = (np.full(1, 2e-4), np.full(1, 1e-4), np.full(1, 15.0))
     missing, mean = (fitted.logit(*one, np.full((1, 1), level)) for level in (np.nan, fitted.centres[0]))
     np.testing.assert_array_equal(missing, mean)

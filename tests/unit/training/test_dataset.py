@@ -41,7 +41,7 @@ def rows(events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def built(bars: dict[str, pd.DataFrame]) -> Dataset:
-    return build(bars, rows, "replay", INPUTS, Task())
+    return build(bars, rows, "replay", INPUTS, task=Task())
 
 
 def test_each_sample_has_the_features_of_its_own_close() -> None:
@@ -98,7 +98,7 @@ def test_the_hash_tells_data_apart() -> None:
 )
 def test_rows_that_teach_nothing_are_refused(answer: object, message: str) -> None:
     with pytest.raises(ModelError, match=f"EURUSD: .*{message}"):
-        build({"EURUSD": bars_of()}, answer, "replay", INPUTS, Task())  # type: ignore[arg-type]
+        build({"EURUSD": bars_of()}, answer, "replay", INPUTS, task=Task())  # type: ignore[arg-type]
 
 
 def test_bars_without_a_whole_horizon_are_refused() -> None:
@@ -126,7 +126,7 @@ def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return rows(events, columns)
 
     monkeypatch.setattr(dataset, "PIECE", 70)
-    assert build({"EURUSD": bars_of()}, watched, "replay", INPUTS, Task()).sha256 == whole.sha256
+    assert build({"EURUSD": bars_of()}, watched, "replay", INPUTS, task=Task()).sha256 == whole.sha256
     assert max(asked) <= 70
 
 

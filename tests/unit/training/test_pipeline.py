@@ -44,7 +44,7 @@ def test_one_outcome_only_is_refused(make_dataset: Callable[..., Dataset], outco
 def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
     split = walk_forward(data.time, data.end, timedelta(minutes=5))
     diffusion = fit_baselines(data, split.train, RECIPE.task, RECIPE.inputs)
-    return fit(RECIPE, data, split, diffusion, Settings(seed=seed), lambda stage, share: None), split
+    return fit(RECIPE, data, split, diffusion, settings=Settings(seed=seed), progress=lambda stage, share: None), split
 
 
 def skill(data: Dataset) -> float:
@@ -86,7 +86,7 @@ def test_members_that_know_less_than_the_walk_lean_on_it(make_dataset: Callable[
     data = replace(data, inputs=inputs)
     split = walk_forward(data.time, data.end, timedelta(minutes=5))
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    found = fit(recipe, data, split, diffusion, Settings(), lambda stage, share: None)
+    found = fit(recipe, data, split, diffusion, settings=Settings(), progress=lambda stage, share: None)
     outcome, width = data.outcome[split.test], inputs.shape[1]
     alone = roc_auc_score(outcome, Scorer(found.graph, width)(inputs[split.test]))
     walk = roc_auc_score(outcome, predict_baselines(diffusion, data.only(split.test), recipe.inputs)["atr"])

@@ -81,7 +81,7 @@ def model(data):
 
 
 def ruled(challenger, shelf, data, **given):
-    return rule(challenger, shelf, data, np.arange(len(data)), given.pop("trade_from", None), **given)
+    return rule(challenger, shelf, data, np.arange(len(data)), trade_from=given.pop("trade_from", None), **given)
 
 
 def test_a_first_version_is_promoted_for_the_symbol_where_it_has_skill_alone(model, data):

@@ -49,7 +49,7 @@ def test_a_challenger_that_passes_every_clause_is_promoted_and_each_is_named():
     ],
 )
 def test_each_clause_refuses_by_itself_and_is_named(clause, challenger, over_baseline, over_champion, shadow):
-    ruling = against(challenger, SOUND, over_baseline, over_champion, shadow)
+    ruling = against(challenger, SOUND, over_baseline, over_champion, shadow=shadow)
     assert refusals(ruling) == [clause]
     assert not ruling.promote
     assert ruling.reason.startswith(f"{clause} refused: ")
@@ -75,12 +75,12 @@ def test_a_challenger_that_loses_where_the_champion_earns_is_refused():
 
 
 def test_a_challenger_waits_where_nothing_but_its_shadow_is_missing():
-    waiting = against(SOUND, SOUND, SKILL, ALIKE, (0, 500))
+    waiting = against(SOUND, SOUND, SKILL, ALIKE, shadow=(0, 500))
     assert waiting.waits
     assert waiting.reason == "shadow refused: 0 predictions in the champion's shadow, 500 asked for"
-    assert not against(SOUND, SOUND, EVEN, ALIKE, (0, 500)).waits
-    assert not against(SOUND, SOUND, SKILL, ALIKE, (500, 500)).waits
-    assert against(SOUND, SOUND, SKILL, ALIKE, (500, 500)).promote
+    assert not against(SOUND, SOUND, EVEN, ALIKE, shadow=(0, 500)).waits
+    assert not against(SOUND, SOUND, SKILL, ALIKE, shadow=(500, 500)).waits
+    assert against(SOUND, SOUND, SKILL, ALIKE, shadow=(500, 500)).promote
 
 
 def test_accuracy_is_no_clause():

@@ -40,8 +40,10 @@ def files(tmp_path: Path, bars: Any) -> dict[int, Path]:
 
 def traded(file: Path, settings: Settings | None = None, files: Files | None = None, **given: Any) -> dict[str, Any]:
     span, chosen = {"start": None, "end": None, **given}, settings or Settings()
-    asked = (span["start"], span["end"], lambda line: None, files or Files())
-    return backtest(chosen, SystemClock(), [file], None, *asked)
+    return backtest(
+        chosen, SystemClock(), [file], None,
+        start=span["start"], end=span["end"], say=lambda line: None, files=files or Files(),
+    )  # fmt: skip
 
 
 def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:

@@ -36,6 +36,7 @@ def equity_figure(
     opening: Decimal,
     others: Mapping[str, pd.Series],
     currency: str,
+    *,
     maximum: int = MAXIMUM_POINTS,
     nav: pd.Series | None = None,
 ) -> str:

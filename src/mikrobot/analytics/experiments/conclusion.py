@@ -157,7 +157,7 @@ def conclude(
         records=records,
         units=dict(units),
         sample_ratio_p=ratio,
-        contrasts=tuple(_contrast(experiment, ordered, arm, planned, valid) for arm in experiment.arms[1:]),
+        contrasts=tuple(_contrast(experiment, ordered, arm, planned, valid=valid) for arm in experiment.arms[1:]),
         aa_alarms=aa_alarms(values[experiment.control.name], experiment, seed),
         allocation={
             "thompson": bandits.thompson(records, experiment.floor, np.random.default_rng(seed)),
@@ -187,7 +187,9 @@ def aa_alarms(values: Floats, experiment: Experiment, seed: int = 0) -> float | 
     return float((found.p_value[:, -1] < experiment.alpha).mean())
 
 
-def _contrast(experiment: Experiment, ordered: Sequence[Observation], arm: Arm, planned: Plan, valid: bool) -> Contrast:
+def _contrast(
+    experiment: Experiment, ordered: Sequence[Observation], arm: Arm, planned: Plan, *, valid: bool
+) -> Contrast:
     alpha, tau = _alpha(experiment), experiment.effect
     if experiment.unit is Unit.DAY:
         differences = _pairs(ordered, arm, experiment.control)
@@ -201,11 +203,18 @@ def _contrast(experiment: Experiment, ordered: Sequence[Observation], arm: Arm, 
         classical = fixed.independent(values[candidate], values[~candidate], alpha)
         path = sequential.independent(values, candidate, tau, alpha)
     state = _last(path)
-    verdict = _verdict(state, experiment, planned, count, valid)
-    return Contrast(arm.name, count, state, classical, verdict, _words(experiment, arm, state, verdict, planned, count))
+    verdict = _verdict(state, experiment, planned, count, valid=valid)
+    return Contrast(
+        arm.name,
+        count,
+        state,
+        classical,
+        verdict,
+        _words(experiment, arm, state, verdict, planned=planned, count=count),
+    )
 
 
-def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: int, valid: bool) -> Verdict:
+def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: int, *, valid: bool) -> Verdict:
     """Apply the stop rules, the gravest first."""
     if not valid:
         return Verdict.INVALID
@@ -219,7 +228,7 @@ def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: in
     return Verdict.EXHAUSTED if count >= PATIENCE * planned.sequential else Verdict.CONTINUE
 
 
-def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict, planned: Plan, count: int) -> str:
+def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict, *, planned: Plan, count: int) -> str:
     each, seen = ("a day", "paired days") if experiment.unit is Unit.DAY else ("a trade", "trades of each arm")
     if state.difference is None and count < sequential.FEWEST:
         return f"{count} {seen} so far; the first look comes at {sequential.FEWEST}."
@@ -232,10 +241,10 @@ def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict
         Verdict.FUTILE: f"A gain of {experiment.effect:g} R {each} is ruled out. Stop and keep {control}.",
         Verdict.EXHAUSTED: f"Twice the planned length has found no difference. Stop and keep {control}.",
     }
-    return f"{_estimate(experiment, arm, state, f'{count} {seen}', each)} {answers[verdict]}"
+    return f"{_estimate(experiment, arm, state, f'{count} {seen}', each=each)} {answers[verdict]}"
 
 
-def _estimate(experiment: Experiment, arm: Arm, state: Sequential, seen: str, each: str) -> str:
+def _estimate(experiment: Experiment, arm: Arm, state: Sequential, seen: str, *, each: str) -> str:
     """Return the difference and its interval in words, or why there is none."""
     if state.difference is None:
         constant = "the difference is always the same" if experiment.unit is Unit.DAY else "one arm does not vary"

@@ -73,7 +73,7 @@ def paired(differences: Floats, tau: float, alpha: float) -> Sequence:
     alpha : float
     """
     centre, spread, looked = _running(differences, np.ones(differences.shape, dtype=bool))
-    return _sequence(centre, spread, looked, tau, alpha)
+    return _sequence(centre, spread, looked, tau, alpha=alpha)
 
 
 def independent(values: Floats, is_candidate: NDArray[np.bool_], tau: float, alpha: float) -> Sequence:
@@ -90,7 +90,7 @@ def independent(values: Floats, is_candidate: NDArray[np.bool_], tau: float, alp
     """
     centre, spread, looked = _running(values, is_candidate)
     control, control_spread, control_looked = _running(values, ~is_candidate)
-    return _sequence(centre - control, spread + control_spread, looked & control_looked, tau, alpha)
+    return _sequence(centre - control, spread + control_spread, looked & control_looked, tau, alpha=alpha)
 
 
 def boundary(variance: Floats | float, tau: float, alpha: float) -> Floats:
@@ -141,7 +141,7 @@ def _running(values: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats
     return first + centre, variance / many, looked
 
 
-def _sequence(centre: Floats, spread: Floats, looked: NDArray[np.bool_], tau: float, alpha: float) -> Sequence:
+def _sequence(centre: Floats, spread: Floats, looked: NDArray[np.bool_], tau: float, *, alpha: float) -> Sequence:
     """Turn estimates and their variances into the test."""
     safe = np.where(looked, spread, 1.0)
     log_ratio = 0.5 * np.log(safe / (safe + tau**2)) + centre**2 * tau**2 / (2 * safe * (safe + tau**2))

@@ -73,7 +73,7 @@ def tokyo(time: int) -> int:
 
 @compiled
 def fx_day(time: int) -> int:
-    """Number the FX day of an instant: days since 1970 of the New York date on which it ends.
+    """Return the number of the FX day of an instant: days since 1970 of the New York date on which it ends.
 
     An FX day begins at 17:00 New York, that instant included; Sunday evening is Monday's.
 
@@ -87,7 +87,7 @@ def fx_day(time: int) -> int:
 
 @compiled
 def session_day(time: int, fx: int) -> int:
-    """Number the trading day of an instant: the FX day, or the UTC day of other markets.
+    """Return the number of the trading day of an instant: the FX day, or the UTC day of other markets.
 
     Parameters
     ----------

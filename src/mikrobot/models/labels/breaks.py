@@ -51,7 +51,7 @@ def bos(prices: Prices, levels: Floats, horizon_minutes: int, mode: Mode = "clos
     ups, downs = (prices.close, prices.close) if mode == "close" else (prices.high, prices.low)
     furthest = np.column_stack([_highest(ups, last, horizon_minutes), _highest(-downs, last, horizon_minutes)])
     row, column = np.nonzero(np.isfinite(levels) & (last >= 0)[:, None])
-    return _of_levels(prices, levels, row, column, furthest[row, column], last)
+    return _of_levels(prices, levels, row, column, furthest=furthest[row, column], last=last)
 
 
 def nowcast(prices: Prices, levels: Floats) -> Labels:
@@ -84,7 +84,7 @@ def nowcast(prices: Prices, levels: Floats) -> Labels:
     left = -prices.minute % FORMING_MINUTES
     last = after_minutes(prices.minute, np.maximum(left, 1))
     row, column = np.nonzero(np.isfinite(levels) & ((left > 0) & (last >= 0))[:, None])
-    return _of_levels(prices, levels, row, column, SIDES[column] * prices.close[last[row]], last)
+    return _of_levels(prices, levels, row, column, furthest=SIDES[column] * prices.close[last[row]], last=last)
 
 
 def check(prices: Prices, levels: Floats, horizon: int) -> None:
@@ -103,7 +103,7 @@ def check(prices: Prices, levels: Floats, horizon: int) -> None:
 
 
 def _of_levels(
-    prices: Prices, levels: Floats, row: Integers, column: NDArray[np.intp], furthest: Floats, last: Integers
+    prices: Prices, levels: Floats, row: Integers, column: NDArray[np.intp], *, furthest: Floats, last: Integers
 ) -> Labels:
     side, level = SIDES[column], levels[row, column]
     return Labels(

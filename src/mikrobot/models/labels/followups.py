@@ -44,6 +44,7 @@ def retest(
     levels: Floats,
     atr: Floats,
     horizon_bars: int = 30,
+    *,
     target_atr: float = 1.0,
     stop_atr: float = 1.0,
 ) -> Labels:
@@ -96,7 +97,7 @@ def retest(
     return Labels(
         row=row,
         side=side,
-        outcome=_reached_first(prices, row, side, target_atr * unit, stop_atr * unit, horizon_bars),
+        outcome=_reached_first(prices, row, side, target_atr * unit, stop=stop_atr * unit, bars=horizon_bars),
         end=_end(prices, last[row]),
         level=broken.level[kept],
         distance=np.asarray(side * np.log1p(side * target_atr * unit / entry), dtype=np.float64),
@@ -157,7 +158,7 @@ def _first_return(prices: Prices, broken: Breaks, atr: Floats) -> Integers:
 
 
 def _reached_first(
-    prices: Prices, row: Integers, side: NDArray[np.int8], target: Floats, stop: Floats, bars: int
+    prices: Prices, row: Integers, side: NDArray[np.int8], target: Floats, *, stop: Floats, bars: int
 ) -> NDArray[np.bool_]:
     """Tell where the target is reached in an earlier bar than the stop."""
     ahead, entry, up = _ahead(row, bars), prices.close[row][:, None], (side > 0)[:, None]

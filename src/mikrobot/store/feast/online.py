@@ -68,7 +68,7 @@ class FeatureRows:
         """
         if len(values) != len(CATALOG.columns):
             raise FeatureMismatch(f"{symbol}: expected {len(CATALOG.columns)} feature values, found {len(values)}")
-        self._store.write_row(self._config, self._view, _entity(source, symbol), close_time, values.tolist())
+        self._store.write_row(self._config, self._view, _entity(source, symbol), close_time, values=values.tolist())
 
     def read(self, source: str, symbol: str, columns: Sequence[str], closed_at: datetime) -> dict[str, float]:
         """Return values of the row of the bar that closed at an instant.
