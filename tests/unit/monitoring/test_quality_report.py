@@ -19,7 +19,7 @@ def found(bars) -> Quality:
 
 
 def test_both_forms_name_every_finding_and_say_what_is_simulated(found, tmp_path):
-    written = write([found], "simulated", True, AT, models=[], folder=tmp_path / "reports")
+    written = write([found], "simulated", simulated=True, written_at=AT, models=[], folder=tmp_path / "reports")
     for path in (written.html, written.markdown):
         text = path.read_text(encoding="utf-8")
         assert "SIMULATED" in text
@@ -29,7 +29,8 @@ def test_both_forms_name_every_finding_and_say_what_is_simulated(found, tmp_path
 
 
 def test_the_page_needs_no_network_and_shows_every_column(found, tmp_path):
-    page = write([found], "replay", False, AT, models=[], folder=tmp_path).html.read_text(encoding="utf-8")
+    written = write([found], "replay", simulated=False, written_at=AT, models=[], folder=tmp_path)
+    page = written.html.read_text(encoding="utf-8")
     assert "http" not in page
     assert all(f">{name}</td>" in page for name in CATALOG.columns)
     assert page.count("<svg") == sum(bool(column.histogram) for column in found.columns) > 10
@@ -37,7 +38,7 @@ def test_the_page_needs_no_network_and_shows_every_column(found, tmp_path):
 
 def test_the_importance_of_each_model_is_shown_beside_its_name(found, tmp_path):
     models = [ModelInputs("bos", "7", {"level_atr": 0.75, "<trend>": 0.25}), ModelInputs("bos", "9", {"age": 1.0})]
-    written = write([found], "replay", False, AT, models=models, folder=tmp_path)
+    written = write([found], "replay", simulated=False, written_at=AT, models=models, folder=tmp_path)
     assert all(f"bos v{version}" in written.markdown.read_text(encoding="utf-8") for version in (7, 9))
     page = written.html.read_text(encoding="utf-8")
     assert '<td>level_atr</td><td class="n">75 %</td>' in page
@@ -47,4 +48,4 @@ def test_the_importance_of_each_model_is_shown_beside_its_name(found, tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(found, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StoreError, match="file"):
-        write([found], "replay", False, AT, models=[], folder=tmp_path / "file")
+        write([found], "replay", simulated=False, written_at=AT, models=[], folder=tmp_path / "file")

@@ -176,7 +176,7 @@ def log_return(state: State, close: float, length: int) -> float:
     inputs={"change": "return_1"},
 )
 def volatility(state: State, change: float, length: int) -> float:
-    """Return the population standard deviation of the last `length` one-bar log returns.
+    """Population standard deviation of the last `length` one-bar log returns.
 
     Parameters
     ----------

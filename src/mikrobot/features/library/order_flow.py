@@ -34,7 +34,7 @@ _NONE_HELD = "nothing was traded in these bars"
     tail=lambda: HABITUAL,
 )
 def relative_trades(state: State, time: int, trades: float) -> float:
-    """Compare the number of trades with its habit at this time of day, as `habit.relative_volume`.
+    """Number of trades relative to its habit at this time of day, as `habit.relative_volume`.
 
     Parameters
     ----------

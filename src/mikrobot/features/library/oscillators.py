@@ -73,7 +73,7 @@ def rsi(state: State, close: float, length: int) -> float:
     tail=lambda fast, slow, signal: fading(2 / (slow + 1), 2 / (signal + 1)),
 )
 def macd(state: State, close: float, fast: int, slow: int, signal: int) -> tuple[float, float, float]:
-    """Compute the moving average convergence/divergence.
+    """Moving average convergence/divergence.
 
     Parameters
     ----------
