@@ -12,7 +12,7 @@ PROGRESS = /^Collecting/ { if (++n % 50 == 0) print "  " n " packages fetched" }
 # Threads that wait for each other leave the core to other processes.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install install-gpu run test lint fmt bench lock clean
+.PHONY: install install-gpu run test lint fmt docs bench lock clean
 
 install: $(STAMP)
 
@@ -47,6 +47,11 @@ lint: install
 fmt: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# docs/features.md and the expectation suite of the features, both made from the catalog.
+docs: install
+	$(BIN)/python -m mikrobot.features.docs > docs/features.md.new && mv docs/features.md.new docs/features.md
+	$(BIN)/python -m expectations
 
 bench: install
 	$(BIN)/mikrobot bench

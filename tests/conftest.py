@@ -166,7 +166,7 @@ class Installation:
         self.started.append(process)
         return process
 
-    def run(self, *arguments: object, timeout_s: float = 300, **settings: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: object, timeout_s: float = 900, **settings: object) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         process = self.start(*arguments, **settings)
         out, err = process.communicate(timeout=timeout_s)

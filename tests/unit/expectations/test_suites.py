@@ -10,7 +10,7 @@ from mikrobot.features.catalog import CATALOG
 
 
 def test_the_stored_feature_suite_is_the_one_the_catalog_implies() -> None:
-    assert suites.read("features") == suites.features(), "run: python -m expectations"
+    assert suites.read("features") == suites.features(), "run: make docs"
 
 
 def test_the_feature_suite_judges_every_column_of_the_catalog() -> None:
