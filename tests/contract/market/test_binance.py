@@ -20,6 +20,8 @@ START = NOW - timedelta(days=2)
 MINUTE = timedelta(minutes=1)
 RECORDED = Path(__file__).parents[4] / "shared/data/payloads/nt_http_spot_market_klines.json"
 SILENT = "silent"
+SILENCE_S = 30
+"""The silent server holds a question open for this long."""
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def clock():
 @pytest.fixture
 def source(venue, clock):
     venue.now = NOW
-    return BinanceSource(["BTCUSDT"], venue.url, clock, 0.5)
+    return BinanceSource(["BTCUSDT"], venue.url, clock, 20.0)
 
 
 @pytest.fixture(autouse=True)
@@ -108,12 +110,13 @@ def test_refusals_without_end_are_given_up(source, venue):
     assert len(venue.asked) == 4
 
 
-def test_a_silent_server_is_reported_within_its_time(source, venue):
+def test_a_silent_server_is_reported_long_before_it_gives_up(venue, clock):
+    venue.now = NOW
     venue.script.append(SILENT)
-    began = perf_counter()
+    source, began = BinanceSource(["BTCUSDT"], venue.url, clock, 0.5), perf_counter()
     with pytest.raises(FeedError, match=r"BTCUSDT: Binance did not answer within 0.5 s .*--source simulated"):
         source.history("BTCUSDT", START, START + MINUTE)
-    assert perf_counter() - began < 3
+    assert perf_counter() - began < SILENCE_S / 2
     assert len(venue.asked) == 1
 
 
@@ -192,7 +195,7 @@ def test_a_silent_server_is_not_reachable_and_is_asked_once(venue):
     venue.script.append(SILENT)
     began = perf_counter()
     assert not reachable(venue.url, 0.4)
-    assert perf_counter() - began < 1.5
+    assert perf_counter() - began < SILENCE_S / 2
     assert len(venue.asked) == 1
 
 
