@@ -229,7 +229,7 @@ class Predictions:
     @pages.get("/docs.json", include_in_schema=False)
     def specification(self) -> Any:
         """Return the OpenAPI document; its example is the newest request answered, or a row of ones."""
-        generated = Predictions.openapi_spec.asdict()
+        generated = Predictions.openapi_spec.asdict()  # type: ignore[attr-defined]  # the decorator makes it a service
         served = self._predictor.served()
         if not served:
             return JSONResponse(api_page.specification(generated, "no model yet", None))
@@ -258,4 +258,4 @@ class Predictions:
             return JSONResponse({"error": "there is no challenger"}, 404)
 
 
-Predictions.add_asgi_middleware(OneLineRefusals)
+Predictions.add_asgi_middleware(OneLineRefusals)  # type: ignore[attr-defined]  # the same

@@ -76,7 +76,8 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
     GateError
         If there is no such suite, or an expectation of it is invalid.
     """
-    rows = frame.set_axis(pd.RangeIndex(len(frame)), copy=False)
+    rows = frame.copy(deep=False)
+    rows.index = pd.RangeIndex(len(frame))
     with _ONE_AT_A_TIME:
         results = _results(rows, suites.read(suite))
     broken = [result for result in results if not result.success]

@@ -12,9 +12,9 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.deployments.runner import EntrypointType
 from prefect.events import DeploymentEventTrigger
 from prefect.runner import Runner
+from prefect.types.entrypoint import EntrypointType
 
 from flows.names import named
 from flows.stale import crash_deployed
@@ -48,7 +48,9 @@ async def name_scheduled(flow_of: dict[Any, str]) -> None:
     flow_of : dict
         Name of the flow of each deployment, by the id of the deployment.
     """
-    scheduled = FlowRunFilter(state={"type": {"any_": ["SCHEDULED"]}}, deployment_id={"any_": list(flow_of)})
+    scheduled = FlowRunFilter.model_validate(
+        {"state": {"type": {"any_": ["SCHEDULED"]}}, "deployment_id": {"any_": list(flow_of)}}
+    )
     async with get_client() as client:
         for run in await client.read_flow_runs(flow_run_filter=scheduled, limit=200):
             name = named(flow_of[run.deployment_id], run.parameters, run.expected_start_time)

@@ -33,7 +33,8 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
         tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
         done = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
     get_run_logger().info(f"{symbol}: {done.fetched:,} bars fetched, {done.stored:,} stored, {done.quarantined} bad")
-    return plain(asdict(done) | {"checks": tally.counts()})
+    finished: dict[str, Any] = plain(asdict(done) | {"checks": tally.counts()})
+    return finished
 
 
 @flow(name="ingest", flow_run_name=flow_run_name, on_running=[attach])

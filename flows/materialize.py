@@ -40,7 +40,8 @@ def materialize_symbol(
             lead=lead,
         )
     get_run_logger().info(f"{symbol}: {done.rows:,} feature rows stored, {done.quarantined} bad, newest {done.newest}")
-    return plain(asdict(done) | {"checks": tally.counts()})
+    finished: dict[str, Any] = plain(asdict(done) | {"checks": tally.counts()})
+    return finished
 
 
 @flow(name="materialize", flow_run_name=flow_run_name, on_running=[attach])

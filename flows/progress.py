@@ -34,9 +34,9 @@ class Progress:
             return
         self._shown = share
         if self._artifact is None:
-            self._artifact = create_progress_artifact(
-                progress=share * 100, key=f"{self._stage}-progress", description=text
-            )
+            created = create_progress_artifact(progress=share * 100, key=f"{self._stage}-progress", description=text)
+            assert isinstance(created, UUID)  # a coroutine only inside an event loop
+            self._artifact = created
         else:
             update_progress_artifact(artifact_id=self._artifact, progress=share * 100, description=text)
 

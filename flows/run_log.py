@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+from prefect import Flow, State
+from prefect.client.schemas.objects import FlowRun
 from prefect.logging.handlers import APILogHandler
 
 from mikrobot import telemetry
@@ -22,7 +24,7 @@ class RunLog(APILogHandler):
         return wanted and name != PREFECT and not outdated
 
 
-def attach(*_: Any) -> None:
+def attach(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Send the log lines of this process to the log of its flow and task runs: a hook for `on_running`."""
     telemetry.forward(OURS)
     root = logging.getLogger()

@@ -9,13 +9,15 @@ RUNNING = {"type": {"any_": ["RUNNING", "PENDING"]}}
 
 async def crash_deployed() -> int:
     """Set Crashed what an earlier flow server left running; return the number of runs."""
-    deployed = FlowRunFilter(state=RUNNING, deployment_id={"is_null_": False})
+    deployed = FlowRunFilter.model_validate({"state": RUNNING, "deployment_id": {"is_null_": False}})
     return await _crash(deployed, None, "its flow server is gone")
 
 
 async def crash_loops() -> int:
     """Set Crashed what an earlier `mikrobot run` left running; return the number of runs."""
-    return await _crash(FlowRunFilter(state=RUNNING), FlowFilter(name={"any_": ["loop"]}), "its command is gone")
+    running = FlowRunFilter.model_validate({"state": RUNNING})
+    loops = FlowFilter.model_validate({"name": {"any_": ["loop"]}})
+    return await _crash(running, loops, "its command is gone")
 
 
 async def _crash(left: FlowRunFilter, flow: FlowFilter | None, message: str) -> int:
@@ -26,6 +28,7 @@ async def _crash(left: FlowRunFilter, flow: FlowFilter | None, message: str) -> 
             for run in runs:
                 await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
             count += len(runs)
-            left = FlowRunFilter(state=RUNNING, parent_flow_run_id={"any_": [run.id for run in runs]})
+            parents = {"any_": [run.id for run in runs]}
+            left = FlowRunFilter.model_validate({"state": RUNNING, "parent_flow_run_id": parents})
             flow = None
     return count
