@@ -115,5 +115,3 @@ ISOLATED_PERP = Profile(
     limits=Limits(daily_loss_pct=Decimal(5), weekly_loss_pct=Decimal(10)),
 )
 """Perpetuals with isolated margin."""
-
-ACCOUNT_PROFILES = {profile.name: profile for profile in (MT5_HEDGING, NETTING, CRYPTO_SPOT, ISOLATED_PERP)}
