@@ -177,10 +177,11 @@ def words(facts: Facts, folder: Path) -> str:
 
 def test_a_page_of_two_days_makes_no_year_of_them(made_up_facts: Build, tmp_path: Path) -> None:
     text = words(made_up_facts(minutes=2880), tmp_path)
-    for label in ("Return a year", "Volatility a year", "Sharpe", "Sortino", "Calmar", "Longest drawdown", "Beta"):
+    annualised = ("Annualised return", "Annualised volatility", "Sharpe ratio", "Sortino ratio", "Calmar ratio")
+    for label in (*annualised, "Longest drawdown", "Beta"):
         assert re.search(rf"{label} 2 days [a-z ]*, \d+ are needed", text), label
-    assert "Alpha a year 2 days of returns in common, 90 are needed" in text
-    assert "2 days here" in text
+    assert "Annualised alpha 2 days of returns in common, 90 are needed" in text
+    assert "Days in this report: 2." in text
 
 
 def test_a_page_knows_one_largest_drawdown(made_up_facts: Build, tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_page_knows_one_largest_drawdown(made_up_facts: Build, tmp_path: Path)
     assert total.max_drawdown_pct == pytest.approx(100 * figures["max_drawdown"].value, rel=1e-12)
     assert figures["calmar"].value == pytest.approx(figures["cagr"].value / figures["max_drawdown"].value, rel=1e-12)
     text = " ".join(Shown(report.html.read_text()).text.split())
-    shown_there = re.findall(r"[Ll]argest drawdown ([\d.,]+\d)", text)
+    shown_there = re.findall(r"[Mm]aximum drawdown ([\d.,]+\d)", text)
     assert set(shown_there) == {f"{total.max_drawdown:,.2f}", f"{total.max_drawdown_pct:.2f}"}
 
 
@@ -256,7 +257,8 @@ def test_a_ruined_account_is_reported_as_ruined(made_up_facts: Build, tmp_path: 
     facts = made_up_facts(trades=40, minutes=150_000, opening=Decimal(18))
     report = write(facts, tmp_path)
     text = " ".join(Shown(report.html.read_text()).text.split())
-    for label in ("Return a year", "Volatility a year", "Sharpe", "Sortino", "Calmar", "Beta", "Alpha a year"):
+    annualised = ("Annualised return", "Annualised volatility", "Sharpe ratio", "Sortino ratio", "Calmar ratio")
+    for label in (*annualised, "Beta", "Annualised alpha"):
         assert f"{label} ruined: the equity fell to" in text, label
     assert "Ruin Ruined: the equity fell to" in text
     assert "UTC. No ratio" in text
@@ -311,8 +313,8 @@ def test_an_open_position_is_counted_apart(made_up_facts: Build, tmp_path: Path)
 def test_a_run_without_trades_models_or_drift_still_reports(made_up_facts: Build, tmp_path: Path) -> None:
     empty = made_up_facts(trades=0, models=[], checks=[], latencies_ms={}, decisions=[], drift_note="too few rows: 40")
     page = shown(empty, tmp_path).text
-    assert "No trade was closed in this run." in page
-    assert "No model answered in this run." in page
+    assert "This run closed no trades." in page
+    assert "No model made predictions in this run." in page
     assert "Too few rows: 40." in page
 
 
@@ -327,8 +329,8 @@ def test_what_a_baseline_was_not_judged_by_is_left_blank(made_up_facts: Build, t
 def test_a_closed_market_is_a_sentence_and_no_empty_chart(made_up_facts: Build, tmp_path: Path) -> None:
     html = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path).html.read_text()
     text = " ".join(Shown(html).text.split())
-    assert "EURUSD · SIMULATED market No closed trade. No bar of EURUSD closed in these hours" in text
-    assert "the market was closed, and the equity stayed what it was" in text
+    assert "EURUSD · SIMULATED market No closed trades. No bar of EURUSD closed in this period" in text
+    assert "the market was closed, and the equity did not change" in text
     assert 'class="plotly-graph-div"' not in html
 
 
@@ -336,7 +338,7 @@ def test_a_closed_market_beside_an_open_one_is_not_drawn(made_up_facts: Build, t
     facts = made_up_facts(trades=0)
     html = write(replace(facts, bars={**facts.bars, "EURUSD": empty_bars()}), tmp_path).html.read_text()
     assert html.count('class="plotly-graph-div"') == 2  # equity, and the bars of BTCUSDT
-    assert "No bar of EURUSD closed in these hours: its market was closed." in Shown(html).text
+    assert "No bar of EURUSD closed in this period: its market was closed." in Shown(html).text
 
 
 def test_every_cell_has_a_head_that_names_it_on_a_narrow_screen(made_up_facts: Build, tmp_path: Path) -> None:
