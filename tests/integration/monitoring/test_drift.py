@@ -69,7 +69,7 @@ def test_a_column_that_differs_by_rounding_only_is_left_out(tmp_path: Path, side
     frames = rows(1), rows(2)
     frames[side]["m1_rsi_14"] = np.where(np.arange(len(frames[side])) % 2 == 0, 50.0, np.nextafter(50.0, 51.0))
     drift = compare(*frames, COLUMNS, tmp_path / "drift.html")
-    assert drift.left_out == {"m1_rsi_14": "constant but for rounding"}
+    assert drift.left_out == {"m1_rsi_14": "constant except for rounding"}
 
 
 def test_columns_without_values_or_spread_are_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_report_needs_no_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", ["reference", "current"])
 def test_too_few_rows_are_refused(tmp_path: Path, side: str) -> None:
     frames = {"reference": rows(1), "current": rows(2)} | {side: rows(3, MINIMUM_ROWS - 1)}
-    with pytest.raises(DataError, match=f"the {side} rows are {MINIMUM_ROWS - 1}"):
+    with pytest.raises(DataError, match=f"{side} rows, found {MINIMUM_ROWS - 1}"):
         compare(**frames, columns=COLUMNS, report=tmp_path / "drift.html")
 
 
