@@ -52,7 +52,7 @@ def test_a_worse_arm_is_stopped():
 def test_no_difference_ends_as_futile_once_the_planned_effect_is_ruled_out():
     _, contrast = judge(0.0, 300)
     assert contrast.verdict is Verdict.FUTILE
-    assert "A gain of 0.25 R a day is ruled out" in contrast.words
+    assert "A gain of 0.25 R per day is ruled out" in contrast.words
 
 
 def test_too_little_goes_on():
@@ -60,7 +60,7 @@ def test_too_little_goes_on():
     assert contrast.verdict is Verdict.CONTINUE
     _, contrast = judge(0.5, 10)
     assert contrast.verdict is Verdict.CONTINUE
-    assert "first look comes at 30" in contrast.words
+    assert "the first test is at 30" in contrast.words
 
 
 def test_a_wrong_sample_ratio_outweighs_any_difference():
@@ -121,13 +121,15 @@ def test_a_constant_difference_is_reported_as_one_without_variance():
 
 def test_the_report_states_the_false_alarms_of_skewed_outcomes():
     found, _ = judge(0.1, 60)
-    assert "it alarms in 12% of simulated experiments" in markdown(PLAN, found, {"control": [], "careful": []})
+    assert "it gives a false alarm in 12% of simulated experiments" in markdown(
+        PLAN, found, {"control": [], "careful": []}
+    )
     wins = [replace(each, value=19.0 if n % 20 == 3 else -1.0) for n, each in enumerate(observed(0.0, 200))]
     skewed = conclude(PLAN, wins, {"control": 200, "careful": 200})
     text = markdown(PLAN, skewed, {"control": [], "careful": []})
     assert skewed.records["careful"].skewness > 2
-    assert "It applies here" in text
-    assert "It applies here" not in markdown(PLAN, found, {"control": [], "careful": []})
+    assert "This applies here" in text
+    assert "This applies here" not in markdown(PLAN, found, {"control": [], "careful": []})
 
 
 def test_looking_earlier_does_not_change_what_is_found_later():
