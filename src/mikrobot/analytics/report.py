@@ -214,28 +214,28 @@ def write(facts: Facts, folder: Path) -> Report:
     """
     trades = closed_trades(facts.orders, facts.fills)
     held = open_positions(facts.orders, facts.fills)
-    judged = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
-    report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
-    html = page(facts, judged, folder)
-    markdown = TEMPLATES.get_template("report.md.j2").render(_view(facts, trades, judged, folder))
+    assessment = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
+    report = Report(folder / "report.html", folder / "report.md", folder / "report.png", assessment)
+    html = page(facts, assessment, folder)
+    markdown = TEMPLATES.get_template("report.md.j2").render(_view(facts, trades, assessment, folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(report.html, html)
         _replace(report.markdown, markdown)
-        picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, opening=facts.opening)
+        picture.save(report.png.with_suffix(".partial"), _title(facts), assessment, trades, opening=facts.opening)
         report.png.with_suffix(".partial").replace(report.png)
     except OSError as error:
         raise StoreError(f"the report cannot be written to {folder}: {error.strerror}") from error
     return report
 
 
-def page(facts: Facts, judged: Assessment, folder: Path) -> str:
+def page(facts: Facts, assessment: Assessment, folder: Path) -> str:
     """Return the report as one HTML page.
 
     Parameters
     ----------
     facts : Facts
-    judged : Assessment
+    assessment : Assessment
         The assessment of the same trades.
     folder : Path
         Folder of the page; links are relative to it.
@@ -246,8 +246,8 @@ def page(facts: Facts, judged: Assessment, folder: Path) -> str:
         If the fills cannot be paired to trades.
     """
     trades = closed_trades(facts.orders, facts.fills)
-    view = _view(facts, trades, judged, folder)
-    return TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
+    view = _view(facts, trades, assessment, folder)
+    return TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, assessment))
 
 
 @dataclass(slots=True)
@@ -292,47 +292,49 @@ def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
     return counted.listed()
 
 
-def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Path) -> dict[str, Any]:
+def _view(facts: Facts, trades: Sequence[Trade], assessment: Assessment, folder: Path) -> dict[str, Any]:
     return {
         "facts": facts,
         "trades": trades,
         "rows": journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
-        "judged": judged,
-        "total": judged.total,
-        "figures": figure_rows(judged),
-        "benchmarks": [compared(name, judged) for name in _COMPARED],
-        "by_symbol": judged.groups["symbol"],
+        "assessment": assessment,
+        "total": assessment.total,
+        "figures": figure_rows(assessment),
+        "benchmarks": [compared(name, assessment) for name in _COMPARED],
+        "by_symbol": assessment.groups["symbol"],
         "open_positions": len(open_positions(facts.orders, facts.fills)),
         "predicted_by": predicted_by(facts.decisions),
         "refusals": facts.refused or refusals(facts.decisions),
-        "limits": limits(facts, len(trades), judged.ruined),
+        "limits": limits(facts, len(trades), assessment.ruined),
         "drift_link": _link(facts.drift.report, folder) if facts.drift else "",
         "markdown_trades": MARKDOWN_TRADES,
     }
 
 
-def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judged: Assessment) -> dict[str, Any]:
+def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], assessment: Assessment) -> dict[str, Any]:
     """Return what only the HTML page needs: plotly.js, the charts, and the journal as data."""
     levels = {row.trade.order.id: row.level for row in rows if row.level is not None}
     return {
         "plotly": plotly_script(),
         "equity": account.equity_figure(
-            judged.marks["equity"],
+            assessment.marks["equity"],
             facts.opening,
-            {name: benchmark.equity for name, benchmark in judged.benchmarks.items()},
+            {name: benchmark.equity for name, benchmark in assessment.benchmarks.items()},
             facts.currency,
-            nav=judged.marks["nav"],
+            nav=assessment.marks["nav"],
         ),
-        "marked": len(judged.marks) > 0,
+        "marked": len(assessment.marks) > 0,
         "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
         "hours": account.hours_figure(trades, facts.currency),
-        "costs": account.costs_figure(judged.costs, judged.total.pnl + sum(judged.costs.values()), facts.currency),
+        "costs": account.costs_figure(
+            assessment.costs, assessment.total.pnl + sum(assessment.costs.values()), facts.currency
+        ),
         "charts": {
             symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()
             if len(bars)
         },
-        "journal": journal.script(rows, judged, facts.bars),
+        "journal": journal.script(rows, assessment, facts.bars),
     }
 
 

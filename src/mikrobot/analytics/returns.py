@@ -104,30 +104,30 @@ def return_figures(
     rate, at = per_period(risk_free, periods), {"annualization": periods}
     deepest = abs(empyrical.max_drawdown(values)) if drawdown is None and len(values) else drawdown or 0.0
 
-    def judged(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
+    def computed(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
         return _figure(ruined or shortfall(name, len(values)) or undefined, compute)
 
     return {
         "total_return": _figure(shortfall("total_return", len(values)), lambda: empyrical.cum_returns_final(values)),
-        "cagr": judged("cagr", lambda: empyrical.annual_return(values, **at)),
-        "volatility": judged("volatility", lambda: empyrical.annual_volatility(values, **at)),
-        "sharpe": judged(
+        "cagr": computed("cagr", lambda: empyrical.annual_return(values, **at)),
+        "volatility": computed("volatility", lambda: empyrical.annual_volatility(values, **at)),
+        "sharpe": computed(
             "sharpe",
             lambda: empyrical.sharpe_ratio(values, rate, **at),
             "the daily returns do not vary" if _constant(values) else "",
         ),
-        "sortino": judged(
+        "sortino": computed(
             "sortino",
             lambda: empyrical.sortino_ratio(values, rate, **at),
             "" if np.any(values < rate) else "no day fell below the risk-free rate",
         ),
-        "calmar": judged(
+        "calmar": computed(
             "calmar",
             lambda: empyrical.annual_return(values, **at) / deepest,
             "" if deepest > 0 else "the equity never fell",
         ),
-        "value_at_risk": judged("value_at_risk", lambda: empyrical.value_at_risk(values)),
-        "tail_ratio": judged(
+        "value_at_risk": computed("value_at_risk", lambda: empyrical.value_at_risk(values)),
+        "tail_ratio": computed(
             "tail_ratio",
             lambda: empyrical.tail_ratio(values),
             "" if len(values) and np.percentile(values, 5) else "the 5th percentile is 0",

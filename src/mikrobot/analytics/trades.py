@@ -240,27 +240,27 @@ def trade_figures(trades: Sequence[Trade]) -> Mapping[str, Figure]:
     in_r = [r for r in map(r_multiple, trades) if r is not None]
     held = [holding_minutes(trade) for trade in trades]
 
-    def judged(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
+    def computed(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
         missing = shortfall(name, len(trades)) or undefined
         return Figure(None, missing) if missing else Figure(float(compute()))
 
     return {
-        "win_rate": judged("win_rate", lambda: len(wins) / len(trades)),
-        "average_win": judged("average_win", lambda: fmean(wins), "" if wins else "no winning trade"),
-        "average_loss": judged("average_loss", lambda: fmean(losses), "" if losses else "no losing trade"),
-        "payoff": judged(
+        "win_rate": computed("win_rate", lambda: len(wins) / len(trades)),
+        "average_win": computed("average_win", lambda: fmean(wins), "" if wins else "no winning trade"),
+        "average_loss": computed("average_loss", lambda: fmean(losses), "" if losses else "no losing trade"),
+        "payoff": computed(
             "payoff", lambda: -fmean(wins) / fmean(losses), "" if wins and losses else "needs a win and a loss"
         ),
-        "profit_factor": judged(
+        "profit_factor": computed(
             "profit_factor", lambda: -sum(wins) / sum(losses), "" if losses else "nothing was lost"
         ),
-        "expectancy": judged("expectancy", lambda: fmean(results)),
-        "expectancy_r": judged(
+        "expectancy": computed("expectancy", lambda: fmean(results)),
+        "expectancy_r": computed(
             "expectancy_r", lambda: fmean(in_r), "" if in_r else "no trade has a stop behind its entry"
         ),
-        "holding_median": judged("holding_median", lambda: median(held)),
-        "holding_longest": judged("holding_longest", lambda: max(held)),
-        "ambiguous_share": judged("ambiguous_share", lambda: fmean(trade.exit.ambiguous for trade in trades)),
+        "holding_median": computed("holding_median", lambda: median(held)),
+        "holding_longest": computed("holding_longest", lambda: max(held)),
+        "ambiguous_share": computed("ambiguous_share", lambda: fmean(trade.exit.ambiguous for trade in trades)),
     }
 
 

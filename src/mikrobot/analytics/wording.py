@@ -15,14 +15,14 @@ from mikrobot.analytics.figures import MEASURES, Figure
 from mikrobot.analytics.intervals import Interval
 
 
-def figure_rows(judged: Assessment) -> list[dict[str, str]]:
+def figure_rows(assessment: Assessment) -> list[dict[str, str]]:
     """Return every figure as text: label, value or the reason for its absence, interval and convention."""
-    return [_row(name, figure, judged) for name, figure in judged.figures.items()]
+    return [_row(name, figure, assessment) for name, figure in assessment.figures.items()]
 
 
-def _row(name: str, figure: Figure, judged: Assessment) -> dict[str, str]:
+def _row(name: str, figure: Figure, assessment: Assessment) -> dict[str, str]:
     """Return a figure as a table row."""
-    measure, interval = MEASURES[name], judged.intervals.get(name)
+    measure, interval = MEASURES[name], assessment.intervals.get(name)
     return {
         "label": measure.label,
         "value": _in_unit(figure.value, measure.unit) if figure.value is not None else figure.reason,
@@ -38,10 +38,10 @@ def _between(interval: Interval, unit: str) -> str:
     return f"{_in_unit(interval.low, unit)} to {_in_unit(interval.high, unit)}"
 
 
-def compared(name: str, judged: Assessment) -> dict[str, Any]:
+def compared(name: str, assessment: Assessment) -> dict[str, Any]:
     """Return a figure of the account and of each benchmark as text, with the reason where a value is missing."""
     unit = MEASURES[name].unit
-    figures = [judged.figures[name], *(benchmark.figures[name] for benchmark in judged.benchmarks.values())]
+    figures = [assessment.figures[name], *(benchmark.figures[name] for benchmark in assessment.benchmarks.values())]
     values = [_in_unit(figure.value, unit) if figure.value is not None else figure.reason for figure in figures]
     return {"label": MEASURES[name].label, "values": values}
 
