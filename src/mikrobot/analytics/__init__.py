@@ -1,1 +1,1 @@
-"""What a run earned and why, as figures and as a report."""
+"""Performance of a run: figures, charts and reports."""

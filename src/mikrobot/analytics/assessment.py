@@ -1,6 +1,6 @@
-"""The full judgement of an account over a span: every figure, with intervals, groups and benchmarks.
+"""The assessment of an account over a span: every figure, with intervals, groups and benchmarks.
 
-Puts together what its neighbours compute; `Assessment.to_json` is what commands print.
+Combines the computations of the other modules of this package. Commands print `Assessment.to_json`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,12 +50,12 @@ Groups = Mapping[str, Mapping[str, Performance]]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Another account over the same span, and ours held against it.
+    """A benchmark account over the same span, and the comparison with it.
 
     Attributes
     ----------
     figures : mapping of str to Figure
-        Its own returns and drawdown, and our alpha and beta against it.
+        Returns and drawdown of the benchmark, and alpha and beta of the assessed account against it.
     equity : Series of float
         By instant, UTC.
     """
@@ -66,16 +66,16 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What an account did.
+    """The result of an account over a span.
 
     Attributes
     ----------
     total : Performance
-        Of the whole account, as `account_performance` gives it; money in Decimal.
+        Of the whole account, from `account_performance`; money in Decimal.
     figures : mapping of str to Figure
         By the names of `MEASURES`.
     intervals : mapping of str to Interval
-        Of some of them.
+        Bootstrap intervals of some of the figures.
     groups : mapping of str to mapping of str to Performance
         By symbol, session, regime and exit.
     costs : mapping of str to Decimal
@@ -83,7 +83,7 @@ class Assessment:
     months, weeks : tuple of Period
     benchmarks : mapping of str to Benchmark
     marks : DataFrame
-        As `marks.marked` gives them.
+        From `marks.marked`.
     returns : Series of float
         Daily.
     excursions : list of Excursion or None
@@ -92,9 +92,9 @@ class Assessment:
         By order id.
     calendar : "fx" or "crypto"
     risk_free : float
-        A year, as a fraction.
+        Annual rate, as a fraction.
     ruined : str
-        When the equity fell to zero or below; empty if it did not.
+        Amount and time at which the equity fell to zero or below; empty if it did not.
     """
 
     total: Performance
@@ -115,37 +115,38 @@ class Assessment:
 
     @property
     def conventions(self) -> tuple[str, ...]:
-        """What holds for all figures, in sentences."""
+        """The conventions shared by all figures, one or two sentences each."""
         week = "Saturday and Sunday count as Monday" if self.calendar == "fx" else "every day counts"
         return (
-            f"{PERIODS[self.calendar]} periods a year, {self.calendar} calendar: {week}; UTC days, those without a bar "
-            f"left out; {len(self.returns)} days here.",
-            f"Risk-free rate {self.risk_free:.2%} a year, converted to days geometrically.",
-            "Equity is marked at every bar close, long positions at bid, short ones at ask. Every cash entry is in it: "
-            "results, commission, swap, funding, insurance and deposits; a deposit is neither a return nor a drawdown.",
-            "A trade's net result is its price difference less its commission; swap, funding and insurance are in the "
-            "profit and loss of the account.",
-            "R is what the trade would have lost at its first stop, costs aside.",
-            f"Intervals: {bootstrap.LEVEL:.0%}, percentiles of {bootstrap.RESAMPLES:,} stationary bootstrap resamples, "
-            "blocks of the cube root of the length on average.",
+            f"Calendar: {self.calendar}, {PERIODS[self.calendar]} periods a year; {week}. Days are UTC days; days "
+            f"without a bar are left out. Days in this report: {len(self.returns)}.",
+            f"Risk-free rate: {self.risk_free:.2%} a year, converted geometrically to a daily rate.",
+            "Equity is marked to market at every bar close, long positions at the bid, short positions at the ask. It "
+            "includes every cash entry: results, commission, swap, funding, insurance and deposits. A deposit is "
+            "neither a return nor a drawdown.",
+            "The net result of a trade is its price difference minus commission. Swap, funding and insurance count "
+            "towards the profit and loss of the account only.",
+            "R is the loss of a trade at its initial stop, before costs.",
+            f"Intervals: {bootstrap.LEVEL:.0%}, from the percentiles of {bootstrap.RESAMPLES:,} stationary bootstrap "
+            "resamples. The mean block length is the cube root of the number of observations.",
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the series as plain JSON values, money as text."""
+        """Return the assessment without its series as plain JSON values, money as text."""
         return {
             "total": self.total.to_json(),
             "figures": to_json(self.figures),
             "intervals": {
-                name: {"low": each.low, "high": each.high, "reason": each.reason}
-                for name, each in self.intervals.items()
+                name: {"low": interval.low, "high": interval.high, "reason": interval.reason}
+                for name, interval in self.intervals.items()
             },
             "groups": {
-                kind: {name: each.to_json() for name, each in group.items()} for kind, group in self.groups.items()
+                kind: {name: total.to_json() for name, total in group.items()} for kind, group in self.groups.items()
             },
             "costs": {kind: str(amount) for kind, amount in self.costs.items()},
             "months": [period.to_json() for period in self.months],
             "weeks": [period.to_json() for period in self.weeks],
-            "benchmarks": {name: to_json(each.figures) for name, each in self.benchmarks.items()},
+            "benchmarks": {name: to_json(benchmark.figures) for name, benchmark in self.benchmarks.items()},
             "conventions": {
                 "general": list(self.conventions),
                 "figures": {name: MEASURES[name].stated for name in self.figures},
@@ -164,7 +165,7 @@ def assess(
     charges: Iterable[Charge] = (),
     seed: int = 0,
 ) -> Assessment:
-    """Judge an account over the bars it traded.
+    """Assess an account over the bars it traded.
 
     Parameters
     ----------
@@ -175,15 +176,15 @@ def assess(
     opening : Decimal
         Balance before the first trade, positive, account currency.
     risk_free : float
-        A year, as a fraction.
+        Annual rate, as a fraction.
     rules_only : Series of float, optional
         Equity of the same strategy without its models, by instant, UTC: a second benchmark.
     held : sequence of OpenTrade
-        Positions still open, whose value and commission are in the equity.
+        Positions still open; their value and commission are in the equity.
     charges : iterable of Charge
-        Every cash entry beside the fills, and slippage.
+        Every cash entry that no fill records, and slippage.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     """
     charges = tuple(charges)
     positions: list[Trade | OpenTrade] = [*trades, *held]
@@ -191,15 +192,15 @@ def assess(
     marks = marked(trades, bars, opening, held, charges=charges)
     ruined = ruin(marks["equity"])
     returns = _by_day(marks["nav"], float(opening), calendar)
-    watched, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
+    trade_excursions, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
     others = {HOLD: buy_and_hold(bars, opening)} | ({RULES: rules_only} if rules_only is not None else {})
     benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free=risk_free, ruined=ruined)
     figures = {
         **_equity_figures(marks["nav"], returns, float(opening), PERIODS[calendar], risk_free=risk_free, ruined=ruined),
-        **_held_against(benchmarks),
-        **_use(trades, marks, ruined),
+        **_relative_to_hold(benchmarks),
+        **_usage_figures(trades, marks, ruined),
         **trade_figures(trades),
-        **_excursion_figures(watched),
+        **_excursion_figures(trade_excursions),
     }
     return Assessment(
         total=account_performance(trades, opening, marks["nav"], charges),
@@ -214,7 +215,7 @@ def assess(
         benchmarks=benchmarks,
         marks=marks,
         returns=returns,
-        excursions=watched,
+        excursions=trade_excursions,
         regimes=regimes,
         calendar=calendar,
         risk_free=risk_free,
@@ -225,17 +226,17 @@ def assess(
 def account_performance(
     trades: Sequence[Trade], opening: Decimal, nav: pd.Series, charges: Iterable[Charge] = ()
 ) -> Performance:
-    """Judge the trades of a whole account, with what it paid and received beside them.
+    """Compute the performance of a whole account: its closed trades and its other cash entries.
 
-    Profit holds swap, funding and insurance. It holds nothing of open positions: their value and their
-    commission are in the equity alone.
+    Profit includes swap, funding and insurance. It excludes open positions: their value and commission
+    are in the equity only.
 
     Parameters
     ----------
     trades, opening, charges
-        As of `assess`.
+        As in `assess`.
     nav : Series of float
-        As `marks.marked` gives it.
+        From `marks.marked`.
     """
     closed = performance(trades, opening, nav)
     charged = sum((charge.amount for charge in charges if charge.is_cash and charge.kind != DEPOSIT), Decimal(0))
@@ -243,7 +244,7 @@ def account_performance(
 
 
 def ruin(equity: pd.Series) -> str:
-    """Return when an account was ruined, or an empty string.
+    """Return the amount and time of the ruin of an account, or an empty string.
 
     >>> ruin(pd.Series([100.0, -10.0], pd.to_datetime(["2025-01-06 09:00", "2025-01-07 10:30"], utc=True)))
     'ruined: the equity fell to -10.00 on 2025-01-07 10:30 UTC'
@@ -253,7 +254,7 @@ def ruin(equity: pd.Series) -> str:
 
 
 def calendar_of(symbols: Sequence[str]) -> AssetClass:
-    """Return the calendar of an account: crypto as soon as it trades any.
+    """Return the calendar of an account: "crypto" if it trades any crypto symbol, otherwise "fx".
 
     >>> calendar_of(["EURUSD"]), calendar_of(["EURUSD", "BTCUSDT"])
     ('fx', 'crypto')
@@ -270,8 +271,8 @@ def _benchmarks(
     risk_free: float,
     ruined: str,
 ) -> dict[str, Benchmark]:
-    """Return the other accounts that have any equity, ours compared with each."""
-    found = {}
+    """Return the benchmark accounts that have equity, each with its comparison."""
+    benchmarks = {}
     for name, equity in others.items():
         if len(equity):
             returns = _by_day(equity, opening, calendar)
@@ -279,12 +280,12 @@ def _benchmarks(
                 equity, returns, opening, PERIODS[calendar], risk_free=risk_free, ruined=ruin(equity)
             )
             relative = relative_figures(own, returns, PERIODS[calendar], risk_free, ruined=ruined)
-            found[name] = Benchmark({**figures, **relative}, equity)
-    return found
+            benchmarks[name] = Benchmark({**figures, **relative}, equity)
+    return benchmarks
 
 
 def _by_day(equity: pd.Series, opening: float, calendar: AssetClass) -> pd.Series:
-    """Return the daily returns of marks at closes, of which one at midnight ends the day before it."""
+    """Return the daily returns of equity marks; a mark at midnight belongs to the day that ends."""
     ended = equity.set_axis(pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1))
     return daily_returns(daily_equity(ended, calendar), opening)
 
@@ -292,13 +293,13 @@ def _by_day(equity: pd.Series, opening: float, calendar: AssetClass) -> pd.Serie
 def _equity_figures(
     equity: pd.Series, returns: pd.Series, opening: float, count: int, *, risk_free: float, ruined: str
 ) -> dict[str, Figure]:
-    """Return the figures of returns and drawdowns, which share one largest drawdown."""
-    fallen = drawdown_figures(equity, opening)
-    drawdown = fallen["max_drawdown"].value
-    return {**return_figures(returns, count, risk_free, drawdown=drawdown, ruined=ruined), **fallen}
+    """Return the figures of returns and drawdowns, both based on the same maximum drawdown."""
+    drawdown = drawdown_figures(equity, opening)
+    deepest = drawdown["max_drawdown"].value
+    return {**return_figures(returns, count, risk_free, drawdown=deepest, ruined=ruined), **drawdown}
 
 
-def _held_against(benchmarks: Mapping[str, Benchmark]) -> dict[str, Figure]:
+def _relative_to_hold(benchmarks: Mapping[str, Benchmark]) -> dict[str, Figure]:
     """Return beta and alpha against buy and hold."""
     against = benchmarks[HOLD].figures if HOLD in benchmarks else {}
     return {
@@ -326,7 +327,7 @@ def _groups(
 def _costs(
     trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], charges: Iterable[Charge]
 ) -> dict[str, Decimal]:  # fmt: skip
-    """Return what trading cost, by kind."""
+    """Return the costs of trading by kind."""
     return {
         "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
         f"spread{INSIDE}": spread_cost(trades, bars),
@@ -334,8 +335,8 @@ def _costs(
     }
 
 
-def _use(trades: Sequence[Trade], marks: pd.DataFrame, ruined: str) -> dict[str, Figure]:
-    """Return how much of the account was used."""
+def _usage_figures(trades: Sequence[Trade], marks: pd.DataFrame, ruined: str) -> dict[str, Figure]:
+    """Return exposure, leverage and turnover."""
     if missing := shortfall("exposure", len(marks)):
         return dict.fromkeys(("exposure", "leverage", "turnover"), Figure(None, missing))
     equity = marks["equity"]
@@ -346,14 +347,14 @@ def _use(trades: Sequence[Trade], marks: pd.DataFrame, ruined: str) -> dict[str,
     }
 
 
-def _excursion_figures(held: Sequence[Excursion | None]) -> dict[str, Figure]:
-    known = [each for each in held if each is not None]
-    if not known:
-        missing = shortfall("mae_r", len(held)) or "no trade with bars and a stop behind its entry"
+def _excursion_figures(trade_excursions: Sequence[Excursion | None]) -> dict[str, Figure]:
+    measured = [excursion for excursion in trade_excursions if excursion is not None]
+    if not measured:
+        missing = shortfall("mae_r", len(trade_excursions)) or "no trade has both bars and a stop behind its entry"
         return dict.fromkeys(("mae_r", "mfe_r"), Figure(None, missing))
     return {
-        "mae_r": Figure(float(np.mean([each.adverse for each in known]))),
-        "mfe_r": Figure(float(np.mean([each.favourable for each in known]))),
+        "mae_r": Figure(float(np.mean([excursion.adverse for excursion in measured]))),
+        "mfe_r": Figure(float(np.mean([excursion.favourable for excursion in measured]))),
     }
 
 
@@ -366,11 +367,11 @@ def _intervals(
     figures: Mapping[str, Figure],
     rng: np.random.Generator,
 ) -> dict[str, Interval]:
-    """Return the intervals of some figures; of a figure that is none, none for the same reason."""
+    """Return the intervals of some figures; a missing figure has no interval, for the same reason."""
     results = np.array([float(trade.pnl) for trade in trades])
     in_r = np.array([r for r in map(r_multiple, trades) if r is not None])
     rate = per_period(risk_free, count)
-    found = {
+    estimated = {
         **bootstrap.intervals(returns.to_numpy("float64"), {"sharpe": bootstrap.sharpe(count, rate)}, rng),
         **bootstrap.intervals(
             results,
@@ -385,5 +386,5 @@ def _intervals(
     }
     return {
         name: interval if figures[name].value is not None else Interval(None, None, figures[name].reason)
-        for name, interval in found.items()
+        for name, interval in estimated.items()
     }

@@ -1,4 +1,4 @@
-"""What an account is held against: buying and holding what it traded, or another strategy's equity."""
+"""The benchmark of an account: buy and hold of the symbols it traded."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,9 +7,10 @@ import pandas as pd
 
 
 def buy_and_hold(bars: Mapping[str, pd.DataFrame], opening: Decimal) -> pd.Series:
-    """Value an account that puts equal parts into every symbol at its first close and leaves them there.
+    """Return the equity of an account that buys equal parts of all symbols at their first close and holds them.
 
-    Without costs. A symbol is worth its part before its first bar, and its last close after its last.
+    Costs are ignored. Before its first bar a symbol counts at its initial part; after its last bar it counts at
+    its last close.
 
     Parameters
     ----------

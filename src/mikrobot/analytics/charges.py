@@ -1,7 +1,7 @@
-"""What moved the cash of an account beside its fills, and its slippage, each from its journal.
+"""Cash entries of an account that no fill records, and its slippage, both from its journal.
 
-Swap, funding, insurance, deposits. Commission is on the fills and the spread is inside the prices;
-`trades` and `marks` count those.
+Covers swap, funding, insurance and deposits. Does not cover commission, which is on the fills, or the
+spread, which is inside the prices; `trades` and `marks` count those.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,25 +16,25 @@ from mikrobot.paper.money import decimal, half_even
 from mikrobot.paper.terms import Terms
 
 INSIDE = ", inside the prices"
-"""How the name of a cost ends that the results of trades hold already, unlike swap and funding."""
+"""Suffix of the name of a cost that is already included in the results of trades, unlike swap and funding."""
 
 KINDS = {"slippage": f"slippage{INSIDE}", "swap": "swap", "funding": "funding", "insurance": "insurance"}
-"""The kinds of cost, and how a breakdown names them."""
+"""Kind of cost -> its name in a cost breakdown."""
 
 DEPOSIT = "deposit"
-"""Kind of what was paid in, or with the other sign out, after the account was opened: neither cost nor profit."""
+"""Kind of a deposit or withdrawal (opposite sign) after the opening of the account: neither cost nor profit."""
 
 _OF_FILLS = ("realised", "fee", "trade")
-"""Kinds of cash entries that fills tell of, too."""
+"""Kinds of cash entries that fills record too."""
 
 
 class Charge(NamedTuple):
-    """One charge.
+    """One cash entry that no fill records, or the slippage of a fill.
 
     Attributes
     ----------
     at : datetime
-        UTC; when it was booked, or the fill it is part of.
+        UTC; time of the booking, or of the fill.
     kind : str
         One of `KINDS`, `DEPOSIT`, or another kind of cash entry.
     amount : Decimal
@@ -47,17 +47,17 @@ class Charge(NamedTuple):
 
     @property
     def is_cash(self) -> bool:
-        """Whether it changed the balance on its own; slippage is inside the prices of the fills."""
+        """True if the charge changed the balance itself; slippage is inside the prices of the fills."""
         return self.kind != "slippage"
 
 
 def charges(account: Account) -> Iterator[Charge]:
-    """Yield every cash entry of a margin account that no fill tells of, and its slippage, in order of its journal.
+    """Yield every cash entry of a margin account that no fill records, and its slippage, in journal order.
 
-    What was paid in at the instant of its first record is the opening balance and is left out.
-    Insurance is received: what a liquidation lost beyond the margin of its position. Slippage is the
-    ticks that a taker got worse than the displayed price, converted at the rate of the fill and rounded
-    to the cent.
+    A deposit at the time of the first record is the opening balance and is left out. Insurance is
+    received: it covers the loss of a liquidation beyond the margin of the position. Slippage is the
+    number of ticks by which a taker fill was worse than the displayed price, converted at the rate of the
+    fill and rounded to the cent.
     """
     opened = account.journal[0].ts if account.journal else 0
     for record in account.journal:
@@ -70,27 +70,27 @@ def charges(account: Account) -> Iterator[Charge]:
             yield Charge(_instant(record.ts), "slippage", decimal(lost, account.currency))
 
 
-def by_kind(told: Iterable[Charge]) -> Mapping[str, Decimal]:
-    """Return the sums of the costs that occur, those of `KINDS` first, by the name of a breakdown.
+def by_kind(paid: Iterable[Charge]) -> Mapping[str, Decimal]:
+    """Return the sum of each kind of cost that occurs, by its name in a breakdown; those of `KINDS` first.
 
     >>> now = datetime(2024, 3, 11, tzinfo=UTC)
     >>> by_kind([Charge(now, "swap", Decimal("6.50")), Charge(now, "swap", Decimal("-1.50"))])
     {'swap': Decimal('5.00')}
     """
     sums: dict[str, Decimal] = {}
-    for charge in told:
+    for charge in paid:
         if charge.kind != DEPOSIT:
             sums[charge.kind] = sums.get(charge.kind, Decimal(0)) + charge.amount
     return {KINDS.get(kind, kind): sums[kind] for kind in dict.fromkeys((*KINDS, *sums)) if kind in sums}
 
 
 def _slipped(fill: Filled, terms: Terms, tick: Fraction) -> Fraction:
-    """Return the slippage of a fill in minor units of the account currency, exact."""
+    """Return the exact slippage of a fill in minor units of the account currency."""
     lost = Fraction(*terms.gain) * fill.slippage * fill.quantity
     if terms.margin_on == "cost":
         return lost
     base = Fraction(1) if terms.margin_on == "quantity" else Fraction(*fill.base_rate)
-    return lost * base / (fill.price * tick)  # a unit of quote is worth that much of one of base
+    return lost * base / (fill.price * tick)  # one unit of quote currency is worth 1 / price of base currency
 
 
 def _instant(ts: int) -> datetime:

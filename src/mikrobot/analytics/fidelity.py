@@ -1,7 +1,7 @@
-"""How faithful a backtest is: its orders and fills beside those of the paper run of the same span, one by one.
+"""Comparison of a backtest with the paper run of the same span, order by order and fill by fill.
 
-Zero differences is the target; every difference is told with the first thing that it follows from. Does
-not trade or read anything.
+The target is zero differences; every difference is reported with its first cause. Does not trade or read
+anything.
 """
 
 import math
@@ -14,19 +14,19 @@ from typing import Any
 from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Prediction
 
 Close = tuple[str, datetime]
-"""A symbol and the close at which it was, or was not, decided on."""
+"""A symbol and the time of a bar close."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What one of the two did.
+    """The records of a paper run or of a backtest.
 
     Attributes
     ----------
     orders, fills, decisions, predictions : sequence
-        Of the whole span; times of decisions and predictions are closes, UTC.
+        Of the whole span; decisions and predictions have bar close times, UTC.
     skips : mapping of (symbol, close) to str
-        Closes that were not decided on, and why.
+        Closes without a decision, with the reason.
     """
 
     orders: Sequence[OrderIntent]
@@ -38,15 +38,16 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An order that the two did not trade alike.
+    """An order that the run and the backtest traded differently.
 
     Attributes
     ----------
     order : str
-        Its id, ``<symbol>/<close>/<side>``.
+        Order id, ``<symbol>/<close>/<side>``.
     what : str
-        What differs, as ``exit price: 1.09850, backtest 1.09860``.
+        The difference, such as ``exit price: 1.09850, backtest 1.09860``.
     cause : str
+        The first cause of the difference.
     """
 
     order: str
@@ -56,18 +57,18 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """The comparison.
+    """The result of a comparison.
 
     Attributes
     ----------
     orders, fills, decisions : (int, int)
-        Numbers of the run and of the backtest.
+        Count in the run and in the backtest.
     pnl : (Decimal, Decimal)
-        Net of fees, of all fills.
+        Sum over all fills, net of fees, of the run and of the backtest.
     alike : int
-        Orders that both sent, with the same terms and the same fills.
+        Orders that both sent with identical terms and identical fills.
     decisions_alike : int
-        Closes at which both decided the same for the same reasons, to the letter.
+        Closes with the same decision and identical reasons in both.
     differences : tuple of Difference
         In order of time.
     """
@@ -90,13 +91,16 @@ class Fidelity:
             "pnl": dict(zip(("run", "backtest"), map(str, self.pnl), strict=True)),
             "orders_alike": self.alike,
             "decisions_alike": self.decisions_alike,
-            "differences": [{"order": each.order, "what": each.what, "cause": each.cause} for each in self.differences],
+            "differences": [
+                {"order": difference.order, "what": difference.what, "cause": difference.cause}
+                for difference in self.differences
+            ],
         }
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """An account by what its records are looked up by."""
+class _Index:
+    """The records of an account, indexed by order and by close."""
 
     orders: dict[str, OrderIntent]
     fills: dict[str, list[Fill]]
@@ -112,7 +116,7 @@ def compare(run: RunRecord, again: RunRecord) -> Fidelity:
     ----------
     run, again : RunRecord
     """
-    one, other = _known(run), _known(again)
+    one, other = _indexed(run), _indexed(again)
     sent = {**other.orders, **one.orders}
     differences: list[Difference] = []
     for order in sorted(sent.values(), key=lambda order: (order.submitted_at, order.id)):
@@ -128,31 +132,31 @@ def compare(run: RunRecord, again: RunRecord) -> Fidelity:
         pnl=(_pnl(one), _pnl(other)),
         alike=len(sent) - len(differences),
         decisions_alike=sum(
-            close in other.decisions and _same_decision(made, other.decisions[close])
-            for close, made in one.decisions.items()
+            close in other.decisions and _same_decision(decision, other.decisions[close])
+            for close, decision in one.decisions.items()
         ),
         differences=tuple(differences),
     )
 
 
-def _known(account: RunRecord) -> _Known:
+def _indexed(account: RunRecord) -> _Index:
     fills: dict[str, list[Fill]] = {}
     for fill in account.fills:
         fills.setdefault(fill.order_id, []).append(fill)
     predictions: dict[Close, list[Prediction]] = {}
-    for made in account.predictions:
-        predictions.setdefault((made.symbol, made.close_time), []).append(made)
-    return _Known(
+    for prediction in account.predictions:
+        predictions.setdefault((prediction.symbol, prediction.close_time), []).append(prediction)
+    return _Index(
         {order.id: order for order in account.orders},
         fills,
-        {(each.symbol, each.close_time): each for each in account.decisions},
+        {(decision.symbol, decision.close_time): decision for decision in account.decisions},
         predictions,
         account.skips,
     )
 
 
-def _difference(order_id: str, one: _Known, other: _Known) -> str:
-    """Return what differs about an order, the first thing of it; empty where nothing does."""
+def _difference(order_id: str, one: _Index, other: _Index) -> str:
+    """Return the first difference of an order between the two; empty if there is none."""
     if order_id not in other.orders:
         return "the run sent it, the backtest did not"
     if order_id not in one.orders:
@@ -163,49 +167,51 @@ def _difference(order_id: str, one: _Known, other: _Known) -> str:
     ours, theirs = one.fills.get(order_id, []), other.fills.get(order_id, [])
     for here, there in zip(ours, theirs, strict=False):
         name = "entry " if here.reason is FillReason.ENTRY else "exit "
-        if found := _first(here, there, name, ("id",)):
-            return found
+        if difference := _first(here, there, name, ("id",)):
+            return difference
     return "" if len(ours) == len(theirs) else f"fills: {len(ours)}, backtest {len(theirs)}"
 
 
-def _first(here: OrderIntent | Fill, there: OrderIntent | Fill, prefix: str, aside: tuple[str, ...]) -> str:
+def _first(here: OrderIntent | Fill, there: OrderIntent | Fill, prefix: str, ignored: tuple[str, ...]) -> str:
     for field, value, other in zip(fields(here), astuple(here), astuple(there), strict=True):
-        if field.name not in aside and value != other:
+        if field.name not in ignored and value != other:
             return f"{prefix}{field.name.replace('_', ' ')}: {_shown(value)}, backtest {_shown(other)}"
     return ""
 
 
-def _cause(close: Close, one: _Known, other: _Known, earlier: str) -> str:
-    """Return the first thing that differs on the way to an order."""
+def _cause(close: Close, one: _Index, other: _Index, earlier: str) -> str:
+    """Return the first difference in the steps that lead to an order."""
     if close in one.skips:
         return f"the run skipped the minute: {one.skips[close]}"
     if close in other.skips:
         return f"the backtest skipped the minute: {other.skips[close]}"
     if (close in one.decisions) != (close in other.decisions):
-        who = "the run" if close not in one.decisions else "the backtest"
-        return f"{who} did not decide at this close, which had no bar there"
-    said = _prediction_difference(one.predictions.get(close, []), other.predictions.get(close, []))
-    if said:
-        return said
-    made, remade = one.decisions.get(close), other.decisions.get(close)
-    if made is not None and remade is not None and not _same_decision(made, remade):
-        pairs = zip((*made.reasons, ""), (*remade.reasons, ""), strict=False)
+        which = "the run" if close not in one.decisions else "the backtest"
+        return f"{which} had no bar at this close, so it made no decision"
+    prediction_difference = _prediction_difference(one.predictions.get(close, []), other.predictions.get(close, []))
+    if prediction_difference:
+        return prediction_difference
+    ours, theirs = one.decisions.get(close), other.decisions.get(close)
+    if ours is not None and theirs is not None and not _same_decision(ours, theirs):
+        pairs = zip((*ours.reasons, ""), (*theirs.reasons, ""), strict=False)
         here, there = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
-        return f"decided on {here!r}, backtest on {there!r}" + (f", since {earlier} differs" if earlier else "")
-    return "the same decision was filled otherwise: its bars have changed since, or the simulator has"
+        return f"decided on {here!r}, backtest on {there!r}" + (f", because {earlier} differs" if earlier else "")
+    return "the same decision was filled differently: the bars or the simulator have changed since the run"
 
 
 def _prediction_difference(ours: list[Prediction], theirs: list[Prediction]) -> str:
-    again = {made.side: made for made in theirs}
-    for made in ours:
-        other = again.get(made.side)
+    by_side = {prediction.side: prediction for prediction in theirs}
+    for prediction in ours:
+        other = by_side.get(prediction.side)
         if other is None:
-            return f"the model answered about a {made.side.value} in the run only"
-        if made.probability != other.probability:
-            names = [name for name, value in made.features.items() if not _same(value, other.features.get(name))]
-            inputs = f", as {', '.join(names[:3])} differ" if names else ", on the same inputs"
-            versions = "" if made.model_version == other.model_version else f" (version {other.model_version})"
-            return f"the model said {made.probability:.6f}, backtest {other.probability:.6f}{versions}{inputs}"
+            return f"only the run has a prediction for a {prediction.side.value}"
+        if prediction.probability != other.probability:
+            names = [name for name, value in prediction.features.items() if not _same(value, other.features.get(name))]
+            inputs = f", because {', '.join(names[:3])} differ" if names else ", on the same inputs"
+            versions = "" if prediction.model_version == other.model_version else f" (version {other.model_version})"
+            return (
+                f"the model predicted {prediction.probability:.6f}, backtest {other.probability:.6f}{versions}{inputs}"
+            )
     return ""
 
 
@@ -213,16 +219,16 @@ def _same(value: float, other: float | None) -> bool:
     return other is not None and (value == other or (math.isnan(value) and math.isnan(other)))
 
 
-def _same_decision(made: Decision, other: Decision) -> bool:
-    return (made.approved, made.side, made.reasons) == (other.approved, other.side, other.reasons)
+def _same_decision(decision: Decision, other: Decision) -> bool:
+    return (decision.approved, decision.side, decision.reasons) == (other.approved, other.side, other.reasons)
 
 
-def _count(known: _Known) -> int:
-    return sum(map(len, known.fills.values()))
+def _count(account: _Index) -> int:
+    return sum(map(len, account.fills.values()))
 
 
-def _pnl(known: _Known) -> Decimal:
-    return sum((fill.pnl - fill.fee for fills in known.fills.values() for fill in fills), Decimal(0))
+def _pnl(account: _Index) -> Decimal:
+    return sum((fill.pnl - fill.fee for fills in account.fills.values() for fill in fills), Decimal(0))
 
 
 def _shown(value: object) -> str:

@@ -1,7 +1,7 @@
-"""A figure with its convention, or the reason why there is none; never NaN or infinity.
+"""The figures of the analytics: a finite value, or the reason for its absence; never NaN or infinity.
 
-Lists every figure of the analytics once: what it is called, its unit, how it is defined, and how many
-observations it needs.
+`MEASURES` lists each figure once, with its label, unit, definition and minimum number of observations.
+Does not compute the figures.
 """
 
 import math
@@ -14,19 +14,19 @@ Unit = Literal["money", "share", "ratio", "R", "days", "minutes", "times", "coun
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How a figure is shown and defined.
+    """The label, unit and definition of a figure.
 
     Attributes
     ----------
     label : str
     unit : str
-        "share" is a fraction of 1 that is shown in percent; "R" is the risk of the trade at its first stop.
+        "share" is a fraction of 1, shown in percent; "R" is the risk of the trade at its initial stop.
     convention : str
-        The definition, as it is printed beside the figure.
+        The definition, printed next to the figure.
     least : int
-        Observations below which there is no figure.
+        Minimum number of observations; with fewer there is no figure.
     observation : (str, str)
-        What is counted, singular and plural.
+        Name of one observation, singular and plural.
     """
 
     label: str
@@ -37,11 +37,11 @@ class Measure:
 
     @property
     def stated(self) -> str:
-        """The convention with the observations it needs."""
+        """The convention and the minimum number of observations."""
         return f"{self.convention}; needs {self._counted(self.least)}"
 
     def shortfall(self, count: int) -> str:
-        """Return what is missing to a figure of so many observations, or an empty string."""
+        """Return the reason if `count` observations are too few, otherwise an empty string."""
         if count >= self.least:
             return ""
         return f"{self._counted(count)}, {self.least} {'is' if self.least == 1 else 'are'} needed"
@@ -52,13 +52,13 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A finite value, or None with the reason.
+    """A finite value, or None with a reason.
 
     Attributes
     ----------
     value : float or None
     reason : str
-        Empty where there is a value.
+        Empty if there is a value.
     """
 
     value: float | None
@@ -66,7 +66,7 @@ class Figure:
 
 
 def figure(value: float, otherwise: str) -> Figure:
-    """Keep a finite value; of any other, only the reason why it cannot be told.
+    """Return a finite value as a figure; for any other value, return None with the given reason.
 
     >>> figure(1.5, "no loss"), figure(float("inf"), "no loss")
     (Figure(value=1.5, reason=''), Figure(value=None, reason='no loss'))
@@ -75,15 +75,15 @@ def figure(value: float, otherwise: str) -> Figure:
 
 
 def to_json(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return figures as plain JSON values: the values by name, and the reasons of those that are null."""
+    """Return figures as plain JSON values: all values by name, and the reasons of the null values."""
     return {
-        "values": {name: each.value for name, each in figures.items()},
-        "reasons": {name: each.reason for name, each in figures.items() if each.value is None},
+        "values": {name: shown.value for name, shown in figures.items()},
+        "reasons": {name: shown.reason for name, shown in figures.items() if shown.value is None},
     }
 
 
 def shortfall(name: str, count: int) -> str:
-    """Return what is missing to a figure of `MEASURES`, or an empty string.
+    """Return the reason if `count` observations are too few for a figure of `MEASURES`, otherwise an empty string.
 
     >>> shortfall("value_at_risk", 2), shortfall("value_at_risk", 20)
     ('2 days of returns, 20 are needed', '')
@@ -92,63 +92,69 @@ def shortfall(name: str, count: int) -> str:
 
 
 MONTH, QUARTER = 30, 90
-"""Days from which a spread, and a compounded year, are given. The standard error of a standard deviation
-of 30 days is 13 % of it; compounding 90 days to a year raises their growth to a power of 4 at most."""
+"""Minimum number of days for a standard deviation (a month) and for a compounded annual figure (a quarter).
+The standard error of a standard deviation of 30 days is 13 % of it. Compounding 90 days to a year raises
+their growth to a power of 4 at most."""
 
 _DAYS = ("day of returns", "days of returns")
 _COMMON = ("day of returns in common", "days of returns in common")
-_MARKED = ("day with a mark of the equity", "days with a mark of the equity")
-_MARKS = ("mark of the equity", "marks of the equity")
+_MARKED = ("day with an equity mark", "days with an equity mark")
+_MARKS = ("equity mark", "equity marks")
 _TRADES = ("trade", "trades")
 
 MEASURES: dict[str, Measure] = {
     "total_return": Measure(
-        "Return", "share", "last equity over the opening balance, less 1; deposits are no return", 1, _DAYS
+        "Return", "share", "last equity over the opening balance, minus 1; deposits do not count as return", 1, _DAYS
     ),
     "cagr": Measure(
-        "Return a year", "share", "compounded: growth to the power of (periods a year / days), less 1", QUARTER, _DAYS
+        "Annualised return", "share", "compounded: growth to the power of (periods a year / days), minus 1",
+        QUARTER, _DAYS,
     ),
     "volatility": Measure(
-        "Volatility a year", "share", "standard deviation (ddof 1) of daily returns, times the root of the periods",
+        "Annualised volatility", "share",
+        "standard deviation (ddof 1) of daily returns, times the square root of the periods a year",
         MONTH, _DAYS,
     ),
     "sharpe": Measure(
-        "Sharpe", "ratio", "mean over standard deviation (ddof 1) of daily excess returns, annualised", MONTH, _DAYS
-    ),
-    "sortino": Measure(
-        "Sortino", "ratio",
-        "mean daily excess return over the root mean square of its negative parts, all days counted; annualised",
+        "Sharpe ratio", "ratio", "mean over standard deviation (ddof 1) of daily excess returns, annualised",
         MONTH, _DAYS,
     ),
-    "calmar": Measure("Calmar", "ratio", "return a year over the largest drawdown", QUARTER, _DAYS),
+    "sortino": Measure(
+        "Sortino ratio", "ratio",
+        "mean daily excess return over the root mean square of its negative values, counting all days; annualised",
+        MONTH, _DAYS,
+    ),
+    "calmar": Measure("Calmar ratio", "ratio", "annualised return over the maximum drawdown", QUARTER, _DAYS),
     "max_drawdown": Measure(
-        "Largest drawdown", "share", "deepest fall of the equity at any mark below its last peak", 1, _MARKS
+        "Maximum drawdown", "share", "deepest fall of the equity below its previous peak, at any mark", 1, _MARKS
     ),
     "drawdown_days": Measure(
         "Longest drawdown", "days",
-        "from a peak of the equity until it is reached again, or to the end; calendar days, without pauses of the "
-        "market of a week or more",
+        "from a peak of the equity until it reaches that peak again, or to the end; in calendar days, without market "
+        "pauses of a week or more",
         5, _MARKED,
     ),
     "value_at_risk": Measure(
-        "VaR 95 %, a day", "share", "historical: the daily return that 5 % of the days undercut", 20, _DAYS
+        "Daily VaR, 95 %", "share", "historical: 5th percentile of daily returns", 20, _DAYS
     ),
     "tail_ratio": Measure(
-        "Tail ratio", "ratio", "95th percentile of daily returns over the 5th, unsigned", 20, _DAYS
+        "Tail ratio", "ratio", "95th percentile of daily returns over the 5th percentile, unsigned", 20, _DAYS
     ),
     "beta": Measure(
-        "Beta", "ratio", "covariance of daily excess returns with the benchmark's over its variance", MONTH, _COMMON
+        "Beta", "ratio",
+        "covariance of daily excess returns with those of the benchmark, over the variance of the latter",
+        MONTH, _COMMON,
     ),
     "alpha": Measure(
-        "Alpha a year", "share",
-        "mean daily excess return less beta times the benchmark's, compounded",
+        "Annualised alpha", "share",
+        "mean daily excess return minus beta times that of the benchmark, compounded to a year",
         QUARTER, _COMMON,
     ),
     "exposure": Measure("Exposure", "share", "share of the market's minutes with an open position", 1, _MARKS),
     "leverage": Measure(
-        "Leverage", "times", "mean notional of the open positions over the equity, all minutes", 1, _MARKS
+        "Leverage", "times", "notional of the open positions over the equity, mean of all minutes", 1, _MARKS
     ),
-    "turnover": Measure("Turnover", "times", "notional of every fill over the mean equity, whole span", 1, _MARKS),
+    "turnover": Measure("Turnover", "times", "notional of all fills over the mean equity, whole span", 1, _MARKS),
     "win_rate": Measure("Win rate", "share", "trades with a positive net result over all trades", 1, _TRADES),
     "average_win": Measure("Average win", "money", "mean net result of the winning trades", 1, _TRADES),
     "average_loss": Measure("Average loss", "money", "mean net result of the losing trades", 1, _TRADES),
@@ -156,22 +162,27 @@ MEASURES: dict[str, Measure] = {
         "Payoff", "ratio", "average win over average loss, unsigned", 1, _TRADES
     ),
     "profit_factor": Measure(
-        "Profit factor", "ratio", "sum of the wins over the sum of the losses, per trade", 1, _TRADES
+        "Profit factor", "ratio", "sum of the winning trades over the sum of the losing trades, unsigned", 1, _TRADES
     ),
     "expectancy": Measure("Expectancy", "money", "mean net result of a trade", 1, _TRADES),
     "expectancy_r": Measure(
-        "Expectancy in R", "R", "mean net result over what the first stop would have lost", 1, _TRADES
+        "Expectancy in R", "R", "mean of the net result over the loss at the initial stop", 1, _TRADES
     ),
     "mae_r": Measure(
-        "Adverse excursion", "R", "mean of the worst open loss of each trade; bars before the exit bar", 1, _TRADES
+        "Maximum adverse excursion", "R",
+        "largest unrealised loss of a trade in the bars before its exit bar, mean of all trades",
+        1, _TRADES,
     ),
     "mfe_r": Measure(
-        "Favourable excursion", "R", "mean of the best open gain of each trade; bars before the exit bar", 1, _TRADES
+        "Maximum favourable excursion", "R",
+        "largest unrealised gain of a trade in the bars before its exit bar, mean of all trades",
+        1, _TRADES,
     ),
-    "holding_median": Measure("Holding time", "minutes", "median from entry to exit", 1, _TRADES),
-    "holding_longest": Measure("Longest holding", "minutes", "from entry to exit", 1, _TRADES),
+    "holding_median": Measure("Median holding time", "minutes", "from entry to exit", 1, _TRADES),
+    "holding_longest": Measure("Longest holding time", "minutes", "from entry to exit", 1, _TRADES),
     "ambiguous_share": Measure(
-        "Ambiguous trades", "share", "one bar held both stop and target, and the stop was assumed; over all trades",
+        "Ambiguous trades", "share",
+        "trades whose exit bar reached both stop and target, so that the stop was assumed, over all trades",
         1, _TRADES,
     ),
 }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Bootstrap intervals for figures of a series whose neighbours may depend on each other.
+"""Bootstrap confidence intervals for statistics of an autocorrelated series.
 
-The stationary bootstrap: blocks of random, geometrically distributed length, wrapped around the
-end. Percentile intervals.
+Uses the stationary bootstrap, with blocks of geometrically distributed length that wrap around the end,
+and percentile intervals.
 
 References
 ----------
@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
-"""Takes resamples, one a row, and returns a figure for each."""
+"""Function from resamples, one per row, to one value per row."""
 
 RESAMPLES = 1_000
 LEVEL = 0.95
 FEWEST = 10
-"""Observations below which no interval is given."""
+"""Minimum number of observations for an interval."""
 
 _CHUNK = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a figure lies with a probability of `LEVEL`; None with the reason where that cannot be told.
+    """A confidence interval of level `LEVEL`, or None with a reason if it cannot be estimated.
 
     Attributes
     ----------
     low, high : float or None
     reason : str
-        Empty where there is an interval.
+        Empty if there is an interval.
     """
 
     low: float | None
@@ -51,7 +51,7 @@ def intervals(
     level: float = LEVEL,
     block: float | None = None,
 ) -> dict[str, Interval]:
-    """Give each statistic of a series its interval, all from the same resamples.
+    """Compute the interval of each statistic of a series, all from the same resamples.
 
     Parameters
     ----------
@@ -62,33 +62,33 @@ def intervals(
     resamples : int
     level : float
     block : float, optional
-        Mean length of a block, 1 or more; by default the cube root of the length of the series, the
-        rate at which Politis and Romano let it grow.
+        Mean block length, 1 or more; by default the cube root of the length of the series, the growth
+        rate of Politis and Romano.
 
     Returns
     -------
     dict of str to Interval
-        None where there are fewer than `FEWEST` values, or where the end of the interval is not
-        finite, as the profit factor's is when resamples hold no loss.
+        None if there are fewer than `FEWEST` values, or if a bound is not finite, as for the profit
+        factor when resamples contain no loss.
     """
     if len(values) < FEWEST:
         reason = f"{len(values)} observations, {FEWEST} are needed"
         return {name: Interval(None, None, reason) for name in statistics}
     length = block if block is not None else max(1.0, len(values) ** (1 / 3))
-    found: dict[str, list[Floats]] = {name: [] for name in statistics}
+    estimates: dict[str, list[Floats]] = {name: [] for name in statistics}
     with np.errstate(divide="ignore", invalid="ignore"):
         for drawn in stationary_indices(len(values), length, resamples, rng):
             sample = values[drawn]
             for name, statistic in statistics.items():
-                found[name].append(statistic(sample))
-    return {name: _interval(np.concatenate(parts), level) for name, parts in found.items()}
+                estimates[name].append(statistic(sample))
+    return {name: _interval(np.concatenate(parts), level) for name, parts in estimates.items()}
 
 
 def stationary_indices(n: int, block: float, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield the indices of resamples of a series of `n`, one a row, in pieces that fit into memory.
+    """Yield the indices of resamples of a series of length `n`, one resample per row, in chunks that fit into memory.
 
-    Each index follows the one before it, and the first the last, but for jumps to anywhere, which
-    come with probability ``1 / block``.
+    Each index is the previous index plus one, wrapping around at the end. With probability ``1 / block``
+    it is a random index instead.
     """
     rows = max(1, _CHUNK // n)
     steps = np.arange(n)
@@ -103,25 +103,25 @@ def stationary_indices(n: int, block: float, resamples: int, rng: np.random.Gene
 
 def mean(sample: Floats) -> Floats:
     """Return the mean of each row."""
-    found: Floats = sample.mean(axis=1)
-    return found
+    means: Floats = sample.mean(axis=1)
+    return means
 
 
 def share_positive(sample: Floats) -> Floats:
-    """Return the share of each row that is above 0."""
-    found: Floats = (sample > 0).mean(axis=1)
-    return found
+    """Return the share of positive values of each row."""
+    shares: Floats = (sample > 0).mean(axis=1)
+    return shares
 
 
 def profit_factor(sample: Floats) -> Floats:
-    """Return the sum of the gains over that of the losses of each row; infinite without a loss."""
+    """Return the sum of gains over the sum of losses of each row; infinite without a loss."""
     gains, losses = np.clip(sample, 0, None).sum(axis=1), -np.clip(sample, None, 0).sum(axis=1)
-    found: Floats = gains / losses
-    return found
+    factors: Floats = gains / losses
+    return factors
 
 
 def sharpe(periods: int, rate: float) -> Statistic:
-    """Return the annualised Sharpe ratio of each row of daily returns, over a daily rate."""
+    """Return a statistic: the annualised Sharpe ratio of each row of daily returns in excess of a daily rate."""
 
     def of(sample: Floats) -> Floats:
         deviation = sample.std(axis=1, ddof=1)
@@ -130,12 +130,12 @@ def sharpe(periods: int, rate: float) -> Statistic:
     return of
 
 
-def _interval(found: Floats, level: float) -> Interval:
-    """Take the quantiles of what can be told; values that cannot count as undefined."""
-    defined = found[~np.isnan(found)]
-    if len(defined) < 0.95 * len(found):
-        return Interval(None, None, "undefined in more than one of twenty resamples")
+def _interval(estimates: Floats, level: float) -> Interval:
+    """Return the percentile interval of the estimates; NaN estimates are ignored if they are at most 5 %."""
+    defined = estimates[~np.isnan(estimates)]
+    if len(defined) < 0.95 * len(estimates):
+        return Interval(None, None, "undefined in more than 5 % of the resamples")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     if not np.isfinite([low, high]).all():
-        return Interval(None, None, "unbounded: resamples without a loss")
+        return Interval(None, None, "unbounded: some resamples contain no loss")
     return Interval(float(low), float(high))

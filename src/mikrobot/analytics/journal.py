@@ -1,6 +1,6 @@
-"""The journal of the report: each trade with its decision, its reasons, its model and its figures, as data.
+"""The trade journal of the report as JSON: each trade with its decision, reasons, model and figures.
 
-The page draws it in pieces, so that ten thousand trades open as quickly as ten.
+Does not draw the journal: the page draws it one page of rows at a time, which keeps ten thousand trades fast.
 """
 
 import json
@@ -17,21 +17,21 @@ from mikrobot.analytics.trades import by_session, holding_minutes, r_multiple
 from mikrobot.domain.trading import Decision, Prediction, Side, Trade
 
 WINDOWS = 300
-"""Of this many trades, the newest, the bars around them are kept: they can be looked at one by one."""
+"""Number of newest trades for which the surrounding bars are stored, for a chart of each trade."""
 
 MARGIN = timedelta(minutes=40)
 LONGEST = 360
-"""Bars of one window."""
+"""Maximum bars of one window."""
 
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """A closed trade with the decision and the prediction behind it; None where the ledger has none.
+    """A closed trade with its decision and its prediction; None where the ledger has none.
 
     Attributes
     ----------
     level : float or None
-        Price of the swing whose break was asked about; None where the model was not shown it.
+        Price of the swing level whose break was predicted; None if it is not among the model inputs.
     """
 
     trade: Trade
@@ -43,27 +43,27 @@ class TradeRow:
 def rows(
     trades: Sequence[Trade], decisions: Sequence[Decision], predictions: Sequence[Prediction], levels: tuple[str, str]
 ) -> list[TradeRow]:
-    """Find the decision and the prediction behind each trade; in order of entry.
+    """Return each trade with its decision and its prediction, in order of entry.
 
     Parameters
     ----------
     trades, decisions, predictions
     levels : (str, str)
-        Features that hold the prices of the levels whose break is bought and sold.
+        Features with the prices of the levels: the one whose break is bought, and the one whose break is sold.
     """
     decided = {decision.id: decision for decision in decisions}
-    answers = {(p.symbol, p.side, p.close_time): p for p in predictions}
-    found = []
+    predicted = {(p.symbol, p.side, p.close_time): p for p in predictions}
+    journal = []
     for trade in sorted(trades, key=lambda trade: trade.entry.filled_at):
         decision = decided.get(trade.order.decision_id)
-        asked = (trade.order.symbol, trade.order.side, decision.close_time) if decision else None
-        prediction = answers.get(asked) if asked else None
-        found.append(TradeRow(trade, decision, prediction, _level(prediction, levels) if prediction else None))
-    return found
+        key = (trade.order.symbol, trade.order.side, decision.close_time) if decision else None
+        prediction = predicted.get(key) if key else None
+        journal.append(TradeRow(trade, decision, prediction, _level(prediction, levels) if prediction else None))
+    return journal
 
 
 def script(listed: Sequence[TradeRow], assessment: Assessment, bars: Mapping[str, pd.DataFrame]) -> str:
-    """Return the journal as JSON that may stand inside a script element.
+    """Return the journal as JSON that is safe inside an HTML script element.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def script(listed: Sequence[TradeRow], assessment: Assessment, bars: Mapping[str
     bars : mapping of str to DataFrame
         M1 bar frames by symbol, from which the windows are cut.
     """
-    left = sorted(listed, key=lambda row: (row.trade.exit.filled_at, row.trade.order.id))
-    excursions = {row.trade.order.id: each for row, each in zip(left, assessment.excursions, strict=True)}
+    by_exit = sorted(listed, key=lambda row: (row.trade.exit.filled_at, row.trade.order.id))
+    excursions = {row.trade.order.id: excursion for row, excursion in zip(by_exit, assessment.excursions, strict=True)}
     entries = []
     for row in listed:
         excursion = excursions[row.trade.order.id]
@@ -124,7 +124,7 @@ def _entry(row: TradeRow) -> dict[str, Any]:
 
 
 def _window(trade: Trade, bars: pd.DataFrame, times: pd.DatetimeIndex) -> dict[str, Any]:
-    """Cut out the bars around a trade: minutes after the first, and their prices."""
+    """Return the bars around a trade: their prices, and their times as minutes after the first bar."""
     first = int(times.searchsorted(pd.Timestamp(trade.entry.filled_at - MARGIN)))
     beyond = int(times.searchsorted(pd.Timestamp(trade.exit.filled_at + MARGIN)))
     cut = bars.iloc[first : min(beyond, first + LONGEST)]

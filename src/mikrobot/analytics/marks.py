@@ -1,8 +1,7 @@
-"""The account at every bar close: closed trades laid over the bars they were held through.
+"""Mark to market of an account at every bar close, and the excursions of its trades.
 
-Values open positions, for equity, exposure and excursions, and books every cash entry. Long
-positions are marked at bid, short ones at ask; where a bar has no spread, the instrument's typical
-one is taken.
+Values open positions and books every cash entry. Long positions are marked at the bid, short positions
+at the ask. If a bar has no spread, the typical spread of the instrument is used.
 """
 
 from collections import defaultdict
@@ -30,7 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Excursion:
-    """How far the price went against and for a trade while it was open.
+    """The largest move of the price against and in favour of a trade while it was open.
 
     Attributes
     ----------
@@ -44,7 +43,7 @@ class Excursion:
 
 @dataclass(frozen=True, slots=True)
 class _Quotes:
-    """Bars of one symbol as arrays; `opens` are open times, `ask` is what is added to a bid."""
+    """Bars of one symbol as arrays; `opens` are open times, `ask` is the spread to add to a bid."""
 
     opens: Instants
     low: Floats
@@ -67,32 +66,32 @@ def marked(
     ----------
     trades : sequence of Trade
     bars : mapping of str to DataFrame
-        M1 bar frame of the traded span by symbol. A trade of a symbol without bars moves the
-        equity when it closes only.
+        M1 bar frame of the traded span by symbol. A trade of a symbol without bars changes the
+        equity only when it closes.
     opening : Decimal
         Balance before the first trade, account currency.
     held : sequence of OpenTrade
-        Positions still open after the last bar, valued to the end.
+        Positions still open after the last bar, valued up to it.
     charges : sequence of Charge
-        Cash entries beside the fills; slippage among them moves nothing.
+        Cash entries that no fill records; slippage among them is ignored.
 
     Returns
     -------
     DataFrame
-        equity, nav (equity as if nothing had been paid in or out after the opening: what returns and
-        drawdowns are computed from), open (number of positions), notional (gross, account currency),
-        float64; index the close times, and those of exits, charges and open entries beside them;
-        UTC, strictly increasing.
+        equity, nav (equity without deposits and withdrawals after the opening, the basis of returns and
+        drawdowns), open (number of positions), notional (gross, account currency); float64. Index: bar
+        close times and the times of exits, charges and entries of open positions; UTC, strictly
+        increasing.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
     positions: list[Trade | OpenTrade] = [*trades, *held]
-    entered, left = _instants([each.entry for each in positions]), _instants([trade.exit for trade in trades])
-    closed = (each.opens + _MINUTE for each in quotes.values())
+    entered, left = _instants([position.entry for position in positions]), _instants([trade.exit for trade in trades])
+    closed = (symbol_quotes.opens + _MINUTE for symbol_quotes in quotes.values())
     charged = np.array([_instant(charge.at) for charge in charges if charge.is_cash], np.int64)
     times = np.unique(np.concatenate([*closed, left, entered[len(trades) :], charged]))
     starts = np.searchsorted(times, entered)
     ends = np.concatenate([np.searchsorted(times, left), np.full(len(held), len(times), np.int64)])
-    closes = {symbol: _as_of(each, times) for symbol, each in quotes.items()}
+    closes = {symbol: _as_of(symbol_quotes, times) for symbol, symbol_quotes in quotes.items()}
     worth, notional = _open_at(positions, starts, np.maximum(starts, ends), closes, count=len(times))
     counted = np.bincount(starts, minlength=len(times) + 1) - np.bincount(ends, minlength=len(times) + 1)
     equity = pd.Series(
@@ -116,7 +115,7 @@ def _open_at(
     *,
     count: int,
 ) -> tuple[Floats, Floats]:
-    """Return the unrealised profit and the notional of positions at each mark, account currency."""
+    """Return the unrealised profit and the notional of all positions at each mark, account currency."""
     worth, notional = np.zeros(count), np.zeros(count)
     alike: dict[tuple[str, Side, bool], list[int]] = defaultdict(list)
     for place, position in enumerate(positions):
@@ -137,14 +136,14 @@ def _open_at(
 
 
 def _unit(position: Trade | OpenTrade) -> float:
-    """Return what a move of the price by 1 is worth: to a trade in account currency, to an open position in quote's."""
+    """Return the value of a price move of 1: account currency for a trade, quote currency for an open position."""
     if isinstance(position, Trade):
         return float(unit_value(position) or 0)
     return float(position.entry.lots * instrument(position.order.symbol).lot)
 
 
 def _without_deposits(equity: pd.Series, charges: Sequence[Charge]) -> pd.Series:
-    """Return the equity as it would have grown had nothing been paid in or out."""
+    """Return the equity without the effect of deposits and withdrawals."""
     nav = equity.copy()
     for charge in charges:
         if charge.kind == DEPOSIT:
@@ -156,51 +155,51 @@ def _without_deposits(equity: pd.Series, charges: Sequence[Charge]) -> pd.Series
 
 
 def excursions(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> list[Excursion | None]:
-    """Measure each trade's excursions over the bars from its entry to the one before its exit.
+    """Measure the excursions of each trade over the bars from its entry bar to the bar before its exit bar.
 
-    Within the bar of a stop or target nobody knows what came first, so of that bar the exit price
-    alone counts. None where there are no bars or no stop behind the entry.
+    The order of prices within the bar of a stop or target is unknown, so only the exit price of that bar
+    counts. None if there are no bars or no stop behind the entry.
     """
-    found: list[Excursion | None] = [None] * len(trades)
+    measured: list[Excursion | None] = [None] * len(trades)
     for symbol, frame in bars.items():
         places = [place for place, trade in enumerate(trades) if trade.order.symbol == symbol]
         if places and len(frame):
-            measured = _excursions([trades[place] for place in places], _quotes(symbol, frame))
-            for place, each in zip(places, measured, strict=True):
-                found[place] = each
-    return found
+            of_symbol = _excursions([trades[place] for place in places], _quotes(symbol, frame))
+            for place, excursion in zip(places, of_symbol, strict=True):
+                measured[place] = excursion
+    return measured
 
 
 def spread_cost(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> Decimal:
-    """Return what the spread has cost, account currency, to the cent; it is inside the prices already.
+    """Return the total spread cost, account currency, to the cent; the fill prices already include it.
 
-    A long position pays it at the entry, a short one at the exit, as wide as in that bar.
+    A long position pays the spread of its entry bar, a short position that of its exit bar.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
     paid = 0.0
     for trade in trades:
-        each, value = quotes.get(trade.order.symbol), unit_value(trade)
+        symbol_quotes, value = quotes.get(trade.order.symbol), unit_value(trade)
         at = trade.entry if trade.order.side is Side.BUY else trade.exit
         width = float(instrument(trade.order.symbol).spread)
-        if each is not None:
-            position = int(np.searchsorted(each.opens, _instant(at.filled_at), "right")) - 1
-            width = float(each.ask[max(position, 0)])
+        if symbol_quotes is not None:
+            position = int(np.searchsorted(symbol_quotes.opens, _instant(at.filled_at), "right")) - 1
+            width = float(symbol_quotes.ask[max(position, 0)])
         paid += width * float(value or 0)
     return Decimal(paid).quantize(Decimal("0.01"))
 
 
 def notional_traded(trades: Sequence[Trade]) -> float:
-    """Return the notional of every fill, account currency."""
+    """Return the total notional of all fills, account currency."""
     return sum(
         float(fill.price) * float(unit_value(trade) or 0) for trade in trades for fill in (trade.entry, trade.exit)
     )
 
 
 def _quotes(symbol: str, frame: pd.DataFrame) -> _Quotes:
-    """Return the bars of a symbol, with closes and spreads on the tick grid as the accounts are marked."""
-    known, spread = instrument(symbol), frame["spread"].to_numpy("float64")
-    tick = float(known.tick)
-    quoted = np.ceil(np.round(np.where(spread >= 0, spread, float(known.spread)) / tick, 6)) * tick
+    """Return the bars of a symbol; closes and spreads are rounded to ticks, as in the marks of the accounts."""
+    traded, spread = instrument(symbol), frame["spread"].to_numpy("float64")
+    tick = float(traded.tick)
+    quoted = np.ceil(np.round(np.where(spread >= 0, spread, float(traded.spread)) / tick, 6)) * tick
     return _Quotes(
         opens=frame["open_time"].dt.as_unit("us").astype("int64").to_numpy(),
         low=frame["low"].to_numpy("float64"),
@@ -211,7 +210,7 @@ def _quotes(symbol: str, frame: pd.DataFrame) -> _Quotes:
 
 
 def _cash(trades: Sequence[Trade], held: Sequence[OpenTrade], charges: Sequence[Charge]) -> list[tuple[int, Decimal]]:
-    """Return every cash entry with its instant, in order of time: fees at the fills, results at the exits, charges."""
+    """Return every cash entry in order of time: fees at the fills, results at the exits, charges."""
     entered = [*(trade.entry for trade in trades), *(holding.entry for holding in held)]
     entries = [(_instant(fill.filled_at), -fill.fee) for fill in entered]
     entries += [(_instant(trade.exit.filled_at), trade.exit.pnl - trade.exit.fee) for trade in trades]
@@ -220,7 +219,7 @@ def _cash(trades: Sequence[Trade], held: Sequence[OpenTrade], charges: Sequence[
 
 
 def _booked(entries: Sequence[tuple[int, Decimal]], times: Instants) -> Floats:
-    """Return the cash booked by each of the times."""
+    """Return the total cash booked up to each time."""
     total, cash = Decimal(0), [0.0]
     for _, amount in entries:
         total += amount
@@ -230,18 +229,18 @@ def _booked(entries: Sequence[tuple[int, Decimal]], times: Instants) -> Floats:
 
 
 def _as_of(quotes: _Quotes, times: Instants) -> dict[Side, Floats]:
-    """Return, by the side of a position, the price it could be closed at by each of the times; NaN before the first."""
+    """Return by position side the price for closing it at each time; NaN before the first bar."""
     last = np.searchsorted(quotes.opens + _MINUTE, times, "right") - 1
     bid = np.where(last >= 0, quotes.close[last], np.nan)
     return {Side.BUY: bid, Side.SELL: bid + quotes.ask[last]}
 
 
 def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | None]:
-    """Measure the excursions of trades of one symbol."""
+    """Measure the excursions of trades in one symbol."""
     entered, left = (_instants(fills) for fills in ([t.entry for t in trades], [t.exit for t in trades]))
     first = np.maximum(np.searchsorted(quotes.opens, entered, "right") - 1, 0)
     closed = quotes.opens + _MINUTE
-    # left at an open, so the bar before it was held to its end
+    # an exit by time is at a bar open, so the trade was held to the end of the bar before
     whole = np.array([trade.exit.reason is FillReason.TIME for trade in trades])
     beyond = np.where(whole, np.searchsorted(closed, left, "right"), np.searchsorted(closed, left, "left"))
     reached = {
@@ -251,7 +250,7 @@ def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | No
         )
         for side, ask in ((Side.BUY, 0.0), (Side.SELL, quotes.ask))
     }
-    found: list[Excursion | None] = []
+    measured: list[Excursion | None] = []
     for place, trade in enumerate(trades):
         sign, entry, out = trade.order.side.sign, float(trade.entry.price), float(trade.exit.price)
         risk = (entry - float(trade.order.stop)) * sign
@@ -259,17 +258,17 @@ def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | No
         fell = entry - min(entry, out, float(lows[place]))
         rose = max(entry, out, float(highs[place])) - entry
         against, towards = (fell, rose) if sign > 0 else (rose, fell)
-        found.append(Excursion(against / risk, towards / risk) if risk > 0 else None)
-    return found
+        measured.append(Excursion(against / risk, towards / risk) if risk > 0 else None)
+    return measured
 
 
 def _over(extreme: np.ufunc, values: Floats, first: Instants, beyond: Instants, *, none: float) -> Floats:
-    """Return the extreme of the values in each of the spans from `first` to before `beyond`."""
+    """Return the extreme value in each span from `first` up to but not including `beyond`; `none` for an empty span."""
     if not len(first):
         return np.empty(0)
     bounds = np.column_stack([first, np.maximum(beyond, first)]).ravel()
-    found = extreme.reduceat(np.append(values, none), bounds)[::2]
-    return np.where(beyond > first, found, none)
+    extremes = extreme.reduceat(np.append(values, none), bounds)[::2]
+    return np.where(beyond > first, extremes, none)
 
 
 def _instants(fills: Sequence[Fill]) -> Instants:

@@ -1,4 +1,4 @@
-"""What was earned when: by month and week, and by hour and weekday."""
+"""Results by month and week, and by weekday and hour."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,16 +25,16 @@ class Period:
     Attributes
     ----------
     name : str
-        As 2025-03, or the Monday of the week, as 2025-03-10.
+        Month, such as 2025-03, or Monday of the week, such as 2025-03-10.
     returned : float or None
-        Change of the daily equity over that before the period, a fraction; None without a day of
-        returns, as after the ruin of the account.
+        Return of the account over the period, a fraction; None without a daily return, for example
+        after the ruin of the account.
     trades, won : int
-        Closed in it, by the time of exit.
+        Trades closed in the period, and those with a positive result.
     pnl : Decimal
-        Their net results, account currency.
+        Sum of their net results, account currency.
     best_day, worst_day : float or None
-        Daily returns.
+        Highest and lowest daily return.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Period:
 
 
 def periods(returns: pd.Series, trades: Sequence[Trade], span: Span) -> tuple[Period, ...]:
-    """Divide daily returns and closed trades into months or weeks, in order of time.
+    """Summarise daily returns and closed trades by month or week, in order of time.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def periods(returns: pd.Series, trades: Sequence[Trade], span: Span) -> tuple[Pe
 
 
 def by_hour(trades: Sequence[Trade]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the net results and the number of trades by weekday and hour of their entry, UTC.
+    """Return the net result and the number of trades by weekday and hour of entry, UTC.
 
     Returns
     -------
     (ndarray, ndarray)
-        Shape (7, 24), Monday first: account currency, and counts.
+        Net results in account currency and trade counts, each of shape (7, 24), Monday first.
     """
     results, counts = np.zeros((7, 24)), np.zeros((7, 24), np.int64)
     for trade in trades:

@@ -1,4 +1,4 @@
-"""The report as one picture: equity, drawdown, results and hours, for where no page can be opened."""
+"""The report as one PNG image: equity, drawdown, results and hours, for readers without a browser."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -22,12 +22,12 @@ _BINS = 40
 
 
 def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade], *, opening: Decimal) -> None:
-    """Draw the picture as PNG, 1400 by 900 pixels.
+    """Save the picture as PNG, 1400 by 900 pixels.
 
     Parameters
     ----------
     path : Path
-        Replaced if it is there.
+        An existing file is replaced.
     title : str
     assessment : Assessment
     trades : sequence of Trade
@@ -39,7 +39,7 @@ def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade]
     parts = figure.subplot_mosaic([["equity"] * 2, ["drawdown"] * 2, ["results", "hours"]], height_ratios=[5, 2, 4])
     figure.subplots_adjust(left=0.05, right=0.985, top=0.92, bottom=0.04, hspace=0.32, wspace=0.1)
     if assessment.marks.empty:
-        _say(parts["equity"], "No bar closed in these hours: the market was closed.")
+        _message(parts["equity"], "No bar closed in this period: the market was closed.")
         parts["drawdown"].set_axis_off()
     else:
         _equity(parts["equity"], assessment, opening)
@@ -48,7 +48,7 @@ def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade]
         _results(parts["results"], trades)
         _hours(parts["hours"], trades)
     else:
-        _say(parts["results"], "No trade was closed.")
+        _message(parts["results"], "No closed trades.")
         parts["hours"].set_axis_off()
     for axes in parts.values():
         axes.spines[["top", "right"]].set_visible(False)
@@ -57,8 +57,8 @@ def save(path: Path, title: str, assessment: Assessment, trades: Sequence[Trade]
     figure.savefig(path, format="png")
 
 
-def _say(axes: Axes, sentence: str) -> None:
-    """Write a sentence where there is nothing to draw."""
+def _message(axes: Axes, sentence: str) -> None:
+    """Show a sentence instead of an empty chart."""
     axes.set_axis_off()
     axes.text(0, 0.9, sentence, transform=axes.transAxes, fontsize=12, color=MUTED)
 

@@ -1,4 +1,4 @@
-"""Which market a trade met: quiet, normal or volatile, by the volatility before its entry."""
+"""Volatility regime of a trade: quiet, normal or volatile, by the volatility before its entry."""
 
 import math
 from bisect import bisect_right
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from mikrobot.domain.trading import Trade
 
 LOOKBACK = 240
-"""M1 bars before the entry whose returns are judged: four hours."""
+"""Number of M1 bars before the entry used for the volatility: four hours."""
 
 NAMES = ("quiet", "normal", "volatile")
 UNKNOWN = "unknown"
 
 
 def volatility_regimes(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Name the regime of each trade by its order's id.
+    """Return the regime of each trade by order id.
 
-    A third of a symbol's bars belongs to each regime, by the standard deviation of the last
-    `LOOKBACK` one-minute log returns. The thirds are those of the whole span: this describes
-    afterwards, no decision may use it. "unknown" where the bars before the entry are too few.
+    Volatility is the standard deviation of the last `LOOKBACK` one-minute log returns. Each regime covers
+    a third of the bars of a symbol over the whole span, so a regime is known only afterwards and must not
+    be used in decisions. The regime is "unknown" if there are too few bars before the entry.
 
     Parameters
     ----------
@@ -31,24 +31,24 @@ def volatility_regimes(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]
     bars : mapping of str to DataFrame
         M1 bar frames by symbol.
     """
-    known = {symbol: _volatility(frame) for symbol, frame in bars.items() if len(frame) > LOOKBACK}
-    thirds = {symbol: np.nanquantile(values, [1 / 3, 2 / 3]).tolist() for symbol, (_, values) in known.items()}
-    found = {}
+    volatility = {symbol: _volatility(frame) for symbol, frame in bars.items() if len(frame) > LOOKBACK}
+    thirds = {symbol: np.nanquantile(values, [1 / 3, 2 / 3]).tolist() for symbol, (_, values) in volatility.items()}
+    regimes = {}
     for trade in trades:
         symbol = trade.order.symbol
-        value = _at(*known[symbol], trade.entry.filled_at) if symbol in known else math.nan
-        found[trade.order.id] = UNKNOWN if math.isnan(value) else NAMES[bisect_right(thirds[symbol], value)]
-    return found
+        value = _at(*volatility[symbol], trade.entry.filled_at) if symbol in volatility else math.nan
+        regimes[trade.order.id] = UNKNOWN if math.isnan(value) else NAMES[bisect_right(thirds[symbol], value)]
+    return regimes
 
 
 def _volatility(frame: pd.DataFrame) -> tuple[pd.DatetimeIndex, NDArray[np.float64]]:
-    """Return close times, and the volatility known at each."""
+    """Return the close times and the volatility at each close."""
     closes = pd.DatetimeIndex(frame["open_time"]) + pd.Timedelta(minutes=1)
     returns = pd.Series(np.log(frame["close"].to_numpy("float64"))).diff()
     return closes, returns.rolling(LOOKBACK).std().to_numpy()
 
 
 def _at(closes: pd.DatetimeIndex, values: NDArray[np.float64], instant: datetime) -> float:
-    """Return the value known at an instant; NaN before the first."""
+    """Return the latest value at an instant; NaN before the first close."""
     position = int(closes.searchsorted(pd.Timestamp(instant), "right")) - 1
     return float(values[position]) if position >= 0 else math.nan

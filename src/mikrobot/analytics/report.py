@@ -1,7 +1,7 @@
-"""The trading report: what a run traded, why, and what of it is simulated.
+"""The trading report: the trades of a run, the reasons for them, and which parts are simulated.
 
-One HTML file that opens without a network, the same in Markdown, and a picture. Computes nothing
-itself: `assessment` judges the trades, everything else it is told as `Facts`.
+Writes one HTML file that opens without a network, the same content in Markdown, and a picture. Does
+not compute figures: those of the trades come from `assessment`, everything else from `Facts`.
 """
 
 import os
@@ -34,14 +34,14 @@ MARKDOWN_TRADES = 100
 """Trades listed in the Markdown report; the HTML lists all of them."""
 
 TELLING_TRADES = 100
-"""Below this many trades the report says that their sum is luck as much as skill."""
+"""With fewer trades, the report warns that the result cannot distinguish skill from luck."""
 
 _COMPARED = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "drawdown_days")
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFacts:
-    """What the report shows of a drift comparison.
+    """The result of a drift comparison, as shown in the report.
 
     Attributes
     ----------
@@ -49,9 +49,9 @@ class DriftFacts:
     share : float
         Drifted columns over compared columns, 0 to 1.
     drifted : tuple of str
-        Their names, the largest drift first.
+        Names of the drifted columns, the largest drift first.
     report : Path
-        The comparison in full.
+        The full drift report.
     """
 
     verdict: str
@@ -62,17 +62,17 @@ class DriftFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model that answered in the run.
+    """A model that made predictions in the run.
 
     Attributes
     ----------
     name, version : str
     trained_from, trained_until : datetime
-        UTC; nothing outside was used, the label's horizon included.
+        UTC; training used no data outside this span, including the horizon of the labels.
     horizon_minutes : int
     metrics : mapping of str to mapping of str to float or None
-        Figures by metric for each thing judged on the same held-out rows: the model first, its
-        baselines after it. What a baseline was not judged by is absent or None.
+        Value by metric for each predictor evaluated on the same held-out rows: the model first, its
+        baselines after it. A metric that was not computed for a baseline is absent or None.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class CheckFacts:
-    """What a suite of expectations found: expectations passed and failed, rows seen and quarantined."""
+    """The result of an expectation suite: expectations passed and failed, rows checked and quarantined."""
 
     suite: str
     passed: int
@@ -96,38 +96,38 @@ class CheckFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the report tells of one run.
+    """The inputs of the report of one run.
 
     Attributes
     ----------
     run_id, source : str
     simulated : bool
-        The bars were generated, not observed; said at the top of the report and on each chart.
+        The bars were generated, not observed; shown at the top of the report and on each chart.
     starts_at, ends_at, written_at : datetime
-        UTC; the span traded, and now.
+        UTC; the start and the end of the traded span, and the time of writing.
     profile : str
-        Name of the risk numbers.
+        Name of the risk profile.
     rules : mapping of str to str
-        What else the run was traded by, as text by its name.
+        Other trading settings of the run, value by name.
     refused : sequence of Refusal
-        Counts of decisions that are not among `decisions`.
+        Counts of refused decisions, for a run whose refusals are not in `decisions`.
     levels : (str, str)
-        Feature columns of the levels above and below that the predictions were asked about.
+        Feature columns of the levels, above and below the price, whose breaks are predicted.
     opening : Decimal
         Balance before the first trade, `currency`.
     bars : mapping of str to DataFrame
         M1 bar frame of the traded span by symbol.
     predictions, decisions, orders, fills : sequences of ledger records
     counts : mapping of str to int
-        The way from signals to fills, in the order it is shown.
+        Number of signals, decisions, orders and fills, in the order shown.
     models : sequence of ModelFacts
     checks : sequence of CheckFacts
     latencies_ms : mapping of str to mapping of str to float
         n, p50 and p99 by stage.
     drift : DriftFacts or None
-        None where it was not compared; `drift_note` says why.
+        None if drift was not compared; `drift_note` gives the reason.
     charges : sequence of Charge
-        Every cash entry of the account beside its fills, and its slippage, from its journal.
+        Every cash entry of the account that no fill records, and its slippage, from its journal.
     currency : str
     """
 
@@ -157,15 +157,15 @@ class Facts:
     levels: tuple[str, str] = Task(TRADED).columns
 
     def since(self, start: datetime) -> "Facts":
-        """Return the facts of what was decided from an instant on.
+        """Return the facts of the decisions from an instant on.
 
-        What was ordered before is left out unless it is open still, and its results are in the opening
-        balance, as is every charge before.
+        Orders before that instant are left out unless they are still open. The results of the orders
+        left out, and all earlier charges, are added to the opening balance.
         """
         if start <= self.starts_at:
             return self
-        still = {holding.order.id for holding in open_positions(self.orders, self.fills)}
-        orders = [order for order in self.orders if order.submitted_at >= start or order.id in still]
+        still_open = {position.order.id for position in open_positions(self.orders, self.fills)}
+        orders = [order for order in self.orders if order.submitted_at >= start or order.id in still_open]
         kept = {order.id for order in orders}
         earned = sum((fill.pnl - fill.fee for fill in self.fills if fill.order_id not in kept), Decimal(0))
         paid = sum((charge.amount for charge in self.charges if charge.is_cash and charge.at < start), Decimal(0))
@@ -174,8 +174,8 @@ class Facts:
             starts_at=start,
             opening=self.opening + earned - paid,
             bars={symbol: frame[frame["open_time"] >= start] for symbol, frame in self.bars.items()},
-            predictions=[each for each in self.predictions if each.close_time >= start],
-            decisions=[each for each in self.decisions if each.close_time >= start],
+            predictions=[prediction for prediction in self.predictions if prediction.close_time >= start],
+            decisions=[decision for decision in self.decisions if decision.close_time >= start],
             orders=orders,
             fills=[fill for fill in self.fills if fill.order_id in kept],
             charges=[charge for charge in self.charges if charge.at >= start],
@@ -185,7 +185,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a report was written, and the figures in it."""
+    """The files of a written report, and the figures in it."""
 
     html: Path
     markdown: Path
@@ -195,7 +195,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A check, how many decisions it refused, and the values of the last one."""
+    """A check, the number of decisions it refused, and the values of the latest refusal."""
 
     check: str
     times: int
@@ -203,58 +203,58 @@ class Refusal:
 
 
 def write(facts: Facts, folder: Path) -> Report:
-    """Write ``report.html``, ``report.md`` and ``report.png`` into a folder, which is created.
+    """Write ``report.html``, ``report.md`` and ``report.png`` into a folder, created if missing.
 
     Raises
     ------
     DataError
-        If the fills do not pair up to trades.
+        If the fills cannot be paired to trades.
     StoreError
         If the folder cannot be written.
     """
     trades = closed_trades(facts.orders, facts.fills)
     held = open_positions(facts.orders, facts.fills)
-    judged = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
-    report = Report(folder / "report.html", folder / "report.md", folder / "report.png", judged)
-    html = page(facts, judged, folder)
-    markdown = TEMPLATES.get_template("report.md.j2").render(_view(facts, trades, judged, folder))
+    assessment = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
+    report = Report(folder / "report.html", folder / "report.md", folder / "report.png", assessment)
+    html = page(facts, assessment, folder)
+    markdown = TEMPLATES.get_template("report.md.j2").render(_view(facts, trades, assessment, folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(report.html, html)
         _replace(report.markdown, markdown)
-        picture.save(report.png.with_suffix(".partial"), _title(facts), judged, trades, opening=facts.opening)
+        picture.save(report.png.with_suffix(".partial"), _title(facts), assessment, trades, opening=facts.opening)
         report.png.with_suffix(".partial").replace(report.png)
     except OSError as error:
         raise StoreError(f"the report cannot be written to {folder}: {error.strerror}") from error
     return report
 
 
-def page(facts: Facts, judged: Assessment, folder: Path) -> str:
+def page(facts: Facts, assessment: Assessment, folder: Path) -> str:
     """Return the report as one HTML page.
 
     Parameters
     ----------
     facts : Facts
-    judged : Assessment
-        Of its trades.
+    assessment : Assessment
+        The assessment of the same trades.
     folder : Path
-        Where the page will lie, from which it links.
+        Folder of the page; links are relative to it.
 
     Raises
     ------
     DataError
-        If the fills do not pair up to trades.
+        If the fills cannot be paired to trades.
     """
     trades = closed_trades(facts.orders, facts.fills)
-    view = _view(facts, trades, judged, folder)
-    return TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, judged))
+    view = _view(facts, trades, assessment, folder)
+    return TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, assessment))
 
 
 @dataclass(slots=True)
 class Refusals:
-    """Counts which checks refused decisions, one decision after the other.
+    """A running count of refused decisions by check.
 
-    A reason reads ``<check> refused: <values>``; a decision counts for each check that refused it.
+    A refusal reads ``<check> refused: <values>``. A decision counts once for each check that refused it.
     """
 
     counted: Counter[str] = field(default_factory=Counter)
@@ -275,64 +275,66 @@ class Refusals:
 
 
 def predicted_by(decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
-    """Return what predicted for each symbol and what it learned from, in the order it began to."""
-    found: dict[str, dict[str, None]] = {}
+    """Return by symbol the models that predicted and their training data, in order of first use."""
+    models: dict[str, dict[str, None]] = {}
     for decision in decisions:
         for reason in decision.reasons:
             if reason.startswith(ANSWERED_BY):
-                found.setdefault(decision.symbol, {})[reason.removeprefix(ANSWERED_BY)] = None
-    return {symbol: tuple(names) for symbol, names in sorted(found.items())}
+                models.setdefault(decision.symbol, {})[reason.removeprefix(ANSWERED_BY)] = None
+    return {symbol: tuple(names) for symbol, names in sorted(models.items())}
 
 
 def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
-    """Count which checks refused decisions, the most frequent first; see `Refusals`."""
+    """Count the refused decisions by check, the most frequent check first; see `Refusals`."""
     counted = Refusals()
     for decision in decisions:
         counted.add(decision)
     return counted.listed()
 
 
-def _view(facts: Facts, trades: Sequence[Trade], judged: Assessment, folder: Path) -> dict[str, Any]:
+def _view(facts: Facts, trades: Sequence[Trade], assessment: Assessment, folder: Path) -> dict[str, Any]:
     return {
         "facts": facts,
         "trades": trades,
         "rows": journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
-        "judged": judged,
-        "total": judged.total,
-        "figures": figure_rows(judged),
-        "benchmarks": [compared(name, judged) for name in _COMPARED],
-        "by_symbol": judged.groups["symbol"],
+        "assessment": assessment,
+        "total": assessment.total,
+        "figures": figure_rows(assessment),
+        "benchmarks": [compared(name, assessment) for name in _COMPARED],
+        "by_symbol": assessment.groups["symbol"],
         "open_positions": len(open_positions(facts.orders, facts.fills)),
         "predicted_by": predicted_by(facts.decisions),
         "refusals": facts.refused or refusals(facts.decisions),
-        "limits": limits(facts, len(trades), judged.ruined),
+        "limits": limits(facts, len(trades), assessment.ruined),
         "drift_link": _link(facts.drift.report, folder) if facts.drift else "",
         "markdown_trades": MARKDOWN_TRADES,
     }
 
 
-def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], judged: Assessment) -> dict[str, Any]:
-    """Return what the page has beyond the Markdown: plotly.js once, the charts, and the journal as data."""
+def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], assessment: Assessment) -> dict[str, Any]:
+    """Return what only the HTML page needs: plotly.js, the charts, and the journal as data."""
     levels = {row.trade.order.id: row.level for row in rows if row.level is not None}
     return {
         "plotly": plotly_script(),
         "equity": account.equity_figure(
-            judged.marks["equity"],
+            assessment.marks["equity"],
             facts.opening,
-            {name: each.equity for name, each in judged.benchmarks.items()},
+            {name: benchmark.equity for name, benchmark in assessment.benchmarks.items()},
             facts.currency,
-            nav=judged.marks["nav"],
+            nav=assessment.marks["nav"],
         ),
-        "marked": len(judged.marks) > 0,
+        "marked": len(assessment.marks) > 0,
         "results": account.distribution_figure([r for r in map(r_multiple, trades) if r is not None]),
         "hours": account.hours_figure(trades, facts.currency),
-        "costs": account.costs_figure(judged.costs, judged.total.pnl + sum(judged.costs.values()), facts.currency),
+        "costs": account.costs_figure(
+            assessment.costs, assessment.total.pnl + sum(assessment.costs.values()), facts.currency
+        ),
         "charts": {
             symbol: trades_figure(bars, [trade for trade in trades if trade.order.symbol == symbol], levels)
             for symbol, bars in facts.bars.items()
             if len(bars)
         },
-        "journal": journal.script(rows, judged, facts.bars),
+        "journal": journal.script(rows, assessment, facts.bars),
     }
 
 
@@ -342,37 +344,40 @@ def _title(facts: Facts) -> str:
 
 
 def limits(facts: Facts, trades: int, ruined: str = "") -> list[tuple[str, str]]:
-    """Say what of a run is simulated, what is real, and what its figures cannot tell."""
+    """Return the limits of the report by subject: which parts are simulated, and what the figures do not show."""
     market = (
-        "SIMULATED. The bars come from a seeded generator. They look like a market and are none: "
-        "nothing here says what the models would have earned in a real one."
+        "SIMULATED. The bars come from a seeded generator. They resemble market data but are not: "
+        "this report does not show what the models would have earned in a real market."
         if facts.simulated
-        else f"Real bars of the source {facts.source}, checked before use; gaps were not filled with invented ones."
+        else f"Real bars from the source {facts.source}, checked before use. Gaps are not filled with artificial bars."
     )
-    told = [
+    subjects = [
         ("Market", market),
         (
             "Account and orders",
-            "Virtual. No order left this machine. Entries pay the ask or get the bid after the decision; where the "
-            "source quotes no spread, the instrument's typical one is assumed. There is no market impact, no queue "
-            "and no partial fill. A stop that is hit loses the share of the balance that the profile risks, spread and "
-            "both commissions included, slippage on top; R leaves costs out, so that this is more than 1 R. A target "
-            "that earns no more than a round trip costs is refused. Where one bar holds both stop and target, the stop "
-            "is assumed and the trade is marked ambiguous.",
+            "Virtual. No order left this machine. A buy pays the ask after the decision and a sell gets the bid. If "
+            "the source quotes no spread, the typical spread of the instrument is assumed. Market impact, queue "
+            "position and partial fills are not modelled. A trade that ends at its stop loses the share of the balance "
+            "that the profile risks. This share includes the spread and both commissions, but not slippage. R excludes "
+            "costs, so such a loss is larger than 1 R. A trade is refused if its target earns no more than a round "
+            "trip costs. If one bar reaches both stop and target, the stop is assumed and the trade is marked "
+            "ambiguous.",
         ),
         (
             "Model",
-            "It gives the probability that the last swing high or low is broken within its horizon. It does not "
-            "predict how far the price goes, what a trade earns, or news. Its figures stand beside baselines: where it "
-            "is not better than those, it adds nothing.",
+            "The model predicts the probability that the price breaks the last swing high or low within the horizon. "
+            "It does not predict how far the price moves, what a trade earns, or news. Its metrics are listed next to "
+            "those of baselines: a model that does not beat them adds nothing.",
         ),
     ]
     if ruined:
-        told.append(("Ruin", f"{ruined[0].upper()}{ruined[1:]}. No ratio of returns is computed from such an equity."))
+        subjects.append(
+            ("Ruin", f"{ruined[0].upper()}{ruined[1:]}. No ratio of returns is computed for a ruined account.")
+        )
     if trades < TELLING_TRADES:
         counted = "one closed trade is" if trades == 1 else f"{trades} closed trades are"
-        told.append(("Result", f"{counted} too few to tell skill from luck.".capitalize()))
-    return told
+        subjects.append(("Result", f"{counted} too few to distinguish skill from luck.".capitalize()))
+    return subjects
 
 
 def _link(target: Path, folder: Path) -> str:

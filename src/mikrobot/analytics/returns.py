@@ -1,7 +1,6 @@
-"""Returns of an account and what they say of its risk: figures over daily returns.
+"""Return and risk figures of an account from its daily returns and equity marks.
 
-Follows the conventions printed in `figures.MEASURES`; empyrical does the mathematics. Knows
-nothing of trades.
+Follows the definitions in `figures.MEASURES`; computed by empyrical. Does not use trades.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,12 +14,12 @@ from mikrobot.analytics.figures import Figure, figure, shortfall
 from mikrobot.domain.market import AssetClass
 
 PERIODS: dict[AssetClass, int] = {"fx": 252, "crypto": 365}
-"""Trading days a year; an account that trades any crypto lives by the crypto calendar."""
+"""Trading days a year; an account that trades any crypto uses the crypto calendar."""
 
 PAUSE_DAYS = 7
-"""A stretch without a mark that is at least this long is no time of the market: segments of a run, or lost data."""
+"""Minimum length of a gap between marks that does not count as market time: a gap between segments, or lost data."""
 
-RUINED = "ruined: the equity fell to zero or below, and returns have no meaning from then on"
+RUINED = "ruined: the equity fell to zero or below, so returns are undefined from then on"
 
 _FLAT = 1e-12
 
@@ -28,20 +27,20 @@ Returns = NDArray[np.float64]
 
 
 def daily_equity(equity: pd.Series, calendar: AssetClass) -> pd.Series:
-    """Take the last equity of every market day.
+    """Return the last equity of every market day.
 
     Parameters
     ----------
     equity : Series of float
         Marks of the account in order of time, index datetime64 UTC; account currency. A day
-        without a mark is no market day and is left out.
+        without a mark is not a market day and is left out.
     calendar : "fx" or "crypto"
-        On "fx" Saturday and Sunday belong to the Monday after them.
+        With "fx", Saturday and Sunday belong to the following Monday.
 
     Returns
     -------
     Series of float
-        By day, midnight UTC; known at the end of that day.
+        By day, index midnight UTC; available at the end of that day.
     """
     days = pd.DatetimeIndex(equity.index).floor("D")
     if calendar == "fx":
@@ -50,7 +49,7 @@ def daily_equity(equity: pd.Series, calendar: AssetClass) -> pd.Series:
 
 
 def daily_returns(daily: pd.Series, opening: float) -> pd.Series:
-    """Return each day's change over the day before, the first day's over the opening balance.
+    """Return the return of each day over the previous day; the first day over the opening balance.
 
     >>> days = pd.Series([101.0, 99.99], pd.to_datetime(["2025-01-06", "2025-01-07"], utc=True))
     >>> daily_returns(days, 100.0).round(6).tolist()
@@ -61,12 +60,12 @@ def daily_returns(daily: pd.Series, opening: float) -> pd.Series:
 
 
 def per_period(annual: float, periods: int) -> float:
-    """Convert an annual rate to that of a period, geometrically."""
+    """Convert an annual rate geometrically to a rate per period."""
     return float((1 + annual) ** (1 / periods) - 1)
 
 
 def until_ruin(returns: pd.Series) -> pd.Series:
-    """Return daily returns up to the day on which everything was lost, if there is one.
+    """Return daily returns up to and including the day of a total loss, if there is one.
 
     >>> until_ruin(pd.Series([0.1, -1.2, 1.0, 2.0])).tolist()
     [0.1, -1.2]
@@ -78,56 +77,57 @@ def until_ruin(returns: pd.Series) -> pd.Series:
 def return_figures(
     returns: pd.Series, periods: int, risk_free: float = 0.0, *, drawdown: float | None = None, ruined: str = ""
 ) -> Mapping[str, Figure]:
-    """Judge daily returns.
+    """Compute the figures of daily returns.
 
     Parameters
     ----------
     returns : Series of float
-        As `daily_returns` gives them.
+        From `daily_returns`.
     periods : int
-        Days a year.
+        Trading days a year.
     risk_free : float
-        A year, as a fraction; converted geometrically.
+        Annual rate, as a fraction; converted geometrically.
     drawdown : float, optional
-        The largest of the equity at its marks, as a fraction; by default that of the days.
+        Maximum drawdown of the equity marks, as a fraction; by default that of the daily returns.
     ruined : str
-        Why returns have no meaning, which may have been within a day; by default found in the returns.
+        Reason why returns are undefined, for a ruin that may have happened within a day; by default
+        derived from the returns.
 
     Returns
     -------
     mapping of str to Figure
         total_return, cagr, volatility, sharpe, sortino, calmar, value_at_risk and tail_ratio; None
-        with the reason where the account was ruined, there are too few days, or they do not vary.
+        with a reason if the account was ruined, there are too few days, or the returns do not vary.
     """
     values = returns.to_numpy("float64")
     ruined = ruined or (RUINED if np.any(values <= -1) else "")
     rate, at = per_period(risk_free, periods), {"annualization": periods}
     deepest = abs(empyrical.max_drawdown(values)) if drawdown is None and len(values) else drawdown or 0.0
 
-    def judged(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
+    def computed(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
         return _figure(ruined or shortfall(name, len(values)) or undefined, compute)
 
     return {
         "total_return": _figure(shortfall("total_return", len(values)), lambda: empyrical.cum_returns_final(values)),
-        "cagr": judged("cagr", lambda: empyrical.annual_return(values, **at)),
-        "volatility": judged("volatility", lambda: empyrical.annual_volatility(values, **at)),
-        "sharpe": judged(
+        "cagr": computed("cagr", lambda: empyrical.annual_return(values, **at)),
+        "volatility": computed("volatility", lambda: empyrical.annual_volatility(values, **at)),
+        "sharpe": computed(
             "sharpe",
             lambda: empyrical.sharpe_ratio(values, rate, **at),
             "the daily returns do not vary" if _constant(values) else "",
         ),
-        "sortino": judged(
+        "sortino": computed(
             "sortino",
             lambda: empyrical.sortino_ratio(values, rate, **at),
             "" if np.any(values < rate) else "no day fell below the risk-free rate",
         ),
-        "calmar": judged(
+        "calmar": computed(
             "calmar",
             lambda: empyrical.annual_return(values, **at) / deepest,
             "" if deepest > 0 else "the equity never fell",
         ),
-        "value_at_risk": judged("value_at_risk", lambda: empyrical.value_at_risk(values)),
-        "tail_ratio": judged(
+        "value_at_risk": computed("value_at_risk", lambda: empyrical.value_at_risk(values)),
+        "tail_ratio": computed(
             "tail_ratio",
             lambda: empyrical.tail_ratio(values),
             "" if len(values) and np.percentile(values, 5) else "the 5th percentile is 0",
@@ -138,25 +138,25 @@ def return_figures(
 def relative_figures(
     returns: pd.Series, benchmark: pd.Series, periods: int, risk_free: float = 0.0, *, ruined: str = ""
 ) -> Mapping[str, Figure]:
-    """Compare daily returns with those of a benchmark, from one common day to the next.
+    """Compute alpha and beta of daily returns against a benchmark, over the days that both have.
 
-    The return of a day that only one of them has is part of its return on the next common day.
+    The return of a day that only one of them has is compounded into its return on the next common day.
 
     Parameters
     ----------
     returns, benchmark : Series of float
-        As `daily_returns` gives them, from the same instant on, index the days.
+        From `daily_returns`, both with the same start; index the days.
     periods : int
-        Days a year.
+        Trading days a year.
     risk_free : float
-        A year, as a fraction; converted geometrically.
+        Annual rate, as a fraction; converted geometrically.
     ruined : str
-        As of `return_figures`.
+        As in `return_figures`.
 
     Returns
     -------
     mapping of str to Figure
-        beta and alpha; None with the reason where either was ruined, too few days are common, or the
+        beta and alpha; None with a reason if either account was ruined, too few days are common, or the
         benchmark does not move.
     """
     both = _common_returns(returns, benchmark)
@@ -177,23 +177,23 @@ def relative_figures(
 
 
 def _common_returns(returns: pd.Series, benchmark: pd.Series) -> Returns:
-    """Return both series of returns between the days that both have, one column each."""
-    levels = pd.concat([(1 + each).cumprod() for each in (returns, benchmark)], axis=1, join="inner")
+    """Return the returns of both series between their common days, one column each."""
+    levels = pd.concat([(1 + daily).cumprod() for daily in (returns, benchmark)], axis=1, join="inner")
     before = levels.shift(1, fill_value=1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Returns = (levels / before - 1).to_numpy("float64")
-    return found
+        common: Returns = (levels / before - 1).to_numpy("float64")
+    return common
 
 
 def drawdown_figures(equity: pd.Series, opening: float) -> Mapping[str, Figure]:
-    """Find the deepest and the longest fall of the equity, at every mark.
+    """Compute the maximum and the longest drawdown of the equity over all marks.
 
     Parameters
     ----------
     equity : Series of float
         Marks in order of time, index datetime64 UTC.
     opening : float
-        The first peak, which stands since the first mark.
+        Opening balance, which counts as the first peak, at the time of the first mark.
     """
     days = (pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1)).floor("D").nunique()
     return {
@@ -205,7 +205,7 @@ def drawdown_figures(equity: pd.Series, opening: float) -> Mapping[str, Figure]:
 
 
 def drawdowns(equity: pd.Series, opening: float) -> pd.Series:
-    """Return at each mark how far the equity lies below its last peak, as a fraction from 0 down.
+    """Return the drawdown at each mark: the distance of the equity below its previous peak, a fraction of 0 or less.
 
     >>> times = pd.date_range("2025-01-06", periods=3, freq="h", tz="UTC")
     >>> drawdowns(pd.Series([110.0, 99.0, 110.0], times), 100.0).round(6).tolist()
@@ -215,7 +215,7 @@ def drawdowns(equity: pd.Series, opening: float) -> pd.Series:
 
 
 def _longest_below_days(equity: pd.Series, opening: float) -> float:
-    """Return the longest time from the last mark at a peak to the first that reaches it again."""
+    """Return the longest time from the last mark at a peak to the first mark that reaches it again, in days."""
     gaps = np.diff(((equity.index - equity.index[0]) / pd.Timedelta(days=1)).to_numpy())
     days = np.concatenate([[0.0], np.cumsum(np.where(gaps < PAUSE_DAYS, gaps, 0.0))])
     at_peak = drawdowns(equity, opening).to_numpy() >= -_FLAT

@@ -1,6 +1,6 @@
-"""What closed trades earned: figures over ledger records. Money is Decimal, shares are float.
+"""Figures of closed trades from ledger records. Money is Decimal, shares are float.
 
-Computes from what was recorded; does not price open positions.
+Uses recorded fills only; does not price open positions.
 """
 
 from collections import defaultdict
@@ -22,17 +22,17 @@ from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Trade
 ZERO = Decimal(0)
 
 SESSIONS = ((0, "Tokyo"), (8, "London"), (13, "London and New York"), (16, "New York"), (21, "Sydney"), (23, "Tokyo"))
-"""The hour, UTC, from which a session is counted; winter and summer alike."""
+"""UTC hour at which each session starts, the same in winter and summer."""
 
 AT_PAR = ("USD", "USDT")
-"""Currencies that count as the account's."""
+"""Currencies treated as equal to the account currency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
     """Figures of a set of closed trades.
 
-    A trade's result is net: price difference less both fees.
+    The result of a trade is net: price difference minus both fees.
 
     Attributes
     ----------
@@ -40,20 +40,19 @@ class Performance:
     pnl : Decimal
         Sum of the net results, account currency.
     fees : Decimal
-        Paid on these trades, positive, already taken off `pnl`.
+        Fees of these trades, positive, already deducted from `pnl`.
     max_drawdown : Decimal
-        The largest drawdown in account currency, 0 or positive.
+        Maximum drawdown in account currency, 0 or positive.
     max_drawdown_pct : float
-        The same in percent of the peak it started from: the figure `max_drawdown`.
+        The same drawdown in percent of its peak; equals the figure `max_drawdown` times 100.
     win_rate : float or None
         Trades with a positive result over all trades; None without trades.
     profit_factor : float or None
-        Sum of the positive results over the sum of the negative ones, unsigned; None where
-        nothing was lost.
+        Sum of the positive results over the sum of the negative results, unsigned; None without a loss.
     expectancy_r : float or None
-        Mean net result in R, the loss at the trade's first stop; None where no trade has one.
+        Mean net result in R, the loss at the initial stop of a trade; None if no trade has one.
     ambiguous_share : float or None
-        Trades whose bar held both stop and target, so that the stop was assumed, over all
+        Trades whose exit bar reached both stop and target, so that the stop was assumed, over all
         trades; None without trades.
     """
 
@@ -74,21 +73,21 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class OpenTrade:
-    """A position that is still open."""
+    """An open position: its order and its entry fill."""
 
     order: OrderIntent
     entry: Fill
 
 
 def closed_trades(orders: Iterable[OrderIntent], fills: Iterable[Fill]) -> tuple[Trade, ...]:
-    """Pair entry and exit fills by their order, in order of exit; open positions are left out.
+    """Pair entry and exit fills by order, sorted by exit; open positions are left out.
 
     Raises
     ------
     DataError
-        If an exit has no entry or no order, or an order was entered or left twice.
+        If an exit has no entry or no order, or an order has two entries or two exits.
     """
-    known = {order.id: order for order in orders}
+    by_id = {order.id: order for order in orders}
     entries: dict[str, Fill] = {}
     exits: dict[str, Fill] = {}
     for fill in fills:
@@ -96,25 +95,25 @@ def closed_trades(orders: Iterable[OrderIntent], fills: Iterable[Fill]) -> tuple
         if fill.order_id in side:
             raise DataError(f"order {fill.order_id} ({fill.symbol}) has two {fill.reason.value} fills in the ledger")
         side[fill.order_id] = fill
-    if orphans := sorted(exits.keys() - (entries.keys() & known.keys())):
+    if orphans := sorted(exits.keys() - (entries.keys() & by_id.keys())):
         raise DataError(f"exit fills without an entry or an order in the ledger: {', '.join(orphans)}")
-    trades = [Trade(known[order_id], entries[order_id], fill) for order_id, fill in exits.items()]
+    trades = [Trade(by_id[order_id], entries[order_id], fill) for order_id, fill in exits.items()]
     return tuple(sorted(trades, key=lambda trade: (trade.exit.filled_at, trade.order.id)))
 
 
 def open_positions(orders: Iterable[OrderIntent], fills: Iterable[Fill]) -> tuple[OpenTrade, ...]:
-    """Return what `closed_trades` leaves out: entries without an exit, in order of entry."""
-    known, entered = {order.id: order for order in orders}, dict[str, Fill]()
+    """Return the open positions, which are entries without an exit, in order of entry."""
+    by_id, entered = {order.id: order for order in orders}, dict[str, Fill]()
     for fill in fills:
         if fill.reason is FillReason.ENTRY:
             entered[fill.order_id] = fill
         else:
             entered.pop(fill.order_id, None)
-    return tuple(OpenTrade(known[order_id], fill) for order_id, fill in entered.items())
+    return tuple(OpenTrade(by_id[order_id], fill) for order_id, fill in entered.items())
 
 
 def balances(trades: Sequence[Trade], opening: Decimal) -> tuple[tuple[datetime, Decimal], ...]:
-    """Return the realised balance after each trade, at the instant it closed, in order of time."""
+    """Return the exit time of each trade and the realised balance after it, in order of time."""
     curve = []
     balance = opening
     for trade in sorted(trades, key=lambda trade: trade.exit.filled_at):
@@ -124,16 +123,15 @@ def balances(trades: Sequence[Trade], opening: Decimal) -> tuple[tuple[datetime,
 
 
 def performance(trades: Sequence[Trade], opening: Decimal, equity: pd.Series | None = None) -> Performance:
-    """Judge closed trades.
+    """Compute the performance of closed trades.
 
     Parameters
     ----------
     trades : sequence of Trade
     opening : Decimal
-        Balance before the first of them, positive, account currency.
+        Balance before the first trade, positive, account currency.
     equity : Series of float, optional
-        The account of these trades at its marks, for the drawdown; by default it is marked at each
-        exit, as it is without bars.
+        Equity marks of these trades, for the drawdown; by default the balance at each exit.
     """
     results = [trade.pnl for trade in trades]
     won, lost = _total(r for r in results if r > 0), -_total(r for r in results if r < 0)
@@ -159,16 +157,16 @@ def grouped(
     opening: Decimal,
     mark: Callable[[Sequence[Trade]], pd.Series] | None = None,
 ) -> dict[str, Performance]:
-    """Judge the trades of each group as if it had the account to itself, groups in order of name.
+    """Compute the performance of each group of trades as a separate account, sorted by group name.
 
     Parameters
     ----------
     trades : sequence of Trade
     group : callable
-        Names the group of a trade, as `by_symbol` and `by_session` do.
+        Returns the group name of a trade, such as `by_symbol` or `by_session`.
     opening : Decimal
     mark : callable, optional
-        Gives the equity of an account with these trades alone, as `performance` takes it.
+        Returns the equity marks of an account with only the given trades, for `performance`.
     """
     groups: dict[str, list[Trade]] = defaultdict(list)
     for trade in trades:
@@ -180,41 +178,41 @@ def grouped(
 
 
 def by_symbol(trade: Trade) -> str:
-    """Return the symbol traded."""
+    """Return the symbol of a trade."""
     return trade.order.symbol
 
 
 def by_session(trade: Trade) -> str:
-    """Return the session of the entry, by the hour of `SESSIONS`."""
+    """Return the session of the entry, by the hours of `SESSIONS`."""
     hour = trade.entry.filled_at.hour
     return next(name for start, name in reversed(SESSIONS) if hour >= start)
 
 
 def by_exit(trade: Trade) -> str:
-    """Return what ended the trade."""
+    """Return the exit reason of a trade."""
     return trade.exit.reason.value
 
 
 def unit_value(trade: Trade) -> Decimal | None:
-    """Return what a move of the price by 1 is worth to the position, account currency, at its exit.
+    """Return the value of a price move of 1 for the position at its exit, account currency.
 
-    The account is in dollars. A pair without the dollar is valued by what the trade itself
-    realised; None where that moved by nothing.
+    The account is in dollars. For a pair without the dollar, the value is the realised result of the trade
+    over its price move; None if the price did not move.
     """
-    known = instrument(trade.order.symbol)
-    size = trade.entry.lots * known.lot
-    if known.quote in AT_PAR:
+    traded = instrument(trade.order.symbol)
+    size = trade.entry.lots * traded.lot
+    if traded.quote in AT_PAR:
         return size
-    if known.base in AT_PAR:
+    if traded.base in AT_PAR:
         return size / trade.exit.price
     moved = (trade.exit.price - trade.entry.price) * trade.order.side.sign
     return trade.exit.pnl / moved if moved else None
 
 
 def risk(trade: Trade) -> Decimal | None:
-    """Return what the first stop would have lost, costs aside, account currency.
+    """Return the loss at the initial stop before costs, account currency.
 
-    None where the entry lies at or beyond the stop, which a gap can do.
+    None if the entry is at or beyond the stop, as can happen after a gap.
     """
     distance = (trade.entry.price - trade.order.stop) * trade.order.side.sign
     value = unit_value(trade)
@@ -222,7 +220,7 @@ def risk(trade: Trade) -> Decimal | None:
 
 
 def r_multiple(trade: Trade) -> float | None:
-    """Return the net result over the `risk`; None where there is none."""
+    """Return the net result over the `risk`; None if the trade has no risk."""
     at_risk = risk(trade)
     return None if at_risk is None else float(trade.pnl / at_risk)
 
@@ -233,36 +231,36 @@ def holding_minutes(trade: Trade) -> float:
 
 
 def trade_figures(trades: Sequence[Trade]) -> Mapping[str, Figure]:
-    """Return the figures of `figures.MEASURES` that count per trade.
+    """Return the per-trade figures of `figures.MEASURES`.
 
-    None, with the reason, where there is no trade, no win, no loss or no stop to measure by.
+    A figure is None with a reason if there is no trade, win, loss or stop to compute it from.
     """
     results = [float(trade.pnl) for trade in trades]
     wins, losses = [r for r in results if r > 0], [r for r in results if r < 0]
     in_r = [r for r in map(r_multiple, trades) if r is not None]
     held = [holding_minutes(trade) for trade in trades]
 
-    def judged(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
+    def computed(name: str, compute: Callable[[], float], undefined: str = "") -> Figure:
         missing = shortfall(name, len(trades)) or undefined
         return Figure(None, missing) if missing else Figure(float(compute()))
 
     return {
-        "win_rate": judged("win_rate", lambda: len(wins) / len(trades)),
-        "average_win": judged("average_win", lambda: fmean(wins), "" if wins else "no trade won"),
-        "average_loss": judged("average_loss", lambda: fmean(losses), "" if losses else "no trade lost"),
-        "payoff": judged(
+        "win_rate": computed("win_rate", lambda: len(wins) / len(trades)),
+        "average_win": computed("average_win", lambda: fmean(wins), "" if wins else "no winning trade"),
+        "average_loss": computed("average_loss", lambda: fmean(losses), "" if losses else "no losing trade"),
+        "payoff": computed(
             "payoff", lambda: -fmean(wins) / fmean(losses), "" if wins and losses else "needs a win and a loss"
         ),
-        "profit_factor": judged(
+        "profit_factor": computed(
             "profit_factor", lambda: -sum(wins) / sum(losses), "" if losses else "nothing was lost"
         ),
-        "expectancy": judged("expectancy", lambda: fmean(results)),
-        "expectancy_r": judged(
+        "expectancy": computed("expectancy", lambda: fmean(results)),
+        "expectancy_r": computed(
             "expectancy_r", lambda: fmean(in_r), "" if in_r else "no trade has a stop behind its entry"
         ),
-        "holding_median": judged("holding_median", lambda: median(held)),
-        "holding_longest": judged("holding_longest", lambda: max(held)),
-        "ambiguous_share": judged("ambiguous_share", lambda: fmean(trade.exit.ambiguous for trade in trades)),
+        "holding_median": computed("holding_median", lambda: median(held)),
+        "holding_longest": computed("holding_longest", lambda: max(held)),
+        "ambiguous_share": computed("ambiguous_share", lambda: fmean(trade.exit.ambiguous for trade in trades)),
     }
 
 
@@ -276,7 +274,7 @@ def _realised(trades: Sequence[Trade], opening: Decimal) -> pd.Series:
 
 
 def _drawdown(equity: pd.Series, opening: float) -> tuple[Decimal, float]:
-    """Return the largest drawdown in money and in percent."""
+    """Return the maximum drawdown in money and in percent."""
     if equity.empty:
         return ZERO, 0.0
     fallen = drawdowns(equity, opening).to_numpy()

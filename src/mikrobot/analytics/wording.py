@@ -1,6 +1,6 @@
-"""How the values of a report read: figures in their units, money, shares and instants.
+"""Formatting of the values of a report: figures with their units, money, shares and times.
 
-Text alone; what the values are is computed elsewhere.
+Does not compute values.
 """
 
 import math
@@ -15,19 +15,19 @@ from mikrobot.analytics.figures import MEASURES, Figure
 from mikrobot.analytics.intervals import Interval
 
 
-def figure_rows(judged: Assessment) -> list[dict[str, str]]:
-    """Return every figure as text: label, value or the reason of none, interval and convention."""
-    return [_shown(name, each, judged) for name, each in judged.figures.items()]
+def figure_rows(assessment: Assessment) -> list[dict[str, str]]:
+    """Return every figure as text: label, value or the reason for its absence, interval and convention."""
+    return [_row(name, figure, assessment) for name, figure in assessment.figures.items()]
 
 
-def _shown(name: str, each: Figure, judged: Assessment) -> dict[str, str]:
-    """Return a figure as the row of a table."""
-    measure, interval = MEASURES[name], judged.intervals.get(name)
+def _row(name: str, figure: Figure, assessment: Assessment) -> dict[str, str]:
+    """Return a figure as a table row."""
+    measure, interval = MEASURES[name], assessment.intervals.get(name)
     return {
         "label": measure.label,
-        "value": _in_unit(each.value, measure.unit) if each.value is not None else each.reason,
-        "known": "yes" if each.value is not None else "",
-        "interval": _between(interval, measure.unit) if interval and each.value is not None else "",
+        "value": _in_unit(figure.value, measure.unit) if figure.value is not None else figure.reason,
+        "known": "yes" if figure.value is not None else "",
+        "interval": _between(interval, measure.unit) if interval and figure.value is not None else "",
         "convention": measure.stated,
     }
 
@@ -38,16 +38,16 @@ def _between(interval: Interval, unit: str) -> str:
     return f"{_in_unit(interval.low, unit)} to {_in_unit(interval.high, unit)}"
 
 
-def compared(name: str, judged: Assessment) -> dict[str, Any]:
-    """Return a figure of the account beside the same of each benchmark, or the reason of none."""
+def compared(name: str, assessment: Assessment) -> dict[str, Any]:
+    """Return a figure of the account and of each benchmark as text, with the reason where a value is missing."""
     unit = MEASURES[name].unit
-    known = [judged.figures[name], *(each.figures[name] for each in judged.benchmarks.values())]
-    values = [_in_unit(each.value, unit) if each.value is not None else each.reason for each in known]
+    figures = [assessment.figures[name], *(benchmark.figures[name] for benchmark in assessment.benchmarks.values())]
+    values = [_in_unit(figure.value, unit) if figure.value is not None else figure.reason for figure in figures]
     return {"label": MEASURES[name].label, "values": values}
 
 
 def _in_unit(value: float, unit: str) -> str:
-    """Show a value in its unit.
+    """Format a value with its unit.
 
     >>> _in_unit(0.1234, "share"), _in_unit(-1.5, "R"), _in_unit(75, "minutes")
     ('12.34 %', '\N{MINUS SIGN}1.50 R', '75 min')
@@ -63,9 +63,9 @@ def _in_unit(value: float, unit: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def minute(at: datetime, beside: datetime | None = None) -> str:
-    """Show a minute; without its day where that is the same as beside it."""
-    return f"{at:%H:%M}" if beside and at.date() == beside.date() else f"{at:%Y-%m-%d %H:%M}"
+def minute(at: datetime, previous: datetime | None = None) -> str:
+    """Format a time to the minute; without the date if `previous` is on the same day."""
+    return f"{at:%H:%M}" if previous and at.date() == previous.date() else f"{at:%Y-%m-%d %H:%M}"
 
 
 def _money(amount: Decimal) -> str:
@@ -103,7 +103,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-"""The templates of the page and of the Markdown, with every wording as a filter."""
+"""The Jinja environment of the HTML and Markdown reports, with the formatting functions as filters."""
 
 TEMPLATES.filters |= {
     "minute": minute,

@@ -1,1 +1,1 @@
-"""Whether the market still looks like what the models were trained on."""
+"""Monitoring of the model inputs: drift of feature rows, and feature quality."""

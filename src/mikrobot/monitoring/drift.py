@@ -1,7 +1,7 @@
-"""Whether feature rows still look like those a model was trained on, by Evidently's PSI.
+"""Drift of feature rows from the training rows of a model, measured by Evidently's PSI.
 
-Describes the inputs, not the model's skill: a column may drift without hurting a prediction. Does
-not decide what follows from the verdict.
+Measures the inputs, not the skill of the model: a column may drift without harming predictions. Does
+not act on the verdict.
 """
 
 import warnings
@@ -20,38 +20,38 @@ from mikrobot.domain.errors import DataError, StoreError
 from mikrobot.features.catalog import CATALOG
 
 PSI_THRESHOLD = 0.1
-"""Population stability index from which a column counts as drifted; Evidently's default."""
+"""Population stability index (PSI) at or above which a column counts as drifted; Evidently's default."""
 
 ROUNDING = 1e-12
-"""Spread of a column, as a share of its size, that is rounding."""
+"""Range of a column, relative to its largest absolute value, up to which differences are rounding."""
 
 MINIMUM_ROWS = 300
-"""Fewer rows drift by chance: two samples of one distribution differ by a PSI of about
-(bins - 1) (1/n + 1/m), which reaches 0.1 with Evidently's 10 to 16 bins at n = m = 300."""
+"""Minimum number of rows; fewer rows drift by chance. Two samples of one distribution differ by a PSI of
+about (bins - 1) (1/n + 1/m), which reaches 0.1 with Evidently's 10 to 16 bins at n = m = 300."""
 
 PRICE_UNITS = ("price", "price difference")
-"""Units of catalog columns that grow and shrink with the price itself."""
+"""Units of catalog columns whose values scale with the price."""
 
 MAXIMUM_ROWS = 20_000
-"""More rows than this are thinned evenly over time, which keeps a comparison within seconds."""
+"""Maximum number of rows compared; longer frames are sampled evenly over time to keep a comparison fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What a comparison found.
+    """The result of a drift comparison.
 
     Attributes
     ----------
     verdict : "stable" or "drift"
-        "drift" where `share` reaches `limit`.
+        "drift" if `share` is at least `limit`.
     share : float
         Drifted columns over compared columns, 0 to 1.
     limit : float
-        Share from which the verdict is "drift".
+        Minimum share of drifted columns for the verdict "drift".
     drifted : tuple of str
-        Those with a PSI of `PSI_THRESHOLD` or more, the largest first.
+        Columns with a PSI of `PSI_THRESHOLD` or more, the largest PSI first.
     scores : mapping of str to float
-        PSI by compared column, 0 (the same) upwards.
+        PSI by compared column, from 0 (same distribution) upwards.
     left_out : mapping of str to str
         Columns that were not compared, each with the reason.
     report : Path
@@ -78,25 +78,25 @@ def compare(
 ) -> Drift:
     """Compare the distributions of feature rows, column by column.
 
-    Prices and other values in price units are left out: a price that has moved says nothing about
-    the model, which sees prices relative to each other. Left out as well are columns without a
-    spread or without values. Rows of one day differ from those of a season in every slow feature,
-    so give a `current` of several days where the verdict shall start a training.
+    Columns in price units are left out: the model uses prices relative to each other, so a moved price
+    level does not affect it. Constant columns and columns without values are left out too. Slow features
+    of one day always differ from those of a season, so pass several days of `current` rows if the verdict
+    starts a training.
 
     Parameters
     ----------
     reference : DataFrame
-        Rows the model was trained on, in order of time; float64, NaN missing.
+        Training rows of the model, in order of time; float64, missing values NaN.
     current : DataFrame
-        Rows it was asked about since, the same.
+        Rows the model has predicted on since, in the same form.
     columns : sequence of str
         The columns to compare.
     report : Path
-        Where the HTML goes; its folder is created, an older report is replaced.
+        Path of the HTML report; its folder is created, an older report is replaced.
     share : float
-        Share of drifted columns from which the verdict is "drift".
+        Minimum share of drifted columns for the verdict "drift".
     simulated : bool
-        The rows are of generated bars; said at the top of the report.
+        The rows come from generated bars; shown at the top of the report.
 
     Raises
     ------
@@ -112,8 +112,8 @@ def compare(
     compared = [name for name in columns if name not in left_out]
     if not compared:
         raise DataError(f"none of the {len(columns)} columns can be compared: {_listed(left_out)}")
-    found, scores = _compared(_thin(reference[compared]), _thin(current[compared]), share)
-    _write(found, report, simulated=simulated)
+    comparison, scores = _compared(_thin(reference[compared]), _thin(current[compared]), share)
+    _write(comparison, report, simulated=simulated)
     drifted = tuple(sorted((name for name in compared if scores[name] >= PSI_THRESHOLD), key=lambda n: -scores[n]))
     part = len(drifted) / len(compared)
     return Drift("drift" if part >= share else "stable", part, share, drifted, scores, left_out, report)
@@ -124,12 +124,13 @@ def _check(side: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
         raise DataError(f"the {side} rows have no column {', '.join(missing)}; found {', '.join(map(str, frame))}")
     if len(frame) < MINIMUM_ROWS:
         raise DataError(
-            f"the {side} rows are {len(frame)}, and drift below {MINIMUM_ROWS} rows is chance; give a longer span"
+            f"expected at least {MINIMUM_ROWS} {side} rows, found {len(frame)}: drift of fewer rows is chance; "
+            "use a longer span"
         )
     infinite = np.isinf(frame[list(columns)].to_numpy("float64"))
     if infinite.any():
         row, column = np.argwhere(infinite)[0]
-        raise DataError(f"the {side} rows hold an infinity in {columns[column]}, row {row}; missing values are NaN")
+        raise DataError(f"the {side} rows have an infinity in {columns[column]}, row {row}; missing values must be NaN")
 
 
 def _left_out(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
@@ -137,7 +138,7 @@ def _left_out(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[
     reasons = {}
     for name in columns:
         if units.get(name) in PRICE_UNITS:
-            reasons[name] = "in price units, which move with the market"
+            reasons[name] = "in price units, which scale with the price"
         elif not reference[name].notna().any():
             reasons[name] = "no value in the reference rows"
         elif not current[name].notna().any():
@@ -145,12 +146,12 @@ def _left_out(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[
         elif reference[name].nunique() == 1:
             reasons[name] = "constant in the reference rows"
         elif _rounded(reference[name]) or _rounded(current[name]):
-            reasons[name] = "constant but for rounding"
+            reasons[name] = "constant except for rounding"
     return reasons
 
 
 def _rounded(values: "pd.Series[float]") -> bool:
-    """Tell whether values differ, but by so little that no bins part them."""
+    """Return true if the values differ by rounding only, so that no bins can separate them."""
     low, high = float(values.min()), float(values.max())
     return 0.0 < high - low <= ROUNDING * max(abs(low), abs(high))
 
@@ -162,29 +163,29 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compared(reference: pd.DataFrame, current: pd.DataFrame, share: float) -> tuple[Any, dict[str, float]]:
-    """Run Evidently; return its report, and the PSI by column."""
+    """Run Evidently and return its report and the PSI by column."""
     numerical = DataDefinition(numerical_columns=list(reference.columns))
     preset = DataDriftPreset(columns=list(reference.columns), method="psi", threshold=PSI_THRESHOLD, drift_share=share)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = Report([preset]).run(
+        comparison = Report([preset]).run(
             Dataset.from_pandas(current.reset_index(drop=True), data_definition=numerical),
             Dataset.from_pandas(reference.reset_index(drop=True), data_definition=numerical),
         )
-        metrics: list[dict[str, Any]] = found.dict()["metrics"]
-    return found, {
+        metrics: list[dict[str, Any]] = comparison.dict()["metrics"]
+    return comparison, {
         metric["config"]["column"]: float(metric["value"])
         for metric in metrics
         if metric["config"]["type"].endswith(":ValueDrift")
     }
 
 
-def _write(found: Any, report: Path, *, simulated: bool) -> None:
-    """Write Evidently's page with a title, the market where it is simulated, and a layout for narrow screens."""
+def _write(comparison: Any, report: Path, *, simulated: bool) -> None:
+    """Write Evidently's page with a title, a banner for a simulated market, and a layout for narrow screens."""
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
         partial = report.with_suffix(".partial")
-        found.save_html(str(partial))
+        comparison.save_html(str(partial))
         page = partial.read_text(encoding="utf-8").replace("<body>", _opening(simulated=simulated), 1)
         partial.write_text(page, encoding="utf-8")
         partial.replace(report)

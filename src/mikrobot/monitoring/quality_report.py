@@ -1,6 +1,6 @@
-"""The report on feature quality: a page that opens without a network, and the same in Markdown.
+"""The feature quality report: an HTML page that opens without a network, and the same in Markdown.
 
-Shows what `features.quality` found and, where there is a model, what it makes of its inputs.
+Shows the results of `features.quality` and the input importance of each model. Does not compute them.
 """
 
 import math
@@ -16,18 +16,18 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.quality import OUTLYING, REDUNDANT, Quality
 
 IMPORTANT = 20
-"""Inputs of a model that are listed."""
+"""Maximum number of inputs listed per model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """A model and what its inputs gave it.
+    """A model and the importance of its inputs.
 
     Attributes
     ----------
     name, version : str
     importance : mapping of str to float
-        Input -> its share of the loss that the splits of the model saved, the largest first.
+        Input -> its share of the loss reduction (gain) of all splits of the model, the largest first.
     """
 
     name: str
@@ -37,14 +37,14 @@ class ModelInputs:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """Where a report lies."""
+    """The files of a written report."""
 
     html: Path
     markdown: Path
 
 
 def write(
-    found: Sequence[Quality],
+    assessed: Sequence[Quality],
     source: str,
     *,
     simulated: bool,
@@ -52,13 +52,19 @@ def write(
     models: Sequence[ModelInputs],
     folder: Path,
 ) -> QualityReport:
-    """Write ``quality.html`` and ``quality.md`` into a folder, which is created.
+    """Write ``quality.html`` and ``quality.md`` into a folder, created if missing.
 
     Parameters
     ----------
-    found, source, simulated, written_at
+    assessed : sequence of Quality
+        One per symbol.
+    source : str
+    simulated : bool
+        The bars were generated, not observed; shown at the top of the report.
+    written_at : datetime
+        UTC.
     models : sequence of ModelInputs
-        Those that answered on these rows.
+        The models that predicted on these rows.
     folder : Path
 
     Raises
@@ -67,11 +73,11 @@ def write(
         If the folder cannot be written.
     """
     view = {
-        "found": found,
+        "assessed": assessed,
         "source": source,
         "simulated": simulated,
         "written_at": written_at,
-        "models": [(each, list(each.importance.items())[:IMPORTANT]) for each in models if each.importance],
+        "models": [(model, list(model.importance.items())[:IMPORTANT]) for model in models if model.importance],
         "version": CATALOG.version,
         "outlying": OUTLYING,
         "redundant": REDUNDANT,
@@ -89,7 +95,7 @@ def write(
 
 
 def _number(value: float) -> str:
-    """Write three to four digits.
+    """Format a number with up to four significant digits; NaN as "none".
 
     >>> [_number(value) for value in (0.000123456, 1.10523, 65432.1, float("nan"))]
     ['0.0001235', '1.105', '65,430', 'none']
@@ -102,7 +108,7 @@ def _number(value: float) -> str:
 
 
 def _share(value: float | None) -> str:
-    """Write a share in percent, and what is next to nothing or next to all as such.
+    """Format a share in percent; a share close to 0 or 1 as a bound, None as "none".
 
     >>> [_share(value) for value in (None, 0.0, 0.0004, 0.25, 0.9996, 1.0)]
     ['none', '0 %', '< 0.1 %', '25 %', '> 99.9 %', '100 %']

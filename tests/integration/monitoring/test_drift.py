@@ -35,14 +35,14 @@ def test_moved_columns_are_named_largest_first(tmp_path: Path) -> None:
     assert drift.verdict == "stable"
 
 
-def test_the_verdict_is_drift_from_the_share_on(tmp_path: Path) -> None:
+def test_the_verdict_is_drift_at_the_limit(tmp_path: Path) -> None:
     moved = rows(2)
     moved["m1_return_1"] += 1.0
     moved["m1_rsi_14"] += 3.0
     assert compare(rows(1), moved, COLUMNS, tmp_path / "drift.html", share=0.4).verdict == "drift"
 
 
-def test_the_page_of_a_simulated_market_says_so_and_that_of_a_real_one_does_not(tmp_path: Path) -> None:
+def test_only_the_page_of_a_simulated_market_has_a_banner(tmp_path: Path) -> None:
     page, banner = tmp_path / "drift.html", '<div class="market">SIMULATED market'
     compare(rows(1), rows(2), COLUMNS, page, simulated=True)
     simulated = page.read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_a_column_that_differs_by_rounding_only_is_left_out(tmp_path: Path, side
     frames = rows(1), rows(2)
     frames[side]["m1_rsi_14"] = np.where(np.arange(len(frames[side])) % 2 == 0, 50.0, np.nextafter(50.0, 51.0))
     drift = compare(*frames, COLUMNS, tmp_path / "drift.html")
-    assert drift.left_out == {"m1_rsi_14": "constant but for rounding"}
+    assert drift.left_out == {"m1_rsi_14": "constant except for rounding"}
 
 
 def test_columns_without_values_or_spread_are_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_report_needs_no_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", ["reference", "current"])
 def test_too_few_rows_are_refused(tmp_path: Path, side: str) -> None:
     frames = {"reference": rows(1), "current": rows(2)} | {side: rows(3, MINIMUM_ROWS - 1)}
-    with pytest.raises(DataError, match=f"the {side} rows are {MINIMUM_ROWS - 1}"):
+    with pytest.raises(DataError, match=f"{side} rows, found {MINIMUM_ROWS - 1}"):
         compare(**frames, columns=COLUMNS, report=tmp_path / "drift.html")
 
 
@@ -120,14 +120,14 @@ def test_an_infinity_is_located(tmp_path: Path) -> None:
         compare(rows(1), current, COLUMNS, tmp_path / "drift.html")
 
 
-def test_nothing_comparable_is_refused(tmp_path: Path) -> None:
+def test_an_error_is_raised_if_no_column_can_be_compared(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="m1_ema_200 is in price units"):
         compare(
             rows(1).assign(m1_ema_200=1.08), rows(2).assign(m1_ema_200=1.1), ("m1_ema_200",), tmp_path / "drift.html"
         )
 
 
-def test_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         compare(rows(1), rows(2), COLUMNS, tmp_path / "file" / "drift.html")

@@ -68,7 +68,7 @@ def test_the_report_names_what_the_run_was_traded_by_and_not_what_is_set_today(d
     report = trading_report.write(today, "other").report
     for text in (report.html.read_text(), report.markdown.read_text()):
         assert "profile ftmo · entry probability 0.7 · swing 15 · horizon 10 min · answers of the champion" in text
-    assert "from 5,000.00 USD" in report.html.read_text()
+    assert "Opening balance 5,000.00 USD" in report.html.read_text()
 
 
 def test_the_last_days_go_into_a_folder_of_their_own(database, run):

@@ -1,6 +1,6 @@
-"""The equity that a report draws against the accounts of the simulator, over made-up markets.
+"""The equity of the report equals that of the simulator's accounts, over synthetic markets.
 
-Bars, brackets, swap, funding, deposits and gaps wide enough for stop-outs and liquidations.
+The markets have bars, brackets, swap, funding, deposits, and gaps wide enough for stop-outs and liquidations.
 """
 
 from collections import Counter
@@ -35,19 +35,19 @@ FIRST = {"EURUSD": 110_000, "USDJPY": 150_000, "BTCUSDT": 6_000_000}
 SWAPS = {"EURUSD": Swap(D("-6.5"), D("1.2")), "USDJPY": Swap(D(11), D(-21))}
 SIZES = {"EURUSD": D("0.05"), "USDJPY": D("0.05"), "BTCUSDT": D("0.005")}
 WIDE = {"EURUSD": 60, "USDJPY": 60, "BTCUSDT": 12_000}
-"""Of a bar, in ticks; a gap is fifty times as wide."""
+"""Height of a bar in ticks; a gap is fifty times as wide."""
 
 minutes = st.tuples(
-    st.integers(-9, 9),  # where the first symbol moves; the others go elsewhere
-    st.integers(0, 19),  # what happens beside the bars
-    st.integers(1, 60),  # size of an order, in parts
-    st.integers(1, 60),  # distance of its stop and its target
+    st.integers(-9, 9),  # move of the first symbol; the moves of the others derive from it
+    st.integers(0, 19),  # event in addition to the bars
+    st.integers(1, 60),  # size of an order, in multiples of the smallest
+    st.integers(1, 60),  # distance of its stop and target, in bar heights
 )
 
 
 @dataclass
 class Played:
-    """A venue whose bars have been played."""
+    """A venue with the bars, orders and prices of a played market."""
 
     venue: Venue
     orders: list[OrderIntent] = field(default_factory=list)
@@ -57,11 +57,11 @@ class Played:
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
-        found = {}
+        frames = {}
         for symbol, rows in self.bars.items():
             frame = pd.DataFrame(rows, columns=list(BAR_COLUMNS))
-            found[symbol] = frame.astype(dict.fromkeys(BAR_COLUMNS[1:], "float64"))
-        return found
+            frames[symbol] = frame.astype(dict.fromkeys(BAR_COLUMNS[1:], "float64"))
+        return frames
 
     @property
     def charges(self) -> list[Charge]:
@@ -73,32 +73,34 @@ class Played:
 
     @property
     def _fills(self) -> list:
-        return fills_of({name: each.journal for name, each in self.venue.exchange.accounts.items()})
+        return fills_of({name: account.journal for name, account in self.venue.exchange.accounts.items()})
 
     def assessed(self) -> Assessment:
         trades = closed_trades(self.orders, self._fills)
         return assess(trades, self.frames, OPENING, held=self.held, charges=self.charges)
 
     def equity(self) -> D:
-        """What the accounts are worth by their own reckoning."""
+        """Return the total equity of the simulator's accounts."""
         exchange, now = self.venue.exchange, milliseconds(self.at)
-        worth = [margin.equity(each, exchange.markets, exchange.rates, now) for each in exchange.accounts.values()]
-        return D(sum(worth)).scaleb(-2)
+        equities = [
+            margin.equity(account, exchange.markets, exchange.rates, now) for account in exchange.accounts.values()
+        ]
+        return D(sum(equities)).scaleb(-2)
 
     def balance(self) -> D:
-        return sum((each.balance(CURRENCY) for each in self.venue.exchange.accounts.values()), D(0))
+        return sum((account.balance(CURRENCY) for account in self.venue.exchange.accounts.values()), D(0))
 
     def deposits(self) -> D:
         return -sum((charge.amount for charge in self.charges if charge.kind == "deposit"), D(0))
 
     def happened(self) -> Counter[str]:
-        records = [record for each in self.venue.exchange.accounts.values() for record in each.journal]
+        records = [record for account in self.venue.exchange.accounts.values() for record in account.journal]
         kinds = Counter(record.kind for record in records if isinstance(record, (Booked, Noted)))
         return kinds + Counter({"held": len(self.held), "deposit later": self.deposits() != 0})
 
 
 def play(world: Sequence[tuple[int, int, int, int]]) -> Played:
-    """Play a world: a minute for each entry, and now and then hours between two."""
+    """Play a world: one minute per entry, with an occasional gap of hours."""
     venue = Venue(FIRST, seed=3)
     contracts = [replace(contract_of(symbol), swap=SWAPS.get(symbol)) for symbol in FIRST]
     venue.exchange = Exchange(contracts, waits_for_open=True)
@@ -125,7 +127,7 @@ def _bar(played: Played, symbol: str, move: int, *, gap: bool) -> None:
     opened = played.prices[symbol] + (50 * wide * (1 if move > 0 else -1) if gap else 0)
     close = max(opened + move * wide // 9, 1000)
     ticks = (opened, max(opened, close) + wide // 5, min(opened, close) - wide // 5, close)
-    prices = [float(tick * each) for each in ticks]
+    prices = [float(tick * count) for count in ticks]
     spread = (float("nan"), float(tick * 12), float(tick) * 7)[move % 3]
     begun = played.at - timedelta(minutes=1)
     played.prices[symbol] = close
@@ -134,15 +136,15 @@ def _bar(played: Played, symbol: str, move: int, *, gap: bool) -> None:
 
 
 def _order(played: Played, number: int, symbol: str, side: Side, size: int, far: int) -> None:
-    known, price = instrument(symbol), played.prices[symbol]
+    traded, price = instrument(symbol), played.prices[symbol]
     away = side.sign * WIDE[symbol] * far
-    stop, target = (known.quantize(known.tick * max(price + each, 1)) for each in (-away, 2 * away))
-    lots = known.quantize_size(SIZES[symbol] * size)
+    stop, target = (traded.quantize(traded.tick * max(price + offset, 1)) for offset in (-away, 2 * away))
+    lots = traded.quantize_size(SIZES[symbol] * size)
     name = f"made-up/{number}"
     order = OrderIntent(
         name, name, symbol, side, lots, stop, target, played.at, played.at + timedelta(minutes=1 + far // 3)
     )
-    engaged = symbol in played.venue.standing(symbol, played.at).engaged  # as the trader asks
+    engaged = symbol in played.venue.standing(symbol, played.at).engaged  # the live trader makes the same check
     if not engaged and not played.venue.place(order):
         played.orders.append(order)
 
@@ -157,11 +159,11 @@ def reconcile(played: Played) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(minutes, min_size=3, max_size=40))
-def test_the_report_ends_where_the_accounts_end(world: list[tuple[int, int, int, int]]) -> None:
+def test_the_equity_of_the_report_equals_that_of_the_accounts(world: list[tuple[int, int, int, int]]) -> None:
     reconcile(play(world))
 
 
-def test_made_up_worlds_hold_every_kind_of_cash_entry_and_reconcile() -> None:
+def test_synthetic_worlds_have_every_kind_of_cash_entry_and_reconcile() -> None:
     rng, happened = np.random.default_rng(1), Counter[str]()
     for _ in range(20):
         world = rng.integers([-9, 0, 1, 1], [10, 20, 61, 61], (60, 4)).tolist()

@@ -1,4 +1,4 @@
-"""A made-up run for the report: a random walk, and trades placed on it."""
+"""A synthetic run for the report: a random walk with trades."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,21 +42,21 @@ def walk(price: float, minutes: int, rng: np.random.Generator) -> pd.DataFrame:
 def one_trade(
     number: int, symbol: str, bars: pd.DataFrame, rng: np.random.Generator
 ) -> tuple[Prediction, Decision, OrderIntent, list[Fill]]:
-    known = instrument(symbol)
+    traded = instrument(symbol)
     begin = int(rng.integers(0, len(bars) - 40))
     end = begin + int(rng.integers(3, 30))
     at, left = START + timedelta(minutes=begin), START + timedelta(minutes=end)
     side = Side.BUY if rng.random() < 0.5 else Side.SELL
-    entry = known.quantize(float(bars["open"].iloc[begin]))
-    away = known.quantize(float(entry) * 8e-4)
+    entry = traded.quantize(float(bars["open"].iloc[begin]))
+    away = traded.quantize(float(entry) * 8e-4)
     stop, target = entry - side.sign * away, entry + side.sign * 2 * away
     leaves, reason = [
         (stop, FillReason.STOP),
         (target, FillReason.TARGET),
-        (known.quantize(float(bars["close"].iloc[end])), FillReason.TIME),
+        (traded.quantize(float(bars["close"].iloc[end])), FillReason.TIME),
     ][int(rng.choice(3, p=[0.5, 0.25, 0.25]))]
     lots = Decimal("0.10")
-    pnl = (side.sign * (leaves - entry) * lots * known.lot).quantize(Decimal("0.01"))
+    pnl = (side.sign * (leaves - entry) * lots * traded.lot).quantize(Decimal("0.01"))
     prediction = Prediction(
         symbol,
         side,
@@ -82,12 +82,12 @@ def one_trade(
 
 @pytest.fixture(scope="session")
 def made_up_facts() -> Callable[..., Facts]:
-    """Build the facts of a run of a day with that many trades; arguments replace fields."""
+    """Build the facts of a run with the given number of trades and minutes; keyword arguments replace fields."""
 
     def build(trades: int = 12, minutes: int = 1440, **replaced: Any) -> Facts:
         rng = np.random.default_rng(5)
         bars = {"EURUSD": walk(1.0712, minutes, rng), "BTCUSDT": walk(64_000.0, minutes, rng)}
-        made = [one_trade(n, symbol, bars[symbol], rng) for n in range(trades) for symbol in [list(bars)[n % 2]]]
+        executed = [one_trade(n, symbol, bars[symbol], rng) for n in range(trades) for symbol in [list(bars)[n % 2]]]
         refused = [
             Decision(f"no{n}", "EURUSD", START, False, None, ("level passed: 1", f"probability refused: up 0.{n:03d}"))
             for n in range(300)
@@ -102,10 +102,10 @@ def made_up_facts() -> Callable[..., Facts]:
             "profile": "session1",
             "opening": Decimal("10000"),
             "bars": bars,
-            "predictions": [prediction for prediction, *_ in made],
-            "decisions": [decision for _, decision, *_ in made] + refused,
-            "orders": [order for *_, order, _ in made],
-            "fills": [fill for *_, fills in made for fill in fills],
+            "predictions": [prediction for prediction, *_ in executed],
+            "decisions": [decision for _, decision, *_ in executed] + refused,
+            "orders": [order for *_, order, _ in executed],
+            "fills": [fill for *_, fills in executed for fill in fills],
             "counts": {"signals": 430, "decisions": 2880, "approved": trades, "orders": trades, "fills": 2 * trades},
             "models": [
                 ModelFacts(
@@ -134,7 +134,7 @@ def made_up_facts() -> Callable[..., Facts]:
 
 @pytest.fixture(scope="session")
 def closed() -> Callable[..., Trade]:
-    """Build a closed trade of 0.1 lots of EURUSD, bought at 1.08 with its stop at 1.07, without fees."""
+    """Build a closed trade without fees: 0.1 lots of EURUSD, bought at 1.08 with a stop at 1.07."""
 
     def build(
         pnl: str, entered: datetime = START + timedelta(hours=8), minutes: int = 5, symbol: str = "EURUSD"

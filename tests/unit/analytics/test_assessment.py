@@ -34,25 +34,26 @@ def of(facts: Facts) -> tuple[Trade, ...]:
 
 
 def test_every_figure_has_a_label_and_a_convention(made_up_facts: Build) -> None:
-    found = assess(of(made_up_facts()), made_up_facts().bars, OPENING)
-    assert found.figures.keys() == MEASURES.keys()
+    assessment = assess(of(made_up_facts()), made_up_facts().bars, OPENING)
+    assert assessment.figures.keys() == MEASURES.keys()
 
 
 def test_figures_agree_with_each_other(made_up_facts: Build) -> None:
     facts = made_up_facts(trades=60, minutes=30_000)
-    found = assess(of(facts), facts.bars, OPENING)
-    figures = {name: each.value for name, each in found.figures.items()}
-    assert figures["total_return"] == pytest.approx(float(found.total.pnl / OPENING), abs=1e-12)
-    assert figures["expectancy"] == pytest.approx(float(found.total.pnl) / 60)
-    assert figures["profit_factor"] == pytest.approx(found.total.profit_factor)
-    assert figures["expectancy_r"] == pytest.approx(found.total.expectancy_r)
-    assert figures["max_drawdown"] >= found.total.max_drawdown_pct / 100 - 1e-12
-    for group in found.groups.values():
-        assert sum(each.pnl for each in group.values()) == found.total.pnl
-        assert sum(each.trades for each in group.values()) == 60
-    for table in (found.months, found.weeks):
-        assert sum(period.pnl for period in table) == found.total.pnl
-    for name, interval in found.intervals.items():
+    assessment = assess(of(facts), facts.bars, OPENING)
+    total = assessment.total
+    figures = {name: figure.value for name, figure in assessment.figures.items()}
+    assert figures["total_return"] == pytest.approx(float(total.pnl / OPENING), abs=1e-12)
+    assert figures["expectancy"] == pytest.approx(float(total.pnl) / 60)
+    assert figures["profit_factor"] == pytest.approx(total.profit_factor)
+    assert figures["expectancy_r"] == pytest.approx(total.expectancy_r)
+    assert figures["max_drawdown"] >= total.max_drawdown_pct / 100 - 1e-12
+    for group in assessment.groups.values():
+        assert sum(performance.pnl for performance in group.values()) == total.pnl
+        assert sum(performance.trades for performance in group.values()) == 60
+    for table in (assessment.months, assessment.weeks):
+        assert sum(period.pnl for period in table) == total.pnl
+    for name, interval in assessment.intervals.items():
         if interval.low is not None:
             assert interval.low <= figures[name] <= interval.high, name
 
@@ -65,20 +66,20 @@ def test_nothing_in_the_json_is_nan_or_infinite(
     made_up_facts: Build, trades: int, minutes: int, bars: dict[str, pd.DataFrame] | None
 ) -> None:
     facts = made_up_facts(trades=trades, minutes=minutes)
-    found = assess(of(facts), facts.bars if bars is None else bars, OPENING).to_json()
-    json.dumps(found, allow_nan=False)
-    figures = found["figures"]
+    assessment = assess(of(facts), facts.bars if bars is None else bars, OPENING).to_json()
+    json.dumps(assessment, allow_nan=False)
+    figures = assessment["figures"]
     assert all(figures["reasons"].get(name) for name, value in figures["values"].items() if value is None)
 
 
-def test_the_conventions_name_the_calendar_of_what_was_traded(made_up_facts: Build) -> None:
+def test_the_conventions_name_the_calendar_of_the_symbols(made_up_facts: Build) -> None:
     facts = made_up_facts()
     assert "365 periods" in assess(of(facts), facts.bars, OPENING).conventions[0]
     only_fx = {"EURUSD": facts.bars["EURUSD"]}
     assert "252 periods" in assess([], only_fx, OPENING).conventions[0]
 
 
-def test_buying_and_holding_splits_the_money_and_keeps_what_ended() -> None:
+def test_buy_and_hold_splits_the_money_and_keeps_the_last_close() -> None:
     def frame(start: str, closes: list[float]) -> pd.DataFrame:
         return pd.DataFrame(
             {"open_time": pd.date_range(start, periods=len(closes), freq="min", tz="UTC"), "close": closes}
@@ -92,11 +93,11 @@ def test_buying_and_holding_splits_the_money_and_keeps_what_ended() -> None:
 def test_an_account_that_holds_has_a_beta_of_one_and_no_alpha(made_up_facts: Build) -> None:
     facts = made_up_facts(minutes=31 * 1440)
     held = buy_and_hold(facts.bars, OPENING)
-    found = assess([], facts.bars, OPENING, rules_only=held)
-    assert set(found.benchmarks) == {HOLD, RULES}
-    own, other = (found.benchmarks[name].figures for name in (HOLD, RULES))
+    assessment = assess([], facts.bars, OPENING, rules_only=held)
+    assert set(assessment.benchmarks) == {HOLD, RULES}
+    own, other = (assessment.benchmarks[name].figures for name in (HOLD, RULES))
     assert own["sharpe"] == other["sharpe"]
-    assert found.figures["beta"].value == pytest.approx(0.0)
+    assert assessment.figures["beta"].value == pytest.approx(0.0)
 
 
 def test_r_is_the_net_result_over_the_loss_at_the_stop(closed: Closed) -> None:
@@ -104,20 +105,20 @@ def test_r_is_the_net_result_over_the_loss_at_the_stop(closed: Closed) -> None:
     assert r_multiple(closed("250")) == pytest.approx(2.5)
 
 
-def test_trades_are_described_one_by_one(closed: Closed) -> None:
+def test_trade_figures_are_computed_per_trade(closed: Closed) -> None:
     trades = [closed("30", minutes=10), closed("-20", minutes=20), closed("-10", minutes=60)]
-    found = {name: each.value for name, each in trade_figures(trades).items()}
-    assert found["average_win"] == 30
-    assert found["average_loss"] == -15
-    assert found["payoff"] == 2.0
-    assert (found["holding_median"], found["holding_longest"]) == (20, 60)
+    figures = {name: figure.value for name, figure in trade_figures(trades).items()}
+    assert figures["average_win"] == 30
+    assert figures["average_loss"] == -15
+    assert figures["payoff"] == 2.0
+    assert (figures["holding_median"], figures["holding_longest"]) == (20, 60)
     assert holding_minutes(trades[0]) == 10
-    assert found["expectancy_r"] == pytest.approx(0.0)
+    assert figures["expectancy_r"] == pytest.approx(0.0)
 
 
-def test_without_trades_every_trade_figure_says_why() -> None:
-    found = trade_figures([])
-    assert all(each.value is None and each.reason for each in found.values())
+def test_without_trades_every_trade_figure_has_a_reason() -> None:
+    figures = trade_figures([])
+    assert all(figure.value is None and figure.reason for figure in figures.values())
 
 
 @pytest.mark.parametrize(
@@ -136,11 +137,11 @@ def test_a_trade_belongs_to_the_session_of_its_entry(closed: Closed, hour: int, 
     assert by_session(closed("1", MONDAY + timedelta(hours=hour))) == session
 
 
-def test_trades_are_grouped_by_what_ended_them(closed: Closed) -> None:
+def test_trades_are_grouped_by_their_exit_reason(closed: Closed) -> None:
     assert by_exit(closed("1")) == "stop"
 
 
-def test_regimes_follow_the_volatility_before_the_entry_and_do_not_see_what_comes_after(closed: Closed) -> None:
+def test_regimes_use_only_the_volatility_before_the_entry(closed: Closed) -> None:
     rng = np.random.default_rng(1)
     scale = np.repeat([1e-5, 1e-4, 1e-3], 1000)
     frame = pd.DataFrame(
@@ -151,12 +152,12 @@ def test_regimes_follow_the_volatility_before_the_entry_and_do_not_see_what_come
     )
     at = {name: closed("1", MONDAY + timedelta(minutes=m)) for name, m in (("a", 900), ("b", 1900), ("c", 2900))}
     early = closed("1", MONDAY + timedelta(minutes=30))
-    found = volatility_regimes([*at.values(), early], {"EURUSD": frame})
-    assert [found[each.order.id] for each in at.values()] == ["quiet", "normal", "volatile"]
-    assert found[early.order.id] == UNKNOWN
+    regimes = volatility_regimes([*at.values(), early], {"EURUSD": frame})
+    assert [regimes[trade.order.id] for trade in at.values()] == ["quiet", "normal", "volatile"]
+    assert regimes[early.order.id] == UNKNOWN
     assert volatility_regimes([early], {})[early.order.id] == UNKNOWN
 
 
-def test_performance_in_r_is_none_where_no_trade_has_a_stop_behind_it(closed: Closed) -> None:
+def test_expectancy_in_r_is_none_without_a_trade(closed: Closed) -> None:
     assert performance([closed("-100")], OPENING).expectancy_r == pytest.approx(-1.0)
     assert performance([], OPENING).expectancy_r is None

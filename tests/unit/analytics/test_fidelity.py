@@ -1,4 +1,4 @@
-"""A backtest beside its run: nothing is called alike that is not, and each difference has its first cause."""
+"""Comparison of a backtest with its run: every difference is found and has its first cause."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def account(*minutes: int) -> RunRecord:
-    """One closed trade decided at each of these minutes."""
+    """Return the records of one closed trade for each of these minutes."""
     orders, fills, decisions, predictions = [], [], [], []
     for minute in minutes:
         at, name = AT + minute * MINUTE, f"EURUSD/{minute}/buy"
@@ -35,10 +35,10 @@ RUN = account(1, 2)
 
 
 def test_the_same_records_have_no_difference() -> None:
-    found = compare(RUN, account(1, 2))
-    assert found.differences == ()
-    assert (found.orders, found.fills, found.alike, found.decisions_alike) == ((2, 2), (4, 4), 2, 2)
-    assert found.pnl == (D("58.60"), D("58.60"))
+    fidelity = compare(RUN, account(1, 2))
+    assert fidelity.differences == ()
+    assert (fidelity.orders, fidelity.fills, fidelity.alike, fidelity.decisions_alike) == ((2, 2), (4, 4), 2, 2)
+    assert fidelity.pnl == (D("58.60"), D("58.60"))
 
 
 def test_ids_of_records_and_decisions_may_differ() -> None:
@@ -52,7 +52,7 @@ def test_ids_of_records_and_decisions_may_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "difference_text"),
     [
         ("price", D("1.10301"), "exit price: 1.103, backtest 1.10301"),
         ("pnl", D("29.99"), "exit pnl: 30, backtest 29.99"),
@@ -62,12 +62,12 @@ def test_ids_of_records_and_decisions_may_differ() -> None:
         ("ambiguous", True, "exit ambiguous: False, backtest True"),
     ],
 )
-def test_every_field_of_a_fill_counts(field: str, value: object, told: str) -> None:
+def test_every_field_of_a_fill_counts(field: str, value: object, difference_text: str) -> None:
     again = account(1, 2)
     changed = replace(again, fills=[*again.fills[:3], replace(again.fills[3], **{field: value})])
     (difference,) = compare(RUN, changed).differences
-    assert (difference.order, difference.what) == ("EURUSD/2/buy", told)
-    assert difference.cause.startswith("the same decision was filled otherwise")
+    assert (difference.order, difference.what) == ("EURUSD/2/buy", difference_text)
+    assert difference.cause.startswith("the same decision was filled differently")
 
 
 def test_terms_of_an_order_count() -> None:
@@ -90,17 +90,17 @@ def test_a_minute_that_the_run_skipped_is_the_cause_of_its_missing_order() -> No
     assert difference.cause == "the run skipped the minute: no online row at 09:02"
 
 
-def test_another_answer_of_the_model_is_the_cause_with_the_inputs_that_differ() -> None:
+def test_a_different_prediction_is_the_cause_with_the_inputs_that_differ() -> None:
     again = account(1)
     second = RUN.predictions[1]
     other = replace(second, probability=0.5, features={"m1_rsi_14": 59.0})
     refused = replace(RUN.decisions[1], approved=False)
     changed = replace(again, decisions=[*again.decisions, refused], predictions=[*again.predictions, other])
     (difference,) = compare(RUN, changed).differences
-    assert difference.cause == "the model said 0.600000, backtest 0.500000, as m1_rsi_14 differ"
+    assert difference.cause == "the model predicted 0.600000, backtest 0.500000, because m1_rsi_14 differ"
 
 
-def test_what_follows_from_an_earlier_difference_says_so() -> None:
+def test_a_difference_caused_by_an_earlier_one_names_it() -> None:
     again = account(1, 2)
     smaller = replace(again.orders[1], lots=D("0.09"))
     poorer = replace(again.decisions[1], reasons=("size passed: 0.09 lots",))
@@ -112,5 +112,5 @@ def test_what_follows_from_an_earlier_difference_says_so() -> None:
     )
     first, second = compare(RUN, changed).differences
     assert first.order == "EURUSD/1/buy"
-    assert second.cause.endswith("backtest on 'size passed: 0.09 lots', since EURUSD/1/buy differs")
+    assert second.cause.endswith("backtest on 'size passed: 0.09 lots', because EURUSD/1/buy differs")
     assert compare(RUN, changed).decisions_alike == 1

@@ -16,11 +16,11 @@ def drawn(n, block, resamples, seed=1):
 
 
 def test_blocks_follow_each_other_and_wrap_around():
-    found = drawn(50, 10.0, 400)
-    assert found.shape == (400, 50)
-    assert found.min() == 0
-    assert found.max() == 49
-    followed = found[:, 1:] == (found[:, :-1] + 1) % 50
+    indices = drawn(50, 10.0, 400)
+    assert indices.shape == (400, 50)
+    assert indices.min() == 0
+    assert indices.max() == 49
+    followed = indices[:, 1:] == (indices[:, :-1] + 1) % 50
     assert followed.mean() == pytest.approx(1 - 1 / 10 + 1 / 10 / 50, abs=0.01)
 
 
@@ -29,16 +29,16 @@ def test_blocks_of_one_are_the_plain_bootstrap():
     assert (np.diff(followed, axis=1) == 1).mean() == pytest.approx(1 / 1000, abs=0.001)
 
 
-def test_pieces_do_not_change_how_many_resamples_there_are():
+def test_chunks_do_not_change_the_number_of_resamples():
     assert drawn(1_500_000, 100.0, 3).shape == (3, 1_500_000)
 
 
-def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+def test_the_interval_of_a_mean_has_its_nominal_coverage():
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(200):
-        found = intervals(rng.normal(1.0, 2.0, 100), {"mean": mean}, rng, resamples=300)["mean"]
-        covered += found.low <= 1.0 <= found.high
+        interval = intervals(rng.normal(1.0, 2.0, 100), {"mean": mean}, rng, resamples=300)["mean"]
+        covered += interval.low <= 1.0 <= interval.high
     assert 0.88 <= covered / 200 <= 0.99  # percentile intervals of 100 values are a little narrow
 
 
@@ -48,7 +48,7 @@ def test_dependence_widens_the_interval():
     for i in range(1, 2000):
         values[i] = 0.8 * values[i - 1] + noise[i]
     width = [
-        (lambda found: found.high - found.low)(intervals(values, {"mean": mean}, rng, block=block)["mean"])
+        (lambda interval: interval.high - interval.low)(intervals(values, {"mean": mean}, rng, block=block)["mean"])
         for block in (1.0, 40.0)
     ]
     assert width[1] > 1.8 * width[0]
@@ -79,7 +79,7 @@ def test_statistics_equal_their_plain_formulas():
     ],
     ids=["too few", "never a loss", "neither gain nor loss", "constant"],
 )
-def test_what_cannot_be_told_is_none_with_a_reason(values, statistic, reason):
-    found = intervals(values, {"it": statistic}, np.random.default_rng(1))["it"]
-    assert (found.low, found.high) == (None, None)
-    assert reason in found.reason
+def test_an_undefined_value_is_none_with_a_reason(values, statistic, reason):
+    interval = intervals(values, {"it": statistic}, np.random.default_rng(1))["it"]
+    assert (interval.low, interval.high) == (None, None)
+    assert reason in interval.reason

@@ -36,7 +36,7 @@ def trade(
     side: Side, entry: str, leave: str, pnl: str, first: int = 1, last: int = 4, reason: FillReason = FillReason.TARGET,
     symbol: str = "EURUSD", stop_distance: str = "0.0020",
 ) -> Trade:  # fmt: skip
-    """A trade of 0.1 lots entered at the open of bar `first` and left at the close of bar `last`."""
+    """Return a trade of 0.1 lots entered at the open of bar `first` and closed at the close of bar `last`."""
     begin = (START + timedelta(minutes=first)).to_pydatetime()
     end = (START + timedelta(minutes=last + 1)).to_pydatetime()
     lots = Decimal("0.1")
@@ -49,14 +49,14 @@ def trade(
     )
 
 
-def test_a_long_position_is_marked_at_bid_and_pays_its_fees_when_they_fall_due() -> None:
+def test_a_long_position_is_marked_at_bid_and_pays_its_fees_at_the_fills() -> None:
     held = trade(Side.BUY, "1.1012", "1.1030", "18.00")
     equity = marked([held], {"EURUSD": bars()}, OPENING)["equity"].tolist()
     unrealised = [0.1 * 100_000 * (close - 1.1012) for close in CLOSES]
     entered = 10_000 - 0.35
     expected = [
         entered + unrealised[0],  # the close at which the order was filled: the bar before the entry bar
-        *(entered + each for each in unrealised[1:4]),
+        *(entered + profit for profit in unrealised[1:4]),
         10_000 - 0.70 + 18.00,
         10_000 - 0.70 + 18.00,
     ]
@@ -69,7 +69,7 @@ def test_a_short_position_is_marked_at_ask() -> None:
     assert equity.iloc[2] == pytest.approx(10_000 - 0.35 - 0.1 * 100_000 * (CLOSES[2] + SPREAD - 1.1010))
 
 
-def test_without_a_quoted_spread_the_typical_one_is_taken() -> None:
+def test_without_a_quoted_spread_the_typical_one_is_used() -> None:
     held = trade(Side.SELL, "1.1010", "1.1032", "-22.00")
     equity = marked([held], {"EURUSD": bars(spread=float("nan"))}, OPENING)["equity"]
     assert equity.iloc[2] == pytest.approx(10_000 - 0.35 - 0.1 * 100_000 * (CLOSES[2] + 0.00008 - 1.1010))
@@ -78,7 +78,7 @@ def test_without_a_quoted_spread_the_typical_one_is_taken() -> None:
 def test_equity_ends_at_the_opening_plus_every_net_result() -> None:
     trades = [trade(Side.BUY, "1.1012", "1.1030", "18.00"), trade(Side.SELL, "1.1010", "1.1032", "-22.00")]
     equity = marked(trades, {"EURUSD": bars()}, OPENING)["equity"]
-    assert equity.iloc[-1] == pytest.approx(float(OPENING + sum(each.pnl for each in trades)), abs=1e-9)
+    assert equity.iloc[-1] == pytest.approx(float(OPENING + sum(closed.pnl for closed in trades)), abs=1e-9)
 
 
 def test_a_trade_without_bars_moves_the_equity_at_its_exit() -> None:
@@ -114,43 +114,45 @@ def test_an_open_position_in_yen_is_converted_at_each_price() -> None:
     assert marks["equity"].iloc[2] == pytest.approx(10_000 - 0.35 + 10_000 * (151.0 - 150.51) / 151.0, abs=1e-9)
 
 
-def test_positions_at_once_are_marked_as_one_after_the_other() -> None:
+def test_simultaneous_positions_add_up() -> None:
     trades = [
         trade(side, "1.1012", "1.1030", "18.00", first=first, last=first + 2)
         for first in (0, 1, 2)
         for side in (Side.BUY, Side.SELL)
     ]
-    alone = [marked([each], {"EURUSD": bars()}, OPENING) for each in trades]
+    alone = [marked([single], {"EURUSD": bars()}, OPENING) for single in trades]
     together = marked(trades, {"EURUSD": bars()}, OPENING)
     for name, base in (("equity", 10_000), ("open", 0), ("notional", 0)):
-        expected = base + sum(each[name].to_numpy() - base for each in alone)
+        expected = base + sum(marks[name].to_numpy() - base for marks in alone)
         assert together[name].tolist() == pytest.approx(expected.tolist(), abs=1e-9), name
 
 
 def test_excursions_use_whole_bars_before_the_exit_bar_and_of_that_only_the_exit() -> None:
-    (found,) = excursions([trade(Side.BUY, "1.1012", "1.1014", "2.00")], {"EURUSD": bars()})
-    assert found is not None
-    assert found.adverse == pytest.approx((1.1012 - (CLOSES[2] - 0.0005)) / 0.0020)
-    assert found.favourable == pytest.approx((CLOSES[3] + 0.0005 - 1.1012) / 0.0020)
+    (excursion,) = excursions([trade(Side.BUY, "1.1012", "1.1014", "2.00")], {"EURUSD": bars()})
+    assert excursion is not None
+    assert excursion.adverse == pytest.approx((1.1012 - (CLOSES[2] - 0.0005)) / 0.0020)
+    assert excursion.favourable == pytest.approx((CLOSES[3] + 0.0005 - 1.1012) / 0.0020)
 
 
-def test_an_exit_beyond_those_bars_counts_itself() -> None:
-    (found,) = excursions([trade(Side.BUY, "1.1012", "1.1030", "18.00")], {"EURUSD": bars()})
-    assert found is not None
-    assert found.favourable == pytest.approx((1.1030 - 1.1012) / 0.0020)
+def test_an_exit_price_beyond_those_bars_counts() -> None:
+    (excursion,) = excursions([trade(Side.BUY, "1.1012", "1.1030", "18.00")], {"EURUSD": bars()})
+    assert excursion is not None
+    assert excursion.favourable == pytest.approx((1.1030 - 1.1012) / 0.0020)
 
 
 def test_a_position_left_at_an_open_was_held_through_the_bar_before_it() -> None:
-    (found,) = excursions([trade(Side.BUY, "1.1012", "1.1030", "18.00", reason=FillReason.TIME)], {"EURUSD": bars()})
-    assert found is not None
-    assert found.favourable == pytest.approx((CLOSES[4] + 0.0005 - 1.1012) / 0.0020)
+    (excursion,) = excursions(
+        [trade(Side.BUY, "1.1012", "1.1030", "18.00", reason=FillReason.TIME)], {"EURUSD": bars()}
+    )
+    assert excursion is not None
+    assert excursion.favourable == pytest.approx((CLOSES[4] + 0.0005 - 1.1012) / 0.0020)
 
 
 def test_a_short_position_is_measured_at_ask() -> None:
-    (found,) = excursions([trade(Side.SELL, "1.1010", "1.1012", "-2.00")], {"EURUSD": bars()})
-    assert found is not None
-    assert found.adverse == pytest.approx((CLOSES[3] + 0.0005 + SPREAD - 1.1010) / 0.0020)
-    assert found.favourable == pytest.approx((1.1010 - (CLOSES[2] - 0.0005 + SPREAD)) / 0.0020)
+    (excursion,) = excursions([trade(Side.SELL, "1.1010", "1.1012", "-2.00")], {"EURUSD": bars()})
+    assert excursion is not None
+    assert excursion.adverse == pytest.approx((CLOSES[3] + 0.0005 + SPREAD - 1.1010) / 0.0020)
+    assert excursion.favourable == pytest.approx((1.1010 - (CLOSES[2] - 0.0005 + SPREAD)) / 0.0020)
 
 
 def test_an_entry_beyond_its_stop_has_no_excursion_in_r() -> None:
@@ -159,7 +161,7 @@ def test_an_entry_beyond_its_stop_has_no_excursion_in_r() -> None:
     assert excursions([trade(Side.BUY, "1.1012", "1.1030", "18.00")], {}) == [None]
 
 
-def test_the_spread_is_paid_once_a_trade() -> None:
+def test_the_spread_is_paid_once_per_trade() -> None:
     trades = [trade(Side.BUY, "1.1012", "1.1030", "18.00"), trade(Side.SELL, "1.1010", "1.1032", "-22.00")]
     assert spread_cost(trades, {"EURUSD": bars()}) == Decimal("4.00")
 

@@ -44,7 +44,7 @@ def test_trades_are_counted_where_they_closed(closed: Closed) -> None:
     assert (may.trades, may.won, may.pnl) == (2, 1, Decimal("5.50"))
 
 
-def test_months_compound_to_the_whole() -> None:
+def test_months_compound_to_the_total_return() -> None:
     whole = (1 + returns()).prod()
     for span in ("month", "week"):
         product = 1.0
@@ -53,7 +53,7 @@ def test_months_compound_to_the_whole() -> None:
         assert product == pytest.approx(whole)
 
 
-def test_results_are_placed_by_the_entry(closed: Closed) -> None:
+def test_results_are_grouped_by_the_time_of_entry(closed: Closed) -> None:
     results, counts = by_hour([closed("10"), closed("-4.50")])
     assert results[0, 8] == pytest.approx(5.5)  # Monday, 8 o'clock
     assert counts[0, 8] == counts.sum() == 2

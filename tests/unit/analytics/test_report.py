@@ -31,7 +31,7 @@ LOADS = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=", 
 
 
 class Shown(HTMLParser):
-    """Text a reader sees, and tags that were opened and never closed."""
+    """The visible text of a page, its links, and its unclosed tags."""
 
     VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -70,7 +70,7 @@ def test_every_tag_is_closed(made_up_facts: Build, tmp_path: Path) -> None:
     assert shown(made_up_facts(), tmp_path).open == []
 
 
-def test_a_simulated_market_is_said_before_anything_else(made_up_facts: Build, tmp_path: Path) -> None:
+def test_a_simulated_market_is_stated_at_the_top(made_up_facts: Build, tmp_path: Path) -> None:
     report = write(made_up_facts(simulated=True), tmp_path)
     page = Shown(report.html.read_text()).text
     assert page.index("SIMULATED market") < page.index("Profit and loss")
@@ -97,12 +97,12 @@ def test_the_figures_shown_are_those_of_the_metrics(made_up_facts: Build, tmp_pa
 
 
 def journal(facts: Facts, folder: Path) -> list[dict[str, Any]]:
-    """The trades that the page draws."""
+    """Return the trades of the journal on the page."""
     html = write(facts, folder).html.read_text()
     data = re.search(r'<script type="application/json" id="journal-data">(.*?)</script>', html, re.DOTALL)
     assert data is not None
-    found: list[dict[str, Any]] = json.loads(data.group(1))
-    return found
+    trades: list[dict[str, Any]] = json.loads(data.group(1))
+    return trades
 
 
 def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(
@@ -119,18 +119,18 @@ def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(
         assert trade["level"] == prediction.features[facts.levels[order.side is Side.SELL]]
 
 
-def test_the_levels_drawn_are_those_that_the_predictions_were_asked_about(made_up_facts: Build, tmp_path: Path) -> None:
-    """A model of swing 15 is shown the levels of swing 5 too; it did not answer about them."""
+def test_the_levels_drawn_are_those_of_the_predictions(made_up_facts: Build, tmp_path: Path) -> None:
+    """Use the levels of swing 15: the inputs of such a model include the levels of swing 5 too."""
     facts, wide = made_up_facts(trades=9), Task("bos", swing=15).columns
     asked = [
-        replace(each, features={**each.features, wide[each.side is Side.SELL]: 1.0 + number})
-        for number, each in enumerate(facts.predictions)
+        replace(prediction, features={**prediction.features, wide[prediction.side is Side.SELL]: 1.0 + number})
+        for number, prediction in enumerate(facts.predictions)
     ]
     listed = journal(replace(facts, predictions=asked, levels=wide), tmp_path)
     assert {trade["level"] for trade in listed} == {1.0 + number for number in range(9)}
 
 
-def test_both_forms_say_what_the_run_was_traded_by(made_up_facts: Build, tmp_path: Path) -> None:
+def test_both_formats_show_the_trading_settings(made_up_facts: Build, tmp_path: Path) -> None:
     report = write(made_up_facts(profile="ftmo", rules={"entry probability": "0.7", "swing": "15"}), tmp_path)
     for text in (report.html.read_text(), report.markdown.read_text()):
         assert "profile ftmo · entry probability 0.7 · swing 15 · run" in text
@@ -150,14 +150,14 @@ def test_the_bars_around_a_trade_hold_its_prices(made_up_facts: Build, tmp_path:
         assert bars["at"][0] == 0
 
 
-def test_a_trade_without_a_decision_or_bars_is_listed_all_the_same(made_up_facts: Build, tmp_path: Path) -> None:
+def test_a_trade_without_a_decision_or_bars_is_still_listed(made_up_facts: Build, tmp_path: Path) -> None:
     facts = made_up_facts(trades=4, decisions=[], predictions=[], bars={})
     for trade in journal(facts, tmp_path):
         assert (trade["decision"], trade["reasons"], trade["model"], trade["level"]) == (None, None, None, None)
         assert "bars" not in trade
 
 
-def test_every_figure_stands_with_its_interval_or_reason_and_its_convention(
+def test_every_figure_is_shown_with_its_interval_or_reason_and_its_convention(
     made_up_facts: Build, tmp_path: Path
 ) -> None:
     report = write(made_up_facts(trades=30), tmp_path)
@@ -175,15 +175,16 @@ def words(facts: Facts, folder: Path) -> str:
     return " ".join(shown(facts, folder).text.split())
 
 
-def test_a_page_of_two_days_makes_no_year_of_them(made_up_facts: Build, tmp_path: Path) -> None:
+def test_two_days_give_no_annualised_figures(made_up_facts: Build, tmp_path: Path) -> None:
     text = words(made_up_facts(minutes=2880), tmp_path)
-    for label in ("Return a year", "Volatility a year", "Sharpe", "Sortino", "Calmar", "Longest drawdown", "Beta"):
+    annualised = ("Annualised return", "Annualised volatility", "Sharpe ratio", "Sortino ratio", "Calmar ratio")
+    for label in (*annualised, "Longest drawdown", "Beta"):
         assert re.search(rf"{label} 2 days [a-z ]*, \d+ are needed", text), label
-    assert "Alpha a year 2 days of returns in common, 90 are needed" in text
-    assert "2 days here" in text
+    assert "Annualised alpha 2 days of returns in common, 90 are needed" in text
+    assert "Days in this report: 2." in text
 
 
-def test_a_page_knows_one_largest_drawdown(made_up_facts: Build, tmp_path: Path) -> None:
+def test_the_page_shows_a_single_maximum_drawdown(made_up_facts: Build, tmp_path: Path) -> None:
     facts = made_up_facts(trades=40, minutes=190_000)
     report = write(
         replace(
@@ -198,11 +199,11 @@ def test_a_page_knows_one_largest_drawdown(made_up_facts: Build, tmp_path: Path)
     assert total.max_drawdown_pct == pytest.approx(100 * figures["max_drawdown"].value, rel=1e-12)
     assert figures["calmar"].value == pytest.approx(figures["cagr"].value / figures["max_drawdown"].value, rel=1e-12)
     text = " ".join(Shown(report.html.read_text()).text.split())
-    shown_there = re.findall(r"[Ll]argest drawdown ([\d.,]+\d)", text)
+    shown_there = re.findall(r"[Mm]aximum drawdown ([\d.,]+\d)", text)
     assert set(shown_there) == {f"{total.max_drawdown:,.2f}", f"{total.max_drawdown_pct:.2f}"}
 
 
-def test_what_the_account_was_charged_is_in_the_curve_and_in_the_profit(made_up_facts: Build, tmp_path: Path) -> None:
+def test_charges_are_in_the_equity_and_in_the_profit(made_up_facts: Build, tmp_path: Path) -> None:
     at = made_up_facts().starts_at
     paid = [Charge(at + timedelta(hours=9), "insurance", Decimal("-20.00")), Charge(at, "swap", Decimal("6.50"))]
     paid += [Charge(at + timedelta(hours=3), "slippage", Decimal("9.00"))]
@@ -215,9 +216,7 @@ def test_what_the_account_was_charged_is_in_the_curve_and_in_the_profit(made_up_
 
 
 @pytest.mark.parametrize("paid_in", ["5000", "-5000"])
-def test_a_deposit_is_in_the_curve_and_neither_profit_nor_return_nor_drawdown(
-    made_up_facts: Build, paid_in: str
-) -> None:
+def test_a_deposit_is_in_the_equity_but_not_in_profit_return_or_drawdown(made_up_facts: Build, paid_in: str) -> None:
     facts = made_up_facts(trades=20, minutes=40 * 1440)
     trades, at = closed_trades(facts.orders, facts.fills), facts.starts_at + timedelta(days=20)
     plain = assess(trades, facts.bars, facts.opening)
@@ -239,14 +238,14 @@ def test_an_open_position_is_valued_to_the_end(made_up_facts: Build, tmp_path: P
     assert (judged.total.pnl, judged.costs["commission"]) == (0, 0)
 
 
-def test_the_last_days_start_with_what_was_charged_before(made_up_facts: Build) -> None:
+def test_later_facts_start_with_the_charges_before(made_up_facts: Build) -> None:
     at = made_up_facts().starts_at
     paid = [Charge(at + timedelta(days=day), "swap", Decimal(day)) for day in (1, 2, 9)]
     facts = made_up_facts(trades=60, minutes=20_000, charges=paid)
     late = facts.since(at + timedelta(days=7))
     whole, part = (
-        assess(closed_trades(each.orders, each.fills), each.bars, each.opening, charges=each.charges)
-        for each in (facts, late)
+        assess(closed_trades(run.orders, run.fills), run.bars, run.opening, charges=run.charges)
+        for run in (facts, late)
     )
     assert late.opening + part.total.pnl == facts.opening + whole.total.pnl
     assert part.costs["swap"] == 9
@@ -256,7 +255,8 @@ def test_a_ruined_account_is_reported_as_ruined(made_up_facts: Build, tmp_path: 
     facts = made_up_facts(trades=40, minutes=150_000, opening=Decimal(18))
     report = write(facts, tmp_path)
     text = " ".join(Shown(report.html.read_text()).text.split())
-    for label in ("Return a year", "Volatility a year", "Sharpe", "Sortino", "Calmar", "Beta", "Alpha a year"):
+    annualised = ("Annualised return", "Annualised volatility", "Sharpe ratio", "Sortino ratio", "Calmar ratio")
+    for label in (*annualised, "Beta", "Annualised alpha"):
         assert f"{label} ruined: the equity fell to" in text, label
     assert "Ruin Ruined: the equity fell to" in text
     assert "UTC. No ratio" in text
@@ -277,7 +277,7 @@ def test_the_picture_is_a_png_of_its_size(made_up_facts: Build, tmp_path: Path) 
         assert struct.unpack(">II", data[16:24]) == (1400, 900)
 
 
-def test_the_last_days_start_with_what_was_earned_before(made_up_facts: Build) -> None:
+def test_later_facts_start_with_the_results_before(made_up_facts: Build) -> None:
     facts = made_up_facts(trades=60, minutes=20_000)
     since = facts.starts_at + timedelta(days=7)
     late = facts.since(since)
@@ -302,7 +302,7 @@ def test_markdown_lists_the_first_hundred_trades_and_says_so(made_up_facts: Buil
     assert "The first 100 of 130" in text
 
 
-def test_an_open_position_is_counted_apart(made_up_facts: Build, tmp_path: Path) -> None:
+def test_an_open_position_is_counted_separately(made_up_facts: Build, tmp_path: Path) -> None:
     facts = made_up_facts(trades=5)
     without_last_exit = [fill for fill in facts.fills if fill.reason is FillReason.ENTRY or fill is not facts.fills[-1]]
     assert "1 open" in shown(replace(facts, fills=without_last_exit), tmp_path).text
@@ -311,12 +311,12 @@ def test_an_open_position_is_counted_apart(made_up_facts: Build, tmp_path: Path)
 def test_a_run_without_trades_models_or_drift_still_reports(made_up_facts: Build, tmp_path: Path) -> None:
     empty = made_up_facts(trades=0, models=[], checks=[], latencies_ms={}, decisions=[], drift_note="too few rows: 40")
     page = shown(empty, tmp_path).text
-    assert "No trade was closed in this run." in page
-    assert "No model answered in this run." in page
+    assert "This run closed no trades." in page
+    assert "No model made predictions in this run." in page
     assert "Too few rows: 40." in page
 
 
-def test_what_a_baseline_was_not_judged_by_is_left_blank(made_up_facts: Build, tmp_path: Path) -> None:
+def test_a_metric_missing_for_a_baseline_is_left_blank(made_up_facts: Build, tmp_path: Path) -> None:
     (model,) = made_up_facts().models
     judged = {"xgboost": {"auc": 0.8123}, "atr": {"auc": None}, "base rate": {}, "control": {"auc": float("nan")}}
     report = write(made_up_facts(models=[replace(model, metrics=judged)]), tmp_path)
@@ -324,23 +324,23 @@ def test_what_a_baseline_was_not_judged_by_is_left_blank(made_up_facts: Build, t
     assert "0.8123" in Shown(report.html.read_text()).text
 
 
-def test_a_closed_market_is_a_sentence_and_no_empty_chart(made_up_facts: Build, tmp_path: Path) -> None:
+def test_a_closed_market_shows_a_sentence_instead_of_a_chart(made_up_facts: Build, tmp_path: Path) -> None:
     html = write(made_up_facts(trades=0, bars={"EURUSD": empty_bars()}), tmp_path).html.read_text()
     text = " ".join(Shown(html).text.split())
-    assert "EURUSD · SIMULATED market No closed trade. No bar of EURUSD closed in these hours" in text
-    assert "the market was closed, and the equity stayed what it was" in text
+    assert "EURUSD · SIMULATED market No closed trades. No bar of EURUSD closed in this period" in text
+    assert "the market was closed, and the equity did not change" in text
     assert 'class="plotly-graph-div"' not in html
 
 
-def test_a_closed_market_beside_an_open_one_is_not_drawn(made_up_facts: Build, tmp_path: Path) -> None:
+def test_a_closed_market_next_to_an_open_one_is_not_drawn(made_up_facts: Build, tmp_path: Path) -> None:
     facts = made_up_facts(trades=0)
     html = write(replace(facts, bars={**facts.bars, "EURUSD": empty_bars()}), tmp_path).html.read_text()
     assert html.count('class="plotly-graph-div"') == 2  # equity, and the bars of BTCUSDT
-    assert "No bar of EURUSD closed in these hours: its market was closed." in Shown(html).text
+    assert "No bar of EURUSD closed in this period: its market was closed." in Shown(html).text
 
 
-def test_every_cell_has_a_head_that_names_it_on_a_narrow_screen(made_up_facts: Build, tmp_path: Path) -> None:
-    """There rows stand as cards, in which each value is named by the head of its column."""
+def test_every_cell_has_a_column_header_on_a_narrow_screen(made_up_facts: Build, tmp_path: Path) -> None:
+    """On a narrow screen each row is a card, and each value is labelled with the header of its column."""
     html = write(made_up_facts(trades=9), tmp_path).html.read_text()
     assert "data-label" in html
     for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
@@ -349,8 +349,8 @@ def test_every_cell_has_a_head_that_names_it_on_a_narrow_screen(made_up_facts: B
         assert cells <= {heads.count("<th>") + heads.count("<th ")}
 
 
-def test_the_costs_stand_in_rows_whose_numbers_have_room(made_up_facts: Build) -> None:
-    """From -10 down to -110 and back to the net: half of that span is left free on both sides."""
+def test_the_cost_chart_is_horizontal_with_space_for_its_labels(made_up_facts: Build) -> None:
+    """The running sum goes from 0 down to -110; the axis adds half of that span on both sides."""
     drawn = costs_figure({"commission": Decimal(60), "swap": Decimal(40)}, Decimal(-10), "USD")
     assert '"orientation":"h"' in drawn
     assert '"range":[-165.0,55.0]' in drawn
@@ -366,20 +366,20 @@ def test_text_from_outside_cannot_become_markup(made_up_facts: Build, tmp_path: 
     assert "<script>alert(1)" not in html
 
 
-def test_reports_replace_older_ones_and_leave_no_scraps(made_up_facts: Build, tmp_path: Path) -> None:
+def test_reports_replace_older_ones_and_leave_no_temporary_files(made_up_facts: Build, tmp_path: Path) -> None:
     write(made_up_facts(run_id="older"), tmp_path)
     report = write(made_up_facts(run_id="newer"), tmp_path)
     assert "older" not in report.markdown.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "report.png"]
 
 
-def test_an_unwritable_folder_is_one_clear_error(made_up_facts: Build, tmp_path: Path) -> None:
+def test_an_unwritable_folder_raises_a_store_error(made_up_facts: Build, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write(made_up_facts(), tmp_path / "file")
 
 
-def test_the_report_names_what_predicted_for_each_symbol(made_up_facts: Build, tmp_path: Path) -> None:
+def test_the_report_names_the_models_of_each_symbol(made_up_facts: Build, tmp_path: Path) -> None:
     facts = made_up_facts()
     first, *rest = facts.decisions
     named = [replace(first, reasons=("answered by bos 3, learned from EURUSD", *first.reasons))]
@@ -390,7 +390,7 @@ def test_the_report_names_what_predicted_for_each_symbol(made_up_facts: Build, t
     assert line in report.html.read_text(encoding="utf-8")
 
 
-def test_refusals_are_counted_by_check_whatever_their_values(made_up_facts: Build) -> None:
+def test_refusals_are_counted_by_check_regardless_of_their_values(made_up_facts: Build) -> None:
     at = made_up_facts().starts_at
     decisions = [
         Decision("a", "EURUSD", at, False, None, ("level passed: 1.07", "probability refused: up 0.41")),
@@ -400,7 +400,7 @@ def test_refusals_are_counted_by_check_whatever_their_values(made_up_facts: Buil
     assert refusals(decisions) == (Refusal("probability", 2, "up 0.32"), Refusal("open_trades", 1, "2 open"))
 
 
-def test_few_trades_are_called_luck_and_many_are_not(made_up_facts: Build) -> None:
+def test_few_trades_get_a_warning_about_luck(made_up_facts: Build) -> None:
     facts = made_up_facts()
     assert any("luck" in text for _, text in limits(facts, 14))
     assert not any("luck" in text for _, text in limits(facts, 400))

@@ -62,10 +62,10 @@ def test_the_risk_free_rate_compounds_to_the_year() -> None:
     ],
     ids=["no day", "one day", "two days", "nothing moved", "constant gain", "20 days", "a month", "a quarter", "ruin"],
 )
-def test_what_cannot_be_told_is_none_with_a_reason(values: list[float], undefined: set[str]) -> None:
-    found = return_figures(series(values), 252)
-    assert {name for name, each in found.items() if each.value is None} == undefined
-    assert all(bool(each.reason) is (each.value is None) for each in found.values())
+def test_an_undefined_value_is_none_with_a_reason(values: list[float], undefined: set[str]) -> None:
+    figures = return_figures(series(values), 252)
+    assert {name for name, figure in figures.items() if figure.value is None} == undefined
+    assert all(bool(figure.reason) is (figure.value is None) for figure in figures.values())
 
 
 NEEDED = {name: MEASURES[name].least for name in ("cagr", "volatility", "sharpe", "sortino", "calmar", "alpha", "beta")}
@@ -74,38 +74,38 @@ NEEDED = {name: MEASURES[name].least for name in ("cagr", "volatility", "sharpe"
 @pytest.mark.parametrize("days", [1, 2, 29, 30, 89, 90])
 def test_a_figure_of_too_few_days_gives_the_number_that_it_needs(days: int) -> None:
     returns = series(np.random.default_rng(days).normal(0, 0.02, days).tolist())
-    found = {**return_figures(returns, 365), **relative_figures(returns, returns, 365)}
+    figures = {**return_figures(returns, 365), **relative_figures(returns, returns, 365)}
     for name, least in NEEDED.items():
-        assert (found[name].value is None) == (days < least), name
-        assert days >= least or f"{least} are needed" in found[name].reason
+        assert (figures[name].value is None) == (days < least), name
+        assert days >= least or f"{least} are needed" in figures[name].reason
 
 
-def test_no_year_is_made_of_less_than_a_month() -> None:
+def test_annualised_figures_need_at_least_a_month() -> None:
     assert min(NEEDED.values()) >= 30
 
 
 @pytest.mark.parametrize("times", [1, 30])
-def test_a_ruined_account_has_no_ratio_of_returns_without_meaning(times: int) -> None:
+def test_a_ruined_account_has_no_return_ratios(times: int) -> None:
     returns = daily_returns(series([100.0, 50.0, -10.0, -20.0, -60.0] * times), 100.0)
-    found = {**return_figures(returns, 365), **relative_figures(returns, series([0.01, -0.01] * 75), 365)}
-    for name, figure in found.items():
+    figures = {**return_figures(returns, 365), **relative_figures(returns, series([0.01, -0.01] * 75), 365)}
+    for name, figure in figures.items():
         assert name == "total_return" or (figure.value is None and figure.reason.startswith("ruined")), name
-    assert found["total_return"].value == pytest.approx(-1.6)
+    assert figures["total_return"].value == pytest.approx(-1.6)
 
 
 @pytest.mark.parametrize("gone", [[7, 20, 33, 41, 58], [0, 1, 2, 3, 4], [30, 31, 32, 33, 34]], ids=str)
-def test_beta_against_itself_is_one_whichever_days_the_benchmark_lacks(gone: list[int]) -> None:
+def test_beta_against_itself_is_one_with_missing_days(gone: list[int]) -> None:
     levels = series((1000 * np.cumprod(1 + np.random.default_rng(3).normal(0, 0.02, 120))).tolist())
-    own, benchmark = (daily_returns(each, 1000.0) for each in (levels, levels.drop(levels.index[gone])))
-    for found in (relative_figures(own, benchmark, 365), relative_figures(benchmark, own, 365)):
-        assert found["beta"].value == pytest.approx(1.0, abs=1e-9)
-        assert found["alpha"].value == pytest.approx(0.0, abs=1e-9)
+    own, benchmark = (daily_returns(equity, 1000.0) for equity in (levels, levels.drop(levels.index[gone])))
+    for figures in (relative_figures(own, benchmark, 365), relative_figures(benchmark, own, 365)):
+        assert figures["beta"].value == pytest.approx(1.0, abs=1e-9)
+        assert figures["alpha"].value == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_benchmark_that_stands_still_has_no_beta() -> None:
-    found = relative_figures(series([0.01, 0.02, -0.01] * 20), series([0.0] * 60), 252)
-    assert found["beta"].value is None
-    assert "does not move" in found["beta"].reason
+def test_a_constant_benchmark_gives_no_beta() -> None:
+    figures = relative_figures(series([0.01, 0.02, -0.01] * 20), series([0.0] * 60), 252)
+    assert figures["beta"].value is None
+    assert "does not move" in figures["beta"].reason
 
 
 def test_only_common_days_are_compared() -> None:
@@ -114,13 +114,13 @@ def test_only_common_days_are_compared() -> None:
     assert relative_figures(own, market, 252)["beta"].value == pytest.approx(2.0)
 
 
-def test_a_drawdown_at_once_falls_from_the_opening_balance_and_lasts_to_the_end() -> None:
-    found = drawdown_figures(series([90.0, 95.0, 99.0, 98.0, 97.0]), 100.0)
-    assert found["max_drawdown"].value == pytest.approx(0.1)
-    assert found["drawdown_days"].value == 4.0
+def test_an_immediate_drawdown_starts_at_the_opening_balance_and_lasts_to_the_end() -> None:
+    figures = drawdown_figures(series([90.0, 95.0, 99.0, 98.0, 97.0]), 100.0)
+    assert figures["max_drawdown"].value == pytest.approx(0.1)
+    assert figures["drawdown_days"].value == 4.0
 
 
-def test_years_between_two_stretches_of_a_run_are_no_drawdown() -> None:
+def test_years_between_two_segments_do_not_count_as_drawdown() -> None:
     marks = [pd.date_range(f"{year}-06-30", periods=720, freq="min", tz="UTC") for year in (2020, 2025)]
     halves = pd.Series(90.0, marks[0].append(marks[1]))
     assert drawdown_figures(halves, 100.0)["drawdown_days"].value is None
@@ -129,25 +129,25 @@ def test_years_between_two_stretches_of_a_run_are_no_drawdown() -> None:
 
 
 def test_a_peak_reached_again_ends_a_drawdown() -> None:
-    found = drawdown_figures(series([100.0, 90.0, 100.0, 90.0, 95.0, 100.0]), 100.0)
-    assert found["drawdown_days"].value == 3.0
+    figures = drawdown_figures(series([100.0, 90.0, 100.0, 90.0, 95.0, 100.0]), 100.0)
+    assert figures["drawdown_days"].value == 3.0
 
 
-def test_an_account_that_only_rises_has_none() -> None:
-    found = drawdown_figures(series([101.0, 102.0, 103.0, 104.0, 104.0]), 100.0)
-    assert (found["max_drawdown"].value, found["drawdown_days"].value) == (0.0, 0.0)
+def test_an_account_that_only_rises_has_no_drawdown() -> None:
+    figures = drawdown_figures(series([101.0, 102.0, 103.0, 104.0, 104.0]), 100.0)
+    assert (figures["max_drawdown"].value, figures["drawdown_days"].value) == (0.0, 0.0)
 
 
 @given(st.lists(st.floats(-1.5, 3.0), max_size=40), st.sampled_from([252, 365]), st.floats(0, 0.2))
 def test_no_returns_give_nan_or_infinity(values: list[float], periods: int, rate: float) -> None:
     returns = series(values)
-    found = {**return_figures(returns, periods, rate), **relative_figures(returns, returns, periods, rate)}
-    assert all(each.value is None or math.isfinite(each.value) for each in found.values())
-    assert found.keys() <= MEASURES.keys()
+    figures = {**return_figures(returns, periods, rate), **relative_figures(returns, returns, periods, rate)}
+    assert all(figure.value is None or math.isfinite(figure.value) for figure in figures.values())
+    assert figures.keys() <= MEASURES.keys()
 
 
 @given(st.lists(st.floats(1.0, 1e6), min_size=5, max_size=40))
 def test_a_drawdown_is_a_share_and_no_longer_than_the_span(equity: list[float]) -> None:
-    found = drawdown_figures(series(equity), 1000.0)
-    assert 0 <= np.float64(found["max_drawdown"].value) < 1
-    assert 0 <= np.float64(found["drawdown_days"].value) <= len(equity) - 1
+    figures = drawdown_figures(series(equity), 1000.0)
+    assert 0 <= np.float64(figures["max_drawdown"].value) < 1
+    assert 0 <= np.float64(figures["drawdown_days"].value) <= len(equity) - 1

@@ -45,7 +45,7 @@ def test_results_are_net_of_both_fees() -> None:
     assert figures.fees == Decimal("0.70")
 
 
-def test_a_win_that_fees_eat_is_no_win() -> None:
+def test_a_win_smaller_than_its_fees_is_not_a_win() -> None:
     assert performance([trade(1, "0.50", fee="0.35")], OPENING).win_rate == 0.0
 
 
@@ -56,7 +56,7 @@ def test_drawdown_is_the_largest_fall_from_an_earlier_peak() -> None:
     assert figures.max_drawdown_pct == pytest.approx(80 / 10_100 * 100)
 
 
-def test_a_loss_at_once_falls_from_the_opening_balance() -> None:
+def test_the_drawdown_of_a_first_loss_starts_at_the_opening_balance() -> None:
     assert performance([trade(1, "-25")], OPENING).max_drawdown == Decimal("25")
 
 
@@ -75,13 +75,13 @@ def test_ambiguous_share_counts_trades() -> None:
     assert performance(trades, OPENING).ambiguous_share == 0.25
 
 
-def test_no_trades_have_no_rates_and_lose_nothing() -> None:
+def test_without_trades_rates_are_none_and_amounts_are_zero() -> None:
     figures = performance([], OPENING)
     assert (figures.pnl, figures.max_drawdown, figures.trades) == (0, 0, 0)
     assert (figures.win_rate, figures.profit_factor, figures.ambiguous_share) == (None, None, None)
 
 
-def test_symbols_are_judged_apart_and_add_up() -> None:
+def test_results_by_symbol_add_up_to_the_total() -> None:
     trades = [trade(1, "30"), trade(2, "-20", "BTCUSDT"), trade(3, "5", "BTCUSDT")]
     apart = grouped(trades, by_symbol, OPENING)
     assert list(apart) == ["BTCUSDT", "EURUSD"]
@@ -118,7 +118,9 @@ def test_fills_are_paired_by_order_and_open_positions_left_out() -> None:
     ],
     ids=["exit without entry", "entered twice", "left twice"],
 )
-def test_a_ledger_that_does_not_pair_is_refused(broken: Callable[[OrderIntent], list[Fill]], complaint: str) -> None:
+def test_fills_that_cannot_be_paired_raise_an_error(
+    broken: Callable[[OrderIntent], list[Fill]], complaint: str
+) -> None:
     placed = order(1)
     with pytest.raises(DataError, match=complaint):
         closed_trades([placed], broken(placed))

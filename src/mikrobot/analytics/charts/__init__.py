@@ -1,1 +1,1 @@
-"""The pictures of the trading report, as HTML fragments that expect plotly.js on the page."""
+"""Charts of the trading report as HTML fragments; the page must load plotly.js."""

@@ -1,4 +1,4 @@
-"""Charts of the account: equity and drawdown, the spread of the results, and when they were made."""
+"""Charts of the account: equity and drawdown, the distribution of results, results by hour, and costs."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -25,7 +25,7 @@ from mikrobot.analytics.returns import drawdowns
 from mikrobot.domain.trading import Trade
 
 MAXIMUM_POINTS = 3_000
-"""A longer curve is drawn by the lowest and highest mark of each of its parts."""
+"""Maximum points of a curve; a longer curve is thinned to the lowest and highest mark of each part."""
 
 _BINS = 40
 _BENCHMARKS = ("#9a7b2f", "#7a5c9e")
@@ -40,7 +40,7 @@ def equity_figure(
     maximum: int = MAXIMUM_POINTS,
     nav: pd.Series | None = None,
 ) -> str:
-    """Draw the equity beside its benchmarks, and its drawdown below.
+    """Draw the equity with its benchmarks, and the drawdown below.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def equity_figure(
         Equity of the benchmarks.
     currency : str
     maximum : int
-        Points of a curve.
+        Maximum points of a curve.
     nav : Series of float, optional
-        Equity without deposits, of which the drawdown is drawn; by default they are the same.
+        Equity without deposits, the basis of the drawdown; by default the equity.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.04)
     for (name, series), colour in zip(others.items(), _BENCHMARKS, strict=False):
@@ -80,7 +80,7 @@ def equity_figure(
 
 
 def thinned(series: pd.Series, maximum: int) -> pd.Series:
-    """Keep the lowest and the highest value of each part of a series, so that no peak is lost.
+    """Thin a series to the lowest and the highest value of each part, which keeps all peaks.
 
     >>> thinned(pd.Series([0, 5, 1, 1, -5, 1]), 4).tolist()
     [0, 5, 1, -5]
@@ -89,12 +89,12 @@ def thinned(series: pd.Series, maximum: int) -> pd.Series:
         return series
     parts = np.array_split(np.arange(len(series)), max(1, maximum // 2))
     values = series.to_numpy()
-    kept = {int(part[each]) for part in parts for each in (values[part].argmin(), values[part].argmax())}
+    kept = {int(part[place]) for part in parts for place in (values[part].argmin(), values[part].argmax())}
     return series.iloc[sorted(kept)]
 
 
 def distribution_figure(in_r: Sequence[float]) -> str:
-    """Draw how many trades ended at which result, in R."""
+    """Draw the histogram of trade results in R."""
     values = np.asarray(in_r)
     low, high = (min(-1.5, float(values.min())), max(1.5, float(values.max()))) if len(values) else (-1.5, 1.5)
     counts, edges = np.histogram(values, bins=_BINS, range=(low, high))
@@ -113,7 +113,7 @@ def distribution_figure(in_r: Sequence[float]) -> str:
 
 
 def hours_figure(trades: Sequence[Trade], currency: str) -> str:
-    """Draw the net result by weekday and hour of the entry, UTC; hours without a trade stay blank."""
+    """Draw the net result by weekday and hour of the entry, UTC; hours without trades are blank."""
     results, counts = by_hour(trades)
     shown = np.where(counts > 0, results, np.nan)
     reach = float(np.nanmax(np.abs(shown))) if counts.any() else 1.0
@@ -129,7 +129,7 @@ def hours_figure(trades: Sequence[Trade], currency: str) -> str:
 
 
 def costs_figure(costs: Mapping[str, Decimal], gross: Decimal, currency: str) -> str:
-    """Draw what the trades earned before costs, each kind of cost, and what was left, from top to bottom."""
+    """Draw a waterfall from the result before costs, through each kind of cost, to the net result."""
     names = ["before costs", *(name.replace(", ", ",<br>") for name in costs), "net"]
     amounts = [float(gross), *(-float(amount) for amount in costs.values()), 0.0]
     kinds = ["absolute", *("relative" for _ in costs), "total"]
@@ -141,14 +141,16 @@ def costs_figure(costs: Mapping[str, Decimal], gross: Decimal, currency: str) ->
         totals={"marker": {"color": INK}},
     )  # fmt: skip
     figure = go.Figure(bars)
-    figure.update_xaxes(**axis(title={"text": currency, "standoff": 4}, tickformat="~f", range=_roomy(amounts[:-1])))
+    figure.update_xaxes(
+        **axis(title={"text": currency, "standoff": 4}, tickformat="~f", range=_padded_range(amounts[:-1]))
+    )
     figure.update_yaxes(**axis(autorange="reversed"))
     return fragment(figure, 300)
 
 
-def _roomy(steps: Sequence[float]) -> list[float]:
-    """Return the range of a running sum, with room for a number at both ends."""
+def _padded_range(steps: Sequence[float]) -> list[float]:
+    """Return the range of a running sum, with space for a label at both ends."""
     sums = [0.0, *accumulate(steps)]
     low, high = min(sums), max(sums)
-    room = 0.5 * (high - low) or 1.0
-    return [low - room, high + room]
+    padding = 0.5 * (high - low) or 1.0
+    return [low - padding, high + padding]

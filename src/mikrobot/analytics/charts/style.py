@@ -1,4 +1,4 @@
-"""How the charts look, and how one becomes a fragment of a page."""
+"""Style of the charts, and their conversion to HTML fragments."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,24 +8,24 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 QUIET = timedelta(days=30)
-"""Longer stretches without a mark are cut out of a time axis: a run may replay hours that lie years apart."""
+"""Gaps without a mark longer than this are cut out of the time axis: a run may replay hours years apart."""
 
 UP, DOWN, INK, MUTED, GRID = "#1a7f6b", "#b8433a", "#2a5d9f", "#5f6b7a", "#e8ebef"
 DOWN_WASH = "#f0d3d0"
 
 
 def plotly_script() -> str:
-    """Return plotly.js, to be put on the page once, before the figures."""
+    """Return plotly.js; the page must include it once, before the charts."""
     return str(get_plotlyjs())
 
 
 def axis(**more: Any) -> dict[str, Any]:
-    """Return the look of an axis."""
+    """Return the style of an axis."""
     return {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True, **more}
 
 
 def fragment(figure: Any, height: int, **layout: Any) -> str:
-    """Dress a figure and return it as HTML."""
+    """Apply the chart style to a figure and return it as HTML."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 30, "b": 8},
@@ -42,7 +42,7 @@ def fragment(figure: Any, height: int, **layout: Any) -> str:
 
 
 def quiet_stretches(times: Sequence[datetime]) -> list[dict[str, Any]]:
-    """Return the stretches between these times that are to be cut out of the axis, less a margin at both ends."""
+    """Return the gaps between these times to cut out of the axis, leaving a margin at both ends."""
     margin = QUIET / 10
     return [
         {"bounds": [(before + margin).isoformat(), (after - margin).isoformat()]}

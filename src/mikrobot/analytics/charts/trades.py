@@ -1,4 +1,4 @@
-"""The bars of a symbol with the trades made on them: entry, stop, target, the level that broke, and exit."""
+"""Price chart of a symbol with its trades: entry, stop, target, broken level and exit."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,26 +14,26 @@ from mikrobot.analytics.charts.style import DOWN, INK, UP, axis, fragment
 from mikrobot.domain.trading import Side, Trade
 
 CROWDED_TRADES = 50
-"""From this many trades on a chart the markers are drawn smaller."""
+"""Number of trades on a chart from which the markers are drawn smaller."""
 
 MAXIMUM_BARS = 2_000
-"""More M1 bars than this are drawn as longer ones, which keeps the page quick."""
+"""Maximum bars on a chart; more M1 bars are merged into longer bars to keep the page fast."""
 
 STEPS_MINUTES = (1, 5, 15, 60, 240, 1440)
 LEVEL = "#7a5c9e"
 
 
 def trades_figure(bars: pd.DataFrame, trades: Sequence[Trade], levels: Mapping[str, float]) -> str:
-    """Draw the bars of one symbol with entry, stop, target, level and exit of each trade on it.
+    """Draw the bars of one symbol with the entry, stop, target, level and exit of each trade.
 
     Parameters
     ----------
     bars : DataFrame
         A bar frame, M1.
     trades : sequence of Trade
-        Of that symbol.
+        Trades of that symbol.
     levels : mapping of str to float
-        By order id, the price of the swing whose break the trade was made for.
+        Order id -> price of the swing level whose break was traded.
     """
     drawn, minutes = longer_bars(bars)
     figure = go.Figure(_candles(drawn, f"{minutes}-minute bars"))
@@ -47,12 +47,12 @@ def trades_figure(bars: pd.DataFrame, trades: Sequence[Trade], levels: Mapping[s
 
 
 def longer_bars(bars: pd.DataFrame, maximum: int = MAXIMUM_BARS) -> tuple[pd.DataFrame, int]:
-    """Merge M1 bars into the shortest longer ones of which there are at most `maximum`.
+    """Merge M1 bars into the shortest bars that give at most `maximum` of them.
 
     Returns
     -------
     (DataFrame, int)
-        open_time, open, high, low, close; and the length of a bar in minutes.
+        open_time, open, high, low, close; and the bar length in minutes.
     """
     merged, minutes = bars, 1
     for minutes in STEPS_MINUTES:
@@ -89,16 +89,16 @@ def _brackets(trades: Sequence[Trade]) -> list[Any]:
 
 def _levels(trades: Sequence[Trade], levels: Mapping[str, float]) -> Any:
     """Draw the level of each trade from the decision to the exit."""
-    known = [(trade, Decimal(levels[trade.order.id])) for trade in trades if trade.order.id in levels]
+    prices = [(trade, Decimal(levels[trade.order.id])) for trade in trades if trade.order.id in levels]
     return _segments(
-        [(trade.order.submitted_at, level, trade.exit.filled_at, level) for trade, level in known],
+        [(trade.order.submitted_at, level, trade.exit.filled_at, level) for trade, level in prices],
         name="level",
         line={"color": LEVEL, "width": 1.5},
     )
 
 
 def _paths(trades: Sequence[Trade]) -> list[Any]:
-    """Connect entry and exit, won and lost trades apart."""
+    """Draw a line from entry to exit of each trade; winning and losing trades are separate traces."""
     return [
         _segments(
             [
@@ -114,21 +114,25 @@ def _paths(trades: Sequence[Trade]) -> list[Any]:
 
 
 def _segments(lines: Sequence[tuple[datetime, Decimal, datetime, Decimal]], **style: Any) -> Any:
-    """Draw many line segments as one trace; a NaN lifts the pen."""
+    """Draw many line segments as one trace, separated by NaN."""
     times = _instants([at for start, _, end, _ in lines for at in (start, end, end)])
     prices = np.array([at for _, first, _, last in lines for at in (float(first), float(last), np.nan)])
     return go.Scatter(x=times, y=prices, mode="lines", hoverinfo="skip", **style)
 
 
 def _instants(times: Sequence[datetime]) -> NDArray[np.datetime64]:
-    """Return instants as an array, which plotly takes many times faster than a list."""
+    """Return times as an array; plotly processes arrays many times faster than lists."""
     return np.array([at.replace(tzinfo=None) for at in times], "datetime64[s]")
 
 
 def _entries(trades: Sequence[Trade]) -> list[Any]:
     return [
         _markers(
-            [(trade.entry.filled_at, trade.entry.price, _told(trade)) for trade in trades if trade.order.side is side],
+            [
+                (trade.entry.filled_at, trade.entry.price, _hover_text(trade))
+                for trade in trades
+                if trade.order.side is side
+            ],
             name=side.value,
             symbol="triangle-up" if side is Side.BUY else "triangle-down",
             color=INK,
@@ -138,7 +142,7 @@ def _entries(trades: Sequence[Trade]) -> list[Any]:
 
 
 def _exits(trades: Sequence[Trade]) -> Any:
-    points = [(trade.exit.filled_at, trade.exit.price, _told(trade)) for trade in trades]
+    points = [(trade.exit.filled_at, trade.exit.price, _hover_text(trade)) for trade in trades]
     return _markers(points, name="exit", symbol="x-thin", color="#20262e")
 
 
@@ -155,5 +159,5 @@ def _markers(points: Sequence[tuple[datetime, Decimal, str]], name: str, symbol:
     )
 
 
-def _told(trade: Trade) -> str:
+def _hover_text(trade: Trade) -> str:
     return f"{trade.order.side.value} {trade.order.lots} lots, {trade.exit.reason.value}, {trade.pnl:+.2f}"

@@ -1,1 +1,1 @@
-"""Experiments: which of several strategies, profiles or model versions earns more."""
+"""Experiments that compare the results of strategies, profiles or model versions."""

@@ -1,6 +1,6 @@
-"""Which arm a unit belongs to, by a hash: the same on every machine, without a table to keep.
+"""Assignment of units to the arms of an experiment by a hash, and the sample ratio check.
 
-Checks as well that the arms got what they were planned to get.
+The assignment is the same on every machine and needs no stored table.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from hashlib import blake2b
 from scipy.stats import chisquare
 
 MISMATCH = 0.001
-"""Probability of the counts below which their ratio is called wrong (Fabijan et al. 2019, KDD)."""
+"""p-value of the unit counts below which there is a sample ratio mismatch (Fabijan et al. 2019, KDD)."""
 
 _BITS = 64
 
@@ -17,15 +17,15 @@ _BITS = 64
 def assign(experiment: str, unit: str, shares: Mapping[str, float]) -> str:
     """Return the arm of a unit.
 
-    Independent between experiments, and stable as long as the shares stay the same.
+    Assignments of different experiments are independent. An assignment is stable while the shares stay the same.
 
     Parameters
     ----------
     experiment : str
-        Its id, the salt of the hash.
+        Experiment id, the salt of the hash.
     unit : str
     shares : mapping of str to float
-        By arm, adding up to 1.
+        Share by arm; the sum is 1.
 
     >>> assign("profiles", "2025-06-30", {"control": 0.5, "candidate": 0.5})
     'control'
@@ -39,13 +39,13 @@ def assign(experiment: str, unit: str, shares: Mapping[str, float]) -> str:
 
 
 def position(experiment: str, unit: str) -> float:
-    """Return where a unit lies between 0 and 1, uniformly."""
+    """Return the hash of a unit, uniform from 0 to 1."""
     digest = blake2b(f"{experiment}\n{unit}".encode(), digest_size=_BITS // 8).digest()
     return int.from_bytes(digest, "big") / float(2**_BITS)
 
 
 def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> float | None:
-    """Return the chi-square probability of these counts under the planned shares; None without a unit.
+    """Return the chi-square p-value of unit counts under the planned shares; None without units.
 
     >>> sample_ratio({"a": 500, "b": 500}, {"a": 0.5, "b": 0.5})
     1.0

@@ -1,6 +1,6 @@
-"""How to share units among arms while learning which is best; every arm keeps a floor.
+"""Multi-armed bandits: shares of the next units by arm, with a minimum share for each.
 
-A bandit earns more while it learns and measures less well than equal shares do.
+Compared with equal shares, a bandit earns more during an experiment but estimates differences less precisely.
 
 References
 ----------
@@ -21,20 +21,20 @@ Floats = NDArray[np.float64]
 
 DRAWS = 10_000
 FEWEST = 2
-"""Observations of an arm below which nothing is believed and all arms share alike."""
+"""Minimum observations of every arm; with fewer, all arms get equal shares."""
 
 SKEW_FEWEST = 30
-"""Observations of an arm below which its skewness is not estimated."""
+"""Minimum observations of an arm for an estimate of its skewness."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What an arm has earned: number, mean and standard deviation (ddof 1) of its observations, R.
+    """The results of an arm: count, mean and standard deviation (ddof 1) of its observations, R.
 
     Attributes
     ----------
     skewness : float or None
-        Third standardised moment; None below `SKEW_FEWEST` observations, or where they do not vary.
+        Third standardised moment; None with fewer than `SKEW_FEWEST` observations, or if they do not vary.
     """
 
     count: int
@@ -48,53 +48,54 @@ def record(values: Floats) -> Record:
     if len(values) == 0:
         return Record(0, 0.0, 0.0)
     deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    known = len(values) >= SKEW_FEWEST and deviation > NOISE * max(1.0, float(np.abs(values).max()))
-    return Record(len(values), float(values.mean()), deviation, float(skew(values)) if known else None)
+    has_skewness = len(values) >= SKEW_FEWEST and deviation > NOISE * max(1.0, float(np.abs(values).max()))
+    return Record(len(values), float(values.mean()), deviation, float(skew(values)) if has_skewness else None)
 
 
 def thompson(
     records: Mapping[str, Record], floor: float, rng: np.random.Generator, draws: int = DRAWS
 ) -> dict[str, float]:
-    """Give each arm the probability that its mean is the highest, above the floor.
+    """Return the Thompson sampling share of each arm: the floor plus the probability that its mean is the highest.
 
-    The mean of an arm has Student's posterior of a normal sample without prior knowledge.
+    The posterior of the mean of an arm is Student's t, for a normal sample with an uninformative prior. The
+    probabilities are scaled so that the shares add up to 1.
 
     Parameters
     ----------
     records : mapping of str to Record
     floor : float
-        Smallest share of an arm, from 0 to one over their number.
+        Minimum share of an arm, from 0 to one over the number of arms.
     rng : Generator
     draws : int
-        From the posterior; 1 is Thompson's own rule.
+        Number of posterior draws; 1 is Thompson's original rule.
 
     Returns
     -------
     dict of str to float
-        Shares, adding up to 1.
+        Shares; the sum is 1.
     """
     _check(records, floor)
-    if any(each.count < FEWEST for each in records.values()):
+    if any(arm.count < FEWEST for arm in records.values()):
         return _floored(records, np.full(len(records), 1 / len(records)), floor)
     column = (len(records), 1)
-    means = np.reshape([each.mean for each in records.values()], column)
-    errors = np.reshape([each.deviation / each.count**0.5 for each in records.values()], column)
-    freedom = np.reshape([each.count - 1.0 for each in records.values()], column)
+    means = np.reshape([arm.mean for arm in records.values()], column)
+    errors = np.reshape([arm.deviation / arm.count**0.5 for arm in records.values()], column)
+    freedom = np.reshape([arm.count - 1.0 for arm in records.values()], column)
     drawn = means + errors * rng.standard_t(freedom, (len(records), draws))
     best = np.bincount(drawn.argmax(axis=0), minlength=len(records)) / draws
     return _floored(records, best, floor)
 
 
 def upper_confidence(records: Mapping[str, Record], floor: float) -> dict[str, float]:
-    """Give all above the floor to the arm with the highest upper confidence bound.
+    """Return shares that give everything above the floors to the arm with the highest upper confidence bound.
 
-    The bound is that of UCB1, scaled by the largest deviation seen, since R has no upper limit.
+    The bound is that of UCB1, scaled by the largest standard deviation of the arms, because R has no upper limit.
     """
     _check(records, floor)
-    if any(each.count < FEWEST for each in records.values()):
+    if any(arm.count < FEWEST for arm in records.values()):
         return _floored(records, np.full(len(records), 1 / len(records)), floor)
-    total, scale = sum(each.count for each in records.values()), max(each.deviation for each in records.values())
-    bounds = [each.mean + scale * np.sqrt(2 * np.log(total) / each.count) for each in records.values()]
+    total, scale = sum(arm.count for arm in records.values()), max(arm.deviation for arm in records.values())
+    bounds = [arm.mean + scale * np.sqrt(2 * np.log(total) / arm.count) for arm in records.values()]
     chosen = np.zeros(len(records))
     chosen[int(np.argmax(bounds))] = 1.0
     return _floored(records, chosen, floor)

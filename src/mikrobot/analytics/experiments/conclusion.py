@@ -1,4 +1,4 @@
-"""What an experiment says so far: both tests, its checks, its stop rules, and the answer in plain words."""
+"""The conclusion of an experiment so far: both tests, the checks, the stop rules, and the answer in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,14 +18,14 @@ from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
 Floats = NDArray[np.float64]
 
 AA_SPLITS = 200
-"""Random splits of the same observations that the A/A test looks at."""
+"""Number of random splits in the A/A test."""
 
 PATIENCE = 2
-"""An experiment that has no answer at this many times its planned length ends without one."""
+"""Multiple of the planned length at which an experiment without an answer is stopped."""
 
 
 class Verdict(Enum):
-    """Whether to go on, and if not, why."""
+    """Continue the experiment, or stop it for a reason."""
 
     CONTINUE = "continue"
     INVALID = "stop: the arms did not get the units they were planned to get"
@@ -37,14 +37,14 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many observations an experiment takes: of each arm, or pairs.
+    """The planned length of an experiment, in observations of each arm or in pairs.
 
     Attributes
     ----------
     fixed : int
-        For the classical test, looked at once.
+        For the classical test, evaluated once.
     sequential : int
-        For the always-valid test, at the latest.
+        Maximum for the always-valid test.
     """
 
     fixed: int
@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sequential:
-    """The always-valid test as it stands; None before its first look, which zero variance puts off."""
+    """The current result of the always-valid test; None before its first look, which needs a positive variance."""
 
     difference: float | None
     low: float | None
@@ -63,19 +63,19 @@ class Sequential:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """One candidate held against the control.
+    """The comparison of one candidate with the control.
 
     Attributes
     ----------
     arm : str
     observations : int
-        Pairs, or the observations of the smaller arm.
+        Number of pairs, or of observations of the smaller arm.
     sequential : Sequential
     classical : Comparison or None
-        None where there is too little to test.
+        None if there are too few observations for a test.
     verdict : Verdict
     words : str
-        The answer as a sentence or two.
+        The answer in one or two sentences.
     """
 
     arm: str
@@ -88,7 +88,7 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """Everything an experiment says so far.
+    """All results of an experiment so far.
 
     Attributes
     ----------
@@ -96,15 +96,15 @@ class Conclusion:
     records : mapping of str to Record
         By arm.
     units : mapping of str to int
-        Market days on which each arm was run.
+        Market days on which each arm ran.
     sample_ratio_p : float or None
-        Probability of these units under the planned shares.
+        p-value of these unit counts under the planned shares.
     contrasts : tuple of Contrast
     aa_alarms : float or None
-        Share of random splits of the control's own observations in which the test found a
-        difference; None where they are too few to split.
+        Share of random splits of the control's observations in which the test reports a difference;
+        None if there are too few observations to split.
     allocation : mapping of str to mapping of str to float
-        Shares of the next units by the bandits, by arm.
+        Bandit -> arm -> suggested share of the next units.
     """
 
     plan: Plan
@@ -117,12 +117,12 @@ class Conclusion:
 
     def to_json(self) -> dict[str, Any]:
         """Return the conclusion as plain JSON values."""
-        contrasts = [asdict(each) | {"verdict": each.verdict.value} for each in self.contrasts]
+        contrasts = [asdict(contrast) | {"verdict": contrast.verdict.value} for contrast in self.contrasts]
         return asdict(self) | {"contrasts": contrasts}
 
 
 def plan(experiment: Experiment) -> Plan:
-    """Calculate how long an experiment takes; several candidates share the false alarms (Bonferroni)."""
+    """Compute the planned length of an experiment; several candidates share the false alarm rate (Bonferroni)."""
     alpha, pairs = _alpha(experiment), experiment.unit is Unit.DAY
     variance = experiment.deviation**2 * (1 if pairs else 2)
     return Plan(
@@ -134,7 +134,7 @@ def plan(experiment: Experiment) -> Plan:
 def conclude(
     experiment: Experiment, observations: Sequence[Observation], units: Mapping[str, int], seed: int = 0
 ) -> Conclusion:
-    """Judge an experiment by what it has observed; may be called after every observation.
+    """Compute the conclusion of an experiment so far; may be called after every observation.
 
     Parameters
     ----------
@@ -142,13 +142,13 @@ def conclude(
     observations : sequence of Observation
         In any order.
     units : mapping of str to int
-        Market days on which each arm was run.
+        Market days on which each arm ran.
     seed : int
-        Of the draws of the bandit and of the A/A splits.
+        Seed of the bandit draws and of the A/A splits.
     """
-    ordered = sorted(observations, key=lambda each: (each.at, each.arm, each.unit))
+    ordered = sorted(observations, key=lambda observation: (observation.at, observation.arm, observation.unit))
     values = {arm.name: _values(ordered, arm) for arm in experiment.arms}
-    records = {name: bandits.record(each) for name, each in values.items()}
+    records = {name: bandits.record(of_arm) for name, of_arm in values.items()}
     ratio = sample_ratio(units, {arm.name: arm.share for arm in experiment.arms})
     planned = plan(experiment)
     valid = ratio is None or ratio >= MISMATCH
@@ -167,11 +167,11 @@ def conclude(
 
 
 def aa_alarms(values: Floats, experiment: Experiment, seed: int = 0) -> float | None:
-    """Return how often the always-valid test alarms where there is nothing to find.
+    """Return the false alarm rate of the always-valid test in an A/A test.
 
-    Splits the observations of one arm in two at random, `AA_SPLITS` times, and looks after every
-    one. More than `alpha` of alarms means that the data break the test's assumptions. None where
-    no split would reach the first look.
+    Splits the observations of one arm into two random halves, `AA_SPLITS` times, and evaluates the test after
+    every observation. A rate above `alpha` means that the data violate the assumptions of the test. None if
+    there are too few observations for the first look.
     """
     if len(values) < 4 * sequential.FEWEST:
         return None
@@ -183,8 +183,8 @@ def aa_alarms(values: Floats, experiment: Experiment, seed: int = 0) -> float | 
         ]
     )
     streams = np.broadcast_to(values, sides.shape)
-    found = sequential.independent(streams, sides, experiment.effect, experiment.alpha)
-    return float((found.p_value[:, -1] < experiment.alpha).mean())
+    tests = sequential.independent(streams, sides, experiment.effect, experiment.alpha)
+    return float((tests.p_value[:, -1] < experiment.alpha).mean())
 
 
 def _contrast(
@@ -196,9 +196,9 @@ def _contrast(
         count, classical = len(differences), fixed.paired(differences, alpha)
         path = sequential.paired(differences, tau, alpha)
     else:
-        both = [each for each in ordered if each.arm in (arm.name, experiment.control.name)]
-        values = np.array([each.value for each in both])
-        candidate = np.array([each.arm == arm.name for each in both], dtype=bool)
+        both = [observation for observation in ordered if observation.arm in (arm.name, experiment.control.name)]
+        values = np.array([observation.value for observation in both])
+        candidate = np.array([observation.arm == arm.name for observation in both], dtype=bool)
         count = int(min(candidate.sum(), (~candidate).sum()))
         classical = fixed.independent(values[candidate], values[~candidate], alpha)
         path = sequential.independent(values, candidate, tau, alpha)
@@ -215,7 +215,7 @@ def _contrast(
 
 
 def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: int, *, valid: bool) -> Verdict:
-    """Apply the stop rules, the gravest first."""
+    """Apply the stop rules, the most severe first."""
     if not valid:
         return Verdict.INVALID
     if state.low is not None and state.high is not None:
@@ -229,30 +229,31 @@ def _verdict(state: Sequential, experiment: Experiment, planned: Plan, count: in
 
 
 def _words(experiment: Experiment, arm: Arm, state: Sequential, verdict: Verdict, *, planned: Plan, count: int) -> str:
-    each, seen = ("a day", "paired days") if experiment.unit is Unit.DAY else ("a trade", "trades of each arm")
+    per, counted = ("per day", "paired days") if experiment.unit is Unit.DAY else ("per trade", "trades of each arm")
     if state.difference is None and count < sequential.FEWEST:
-        return f"{count} {seen} so far; the first look comes at {sequential.FEWEST}."
+        return f"{count} {counted} so far; the first test is at {sequential.FEWEST}."
     control, left = experiment.control.name, max(planned.sequential - count, 0)
     answers = {
-        Verdict.CONTINUE: f"That is no answer yet; at most about {left} more {seen} are planned.",
-        Verdict.INVALID: "Do not believe it: the arms did not get the units they were planned to get. Find the cause.",
+        Verdict.CONTINUE: f"This is not yet conclusive; about {left} more {counted} are planned at most.",
+        Verdict.INVALID: "The result is invalid: the arms did not get the units they were planned to get. Find the "
+        "cause.",
         Verdict.BETTER: f"{arm.name} is better. Stop and adopt it.",
         Verdict.WORSE: f"{arm.name} is worse. Stop and keep {control}.",
-        Verdict.FUTILE: f"A gain of {experiment.effect:g} R {each} is ruled out. Stop and keep {control}.",
-        Verdict.EXHAUSTED: f"Twice the planned length has found no difference. Stop and keep {control}.",
+        Verdict.FUTILE: f"A gain of {experiment.effect:g} R {per} is ruled out. Stop and keep {control}.",
+        Verdict.EXHAUSTED: f"Twice the planned length has shown no difference. Stop and keep {control}.",
     }
-    return f"{_estimate(experiment, arm, state, f'{count} {seen}', each=each)} {answers[verdict]}"
+    return f"{_estimate(experiment, arm, state, f'{count} {counted}', per=per)} {answers[verdict]}"
 
 
-def _estimate(experiment: Experiment, arm: Arm, state: Sequential, seen: str, *, each: str) -> str:
-    """Return the difference and its interval in words, or why there is none."""
+def _estimate(experiment: Experiment, arm: Arm, state: Sequential, counted: str, *, per: str) -> str:
+    """Return the difference and its interval in words, or the reason for its absence."""
     if state.difference is None:
-        constant = "the difference is always the same" if experiment.unit is Unit.DAY else "one arm does not vary"
-        return f"{seen} so far, and {constant}: the variance is zero, so p and the interval are undefined."
+        constant = "the difference is constant" if experiment.unit is Unit.DAY else "one arm does not vary"
+        return f"{counted} so far, and {constant}: the variance is zero, so p and the interval are undefined."
     return (
-        f"{arm.name} has earned {state.difference:+.3f} R {each} against {experiment.control.name} over {seen}; the "
-        f"true difference lies between {state.low:+.3f} and {state.high:+.3f} ({1 - _alpha(experiment):.1%}, however "
-        "often one looks)."
+        f"{arm.name} earned {state.difference:+.3f} R {per} compared with {experiment.control.name} over {counted}. "
+        f"The true difference is between {state.low:+.3f} and {state.high:+.3f} R (confidence "
+        f"{1 - _alpha(experiment):.1%}, valid at every look)."
     )
 
 
@@ -261,12 +262,13 @@ def _alpha(experiment: Experiment) -> float:
 
 
 def _values(ordered: Sequence[Observation], arm: Arm) -> Floats:
-    return np.array([each.value for each in ordered if each.arm == arm.name], "float64")
+    return np.array([observation.value for observation in ordered if observation.arm == arm.name], "float64")
 
 
 def _pairs(ordered: Sequence[Observation], arm: Arm, control: Arm) -> Floats:
     """Return the differences of the units that both arms have, in order of time."""
-    frame = pd.DataFrame([(each.unit, each.arm, each.value) for each in ordered], columns=["unit", "arm", "value"])
+    rows = [(observation.unit, observation.arm, observation.value) for observation in ordered]
+    frame = pd.DataFrame(rows, columns=["unit", "arm", "value"])
     table = frame.pivot_table(index="unit", columns="arm", values="value", aggfunc="sum", sort=False)
     if not {arm.name, control.name} <= set(table.columns):
         return np.empty(0)

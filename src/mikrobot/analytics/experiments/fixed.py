@@ -1,6 +1,6 @@
-"""The classical test at a fixed number of observations, and how many it takes.
+"""The classical t-test with a fixed number of observations, and the sample size it needs.
 
-Its false alarms are only as rare as stated if it is looked at once, at the planned number.
+Its false alarm rate is valid only if the test is evaluated once, at the planned number of observations.
 """
 
 import math
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A difference of means by Student's t: candidate less control, with its interval, R."""
+    """A t-test of the difference of means, candidate minus control, with its confidence interval, R."""
 
     difference: float
     low: float
@@ -27,7 +27,7 @@ class Comparison:
 
 
 def paired(differences: Floats, alpha: float) -> Comparison | None:
-    """Test the mean of pairwise differences; None for fewer than two, or if they are all the same."""
+    """Test the mean of paired differences; None with fewer than two, or if all are equal."""
     if not _varies(differences):
         return None
     stats = DescrStatsW(differences)
@@ -37,7 +37,7 @@ def paired(differences: Floats, alpha: float) -> Comparison | None:
 
 
 def independent(candidate: Floats, control: Floats, alpha: float) -> Comparison | None:
-    """Test the means of two samples of unequal variance (Welch); None where a sample does not vary."""
+    """Test the difference of the means of two samples of unequal variance (Welch); None if a sample does not vary."""
     if not (_varies(candidate) and _varies(control)):
         return None
     stats = CompareMeans(DescrStatsW(candidate), DescrStatsW(control))
@@ -47,25 +47,27 @@ def independent(candidate: Floats, control: Floats, alpha: float) -> Comparison 
 
 
 def needed(effect: float, deviation: float, alpha: float, power: float, *, pairs: bool) -> int:
-    """Return how many pairs, or observations of each arm, find an effect with a chance of `power`.
+    """Return the number of pairs, or of observations of each arm, to detect an effect with probability `power`.
 
     Parameters
     ----------
     effect : float
         Difference of the means, positive.
     deviation : float
-        Standard deviation: of the difference of a pair, or of an observation of either arm.
+        Standard deviation of the difference of a pair, or of an observation of either arm.
     alpha, power : float
+        False alarm rate and detection probability.
     pairs : bool
+        Use the paired test.
 
     >>> needed(0.5, 1.0, 0.05, 0.8, pairs=False)
     64
     """
     test = TTestPower() if pairs else TTestIndPower()
-    found = test.solve_power(effect_size=effect / deviation, alpha=alpha, power=power, alternative="two-sided")
-    return max(2, math.ceil(float(np.squeeze(found))))
+    count = test.solve_power(effect_size=effect / deviation, alpha=alpha, power=power, alternative="two-sided")
+    return max(2, math.ceil(float(np.squeeze(count))))
 
 
 def _varies(values: Floats) -> bool:
-    """Return whether there are two values that differ by more than the rounding of floats."""
+    """Return true if at least two values differ by more than float rounding."""
     return len(values) > 1 and bool(values.std(ddof=1) > NOISE * max(1.0, np.abs(values).max()))

@@ -1,4 +1,4 @@
-"""Makes observations of closed trades: the result of each, or of each market day, in R."""
+"""Observations of an experiment from closed trades: the result of each trade or market day, in R."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,23 +13,23 @@ _SATURDAY = 5
 
 
 def by_trade(arm: str, trades: Sequence[Trade]) -> list[Observation]:
-    """Make one observation of each trade, known at its exit."""
+    """Return one observation per trade, available at its exit."""
     results = zip(trades, results_in_r(trades), strict=True)
     return [Observation(arm, trade.order.id, trade.exit.filled_at, r) for trade, r in results]
 
 
 def by_day(arm: str, trades: Sequence[Trade], days: Iterable[str], market: str) -> list[Observation]:
-    """Make one observation of each market day, known at its end: 0 without a trade.
+    """Return one observation per market day, available at its end; 0 without a trade.
 
     Parameters
     ----------
     arm : str
     trades : sequence of Trade
-        They belong to the UTC day of their exit.
+        A trade belongs to the UTC day of its exit.
     days : iterable of str
-        As `market_days` gives them.
+        From `market_days`.
     market : str
-        The source; the same day of another market is another unit.
+        The data source; the same day on another source is a different unit.
     """
     totals: dict[str, float] = defaultdict(float)
     for trade, r in zip(trades, results_in_r(trades), strict=True):
@@ -38,7 +38,7 @@ def by_day(arm: str, trades: Sequence[Trade], days: Iterable[str], market: str) 
 
 
 def market_days(start: datetime, end: datetime, *, weekends: bool) -> list[str]:
-    """Return the UTC days that a span of trading touches, as 2025-06-30.
+    """Return the UTC days of a trading span, such as 2025-06-30; partial days are included.
 
     >>> market_days(datetime(2025, 6, 27, 12, tzinfo=UTC), datetime(2025, 6, 30, 12, tzinfo=UTC), weekends=False)
     ['2025-06-27', '2025-06-30']
@@ -51,15 +51,15 @@ def market_days(start: datetime, end: datetime, *, weekends: bool) -> list[str]:
 def results_in_r(trades: Sequence[Trade]) -> list[float]:
     """Return the net result of each trade in R.
 
-    A trade that a gap filled beyond its stop has no risk of its own; left out it would hide a
-    loss, so it is measured by the median risk of the others. Without any it counts as 0.
+    A trade filled beyond its stop after a gap has no risk of its own. Leaving it out would hide a loss, so
+    its result is divided by the median risk of the other trades. If no trade has a risk, it counts as 0.
     """
-    usual = median([float(each) for each in map(risk, trades) if each is not None] or [0.0])
-    found = []
+    usual = median([float(at_risk) for at_risk in map(risk, trades) if at_risk is not None] or [0.0])
+    results = []
     for trade in trades:
         own = r_multiple(trade)
-        found.append(own if own is not None else float(trade.pnl) / usual if usual else 0.0)
-    return found
+        results.append(own if own is not None else float(trade.pnl) / usual if usual else 0.0)
+    return results
 
 
 def _end(day: str) -> datetime:

@@ -1,15 +1,15 @@
-"""A test that may be looked at after every observation: the mixture sequential probability ratio test.
+"""The mixture sequential probability ratio test (mSPRT), which stays valid if evaluated after every observation.
 
-The likelihood ratio of a difference of means, mixed over a normal prior of the difference. It is
-a martingale where there is no difference, so the chance that it ever exceeds ``1 / alpha`` is at
-most `alpha`, whenever one looks and stops. The variance is estimated from the data, for which it
-needs `FEWEST` observations of an arm before the first look. Where an arm, or the difference of the
-pairs, has not varied yet, there is no variance and no look.
+The test statistic is the likelihood ratio of a difference of means, mixed over a normal prior of the
+difference. Without a difference it is a martingale, so the probability that it ever exceeds ``1 / alpha``
+is at most `alpha`, at any stopping time. The variance is estimated from the data, so the first look needs
+`FEWEST` observations of each arm. There is no look while an arm, or the difference of the pairs, has zero
+variance.
 
-The means must be close to normal, which rare large wins delay. Simulated false alarms at
-``alpha = 0.05`` over 1,000 observations, prior of 0.5 R: at most 4 % for outcomes of -1 R and
-+2.5 R. Where 5 % win 19 R and the rest lose 1 R: 1 % between two equal arms, `SKEWED_ALARMS`
-where the difference itself is that skewed, as of an arm against one that hardly trades.
+The means must be close to normal; rare large wins delay this. Simulated false alarm rates at
+``alpha = 0.05`` over 1,000 observations, with a prior of 0.5 R: at most 4 % for outcomes of -1 R and
++2.5 R. If 5 % of the outcomes win 19 R and the rest lose 1 R: 1 % between two equal arms, and
+`SKEWED_ALARMS` if the difference itself is that skewed, as for an arm compared with one that hardly trades.
 
 References
 ----------
@@ -26,33 +26,33 @@ from scipy.stats import norm
 Floats = NDArray[np.float64]
 
 FEWEST = 30
-"""Observations of an arm before the first look."""
+"""Minimum observations of each arm before the first look."""
 
 NOISE = 1e-9
-"""Deviation, R or share of the largest observation, up to which differences are the rounding of floats."""
+"""Standard deviation, in R or relative to the largest observation, up to which differences are float rounding."""
 
 SKEWED = 2.0
-"""Skewness of the outcomes, that of an exponential distribution, up to which `alpha` was kept in simulations."""
+"""Skewness of the outcomes, that of an exponential distribution, up to which simulations kept `alpha`."""
 
 SKEWED_ALARMS = 0.12
-"""False alarms at an `alpha` of 0.05 where 5 % of the differences are +19 R and the others -1 R."""
+"""Simulated false alarm rate at an `alpha` of 0.05 if 5 % of the differences are +19 R and the others -1 R."""
 
 _LARGEST_PLAN = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """What the test says after each observation.
+    """The result of the test after each observation.
 
     Attributes
     ----------
     difference : ndarray of float
-        Candidate less control, R; NaN before the first look.
+        Candidate minus control, R; NaN before the first look.
     p_value : ndarray of float
-        The smallest so far; 1 before the first look.
+        Running minimum; 1 before the first look.
     low, high : ndarray of float
-        Confidence sequence: at all times together it holds the true difference with a probability
-        of ``1 - alpha``. Infinite before the first look.
+        Confidence sequence: it contains the true difference at all times simultaneously with a
+        probability of ``1 - alpha``. Infinite before the first look.
     """
 
     difference: Floats
@@ -62,15 +62,16 @@ class Sequence:
 
 
 def paired(differences: Floats, tau: float, alpha: float) -> Sequence:
-    """Test the mean of pairwise differences, candidate less control, after each pair.
+    """Test the mean of paired differences, candidate minus control, after each pair.
 
     Parameters
     ----------
     differences : ndarray of float
-        In order of time along the last axis; more axes are separate streams.
+        In order of time along the last axis; other axes are separate streams.
     tau : float
-        Standard deviation of the prior of the difference, positive: the size that is looked for.
+        Standard deviation of the prior of the difference, positive: the expected size of an effect.
     alpha : float
+        False alarm rate.
     """
     centre, spread, looked = _running(differences, np.ones(differences.shape, dtype=bool))
     return _sequence(centre, spread, looked, tau, alpha=alpha)
@@ -86,7 +87,7 @@ def independent(values: Floats, is_candidate: NDArray[np.bool_], tau: float, alp
     is_candidate : ndarray of bool
         Same shape.
     tau, alpha : float
-        As of `paired`.
+        As in `paired`.
     """
     centre, spread, looked = _running(values, is_candidate)
     control, control_spread, control_looked = _running(values, ~is_candidate)
@@ -94,38 +95,39 @@ def independent(values: Floats, is_candidate: NDArray[np.bool_], tau: float, alp
 
 
 def boundary(variance: Floats | float, tau: float, alpha: float) -> Floats:
-    """Return the difference beyond which the test rejects, where a mean of that variance was estimated."""
+    """Return the estimated difference beyond which the test rejects, given the variance of the estimate."""
     spread = np.asarray(variance, "float64")
     squared: Floats = spread * (spread + tau**2) / tau**2 * (np.log1p(tau**2 / spread) - 2 * np.log(alpha))
     return np.sqrt(squared)
 
 
 def needed(effect: float, variance: float, alpha: float, power: float) -> int:
-    """Return after how many observations the test has found an effect with a chance of `power`, at the latest.
+    """Return the maximum number of observations the test needs to detect an effect with probability `power`.
 
-    Counts the chance of the last look alone, so that fewer are needed on average.
+    Uses only the probability of detection at the last look, so the test needs fewer observations on average.
 
     Parameters
     ----------
     effect : float
-        The true difference, which is the prior's size as well.
+        True difference, also used as the standard deviation of the prior.
     variance : float
-        Of the difference after one observation (of each arm).
+        Variance of the difference after one observation (of each arm).
     alpha, power : float
+        False alarm rate and detection probability.
     """
     low, high = FEWEST, _LARGEST_PLAN
     while low < high:
         middle = (low + high) // 2
         spread = variance / middle
-        found = norm.cdf((effect - boundary(spread, effect, alpha)) / np.sqrt(spread))
-        low, high = (low, middle) if found >= power else (middle + 1, high)
+        detection = norm.cdf((effect - boundary(spread, effect, alpha)) / np.sqrt(spread))
+        low, high = (low, middle) if detection >= power else (middle + 1, high)
     return low
 
 
 def _running(values: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return the mean so far, its variance (ddof 1), and whether that can be estimated yet.
+    """Return the running mean, its variance (ddof 1), and a mask of the observations from the first look on.
 
-    Sums the distances from the first value, which are exactly 0 where the values are constant.
+    Sums the distances from the first value, which are exactly 0 if the values are constant.
     """
     if not values.shape[-1]:
         return values, values, counted
@@ -142,7 +144,7 @@ def _running(values: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats
 
 
 def _sequence(centre: Floats, spread: Floats, looked: NDArray[np.bool_], tau: float, *, alpha: float) -> Sequence:
-    """Turn estimates and their variances into the test."""
+    """Compute the test from running estimates and their variances."""
     safe = np.where(looked, spread, 1.0)
     log_ratio = 0.5 * np.log(safe / (safe + tau**2)) + centre**2 * tau**2 / (2 * safe * (safe + tau**2))
     p_value = np.where(looked, np.exp(-np.maximum(log_ratio, 0.0)), 1.0)

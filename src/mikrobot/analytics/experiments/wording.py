@@ -1,4 +1,4 @@
-"""An experiment's report in Markdown: the answer first, then what it rests on."""
+"""The report of an experiment in Markdown: the conclusion first, then arms, tests and checks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,14 +9,14 @@ from mikrobot.domain.experiments import Experiment, Unit
 
 
 def markdown(experiment: Experiment, conclusion: Conclusion, runs: Mapping[str, Sequence[str]]) -> str:
-    """Write the report.
+    """Return the report as Markdown.
 
     Parameters
     ----------
     experiment : Experiment
     conclusion : Conclusion
     runs : mapping of str to sequence of str
-        Ids of the runs of each arm.
+        Run ids by arm.
     """
     parts = [
         f"# Experiment {experiment.id}",
@@ -28,7 +28,7 @@ def markdown(experiment: Experiment, conclusion: Conclusion, runs: Mapping[str, 
         *(_tests(experiment, contrast) for contrast in conclusion.contrasts),
         "## Checks",
         "\n".join(f"- {line}" for line in _checks(experiment, conclusion)),
-        "## Where the next units should go",
+        "## Suggested allocation of the next units",
         _allocation(experiment, conclusion),
     ]
     return "\n\n".join(parts) + "\n"
@@ -36,14 +36,15 @@ def markdown(experiment: Experiment, conclusion: Conclusion, runs: Mapping[str, 
 
 def _arms(experiment: Experiment, conclusion: Conclusion, runs: Mapping[str, Sequence[str]]) -> str:
     rows = [
-        "| Arm | Takes | Runs | Market days | Observations | Mean, R | Deviation, R |",
+        "| Arm | Settings | Runs | Market days | Observations | Mean, R | Standard deviation, R |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for arm in experiment.arms:
-        record, takes = conclusion.records[arm.name], ", ".join(f"{key}={value}" for key, value in arm.selects.items())
+        record = conclusion.records[arm.name]
+        settings = ", ".join(f"{key}={value}" for key, value in arm.selects.items())
         figures = f"{record.mean:+.3f} | {record.deviation:.3f}" if record.count else "none | none"
         rows.append(
-            f"| {arm.name} | {takes} | {', '.join(runs[arm.name]) or 'none'} | {conclusion.units[arm.name]} "
+            f"| {arm.name} | {settings} | {', '.join(runs[arm.name]) or 'none'} | {conclusion.units[arm.name]} "
             f"| {record.count} | {figures} |"
         )
     return "\n".join(rows)
@@ -51,54 +52,61 @@ def _arms(experiment: Experiment, conclusion: Conclusion, runs: Mapping[str, Seq
 
 def _tests(experiment: Experiment, contrast: Contrast) -> str:
     rows = [
-        f"{contrast.arm} against {experiment.control.name}, R a {experiment.unit.value}:",
+        f"{contrast.arm} compared with {experiment.control.name}, R per {experiment.unit.value}:",
         "",
-        "| Test | Difference | From | To | p | Valid |",
+        "| Test | Difference | Lower bound | Upper bound | p | Valid if evaluated |",
         "|---|---:|---:|---:|---:|---|",
     ]
     state, classical = contrast.sequential, contrast.classical
     if state.difference is not None:
         figures = f"{state.difference:+.4f} | {state.low:+.4f} | {state.high:+.4f} | {state.p_value:.4f}"
-        rows.append(f"| always valid (mSPRT) | {figures} | however often one looks |")
+        rows.append(f"| always valid (mSPRT) | {figures} | at any time |")
     if classical is not None:
         name = "paired t" if experiment.unit is Unit.DAY else "Welch"
         figures = (
             f"{classical.difference:+.4f} | {classical.low:+.4f} | {classical.high:+.4f} | {classical.p_value:.4f}"
         )
-        rows.append(f"| classical ({name}) | {figures} | looked at once, at the planned length |")
-    return "\n".join(rows) if len(rows) > 4 else f"{rows[0]} no test. {contrast.words}"
+        rows.append(f"| classical ({name}) | {figures} | once, at the planned length |")
+    return "\n".join(rows) if len(rows) > 4 else f"{rows[0]} no test result. {contrast.words}"
 
 
 def _checks(experiment: Experiment, conclusion: Conclusion) -> list[str]:
     ratio, alarms = conclusion.sample_ratio_p, conclusion.aa_alarms
-    seen = "pairs" if experiment.unit is Unit.DAY else "observations of each arm"
-    told = "no market day yet" if ratio is None else f"p = {ratio:.3f}, wrong below {MISMATCH:g}"
+    counted = "pairs" if experiment.unit is Unit.DAY else "observations of each arm"
+    sample_ratio = "no market day yet" if ratio is None else f"p = {ratio:.3f}, a mismatch below {MISMATCH:g}"
     split = (
         "too few observations to split"
         if alarms is None
-        else f"{alarms:.1%} of {AA_SPLITS} random splits of {experiment.control.name} alarm, {experiment.alpha:.0%} may"
+        else f"{alarms:.1%} false alarms in {AA_SPLITS} random splits of {experiment.control.name}, "
+        f"{experiment.alpha:.0%} allowed"
     )
     return [
-        f"Plan: an effect of {experiment.effect:g} R a {experiment.unit.value}, deviation {experiment.deviation:g} R, "
-        f"false alarms {experiment.alpha:g}, power {experiment.power:g}: {conclusion.plan.fixed:,} {seen} for the "
-        f"classical test, at most {conclusion.plan.sequential:,} for the always-valid one.",
-        f"Sample ratio of the market days: {told}.",
+        f"Plan: effect {experiment.effect:g} R per {experiment.unit.value}, standard deviation "
+        f"{experiment.deviation:g} R, false alarm rate {experiment.alpha:g}, power {experiment.power:g}. The classical "
+        f"test needs {conclusion.plan.fixed:,} {counted}, the always-valid test at most "
+        f"{conclusion.plan.sequential:,}.",
+        f"Sample ratio of the market days: {sample_ratio}.",
         f"A/A test: {split}.",
         _skewness(conclusion),
-        "Stop rules: wrong sample ratio; difference proven; planned effect ruled out; twice the planned length.",
+        "Stop rules: sample ratio mismatch; significant difference; planned effect ruled out; twice the planned "
+        "length.",
     ]
 
 
 def _skewness(conclusion: Conclusion) -> str:
-    """Return how skewed the outcomes are, and what that does to the always-valid test."""
-    known = {name: record.skewness for name, record in conclusion.records.items()}
-    told = ", ".join(f"{name} {'unknown' if value is None else f'{value:+.1f}'}" for name, value in known.items())
-    skewed = any(value is not None and abs(value) > SKEWED for value in known.values())
-    advice = "It applies here: read a p near the limit as undecided." if skewed else "Rare wins may be still to come."
+    """Return the skewness of the outcomes and its effect on the always-valid test."""
+    skewness = {name: record.skewness for name, record in conclusion.records.items()}
+    listed = ", ".join(f"{name} {'unknown' if value is None else f'{value:+.1f}'}" for name, value in skewness.items())
+    skewed = any(value is not None and abs(value) > SKEWED for value in skewness.values())
+    advice = (
+        "This applies here: treat a p near the limit as undecided."
+        if skewed
+        else "The outcomes so far are not that skewed, but rare large wins may still follow."
+    )
     return (
-        f"Skewness of the outcomes: {told}. The always-valid test keeps its false alarms up to about {SKEWED:g}. "
-        f"Where 5 % of the differences win 19 R and the others lose 1 R, it alarms in {SKEWED_ALARMS:.0%} of simulated "
-        f"experiments without any difference, where 5 % may. {advice}"
+        f"Skewness of the outcomes: {listed}. The always-valid test keeps its false alarm rate up to a skewness of "
+        f"about {SKEWED:g}. If 5 % of the differences win 19 R and the others lose 1 R, it gives a false alarm in "
+        f"{SKEWED_ALARMS:.0%} of simulated experiments, where 5 % are allowed. {advice}"
     )
 
 
@@ -111,4 +119,4 @@ def _allocation(experiment: Experiment, conclusion: Conclusion) -> str:
         f"| {name} |" + "".join(f" {shares[arm.name]:.0%} |" for arm in experiment.arms)
         for name, shares in conclusion.allocation.items()
     ]
-    return "\n".join(rows) + f"\n\nNo arm gets less than {experiment.floor:.0%}."
+    return "\n".join(rows) + f"\n\nMinimum share of an arm: {experiment.floor:.0%}."

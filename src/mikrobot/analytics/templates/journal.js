@@ -5,7 +5,7 @@
   const filters = Object.fromEntries(
     ["symbol", "side", "result", "search"].map((name) => [name, document.getElementById("journal-" + name)])
   );
-  const known = (value, digits) => (value === null || value === undefined ? "" : digits ? value.toFixed(digits) : value);
+  const format = (value, digits) => (value === null || value === undefined ? "" : digits ? value.toFixed(digits) : value);
   const tests = {
     won: (trade) => Number(trade.pnl) > 0,
     lost: (trade) => Number(trade.pnl) <= 0,
@@ -17,53 +17,53 @@
     filters.symbol.add(new Option(symbol, symbol));
   }
 
-  function chosen() {
-    const wanted = filters.search.value.toLowerCase();
+  function filtered() {
+    const query = filters.search.value.toLowerCase();
     return trades.filter(
       (trade) =>
         (!filters.symbol.value || trade.symbol === filters.symbol.value) &&
         (!filters.side.value || trade.side === filters.side.value) &&
         (!filters.result.value || tests[filters.result.value](trade)) &&
-        (!wanted || JSON.stringify([trade.id, trade.model, trade.session, trade.regime, trade.by, trade.reasons]).toLowerCase().includes(wanted))
+        (!query || JSON.stringify([trade.id, trade.model, trade.session, trade.regime, trade.by, trade.reasons]).toLowerCase().includes(query))
     );
   }
 
-  function cell(row, text, className) {
-    const made = row.insertCell();
-    made.textContent = text;
-    if (className) made.className = className;
+  function addCell(row, text, className) {
+    const cell = row.insertCell();
+    cell.textContent = text;
+    if (className) cell.className = className;
   }
 
   function draw() {
-    const found = chosen();
-    const pages = Math.max(1, Math.ceil(found.length / PAGE));
+    const matching = filtered();
+    const pages = Math.max(1, Math.ceil(matching.length / PAGE));
     page = Math.min(page, pages - 1);
     body.replaceChildren();
-    for (const trade of found.slice(page * PAGE, (page + 1) * PAGE)) {
+    for (const trade of matching.slice(page * PAGE, (page + 1) * PAGE)) {
       const row = body.insertRow();
       row.tabIndex = 0;
       row.className = "trade";
-      cell(row, trade.in);
-      cell(row, trade.symbol);
-      cell(row, trade.side);
-      cell(row, trade.lots, "n");
-      cell(row, trade.entry, "n");
-      cell(row, trade.stop, "n");
-      cell(row, trade.target, "n");
-      cell(row, trade.exit, "n");
-      cell(row, trade.minutes + " min", "n");
-      cell(row, trade.by + (trade.ambiguous ? "*" : ""));
-      cell(row, (Number(trade.pnl) > 0 ? "+" : "") + trade.pnl.replace("-", "\u2212"), "n " + (Number(trade.pnl) > 0 ? "up" : "down"));
-      cell(row, known(trade.r, 2).replace("-", "\u2212"), "n");
-      cell(row, known(trade.probability, 3), "n");
-      cell(row, trade.model || "none");
+      addCell(row, trade.in);
+      addCell(row, trade.symbol);
+      addCell(row, trade.side);
+      addCell(row, trade.lots, "n");
+      addCell(row, trade.entry, "n");
+      addCell(row, trade.stop, "n");
+      addCell(row, trade.target, "n");
+      addCell(row, trade.exit, "n");
+      addCell(row, trade.minutes + " min", "n");
+      addCell(row, trade.by + (trade.ambiguous ? "*" : ""));
+      addCell(row, (Number(trade.pnl) > 0 ? "+" : "") + trade.pnl.replace("-", "\u2212"), "n " + (Number(trade.pnl) > 0 ? "up" : "down"));
+      addCell(row, format(trade.r, 2).replace("-", "\u2212"), "n");
+      addCell(row, format(trade.probability, 3), "n");
+      addCell(row, trade.model || "none");
       row.addEventListener("click", () => toggle(row, trade));
       row.addEventListener("keydown", (event) => event.key === "Enter" && toggle(row, trade));
     }
     document.getElementById("journal-count").textContent =
-      found.length.toLocaleString("en") + " of " + trades.length.toLocaleString("en") + " trades, page " + (page + 1) + " of " + pages;
-    document.getElementById("journal-back").disabled = page === 0;
-    document.getElementById("journal-on").disabled = page === pages - 1;
+      matching.length.toLocaleString("en") + " of " + trades.length.toLocaleString("en") + " trades, page " + (page + 1) + " of " + pages;
+    document.getElementById("journal-previous").disabled = page === 0;
+    document.getElementById("journal-next").disabled = page === pages - 1;
   }
 
   function toggle(row, trade) {
@@ -89,13 +89,13 @@
     about.textContent = [
       "decision " + (trade.decision || "none"),
       trade.session + " session",
-      trade.regime + " market",
-      trade.mae === undefined ? "" : "against it " + trade.mae.toFixed(2) + " R",
-      trade.mfe === undefined ? "" : "for it " + trade.mfe.toFixed(2) + " R",
+      trade.regime + " regime",
+      trade.mae === undefined ? "" : "adverse excursion " + trade.mae.toFixed(2) + " R",
+      trade.mfe === undefined ? "" : "favourable excursion " + trade.mfe.toFixed(2) + " R",
     ].filter(Boolean).join(" \u00b7 ");
     facts.append(about, list);
     if (trade.bars && trade.bars.at.length) plot(chart, trade);
-    else chart.textContent = "The bars around this trade are not in the page: only those of the newest trades are.";
+    else chart.textContent = "No chart: the page stores the bars around the newest trades only.";
   }
 
   function plot(holder, trade) {
@@ -129,7 +129,7 @@
   for (const filter of Object.values(filters)) {
     filter.addEventListener("input", () => { page = 0; draw(); });
   }
-  document.getElementById("journal-back").addEventListener("click", () => { page -= 1; draw(); });
-  document.getElementById("journal-on").addEventListener("click", () => { page += 1; draw(); });
+  document.getElementById("journal-previous").addEventListener("click", () => { page -= 1; draw(); });
+  document.getElementById("journal-next").addEventListener("click", () => { page += 1; draw(); });
   draw();
 })();

@@ -29,7 +29,7 @@ def test_assignment_is_the_same_in_another_process():
     assert there.stdout.strip() == "".join(assign("x", str(i), HALVES) for i in range(200))
 
 
-def test_it_stays_what_it_was():
+def test_the_assignment_is_stable_between_releases():
     assert "".join(assign("profiles", f"2025-06-{day:02}", HALVES) for day in range(1, 21)) == "baaaaabababaaababbab"
 
 
@@ -46,7 +46,7 @@ def test_experiments_and_neighbouring_units_are_independent():
 
 
 @given(st.text(), st.text())
-def test_every_unit_has_exactly_one_place(experiment, unit):
+def test_every_unit_belongs_to_exactly_one_arm(experiment, unit):
     assert 0 <= position(experiment, unit) < 1
     assert assign(experiment, unit, {"a": 0.3, "b": 0.3, "c": 0.4}) in "abc"
 

@@ -1,4 +1,4 @@
-"""Bandits by simulation: what they lose to the best arm, and the floor they leave to the others."""
+"""Simulations of the bandits: regret compared with the best arm, and the minimum share of each arm."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ ROUNDS, RUNS = 400, 20
 
 
 def regret(allocate, floor=0.0, seed=1):
-    """Mean regret a round of playing by shares, against the best arm."""
+    """Return the mean regret per round of the allocated shares, compared with the best arm."""
     rng, lost = np.random.default_rng(seed), 0.0
     for _ in range(RUNS):
-        seen = [list(rng.normal(mean, 1, 2)) for mean in MEANS]
-        sums = [[2, sum(each), sum(v * v for v in each)] for each in seen]
+        initial = [list(rng.normal(mean, 1, 2)) for mean in MEANS]
+        sums = [[2, sum(values), sum(v * v for v in values)] for values in initial]
         for _ in range(ROUNDS):
             records = {
                 str(arm): Record(n, s / n, max((q - s * s / n) / (n - 1), 1e-12) ** 0.5)
@@ -40,7 +40,7 @@ def test_upper_confidence_loses_less_than_equal_shares():
     assert regret(lambda records, floor, rng: upper_confidence(records, floor)) < 0.6 * EQUAL
 
 
-def test_a_floor_costs_what_it_says():
+def test_a_floor_costs_at_least_its_share_of_the_regret():
     lost = regret(lambda records, floor, rng: thompson(records, floor, rng, draws=1), floor=0.2)
     assert lost >= 0.2 * MEANS.max() * 0.9
 
@@ -60,7 +60,7 @@ def test_thompson_gives_the_probability_of_being_best():
     assert shares["a"] == pytest.approx(0.760, abs=0.01)  # normal: 0.1 / sqrt(2 / 101) = 0.711 standard errors
 
 
-def test_before_two_observations_all_arms_share_alike():
+def test_before_two_observations_all_arms_get_equal_shares():
     records = {"a": record(np.array([9.0])), "b": record(np.array([]))}
     assert thompson(records, 0.1, np.random.default_rng(1)) == {"a": 0.5, "b": 0.5}
     assert upper_confidence(records, 0.1) == {"a": 0.5, "b": 0.5}

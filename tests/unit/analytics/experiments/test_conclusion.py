@@ -17,26 +17,26 @@ PLAN = Experiment("profiles", "Is careful better?", ARMS, Unit.DAY, 0.25, 1.0, 0
 
 
 def observed(edge, days, seed=1, unit=Unit.DAY, common=1.0):
-    """Daily results of two accounts on one market: most of what moves them they share."""
+    """Return daily results of two accounts on one market, dominated by a common component."""
     rng = np.random.default_rng(seed)
     market = rng.normal(0, common, days)
-    found = []
+    observations = []
     for day in range(days):
         at = START + timedelta(days=day)
         for arm, mean in (("control", 0.0), ("careful", edge)):
             shared = market[day] if unit is Unit.DAY else 0.0
-            found.append(Observation(arm, f"simulated {at:%Y-%m-%d}", at, mean + shared + rng.normal(0, 0.5)))
-    return found
+            observations.append(Observation(arm, f"simulated {at:%Y-%m-%d}", at, mean + shared + rng.normal(0, 0.5)))
+    return observations
 
 
 def judge(edge, days, experiment=PLAN, units=None, **given):
-    found = conclude(
+    conclusion = conclude(
         experiment, observed(edge, days, unit=experiment.unit, **given), units or {"control": days, "careful": days}
     )
-    return found, found.contrasts[0]
+    return conclusion, conclusion.contrasts[0]
 
 
-def test_a_better_arm_is_found_and_said_in_plain_words():
+def test_a_better_arm_is_adopted():
     _, contrast = judge(0.5, 120)
     assert contrast.verdict is Verdict.BETTER
     assert "careful is better. Stop and adopt it." in contrast.words
@@ -52,20 +52,20 @@ def test_a_worse_arm_is_stopped():
 def test_no_difference_ends_as_futile_once_the_planned_effect_is_ruled_out():
     _, contrast = judge(0.0, 300)
     assert contrast.verdict is Verdict.FUTILE
-    assert "A gain of 0.25 R a day is ruled out" in contrast.words
+    assert "A gain of 0.25 R per day is ruled out" in contrast.words
 
 
-def test_too_little_goes_on():
+def test_an_experiment_with_too_few_observations_continues():
     _, contrast = judge(0.2, 40)
     assert contrast.verdict is Verdict.CONTINUE
     _, contrast = judge(0.5, 10)
     assert contrast.verdict is Verdict.CONTINUE
-    assert "first look comes at 30" in contrast.words
+    assert "the first test is at 30" in contrast.words
 
 
 def test_a_wrong_sample_ratio_outweighs_any_difference():
-    found, contrast = judge(0.5, 120, units={"control": 120, "careful": 60})
-    assert found.sample_ratio_p < 0.001
+    conclusion, contrast = judge(0.5, 120, units={"control": 120, "careful": 60})
+    assert conclusion.sample_ratio_p < 0.001
     assert contrast.verdict is Verdict.INVALID
 
 
@@ -88,19 +88,21 @@ def test_several_candidates_share_the_false_alarms():
     arms = (*(replace(arm, share=1 / 3) for arm in ARMS), Arm("bold", {"profile": "lightning"}, 1 / 3))
     three = replace(PLAN, arms=arms)
     assert plan(three).sequential > plan(PLAN).sequential
-    extra = [replace(each, arm="bold") for each in observed(0.0, 100, seed=9) if each.arm == "control"]
-    found = conclude(three, observed(0.0, 100) + extra, dict.fromkeys(("control", "careful", "bold"), 100))
-    assert [contrast.arm for contrast in found.contrasts] == ["careful", "bold"]
+    extra = [
+        replace(observation, arm="bold") for observation in observed(0.0, 100, seed=9) if observation.arm == "control"
+    ]
+    conclusion = conclude(three, observed(0.0, 100) + extra, dict.fromkeys(("control", "careful", "bold"), 100))
+    assert [contrast.arm for contrast in conclusion.contrasts] == ["careful", "bold"]
 
 
-def test_an_a_a_test_of_honest_observations_alarms_at_most_as_often_as_allowed():
+def test_an_a_a_test_of_independent_observations_keeps_its_false_alarm_rate():
     values = np.random.default_rng(5).normal(0.2, 1.5, 600)
     assert aa_alarms(values, PLAN) <= 0.05
     assert aa_alarms(values[:100], PLAN) is None
 
 
 def constant(days, step=0.1):
-    """Daily results of two accounts of which one earns the same amount more on every day."""
+    """Return daily results of two accounts with a constant difference."""
     rng = np.random.default_rng(7)
     days_at = [(START + timedelta(days=day), rng.normal(0, 1)) for day in range(days)]
     return [
@@ -111,26 +113,30 @@ def constant(days, step=0.1):
 
 
 def test_a_constant_difference_is_reported_as_one_without_variance():
-    found = conclude(PLAN, constant(60), {"control": 60, "careful": 60})
-    (contrast,) = found.contrasts
+    conclusion = conclude(PLAN, constant(60), {"control": 60, "careful": 60})
+    (contrast,) = conclusion.contrasts
     assert contrast.verdict is Verdict.CONTINUE
     assert "the variance is zero, so p and the interval are undefined" in contrast.words
     assert (contrast.sequential.difference, contrast.sequential.low, contrast.classical) == (None, None, None)
-    assert "the variance is zero" in markdown(PLAN, found, {"control": [], "careful": []}).split("## Tests")[1]
+    assert "the variance is zero" in markdown(PLAN, conclusion, {"control": [], "careful": []}).split("## Tests")[1]
 
 
 def test_the_report_states_the_false_alarms_of_skewed_outcomes():
-    found, _ = judge(0.1, 60)
-    assert "it alarms in 12% of simulated experiments" in markdown(PLAN, found, {"control": [], "careful": []})
-    wins = [replace(each, value=19.0 if n % 20 == 3 else -1.0) for n, each in enumerate(observed(0.0, 200))]
+    conclusion, _ = judge(0.1, 60)
+    assert "it gives a false alarm in 12% of simulated experiments" in markdown(
+        PLAN, conclusion, {"control": [], "careful": []}
+    )
+    wins = [
+        replace(observation, value=19.0 if n % 20 == 3 else -1.0) for n, observation in enumerate(observed(0.0, 200))
+    ]
     skewed = conclude(PLAN, wins, {"control": 200, "careful": 200})
     text = markdown(PLAN, skewed, {"control": [], "careful": []})
     assert skewed.records["careful"].skewness > 2
-    assert "It applies here" in text
-    assert "It applies here" not in markdown(PLAN, found, {"control": [], "careful": []})
+    assert "This applies here" in text
+    assert "This applies here" not in markdown(PLAN, conclusion, {"control": [], "careful": []})
 
 
-def test_looking_earlier_does_not_change_what_is_found_later():
+def test_an_earlier_look_does_not_change_a_later_result():
     early, late = judge(0.3, 60)[1], judge(0.3, 200)[1]
     assert late.sequential.p_value <= early.sequential.p_value
     assert late.sequential.low >= early.sequential.low
@@ -138,9 +144,9 @@ def test_looking_earlier_does_not_change_what_is_found_later():
 
 def test_a_conclusion_is_plain_json_and_a_report(tmp_path):
     for days in (0, 5, 120):
-        found, contrast = judge(0.5, days)
-        json.dumps(found.to_json(), allow_nan=False)
-        text = markdown(PLAN, found, {"control": ["r1"], "careful": []})
+        conclusion, contrast = judge(0.5, days)
+        json.dumps(conclusion.to_json(), allow_nan=False)
+        text = markdown(PLAN, conclusion, {"control": ["r1"], "careful": []})
         assert contrast.words in text
         assert "A/A test" in text
         assert "thompson" in text
@@ -149,11 +155,11 @@ def test_a_conclusion_is_plain_json_and_a_report(tmp_path):
 def test_the_classical_tests_equal_their_formulas():
     rng = np.random.default_rng(6)
     a, b = rng.normal(0.3, 1, 50), rng.normal(0, 2, 80)
-    found = fixed.independent(a, b, 0.05)
+    comparison = fixed.independent(a, b, 0.05)
     error = np.sqrt(a.var(ddof=1) / 50 + b.var(ddof=1) / 80)
-    assert found.difference == pytest.approx(a.mean() - b.mean())
-    assert (found.high + found.low) / 2 == pytest.approx(found.difference)
-    assert 1.96 * error < (found.high - found.low) / 2 < 2.02 * error
+    assert comparison.difference == pytest.approx(a.mean() - b.mean())
+    assert (comparison.high + comparison.low) / 2 == pytest.approx(comparison.difference)
+    assert 1.96 * error < (comparison.high - comparison.low) / 2 < 2.02 * error
     pairs = fixed.paired(a, 0.05)
     assert (pairs.high - pairs.low) / 2 == pytest.approx(2.0096 * a.std(ddof=1) / 50**0.5, rel=1e-4)
     assert fixed.paired(np.ones(5), 0.05) is None
@@ -167,17 +173,20 @@ def test_a_plan_needs_more_for_smaller_effects_and_for_constant_looking():
     assert plan(replace(PLAN, unit=Unit.TRADE)).fixed == pytest.approx(2 * plan(PLAN).fixed, rel=0.05)
 
 
-def test_a_day_without_a_trade_counts_as_nothing_earned(closed):
+def test_a_day_without_a_trade_counts_as_zero(closed):
     trades = [closed("100", START + timedelta(hours=9)), closed("-50", START + timedelta(hours=10))]
-    found = by_day("control", trades, ["2025-01-06", "2025-01-07"], "replay")
-    assert [(each.unit, each.value) for each in found] == [
+    observations = by_day("control", trades, ["2025-01-06", "2025-01-07"], "replay")
+    assert [(observation.unit, observation.value) for observation in observations] == [
         ("replay 2025-01-06", pytest.approx(0.5)),
         ("replay 2025-01-07", 0.0),
     ]
-    assert [each.value for each in by_trade("control", trades)] == [pytest.approx(1.0), pytest.approx(-0.5)]
+    assert [observation.value for observation in by_trade("control", trades)] == [
+        pytest.approx(1.0),
+        pytest.approx(-0.5),
+    ]
 
 
-def test_a_trade_filled_beyond_its_stop_is_measured_by_the_usual_risk(closed):
+def test_a_trade_filled_beyond_its_stop_uses_the_median_risk(closed):
     good = closed("-100")
     gapped = replace(good, entry=replace(good.entry, price=good.order.stop))
     assert results_in_r([good, good, gapped]) == [pytest.approx(-1.0)] * 3

@@ -1,4 +1,4 @@
-"""The always-valid test by simulation: false alarms under constant peeking, power, and what it says."""
+"""Simulations of the always-valid test: false alarms under continuous monitoring, power and results."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from mikrobot.analytics.experiments.sequential import FEWEST, SKEWED_ALARMS, bou
 STREAMS, LENGTH, ALPHA = 2_000, 1_000, 0.05
 
 
-def alarms(found) -> float:
-    return float((found.p_value[:, -1] < ALPHA).mean())
+def alarms(test) -> float:
+    return float((test.p_value[:, -1] < ALPHA).mean())
 
 
 def outcomes(rng, shape, edge=0.0):
-    """Trades in R: a target at 2.5 or a stop at -1, less costs; fair, shifted by an edge."""
+    """Return trade results in R, a target at 2.5 or a stop at -1: zero mean, shifted by an edge."""
     return np.where(rng.random(shape) < 1 / 3.5, 2.5, -1.0) + edge
 
 
@@ -32,7 +32,7 @@ def test_false_alarms_stay_below_alpha_however_often_one_looks(tau):
     assert alarms(paired(differences, tau, ALPHA)) <= ALPHA
 
 
-def test_the_classical_test_looked_at_as_often_alarms_many_times_more():
+def test_the_classical_test_with_as_many_looks_alarms_many_times_more():
     differences = np.random.default_rng(1).normal(0, 1, (STREAMS, LENGTH))
     assert stopped_at_any_look_by_the_classical_test(differences) > 5 * ALPHA
 
@@ -56,9 +56,9 @@ def test_two_arms_of_the_same_trades_do_not_alarm_more_than_alpha(draw):
 def test_the_planned_length_finds_the_planned_effect_with_the_planned_power():
     effect, length = 0.25, needed(0.25, 1.0, ALPHA, 0.8)
     differences = np.random.default_rng(3).normal(effect, 1, (STREAMS, length))
-    found = paired(differences, effect, ALPHA)
-    assert alarms(found) >= 0.8
-    stops = np.argmax(found.p_value < ALPHA, axis=1)[found.p_value[:, -1] < ALPHA]
+    test = paired(differences, effect, ALPHA)
+    assert alarms(test) >= 0.8
+    stops = np.argmax(test.p_value < ALPHA, axis=1)[test.p_value[:, -1] < ALPHA]
     assert np.median(stops) < 0.75 * length
 
 
@@ -72,14 +72,14 @@ def test_power_over_two_arms_of_trades():
 
 def test_the_confidence_sequence_holds_the_truth_at_all_times_together():
     differences = np.random.default_rng(5).normal(0.1, 1, (STREAMS, LENGTH))
-    found = paired(differences, 0.2, ALPHA)
-    assert ((found.low[:, -1] <= 0.1) & (found.high[:, -1] >= 0.1)).mean() >= 1 - ALPHA
+    test = paired(differences, 0.2, ALPHA)
+    assert ((test.low[:, -1] <= 0.1) & (test.high[:, -1] >= 0.1)).mean() >= 1 - ALPHA
 
 
 def test_the_p_value_falls_below_alpha_where_the_interval_leaves_zero():
-    found = paired(np.random.default_rng(6).normal(0.15, 1, (200, 600)), 0.2, ALPHA)
-    rejected = found.p_value < ALPHA
-    outside = (found.low > 0) | (found.high < 0)
+    test = paired(np.random.default_rng(6).normal(0.15, 1, (200, 600)), 0.2, ALPHA)
+    rejected = test.p_value < ALPHA
+    outside = (test.low > 0) | (test.high < 0)
     assert rejected.any()
     np.testing.assert_array_equal(rejected, outside)
 
@@ -93,10 +93,10 @@ def test_the_boundary_solves_the_likelihood_ratio():
     assert np.trapezoid(ratio * prior, grid) == pytest.approx(1 / ALPHA, rel=1e-6)
 
 
-def test_nothing_is_said_before_the_first_look_or_where_nothing_varies():
-    found = paired(np.ones(FEWEST - 1) * 5, 0.2, ALPHA)
-    assert (found.p_value == 1).all()
-    assert np.isinf(found.high).all()
+def test_there_is_no_result_before_the_first_look_or_without_variance():
+    test = paired(np.ones(FEWEST - 1) * 5, 0.2, ALPHA)
+    assert (test.p_value == 1).all()
+    assert np.isinf(test.high).all()
     assert (paired(np.ones(100), 0.2, ALPHA).p_value == 1).all()
     assert paired(np.empty(0), 0.2, ALPHA).p_value.size == 0
 
@@ -107,14 +107,14 @@ RESULTS = np.random.default_rng(8).normal(0, 1.5, 200)
 @pytest.mark.parametrize(
     "differences",
     [np.full(200, 0.1), np.full(200, -1 / 3), (RESULTS + 0.1) - RESULTS, np.full(200, 1e6 + 0.1), np.zeros(200)],
-    ids=["a tenth", "a third", "a tenth but for rounding", "large", "nothing"],
+    ids=["a tenth", "a third", "a tenth except for rounding", "large", "nothing"],
 )
 def test_a_constant_difference_has_no_variance_and_therefore_neither_p_nor_interval(differences):
-    found = paired(differences, 0.2, ALPHA)
-    assert (found.p_value == 1).all()
-    assert np.isnan(found.difference).all()
-    assert np.isinf(found.high).all()
-    assert np.isinf(found.low).all()
+    test = paired(differences, 0.2, ALPHA)
+    assert (test.p_value == 1).all()
+    assert np.isnan(test.difference).all()
+    assert np.isinf(test.high).all()
+    assert np.isinf(test.low).all()
 
 
 def test_an_arm_that_has_not_varied_yet_is_not_compared():
@@ -131,7 +131,7 @@ def test_a_large_level_does_not_hide_the_variance():
 
 
 def rare_wins(rng, shape):
-    """5 % of the outcomes win 19 R and the others lose 1 R: nothing is earned on average."""
+    """Return outcomes with zero mean: 5 % win 19 R and the others lose 1 R."""
     return np.where(rng.random(shape) < 0.05, 19.0, -1.0)
 
 
@@ -147,7 +147,7 @@ def test_two_arms_of_rare_wins_do_not_alarm_more_than_alpha(share):
     assert alarms(independent(values, rng.random(values.shape) < share, 0.5, ALPHA)) <= ALPHA
 
 
-def test_arms_in_turn_equal_pairs_of_uncorrelated_values():
+def test_alternating_arms_equal_pairs_of_uncorrelated_values():
     values = np.random.default_rng(7).normal(0, 1, 400)
     candidate = np.tile([True, False], 200)
     both = independent(values, candidate, 0.2, ALPHA)
