@@ -756,7 +756,7 @@ def test_the_exits_of_a_bracket_keep_their_order() -> None:
     [
         ({"id": "a", "qty": "9000000"}, "modify refused: not enough free margin"),
         ({"id": "a", "price": "1.090005"}, "modify refused: EURUSD: a limit must be a multiple of 0.00001"),
-        ({"id": "m", "price": "1.09000"}, "modify refused: there is no such order that still works"),
+        ({"id": "m", "price": "1.09000"}, "modify refused: there is no working order with this id"),
         ({"id": "B", "price": "1.09000"}, "modify refused: a bracket has no terms of its own; modify one of B.entry"),
     ],
 )
@@ -786,7 +786,7 @@ def test_a_refused_cancellation_is_reported_in_the_order_of_time() -> None:
         submit(3, "b", "buy", "9000000"),
     )
     assert [(refusal["t"], refusal["order"]) for refusal in result["rejections"]] == [(2, "a"), (3, "b")]
-    assert result["rejections"][0]["reason"] == "cancel refused: there is no such order that still works"
+    assert result["rejections"][0]["reason"] == "cancel refused: there is no working order with this id"
 
 
 def test_an_order_that_ends_without_a_fill_has_its_reason() -> None:
@@ -800,7 +800,7 @@ def test_an_order_that_ends_without_a_fill_has_its_reason() -> None:
         submit(3, "c", "buy", "10000", "limit", price="1.09000"),
         quote(10, "1.10000", "1.10010"),
     )
-    assert (reason(result, "a"), reason(result, "b")) == ("its time is up", "on request")
+    assert (reason(result, "a"), reason(result, "b")) == ("it has expired", "on request")
     assert "c" not in result["reasons"]
 
 
@@ -994,7 +994,7 @@ def test_inside_a_bar_a_trailing_stop_is_activated_by_the_high_and_filled_by_the
     [
         ({"type": "trailing_stop", "trail": "0.1", "trail_pct": "1"}, "give its distance as trail or as trail_pct"),
         ({"type": "trailing_stop"}, "a trailing_stop order needs a trail"),
-        ({"type": "trailing_stop", "trail_pct": "100"}, "trail_pct must lie between 0 and 100"),
+        ({"type": "trailing_stop", "trail_pct": "100"}, "trail_pct must be between 0 and 100"),
         ({"type": "trailing_stop", "trail_pct": "0.00001"}, "trail_pct must be a multiple of 0.0001"),
         ({"type": "market", "activation": "1.2"}, "a market order has no activation"),
         ({"type": "limit", "price": "1.1", "trail_pct": "1"}, "a limit order has no trail"),

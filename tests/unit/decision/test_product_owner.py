@@ -161,7 +161,7 @@ def test_no_more_trades_are_opened_than_the_profile_allows(profile: str, limit: 
 
 
 def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
-    """Cap 5 % of 10,000.00 = 500.00. 1 % of the remaining 9,595.70 buys 0.58 lots, which risk 95.70: 500.00 in total."""
+    """Cap: 5 % of 10,000.00 = 500.00. 1 % of the remaining 9,595.70 buys 0.58 lots, which risk 95.70; total 500.00."""
     assert ordered(EURUSD, balance="9595.70", lost="404.30").lots == Decimal("0.58")
     assert refusal(EURUSD, balance="9595.69", lost="404.31") == (
         "daily_loss refused: 404.31 lost today and 95.70 at risk, cap 500.00"
@@ -228,9 +228,10 @@ def test_fx_trades_at_most_ten_lots() -> None:
 
 
 def test_a_trade_uses_at_most_half_of_the_free_margin() -> None:
-    """A yen stop of 1.5 pips and no spread: one lot loses 10.00 + 7.00, so 1 % of 1,000 would buy 0.58 lots, a leverage of 58.
+    """A yen stop of 1.5 pips and no spread: one lot loses 10.00 + 7.00.
 
-    One lot needs a margin of 100,000 / 30 = 3,333.33 dollars, and half of 1,000 buys 0.15 of it.
+    1 % of 1,000 would buy 0.58 lots, a leverage of 58. One lot needs a margin of
+    100,000 / 30 = 3,333.33 dollars, and half of 1,000 buys 0.15 of it.
     """
     tight = replace(USDJPY, spread=0.0, atr=0.01)
     assert ordered(tight, balance="1000").lots == Decimal("0.15")

@@ -30,7 +30,7 @@ LIMIT = {"type": "limit", "price": "1.09900"}
         ({"type": "stop", "stop": "1.2", "price": "1.2"}, "order a: a stop order has no price; leave it out"),
         ({"type": "trailing_stop", "trail": "0.000001"}, "EURUSD: a trailing distance must be a multiple of 0.00001"),
         ({"symbol": "EURXXX"}, "unknown symbol 'EURXXX'; the venue lists EURUSD, GBPUSD"),
-        ({"expires": 5}, "order a: GTD goes with a time of expiry, and only GTD does"),
+        ({"expires": 5}, "order a: a GTD order needs an expiry time, and no other order has one"),
         ({"post_only": True}, "order a: only a resting limit order can be post-only"),
         ({"ticket": "x"}, "order a: a netting account has no tickets"),
     ],
@@ -49,16 +49,16 @@ def test_an_id_is_used_once_for_ever() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "1000")
     balance = venue.balance()
-    assert "the account has an order of this id already" in venue.send("a", "EURUSD", "buy", "1000")
+    assert "the account has an order with this id already" in venue.send("a", "EURUSD", "buy", "1000")
     assert (venue.balance(), venue.account.net("EURUSD"), venue.status("a")) == (balance, 1, Status.FILLED)
 
 
 @pytest.mark.parametrize(
     ("side", "type", "terms", "reason"),
     [
-        ("sell", "stop", {"stop": "1.10000"}, "a sell stop lies below the bid 1.10000, not at 1.10000"),
-        ("buy", "stop", {"stop": "1.10010"}, "a buy stop lies above the ask 1.10010, not at 1.10010"),
-        ("buy", "stop_limit", {"stop": "1.10000", "price": "1.10100"}, "a buy stop lies above the ask"),
+        ("sell", "stop", {"stop": "1.10000"}, "a sell stop must be below the bid 1.10000, not at 1.10000"),
+        ("buy", "stop", {"stop": "1.10010"}, "a buy stop must be above the ask 1.10010, not at 1.10010"),
+        ("buy", "stop_limit", {"stop": "1.10000", "price": "1.10100"}, "a buy stop must be above the ask"),
         ("buy", "limit", {"price": "1.10010", "post_only": True}, "post-only at 1.10010 would cross the market"),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_modification_that_makes_no_sense_leaves_the_order_as_it_was(change: d
         ({"type": "limit", "price": "1.09900", "post_only": True}, {"price": "1.10010"}, "post-only at 1.10010 would"),
         ({"type": "limit", "price": "1.09900"}, {"quantity": "900000"}, "not enough free margin"),
         ({"type": "stop", "stop": "1.10200"}, {"quantity": "900000"}, "not enough free margin"),
-        ({"type": "stop", "stop": "1.10200"}, {"stop": "1.10010"}, "a buy stop lies above the ask 1.10010"),
+        ({"type": "stop", "stop": "1.10200"}, {"stop": "1.10010"}, "a buy stop must be above the ask 1.10010"),
         ({"type": "trailing_stop", "trail": "0.00100"}, {"quantity": "900000"}, "not enough free margin"),
     ],
 )
@@ -263,8 +263,8 @@ def test_a_modification_below_what_has_filled_is_refused() -> None:
 def test_what_has_ended_is_neither_canceled_nor_modified() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "1000")
-    assert venue.exchange.cancel("a", venue.ts, "a") == "there is no such order that still works"
-    assert venue.exchange.cancel("a", venue.ts, "b") == "there is no such order that still works"
+    assert venue.exchange.cancel("a", venue.ts, "a") == "there is no working order with this id"
+    assert venue.exchange.cancel("a", venue.ts, "b") == "there is no working order with this id"
     assert venue.status("a") is Status.FILLED
 
 
@@ -272,5 +272,5 @@ def test_an_entry_that_has_the_id_of_its_own_exit_is_refused() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     entry = OrderRequest("a.sl", "EURUSD", Side.BUY, Decimal(100_000))
     reason = venue.exchange.submit("a", venue.ts, Bracket("a", entry, Decimal("1.09"), Decimal("1.11")))
-    assert reason == "order a.sl: an exit of its bracket has the same id; give the entry another"
+    assert reason == "order a.sl: an exit of its bracket has the same id; use another id for the entry"
     assert venue.account.orders == {}

@@ -66,7 +66,7 @@ def test_a_swap_without_a_rate_is_refused_by_name_and_books_nothing() -> None:
         Account.rebuilt("a", venue.account.profile, exchange.contracts, venue.account.journal, seed=7)
     )
     exchange.quote(ROLLOVER - MINUTE, "EURJPY", 162_000, 162_020)
-    with pytest.raises(DataError, match="no rate from JPY to USD is known at the rollover of EURJPY"):
+    with pytest.raises(DataError, match="there is no rate from JPY to USD at the rollover of EURJPY"):
         exchange.settle(ROLLOVER)
     assert restarted.balances == venue.account.balances
 
