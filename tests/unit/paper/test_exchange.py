@@ -1,4 +1,4 @@
-"""The event loop: bars alone, the order of events, several accounts, and a restart at any point."""
+"""The event loop: bars without quotes, the order of events, several accounts, and restarts."""
 
 from dataclasses import replace
 from decimal import Decimal as D
@@ -24,7 +24,7 @@ def on_bars() -> Venue:
     return venue
 
 
-def test_an_order_at_a_close_meets_the_open_of_the_next_bar() -> None:
+def test_an_order_at_a_close_fills_at_the_open_of_the_next_bar() -> None:
     venue = on_bars()
     venue.send("a", "EURUSD", "buy", "1000")
     assert venue.status("a") is Status.NEW
@@ -32,7 +32,7 @@ def test_an_order_at_a_close_meets_the_open_of_the_next_bar() -> None:
     assert [(fill.ts, fill.price) for fill in venue.fills()] == [(MONDAY + 2 * MINUTE, 110_060)]
 
 
-def test_an_order_does_not_see_a_bar_that_had_opened_before_it_was_sent() -> None:
+def test_an_order_does_not_trade_in_a_bar_that_opened_before_its_submission() -> None:
     venue = on_bars().at(MONDAY + MINUTE + 30_000)
     venue.send("a", "EURUSD", "buy", "1000")
     venue.exchange.bar(MONDAY + 2 * MINUTE, "EURUSD", 110_050, 110_060, 110_040, 110_055, 10, opened=MONDAY + MINUTE)
@@ -43,15 +43,15 @@ def test_an_order_does_not_see_a_bar_that_had_opened_before_it_was_sent() -> Non
     assert [fill.price for fill in venue.fills()] == [110_090]
 
 
-def test_a_stop_entry_that_the_open_has_jumped_fills_at_the_open() -> None:
+def test_a_stop_entry_that_the_open_gaps_through_fills_at_the_open() -> None:
     venue = on_bars()
     venue.send("a", "EURUSD", "buy", "1000", "stop", stop="1.10030")
     venue.exchange.bar(MONDAY + 2 * MINUTE, "EURUSD", 110_050, 110_060, 110_040, 110_055, 10, opened=MONDAY + MINUTE)
     assert [fill.price for fill in venue.fills()] == [110_060]
 
 
-def test_an_entry_beyond_its_own_stop_leaves_at_the_same_open() -> None:
-    """It costs the spread: 1.09710 - 1.09700."""
+def test_an_entry_beyond_its_own_stop_exits_at_the_same_open() -> None:
+    """The loss is the spread: 1.09710 - 1.09700."""
     venue = on_bars()
     venue.send_bracket("B", "EURUSD", "buy", "100000", "1.09800", "1.10300")
     venue.exchange.bar(MONDAY + 2 * MINUTE, "EURUSD", 109_700, 110_400, 109_650, 110_000, 10, opened=MONDAY + MINUTE)
@@ -59,7 +59,7 @@ def test_an_entry_beyond_its_own_stop_leaves_at_the_same_open() -> None:
     assert venue.balance() == D("9990.00")
 
 
-def test_market_data_of_an_instant_come_before_the_orders_of_it() -> None:
+def test_market_data_are_processed_before_orders_that_arrive_at_the_same_instant() -> None:
     venue = Venue(replace(NETTING, latency=Latency(10.0))).quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "1000")
     venue.ts += 9
