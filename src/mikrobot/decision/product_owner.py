@@ -161,7 +161,7 @@ def _taken_side(outlook: Outlook, needed: float) -> tuple[Side | None, list[_Che
     if not enough:
         return None, [level, probability]
     if up == down:
-        return None, [level, probability, _Check("side", False, f"{answers}, neither is the greater")]
+        return None, [level, probability, _Check("side", False, f"{answers}, both are equal")]
     side = Side.SELL if math.isnan(up) or down > up else Side.BUY
     return side, [level, probability, _Check("side", True, f"{side.value}, as {answers}")]
 
@@ -179,7 +179,7 @@ def _account_checks(outlook: Outlook, standing: AccountSnapshot, profile: RiskPr
 def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> tuple[_Plan | None, _Check]:
     """Set stop, target and size of the trade; return no plan if a valid stop and target do not exist."""
     if not 0 < outlook.atr < math.inf:
-        return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive one")
+        return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive ATR")
     traded, contract = instrument(outlook.symbol), standing.contract
     width = spread_ticks(contract, outlook.spread)
     distance = traded.quantize(STOP_ATR * outlook.atr, "up")
@@ -188,7 +188,7 @@ def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: Risk
     target = close + side.sign * traded.quantize(distance * profile.reward_risk, "up")
     placed = f"stop {stop} and target {target}, {STOP_ATR:g} ATR = {distance} from {close}"
     if min(stop, target) <= 0:
-        return None, _Check("stop", False, f"{placed}, a price is positive")
+        return None, _Check("stop", False, f"{placed}, a price must be positive")
     loss = _loss_per_lot(standing, distance + contract.price(width), close, stop)
     lots = _size(standing, profile.risk_pct, loss, close)
     plan = _Plan(side, close, contract.price(width), distance, stop, target, lots, _cents(lots * loss))

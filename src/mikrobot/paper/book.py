@@ -124,7 +124,9 @@ class Market:
         for name, levels, sign in (("bids", bids, -1), ("asks", asks, 1)):
             prices = [sign * price for price, _ in levels]
             if any(later <= earlier for earlier, later in pairwise(prices)):
-                raise BarError(f"{symbol}: the {name} are not sorted best first without repeats; correct the feed")
+                raise BarError(
+                    f"{symbol}: the {name} must be sorted best first without repeated prices; correct the feed"
+                )
             if any(price <= 0 or (size is not None and size < 0) for price, size in levels):
                 raise BarError(
                     f"{symbol}: the {name} contain a price that is not positive or a negative size; correct the feed"

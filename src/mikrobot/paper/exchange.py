@@ -52,7 +52,7 @@ class Exchange:
         self._waits = waits_for_open
         self._matchings: dict[str, Matching] = {}
         self._working: dict[str, list[tuple[Matching, WorkingOrders]]] = {symbol: [] for symbol in self.contracts}
-        self._now = FAR  # until the first event, which therefore takes no shortcut
+        self._now = FAR  # until the first event, so that `bar` does not take its fast path
         self._due = FAR
         self._rollover = (FAR, 0)
         self._midnight = FAR

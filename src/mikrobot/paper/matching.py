@@ -176,7 +176,7 @@ class Matching:
                 reason = "the other leg filled" if entry.opened else "nothing is left to reduce"
                 self.end(ts, leg, Status.CANCELED, reason)
             elif leg.leaves != open_:
-                self.account.amend(ts, leg, "quantity of what is open", quantity=leg.filled + open_)
+                self.account.amend(ts, leg, "resized to the open quantity", quantity=leg.filled + open_)
 
     def _still_open(self, entry: Order) -> int:
         """Return the size steps that an entry opened and its exits have not closed yet."""

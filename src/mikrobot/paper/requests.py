@@ -155,12 +155,12 @@ def misplaced(sign: int, stop: int, entry: int, target: int) -> str:
     """Return which prices of a bracket, in ticks, are in the wrong order, or an empty string; 0 is no price.
 
     >>> misplaced(1, 90, 100, 95)
-    'the entry must lie below the take profit'
+    'the entry must be below the take profit'
     """
     placed = [("stop loss", stop), ("entry", entry), ("take profit", target)]
     for (lower, below), (upper, above) in pairwise([leg for leg in placed if leg[1]]):
         if sign * (above - below) <= 0:
-            return f"the {lower} must lie {'below' if sign > 0 else 'above'} the {upper}"
+            return f"the {lower} must be {'below' if sign > 0 else 'above'} the {upper}"
     return ""
 
 

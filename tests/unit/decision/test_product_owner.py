@@ -145,7 +145,7 @@ def test_of_two_probable_breaks_the_more_probable_one_is_taken() -> None:
 
 def test_two_equally_probable_breaks_are_not_traded() -> None:
     even = replace(EURUSD, probability_up=0.7, probability_down=0.7)
-    assert refusal(even) == "side refused: up 0.7, down 0.7, neither is the greater"
+    assert refusal(even) == "side refused: up 0.7, down 0.7, both are equal"
 
 
 def test_a_symbol_with_a_position_is_not_traded() -> None:
@@ -243,7 +243,7 @@ def test_without_a_range_no_stop_can_be_placed(atr: float) -> None:
 
 
 def test_a_stop_below_zero_is_refused() -> None:
-    assert "a price is positive" in refusal(replace(EURUSD, atr=0.8))
+    assert "a price must be positive" in refusal(replace(EURUSD, atr=0.8))
 
 
 def test_a_corrupt_spread_raises_an_error() -> None:

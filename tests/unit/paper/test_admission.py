@@ -90,7 +90,7 @@ def test_exits_that_the_market_has_reached_reject_their_entry(side: str, sl: str
 def test_a_stop_loss_beyond_the_target_is_refused() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     assert venue.send_bracket("B", "EURUSD", "buy", "1000", "1.10500", "1.10300") == (
-        "bracket B: the stop loss must lie below the take profit"
+        "bracket B: the stop loss must be below the take profit"
     )
     assert venue.account.orders == {}
 

@@ -185,7 +185,7 @@ def test_the_loss_of_yesterday_does_not_count_today() -> None:
 def test_an_order_on_the_wrong_side_is_refused_with_the_reason() -> None:
     venue = opened()
     play(venue, bar(-1))
-    assert "must lie below" in venue.place(order(stop="1.10400"))
+    assert "must be below" in venue.place(order(stop="1.10400"))
     assert venue.standing("EURUSD", NINE).engaged == frozenset()
 
 
