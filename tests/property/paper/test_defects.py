@@ -50,20 +50,20 @@ def test_without_a_defect_every_check_passes(waits: bool) -> None:
 
 def test_a_target_that_fills_before_the_stop_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     adverse_first = bar_path._low_first
-    monkeypatch.setattr(bar_path, "_low_first", lambda *given: not adverse_first(*given))
+    monkeypatch.setattr(bar_path, "_low_first", lambda *args, **kwargs: not adverse_first(*args, **kwargs))
     assert red(audit.bars_hurt_first)
 
 
 def test_liquidity_used_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Taken, "take", lambda *given: None)
+    monkeypatch.setattr(Taken, "take", lambda *args: None)
     assert red(audit.liquidity_is_used_once)
 
 
 def test_a_fee_that_is_received_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     charged = fees.fee
 
-    def received(*given: Any) -> tuple[int, bool] | None:
-        owed = charged(*given)
+    def received(*args: Any, **kwargs: Any) -> tuple[int, bool] | None:
+        owed = charged(*args, **kwargs)
         return owed and (-owed[0], owed[1])
 
     monkeypatch.setattr(fees, "fee", received)
