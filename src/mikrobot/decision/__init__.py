@@ -1,1 +1,1 @@
-"""From predictions to a decision with its reasons. Pure."""
+"""Turn predictions into a trade decision with its reasons. Pure."""

@@ -1,8 +1,9 @@
-"""The first decision rule: a break that is probable enough is bought or sold, with a bracket.
+"""The first decision rule: trade a sufficiently probable break of a level with a bracket order.
 
-This rule is plumbing, not an edge: it exists so that predictions become orders on which the
-platform can be proved. That a level is likely to be crossed soon says little about what the price
-does afterwards, and costs are of the size of its stop. Pure: it reads no clock, store or model.
+The rule has no trading edge. It turns predictions into orders so that the platform can be tested
+end to end. A level that is likely to be crossed soon does not predict the price move after the
+crossing, and trading costs are about as large as the stop distance. Pure: the module reads no
+clock, store or model.
 """
 
 import math
@@ -21,13 +22,13 @@ STOP_ATR = 1.5
 """Distance of the stop from the close, in ATR(14) of M1."""
 
 TIME_STOP = timedelta(minutes=30)
-"""After which a position is closed at the next open."""
+"""Maximum holding time; the position is then closed at the next open."""
 
 MAX_SPREAD_SHARE = Decimal("0.20")
-"""Largest spread, as a share of the stop distance."""
+"""Maximum spread, as a share of the stop distance."""
 
 MARGIN_SHARE = Decimal("0.5")
-"""Largest share of the free margin that a trade binds: a move until the fill and a second trade find room."""
+"""Maximum share of free margin per trade; the rest covers price moves before the fill and a second position."""
 
 MAX_FX_LOTS = Decimal(10)
 
@@ -36,25 +37,25 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of one symbol at the close of one bar.
+    """Model output and market data for one symbol at one bar close.
 
     Attributes
     ----------
     symbol : str
     close_time : datetime
-        UTC; everything here is known at it.
+        UTC; every value is known at this time.
     close : float
         Bid.
     spread : float
-        ask - bid in price units; NaN where unknown, and the instrument's typical spread holds.
+        ask - bid in price units; NaN if unknown, then the instrument's typical spread applies.
     atr : float
-        ATR(14) of M1 in price units; NaN in warm-up.
+        ATR(14) of M1 in price units; NaN during warm-up.
     level_above, level_below : float
-        Standing structure levels; NaN where there is none.
+        Prices of the current structure levels; NaN if there is none.
     probability_up, probability_down : float
-        Of a close beyond the level within the model's horizon, 0 to 1; NaN where no level stands.
+        Probability of a close beyond the level within the model's horizon, 0 to 1; NaN if there is no level.
     answered_by : str
-        What predicted the probabilities, and the symbols it learned from.
+        Model that predicted the probabilities, and the symbols it was trained on.
     """
 
     symbol: str
@@ -81,9 +82,9 @@ class _Check:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A trade to be judged; distances and prices on the tick grid, money in dollars.
+    """A proposed trade; distances and prices on the tick grid, money in dollars.
 
-    Its close is that of the side that its exits trade at.
+    The close is the bid for a long trade and the ask for a short one: the side at which it exits.
     """
 
     side: Side
@@ -99,31 +100,32 @@ class _Plan:
 def decide_trade(
     run_id: str, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile, *, entry_probability: float
 ) -> tuple[Decision, OrderIntent | None]:
-    """Decide about one symbol at one close.
+    """Decide whether to trade one symbol at one bar close.
 
     Parameters
     ----------
     run_id : str
     outlook : Outlook
     standing : AccountSnapshot
-        With every fill up to the close, and the orders already submitted at it.
+        Account state at the close: all fills up to it, and the orders already submitted at it.
     profile : RiskProfile
     entry_probability : float
-        Break probability from which a side is taken, 0 to 1.
+        Minimum break probability for an entry, 0 to 1.
 
     Returns
     -------
     Decision
-        Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>``; its reasons are what answered, and all
-        checks that could be made, each ``<name> passed`` or ``<name> refused`` with its numbers. Without a side to take
-        the checks of the trade itself are not made.
+        Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>``. Its reasons are the model that answered and
+        every check that could run, each as ``<name> passed`` or ``<name> refused`` with its numbers. If no side
+        is chosen, the checks of the trade itself do not run.
     OrderIntent or None
-        If approved: a market order for the next open. The stop lies `STOP_ATR` behind the close on the
-        side that the exit trades at, the target `reward_risk` times as far ahead. The target earns more
-        than the round trip costs: spread, both commissions as a taker, and the slippage that the account's
-        profile expects of the entry. The size loses `risk_pct` of the balance at the stop, spread and both
-        commissions included and slippage not, and binds no more than `MARGIN_SHARE` of the free margin. Its
-        id is ``<symbol>/<close>/<side>``: what the venue draws for it is the same in every run of the same bars.
+        If approved, a market order for the next open. The stop is `STOP_ATR` ATRs behind the close, measured
+        on the side at which the position exits. The target is `reward_risk` times as far ahead. The target
+        earns more than the round-trip costs: spread, both taker commissions, and the expected entry slippage
+        of the account's profile. The size is chosen so that the stop loses `risk_pct` of the balance, including
+        spread and both commissions but not slippage, and uses at most `MARGIN_SHARE` of the free margin. The
+        id is ``<symbol>/<close>/<side>``, without the run, so that the venue draws the same latency and
+        slippage in every run over the same bars.
     """
     side, checks = _taken_side(outlook, entry_probability)
     checks += _account_checks(outlook, standing, profile)
@@ -145,7 +147,7 @@ def decide_trade(
 
 
 def _taken_side(outlook: Outlook, needed: float) -> tuple[Side | None, list[_Check]]:
-    """Take the side whose break is probable enough, of two the more probable one."""
+    """Choose the side whose break probability reaches the minimum; if both do, the more probable one."""
     up, down = outlook.probability_up, outlook.probability_down
     up = math.nan if math.isnan(outlook.level_above) else up
     down = math.nan if math.isnan(outlook.level_below) else down
@@ -159,7 +161,7 @@ def _taken_side(outlook: Outlook, needed: float) -> tuple[Side | None, list[_Che
     if not enough:
         return None, [level, probability]
     if up == down:
-        return None, [level, probability, _Check("side", False, f"{answers}, neither is the greater")]
+        return None, [level, probability, _Check("side", False, f"{answers}, both are equal")]
     side = Side.SELL if math.isnan(up) or down > up else Side.BUY
     return side, [level, probability, _Check("side", True, f"{side.value}, as {answers}")]
 
@@ -175,18 +177,18 @@ def _account_checks(outlook: Outlook, standing: AccountSnapshot, profile: RiskPr
 
 
 def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> tuple[_Plan | None, _Check]:
-    """Place stop and target and size the trade, unless they cannot be placed."""
+    """Set stop, target and size of the trade; return no plan if a valid stop and target do not exist."""
     if not 0 < outlook.atr < math.inf:
-        return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive one")
-    known, contract = instrument(outlook.symbol), standing.contract
+        return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive ATR")
+    traded, contract = instrument(outlook.symbol), standing.contract
     width = spread_ticks(contract, outlook.spread)
-    distance = known.quantize(STOP_ATR * outlook.atr, "up")
+    distance = traded.quantize(STOP_ATR * outlook.atr, "up")
     close = contract.price(bid_ticks(contract, outlook.close) + (width if side is Side.SELL else 0))
     stop = close - side.sign * distance
-    target = close + side.sign * known.quantize(distance * profile.reward_risk, "up")
+    target = close + side.sign * traded.quantize(distance * profile.reward_risk, "up")
     placed = f"stop {stop} and target {target}, {STOP_ATR:g} ATR = {distance} from {close}"
     if min(stop, target) <= 0:
-        return None, _Check("stop", False, f"{placed}, a price is positive")
+        return None, _Check("stop", False, f"{placed}, a price must be positive")
     loss = _loss_per_lot(standing, distance + contract.price(width), close, stop)
     lots = _size(standing, profile.risk_pct, loss, close)
     plan = _Plan(side, close, contract.price(width), distance, stop, target, lots, _cents(lots * loss))
@@ -194,21 +196,21 @@ def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: Risk
 
 
 def _loss_per_lot(standing: AccountSnapshot, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
-    """Return the dollars that one lot loses from entry to stop, both commissions included."""
+    """Return the loss in dollars of one lot from entry to stop, including both commissions."""
     contract, account = standing.contract, standing.profile
     moved = worth(contract, account.currency, distance * contract.lot, stop)
     return moved + sum(charges(contract, account, contract.lot, price) for price in (close, stop))
 
 
 def _size(standing: AccountSnapshot, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
-    """Return the lots that lose `risk_pct` of the balance, within the free margin and the largest FX size."""
+    """Return the lots that lose `risk_pct` of the balance at the stop, capped by free margin and `MAX_FX_LOTS`."""
     contract, account = standing.contract, standing.profile
     bound = worth(contract, account.currency, contract.lot * close, close) * contract.margin_rate / account.leverage
     lots = min(standing.balance * risk_pct / 100 / loss, standing.free_margin * MARGIN_SHARE / bound)
-    known = instrument(contract.symbol)
-    if known.asset == "fx":
+    traded = instrument(contract.symbol)
+    if traded.asset == "fx":
         lots = min(lots, MAX_FX_LOTS)
-    return known.quantize_size(max(lots, Decimal(0)))
+    return traded.quantize_size(max(lots, Decimal(0)))
 
 
 def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[_Check]:
@@ -231,7 +233,7 @@ def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profi
 
 
 def _cost_check(plan: _Plan, standing: AccountSnapshot, lots: Decimal) -> _Check:
-    """Compare what the target earns with what the round trip costs, each amount rounded against the trade."""
+    """Compare the profit at the target with the round-trip costs, each amount rounded against the trade."""
     contract, currency = standing.contract, standing.profile.currency
     earned = worth(contract, currency, lots * contract.lot * abs(plan.target - plan.close), plan.target)
     gain, costs = earned.quantize(CENT, ROUND_FLOOR), _round_trip(plan, standing, lots * contract.lot)
@@ -242,14 +244,16 @@ def _cost_check(plan: _Plan, standing: AccountSnapshot, lots: Decimal) -> _Check
 
 
 def _round_trip(plan: _Plan, standing: AccountSnapshot, units: Decimal) -> dict[str, Decimal]:
-    """Return what entering and leaving at the target costs beyond the quoted bid, in dollars by its name."""
+    """Return the costs of entering and exiting at the target, in dollars by kind of cost."""
     contract, account = standing.contract, standing.profile
     slipped = contract.price(account.slippage.expected_ticks(int(plan.spread / contract.tick)))
-    spread, slippage = (worth(contract, account.currency, units * each, plan.close) for each in (plan.spread, slipped))
+    spread, slippage = (
+        worth(contract, account.currency, units * width, plan.close) for width in (plan.spread, slipped)
+    )
     sides = [charges(contract, account, units, price) for price in (plan.close, plan.target)]
     amounts = {"spread": [spread], "commissions": sides, "slippage": [slippage]}
     return {
-        name: sum((each.quantize(CENT, ROUND_CEILING) for each in booked), Decimal(0))
+        name: sum((amount.quantize(CENT, ROUND_CEILING) for amount in booked), Decimal(0))
         for name, booked in amounts.items()
     }
 

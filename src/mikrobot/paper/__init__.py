@@ -1,1 +1,1 @@
-"""The virtual account: execution, costs and positions. Pure."""
+"""Simulate trading accounts: order execution, costs and positions. Pure."""

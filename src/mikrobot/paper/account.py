@@ -1,7 +1,8 @@
-"""A virtual account: balances, positions and orders, folded from its journal.
+"""A virtual account: balances, positions and orders, computed from its journal.
 
-Whatever changes the account is a record first and is then applied, live and at a restart alike, so
-that replay rebuilds it to the last minor unit. Does not match orders or read markets.
+Every change to the account is a journal record that is then applied, both live and after a restart.
+Replaying the journal therefore rebuilds the account exactly, to the last minor unit. Does not match
+orders or read markets.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -29,30 +30,30 @@ class Account:
     id : str
     profile : Profile
     contracts : mapping of str to Contract
-        What its venue lists.
+        Contracts that the venue lists, by symbol.
     seed : int
-        Of its latency and slippage.
+        Seed of its latency and slippage.
 
     Attributes
     ----------
     balances : dict of str to int
         Cash by currency, minor units.
     totals : dict of (kind, currency) to int
-        Sums of the cash entries.
+        Sums of the cash entries by kind and currency, minor units.
     positions : dict of str to Position
-        By symbol; on a hedging account by ticket.
+        Open positions by symbol; on a hedging account, by ticket.
     holdings : dict of str to Position
-        Coins that a cash account bought and still has, by symbol, at their average cost.
+        Coins that a cash account bought and still holds, by symbol, at their average cost.
     orders : dict of str to Order
-        All there ever were; `live` are those that can still change.
+        All orders ever submitted; `live` holds the orders that can still change.
     refused : list of Refused
     pending : list of (arrival, seq, Order)
-        A heap of orders under way to the venue.
+        Heap of orders on their way to the venue.
     journal : list of Record
     marks : dict of str to int
-        Equity in minor units at the start of the day and of the week, for the limits.
+        Equity in minor units at the start of the day and of the week, for the loss limits.
     marked : dict of str to int
-        When that was, milliseconds.
+        Times at which `marks` were set, milliseconds.
     """
 
     def __init__(self, id: str, profile: Profile, contracts: Mapping[str, Contract], seed: int = 0) -> None:
@@ -77,30 +78,31 @@ class Account:
     def rebuilt(
         cls, id: str, profile: Profile, contracts: Mapping[str, Contract], records: Iterable[Record], *, seed: int = 0
     ) -> "Account":
-        """Return the account that a journal tells of.
+        """Return the account rebuilt from the records of its journal.
 
         Raises
         ------
         DataError
-            If a record is missing, repeated or impossible after those before it.
+            If a record is missing, repeated or inconsistent with the records before it.
         """
         account = cls(id, profile, contracts, seed)
         for record in records:
             if record.seq != len(account.journal):
                 raise DataError(
-                    f"account {id}: expected journal record {len(account.journal)}, found {record.seq}; restore it"
+                    f"account {id}: expected journal record {len(account.journal)}, found {record.seq}; "
+                    "restore the journal"
                 )
             try:
                 account.apply(record)
             except (KeyError, ValueError, TypeError) as error:
                 raise DataError(
-                    f"account {id}: journal record {record.seq} tells of what there is not ({error}); restore the "
-                    f"journal: {record}"
+                    f"account {id}: journal record {record.seq} refers to an unknown order, symbol or value ({error}); "
+                    f"restore the journal: {record}"
                 ) from error
         return account
 
     def fork(self) -> "Account":
-        """Return a copy whose future does not touch this account; it knows only orders that matter still."""
+        """Return an independent copy of the account that keeps only live orders and orders linked to them."""
         twin = Account(self.id, self.profile, self.contracts, self.seed)
         twin.balances, twin.marks = dict(self.balances), dict(self.marks)
         twin.positions = {key: replace(position) for key, position in self.positions.items()}
@@ -115,27 +117,27 @@ class Account:
         return twin
 
     def apply(self, record: Record) -> None:
-        """Let a record change the account, and append it to the journal."""
+        """Apply a record to the account and append it to the journal."""
         _APPLIED[type(record)](self, record)
         self.journal.append(record)
 
     @property
     def seq(self) -> int:
-        """Number of the next record."""
+        """Return the number of the next record."""
         return len(self.journal)
 
     @property
     def currency(self) -> str:
-        """Currency of a margin account."""
+        """Return the currency of a margin account."""
         return self.profile.currency
 
     @property
     def paid_in(self) -> int:
-        """Everything deposited in the account currency less what was withdrawn, minor units."""
+        """Return deposits less withdrawals in the account currency, minor units."""
         return self.totals.get(("deposit", self.currency), 0)
 
     def rejections(self) -> list[Refused | Moved]:
-        """Return what was refused or rejected, in order, each with its reason."""
+        """Return the records of refused and rejected orders, in order, each with its reason."""
         return [
             record
             for record in self.journal
@@ -153,13 +155,13 @@ class Account:
     def position_of(self, order: Order) -> Position | None:
         """Return the position that a fill of this order changes, or None if it opens one.
 
-        A ticket names a position of the order's own symbol; another is none of its business.
+        A ticket must name a position in the order's own symbol; a position in another symbol is ignored.
         """
         position = self.positions.get(order.symbol if self.profile.netting else order.ticket or order.id)
         return position if position is not None and position.symbol == order.symbol else None
 
     def sides(self, symbol: str) -> tuple[int, int]:
-        """Return the size steps that are open long and short in a symbol."""
+        """Return the size steps of the open long and short positions in a symbol."""
         long = short = 0
         for held in self.positions.values():
             if held.symbol == symbol:
@@ -167,37 +169,37 @@ class Account:
         return long, short
 
     def working(self, symbol: str | None = None) -> list[Order]:
-        """Return the orders that can still change, in the order they came."""
+        """Return the orders that can still change, in the order of submission."""
         return [order for order in self.live.values() if symbol is None or order.symbol == symbol]
 
     def deposit(self, ts: int, currency: str, amount: Decimal) -> None:
-        """Pay in; a negative amount is a withdrawal."""
+        """Deposit an amount; a negative amount is a withdrawal."""
         self.book(ts, "deposit", currency, money.minor(amount, currency), cause="")
         self.expose()
 
     def expose(self) -> None:
-        """Have the margin looked at when the next price of anything open comes."""
+        """Force a margin check at the next price of any open position."""
         self.exposed = True
         for held in self.positions.values():
             working = self.working_orders[held.symbol]
             working.margin_low = working.low_bid = FAR
 
     def book(self, ts: int, kind: str, currency: str, amount: int, *, cause: str) -> None:
-        """Make a cash entry, unless it is nothing."""
+        """Book a cash entry, unless its amount is 0."""
         if amount:
             self.apply(Booked(len(self.journal), ts, kind, currency, amount, cause))
 
     def move(self, ts: int, order: Order, to: Status, reason: str = "") -> None:
-        """Let an order change its state."""
-        told = Moved(len(self.journal), ts, order.id, order.status, to, reason)
+        """Change the state of an order and record the transition."""
+        record = Moved(len(self.journal), ts, order.id, order.status, to, reason)
         self._change(order, to)
-        self.journal.append(told)
+        self.journal.append(record)
 
     def amend(
         self, ts: int, order: Order, reason: str, *,
         quantity: int | None = None, price: int | None = None, stop: int | None = None, last: bool = False,
     ) -> None:  # fmt: skip
-        """Change the terms of an order."""
+        """Change the terms of an order and record the change."""
         self.apply(
             Amended(
                 len(self.journal), ts, order.id,
@@ -209,14 +211,14 @@ class Account:
         )  # fmt: skip
 
     def note(self, ts: int, kind: str, detail: str) -> None:
-        """Write down something that moves nothing."""
+        """Record an event that changes no balance, order or position."""
         self.apply(Noted(len(self.journal), ts, kind, detail))
 
-    def _submitted(self, told: Submitted) -> None:
+    def _submitted(self, record: Submitted) -> None:
         (
             seq, ts, id, symbol, sign, quantity, type, price, stop, trail, tif, expires,
             post_only, reduce_only, ticket, arrives, parent, rival, activation, trail_ppm,
-        ) = told  # fmt: skip
+        ) = record  # fmt: skip
         order = Order(
             id, symbol, sign, quantity, TYPES[type], price, stop, trail, TIMES_IN_FORCE[tif], expires,
             post_only, reduce_only, ticket, ts, arrives, parent, rival, seq,
@@ -230,8 +232,8 @@ class Account:
         if expires:
             heappush(self.expiring, (expires, id))
 
-    def _moved(self, told: Moved) -> None:
-        self._change(self._order(told.order), STATUSES[told.after])
+    def _moved(self, record: Moved) -> None:
+        self._change(self._order(record.order), STATUSES[record.after])
 
     def _change(self, order: Order, to: Status) -> None:
         if to not in TRANSITIONS[order.status]:
@@ -247,68 +249,68 @@ class Account:
             del self.live[order.id]
             self.working_orders[order.symbol].remove(order)
 
-    def _booked(self, told: Booked) -> None:
-        self.balances[told.currency] = self.balances.get(told.currency, 0) + told.amount
-        key = (told.kind, told.currency)
-        self.totals[key] = self.totals.get(key, 0) + told.amount
+    def _booked(self, record: Booked) -> None:
+        self.balances[record.currency] = self.balances.get(record.currency, 0) + record.amount
+        key = (record.kind, record.currency)
+        self.totals[key] = self.totals.get(key, 0) + record.amount
         self.exposed = True
 
-    def _refused(self, told: Refused) -> None:
-        self.refused.append(told)
+    def _refused(self, record: Refused) -> None:
+        self.refused.append(record)
 
-    def _amended(self, told: Amended) -> None:
-        order = self._order(told.order)
-        order.quantity, order.price, order.stop = told.quantity, told.price, told.stop
-        if told.last:
-            order.seq = told.seq
+    def _amended(self, record: Amended) -> None:
+        order = self._order(record.order)
+        order.quantity, order.price, order.stop = record.quantity, record.price, record.stop
+        if record.last:
+            order.seq = record.seq
         self.working_orders[order.symbol].stale = True
 
-    def _filled(self, told: Filled) -> None:
-        order = self._order(told.order)
-        order.filled += told.quantity
-        key = told.symbol if self.profile.netting else order.ticket or order.id
+    def _filled(self, record: Filled) -> None:
+        order = self._order(record.order)
+        order.filled += record.quantity
+        key = record.symbol if self.profile.netting else order.ticket or order.id
         position = self.positions.get(key)
         if position is None:
-            position = self.positions[key] = Position(told.symbol, "" if self.profile.netting else key)
-        working = self.working_orders[told.symbol]
-        signed = told.sign * told.quantity
+            position = self.positions[key] = Position(record.symbol, "" if self.profile.netting else key)
+        working = self.working_orders[record.symbol]
+        signed = record.sign * record.quantity
         closed = abs(position.closes(signed))
         backed = isolated.backing(working.terms, position) if self.profile.isolated else 0
-        num, den = told.base_rate
-        position.trade(signed, told.price, Fraction(num, den) if num else 0)
+        num, den = record.base_rate
+        position.trade(signed, record.price, Fraction(num, den) if num else 0)
         if self.profile.cash:
             closed = 0
-            self._hold(told.symbol, signed, told.price)
-        order.opened += told.quantity - closed
+            self._hold(record.symbol, signed, record.price)
+        order.opened += record.quantity - closed
         if closed and self.profile.isolated:
             position.deficit = (
                 0
-                if closed < told.quantity
+                if closed < record.quantity
                 else isolated.deficit(
-                    working.terms, position, backed, told.realised, liquidated=order.id.startswith("liquidation.")
+                    working.terms, position, backed, record.realised, liquidated=order.id.startswith("liquidation.")
                 )
             )
         if not position.quantity:
             del self.positions[key]
-        if told.unpriced and working.terms.presses:
-            working.pressure.add(told.ts, told.sign, float(working.contract.quantity(told.unpriced)))
+        if record.unpriced and working.terms.presses:
+            working.pressure.add(record.ts, record.sign, float(working.contract.quantity(record.unpriced)))
         self.exposed = True
 
     def _hold(self, symbol: str, signed: int, price: int) -> None:
-        """Take a fill into the coins that were bought; coins that were paid in are sold last."""
+        """Update the bought coins with a fill; a sale uses them before coins that were deposited."""
         coins = self.holdings.setdefault(symbol, Position(symbol))
         coins.trade(max(signed, -coins.quantity), price, 0)
 
-    def _noted(self, told: Noted) -> None:
-        if told.kind in ("day", "week"):
-            self.marks[told.kind], self.marked[told.kind] = int(told.detail), told.ts
-        self.called = {"margin_call": True, "margin_call_over": False}.get(told.kind, self.called)
+    def _noted(self, record: Noted) -> None:
+        if record.kind in ("day", "week"):
+            self.marks[record.kind], self.marked[record.kind] = int(record.detail), record.ts
+        self.called = {"margin_call": True, "margin_call_over": False}.get(record.kind, self.called)
 
     def _order(self, order_id: str) -> Order:
         try:
             return self.orders[order_id]
         except KeyError:
-            raise DataError(f"account {self.id}: its journal tells of no order {order_id}; restore it") from None
+            raise DataError(f"account {self.id}: its journal has no order {order_id}; restore the journal") from None
 
 
 _APPLIED: dict[type[Record], Callable[[Account, Any], None]] = {

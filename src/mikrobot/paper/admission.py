@@ -1,6 +1,6 @@
-"""Whether a venue takes an order, looked at when it arrives: session, price, side, limits and money.
+"""Check an arriving order against trading hours, market price, loss limits and available funds.
 
-A rejection moves no cash. Does not change anything.
+Returns the reason for a rejection. Does not change orders or accounts.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from mikrobot.paper.requests import misplaced
 def objection(
     account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, ts: int, opening: bool
 ) -> str:
-    """Return why an order is rejected, or an empty string.
+    """Return the reason for rejecting an order, or an empty string.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def objection(
     rates : Rates
     order : Order
     ts : int
-        Milliseconds, of the arrival.
+        Arrival time, milliseconds.
     opening : bool
-        Whether the order waited for this price, so that a stop may lie behind it.
+        True if the order waited for this opening price, so that the price may have passed its stop.
     """
     market = markets[order.symbol]
     return (
@@ -44,7 +44,7 @@ def objection(
 def modification_objection(
     account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, changed: Order, ts: int
 ) -> str:
-    """Return why an order cannot have new terms, or an empty string: what its submission would be asked, too.
+    """Return the reason for refusing new terms, or an empty string; the checks of a new order apply too.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def modification_objection(
     markets : mapping of str to Market
     rates : Rates
     order, changed : Order
-        As it is, and as it would be.
+        The order with its current terms, and with its new terms.
     ts : int
     """
     market = markets[order.symbol]
@@ -88,7 +88,7 @@ def _out_of_place(account: Account, market: Market, order: Order, *, opening: bo
 
 
 def _too_small(market: Market, order: Order) -> str:
-    """Return why an order that opens is below the least notional of its contract, or an empty string."""
+    """Return why an opening order is below the minimum notional of its contract, or an empty string."""
     contract = market.contract
     if not contract.min_notional or order.reduce_only:
         return ""
@@ -96,11 +96,11 @@ def _too_small(market: Market, order: Order) -> str:
     notional = contract.price(price) * contract.quantity(order.quantity)
     if notional >= contract.min_notional:
         return ""
-    return f"a notional of {notional} {contract.quote} is below the least of {contract.min_notional}"
+    return f"a notional of {notional} {contract.quote} is below the minimum of {contract.min_notional}"
 
 
 def _unbacked(account: Account, markets: Mapping[str, Market], rates: Rates, order: Order, *, ts: int) -> str:
-    """Return why a margin account may not open what an order would open, or an empty string."""
+    """Return why a margin account may not open the position of an order, or an empty string."""
     if account.profile.cash or order.reduce_only:
         return ""
     market = markets[order.symbol]
@@ -111,7 +111,7 @@ def _unbacked(account: Account, markets: Mapping[str, Market], rates: Rates, ord
 
 
 def _impossible(market: Market, order: Order, changed: Order) -> str:
-    """Return which new term an order of this kind and state cannot have, or an empty string."""
+    """Return why an order of this type and state cannot have the new terms, or an empty string."""
     if changed.quantity < order.filled or (changed.quantity == order.filled and order.filled):
         return f"{market.contract.quantity(order.filled)} of it has filled already"
     trails = order.type is OrderType.TRAILING_STOP
@@ -121,7 +121,7 @@ def _impossible(market: Market, order: Order, changed: Order) -> str:
 
 
 def _legs_crossed(account: Account, changed: Order) -> str:
-    """Return which prices of a bracket a new term would put in the wrong order, or an empty string."""
+    """Return which prices of a bracket the new terms would put in the wrong order, or an empty string."""
     entry = account.orders[changed.parent] if changed.parent else changed
     exits = [changed if name == changed.id else account.orders[name] for name in entry.children]
     stop = next((leg.stop for leg in exits if leg.alive and leg.stop), 0)
@@ -134,11 +134,11 @@ def _wrong_side(order: Order, contract: Contract, best: int) -> str:
     if not stops or order.sign * (best - order.stop) < 0:
         return ""
     side, place = ("buy", "above the ask") if order.sign > 0 else ("sell", "below the bid")
-    return f"a {side} stop lies {place} {contract.price(best)}, not at {contract.price(order.stop)}"
+    return f"a {side} stop must be {place} {contract.price(best)}, not at {contract.price(order.stop)}"
 
 
 def _exits_reached(account: Account, market: Market, order: Order) -> str:
-    """Return which exit of an entry that trades at once the market has reached already."""
+    """Return which exit of a market entry the market has reached already, or an empty string."""
     closing = market.best(-order.sign)
     if order.type is not OrderType.MARKET or closing is None:
         return ""
@@ -162,9 +162,10 @@ def _limited(account: Account, markets: Mapping[str, Market], rates: Rates, orde
 
 
 def _unfunded(account: Account, market: Market, order: Order) -> str:
-    """Return what a cash account lacks: there is no shorting and no credit.
+    """Return which currency a cash account lacks for an order, or an empty string.
 
-    The exits of a bracket, and what only reduces, are cut to what there is when they fill.
+    The exits of a bracket and other reduce-only orders pass; they are cut to the available balance
+    when they fill.
     """
     contract = market.contract
     if order.parent or order.reduce_only:
@@ -176,7 +177,7 @@ def _unfunded(account: Account, market: Market, order: Order) -> str:
 
 
 def _purchase(market: Market, order: Order) -> int:
-    """Return the most that a purchase can cost, minor units of the quote currency."""
+    """Return the maximum cost of a buy, minor units of the quote currency."""
     contract, notional, left = market.contract, 0, order.leaves
     highest = order.price or order.stop
     if order.type is OrderType.TRAILING_STOP and not highest:

@@ -1,8 +1,8 @@
-"""The path of the price inside a bar, when no finer data exist: the adverse extreme comes first.
+"""The assumed price path inside a bar without finer data: the adverse extreme comes first.
 
-A position long sees open, low, high, close, one short open, high, low, close; an account that is
-flat or hedged sees the one of the two that leaves it poorer. Between two points the price is
-taken to pass every tick, so that stops fill at their price unless the open has jumped them.
+For a long position the path is open, low, high, close; for a short one it is open, high, low, close.
+A flat or hedged account gets the path that leaves it with less equity. Between two points the price
+passes every tick, so that stops fill at their price unless the open gaps through them.
 """
 
 from typing import NamedTuple
@@ -26,17 +26,17 @@ class BarTicks(NamedTuple):
 
 
 def play(matching: Matching, market: Market, ts: int, opened: int, *, bar: BarTicks) -> None:
-    """Let the path of a bar do to an account what it does.
+    """Process one bar for one account along the assumed price path.
 
     Parameters
     ----------
     matching : Matching
     market : Market
-        Moved along the path.
+        Its price moves along the path.
     ts : int
-        Close of the bar, ms: the instant what happens in it is known at.
+        Close time of the bar, ms; events inside the bar are known at this time.
     opened : int
-        Its open, ms; orders submitted later do not see it.
+        Open time of the bar, ms; waiting orders submitted later wait for the next bar.
     bar : BarTicks
     """
     working = matching.account.working_orders[market.contract.symbol]
@@ -73,7 +73,7 @@ def _low_first(matching: Matching, working: WorkingOrders, market: Market, ts: i
 
 
 def _worth(matching: Matching, market: Market, ts: int) -> int:
-    """Return the equity in minor units; of a cash account, what it has of the symbol's two currencies."""
+    """Return the equity in minor units; for a cash account, the value of the symbol's two currencies."""
     account, contract = matching.account, market.contract
     if not account.profile.cash:
         return margin.equity(account, matching.markets, matching.rates, ts)
@@ -82,7 +82,7 @@ def _worth(matching: Matching, market: Market, ts: int) -> int:
 
 
 def _first_fill(account: Account) -> int:
-    """Return the time priority of the order that filled first on a fork."""
+    """Return the time priority of the order that filled first on a copy of the account."""
     filled = (record.order for record in account.journal if isinstance(record, Filled))
     return next((account.orders[name].seq for name in filled), FAR)
 
@@ -96,9 +96,9 @@ def _follow(matching: Matching, market: Market, ts: int, bar: BarTicks, *, low_f
 
 
 def _glide(matching: Matching, market: Market, ts: int, start: int, *, target: int, spread: int) -> None:
-    """Move the bid from one point to another, stopping wherever something of the account lies.
+    """Move the bid from one point to another, pausing at each price that concerns the account.
 
-    Between two such points it stops where the account is stopped out, which closes at that level.
+    Between two such prices it also pauses at the stop-out level, so that positions close at that level.
     """
     working = matching.account.working_orders[market.contract.symbol]
     if not working.touched(min(start, target), max(start, target), spread):
@@ -118,7 +118,7 @@ def _glide(matching: Matching, market: Market, ts: int, start: int, *, target: i
 
 
 def _marks(working: WorkingOrders, spread: int) -> list[int]:
-    """Return the bids at which an order or the margin has to be looked at."""
+    """Return the bids at which an order or the margin must be checked."""
     prices = [working.margin_low, working.margin_high - spread]
     prices += [order.stop if order.sign < 0 else order.stop - spread for order in working.stops if order.stop]
     prices += [order.price if order.sign < 0 else order.price - spread for order in working.limits]

@@ -1,6 +1,6 @@
-"""The market as an account sees it: best quotes, displayed depth, and what its own orders took of it.
+"""Market data of one symbol: best quotes, displayed depth, and the depth an account has consumed.
 
-Does not match; prices are ticks and sizes are size steps.
+Prices are in ticks and sizes in size steps. Does not match orders.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from mikrobot.domain.errors import BarError
 from mikrobot.paper.contracts import Contract
 
 Level: TypeAlias = tuple[int, int | None]
-"""Price in ticks and displayed size in steps; None where the size is unknown."""
+"""Price in ticks and displayed size in steps; None if the size is unknown."""
 
 
 class Market:
@@ -23,19 +23,19 @@ class Market:
     bid, ask : int or None
         Best prices in ticks; None while that side is empty.
     mark_bid, mark_ask : int
-        The last best prices there were, 0 before the first.
+        Most recent best prices, 0 before the first quote.
     ts : int
-        Milliseconds, of the newest event.
+        Time of the newest event, milliseconds.
     version : int
-        Number of the snapshot; each brings fresh liquidity.
+        Number of the snapshot; each new snapshot restores the displayed liquidity.
     quoting : bool
-        False between bars, when no price can be traded at.
+        False between bars, when there is no price to trade at.
     spread : int
-        Ticks between bid and ask, of the bar that goes on.
+        Ticks between bid and ask of the current bar.
     sigma : float
-        One-minute volatility, 0 where unknown.
+        One-minute volatility, 0 if unknown.
     converts_only : bool
-        The newest price is a rate for conversion, at which nothing trades.
+        True if the newest price is a conversion rate, at which nothing trades.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class Market:
         Raises
         ------
         BarError
-            If a side is not sorted, a size is not positive, or the book is crossed.
+            If a side is not sorted, a price is not positive, a size is negative, or the book is crossed.
         """
         self._check(bids, asks)
         self.ts, self._bids, self._asks = ts, bids, asks
@@ -75,7 +75,7 @@ class Market:
         self.mark_ask = self.ask or self.mark_ask
 
     def point(self, ts: int, bid: int, ask: int) -> None:
-        """Show one price of unknown size a side: a quote without sizes, or a point of a bar."""
+        """Set one price of unknown size per side: a quote without sizes, or a point of a bar."""
         self.ts = ts
         self.version += 1
         self.quoting = True
@@ -85,7 +85,7 @@ class Market:
         self._bids = self._asks = None
 
     def convert(self, ts: int, bid: int, ask: int) -> None:
-        """Show a rate that converts money, and at which nothing trades.
+        """Set a rate that only converts currencies; nothing trades at it.
 
         Raises
         ------
@@ -120,17 +120,21 @@ class Market:
     def _check(self, bids: Sequence[Level], asks: Sequence[Level]) -> None:
         symbol = self.contract.symbol
         if bids and asks and bids[0][0] > asks[0][0]:
-            raise BarError(f"{symbol}: the bid {bids[0][0]} is above the ask {asks[0][0]} (in ticks); mend the feed")
+            raise BarError(f"{symbol}: the bid {bids[0][0]} is above the ask {asks[0][0]} (in ticks); correct the feed")
         for name, levels, sign in (("bids", bids, -1), ("asks", asks, 1)):
             prices = [sign * price for price, _ in levels]
             if any(later <= earlier for earlier, later in pairwise(prices)):
-                raise BarError(f"{symbol}: the {name} are not sorted best first without repeats; mend the feed")
+                raise BarError(
+                    f"{symbol}: the {name} must be sorted best first without repeated prices; correct the feed"
+                )
             if any(price <= 0 or (size is not None and size < 0) for price, size in levels):
-                raise BarError(f"{symbol}: the {name} hold a price or size that is not positive; mend the feed")
+                raise BarError(
+                    f"{symbol}: the {name} contain a price that is not positive or a negative size; correct the feed"
+                )
 
 
 class Taken:
-    """What the orders of one account took of one symbol's displayed sizes, within one snapshot."""
+    """Displayed size of one symbol that one account consumed within the current snapshot."""
 
     __slots__ = ("_taken", "_version")
 
@@ -139,7 +143,7 @@ class Taken:
         self._taken: dict[tuple[int, int], int] = {}
 
     def left(self, market: Market, sign: int, level: Level) -> int | None:
-        """Return the size an order of this sign still finds at a level; None for any size."""
+        """Return the size still available to an order of this sign at a level; None if unlimited."""
         price, size = level
         if size is None:
             return None
@@ -149,13 +153,13 @@ class Taken:
         return size - self._taken.get((sign, price), 0)
 
     def take(self, sign: int, level: Level, steps: int) -> None:
-        """Use up displayed size."""
+        """Consume displayed size."""
         price, size = level
         if size is not None:
             self._taken[sign, price] = self._taken.get((sign, price), 0) + steps
 
     def within(self, market: Market, sign: int, limit: int | None) -> int | None:
-        """Return the size an order of this sign still finds at its limit or better; None for any size."""
+        """Return the size still available to an order of this sign at its limit or better; None if unlimited."""
         total = 0
         for level in market.depth(sign):
             if limit is not None and sign * (level[0] - limit) > 0:

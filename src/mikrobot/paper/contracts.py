@@ -1,6 +1,6 @@
-"""What a venue lists: grids, fees, margin, financing and hours of each contract.
+"""Contract specifications: price and size grids, fees, margin, financing and trading hours.
 
-Prices become whole ticks and quantities whole size steps here, and nowhere else. Does not know
+This module alone converts prices to whole ticks and quantities to whole size steps. Does not know
 accounts or orders.
 """
 
@@ -17,18 +17,18 @@ from mikrobot.paper.money import Exact, Ratio, counted, half_even, ratio, scale,
 
 NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = time(17)
-"""Wall time in New York at which FX days, weeks and swaps turn."""
+"""Local time in New York at which the FX day and week end and swap is charged."""
 
 WEDNESDAY = 2
 
 _DAY_MS = 86_400_000
 _WEEK_MS = 7 * _DAY_MS
-_MONDAY_MS = 4 * _DAY_MS  # the first one after 1970 began
+_MONDAY_MS = 4 * _DAY_MS  # the first Monday of 1970, 5 January
 _SURELY_OPEN_MS = 4 * _DAY_MS + 21 * 3_600_000  # 17:00 on Friday in New York is 21:00 or 22:00 UTC
 
 
 class Kind(Enum):
-    """How a contract is settled."""
+    """Kind of contract, which determines how it settles."""
 
     FX = "fx"
     SPOT = "spot"
@@ -37,14 +37,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Overnight financing in points (a tenth of a pip); positive is received.
+    """Overnight financing in points (tenths of a pip); a positive value is received.
 
     Attributes
     ----------
     long, short : Decimal
-        Points a night for each side.
+        Points per night for each side.
     triple_day : int
-        Weekday (Monday 0) whose rollover counts three nights, which pays for the weekend.
+        Weekday (Monday 0) whose rollover charges three nights, to cover the weekend.
     """
 
     long: Decimal
@@ -54,7 +54,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Maintenance margin rate for notionals up to `limit` (quote currency; None: any)."""
+    """Maintenance margin rate for notionals up to `limit` (quote currency; None: no limit)."""
 
     limit: Decimal | None
     rate: Decimal
@@ -72,24 +72,24 @@ class Contract:
     step : Decimal
         Smallest quantity step, in units of base.
     pip, lot : Decimal
-        Points are tenths of a pip; a lot is so many units of base.
+        Pip size in quote currency (a point is a tenth of it), and units of base per lot.
     maker_fee, taker_fee : Decimal
-        Share of the notional.
+        Fees as a share of the notional.
     margin_rate : Decimal
-        Multiplies the margin that the leverage gives.
+        Multiplier of the margin that follows from the leverage.
     maintenance : tuple of Tier
-        Of a perpetual, by growing notional.
+        Maintenance margin tiers of a perpetual, by increasing notional.
     swap : Swap or None
     spread : int
-        Ticks between bid and ask of a bar that has none.
+        Ticks between bid and ask, for bars without a spread.
     sigma_d, adv : float
-        Daily volatility, and average daily volume in units of base (0: unknown), for market impact.
+        Daily volatility, and average daily volume in units of base (0 if unknown), for market impact.
     min_notional : Decimal
-        Least price times quantity of an order that opens, in quote currency.
+        Minimum price times quantity of an order that opens a position, in quote currency.
     session : "always" or "fx"
-        FX trades from Sunday to Friday 17:00 New York.
+        Trading hours; FX trades from Sunday 17:00 to Friday 17:00 New York.
     value : (int, int)
-        What one tick on one step is worth, in quote currency; derived.
+        Value of one tick on one step in quote currency, as a ratio; derived.
     """
 
     symbol: str
@@ -121,9 +121,9 @@ class Contract:
         Raises
         ------
         OrderError
-            If it is not positive and finite, or off the tick grid.
+            If it is not positive, not finite, or not a multiple of the tick.
         """
-        return counted(price, self.tick) or self._objected(price, self.tick, what)
+        return counted(price, self.tick) or self._refuse(price, self.tick, what)
 
     def steps(self, quantity: Decimal, what: str = "a quantity") -> int:
         """Return a positive quantity in size steps.
@@ -131,9 +131,9 @@ class Contract:
         Raises
         ------
         OrderError
-            If it is not positive and finite, or off the size grid.
+            If it is not positive, not finite, or not a multiple of the size step.
         """
-        return counted(quantity, self.step) or self._objected(quantity, self.step, what)
+        return counted(quantity, self.step) or self._refuse(quantity, self.step, what)
 
     def price(self, ticks: int) -> Decimal:
         """Return ticks as a price."""
@@ -144,37 +144,37 @@ class Contract:
         return steps * self.step
 
     def amount(self, tick_steps: Exact, currency: str, rate: Ratio = (1, 1)) -> int:
-        """Return ``ticks * steps`` in minor units of a currency, rounded once.
+        """Convert ``ticks * steps`` to minor units of a currency, rounded once.
 
         Parameters
         ----------
         tick_steps : int or Fraction
         currency : str
         rate : (int, int)
-            What one unit of the quote currency is worth in it.
+            Value of one unit of the quote currency in it.
         """
         num, den = self.value
         return half_even(tick_steps * num * rate[0] * scale(currency), den * rate[1])
 
     def is_open(self, ts: int) -> bool:
-        """Whether it trades at an instant (ms since 1970, UTC)."""
+        """Return whether the contract trades at an instant (ms since 1970, UTC)."""
         if self.session == "always" or (ts - _MONDAY_MS) % _WEEK_MS < _SURELY_OPEN_MS:
             return True
         local = datetime.fromtimestamp(ts / 1000, UTC).astimezone(NEW_YORK)
         day, late = local.weekday(), local.time() >= ROLLOVER
         return day < 4 or (day == 4 and not late) or (day == 6 and late)
 
-    def _objected(self, value: Decimal, step: Decimal, what: str) -> NoReturn:
-        """Say why a value is no positive number of steps."""
+    def _refuse(self, value: Decimal, step: Decimal, what: str) -> NoReturn:
+        """Raise the error for a value that is not a positive number of steps."""
         whole(value, step, f"{self.symbol}: {what}")
         raise OrderError(f"{self.symbol}: {what} must be positive, not {value}")
 
 
 def listed(instrument: Instrument) -> Contract:
-    """Return the contract of an instrument as a raw-spread FX broker or a spot exchange lists it.
+    """Return the contract of an instrument as listed by a raw-spread FX broker or a spot exchange.
 
-    FX commission is per lot and stands in the account's profile; crypto pays Binance spot's regular
-    0.1 % (https://www.binance.com/en/fee/schedule).
+    FX commission is per lot and belongs to the account's profile; crypto pays the regular 0.1 % of
+    Binance spot (https://www.binance.com/en/fee/schedule).
     """
     fx = instrument.asset == "fx"
     fee = Decimal(0) if fx else Decimal("0.001")
@@ -197,7 +197,7 @@ def listed(instrument: Instrument) -> Contract:
 def next_rollover(ts: int) -> tuple[int, int]:
     """Return the first rollover after an instant, and its weekday in New York (Monday 0).
 
-    There is one on every weekday at 17:00 New York, none on Saturday and Sunday.
+    Rollovers are at 17:00 New York, Monday to Friday.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Rates between currencies at an instant, from the markets that quote them.
+"""Conversion rates between currencies, from the current quotes of the exchange.
 
-An account that receives a currency sells it at the bid, one that owes it buys it at the ask.
+An account that receives a currency sells it at the bid; an account that owes it buys it at the ask.
 Does not book anything.
 """
 
@@ -11,20 +11,21 @@ from mikrobot.paper.book import Market
 from mikrobot.paper.money import Ratio
 
 STALE_MS = 60_000
-"""A rate older than this opens nothing."""
+"""Maximum age of a rate, in milliseconds, for opening a position."""
 
 VIA = "USD"
-"""Currency through which two others are converted that no market pairs."""
+"""Intermediate currency for two currencies without a market of their own."""
 
 
 class Rate(NamedTuple):
-    """What one unit of a currency is worth in another.
+    """Value of one unit of a currency in another.
 
     Attributes
     ----------
     value : (int, int)
+        Numerator and denominator.
     stale : bool
-        One of its quotes is more than a minute old.
+        True if one of its quotes is more than a minute old.
     """
 
     value: Ratio
@@ -35,7 +36,7 @@ PAR = Rate((1, 1), False)
 
 
 class Rates:
-    """Looks rates up in the markets of an exchange; a perpetual is no rate."""
+    """Look up conversion rates in the markets of an exchange, ignoring perpetuals."""
 
     def __init__(self, markets: Iterable[Market]) -> None:
         self._pairs = {
@@ -45,7 +46,7 @@ class Rates:
         }
 
     def rate(self, source: str, target: str, ts: int, *, receives: bool) -> Rate | None:
-        """Return the rate from one currency to another, or None where no quotes lead there.
+        """Return the rate from one currency to another, or None if no quotes connect them.
 
         Parameters
         ----------
@@ -53,7 +54,7 @@ class Rates:
         ts : int
             Milliseconds.
         receives : bool
-            Whether the account is given the amount or has to find it.
+            True if the account receives the amount, false if it owes it.
         """
         if source == target:
             return PAR

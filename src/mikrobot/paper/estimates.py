@@ -1,7 +1,7 @@
-"""What a trade on a margin account will be worth and cost, reckoned before it is made.
+"""Estimate value and costs of a trade on a margin account before it is placed.
 
-In account currency and unrounded: what is booked is rounded once, at its booking. Does not look at
-markets or accounts.
+Amounts are in account currency and unrounded; amounts are rounded only when they are booked. Does
+not read markets or accounts.
 """
 
 import math
@@ -13,7 +13,7 @@ from mikrobot.paper.profiles import Profile
 
 
 def bid_ticks(contract: Contract, bid: float) -> int:
-    """Return a bid of a bar in ticks, the nearest one.
+    """Return a bar's bid price, rounded to the nearest tick.
 
     Raises
     ------
@@ -33,8 +33,8 @@ def bid_ticks(contract: Contract, bid: float) -> int:
 def spread_ticks(contract: Contract, quoted: float) -> int:
     """Return ask - bid in ticks, rounded up.
 
-    Where the source knows none, or a negative one, since it took bid and ask at different instants,
-    the typical spread of the contract stands: nobody trades inside the market for that.
+    The typical spread of the contract replaces a missing (NaN) spread and a negative one. A spread is
+    negative if the source sampled bid and ask at different instants; no one could trade at it.
 
     Raises
     ------
@@ -54,12 +54,12 @@ def spread_ticks(contract: Contract, quoted: float) -> int:
 
 
 def worth(contract: Contract, currency: str, amount: Decimal, price: Decimal) -> Decimal:
-    """Return an amount of the quote currency in account currency, by the contract's own price.
+    """Convert an amount of the quote currency to account currency at the contract's own price.
 
     Raises
     ------
     UsageError
-        If the account currency is neither side of the contract.
+        If the account currency is neither the base nor the quote of the contract.
 
     >>> from mikrobot.domain.market import instrument
     >>> from mikrobot.paper.contracts import listed
@@ -71,19 +71,19 @@ def worth(contract: Contract, currency: str, amount: Decimal, price: Decimal) ->
     if contract.base == currency:
         return amount / price
     raise UsageError(
-        f"{contract.symbol}: {contract.quote} cannot be converted to the account's {currency} by the pair's own "
-        f"price; trade pairs with {currency} on one side"
+        f"{contract.symbol}: the price of the pair cannot convert {contract.quote} to the account's {currency}; "
+        f"trade pairs that contain {currency}"
     )
 
 
 def charges(contract: Contract, profile: Profile, quantity: Decimal, price: Decimal) -> Decimal:
-    """Return what a taker pays for one side: the venue's share of the notional, and the commission per lot.
+    """Return a taker's fees for one fill: the venue's share of the notional plus the commission per lot.
 
     Parameters
     ----------
     contract : Contract
     profile : Profile
-        Its commission is taken to be in the account currency.
+        Its commission is assumed to be in the account currency.
     quantity : Decimal
         Units of base.
     price : Decimal

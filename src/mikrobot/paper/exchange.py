@@ -1,9 +1,9 @@
-"""The event loop: one market, any number of accounts, one total order of events.
+"""The event loop of the simulated exchange: any number of accounts, one total order of events.
 
-An event's key is (time, class, sequence): market data come before funding and rollovers, these
-before the arrival of orders, and nothing reads what has a later key. Accounts share prices and
-nothing else: each consumes displayed size and presses the price for itself alone. Live trading,
-replay and backtest all run through here.
+Events are ordered by (time, class, sequence). Market data come first, then funding and rollovers,
+then order arrivals, and no event reads data with a later key. Accounts share only prices: each one
+consumes displayed size and causes market impact for itself alone. Live trading, replay and backtest
+all use this event loop.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,18 +25,18 @@ from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest,
 from mikrobot.paper.profiles import Profile
 from mikrobot.paper.working_orders import FAR, WorkingOrders
 
-_NO_ORDER = "there is no such order that still works"
+_NO_ORDER = "there is no working order with this id"
 
 
 class Exchange:
-    """Where accounts meet the market.
+    """A simulated exchange for any number of accounts.
 
     Parameters
     ----------
     contracts : iterable of Contract
     waits_for_open : bool
-        Bars are all there is: what arrives after a bar's close meets the opening price of the next
-        one that opens at or after its submission. False: it meets the close, as a quote in force.
+        If true, orders that arrive after a bar's close trade at the open of the first bar that opens
+        at or after their submission. If false, they trade at the close, as at a quote still in force.
 
     Attributes
     ----------
@@ -52,36 +52,36 @@ class Exchange:
         self._waits = waits_for_open
         self._matchings: dict[str, Matching] = {}
         self._working: dict[str, list[tuple[Matching, WorkingOrders]]] = {symbol: [] for symbol in self.contracts}
-        self._now = FAR  # until the first event, which therefore takes no shortcut
+        self._now = FAR  # until the first event, so that `bar` does not take its fast path
         self._due = FAR
         self._rollover = (FAR, 0)
         self._midnight = FAR
         self._swaps = any(contract.swap for contract in self.contracts.values())
 
     def open(self, id: str, profile: Profile, *, seed: int = 0) -> Account:
-        """Open an account without money; `Account.deposit` pays in.
+        """Open an account with a zero balance; fund it with `Account.deposit`.
 
         Raises
         ------
         UsageError
-            If there is one of that id, or a margin account has no currency.
+            If the id is in use, or a margin account has no currency.
         """
         if not profile.cash and not profile.currency:
-            raise UsageError(f"account {id}: the profile {profile.name} has no currency; give it one")
+            raise UsageError(f"account {id}: the profile {profile.name} has no currency; set one")
         return self.restore(Account(id, profile, self.contracts, seed))
 
     def restore(self, account: Account) -> Account:
-        """Take an account in, for instance one rebuilt from its journal.
+        """Add an existing account, for example one rebuilt from its journal.
 
-        Show the markets their last prices before it, so that what it holds has a value.
+        Give the markets their last prices first, so that the positions of the account can be valued.
 
         Raises
         ------
         UsageError
-            If there is one of that id.
+            If the id is in use.
         """
         if account.id in self.accounts:
-            raise UsageError(f"account {account.id} exists already; give each its own id")
+            raise UsageError(f"account {account.id} exists already; use another id")
         matching = Matching(account, self.markets, self.rates)
         self.accounts[account.id], self._matchings[account.id] = account, matching
         for symbol, working in account.working_orders.items():
@@ -96,16 +96,16 @@ class Exchange:
     def quote(  # noqa: PLR0917, prices in the order in which every feed gives them
         self, ts: int, symbol: str, bid: int, ask: int, bid_size: int | None = None, ask_size: int | None = None
     ) -> None:
-        """Take a quote in: prices in ticks, sizes in steps, None where the dealer shows none."""
+        """Process a quote: prices in ticks, sizes in steps; None if the dealer displays no size."""
         self.book(ts, symbol, ((bid, bid_size),), ((ask, ask_size),))
 
     def book(self, ts: int, symbol: str, bids: Sequence[Level], asks: Sequence[Level]) -> None:
-        """Take a whole book in, best levels first; it replaces the one before.
+        """Process a full book, best levels first; it replaces the previous book.
 
         Raises
         ------
         BarError
-            If it is not sorted, crossed, or older than the newest event.
+            If it is unsorted or crossed, or older than the newest event.
         UnknownSymbol
             If no contract has this symbol.
         """
@@ -119,7 +119,7 @@ class Exchange:
                     matching.meet_waiting(working, ts, ts)
 
     def rate(self, ts: int, symbol: str, bid: int, ask: int) -> None:
-        """Take a rate in, in ticks, that converts money and at which nothing trades.
+        """Process a conversion rate in ticks; nothing trades at it.
 
         Raises
         ------
@@ -134,24 +134,24 @@ class Exchange:
         self, ts: int, symbol: str, open: int, high: int, low: int, close: int,
         spread: int = 0, opened: int | None = None,
     ) -> None:  # fmt: skip
-        """Take a closed bar in.
+        """Process a closed bar.
 
         Parameters
         ----------
         ts : int
-            Its close, ms.
+            Close time, ms.
         symbol : str
         open, high, low, close : int
             Bid prices in ticks.
         spread : int
             Ticks between bid and ask.
         opened : int, optional
-            Its open, ms; without it, all that has arrived is taken to have come before.
+            Open time, ms; if omitted, all orders that have arrived count as submitted before the open.
 
         Raises
         ------
         BarError
-            If its prices are no bar, or it is older than the newest event.
+            If its prices are not a valid bar, or it is older than the newest event.
         UnknownSymbol
             If no contract has this symbol.
         """
@@ -178,12 +178,12 @@ class Exchange:
         market.quoting = not self._waits
 
     def detailed_bar(self, bars: Iterable[tuple[int, BarTicks]], symbol: str) -> None:
-        """Take finer bars (close, bar) in instead of the coarse one that they make up."""
+        """Process finer bars (close time, bar) in place of the coarse bar that they make up."""
         for ts, bar in bars:
             self.bar(ts, symbol, *bar)
 
     def funding(self, ts: int, symbol: str, rate: Decimal, mark: int | None = None) -> None:
-        """Charge funding on every open perpetual: a positive rate is paid by longs.
+        """Charge funding on every open perpetual position; longs pay a positive rate.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class Exchange:
         rate : Decimal
             Share of the notional.
         mark : int, optional
-            Mark price in ticks; else the middle of the newest quote.
+            Mark price in ticks; if omitted, the midpoint of the newest quote.
         """
         market = self._market(ts, symbol)
         for matching, _ in self._working[symbol]:
@@ -205,8 +205,8 @@ class Exchange:
         Returns
         -------
         str
-            Why it was refused at once, or an empty string. What the venue thinks of it shows at its
-            arrival, in the order's status.
+            Reason for an immediate refusal, or an empty string. A rejection by the venue appears later,
+            in the order's status on arrival.
         """
         account = self._account(account_id)
         self._turn(ts)
@@ -226,12 +226,12 @@ class Exchange:
         return ""
 
     def cancel(self, account_id: str, ts: int, order_id: str) -> str:
-        """Cancel an order, or with a bracket's id what is left of it; at once.
+        """Cancel an order immediately; the id of a bracket cancels all its live orders.
 
         Returns
         -------
         str
-            Why nothing was canceled, or an empty string.
+            Reason why nothing was canceled, or an empty string.
         """
         account, matching = self._account(account_id), self._matchings[account_id]
         orders = [account.orders[order_id]] if order_id in account.orders else _legs(account, order_id)
@@ -246,14 +246,14 @@ class Exchange:
         self, account_id: str, ts: int, order_id: str, *,
         price: Decimal | None = None, stop: Decimal | None = None, quantity: Decimal | None = None,
     ) -> str:  # fmt: skip
-        """Replace the terms of an order at once; `price` is the stop of an order that has no limit.
+        """Replace the terms of an order immediately; for an order without a limit, `price` is its stop.
 
-        A new price or a larger size goes to the end of the queue, a smaller size keeps its place.
+        A new price or a larger size moves the order to the end of the queue; a smaller size keeps its place.
 
         Returns
         -------
         str
-            Why it was refused, or an empty string; the order is then as it was.
+            Reason for a refusal, which leaves the order unchanged, or an empty string.
         """
         account, matching = self._account(account_id), self._matchings[account_id]
         order = account.orders.get(order_id)
@@ -287,7 +287,7 @@ class Exchange:
         account_id : str
         ts : int
         reason : str
-            Begins the ids of the closing orders, and is the reason of every cancellation.
+            Prefix of the ids of the closing orders, and reason of every cancellation.
         """
         account, matching = self._account(account_id), self._matchings[account_id]
         self._turn(ts)
@@ -298,7 +298,7 @@ class Exchange:
             matching.close(position, ts, reason)
 
     def settle(self, ts: int) -> None:
-        """Let everything happen that is due up to and including an instant."""
+        """Process all events due up to and including an instant."""
         self._turn(ts)
         if self._due <= ts:
             self._advance(ts, inclusive=True)
@@ -311,10 +311,12 @@ class Exchange:
         try:
             return self.accounts[account_id]
         except KeyError:
-            raise UsageError(f"no account {account_id!r}; there are {', '.join(self.accounts) or 'none'}") from None
+            raise UsageError(
+                f"no account {account_id!r}; the accounts are {', '.join(self.accounts) or 'none'}"
+            ) from None
 
     def _market(self, ts: int, symbol: str) -> Market:
-        """Bring time up to just before an event of a symbol, and return its market."""
+        """Process all events due before an event of a symbol, and return the market of the symbol."""
         market = self.markets.get(symbol)
         if market is None:
             raise UnknownSymbol(f"unknown symbol {symbol!r}; the venue lists {', '.join(self.contracts)}")
@@ -324,7 +326,7 @@ class Exchange:
         return market
 
     def _turn(self, ts: int) -> None:
-        """Move the time on; it does not go back."""
+        """Advance the time; an earlier time is an error."""
         if self._now == FAR:
             self._rollover = next_rollover(ts) if self._swaps else self._rollover
             self._midnight = limits.next_day(ts)
@@ -335,7 +337,7 @@ class Exchange:
         self._now = ts
 
     def _advance(self, ts: int, *, inclusive: bool) -> None:
-        """Do what is due before an instant, or up to it: rollovers and days, then arrivals, in time order."""
+        """Process events due before or at an instant in time order: new days, rollovers, then order arrivals."""
         end = ts + 1 if inclusive else ts
         while self._due < end:
             now = self._due
@@ -365,7 +367,7 @@ class Exchange:
             self._mark(account, ts)
 
     def _mark(self, account: Account, ts: int) -> None:
-        """Note the equity of a new day and of a new week, once each."""
+        """Record the equity at the start of a new day and of a new week, once each."""
         rules = account.profile.limits
         if account.profile.cash or not (rules.daily_loss_pct or rules.weekly_loss_pct):
             return
@@ -395,7 +397,7 @@ class Exchange:
 
 
 def _no_terms(account: Account, order_id: str) -> str:
-    """Return why there are no terms to replace under an id at which no order works."""
+    """Return why an id cannot be modified: it is unknown, ended, or the id of a bracket."""
     legs = [] if order_id in account.orders else _legs(account, order_id)
     if not legs:
         return _NO_ORDER
@@ -403,6 +405,6 @@ def _no_terms(account: Account, order_id: str) -> str:
 
 
 def _legs(account: Account, bracket_id: str) -> list[Order]:
-    """Return the orders of a bracket, by the names that follow from its id."""
+    """Return the orders of a bracket, whose ids are derived from the bracket's id."""
     names = [f"{bracket_id}{part}" for part in (".entry", ".sl", ".tp")]
     return [account.orders[name] for name in names if name in account.orders]

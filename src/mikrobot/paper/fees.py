@@ -1,7 +1,7 @@
-"""What one fill brings and costs in the account's money, each amount rounded once.
+"""Profit and fees of one fill in account currency, each amount rounded once.
 
-Where a rate is missing there is no amount: the fill must not happen. Does not write to the account,
-except for the two legs of a spot trade.
+If a conversion rate is missing, the functions return None and the fill must not happen. Does not
+write to the account, except for the two legs of a spot trade.
 """
 
 from mikrobot.paper import margin
@@ -15,12 +15,12 @@ from mikrobot.paper.orders import Order
 def profit(
     account: Account, rates: Rates, contract: Contract, gained: Exact, *, price: int, ts: int
 ) -> tuple[int, bool] | None:
-    """Return what a profit in ticks times steps is worth to a margin account.
+    """Convert a profit in ticks times steps to the currency of a margin account.
 
     Returns
     -------
     (int, bool) or None
-        Minor units, and whether the rate was older than a minute; None where there is no rate.
+        Minor units, and whether the rate was older than a minute; None if there is no rate.
     """
     if not gained:
         return 0, False
@@ -34,13 +34,13 @@ def profit(
 def fee(
     account: Account, rates: Rates, contract: Contract, price: int, *, quantity: int, maker: bool, ts: int
 ) -> tuple[int, bool] | None:
-    """Return what a fill costs: the venue's share of the notional, and the commission per lot.
+    """Return the fees of a fill: the venue's share of the notional plus the commission per lot.
 
     Returns
     -------
     (int, bool) or None
-        Minor units of the currency that fees are paid in, positive when paid, and whether a rate
-        was older than a minute; None where there is no rate.
+        Minor units of the fee currency, positive if paid, and whether a rate was older than a minute;
+        None if there is no rate.
     """
     profile, terms = account.profile, account.working_orders[contract.symbol].terms
     num, den = terms.maker if maker else terms.taker

@@ -1,8 +1,8 @@
-"""What a journal tells of fills, as the ledger's readers know them: one entry and one exit a bracket.
+"""Convert the fills of account journals to ledger fills, each with the id of its bracket.
 
-A market order that waited for a bar is filled at its open, and the journal knows that at the bar's
-close; here such a fill has the time of the open. Every other fill is inside its bar, and has the
-time of its close. Does not value what is open.
+A market order that waited for a bar fills at the bar's open, but the journal records it at the bar's
+close; the ledger fill has the time of the open. Every other fill happens inside its bar and has the
+time of the bar's close. Does not value open positions.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,18 +24,18 @@ def fills_of(journals: Mapping[str, Iterable[Record]], bar: timedelta = Timefram
     Parameters
     ----------
     journals : mapping of str to iterable of Record
-        By account, in order; submissions and fills alone will do.
+        Journals by account, in order; only submissions and fills are needed.
     bar : timedelta
-        Length of the bars that were played.
+        Length of the processed bars.
 
     Returns
     -------
     list of Fill
-        Ids are ``<account>/<number of the record>``; ``order_id`` is the bracket's. Fee and P&L are what
-        was booked.
+        Ids are ``<account>/<number of the record>``; ``order_id`` is the id of the bracket. Fee and P&L are
+        the booked amounts.
     """
-    found = [each for account, records in journals.items() for each in _account_fills(account, records, bar)]
-    return [fill for _, fill in sorted(found, key=lambda each: each[0])]
+    keyed = [entry for account, records in journals.items() for entry in _account_fills(account, records, bar)]
+    return [fill for _, fill in sorted(keyed, key=lambda entry: entry[0])]
 
 
 def _account_fills(
@@ -54,21 +54,21 @@ def _account_fills(
             yield (record.ts, account, record.seq), _fill(account, record, order, bracket, bar=bar)
 
 
-def _fill(account: str, told: Filled, order: Submitted, bracket: str, *, bar: timedelta) -> Fill:
-    known, contract = instrument(told.symbol), contract_of(told.symbol)
-    at, reason = datetime.fromtimestamp(told.ts / 1000, UTC), _reason(order)
+def _fill(account: str, record: Filled, order: Submitted, bracket: str, *, bar: timedelta) -> Fill:
+    traded, contract = instrument(record.symbol), contract_of(record.symbol)
+    at, reason = datetime.fromtimestamp(record.ts / 1000, UTC), _reason(order)
     return Fill(
-        id=f"{account}/{told.seq}",
+        id=f"{account}/{record.seq}",
         order_id=bracket,
-        symbol=told.symbol,
-        side=Side.BUY if told.sign > 0 else Side.SELL,
-        lots=known.quantize_size(contract.quantity(told.quantity) / contract.lot),
-        price=contract.price(told.price),
+        symbol=record.symbol,
+        side=Side.BUY if record.sign > 0 else Side.SELL,
+        lots=traded.quantize_size(contract.quantity(record.quantity) / contract.lot),
+        price=contract.price(record.price),
         reason=reason,
-        fee=money.decimal(told.fee, told.fee_currency),
-        pnl=money.decimal(told.realised, CURRENCY),
+        fee=money.decimal(record.fee, record.fee_currency),
+        pnl=money.decimal(record.realised, CURRENCY),
         filled_at=at - bar if reason in (FillReason.ENTRY, FillReason.TIME) else at,
-        ambiguous=told.ambiguous,
+        ambiguous=record.ambiguous,
     )
 
 

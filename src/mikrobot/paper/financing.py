@@ -1,6 +1,6 @@
-"""What holding a position overnight costs or earns: swap at the FX rollover, funding of perpetuals.
+"""Financing of open positions: swap at the FX rollover, and funding of perpetuals.
 
-Each charge is one cash entry, converted at that instant and rounded once.
+Each charge is one cash entry, converted at the rate of that instant and rounded once.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ POINTS_A_PIP = 10
 
 
 def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int, *, weekday: int) -> None:
-    """Book the swap of every open position: points x point x quantity, three nights on the triple day.
+    """Book the swap of every open position: points x point size x quantity, three nights on the triple day.
 
     Parameters
     ----------
@@ -26,14 +26,14 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
     markets : mapping of str to Market
     rates : Rates
     ts : int
-        The rollover, ms.
+        Time of the rollover, ms.
     weekday : int
-        Its day in New York, Monday 0.
+        Weekday of the rollover in New York, Monday 0.
 
     Raises
     ------
     DataError
-        If the account was taken in before the markets that convert its swap: nothing opens without a rate.
+        If the rate that converts the swap is missing, because the account was added before its markets had prices.
     """
     for position in list(account.positions.values()):
         market = markets[position.symbol]
@@ -47,15 +47,15 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
         rate = margin.quote_rate(account, contract, market.mark(position.sign), num, rates=rates, ts=ts)
         if rate is None:
             raise DataError(
-                f"account {account.id}: no rate from {contract.quote} to {account.currency} is known at the rollover "
-                f"of {position.symbol}; show the markets their last prices before the account is taken in"
+                f"account {account.id}: there is no rate from {contract.quote} to {account.currency} at the rollover "
+                f"of {position.symbol}; give the markets their last prices before you add the account"
             )
         owed = half_even(num * rate.value[0] * scale(account.currency), den * rate.value[1])
         account.book(ts, "swap", account.currency, owed, cause=position.ticket or position.symbol)
 
 
 def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, *, mark: int | None) -> None:
-    """Book the funding of every open perpetual of a symbol: quantity x mark x rate, longs pay a positive one."""
+    """Book the funding of every open perpetual of a symbol: quantity x mark x rate; longs pay a positive rate."""
     contract = market.contract
     if contract.kind is not Kind.PERP:
         return

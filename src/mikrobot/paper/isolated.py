@@ -1,7 +1,7 @@
-"""The margin of one position, and what an isolated one can still lose of it.
+"""Margin of one position, and the loss that an isolated position can still bear.
 
-An isolated position answers with the margin posted for it and with nothing else: what a fill loses
-beyond that, the insurance fund pays. Does not look at markets or accounts.
+An isolated position can lose only the margin posted for it; the insurance fund pays any loss beyond
+that. Does not read markets or accounts.
 """
 
 from mikrobot.paper.money import half_even
@@ -22,17 +22,17 @@ def position_margin(terms: Terms, position: Position) -> int:
 
 
 def backing(terms: Terms, position: Position) -> int:
-    """Return what an isolated position can still lose, minor units."""
+    """Return the loss that an isolated position can still bear, minor units."""
     return position_margin(terms, position) - position.deficit
 
 
 def uncovered(terms: Terms, position: Position, realised: int) -> int:
-    """Return what of a realised loss exceeds the backing of an isolated position, minor units."""
+    """Return the part of a realised loss that exceeds the backing of an isolated position, minor units."""
     return max(-realised - backing(terms, position), 0)
 
 
 def deficit(terms: Terms, position: Position, backed: int, realised: int, *, liquidated: bool) -> int:
-    """Return what the rest of an isolated position lacks of its margin after a part of it was closed.
+    """Return the margin deficit of an isolated position after a part of it was closed, minor units.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def deficit(terms: Terms, position: Position, backed: int, realised: int, *, liq
     position : Position
         After the fill.
     backed : int
-        Its backing before the fill.
+        Backing before the fill.
     realised : int
-        By the fill.
+        Profit realised by the fill, minor units.
     liquidated : bool
-        Whether the venue closes it: until that has ended, margin that the closed part leaves over
-        answers for the rest.
+        True while the venue liquidates the position: surplus margin of the closed part then covers
+        the remaining part.
     """
     lacking = position_margin(terms, position) - max(backed + realised, 0)
     return lacking if liquidated else max(lacking, 0)

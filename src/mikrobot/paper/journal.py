@@ -1,7 +1,7 @@
-"""The journal of an account: one record for each transition and each cash entry.
+"""The journal of an account: one record for each state transition and each cash entry.
 
-Everything an account is follows from its records. They hold whole ticks, steps, minor units and
-milliseconds, so that replay is exact, and no float. Does not apply them; see `account`.
+The state of an account follows entirely from its records. They hold whole ticks, steps, minor units
+and milliseconds, never floats, so that replay is exact. Does not apply them; see `account`.
 """
 
 import json
@@ -12,7 +12,7 @@ from mikrobot.domain.errors import DataError
 
 
 class Submitted(NamedTuple):
-    """An order came in; fields as in `orders.Order`."""
+    """An order was submitted; fields as in `orders.Order`."""
 
     seq: int
     ts: int
@@ -37,7 +37,7 @@ class Submitted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A request was no order at all: rejected without any effect."""
+    """A request was invalid and was refused without any effect."""
 
     seq: int
     ts: int
@@ -46,7 +46,7 @@ class Refused(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """An order went from one state to another."""
+    """An order changed from one state to another."""
 
     seq: int
     ts: int
@@ -57,7 +57,7 @@ class Moved(NamedTuple):
 
 
 class Amended(NamedTuple):
-    """An order's terms changed; `last` tells that it went to the end of its queue."""
+    """The terms of an order changed; `last` is true if it moved to the end of its queue."""
 
     seq: int
     ts: int
@@ -70,27 +70,27 @@ class Amended(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """An execution.
+    """A fill of an order.
 
     Attributes
     ----------
     price, quantity : int
-        Ticks and steps.
+        Price in ticks and quantity in size steps.
     maker : bool
     fee, fee_currency
-        Minor units, positive when paid.
+        Fee in minor units, positive if paid, and its currency.
     realised : int
-        Minor units of the account currency; 0 on a cash account.
+        Realised profit, minor units of the account currency; 0 on a cash account.
     base_rate : (int, int)
-        What a unit of base was worth in account currency, where margin needs it; else (0, 1).
+        Value of one unit of base in account currency if margin needs it; else (0, 1).
     unpriced : int
-        Steps that no displayed size priced: what impact is charged on.
+        Size steps beyond the displayed sizes, on which market impact is charged.
     ambiguous : bool
-        The bar held stop and target, and the stop was assumed.
+        True if the bar reached both stop and target; the stop is assumed to have filled first.
     stale_rate : bool
-        Converted at a rate older than a minute, as there was no other.
+        True if it was converted at a rate older than a minute because there was no newer one.
     slippage : int
-        Ticks by which a taker's price is worse than the displayed one; negative when better.
+        Ticks by which a taker's price is worse than the displayed one; negative if better.
     """
 
     seq: int
@@ -126,7 +126,7 @@ class Booked(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """Something that happened to the account and moved nothing: margin_call, stop_out, liquidation."""
+    """An event that changed no balance, order or position: margin_call, stop_out, liquidation."""
 
     seq: int
     ts: int
@@ -142,7 +142,7 @@ _KINDS: dict[str, type[Any]] = {
 
 
 def lines(records: Iterable[Record]) -> str:
-    """Return the records as JSON, one a line, each under its kind; the same records give the same bytes."""
+    """Return the records as JSON lines, each with its kind; equal records give equal bytes."""
     return "".join(
         json.dumps({"record": type(record).__name__.lower(), **record._asdict()}, separators=(",", ":")) + "\n"
         for record in records
@@ -155,7 +155,7 @@ def parse(text: str) -> list[Record]:
     Raises
     ------
     DataError
-        Naming the line that is not a record.
+        If a line is not a record; the message names the line.
     """
     return [_record(number, line) for number, line in enumerate(text.splitlines(), 1)]
 

@@ -1,7 +1,7 @@
-"""The losses at which an account opens nothing more: of the day, of the week, in all.
+"""Daily, weekly and total loss limits, at which an account may not open new positions.
 
-A loss is measured from the equity at the start of the UTC day or week (Monday); a profit never
-counts. Does not close anything.
+A daily or weekly loss is measured from the equity at the start of the UTC day or week (Monday).
+Profits never trigger a limit. Does not close anything.
 """
 
 from mikrobot.paper.account import Account
@@ -9,7 +9,7 @@ from mikrobot.paper.account import Account
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 _MONDAY = 4 * DAY_MS
-"""The first Monday after 1970 began, in milliseconds."""
+"""The first Monday of 1970, 5 January, in milliseconds since 1970."""
 
 
 def day(ts: int) -> int:
@@ -36,7 +36,7 @@ def week(ts: int) -> int:
 
 
 def breach(account: Account, equity: int) -> str:
-    """Return which limit an equity in minor units has reached, or an empty string."""
+    """Return the loss limit that an equity in minor units has reached, or an empty string."""
     limits = account.profile.limits
     paid_in = account.paid_in
     for name, percent, start in (

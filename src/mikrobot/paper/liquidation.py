@@ -1,7 +1,8 @@
-"""Margin call, stop-out and liquidation, and the prices up to which none of them can happen.
+"""Margin call, stop-out and liquidation, and the price bounds within which none of them can happen.
 
-Checks the account at the prices where it matters: between fences set from its equity, an event
-costs nothing. Does not match; it asks for positions to be closed.
+The bounds, called fences, are computed from the account's equity. The margin is checked only when a
+price reaches a fence, which keeps most events cheap. Does not match orders; it requests that
+positions be closed.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ NO_RATE = (0, 1)
 
 
 class Closer(Protocol):
-    """What ends orders and closes positions at the market."""
+    """Interface for ending orders and closing positions at the market."""
 
     def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
         """End an order."""
@@ -33,7 +34,7 @@ class Closer(Protocol):
 
 
 class Liquidation:
-    """Watches whether one account can answer for what it has open."""
+    """Check whether one account has enough margin for its open positions."""
 
     def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates, closer: Closer) -> None:
         self._account, self._markets, self._rates, self._closer = account, markets, rates, closer
@@ -41,7 +42,7 @@ class Liquidation:
         self._call = share_of(max(account.profile.margin_call_pct, account.profile.stop_out_pct))
 
     def check(self, market: Market, ts: int) -> None:
-        """Look at the margin if the market has come to a fence, and act on what is found."""
+        """Check the margin if the market has reached a fence; stop out or liquidate if needed."""
         account, working = self._account, self._account.working_orders[market.contract.symbol]
         if account.profile.cash:
             return
@@ -55,7 +56,7 @@ class Liquidation:
             self._stop_out(ts)
 
     def fence(self, ts: int) -> None:
-        """Set the fences anew if balance or positions have changed since, or one was reached."""
+        """Recompute the fences if balance or positions have changed, or a fence was reached."""
         account = self._account
         if not account.exposed:
             return
@@ -72,21 +73,21 @@ class Liquidation:
             self._fence_shared(ts)
 
     def stop_out_between(self, market: Market, ts: int, start: int, end: int, *, spread: int) -> int | None:
-        """Return the first bid on the way from one to another at which the account is stopped out.
+        """Return the first bid between two bids at which the account is stopped out.
 
         Parameters
         ----------
         market : Market
         ts : int
         start, end : int
-            Bids in ticks; the stop-out level is not reached at the first.
+            Bids in ticks.
         spread : int
             Ticks from the bid to the ask.
 
         Returns
         -------
         int or None
-            None where the level is not reached by the end, or was at the start already.
+            None if the stop-out level is not reached at the end, or is reached at the start already.
         """
         account, working = self._account, self._account.working_orders[market.contract.symbol]
         if account.profile.cash or account.profile.isolated or not account.positions:
@@ -101,7 +102,7 @@ class Liquidation:
         return level
 
     def refusal(self, order: Order, contract: Contract, price: int, quantity: int, *, ts: int, maker: bool) -> str:
-        """Return why a fill must not happen now, or an empty string: money or a rate is missing."""
+        """Return why a fill must not happen (cash, margin or a rate is missing), or an empty string."""
         account = self._account
         if account.profile.cash:
             return self._unpaid(order, contract, price, quantity, maker=maker)
@@ -112,7 +113,7 @@ class Liquidation:
         )
 
     def base_rate(self, order: Order, contract: Contract, price: int, ts: int) -> tuple[int, int]:
-        """Return the value of a unit of base that margin has to remember, (0, 1) where there is no rate."""
+        """Return the value of one unit of base that margin needs, (0, 1) if there is no rate."""
         account = self._account
         rate = margin.base_rate(account, contract, price, order.sign, rates=self._rates, ts=ts)
         return rate.value if rate is not None else NO_RATE
@@ -124,7 +125,7 @@ class Liquidation:
         return "" if needed <= margin.free_for(self._account, order, currency) else f"not enough {currency}"
 
     def _first_stopped(self, market: Market, ts: int, solvent: int, stopped: int, *, spread: int) -> int:
-        """Return the bid nearest to a solvent one at which the account is stopped out, by halving the way."""
+        """Return, by bisection, the bid nearest to a solvent bid at which the account is stopped out."""
         while abs(stopped - solvent) > 1:
             middle = (solvent + stopped) // 2
             if self._stopped(market, ts, middle, spread):
@@ -134,7 +135,7 @@ class Liquidation:
         return stopped
 
     def _stopped(self, market: Market, ts: int, bid: int, spread: int) -> bool:
-        """Whether the stop-out level is reached with a market at a bid; leaves the market marked there."""
+        """Return whether the stop-out level is reached at a bid; this sets the market's marks to that bid."""
         market.mark_bid, market.mark_ask = bid, bid + spread
         return margin.level_reached(*self._state(ts), self._account.profile.stop_out_pct)
 
@@ -203,7 +204,7 @@ class Liquidation:
             self._set(symbol, low, high)
 
     def _own_worth(self) -> int:
-        """Return the equity of an account that holds nothing quoted in another currency, minor units."""
+        """Return the equity of an account whose positions are all quoted in its currency, minor units."""
         account = self._account
         worth = account.balances.get(account.profile.currency, 0)
         for position in account.positions.values():
@@ -213,7 +214,7 @@ class Liquidation:
         return worth
 
     def _fence_shared(self, ts: int) -> None:
-        """Give each open symbol an equal share of what may be lost before a level is reached."""
+        """Give each open symbol an equal share of the loss that is possible before a margin level is reached."""
         account = self._account
         slack = 0
         if not account.called and all(
@@ -229,7 +230,7 @@ class Liquidation:
             self._set(symbol, *self._prices(symbol, slack // len(self._fenced)))
 
     def _prices(self, symbol: str, slack: int) -> tuple[int, int]:
-        """Return the bid and the ask at which the positions of a symbol have lost that much."""
+        """Return the bid and the ask at which the positions of a symbol have lost the given slack."""
         account, market = self._account, self._markets[symbol]
         long, short = account.sides(symbol)
         unit, den = account.working_orders[symbol].terms.gain
@@ -243,10 +244,10 @@ def opening_objection(
     account: Account, markets: Mapping[str, Market], rates: Rates,
     order: Order, *, contract: Contract, price: int, quantity: int, ts: int,
 ) -> str:  # fmt: skip
-    """Return why a margin account may not open what a fill would open, or an empty string.
+    """Return why a margin account may not open the position of a fill, or an empty string.
 
-    The margin of everything open after the fill must not exceed what the account then answers with.
-    A hedge that takes no more margin is always free.
+    The margin of all positions after the fill must not exceed the funds that back it. A hedge that
+    needs no additional margin is always allowed.
     """
     position = account.position_of(order)
     signed = order.sign * quantity
@@ -265,11 +266,11 @@ def opening_objection(
     own = _worth(account, markets, rates, ts)
     if position is not None and closed:
         own += _close_gain(account, markets, rates, position, price=price, ts=ts)
-    return "" if needed <= own else f"not enough free margin: {needed} needed in all, {own} there (minor units)"
+    return "" if needed <= own else f"not enough free margin: {needed} needed in total, {own} available (minor units)"
 
 
 def _rate_missing(account: Account, rates: Rates, order: Order, ts: int) -> str:
-    """Return which rate is missing or stale without which nothing opens, or an empty string."""
+    """Return the missing or stale rate that prevents opening a position, or an empty string."""
     for currency in account.working_orders[order.symbol].terms.foreign:
         for sells in (True, False):
             quoted = rates.rate(currency, account.currency, ts, receives=sells)
@@ -280,7 +281,7 @@ def _rate_missing(account: Account, rates: Rates, order: Order, ts: int) -> str:
 
 
 def _worth(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> int:
-    """Return what an account answers for new positions with, minor units: its equity; isolated, its balance."""
+    """Return the funds that back new positions, minor units: the equity, or the balance if isolated."""
     if account.profile.isolated or not account.positions:
         return account.balances.get(account.currency, 0)
     return margin.equity(account, markets, rates, ts)
@@ -289,7 +290,7 @@ def _worth(account: Account, markets: Mapping[str, Market], rates: Rates, ts: in
 def _close_gain(
     account: Account, markets: Mapping[str, Market], rates: Rates, position: Position, *, price: int, ts: int
 ) -> int:
-    """Return what closing a position at a price adds to `_worth`; never more than the market would give."""
+    """Return how much closing a position at a price adds to `_worth`, at most its gain at the market price."""
     market = markets[position.symbol]
     marked = margin.unrealised(account, position, market, rates, ts=ts)
     booked = fees.profit(account, rates, market.contract, position.unrealised(price), price=price, ts=ts)
@@ -300,7 +301,7 @@ def _close_gain(
 
 
 def float_free(price: Fraction) -> str:
-    """Return a rational price in ticks as text."""
+    """Return a rational price in ticks as a fraction in text form."""
     return f"{price.numerator}/{price.denominator}"
 
 

@@ -1,8 +1,8 @@
-"""Margin, equity and what a cash account has locked: sums over an account at given markets.
+"""Margin, equity and locked cash of an account at given market prices.
 
-FX margin is that of the base currency converted at the opening and stays until the position
-changes (MT5, SYMBOL_CALC_MODE_FOREX); a perpetual's is its notional at entry over the leverage.
-Does not close anything.
+FX margin is based on the base currency, converted at the opening, and stays constant until the
+position changes (MT5, SYMBOL_CALC_MODE_FOREX). The margin of a perpetual is its notional at entry
+divided by the leverage. Does not close anything.
 """
 
 from bisect import bisect_right
@@ -26,7 +26,7 @@ _AT_WORK = frozenset({Status.WORKING, Status.TRIGGERED, Status.PARTIALLY_FILLED}
 
 
 def used(account: Account) -> int:
-    """Return the margin of everything open, minor units."""
+    """Return the margin of all open positions, minor units."""
     positions = account.positions
     if not positions:
         return 0
@@ -37,7 +37,7 @@ def used(account: Account) -> int:
 
 
 def used_after(account: Account, order: Order, signed: int, price: int, *, base_rate: Exact) -> int:
-    """Return the margin of everything open after a fill of signed steps, minor units."""
+    """Return the margin of all open positions after a fill of signed steps, minor units."""
     key = order.symbol if account.profile.netting else order.ticket or order.id
     before = account.positions.get(key)
     after = replace(before) if before is not None else Position(order.symbol, key)
@@ -46,7 +46,7 @@ def used_after(account: Account, order: Order, signed: int, price: int, *, base_
 
 
 def margins(account: Account) -> dict[str, int]:
-    """Return the margin used by symbol, minor units; of a hedged pair the larger side's."""
+    """Return the margin used by symbol, minor units; for hedged positions, that of the larger side."""
     return _by_symbol(account, account.positions.values())
 
 
@@ -61,9 +61,9 @@ def _by_symbol(account: Account, positions: Iterable[Position]) -> dict[str, int
 
 
 def unrealised(account: Account, position: Position, market: Market, rates: Rates, *, ts: int) -> int:
-    """Return what closing a position at the market would realise, minor units of the account currency.
+    """Return the profit of closing a position at the market, minor units of the account currency.
 
-    It is 0 until the market has been quoted and its rate is known, as after a restart.
+    It is 0 until the market has a quote and a conversion rate, for example after a restart.
     """
     price = market.mark(position.sign)
     if not price:
@@ -79,9 +79,9 @@ def unrealised(account: Account, position: Position, market: Market, rates: Rate
 def quote_rate(
     account: Account, contract: Contract, price: int, amount: Exact, *, rates: Rates, ts: int
 ) -> Rate | None:
-    """Return what a unit of the quote currency is worth to the account when it gets or owes an amount.
+    """Return the value of one unit of the quote currency in account currency, for an amount received or owed.
 
-    Where the account currency is the base, the contract's own price converts.
+    If the account currency is the base, the contract's own price converts.
     """
     currency = account.profile.currency
     if contract.quote == currency:
@@ -93,10 +93,10 @@ def quote_rate(
 
 
 def base_rate(account: Account, contract: Contract, price: int, sign: int, *, rates: Rates, ts: int) -> Rate | None:
-    """Return what a unit of base is worth in account currency where margin has to know it.
+    """Return the value of one unit of base in account currency, which margin needs.
 
-    From the pair of the two, else through the contract's own price and its quote currency; at the
-    ask for a purchase, at the bid for a sale.
+    It comes from the pair of the two currencies, else from the contract's own price and the rate of
+    its quote currency; at the ask for a buy, at the bid for a sell.
     """
     direct = rates.rate(contract.base, account.currency, ts, receives=sign < 0)
     if direct is not None and not direct.stale:
@@ -109,7 +109,7 @@ def base_rate(account: Account, contract: Contract, price: int, sign: int, *, ra
 
 
 def equity(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> int:
-    """Return the balance plus the unrealised profit of everything open, minor units."""
+    """Return the balance plus the unrealised profit of all open positions, minor units."""
     worth = account.balances.get(account.profile.currency, 0)
     for position in account.positions.values():
         worth += unrealised(account, position, markets[position.symbol], rates, ts=ts)
@@ -117,13 +117,13 @@ def equity(account: Account, markets: Mapping[str, Market], rates: Rates, ts: in
 
 
 def holdings_gain(account: Account, markets: Mapping[str, Market]) -> list[tuple[str, int]]:
-    """Return what selling the coins that a cash account bought would gain on their average cost.
+    """Return the unrealised profit of the coins that a cash account bought, compared with their average cost.
 
     Returns
     -------
     list of (str, int)
-        Each quote currency once, with minor units. Coins that were bought and have left by another
-        way than a sale of their symbol are not counted.
+        Each quote currency once, with the profit in minor units. Bought coins that left the account
+        in another way than a sale of their symbol are not counted.
     """
     gains: dict[str, int] = {}
     for symbol, coins in account.holdings.items():
@@ -137,23 +137,24 @@ def holdings_gain(account: Account, markets: Mapping[str, Market]) -> list[tuple
 
 
 def level_reached(equity: int, used: int, percent: Decimal) -> bool:
-    """Whether the margin level ``100 * equity / used`` is at a percentage or below."""
+    """Return whether the margin level ``100 * equity / used`` is at or below a percentage."""
     return used > 0 and equity * 100 <= percent * used
 
 
 def locked(account: Account, aside: Order | None = None) -> dict[str, int]:
-    """Return what the working orders of a cash account lock, by currency in minor units.
+    """Return the amounts that the working orders of a cash account lock, by currency in minor units.
 
-    A purchase locks its price times what remains of it, and the fee on that where the fee is
-    charged in the quote currency; a sale locks what remains of its quantity. Of two orders of which
-    one cancels the other the larger counts. Orders that only reduce, as the exits of a bracket, come
-    after all others, by time priority: each locks at most what those before it leave of the balance.
+    A buy locks its price times its unfilled quantity plus the fee in quote currency; a sell locks its
+    unfilled quantity. Of two orders that cancel each other, only the larger amount counts. Reduce-only
+    orders, such as the exits of a bracket, come after all others, by time priority. Each locks at most
+    the balance that the orders before it leave.
 
     Parameters
     ----------
     account : Account
     aside : Order, optional
-        An order that is left out with its rival; if it only reduces, so are those that come after it.
+        Order to leave out, together with its rival; if it is reduce-only, all later reduce-only orders
+        are left out too.
     """
     left, sums = dict(account.balances), dict[str, int]()
     own = "" if aside is None else _pair(aside)
@@ -169,23 +170,23 @@ def locked(account: Account, aside: Order | None = None) -> dict[str, int]:
 
 
 def free_for(account: Account, order: Order, currency: str) -> int:
-    """Return what a cash account has free for an order: its balance less what other orders lock.
+    """Return the balance of a cash account less the amounts that other orders lock.
 
-    Neither the order itself nor its rival counts, since one fill of either ends the other. An order
-    that only reduces comes before later ones that do, so that these lock nothing against it.
+    The order itself and its rival do not count, because a fill of one ends the other. For a reduce-only
+    order, later reduce-only orders do not count either.
     """
     return account.balances.get(currency, 0) - locked(account, order).get(currency, 0)
 
 
 def affordable(account: Account, contract: Contract, order: Order, price: int, *, steps: int, fee: Decimal) -> int:
-    """Return how many of some size steps a cash account can buy at a price, the fee included, with what is free.
+    """Return how many size steps, at most `steps`, a cash account can buy with its free balance, fee included.
 
     Parameters
     ----------
     account : Account
     contract : Contract
     order : Order
-        What is free is free for this order.
+        Order for which the free balance is computed.
     price : int
         Ticks.
     steps : int
@@ -197,13 +198,13 @@ def affordable(account: Account, contract: Contract, order: Order, price: int, *
 
 
 def sellable(account: Account, contract: Contract, order: Order) -> int:
-    """Return the size steps of coins that a cash account has free for a sale."""
+    """Return the size steps of coins that a cash account has free to sell."""
     num, den = contract.step.as_integer_ratio()
     return max(free_for(account, order, contract.base) * den // (num * scale(contract.base)), 0)
 
 
 def order_lock(contract: Contract, order: Order) -> tuple[str, int]:
-    """Return the currency that an order locks, and how much of it in minor units."""
+    """Return the currency that an order locks, and the amount in minor units."""
     if order.sign < 0:
         num, den = contract.step.as_integer_ratio()
         return contract.base, half_even(order.leaves * num * scale(contract.base), den)
@@ -213,19 +214,19 @@ def order_lock(contract: Contract, order: Order) -> tuple[str, int]:
 
 
 def highest_fee(contract: Contract) -> Decimal:
-    """Return the share of the notional that a fill costs at most: a stop-limit may take or make."""
+    """Return the highest fee of a fill as a share of the notional; a stop-limit may be taker or maker."""
     return max(contract.maker_fee, contract.taker_fee)
 
 
 def cost(contract: Contract, tick_steps: int, fee: Decimal) -> int:
-    """Return a notional with its fee in minor units of the quote currency, each rounded as it is booked."""
+    """Return a notional plus its fee in minor units of the quote currency, each rounded as when booked."""
     return contract.amount(tick_steps, contract.quote) + contract.amount(
         tick_steps, contract.quote, fee.as_integer_ratio()
     )
 
 
 class _Claim(NamedTuple):
-    """Claim of an order, or of two rivals, on one currency in minor units; sorts by who is served first."""
+    """Claim of an order, or of two rivals, on one currency in minor units; sorts by priority."""
 
     reduces: bool
     seq: int
@@ -235,7 +236,7 @@ class _Claim(NamedTuple):
 
 
 def _claims(account: Account) -> list[_Claim]:
-    """Return the claims of the working orders; the first is served first."""
+    """Return the claims of the working orders, highest priority first."""
     claims: dict[tuple[str, str], _Claim] = {}
     for order in account.live.values():
         if order.status in _AT_WORK:
@@ -249,12 +250,12 @@ def _claims(account: Account) -> list[_Claim]:
 
 
 def _pair(order: Order) -> str:
-    """Return a name that an order shares with its rival."""
+    """Return a key that an order shares with its rival."""
     return min(order.id, order.rival) if order.rival else order.id
 
 
 def maintenance_rate(contract: Contract, notional: Decimal) -> Decimal:
-    """Return the maintenance rate of a notional in quote currency.
+    """Return the maintenance margin rate of a notional in quote currency.
 
     >>> from mikrobot.paper.contracts import Kind, Tier
     >>> tiers = (Tier(Decimal(50000), Decimal("0.004")), Tier(None, Decimal("0.005")))
@@ -271,8 +272,9 @@ def maintenance_rate(contract: Contract, notional: Decimal) -> Decimal:
 def liquidation_price(contract: Contract, profile: Profile, position: Position) -> Fraction:
     """Return the mark price in ticks at which an isolated position is liquidated.
 
-    Long ``E (1 - 1/L) / (1 - mmr)``, short ``E (1 + 1/L) / (1 + mmr)``, the rate by the notional at
-    entry; nearer by what losses have taken of its margin.
+    For entry price E, leverage L and maintenance margin rate mmr, it is ``E (1 - 1/L) / (1 - mmr)`` for a
+    long and ``E (1 + 1/L) / (1 + mmr)`` for a short position. The rate depends on the notional at entry.
+    A margin deficit from earlier losses moves the price nearer to the entry.
 
     >>> from mikrobot.paper.contracts import Kind
     >>> from mikrobot.paper.profiles import ISOLATED_PERP

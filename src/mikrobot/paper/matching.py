@@ -1,8 +1,8 @@
-"""Matching of one account's orders against the market, and the booking of what trades.
+"""Match the orders of one account against the market and book the fills.
 
-The order of what happens at one event: orders expire, the margin is checked, stops trigger, limits
-fill by price and time, trailing stops are drawn along, the exits of filled entries are armed (the
-stop is looked at first). Does not know where prices come from or when requests arrive.
+Each event is processed in this order: orders expire, the margin is checked, stops trigger, limits
+fill by price and time, trailing stops are moved, and the exits of filled entries are activated (the
+stop is checked before the target). Does not know the source of prices or the arrival time of requests.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ class Matching:
     ----------
     account : Account
     markets : mapping of str to Market
-        Shared by all accounts; only read.
+        Shared by all accounts; this class only reads them.
     rates : Rates
     """
 
@@ -40,11 +40,11 @@ class Matching:
         self._entered: list[Order] = []
 
     def fork(self) -> "Matching":
-        """Return one that executes a copy of the account on the same markets."""
+        """Return a matching for a copy of the account on the same markets."""
         return Matching(self.account.fork(), self.markets, self.rates)
 
     def on_market(self, market: Market, ts: int) -> None:
-        """Let one new quote, book or point of a bar do to the account what it does."""
+        """Process one market update: expire orders, check margin, trigger stops, fill limits."""
         account = self.account
         working = account.working_orders[market.contract.symbol]
         if account.expiring:
@@ -62,22 +62,22 @@ class Matching:
         self._conclude(working, ts, at_price=True)
 
     def expire(self, ts: int) -> None:
-        """Expire every order whose time is up."""
+        """Expire every order that has reached its expiry time."""
         expiring = self.account.expiring
         while expiring and expiring[0][0] <= ts:
             order = self.account.orders[heappop(expiring)[1]]
             if order.alive:
-                self.end(ts, order, Status.EXPIRED, "its time is up")
+                self.end(ts, order, Status.EXPIRED, "it has expired")
 
     def arrive(self, order: Order, ts: int, *, opening: bool = False) -> None:
-        """Let an order reach the venue: admit or reject it, and match what can be matched at once.
+        """Process the arrival of an order: admit or reject it, then match what can trade immediately.
 
         Parameters
         ----------
         order : Order
         ts : int
         opening : bool
-            Whether it waited for this price: a stop that lies behind it triggers then.
+            True if the order waited for this opening price; a stop that the price has passed then triggers.
         """
         market = self.markets[order.symbol]
         reason = objection(self.account, self.markets, self.rates, order, ts=ts, opening=opening)
@@ -94,7 +94,7 @@ class Matching:
         self._conclude(self.account.working_orders[order.symbol], ts)
 
     def reconsider(self, order: Order, ts: int) -> None:
-        """Match an order whose terms have changed, as if it had just arrived."""
+        """Match an order with new terms as if it had just arrived."""
         working = self.account.working_orders[order.symbol]
         if order.status not in (Status.NEW, Status.HELD):
             working.seat(order)
@@ -103,7 +103,7 @@ class Matching:
         self._conclude(working, ts)
 
     def meet_waiting(self, working: WorkingOrders, ts: int, opened: int) -> None:
-        """Let what waited for a price arrive, as far as it was sent before that price."""
+        """Release waiting orders submitted before this price formed."""
         for order in list(working.waiting):
             if order in working.waiting and sees(order, opened):
                 working.waiting.remove(order)
@@ -111,7 +111,7 @@ class Matching:
         working.fence()
 
     def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
-        """End an order without a fill, and with an entry that never traded its exits."""
+        """End an order without a fill; if it is an entry that never filled, end its exits too."""
         self.account.move(ts, order, status, reason)
         if not order.filled:
             for child in self._children(order):
@@ -123,7 +123,7 @@ class Matching:
             self.end(ts, rival, Status.CANCELED, "the other leg was rejected")
 
     def arm(self, ts: int) -> None:
-        """Arm the exits of entries that have filled: both legs first, then the stop is looked at, then the target."""
+        """Activate the exits of filled entries: first both legs, then check the stop, then the target."""
         while self._entered:
             entered, self._entered = self._entered, []
             for entry in entered:
@@ -139,9 +139,9 @@ class Matching:
                         self._trigger_one(leg, market, ts)
 
     def _conclude(self, working: WorkingOrders, ts: int, *, at_price: bool = False) -> None:
-        """Arm what has been entered, and set the prices up to which nothing happens.
+        """Activate the exits of new entries, then recompute the price bounds.
 
-        Where no price has come, and none of a bar will before the next event, the margin is left to that.
+        Without a new price, and outside a bar, the margin check waits for the next event.
         """
         if self._entered:
             self.arm(ts)
@@ -154,7 +154,7 @@ class Matching:
             working.fence()
 
     def close(self, position: Position, ts: int, reason: str) -> None:
-        """Close a position at the market, as stop-out and liquidation do."""
+        """Close a position at the market, for example in a stop-out or liquidation."""
         account, market = self.account, self.markets[position.symbol]
         record = requests.closing(account, position, ts, reason)
         account.apply(record)
@@ -167,7 +167,7 @@ class Matching:
         return [leg for name in order.children if (leg := orders[name]).alive]
 
     def _size_exits(self, ts: int, entry: Order) -> None:
-        """Give the exits of an entry the quantity that is open of it, and cancel them once nothing is or can be."""
+        """Set the exits of an entry to its open quantity; cancel them when nothing is open and the entry has ended."""
         open_ = self._still_open(entry)
         if open_ <= 0 and entry.alive:
             return
@@ -176,14 +176,14 @@ class Matching:
                 reason = "the other leg filled" if entry.opened else "nothing is left to reduce"
                 self.end(ts, leg, Status.CANCELED, reason)
             elif leg.leaves != open_:
-                self.account.amend(ts, leg, "quantity of what is open", quantity=leg.filled + open_)
+                self.account.amend(ts, leg, "resized to the open quantity", quantity=leg.filled + open_)
 
     def _still_open(self, entry: Order) -> int:
-        """Return the size steps that an entry opened and its exits have not closed."""
+        """Return the size steps that an entry opened and its exits have not closed yet."""
         return entry.opened - sum([self.account.orders[name].filled for name in entry.children])
 
     def _trigger(self, working: WorkingOrders, market: Market, ts: int) -> None:
-        """Trigger the stops that the market has reached: the one passed furthest first, then by arrival."""
+        """Trigger the stops that the market has reached, furthest passed first, then by time priority."""
         for order in reached(working.stops, beyond, market):
             if order.alive and not order.triggered:
                 self._trigger_one(order, market, ts)
@@ -217,7 +217,7 @@ class Matching:
         return there is None or there >= order.leaves or (limit is None and self.account.profile.unlimited_depth)
 
     def _take(self, order: Order, market: Market, limit: int | None, ts: int) -> None:
-        """Walk the displayed levels, best first, one fill a level."""
+        """Take liquidity from the displayed levels, best first, with one fill per level."""
         working, sign = self.account.working_orders[order.symbol], order.sign
         level: Level | None = None
         for level in market.depth(sign):
@@ -249,7 +249,7 @@ class Matching:
         self._fill(order, market, price, quantity, ts=ts, maker=False, unpriced=unpriced, slippage=slippage)
 
     def _fill_limits(self, working: WorkingOrders, market: Market, ts: int) -> None:
-        """Fill resting limits that the market has reached: best price first, then by arrival."""
+        """Fill resting limits that the market has reached, best price first, then by time priority."""
         for order in reached(working.limits, through, market):
             if order.alive:
                 self._fill_limit(order, working, market, ts)
@@ -277,13 +277,13 @@ class Matching:
     def _take_shares(
         self, working: WorkingOrders, order: Order, shares: Iterable[tuple[Level, int]], filled: int
     ) -> None:
-        """Take what has filled off the levels that it was to come from, best first."""
+        """Deduct the filled quantity from its planned levels, best first."""
         for level, quantity in shares:
             working.taken.take(order.sign, level, min(quantity, filled))
             filled -= min(quantity, filled)
 
     def _allowed(self, order: Order, ts: int) -> int:
-        """Return what may still fill of an order; a reduce-only one is cut to what it can close."""
+        """Return the steps of an order that may still fill; cut a reduce-only order to what it can close."""
         if not order.alive:
             return 0
         if not order.reduce_only:
@@ -297,13 +297,13 @@ class Matching:
         return order.leaves
 
     def _covered(self, order: Order, ts: int) -> bool:
-        """Cut what only reduces to the coins of a cash account, since it locks them; whether anything is left."""
+        """On a cash account, cut a reduce-only order to the coins it can lock; return whether any quantity remains."""
         return not self.account.profile.cash or self._allowed(order, ts) > 0
 
     def closable(self, order: Order) -> int:
         """Return the size steps of the opposite position that an order can close; on a cash account, of coins.
 
-        There, the exits of a sale buy back what it sold, and nothing else that buys reduces.
+        On a cash account, a buy reduces only as an exit of a sale: it buys back the coins sold.
         """
         if self.account.profile.cash:
             if order.sign > 0:
@@ -316,7 +316,7 @@ class Matching:
         self, order: Order, market: Market, price: int, quantity: int, *, ts: int,
         maker: bool, unpriced: int = 0, slippage: int = 0,
     ) -> None:  # fmt: skip
-        """Book one execution, and what follows from it for other orders."""
+        """Book one fill and update the orders that depend on it."""
         account, contract = self.account, market.contract
         profile, terms = account.profile, account.working_orders[order.symbol].terms
         quantity, cut = self._paid(order, contract, price, quantity, ts=ts, maker=maker)
@@ -329,7 +329,7 @@ class Matching:
         gained = position.realised(order.sign * quantity, price) if position is not None else 0
         profit = fees.profit(account, self.rates, contract, gained, price=price, ts=ts)
         if fee is None or profit is None:
-            self.end(ts, order, Status.CANCELED, f"no rate into {profile.currency} is known to book its fill at")
+            self.end(ts, order, Status.CANCELED, f"there is no rate to {profile.currency} to book its fill")
             return
         uncovered = isolated.uncovered(terms, position, profit[0]) if profile.isolated and position and gained else 0
         unsure = self.bar is not None and not maker and ambiguous(account, order, market, self.bar)
@@ -351,9 +351,9 @@ class Matching:
     def _paid(
         self, order: Order, contract: Contract, price: int, quantity: int, *, ts: int, maker: bool
     ) -> tuple[int, str]:
-        """Cut an exit that buys coins back to what its money pays; return what fills now, and why it is the last.
+        """Cut an exit that buys coins back to the affordable size; return the size to fill and the reason for a cut.
 
-        One that can pay nothing is not cut, but refused as any other order.
+        An exit that can afford nothing is not cut; it is refused like any other order.
         """
         if not self.account.profile.cash or order.sign < 0 or not order.reduce_only:
             return quantity, ""
@@ -385,7 +385,7 @@ class Matching:
         self._drop_reducers(order.symbol, ts)
 
     def _drop_reducers(self, symbol: str, ts: int) -> None:
-        """Cancel reduce-only orders that have nothing left to reduce."""
+        """Cancel reduce-only orders that have no position left to reduce."""
         working = self.account.working_orders[symbol]
         if not working.stops and not working.limits:
             return
@@ -398,5 +398,5 @@ class Matching:
 
 
 def sees(order: Order, opened: int) -> bool:
-    """Whether an order was sent early enough to trade at a price of that instant."""
+    """Return whether an order was submitted early enough to trade at a price formed at that instant."""
     return order.submitted <= opened

@@ -1,6 +1,6 @@
-"""Money in whole minor units: how small each currency's smallest unit is, and the one rounding.
+"""Represent money in whole minor units: the minor unit of each currency and the rounding rule.
 
-Integers inside, Decimal outside. Does not convert between currencies.
+Amounts are integers inside the package and Decimals at its interface. Does not convert between currencies.
 """
 
 from decimal import Decimal
@@ -14,7 +14,7 @@ Ratio: TypeAlias = tuple[int, int]
 """Numerator and positive denominator, not necessarily in lowest terms."""
 
 Exact: TypeAlias = int | Fraction
-"""An amount that nothing has rounded yet."""
+"""An exact, unrounded amount."""
 
 CRYPTO_DIGITS = 8
 
@@ -51,7 +51,7 @@ _ISO_DIGITS = dict.fromkeys(["JPY", "KRW", "CLP", "VND", "ISK"], 0) | dict.fromk
 
 
 def digits(currency: str) -> int:
-    """Return the decimals of a currency's minor unit: ISO 4217 for money of states, 8 for crypto.
+    """Return the decimals of a currency's minor unit: ISO 4217 for national currencies, 8 for crypto.
 
     >>> digits("USD"), digits("JPY"), digits("USDT")
     (2, 0, 8)
@@ -61,7 +61,7 @@ def digits(currency: str) -> int:
 
 @cache
 def scale(currency: str) -> int:
-    """Return how many minor units one unit of a currency has.
+    """Return the number of minor units in one unit of a currency.
 
     >>> scale("USD"), scale("JPY")
     (100, 1)
@@ -75,7 +75,7 @@ def half_even(amount: Exact, den: int = 1) -> int:
     >>> half_even(5, 2), half_even(7, 2), half_even(-5, 2), half_even(-8, 3)
     (2, 4, -2, -3)
     """
-    if not isinstance(amount, int):  # to ask for a Fraction, an abstract class's heir, takes longer
+    if not isinstance(amount, int):  # isinstance is slower for Fraction, which derives from an abstract class
         amount, den = amount.numerator, den * amount.denominator
     whole, rest = divmod(amount, den)
     twice = 2 * rest
@@ -97,7 +97,7 @@ def minor(amount: Decimal, currency: str) -> int:
     Raises
     ------
     OrderError
-        If it is not finite or finer than the minor unit.
+        If it is not finite, or has more decimals than the minor unit.
 
     >>> minor(Decimal("10000.00"), "USD")
     1000000
@@ -106,12 +106,12 @@ def minor(amount: Decimal, currency: str) -> int:
 
 
 def whole(value: Decimal, step: Decimal, what: str) -> int:
-    """Return how many steps a value holds.
+    """Return a value as a whole number of steps.
 
     Raises
     ------
     OrderError
-        If it is not finite or not a whole number of them.
+        If it is not finite, or not a whole number of steps.
     """
     if not value.is_finite():
         raise OrderError(f"{what} must be a finite number, not {value}")
@@ -123,7 +123,7 @@ def whole(value: Decimal, step: Decimal, what: str) -> int:
 
 
 def counted(value: Decimal, step: Decimal) -> int:
-    """Return how many steps a value holds, 0 where that is no whole positive number.
+    """Return a value as a whole positive number of steps, or 0 if it is none.
 
     >>> counted(Decimal("1.5"), Decimal("0.5")), counted(Decimal("1.4"), Decimal("0.5")), counted(Decimal("NaN"), 1)
     (3, 0, 0)

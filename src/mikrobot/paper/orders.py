@@ -1,6 +1,6 @@
-"""Orders: what may be asked for, and the states an order goes through.
+"""Order requests, orders and the states that an order passes through.
 
-Terminal states are absorbing: no transition leads out of them. Does not match or book anything.
+Terminal states are absorbing: an order never leaves them. Does not match or book anything.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mikrobot.domain.trading import Side
 
 
 class OrderType(StrEnum):
-    """What makes an order trade."""
+    """Condition under which an order trades."""
 
     MARKET = "market"
     LIMIT = "limit"
@@ -22,7 +22,7 @@ class OrderType(StrEnum):
 
 
 class TimeInForce(StrEnum):
-    """How long an order lives."""
+    """Time in force of an order."""
 
     GTC = "GTC"
     IOC = "IOC"
@@ -31,7 +31,7 @@ class TimeInForce(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an order stands."""
+    """State of an order."""
 
     NEW = "new"
     HELD = "held"
@@ -59,17 +59,17 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.TRIGGERED: _ENDS | _TRADES,
     Status.PARTIALLY_FILLED: _ENDS | {Status.FILLED},
 } | dict.fromkeys(TERMINAL, frozenset())
-"""From each state, the states that may follow."""
+"""Permitted next states of each state."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """An order as it is asked for.
+    """A request for one order.
 
     Attributes
     ----------
     id : str
-        Unique within the account, for ever.
+        Unique within the account, also after the order has ended.
     symbol, side
     quantity : Decimal
         Units of base.
@@ -77,14 +77,14 @@ class OrderRequest:
     price : Decimal or None
         Limit of a limit or stop-limit order.
     stop : Decimal or None
-        Trigger of a stop or stop-limit order, and where a trailing stop may start.
+        Trigger price of a stop or stop-limit order, or the initial stop of a trailing stop.
     trail, trail_pct : Decimal or None
-        Distance of a trailing stop, in price units or in percent of the price; one of the two.
+        Distance of a trailing stop, in price units or in percent of the price; give only one.
     activation : Decimal or None
-        Price from which a trailing stop trails: above the market for a sale, below it for a purchase.
+        Price at which a trailing stop starts to trail: above the market for a sell, below it for a buy.
     tif : TimeInForce
     expires : int or None
-        With GTD: milliseconds since 1970 from which it is void.
+        Expiry time of a GTD order, milliseconds since 1970.
     post_only, reduce_only : bool
     ticket : str or None
         On a hedging account, the position to close: the id of the order that opened it.
@@ -109,15 +109,15 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """An entry with a protective stop and a target, armed by the entry's first fill.
+    """An entry with a stop loss and a take profit, both activated by the entry's first fill.
 
     Attributes
     ----------
     id : str
-        The exits are ``<id>.sl`` and ``<id>.tp``.
+        The exits get the ids ``<id>.sl`` and ``<id>.tp``.
     entry : OrderRequest
     stop_loss, take_profit : Decimal or None
-        At least one; the stop lies behind the target.
+        At least one of the two; a buy has its stop loss below its take profit, a sell above it.
     """
 
     id: str
@@ -141,29 +141,29 @@ class Order:
     Attributes
     ----------
     sign : int
-        +1 buys, -1 sells.
+        +1 for a buy, -1 for a sell.
     price, stop, trail : int
-        0 where the type has none.
+        0 if the order type has none.
     submitted, arrives : int
-        Milliseconds; between them lies the latency.
+        Milliseconds; the difference is the latency.
     expires : int
-        Milliseconds, 0 for never.
+        Milliseconds; 0 if it does not expire.
     parent : str
-        Id of the entry whose exit this is, else empty.
+        Id of the entry if this is an exit of a bracket, else empty.
     rival : str
-        Id of the other leg, else empty.
+        Id of the order that its first fill cancels (one cancels the other), else empty.
     seq : int
-        Time priority; smaller goes first.
+        Time priority; a smaller number fills first.
     alive : bool
-        Whether its state is not a terminal one.
+        True until the order reaches a terminal state.
     ahead : int
-        Displayed size that queues before it, where the profile counts the queue.
+        Displayed size ahead of it in the queue, if the profile models the queue.
     activation : int
-        Ticks, 0 where a trailing stop trails from the start.
+        Ticks; 0 if a trailing stop trails from the start.
     trail_ppm : int
-        Distance of a trailing stop in millionths of the price, 0 where `trail` has it.
+        Distance of a trailing stop in millionths of the price; 0 if `trail` holds the distance.
     opened : int
-        Size steps that it opened; the rest of what filled closed what was held before.
+        Filled size steps that opened a position; the rest of its fills closed an existing one.
     """
 
     id: str
@@ -196,11 +196,11 @@ class Order:
 
     @property
     def leaves(self) -> int:
-        """Size steps still to fill."""
+        """Return the size steps still to fill."""
         return self.quantity - self.filled
 
     def trails_from(self, best: int) -> int:
-        """Return where the stop of a trailing stop lies at a price, in ticks; never nearer than its distance.
+        """Return the stop of a trailing stop at a price, in ticks, rounded away from the market.
 
         >>> order = Order("a", "S", -1, 1, OrderType.TRAILING_STOP, 0, 0, 0, TimeInForce.GTC, 0, False, False, "", 0, 0,
         ...               "", "", 0, trail_ppm=15_000)
@@ -210,16 +210,18 @@ class Order:
         return best + self.sign * (self.trail or -(-best * self.trail_ppm // 1_000_000))
 
     def activated(self, best: int) -> bool:
-        """Whether a price has reached the activation of a trailing stop."""
+        """Return whether a price has reached the activation of a trailing stop."""
         return not self.activation or self.sign * (self.activation - best) >= 0
 
     @property
     def rests_as_limit(self) -> bool:
-        """Whether it stands in the book at its limit."""
+        """Return whether the order rests in the book at its limit price."""
         return self.type is OrderType.LIMIT or (self.type is OrderType.STOP_LIMIT and self.triggered)
 
 
 def unsound(order: Order, to: Status) -> DataError:
-    """Return the error of a transition that the state machine does not have."""
+    """Return the error for a transition that the state machine does not permit."""
     now = order.status.value
-    return DataError(f"order {order.id}: {now} is not followed by {to.value}; its journal is not a sound one")
+    return DataError(
+        f"order {order.id}: the state {now} cannot change to {to.value}; its journal is corrupt, restore it"
+    )

@@ -1,4 +1,4 @@
-"""Positions: signed quantity and exact cost, by the average price. Knows no currency and no cash."""
+"""Positions at their average price: signed quantity and exact cost. Does not handle currencies or cash."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,20 +8,20 @@ from mikrobot.paper.money import Exact
 
 @dataclass(slots=True)
 class Position:
-    """What is held of one symbol, or under one ticket.
+    """An open position in one symbol, or under one ticket.
 
     Attributes
     ----------
     symbol, ticket : str
-        The ticket is that of a hedging account, else empty.
+        The ticket is empty except on a hedging account.
     quantity : int
-        Size steps, negative when short.
+        Size steps; negative if short.
     cost : int or Fraction
-        Sum of price in ticks times signed steps of what is open; exact.
+        Sum of price in ticks times signed steps of the open quantity; exact.
     base_value : int or Fraction
-        What the base of what is open was worth in account currency when it was opened, for margin.
+        Value in account currency of the open quantity of base when it was opened, used for margin.
     deficit : int
-        Of an isolated position: what losses have taken of its margin, minor units.
+        Part of the margin of an isolated position that losses have consumed, minor units.
     """
 
     symbol: str
@@ -33,11 +33,11 @@ class Position:
 
     @property
     def sign(self) -> int:
-        """+1 long, -1 short, 0 flat."""
+        """Return +1 if long, -1 if short, 0 if flat."""
         return (self.quantity > 0) - (self.quantity < 0)
 
     def closes(self, signed: int) -> int:
-        """Return the signed steps of the position that a trade of signed steps closes."""
+        """Return the signed steps of the position that a trade of `signed` steps closes."""
         if self.quantity * signed >= 0:
             return 0
         return self.quantity if abs(signed) >= abs(self.quantity) else -signed
@@ -52,7 +52,7 @@ class Position:
         return price * closed - self._share(self.cost, closed) if closed else 0
 
     def trade(self, signed: int, price: int, base_rate: Exact) -> None:
-        """Take a trade in; what goes beyond flat opens the other way at the same price."""
+        """Update the position with a trade; a quantity beyond flat opens the opposite side at the same price."""
         closed = self.closes(signed)
         if closed:
             self.cost -= self._share(self.cost, closed)
@@ -66,7 +66,7 @@ class Position:
             self.base_value += abs(opened) * base_rate
 
     def unrealised(self, price: int) -> Exact:
-        """Return the profit in ticks times steps of closing it all at a price, unrounded."""
+        """Return the profit in ticks times steps of closing the whole position at a price, unrounded."""
         return price * self.quantity - self.cost
 
     def _share(self, cost: Exact, closed: int) -> Exact:

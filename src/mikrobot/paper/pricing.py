@@ -1,7 +1,7 @@
-"""How far the market has gone past an order, and what price that gives it.
+"""Pricing of orders against the market.
 
-Stops and limits that are reached, trailing stops that are drawn along, slippage beyond a level, and
-whether a bar leaves open which exit came first. Does not fill anything.
+Finds the stops and limits that the market has reached, moves trailing stops, computes slippage, and
+detects bars in which the order of stop and target is ambiguous. Does not fill anything.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from mikrobot.paper.slippage import against, normal
 
 
 def reached(orders: Iterable[Order], depth: Callable[[Order, Market], int], market: Market) -> list[Order]:
-    """Return the orders that the market has reached: the one passed furthest first, then by arrival.
+    """Return the orders that the market has reached, furthest passed first, then by time priority.
 
     Parameters
     ----------
@@ -22,26 +22,26 @@ def reached(orders: Iterable[Order], depth: Callable[[Order, Market], int], mark
         `beyond` for stops, `through` for limits.
     market : Market
     """
-    found = [(-passed, order.seq, order) for order in orders if (passed := depth(order, market)) >= 0]
-    if len(found) > 1:
-        found.sort(key=lambda each: each[:2])
-    return [order for _, _, order in found]
+    ranked = [(-passed, order.seq, order) for order in orders if (passed := depth(order, market)) >= 0]
+    if len(ranked) > 1:
+        ranked.sort(key=lambda entry: entry[:2])
+    return [order for _, _, order in ranked]
 
 
 def beyond(order: Order, market: Market) -> int:
-    """Return by how many ticks the market is beyond a stop; -1 if it is not there."""
+    """Return the ticks by which the market is beyond a stop; -1 if it has not reached the stop."""
     price = market.best(order.sign)
     return max(order.sign * (price - order.stop), -1) if price is not None and order.stop else -1
 
 
 def through(order: Order, market: Market) -> int:
-    """Return by how many ticks the market is better than a limit; -1 if it is worse."""
+    """Return the ticks by which the market is better than a limit; -1 if it is worse."""
     price = market.best(order.sign)
     return max(order.sign * (order.price - price), -1) if price is not None else -1
 
 
 def draw(account: Account, order: Order, market: Market, ts: int) -> None:
-    """Draw a trailing stop along once it is activated, never away from the market."""
+    """Move an activated trailing stop with the market, never away from it."""
     best = market.best(order.sign)
     if best is None or not order.activated(best):
         return
@@ -51,7 +51,7 @@ def draw(account: Account, order: Order, market: Market, ts: int) -> None:
 
 
 def slip(account: Account, order: Order, market: Market, price: int, *, unpriced: int, ts: int) -> int:
-    """Return the ticks that a taker pays beyond a level.
+    """Return the slippage of a taker beyond a price level, in ticks.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def slip(account: Account, order: Order, market: Market, price: int, *, unpriced
     order : Order
     market : Market
     price : int
-        The level, in ticks.
+        Price level, in ticks.
     unpriced : int
-        Steps that no displayed size prices: impact is charged on them.
+        Size steps beyond the displayed sizes, on which market impact is charged.
     ts : int
     """
     contract, slippage = market.contract, account.profile.slippage
@@ -77,7 +77,7 @@ def slip(account: Account, order: Order, market: Market, price: int, *, unpriced
 
 
 def ambiguous(account: Account, order: Order, market: Market, bar: tuple[int, int, int]) -> bool:
-    """Whether a stop filled inside a bar (open, low, high in bid ticks) that also reached its target."""
+    """Return whether a stop filled inside a bar (open, low, high in bid ticks) that also reached its target."""
     if not order.rival or not order.triggered:
         return False
     rival, (opened, low, high) = account.orders[order.rival], bar

@@ -1,7 +1,7 @@
-"""Venue profiles: the rules that an account trades under.
+"""Venue profiles: the trading rules of an account.
 
-Named ones for MT5 hedging, netting, crypto spot and isolated perpetuals; any number can be
-changed with `dataclasses.replace`. Does not enforce them.
+Defines profiles for MT5 hedging, netting, crypto spot and isolated-margin perpetuals; change any
+value with `dataclasses.replace`. Does not enforce them.
 """
 
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from mikrobot.paper.slippage import NO_LATENCY, NO_SLIPPAGE, Latency, Slippage
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Losses at which an account opens nothing more, in percent; 0 for no limit.
+    """Loss limits of an account in percent, at which it may not open positions; 0 for no limit.
 
     Attributes
     ----------
     daily_loss_pct, weekly_loss_pct : Decimal
-        Of the equity at the start of the UTC day, and of the UTC week (Monday).
+        Percent of the equity at the start of the UTC day, and of the UTC week (Monday).
     total_loss_pct : Decimal
-        Of everything deposited.
+        Percent of all deposits less withdrawals.
     """
 
     daily_loss_pct: Decimal = Decimal(0)
@@ -35,23 +35,23 @@ class Profile:
     ----------
     name : str
     currency : str
-        Of a margin account; empty on a cash account, which holds several.
+        Currency of a margin account; empty on a cash account, which holds several currencies.
     cash : bool
-        Spot: no shorting, no leverage, balances are locked by orders.
+        Spot trading: no short positions, no leverage; orders lock balances.
     leverage : Decimal
     netting : bool
-        One position a symbol; False: one for each opening order.
+        True for one position per symbol, false for one position per opening order.
     isolated : bool
-        Each position answers with its own margin and is liquidated by its own price; False: the
-        whole account does, with margin call and stop-out.
+        True if each position has its own margin and liquidation price; false if the whole account backs
+        all positions, with margin call and stop-out.
     commission_per_lot : Decimal
-        Per lot and side, in `commission_currency` (empty: account currency), beside the contract's fees.
+        Per lot and side, in `commission_currency` (empty: account currency), in addition to the contract's fees.
     unlimited_depth : bool
-        A dealer fills what exceeds the displayed size too, at the last level and its impact.
+        True if a dealer also fills size beyond the displayed depth, at the last level plus market impact.
     improve : bool
-        A resting limit that the quote gapped through gets the better quote.
+        True if a resting limit that the quote gaps through fills at the better quote.
     queue : bool
-        What is displayed at a resting limit's own price when it arrives trades before it does.
+        True if size displayed at a resting limit's price on its arrival trades before the limit.
     margin_call_pct, stop_out_pct : Decimal
         Margin levels in percent.
     latency : Latency
@@ -88,7 +88,7 @@ MT5_HEDGING = Profile(
     slippage=Slippage(),
     limits=Limits(daily_loss_pct=Decimal(5), weekly_loss_pct=Decimal(10)),
 )
-"""A raw-spread MT5 account; 30 is the most that EU retail accounts get (ESMA), 3.50 is an assumption."""
+"""A raw-spread MT5 account. 30 is the maximum leverage of EU retail accounts (ESMA); 3.50 is an assumption."""
 
 NETTING = Profile(
     "netting",
@@ -100,10 +100,10 @@ NETTING = Profile(
     slippage=Slippage(),
     limits=Limits(daily_loss_pct=Decimal(5), weekly_loss_pct=Decimal(10)),
 )
-"""The same with one position a symbol."""
+"""As `MT5_HEDGING`, but with one position per symbol."""
 
 CRYPTO_SPOT = Profile("crypto_spot", cash=True, latency=Latency.crypto(), slippage=Slippage())
-"""A cash account at a spot exchange; fees are the contract's."""
+"""A cash account at a spot exchange; only the contract's fees apply."""
 
 ISOLATED_PERP = Profile(
     "isolated_perp",
@@ -114,4 +114,4 @@ ISOLATED_PERP = Profile(
     slippage=Slippage(),
     limits=Limits(daily_loss_pct=Decimal(5), weekly_loss_pct=Decimal(10)),
 )
-"""Perpetuals with isolated margin."""
+"""A margin account that trades perpetuals with isolated margin."""

@@ -1,7 +1,7 @@
-"""Requests become orders: every field is checked here, and prices and quantities become whole numbers.
+"""Convert order requests to journal records: check every field, convert prices and quantities to integers.
 
-What cannot be an order is refused with an `OrderError` before it has any effect. Does not look at
-the market; that is `admission`.
+An invalid request is refused with an `OrderError` before it has any effect. Does not compare orders
+with the market; `admission` does.
 """
 
 from decimal import Decimal
@@ -22,18 +22,18 @@ _SHAPES: dict[OrderType, frozenset[tuple[bool, bool, bool]]] = {
     OrderType.STOP_LIMIT: frozenset({(True, True, False)}),
     OrderType.TRAILING_STOP: frozenset({(False, False, True), (False, True, True)}),
 }
-"""By type, which of price, stop and trail may be given together."""
+"""Permitted combinations of (price, stop, trail), by order type."""
 
 _FIELDS = ("price", "stop", "trail")
 
 _PPM_STEP = Decimal("0.0001")
-"""Percent in a millionth, the step of a trailing distance in percent."""
+"""One millionth in percent, the step of a trailing distance in percent."""
 
 _RESERVED = ("stop_out.", "liquidation.")
 
 
 def leader(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
-    """Return the order that a request is known by: the entry of a bracket, the first of two."""
+    """Return the order that names a request: the entry of a bracket, the first of a pair."""
     match asked:
         case Bracket():
             return asked.entry
@@ -46,21 +46,21 @@ def leader(asked: OrderRequest | Bracket | OneCancelsOther) -> OrderRequest:
 def records(
     account: Account, asked: OrderRequest | Bracket | OneCancelsOther, ts: int, arrives: int, *, seq: int
 ) -> list[Submitted]:
-    """Return the records of every order that a request asks for, an entry before its exits.
+    """Return the records of every order in a request, an entry before its exits.
 
     Parameters
     ----------
     account : Account
     asked : OrderRequest or Bracket or OneCancelsOther
     ts, arrives : int
-        Milliseconds, of the submission and of the arrival at the venue.
+        Times of submission and of arrival at the venue, milliseconds.
     seq : int
         Number of the first record.
 
     Raises
     ------
     OrderError, UnknownSymbol
-        If one of them is no order that any market could take.
+        If one of the orders is invalid.
     """
     match asked:
         case Bracket():
@@ -77,7 +77,7 @@ def contract_of(account: Account, symbol: str) -> Contract:
     Raises
     ------
     UnknownSymbol
-        If it lists none.
+        If the venue does not list the symbol.
     """
     try:
         return account.contracts[symbol]
@@ -91,7 +91,7 @@ def single(account: Account, request: OrderRequest, ts: int, arrives: int, *, se
     Raises
     ------
     OrderError, UnknownSymbol
-        If it is no order that any market could take.
+        If the order is invalid.
     """
     contract = contract_of(account, request.symbol)
     if account.profile.cash and contract.kind is Kind.PERP:
@@ -111,38 +111,40 @@ def single(account: Account, request: OrderRequest, ts: int, arrives: int, *, se
 
 
 def bracket(account: Account, asked: Bracket, ts: int, arrives: int, *, seq: int) -> list[Submitted]:
-    """Return the records of an entry and its exits; the exits' numbers leave room for their transitions.
+    """Return the records of an entry and its exits; the record numbers leave a gap for each exit's transition.
 
     Raises
     ------
     OrderError, UnknownSymbol
-        If a leg is no order, or the exits lie on the wrong sides.
+        If a leg is invalid, or an exit is on the wrong side of the entry.
     """
     entry = single(account, asked.entry, ts, arrives, seq=seq)
     stop, target = _exits(account, asked, entry)
     if not stop and not target:
         raise OrderError(f"bracket {asked.id}: give it a stop loss, a take profit or both")
     first, second = f"{asked.id}.sl", f"{asked.id}.tp"
-    found = [entry]
+    submitted = [entry]
     if stop:
         rival = second if target else ""
-        found.append(_exit(account, entry, first, seq + 1, type=OrderType.STOP, limit=0, trigger=stop, rival=rival))
+        submitted.append(_exit(account, entry, first, seq + 1, type=OrderType.STOP, limit=0, trigger=stop, rival=rival))
     if target:
         rival, number = (first, seq + 3) if stop else ("", seq + 1)
-        found.append(_exit(account, entry, second, number, type=OrderType.LIMIT, limit=target, trigger=0, rival=rival))
-    return found
+        submitted.append(
+            _exit(account, entry, second, number, type=OrderType.LIMIT, limit=target, trigger=0, rival=rival)
+        )
+    return submitted
 
 
 def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, *, seq: int) -> list[Submitted]:
-    """Return the records of two orders of which one cancels the other.
+    """Return the records of two orders that cancel each other.
 
     Raises
     ------
     OrderError, UnknownSymbol
-        If a leg is no order.
+        If a leg is invalid.
     """
     if asked.first.id == asked.second.id:
-        raise OrderError(f"order {asked.first.id}: the two legs have the same id; give each its own")
+        raise OrderError(f"order {asked.first.id}: the two legs have the same id; use different ids")
     return [
         single(account, asked.first, ts, arrives, seq=seq, rival=asked.second.id),
         single(account, asked.second, ts, arrives, seq=seq + 1, rival=asked.first.id),
@@ -150,20 +152,20 @@ def pair(account: Account, asked: OneCancelsOther, ts: int, arrives: int, *, seq
 
 
 def misplaced(sign: int, stop: int, entry: int, target: int) -> str:
-    """Return which prices of a bracket, in ticks, lie in the wrong order, or an empty string; 0 is no price.
+    """Return which prices of a bracket, in ticks, are in the wrong order, or an empty string; 0 is no price.
 
     >>> misplaced(1, 90, 100, 95)
-    'the entry must lie below the take profit'
+    'the entry must be below the take profit'
     """
     placed = [("stop loss", stop), ("entry", entry), ("take profit", target)]
     for (lower, below), (upper, above) in pairwise([leg for leg in placed if leg[1]]):
         if sign * (above - below) <= 0:
-            return f"the {lower} must lie {'below' if sign > 0 else 'above'} the {upper}"
+            return f"the {lower} must be {'below' if sign > 0 else 'above'} the {upper}"
     return ""
 
 
 def closing(account: Account, position: Position, ts: int, reason: str) -> Submitted:
-    """Return the record of the order by which the venue itself closes a position at the market."""
+    """Return the record of the market order with which the venue closes a position."""
     seq = account.seq
     return Submitted(
         seq, ts, f"{reason}.{seq}", position.symbol, -position.sign, abs(position.quantity), OrderType.MARKET,
@@ -182,7 +184,7 @@ def _check(account: Account, request: OrderRequest, ts: int) -> None:
     if request.activation is not None and not trails:
         raise OrderError(f"order {request.id}: a {request.type} order has no activation; leave it out")
     if (request.tif is TimeInForce.GTD) != (request.expires is not None):
-        raise OrderError(f"order {request.id}: GTD goes with a time of expiry, and only GTD does")
+        raise OrderError(f"order {request.id}: a GTD order needs an expiry time, and no other order has one")
     if request.expires is not None and request.expires <= ts:
         raise OrderError(f"order {request.id}: it expires at {request.expires}, which is not after {ts}")
     if request.post_only and (request.type is not OrderType.LIMIT or request.tif in (TimeInForce.IOC, TimeInForce.FOK)):
@@ -190,24 +192,26 @@ def _check(account: Account, request: OrderRequest, ts: int) -> None:
 
 
 def _ppm(request: OrderRequest) -> int:
-    """Return a trailing distance in percent as millionths, 0 where there is none."""
+    """Return a trailing distance in percent as millionths, 0 if there is none."""
     percent = request.trail_pct
     if percent is None:
         return 0
     if not 0 < percent < 100:
-        raise OrderError(f"order {request.id}: trail_pct must lie between 0 and 100, not at {percent}")
+        raise OrderError(f"order {request.id}: trail_pct must be between 0 and 100, not {percent}")
     return whole(percent, _PPM_STEP, f"order {request.id}: trail_pct")
 
 
 def _check_unused(account: Account, order_id: str) -> None:
     if not order_id or order_id.startswith(_RESERVED):
-        raise OrderError(f"order {order_id!r}: an id is not empty and does not begin with {' or '.join(_RESERVED)}")
+        raise OrderError(
+            f"order {order_id!r}: an id must not be empty and must not begin with {' or '.join(_RESERVED)}"
+        )
     if order_id in account.orders:
-        raise OrderError(f"order {order_id}: the account has an order of this id already; ids are used once")
+        raise OrderError(f"order {order_id}: the account has an order with this id already; use a new id")
 
 
 def _misshapen(request: OrderRequest, given: tuple[bool, ...]) -> OrderError:
-    """Return what of price, stop and trail an order lacks, or should not have."""
+    """Return the error for a price, stop or trail that an order lacks or must not have."""
     needed, allowed = (map(any_or_all, zip(*_SHAPES[request.type], strict=True)) for any_or_all in (all, any))
     for field, there, needs, may in zip(_FIELDS, given, needed, allowed, strict=True):
         if needs and not there:
@@ -218,7 +222,7 @@ def _misshapen(request: OrderRequest, given: tuple[bool, ...]) -> OrderError:
 
 
 def _exits(account: Account, asked: Bracket, entry: Submitted) -> tuple[int, int]:
-    """Return the stop loss and the take profit of a bracket in ticks, 0 where it has none."""
+    """Return the stop loss and the take profit of a bracket in ticks, 0 if it has none."""
     contract = account.contracts[entry.symbol]
     stop = contract.ticks(asked.stop_loss, "a stop loss") if asked.stop_loss is not None else 0
     target = contract.ticks(asked.take_profit, "a take profit") if asked.take_profit is not None else 0
@@ -230,10 +234,10 @@ def _exits(account: Account, asked: Bracket, entry: Submitted) -> tuple[int, int
 def _exit(
     account: Account, entry: Submitted, name: str, seq: int, *, type: OrderType, limit: int, trigger: int, rival: str
 ) -> Submitted:
-    """Return the record of an exit, which takes its quantity and its grid from the entry."""
+    """Return the record of an exit, with the symbol and quantity of its entry."""
     _check_unused(account, name)
     if name == entry.order:
-        raise OrderError(f"order {name}: an exit of its bracket has the same id; give the entry another")
+        raise OrderError(f"order {name}: an exit of its bracket has the same id; use another id for the entry")
     return Submitted(
         seq, entry.ts, name, entry.symbol, -entry.sign, entry.quantity, type, limit, trigger, 0, TimeInForce.GTC, 0,
         False, True, "" if account.profile.netting else entry.order, entry.arrives, entry.order, rival,
@@ -241,7 +245,7 @@ def _exit(
 
 
 def _ticket(account: Account, request: OrderRequest) -> str:
-    """Return the position that an order closes on a hedging account."""
+    """Return the ticket of the position that an order closes on a hedging account, or an empty string."""
     if account.profile.netting:
         if request.ticket:
             raise OrderError(f"order {request.id}: a netting account has no tickets; leave it out")

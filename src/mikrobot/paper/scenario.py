@@ -1,7 +1,8 @@
-"""Execution scenarios: JSON in, what happened as plain values out, all models off.
+"""Simulate execution scenarios: take parsed JSON, return the results as plain values.
 
-Events at one instant are taken in the exchange's order: market data, then funding, then requests,
-then snapshots. A scenario that makes no sense is refused with the event that makes none.
+Latency and slippage models are off. Events at one instant are processed in the exchange's order:
+market data, then funding, then requests, then snapshots. An invalid scenario is refused with an
+error that names the invalid event.
 """
 
 from collections.abc import Callable
@@ -28,10 +29,10 @@ _ACCOUNT = "scenario"
 
 
 def simulate(scenario: reading.Json) -> dict[str, Any]:
-    """Play a scenario and return its fills, orders, snapshots and final balances, numbers as strings.
+    """Simulate a scenario and return its fills, orders, snapshots and final balances, numbers as strings.
 
-    `rejections` lists rejected orders and refused changes and cancellations, each with its reason;
-    `reasons` has the reason why an order ended, by its id, where there is one.
+    `rejections` lists rejected orders and refused modifications and cancellations, each with its reason.
+    `reasons` maps the id of each ended order to the reason for its end, if there is one.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def simulate(scenario: reading.Json) -> dict[str, Any]:
     Raises
     ------
     ScenarioError
-        If it makes no sense; the message names the event or the part.
+        If the scenario is invalid; the message names the event or the part.
     """
     reading.only(scenario, KEYS["scenario"], "a scenario")
     if scenario.get("id") is not None:
@@ -66,7 +67,7 @@ def simulate(scenario: reading.Json) -> dict[str, Any]:
 
 
 class _Play:
-    """One scenario as it goes on."""
+    """The state of a scenario during its simulation."""
 
     def __init__(self, exchange: Exchange, profile: Profile) -> None:
         self._exchange = exchange
@@ -116,7 +117,7 @@ class _Play:
         if not reading.flag(event, "conversion_only"):
             self._exchange.book(ts, contract.symbol, bids, asks)
         elif not bids or not asks:
-            raise ScenarioError("a book for conversion has a bid and an ask")
+            raise ScenarioError("a book for conversion needs a bid and an ask")
         else:
             self._exchange.rate(ts, contract.symbol, bids[0][0], asks[0][0])
 
@@ -131,14 +132,14 @@ class _Play:
             self._exchange.bar(ts, contract.symbol, *bar)
 
     def _detail(self, ts: int, contract: Contract, event: reading.Json) -> list[tuple[int, BarTicks]]:
-        """Return the finer bars of a bar; none closes after it."""
+        """Return the finer bars of a bar; a finer bar that closes after it is an error."""
         finer = []
         for bar in reading.items(event, "detail", "bar"):
             reading.only(bar, KEYS["detail"], "a finer bar")
             if reading.time(bar) > ts:
                 raise ScenarioError(f"a finer bar closes at t={bar['t']}, after the bar that it is part of")
             if bar.get("symbol") not in (None, contract.symbol):
-                raise ScenarioError(f"a finer bar is of {reading.shown(bar['symbol'])}, not of {contract.symbol}")
+                raise ScenarioError(f"a finer bar has the symbol {reading.shown(bar['symbol'])}, not {contract.symbol}")
             finer.append((reading.time(bar), self._ticks(contract, bar)))
         return finer
 
@@ -153,7 +154,7 @@ class _Play:
     def _oco(self, ts: int, event: reading.Json) -> None:
         orders = reading.items(event, "orders", "oco")
         if len(orders) != 2:
-            raise ScenarioError(f"an oco has two orders, not {len(orders)}")
+            raise ScenarioError(f"an oco needs two orders, not {len(orders)}")
         self._ask(ts, OneCancelsOther(reading.request(orders[0]), reading.request(orders[1])))
 
     def _ask(self, ts: int, asked: OrderRequest | Bracket | OneCancelsOther) -> None:
@@ -169,17 +170,17 @@ class _Play:
     def _modify(self, ts: int, event: reading.Json) -> None:
         given = {"price": event.get("price"), "stop": event.get("stop"), "quantity": event.get("qty")}
         if not any(value is not None for value in given.values()):
-            raise ScenarioError("a modify has a new price, stop or qty")
+            raise ScenarioError("a modify needs a new price, stop or qty")
         new = {name: None if value is None else reading.number(value, name) for name, value in given.items()}
-        name = self._known(event)
+        name = self._order_id(event)
         self._refusal(ts, name, "modify", self._exchange.modify(_ACCOUNT, ts, name, **new))
 
     def _cancel(self, ts: int, event: reading.Json) -> None:
-        name = self._known(event)
+        name = self._order_id(event)
         self._refusal(ts, name, "cancel", self._exchange.cancel(_ACCOUNT, ts, name))
 
     def _refusal(self, ts: int, name: str, request: str, reason: str) -> None:
-        """Keep why a request was refused for the result, if it was."""
+        """Store the refusal of a request for the result, if it has a reason."""
         if reason:
             self._refusals.append({"t": ts, "order": name, "reason": f"{request} refused: {reason}"})
 
@@ -193,7 +194,7 @@ class _Play:
     def _snapshot(self, ts: int, event: reading.Json) -> None:
         self._snapshots.append({"t": ts, **state(self._exchange, self._account, ts)})
 
-    def _known(self, event: reading.Json) -> str:
+    def _order_id(self, event: reading.Json) -> str:
         name = reading.text(event, "id")
         if name not in self._asked and name not in self._account.orders:
             raise ScenarioError(f"no order {reading.shown(name)} has been submitted")
@@ -211,19 +212,19 @@ class _Play:
             return None
         steps = whole(reading.number(size, "size"), contract.step, f"{contract.symbol}: a displayed size")
         if steps < 0:
-            raise ScenarioError(f"a displayed size is 0 or more, not {reading.shown(size)}")
+            raise ScenarioError(f"a displayed size must be 0 or more, not {reading.shown(size)}")
         return steps
 
     def _levels(self, contract: Contract, event: reading.Json, side: str) -> list[Level]:
-        found = []
+        levels = []
         for level in reading.items(event, side, "book"):
             if not isinstance(level, list) or len(level) != 2:
-                raise ScenarioError(f"a level is [price, size], not {reading.shown(level)}")
+                raise ScenarioError(f"a level must be [price, size], not {reading.shown(level)}")
             price = contract.ticks(reading.number(level[0], "price"), f"a price of the {side}")
             size = self._size(contract, level[1])
             if size != 0:
-                found.append((price, size))
-        return found
+                levels.append((price, size))
+        return levels
 
     def _ticks(self, contract: Contract, event: reading.Json) -> BarTicks:
         names = ("open", "high", "low", "close")
@@ -238,7 +239,7 @@ class _Play:
 
     def result(self) -> dict[str, Any]:
         account = self._account
-        fills = [_told(account.contracts[r.symbol], r) for r in account.journal if isinstance(r, Filled)]
+        fills = [_fill(account.contracts[r.symbol], r) for r in account.journal if isinstance(r, Filled)]
         orders = {
             name: {
                 "status": order.status.value,
@@ -263,8 +264,9 @@ class _Play:
 def state(exchange: Exchange, account: Account, ts: int) -> dict[str, Any]:
     """Return balances, free cash, unrealised profit, margin and positions as strings.
 
-    Free is the balance less the margin, or less what a cash account's orders lock. The unrealised
-    profit of a cash account is that of the coins it bought, at the bid, by the currency they cost.
+    Free cash is the balance less the margin, or less the amounts that the orders of a cash account
+    lock. The unrealised profit of a cash account is that of its bought coins at the bid, by the
+    currency in which they were bought.
     """
     margins, taken = {}, margin.locked(account)
     unrealised: dict[str, str] = {}
@@ -293,11 +295,11 @@ def _balances(account: Account) -> dict[str, str]:
 
 
 def _text(number: Decimal) -> str:
-    """Return a number without an exponent."""
+    """Return a number as text without an exponent."""
     return f"{number:f}"
 
 
-def _told(contract: Contract, fill: Filled) -> dict[str, Any]:
+def _fill(contract: Contract, fill: Filled) -> dict[str, Any]:
     return {
         "t": fill.ts,
         "order": fill.order,

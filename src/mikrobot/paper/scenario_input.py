@@ -1,6 +1,6 @@
-"""Reading of an execution scenario: JSON in, contracts, profiles and requests out.
+"""Read an execution scenario: convert its JSON to contracts, profiles and order requests.
 
-What makes no sense is refused with the part it stands in. Does not play anything.
+An invalid value is refused with an error that names the part that contains it. Does not simulate.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,19 +20,19 @@ from mikrobot.paper.scenario_keys import EVENTS, KEYS
 Json = Mapping[str, Any]
 
 CLASSES = {"quote": 0, "book": 0, "bar": 0, "funding": 1, "snapshot": 3}
-"""Class of an event in the exchange's order; what is not here is a request, of class 2."""
+"""Event class in the exchange's order, by event type; all other types are requests, of class 2."""
 
 LATEST_MS = 4_102_444_800_000
-"""2100-01-01 in milliseconds since 1970: a later time is in another unit."""
+"""2100-01-01 in milliseconds since 1970; a later time is probably in another unit."""
 
 _DIGITS, _LARGEST, _FINEST = 40, 15, -18
-"""Digits of a number, and the powers of ten of its first and its last digit."""
+"""Maximum digits of a number, and the limits of the powers of ten of its first and last digit."""
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 
 
 def part(name: str, read: Callable[[], Any]) -> Any:
-    """Read one part of a scenario; what is wrong in it is told under its name."""
+    """Read one part of a scenario; an error gets the name of the part."""
     try:
         return read()
     except MikrobotError as error:
@@ -40,7 +40,7 @@ def part(name: str, read: Callable[[], Any]) -> Any:
 
 
 def named(number: int, event: Any) -> str:
-    """Return how an event is called in a message."""
+    """Return the name of an event for an error message."""
     if not isinstance(event, Mapping):
         return f"event {number}"
     return f"event {number} ({_word(event.get('type', 'no type'))} at t={_word(event.get('t', 'none'))})"
@@ -51,7 +51,7 @@ def _word(value: Any) -> str:
 
 
 def in_order(events: list[Any]) -> list[tuple[int, Json]]:
-    """Return the events with their numbers in the exchange's order; they must not go back in time."""
+    """Return the events with their numbers in the exchange's order; they must be given in time order."""
     numbered, latest = list(enumerate(events, 1)), None
     for number, event in numbered:
         if not isinstance(event, Mapping):
@@ -59,44 +59,44 @@ def in_order(events: list[Any]) -> list[tuple[int, Json]]:
         ts = part(named(number, event), partial(_checked, event))
         if latest is not None and ts < latest:
             raise ScenarioError(
-                f"{named(number, event)}: it lies before the event ahead of it, at t={latest}; sort them"
+                f"{named(number, event)}: it is earlier than the event before it, at t={latest}; sort the events"
             )
         latest = ts
     return sorted(numbered, key=lambda entry: (time(entry[1]), CLASSES.get(entry[1]["type"], 2)))
 
 
 def _checked(event: Json) -> int:
-    """Return the time of an event whose kind and keys are known."""
+    """Return the time of an event after a check of its type and keys."""
     kind = event.get("type")
     if not isinstance(kind, str) or kind not in EVENTS:
-        raise ScenarioError(f"there is no event {shown(kind)}; there are {', '.join(EVENTS)}")
+        raise ScenarioError(f"unknown event type {shown(kind)}; the types are {', '.join(EVENTS)}")
     only(event, EVENTS[kind], f"a {kind}")
     return time(event)
 
 
-def only(given: Any, known: frozenset[str], what: str) -> None:
-    """Refuse a part that is no object, or has a key that is not known.
+def only(given: Any, allowed: frozenset[str], what: str) -> None:
+    """Refuse a part that is not an object, or has a key that is not allowed.
 
     Raises
     ------
     ScenarioError
-        Naming the first such key.
+        If so; the message names the first such key.
     """
     if not isinstance(given, Mapping):
-        raise ScenarioError(f"{what} is an object, not {shown(given)}")
+        raise ScenarioError(f"{what} must be an object, not {shown(given)}")
     for key in given:
-        if key not in known:
-            raise ScenarioError(f"{what} has no key {shown(key)}; its keys are {', '.join(sorted(known))}")
+        if key not in allowed:
+            raise ScenarioError(f"{what} has no key {shown(key)}; its keys are {', '.join(sorted(allowed))}")
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message, cut to one short line."""
+    """Return a value as text for a message, cut to one short line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def field(given: Any, name: str, where: str = "") -> Any:
-    """Return a field that must be there."""
+    """Return a required field."""
     if not isinstance(given, Mapping):
         raise ScenarioError(f"{where or 'the event'}: expected an object, found {shown(given)}")
     if given.get(name) is None:
@@ -105,15 +105,15 @@ def field(given: Any, name: str, where: str = "") -> Any:
 
 
 def items(given: Any, name: str, where: str) -> list[Any]:
-    """Return a field that must be a list."""
-    found = field(given, name, where)
-    if not isinstance(found, list):
-        raise ScenarioError(f"{where}: {name} must be a list, not {shown(found)}")
-    return found
+    """Return a required field that is a list."""
+    entries = field(given, name, where)
+    if not isinstance(entries, list):
+        raise ScenarioError(f"{where}: {name} must be a list, not {shown(entries)}")
+    return entries
 
 
 def text(given: Any, name: str, where: str = "") -> str:
-    """Return a field that must be text."""
+    """Return a required field that is non-empty text."""
     value = field(given, name, where)
     if not isinstance(value, str) or not value:
         raise ScenarioError(f"{where + ': ' if where else ''}{name} must be text, not {shown(value)}")
@@ -121,7 +121,7 @@ def text(given: Any, name: str, where: str = "") -> str:
 
 
 def flag(given: Json, name: str, *, default: bool = False) -> bool:
-    """Return a field that is true or false, and may be missing."""
+    """Return an optional field that is true or false."""
     value = given.get(name)
     if value is not None and not isinstance(value, bool):
         raise ScenarioError(f"{name} must be true or false, not {shown(value)}")
@@ -129,7 +129,7 @@ def flag(given: Json, name: str, *, default: bool = False) -> bool:
 
 
 def number(value: Any, what: str) -> Decimal:
-    """Return a finite number, whether it is given as text or as a number."""
+    """Return a finite number that is given as text or as a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ScenarioError(f"{what} must be a number, not {shown(value)}")
     try:
@@ -142,19 +142,19 @@ def number(value: Any, what: str) -> Decimal:
         return Decimal(0)
     digits = number.as_tuple().digits
     if len(digits) > _DIGITS or not _FINEST <= _last_place(number) <= number.adjusted() <= _LARGEST:
-        raise ScenarioError(f"{what} must lie below 10^16 and have at most 18 decimals, not be {shown(value)}")
+        raise ScenarioError(f"{what} must be below 10^16 and have at most 18 decimals, not {shown(value)}")
     return number
 
 
 def _last_place(number: Decimal) -> int:
-    """Return the power of ten of the last digit that is not 0."""
+    """Return the power of ten of the last nonzero digit."""
     _, digits, exponent = number.as_tuple()
     zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
     return int(exponent) + zeros
 
 
 def optional(given: Json, name: str) -> Decimal | None:
-    """Return a number that may be missing."""
+    """Return an optional number."""
     return None if given.get(name) is None else number(given[name], name)
 
 
@@ -181,7 +181,7 @@ def time(event: Json) -> int:
     """Return the milliseconds of an event."""
     value = milliseconds(field(event, "t"), "t")
     if value >= LATEST_MS:
-        raise ScenarioError(f"t must be whole milliseconds before the year 2100, not {value}; is it in a finer unit?")
+        raise ScenarioError(f"t must be whole milliseconds before the year 2100, not {value}; check its unit")
     return value
 
 
@@ -198,23 +198,23 @@ def _chosen(given: Json, name: str, choices: type[Any], default: str | None = No
     try:
         return choices(value)
     except ValueError:
-        known = ", ".join(choice.value for choice in choices)
-        raise ScenarioError(f"{name} must be one of {known}, not {shown(value)}") from None
+        values = ", ".join(choice.value for choice in choices)
+        raise ScenarioError(f"{name} must be one of {values}, not {shown(value)}") from None
 
 
 def asked(order: Any) -> OrderRequest | Bracket:
-    """Return what a submit asks for."""
+    """Return the request of a submit event: an order or a bracket."""
     return bracket(order) if field(order, "type", "order") == "bracket" else request(order)
 
 
 def request(order: Any) -> OrderRequest:
-    """Return an order as it is asked for."""
+    """Return the request for one order."""
     only(order, KEYS["order"], "an order")
     return _request(order, text(order, "id", "order"), order)
 
 
 def _request(order: Json, name: str, terms: Json) -> OrderRequest:
-    """Return an order with the type and the prices that its terms name."""
+    """Return an order request with type and prices taken from `terms`."""
     expires = order.get("expire_t")
     return OrderRequest(
         id=name,
@@ -236,7 +236,7 @@ def _request(order: Json, name: str, terms: Json) -> OrderRequest:
 
 
 def bracket(order: Any) -> Bracket:
-    """Return a bracket; the price of a stop entry may be given as its price."""
+    """Return a bracket; a stop entry may give its trigger as `price`."""
     only(order, KEYS["bracket"], "a bracket")
     entry = field(order, "entry", "bracket")
     name = text(order, "id", "order")
@@ -277,7 +277,7 @@ def contract(given: Any) -> Contract:
 
 
 def _decimals(given: Json, name: str) -> None:
-    """Check a number of decimals, which the tick and the size step say already."""
+    """Check a number of decimals; its value is unused, as tick and size step define the grids."""
     places = optional(given, name)
     if places is not None and (places != int(places) or not 0 <= places <= -_FINEST):
         raise ScenarioError(f"{name} must be a number of decimals from 0 to {-_FINEST}, not {places}")
@@ -325,7 +325,7 @@ def profile(given: Any, contracts: list[Contract]) -> Profile:
 
 
 def lot(given: Json) -> Decimal | None:
-    """Return the lot of every instrument that an account names, or None."""
+    """Return the lot size that an account sets for every instrument, or None."""
     return None if given.get("lot") is None else _positive(given, "lot")
 
 

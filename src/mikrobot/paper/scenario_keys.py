@@ -1,4 +1,4 @@
-"""The keys that the parts of an execution scenario may have; any other is refused by name. Does not read them."""
+"""Allowed keys of each part of an execution scenario; the reader refuses any other key by name."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "entry": _PRICES | {"type"},
     "detail": _BAR,
 }  # fmt: skip
-"""The keys that each part of a scenario may have."""
+"""Allowed keys by part of a scenario."""
 
 EVENTS: Mapping[str, frozenset[str]] = {
     "quote": frozenset({"t", "type", "symbol", "bid", "ask", "bid_size", "ask_size", "conversion_only"}),
@@ -37,4 +37,4 @@ EVENTS: Mapping[str, frozenset[str]] = {
     "deposit": frozenset({"t", "type", "currency", "amount"}),
     "snapshot": frozenset({"t", "type"}),
 }
-"""The kinds of events, and the keys that each may have."""
+"""Allowed keys by event type."""

@@ -1,7 +1,7 @@
-"""What a taker pays beyond the quote: latency, jitter, stress and market impact.
+"""Latency and slippage models: jitter, stress periods and market impact.
 
-Every draw is a function of seed, account and order id alone, so that neither threads nor other
-accounts change it. Floats end here: what leaves is whole ticks and milliseconds.
+Every random draw depends only on seed, account and order id, so that threads and other accounts do
+not change it. Only this module uses floats: latency is rounded to milliseconds and slippage to ticks.
 """
 
 import math
@@ -20,7 +20,7 @@ class Latency:
     Attributes
     ----------
     base_ms, median_ms, spread : float
-        ``base_ms + LogNormal(ln median_ms, spread)``; a median of 0 leaves the base alone.
+        ``base_ms + LogNormal(ln median_ms, spread)``; with a median of 0, only the base.
     """
 
     base_ms: float = 0.0
@@ -29,16 +29,16 @@ class Latency:
 
     @classmethod
     def fx(cls) -> "Latency":
-        """50 ms and a median of 20: a retail FX bridge (assumption)."""
+        """Return the latency of a retail FX bridge: 50 ms plus a median of 20 ms (assumption)."""
         return cls(50.0, 20.0, 0.5)
 
     @classmethod
     def crypto(cls) -> "Latency":
-        """30 ms and a median of 15: a crypto exchange's REST interface (assumption)."""
+        """Return the latency of a crypto exchange's REST API: 30 ms plus a median of 15 ms (assumption)."""
         return cls(30.0, 15.0, 0.6)
 
     def draw(self, seed: int, account: str, order: str) -> int:
-        """Return the milliseconds of one order.
+        """Return the latency of one order in milliseconds.
 
         >>> Latency.fx().draw(7, "a", "1") == Latency.fx().draw(7, "a", "1") > 50
         True
@@ -51,7 +51,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """A span in which spread and volatility are multiplied: news, a rollover."""
+    """A period in which spread and volatility are multiplied, for example news or a rollover."""
 
     start: int
     end: int
@@ -60,21 +60,21 @@ class Stress:
 
 @dataclass(frozen=True, slots=True)
 class Slippage:
-    """The parameters of jitter, stress and square-root impact.
+    """Parameters of jitter, stress and square-root market impact.
 
     Attributes
     ----------
     jitter : float
-        Share of the half-spread that one standard deviation moves the price by.
+        Price move of one standard deviation, as a share of the half-spread.
     sigma_ref : float
-        One-minute volatility (standard deviation of log returns) at which jitter is as quoted; the
-        ratio is capped at 4.
+        One-minute volatility (standard deviation of log returns) at which jitter has its nominal size;
+        the ratio of current to reference volatility, times the stress, is capped at 4.
     impact : float
         Y of ``Y * sigma_d * sqrt(Q / ADV)``, 0.5 to 1.5 (Almgren et al. 2005; Toth et al. 2011).
     decay_ms : float
-        Time constant with which past quantity stops to press.
+        Time constant with which the impact of earlier orders decays.
     symmetric : bool
-        Jitter may help the taker as well.
+        True if jitter may also improve the taker's price.
     windows : tuple of Stress
     """
 
@@ -87,25 +87,25 @@ class Slippage:
 
     @property
     def active(self) -> bool:
-        """Whether it can move any price."""
+        """Return whether the model can change a price."""
         return self.jitter > 0 or self.impact > 0 or bool(self.windows)
 
     def stress(self, ts: int) -> float:
-        """Return the multiplier at an instant, 1 outside of every window."""
+        """Return the stress multiplier at an instant, 1 outside all windows."""
         return max((window.multiplier for window in self.windows if window.start <= ts < window.end), default=1.0)
 
     def spread_ticks(self, ts: int, spread: int, drawn: float, sigma: float) -> float:
-        """Return what jitter and stress add, in ticks.
+        """Return the slippage from jitter and stress, in ticks.
 
         Parameters
         ----------
         ts : int
         spread : int
-            Quoted, in ticks.
+            Quoted spread, in ticks.
         drawn : float
-            Standard normal.
+            Standard normal draw.
         sigma : float
-            One-minute volatility now; 0 where unknown, which counts as `sigma_ref`.
+            Current one-minute volatility; 0 if unknown, which counts as `sigma_ref`.
         """
         times = self.stress(ts)
         share = min(times * (sigma / self.sigma_ref if sigma else 1.0), 4.0)
@@ -113,12 +113,12 @@ class Slippage:
         return self.jitter * spread * times / 2 * size * share + (times - 1) * spread / 2
 
     def expected_ticks(self, spread: int) -> int:
-        """Return the mean of the jitter at `sigma_ref`, rounded up to whole ticks; stress and impact come on top.
+        """Return the mean jitter at `sigma_ref`, rounded up to whole ticks, without stress and impact.
 
         Parameters
         ----------
         spread : int
-            Quoted, in ticks.
+            Quoted spread, in ticks.
 
         >>> [Slippage().expected_ticks(spread) for spread in (0, 8, 40)], NO_SLIPPAGE.expected_ticks(40)
         ([0, 1, 4], 0)
@@ -127,16 +127,16 @@ class Slippage:
         return against(self.jitter * spread / 2 * mean)
 
     def impact_ticks(self, price: int, units: float, sigma_d: float, adv: float) -> float:
-        """Return what a quantity presses the price by, in ticks.
+        """Return the market impact of a quantity, in ticks.
 
         Parameters
         ----------
         price : int
             Ticks.
         units : float
-            Of base: this order's and what presses still of earlier ones.
+            Units of base: this order's and the decayed quantity of earlier orders.
         sigma_d, adv : float
-            Daily volatility and average daily volume of the contract; without a volume, no impact.
+            Daily volatility and average daily volume of the contract; without a volume there is no impact.
 
         >>> Slippage().impact_ticks(100_000, 1e4, sigma_d=0.01, adv=1e6)
         100.0
@@ -150,7 +150,7 @@ NO_SLIPPAGE = Slippage(jitter=0.0, impact=0.0)
 
 @dataclass(slots=True)
 class Pressure:
-    """Quantity that one account lately took of one symbol beyond what depth priced, by side."""
+    """Decaying quantity that one account recently traded beyond the displayed depth of a symbol, by side."""
 
     bought: float = 0.0
     sold: float = 0.0
@@ -158,12 +158,12 @@ class Pressure:
     decay_ms: float = field(default=600_000.0)
 
     def at(self, ts: int, sign: int) -> float:
-        """Return the units of earlier orders of this side that press still."""
+        """Return the decayed units of earlier orders on this side."""
         fade = math.exp(-(ts - self.ts) / self.decay_ms) if self.decay_ms else 0.0
         return (self.bought if sign > 0 else self.sold) * fade
 
     def add(self, ts: int, sign: int, units: float) -> None:
-        """Take an order's units in."""
+        """Add the units of an order."""
         self.bought, self.sold, self.ts = self.at(ts, 1), self.at(ts, -1), ts
         if sign > 0:
             self.bought += units
@@ -172,7 +172,7 @@ class Pressure:
 
 
 def normal(seed: int, account: str, order: str, purpose: str) -> float:
-    """Return a standard normal number that these four alone decide.
+    """Return a standard normal draw that depends only on the four arguments.
 
     >>> normal(1, "a", "x", "jitter") != normal(1, "b", "x", "jitter")
     True

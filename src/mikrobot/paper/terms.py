@@ -1,7 +1,7 @@
-"""What one contract means to one account, as ratios of whole numbers worked out once.
+"""Conversion ratios of one contract for one account, computed once as ratios of integers.
 
-Each ratio leads from ticks, steps or their product to minor units of a currency, so that nothing
-between an order and its booking has to divide Decimals. Does not round.
+Each ratio converts ticks, steps or their product to minor units of a currency, so that the path from
+order to booking needs no Decimal division. Does not round.
 """
 
 from decimal import Decimal
@@ -23,26 +23,26 @@ class Terms:
     Attributes
     ----------
     gain : (int, int)
-        Minor units of the account currency that a tick on a step is worth, before the rate of the
-        quote currency.
+        Value of one tick on one step in minor units of the account currency, before conversion from
+        the quote currency.
     maker, taker : (int, int)
-        The fee of a tick on a step, before that rate; of a cash account in the quote currency.
+        Fee of one tick on one step, before that conversion; on a cash account in the quote currency.
     commission : (int, int)
-        The commission of a step, before the rate of its currency.
+        Commission of one step, before conversion from its currency.
     fee_currency : str
     margin : (int, int)
-        The margin of a unit of what `margin_on` names.
+        Margin of one unit of the quantity that `margin_on` names.
     margin_on : {"cost", "quantity", "base_value"}
-        What of a position its margin is a share of: the first where the account is kept in the
-        quote currency, the second where it is in the base.
+        Attribute of a position of which its margin is a share: "cost" if the account currency is the
+        quote currency, "quantity" if it is the base, otherwise "base_value".
     foreign : tuple of str
-        Currencies that must have a fresh rate into the account's before it may open anything.
+        Currencies that need a fresh rate to the account currency before a position may open.
     converts_base : bool
-        Whether margin has to know what the base was worth in a third currency.
+        True if margin needs the value of the base in a third currency.
     slips : bool
-        Whether takers get another price than the displayed one.
+        True if takers may get another price than the displayed one.
     presses : bool
-        Whether what is taken moves the price that the account gets next.
+        True if a taker's quantity moves the price of the account's next fills.
     """
 
     __slots__ = (

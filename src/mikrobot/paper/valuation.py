@@ -1,4 +1,4 @@
-"""What the accounts of a venue hold and are worth at the last prices. Changes nothing."""
+"""Value the accounts of a venue and their positions at the last prices. Changes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Holding:
     price : Decimal
         Mean entry price, rounded to the tick.
     pnl : Decimal
-        Unrealised, dollars.
+        Unrealised profit, dollars.
     """
 
     symbol: str
@@ -44,14 +44,14 @@ class Valuation:
     Attributes
     ----------
     balances : dict of str to Decimal
-        Cash by market.
+        Cash by market (the name of the account).
     equity : Decimal
-        Cash and the unrealised result of every position.
+        Cash plus the unrealised profit of every position.
     holdings : tuple of Holding
     earned : dict of str to Decimal
-        By symbol: realised results less commission since the opening, and the unrealised result.
+        By symbol: realised profit less commission since the account opened, plus the unrealised profit.
     limits : dict of str to str
-        By market: the loss limit that stops it from opening anything.
+        By market: the loss limit that prevents new positions.
     """
 
     balances: dict[str, Decimal]
@@ -62,15 +62,17 @@ class Valuation:
 
     @property
     def balance(self) -> Decimal:
-        """Cash of all markets."""
+        """Return the cash of all markets."""
         return sum(self.balances.values(), Decimal(0))
 
 
 def value(venue: Venue, at: datetime) -> Valuation:
-    """Value the accounts of a venue at an instant up to which everything has happened."""
+    """Value the accounts of a venue at an instant, after all events up to it have been processed."""
     exchange, now = venue.exchange, milliseconds(at)
-    equities = {name: margin.equity(each, exchange.markets, exchange.rates, now) for name, each in _accounts(venue)}
-    breaches = {name: limits.breach(each, equities[name]) for name, each in _accounts(venue)}
+    equities = {
+        name: margin.equity(account, exchange.markets, exchange.rates, now) for name, account in _accounts(venue)
+    }
+    breaches = {name: limits.breach(account, equities[name]) for name, account in _accounts(venue)}
     holdings = tuple(_holdings(venue, now))
     return Valuation(
         {name: account.balance(CURRENCY) for name, account in _accounts(venue)},
@@ -94,11 +96,11 @@ def _holdings(venue: Venue, now: int) -> Iterator[Holding]:
 
 
 def _holding(venue: Venue, position: Position, unrealised: int) -> Holding:
-    contract, known = venue.exchange.contracts[position.symbol], instrument(position.symbol)
+    contract, traded = venue.exchange.contracts[position.symbol], instrument(position.symbol)
     return Holding(
         position.symbol,
         Side.BUY if position.quantity > 0 else Side.SELL,
-        known.quantize_size(contract.quantity(abs(position.quantity)) / contract.lot),
+        traded.quantize_size(contract.quantity(abs(position.quantity)) / contract.lot),
         contract.price(round(Fraction(position.cost) / position.quantity)),
         _dollars(unrealised),
     )

@@ -1,11 +1,11 @@
-"""Where a strategy trades: one exchange, an account for each market, bars in and orders out.
+"""The trading venue of a strategy: one simulated exchange with one account per market.
 
-Live trading, replay and backtest all go through `Venue`. FX trades on an MT5 hedging account. Crypto
-is sold short too, so it trades under the rules of an isolated perpetual at the prices of the bars,
-with the fees of Binance futures; funding is not charged, as no source of bars publishes it, and
-neither is swap. Every account is kept in US dollars, and one USDT counts as one. What latency and
-slippage draw follows from the seed, the account's name and the order's id, none of which names a
-run: the same bars and orders give the same fills. Does not decide, read a clock or store.
+Live trading, replay and backtest all use `Venue`. FX trades on an MT5 hedging account. Crypto can be
+sold short, so it trades under the rules of an isolated-margin perpetual at the bar prices, with the
+fees of Binance futures. Funding is not charged because no bar source publishes it; swap is not charged
+either. Every account is in US dollars, and one USDT counts as one dollar. Latency and slippage are
+drawn from the seed, the account's name and the order's id. None of these depends on the run, so the
+same bars and orders give the same fills. Does not make decisions, read a clock or write to a store.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,13 +28,13 @@ from mikrobot.paper.profiles import ISOLATED_PERP, MT5_HEDGING, Profile
 CURRENCY = "USD"
 
 VENUE_RULES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLATED_PERP, currency=CURRENCY)}
-"""The account of each market, by its name."""
+"""Account profile of each market, by the market's name."""
 
 PERP_MAKER, PERP_TAKER = Decimal("0.0002"), Decimal("0.0005")
-"""Of a regular user of Binance futures, https://www.binance.com/en/fee/futureFee."""
+"""Fees of a regular user of Binance futures, https://www.binance.com/en/fee/futureFee."""
 
 RUN_END = "run_end"
-"""Begins the ids of the orders that close what a run has left open."""
+"""Prefix of the ids of orders that close the positions left open at the end of a run."""
 
 CENT = Decimal("0.01")
 
@@ -44,22 +44,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
-    """What a strategy has to trade one symbol with, at one close. Money is in dollars.
+    """State of the account that trades one symbol, at one bar close. Money is in dollars.
 
     Attributes
     ----------
     contract, profile
-        Of the symbol, and of the account it is traded on.
+        Contract of the symbol, and profile of its account.
     balance : Decimal
-        Cash of that account.
+        Cash of the account.
     free_margin : Decimal
-        What that account may still bind.
+        Margin that the account has free for new positions.
     engaged : frozenset of str
-        Symbols with a position or with an entry that may still be filled, over all accounts.
+        Symbols with a position or with an entry that may still fill, over all accounts.
     day_opening, day_loss : Decimal
-        Equity of that account at the start of the UTC day, and what of it is gone, 0 when it has grown.
+        Equity of the account at the start of the UTC day, and its loss since then; 0 if it has grown.
     limit : str
-        Which loss limit that account has reached, so that it opens nothing more; else empty.
+        Loss limit that the account has reached, which stops new positions; empty if none.
     """
 
     contract: Contract
@@ -73,12 +73,12 @@ class AccountSnapshot:
 
 
 def contract_of(symbol: str) -> Contract:
-    """Return the contract that a symbol is traded by.
+    """Return the contract used to trade a symbol.
 
     Raises
     ------
     UnknownSymbol
-        If no such instrument is known.
+        If the symbol is not a known instrument.
     """
     contract = listed(instrument(symbol))
     if contract.kind is Kind.FX:
@@ -87,7 +87,7 @@ def contract_of(symbol: str) -> Contract:
 
 
 def divided(balance: Decimal, markets: Iterable[str]) -> dict[str, Decimal]:
-    """Divide a balance equally among markets, to the cent; the first in the alphabet has what is left over.
+    """Divide a balance equally among markets, to the cent; the alphabetically first one gets the remainder.
 
     >>> divided(Decimal("10000.01"), ["fx", "crypto", "fx"])
     {'crypto': Decimal('5000.01'), 'fx': Decimal('5000.00')}
@@ -98,31 +98,31 @@ def divided(balance: Decimal, markets: Iterable[str]) -> dict[str, Decimal]:
 
 
 def milliseconds(at: datetime) -> int:
-    """Return an instant in milliseconds since 1970, as the exchange counts."""
+    """Return an instant in milliseconds since 1970, the exchange's time unit."""
     return (at - _EPOCH) // _MILLISECOND
 
 
 class Venue:
-    """The accounts of a strategy on an exchange of their own.
+    """The accounts of a strategy, on an exchange that no one else uses.
 
     Parameters
     ----------
     symbols : iterable of str
-        All that may be traded.
+        All symbols that may be traded.
     seed : int
 
     Attributes
     ----------
     exchange : Exchange
     markets : dict of str to str
-        The name of the account that each symbol is traded on.
+        Account name by symbol.
     """
 
     def __init__(self, symbols: Iterable[str], seed: int) -> None:
         self.markets = {symbol: instrument(symbol).asset for symbol in symbols}
         self.exchange = Exchange(map(contract_of, self.markets), waits_for_open=True)
         self._seed = seed
-        self._told: dict[str, int] = {}
+        self._returned: dict[str, int] = {}
 
     def open(self, at: datetime, balance: Decimal) -> None:
         """Open an account for each market and divide an opening balance equally among them, to the cent."""
@@ -134,37 +134,37 @@ class Venue:
             self.exchange.open(name, VENUE_RULES[name], seed=self._seed).deposit(milliseconds(at), CURRENCY, balance)
 
     def restore(self, journals: Mapping[str, Sequence[Record]], last: Iterable[Bar], at: datetime) -> None:
-        """Take up the accounts that these journals tell of, with their open orders, as they were at an instant.
+        """Restore the accounts from their journals, including open orders, to their state at an instant.
 
         Parameters
         ----------
         journals : mapping of str to sequence of Record
-            By account, from the first record on.
+            Journals by account, each from its first record.
         last : iterable of Bar
-            The newest bar of each symbol that had closed by then, in order of time.
+            The newest bar of each symbol that had closed by then, in time order.
         at : datetime
-            Up to which bars have been played and decided on.
+            Time up to which bars have been played and decisions made.
 
         Raises
         ------
         DataError
-            If a record is missing, repeated or impossible after those before it.
+            If a record is missing, repeated or inconsistent with the records before it.
         """
         for bar in last:
             self.play(bar)
         self.exchange.settle(milliseconds(at))
         for name, records in journals.items():
             account = Account.rebuilt(name, VENUE_RULES[name], self.exchange.contracts, records, seed=self._seed)
-            self._told[name] = account.seq
+            self._returned[name] = account.seq
             self.exchange.restore(account)
 
     def play(self, bar: Bar) -> None:
-        """Let one closed bar do to every account what it does; bars come in order of their closes.
+        """Apply one closed bar to every account; bars must arrive in order of their closes.
 
         Raises
         ------
         BarError
-            If its prices are no bar, or it is older than the newest event.
+            If its prices are not a valid bar, or it is older than the newest event.
         """
         contract = self.exchange.contracts[bar.symbol]
         opened, closed = milliseconds(bar.open_time), milliseconds(bar.close_time)
@@ -172,10 +172,10 @@ class Venue:
         self.exchange.bar(closed, bar.symbol, first, high, low, last, spread_ticks(contract, bar.spread), opened)
 
     def leave_expired(self, at: datetime) -> None:
-        """Let happen what is due by a close, and send a market exit for every position whose time is up.
+        """Process all events due by a close, then send a market exit for every position past its time limit.
 
-        It meets the next opening price, unless the stop or the target does so first. One that the
-        venue refuses, as in the last minute before a weekend, is sent again.
+        The exit fills at the next opening price, unless the stop or the target fills first. If the
+        venue refuses the exit, as in the last minute before a weekend, it is sent again.
         """
         now = milliseconds(at)
         self.exchange.settle(now)
@@ -189,14 +189,14 @@ class Venue:
                     self._leave(account, stop.symbol, entry.id, f"{leaving}.{at:%Y%m%dT%H%M}", now=now)
 
     def close_out(self, at: datetime, next_run: str) -> None:
-        """Note on every account with an open order or position that another run takes it up, and close all of it.
+        """Close every open order and position; note the next run on each account that had any.
 
-        Positions are closed at the last bid or ask, with slippage and commission as by any market order.
+        Positions are closed at the last bid or ask, with the slippage and commission of a market order.
 
         Raises
         ------
         DataError
-            If a position cannot be closed because no rate into the account currency is known.
+            If a position cannot be closed because no conversion rate to the account currency is available.
         """
         now = milliseconds(at)
         for account in self.exchange.accounts.values():
@@ -206,26 +206,26 @@ class Venue:
             self.exchange.close_out(account.id, now, RUN_END)
             if account.positions:
                 held = ", ".join(position.symbol for position in account.positions.values())
-                raise DataError(f"account {account.id}: {held} cannot be closed, no rate into {CURRENCY} is known")
+                raise DataError(f"account {account.id}: {held} cannot be closed, there is no rate to {CURRENCY}")
 
     def place(self, order: OrderIntent) -> str:
-        """Send a bracket at the close it was decided at; its entry is void from ``expires_at``.
+        """Send a bracket order at the close of its decision; its entry expires at ``expires_at``.
 
         Returns
         -------
         str
-            Why it was refused at once, or an empty string.
+            Reason for an immediate refusal, or an empty string.
         """
-        known = instrument(order.symbol)
+        traded = instrument(order.symbol)
         entry = OrderRequest(
-            order.id, order.symbol, order.side, order.lots * known.lot,
+            order.id, order.symbol, order.side, order.lots * traded.lot,
             tif=TimeInForce.GTD, expires=milliseconds(order.expires_at),
         )  # fmt: skip
         bracket = Bracket(order.id, entry, order.stop, order.target)
         return self.exchange.submit(self.markets[order.symbol], milliseconds(order.submitted_at), bracket)
 
     def standing(self, symbol: str, at: datetime) -> AccountSnapshot:
-        """Return what there is to trade a symbol with, when everything up to that close has happened."""
+        """Return the state of the account that trades a symbol, after all events up to that close."""
         exchange, account = self.exchange, self.exchange.accounts[self.markets[symbol]]
         equity = margin.equity(account, exchange.markets, exchange.rates, milliseconds(at))
         own = account.balances[CURRENCY] if account.profile.isolated else equity
@@ -242,12 +242,12 @@ class Venue:
         )
 
     def unrecorded(self) -> dict[str, list[Record]]:
-        """Return the records of each account that this has not returned before."""
+        """Return the records of each account that earlier calls have not returned."""
         new: dict[str, list[Record]] = {}
         for name, account in self.exchange.accounts.items():
-            start = self._told.get(name, 0)
+            start = self._returned.get(name, 0)
             if account.seq > start:
-                new[name], self._told[name] = account.journal[start:], account.seq
+                new[name], self._returned[name] = account.journal[start:], account.seq
         return new
 
     def _leave(self, account: Account, symbol: str, entry: str, name: str, *, now: int) -> None:

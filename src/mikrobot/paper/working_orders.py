@@ -1,6 +1,6 @@
-"""One account's working orders in one symbol, and the prices up to which nothing happens to it.
+"""Working orders of one account in one symbol, and the price bounds within which no event concerns it.
 
-An event inside those prices costs four comparisons. Does not match.
+An event inside the bounds costs four comparisons. Does not match orders.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,27 @@ from mikrobot.paper.slippage import Pressure
 from mikrobot.paper.terms import Terms
 
 FAR = 1 << 62
-"""A price in ticks that no market reaches."""
+"""Larger than any price in ticks and any time in milliseconds."""
 
 
 class WorkingOrders:
-    """One account's working orders in one symbol, and the prices up to which nothing happens to it.
+    """Working orders of one account in one symbol, with their price bounds.
 
     Attributes
     ----------
     contract : Contract
     terms : Terms
     stops, limits : list of Order
-        Untriggered stops and trailing stops; resting limits.
+        Untriggered stops and trailing stops, and resting limits.
     waiting : list of Order
-        Arrived while the market was not quoting; they meet its next opening price.
+        Orders that arrived while the market was not quoting; they trade at its next open.
     low_bid, high_bid, low_ask, high_ask : int
-        While ``low_bid < bid < high_bid`` and ``low_ask < ask < high_ask``, an event concerns neither
-        an order nor the margin.
+        Price bounds: while ``low_bid < bid < high_bid`` and ``low_ask < ask < high_ask``, an event
+        concerns neither an order nor the margin.
     margin_low, margin_high : int
-        The bid and the ask at which the margin has to be looked at again.
+        Bid and ask at which the margin must be checked again.
     stale : bool
-        Whether orders have come or gone since the prices were set; `fence` sets them anew.
+        True if orders have been added or removed since `fence` last set the bounds.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class WorkingOrders:
         self.fence()
 
     def fence(self) -> None:
-        """Set the prices up to which nothing happens, anew."""
+        """Recompute the price bounds within which no event concerns the account."""
         low_bid, high_bid, low_ask, high_ask = self.margin_low, FAR, -1, self.margin_high
         if self.waiting:
             low_bid = FAR
@@ -74,7 +74,7 @@ class WorkingOrders:
         self.stale = False
 
     def touched(self, low: int, high: int, spread: int) -> bool:
-        """Whether bids from low to high, and asks a spread above, concern an order or the margin."""
+        """Return whether bids from low to high, with asks a spread above, concern an order or the margin."""
         return not (
             self.low_bid < low
             and high < self.high_bid
@@ -83,7 +83,7 @@ class WorkingOrders:
         )
 
     def seat(self, order: Order) -> None:
-        """Put a working order where it belongs."""
+        """Add a working order to the list for its type."""
         if order.type is OrderType.MARKET:
             return
         self._take_off(order)
@@ -94,7 +94,7 @@ class WorkingOrders:
         self.stale = True
 
     def remove(self, order: Order) -> None:
-        """Take an order off the working, if it is there."""
+        """Remove an order from the working orders, if present."""
         if self._take_off(order):
             self.stale = True
 
@@ -106,7 +106,7 @@ class WorkingOrders:
         return False
 
     def copy_to(self, twin: "WorkingOrders", orders: Mapping[str, Order]) -> None:
-        """Make another working like this one, with the orders of that name."""
+        """Copy the state to another instance, with its orders taken from `orders` by id."""
         twin.stops = [orders[order.id] for order in self.stops]
         twin.limits = [orders[order.id] for order in self.limits]
         twin.pressure = replace(self.pressure)
@@ -115,5 +115,5 @@ class WorkingOrders:
 
     @property
     def empty(self) -> bool:
-        """Whether no order is here."""
+        """Return whether there are no orders."""
         return not (self.stops or self.limits or self.waiting)

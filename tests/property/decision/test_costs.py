@@ -1,4 +1,4 @@
-"""A trade that reaches its target has earned something, whatever the symbol, the profile, the price and the range."""
+"""A trade that reaches its target earns more than it costs, for any symbol, profile, price and ATR."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -25,8 +25,8 @@ PRICES = {"EURUSD": 1.1, "USDJPY": 150.0, "BTCUSDT": 60_000.0, "ADAUSDT": 0.6}
 @st.composite
 def outlooks(draw: st.DrawFn) -> Outlook:
     symbol = draw(st.sampled_from(sorted(PRICES)))
-    known, price = instrument(symbol), PRICES[symbol] * draw(st.floats(0.7, 1.4))
-    close = float(known.quantize(price))
+    traded, price = instrument(symbol), PRICES[symbol] * draw(st.floats(0.7, 1.4))
+    close = float(traded.quantize(price))
     ranged = close * draw(st.floats(-5, -2).map(lambda power: 10**power))
     spread = draw(st.one_of(st.just(math.nan), st.floats(0, 0.3).map(lambda share: share * ranged)))
     up = draw(st.booleans())
@@ -38,7 +38,7 @@ def bar(symbol: str, at: datetime, close: float, spread: float, high: float, low
 
 
 def played(outlook: Outlook, profile: str, balance: Decimal, seed: int) -> tuple[Any, list[Trade]]:
-    """Decide, enter at the price decided at, and let the price go to the target at once."""
+    """Decide, enter at the price of the decision, and move the price to the target in the next bar."""
     symbol, close, spread = outlook.symbol, outlook.close, outlook.spread
     venue = Venue([symbol], seed)
     venue.open(CLOSE - MINUTE, balance)
@@ -58,7 +58,7 @@ def played(outlook: Outlook, profile: str, balance: Decimal, seed: int) -> tuple
 
 
 def unexpected(outlook: Outlook, trade: Trade) -> Decimal:
-    """Return what the entry slipped beyond the mean that the decision states, in units of quote."""
+    """Return the entry slippage beyond the mean that the decision states, in quote currency."""
     contract = contract_of(outlook.symbol)
     width = spread_ticks(contract, outlook.spread)
     ask = contract.price(round(outlook.close / float(contract.tick)) + (width if trade.order.side is Side.BUY else 0))

@@ -1,4 +1,4 @@
-"""Checks of what has been played, each from the journal and what the market showed, by its own arithmetic."""
+"""Checks of simulated runs; each uses only the journals and the market data, with independent arithmetic."""
 
 import json
 from collections import defaultdict
@@ -29,30 +29,30 @@ def fills(account: Account) -> list[Filled]:
 
 
 def cash_adds_up(run: Run) -> None:
-    """I1: balances are deposits, realised profits, trades, swaps and funding less fees, to the minor unit."""
+    """I1: balances equal deposits, realised profits, trades, swaps and funding less fees, to the minor unit."""
     for account in run.accounts:
         sums: dict[str, int] = defaultdict(int)
         for entry in booked(account):
             assert entry.amount
             sums[entry.currency] += entry.amount
         assert dict(sums) == account.balances
-        made = fills(account)
+        filled = fills(account)
         kinds: dict[tuple[str, str], int] = defaultdict(int)
         for entry in booked(account):
             kinds[entry.kind, entry.currency] += entry.amount
         paid: dict[str, int] = defaultdict(int)
-        for fill in made:
+        for fill in filled:
             paid[fill.fee_currency] += fill.fee
         for currency, total in paid.items():
             assert kinds["fee", currency] == -total
-        assert kinds["realised", account.currency] == sum(fill.realised for fill in made)
+        assert kinds["realised", account.currency] == sum(fill.realised for fill in filled)
         if account.profile.cash:
-            _trades_add_up(made, kinds)
+            _trades_add_up(filled, kinds)
 
 
-def _trades_add_up(made: list[Filled], kinds: dict[tuple[str, str], int]) -> None:
+def _trades_add_up(filled: list[Filled], kinds: dict[tuple[str, str], int]) -> None:
     paid = got = 0
-    for fill in made:
+    for fill in filled:
         contract = CONTRACTS[fill.symbol]
         price, size = Fraction(contract.price(fill.price)), Fraction(contract.quantity(fill.quantity))
         paid += fill.sign * rounded(price * size, contract.quote)
@@ -61,7 +61,7 @@ def _trades_add_up(made: list[Filled], kinds: dict[tuple[str, str], int]) -> Non
 
 
 def fees_are_owed(run: Run) -> None:
-    """I1: each fee is the venue's rate on its own fill, and is paid, not received."""
+    """I1: each fee equals the venue's rate on its own fill, and is paid, not received."""
     for account in run.accounts:
         for fill in fills(account):
             contract = CONTRACTS[fill.symbol]
@@ -75,7 +75,7 @@ def fees_are_owed(run: Run) -> None:
 
 
 def profits_are_exact(run: Run) -> None:
-    """I1: what an account in the quote currency realises is the average-price profit, rounded once a fill."""
+    """I1: realised profit is the average-price profit, rounded once per fill (base or quote currency accounts)."""
     for account in run.accounts:
         if account.profile.cash:
             continue
@@ -100,7 +100,7 @@ def profits_are_exact(run: Run) -> None:
 
 
 def positions_are_the_fills(run: Run) -> None:
-    """I2: positions are the sums of the signed fills, by symbol and by ticket."""
+    """I2: net positions equal the sums of the signed fills by symbol, also as long minus short."""
     for account in run.accounts:
         sums: dict[str, int] = defaultdict(int)
         for fill in fills(account):
@@ -114,7 +114,7 @@ def positions_are_the_fills(run: Run) -> None:
 
 @dataclass
 class Terms:
-    """An order's terms as its journal tells them so far."""
+    """The current terms of an order, from the journal records so far."""
 
     price: int
     stop: int
@@ -137,7 +137,7 @@ def _shown_at(run: Run, fill: Filled) -> Shown:
 
 
 def prices_were_there(run: Run) -> None:
-    """I3: takers trade at displayed prices, makers at their limits, and bars bound their fills."""
+    """I3: takers trade at displayed prices and makers at their limits; taker fills in a bar lie within it."""
     for account in run.accounts:
         for fill, terms in _with_terms(account):
             shown = _shown_at(run, fill)
@@ -155,7 +155,7 @@ def prices_were_there(run: Run) -> None:
 
 
 def one_leg_fills(run: Run) -> None:
-    """I4: of two orders of which one cancels the other, at most one has filled anything."""
+    """I4: of two orders that cancel each other, at most one has fills."""
     for name, first, second in run.pairs:
         if name in run.exchange.accounts:
             orders = run.exchange.accounts[name].orders
@@ -163,7 +163,7 @@ def one_leg_fills(run: Run) -> None:
 
 
 def liquidity_is_used_once(run: Run) -> None:
-    """I5: within a snapshot an account fills no more on a side than was displayed."""
+    """I5: within a snapshot, an account fills no more on a side than was displayed."""
     for account in run.accounts:
         used: dict[tuple[str, int, int], int] = defaultdict(int)
         levels: dict[tuple[str, int, int, int], int] = defaultdict(int)
@@ -180,7 +180,7 @@ def liquidity_is_used_once(run: Run) -> None:
 
 
 def states_are_sound(run: Run) -> None:
-    """I6: 0 <= filled <= quantity, filled means all of it, and a terminal state is the last word."""
+    """I6: 0 <= filled <= quantity; "filled" means the full quantity; no record follows a terminal state."""
     for account in run.accounts:
         for order in account.orders.values():
             assert 0 <= order.filled <= order.quantity
@@ -194,7 +194,7 @@ def states_are_sound(run: Run) -> None:
 
 
 def cash_is_never_owed(run: Run) -> None:
-    """Section 6: on a cash account no balance is ever negative, nor promised twice by working orders."""
+    """Section 6: on a cash account, no balance is ever negative or locked twice by working orders."""
     for account in run.accounts:
         if account.profile.cash:
             sums: dict[str, int] = defaultdict(int)
@@ -210,7 +210,7 @@ def cash_is_never_owed(run: Run) -> None:
 
 
 def reducers_reduce(run: Run) -> None:
-    """I9: a reduce-only fill brings its position nearer to flat and not beyond; spot, it sells coins that are held."""
+    """I9: a reduce-only fill makes its position smaller and never flips it; on spot, it sells only held coins."""
     for account in run.accounts:
         if account.profile.cash:
             _cash_reducers_reduce(account)
@@ -226,7 +226,7 @@ def reducers_reduce(run: Run) -> None:
 
 
 def _cash_reducers_reduce(account: Account) -> None:
-    """Only the exits of a sale buy, and never more than it sold."""
+    """Check that reduce-only buys are exits of a sale and never buy more than it sold."""
     bought: dict[str, int] = defaultdict(int)
     for fill in fills(account):
         order = account.orders[fill.order]
@@ -236,7 +236,7 @@ def _cash_reducers_reduce(account: Account) -> None:
 
 
 def tickets_keep_to_their_symbol(run: Run) -> None:
-    """A ticket is filled only in the symbol of the order that opened it."""
+    """An order with a ticket fills only in the symbol of the order that opened the ticket."""
     for account in run.accounts:
         for fill in fills(account):
             ticket = account.orders[fill.order].ticket
@@ -244,7 +244,7 @@ def tickets_keep_to_their_symbol(run: Run) -> None:
 
 
 def isolated_losses_are_bounded(run: Run) -> None:
-    """From one opening to the next flat, an isolated position loses no more than the margin posted for it."""
+    """From opening to flat, an isolated position loses no more than the margin posted for it."""
     for account in run.accounts:
         if account.profile.isolated:
             _losses_are_bounded(account)
@@ -252,10 +252,10 @@ def isolated_losses_are_bounded(run: Run) -> None:
 
 @dataclass
 class Life:
-    """An isolated position from its opening until it is flat: margin posted, and what it made, minor units."""
+    """An isolated position from opening to flat: posted margin and realised result, minor units."""
 
     posted: Fraction = Fraction(0)
-    made: int = 0
+    result: int = 0
 
 
 def _losses_are_bounded(account: Account) -> None:
@@ -264,32 +264,34 @@ def _losses_are_bounded(account: Account) -> None:
     closed: dict[str, Life] = {}
     for record in account.journal:
         if isinstance(record, Booked) and record.kind == "insurance":
-            closed[record.cause].made += record.amount
+            closed[record.cause].result += record.amount
         elif isinstance(record, Filled):
             contract, before = CONTRACTS[record.symbol], held[record.symbol]
             after = held[record.symbol] = before + record.sign * record.quantity
             opened = min(abs(after), record.quantity) if after * record.sign > 0 else 0
             if before * record.sign < 0:
                 closed[record.symbol] = lives[record.symbol][-1]
-                closed[record.symbol].made += record.realised
+                closed[record.symbol].result += record.realised
             if before * after <= 0:
                 lives[record.symbol].append(Life())
             notional = Fraction(contract.price(record.price)) * Fraction(contract.quantity(opened))
             share = Fraction(contract.margin_rate) / Fraction(account.profile.leverage)
             lives[record.symbol][-1].posted += notional * share * 10 ** DIGITS[account.currency]
-    for life in (life for each in lives.values() for life in each):
-        assert -life.made <= life.posted + 1
+    for life in (life for history in lives.values() for life in history):
+        assert -life.result <= life.posted + 1
 
 
 def money_is_conserved(run: Run) -> None:
-    """I10: over all accounts, the cash in the journals is the cash there is."""
+    """I10: over all accounts, the cash entries in the journals equal the balances."""
     for currency in DIGITS:
-        told = sum(entry.amount for account in run.accounts for entry in booked(account) if entry.currency == currency)
-        assert told == sum(account.balances.get(currency, 0) for account in run.accounts)
+        booked_cash = sum(
+            entry.amount for account in run.accounts for entry in booked(account) if entry.currency == currency
+        )
+        assert booked_cash == sum(account.balances.get(currency, 0) for account in run.accounts)
 
 
 def journals_hold_no_float(run: Run) -> None:
-    """I11: whole numbers and words, nothing else."""
+    """I11: journals hold integers, text and truth values, never floats."""
 
     def refuse(text: str) -> None:
         raise AssertionError(f"a float in the journal: {text}")
@@ -300,7 +302,7 @@ def journals_hold_no_float(run: Run) -> None:
 
 
 def nothing_is_seen_early(run: Run) -> None:
-    """Section 2: no fill before its order has arrived, none in a bar that had opened before it was sent."""
+    """Section 2: no fill before its order arrives, and none in a bar that opened before its submission."""
     for account in run.accounts:
         for fill in fills(account):
             order, shown = account.orders[fill.order], _shown_at(run, fill)
@@ -312,15 +314,15 @@ def nothing_is_seen_early(run: Run) -> None:
 
 
 def _worked(account: Account, fill: Filled, shown: Shown) -> bool:
-    """Whether an order was sent by the open of a bar, or worked already at an earlier price."""
+    """Return whether an order was submitted by the open of a bar, or was working at an earlier price."""
     moves = [record for record in account.journal if isinstance(record, Moved) and record.order == fill.order]
     return account.orders[fill.order].submitted <= shown.opened or moves[0].ts < shown.ts
 
 
 def stop_outs_fill_at_their_level(run: Run) -> None:
-    """Section 4: inside a bar, one tick before the price of a stop-out the account was not stopped out yet.
+    """Section 4: inside a bar, the account is not yet stopped out one tick before the price of a stop-out.
 
-    Looked at where EURUSD is all that a netting account holds, whose level is then balance and price alone.
+    The check covers netting accounts that hold only EURUSD, whose level depends only on balance and price.
     """
     for account in run.accounts:
         if not account.profile.netting or account.profile.cash or account.profile.isolated:
@@ -344,7 +346,7 @@ def stop_outs_fill_at_their_level(run: Run) -> None:
 
 
 def _inside(run: Run, fill: Filled) -> bool:
-    """Whether a fill lies inside a bar and not at its open."""
+    """Return whether a fill is inside a bar and not at its open."""
     shown = _shown_at(run, fill)
     if shown.bar is None or shown.ts != fill.ts:
         return False
@@ -360,7 +362,7 @@ def _average(average: Fraction, before: int, after: int, price: Fraction) -> Fra
 
 
 def bars_hurt_first(run: Run) -> None:
-    """Section 4 b: where a bar that opened between them holds stop and target, the stop has filled."""
+    """Section 4 b: if a bar opens between stop and target and reaches both, the stop fills."""
     for account in run.accounts:
         for fill, terms in _with_terms(account):
             order, shown = account.orders[fill.order], _shown_at(run, fill)
@@ -378,7 +380,7 @@ def bars_hurt_first(run: Run) -> None:
 
 
 def _gave_way(account: Account, order: str, ts: int) -> bool:
-    """Whether an order worked until the other leg filled at this instant."""
+    """Return whether an order was working until the other leg filled at this instant."""
     last = [record for record in account.journal if isinstance(record, Moved) and record.order == order][-1]
     return last.ts == ts and last.reason == "the other leg filled"
 

@@ -1,4 +1,4 @@
-"""Defects on purpose: each is planted in one function, and the check made for it must turn red."""
+"""Deliberate defects: each test breaks one function, and the check for that defect must fail."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.property.paper.world import Draw, Run, play
 WORLDS = 400
 
 
-def made_up(seed: int) -> list[Draw]:
+def random_world(seed: int) -> list[Draw]:
     rng = random.Random(seed)
     return [
         (
@@ -30,9 +30,9 @@ def made_up(seed: int) -> list[Draw]:
 
 
 def red(check: Callable[[Run], None], *, waits: bool = False) -> bool:
-    """Whether a check fails on one of the worlds."""
+    """Return whether a check fails on one of the random worlds."""
     for seed in range(WORLDS):
-        run = play(made_up(seed), waits=waits)
+        run = play(random_world(seed), waits=waits)
         try:
             check(run)
         except AssertionError:
@@ -41,37 +41,37 @@ def red(check: Callable[[Run], None], *, waits: bool = False) -> bool:
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_without_a_defect_every_check_is_green(waits: bool) -> None:
+def test_without_a_defect_every_check_passes(waits: bool) -> None:
     for seed in range(WORLDS // 4):
-        run = play(made_up(seed), waits=waits)
+        run = play(random_world(seed), waits=waits)
         for check in audit.CHECKS:
             check(run)
 
 
 def test_a_target_that_fills_before_the_stop_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     adverse_first = bar_path._low_first
-    monkeypatch.setattr(bar_path, "_low_first", lambda *given: not adverse_first(*given))
+    monkeypatch.setattr(bar_path, "_low_first", lambda *args, **kwargs: not adverse_first(*args, **kwargs))
     assert red(audit.bars_hurt_first)
 
 
 def test_liquidity_used_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Taken, "take", lambda *given: None)
+    monkeypatch.setattr(Taken, "take", lambda *args: None)
     assert red(audit.liquidity_is_used_once)
 
 
 def test_a_fee_that_is_received_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     charged = fees.fee
 
-    def received(*given: Any) -> tuple[int, bool] | None:
-        owed = charged(*given)
+    def received(*args: Any, **kwargs: Any) -> tuple[int, bool] | None:
+        owed = charged(*args, **kwargs)
         return owed and (-owed[0], owed[1])
 
     monkeypatch.setattr(fees, "fee", received)
     assert red(audit.fees_are_owed)
 
 
-def test_a_leg_that_is_armed_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The canceled leg comes back to life at the next event of the account."""
+def test_a_leg_that_becomes_active_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canceled leg becomes active again immediately after its cancellation."""
     ended = Matching.end
 
     def ends(self: Matching, ts: int, order: Order, status: Status, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The invariants of the execution simulator, on a thousand made-up worlds each."""
+"""The invariants of the execution simulator, each on a thousand generated worlds."""
 
 from hypothesis import HealthCheck, given, settings
 
@@ -10,7 +10,7 @@ from tests.property.paper.world import CONTRACTS, NAMES, Draw, play, worlds
 thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-def told(account: Account) -> str:
+def journal_text(account: Account) -> str:
     return journal.lines(account.journal)
 
 
@@ -24,7 +24,7 @@ def test_every_invariant_holds(world: list[Draw]) -> None:
 
 @thousand
 @given(worlds)
-def test_every_invariant_holds_where_orders_wait_for_the_open(world: list[Draw]) -> None:
+def test_every_invariant_holds_if_orders_wait_for_the_open(world: list[Draw]) -> None:
     run = play(world, waits=True)
     for check in CHECKS:
         check(run)
@@ -32,13 +32,13 @@ def test_every_invariant_holds_where_orders_wait_for_the_open(world: list[Draw])
 
 @thousand
 @given(worlds)
-def test_replay_of_the_journal_gives_every_account_and_the_same_bytes(world: list[Draw]) -> None:
+def test_replay_of_the_journal_rebuilds_every_account_and_the_same_bytes(world: list[Draw]) -> None:
     run, again = play(world, models=True), play(world, models=True)
     for account in run.accounts:
-        text = told(account)
-        assert told(again.exchange.accounts[account.id]) == text
+        text = journal_text(account)
+        assert journal_text(again.exchange.accounts[account.id]) == text
         rebuilt = Account.rebuilt(account.id, account.profile, CONTRACTS, journal.parse(text), seed=account.seed)
-        assert told(rebuilt) == text
+        assert journal_text(rebuilt) == text
         assert (rebuilt.balances, rebuilt.positions, rebuilt.totals) == (
             account.balances, account.positions, account.totals,
         )  # fmt: skip
@@ -51,17 +51,17 @@ def _working(account: Account) -> list[tuple[object, ...]]:
 
 @thousand
 @given(worlds)
-def test_accounts_together_do_what_each_does_alone(world: list[Draw]) -> None:
+def test_accounts_on_one_exchange_do_not_affect_each_other(world: list[Draw]) -> None:
     together, reverse = play(world, models=True), play(world, reversed(NAMES), models=True)
     for name in NAMES:
-        alone = told(play(world, (name,), models=True).exchange.accounts[name])
-        assert alone == told(together.exchange.accounts[name]) == told(reverse.exchange.accounts[name])
+        alone = journal_text(play(world, (name,), models=True).exchange.accounts[name])
+        assert alone == journal_text(together.exchange.accounts[name]) == journal_text(reverse.exchange.accounts[name])
 
 
 @thousand
 @given(worlds)
-def test_what_comes_later_changes_nothing_that_was(world: list[Draw]) -> None:
+def test_later_events_do_not_change_earlier_records(world: list[Draw]) -> None:
     half = len(world) // 2
     before, whole = play(world[:half], models=True), play(world, models=True)
     for account in before.accounts:
-        assert told(whole.exchange.accounts[account.id]).startswith(told(account))
+        assert journal_text(whole.exchange.accounts[account.id]).startswith(journal_text(account))

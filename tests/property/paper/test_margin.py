@@ -1,6 +1,7 @@
-"""Money on made-up markets: nothing opens without it, and inside a bar an account is stopped out at its level.
+"""Margin and cash on generated markets.
 
-A cash account locks no more than it has, and its exits buy back all that their money pays.
+No position opens without margin, and inside a bar an account is stopped out at its stop-out level. A
+cash account locks no more than its balance, and its exits buy back as much as they can afford.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ TICK, STEP = Fraction(1, 100_000), 1000
 
 @dataclass(frozen=True)
 class Ask:
-    """A move of the market, and an order after it: sizes in thousands, distances in ticks."""
+    """A market move followed by an order; sizes in thousands, distances in ticks."""
 
     move: int
     spread: int
@@ -73,18 +74,18 @@ def test_no_fill_opens_more_than_the_account_has_margin_for(path: list[Ask], mon
     exchange = Exchange([PLAIN])
     account = exchange.open("a", FREE_OF_CHARGE)
     account.deposit(0, "USD", D(money))
-    bid, ts, seen = 110_000, 0, 0
+    bid, ts, checked = 110_000, 0, 0
     for number, ask in enumerate(path):
         bid, ts = bid + ask.move, ts + 10
         exchange.quote(ts, "EURUSD", bid, bid + ask.spread)
-        seen = covered(account, seen, bid, bid + ask.spread)
+        checked = covered(account, checked, bid, bid + ask.spread)
         exchange.submit("a", ts + 1, request(f"o{number}", ask, bid))
         exchange.settle(ts + 1)
-        seen = covered(account, seen, bid, bid + ask.spread)
+        checked = covered(account, checked, bid, bid + ask.spread)
 
 
-def covered(account: Account, seen: int, bid: int, ask: int) -> int:
-    """Follow the journal, and check each opening fill since a record: margin after it against cash and old profit."""
+def covered(account: Account, checked: int, bid: int, ask: int) -> int:
+    """Check that margin after each opening fill since a record is covered by cash and unrealised profit."""
     balance, held, cost = Fraction(0), 0, Fraction(0)
     for record in account.journal:
         if isinstance(record, Booked):
@@ -95,7 +96,7 @@ def covered(account: Account, seen: int, bid: int, ask: int) -> int:
             flips, grows = before * held < 0, abs(held) > abs(before) and before * held >= 0
             kept = cost if grows else Fraction(0)
             cost = cost + price * signed if grows else price * held if flips else _part(cost, before, held)
-            if record.seq >= seen and (flips or grows):
+            if record.seq >= checked and (flips or grows):
                 mark = (bid if before > 0 else ask) * TICK
                 profit = mark * before - kept if grows else Fraction(record.realised, 100)
                 assert abs(cost) / 30 <= balance + profit + Fraction(1, 100)
@@ -109,8 +110,8 @@ def _part(cost: Fraction, before: int, after: int) -> Fraction:
 bars = st.lists(st.tuples(st.integers(-4000, 4000), st.integers(0, 3000), st.integers(0, 3000)), min_size=2, max_size=8)
 
 
-def drawn_out(profile: Profile, sizes: list[int], moves: list[tuple[int, int, int]], spread: int) -> Run:
-    """Open positions at the closes of the first bars, nearly all that the margin allows, and let the price run."""
+def margin_run(profile: Profile, sizes: list[int], moves: list[tuple[int, int, int]], spread: int) -> Run:
+    """Open large positions at the closes of the first bars, then play the remaining bars."""
     run = Run(Exchange([PLAIN]))
     account = run.exchange.open(profile.name, profile)
     account.deposit(0, "USD", D(3000))
@@ -137,7 +138,7 @@ sizes = st.lists(st.integers(-80, 80).filter(bool), min_size=1, max_size=3)
 def test_a_bar_stops_an_account_out_at_its_level_and_inside_the_bar(
     sizes: list[int], moves: list[tuple[int, int, int]], spread: int
 ) -> None:
-    run = drawn_out(FREE_OF_CHARGE, sizes, moves, spread)
+    run = margin_run(FREE_OF_CHARGE, sizes, moves, spread)
     stop_outs_fill_at_their_level(run)
     for record in run.accounts[0].journal:
         if isinstance(record, Filled) and record.order.startswith("stop_out"):
@@ -152,7 +153,7 @@ COIN = replace(BTC, maker_fee=D("0.001"))
 
 
 def levels(start: int, depth: list[tuple[int, int]], sign: int) -> list[tuple[int, int]]:
-    """Return levels of a book: steps away from the one before in ticks, and sizes."""
+    """Return the levels of a book; `depth` gives each level's distance from the previous one and its size."""
     prices = accumulate(depth, lambda price, level: price + sign * (1 + level[0]), initial=start)
     return [(price, size) for price, (_, size) in zip(prices, depth, strict=False)]
 
@@ -162,10 +163,10 @@ depths = st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 900)), min_si
 
 @thousand
 @given(st.integers(1, 900), st.integers(0, 20_000), st.integers(1, 900_000), st.integers(0, 500_000), depths)
-def test_an_exit_on_a_cash_account_buys_back_all_that_its_money_pays(
+def test_an_exit_on_a_cash_account_buys_back_as_much_as_it_can_afford(
     sold: int, money: int, near: int, gap: int, depth: list[tuple[int, int]]
 ) -> None:
-    """By its own arithmetic: level by level as much as balance and book allow, or all that was sold."""
+    """The expected fills are computed independently, level by level, from balance, book and quantity sold."""
     exchange = Exchange([COIN])
     account = exchange.open("a", CASH)
     account.deposit(0, "BTC", COIN.quantity(sold))
@@ -192,14 +193,14 @@ def test_an_exit_on_a_cash_account_buys_back_all_that_its_money_pays(
 
 
 def _cost(tick_steps: int) -> int:
-    """Return a notional and 0.1 % of it, each rounded, in millionths of a cent."""
+    """Return a notional plus a fee of 0.1 %, each rounded, in minor units of USDT."""
     notional = Fraction(tick_steps) * Fraction(COIN.tick) * Fraction(COIN.step) * 10**8
     return round(notional) + round(notional / 1000)
 
 
 @dataclass(frozen=True)
 class Trade:
-    """A move of the market, and a bracket or another order after it: sizes in steps, distances in ticks."""
+    """A market move followed by a bracket or a single order; sizes in steps, distances in ticks."""
 
     move: int
     side: Side
@@ -228,8 +229,8 @@ trades = st.lists(
 
 @thousand
 @given(trades, st.integers(0, 60_000))
-def test_a_cash_account_never_promises_more_than_it_has(path: list[Trade], money: int) -> None:
-    """A resting limit order keeps its money: exits never cause its cancellation."""
+def test_a_cash_account_never_locks_more_than_its_balance(path: list[Trade], money: int) -> None:
+    """A resting limit order keeps its locked cash: exits never cause its cancellation."""
     exchange = Exchange([COIN])
     account = exchange.open("a", CASH)
     account.deposit(0, "BTC", D(2))
@@ -238,7 +239,7 @@ def test_a_cash_account_never_promises_more_than_it_has(path: list[Trade], money
     for number, trade in enumerate(path):
         bid, ts = max(bid + trade.move, 2_000_000), ts + 10
         exchange.quote(ts, "BTCUSDT", bid, bid + 1, trade.size_shown, trade.size_shown)
-        nothing_is_owed(account)
+        locks_are_covered(account)
         sign = trade.side.sign
         price = COIN.price(bid + (sign if trade.type is OrderType.STOP else -sign) * 50_000)
         terms = {OrderType.LIMIT: {"price": price}, OrderType.STOP: {"stop": price}}.get(trade.type, {})
@@ -250,14 +251,14 @@ def test_a_cash_account_never_promises_more_than_it_has(path: list[Trade], money
             stop, target = anchor - sign * (2 + trade.stop), anchor + sign * (2 + trade.target)
             exchange.submit("a", ts + 1, Bracket(f"b{number}", asked, COIN.price(stop), COIN.price(target)))
         exchange.settle(ts + 1)
-        nothing_is_owed(account)
+        locks_are_covered(account)
     for record in account.journal:
         if isinstance(record, Moved) and record.reason.startswith("not enough") and record.after == "canceled":
             order = account.orders[record.order]
             assert order.parent or order.type is not OrderType.LIMIT
 
 
-def nothing_is_owed(account: Account) -> None:
-    """Check that no currency has more locked than there is of it."""
+def locks_are_covered(account: Account) -> None:
+    """Check that no locked amount exceeds the balance of its currency."""
     for currency, amount in margin.locked(account).items():
         assert amount <= account.balances.get(currency, 0)

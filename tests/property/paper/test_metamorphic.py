@@ -1,4 +1,4 @@
-"""How one world's outcome follows from another's: mirrored, scaled, doubled."""
+"""Metamorphic tests: mirrored prices, scaled sizes and repeated quotes."""
 
 from dataclasses import dataclass
 from decimal import Decimal as D
@@ -22,7 +22,7 @@ MIDDLE = 220_000
 
 @dataclass(frozen=True)
 class Step:
-    """A quote or a bar, and an order after it; distances in ticks from the bid."""
+    """A quote or a bar followed by an order; distances in ticks from the bid."""
 
     move: int
     spread: int
@@ -56,7 +56,7 @@ steps = st.lists(
 
 
 def run(path: list[Step], *, mirrored: bool = False, times: int = 1, twice: bool = False) -> tuple[list[Filled], D]:
-    """Play a path; mirrored, every price p becomes the middle less p, so that bid and ask change places."""
+    """Play a path; if mirrored, every price p becomes `MIDDLE` - p, so that bid and ask swap."""
     exchange = Exchange([EURUSD])
     account = exchange.open("a", RICH)
     account.deposit(0, "USD", D(1_000_000))
@@ -118,7 +118,7 @@ def test_a_mirrored_market_mirrors_every_fill_and_keeps_the_profit(path: list[St
 
 @thousand
 @given(steps, st.integers(2, 9))
-def test_a_size_so_many_times_as_large_earns_and_pays_so_many_times_as_much(path: list[Step], times: int) -> None:
+def test_profit_and_fees_scale_with_the_size(path: list[Step], times: int) -> None:
     once, more = run(path)[0], run(path, times=times)[0]
     slack = Fraction(times + 1, 2)
     assert [(f.order, f.price, f.maker) for f in once] == [(f.order, f.price, f.maker) for f in more]
@@ -130,7 +130,7 @@ def test_a_size_so_many_times_as_large_earns_and_pays_so_many_times_as_much(path
 
 @thousand
 @given(steps)
-def test_a_quote_told_twice_changes_no_fill(path: list[Step]) -> None:
+def test_a_repeated_quote_changes_no_fill(path: list[Step]) -> None:
     once, twice = run(path), run(path, twice=True)
     assert [unnumbered(fill) for fill in once[0]] == [unnumbered(fill) for fill in twice[0]]
     assert once[1] == twice[1]

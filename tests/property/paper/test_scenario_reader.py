@@ -1,4 +1,4 @@
-"""Broken scenarios: whatever is done to a sound one, it is played or refused with an error of its own."""
+"""Randomly broken scenarios: each is simulated or refused with a `ScenarioError`."""
 
 import copy
 import json
@@ -75,7 +75,7 @@ PERPETUAL = scenario(
     account=TETHER,
 ) | {"instruments": [PERP | {"maintenance_rate": "0.005", "margin_rate": "1"}]}
 
-SOUND = (FX, SPOT, PERPETUAL)
+VALID = (FX, SPOT, PERPETUAL)
 
 JUNK: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 10**30, -(10**30), 1_709_510_400_000_000_000, 0.5, float("nan"), float("inf"), "",
@@ -87,15 +87,15 @@ Path = tuple[str | int, ...]
 
 
 def places(part: Any, path: Path = ()) -> list[Path]:
-    """Return the paths of everything inside a scenario."""
+    """Return the paths of all values inside a scenario."""
     inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
     return [deeper for key, value in inner for deeper in [(*path, key), *places(value, (*path, key))]]
 
 
 @st.composite
 def broken(draw: st.DrawFn) -> Any:
-    """Draw a sound scenario to which one to three things are done."""
-    story = copy.deepcopy(draw(st.sampled_from(SOUND)))
+    """Draw a valid scenario with one to three random changes."""
+    story = copy.deepcopy(draw(st.sampled_from(VALID)))
     for _ in range(draw(st.integers(1, 3))):
         if not (paths := places(story)):
             break
@@ -124,28 +124,28 @@ def _break(draw: st.DrawFn, holder: Any, key: Any) -> None:
 
 
 def outcome(story: Any) -> dict[str, Any]:
-    """Return what a scenario gives: a result, or its error."""
+    """Return the result of a scenario, or its error."""
     try:
         return simulate(story)
     except ScenarioError as error:
         return {"error": str(error)}
 
 
-def test_the_scenarios_that_are_broken_here_are_sound() -> None:
-    assert all("error" not in outcome(story) for story in SOUND)
+def test_the_unbroken_scenarios_are_valid() -> None:
+    assert all("error" not in outcome(story) for story in VALID)
 
 
 @thousand
 @given(broken())
-def test_a_broken_scenario_is_played_or_refused_and_its_answer_is_json(story: Any) -> None:
+def test_a_broken_scenario_gives_a_result_or_an_error_as_json(story: Any) -> None:
     answer = json.loads(json.dumps(outcome(story)))
     assert "error" in answer or "final" in answer
 
 
 @thousand
 @given(broken())
-def test_no_broken_scenario_makes_money_or_coins_out_of_nothing(story: Any) -> None:
-    """A cash account never owes anything, however the scenario was broken."""
+def test_no_broken_scenario_gives_a_cash_account_a_negative_balance(story: Any) -> None:
+    """The balances of a cash account stay at 0 or above in every broken scenario."""
     answer = outcome(story)
     if "final" in answer and story["account"]["type"] == "cash":
         assert all(not amount.startswith("-") for amount in answer["final"]["balances"].values())

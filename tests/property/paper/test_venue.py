@@ -1,4 +1,4 @@
-"""A venue that is thrown away and taken up again at any minutes is one that never was."""
+"""A venue restored from its journals at any minutes behaves like an uninterrupted one."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Record, lines, parse
 from mikrobot.paper.venue import Venue
 
-START = datetime(2024, 3, 11, 23, 20, tzinfo=UTC)  # midnight falls into every run
+START = datetime(2024, 3, 11, 23, 20, tzinfo=UTC)  # every run includes midnight
 MINUTES = 90
 MINUTE = timedelta(minutes=1)
 SYMBOLS = {"EURUSD": 1.1, "USDJPY": 150.0, "BTCUSDT": 60_000.0}
@@ -24,7 +24,7 @@ thousand = settings(max_examples=1000, deadline=None, derandomize=True)
 
 
 def market(rng: Random) -> Iterator[list[Bar]]:
-    """Yield the bars of each minute; some are missing, some jump."""
+    """Yield the bars of each minute; some bars are missing, and some open with a gap."""
     prices = dict(SYMBOLS)
     for minute in range(MINUTES):
         bars = []
@@ -39,11 +39,11 @@ def market(rng: Random) -> Iterator[list[Bar]]:
 
 
 def order(rng: Random, bar: Bar) -> OrderIntent:
-    """Return a bracket around the close, of any size that an account may or may not bear."""
-    known, side = instrument(bar.symbol), rng.choice((Side.BUY, Side.SELL))
-    distance = known.quantize(bar.close * rng.uniform(1e-4, 2e-3))
-    close, at = known.quantize(bar.close), bar.close_time
-    lots = known.quantize_size(10 ** rng.uniform(-2, 0.5)) or known.size_step
+    """Return a bracket around the close; its size may exceed what the account can margin."""
+    listed, side = instrument(bar.symbol), rng.choice((Side.BUY, Side.SELL))
+    distance = listed.quantize(bar.close * rng.uniform(1e-4, 2e-3))
+    close, at = listed.quantize(bar.close), bar.close_time
+    lots = listed.quantize_size(10 ** rng.uniform(-2, 0.5)) or listed.size_step
     return OrderIntent(
         f"{bar.symbol}/{at:%H%M}", "d", bar.symbol, side, lots, close - side.sign * distance,
         close + side.sign * 2 * distance, at, at + rng.randint(1, 40) * MINUTE,
@@ -51,7 +51,7 @@ def order(rng: Random, bar: Bar) -> OrderIntent:
 
 
 def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venue]:
-    """Trade a made-up market, taking the accounts up from their journals as text after some minutes."""
+    """Trade a generated market; after each minute in `restarts`, restore the accounts from journal text."""
     rng, ledger, last = Random(seed), dict[str, str](), dict[str, Bar]()
     venue = Venue(SYMBOLS, seed)
     venue.open(START, OPENING)
@@ -75,7 +75,7 @@ def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venu
 
 @thousand
 @given(st.integers(0, 10_000), st.sets(st.integers(0, MINUTES - 1), min_size=1, max_size=6))
-def test_taken_up_again_at_any_minutes_it_writes_the_same_journal_to_the_byte(seed: int, restarts: set[int]) -> None:
+def test_a_venue_restored_at_any_minutes_writes_a_byte_identical_journal(seed: int, restarts: set[int]) -> None:
     calm, _ = traded(seed, set())
     disturbed, _ = traded(seed, restarts)
     assert {name: lines(records) for name, records in disturbed.items()} == {
@@ -85,24 +85,24 @@ def test_taken_up_again_at_any_minutes_it_writes_the_same_journal_to_the_byte(se
 
 @thousand
 @given(st.integers(0, 10_000))
-def test_the_fills_that_are_told_are_all_the_cash_that_moved(seed: int) -> None:
+def test_the_ledger_fills_account_for_all_cash_changes(seed: int) -> None:
     journals, venue = traded(seed, set())
-    told = fills_of(journals)
-    cash = sum((fill.pnl - fill.fee for fill in told), Decimal(0))
+    fills = fills_of(journals)
+    cash = sum((fill.pnl - fill.fee for fill in fills), Decimal(0))
     insured = sum(account.totals.get(("insurance", "USD"), 0) for account in venue.exchange.accounts.values())
     balances = sum((account.balance("USD") for account in venue.exchange.accounts.values()), Decimal(0))
     assert balances == OPENING + cash + Decimal(insured) / 100
     open_ = {position.symbol for account in venue.exchange.accounts.values() for position in account.positions.values()}
-    entries = {fill.order_id for fill in told}
+    entries = {fill.order_id for fill in fills}
     assert len(entries) - len(trades_of(journals)) == len(open_)
 
 
 def trades_of(journals: dict[str, list[Record]]) -> list[str]:
-    """Return the brackets that were entered and left, each once."""
-    told = fills_of(journals)
+    """Return the ids of the brackets that were entered and closed, each once."""
+    fills = fills_of(journals)
     at = START
     orders = [
         OrderIntent(name, "d", "EURUSD", Side.BUY, Decimal(1), Decimal(1), Decimal(2), at, at)
-        for name in {fill.order_id for fill in told}
+        for name in {fill.order_id for fill in fills}
     ]
-    return [trade.order.id for trade in closed_trades(orders, told)]
+    return [trade.order.id for trade in closed_trades(orders, fills)]

@@ -1,7 +1,7 @@
-"""Made-up markets and requests for the invariants: several accounts, instruments, quotes, books and bars.
+"""Generated markets and requests for the invariants: several accounts, instruments, quotes, books and bars.
 
-A world is a list of tuples of small numbers, which hypothesis draws and shrinks; here they become
-events, one a few milliseconds or hours after the other.
+A world is a list of tuples of small integers, which hypothesis draws and shrinks. This module converts
+each tuple to an event, a few milliseconds to several hours after the previous one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ worlds = st.lists(draws, min_size=8, max_size=30)
 
 @dataclass(frozen=True)
 class Shown:
-    """What the market showed from an instant on: levels, or a bar."""
+    """Market data shown from an instant on: book levels or a bar."""
 
     ts: int
     bids: tuple[Level, ...] = ()
@@ -80,7 +80,7 @@ class Shown:
 
 @dataclass
 class Run:
-    """A world that has been played."""
+    """A simulated world: its exchange, and the market data and order pairs for the checks."""
 
     exchange: Exchange
     shown: dict[str, list[Shown]] = field(default_factory=lambda: {symbol: [] for symbol in CONTRACTS})
@@ -94,14 +94,14 @@ class Run:
 
 
 def noisy(profile: Profile) -> Profile:
-    """The same profile with latency and slippage."""
+    """Return the profile with latency and slippage added."""
     return replace(profile, latency=Latency(5.0, 10.0, 0.5), slippage=Slippage())
 
 
 def play(world: Sequence[Draw], names: Iterable[str] = NAMES, *, models: bool = False, waits: bool = False) -> Run:
-    """Play a world on these accounts, as far as its events concern them.
+    """Simulate a world with the named accounts; requests for other accounts are skipped.
 
-    With `waits`, what arrives after a bar waits for the next price, and sees only bars that open later.
+    With `waits`, orders that arrive after a bar wait for the next price, and trade only in bars that open later.
     """
     run = Run(Exchange(CONTRACTS.values(), waits_for_open=waits), waits=waits)
     for name in names:
@@ -143,7 +143,7 @@ def _event(run: Run, ts: int, name: str, draw: Draw) -> None:
 
 
 def _moved(run: Run, symbol: str, move: int, odd: int) -> int:
-    """Move the price a little, and now and then a lot."""
+    """Move the price by a small step, and occasionally by a large one."""
     times = 1 if odd < 61 else 80 if CONTRACTS[symbol].kind is Kind.FX else 800
     bid = max(run.opening[symbol] + move * times, 1000)
     run.opening[symbol] = bid

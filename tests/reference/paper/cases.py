@@ -1,4 +1,4 @@
-"""Instruments, accounts and events of scenarios in a few words each."""
+"""Short builders for the instruments, accounts and events of scenarios."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ TETHER = {"type": "margin", "base_currency": "USDT", "balances": {"USDT": "10000
 
 
 def scenario(*events: dict[str, Any], account: dict[str, Any] = DOLLARS) -> dict[str, Any]:
-    """Return a scenario of these events, in FX unless it is told otherwise."""
+    """Return a scenario of these events, with an FX account in dollars by default."""
     instruments = [EURUSD, USDJPY, EURJPY, BTCUSDT, PERP]
     return {"id": "case", "account": account, "instruments": instruments, "events": list(events)}
 

@@ -1,4 +1,4 @@
-"""Money across order kinds and accounts: what is free, what is locked, and what is lost; by hand arithmetic."""
+"""Free cash, locked cash and losses for all order and account types, computed by hand."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def play(account: dict[str, Any], instruments: list[dict[str, Any]], *events: di
 
 
 def fills(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return order, side, quantity and price of each fill; a forced close has no number."""
+    """Return order, side, quantity and price of each fill; a forced close loses the number in its id."""
     return [(_plain(f["order"]), f["side"], f["qty"], f["price"]) for f in result["fills"]]
 
 
@@ -59,14 +59,14 @@ def pair(t: int, first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any
     return {"t": t, "type": "oco", "orders": [first, second]}
 
 
-# spot: an order is not in the way of its rival
+# spot: two orders that cancel each other lock their coins once
 
 
 @pytest.mark.parametrize(
     ("bid", "ask", "leg", "price"),
     [("38990.00", "39100.00", "B.sl", "38990.00"), ("42000.00", "42100.00", "B.tp", "42000.00")],
 )
-def test_either_exit_of_a_spot_bracket_fills_and_ends_the_other(bid: str, ask: str, leg: str, price: str) -> None:
+def test_either_exit_of_a_spot_bracket_fills_and_cancels_the_other(bid: str, ask: str, leg: str, price: str) -> None:
     """The two exits lock the same 2 coins once."""
     result = play(
         cash(USDT="90000"),
@@ -87,7 +87,7 @@ def test_either_exit_of_a_spot_bracket_fills_and_ends_the_other(bid: str, ask: s
 
 
 def test_a_spot_bracket_that_sells_buys_its_coins_back() -> None:
-    """1.5 x 40,000 = 60,000 come in; the stop buys 1.5 at 41,010 for 61,515 of the 70,000 there are."""
+    """The sale brings 1.5 x 40,000 = 60,000; the stop buys 1.5 at 41,010 for 61,515 of the 70,000 available."""
     result = play(
         cash(USDT="10000", BTC="1.5"),
         [FREE],
@@ -132,8 +132,8 @@ def test_two_sales_of_the_same_coins_are_locked_once(
 
 
 @pytest.mark.parametrize(("free", "expected"), [("123000", "working"), ("122999.99", "rejected")])
-def test_two_purchases_lock_the_larger_and_leave_the_rest_to_a_third(free: str, expected: str) -> None:
-    """2 at 42,000 and 0.2 % are 84,168 (the limit: 76,076); 38,793.20 and 0.1 % make it 122,999.9932."""
+def test_two_buys_lock_the_larger_amount_and_leave_the_rest_for_a_third(free: str, expected: str) -> None:
+    """2 at 42,000 plus 0.2 % cost 84,168 (the limit: 76,076); 38,793.20 plus 0.1 % raises it to 122,999.9932."""
     result = play(
         cash(USDT=free),
         [FEES],
@@ -150,7 +150,7 @@ def test_two_purchases_lock_the_larger_and_leave_the_rest_to_a_third(free: str, 
     assert status(result) == {"low": "canceled", "high": "filled", "third": expected}
 
 
-def test_coins_that_were_sold_and_bought_again_are_covered_by_their_stop() -> None:
+def test_a_stop_sells_coins_that_were_sold_and_bought_again() -> None:
     result = play(
         cash(USDT="0", BTC="2"),
         [FREE],
@@ -162,8 +162,8 @@ def test_coins_that_were_sold_and_bought_again_are_covered_by_their_stop() -> No
     assert fills(result)[2] == ("B.sl", "sell", "1.500000", "38990.00")
 
 
-def test_on_a_spot_account_reduce_only_means_coins_that_are_held() -> None:
-    """Of 2 coins 0.5 wait in another sale: 1.5 are left to sell; a purchase reduces nothing."""
+def test_on_a_spot_account_reduce_only_sells_only_held_coins() -> None:
+    """Another sell order locks 0.5 of 2 coins, so 1.5 can be sold; a buy reduces nothing."""
     result = play(
         cash(USDT="90000", BTC="2"),
         [FREE],
@@ -180,7 +180,7 @@ def test_on_a_spot_account_reduce_only_means_coins_that_are_held() -> None:
     assert result["snapshots"][0]["free"]["BTC"] == "0.00000000"
 
 
-def test_coins_that_leave_the_account_shorten_the_stop_that_covers_them() -> None:
+def test_a_withdrawal_of_coins_reduces_the_stop_that_covers_them() -> None:
     result = play(
         cash(USDT="90000"),
         [FREE],
@@ -193,8 +193,8 @@ def test_coins_that_leave_the_account_shorten_the_stop_that_covers_them() -> Non
     assert status(result)["B.tp"] == "canceled"
 
 
-def test_a_spot_stop_is_cut_by_the_book_level_by_level() -> None:
-    """0.4 at 38,990 and 0.6 at 38,900, while the target still names the same coin."""
+def test_a_spot_stop_fills_level_by_level() -> None:
+    """It fills 0.4 at 38,990 and 0.6 at 38,900, although the target locks the same coin."""
     result = play(
         cash(USDT="90000"),
         [FREE],
@@ -208,8 +208,8 @@ def test_a_spot_stop_is_cut_by_the_book_level_by_level() -> None:
     ]
 
 
-def test_spot_coins_show_their_profit_on_their_average_cost() -> None:
-    """1 at 40,000 and 3 at 44,000 average 43,000; at a bid of 42,000 they are -4,000, after the sale of one -3,000."""
+def test_the_unrealised_profit_of_spot_coins_is_based_on_their_average_cost() -> None:
+    """1 at 40,000 and 3 at 44,000 average 43,000; a bid of 42,000 gives -4,000, and -3,000 after a sale of one."""
     result = play(
         cash(USDT="500000", BTC="7"),
         [FREE],
@@ -235,13 +235,13 @@ def test_spot_coins_show_their_profit_on_their_average_cost() -> None:
 
 
 def sold(t: int, id: str = "B", sl: str = "51000.00", **rest: Any) -> dict[str, Any]:
-    """Return a bracket that sells 1 BTC at the market: at 50,000 and 0.1 % it brings 49,950."""
+    """Return a bracket that sells 1 BTC at the market: at 50,000 less 0.1 % it brings 49,950."""
     return coins(t, id, "sell", "1", "bracket", entry={"type": "market"}, sl=sl, **rest)
 
 
 @pytest.mark.parametrize("exits", [{}, {"tp": "48000.00"}])
-def test_an_exit_that_cannot_pay_in_full_is_cut_to_what_there_is(exits: dict[str, str]) -> None:
-    """49,950 / (51,000 x 1.001) = 0.978433...; they cost 49,949.983083."""
+def test_an_exit_that_cannot_pay_in_full_is_cut_to_the_available_cash(exits: dict[str, str]) -> None:
+    """49,950 / (51,000 x 1.001) = 0.978433...; these coins cost 49,949.983083."""
     result = play(
         cash(BTC="1"),
         [MILLE],
@@ -267,10 +267,8 @@ def test_an_exit_that_cannot_pay_in_full_is_cut_to_what_there_is(exits: dict[str
         ("0.01", "0.00000000", "0.01", "rejected"),
     ],
 )
-def test_both_exits_reserve_the_dearer_one_and_no_more_than_there_is(
-    money: str, free: str, price: str, state: str
-) -> None:
-    """The stop takes 51,051 of 49,950 and what was there before; the target, 48,048, is not added."""
+def test_both_exits_lock_the_larger_cost_and_at_most_the_balance(money: str, free: str, price: str, state: str) -> None:
+    """The stop locks 51,051 of 49,950 plus the opening balance; the 48,048 of the target are not added."""
     result = play(
         cash(BTC="1", USDT=money),
         [MILLE],
@@ -283,8 +281,8 @@ def test_both_exits_reserve_the_dearer_one_and_no_more_than_there_is(
     assert status(result)["n"] == state
 
 
-def test_an_order_that_waited_before_the_sale_keeps_its_money() -> None:
-    """40,040 are promised to the purchase, 49,950 are left to the exits: the one fills, the other is cut."""
+def test_an_order_placed_before_the_sale_keeps_its_locked_cash() -> None:
+    """The buy order locks 40,040, and 49,950 remain for the exits: the buy fills, and the stop is cut."""
     result = play(
         cash(BTC="1", USDT="40040"),
         [MILLE],
@@ -302,9 +300,9 @@ def test_an_order_that_waited_before_the_sale_keeps_its_money() -> None:
 @pytest.mark.parametrize(
     ("first", "filled"),
     [
-        # A takes 51,051 of 99,900; 48,849 are left to B: 0.956866...
+        # A pays 51,051 of 99,900; 48,849 remain for B: 0.956866...
         ("51000.00", [("A.sl", "buy", "1.000000", "51000.00"), ("B.sl", "buy", "0.956866", "51000.00")]),
-        # A keeps 52,052; B has 47,848: 0.937258...
+        # A keeps 52,052 locked; B has 47,848: 0.937258...
         ("52000.00", [("B.sl", "buy", "0.937258", "51000.00")]),
     ],
 )
@@ -322,8 +320,8 @@ def test_of_two_brackets_the_earlier_is_paid_first(first: str, filled: list[tupl
     assert fills(result)[2:] == filled
 
 
-def test_what_a_cut_exit_leaves_in_the_book_is_there_for_the_next() -> None:
-    """49,950 buy 0.978433 at 51,000; of 1.5 displayed 0.521567 are left for an order with money of its own."""
+def test_the_size_that_a_cut_exit_leaves_in_the_book_fills_the_next_order() -> None:
+    """49,950 buy 0.978433 at 51,000; of the displayed 1.5, 0.521567 remain for an order with its own locked cash."""
     result = play(
         cash(BTC="1", USDT="52052"),
         [MILLE],
@@ -339,7 +337,7 @@ def test_what_a_cut_exit_leaves_in_the_book_is_there_for_the_next() -> None:
 
 
 def test_an_exit_after_a_gap_is_paid_before_later_exits() -> None:
-    """A takes 52,052 of 99,900 instead of 51,051; 47,848 are left to B: 0.919234 at 52,000."""
+    """A pays 52,052 of 99,900 instead of 51,051; 47,848 remain for B: 0.919234 at 52,000."""
     result = play(
         cash(BTC="2"),
         [MILLE],
@@ -355,8 +353,8 @@ def test_an_exit_after_a_gap_is_paid_before_later_exits() -> None:
     ]
 
 
-def test_an_exit_is_cut_at_the_level_that_its_money_does_not_pay() -> None:
-    """0.4 at 51,000 cost 20,420.40; the other 29,529.60 buy 0.567309 at 52,000."""
+def test_an_exit_is_cut_at_the_level_that_it_cannot_afford() -> None:
+    """0.4 at 51,000 cost 20,420.40; the remaining 29,529.60 buy 0.567309 at 52,000."""
     result = play(
         cash(BTC="1"),
         [MILLE],
@@ -390,7 +388,7 @@ def test_a_target_above_the_entry_is_cut_at_its_last_fill() -> None:
 
 
 def test_the_exits_of_a_partly_filled_sale_are_cut_to_its_proceeds() -> None:
-    """0.4 sold at 50,000 bring 19,980: 0.391373 at 51,000. The rest of the entry ends with its exit."""
+    """0.4 sold at 50,000 bring 19,980: 0.391373 at 51,000. The rest of the entry is canceled with its exit."""
     result = play(
         cash(BTC="1"),
         [MILLE],
@@ -404,7 +402,7 @@ def test_the_exits_of_a_partly_filled_sale_are_cut_to_its_proceeds() -> None:
     assert result["snapshots"][0]["free"] == {"BTC": "0.00000000", "USDT": "0.00000000"}
 
 
-def test_an_exit_without_any_money_is_canceled_with_its_reason() -> None:
+def test_an_exit_without_cash_is_canceled_with_its_reason() -> None:
     result = play(
         cash(BTC="1"),
         [MILLE],
@@ -421,7 +419,7 @@ def test_an_exit_without_any_money_is_canceled_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize("leg", ["B.sl", "B.tp"])
-def test_an_exit_is_not_made_larger_than_the_sale(leg: str) -> None:
+def test_an_exit_cannot_become_larger_than_the_sale(leg: str) -> None:
     result = play(
         cash(BTC="1", USDT="500000"),
         [MILLE],
@@ -433,7 +431,7 @@ def test_an_exit_is_not_made_larger_than_the_sale(leg: str) -> None:
     assert [fill[2] for fill in fills(result)[1:]] == ["1.000000"]
 
 
-# a flip opens as much as it has margin for
+# a flip needs margin for the position that it opens
 
 KINDS: dict[str, dict[str, Any]] = {
     "market": {},
@@ -462,8 +460,8 @@ def terms(kind: str, prices: dict[str, str]) -> dict[str, Any]:
 @pytest.mark.parametrize("side", ["sell", "buy"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("qty", "taken"), [("5000000", False), ("300000", True)])
-def test_a_flip_is_measured_by_the_margin_of_what_it_opens(kind: str, side: str, qty: str, taken: bool) -> None:
-    """20,000 are held; 280,000 more need about 10,270 of 11,000, 4,980,000 about 182,600."""
+def test_a_flip_needs_the_margin_of_the_position_that_it_opens(kind: str, side: str, qty: str, taken: bool) -> None:
+    """The account holds 20,000; opening 280,000 needs about 10,270 of 11,000, and 4,980,000 about 182,600."""
     other = "buy" if side == "sell" else "sell"
     result = play(
         margin("11000"),
@@ -482,8 +480,10 @@ def test_a_flip_is_measured_by_the_margin_of_what_it_opens(kind: str, side: str,
 @pytest.mark.parametrize("side", ["sell", "buy"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("qty", "taken"), [("100", False), ("1.5", True)])
-def test_a_flip_of_a_perpetual_is_measured_too(kind: str, side: str, qty: str, taken: bool) -> None:
-    """0.001 is held; 1.499 more need 7,495 of 10,000, 99.999 about 500,000."""
+def test_a_flip_of_a_perpetual_needs_the_margin_of_the_position_that_it_opens(
+    kind: str, side: str, qty: str, taken: bool
+) -> None:
+    """The account holds 0.001; opening 1.499 needs 7,495 of 10,000, and 99.999 about 500,000."""
     other = "buy" if side == "sell" else "sell"
     result = play(
         margin("10000", "USDT", netting=True) | {"leverage": "10"},
@@ -496,7 +496,7 @@ def test_a_flip_of_a_perpetual_is_measured_too(kind: str, side: str, qty: str, t
     assert (state == "rejected") is not taken
 
 
-def test_both_legs_of_an_oco_are_measured_when_they_flip() -> None:
+def test_both_legs_of_an_oco_need_margin_to_flip() -> None:
     result = play(
         margin(),
         [EURUSD],
@@ -514,9 +514,9 @@ def test_both_legs_of_an_oco_are_measured_when_they_flip() -> None:
 
 @pytest.mark.parametrize(("qty", "state"), [("319940", "filled"), ("319950", "rejected")])
 def test_a_flip_may_use_the_margin_that_its_close_frees(qty: str, state: str) -> None:
-    """20,000 from 1.10010: equity 10,998.00 at the bid; 1.10000 x 299,940 / 30 is 10,997.80, of 10 more 10,998.17.
+    """20,000 from 1.10010: equity 10,998.00 at the bid; 1.10000 x 299,940 / 30 = 10,997.80; 10 more need 10,998.17.
 
-    The margin of the 20,000, 733.40, is free again and needed for nothing.
+    The close frees the margin of the 20,000, 733.40.
     """
     result = play(
         margin("11000"),
@@ -528,8 +528,8 @@ def test_a_flip_may_use_the_margin_that_its_close_frees(qty: str, state: str) ->
     assert status(result)["b"] == state
 
 
-def test_a_resting_flip_is_measured_again_when_it_fills() -> None:
-    """At its arrival 190,000 more are free; at its fill GBPUSD has taken 4,750 of margin, and they are not."""
+def test_the_margin_of_a_resting_flip_is_checked_again_when_it_fills() -> None:
+    """On arrival there is margin for 190,000; at the fill, GBPUSD uses a margin of about 4,333 and it is not enough."""
     result = play(
         margin("8000"),
         [EURUSD, GBPUSD],
@@ -545,8 +545,8 @@ def test_a_resting_flip_is_measured_again_when_it_fills() -> None:
     assert result["snapshots"][0]["net_position"]["EURUSD"] == "10000"
 
 
-def test_a_market_order_that_walks_the_book_stops_where_its_margin_ends() -> None:
-    """Of 10,000 at 10 x, 1 at 50,000 takes 5,000; 1 more at 60,000 would take 6,000."""
+def test_a_market_order_through_several_levels_stops_when_its_margin_is_used_up() -> None:
+    """With 10,000 at a leverage of 10, 1 at 50,000 needs 5,000; 1 more at 60,000 would need 6,000."""
     result = play(
         margin("10000", "USDT") | {"leverage": "10"},
         [SPOT_PERP],
@@ -584,12 +584,12 @@ def test_a_ticket_closes_its_own_symbol_only(type: str) -> None:
 @pytest.mark.parametrize(
     ("side", "spread", "path", "price", "balance"),
     [
-        # 30,000 x 1.1 / 30 = 1,100; at half of it, 550, 950.00 are lost: 0.03166.. a unit
+        # 30,000 x 1.1 / 30 = 1,100; an equity of half, 550, is a loss of 950.00: 0.03166.. per unit
         ("buy", "0", ("1.10000", "1.10100", "1.05000", "1.06000"), "1.06833", "549.90"),
         ("sell", "0", ("1.10000", "1.15000", "1.09900", "1.14000"), "1.13167", "549.90"),
-        # 30,000 x 1.1001 / 30 = 1,100.10; 949.95 are lost from the ask of 1.10010 at a bid of 1.06843
+        # 30,000 x 1.1001 / 30 = 1,100.10; the loss from the ask of 1.10010 is 949.95 at a bid of 1.06843
         ("buy", "0.00010", ("1.10000", "1.10100", "1.05000", "1.06000"), "1.06843", "549.90"),
-        # short from the bid; the ask that has lost 950.00 is 1.13167
+        # short from the bid; the loss is 950.00 at an ask of 1.13167
         ("sell", "0.00010", ("1.10000", "1.15000", "1.09900", "1.14000"), "1.13167", "549.90"),
         # the bar opens beyond the level
         ("buy", "0", ("1.06000", "1.07000", "1.05000", "1.06000"), "1.06000", "300.00"),
@@ -631,10 +631,11 @@ def test_a_stop_out_in_yen_fills_at_its_level(side: str, path: tuple[str, ...], 
 
 
 def test_two_positions_are_stopped_out_in_two_steps() -> None:
-    """60,000 from 1.10000 and 30,000 from 1.09000 at 30 x: margin 2,200 and 1,090, of 4,000.
+    """60,000 from 1.10000 and 30,000 from 1.09000 at a leverage of 30: margins 2,200 and 1,090, cash 4,000.
 
-    Half of 3,290 is 1,645: lost 2,355.00 at P where 90,000 P = 98,700 - 2,355: 1.07050. The first has lost
-    1,770.00 and goes; 2,230 are left, and the second is stopped out at 545: (P - 1.09) x 30,000 = -1,685: 1.03383.
+    Half of 3,290 is 1,645, a loss of 2,355.00, at P with 90,000 P = 98,700 - 2,355: 1.07050. The first position
+    has lost 1,770.00 and is closed; 2,230 remain. The second is stopped out at an equity of 545:
+    (P - 1.09) x 30,000 = -1,685, so P = 1.03383.
     """
     result = play(
         margin("4000", netting=False),
@@ -653,9 +654,9 @@ def test_two_positions_are_stopped_out_in_two_steps() -> None:
 
 
 def test_a_hedged_account_is_stopped_out_by_its_larger_side() -> None:
-    """60,000 short and 30,000 long from 1.10000: margin 2,200; half is lost at (P - 1.1) x 30,000 = 1,400: 1.14667.
+    """60,000 short and 30,000 long from 1.10000: margin 2,200; equity is half at (P - 1.1) x 30,000 = 1,400: 1.14667.
 
-    The short has the loss, 2,800.20; what the long gained stays open.
+    The short has the larger loss, 2,800.20, and is closed; the long and its profit stay open.
     """
     result = play(
         margin("2500", netting=False),
@@ -680,7 +681,7 @@ def test_a_stop_loss_before_the_level_fills_and_the_account_is_not_stopped_out()
     assert fills(result)[1] == ("s", "sell", "30000", "1.07000")
 
 
-# what modify checks
+# checks of a modification
 
 
 @pytest.mark.parametrize(
@@ -710,8 +711,8 @@ def test_a_refused_modification_keeps_the_old_order(
     assert [fill["t"] for fill in result["fills"]] == [10]
 
 
-def test_a_spot_order_is_not_made_larger_than_its_money() -> None:
-    """50,000 pay 1.2 at 40,000 and its fee, not 1.3; its rival does not count."""
+def test_a_spot_order_cannot_become_larger_than_its_cash_allows() -> None:
+    """50,000 pay for 1.2 at 40,000 plus the fee, but not for 1.3; the other leg of the pair does not count."""
 
     def filled(qty: str) -> str:
         result = play(
@@ -732,8 +733,8 @@ def test_a_spot_order_is_not_made_larger_than_its_money() -> None:
     assert filled("1.3") == "1.000000"
 
 
-def test_the_exits_of_a_bracket_keep_their_order() -> None:
-    """A stop loss above the target is refused; one above the entry price, once that has filled, is not."""
+def test_the_prices_of_a_bracket_stay_in_order() -> None:
+    """A stop loss above a pending entry is refused; a stop loss above the price of a filled entry is not."""
     result = play(
         margin(),
         [EURUSD],
@@ -756,7 +757,7 @@ def test_the_exits_of_a_bracket_keep_their_order() -> None:
     [
         ({"id": "a", "qty": "9000000"}, "modify refused: not enough free margin"),
         ({"id": "a", "price": "1.090005"}, "modify refused: EURUSD: a limit must be a multiple of 0.00001"),
-        ({"id": "m", "price": "1.09000"}, "modify refused: there is no such order that still works"),
+        ({"id": "m", "price": "1.09000"}, "modify refused: there is no working order with this id"),
         ({"id": "B", "price": "1.09000"}, "modify refused: a bracket has no terms of its own; modify one of B.entry"),
     ],
 )
@@ -786,7 +787,7 @@ def test_a_refused_cancellation_is_reported_in_the_order_of_time() -> None:
         submit(3, "b", "buy", "9000000"),
     )
     assert [(refusal["t"], refusal["order"]) for refusal in result["rejections"]] == [(2, "a"), (3, "b")]
-    assert result["rejections"][0]["reason"] == "cancel refused: there is no such order that still works"
+    assert result["rejections"][0]["reason"] == "cancel refused: there is no working order with this id"
 
 
 def test_an_order_that_ends_without_a_fill_has_its_reason() -> None:
@@ -800,7 +801,7 @@ def test_an_order_that_ends_without_a_fill_has_its_reason() -> None:
         submit(3, "c", "buy", "10000", "limit", price="1.09000"),
         quote(10, "1.10000", "1.10010"),
     )
-    assert (reason(result, "a"), reason(result, "b")) == ("its time is up", "on request")
+    assert (reason(result, "a"), reason(result, "b")) == ("it has expired", "on request")
     assert "c" not in result["reasons"]
 
 
@@ -808,8 +809,8 @@ def test_an_order_that_ends_without_a_fill_has_its_reason() -> None:
 
 
 @pytest.mark.parametrize(("qty", "state"), [("270000", "filled"), ("260000", "filled"), ("280000", "rejected")])
-def test_a_hedge_that_takes_no_more_margin_is_free(qty: str, state: str) -> None:
-    """270,000 at 1.10010 take 9,900.90 of 10,000; 280,000 short would take 10,266.67."""
+def test_a_hedge_without_additional_margin_is_always_allowed(qty: str, state: str) -> None:
+    """270,000 at 1.10010 need 9,900.90 of 10,000; 280,000 short would need 10,266.67."""
     result = play(
         margin(netting=False),
         [EURUSD],
@@ -827,7 +828,7 @@ def test_a_hedge_that_takes_no_more_margin_is_free(qty: str, state: str) -> None
 def test_an_isolated_position_loses_its_margin_and_no_more_over_any_fills(
     sizes: list[str], side: str, bid: str, ask: str
 ) -> None:
-    """1 at 50,000 on 10 x answers with 5,000."""
+    """1 at 50,000 with a leverage of 10 has a margin of 5,000."""
     entry = perp(0, "49999.9", "50000.0") if side == "buy" else perp(0, "50000.0", "50000.1")
     result = play(
         margin("20000", "USDT") | {"leverage": "10"},
@@ -840,8 +841,8 @@ def test_an_isolated_position_loses_its_margin_and_no_more_over_any_fills(
     assert result["final"]["balances"] == {"USDT": "15000.00000000"}
 
 
-def test_a_rest_whose_margin_is_gone_is_liquidated_though_the_price_comes_back() -> None:
-    """0.5 at 42,000 have lost 4,000 of 5,000; the rest lives from 50,000 - 1,000 / 0.5 on: 48,500 is below that."""
+def test_a_partly_liquidated_position_is_liquidated_further_although_the_price_recovers() -> None:
+    """0.5 closed at 42,000 lost 4,000 of 5,000; the rest has no margin below 50,000 - 1,000 / 0.5 = 48,000."""
     result = play(
         margin("20000", "USDT") | {"leverage": "10"},
         [SPOT_PERP],
@@ -858,7 +859,7 @@ def test_a_rest_whose_margin_is_gone_is_liquidated_though_the_price_comes_back()
 
 
 def test_a_market_exit_through_a_thin_book_loses_no_more_than_the_margin() -> None:
-    """0.3 lose 300 and give back their part of the margin; 0.7 lose 14,000, for which 3,500 answer."""
+    """0.3 lose 300 and free their share of the margin; 0.7 would lose 14,000 but lose only their margin, 3,500."""
     result = play(
         margin("20000", "USDT") | {"leverage": "10"},
         [SPOT_PERP],
@@ -870,7 +871,7 @@ def test_a_market_exit_through_a_thin_book_loses_no_more_than_the_margin() -> No
     assert result["final"]["balances"] == {"USDT": "16200.00000000"}
 
 
-# exits with nothing to reduce
+# exits without a position to reduce
 
 
 @pytest.mark.parametrize(("held", "left", "exits"), [("50000", "0", "canceled"), ("70000", "20000", "canceled")])
@@ -891,7 +892,7 @@ def test_the_exits_of_an_entry_that_only_closes_are_canceled(held: str, left: st
 
 
 def test_the_exits_of_a_flip_close_what_it_opened() -> None:
-    """Of 80,000 sold 50,000 close and 30,000 open; another 50,000 short stay when the target fills."""
+    """Of 80,000 sold, 50,000 close and 30,000 open; another 50,000 short stay open when the target fills."""
     result = play(
         margin(),
         [EURUSD],
@@ -920,11 +921,11 @@ def test_exits_are_canceled_when_another_order_closes_their_position() -> None:
     assert [fill[0] for fill in fills(result)] == ["B.entry", "out", "again"]
 
 
-# trailing stops with an activation, distances in percent, and the least notional
+# trailing stops with an activation, distances in percent, and the minimum notional
 
 
 def test_a_trailing_stop_waits_for_its_activation() -> None:
-    """It ignores the fall to 1.09700; from 1.10500 on it trails: 1.10600 - 0.00200 = 1.10400."""
+    """It ignores the fall to 1.09700; after 1.10500 it trails: 1.10600 - 0.00200 = 1.10400."""
     result = play(
         margin(),
         [EURUSD],
@@ -942,7 +943,7 @@ def test_a_trailing_stop_waits_for_its_activation() -> None:
     assert [fill["t"] for fill in result["fills"]] == [10, 70]
 
 
-def test_a_trailing_purchase_is_activated_from_above() -> None:
+def test_a_trailing_buy_is_activated_by_a_falling_ask() -> None:
     """The ask reaches 1.09500; the stop is 1.09410 + 0.00200 = 1.09610."""
     result = play(
         margin(),
@@ -977,7 +978,7 @@ def test_a_trailing_distance_may_be_a_percentage(side: str, prices: list[tuple[s
 
 
 def test_inside_a_bar_a_trailing_stop_is_activated_by_the_high_and_filled_by_the_close() -> None:
-    """Low 1.09700 does nothing; high 1.10600 sets 1.10400; the close of 1.10300 passes it."""
+    """The low of 1.09700 does nothing; the high of 1.10600 sets the stop to 1.10400; the close of 1.10300 passes it."""
     result = play(
         margin(),
         [EURUSD],
@@ -994,13 +995,13 @@ def test_inside_a_bar_a_trailing_stop_is_activated_by_the_high_and_filled_by_the
     [
         ({"type": "trailing_stop", "trail": "0.1", "trail_pct": "1"}, "give its distance as trail or as trail_pct"),
         ({"type": "trailing_stop"}, "a trailing_stop order needs a trail"),
-        ({"type": "trailing_stop", "trail_pct": "100"}, "trail_pct must lie between 0 and 100"),
+        ({"type": "trailing_stop", "trail_pct": "100"}, "trail_pct must be between 0 and 100"),
         ({"type": "trailing_stop", "trail_pct": "0.00001"}, "trail_pct must be a multiple of 0.0001"),
         ({"type": "market", "activation": "1.2"}, "a market order has no activation"),
         ({"type": "limit", "price": "1.1", "trail_pct": "1"}, "a limit order has no trail"),
     ],
 )
-def test_a_trailing_order_that_makes_no_sense_is_refused(given: dict[str, str], reason: str) -> None:
+def test_an_invalid_trailing_order_is_refused(given: dict[str, str], reason: str) -> None:
     result = play(margin(), [EURUSD], quote(0, "1.10000", "1.10010"), submit(1, "a", "sell", "10000", **given))
     assert reason in result["rejections"][0]["reason"]
 
@@ -1016,14 +1017,14 @@ def test_a_trailing_order_that_makes_no_sense_is_refused(given: dict[str, str], 
         ({"qty": "909", "type": "stop", "stop": "1.10110"}, "working"),  # 1,000.90
     ],
 )
-def test_an_order_has_at_least_the_least_notional(given: dict[str, str], state: str) -> None:
+def test_an_order_has_at_least_the_minimum_notional(given: dict[str, str], state: str) -> None:
     result = play(
         margin(), [EURUSD | {"min_notional": "1000"}], quote(0, "1.10000", "1.10010"), submit(1, "a", "buy", **given)
     )
     assert status(result)["a"] == state
 
 
-def test_a_rate_for_conversion_is_not_traded_at() -> None:
+def test_nothing_trades_at_a_conversion_rate() -> None:
     result = play(
         margin(),
         [USDJPY, EURJPY],

@@ -1,4 +1,4 @@
-"""Executions whose outcome is worked out by hand beside each case; every model is off."""
+"""Scenarios whose results are computed by hand in each test; latency and slippage models are off."""
 
 import json
 from decimal import Decimal, InvalidOperation
@@ -56,7 +56,7 @@ def _number(value: Any) -> Any:
         return value
 
 
-def test_a_stop_through_a_gap_fills_at_the_first_price_there_is() -> None:
+def test_a_stop_through_a_gap_fills_at_the_first_available_price() -> None:
     """Stop 1.09900, next bid 1.09500: (1.09500 - 1.10010) x 100,000 = -510.00."""
     result = simulate(
         scenario(
@@ -86,7 +86,7 @@ def test_a_limit_that_crosses_takes_the_better_price() -> None:
     assert fills(result) == [(10, "a", "1.10010", "100000", "taker")]
 
 
-def test_a_crossing_limit_rests_with_what_the_book_does_not_have() -> None:
+def test_a_crossing_limit_rests_with_its_unfilled_quantity() -> None:
     result = simulate(
         scenario(
             book(0, [["49990.00", "1"]], [["50000.00", "0.3"], ["50010.00", "0.5"]]),
@@ -101,7 +101,7 @@ def test_a_crossing_limit_rests_with_what_the_book_does_not_have() -> None:
         (100, "a", "50000.00", "0.200000", "maker"),
     ]
     assert status(result) == {"a": "partially_filled"}
-    # 100,000 - 15,000 - 15 taker - 10,000 - 2 maker; 25,000 and the maker fee of 5 are locked
+    # 100,000 - 15,000 - 15 (taker fee) - 10,000 - 2 (maker fee); 25,000 and its maker fee of 5 are locked
     assert result["snapshots"][0]["balances"]["USDT"] == "74983.00000000"
     assert result["snapshots"][0]["free"]["USDT"] == "49978.00000000"
 
@@ -137,7 +137,7 @@ def test_a_market_order_beyond_the_depth_is_canceled_for_the_rest() -> None:
 @pytest.mark.parametrize(
     ("tif", "expected", "filled"), [("IOC", "canceled", "0.300000"), ("FOK", "canceled", "0.000000")]
 )
-def test_ioc_takes_what_is_there_and_fok_all_or_nothing(tif: str, expected: str, filled: str) -> None:
+def test_ioc_takes_the_available_size_and_fok_all_or_nothing(tif: str, expected: str, filled: str) -> None:
     result = simulate(
         scenario(
             book(0, [["49990.00", "1"]], [["50000.00", "0.3"], ["50010.00", "0.5"]]),
@@ -148,7 +148,7 @@ def test_ioc_takes_what_is_there_and_fok_all_or_nothing(tif: str, expected: str,
     assert result["orders"]["a"] == {"status": expected, "filled": filled}
 
 
-def test_fok_fills_over_levels_when_all_of_it_is_there() -> None:
+def test_fok_fills_over_several_levels_if_their_size_is_sufficient() -> None:
     result = simulate(
         scenario(
             book(0, [["49990.00", "1"]], [["50000.00", "0.3"], ["50010.00", "0.5"]]),
@@ -160,7 +160,7 @@ def test_fok_fills_over_levels_when_all_of_it_is_there() -> None:
     assert status(result) == {"a": "filled"}
 
 
-def test_gtd_is_void_at_its_time_before_anything_matches() -> None:
+def test_gtd_expires_at_its_time_before_anything_matches() -> None:
     result = simulate(
         scenario(
             quote(0, "1.10000", "1.10010"),
@@ -172,7 +172,7 @@ def test_gtd_is_void_at_its_time_before_anything_matches() -> None:
     assert status(result) == {"a": "expired", "b": "filled"}
 
 
-def test_post_only_is_rejected_when_it_would_cross_and_makes_otherwise() -> None:
+def test_post_only_is_rejected_if_it_would_cross_and_is_a_maker_otherwise() -> None:
     result = simulate(
         scenario(
             quote(0, "1.10000", "1.10010"),
@@ -201,7 +201,7 @@ def test_reduce_only_is_cut_to_the_position_and_canceled_without_one() -> None:
 
 
 def test_a_stop_limit_is_a_limit_once_triggered() -> None:
-    """Triggered at an ask of 1.10250, above its limit: it waits, and fills as maker when the ask comes back."""
+    """Triggered at an ask of 1.10250, above its limit: it rests, and fills as maker when the ask returns."""
     result = simulate(
         scenario(
             quote(0, "1.10000", "1.10010"),
@@ -230,7 +230,7 @@ def test_a_trailing_stop_of_a_short_follows_the_ask_down() -> None:
     assert fills(result)[1:] == [(300, "ts", "1.09910", "100000", "taker")]
 
 
-def test_of_two_limits_in_oco_the_filled_one_cancels_the_other_for_good() -> None:
+def test_of_two_limits_in_oco_the_filled_one_cancels_the_other_permanently() -> None:
     result = simulate(
         scenario(
             quote(0, "1.10000", "1.10010"),
@@ -249,7 +249,7 @@ def test_of_two_limits_in_oco_the_filled_one_cancels_the_other_for_good() -> Non
     assert status(result) == {"lo": "canceled", "hi": "filled"}
 
 
-def test_a_bracket_of_a_limit_entry_arms_when_it_fills() -> None:
+def test_a_bracket_with_a_limit_entry_activates_its_exits_on_the_fill() -> None:
     """(1.09700 - 1.09900) x 100,000 = -200.00."""
     result = simulate(
         scenario(
@@ -269,8 +269,8 @@ def test_a_bracket_of_a_limit_entry_arms_when_it_fills() -> None:
     assert status(result) == {"B.entry": "filled", "B.sl": "filled", "B.tp": "canceled"}
 
 
-def test_exits_have_the_quantity_that_is_open_of_a_partial_entry() -> None:
-    """0.4 of 1 enters; of the target 0.1 fills, and the stop takes the 0.3 that are left."""
+def test_exits_have_the_open_quantity_of_a_partial_entry() -> None:
+    """0.4 of 1 enters; the target fills 0.1, and the stop closes the remaining 0.3."""
     result = simulate(
         scenario(
             book(0, [["49990.00", "1"]], [["50000.00", "0.4"]]),
@@ -305,7 +305,7 @@ def test_usdjpy_is_booked_in_dollars_at_its_own_closing_price() -> None:
     assert result["final"]["balances"] == {"USD": "10325.58"}
 
 
-def test_a_cross_is_converted_at_the_side_that_costs_the_account() -> None:
+def test_a_cross_is_converted_at_the_less_favourable_side() -> None:
     """48,000 yen buy dollars at 160.010: 299.98; -52,000 yen cost dollars at 159.990: -325.02."""
     for closing, balance in (("162.500", "10299.98"), ("161.500", "9674.98")):
         result = simulate(
@@ -322,7 +322,7 @@ def test_a_cross_is_converted_at_the_side_that_costs_the_account() -> None:
 
 
 def test_commission_per_lot_is_paid_on_both_sides() -> None:
-    """2.5 lots x 3.50 = 8.75 a side; -0.00010 x 250,000 = -25.00."""
+    """2.5 lots x 3.50 = 8.75 per side; -0.00010 x 250,000 = -25.00."""
     account = DOLLARS | {"commission_per_lot": "3.50", "commission_ccy": "USD", "lot": "100000"}
     result = simulate(
         scenario(
@@ -356,15 +356,15 @@ def test_a_netting_position_flips_at_the_fill_price() -> None:
 
 
 def test_an_order_without_its_margin_is_rejected() -> None:
-    """300,000 x 1.10010 / 30 = 11,001 of 10,000."""
+    """300,000 x 1.10010 / 30 = 11,001, more than the 10,000 available."""
     result = simulate(scenario(quote(0, "1.10000", "1.10010"), submit(10, "a", "buy", "300000")))
     assert status(result) == {"a": "rejected"}
     assert "free margin" in result["rejections"][0]["reason"]
     assert result["final"]["balances"] == {"USD": "10000.00"}
 
 
-def test_a_cash_account_sells_only_what_it_has_and_buys_only_what_it_can_pay() -> None:
-    """2 BTC; 100,000 USDT do not pay 2 x 50,000 and the fee of 100."""
+def test_a_cash_account_sells_only_held_coins_and_buys_only_what_it_can_pay() -> None:
+    """It holds 2 BTC; its 100,000 USDT do not cover 2 x 50,000 plus the fee of 100."""
     result = simulate(
         scenario(
             book(0, [["49990.00", "9"]], [["50000.00", "9"]]),
@@ -381,7 +381,7 @@ def test_a_cash_account_sells_only_what_it_has_and_buys_only_what_it_can_pay() -
 
 
 def test_a_perpetual_short_pays_fees_and_holds_its_margin() -> None:
-    """0.5 at 50,000: margin 2,500, fee 12.50; back at 49,000: +500, fee 12.25."""
+    """Short 0.5 at 50,000: margin 2,500, fee 12.50; closed at 49,000: +500, fee 12.25."""
     result = simulate(
         scenario(
             book(0, [["50000.0", "9"]], [["50000.1", "9"]], "BTCPERP"),
@@ -424,7 +424,7 @@ def test_a_modified_order_goes_to_the_end_of_the_queue_unless_it_shrinks() -> No
         ("sell", "1.10300", "1.09800", ("1.10000", "1.10400", "1.09700", "1.10100"), "1.10300", "9700.00"),
     ],
 )
-def test_a_bar_with_stop_and_target_gives_the_stop_and_says_so(
+def test_a_bar_that_reaches_stop_and_target_fills_the_stop_and_marks_it_ambiguous(
     side: str, sl: str, tp: str, after: tuple[str, ...], price: str, balance: str
 ) -> None:
     result = simulate(scenario(bar(0, *["1.10000"] * 4), bracket(10, side, sl, tp), bar(60_000, *after)))
@@ -434,7 +434,7 @@ def test_a_bar_with_stop_and_target_gives_the_stop_and_says_so(
     assert result["final"]["balances"] == {"USD": balance}
 
 
-def test_finer_bars_settle_what_the_coarse_bar_leaves_open() -> None:
+def test_finer_bars_resolve_an_ambiguous_coarse_bar() -> None:
     result = simulate(
         scenario(
             bar(0, *["1.10000"] * 4),
@@ -452,7 +452,7 @@ def test_finer_bars_settle_what_the_coarse_bar_leaves_open() -> None:
     assert result["ambiguous"] == 0
 
 
-def test_a_bar_that_opens_beyond_the_stop_fills_at_its_open_without_doubt() -> None:
+def test_a_bar_that_opens_beyond_the_stop_fills_at_its_open_and_is_not_ambiguous() -> None:
     result = simulate(
         scenario(
             bar(0, *["1.10000"] * 4),
@@ -464,7 +464,7 @@ def test_a_bar_that_opens_beyond_the_stop_fills_at_its_open_without_doubt() -> N
     assert result["ambiguous"] == 0
 
 
-def test_the_ask_of_a_bar_is_its_bid_and_its_spread() -> None:
+def test_the_ask_of_a_bar_is_its_bid_plus_its_spread() -> None:
     """Short from 1.10000; the bid reaches 1.10280, which is an ask of 1.10300."""
     result = simulate(
         scenario(
@@ -477,11 +477,11 @@ def test_the_ask_of_a_bar_is_its_bid_and_its_spread() -> None:
     assert fills(result)[1] == (120_000, "B.sl", "1.10300", "100000", "taker")
 
 
-def test_an_entry_inside_a_bar_may_be_stopped_in_it_but_its_target_comes_after() -> None:
+def test_an_entry_inside_a_bar_gets_the_path_with_less_equity() -> None:
     """Open 1.10000, high 1.10400, low 1.09850, close 1.09950; a buy limit at 1.09900 has its target at 1.10300.
 
-    Low first, the high comes after the entry, and the target fills (+400.00); high first, it does
-    not, and the entry stands at +50.00. The account gets the poorer one.
+    If the low comes first, the high follows the entry and the target fills (+400.00). If the high comes
+    first, the target does not fill and the entry has +50.00. The account gets the path with less equity.
     """
     result = simulate(
         scenario(
@@ -496,7 +496,7 @@ def test_an_entry_inside_a_bar_may_be_stopped_in_it_but_its_target_comes_after()
 
 
 def test_a_trailing_stop_rises_with_the_high_only_after_the_low() -> None:
-    """Stop 1.09800; low 1.09850 does not reach it; high 1.10500 lifts it to 1.10300, which the close passes."""
+    """Stop 1.09800; the low 1.09850 does not reach it; the high 1.10500 raises it to 1.10300, passed by the close."""
     result = simulate(
         scenario(
             bar(0, *["1.10000"] * 4),

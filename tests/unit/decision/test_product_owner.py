@@ -23,7 +23,7 @@ BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.
 def standing(
     symbol: str, balance: str = "10000.00", lost: str = "0.00", engaged: tuple[str, ...] = ()
 ) -> AccountSnapshot:
-    """Return what the symbol is traded with; `balance` is what is left of it when so much is lost."""
+    """Return an account snapshot whose `balance` is what remains after `lost` was lost today."""
     left, gone = Decimal(balance), Decimal(lost)
     contract = contract_of(symbol)
     profile = ACCOUNTS["fx" if symbol in ("EURUSD", "USDJPY") else "crypto"]
@@ -43,7 +43,7 @@ def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> OrderIn
 
 
 def refusal(outlook: Outlook, profile: str = "session1", **rest: Any) -> str:
-    """Return the one reason for which there is no order."""
+    """Return the only check that refused the trade."""
     decision, order = judged(outlook, profile, **rest)
     (reason,) = (reason for reason in decision.reasons if " refused: " in reason)
     assert order is None
@@ -94,16 +94,16 @@ def test_a_probable_break_upwards_is_bought() -> None:
 
 
 def test_a_probable_break_downwards_is_sold_with_its_exits_measured_from_the_ask() -> None:
-    """A short leaves at ask: 1.10008 + 0.00150 and 1.10008 - 0.00375."""
+    """A short exits at the ask: 1.10008 + 0.00150 and 1.10008 - 0.00375."""
     order = ordered(replace(EURUSD, probability_up=0.2, probability_down=0.61))
     assert (order.side, order.id) == (Side.SELL, "EURUSD/20240311T0930/sell")
     assert (order.stop, order.target, order.lots) == (Decimal("1.10158"), Decimal("1.09633"), Decimal("0.60"))
 
 
-def test_a_crypto_size_counts_the_fees_and_lies_on_its_own_step() -> None:
+def test_a_crypto_size_includes_the_fees_and_is_a_multiple_of_its_own_step() -> None:
     """Ask 60,000.01, ATR 40: stop 60,060.01, so one BTC loses 60.01 + 30.000005 + 30.030005 = 120.04001.
 
-    100 / 120.04001 = 0.833055..., so 0.83305 BTC; half of the margin at 10 x would be worth 0.83333.
+    100 / 120.04001 = 0.833055..., so 0.83305 BTC; half of the margin at a leverage of 10 would allow 0.83333.
     """
     order = ordered(BTCUSDT)
     assert (order.side, order.stop, order.target) == (Side.SELL, Decimal("60060.01"), Decimal("59850.01"))
@@ -111,7 +111,7 @@ def test_a_crypto_size_counts_the_fees_and_lies_on_its_own_step() -> None:
 
 
 def test_jpy_pairs_are_sized_with_conversion() -> None:
-    """First attempt: JPY pairs were sized without conversion.
+    """An earlier version sized JPY pairs without conversion.
 
     One lot loses 0.158 x 100,000 = 15,800 yen, at the stop of 149.850 that is 105.44 dollars; with
     7.00 of commission 112.44; 100 / 112.44 = 0.889, so 0.88 lots.
@@ -131,10 +131,10 @@ def test_a_side_without_a_level_is_not_taken() -> None:
     assert ordered(one_sided).side is Side.SELL
 
 
-def test_a_break_that_is_not_probable_enough_is_left() -> None:
-    left = replace(EURUSD, probability_up=0.549)
-    assert refusal(left) == "probability refused: up 0.549, down 0.2, entry needs 0.55"
-    assert judged(left)[0].side is None
+def test_a_break_that_is_not_probable_enough_is_not_traded() -> None:
+    below = replace(EURUSD, probability_up=0.549)
+    assert refusal(below) == "probability refused: up 0.549, down 0.2, entry needs 0.55"
+    assert judged(below)[0].side is None
     assert ordered(replace(EURUSD, probability_up=0.55)).side is Side.BUY
 
 
@@ -143,25 +143,25 @@ def test_of_two_probable_breaks_the_more_probable_one_is_taken() -> None:
     assert ordered(replace(EURUSD, probability_up=0.71, probability_down=0.7)).side is Side.BUY
 
 
-def test_two_equally_probable_breaks_are_left() -> None:
+def test_two_equally_probable_breaks_are_not_traded() -> None:
     even = replace(EURUSD, probability_up=0.7, probability_down=0.7)
-    assert refusal(even) == "side refused: up 0.7, down 0.7, neither is the greater"
+    assert refusal(even) == "side refused: up 0.7, down 0.7, both are equal"
 
 
-def test_a_symbol_with_a_position_is_left() -> None:
+def test_a_symbol_with_a_position_is_not_traded() -> None:
     assert refusal(EURUSD, engaged=("EURUSD",)) == "position refused: a position or order is open on EURUSD"
 
 
-@pytest.mark.parametrize(("profile", "room"), [("session1", 2), ("lightning", 5), ("ftmo", 2)])
-def test_no_more_trades_are_opened_than_the_profile_allows(profile: str, room: int) -> None:
+@pytest.mark.parametrize(("profile", "limit"), [("session1", 2), ("lightning", 5), ("ftmo", 2)])
+def test_no_more_trades_are_opened_than_the_profile_allows(profile: str, limit: int) -> None:
     others = ("GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "BTCUSDT")
-    assert ordered(EURUSD, profile, engaged=others[: room - 1])
-    refused = refusal(EURUSD, profile, engaged=others[:room])
-    assert refused == f"open_trades refused: {room} open, at most {room} with this one"
+    assert ordered(EURUSD, profile, engaged=others[: limit - 1])
+    refused = refusal(EURUSD, profile, engaged=others[:limit])
+    assert refused == f"open_trades refused: {limit} open, at most {limit} with this one"
 
 
 def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
-    """Cap 5 % of 10,000.00 = 500.00. Of the 9,595.70 left 1 % buys 0.58 lots, which risk 95.70: together 500.00."""
+    """Cap: 5 % of 10,000.00 = 500.00. 1 % of the remaining 9,595.70 buys 0.58 lots, which risk 95.70; total 500.00."""
     assert ordered(EURUSD, balance="9595.70", lost="404.30").lots == Decimal("0.58")
     assert refusal(EURUSD, balance="9595.69", lost="404.31") == (
         "daily_loss refused: 404.31 lost today and 95.70 at risk, cap 500.00"
@@ -176,7 +176,7 @@ def test_an_account_at_a_loss_limit_opens_nothing() -> None:
 
 
 def test_a_large_profit_never_blocks() -> None:
-    """First attempt: losses were compared by absolute value, so profits blocked trading."""
+    """An earlier version compared losses by absolute value, so that profits blocked trading."""
     assert ordered(EURUSD, lost="-900.00")
 
 
@@ -190,8 +190,8 @@ def test_a_spread_of_a_fifth_of_the_stop_distance_is_too_wide() -> None:
 def test_a_target_that_earns_no_more_than_the_round_trip_costs_is_refused_with_the_numbers() -> None:
     """A quiet minute: ATR 0.00005, so 0.00008 to the stop and, at 1:1, to the target: 0.8 pips.
 
-    The commissions are 0.7 pips; the spread of half a tick counts as a whole one, and jitter as another. Half of the
-    margin buys 1.36 lots: they win 10.88, and pay 1.36 + 9.52 + 1.36.
+    The commissions are 0.7 pips; the spread of half a tick counts as one tick, and the jitter as another. Half of
+    the margin buys 1.36 lots: they earn 10.88 and cost 1.36 + 9.52 + 1.36.
     """
     quiet = replace(EURUSD, atr=0.00005, spread=0.000005)
     assert refusal(quiet, "lightning") == (
@@ -202,7 +202,7 @@ def test_a_target_that_earns_no_more_than_the_round_trip_costs_is_refused_with_t
 
 
 def test_a_perpetual_pays_its_fees_on_both_sides_before_its_target_earns() -> None:
-    """Two takers' fees of 0.05 % are about 60 dollars a coin: a target 60 away earns nothing."""
+    """Two taker fees of 0.05 % are about 60 dollars per coin, so a target 60 away earns nothing."""
     assert ordered(replace(BTCUSDT, atr=41.0), "lightning")
     assert refusal(replace(BTCUSDT, atr=40.0), "lightning") == (
         "costs refused: the target earns 27.49 with 0.45818 lots, the round trip costs 27.51: "
@@ -227,10 +227,11 @@ def test_fx_trades_at_most_ten_lots() -> None:
     assert ordered(EURUSD, balance="10000000").lots == 10
 
 
-def test_a_trade_binds_at_most_half_of_the_free_margin() -> None:
-    """A yen stop of 1.5 pips and no spread: one lot loses 10.00 + 7.00, so 1 % of 1,000 would buy 0.58 lots, 58 x.
+def test_a_trade_uses_at_most_half_of_the_free_margin() -> None:
+    """A yen stop of 1.5 pips and no spread: one lot loses 10.00 + 7.00.
 
-    One lot binds 100,000 / 30 = 3,333.33 dollars, and half of 1,000 buys 0.15 of it.
+    1 % of 1,000 would buy 0.58 lots, a leverage of 58. One lot needs a margin of
+    100,000 / 30 = 3,333.33 dollars, and half of 1,000 buys 0.15 of it.
     """
     tight = replace(USDJPY, spread=0.0, atr=0.01)
     assert ordered(tight, balance="1000").lots == Decimal("0.15")
@@ -242,16 +243,16 @@ def test_without_a_range_no_stop_can_be_placed(atr: float) -> None:
 
 
 def test_a_stop_below_zero_is_refused() -> None:
-    assert "a price is positive" in refusal(replace(EURUSD, atr=0.8))
+    assert "a price must be positive" in refusal(replace(EURUSD, atr=0.8))
 
 
-def test_a_corrupt_spread_stops_the_path() -> None:
+def test_a_corrupt_spread_raises_an_error() -> None:
     with pytest.raises(BarError, match="EURUSD: expected a finite spread"):
         judged(replace(EURUSD, spread=inf))
 
 
 @pytest.mark.parametrize("unknown", [nan, -0.0001])
-def test_the_typical_spread_holds_where_none_is_quoted_and_where_bid_and_ask_cross(unknown: float) -> None:
+def test_the_typical_spread_applies_if_none_is_quoted_or_bid_and_ask_cross(unknown: float) -> None:
     assert ordered(replace(EURUSD, spread=unknown)) == ordered(EURUSD)
 
 
@@ -275,11 +276,11 @@ def test_stop_and_target_follow_the_profile() -> None:
 
 @pytest.mark.parametrize("hour", [8, 12, 13, 14, 15, 16, 20])
 def test_no_hour_of_london_and_new_york_is_rejected(hour: int) -> None:
-    """First attempt: the overlap of the sessions was always rejected."""
+    """An earlier version always rejected the overlap of the two sessions."""
     assert ordered(replace(EURUSD, close_time=CLOSE.replace(hour=hour)))
 
 
 @pytest.mark.parametrize("day", [9, 10])
 def test_crypto_trades_at_the_weekend(day: int) -> None:
-    """First attempt: the weekday check blocked weekend crypto."""
+    """In an earlier version, the weekday check blocked crypto at the weekend."""
     assert ordered(replace(BTCUSDT, close_time=CLOSE.replace(day=day)))

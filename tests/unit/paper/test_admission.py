@@ -1,4 +1,4 @@
-"""What no venue takes: rejected with its reason, and no cash moves."""
+"""Orders that a venue rejects: each gives its reason and moves no cash."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -30,12 +30,12 @@ LIMIT = {"type": "limit", "price": "1.09900"}
         ({"type": "stop", "stop": "1.2", "price": "1.2"}, "order a: a stop order has no price; leave it out"),
         ({"type": "trailing_stop", "trail": "0.000001"}, "EURUSD: a trailing distance must be a multiple of 0.00001"),
         ({"symbol": "EURXXX"}, "unknown symbol 'EURXXX'; the venue lists EURUSD, GBPUSD"),
-        ({"expires": 5}, "order a: GTD goes with a time of expiry, and only GTD does"),
+        ({"expires": 5}, "order a: a GTD order needs an expiry time, and no other order has one"),
         ({"post_only": True}, "order a: only a resting limit order can be post-only"),
         ({"ticket": "x"}, "order a: a netting account has no tickets"),
     ],
 )
-def test_what_is_no_order_is_refused_at_once(order: dict[str, Any], reason: str) -> None:
+def test_an_invalid_request_is_refused_immediately(order: dict[str, Any], reason: str) -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     terms = {"symbol": "EURUSD", "side": "buy", "quantity": "1000", **order}
     quantity = terms.pop("quantity")
@@ -45,20 +45,20 @@ def test_what_is_no_order_is_refused_at_once(order: dict[str, Any], reason: str)
     assert venue.account.totals == {("deposit", "USD"): 1_000_000}
 
 
-def test_an_id_is_used_once_for_ever() -> None:
+def test_an_order_id_cannot_be_used_again() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "1000")
     balance = venue.balance()
-    assert "the account has an order of this id already" in venue.send("a", "EURUSD", "buy", "1000")
+    assert "the account has an order with this id already" in venue.send("a", "EURUSD", "buy", "1000")
     assert (venue.balance(), venue.account.net("EURUSD"), venue.status("a")) == (balance, 1, Status.FILLED)
 
 
 @pytest.mark.parametrize(
     ("side", "type", "terms", "reason"),
     [
-        ("sell", "stop", {"stop": "1.10000"}, "a sell stop lies below the bid 1.10000, not at 1.10000"),
-        ("buy", "stop", {"stop": "1.10010"}, "a buy stop lies above the ask 1.10010, not at 1.10010"),
-        ("buy", "stop_limit", {"stop": "1.10000", "price": "1.10100"}, "a buy stop lies above the ask"),
+        ("sell", "stop", {"stop": "1.10000"}, "a sell stop must be below the bid 1.10000, not at 1.10000"),
+        ("buy", "stop", {"stop": "1.10010"}, "a buy stop must be above the ask 1.10010, not at 1.10010"),
+        ("buy", "stop_limit", {"stop": "1.10000", "price": "1.10100"}, "a buy stop must be above the ask"),
         ("buy", "limit", {"price": "1.10010", "post_only": True}, "post-only at 1.10010 would cross the market"),
     ],
 )
@@ -87,10 +87,10 @@ def test_exits_that_the_market_has_reached_reject_their_entry(side: str, sl: str
     assert [venue.status(leg) for leg in ("B", "B.sl", "B.tp")] == [Status.REJECTED, Status.CANCELED, Status.CANCELED]
 
 
-def test_a_stop_loss_lies_behind_the_target_from_the_start() -> None:
+def test_a_stop_loss_beyond_the_target_is_refused() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     assert venue.send_bracket("B", "EURUSD", "buy", "1000", "1.10500", "1.10300") == (
-        "bracket B: the stop loss must lie below the take profit"
+        "bracket B: the stop loss must be below the take profit"
     )
     assert venue.account.orders == {}
 
@@ -100,8 +100,8 @@ def test_fx_is_closed_from_friday_to_sunday_17_00_in_new_york() -> None:
     friday, sunday = MONDAY + 4 * DAY + 21 * HOUR, MONDAY + 6 * DAY + 21 * HOUR
     for name, ts in (("last", friday - 1), ("late", friday), ("early", sunday - 1), ("first", sunday)):
         venue.at(ts).send(name, "EURUSD", "buy", "1000")
-    found = {name: venue.status(name) for name in ("last", "late", "early", "first")}
-    assert found == {
+    statuses = {name: venue.status(name) for name in ("last", "late", "early", "first")}
+    assert statuses == {
         "last": Status.FILLED, "late": Status.REJECTED, "early": Status.REJECTED, "first": Status.FILLED,
     }  # fmt: skip
     assert venue.reasons()[0] == "EURUSD is closed at this hour"
@@ -133,8 +133,8 @@ def test_a_resting_entry_whose_rate_has_gone_stale_is_canceled_when_it_would_fil
     assert venue.fills() == []
 
 
-def test_an_exit_uses_the_last_rate_and_says_that_it_was_stale() -> None:
-    """100,000 x 0.480 = 48,000 yen at an ask of 150.010: 319.98."""
+def test_an_exit_uses_the_last_rate_and_records_that_it_was_stale() -> None:
+    """100,000 x 0.480 = 48,000 yen; at an ask of 150.010: 319.98."""
     venue = Venue().quote("USDJPY", "150.000", "150.010").quote("EURJPY", "162.000", "162.020")
     venue.send("a", "EURJPY", "buy", "100000")
     venue.at(venue.ts + HOUR).quote("EURJPY", "162.500", "162.520").send("b", "EURJPY", "sell", "100000")
@@ -143,7 +143,7 @@ def test_an_exit_uses_the_last_rate_and_says_that_it_was_stale() -> None:
 
 
 def test_a_commission_in_a_currency_without_a_fresh_rate_opens_nothing() -> None:
-    """One lot at 3.00 pounds and an ask of 1.27010 dollars: 3.81."""
+    """A commission of 3.00 pounds at an ask of 1.27010: 3.81 dollars."""
     venue = Venue(replace(NETTING, commission_per_lot=Decimal(3), commission_currency="GBP"))
     venue.quote("EURUSD", "1.10000", "1.10010").send("none", "EURUSD", "buy", "100000")
     venue.quote("GBPUSD", "1.27000", "1.27010").send("fresh", "EURUSD", "buy", "100000")
@@ -155,7 +155,7 @@ def test_a_commission_in_a_currency_without_a_fresh_rate_opens_nothing() -> None
     assert [fill.stale_rate for fill in venue.fills()] == [False, True]
 
 
-def test_an_exit_that_no_rate_converts_is_canceled_and_books_nothing() -> None:
+def test_an_exit_without_a_conversion_rate_is_canceled_and_books_nothing() -> None:
     venue = Venue().quote("USDJPY", "150.000", "150.010").quote("EURJPY", "162.000", "162.020")
     venue.send("a", "EURJPY", "buy", "100000")
     restarted = Exchange(CONTRACTS)
@@ -181,7 +181,7 @@ def test_a_cash_account_has_no_credit() -> None:
     assert str(venue.balance("USDT")) == "0.00100000"
 
 
-def test_a_ticket_that_is_no_position_closes_nothing() -> None:
+def test_a_ticket_without_a_position_closes_nothing() -> None:
     venue = Venue(HEDGING).quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "sell", "1000", ticket="nobody")
     assert venue.status("a") is Status.CANCELED
@@ -196,7 +196,7 @@ def test_a_ticket_that_is_no_position_closes_nothing() -> None:
         ({"stop": "1.2"}, "a limit order has no such price"),
     ],
 )
-def test_a_modification_that_makes_no_sense_leaves_the_order_as_it_was(change: dict[str, str], reason: str) -> None:
+def test_an_invalid_modification_leaves_the_order_unchanged(change: dict[str, str], reason: str) -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "2000", **LIMIT)
     order = venue.account.orders["a"]
@@ -214,11 +214,11 @@ def test_a_modification_that_makes_no_sense_leaves_the_order_as_it_was(change: d
         ({"type": "limit", "price": "1.09900", "post_only": True}, {"price": "1.10010"}, "post-only at 1.10010 would"),
         ({"type": "limit", "price": "1.09900"}, {"quantity": "900000"}, "not enough free margin"),
         ({"type": "stop", "stop": "1.10200"}, {"quantity": "900000"}, "not enough free margin"),
-        ({"type": "stop", "stop": "1.10200"}, {"stop": "1.10010"}, "a buy stop lies above the ask 1.10010"),
+        ({"type": "stop", "stop": "1.10200"}, {"stop": "1.10010"}, "a buy stop must be above the ask 1.10010"),
         ({"type": "trailing_stop", "trail": "0.00100"}, {"quantity": "900000"}, "not enough free margin"),
     ],
 )
-def test_modify_asks_what_submit_asks_before_and_after_the_order_has_arrived(
+def test_a_modification_passes_the_checks_of_a_new_order_before_and_after_its_arrival(
     terms: dict[str, Any], change: dict[str, str], reason: str, latency: float
 ) -> None:
     venue = Venue(replace(NETTING, latency=Latency(latency))).quote("EURUSD", "1.10000", "1.10010")
@@ -240,7 +240,7 @@ def test_a_reduce_only_sale_is_never_larger_than_the_coins() -> None:
 
 
 def test_exits_stay_while_their_entry_may_still_open_more() -> None:
-    """4,000 of 10,000 enter and are sold by hand; the stop covers the 6,000 that enter later."""
+    """4,000 of 10,000 fill and are sold by another order; the stop covers the 6,000 that fill later."""
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     entry = OrderRequest("B", "EURUSD", Side.BUY, Decimal(10_000), OrderType.LIMIT, Decimal("1.09900"))
     venue.exchange.submit("a", venue.ts, Bracket("B", entry, Decimal("1.09000")))
@@ -250,7 +250,7 @@ def test_exits_stay_while_their_entry_may_still_open_more() -> None:
     assert [(fill.order, fill.quantity) for fill in venue.fills()] == [("B", 4), ("out", 4), ("B", 6), ("B.sl", 6)]
 
 
-def test_a_modification_below_what_has_filled_is_refused() -> None:
+def test_a_modification_below_the_filled_quantity_is_refused() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "5000", **LIMIT)
     venue.quote("EURUSD", "1.09890", "1.09900", "3000")
@@ -260,11 +260,11 @@ def test_a_modification_below_what_has_filled_is_refused() -> None:
     assert venue.account.net("EURUSD") == 4
 
 
-def test_what_has_ended_is_neither_canceled_nor_modified() -> None:
+def test_an_ended_order_cannot_be_canceled() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "1000")
-    assert venue.exchange.cancel("a", venue.ts, "a") == "there is no such order that still works"
-    assert venue.exchange.cancel("a", venue.ts, "b") == "there is no such order that still works"
+    assert venue.exchange.cancel("a", venue.ts, "a") == "there is no working order with this id"
+    assert venue.exchange.cancel("a", venue.ts, "b") == "there is no working order with this id"
     assert venue.status("a") is Status.FILLED
 
 
@@ -272,5 +272,5 @@ def test_an_entry_that_has_the_id_of_its_own_exit_is_refused() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     entry = OrderRequest("a.sl", "EURUSD", Side.BUY, Decimal(100_000))
     reason = venue.exchange.submit("a", venue.ts, Bracket("a", entry, Decimal("1.09"), Decimal("1.11")))
-    assert reason == "order a.sl: an exit of its bracket has the same id; give the entry another"
+    assert reason == "order a.sl: an exit of its bracket has the same id; use another id for the entry"
     assert venue.account.orders == {}

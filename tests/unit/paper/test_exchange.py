@@ -1,4 +1,4 @@
-"""The event loop: bars alone, the order of events, several accounts, and a restart at any point."""
+"""The event loop: bars without quotes, the order of events, several accounts, and restarts."""
 
 from dataclasses import replace
 from decimal import Decimal as D
@@ -24,7 +24,7 @@ def on_bars() -> Venue:
     return venue
 
 
-def test_an_order_at_a_close_meets_the_open_of_the_next_bar() -> None:
+def test_an_order_at_a_close_fills_at_the_open_of_the_next_bar() -> None:
     venue = on_bars()
     venue.send("a", "EURUSD", "buy", "1000")
     assert venue.status("a") is Status.NEW
@@ -32,7 +32,7 @@ def test_an_order_at_a_close_meets_the_open_of_the_next_bar() -> None:
     assert [(fill.ts, fill.price) for fill in venue.fills()] == [(MONDAY + 2 * MINUTE, 110_060)]
 
 
-def test_an_order_does_not_see_a_bar_that_had_opened_before_it_was_sent() -> None:
+def test_an_order_does_not_trade_in_a_bar_that_opened_before_its_submission() -> None:
     venue = on_bars().at(MONDAY + MINUTE + 30_000)
     venue.send("a", "EURUSD", "buy", "1000")
     venue.exchange.bar(MONDAY + 2 * MINUTE, "EURUSD", 110_050, 110_060, 110_040, 110_055, 10, opened=MONDAY + MINUTE)
@@ -43,15 +43,15 @@ def test_an_order_does_not_see_a_bar_that_had_opened_before_it_was_sent() -> Non
     assert [fill.price for fill in venue.fills()] == [110_090]
 
 
-def test_a_stop_entry_that_the_open_has_jumped_fills_at_the_open() -> None:
+def test_a_stop_entry_that_the_open_gaps_through_fills_at_the_open() -> None:
     venue = on_bars()
     venue.send("a", "EURUSD", "buy", "1000", "stop", stop="1.10030")
     venue.exchange.bar(MONDAY + 2 * MINUTE, "EURUSD", 110_050, 110_060, 110_040, 110_055, 10, opened=MONDAY + MINUTE)
     assert [fill.price for fill in venue.fills()] == [110_060]
 
 
-def test_an_entry_beyond_its_own_stop_leaves_at_the_same_open() -> None:
-    """It costs the spread: 1.09710 - 1.09700."""
+def test_an_entry_beyond_its_own_stop_exits_at_the_same_open() -> None:
+    """The loss is the spread: 1.09710 - 1.09700."""
     venue = on_bars()
     venue.send_bracket("B", "EURUSD", "buy", "100000", "1.09800", "1.10300")
     venue.exchange.bar(MONDAY + 2 * MINUTE, "EURUSD", 109_700, 110_400, 109_650, 110_000, 10, opened=MONDAY + MINUTE)
@@ -59,7 +59,7 @@ def test_an_entry_beyond_its_own_stop_leaves_at_the_same_open() -> None:
     assert venue.balance() == D("9990.00")
 
 
-def test_market_data_of_an_instant_come_before_the_orders_of_it() -> None:
+def test_market_data_are_processed_before_orders_that_arrive_at_the_same_instant() -> None:
     venue = Venue(replace(NETTING, latency=Latency(10.0))).quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "1000")
     venue.ts += 9
@@ -67,7 +67,7 @@ def test_market_data_of_an_instant_come_before_the_orders_of_it() -> None:
     assert [fill.price for fill in venue.fills()] == [110_110]
 
 
-def test_what_arrives_together_goes_in_the_order_it_was_sent() -> None:
+def test_orders_that_arrive_together_are_processed_in_the_order_of_submission() -> None:
     venue = Venue(replace(NETTING, latency=Latency(10.0))).quote("EURUSD", "1.10000", "1.10010", "1000")
     venue.send("first", "EURUSD", "buy", "1000", "limit", price="1.10010")
     venue.send("second", "EURUSD", "buy", "1000", "limit", price="1.10010")
@@ -75,7 +75,7 @@ def test_what_arrives_together_goes_in_the_order_it_was_sent() -> None:
     assert (venue.status("first"), venue.status("second")) == (Status.FILLED, Status.WORKING)
 
 
-def test_an_event_from_the_past_is_refused() -> None:
+def test_an_event_older_than_the_newest_one_is_refused() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     with pytest.raises(BarError, match="sort the feed by time"):
         venue.exchange.quote(venue.ts - 1, "EURUSD", 110_000, 110_010)
@@ -89,11 +89,11 @@ def test_a_corrupt_bar_is_refused_by_symbol_and_time(prices: tuple[int, ...]) ->
         Venue().exchange.bar(MONDAY, "EURUSD", *prices)
 
 
-def test_unknown_symbols_and_accounts_are_wrong_use() -> None:
+def test_unknown_symbols_and_accounts_are_refused() -> None:
     venue = Venue()
     with pytest.raises(UnknownSymbol, match="unknown symbol 'X'; the venue lists EURUSD"):
         venue.exchange.quote(MONDAY, "X", 1, 2)
-    with pytest.raises(UsageError, match="no account 'b'; there are a"):
+    with pytest.raises(UsageError, match="no account 'b'; the accounts are a"):
         venue.exchange.cancel("b", MONDAY, "x")
     with pytest.raises(UsageError, match="account a exists already"):
         venue.exchange.open("a", NETTING)
@@ -111,7 +111,7 @@ def traded(venue: Venue) -> Venue:
 
 
 @pytest.mark.parametrize("profile", [NETTING, HEDGING], ids=["netting", "hedging"])
-def test_an_account_rebuilt_from_its_journal_goes_on_as_the_uninterrupted_one(profile: Profile) -> None:
+def test_an_account_rebuilt_from_its_journal_continues_like_the_uninterrupted_one(profile: Profile) -> None:
     venue = traded(Venue(profile))
     text = journal.lines(venue.account.journal)
     rebuilt = Account.rebuilt("a", profile, venue.exchange.contracts, journal.parse(text), seed=7)
@@ -140,13 +140,13 @@ def test_a_journal_with_a_gap_a_repeat_or_a_change_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("type", "guess"), ("tif", "whenever"), ("symbol", "XAUUSD")])
-def test_a_journal_of_what_there_is_not_is_refused(field: str, value: str) -> None:
+def test_a_journal_with_unknown_values_is_refused(field: str, value: str) -> None:
     venue = traded(Venue())
     records = [
         record._replace(**{field: value}) if isinstance(record, journal.Submitted) else record
         for record in venue.account.journal
     ]
-    with pytest.raises(DataError, match=rf"tells of what there is not \('{value}'\)"):
+    with pytest.raises(DataError, match=rf"refers to an unknown order, symbol or value \('{value}'\)"):
         Account.rebuilt("a", NETTING, venue.exchange.contracts, records)
 
 
@@ -154,11 +154,11 @@ def test_a_terminal_state_is_never_left() -> None:
     venue = traded(Venue())
     order = next(order for order in venue.account.orders.values() if order.status is Status.FILLED)
     for to in Status:
-        with pytest.raises(DataError, match="filled is not followed by"):
+        with pytest.raises(DataError, match="the state filled cannot change to"):
             venue.account.move(venue.ts, order, to)
 
 
-def test_a_queue_that_stood_at_the_price_trades_first() -> None:
+def test_displayed_size_ahead_in_the_queue_trades_first() -> None:
     venue = Venue(replace(NETTING, queue=True)).quote("EURUSD", "1.10000", "1.10010", "5000")
     venue.send("a", "EURUSD", "buy", "2000", "limit", price="1.10000")
     venue.quote("EURUSD", "1.09990", "1.10000", "4000")
@@ -167,14 +167,14 @@ def test_a_queue_that_stood_at_the_price_trades_first() -> None:
     assert [fill.quantity for fill in venue.fills()] == [1]
 
 
-def test_a_profile_may_improve_a_limit_that_was_jumped() -> None:
+def test_a_profile_may_improve_a_limit_that_the_quote_gapped_through() -> None:
     venue = Venue(replace(NETTING, improve=True)).quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "2000", "limit", price="1.09900")
     venue.quote("EURUSD", "1.09500", "1.09510")
     assert [fill.price for fill in venue.fills()] == [109_510]
 
 
-def test_a_dealer_without_a_limit_to_its_depth_fills_the_rest_at_the_last_level() -> None:
+def test_a_dealer_with_unlimited_depth_fills_the_rest_at_the_last_level() -> None:
     venue = Venue(replace(NETTING, unlimited_depth=True)).quote("EURUSD", "1.10000", "1.10010", "60000")
     venue.send("a", "EURUSD", "buy", "100000")
     assert [(fill.quantity, fill.price) for fill in venue.fills()] == [(60, 110_010), (40, 110_010)]

@@ -1,4 +1,4 @@
-"""Swap and funding, each worked out by hand."""
+"""Swap and funding, each amount computed by hand."""
 
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ from mikrobot.paper.contracts import next_rollover
 from mikrobot.paper.exchange import Exchange
 from tests.unit.paper.venue import DAY, HOUR, ISOLATED, MINUTE, MONDAY, Venue
 
-ROLLOVER = MONDAY + 21 * HOUR  # 17:00 in New York, which has had summer time since the day before
+ROLLOVER = MONDAY + 21 * HOUR  # 17:00 in New York, where daylight saving time began the day before
 
 
 def test_swap_is_points_times_point_times_quantity_each_night() -> None:
@@ -25,7 +25,7 @@ def test_swap_is_points_times_point_times_quantity_each_night() -> None:
     assert venue.booked("swap") == [Decimal("-13.00")]
 
 
-def test_wednesday_counts_three_nights_and_the_weekend_none() -> None:
+def test_wednesday_charges_three_nights_and_the_weekend_none() -> None:
     """Monday to Friday: -13 x (1 + 1 + 3 + 1 + 1) = -91.00, seven nights."""
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "200000")
@@ -49,16 +49,16 @@ def test_yen_swap_is_converted_at_the_rollover() -> None:
     assert venue.at(ROLLOVER).booked("swap") == [Decimal("7.32")]
 
 
-def test_yen_swap_of_a_cross_is_bought_at_the_side_that_costs() -> None:
-    """-9 x 0.001 x 100,000 EUR = -900 yen; found at USDJPY 150.000 bid: -6.00 dollars."""
+def test_yen_swap_of_a_cross_is_converted_at_the_less_favourable_side() -> None:
+    """-9 x 0.001 x 100,000 EUR = -900 yen, bought at a USDJPY bid of 150.000: -6.00 dollars."""
     venue = Venue().quote("USDJPY", "149.000", "149.010").quote("EURJPY", "162.000", "162.020")
     venue.send("a", "EURJPY", "sell", "100000")
     venue.at(ROLLOVER - MINUTE).quote("USDJPY", "150.000", "150.300")
     assert venue.at(ROLLOVER).booked("swap") == [Decimal("-6.00")]
 
 
-def test_a_swap_without_a_rate_is_refused_by_name_and_books_nothing() -> None:
-    """As after a restart at which the account was taken in before its markets had prices."""
+def test_a_swap_without_a_rate_raises_an_error_and_books_nothing() -> None:
+    """This happens after a restart that adds the account before its markets have prices."""
     venue = Venue().quote("USDJPY", "149.000", "149.010").quote("EURJPY", "162.000", "162.020")
     venue.send("a", "EURJPY", "sell", "100000")
     exchange = Exchange(venue.exchange.contracts.values())
@@ -66,7 +66,7 @@ def test_a_swap_without_a_rate_is_refused_by_name_and_books_nothing() -> None:
         Account.rebuilt("a", venue.account.profile, exchange.contracts, venue.account.journal, seed=7)
     )
     exchange.quote(ROLLOVER - MINUTE, "EURJPY", 162_000, 162_020)
-    with pytest.raises(DataError, match="no rate from JPY to USD is known at the rollover of EURJPY"):
+    with pytest.raises(DataError, match="there is no rate from JPY to USD at the rollover of EURJPY"):
         exchange.settle(ROLLOVER)
     assert restarted.balances == venue.account.balances
 
@@ -78,14 +78,14 @@ def test_a_position_closed_before_the_rollover_pays_nothing() -> None:
     assert venue.at(ROLLOVER + HOUR).booked("swap") == []
 
 
-def test_rollover_keeps_to_new_york_through_the_change_of_its_clock() -> None:
-    """Friday 2024-03-08 is 22:00 UTC, the Monday after it 21:00 UTC."""
+def test_the_rollover_follows_new_york_time_through_the_change_to_daylight_saving_time() -> None:
+    """The rollover is at 22:00 UTC on Friday 2024-03-08 and at 21:00 UTC on the next Monday."""
     friday, _ = next_rollover(MONDAY - 4 * DAY + 22 * HOUR)
     assert friday == MONDAY - 3 * DAY + 22 * HOUR
     assert next_rollover(friday) == (ROLLOVER, 0)
 
 
-def test_funding_is_quantity_times_mark_times_rate_and_longs_pay_a_positive_one() -> None:
+def test_funding_is_quantity_times_mark_times_rate_and_longs_pay_a_positive_rate() -> None:
     """0.5 x 50,000.0 x 0.0001 = 2.50."""
     for side, paid in (("buy", "-2.50"), ("sell", "2.50")):
         venue = Venue(ISOLATED, {"USDT": "10000"}).quote("BTCPERP", "49999.9", "50000.1")
@@ -94,7 +94,7 @@ def test_funding_is_quantity_times_mark_times_rate_and_longs_pay_a_positive_one(
         assert venue.booked("funding") == [Decimal(paid)]
 
 
-def test_funding_goes_before_an_order_that_arrives_at_the_same_instant() -> None:
+def test_funding_is_charged_before_an_order_that_arrives_at_the_same_instant() -> None:
     venue = Venue(ISOLATED, {"USDT": "10000"}).quote("BTCPERP", "49999.9", "50000.1")
     venue.exchange.funding(venue.ts, "BTCPERP", Decimal("0.0001"), 500_000)
     venue.send("a", "BTCPERP", "buy", "0.5")

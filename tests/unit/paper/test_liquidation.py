@@ -1,4 +1,4 @@
-"""Margin level, margin call, stop-out and liquidation, each worked out by hand."""
+"""Margin level, margin call, stop-out and liquidation, each computed by hand."""
 
 from dataclasses import replace
 from decimal import Decimal as D
@@ -15,7 +15,7 @@ from tests.unit.paper.venue import CONTRACTS, HEDGING, ISOLATED, NETTING, PERP, 
 
 
 def test_the_margin_call_comes_at_a_level_of_100_percent_once() -> None:
-    """10,000; 200,000 at 1.10010 need 7,334.00; equity is that at a loss of 2,666.00: bid 1.08677."""
+    """200,000 at 1.10010 need a margin of 7,334.00; 10,000 falls to that after a loss of 2,666.00: bid 1.08677."""
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "200000")
     assert margin.margins(venue.account) == {"EURUSD": 733_400}
@@ -39,7 +39,7 @@ def test_the_stop_out_comes_at_50_percent_and_closes_at_the_market() -> None:
     assert venue.notes() == ["margin_call", "stop_out"]
 
 
-def test_the_largest_loss_is_closed_first_and_the_level_looked_at_again() -> None:
+def test_the_largest_loss_is_closed_first_and_the_level_is_checked_again() -> None:
     """Margin 3,667 + 4,334; at -5,700 EUR and -700 GBP the level is 3,600 / 8,001 = 45 %; without EUR it is 83 %."""
     venue = Venue().quote("EURUSD", "1.10000", "1.10010").quote("GBPUSD", "1.30000", "1.30020")
     venue.send("e", "EURUSD", "buy", "100000")
@@ -50,8 +50,8 @@ def test_the_largest_loss_is_closed_first_and_the_level_looked_at_again() -> Non
     assert venue.balance() == D("4300.00")
 
 
-def test_a_withdrawal_has_the_margin_looked_at_with_the_next_price() -> None:
-    """7,334.00 of margin: with 20.00 of loss on the spread, 6,000 left is a level of 82 %, 3,000 one of 41 %."""
+def test_a_withdrawal_forces_a_margin_check_at_the_next_price() -> None:
+    """Margin 7,334.00, spread loss 20.00: a balance of 6,000 is a level of 82 %, one of 3,000 a level of 41 %."""
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "200000")
     venue.account.deposit(venue.ts, "USD", D(-4000))
@@ -61,7 +61,7 @@ def test_a_withdrawal_has_the_margin_looked_at_with_the_next_price() -> None:
     assert venue.account.net("EURUSD") == 0
 
 
-def test_a_restart_between_two_prices_does_not_put_the_stop_out_off() -> None:
+def test_a_restart_between_two_prices_does_not_delay_the_stop_out() -> None:
     venue = Venue().quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "200000")
     restarted = Exchange(CONTRACTS)
@@ -71,7 +71,7 @@ def test_a_restart_between_two_prices_does_not_put_the_stop_out_off() -> None:
     assert account.balance("USD") == D("3666.00")
 
 
-def test_a_stop_loss_survives_a_stop_out_that_spares_its_position() -> None:
+def test_a_stop_loss_stays_working_if_a_stop_out_leaves_its_position_open() -> None:
     venue = Venue(HEDGING).quote("EURUSD", "1.10000", "1.10010").quote("GBPUSD", "1.30000", "1.30020")
     venue.send("e", "EURUSD", "buy", "100000")
     venue.send_bracket("g", "GBPUSD", "buy", "100000", "1.20000", "1.40000")
@@ -80,7 +80,7 @@ def test_a_stop_loss_survives_a_stop_out_that_spares_its_position() -> None:
 
 
 def test_a_hedged_pair_needs_the_margin_of_its_larger_side() -> None:
-    """200,000 x 1.10010 / 30 = 7,334.00 against 100,000 x 1.10000 / 30 = 3,666.67."""
+    """200,000 x 1.10010 / 30 = 7,334.00, compared with 100,000 x 1.10000 / 30 = 3,666.67."""
     venue = Venue(HEDGING).quote("EURUSD", "1.10000", "1.10010")
     venue.send("long", "EURUSD", "buy", "200000")
     venue.send("short", "EURUSD", "sell", "50000")
@@ -99,7 +99,7 @@ def test_a_ticket_closes_its_own_position_and_no_more() -> None:
 
 
 def test_margin_of_a_cross_is_that_of_its_base_when_it_was_opened() -> None:
-    """100,000 EUR at an ask of 1.10010 / 30 = 3,667.00, whatever EURUSD does later."""
+    """100,000 EUR at an ask of 1.10010 / 30 = 3,667.00; later EURUSD prices do not change it."""
     venue = Venue().quote("EURUSD", "1.10000", "1.10010").quote("USDJPY", "150.000", "150.010")
     venue.quote("EURJPY", "165.000", "165.020").send("a", "EURJPY", "buy", "100000")
     venue.quote("EURUSD", "1.20000", "1.20010")
@@ -115,14 +115,14 @@ def test_the_liquidation_price_of_an_isolated_position(side: str, entry: int, pr
 
 
 def test_a_larger_notional_has_the_maintenance_rate_of_its_tier() -> None:
-    """1 BTC at 50,000 lies in the second tier: 50,000 x 0.9 / (1 - 0.01) = 45,454.5."""
+    """1 BTC at 50,000 is in the second tier: 50,000 x 0.9 / (1 - 0.01) = 45,454.5."""
     tiers = (Tier(D(40_000), D("0.004")), Tier(None, D("0.01")))
     held = Position("BTCPERP", quantity=1000, cost=1000 * 500_000)
     assert round(margin.liquidation_price(replace(PERP, maintenance=tiers), ISOLATED, held)) == 454_545
 
 
 def test_an_isolated_position_is_liquidated_at_its_price_and_not_before() -> None:
-    """1 BTC from 50,000.0 on 10 x: at 45,180.7 the loss is 4,819.30, fees 25 and 22.59035."""
+    """1 BTC from 50,000.0 at a leverage of 10: at 45,180.7 the loss is 4,819.30, fees 25 and 22.59035."""
     venue = Venue(ISOLATED, {"USDT": "10000"}).quote("BTCPERP", "49999.9", "50000.0")
     venue.send("a", "BTCPERP", "buy", "1")
     assert venue.quote("BTCPERP", "45180.8", "45180.9").account.net("BTCPERP") == 1000
@@ -132,7 +132,7 @@ def test_an_isolated_position_is_liquidated_at_its_price_and_not_before() -> Non
 
 
 def test_an_isolated_position_cannot_lose_more_than_its_margin() -> None:
-    """A gap to 40,000 loses 10,000 where 5,000 answer for it: the insurance fund pays 5,000."""
+    """A gap to 40,000 loses 10,000 with a margin of 5,000: the insurance fund pays the other 5,000."""
     venue = Venue(ISOLATED, {"USDT": "10000"}).quote("BTCPERP", "49999.9", "50000.0")
     venue.send("a", "BTCPERP", "buy", "1")
     venue.quote("BTCPERP", "40000.0", "40000.1")
@@ -140,7 +140,7 @@ def test_an_isolated_position_cannot_lose_more_than_its_margin() -> None:
     assert venue.balance("USDT") == D("4955.00000000")  # 10,000 - 5,000 - 25 - 20
 
 
-def test_the_losses_of_a_day_and_of_a_week_close_the_account_for_more() -> None:
+def test_daily_and_weekly_loss_limits_prevent_new_positions() -> None:
     limits = replace(NETTING.limits, daily_loss_pct=D(5), weekly_loss_pct=D(10))
     venue = Venue(replace(NETTING, limits=limits)).quote("EURUSD", "1.10000", "1.10010")
     day = 86_400_000
@@ -168,7 +168,7 @@ def test_the_losses_of_a_day_and_of_a_week_close_the_account_for_more() -> None:
     assert venue.status("six.in") is Status.FILLED
 
 
-def test_a_large_profit_never_closes_the_account() -> None:
+def test_a_large_profit_never_triggers_a_loss_limit() -> None:
     limits = replace(NETTING.limits, daily_loss_pct=D(5), weekly_loss_pct=D(10), total_loss_pct=D(10))
     venue = Venue(replace(NETTING, limits=limits)).quote("EURUSD", "1.10000", "1.10010")
     venue.send("a", "EURUSD", "buy", "100000")

@@ -1,4 +1,4 @@
-"""Latency, jitter, stress and impact: worked by hand, seeded by account and order alone."""
+"""Latency, jitter, stress and impact: computed by hand; draws depend on seed, account and order only."""
 
 import math
 from dataclasses import replace
@@ -28,13 +28,13 @@ def test_without_models_a_taker_pays_the_quote() -> None:
 
 
 def test_impact_is_the_square_root_of_the_share_of_the_daily_volume() -> None:
-    """1.0 x 0.01 x sqrt(100,000 / 10^9) = 0.0001 of 110,010 ticks: 11.001, against the taker 12."""
+    """1.0 x 0.01 x sqrt(100,000 / 10^9) = 0.0001 of 110,010 ticks: 11.001, rounded up against the taker to 12."""
     assert fill_price(replace(OFF, impact=1.0)) == D("1.10022")
     assert fill_price(replace(OFF, impact=1.0), "400000") == D("1.10033")  # twice: 22.002
     assert fill_price(replace(OFF, impact=1.0), adv=0.0) == D("1.10010")
 
 
-def test_impact_is_not_charged_on_what_displayed_size_has_priced() -> None:
+def test_impact_is_not_charged_on_displayed_size() -> None:
     profile = replace(NETTING, slippage=replace(OFF, impact=1.0), unlimited_depth=True)
     venue = Venue(profile, contracts=(DEEP,)).quote("EURUSD", "1.10000", "1.10010", "60000")
     venue.send("a", "EURUSD", "buy", "100000")
@@ -42,8 +42,8 @@ def test_impact_is_not_charged_on_what_displayed_size_has_priced() -> None:
     assert [(fill.quantity, fill.price) for fill in venue.fills()] == [(60, 110_010), (40, 110_017)]
 
 
-def test_earlier_orders_press_until_they_have_decayed() -> None:
-    """A second 100,000 at once meets sqrt(200,000): 15.56; ten minutes later sqrt(100,000 (1 + 1/e)): 12.87."""
+def test_the_impact_of_earlier_orders_decays() -> None:
+    """A second 100,000 immediately pays sqrt(200,000): 15.56; after ten minutes sqrt(100,000 (1 + 1/e)): 12.87."""
     for wait, ticks in ((0, 16), (600_000, 13), (86_400_000, 12)):
         profile = replace(NETTING, slippage=replace(OFF, impact=1.0), leverage=D(1000))
         venue = Venue(profile, contracts=(DEEP,)).quote("EURUSD", "1.10000", "1.10010")
@@ -52,7 +52,7 @@ def test_earlier_orders_press_until_they_have_decayed() -> None:
         assert venue.fills()[1].price == 110_010 + ticks
 
 
-def test_pressure_knows_the_sides_apart() -> None:
+def test_pressure_is_kept_by_side() -> None:
     pressure = Pressure()
     pressure.add(0, 1, 100.0)
     pressure.add(600_000, -1, 50.0)
@@ -60,7 +60,7 @@ def test_pressure_knows_the_sides_apart() -> None:
     assert pressure.at(1_200_000, -1) == pytest.approx(50 / math.e)
 
 
-def test_one_account_does_not_press_the_price_of_another() -> None:
+def test_one_account_does_not_move_the_price_of_another() -> None:
     profile = replace(NETTING, slippage=replace(OFF, impact=1.0))
     venue = Venue(profile, contracts=(DEEP,)).quote("EURUSD", "1.10000", "1.10010")
     other = venue.exchange.open("b", profile, seed=7)
@@ -72,7 +72,7 @@ def test_one_account_does_not_press_the_price_of_another() -> None:
     assert other.positions == venue.account.positions
 
 
-def test_jitter_is_against_the_taker_and_as_large_as_it_says() -> None:
+def test_jitter_is_against_the_taker_and_has_its_configured_size() -> None:
     """E|N| = sqrt(2 / pi) = 0.798: 0.25 x 10 / 2 x 0.798 = 1.0 tick on average, before it is rounded up."""
     slippage = Slippage()
     drawn = [slippage.spread_ticks(0, 10, normal(1, "a", str(n), "jitter"), 0.0) for n in range(4000)]
@@ -87,12 +87,12 @@ def test_jitter_grows_with_volatility_up_to_four_times() -> None:
     assert (calm, wild, wilder) == (1.25, pytest.approx(3.75), 5.0)
 
 
-def test_symmetric_jitter_may_help() -> None:
+def test_symmetric_jitter_may_improve_the_price() -> None:
     assert Slippage(symmetric=True).spread_ticks(0, 10, -1.0, 0.0) == -1.25
 
 
 def test_stress_multiplies_spread_and_volatility_within_its_window() -> None:
-    """Spread 10 -> 30: the taker pays half of the 20 more, and jitter is 0.25 x 15 x 3."""
+    """The spread grows from 10 to 30: the taker pays half of the increase of 20, and jitter is 0.25 x 15 x 3."""
     slippage = Slippage(windows=(Stress(100, 200),))
     assert slippage.spread_ticks(99, 10, 1.0, 0.0) == 1.25
     assert slippage.spread_ticks(100, 10, 1.0, 0.0) == 10 + 11.25
@@ -120,11 +120,11 @@ def test_draws_depend_on_seed_account_order_and_purpose_alone() -> None:
     assert len({normal(1, "a", "x", "jitter"), *(normal(*other) for other in others)}) == 5
 
 
-def test_an_order_under_way_meets_the_quote_of_its_arrival() -> None:
+def test_an_order_trades_at_the_quote_of_its_arrival() -> None:
     venue = Venue(replace(NETTING, latency=Latency(50.0))).quote("EURUSD", "1.10000", "1.10010")
     sent = venue.ts
     venue.send("a", "EURUSD", "buy", "1000")
     assert venue.fills() == []
     venue.ts = sent + 49
-    venue.quote("EURUSD", "1.10100", "1.10110")  # at the very instant of its arrival: it is seen
+    venue.quote("EURUSD", "1.10100", "1.10110")  # at the instant of its arrival, so the order trades at it
     assert [(fill.ts, fill.price) for fill in venue.fills()] == [(sent + 50, 110_110)]

@@ -1,4 +1,4 @@
-"""The venue of a strategy: brackets over bars, exits when their time is up, and accounts taken up again."""
+"""The venue of a strategy: brackets over bars, exits at the time limit, and restored accounts."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ FLAT = (1.10000, 1.10020, 1.09980, 1.10000)
 
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without slippage, so that every price can be worked out by hand."""
+    """Turn slippage off, so that every price can be computed by hand."""
     exact = {name: replace(profile, slippage=NO_SLIPPAGE) for name, profile in VENUE_RULES.items()}
     monkeypatch.setattr(rules, "VENUE_RULES", exact)
 
@@ -34,7 +34,7 @@ def opened(*symbols: str, at: datetime = NINE) -> Venue:
 
 
 def bar(minute: int, prices: tuple[float, ...] = FLAT, symbol: str = "EURUSD", spread: float = 0.0001) -> Bar:
-    """The bar that opens so many minutes after nine; one pip of spread."""
+    """Return a bar that opens `minute` minutes after nine, with a spread of one pip."""
     first, high, low, last = prices
     return Bar(symbol, NINE + minute * MINUTE, first, high, low, last, spread=spread)
 
@@ -42,7 +42,7 @@ def bar(minute: int, prices: tuple[float, ...] = FLAT, symbol: str = "EURUSD", s
 def order(
     side: Side = Side.BUY, minute: int = 0, symbol: str = "EURUSD", lots: str = "1", **prices: str
 ) -> OrderIntent:
-    """A bracket of one lot, decided so many minutes after nine, with a life of 30 minutes."""
+    """Return a bracket of one lot, decided `minute` minutes after nine, with a time limit of 30 minutes."""
     stop, target = ("1.09800", "1.10300") if side is Side.BUY else ("1.10200", "1.09700")
     at = NINE + minute * MINUTE
     return OrderIntent(
@@ -52,12 +52,12 @@ def order(
 
 
 def play(venue: Venue, *bars: Bar) -> None:
-    for each in bars:
-        venue.play(each)
-        venue.leave_expired(each.close_time)
+    for closed in bars:
+        venue.play(closed)
+        venue.leave_expired(closed.close_time)
 
 
-def told(venue: Venue) -> list[Fill]:
+def ledger_fills(venue: Venue) -> list[Fill]:
     return fills_of({name: account.journal for name, account in venue.exchange.accounts.items()})
 
 
@@ -70,93 +70,96 @@ def test_the_opening_balance_is_divided_equally_among_the_markets_to_the_cent() 
     assert opened("EURUSD").exchange.accounts["fx"].balance("USD") == D("10000.00")
 
 
-def test_a_purchase_enters_at_the_ask_of_the_next_open_and_leaves_at_its_target() -> None:
-    """In at 1.10010, out at 1.10300: 290.00 dollars, and 3.50 of commission a side."""
+def test_a_buy_enters_at_the_ask_of_the_next_open_and_exits_at_its_target() -> None:
+    """Entry at 1.10010, exit at 1.10300: 290.00 dollars, less 3.50 commission per side."""
     venue = opened()
     play(venue, bar(-1))
     assert venue.place(order()) == ""
     play(venue, bar(0), bar(1, (1.10000, 1.10300, 1.09990, 1.10290)))
-    entry, leaving = told(venue)
+    entry, exit_ = ledger_fills(venue)
     assert (entry.reason, entry.price, entry.filled_at, entry.fee) == (FillReason.ENTRY, D("1.10010"), NINE, D("3.50"))
-    assert (leaving.reason, leaving.price, leaving.pnl) == (FillReason.TARGET, D("1.10300"), D("290.00"))
-    assert (entry.lots, leaving.side, leaving.order_id) == (D("1.00"), Side.SELL, "EURUSD/0")
-    assert leaving.filled_at == NINE + 2 * MINUTE
+    assert (exit_.reason, exit_.price, exit_.pnl) == (FillReason.TARGET, D("1.10300"), D("290.00"))
+    assert (entry.lots, exit_.side, exit_.order_id) == (D("1.00"), Side.SELL, "EURUSD/0")
+    assert exit_.filled_at == NINE + 2 * MINUTE
     assert venue.exchange.accounts["fx"].balance("USD") == D("10283.00")
 
 
-def test_a_sale_of_crypto_needs_no_coins_and_pays_the_fees_of_a_perpetual() -> None:
+def test_a_short_sale_of_crypto_needs_no_coins_and_pays_the_fees_of_a_perpetual() -> None:
     """Short 0.1 at 60,000.00, stopped at 60,100.00 + 0.00: -10.00; 0.05 % of 6,000.00 and 6,010.00."""
     venue = opened("BTCUSDT")
     play(venue, bar(-1, (60_000.0, 60_010.0, 59_990.0, 60_000.0), "BTCUSDT", 0.0))
     venue.place(order(Side.SELL, symbol="BTCUSDT", lots="0.1", stop="60100.00", target="59750.00"))
     play(venue, bar(0, (60_000.0, 60_100.0, 59_990.0, 60_090.0), "BTCUSDT", 0.0))
-    entry, leaving = told(venue)
+    entry, exit_ = ledger_fills(venue)
     assert (entry.side, entry.price, entry.fee) == (Side.SELL, D("60000.00"), D("3.00"))
-    assert (leaving.reason, leaving.price, leaving.pnl, leaving.fee) == (
+    assert (exit_.reason, exit_.price, exit_.pnl, exit_.fee) == (
         FillReason.STOP, D("60100.00"), D("-10.00"), D("3.00"),
     )  # fmt: skip
     assert venue.exchange.accounts["crypto"].balance("USD") == D("9984.00")
 
 
-def test_a_stop_that_the_open_has_jumped_is_filled_at_the_open() -> None:
+def test_a_stop_that_the_open_gaps_through_is_filled_at_the_open() -> None:
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
     play(venue, bar(0), bar(1, (1.09700, 1.09750, 1.09650, 1.09700)))
-    assert (told(venue)[1].reason, told(venue)[1].price) == (FillReason.STOP, D("1.09700"))
+    assert (ledger_fills(venue)[1].reason, ledger_fills(venue)[1].price) == (FillReason.STOP, D("1.09700"))
 
 
-def test_a_bar_that_holds_stop_and_target_gives_the_stop_marked_ambiguous() -> None:
+def test_a_bar_that_reaches_stop_and_target_fills_the_stop_and_marks_it_ambiguous() -> None:
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
     play(venue, bar(0), bar(1, (1.10000, 1.10400, 1.09700, 1.10300)))
-    assert (told(venue)[1].reason, told(venue)[1].ambiguous) == (FillReason.STOP, True)
+    assert (ledger_fills(venue)[1].reason, ledger_fills(venue)[1].ambiguous) == (FillReason.STOP, True)
 
 
 @pytest.mark.parametrize(
     ("symbol", "prices"), [("EURUSD", FLAT), ("BTCUSDT", (60_000.0, 60_020.0, 59_980.0, 60_000.0))]
 )
-def test_a_position_whose_time_is_up_leaves_at_the_next_open(symbol: str, prices: tuple[float, ...]) -> None:
-    """On the hedging account by its ticket, on the netting one by its symbol; both exits are dropped."""
+def test_a_position_past_its_time_limit_is_closed_at_the_next_open(symbol: str, prices: tuple[float, ...]) -> None:
+    """The hedging account closes it by its ticket, the netting account by its symbol; both exits are canceled."""
     venue = opened(symbol)
     stop, target = f"{prices[3] * 0.99:.2f}", f"{prices[3] * 1.01:.2f}"
     play(venue, bar(-1, prices, symbol))
     venue.place(order(symbol=symbol, lots="0.1", stop=stop, target=target))
     play(venue, *(bar(minute, prices, symbol) for minute in range(30)))
-    assert len(told(venue)) == 1
+    assert len(ledger_fills(venue)) == 1
     play(venue, bar(30, prices, symbol))
-    assert (told(venue)[1].reason, told(venue)[1].filled_at) == (FillReason.TIME, NINE + 30 * MINUTE)
+    assert (ledger_fills(venue)[1].reason, ledger_fills(venue)[1].filled_at) == (FillReason.TIME, NINE + 30 * MINUTE)
     assert venue.standing(symbol, NINE + 31 * MINUTE).engaged == frozenset()
     assert not any(account.live for account in venue.exchange.accounts.values())
 
 
-def test_an_order_that_finds_no_price_in_its_time_is_void() -> None:
+def test_an_order_without_a_price_before_its_expiry_is_expired() -> None:
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
     assert venue.standing("EURUSD", NINE).engaged == {"EURUSD"}
     play(venue, bar(31))
-    assert told(venue) == []
+    assert ledger_fills(venue) == []
     assert venue.standing("EURUSD", NINE + 32 * MINUTE).engaged == frozenset()
 
 
-def test_an_exit_that_the_closing_market_refuses_is_sent_again_and_met_after_the_weekend() -> None:
+def test_an_exit_that_the_closed_market_refuses_is_sent_again_and_filled_after_the_weekend() -> None:
     """FX closes on Friday at 21:00 UTC in that week, and opens on Sunday at the same hour."""
     friday = (datetime(2024, 3, 15, 20, 29, tzinfo=UTC) - NINE) // MINUTE
     venue = opened()
     play(venue, bar(friday - 1))
     venue.place(order(minute=friday))
     play(venue, *(bar(minute) for minute in range(friday, friday + 31)))
-    assert len(told(venue)) == 1
+    assert len(ledger_fills(venue)) == 1
     assert venue.exchange.accounts["fx"].rejections()[-1].reason == "EURUSD is closed at this hour"
     sunday = friday + 31 + 48 * 60
     play(venue, bar(sunday))
-    assert (told(venue)[1].reason, told(venue)[1].filled_at) == (FillReason.TIME, NINE + sunday * MINUTE)
+    assert (ledger_fills(venue)[1].reason, ledger_fills(venue)[1].filled_at) == (
+        FillReason.TIME,
+        NINE + sunday * MINUTE,
+    )
 
 
-def test_what_a_strategy_stands_at_counts_what_is_open() -> None:
-    """1 lot bought at 1.10010 and marked at 1.09900 has lost 110.00; with 3.50 paid 113.50 of the day are gone."""
+def test_the_account_snapshot_includes_open_positions() -> None:
+    """1 lot bought at 1.10010 and marked at 1.09900 has lost 110.00; with 3.50 commission: 113.50."""
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
@@ -167,7 +170,7 @@ def test_what_a_strategy_stands_at_counts_what_is_open() -> None:
     assert standing.engaged == {"EURUSD"}
 
 
-def test_the_loss_of_yesterday_is_not_that_of_today() -> None:
+def test_the_loss_of_yesterday_does_not_count_today() -> None:
     late = (datetime(2024, 3, 11, 23, 57, tzinfo=UTC) - NINE) // MINUTE
     venue = opened()
     play(venue, bar(late - 1))
@@ -182,16 +185,16 @@ def test_the_loss_of_yesterday_is_not_that_of_today() -> None:
 def test_an_order_on_the_wrong_side_is_refused_with_the_reason() -> None:
     venue = opened()
     play(venue, bar(-1))
-    assert "must lie below" in venue.place(order(stop="1.10400"))
+    assert "must be below" in venue.place(order(stop="1.10400"))
     assert venue.standing("EURUSD", NINE).engaged == frozenset()
 
 
-def test_a_bar_that_is_none_stops_the_path() -> None:
+def test_a_bar_with_a_missing_price_raises_an_error() -> None:
     with pytest.raises(BarError, match="EURUSD: expected a finite price"):
         opened().play(bar(0, (1.1, float("nan"), 1.1, 1.1)))
 
 
-def test_records_are_given_out_once() -> None:
+def test_unrecorded_returns_each_record_once() -> None:
     venue = opened()
     first = venue.unrecorded()
     play(venue, bar(0))
@@ -200,7 +203,7 @@ def test_records_are_given_out_once() -> None:
     assert venue.unrecorded() == {}
 
 
-def test_a_journal_with_a_record_missing_is_not_taken_up() -> None:
+def test_a_journal_with_a_missing_record_is_refused() -> None:
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
@@ -209,7 +212,7 @@ def test_a_journal_with_a_record_missing_is_not_taken_up() -> None:
         Venue(("EURUSD",), seed=7).restore({"fx": [*journal[:3], *journal[4:]]}, [bar(-1)], NINE)
 
 
-def test_accounts_taken_up_years_later_begin_a_day_of_their_own() -> None:
+def test_accounts_restored_years_later_begin_a_new_day_and_week() -> None:
     venue = opened("EURUSD", "BTCUSDT")
     play(venue, bar(-1))
     later = Venue(("EURUSD", "BTCUSDT"), seed=7)
@@ -220,23 +223,23 @@ def test_accounts_taken_up_years_later_begin_a_day_of_their_own() -> None:
     }  # fmt: skip
 
 
-def test_what_a_run_leaves_open_is_closed_at_the_last_bid_with_its_commission() -> None:
-    """Bought 1 lot at 1.10010, closed at 1.10050: 40.00 dollars, less 3.50 a side."""
+def test_a_position_left_open_by_a_run_is_closed_at_the_last_bid_with_its_commission() -> None:
+    """Bought 1 lot at 1.10010, closed at 1.10050: 40.00 dollars, less 3.50 per side."""
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
     play(venue, bar(0, (1.10000, 1.10060, 1.09990, 1.10050)))
     venue.close_out(NINE + MINUTE, "next run")
-    entry, leaving = told(venue)
-    assert (leaving.reason, leaving.price, leaving.pnl) == (FillReason.RUN_END, D("1.10050"), D("40.00"))
-    assert (leaving.order_id, leaving.filled_at, entry.reason) == ("EURUSD/0", NINE + MINUTE, FillReason.ENTRY)
+    entry, exit_ = ledger_fills(venue)
+    assert (exit_.reason, exit_.price, exit_.pnl) == (FillReason.RUN_END, D("1.10050"), D("40.00"))
+    assert (exit_.order_id, exit_.filled_at, entry.reason) == ("EURUSD/0", NINE + MINUTE, FillReason.ENTRY)
     account = venue.exchange.accounts["fx"]
     assert account.balance("USD") == D("10033.00")
     assert (account.positions, account.live) == ({}, {})
     assert [record.detail for record in account.journal if getattr(record, "kind", "") == "run_end"] == ["next run"]
 
 
-def test_an_account_with_nothing_open_is_closed_without_a_record() -> None:
+def test_closing_out_an_account_without_positions_or_orders_writes_no_record() -> None:
     venue = opened("EURUSD", "BTCUSDT")
     before = {name: account.seq for name, account in venue.exchange.accounts.items()}
     venue.close_out(NINE, "next run")
@@ -249,15 +252,15 @@ def test_an_order_that_waits_for_a_price_is_canceled_when_the_run_ends() -> None
     venue.place(order())
     venue.close_out(NINE, "next run")
     play(venue, bar(0))
-    assert told(venue) == []
+    assert ledger_fills(venue) == []
 
 
-def test_the_value_of_a_venue_is_its_cash_and_what_its_positions_would_earn() -> None:
+def test_the_value_of_a_venue_is_its_cash_plus_unrealised_profit() -> None:
     venue = opened()
     play(venue, bar(-1))
     venue.place(order())
     play(venue, bar(0, (1.10000, 1.10060, 1.09990, 1.10050)))
-    found = value(venue, NINE + MINUTE)
-    assert (found.balance, found.equity) == (D("9996.50"), D("10036.50"))
-    assert found.holdings == (Holding("EURUSD", Side.BUY, D("1.00"), D("1.10010"), D("40.00")),)
-    assert found.earned == {"EURUSD": D("36.50")}
+    valuation = value(venue, NINE + MINUTE)
+    assert (valuation.balance, valuation.equity) == (D("9996.50"), D("10036.50"))
+    assert valuation.holdings == (Holding("EURUSD", Side.BUY, D("1.00"), D("1.10010"), D("40.00")),)
+    assert valuation.earned == {"EURUSD": D("36.50")}

@@ -1,4 +1,4 @@
-"""A venue for tests: contracts, accounts with every model off, and orders in a few words."""
+"""A venue for tests: contracts, accounts without latency and slippage, and short calls for orders."""
 
 from dataclasses import replace
 from decimal import Decimal as D
@@ -37,7 +37,7 @@ ISOLATED = Profile("isolated", currency="USDT", leverage=D(10), isolated=True)
 
 
 class Venue:
-    """An exchange with one account, spoken to in Decimals."""
+    """An exchange with one account; takes prices and quantities as text."""
 
     def __init__(
         self, profile: Profile = NETTING, money: dict[str, str] | None = None,
@@ -50,13 +50,13 @@ class Venue:
             self.account.deposit(at, currency, D(amount))
 
     def at(self, ts: int) -> "Venue":
-        """Go to a time, at which everything due until then has happened."""
+        """Advance to a time and process all events due by then."""
         self.ts = ts
         self.exchange.settle(ts)
         return self
 
     def quote(self, symbol: str, bid: str, ask: str, size: str | None = None) -> "Venue":
-        """Quote, a millisecond later."""
+        """Send a quote one millisecond later."""
         self.ts += 1
         contract = self.exchange.contracts[symbol]
         steps = None if size is None else contract.steps(D(size))
@@ -65,7 +65,7 @@ class Venue:
         return self
 
     def send(self, id: str, symbol: str, side: str, quantity: str, type: str = "market", **rest: Any) -> str:
-        """Submit an order now; return why it was refused at once."""
+        """Submit an order now; return the reason for an immediate refusal."""
         prices = {name: D(value) for name, value in rest.items() if name in ("price", "stop", "trail")}
         request = OrderRequest(id, symbol, Side(side), D(quantity), OrderType(type), **rest | prices)
         refusal = self.exchange.submit("a", self.ts, request)
@@ -73,7 +73,7 @@ class Venue:
         return refusal
 
     def send_bracket(self, id: str, symbol: str, side: str, quantity: str, sl: str, tp: str) -> str:
-        """Submit a market entry with exits."""
+        """Submit a bracket with a market entry."""
         entry = OrderRequest(id, symbol, Side(side), D(quantity))
         refusal = self.exchange.submit("a", self.ts, Bracket(id, entry, D(sl), D(tp)))
         self.exchange.settle(self.ts)

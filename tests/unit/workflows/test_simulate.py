@@ -35,12 +35,12 @@ def test_results_stand_under_the_id_of_each_scenario(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("events", "complaint"),
     [
-        ([quote(0, "1.1", "1.2"), {"t": 5, "type": "quota"}], r"event 2 (quota at t=5): there is no event 'quota'"),
+        ([quote(0, "1.1", "1.2"), {"t": 5, "type": "quota"}], r"event 2 (quota at t=5): unknown event type 'quota'"),
         ([quote(0, "1.10000", "1.09990")], "event 1 (quote at t=0): EURUSD: the bid 110000 is above the ask 109990"),
         ([quote(0, "1.100001", "1.2")], "event 1 (quote at t=0): EURUSD: the bid must be a multiple of 0.00001"),
         ([quote(0, "-1.1", "1.2")], "event 1 (quote at t=0): EURUSD: the bid must be positive"),
         ([quote(0, "NaN", "1.2")], "event 1 (quote at t=0): bid must be finite"),
-        ([quote(9, "1.1", "1.2"), quote(3, "1.1", "1.2")], "event 2 (quote at t=3): it lies before the event ahead"),
+        ([quote(9, "1.1", "1.2"), quote(3, "1.1", "1.2")], "event 2 (quote at t=3): it is earlier than the event"),
         ([quote(0, "1.1", "1.2", symbol="EURXXX")], "event 1 (quote at t=0): no instrument has the symbol 'EURXXX'"),
         ([submit(0, "a", "bye")], "event 1 (submit at t=0): side must be one of buy, sell, not 'bye'"),
         ([submit(0, "a", "buy", "many")], "event 1 (submit at t=0): qty must be a number, not 'many'"),
@@ -114,7 +114,7 @@ def test_a_key_that_is_not_known_is_refused_by_its_name(
         (
             ("instruments", 0, "tick"),
             "1e-999999",
-            "instrument 1: tick must lie below 10^16 and have at most 18 decimals",
+            "instrument 1: tick must be below 10^16 and have at most 18 decimals",
         ),
         (
             ("instruments", 0, "maintenance_rate"),
@@ -124,14 +124,14 @@ def test_a_key_that_is_not_known_is_refused_by_its_name(
         (("instruments", 1, "symbol"), "EURUSD", "instruments: a symbol is listed twice"),
         (("instruments",), None, "the scenario: instruments is missing"),
         (("events",), {}, "the scenario: events must be a list, not {}"),
-        (("events", 1, "orders"), [None, None], "event 2 (oco at t=10): an order is an object, not None"),
-        (("events", 1, "orders", 0, "qty"), "1e999999", "event 2 (oco at t=10): qty must lie below 10^16"),
+        (("events", 1, "orders"), [None, None], "event 2 (oco at t=10): an order must be an object, not None"),
+        (("events", 1, "orders", 0, "qty"), "1e999999", "event 2 (oco at t=10): qty must be below 10^16"),
         (("events", 1, "orders", 0, "id"), ["x"], "event 2 (oco at t=10): order: id must be text, not ['x']"),
         (("events", 2, "order", "post_only"), "false", "event 3 (submit at t=11): post_only must be true or false"),
         (("events", 3, "detail"), "finer", "event 4 (bar at t=60000): bar: detail must be a list, not 'finer'"),
         (("events", 3, "detail", 0, "t"), 60_001, "event 4 (bar at t=60000): a finer bar closes at t=60001, after"),
         (("events", 4, "t"), 1_709_510_400_000_000, "event 5 (snapshot at t=1709510400000000): t must be whole milli"),
-        (("events", 4, "type"), ["snapshot"], "event 5 (['snapshot'] at t=70000): there is no event ['snapshot']"),
+        (("events", 4, "type"), ["snapshot"], "event 5 (['snapshot'] at t=70000): unknown event type ['snapshot']"),
     ],
 )
 def test_a_part_that_makes_no_sense_is_refused_and_the_others_are_played(
