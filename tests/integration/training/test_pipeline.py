@@ -307,7 +307,7 @@ def test_a_rollback_brings_back_what_the_champion_replaced_symbol_by_symbol(
 
 def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: Registry) -> None:
     card = registry.text("bos", first.version, "card.md")
-    assert "Gate: BTCUSDT: skill refused: " in card
+    assert "Promotion gate: BTCUSDT: skill refused: " in card
     assert f"{first.metrics['metrics']['auc']:.4f}" in card
     assert "diffusion_atr" in card
     assert registry.text("bos", first.version, "card.html").startswith("<!doctype html>")
