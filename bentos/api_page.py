@@ -25,7 +25,7 @@ HTML = """<!DOCTYPE html>
 </html>
 """
 
-DESCRIPTION = """Predicted probabilities that price breaks the level above and the level below within the model's horizon.
+DESCRIPTION = """Predicted probabilities of a break of the level above and the level below within the model's horizon.
 
 `GET /model` returns the spec of the model: its columns, its source and its metrics. `mikrobot predict --example`
 prints a request with the newest feature row of a symbol."""

@@ -244,7 +244,7 @@ def test_the_source_must_be_named_where_two_answer_for_a_symbol(predictor: Predi
     shelf.models["2"] = replace(shelf.models["1"], spec=replace(shelf.models["1"].spec, source="binance"))
     shelf.roles["champion"][Scope("binance", "EURUSD")] = "2"
     assert predictor.refresh()
-    with pytest.raises(ScopeError, match="expected a symbol and a source to choose one of .*; found 'EURUSD'"):
+    with pytest.raises(ScopeError, match=r"expected a symbol and a source to choose one of .*; found 'EURUSD'"):
         predictor.predict("EURUSD", ROW)
     assert predictor.predict("EURUSD", ROW, "binance").source == "binance"
 
