@@ -1,7 +1,7 @@
-"""The page that describes the HTTP interface: Swagger's, with requests that work as they stand.
+"""The API page: Swagger UI with working example requests.
 
-BentoML's own page loads a tag manager and badges from other hosts and has no setting against it.
-This one loads the same scripts from the service itself.
+BentoML's own page loads a tag manager and badges from other hosts, which no setting disables.
+This page loads the same scripts from the service itself.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ HTML = """<!DOCTYPE html>
 </html>
 """
 
-DESCRIPTION = """Probabilities that the price breaks the level above and below within the horizon of the model.
+DESCRIPTION = """Predicted probabilities of a break of the level above and the level below within the model's horizon.
 
 `GET /model` returns the spec of the model: its columns, its source and its metrics. `mikrobot predict --example`
 prints a request with the newest feature row of a symbol."""
@@ -39,11 +39,11 @@ def specification(generated: dict[str, Any], version: str, row: Request | None) 
     Parameters
     ----------
     generated : dict
-        The document as BentoML makes it.
+        The OpenAPI document that BentoML generates.
     version : str
-        Of the model that is served.
+        Version of the served model.
     row : mapping or None
-        A body of ``/predict`` that the model answers; None while no model is served.
+        A valid request body of ``/predict``; None while no model is served.
     """
     title = {"title": "Mikrobot predictions", "version": version, "description": DESCRIPTION}
     examples = {} if row is None else {"/predict": row, "/shadow": row, "/predict_batch": _batch(row)}

@@ -1,8 +1,8 @@
-"""The prediction service: the champion of each scope over HTTP.
+"""The prediction service: serves the champion of each scope over HTTP.
 
-``python -m bentoml serve bentos.service:Predictions``. One row or a batch in, probabilities out;
-ready once a champion is warm. Watches the registry and changes to a new champion between two
-requests; while the registry is away it serves on with the model it has.
+Start it with ``python -m bentoml serve bentos.service:Predictions``. It predicts one row or a batch, and
+is ready once a model is warm. It watches the registry and switches to a new champion between two
+requests; while the registry is unavailable, it continues with the loaded models.
 """
 
 import json
@@ -28,10 +28,10 @@ from mikrobot.serving import report_links
 from mikrobot.serving.predictor import AnsweringModel, Predictor
 
 WATCH_SECONDS = 2.0
-"""Between two looks at the champion alias: how long a promotion takes to be served."""
+"""Interval between two checks of the champion alias: the maximum delay before a promoted version is served."""
 
 MAXIMUM_ROWS = 10_000
-"""Rows that a batch may hold, so that no request holds the service for seconds."""
+"""Maximum number of rows per batch, so that no request blocks the service for seconds."""
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
 Chance = Annotated[float, Field(ge=0, le=1)] | None
@@ -40,27 +40,28 @@ Set = Literal["breaks", "holds", "both", "none"] | None
 Predicted = Literal["break", "hold", "abstain"] | None
 
 PROBABILITY = (
-    "Probability that the level {level} breaks within the model's horizon, calibrated on known outcomes: p1 / (1 - p0 "
-    "+ p1) of its interval. Of many levels with a probability of 0.3, about 30 % break. Null where no level stands."
+    "Predicted probability that the level {level} breaks within the model's horizon, calibrated on known outcomes: "
+    "p1 / (1 - p0 + p1) of its interval. Of many levels with a probability of 0.3, about 30 % break. Null if there is "
+    "no level."
 )
 INTERVAL = (
-    "Venn-Abers interval [p0, p1] of the probability, which always lies inside: the share of known outcomes with such "
-    "a score that were breaks, had one more been a hold (p0) or a break (p1). It is narrow where many outcomes are "
-    "known, and does not say how far the market may change. Null where no level stands or no outcomes are known."
+    "Venn-Abers interval [p0, p1] of the probability, which always lies inside: the share of breaks among known "
+    "outcomes with a similar score, with one additional hold (p0) or break (p1). It is narrow if many outcomes are "
+    "known; it does not cover changes of the market. Null if there is no level or no outcome is known."
 )
 SET = (
-    "Conformal set of the plausible outcomes: breaks, holds, both or none. It contains the outcome for about 90 % of "
-    "the levels that break and for about 90 % of those that hold. Null where no level stands."
+    "Conformal prediction set: breaks, holds, both or none. It contains the outcome for about 90 % of the levels that "
+    "break and for about 90 % of those that hold. Null if there is no level."
 )
 PREDICTED = (
-    "The outcome, break or hold, that the set contains alone; abstain where the set is both or none. Null where no "
-    "level stands."
+    "The only outcome in the prediction set, break or hold; abstain if the set is both or none. Null if there is no "
+    "level."
 )
 Message = MutableMapping[str, Any]
 
 
 class OneAnswer(BaseModel, from_attributes=True):
-    """Probability of a break upwards and downwards, its interval, the plausible outcomes, and what is predicted."""
+    """Probability, interval, prediction set and prediction for a break upwards and downwards."""
 
     model: str
     version: str | None
@@ -82,7 +83,7 @@ class OneAnswer(BaseModel, from_attributes=True):
 
 
 class ManyAnswers(BaseModel, from_attributes=True):
-    """The fields of one answer, each a list by row, in the order of the rows."""
+    """The fields of one answer as lists, in the order of the rows."""
 
     model: str
     version: str | None
@@ -104,13 +105,13 @@ class ManyAnswers(BaseModel, from_attributes=True):
 
 
 class OneLineRefusals:
-    """Middleware: a body that BentoML refuses is answered with one line, like every other refusal."""
+    """Middleware that shortens BentoML's validation errors to one line, like every other error."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        """Pass everything on but the answers that list validation errors."""
+        """Pass on every response except those that list validation errors."""
         refused = False
 
         async def passed_on(message: Message) -> None:
@@ -126,8 +127,8 @@ class OneLineRefusals:
 
 
 def _one_line(refusal: dict[str, Any]) -> str:
-    found = [f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in refusal.get("detail", ())]
-    return "; ".join(found[:5]) or str(refusal["error"])
+    errors = [f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}" for error in refusal.get("detail", ())]
+    return "; ".join(errors[:5]) or str(refusal["error"])
 
 
 def _refusal(error: MikrobotError) -> JSONResponse:
@@ -143,18 +144,18 @@ pages = FastAPI(openapi_url=None)
     workers=1,
     traffic={"timeout": 30},
     logging={"access": {"enabled": False}},
-    tracing={"excluded_urls": "."},  # a third of a request went into spans that nobody collects
+    tracing={"excluded_urls": "."},  # spans took a third of a request's time, and nothing collects them
 )
 @bentoml.asgi_app(pages)
 class Predictions:
     """Predicts breaks of structure from feature rows, with the champion of the registry."""
 
     def __init__(self) -> None:
-        from mikrobot.models.registry import Registry  # here, since BentoML's supervisor imports this module too
+        from mikrobot.models.registry import Registry  # here, because BentoML's supervisor also imports this module
 
         settings = configuration.load()
         telemetry.configure(settings.log_level)
-        logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch itself says, once, that the registry is away
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch logs once that the registry is unavailable
         registry = Registry(settings.mlflow_url)
         self._predictor = Predictor(registry)
         self._challenger = Predictor(registry, role="challenger", stand_in="")
@@ -165,14 +166,14 @@ class Predictions:
             Thread(target=predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
 
     def __is_ready__(self) -> bool:
-        """Tell /readyz whether a model is warm for any scope."""
+        """Return for /readyz whether a model is warm for at least one scope."""
         return self._predictor.ready
 
     def _example(self, served: Sequence[AnsweringModel]) -> dict[str, Any]:
-        """Return the newest request answered, if it would be answered still, or a row of ones."""
+        """Return the latest successful request if it is still valid, else a row of ones."""
         request = self._request or {}
         asked = (request.get("source"), request.get("symbol"))
-        origin = next((each for each in served if (each.source, each.symbol) == asked), served[0])
+        origin = next((model for model in served if (model.source, model.symbol) == asked), served[0])
         columns = self._predictor.spec(origin.symbol, origin.source).columns
         if asked == (origin.source, origin.symbol) and set(request["features"]) == set(columns):
             return request
@@ -186,7 +187,7 @@ class Predictions:
 
     @bentoml.api(output_spec=OneAnswer)
     async def predict(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
-        """Predict one row of a symbol: every column of its model by name, null where a value is missing."""
+        """Predict one row of a symbol. Send every column of its model by name, null where a value is missing."""
         try:
             answer = OneAnswer.model_validate(self._predictor.predict(symbol, features, source))
             self._request = {"symbol": answer.symbol, "source": answer.source, "features": features}
@@ -196,7 +197,7 @@ class Predictions:
 
     @bentoml.api(output_spec=OneAnswer)
     async def shadow(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
-        """Predict one row with the challenger of the symbol; 503 or 404 where there is none."""
+        """Predict one row with the challenger of the symbol; 503 or 404 if there is none."""
         try:
             return OneAnswer.model_validate(self._challenger.predict(symbol, features, source))
         except MikrobotError as error:
@@ -210,7 +211,7 @@ class Predictions:
         rows: Annotated[list[list[Value]], Field(max_length=MAXIMUM_ROWS)],
         source: str | None = None,
     ) -> Any:
-        """Predict many rows of a symbol: the columns of its model in any order, each row's values in that order."""
+        """Predict many rows of a symbol. Send its columns in any order, and each row's values in the same order."""
         try:
             return ManyAnswers.model_validate(self._predictor.predict_many(symbol, columns, rows, source))
         except MikrobotError as error:
@@ -218,17 +219,17 @@ class Predictions:
 
     @pages.get("/models")
     def models(self) -> Any:
-        """List what answers for each source and symbol."""
+        """List the model or baseline that serves each source and symbol."""
         return [asdict(origin) for origin in self._predictor.served()]
 
     @pages.get("/", include_in_schema=False)
     def api_page(self) -> Any:
-        """Return the page that describes the interface."""
+        """Return the API page."""
         return HTMLResponse(api_page.HTML)
 
     @pages.get("/docs.json", include_in_schema=False)
     def specification(self) -> Any:
-        """Return the OpenAPI document; its example is the newest request answered, or a row of ones."""
+        """Return the OpenAPI document; its example is the latest successful request, or a row of ones."""
         generated = Predictions.openapi_spec.asdict()  # type: ignore[attr-defined]  # the decorator makes it a service
         served = self._predictor.served()
         if not served:
@@ -238,12 +239,12 @@ class Predictions:
 
     @pages.api_route("/reports/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
     async def reports(self, path: str, request: Request) -> Any:
-        """Return a file of the folder of reports; 404 for anything else."""
+        """Return a file of the reports folder; 404 for anything else."""
         return await self._reports.get_response(path, request.scope)
 
     @pages.get("/model")
     def model(self, symbol: str | None = None, source: str | None = None) -> Any:
-        """Return the spec of the model that answers for a symbol: its columns, training span and metrics."""
+        """Return the spec of the model that serves a symbol: its columns, training span and metrics."""
         try:
             return Response(self._predictor.spec(symbol, source).to_json(), media_type="application/json")
         except MikrobotError as error:
@@ -251,7 +252,7 @@ class Predictions:
 
     @pages.get("/challenger")
     def challenger(self, symbol: str | None = None, source: str | None = None) -> Any:
-        """Return the spec of the challenger of a symbol, or 404 where there is none."""
+        """Return the spec of the challenger of a symbol; 404 if there is none."""
         try:
             return Response(self._challenger.spec(symbol, source).to_json(), media_type="application/json")
         except (ScopeError, ServingError):

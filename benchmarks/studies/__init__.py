@@ -1,1 +1,1 @@
-"""Studies whose results are kept in the documents: they take minutes to hours and are run by hand."""
+"""Studies whose results are published in docs; they take minutes to hours and are run manually."""

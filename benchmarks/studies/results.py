@@ -1,11 +1,11 @@
-"""docs/results.md: every model trained on years of bars and judged on a later span it never saw.
+"""Study behind docs/results.md: trains every model on years of bars and evaluates it on a later, unseen span.
 
 ::
 
     python -m benchmarks.studies.results FOLDER --out docs/results.md
 
-FOLDER holds the M1 files named by `STUDIES`. Everything in the document comes from this run; the same
-files, program and seed give the same figures.
+FOLDER contains the M1 files of the symbols. Everything in the document comes from this run; the same
+files, code and seed give the same figures.
 """
 
 import argparse
@@ -37,20 +37,21 @@ from mikrobot.training.scores import calibration_noise
 from mikrobot.training.splits import Split, at_instants
 from mikrobot.training.uplift import uplift
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 Bars = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
 class StudiedMarket:
-    """A symbol, what models may learn from, and the span that they are judged on once.
+    """A symbol with its training, validation and test spans.
 
     Attributes
     ----------
     symbol : str
-        Its file is ``<symbol>_M1.parquet``, somewhere in the folder.
+        Its file is ``<symbol>_M1.parquet``, anywhere in the folder.
     train_from, validation_from, judged_from, judged_until : str
-        UTC dates: learners see the first span, stop and are calibrated on the second.
+        UTC dates. Learners are trained on the first span, use the second for early stopping and calibration,
+        and are evaluated once on the third.
     """
 
     symbol: str
@@ -72,13 +73,13 @@ STUDIES: dict[str, tuple[str, int, int, str]] = {
     "false break": ("false_break", 5, 5, "close"),
     "retest": ("retest", 5, 5, "close"),
 }
-"""Task, swing, minutes and mode of each study; the last three have horizons of their own."""
+"""Task, swing, minutes and mode of each study; the last three kinds define their own horizons."""
 
 STRANGERS = {"EURUSD": ("GBPUSD", "2018-01-01", "2019-07-01"), "BTCUSDT": ("ETHUSDT", "2025-01-01", "2025-07-01")}
-"""Symbols, and their spans, on which the break model of another symbol is judged without having seen them."""
+"""By training symbol: an unseen symbol, with its span, on which the break model is evaluated."""
 
 FOLLOWERS = {"BTCUSDT": "ETHUSDT"}
-"""Symbols, and one whose lead they are, on which it is tried what the lead's moves add."""
+"""By lead symbol: a symbol that follows it, on which the trial of the lead's moves is run."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "volatility": ("season", "activity", "forecast", "volatility", "width", "m5_m1_atr", "h1_m1_atr", "atr_forecast"),
@@ -92,13 +93,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "time": ("minute", "news"),
     "volume and order flow": ("relative", "trade_size", "taker", "vwap"),
 }
-"""Inputs of the break model by what their names begin with: what they add is what is lost without them."""
+"""Groups of inputs of the break model by name prefix, for the ablation study."""
 
 OTHER_SEEDS = 2
-"""With how many other seeds all inputs are learned from."""
+"""Number of further seeds with which the model with all inputs is trained."""
 
 OMISSION_DAYS = (450, 90)
-"""Days before the span of calibration from which, and up to which, a model learns whose inputs are left out."""
+"""Start and end of the training span of the ablation study, in days before the validation span."""
 
 FLOORS = {
     ("EURUSD", "n5 h5 close"): 0.006,
@@ -110,7 +111,7 @@ FLOORS = {
     ("BTCUSDT", "n15 h15 close"): 0.018,
     ("BTCUSDT", "n5 h15 wick"): 0.018,
 }
-"""Asked uplift in AUC of the walk with the forecast over that with the ATR."""
+"""Required AUC uplift of the diffusion baseline with the forecast over the one with the ATR."""
 
 
 def study_recipe(study: str, settings: Settings) -> Recipe:
@@ -126,15 +127,15 @@ def bars_of(folder: Path, symbol: str, start: str, end: str) -> Bars:
     Raises
     ------
     DataError
-        If the folder has no such file, or it has no bar in the span.
+        If the folder has no such file, or the file has no bar in the span.
     """
-    found = sorted(folder.rglob(f"{symbol}_M1.parquet"))
-    if not found:
-        raise DataError(f"expected {symbol}_M1.parquet in {folder}, found none; give the folder of the bars")
+    files = sorted(folder.rglob(f"{symbol}_M1.parquet"))
+    if not files:
+        raise DataError(f"expected {symbol}_M1.parquet in {folder}, found none; pass the folder of the bars")
     span = [("ts", op, pd.Timestamp(day, tz="UTC")) for op, day in ((">=", start), ("<", end))]
-    frame = pd.read_parquet(found[0], filters=span).rename(columns={"ts": "open_time"})
+    frame = pd.read_parquet(files[0], filters=span).rename(columns={"ts": "open_time"})
     if frame.empty:
-        raise DataError(f"{found[0]} has no bar from {start} to {end}; give years of bars")
+        raise DataError(f"{files[0]} has no bar from {start} to {end}; pass a file with years of bars")
     unknown = frame["volume"].eq(0).all()
     frame = frame.assign(volume=np.nan) if unknown else frame
     return {symbol: frame.reindex(columns=list(BAR_COLUMNS)).reset_index(drop=True)}
@@ -146,21 +147,19 @@ def samples(bars: Bars, recipe: Recipe) -> Dataset:
 
 
 def judge(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
-    """Fit on the first two spans and judge on the third, the walks beside each other too."""
+    """Fit on the first two spans and evaluate on the third, including one diffusion baseline over the other."""
     check(data, split)
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     fitted = fit(recipe, data, split, diffusion, settings=settings, progress=lambda stage, share: None)
-    found = assess(recipe, fitted, data, split, seed=settings.seed)
+    figures = assess(recipe, fitted, data, split, seed=settings.seed)
     test = data.only(split.test)
-    said = predict_baselines(diffusion, test, recipe.inputs)
-    found["forecast_over_atr"] = uplift(said["forecast"], said["atr"], test.outcome, test.time, seed=settings.seed)[
-        "auc"
-    ]
-    return found
+    baselines = predict_baselines(diffusion, test, recipe.inputs)
+    over_atr = uplift(baselines["forecast"], baselines["atr"], test.outcome, test.time, seed=settings.seed)
+    return figures | {"forecast_over_atr": over_atr["auc"]}
 
 
 def studied(market: StudiedMarket, study: str, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Run one study of a market, once."""
+    """Run one study of a market."""
     recipe = study_recipe(study, settings)
     data = samples(bars_of(folder, market.symbol, market.train_from, market.judged_until), recipe)
     split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
@@ -168,76 +167,75 @@ def studied(market: StudiedMarket, study: str, folder: Path, settings: Settings)
 
 
 def controlled(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Put the break model through both walks without an edge, made of the market's bars."""
-    recipe, found = study_recipe("n5 h5 close", settings), {}
+    """Train and evaluate the break model on both control markets without an edge, derived from the market's bars."""
+    recipe, figures = study_recipe("n5 h5 close", settings), {}
     bars = bars_of(folder, market.symbol, market.train_from, market.judged_until)
-    for name, walk in controls(bars, settings.seed).items():
-        data = samples(walk, recipe)
+    for name, control in controls(bars, settings.seed).items():
+        data = samples(control, recipe)
         split = at_instants(data.time, data.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
-        found[name] = judge(recipe, data, split, settings)
-    return found
+        figures[name] = judge(recipe, data, split, settings)
+    return figures
 
 
 def transferred(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Judge the break model of a market on a symbol that it has never seen."""
-    stranger, start, end = STRANGERS[market.symbol]
+    """Evaluate the break model of a market on an unseen symbol."""
+    unseen, start, end = STRANGERS[market.symbol]
     recipe = study_recipe("n5 h5 close", settings)
-    known = samples(bars_of(folder, market.symbol, market.train_from, market.judged_from), recipe)
-    other = samples(bars_of(folder, stranger, start, end), recipe)
-    own = at_instants(known.time, known.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
-    data = joined([known, other])
-    split = replace(own, test=np.arange(len(known), len(data)))
-    return {"symbol": stranger, "from": start, "until": end, **judge(recipe, data, split, settings)}
+    own = samples(bars_of(folder, market.symbol, market.train_from, market.judged_from), recipe)
+    other = samples(bars_of(folder, unseen, start, end), recipe)
+    split = at_instants(own.time, own.end, recipe.horizon, market.validation_from, test_from=market.judged_from)
+    data = joined([own, other])
+    split = replace(split, test=np.arange(len(own), len(data)))
+    return {"symbol": unseen, "from": start, "until": end, **judge(recipe, data, split, settings)}
 
 
 def without_groups(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Leave one group of inputs out at a time, on the validation span: the judged one is not looked at.
+    """Run the ablation study: leave out one group of inputs at a time; the market's test span is not used.
 
-    With all inputs it is learned by other seeds too: by how much these differ, no omission can be told from chance.
+    The model with all inputs is also trained with further seeds. An omission with an effect no larger than the
+    differences between seeds is not significant.
     """
     recipe, data, split = _before_judging(market, market.symbol, folder, settings)
     test = data.only(split.test)
     fitted = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    walk = predict_baselines(fitted, test, recipe.inputs)["forecast"]
+    baseline = predict_baselines(fitted, test, recipe.inputs)["forecast"]
 
-    def over_walk(seen: Dataset, seed: int) -> dict[str, Any]:
-        said = trials.learned(recipe, seen, split, settings.model_copy(update={"seed": seed}))
-        return uplift(said, walk, test.outcome, test.time, seed=settings.seed)["auc"]
+    def over_baseline(visible: Dataset, seed: int) -> dict[str, Any]:
+        predicted = trials.learned(recipe, visible, split, settings.model_copy(update={"seed": seed}))
+        return uplift(predicted, baseline, test.outcome, test.time, seed=settings.seed)["auc"]
 
-    found = {"all": over_walk(data, settings.seed)}
+    uplifts = {"all": over_baseline(data, settings.seed)}
     for more in range(1, OTHER_SEEDS + 1):
-        found[f"all, seed {settings.seed + more}"] = over_walk(data, settings.seed + more)
+        uplifts[f"all, seed {settings.seed + more}"] = over_baseline(data, settings.seed + more)
     for group, begins in GROUPS.items():
         hidden = [n for n, name in enumerate(recipe.inputs.names) if _belongs(name, begins, recipe.starts_from)]
         inputs = data.inputs.copy()
         inputs[:, hidden] = np.nan
-        found[group] = over_walk(replace(data, inputs=inputs), settings.seed)
-    return found
+        uplifts[group] = over_baseline(replace(data, inputs=inputs), settings.seed)
+    return uplifts
 
 
 def tried(market: StudiedMarket, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Put the trials through the same spans; that of the lead on the symbol that follows the market's, if one does."""
+    """Run the trials on the same spans; the trial of the lead runs on a follower of the market, if there is one."""
     own = _before_judging(market, market.symbol, folder, settings)
-    found = {
+    figures = {
         f"{market.symbol}: minutes around news": trials.added(*own, settings, prefix=trials.NEWS),
         f"{market.symbol}: a calibration for each third of the volatility": trials.regimes(*own, settings),
     }
     if (follower := FOLLOWERS.get(market.symbol)) is not None:
         following = _before_judging(market, follower, folder, settings)
-        found[f"{follower}: what {market.symbol} has just done"] = trials.added(
-            *following, settings, prefix=trials.LEAD
-        )
-    return found
+        figures[f"{follower}: recent moves of {market.symbol}"] = trials.added(*following, settings, prefix=trials.LEAD)
+    return figures
 
 
 def _before_judging(
     market: StudiedMarket, symbol: str, folder: Path, settings: Settings
 ) -> tuple[Recipe, Dataset, Split]:
-    """Return the break model's samples of a symbol, its lead's rows beside, up to where the market is judged."""
+    """Return the break model's samples of a symbol, with lead features, up to the test span of the market."""
     recipe = replace(study_recipe("n5 h5 close", settings), compared={})
     last = pd.Timestamp(market.validation_from)
     first, middle = (str((last - pd.Timedelta(days=days)).date()) for days in OMISSION_DAYS)
-    bars = {each: bars_of(folder, each, first, market.judged_from)[each] for each in (market.symbol, symbol)}
+    bars = {name: bars_of(folder, name, first, market.judged_from)[name] for name in (market.symbol, symbol)}
     rows = rows_of(bars, needed(recipe.inputs, recipe.task))
     data = build({symbol: bars[symbol]}, rows, "file", recipe.inputs, task=recipe.task)
     return recipe, data, at_instants(data.time, data.end, recipe.horizon, middle, test_from=market.validation_from)
@@ -248,33 +246,33 @@ def _belongs(name: str, begins: Iterable[str], kept: str | None) -> bool:
 
 
 ASIDE = {"controls": controlled, "transfer": transferred, "omissions": without_groups, "trials": tried}
-"""What is asked of a market beside its studies."""
+"""Further experiments on a market, after its studies."""
 
 
-def run(folder: Path, settings: Settings, say: Say) -> dict[str, Any]:
-    """Run every study, control, transfer, omission and trial, one after the other.
+def run(folder: Path, settings: Settings, say: Report) -> dict[str, Any]:
+    """Run every study, control, transfer, omission and trial in sequence.
 
     Returns
     -------
     dict
-        ``studies`` {symbol: {study: figures}}, ``controls`` {symbol: {walk: figures}}, ``transfer`` {symbol: figures},
-        ``omissions`` {symbol: {group: uplift in AUC}}, ``trials`` {symbol: {trial: what it adds}}; figures as
-        `evaluate`.
+        ``studies`` {symbol: {study: figures}}, ``controls`` {symbol: {control: figures}}, ``transfer`` {symbol:
+        figures}, ``omissions`` {symbol: {group: AUC uplift}}, ``trials`` {symbol: {trial: uplift}}; figures as
+        returned by `evaluate`.
     """
-    found: dict[str, dict[str, Any]] = {"studies": {}, "controls": {}, "transfer": {}, "omissions": {}, "trials": {}}
+    figures: dict[str, dict[str, Any]] = {"studies": {}, "controls": {}, "transfer": {}, "omissions": {}, "trials": {}}
     for market in (EURUSD, BTCUSDT):
-        found["studies"][market.symbol] = {}
+        figures["studies"][market.symbol] = {}
         for study in STUDIES:
             say(f"{market.symbol}: {study}")
-            found["studies"][market.symbol][study] = studied(market, study, folder, settings)
-        for what, made in ASIDE.items():
-            say(f"{market.symbol}: {what}")
-            found[what][market.symbol] = made(market, folder, settings)
-    return found
+            figures["studies"][market.symbol][study] = studied(market, study, folder, settings)
+        for name, experiment in ASIDE.items():
+            say(f"{market.symbol}: {name}")
+            figures[name][market.symbol] = experiment(market, folder, settings)
+    return figures
 
 
-def document(found: Mapping[str, Any], settings: Settings) -> str:
-    """Write what `run` found as Markdown."""
+def document(figures: Mapping[str, Any], settings: Settings) -> str:
+    """Render the output of `run` as Markdown."""
     environment = Environment(
         loader=PackageLoader("benchmarks.studies"),
         autoescape=False,  # noqa: S701, it writes Markdown
@@ -284,9 +282,9 @@ def document(found: Mapping[str, Any], settings: Settings) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template("results.md.j2").render(
-        found=found,
+        results=figures,
         markets={market.symbol: market for market in (EURUSD, BTCUSDT)},
-        chance=calibration_noise,
+        noise=calibration_noise,
         floors={f"{symbol} {study}": floor for (symbol, study), floor in FLOORS.items()},
         seed=settings.seed,
         code=code_version(),
@@ -296,16 +294,16 @@ def document(found: Mapping[str, Any], settings: Settings) -> str:
 
 def main() -> None:
     """Run the studies of a folder of bars and write the document."""
-    parser = argparse.ArgumentParser(description="judge every model on the spans kept for it")
-    parser.add_argument("folder", type=Path, help="with the M1 files of the studies")
+    parser = argparse.ArgumentParser(description="evaluate every model on its test spans")
+    parser.add_argument("folder", type=Path, help="folder with the M1 files of the studies")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
-    parser.add_argument("--figures", type=Path, help="JSON file for every figure behind it")
+    parser.add_argument("--figures", type=Path, help="JSON file to write with all figures")
     given = parser.parse_args()
     settings = configuration.load()
-    found = run(given.folder, settings, print)
+    figures = run(given.folder, settings, print)
     if given.figures is not None:
-        given.figures.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    given.out.write_text(document(found, settings), encoding="utf-8")
+        given.figures.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    given.out.write_text(document(figures, settings), encoding="utf-8")
 
 
 if __name__ == "__main__":

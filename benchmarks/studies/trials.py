@@ -1,7 +1,7 @@
-"""What was tried on the break model: minutes around news, calibration by regime, the lead's moves.
+"""Trials of changes to the break model: minutes around news, calibration by regime, moves of the lead symbol.
 
-Each is compared with the model without it, on the same samples of a span that models are calibrated
-on: the spans that models are judged on are not looked at.
+Each trial is compared with the model without the change, on the same samples of the validation span.
+The test spans of the studies are not used.
 """
 
 from dataclasses import replace
@@ -23,11 +23,11 @@ from mikrobot.training.uplift import uplift
 Floats = NDArray[np.float64]
 
 NEWS, LEAD = "news_", "lead_"
-"""What the names of inputs begin with that tell of publications, and of what the lead has just done."""
+"""Name prefixes of the inputs about news publications, and of those about the lead symbol."""
 
 
 def added(recipe: Recipe, data: Dataset, split: Split, settings: Settings, *, prefix: str) -> dict[str, Any]:
-    """Hide the inputs whose names begin so, and return what they add."""
+    """Return the uplift of the inputs with this name prefix over the model without them."""
     inputs = data.inputs.copy()
     inputs[:, [name.startswith(prefix) for name in recipe.inputs.names]] = np.nan
     without = learned(recipe, replace(data, inputs=inputs), split, settings)
@@ -35,29 +35,31 @@ def added(recipe: Recipe, data: Dataset, split: Split, settings: Settings, *, pr
 
 
 def regimes(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> dict[str, Any]:
-    """Calibrate each third of the forecast volatility by itself, and compare with one calibration for all."""
+    """Calibrate each third of the forecast volatility separately, and compare with one calibration for all."""
     fitted = _fitted(recipe, data, split, settings)
-    watched, asked = (uncalibrated(recipe, fitted, data, rows) for rows in (split.validation, split.test))
+    validation, test = (uncalibrated(recipe, fitted, data, rows) for rows in (split.validation, split.test))
     edges = np.nanquantile(data.sigma_forecast[split.validation], (1 / 3, 2 / 3))
-    seen, met = (np.searchsorted(edges, data.sigma_forecast[rows]) for rows in (split.validation, split.test))
-    said = np.empty(len(split.test))
+    validation_third, test_third = (
+        np.searchsorted(edges, data.sigma_forecast[rows]) for rows in (split.validation, split.test)
+    )
+    predicted = np.empty(len(split.test))
     for third in range(3):
-        own = seen == third
-        own_calibration = Calibration.fit(watched[own], data.outcome[split.validation][own])
-        said[met == third] = own_calibration(asked[met == third])
-    return compared(said, fitted.calibration(asked), data.only(split.test), settings)
+        own = validation_third == third
+        calibration = Calibration.fit(validation[own], data.outcome[split.validation][own])
+        predicted[test_third == third] = calibration(test[test_third == third])
+    return compared(predicted, fitted.calibration(test), data.only(split.test), settings)
 
 
 def learned(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> Floats:
-    """Learn, and return what is said about the last span, shape (samples of it,)."""
+    """Fit the model, and return its probabilities on the test span, shape (test samples,)."""
     return answers(recipe, _fitted(recipe, data, split, settings), data, split.test)
 
 
-def compared(said: Floats, without: Floats, test: Dataset, settings: Settings) -> dict[str, Any]:
-    """Return what a trial adds to the model without it, as `uplift`, and the calibration error of both."""
+def compared(predicted: Floats, without: Floats, test: Dataset, settings: Settings) -> dict[str, Any]:
+    """Return the uplift of a trial over the model without the change, and the calibration errors of both."""
     return {
-        **uplift(said, without, test.outcome, test.time, seed=settings.seed),
-        "ece": calibration_error(said, test.outcome),
+        **uplift(predicted, without, test.outcome, test.time, seed=settings.seed),
+        "ece": calibration_error(predicted, test.outcome),
         "ece_without": calibration_error(without, test.outcome),
     }
 

@@ -1,4 +1,4 @@
-r"""The coefficients of the volatility forecasts, fitted on years of bars and judged on later ones.
+r"""The coefficients of the volatility forecasts, fitted on years of bars and evaluated on later ones.
 
 ::
 
@@ -6,9 +6,9 @@ r"""The coefficients of the volatility forecasts, fitted on years of bars and ju
         --fit EURUSD_M1.parquet 2014-01-01 2018-07-01 --fit BTCUSDT_M1.parquet 2022-07-01 2024-07-01 \\
         --judge EURUSD_M1.parquet 2018-07-01 2019-07-01 --judge BTCUSDT_M1.parquet 2024-07-01 2025-01-01
 
-prints the constants of `mikrobot.features.library.volatility`, how well they fit, and how much better a
-random walk with the forecast deviation tells breaks of structure than one with the ATR. The
-forecast itself is computed there; nothing here runs in production.
+prints the constants of `mikrobot.features.library.volatility`, their goodness of fit, and the AUC uplift for
+breaks of structure of a random walk with the forecast deviation over one with the ATR. That module
+computes the forecast itself; nothing here runs in production.
 """
 
 import argparse
@@ -37,10 +37,10 @@ HORIZONS = (5, 15, 60)
 HAR_HALF_LIVES = (10, 30, 120, 1440)
 RANGE_OF_A_WALK = 1.6  # sqrt(8 / pi): mean range of a Brownian motion of deviation 1 over time 1
 LEAST_RANGE = 2e-5
-"""Added to the range of closes before its logarithm: a tick or two of a currency pair."""
+"""Added to the range of closes before its logarithm is taken: one or two ticks of a currency pair."""
 
 STRIDE = 3
-"""One bar in so many is fitted on: neighbours say nearly the same."""
+"""Every third bar is used in the fit, because neighbouring bars are nearly redundant."""
 
 CATALOG = Catalog(
     bar(),
@@ -57,14 +57,14 @@ LEVELS = [*(f"m1_activity_range_{bars}" for bars in RANGES), *(f"m1_activity_mov
 
 
 def rows(path: Path, start: str, end: str) -> pd.DataFrame:
-    """Compute the feature rows of a span, warmed up by all the bars before it.
+    """Compute the feature rows of a span; all earlier bars are the warm-up.
 
     Parameters
     ----------
     path : Path
         Parquet, columns ``ts`` (UTC), ``open``, ``high``, ``low``, ``close``; one symbol, M1.
     start, end : str
-        Days; the end is not in the span.
+        Days; the end is exclusive.
 
     Returns
     -------
@@ -89,40 +89,40 @@ def rows(path: Path, start: str, end: str) -> pd.DataFrame:
 
 
 def realised(span: pd.DataFrame, minutes: int) -> Floats:
-    """Return the log deviation per root minute that the closes ahead came to.
+    """Return the realised log deviation per root minute of the next closes.
 
     Returns
     -------
     ndarray of float64, shape (rows,)
-        From the range of the close and of those of the next `minutes`; NaN where a minute misses.
+        Estimated from the range of this close and the closes of the next `minutes`; NaN where a minute is missing.
     """
     closes = np.log(span["close"])
     highest, lowest = (closes.rolling(minutes + 1).agg(kind).shift(-minutes) for kind in ("max", "min"))
-    found = np.log((highest - lowest).to_numpy() + LEAST_RANGE) - 0.5 * np.log(minutes) - np.log(RANGE_OF_A_WALK)
+    deviation = np.log((highest - lowest).to_numpy() + LEAST_RANGE) - 0.5 * np.log(minutes) - np.log(RANGE_OF_A_WALK)
     row = np.arange(len(span))
-    found[after_minutes(_prices(span).minute, minutes) != row + minutes] = np.nan
-    return np.asarray(found)
+    deviation[after_minutes(_prices(span).minute, minutes) != row + minutes] = np.nan
+    return np.asarray(deviation)
 
 
 def fit_har_s(spans: Sequence[pd.DataFrame], minutes: int) -> Floats:
-    """Fit the weights of HAR-S by least squares of logarithms; every span counts the same.
+    """Fit the weights of HAR-S by least squares of logarithms; every span has the same total weight.
 
     Returns
     -------
     ndarray of float64, shape (9,)
-        Of `LEVELS`, the season ahead, and 1.
+        Weights of `LEVELS`, of the season ahead, and of the constant 1.
     """
     parts = [(_regressors(span, minutes), realised(span, minutes)) for span in spans]
     return _least_squares(parts)
 
 
 def fit_har(spans: Sequence[pd.DataFrame], minutes: int) -> Floats:
-    """Fit the weights of the plain HAR by least squares, all in units of its slowest average.
+    """Fit the weights of the plain HAR by least squares, in units of its slowest average.
 
     Returns
     -------
     ndarray of float64, shape (4,)
-        Of the averages of `HAR_HALF_LIVES`.
+        Weights of the averages of `HAR_HALF_LIVES`.
     """
     parts = []
     for span in spans:
@@ -133,22 +133,22 @@ def fit_har(spans: Sequence[pd.DataFrame], minutes: int) -> Floats:
 
 
 def forecast(span: pd.DataFrame, weights: Floats, minutes: int) -> Floats:
-    """Return the log deviation that weights of HAR-S forecast."""
+    """Return the log deviation forecast by HAR-S with these weights."""
     return np.asarray(_regressors(span, minutes) @ weights)
 
 
 def explained(span: pd.DataFrame, log_forecast: Floats, minutes: int) -> tuple[float, float]:
     """Return the share of the variance of `realised` explained by a log forecast, and its mean error."""
-    found = realised(span, minutes)
-    known = np.isfinite(found) & np.isfinite(log_forecast)
-    error = found[known] - log_forecast[known]
-    return float(1.0 - np.mean(error**2) / np.var(found[known])), float(np.mean(error))
+    deviation = realised(span, minutes)
+    own = np.isfinite(deviation) & np.isfinite(log_forecast)
+    error = deviation[own] - log_forecast[own]
+    return float(1.0 - np.mean(error**2) / np.var(deviation[own])), float(np.mean(error))
 
 
 def told_apart(span: pd.DataFrame, sigma: Floats, side: int, minutes: int) -> float:
     """Return the AUC of a random walk of deviation `sigma` for breaks by the close.
 
-    Its probability falls with distance over sigma whatever the horizon, so that ratio ranks alike.
+    For every horizon its probability falls with distance over sigma, so that ratio gives the same ranking.
     """
     levels = span[[f"m1_break_{side}_above", f"m1_break_{side}_below"]].to_numpy()
     labels = bos(_prices(span), levels, minutes)
@@ -156,7 +156,7 @@ def told_apart(span: pd.DataFrame, sigma: Floats, side: int, minutes: int) -> fl
 
 
 def fit(spans: Sequence[pd.DataFrame]) -> Iterable[str]:
-    """Write the constants, fitted on all spans, and how well they fit each."""
+    """Yield the constants, fitted on all spans, and their goodness of fit on each span."""
     yield _constant("HAR_15", fit_har(spans, 15))
     for minutes in HORIZONS:
         weights = fit_har_s(spans, minutes)
@@ -167,27 +167,27 @@ def fit(spans: Sequence[pd.DataFrame]) -> Iterable[str]:
 
 
 def judge(span: pd.DataFrame) -> Iterable[str]:
-    """Write how the forecasts in the catalog do on a span."""
+    """Yield the AUC of the catalog's forecasts on a span, compared with the ATR."""
     by_atr = (span["m1_atr_14"] / span["close"]).to_numpy()
     for side, minutes in ((5, 5), (5, 15), (15, 15)):
         auc = {"ATR": told_apart(span, by_atr, side, minutes)}
         for name in ("m1_har_15", f"m1_har_s_{minutes}"):
             auc[name] = told_apart(span, span[name].to_numpy(), side, minutes)
-        found = ", ".join(f"{name} {value:.4f} ({value - auc['ATR']:+.4f})" for name, value in auc.items())
-        yield f"{span['symbol'].iloc[0]}, swings of {side}, {minutes} minutes: AUC {found}"
+        values = ", ".join(f"{name} {value:.4f} ({value - auc['ATR']:+.4f})" for name, value in auc.items())
+        yield f"{span['symbol'].iloc[0]}, swings of {side}, {minutes} minutes: AUC {values}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit, then judge, as the command line says."""
+    """Run the fits, then the evaluations, of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.volatility", description=__doc__.split("\n")[0])
-    for name, told in (("fit", "print the constants fitted on"), ("judge", "judge the catalog's forecasts on")):
+    for name, action in (("fit", "print the constants fitted on"), ("judge", "evaluate the catalog's forecasts on")):
         parser.add_argument(
             f"--{name}",
             nargs=3,
             action="append",
             default=[],
             metavar=("FILE", "FROM", "TO"),
-            help=f"{told} these days of an M1 Parquet file; may be repeated",
+            help=f"{action} these days of an M1 Parquet file; may be repeated",
         )
     given = parser.parse_args(arguments)
     if given.fit:

@@ -206,7 +206,7 @@ def test_the_baseline_answers_where_no_model_has_shown_skill(first):
     """Five days are too few for an interval of the uplift: nothing is promoted, and trading goes on."""
     model = first.summary["models"]["bos"]
     assert (model["alias"], model["champion_of"]) == (None, [])
-    assert "skill refused: uplift over the diffusion" in model["reason"]
+    assert "skill refused: AUC uplift over the diffusion baseline" in model["reason"]
     answered = {"model": "baseline", "version": None, "trained_on": ["BTCUSDT", "EURUSD"]}
     assert first.summary["answered_by"] == {"BTCUSDT": answered, "EURUSD": answered}
 

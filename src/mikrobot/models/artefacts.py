@@ -1,6 +1,7 @@
-"""A model as files beside its graph: the spec, its curves, its trees, and the hash of the graph.
+"""Serialisation of a model: the files of its spec, curves, trees and graph, with the hash of the graph.
 
-Written before they are logged and read after they were fetched; where to is the business of the registry.
+This module writes files before they are logged and parses them after they were fetched; the registry
+stores them.
 """
 
 import hashlib
@@ -24,16 +25,16 @@ GRAPH = "model.onnx"
 CURVES = "extra_files/curves.json"
 BOOSTER = "extra_files/booster.ubj"
 FILES = (specs.FILE, CURVES, GRAPH)
-"""What `read` takes, as it lies among the files of a version: MLflow puts files that it did not make in a folder."""
+"""Paths of the files that `read` takes, among the files of a version; MLflow puts extra files into a folder."""
 
 
 def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
-    """Write what the graph does not say: the spec, its curves, its hash; and the trees themselves.
+    """Write the files that the graph does not contain: the spec with the graph's hash, the curves, and the trees.
 
     Returns
     -------
     list of str
-        The files written, in order of name.
+        Paths of the written files, in order of name.
     """
     curves = {
         "calibration": asdict(model.calibration),
@@ -54,18 +55,18 @@ def read(spec: bytes, curves: bytes, graph: bytes, version: str) -> Model:
     Raises
     ------
     ModelError
-        If the graph is not the one that was written, or the inputs are not those this program makes.
+        If the graph is not the one that was written, or the model has other inputs than this program computes.
     ValueError, KeyError, TypeError
-        If a file is not of this make.
+        If a file does not have the expected format.
     """
-    made_for, expected = specs.read(spec, version)
+    parsed, expected = specs.read(spec, version)
     kept = json.loads(curves)
-    if (found := _sha256(graph)) != expected:
-        raise ModelError(f"{GRAPH} of {len(graph)} bytes has the hash {found[:12]}, expected {expected[:12]}")
+    if (actual := _sha256(graph)) != expected:
+        raise ModelError(f"{GRAPH} of {len(graph)} bytes has the hash {actual[:12]}, expected {expected[:12]}")
     if "scores" not in (kept["intervals"] or {"scores": ()}):
         raise ModelError("it was calibrated by an earlier version of this program")
     model = Model(
-        spec=made_for,
+        spec=parsed,
         graph=graph,
         start=_start(kept["start"]),
         calibration=Calibration(**tuples(kept["calibration"])),
@@ -73,7 +74,7 @@ def read(spec: bytes, curves: bytes, graph: bytes, version: str) -> Model:
         baseline=_baseline(kept["baseline"]),
     )
     if model.spec.columns != model.inputs.columns:
-        raise ModelError("it was trained on other inputs than this program makes")
+        raise ModelError("it was trained on other inputs than this program computes")
     return model
 
 
@@ -97,5 +98,5 @@ def _sha256(content: bytes) -> str:
 
 
 def read_booster(content: bytes) -> xgb.Booster:
-    """Read the trees of a version."""
+    """Read the boosted trees of a version."""
     return xgb.Booster(model_file=bytearray(content))

@@ -1,7 +1,4 @@
-"""Bins of sorted values: about equal in size, and equal values share one.
-
-Knows nothing of probabilities or outcomes.
-"""
+"""Bins of sorted values, of about equal size; equal values share a bin."""
 
 from typing import Any
 
@@ -10,15 +7,15 @@ from numpy.typing import NDArray
 
 
 def first_of_bins(counts: NDArray[np.int64], most: int, fewest: int = 1) -> NDArray[np.int64]:
-    """Cut a run of counted values into at most `most` bins, none of which splits a value.
+    """Divide sorted, counted values into at most `most` bins without splitting equal values.
 
     Parameters
     ----------
     counts : ndarray of int64, shape (values,)
-        How often each value occurs, in order of value; at least one value.
+        Number of occurrences of each value, in order of value; at least one value.
     most : int
     fewest : int
-        Samples of a bin at least, unless there are fewer in all.
+        Minimum number of samples per bin, unless there are fewer in total.
 
     Returns
     -------
@@ -50,4 +47,4 @@ def sums_of_bins(first: NDArray[np.int64], *values: NDArray[Any]) -> list[NDArra
     >>> [sums.tolist() for sums in sums_of_bins(np.array([0, 2]), np.array([1, 2, 3, 4]))]
     [[3, 7]]
     """
-    return [np.add.reduceat(each, first) for each in values]
+    return [np.add.reduceat(column, first) for column in values]

@@ -1,4 +1,4 @@
-"""What the break-of-structure model sees: how far the level is, in units of several volatilities, and the context."""
+"""The break-of-structure model: its inputs (distance of the level in units of several volatilities, and context)."""
 
 from dataclasses import dataclass
 
@@ -31,12 +31,12 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class BosInputs(SideInputs):
-    """The inputs for levels of one swing length that may break.
+    """Inputs about the unbroken levels of one swing length.
 
     Attributes
     ----------
     mode : "close" or "wick"
-        What breaks a level.
+        The price that breaks a level.
     """
 
     mode: Mode = "close"
@@ -49,7 +49,7 @@ class BosInputs(SideInputs):
         return (*own, *_ages(self.swing), *wider, *_OTHERS, *CONTEXT, *SURROUNDINGS)
 
     def make(self, x: Row, side: Column) -> dict[str, Column]:
-        """Make the inputs; ``level_atr`` is NaN where no level stands on that side."""
+        """Compute the inputs; ``level_atr`` is NaN where there is no unbroken level on that side."""
         own = _distances(x, side, self._family) | _structure(x, side, self._family, self.swing)
         return own | motion(x, side) | state(x) | surroundings(x, side)
 
@@ -63,7 +63,7 @@ def _ages(swing: int) -> tuple[str, str]:
 
 
 def _distances(x: Row, side: Column, family: str) -> dict[str, Column]:
-    """Distances to levels on this side and the other, and to averages; positive when still ahead."""
+    """Return the distances to the levels on both sides and to the moving averages; positive while they are ahead."""
     up, atr = side > 0, x["m1_atr_14"]
     level, other = facing(x, family, up)
     ahead = np.where(up, x[f"{family}_above_distance"], x[f"{family}_below_distance"])
@@ -93,7 +93,7 @@ def _distances(x: Row, side: Column, family: str) -> dict[str, Column]:
 
 
 def _structure(x: Row, side: Column, family: str, swing: int) -> dict[str, Column]:
-    """Return what broke last, and how old the levels are."""
+    """Return the trend, the last break and the age of the levels."""
     up = side > 0
     high_age, low_age = (x[name] for name in _ages(swing))
     bos, choch = x[f"{family}_bos"], x[f"{family}_choch"]
@@ -123,11 +123,11 @@ KIND = ModelKind(
     card=CardText(
         question="Does price go beyond the newest unbroken swing within the horizon?",
         targets=(Target("accuracy", 0.88), Target("precision", 0.85), Target("recall", 0.90), Target("auc", 0.90)),
-        why_missed="the next minutes hold what neither the volatility nor the other inputs at the close can predict",
+        why_missed="moves within the next minutes depend on information that the inputs at the close do not contain",
         limits=(
-            "Most of its accuracy is geometry: the distance of the level over the volatility of the market. The "
-            "diffusion baselines use nothing else, and the uplift over the second one is the model's own skill.",
-            "A level that is likely to break says little about where price goes after it: this is no trading edge.",
+            "Most of its accuracy is geometry: the distance of the level divided by the volatility of the market. "
+            "The diffusion baselines use nothing else; the model's own skill is its uplift over the second one.",
+            "A likely break does not predict where price goes after it: this model is no trading edge.",
         ),
     ),
     inputs=BosInputs,

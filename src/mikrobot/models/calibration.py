@@ -1,4 +1,4 @@
-"""From a score to a probability: a monotone, piecewise-linear map fitted on held-out samples."""
+"""Calibration of scores: a monotone, piecewise-linear map to probabilities, fitted on held-out samples."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ _STEP = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """Straight lines between knots; level beyond the first and the last.
+    """A piecewise-linear map from scores to probabilities, constant beyond the first and the last knot.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Calibration:
                 raise ValueError(f"expected knots that increase within [0, 1], found {knots}")
 
     def __call__(self, score: NDArray[Any]) -> Floats:
-        """Map scores in [0, 1] to probabilities; the order of two scores is never turned."""
+        """Map scores in [0, 1] to probabilities; the map never reverses the order of two scores."""
         return np.asarray(np.interp(score, *self._curve), dtype=np.float64)
 
     @cached_property
@@ -51,11 +51,11 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: NDArray[Any], outcomes: NDArray[np.bool_]) -> "Calibration":
-        """Fit by isotonic regression on bins of about equal size, which keep equal scores together.
+        """Fit by isotonic regression on bins of about equal size; equal scores share a bin.
 
-        Bins, `SAMPLES_PER_BIN` samples or more in each, keep a small sample from being followed into its
-        noise. Each counts one extra sample at the base rate, and this one extra sample at a half, so that no
-        probability is 0 or 1. Beyond the means of the end bins their rates hold.
+        Bins of at least `SAMPLES_PER_BIN` samples prevent overfitting on small samples. Each bin has one extra
+        sample at the base rate, and the base rate has one extra sample at 0.5, so no probability is 0 or 1.
+        Beyond the mean scores of the first and the last bin, the rates of these bins apply.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class Calibration:
 
 
 def _knots(score: Floats, rate: Floats, size: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Merge bins of one rate (equal but for rounding) into one knot."""
+    """Merge bins of equal rates (except for rounding) into one knot."""
     first = np.flatnonzero(np.r_[True, np.diff(rate) > _STEP])
     weight, scores, rates = sums_of_bins(first, size, score * size, rate * size)
     return tuple((scores / weight).tolist()), tuple((rates / weight).tolist())

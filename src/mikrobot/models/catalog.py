@@ -1,4 +1,4 @@
-"""The kinds of models: one entry for each. A module is imported when its kind is asked for."""
+"""The list of all kinds of models. The module of a kind is imported when the kind is first used."""
 
 from functools import cache
 from importlib import import_module
@@ -18,7 +18,7 @@ MODELS: dict[str, str] = {
 """Module of each kind of model, which defines it as ``KIND``."""
 
 TRADED = "bos"
-"""The kind of model whose answers are traded on."""
+"""The kind of model whose predictions are traded."""
 
 
 @cache
@@ -28,7 +28,7 @@ def kind_of(name: str) -> "ModelKind":
     Raises
     ------
     ModelError
-        If there is none.
+        If there is no kind of that name.
     """
     if name not in MODELS:
         raise ModelError(f"expected a model named {' or '.join(MODELS)}, found {name!r}")

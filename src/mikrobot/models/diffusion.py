@@ -1,8 +1,8 @@
-"""The baseline that every model must beat: geometry and volatility, nothing else.
+"""The diffusion baseline, which every model must beat: it uses geometry and volatility only.
 
-A driftless walk of known volatility reaches a near level more often than a far one. What a model
-says beyond that is skill. SciPy and scikit-learn are imported where a baseline is fitted or predicts, so that one is
-read without them.
+A driftless random walk of known volatility reaches a near level more often than a far one; the skill of a
+model is its uplift over that. SciPy and scikit-learn are imported only where a baseline is fitted or
+predicts, so a baseline can be read without them.
 """
 
 from dataclasses import dataclass
@@ -19,42 +19,41 @@ Floats = NDArray[np.float64]
 DISCRETE_MONITORING = 0.5826  # Broadie, Glasserman, Kou (1997): -zeta(1/2) / sqrt(2 pi)
 
 MOST_REACH = 12.0
-"""Reach beyond which nothing changes: no walk goes so far."""
+"""Limit of the reach; no random walk goes further."""
 
 SAMPLES = 200_000
-"""Training samples that are used at most, spread evenly over time."""
+"""Maximum number of training samples, spread evenly over time."""
 
 _POINTS = 256
 
 _LEAST = 1e-9
 
 RIDGE = 40.0
-"""Penalty on the squares of weights: as if each were known to be 0 but for 0.16 a deviation of its level."""
+"""Ridge penalty on the weights: a prior with mean 0 and standard deviation 0.16 per deviation of the level."""
 
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Probability that a driftless walk reaches a price, calibrated.
+    """Calibrated probability that a driftless random walk reaches a price.
 
-    The reach of a log distance d by a volatility sigma within h minutes is z = d / (k sigma sqrt(h)),
-    k being one scale for all samples, or log k a weighted sum of levels of the volatility: the forecast
-    with its weights fitted anew. P = 2 (1 - Phi(z)) if any price on the way counts. If only the
-    closes do, a walk that is looked at once a minute, d is longer by 0.5826 k sigma; if only the last
-    close does, P = 1 - Phi(z), and d may be negative.
+    The reach of a log distance d at volatility sigma within h minutes is z = d / (k sigma sqrt(h)).
+    The scale k is the same for all samples, or log k is a weighted sum of volatility levels, with weights
+    fitted on the training samples. P = 2 (1 - Phi(z)) if every price within the horizon counts. If only
+    the closes count (discrete monitoring once a minute), d is longer by 0.5826 k sigma. If only the last
+    close counts, P = 1 - Phi(z), and d may be negative.
 
     Attributes
     ----------
     reach : "close", "extreme" or "end"
-        Which prices decide; see `Task.reach`.
+        Prices that decide the outcome; see `Task.reach`.
     scale : float
         k, or its value at the centres, fitted by log loss.
     low, high : float
-        Reaches between which `logits` are evenly spaced; beyond them the first or the last holds.
+        Range of the reach over which `logits` are evenly spaced; beyond it the first or the last one applies.
     logits : tuple of float
-        Calibrated log odds: splines of the reach, fitted by logistic regression, and kept from rising
-        where few samples let them.
+        Calibrated log odds: splines of the reach, fitted by logistic regression, and made non-increasing.
     weights, centres : tuple of float
-        log k = log scale + weights (levels - centres); empty where k is the same for all.
+        log k = log scale + weights (levels - centres); empty where k is the same for all samples.
     """
 
     reach: Reach
@@ -84,9 +83,9 @@ class Diffusion:
         distance : ndarray of float64, shape (samples,)
             Log distance from the close to the price.
         sigma : ndarray of float64, shape (samples,)
-            Positive; standard deviation of a minute's log return, up to a factor, which k takes up.
+            Positive; standard deviation of a minute's log return, up to a constant factor, which k absorbs.
         minutes : ndarray of float64, shape (samples,)
-            Time left.
+            Minutes to the end of the horizon.
         outcome : ndarray of bool, shape (samples,)
             Both outcomes occur.
         levels : ndarray of float, shape (samples, levels), optional
@@ -109,9 +108,9 @@ class Diffusion:
         scale = float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded", options={"xatol": 1e-3}).x))
         step, weights, centres = scale * sigma, np.empty(0), np.empty(0)
         if levels is not None:
-            known, centres, unit = _standardised(levels[chosen])
-            moved, weights = _fit_weights(reach, step, distance, minutes, outcome=outcome, levels=known)
-            scale, step, weights = scale * np.exp(moved), step * np.exp(moved + known @ weights), weights / unit
+            standard, centres, unit = _standardised(levels[chosen])
+            shift, weights = _fit_weights(reach, step, distance, minutes, outcome=outcome, levels=standard)
+            scale, step, weights = scale * np.exp(shift), step * np.exp(shift + standard @ weights), weights / unit
         z = _reach(reach, step, distance, minutes)
         curve = make_pipeline(
             SplineTransformer(n_knots=8, degree=3, knots="quantile", extrapolation="linear"),
@@ -125,7 +124,7 @@ class Diffusion:
     def logit(self, distance: Floats, sigma: Floats, minutes: Floats, levels: NDArray[Any] | None = None) -> Floats:
         """Return the log odds of each sample; NaN where its distance or volatility is unknown.
 
-        `levels` is needed where it was fitted with them, of the same columns.
+        `levels` is required if the baseline was fitted with levels, with the same columns.
         """
         step = self.scale * sigma
         if levels is not None and self.weights:
@@ -155,30 +154,30 @@ class Diffusion:
 
 
 def _tail_factor(reach: Reach) -> float:
-    """Return what the tail of the normal distribution is multiplied by: a walk that is beyond may come back."""
+    """Return the factor of the normal tail: 2 if reaching the price once counts (reflection principle), else 1."""
     return 1.0 if reach == "end" else 2.0
 
 
 def _standardised(levels: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Return levels in deviations from their mean, 0 where missing; the means; the deviations, 1 of a constant."""
-    known = np.isfinite(levels)
-    counts = np.maximum(known.sum(axis=0), 1)
-    centres = np.where(known, levels, 0.0).sum(axis=0, dtype=np.float64) / counts
-    apart = np.where(known, levels - centres, 0.0)
-    unit = np.sqrt((apart**2).sum(axis=0) / counts)
+    """Return standardised levels (0 where missing), their means, and their standard deviations (1 for a constant)."""
+    present = np.isfinite(levels)
+    counts = np.maximum(present.sum(axis=0), 1)
+    centres = np.where(present, levels, 0.0).sum(axis=0, dtype=np.float64) / counts
+    centred = np.where(present, levels - centres, 0.0)
+    unit = np.sqrt((centred**2).sum(axis=0) / counts)
     unit = np.where(unit > _LEAST, unit, 1.0)
-    return apart / unit, centres, unit
+    return centred / unit, centres, unit
 
 
 def _fit_weights(
     reach: Reach, step: Floats, distance: Floats, minutes: Floats, *, outcome: NDArray[np.bool_], levels: Floats
 ) -> tuple[float, Floats]:
-    """Fit the weights of standard levels in the logarithm of the step by log loss, ridged.
+    """Fit the weights of standardised levels in log k by log loss with a ridge penalty.
 
     Returns
     -------
     tuple of (float, ndarray of float64, shape (levels,))
-        How much the logarithm moves for all, and the weights.
+        The shift of log k for all samples, and the weights.
     """
     from scipy.optimize import minimize
     from scipy.special import ndtr
@@ -194,11 +193,11 @@ def _fit_weights(
         rising = factor * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) * shorter
         slope = np.where(outcome, -1.0 / p, 1.0 / (1.0 - p)) * rising
         penalised = np.concatenate([[0.0], weights[1:]])
-        found = -np.log(np.where(outcome, p, 1.0 - p)).mean() + 0.5 * ridge * (penalised @ penalised)
-        return float(found), inputs.T @ slope / len(outcome) + ridge * penalised
+        value = -np.log(np.where(outcome, p, 1.0 - p)).mean() + 0.5 * ridge * (penalised @ penalised)
+        return float(value), inputs.T @ slope / len(outcome) + ridge * penalised
 
-    found = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
-    return float(found[0]), np.asarray(found[1:])
+    fitted = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
+    return float(fitted[0]), np.asarray(fitted[1:])
 
 
 def _reach(reach: Reach, step: Floats, distance: Floats, minutes: Floats) -> Floats:
@@ -212,5 +211,5 @@ def _way(reach: Reach, step: Floats, distance: Floats, minutes: Floats) -> Float
 
 
 def _looks(reach: Reach, minutes: Floats) -> Floats | float:
-    """Return by how much the way is longer where only the close of each minute is looked at."""
+    """Return the correction of the reach for discrete monitoring, where only the close of each minute counts."""
     return DISCRETE_MONITORING / np.sqrt(minutes) if reach == "close" else 0.0

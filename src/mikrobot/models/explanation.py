@@ -1,7 +1,8 @@
-"""Why a model said what it said of one row: what each input added to the log odds.
+"""Explanations of single predictions: the contribution of each input to the log odds.
 
-Of the boosted trees of a model, by their Shapley values; other members have none. What these, the calibration
-and the rolling window add follows as one step each, so that all end at the log odds of the served probability.
+The contributions of the inputs are the Shapley values of the model's boosted trees. Two further steps cover the
+other members, which have no Shapley values, and the calibration with the rolling window. All steps add up to the
+log odds of the served probability.
 """
 
 from collections.abc import Mapping
@@ -16,22 +17,23 @@ from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.model import NEARLY, Model
 
 MEMBERS, CALIBRATION = "other_members", "calibration"
-"""The last steps: members that are no trees (0 where there are none, but for rounding), and known outcomes."""
+"""Names of the last two steps: members that are no trees (0, except for rounding, where there are none), and the
+calibration with known outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One side of a row, in log odds.
+    """The explanation of one prediction, for one side of a row, in log odds.
 
     Attributes
     ----------
     side : int
         +1 upwards, -1 downwards.
     start : float
-        What the walk says, where boosting began, and the trees' mean correction of it.
+        Log odds of the diffusion baseline, from which boosting starts, plus the trees' mean correction.
     added : mapping of str to float
-        By input, the largest in size first; then `MEMBERS` and `CALIBRATION`. `start` and these add up to the log
-        odds of the probability that is served.
+        Contribution of each input, the largest absolute value first; then `MEMBERS` and `CALIBRATION`. `start` and
+        these add up to the log odds of the served probability.
     """
 
     side: int
@@ -50,20 +52,20 @@ class Explanation:
 
 
 def explain(model: Model, booster: xgb.Booster, values: NDArray[np.float64]) -> list[Explanation]:
-    """Explain the answers about both sides of a row.
+    """Explain the predictions for both sides of a row.
 
     Parameters
     ----------
     model : Model
     booster : Booster
-        Its boosted trees.
+        The model's boosted trees.
     values : ndarray of float64, shape (spec.columns,)
         Known at the close of the row's bar; NaN where missing.
 
     Returns
     -------
     list of Explanation
-        Of the sides on which there was something to predict.
+        One for each side that has a prediction.
 
     References
     ----------
@@ -73,23 +75,23 @@ def explain(model: Model, booster: xgb.Booster, values: NDArray[np.float64]) -> 
     inputs = model.inputs(np.repeat(values[None], 2, axis=0), SIDES)
     names = model.inputs.names
     added = booster.predict(xgb.DMatrix(inputs), pred_contribs=True)
-    explained = []
+    explanations = []
     for number, side in enumerate(SIDES.tolist()):
         if np.isnan(inputs[number, 0]):
             continue
-        walk = 0.0
+        baseline = 0.0
         if model.start is not None:
-            walk = float(model.start(inputs[number : number + 1], model.inputs)[0])
+            baseline = float(model.start(inputs[number : number + 1], model.inputs)[0])
         order = np.argsort(-np.abs(added[number, :-1]), kind="stable")
         parts = {names[at]: float(added[number, at]) for at in order}
-        start = walk + float(added[number, -1])
+        start = baseline + float(added[number, -1])
         raw, end = _log_odds(model, inputs[number : number + 1])
         last = {MEMBERS: raw - start - sum(parts.values()), CALIBRATION: end - raw}
-        explained.append(Explanation(side, start, parts | last))
-    return explained
+        explanations.append(Explanation(side, start, parts | last))
+    return explanations
 
 
 def _log_odds(model: Model, inputs: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the log odds of one sample before the calibration, and as it is served."""
+    """Return the log odds of one sample before calibration, and as served."""
     score = np.clip(model.uncalibrated(inputs), NEARLY, 1.0 - NEARLY)
     return float(logit(score)[0]), float(logit(model.score(inputs))[0])

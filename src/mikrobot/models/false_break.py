@@ -1,4 +1,4 @@
-"""What the false-break model sees at the close of a bar that breaks a level: how far it has come, and the context."""
+"""The false-break model: its inputs at the close of a bar that breaks a level (size of the break, and context)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 @dataclass(frozen=True)
 class FalseBreakInputs(SideInputs):
-    """The inputs for breaks of levels of one swing length, on the side that broke."""
+    """Inputs about breaks of the levels of one swing length, on the side that broke."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ class FalseBreakInputs(SideInputs):
         return (*own, *others, *CONTEXT)
 
     def make(self, x: Row, side: Column) -> dict[str, Column]:
-        """Make the inputs; ``penetration_forecast`` is NaN where this bar broke nothing on that side."""
+        """Compute the inputs; ``penetration_forecast_*`` is NaN where this bar broke no level on that side."""
         family, atr = f"m1_break_{self.swing}", x["m1_atr_14"]
         came = np.where(side * (x[f"{family}_bos"] + x[f"{family}_choch"]) > 0, x[f"{family}_penetration"], np.nan)
         level = x[f"{family}_broken"]
@@ -55,12 +55,12 @@ _HORIZON_BARS = 5
 KIND = ModelKind(
     name="false_break",
     card=CardText(
-        question="Is a break of structure taken back within the next closes?",
+        question="Does price close back inside the level within the next bars after a break of structure?",
         targets=(Target("precision", 0.97),),
-        why_missed="a break that will be taken back looks like one that will not",
+        why_missed="at the close of the break, the inputs of false breaks and of true breaks look alike",
         limits=(
-            "Most of its accuracy comes from one input: how far the break has gone, over the volatility.",
-            "Unless its expectancy after costs is above zero it informs; it is not traded on.",
+            "Most of its accuracy comes from one input: the size of the break beyond the level, over the volatility.",
+            "It is used for information only, not for trading, unless its expectancy after costs is above zero.",
         ),
     ),
     inputs=_inputs,
@@ -75,4 +75,4 @@ KIND = ModelKind(
     ),
     direction=-1,
 )
-"""A support vector machine and a random forest, and as much of the diffusion baseline as helps them."""
+"""A support vector machine and a random forest, combined with a fitted share of the diffusion baseline."""

@@ -1,7 +1,8 @@
-"""Fitted learners as one ONNX graph, and the session that runs it.
+"""Conversion of fitted learners to one ONNX graph, and the session that runs it.
 
-A graph is data: loading one runs no code of its maker. It takes the model inputs and answers one
-score a row, the mean of its members' probabilities. Knows nothing of features, labels or training.
+A graph is data: loading one runs no code from the training environment. It maps the model inputs to one
+score per row, the mean of its members' probabilities. This module does not depend on features, labels
+or training.
 """
 
 import warnings
@@ -22,7 +23,7 @@ from mikrobot.domain.errors import ModelError
 Inputs = NDArray[np.float32]
 
 OPSET, TREES_OPSET = 15, 3
-"""Operator sets that every converter used here speaks: of ONNX itself, and of its machine learning part."""
+"""Operator set versions that every converter here supports: of ONNX itself, and of its machine learning domain."""
 
 _INPUTS, _SCORE, _PROBABILITIES = "inputs", "score", "probabilities"
 
@@ -35,10 +36,10 @@ class Member:
     ----------
     name : str
     graph : onnx.ModelProto
-        Answers ``probabilities``, shape (rows, 2).
+        Outputs ``probabilities``, shape (rows, 2).
     platt : tuple of float, optional
-        (slope, intercept) that turn a decision value into log odds, for a learner that answers
-        (value, -value) in place of probabilities.
+        (slope, intercept) that convert a decision value to log odds (Platt scaling), for a learner that
+        outputs (value, -value) instead of probabilities.
     """
 
     name: str
@@ -47,12 +48,12 @@ class Member:
 
 
 def of_booster(name: str, booster: xgb.Booster) -> Member:
-    """Convert boosted trees; missing values go the way the trees learned."""
+    """Convert boosted trees; missing values follow the default branches of the trees."""
     from onnxmltools.convert import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     plain = booster.copy()
-    plain.feature_names = None  # the converter wants f0, f1, ...
+    plain.feature_names = None  # the converter requires the names f0, f1, ...
     graph = convert_xgboost(
         plain, name, initial_types=[(_INPUTS, FloatTensorType([None, booster.num_features()]))], target_opset=OPSET
     )
@@ -60,7 +61,7 @@ def of_booster(name: str, booster: xgb.Booster) -> Member:
 
 
 def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[float, float] | None = None) -> Member:
-    """Convert a fitted scikit-learn classifier or pipeline of two classes.
+    """Convert a fitted scikit-learn classifier or pipeline with two classes.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[f
     from skl2onnx import to_onnx
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Attribute `prob[AB]_`", FutureWarning)  # read by the converter, not by us
+        warnings.filterwarnings("ignore", "Attribute `prob[AB]_`", FutureWarning)  # the converter reads them
         graph = to_onnx(
             fitted,
             np.zeros((1, width), np.float32),
@@ -84,7 +85,7 @@ def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[f
 
 
 def joined(members: Sequence[Member], width: int) -> bytes:
-    """Join members into one serialised graph, whose score is the mean of their probabilities.
+    """Join members into one serialised graph that outputs the mean of their probabilities.
 
     Parameters
     ----------
@@ -93,23 +94,23 @@ def joined(members: Sequence[Member], width: int) -> bytes:
     width : int
         Number of inputs.
     """
-    nodes, initializers, chances = [], [], []
+    nodes, initializers, probabilities = [], [], []
     for member in members:
-        found, kept, chance = _inlined(member)
-        nodes += found
-        initializers += kept
-        chances.append(chance)
-    nodes.append(helper.make_node("Mean", chances, [_SCORE]))
+        member_nodes, member_initializers, probability = _inlined(member)
+        nodes += member_nodes
+        initializers += member_initializers
+        probabilities.append(probability)
+    nodes.append(helper.make_node("Mean", probabilities, [_SCORE]))
     return _serialised(nodes, initializers, width)
 
 
 def constant(score: float, width: int) -> bytes:
-    """Return a serialised graph that answers every row with one score.
+    """Return a serialised graph that outputs the same score for every row.
 
     >>> Scorer(constant(0.5, 3), 3)(np.zeros((2, 3), np.float32)).tolist()
     [0.5, 0.5]
     """
-    kept = [
+    initializers = [
         helper.make_tensor("column", TensorProto.INT64, [1], [0]),
         helper.make_tensor("value", TensorProto.FLOAT, [1], [score]),
     ]
@@ -118,7 +119,7 @@ def constant(score: float, width: int) -> bytes:
         helper.make_node("Shape", ["first"], ["shape"]),
         helper.make_node("Expand", ["value", "shape"], [_SCORE]),
     ]
-    return _serialised(nodes, kept, width)
+    return _serialised(nodes, initializers, width)
 
 
 def _serialised(nodes: Sequence[Any], initializers: Sequence[Any], width: int) -> bytes:
@@ -136,7 +137,7 @@ def _serialised(nodes: Sequence[Any], initializers: Sequence[Any], width: int) -
 
 
 def _inlined(member: Member) -> tuple[list[Any], list[Any], str]:
-    """Return a member's nodes and initializers under its own names, and the name of its chance of a yes."""
+    """Return a member's nodes and initializers, prefixed with its name, and the name of its probability output."""
     prefix = f"{member.name}/"
     graph = compose.add_prefix(member.graph, prefix).graph
     column, chance = f"{prefix}column", f"{prefix}chance"
@@ -167,26 +168,28 @@ class Scorer:
     Parameters
     ----------
     graph : bytes
-        What `joined` returned.
+        Output of `joined`.
     width : int
-        Number of inputs expected.
+        Expected number of inputs.
 
     Raises
     ------
     ModelError
-        If it is no graph of this kind.
+        If it is not such a graph.
     """
 
     def __init__(self, graph: bytes, width: int) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # waking a pool takes longer than a row
+        options.intra_op_num_threads = options.inter_op_num_threads = (
+            1  # waking a thread pool takes longer than scoring a row
+        )
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has one exception class for each fault, and no common base
+        except Exception as error:  # onnxruntime has one exception class for each error, and no common base
             raise ModelError(f"{len(graph)} bytes are no ONNX graph ({str(error)[:120]}); train again") from error
-        found = [(i.name, i.shape[-1]) for i in self._session.get_inputs()]
-        if found != [(_INPUTS, width)] or [o.name for o in self._session.get_outputs()] != [_SCORE]:
-            raise ModelError(f"expected a graph from {width} inputs to a score, found {found}; train again")
+        inputs = [(i.name, i.shape[-1]) for i in self._session.get_inputs()]
+        if inputs != [(_INPUTS, width)] or [o.name for o in self._session.get_outputs()] != [_SCORE]:
+            raise ModelError(f"expected a graph from {width} inputs to a score, found {inputs}; train again")
 
     def __call__(self, inputs: Inputs) -> NDArray[np.float64]:
         """Score rows.

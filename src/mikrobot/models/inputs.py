@@ -1,8 +1,8 @@
-"""What a model sees of a feature row: inputs of one side, made from catalog columns.
+"""Model inputs for one side of a feature row, computed from catalog columns.
 
-Inputs are relative to the symbol (in ATRs, in sigmas, as ratios) and mirrored: for a move down, a
-fall counts as a rise does for a move up. So one model serves all symbols and both sides, and no
-price enters raw. Training and serving call the same function.
+Inputs are relative to the symbol (in ATR, in sigmas, as ratios) and mirrored by side: a fall has the
+same sign for the downward side as a rise for the upward side. One model therefore serves all symbols
+and both sides, and no raw price is an input. Training and serving call the same function.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ Row = Mapping[str, Column]
 """Columns of the catalog by name, each of shape (rows,)."""
 
 FORECASTS = (5, 15, 60)
-"""Minutes for which the catalog forecasts the volatility."""
+"""Horizons in minutes of the catalog's volatility forecasts."""
 
 CONTEXT = (
     *("m1_atr_14", "m5_atr_14", "h1_atr_14"),
@@ -32,14 +32,14 @@ CONTEXT = (
     *("m1_bollinger_20_percent_b", "m1_bollinger_20_width", "m1_macd_12_26_9_histogram"),
     *("m1_minute_sin", "m1_minute_cos", "m1_spread_atr"),
 )
-"""Columns of `motion` and `state`, which every model sees."""
+"""Columns of `motion` and `state`, which every model uses."""
 
 LEVELS = (
     *("season", "season_15", "season_60"),
     *("activity_range_3", "activity_range_30", "activity_range_120"),
     *("activity_move_10", "activity_move_120", "activity_move_3000"),
 )
-"""Inputs of `state` that are logarithms of volatilities: what the forecast is made of."""
+"""Inputs of `state` that are logarithms of volatilities: the components of the volatility forecast."""
 
 _EXTREMES, _ROUND = (60, 240, 1440), (1, 10)
 _FAMILIES = (*(f"m1_extreme_{minutes}" for minutes in _EXTREMES), "m1_day", *(f"m1_round_{step}" for step in _ROUND))
@@ -66,7 +66,7 @@ class SideInputs(ABC):
     Attributes
     ----------
     swing : int
-        Bars on each side of the swings whose levels are asked about; the catalog has 5 and 15 on M1.
+        Bars on each side of the swings that form the levels; the catalog has 5 and 15 on M1.
     """
 
     swing: int = 5
@@ -74,15 +74,15 @@ class SideInputs(ABC):
     @property
     @abstractmethod
     def needed(self) -> tuple[str, ...]:
-        """Catalog columns that `make` reads; some may be named twice."""
+        """Catalog columns that `make` reads; may contain duplicates."""
 
     @abstractmethod
     def make(self, x: Row, side: Column) -> dict[str, Column]:
-        """Make the inputs by name; the first one is NaN where there is nothing to predict."""
+        """Compute the inputs by name; the first one is NaN where there is nothing to predict."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Catalog columns needed, in the order in which `__call__` takes them."""
+        """Required catalog columns, in the order that `__call__` expects."""
         return tuple(dict.fromkeys(self.needed))
 
     @cached_property
@@ -91,7 +91,7 @@ class SideInputs(ABC):
         return tuple(self._named(np.ones((1, len(self.columns))), np.ones(1)))
 
     def levels(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Take `LEVELS` from made inputs, shape (rows, levels)."""
+        """Return the columns `LEVELS` of computed inputs, shape (rows, levels)."""
         return inputs[:, self._levels].astype(np.float64)
 
     @cached_property
@@ -99,14 +99,14 @@ class SideInputs(ABC):
         return [self.names.index(name) for name in LEVELS]
 
     def __call__(self, values: Column, side: NDArray[np.int8]) -> NDArray[np.float32]:
-        """Make the inputs of one side of each row.
+        """Compute the inputs of one side of each row.
 
         Parameters
         ----------
         values : ndarray of float64, shape (rows, columns)
             Known at the close of the row's bar, in the order of `columns`; NaN where missing.
         side : ndarray of int8, shape (rows,)
-            +1 asks about the way up, -1 about the way down.
+            +1 for upwards, -1 for downwards.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class SideInputs(ABC):
 
 
 def motion(x: Row, side: Column) -> dict[str, Column]:
-    """Where price has been going, towards this side counting as positive."""
+    """Return the recent direction of price: returns and oscillators, positive towards this side."""
     sigma = x["m1_volatility_60"]
     return {
         **{
@@ -143,7 +143,7 @@ def motion(x: Row, side: Column) -> dict[str, Column]:
 
 
 def state(x: Row) -> dict[str, Column]:
-    """Volatility now, usual and forecast, by ratios; time of day; spread."""
+    """Return the state of the market: ratios of current, seasonal and forecast volatility, time of day, spread."""
     forecast = x["m1_har_s_15"]
     return {
         "width_sigma": x["m1_bollinger_20_width"] / x["m1_volatility_60"],
@@ -161,9 +161,9 @@ def state(x: Row) -> dict[str, Column]:
 
 
 def surroundings(x: Row, side: Column) -> dict[str, Column]:
-    """Other prices that matter, the path that led here, order flow, and the lead; missing where the source has none.
+    """Return the surroundings: other key levels, recent path, order flow, lead symbol and news; NaN where unavailable.
 
-    Distances are in deviations of the next 15 minutes as forecast, positive when still ahead.
+    Distances are in forecast standard deviations of the next 15 minutes, positive while a level is ahead.
     """
     up, scale = side > 0, x["m1_atr_14"] / (x["m1_ema_9"] * x["m1_har_s_15"] * np.sqrt(15.0))
     distances: dict[str, Column] = {}

@@ -1,7 +1,7 @@
-"""A probability with its bounds, and the outcomes that are plausible, from outcomes that were known before.
+"""Probability intervals (Venn-Abers) and prediction sets (conformal), fitted to earlier outcomes.
 
-Both are made from counts on a grid of calibrated scores, so that a rolling window costs one subtraction.
-Trains nothing and stores nothing.
+Both are fitted to counts on a grid of calibrated scores, so that a rolling window needs only one
+subtraction. This module trains and stores nothing.
 """
 
 import json
@@ -24,17 +24,17 @@ GRID = 1000
 
 SAMPLES_PER_BIN = 100
 MOST_BINS = 50
-"""Bins of cells between which the bounds may rise, and samples of each at least: fewer would follow their noise."""
+"""Maximum number of bins of the bounds; a bin has at least `SAMPLES_PER_BIN` samples to avoid overfitting."""
 
 NONE, BREAKS, HOLDS, BOTH = range(4)
-"""Prediction sets: the sum of `BREAKS` where true, and `HOLDS` where false, is plausible."""
+"""Prediction sets: the sum of `BREAKS`, if true is plausible, and `HOLDS`, if false is plausible."""
 
 SETS = ("none", "breaks", "holds", "both")
 PREDICTED = ("abstain", "break", "hold", "abstain")
-"""By set, in words: the set itself, and the prediction, which abstains unless one outcome alone is plausible."""
+"""Name of the prediction for each set; it abstains unless exactly one outcome is plausible."""
 
 MISCOVERAGE = 0.1
-"""Share of either outcome that may lie outside its prediction set."""
+"""Maximum share of either outcome outside its prediction set."""
 
 _STEP = 1e-9
 
@@ -46,13 +46,13 @@ class Intervals:
     Attributes
     ----------
     scores : tuple of float
-        Calibrated scores that increase; between them the bounds follow straight lines, beyond them they are level.
+        Increasing calibrated scores; the bounds are interpolated linearly between them and constant beyond them.
     low, high : tuple of float, one per score
-        p0 and p1: the isotonic rate at the score, had one more sample there come out false, or true. If
-        samples are exchangeable with those counted, one of the two is calibrated, whatever the model.
+        p0 and p1: the isotonic rate at the score with one additional false, or true, sample there. If new
+        samples are exchangeable with the counted ones, one of the two is calibrated for any model.
     holds, breaks : int
-        Cells from the lowest on in which "true" is not in the prediction set, and from the highest down in
-        which "false" is not. At most a share `miscoverage` of either outcome is outside its set.
+        Number of cells from the lowest upwards whose prediction set excludes "true", and from the highest
+        downwards whose set excludes "false". At most a share `miscoverage` of either outcome is outside its set.
 
     References
     ----------
@@ -71,8 +71,8 @@ class Intervals:
     def fit(cls, true: Counts, false: Counts, miscoverage: float = MISCOVERAGE) -> "Intervals":
         """Fit on counts of both outcomes, each of shape (`GRID`,).
 
-        >>> nothing_known = Intervals.fit(np.zeros(GRID, int), np.zeros(GRID, int))
-        >>> nothing_known.low, nothing_known.high
+        >>> empty = Intervals.fit(np.zeros(GRID, int), np.zeros(GRID, int))
+        >>> empty.low, empty.high
         ((0.0,), (1.0,))
         """
         count = true + false
@@ -84,7 +84,7 @@ class Intervals:
 
     @classmethod
     def of(cls, score: Floats, outcome: NDArray[np.bool_]) -> "Intervals":
-        """Fit on calibrated scores whose outcomes are known; on none, the bounds are 0 and 1 and sets are both."""
+        """Fit on calibrated scores with known outcomes; without any, bounds are 0 and 1 and sets are both."""
         true, false = (np.bincount(cell(score[chosen]), minlength=GRID) for chosen in (outcome, ~outcome))
         return cls.fit(true, false)
 
@@ -109,12 +109,12 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Outcomes of a span by calibrated score, as they are kept with a version of a model.
+    """Counts of the outcomes of a span by calibrated score, as stored with a model version.
 
     Attributes
     ----------
     until : datetime
-        UTC; when the newest was known.
+        UTC; time when the newest outcome was known.
     true, false : tuple of int, one per cell
     """
 
@@ -124,31 +124,31 @@ class Window:
 
     @classmethod
     def of(cls, until: datetime, score: Floats, outcome: NDArray[np.bool_]) -> "Window":
-        """Count calibrated scores whose outcomes are known."""
+        """Count the outcomes of calibrated scores."""
         counts = (np.bincount(cell(score[own]), minlength=GRID) for own in (outcome, ~outcome))
         return cls(until, *(tuple(count.tolist()) for count in counts))
 
     def intervals(self) -> Intervals:
-        """Return the probabilities, bounds and sets that follow from the window."""
+        """Fit the intervals to the window."""
         return Intervals.fit(np.array(self.true), np.array(self.false))
 
     def to_json(self) -> str:
-        """Return the window as one line."""
+        """Return the window as one line of JSON."""
         return json.dumps({"until": self.until.isoformat(), "true": self.true, "false": self.false})
 
     @classmethod
     def from_json(cls, text: str) -> "Window":
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises
         ------
         ValueError
-            If it is none.
+            If the text is not a window.
         """
         try:
-            found = json.loads(text)
-            counts = [tuple(map(int, found[name])) for name in ("true", "false")]
-            until = datetime.fromisoformat(found["until"])
+            window = json.loads(text)
+            counts = [tuple(map(int, window[name])) for name in ("true", "false")]
+            until = datetime.fromisoformat(window["until"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"expected the window of a version, found {text[:60]!r}") from error
         if any(len(count) != GRID or min(count) < 0 for count in counts):
@@ -157,7 +157,7 @@ class Window:
 
 
 def between(low: Floats, high: Floats) -> Floats:
-    """Return p1 / (1 - p0 + p1): of the probabilities from p0 to p1 the one that loses least log loss at worst.
+    """Return p1 / (1 - p0 + p1): the probability between p0 and p1 that minimises the worst-case log loss.
 
     >>> between(np.array([0.2]), np.array([0.4])).round(4).tolist()
     [0.3333]
@@ -175,10 +175,10 @@ def cell(score: Floats) -> NDArray[np.int64]:
 
 
 def _venn_abers(true: Counts, size: Counts) -> tuple[Floats, Floats]:
-    """Return the isotonic fit at every bin with one more false, and with one more true, sample in it.
+    """Return the isotonic fit at every bin with one additional false, and with one additional true, sample in it.
 
-    Isotonic regression at bin g is the largest, over starts a <= g, of the smallest mean, over ends
-    b >= g, of the bins a to b; the extra sample is in all of those.
+    Isotonic regression at bin g is the maximum over starts a <= g of the minimum over ends b >= g of the
+    mean of the bins a to b; the additional sample is in all of these ranges.
     """
     hits, sizes = (np.concatenate([[0], np.cumsum(counts)]) for counts in (true, size))
     within = [(total[None, 1:] - total[:-1, None]).astype(float) for total in (hits, sizes)]
@@ -192,14 +192,14 @@ def _venn_abers(true: Counts, size: Counts) -> tuple[Floats, Floats]:
 
 
 def _merged(score: Floats, low: Floats, high: Floats, size: Counts) -> Iterator[tuple[float, ...]]:
-    """Merge bins of the same bounds (equal but for rounding) into one knot; return its score and its bounds."""
+    """Merge bins of equal bounds (except for rounding) into one knot; return its score and its bounds."""
     first = np.flatnonzero(np.r_[True, (np.diff(low) > _STEP) | (np.diff(high) > _STEP)])
     weight = np.maximum(size, 1)
     whole, *sums = sums_of_bins(first, weight, score * weight, low * weight, high * weight)
-    return (tuple((each / whole).tolist()) for each in sums)
+    return (tuple((column / whole).tolist()) for column in sums)
 
 
 def _cells_of_share(counts: Counts, share: float) -> int:
-    """Return how many cells from the first on hold at most this share of the samples, one more counted in."""
+    """Return the number of cells from the first one that hold at most this share of the samples plus one."""
     allowed = np.floor(share * (counts.sum() + 1)) - 1
     return int(np.searchsorted(np.cumsum(counts), allowed, side="right"))

@@ -1,6 +1,7 @@
-"""The definition of one kind of model: its question, its inputs, its label, its learners and the text of its card.
+"""The definition of one kind of model: its question, inputs, label, learners and model card text.
 
-Each kind is a module with a `ModelKind` named ``KIND``; `catalog` lists them. Trains and stores nothing.
+Each kind is a module with a `ModelKind` named ``KIND``; `catalog` lists them. This module trains and
+stores nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +17,16 @@ Reach = Literal["close", "extreme", "end"]
 
 @dataclass(frozen=True, slots=True)
 class LabelTerms:
-    """The terms by which an outcome is judged.
+    """The parameters of a label.
 
     Attributes
     ----------
     horizon : int
-        Minutes, or bars, as `ModelKind.horizon` says.
+        In minutes or bars; see `ModelKind.horizon`.
     mode : "close" or "wick"
         The price that breaks a level.
     target_atr, stop_atr : float
-        Distances of the barriers of a retest, in ATRs.
+        Distances of the barriers of a retest, in ATR.
     """
 
     horizon: int
@@ -40,14 +41,14 @@ Label = Callable[[Prices, Floats, Floats, LabelTerms], Labels]
 
 @dataclass(frozen=True, slots=True)
 class LearnerSpec:
-    """A learner of a model, and the parameters that differ from the learner's own.
+    """A learner of a model, and its parameters if they differ from the defaults.
 
     Attributes
     ----------
     name : str
         Key of `mikrobot.training.learners.LEARNERS`.
     parameters : mapping
-        Replaces the learner's own parameters; empty: keeps them.
+        Replaces the learner's default parameters; empty keeps the defaults.
     """
 
     name: str
@@ -56,13 +57,14 @@ class LearnerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure that the requirement asks for.
+    """A metric's target from the requirement.
 
     Attributes
     ----------
     figure : str
-        Key of the metrics.
+        Key of the metric.
     least : float
+        Minimum value.
     """
 
     figure: str
@@ -71,7 +73,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class CardText:
-    """The sentences of a model card that the figures cannot supply.
+    """The text of a model card that does not follow from the metrics.
 
     Attributes
     ----------
@@ -79,9 +81,9 @@ class CardText:
         The question that the model answers.
     targets : tuple of Target
     why_missed : str
-        Reason for a missed target that no confidence band reaches either.
+        Reason why a target is missed, if no confidence band reaches it either.
     limits : tuple of str
-        What the figures do not show.
+        Limits that the metrics do not show.
     """
 
     question: str
@@ -97,30 +99,30 @@ class ModelKind:
     Attributes
     ----------
     name : str
-        In the registry and on the command line.
+        Name in the registry and on the command line.
     card : CardText
     inputs : callable
         (swing, mode) -> the inputs of that model.
     label : callable
         See `Label`.
     timeframe : "m1" or "m5"
-        Of the levels that it is asked about.
+        Timeframe of the levels.
     reach : mapping of mode to reach
-        Prices that decide the outcome, for each mode that the kind has: the closes on the way
-        (``close``), the highs and lows on the way (``extreme``), or the last close (``end``).
+        Prices that decide the outcome, for each mode that the kind has: every close of the horizon
+        (``close``), every high and low (``extreme``), or only the last close (``end``).
     swing : int or None
-        Bars on each side of its swings; None: as set.
+        Bars on each side of its swings; None: from the settings.
     horizon : int or None
-        Minutes or bars until the outcome; None: minutes, as set.
+        Minutes or bars until the outcome; None: minutes, from the settings.
     starts_from : callable
         Horizon -> the input from which the diffusion baseline computes the log odds that the learners
         correct, or None.
     members : tuple of LearnerSpec
-        The model answers with their mean; parameters of boosted trees are searched.
+        The model predicts the mean of these learners; the parameters of boosted trees are searched.
     compared : tuple of LearnerSpec
         Learners that are evaluated and kept for comparison.
     direction : 1 or -1
-        The side of a trade that follows the answer: with the side of the sample, or against it.
+        Side of the trade that follows a positive prediction: with the side of the sample, or against it.
     """
 
     name: str

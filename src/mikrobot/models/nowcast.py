@@ -1,4 +1,4 @@
-"""What the nowcast sees at each minute of a forming M5 bar: where its close would have to go, and how long is left."""
+"""The nowcast model: its inputs at each minute of a forming M5 bar (distance to the level, and the minutes left)."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _LEVEL = ("above", "below", "above_m1", "below_m1")
 
 @dataclass(frozen=True)
 class NowcastInputs(SideInputs):
-    """The inputs for M5 levels of one swing length that the forming bar may close beyond."""
+    """Inputs about the M5 levels of one swing length that the forming bar may close beyond."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ class NowcastInputs(SideInputs):
         return (*levels, *structure, "m5_forming_range", "m5_forming_position", *CONTEXT, *SURROUNDINGS)
 
     def make(self, x: Row, side: Column) -> dict[str, Column]:
-        """Make the inputs; ``level_atr`` is NaN where no level stands on that side, or no minute is left."""
+        """Compute the inputs; ``level_atr`` is NaN where there is no level on that side, or no minute is left."""
         up, left = side > 0, x["m5_forming_minutes_left"]
         ahead = np.where(up, x[f"m5_forming_{self.swing}_above_m1"], x[f"m5_forming_{self.swing}_below_m1"])
         wide, wide_behind = facing(x, f"m5_forming_{self.swing}", up)
@@ -61,8 +61,8 @@ KIND = ModelKind(
         targets=(Target("precision", 0.85), Target("auc", 0.99)),
         why_missed="until the last minute the bar can still turn; see the slices by minutes left",
         limits=(
-            "Little is open a minute before the close: a price that is beyond the level then mostly stays there.",
-            "It predicts where this bar closes, not where the next one goes: this is no trading edge.",
+            "One minute before the close, a price that is beyond the level usually stays beyond it.",
+            "The model predicts the close of this bar, not the direction of the next one: it is no trading edge.",
         ),
     ),
     inputs=_inputs,
@@ -74,4 +74,4 @@ KIND = ModelKind(
     starts_from=lambda horizon: "level_forecast",
     members=(LearnerSpec("boosted"),),
 )
-"""Boosted trees that correct the diffusion baseline, on M5, whose levels are of swings of 5."""
+"""Boosted trees that correct the diffusion baseline, for M5 levels with swings of 5 bars."""

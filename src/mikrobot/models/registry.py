@@ -1,8 +1,8 @@
-"""Models in MLflow: logged with their lineage, registered by version, served by the aliases of each scope.
+"""The model registry in MLflow: models are logged with their lineage, registered by version and served by alias.
 
-What is loaded is an ONNX graph and JSON, read natively and checked by hash;
-no class named by an artefact is imported, and nothing is unpickled. MLflow is imported where a model is logged,
-ONNX and XGBoost where one is logged or loaded, so that looking at versions does not wait for them.
+A model is loaded from an ONNX graph and JSON, which are parsed directly and checked by hash; no class named by an
+artefact is imported, and nothing is unpickled. MLflow is imported only where a model is logged, and ONNX and XGBoost
+only where one is logged or loaded, so that listing versions is fast.
 """
 
 import tempfile
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from mikrobot.models.spec import ModelSpec
 
 REPLACES = "replaces"
-"""Tag of a version, followed by a symbol: the champion it replaced there, which a rollback brings back."""
+"""Prefix of a tag, followed by a symbol: the champion that the version replaced, which a rollback restores."""
 
 WINDOW = "window"
-"""Tag of a version: the outcomes of the newest days, on which its intervals rest since (`intervals.Window`)."""
+"""Tag of a version: the rolling window to which its intervals are fitted (`intervals.Window`)."""
 
 
 class Registry:
@@ -37,8 +37,8 @@ class Registry:
     Parameters
     ----------
     tracking_uri : str
-        Address of the MLflow server. It should keep the artefacts itself (``--artifacts-destination``),
-        so that a client needs HTTP only.
+        Address of the MLflow server. It should store the artefacts itself (``--artifacts-destination``),
+        so that a client needs only HTTP.
     """
 
     def __init__(self, tracking_uri: str) -> None:
@@ -62,15 +62,15 @@ class Registry:
         Parameters
         ----------
         model : Model
-            Its contract names the registered model.
+            Its spec has the name of the registered model.
         parameters, metrics, tags : mapping
-            Of the run; the tags are those of the version too, with its source and symbols.
+            Of the run; the version gets the same tags, and its source and symbols.
         data_name, data_sha256 : str
-            What it was trained on, logged as the run's dataset.
+            Training data, logged as the run's dataset.
         booster : Booster, optional
-            Its boosted trees, kept as UBJSON: what explains single answers.
+            Boosted trees of the model, stored as UBJSON; they explain single predictions.
         texts : mapping of str to str, optional
-            Files of the run by name, as the model card.
+            Text files of the run by name, such as the model card.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class Registry:
         Raises
         ------
         ServiceError
-            If the server does not answer or refuses.
+            If the server does not answer or refuses a request.
         """
         import onnx
 
@@ -107,31 +107,31 @@ class Registry:
                     save_as_external_data=False,
                     extra_files=artefacts.write(model, booster, Path(folder)),
                 )
-                # After the model: MLflow copies metrics that it finds to the model, and writes each twice.
+                # After the model: MLflow copies existing metrics to the model, and would write each one twice.
                 mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
             return register(self.tracking_uri, spec.name, logged.model_uri, logged.model_id, tags=tags)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.
 
-        Each scope keeps the reason, and the version that was replaced. A challenger there was judged beside
-        the former champion, and is none any more.
+        The version is tagged, for each symbol, with the reason and the version that it replaced. A challenger of
+        the scope was compared with the former champion, so it is dismissed.
 
         Parameters
         ----------
         name, version, reason : str
         symbols : sequence of str, optional
-            By default every symbol that the version learned from.
+            By default every symbol that the version was trained on.
 
         Raises
         ------
         ModelError
-            If there is no such version, or it did not learn from one of the symbols.
+            If there is no such version, or it was not trained on one of the symbols.
         ServiceError
             If the server does not answer.
         """
-        found = self.version(name, version)
-        chosen = found.scopes if symbols is None else self._own(found, symbols)
+        promoted = self.version(name, version)
+        chosen = promoted.scopes if symbols is None else self._own(promoted, symbols)
         if not chosen:
             raise ModelError(f"version {version} of model {name} names no symbols; train it again")
         aliases = self.aliases(name)
@@ -139,11 +139,11 @@ class Registry:
             former = aliases.get(scope.alias(CHAMPION))
             if former is not None and former != version:
                 self.note(name, version, f"{REPLACES}.{scope.symbol}", former)
-            self._crown(found, scope, reason)
+            self._crown(promoted, scope, reason)
         return chosen
 
     def record(self, name: str, version: str, symbol: str, reason: str) -> None:
-        """Keep what was decided about a version for a symbol; what was decided before stays.
+        """Append the reason of a decision to the tag of a version for a symbol.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class Registry:
         self.note(name, version, f"{PROMOTION}.{symbol}", f"{earlier} | {reason}" if earlier else reason)
 
     def challenge(self, name: str, version: str, scope: Scope) -> None:
-        """Let a version answer in the champion's shadow, in the place of any other.
+        """Make a version the challenger of a scope, in place of any other.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Registry:
         self._server.set_alias(name, scope.alias(CHALLENGER), version)
 
     def dismiss(self, name: str, scope: Scope) -> None:
-        """Have no challenger any more.
+        """Remove the challenger of a scope.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class Registry:
         self._server.remove_alias(name, scope.alias(CHALLENGER))
 
     def withdraw(self, name: str, scope: Scope, reason: str) -> None:
-        """Have no champion any more, so that the baseline answers; the version keeps the reason.
+        """Remove the champion of a scope, so that the baseline serves it; the reason is recorded with the version.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Registry:
             self._server.remove_alias(name, scope.alias(CHAMPION))
 
     def stand_in(self, name: str, version: str) -> None:
-        """Let the baseline that was fitted with a version answer for its scopes while they have no champion.
+        """Let the baseline fitted with a version serve its scopes while they have no champion.
 
         Raises
         ------
@@ -198,18 +198,18 @@ class Registry:
             self._server.set_alias(name, scope.alias(BASELINE), version)
 
     def rollback(self, name: str, reason: str, symbols: Sequence[str] | None = None) -> dict[Scope, str]:
-        """Make the versions that champions replaced the champions again; return them by scope.
+        """Restore the versions that the current champions replaced; return them by scope.
 
         Parameters
         ----------
         name, reason : str
         symbols : sequence of str, optional
-            Only those; by default every symbol whose champion replaced a version.
+            By default every symbol whose champion replaced a version.
 
         Raises
         ------
         ModelError
-            If there is no champion, or one of a symbol that is named replaced none; nothing has changed then.
+            If there is no champion, or the champion of a named symbol replaced no version; nothing is changed then.
         ServiceError
             If the server does not answer.
         """
@@ -218,7 +218,7 @@ class Registry:
             for scope, version in self.holders(name, CHAMPION).items()
             if symbols is None or scope.symbol in symbols
         }
-        former = {scope: found.tags.get(f"{REPLACES}.{scope.symbol}") for scope, found in champions.items()}
+        former = {scope: champion.tags.get(f"{REPLACES}.{scope.symbol}") for scope, champion in champions.items()}
         replaced = {scope: version for scope, version in former.items() if version is not None}
         if missing := set(symbols or ()) - {scope.symbol for scope in replaced}:
             raise ModelError(
@@ -232,7 +232,7 @@ class Registry:
         return replaced
 
     def text(self, name: str, version: str, file: str) -> str:
-        """Return a text file that was logged with a version, as its model card.
+        """Return a text file that was logged with a version, such as its model card.
 
         Raises
         ------
@@ -245,24 +245,25 @@ class Registry:
         location = self._server.run_location(self.version(name, version).run_id, absent)
         return self._server.file(location, file, absent).decode("utf-8")
 
-    def _own(self, found: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
-        """Return the scopes of some symbols, all of which the version must have learned from."""
-        if foreign := [symbol for symbol in symbols if symbol not in found.symbols]:
+    def _own(self, version: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
+        """Return the scopes of these symbols; the version must have been trained on all of them."""
+        if foreign := [symbol for symbol in symbols if symbol not in version.symbols]:
+            learned = ", ".join(version.symbols) or "nothing"
             raise ModelError(
-                f"version {found.version} of model {found.name} learned from {', '.join(found.symbols) or 'nothing'}, "
+                f"version {version.version} of model {version.name} learned from {learned}, "
                 f"not from {', '.join(foreign)}; train a model on its bars"
             )
-        return tuple(scope for scope in found.scopes if scope.symbol in symbols)
+        return tuple(scope for scope in version.scopes if scope.symbol in symbols)
 
-    def _crown(self, found: Version, scope: Scope, reason: str) -> None:
-        """Make a version the champion of a scope, and have no challenger there any more."""
-        self.record(found.name, found.version, scope.symbol, reason)
-        self._server.set_alias(found.name, scope.alias(CHAMPION), found.version)
-        if scope.alias(CHALLENGER) in self.aliases(found.name):
-            self.dismiss(found.name, scope)
+    def _crown(self, version: Version, scope: Scope, reason: str) -> None:
+        """Make a version the champion of a scope, and dismiss the challenger of the scope."""
+        self.record(version.name, version.version, scope.symbol, reason)
+        self._server.set_alias(version.name, scope.alias(CHAMPION), version.version)
+        if scope.alias(CHALLENGER) in self.aliases(version.name):
+            self.dismiss(version.name, scope)
 
     def note(self, name: str, version: str, key: str, value: str) -> None:
-        """Tag a version.
+        """Set a tag of a version.
 
         Raises
         ------
@@ -274,7 +275,7 @@ class Registry:
         self._server.set_tag(name, version, key, value)
 
     def window(self, name: str, version: str) -> str:
-        """Return the window that a version answers by, as it is kept; empty for that of its training.
+        """Return the stored rolling window of a version, as JSON; empty if it uses the intervals of its training.
 
         Raises
         ------
@@ -284,7 +285,7 @@ class Registry:
         return self.version(name, version).tags.get(WINDOW, "")
 
     def champion(self, name: str, scope: Scope) -> str | None:
-        """Return the version that is the champion of a scope; None when there is none yet.
+        """Return the version that is the champion of a scope; None if there is none.
 
         Raises
         ------
@@ -294,7 +295,7 @@ class Registry:
         return self.aliases(name).get(scope.alias(CHAMPION))
 
     def holders(self, name: str, role: str) -> dict[Scope, str]:
-        """Return the version that has a role, by scope.
+        """Return the version that has a role in each scope.
 
         Raises
         ------
@@ -310,7 +311,7 @@ class Registry:
         Raises
         ------
         ModelError
-            If there is none of that number.
+            If there is no such version.
         ServiceError
             If the server does not answer.
         """
@@ -332,7 +333,7 @@ class Registry:
         Raises
         ------
         ModelError
-            If there is no such version, or its contract is missing, corrupt or of another make.
+            If there is no such version, or its spec is missing, corrupt or of another format.
         ServiceError
             If the server does not answer.
         """
@@ -349,13 +350,13 @@ class Registry:
         ----------
         name, version : str
         rolled : bool
-            Take the probabilities and bounds of the window that is kept with it, as the prediction service does.
-            False takes those of its training, for judging it on a span that the window may know.
+            True uses the intervals of the stored rolling window, as the prediction service does. False uses those
+            of its training, for an evaluation on a span whose outcomes the window may contain.
 
         Raises
         ------
         ModelError
-            If there is none, or its artefacts are missing, corrupt or of another make.
+            If there is no such version, or its artefacts are missing, corrupt or of another format.
         ServiceError
             If the server does not answer.
         """
@@ -369,18 +370,18 @@ class Registry:
             return replace(model, intervals=Window.from_json(window).intervals()) if window else model
 
     def booster(self, name: str, version: str) -> "xgb.Booster":
-        """Load the boosted trees of a version, which explain its answers.
+        """Load the boosted trees of a version, which explain its predictions.
 
         Raises
         ------
         ModelError
-            If there is no such version, or it has none.
+            If there is no such version, or it has no boosted trees.
         ServiceError
             If the server does not answer.
         """
         from mikrobot.models import artefacts
 
-        trees = f"model {name} version {version} has no boosted trees, which alone explain an answer"
+        trees = f"model {name} version {version} has no boosted trees; only they explain a prediction"
         location = self._server.model_location(name, version, trees)
         return artefacts.read_booster(self._server.file(location, artefacts.BOOSTER, trees))
 
@@ -402,7 +403,7 @@ class Registry:
 
 @contextmanager
 def _readable(name: str, version: str) -> Iterator[None]:
-    """Raise what artefacts of another make raise as a `ModelError` that names the version."""
+    """Translate errors of unreadable artefacts to a `ModelError` that names the version."""
     try:
         yield
     except (ValueError, KeyError, TypeError, ModelError) as error:

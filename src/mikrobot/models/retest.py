@@ -1,4 +1,4 @@
-"""What the retest model sees at the close of a bar that came back to a broken level and held."""
+"""The retest model: its inputs at the close of a bar that returned to a broken level and held it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 @dataclass(frozen=True)
 class RetestInputs(SideInputs):
-    """The inputs for retests of levels of one swing length, in the direction of the break."""
+    """Inputs about retests of the levels of one swing length, in the direction of the break."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ class RetestInputs(SideInputs):
         return (*retest, f"m1_break_{self.swing}_age", *others, *CONTEXT)
 
     def make(self, x: Row, side: Column) -> dict[str, Column]:
-        """Make the inputs; ``held_atr`` is NaN where this bar is no retest on that side."""
+        """Compute the inputs; ``held_atr`` is NaN where this bar is no retest on that side."""
         here = side * x[f"m1_retest_{self.swing}_here"] > 0
         return {
             "held_atr": np.where(here, x[f"m1_retest_{self.swing}_distance"], np.nan),
@@ -54,7 +54,7 @@ KIND = ModelKind(
         why_missed="with equal barriers about half of the retests succeed, whatever is known at the close",
         limits=(
             "With symmetric barriers the outcome is close to a coin toss, and costs are a large part of a barrier.",
-            "Unless its expectancy after costs is above zero it informs; it is not traded on.",
+            "It is used for information only, not for trading, unless its expectancy after costs is above zero.",
         ),
     ),
     inputs=_inputs,

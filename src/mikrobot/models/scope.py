@@ -1,19 +1,19 @@
-"""Scopes: the source and symbol that one model version answers for.
+"""Scopes: the market source and symbol that a model version serves.
 
-A version serves a scope only if it learned from the bars of that source and symbol.
+A version serves a scope only if it was trained on bars of that source and symbol.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 CHAMPION = "champion"
-"""Role of the version that answers for a scope."""
+"""Role of the version that serves a scope."""
 
 CHALLENGER = "challenger"
-"""Role of the version that answers in the champion's shadow until the gate lets it pass."""
+"""Role of the version that makes shadow predictions until the promotion gate passes it."""
 
 BASELINE = "baseline"
-"""Role of the version whose diffusion answers for a scope while that has no champion."""
+"""Role of the version whose diffusion baseline serves a scope that has no champion."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,7 +23,7 @@ class Scope:
     Attributes
     ----------
     source : str
-        As ``simulated``, ``replay``, ``binance``, ``mt5``.
+        For example ``simulated``, ``replay``, ``binance`` or ``mt5``.
     symbol : str
 
     >>> str(Scope("replay", "EURUSD"))
@@ -51,7 +51,7 @@ def scopes_of(source: str, symbols: Iterable[str]) -> tuple[Scope, ...]:
 
 
 def scope_of(alias: str, role: str) -> Scope | None:
-    """Return the scope that an alias names for a role; None for the alias of another role.
+    """Return the scope that an alias names; None if the alias belongs to another role.
 
     >>> scope_of("champion-replay-EURUSD", "champion")
     Scope(source='replay', symbol='EURUSD')

@@ -1,6 +1,6 @@
-"""The spec of a model: what it needs of a feature row, what it was trained on, and what it achieved there.
+"""The spec of a model: its input columns, its training data and its evaluation.
 
-Knows no graph and no calibration, so that it is read without the libraries of a model.
+The spec holds no graph and no calibration, so it can be read without the libraries that run a model.
 """
 
 import json
@@ -18,39 +18,39 @@ from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.models.task import Task
 
 FILE = "extra_files/contract.json"
-"""Where the spec lies among the files of a version."""
+"""Path of the spec among the files of a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a model needs, and what it has seen.
+    """The inputs, training data and evaluation of one model version.
 
     Attributes
     ----------
     name, version : str
-        In the registry; the version is empty before registration.
+        Name and version in the registry; the version is empty before registration.
     source : str
-        Market source of all that it was trained on.
+        Market source of all its training data.
     symbols : tuple of str
-        Symbols it was trained on, in order of name; it answers for no other.
+        Symbols it was trained on, in order of name; it predicts for no others.
     feature_hash : str
         Version of the feature definitions that it was trained on.
     columns : tuple of str
-        Catalog columns, in the order in which `Model.predict` takes them.
+        Catalog columns, in the order that `Model.predict` expects.
     swing : int
-        Bars on each side of the swings whose levels it judges.
+        Bars on each side of the swings that form its levels.
     horizon_minutes : int
     trained_from, trained_until : datetime
-        UTC; nothing outside was used, label horizons and the test span included.
+        UTC; no data outside was used. The span includes the label horizons and the test span.
     metrics : mapping
         The evaluation on its test span, as plain JSON values.
     diffusion : mapping of str to Diffusion
-        The baselines fitted on its training span, by the name of their volatility: ``atr``, ``forecast``.
+        The diffusion baselines fitted on its training span, by the name of their volatility: ``atr``, ``forecast``.
     mode : "close" or "wick"
-        What breaks a level.
+        The price that breaks a level.
     importance : mapping of str to float
-        Share of each input in what the learners know, the largest first. Of two inputs that say the
-        same, one may have all.
+        Feature importance as a share, the largest first. Of two redundant inputs, one may have the
+        whole share.
     """
 
     name: str
@@ -70,51 +70,51 @@ class ModelSpec:
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """The scopes it may answer for."""
+        """The scopes that it may serve."""
         return scopes_of(self.source, self.symbols)
 
     @property
     def task(self) -> Task:
-        """What it was asked."""
+        """The prediction task."""
         return Task(self.name, self.swing, self.horizon_minutes, self.mode)
 
     @property
     def inputs(self) -> SideInputs:
-        """What a model of this name sees of a feature row.
+        """The inputs that a model of this name computes from a feature row.
 
         Raises
         ------
         ModelError
-            If this program makes no model of that name.
+            If there is no kind of model of that name.
         """
         return kind_of(self.name).inputs(self.swing, self.mode)
 
     def accept(self, feature_hash: str) -> None:
-        """Check that features of these definitions may be given to the model.
+        """Check that the model was trained on this version of the feature definitions.
 
         Raises
         ------
         FeatureMismatch
-            If they are not those it was trained on.
+            If it was trained on another version.
         """
         if feature_hash != self.feature_hash:
             raise FeatureMismatch(
                 f"model {self.name} version {self.version} was trained on features {self.feature_hash}, "
-                f"found {feature_hash}; train a model on the present features"
+                f"found {feature_hash}; train a model on the current features"
             )
 
     def to_json(self) -> str:
-        """Write the spec as JSON."""
+        """Return the spec as JSON."""
         return json.dumps(asdict(self) | {name: getattr(self, name).isoformat() for name in _TIMES}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "ModelSpec":
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises
         ------
         ModelError
-            If it is not a spec, with what is wrong.
+            If the text is not a spec; the message names the error.
         """
         try:
             value = json.loads(text)
@@ -130,19 +130,19 @@ _TIMES = ("trained_from", "trained_until")
 
 
 def write(spec: ModelSpec, graph_sha256: str) -> str:
-    """Write the spec of a graph as JSON, with the hash of the graph."""
+    """Return the spec of a graph as JSON, with the hash of the graph."""
     return json.dumps(json.loads(spec.to_json()) | {"graph_sha256": graph_sha256}, indent=1)
 
 
 def read(text: bytes, version: str) -> tuple[ModelSpec, str]:
-    """Read what `write` wrote: the spec of a registered version, and the hash of its graph.
+    """Parse the output of `write`: the spec of a registered version, and the hash of its graph.
 
     Raises
     ------
     ModelError
-        If it is not a spec.
+        If the text is not a spec.
     ValueError, KeyError, TypeError
-        If it is not JSON, or has no hash.
+        If the text is not JSON, or has no hash.
     """
     value = json.loads(text)
     graph_sha256 = value.pop("graph_sha256")
@@ -150,7 +150,7 @@ def read(text: bytes, version: str) -> tuple[ModelSpec, str]:
 
 
 def tuples(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the fields of a frozen curve from JSON, which knows lists alone.
+    """Convert the lists of parsed JSON to tuples, as frozen dataclasses need them.
 
     >>> tuples({"scale": 1.0, "logits": [0.5, 0.2]})
     {'scale': 1.0, 'logits': (0.5, 0.2)}

@@ -1,4 +1,4 @@
-"""The question that a model answers: which label, of which levels, within which horizon."""
+"""The prediction task of a model: its label, its levels and its horizon."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ ATR = "m1_atr_14"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A question with a definite answer.
+    """A prediction task with a definite outcome.
 
     Attributes
     ----------
     kind : str
         Kind of the model, a key of `MODELS`.
     swing : int
-        Bars on each side of the swings whose levels are asked about.
+        Bars on each side of the swings that form the levels.
     horizon : int
-        Minutes of ``bos`` and ``nowcast``, bars of the others; of a nowcast always 5.
+        In minutes for ``bos`` and ``nowcast``, in bars for the others; always 5 for ``nowcast``.
     mode : "close" or "wick"
         The price that breaks a level; only ``bos`` has ``wick``.
     target_atr, stop_atr : float
@@ -64,7 +64,7 @@ class Task:
 
     @property
     def reach(self) -> Reach:
-        """Prices that decide: the closes on the way, the highs and lows on the way, or the last close."""
+        """Prices that decide the outcome: every close, every high and low, or only the last close of the horizon."""
         return self.model.reach[self.mode]
 
     def label(self, prices: Prices, levels: Floats, atr: Floats) -> Labels:

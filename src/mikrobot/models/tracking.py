@@ -1,6 +1,7 @@
-"""The MLflow library with its environment: what it logs of a model, and its errors as ours.
+"""The MLflow library: its environment, the metadata of logged models, and the translation of its errors.
 
-mlflow is imported here alone, since it reads its environment when it is. Reading goes through `tracking_server`.
+Only this module imports mlflow, because mlflow reads its environment on import. Registered models are read through
+`tracking_server`.
 """
 
 import importlib
@@ -19,7 +20,7 @@ from mikrobot.models.tracking_server import failure
 if TYPE_CHECKING:
     from mikrobot.models.model import Model
 
-# Read by mlflow when it is imported and when it connects; a server that is down is found within seconds.
+# mlflow reads these on import and when it connects; with them it detects a server that is down within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -34,26 +35,26 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils import plugins
 
-# Each version is reported by the caller, and failures are raised. mlflow switches its own stream on again by itself.
+# The caller reports each version, and failures are raised. mlflow re-enables its own log stream by itself.
 logging.getLogger("mlflow").setLevel(logging.ERROR)
 
 
 def _load_without_plugins(module: str) -> None:
-    """Import a module of mlflow that looks for plugins of other packages when it is imported, without them."""
-    found = plugins.get_entry_points
+    """Import a module of mlflow without the plugins of other packages that it would load on import."""
+    original = plugins.get_entry_points
     plugins.get_entry_points = lambda group: []
     try:
         importlib.import_module(module)
     finally:
-        plugins.get_entry_points = found
+        plugins.get_entry_points = original
 
 
-# Feast has a plugin for the headers of requests, which adds none here; importing it takes longer than all of mlflow.
+# Feast has a plugin for request headers, which adds none here; importing it takes longer than all of mlflow.
 _load_without_plugins("mlflow.tracking.request_header.registry")
 
 
 def register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tags: Mapping[str, str]) -> str:
-    """Register a logged model under a name and return its version; ``mlflow.register_model`` prints of each one."""
+    """Register a logged model under a name and return its version, without the output of ``mlflow.register_model``."""
     client = mlflow.MlflowClient(tracking_uri)
     try:
         client.create_registered_model(name)
@@ -65,13 +66,13 @@ def register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tag
 
 
 def signature(model: "Model") -> ModelSignature:
-    """Return what a graph takes and gives."""
+    """Return the MLflow signature of a graph: its inputs and its output."""
     sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
     return infer_signature(sample, np.zeros((1, 1), np.float32))
 
 
 def dataset(name: str, sha256: str) -> MetaDataset:
-    """Return what a model was trained on, by name and hash."""
+    """Return the MLflow dataset of a training run, with its name and hash."""
     source = CodeDatasetSource({"mikrobot.data": name})
     # mlflow marks `profile` abstract without being an abstract class: its own metadata dataset has none.
     return MetaDataset(source, name=name, digest=sha256[:32])  # type: ignore[abstract]
@@ -79,7 +80,7 @@ def dataset(name: str, sha256: str) -> MetaDataset:
 
 @contextmanager
 def translated(tracking_uri: str) -> Iterator[None]:
-    """Raise what mlflow raises as our own errors."""
+    """Translate the errors of mlflow to `ServiceError`."""
     try:
         yield
     except (MlflowException, OSError) as error:

@@ -1,6 +1,6 @@
 """The MLflow tracking server over its REST API: registered versions, their aliases and tags, and stored files.
 
-Does not log runs; `models.tracking` does, with the MLflow library, which takes seconds to import.
+This module does not log runs; `models.tracking` does, with the MLflow library, which takes seconds to import.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from mikrobot.models.version import Version
 from mikrobot.runtime import retry
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""Error codes of MLflow for something that does not exist; the second one for a version that is not a number."""
+"""Error codes of MLflow for a missing entity; the second one is for a version that is not a number."""
 
 ATTEMPTS = 4
-"""Attempts of a call that the server loses or is too busy for; every call is idempotent."""
+"""Maximum attempts of a call if the connection is lost or the server is overloaded; every call is idempotent."""
 
 RECONNECTS = 4
-"""Attempts to connect after the first one; with their pauses they take 3.5 s."""
+"""Attempts to connect after the first one; with the pauses between them they take 3.5 s."""
 
 TIMEOUT_S = 30.0
 
@@ -31,18 +31,18 @@ _UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 class _Unavailable(ServiceError):
-    """The server is overloaded or lost the call: worth another attempt."""
+    """The server is overloaded or the connection was lost; the call is retried."""
 
 
 class TrackingServer:
-    """A client of one tracking server, which keeps the artefacts itself (``--artifacts-destination``).
+    """A client of one tracking server that stores the artefacts itself (``--artifacts-destination``).
 
-    Keeps no connection open, so it needs no closing; threads may share one.
+    The client keeps no connection open, so it needs no closing; threads may share one.
 
     Parameters
     ----------
     url : str
-        Of the server, as ``http://127.0.0.1:5500``.
+        Address of the server, as ``http://127.0.0.1:5500``.
     """
 
     def __init__(self, url: str) -> None:
@@ -57,12 +57,12 @@ class TrackingServer:
         Raises
         ------
         ModelError
-            If there is none of that number.
+            If there is no such version.
         ServiceError
             If the server does not answer.
         """
-        found = self._get("model-versions/get", _no_version(name, version), name=name, version=version)["model_version"]
-        return _version(found, found.get("aliases", ()))
+        entry = self._get("model-versions/get", _no_version(name, version), name=name, version=version)["model_version"]
+        return _version(entry, entry.get("aliases", ()))
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return the versions of a model, the newest first; none for an unknown name.
@@ -86,13 +86,13 @@ class TrackingServer:
             If the server does not answer.
         """
         try:
-            found = self._get("registered-models/get", f"there is no model {name}", name=name)
+            body = self._get("registered-models/get", f"there is no model {name}", name=name)
         except ModelError:
             return {}
-        return {entry["alias"]: entry["version"] for entry in found["registered_model"].get("aliases", ())}
+        return {entry["alias"]: entry["version"] for entry in body["registered_model"].get("aliases", ())}
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Give a version an alias, which any other version loses.
+        """Set an alias to a version; any other version loses it.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class TrackingServer:
         self._call("DELETE", f"{_API}/registered-models/alias", json={"name": name, "alias": alias})
 
     def set_tag(self, name: str, version: str, key: str, value: str) -> None:
-        """Tag a version.
+        """Set a tag of a version.
 
         Raises
         ------
@@ -124,19 +124,19 @@ class TrackingServer:
         self._call("POST", f"{_API}/model-versions/set-tag", _no_version(name, version), json=body)
 
     def model_location(self, name: str, version: str, absent: str) -> str:
-        """Return the address of the files of a version, which `file` takes.
+        """Return the artefact location of a version, as argument of `file`.
 
         Raises
         ------
         ModelError
-            With the words of `absent`, if there is no such version.
+            With the message `absent`, if there is no such version.
         ServiceError
             If the server does not answer.
         """
         return str(self._get("model-versions/get-download-uri", absent, name=name, version=version)["artifact_uri"])
 
     def run_location(self, run_id: str, absent: str) -> str:
-        """Return the address of the files of a run, which `file` takes.
+        """Return the artefact location of a run, as argument of `file`.
 
         Raises
         ------
@@ -151,9 +151,9 @@ class TrackingServer:
         Raises
         ------
         ModelError
-            With the words of `absent`, if there is no such file.
+            With the message `absent`, if there is no such file.
         ServiceError
-            If the server does not answer, or does not keep the artefacts itself.
+            If the server does not answer, or does not store the artefacts itself.
         """
         if not location.startswith(_STORED):
             raise self._failure(f"its artefacts are at {location}, expected {_STORED}...")
@@ -200,9 +200,9 @@ class TrackingServer:
 
 
 def failure(url: str, problem: str) -> str:
-    r"""Return the one line that reports a failure of the tracking server.
+    r"""Return a one-line message about a failure of the tracking server.
 
-    >>> failure("http://127.0.0.1:5500", "no such table\\nTraceback ...")
+    >>> failure("http://127.0.0.1:5500", "no such table\nTraceback ...")
     'MLflow at http://127.0.0.1:5500 failed: no such table; check that it runs (`mikrobot status`)'
     """
     first_line = problem.strip().partition("\n")[0][:300]
@@ -210,7 +210,7 @@ def failure(url: str, problem: str) -> str:
 
 
 def _problem(response: httpx.Response) -> tuple[str, str]:
-    """Return the error code and the message of a refusal, as far as it has them."""
+    """Return the error code and the message of an error response, as far as it has them."""
     try:
         body = dict(response.json())
     except (ValueError, TypeError):

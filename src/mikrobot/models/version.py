@@ -1,6 +1,6 @@
-"""One registered version of a model, as the registry describes it by its aliases and tags.
+"""One registered version of a model, described by its aliases and tags.
 
-Reads no registry and loads no model.
+This module does not access the registry and loads no model.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mikrobot.models.scope import Scope, scopes_of
 
 PROMOTION = "promotion"
-"""Tag of a version, followed by a symbol: every decision about it there, in order."""
+"""Prefix of a tag, followed by a symbol: all decisions about the version for that symbol, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Version:
     name, version : str
     aliases : tuple of str
     run_id : str
-        The MLflow run that made it.
+        MLflow run that trained it.
     tags : mapping of str to str
     """
 
@@ -33,14 +33,14 @@ class Version:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Symbols it learned from; none for a version of an earlier program."""
+        """Symbols it was trained on; none for a version registered by an earlier release."""
         return tuple(filter(None, self.tags.get("symbols", "").split(",")))
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """The scopes it may answer for."""
+        """The scopes that it may serve."""
         return scopes_of(self.tags.get("source", ""), self.symbols)
 
     def promotion(self, symbol: str) -> str:
-        """Return what was decided about it for a symbol, the newest last; empty if nothing was."""
+        """Return the decisions about it for a symbol, the newest last; empty if there are none."""
         return self.tags.get(f"{PROMOTION}.{symbol}", "")

@@ -1,1 +1,1 @@
-"""Answers of the champion, inside the prediction service and across HTTP."""
+"""Predictions of the champion: inside the prediction service, and its HTTP client."""

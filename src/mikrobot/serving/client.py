@@ -1,6 +1,6 @@
-"""The prediction service over HTTP: one connection kept open, short retries, a breaker.
+"""HTTP client of the prediction service, with one open connection, short retries and a circuit breaker.
 
-Asks and translates; does not choose columns or judge an answer.
+The client sends requests and translates responses; it does not check the predictions.
 """
 
 import math
@@ -22,30 +22,30 @@ ATTEMPTS = 4
 log = telemetry.logger("serving")
 
 CHALLENGER_HOLDS = timedelta(minutes=1)
-"""Time for which it is believed that there is a challenger, or none."""
+"""Time for which the client caches that there is a challenger, or none."""
 
 _LOST = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
 
 class _Away(ServingError):
-    """The service is down or not ready, which passes: worth another attempt."""
+    """The service is temporarily down or not ready; the call is retried."""
 
 
 class PredictionClient:
-    """Asks the prediction service.
+    """A client of the prediction service.
 
     Parameters
     ----------
     url : str
-        Of the service, as ``http://127.0.0.1:3300``.
+        Address of the service, as ``http://127.0.0.1:3300``.
     source : str
-        Market source of every row that is asked about.
+        Market source of every feature row.
     clock : Clock
-        Of the breaker.
+        Clock of the circuit breaker.
     timeout_s : float
-        For one attempt.
+        Timeout of one attempt.
     patience_s : float
-        Seconds after which a service that is down or not ready is not tried again by a call.
+        Seconds after which a call no longer retries a service that is down or not ready.
     """
 
     def __init__(self, url: str, source: str, clock: Clock, *, timeout_s: float = 5.0, patience_s: float = 5.0) -> None:
@@ -69,14 +69,14 @@ class PredictionClient:
         self._http.close()
 
     def ready(self) -> bool:
-        """Tell whether the service runs and has a warm model; asks once, and never raises."""
+        """Return True if the service runs and has a warm model; make one attempt and never raise."""
         try:
             return self._http.get("/readyz").status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
     def served(self) -> dict[str, tuple[str, str | None, str]]:
-        """Return what answers for each symbol of the source: its model, its version, and what it was fitted with.
+        """Return the model, the version and the `fitted_with` version that serve each symbol of the source.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class PredictionClient:
         }
 
     def model(self, symbol: str) -> dict[str, Any]:
-        """Return the spec of the model that answers for a symbol, as JSON values.
+        """Return the spec of the model that serves a symbol, as JSON values.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class PredictionClient:
         return spec
 
     def columns(self, symbol: str, *, refresh: bool = False) -> tuple[str, ...]:
-        """Return the columns that the model of a symbol needs, in its order; asked once, unless refreshed.
+        """Return the columns that the model of a symbol needs, in its order; cached unless `refresh` is true.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class PredictionClient:
         return self._columns[symbol]
 
     def predict(self, symbol: str, features: Mapping[str, float | None]) -> Answer:
-        """Ask about one feature row.
+        """Return the prediction for one feature row.
 
         Parameters
         ----------
@@ -125,29 +125,30 @@ class PredictionClient:
         Raises
         ------
         FeatureMismatch
-            If the names or values are not those the model needs, in the service's words.
+            If the service refuses the names or values.
         ScopeError
-            If no model learned from the symbol.
+            If no model was trained on the symbol.
         ServingError
-            If the service is down, not ready, too slow, fails or refuses.
+            If the service is down, not ready, too slow, fails or refuses the request.
         """
         sent = {name: _sent(name, value) for name, value in features.items()}
         return _answer(self._call("POST", "/predict", {**self._scope(symbol), "features": sent}))
 
     def shadow(self, symbol: str, row: Mapping[str, float]) -> tuple[Answer, dict[str, float]] | None:
-        """Ask the challenger about one feature row, once and without waiting.
+        """Return the challenger's prediction for one feature row, in one attempt without retries.
 
         Parameters
         ----------
         symbol : str
         row : mapping of str to float
-            With its columns among others.
+            Contains at least the challenger's columns.
 
         Returns
         -------
         (Answer, dict) or None
-            The answer and the inputs it was made from; None where there is no challenger, or it does
-            not answer, which is logged: nothing rests on it, and it is left alone for a minute.
+            The prediction and its inputs; None if there is no challenger, or it does not answer. A failure
+            is logged and not raised, because no trade depends on it, and the challenger is not called again
+            for a minute.
         """
         try:
             columns = self._challenger_columns(symbol)
@@ -163,7 +164,7 @@ class PredictionClient:
             return None
 
     def _challenger_columns(self, symbol: str) -> tuple[str, ...] | None:
-        """Return what the challenger needs, as it was known within the last `CHALLENGER_HOLDS`."""
+        """Return the columns that the challenger needs, cached for `CHALLENGER_HOLDS`; None if there is none."""
         now = self._clock.now()
         if symbol not in self._challengers or now - self._challengers[symbol][1] > CHALLENGER_HOLDS:
             response = self._http.get("/challenger", params=self._scope(symbol))
@@ -173,7 +174,7 @@ class PredictionClient:
         return self._challengers[symbol][0]
 
     def predict_many(self, symbol: str, columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> Answers:
-        """Ask about many rows of one symbol, their values in the order of `columns`.
+        """Return the predictions for many rows of one symbol, with values in the order of `columns`.
 
         Raises
         ------
@@ -195,15 +196,15 @@ class PredictionClient:
         except BreakerOpen as error:
             raise ServingError(str(error)) from error
         if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            raise FeatureMismatch(_said(response))
+            raise FeatureMismatch(_error(response))
         if response.status_code == httpx.codes.NOT_FOUND and _is_json(response):
-            raise ScopeError(_said(response))
+            raise ScopeError(_error(response))
         if response.is_error:
-            raise ServingError(f"the prediction service at {self._url} refused {path}: {_said(response)}")
+            raise ServingError(f"the prediction service at {self._url} refused {path}: {_error(response)}")
         return response.json()
 
     def _attempt(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
-        """Make one attempt; a refusal of the input is an answer, and no failure of the service."""
+        """Make one attempt; a refusal of the input is returned, because it is no failure of the service."""
         try:
             response = self._http.request(method, path, json=body)
         except _LOST as error:
@@ -213,7 +214,7 @@ class PredictionClient:
         except httpx.TimeoutException as error:
             raise ServingError(f"the prediction service at {self._url} took too long over {path}") from error
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            raise _Away(f"the prediction service at {self._url} is not ready: {_said(response)}")
+            raise _Away(f"the prediction service at {self._url} is not ready: {_error(response)}")
         if response.is_server_error:
             raise ServingError(
                 f"the prediction service at {self._url} failed over {path}, status {response.status_code}; see its log"
@@ -227,13 +228,13 @@ def _answer(body: Mapping[str, Any]) -> Answer:
 
 
 def _origin(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an origin for which JSON has no type."""
+    """Return the fields of `AnsweringModel` for which JSON has no type."""
     trained_until = datetime.fromisoformat(body["trained_until"])
     return {"trained_on": tuple(body["trained_on"]), "trained_until": trained_until}
 
 
 def _sent(name: str, value: float | None) -> float | None:
-    """Return what JSON can carry: it has neither NaN nor infinity."""
+    """Return a value for JSON, which has neither NaN nor infinity: NaN becomes None, infinity is refused."""
     if value is None or math.isnan(value):
         return None
     if math.isinf(value):
@@ -246,11 +247,11 @@ def _bounds(sent: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 def _is_json(response: httpx.Response) -> bool:
-    """Tell an answer of the service from that of a page which does not exist."""
+    """Return True for a response of the service, and False for that of a page that does not exist."""
     return str(response.headers.get("content-type", "")).startswith("application/json")
 
 
-def _said(response: httpx.Response) -> str:
+def _error(response: httpx.Response) -> str:
     try:
         return str(response.json()["error"])
     except (ValueError, KeyError, TypeError):

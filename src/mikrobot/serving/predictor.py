@@ -1,7 +1,7 @@
-"""The versions that answer for each scope, in memory: checked inputs in, probabilities out, swapped without a pause.
+"""In-memory prediction: the served version of each scope, input checks, and replacement without downtime.
 
-Knows nothing of HTTP. The registry and the models come from above its imports, so that a client
-that only needs `Answer` loads neither MLflow nor XGBoost.
+This module does not use HTTP. The registry and the models are passed in and not imported, so that a
+client that needs only `Answer` loads neither MLflow nor XGBoost.
 """
 
 import math
@@ -30,31 +30,31 @@ log = telemetry.logger("serving")
 Bounds = tuple[float, float]
 
 WARM_UP_ROWS = (1, 64)
-"""Rows of the calls a model answers before it is served: one row, and a batch."""
+"""Number of rows of the warm-up calls before a model is served: one row, and a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringModel:
-    """What answered.
+    """The model or baseline that made a prediction.
 
     Attributes
     ----------
     model : str
         Name of the model, or `BASELINE`.
     version : str or None
-        In the registry; None for the baseline.
+        Version in the registry; None for the baseline.
     fitted_with : str
-        The registered version whose training fitted what answered: `version`, or that of the baseline.
+        Registered version of the training run that fitted it: `version`, or that of the baseline.
     source, symbol : str
-        The scope it answered for.
+        The served scope.
     trained_on : tuple of str
-        Symbols of the source that it learned from, `symbol` among them.
+        Symbols of the source that it was trained on, including `symbol`.
     feature_hash : str
-        Version of the feature definitions it expects.
+        Version of the feature definitions that it expects.
     trained_until : datetime
-        UTC; nothing later was used to train it.
+        UTC; no later data was used in training.
     swing : int
-        Bars on each side of the swings whose levels it answers about.
+        Bars on each side of the swings that form its levels.
     """
 
     model: str
@@ -73,20 +73,20 @@ class AnsweringModel:
 
 @dataclass(frozen=True, slots=True)
 class Answer(AnsweringModel):
-    """The prediction for one feature row, and what it was made from.
+    """The prediction for one feature row, with the model that made it.
 
     Attributes
     ----------
     probability_up, probability_down : float or None
-        Of a break of the level above and below within the model's horizon, 0 to 1; None where no
-        level stands.
+        Probability, 0 to 1, of a break of the level above and below within the model's horizon; None
+        where there is no level.
     interval_up, interval_down : tuple of float, or None
         Venn-Abers bounds p0 and p1 of each; the probability is p1 / (1 - p0 + p1), between them. See
-        `models.intervals`. None, too, for a model whose outcomes are not known yet.
+        `models.intervals`. Also None for a model without intervals.
     set_up, set_down : "breaks", "holds", "both", "none", or None
-        Outcomes that are plausible: of levels that break, and of levels that hold, a tenth at most lies outside.
+        Prediction set: of levels that break, and of levels that hold, at most a tenth lies outside.
     predicted_up, predicted_down : "break", "hold", "abstain", or None
-        The outcome that is plausible alone; it abstains where both or none are.
+        The only outcome in the prediction set; "abstain" if the set has both or none.
     """
 
     probability_up: float | None
@@ -115,7 +115,7 @@ class Answers(AnsweringModel):
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What answers for one scope: a version, or the baseline fitted with it."""
+    """The version that serves one scope, or the baseline fitted with it."""
 
     scope: Scope
     model: "Model"
@@ -136,16 +136,17 @@ class _Served:
 
 
 class Predictor:
-    """Answers for each scope with the version that has a role there; threads may share one.
+    """Predicts for each scope with the version that has a role in it; threads may share a predictor.
 
     Parameters
     ----------
     registry : Registry
     name, role : str
-        The model served, and the role of the versions to serve: see `models.registry`.
+        Name of the served model, and role of the served versions; see `models.registry`.
     stand_in : str
-        Role of the versions whose baseline answers where none has `role`; empty: nothing answers there,
-        and a version that loses its role stops answering. With it, what is served stays until something else is.
+        Role of the versions whose baseline serves a scope in which no version has `role`. If it is given, a scope
+        keeps its served model until another one replaces it. If it is empty, a scope without a version of `role`
+        is not served, and a version that loses the role is dropped.
     """
 
     def __init__(
@@ -160,15 +161,15 @@ class Predictor:
 
     @property
     def ready(self) -> bool:
-        """Whether a model is loaded and warm for any scope."""
+        """True if a model is loaded and warm for at least one scope."""
         return bool(self._served)
 
     def served(self) -> tuple[AnsweringModel, ...]:
-        """Return what answers for each scope, in order of source and symbol."""
+        """Return the model or baseline that serves each scope, in order of source and symbol."""
         return tuple(AnsweringModel(*served.origin) for _, served in sorted(self._served.items()))
 
     def spec(self, symbol: str | None = None, source: str | None = None) -> "ModelSpec":
-        """Return the spec of the model that answers for a scope; by default of the only one.
+        """Return the spec of the model that serves a scope; by default of the only one.
 
         Raises
         ------
@@ -178,28 +179,28 @@ class Predictor:
         return self._serving(symbol, source).model.spec
 
     def refresh(self) -> bool:
-        """Load and warm what the registry names for each scope and is not served yet; then serve it.
+        """Load and warm the versions that the registry names for each scope, then serve them.
 
-        Requests under way end with the model they began with.
+        Running requests finish with the model that they started with.
 
         Returns
         -------
         bool
-            Whether something else is served now than before.
+            True if the served models changed.
 
         Raises
         ------
         ModelError
-            If a version cannot be loaded or does not answer; its scopes keep what they have, the others change.
+            If a version cannot be loaded or fails to predict. Its scopes keep their models; the other scopes change.
         """
         with self._refreshing:
             wanted = self._wanted()
-            known = {served.key: served.model for served in self._served.values()}
+            loaded = {served.key: served.model for served in self._served.values()}
             kept = self._served if self._stand_in else {s: v for s, v in self._served.items() if s in wanted}
             fresh, failures = dict(kept), []
             for scope, (version, baseline) in wanted.items():
                 try:
-                    fresh[scope] = self._load(scope, version, baseline=baseline, known=known)
+                    fresh[scope] = self._load(scope, version, baseline=baseline, loaded=loaded)
                 except ModelError as error:
                     failures.append(f"{scope}: {error}")
             changed = [s for s in fresh if s not in self._served or fresh[s].key != self._served[s].key]
@@ -212,7 +213,7 @@ class Predictor:
         return bool(changed or gone)
 
     def _wanted(self) -> dict[Scope, tuple[str, bool]]:
-        """Return the version of each scope, and whether it is its baseline that answers."""
+        """Return the version to serve for each scope, and whether to serve only its baseline."""
         baselines = self._registry.holders(self._name, self._stand_in) if self._stand_in else {}
         return {
             **{scope: (version, True) for scope, version in baselines.items()},
@@ -220,23 +221,23 @@ class Predictor:
         }
 
     def _load(
-        self, scope: Scope, version: str, *, baseline: bool, known: "dict[tuple[str, bool, str], Model]"
+        self, scope: Scope, version: str, *, baseline: bool, loaded: "dict[tuple[str, bool, str], Model]"
     ) -> _Served:
-        """Return what is to answer for a scope, loaded and warm; `known` are the models that are."""
+        """Return the model for a scope, loaded and warm; models in `loaded` are reused, and new ones are added."""
         window = "" if baseline else self._registry.window(self._name, version)
         key = (version, baseline, window)
-        if key not in known:
-            loaded = self._registry.load(self._name, version)
-            model = loaded.diffusion() if baseline else loaded
+        if key not in loaded:
+            registered = self._registry.load(self._name, version)
+            model = registered.diffusion() if baseline else registered
             _warm(model)
-            known[key] = model
-        if scope not in known[key].spec.scopes:
-            learned = ", ".join(map(str, known[key].spec.scopes))
+            loaded[key] = model
+        if scope not in loaded[key].spec.scopes:
+            learned = ", ".join(map(str, loaded[key].spec.scopes))
             raise ModelError(f"version {version} learned from {learned}")
-        return _Served(scope, known[key], baseline, window)
+        return _Served(scope, loaded[key], baseline, window)
 
     def watch(self, every_s: float, stop: Event) -> None:
-        """Refresh again and again until stopped; a failure is logged once, and the model served stays."""
+        """Refresh periodically until stopped; a failure is logged once, and the served models stay."""
         complaint = ""
         while not stop.is_set():
             try:
@@ -249,7 +250,7 @@ class Predictor:
             stop.wait(every_s)
 
     def predict(self, symbol: str, features: Mapping[str, float | None], source: str | None = None) -> Answer:
-        """Answer about one row.
+        """Predict one row.
 
         Parameters
         ----------
@@ -257,17 +258,17 @@ class Predictor:
         features : mapping of str to float or None
             Exactly the spec's columns, in any order; None or NaN where a value is missing.
         source : str, optional
-            Needed where models of several sources answer for the symbol.
+            Required if models of several sources serve the symbol.
 
         Raises
         ------
         FeatureMismatch
-            If names are missing or unknown, all of which it lists, or if a value is infinite or
+            If names are missing or unknown (the message lists all of them), or if a value is infinite or
             not a number.
         ScopeError
-            If no model learned from the symbol, or those of several sources did and none is named.
+            If no model was trained on the symbol, or if models of several sources were and `source` is not given.
         ServingError
-            If no model is served at all.
+            If no model is served yet.
         """
         served = self._serving(symbol, source)
         answers = _answers(served.model, np.array([row_of(served.model.spec, features)]))
@@ -276,7 +277,7 @@ class Predictor:
     def predict_many(
         self, symbol: str, columns: Sequence[str], rows: Sequence[Sequence[float | None]], source: str | None = None
     ) -> Answers:
-        """Answer about many rows of one symbol at once.
+        """Predict many rows of one symbol at once.
 
         Parameters
         ----------
@@ -289,7 +290,7 @@ class Predictor:
         Raises
         ------
         FeatureMismatch
-            As `predict`; or if a column is given twice, or a row has more or fewer values.
+            As `predict`; also if a column is given twice, or a row has too many or too few values.
         ScopeError, ServingError
             As `predict`.
         """
@@ -309,22 +310,23 @@ class Predictor:
             raise ServingError(f"no version of model {self._name} is served yet; train one: `mikrobot train`")
         if source is not None and symbol is not None and (exact := everything.get(Scope(source, symbol))):
             return exact
-        found = [
+        matches = [
             served
             for scope, served in everything.items()
             if symbol in (None, scope.symbol) and source in (None, scope.source)
         ]
-        if len(found) == 1:
-            return found[0]
-        asked = " ".join(filter(None, (source, symbol))) or "nothing"
-        there = ", ".join(map(str, sorted(everything)))
-        if found:
-            raise ScopeError(f"{asked} was asked for, which leaves a choice of {there}; name the symbol and the source")
-        raise ScopeError(f"no model learned from {asked}; the service answers for {there}; train one on its bars")
+        if len(matches) == 1:
+            return matches[0]
+        asked = " ".join(filter(None, (source, symbol)))
+        scopes = ", ".join(map(str, sorted(everything)))
+        if matches:
+            found = f"found {asked!r}" if asked else "found neither"
+            raise ScopeError(f"expected a symbol and a source to choose one of {scopes}; {found}")
+        raise ScopeError(f"no model learned from {asked}; the service answers for {scopes}; train one on its bars")
 
 
 def row_of(spec: "ModelSpec", features: Mapping[str, float | None]) -> list[float]:
-    """Put feature values by name in the order of a spec.
+    """Return feature values in the column order of a spec.
 
     Raises
     ------
@@ -336,25 +338,25 @@ def row_of(spec: "ModelSpec", features: Mapping[str, float | None]) -> list[floa
 
 
 def _warm(model: "Model") -> None:
-    """Make the first calls, which are slow, before anyone waits for them."""
+    """Make the first calls, which are slow, before the model is served."""
     for rows in WARM_UP_ROWS:
         answered = model.predict(np.ones((rows, len(model.spec.columns)))).shape
         if answered != (rows, 2):
             raise ModelError(
-                f"model {model.spec.name} version {model.spec.version} answers {rows} rows with an array of "
+                f"model {model.spec.name} version {model.spec.version} predicts {rows} rows with an array of "
                 f"shape {answered}, expected {(rows, 2)}; train it again"
             )
 
 
 def _check_names(spec: "ModelSpec", given: Iterable[str]) -> None:
     names = list(given)
-    expected, found = set(spec.columns), set(names)
+    expected, unique = set(spec.columns), set(names)
     complaints = []
-    if missing := [name for name in spec.columns if name not in found]:
+    if missing := [name for name in spec.columns if name not in unique]:
         complaints.append(f"missing {', '.join(missing)}")
-    if unknown := sorted(found - expected):
+    if unknown := sorted(unique - expected):
         complaints.append(f"unknown {', '.join(unknown)}")
-    if len(names) != len(found):
+    if len(names) != len(unique):
         complaints.append(f"given twice {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
     if complaints:
         raise FeatureMismatch(
@@ -400,9 +402,9 @@ def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:
     bounds = zip(answered.low.T.tolist(), answered.high.T.tolist(), strict=True)
     fields += [_bounds(low, high) for low, high in bounds]
     fields += [[words[code] for code in side] for words in (SETS, PREDICTED) for side in answered.sets.T.tolist()]
-    known = np.isfinite(answered.probability).T.tolist()
+    predictable = np.isfinite(answered.probability).T.tolist()
     return [
-        [value if is_known else None for value, is_known in zip(values, known[number % 2], strict=True)]
+        [value if exists else None for value, exists in zip(values, predictable[number % 2], strict=True)]
         for number, values in enumerate(fields)
     ]
 

@@ -1,4 +1,7 @@
-"""Addresses of reports: browsers do not follow a link from a page to a file, so the prediction service serves them."""
+"""HTTP addresses of reports.
+
+The prediction service serves the reports, because browsers do not follow a link from a web page to a local file.
+"""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -7,11 +10,11 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.settings import Settings
 
 ROUTE = "reports"
-"""Path of the prediction service below which it serves the reports."""
+"""URL path under which the prediction service serves the reports."""
 
 
 def folder(settings: Settings) -> Path:
-    """Return the folder of all reports; nothing outside it is served."""
+    """Return the folder of all reports; files outside it are not served."""
     return settings.home / "reports"
 
 
@@ -21,7 +24,7 @@ def address(settings: Settings, path: str | Path) -> str:
     Raises
     ------
     UsageError
-        If the file is not in the folder of reports.
+        If the file is not in the reports folder.
 
     >>> address(Settings(home=Path("/state")), "/state/reports/20250314/report.html")
     'http://127.0.0.1:3300/reports/20250314/report.html'

@@ -1,7 +1,7 @@
-"""The card of a model version: what it is, what it learned from, how far it can be believed.
+"""The model card of a model version: its purpose, training data, metrics and limits.
 
-Made from the spec and the figures of one training run, as Markdown and as one HTML page that
-opens without a network. Judges nothing and computes no figure.
+The card is rendered from the spec and the metrics of one training run, as Markdown and as one HTML
+page that opens without a network. This module computes no metrics and makes no decisions.
 """
 
 import base64
@@ -19,28 +19,28 @@ from mikrobot.training.promotion_gate import to_beat
 from mikrobot.training.scores import calibration_noise
 
 DIVISIONS = ("symbol", "session", "volatility", "distance", "minutes left")
-"""What the test span is divided by."""
+"""Properties by which the test span is sliced."""
 
-TELLING = 12
-"""Inputs whose importance is shown."""
+SHOWN_INPUTS = 12
+"""Number of inputs whose importance is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a card tells beside the spec.
+    """The contents of a model card: the spec, and the facts of the training run that the spec does not hold.
 
     Attributes
     ----------
     spec : ModelSpec
     ruling : str
-        What the gate said.
+        Ruling of the promotion gate.
     symbols : sequence of str
     data_sha256, code_version : str
     seed : int
     parameters : mapping
-        Of the learners.
+        Parameters of the learners.
     importance : mapping of str to float
-        Share of each input, the greatest first.
+        Share of each input, the largest first.
     """
 
     spec: ModelSpec
@@ -54,63 +54,75 @@ class Card:
 
     @property
     def use(self) -> str:
-        """What the model is good for: whether who follows its answers earns more than it costs."""
-        found = self.spec.metrics["payoff"]
-        if found["expectancy_r"] is None:
-            return f"it informs: followed alone it would have made {found['trades']} trades on the test span, too few"
-        said = (
-            f"followed alone it would have made {found['expectancy_r']:+.3f} R a trade after costs of "
-            f"{found['cost_r']:.3f} R in {found['trades']} trades on the test span"
+        """The intended use: trading if the predictions alone earned more than their costs, else information only."""
+        payoff = self.spec.metrics["payoff"]
+        if payoff["expectancy_r"] is None:
+            return (
+                f"information only: the predictions alone gave {payoff['trades']} trades on the test span, "
+                "too few to measure an expectancy"
+            )
+        result = (
+            f"trading on the predictions alone earned {payoff['expectancy_r']:+.3f} R per trade after costs of "
+            f"{payoff['cost_r']:.3f} R, in {payoff['trades']} trades on the test span"
         )
-        return f"it may trade: {said}" if found["expectancy_r"] > 0.0 else f"it informs: {said}"
+        return f"trading: {result}" if payoff["expectancy_r"] > 0.0 else f"information only: {result}"
 
     def markdown(self) -> str:
-        """Write the card as Markdown."""
+        """Render the card as Markdown."""
         return _render("card.md.j2", self)
 
     def html(self) -> str:
-        """Write the card as one HTML page, its pictures inside."""
+        """Render the card as one HTML page with embedded pictures."""
         return _render("card.html.j2", self)
 
 
 def targets(spec: ModelSpec) -> list[tuple[str, float, float, str]]:
-    """Hold the figures against the requirement.
+    """Compare the metrics with the targets of the requirement.
 
     Returns
     -------
-    list of (figure, asked, found, state)
-        The state is "reached", "reached selectively, at coverage ..." or "not reached: " and why.
+    list of (metric, target, actual, result)
+        The result is "reached", "reached selectively, at coverage ..." or "not reached: " with the reason.
     """
-    found = spec.metrics["metrics"]
-    return [(t.figure, t.least, found[t.figure], _state(t, spec)) for t in kind_of(spec.name).card.targets]
+    metrics = spec.metrics["metrics"]
+    return [(t.figure, t.least, metrics[t.figure], _result(t, spec)) for t in kind_of(spec.name).card.targets]
 
 
 def bands(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name what each band promised, and say its median bounds, beside what was kept of it."""
-    return [(_promise(found["band"]), found) for found in metrics.get("selective", ())]
+    """Return the target of each confidence band, with its median bounds, and the results of the band."""
+    return [(_band_target(result["band"]), result) for result in metrics.get("selective", ())]
 
 
 def parts(metrics: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], float, Mapping[str, Any]]]:
-    """List the parts of the test span: what divides it, the part, its figures, the best walk's AUC, the uplift over it.
+    """List the slices of the test span with their metrics.
 
-    The best walk is that of `to_beat`.
+    Returns
+    -------
+    list of (division, slice, metrics, baseline AUC, uplift)
+        The baseline is the one that `to_beat` names; the uplift is the model's AUC uplift over it.
     """
-    walk = to_beat(metrics["uplift"])
+    baseline = to_beat(metrics["uplift"])
     return [
-        (division, part, found, found["baselines"][f"diffusion_{walk}"]["auc"], found["uplift"][f"over_{walk}"]["auc"])
+        (
+            division,
+            name,
+            values,
+            values["baselines"][f"diffusion_{baseline}"]["auc"],
+            values["uplift"][f"over_{baseline}"]["auc"],
+        )
         for division in DIVISIONS
-        for part, found in metrics.get(f"by_{division.replace(' ', '_')}", {}).items()
+        for name, values in metrics.get(f"by_{division.replace(' ', '_')}", {}).items()
     ]
 
 
-def _promise(band: Mapping[str, Any]) -> str:
-    said = f"precision {band['precision']:.2f}, recall {band['recall']:.2f}"
+def _band_target(band: Mapping[str, Any]) -> str:
+    target = f"precision {band['precision']:.2f}, recall {band['recall']:.2f}"
     if band["low"] is None:
-        return f"{said}: never chosen"
-    return f"{said}: no below {band['low']:.3f}, yes from {band['high']:.3f}"
+        return f"{target}: no band qualified"
+    return f"{target}: no below {band['low']:.3f}, yes from {band['high']:.3f}"
 
 
-def _state(target: Target, spec: ModelSpec) -> str:
+def _result(target: Target, spec: ModelSpec) -> str:
     if spec.metrics["metrics"][target.figure] >= target.least:
         return "reached"
     figure = {"recall": "recall_covered"}.get(target.figure, target.figure)
@@ -123,17 +135,17 @@ def _state(target: Target, spec: ModelSpec) -> str:
 
 
 def curve_picture(reliability: Sequence[Mapping[str, float]]) -> str:
-    """Draw what was said against what happened; return an SVG as a data address."""
+    """Draw the observed frequency against the predicted probability; return an SVG image as a data URL."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#c3cad3", linewidth=1)
     axes.plot([p["said"] for p in reliability], [p["happened"] for p in reliability], marker="o", markersize=3)
-    axes.set(xlabel="probability said", ylabel="share that happened", xlim=(0, 1), ylim=(0, 1))
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(drawn.getvalue().encode()).decode()
+    axes.set(xlabel="predicted probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
+    image = io.StringIO()
+    figure.savefig(image, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(image.getvalue().encode()).decode()
 
 
 def _render(template: str, card: Card) -> str:
@@ -150,14 +162,14 @@ def _render(template: str, card: Card) -> str:
         card=card,
         spec=card.spec,
         metrics=metrics,
-        asks=text.question,
+        question=text.question,
         limits=text.limits,
         targets=targets(card.spec),
-        judged={"model": metrics["metrics"], **metrics["baselines"]},
+        models={"model": metrics["metrics"], **metrics["baselines"]},
         figures=("auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "log_loss", "ece"),
-        chance=calibration_noise(metrics["reliability"]) if metrics.get("reliability") else None,
+        noise=calibration_noise(metrics["reliability"]) if metrics.get("reliability") else None,
         bands=bands(metrics),
-        parts=parts(metrics),
-        importance=list(card.importance.items())[:TELLING],
+        slices=parts(metrics),
+        importance=list(card.importance.items())[:SHOWN_INPUTS],
         picture=curve_picture(metrics["reliability"]) if metrics.get("reliability") else "",
     )

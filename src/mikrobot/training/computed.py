@@ -1,6 +1,6 @@
-"""Feature rows without a store: computed from bars when they are asked for.
+"""Feature rows computed on demand from bars, without a feature store.
 
-For bars that were never materialised: a file to judge a model on, or the bars of a control.
+For bars that were never materialised: a file to evaluate a model on, or the bars of a control.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,18 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.training.dataset import Rows
 
 AT_ONCE = 10_000
-"""Bars computed at a time: their rows stay in the processor's cache."""
+"""Bars computed at a time, so that their rows fit into the processor's cache."""
 
 
 def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
-    """Return a reader of the feature rows of these bars, by the compiled step that also trades.
+    """Return a reader of the feature rows of these bars, computed by the same compiled step as in trading.
 
     Parameters
     ----------
     bars : mapping of str to DataFrame
-        Closed M1 bars by symbol, bar frames; of a symbol whose lead is among them too, the lead's moves are known.
+        Closed M1 bars by symbol, bar frames. Lead features have values if the symbol's lead is included.
     columns : sequence of str
-        Columns of the catalog that will be asked for; those of the symbol last asked about are kept.
+        Catalog columns that the reader supports; it caches those of the symbol that was read last.
     """
     kept: dict[str, _Rows] = {}
 
@@ -37,8 +37,8 @@ def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
         if symbol not in kept:
             kept.clear()
             kept[symbol] = _computed(symbol, bars, columns)
-        found = kept[symbol].at(events["event_timestamp"], [columns.index(name) for name in asked])
-        rows = pd.DataFrame(found, columns=list(asked), copy=False)
+        values = kept[symbol].at(events["event_timestamp"], [columns.index(name) for name in asked])
+        rows = pd.DataFrame(values, columns=list(asked), copy=False)
         return pd.concat([events.reset_index(drop=True), rows], axis=1)
 
     return read
@@ -46,24 +46,24 @@ def rows_of(bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The rows of one symbol: when each was known, microseconds since 1970 UTC, and its values."""
+    """The rows of one symbol: their times (microseconds since 1970 UTC) and their values."""
 
     times: NDArray[np.int64]
     values: NDArray[np.float64]
 
     def at(self, times: "pd.Series[Any]", columns: Sequence[int]) -> NDArray[np.float64]:
-        """Take some columns at these instants; NaN where none was known at one."""
+        """Return some columns at these instants; NaN where there is no row."""
         asked = pd.DatetimeIndex(times).as_unit("us").asi8
         at = np.minimum(np.searchsorted(self.times, asked), max(len(self.times) - 1, 0))
         if len(self.times) == 0:
             return np.full((len(asked), len(columns)), np.nan)
-        found = self.values[at][:, columns]
-        found[self.times[at] != asked] = np.nan
-        return found
+        values = self.values[at][:, columns]
+        values[self.times[at] != asked] = np.nan
+        return values
 
 
 def _computed(symbol: str, bars: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> _Rows:
-    """Fold the bars of a symbol piece by piece; keep only these columns, by time of close."""
+    """Compute the feature rows of a symbol piece by piece, and keep only these columns."""
     pipeline, frame = FeaturePipeline([symbol]), bars[symbol]
     led_by = leads(bars).get(symbol)
     lead = FeaturePipeline([led_by]).lead_rows(led_by, bars[led_by]) if led_by is not None else None

@@ -1,7 +1,7 @@
-"""Markets without an edge, made of real ones: what a model finds in them it finds in anything.
+"""Control markets without an edge, derived from real bars: a check that the pipeline finds no skill in noise.
 
-The times, volumes and spreads of the bars stay; only prices are made anew. Neither walk knows
-which way the next bar goes, so uplift over a baseline of volatility must be about 0.
+The controls keep the times, volumes and spreads of the bars and replace only the prices. The direction of
+the next bar is random in both, so the uplift over a volatility baseline must be about 0.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from mikrobot.training.recipes import recipe_of
 Floats = NDArray[np.float64]
 
 STEPS = 12
-"""Gaussian steps that make one bar."""
+"""Gaussian steps per bar."""
 
 _WEEK = 7 * 1440
 _TAIL = 0.0005
 _SMOOTHED = 7
-"""Minutes of the week over which the season of the Gaussian walk is smoothed."""
+"""Minutes of the week over which the seasonal deviation of the Gaussian walk is smoothed."""
 
 
 def controls(bars: Mapping[str, pd.DataFrame], seed: int) -> dict[str, dict[str, pd.DataFrame]]:
-    """Return both controls of the bars of some symbols, ``flipped`` and ``gaussian``.
+    """Return both controls, ``flipped`` and ``gaussian``, of these bars.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def controls(bars: Mapping[str, pd.DataFrame], seed: int) -> dict[str, dict[str,
 
 
 def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, dict[str, Any]]:
-    """Put the whole training of a model through both controls of these bars.
+    """Train and evaluate a model on both controls of these bars.
 
     Returns
     -------
     dict
-        For ``flipped`` and ``gaussian`` the metrics of a model of its own on its own test span: an uplift
-        over the baselines that is not about 0 is an error of the pipeline.
+        Metrics for ``flipped`` and ``gaussian``, each of a separate model on its own test span. An uplift over
+        the baselines that is not about 0 shows an error of the pipeline.
 
     Raises
     ------
@@ -60,19 +60,19 @@ def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> 
         As `pipeline.train`.
     """
     recipe = recipe_of(name, settings)
-    found = {}
-    for kind, walk in controls(bars, settings.seed).items():
-        rows = rows_of(walk, needed(recipe.inputs, recipe.task))
-        data = build(walk, rows, f"{kind} control", recipe.inputs, task=recipe.task)
-        *_, found[kind] = study(recipe, data, settings)
-    return found
+    metrics = {}
+    for kind, market in controls(bars, settings.seed).items():
+        rows = rows_of(market, needed(recipe.inputs, recipe.task))
+        data = build(market, rows, f"{kind} control", recipe.inputs, task=recipe.task)
+        *_, metrics[kind] = study(recipe, data, settings)
+    return metrics
 
 
 def flipped(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Turn every bar, and every jump between bars, upside down by the toss of a coin.
+    """Flip the direction of every bar, and of every jump between bars, at random.
 
-    Ranges, gaps and volatility stay as they were to the minute; what one bar says of the direction
-    of the next is gone.
+    Ranges, gaps and volatility are unchanged to the minute; only the dependence of a bar's direction on
+    earlier bars is removed.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def flipped(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def gaussian(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Walk by Gaussian steps whose deviation is that of the minute of the week in the bars.
+    """Simulate a Gaussian walk whose deviation is that of the bars at the same minute of the week.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def gaussian(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _season(bars: pd.DataFrame) -> Floats:
-    """Return the deviation of the minute of the week of each bar, smoothed, in New York time."""
+    """Return the smoothed deviation at the minute of the week (New York time) of each bar."""
     close = np.log(bars["close"].to_numpy(np.float64))
     moves = np.diff(close, prepend=close[0])
     moves = np.clip(moves, *np.quantile(moves, (_TAIL, 1 - _TAIL)))

@@ -1,7 +1,7 @@
-"""From bars to samples: labels of one task, point-in-time model inputs, and weights.
+"""Training samples of one task, built from bars: labels, point-in-time model inputs, and weights.
 
-Feature rows come from the feature store through the reader that is passed in; nothing is
-computed from bars here but the labels. Rows are read in pieces, so that memory is that of the inputs.
+Feature rows come from the feature store through the reader that is passed in; only the labels are
+computed from bars. Rows are read in pieces, so memory use is limited to that of the inputs.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ Rows = Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame]
 """Reader of the feature store: (events, columns) -> rows.
 
 ``events`` has the columns ``source``, ``symbol`` and ``event_timestamp`` (datetime64[us, UTC]). The
-rows have these and the feature columns, in any order: for each event what was known at that instant.
+rows have these and the feature columns, in any order; each row has the values known at its event's time.
 """
 
 PIECE = 100_000
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples of all symbols, symbol after symbol, each in order of time.
+    """Samples of all symbols, grouped by symbol, in order of time within each symbol.
 
     Attributes
     ----------
@@ -44,17 +44,17 @@ class Dataset:
     weight : ndarray of float64
         By uniqueness among overlapping labels; mean 1.
     time, end : ndarray of datetime64[us]
-        UTC; when the sample, and when its label, was known.
+        UTC; times when the sample and its label were known.
     symbol : ndarray of str
     distance : ndarray of float64
         Log distance to the price that makes the outcome true; see `Labels`.
     sigma_atr, sigma_forecast : ndarray of float64
-        Volatility known at `time`, log return per square root of a minute, up to one factor: the ATR
-        over the close, and the seasonal forecast over the horizon.
+        Volatility known at `time`, as log return per square root of a minute up to a constant factor: the
+        ATR over the close, and the seasonal forecast over the horizon.
     close : ndarray of float64
         Price at `time`.
     move : ndarray of float64
-        Log return from `time` to `end`, towards the side; what came after, and no input.
+        Log return from `time` to `end`, positive towards the side. It lies in the future and is no input.
     """
 
     inputs: NDArray[np.float32]
@@ -80,14 +80,14 @@ class Dataset:
 
     @property
     def sha256(self) -> str:
-        """Hash of every value, label and time: equal only for equal data."""
+        """SHA-256 hash of every value, label and time."""
         digest = hashlib.sha256()
         for field in fields(self):
             digest.update(np.ascontiguousarray(getattr(self, field.name)).tobytes())
         return digest.hexdigest()
 
     def only(self, chosen: NDArray[np.int64]) -> "Dataset":
-        """Take the samples of these numbers."""
+        """Return the samples of these row numbers."""
         return Dataset(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -113,28 +113,28 @@ def build(bars: Mapping[str, pd.DataFrame], rows: Rows, source: str, inputs: Sid
 
 
 def needed(inputs: SideInputs, task: Task) -> tuple[str, ...]:
-    """Return every catalog column that `build` reads, each once."""
+    """Return every catalog column that `build` reads, without duplicates."""
     return tuple(dict.fromkeys((*_anchors(task), *inputs.columns)))
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
-    """Put datasets one after the other, the mean weight 1 again."""
+    """Concatenate datasets and rescale the weights to mean 1."""
     columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Dataset)}
     columns["weight"] = columns["weight"] / columns["weight"].mean()
     return Dataset(**columns)
 
 
 def forecast_column(minutes: int) -> str:
-    """Name the catalog's volatility forecast for the shortest horizon that covers these minutes."""
-    return f"m1_har_s_{next((known for known in FORECASTS if known >= minutes), FORECASTS[-1])}"
+    """Return the catalog column of the volatility forecast for the shortest horizon that covers these minutes."""
+    return f"m1_har_s_{next((horizon for horizon in FORECASTS if horizon >= minutes), FORECASTS[-1])}"
 
 
 def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, *, inputs: SideInputs, task: Task) -> Dataset:
     prices = Prices.of(bars)
     read = _Reader(symbol, prices, rows, source)
-    known = read(np.arange(len(prices)), _anchors(task))
-    labels = task.label(prices, known[:, :2], known[:, 2])
-    sigma = known[:, 2] / prices.close
+    anchors = read(np.arange(len(prices)), _anchors(task))
+    labels = task.label(prices, anchors[:, :2], anchors[:, 2])
+    sigma = anchors[:, 2] / prices.close
     labels = labels.only(sigma[labels.row] > 0.0)
     if len(labels) == 0:
         raise ModelError(
@@ -142,7 +142,7 @@ def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, *, inpu
             f"found none in {len(bars)} bars{_spanned(read.times)}; ingest more history"
         )
     return Dataset(
-        inputs=_seen(read, labels, inputs),
+        inputs=_inputs(read, labels, inputs),
         outcome=labels.outcome,
         side=labels.side,
         weight=labels.weights(prices),
@@ -151,7 +151,7 @@ def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, *, inpu
         symbol=np.full(len(labels), symbol),
         distance=labels.distance,
         sigma_atr=sigma[labels.row],
-        sigma_forecast=known[labels.row, 3],
+        sigma_forecast=anchors[labels.row, 3],
         close=prices.close[labels.row],
         move=labels.side.astype(np.float64) * np.log(prices.close[_ended(prices, labels)] / prices.close[labels.row]),
     )
@@ -169,7 +169,7 @@ def _ended(prices: Prices, labels: Labels) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads feature rows of one symbol by the numbers of its bars, some at a time."""
+    """Reads feature rows of one symbol by row number of its bars, in pieces."""
 
     symbol: str
     prices: Prices
@@ -192,27 +192,27 @@ class _Reader:
         return values
 
     def _read(self, row: NDArray[np.int64], columns: Sequence[str]) -> Floats:
-        """Read the rows of these closes, in their order."""
+        """Return the feature rows at these closes, in the same order."""
         times = pd.DatetimeIndex(self.times[row], tz="UTC")
         events = pd.DataFrame({"source": self.source, "symbol": self.symbol, "event_timestamp": times})
-        found = self.rows(events, columns)
-        if absent := [name for name in columns if name not in found]:
+        rows = self.rows(events, columns)
+        if absent := [name for name in columns if name not in rows]:
             raise ModelError(
-                f"{self.symbol}: the feature store has no {', '.join(absent)}; materialise the present features"
+                f"{self.symbol}: the feature store has no {', '.join(absent)}; materialise the current features"
             )
-        if not np.array_equal(pd.DatetimeIndex(found["event_timestamp"]).asi8, times.asi8):
-            found = found.set_index("event_timestamp").reindex(times)
-        return found[list(columns)].to_numpy(np.float64)
+        if not np.array_equal(pd.DatetimeIndex(rows["event_timestamp"]).asi8, times.asi8):
+            rows = rows.set_index("event_timestamp").reindex(times)
+        return rows[list(columns)].to_numpy(np.float64)
 
 
-def _seen(read: _Reader, labels: Labels, inputs: SideInputs) -> NDArray[np.float32]:
-    """Make the inputs of every sample, piece by piece."""
-    seen = np.empty((len(labels), len(inputs.names)), np.float32)
+def _inputs(read: _Reader, labels: Labels, inputs: SideInputs) -> NDArray[np.float32]:
+    """Compute the inputs of every sample, piece by piece."""
+    values = np.empty((len(labels), len(inputs.names)), np.float32)
     for start in range(0, len(labels), PIECE):
         piece = slice(start, start + PIECE)
         row, index = np.unique(labels.row[piece], return_inverse=True)
-        seen[piece] = inputs(read(row, inputs.columns)[index], labels.side[piece])
-    return seen
+        values[piece] = inputs(read(row, inputs.columns)[index], labels.side[piece])
+    return values
 
 
 def _spanned(times: NDArray[np.datetime64]) -> str:

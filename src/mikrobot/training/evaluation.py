@@ -1,7 +1,7 @@
-"""A model on one span, beside what it must beat.
+"""Evaluation of a model on one span, compared with its baselines.
 
-"Will price cross a near level soon" is mostly a matter of distance and volatility: a random walk
-gets a high AUC too. Skill is what remains over the diffusion baselines, with its interval.
+Distance and volatility largely decide whether price crosses a near level soon, so a random walk also
+gets a high AUC. The skill of a model is its uplift over the diffusion baselines, with an interval.
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ from mikrobot.training.uplift import uplift
 Floats = NDArray[np.float64]
 
 FEWEST_SAMPLES = 50
-"""Samples below which a part is left out."""
+"""Samples below which a slice is left out."""
 
 
 def fit_baselines(data: Dataset, train: NDArray[np.int64], task: Task, seen: SideInputs) -> dict[str, Diffusion]:
-    """Fit the diffusion baselines on training samples, whose inputs `seen` has made.
+    """Fit the diffusion baselines on training samples, whose inputs were computed by `seen`.
 
     Returns
     -------
     dict
-        ``atr``: with the ATR as its volatility; ``forecast``: with the seasonal forecast, its weights fitted anew on
-        these samples, if the data have it.
+        ``atr``: the baseline with the ATR as volatility; ``forecast``: the baseline with the seasonal forecast, if the
+        data have one. The weights of the forecast are fitted again on these samples.
     """
     fitted, levels = {}, seen.levels(data.inputs[train])
     chosen = data.only(train)
@@ -52,12 +52,14 @@ def fit_baselines(data: Dataset, train: NDArray[np.int64], task: Task, seen: Sid
 
 
 def predict_baselines(fitted: Mapping[str, Diffusion], data: Dataset, seen: SideInputs) -> dict[str, Floats]:
-    """Return what the baselines say about samples; without a forecast, its baseline falls back on the ATR's."""
+    """Predict samples with the baselines; samples without a forecast get the prediction of the ATR baseline."""
     sigmas, levels = _sigmas(data), seen.levels(data.inputs)
-    said = {name: curve.predict(data.distance, sigmas[name], data.minutes, levels) for name, curve in fitted.items()}
-    if "forecast" in said:
-        said["forecast"] = np.where(np.isfinite(said["forecast"]), said["forecast"], said["atr"])
-    return said
+    predicted = {
+        name: curve.predict(data.distance, sigmas[name], data.minutes, levels) for name, curve in fitted.items()
+    }
+    if "forecast" in predicted:
+        predicted["forecast"] = np.where(np.isfinite(predicted["forecast"]), predicted["forecast"], predicted["atr"])
+    return predicted
 
 
 def evaluate(
@@ -69,19 +71,19 @@ def evaluate(
     seed: int,
     history: Predictions | None = None,
 ) -> dict[str, Any]:
-    """Judge a model beside the base rate, the majority and the diffusion baselines.
+    """Evaluate a model against the base rate, the majority class and the diffusion baselines.
 
     Parameters
     ----------
     probability : ndarray of float, shape (samples,)
     baselines : mapping of str to ndarray of float, shape (samples,)
-        As `predict_baselines`.
+        Output of `predict_baselines`.
     data : Dataset
-        The samples judged; both outcomes occur.
+        The evaluated samples; both outcomes occur.
     kind : str
-        Of the task.
+        Kind of the model.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     history : Predictions, optional
         Earlier predictions of the same model, which fill the first rolling windows.
 
@@ -91,35 +93,35 @@ def evaluate(
         Plain JSON values: ``samples``, ``base_rate``, ``majority_accuracy``, ``metrics`` (see `scores`),
         ``baselines``: {``diffusion_<name>``: the same}, ``uplift``: {``over_<name>``: see `uplift`},
         ``payoff``, ``reliability``, ``selective``, ``intervals``, and ``by_symbol``, ``by_session``, ``by_volatility``,
-        ``by_distance``, ``by_minutes_left``: the first six of each part with both outcomes.
+        ``by_distance``, ``by_minutes_left``: the first six entries for each slice with both outcomes.
     """
-    judged = Predictions(probability, data.outcome, data.time, data.end)
+    predictions = Predictions(probability, data.outcome, data.time, data.end)
     return {
-        **_beside(probability, baselines, data, seed),
+        **_compared(probability, baselines, data, seed),
         "payoff": payoff(probability, data, kind),
         "reliability": reliability(probability, data.outcome),
-        "selective": selective(judged, history),
-        "intervals": intervals(judged, history),
-        **{f"by_{name}": _parts(parts, probability, baselines, data, seed=seed) for name, parts in slices(data)},
+        "selective": selective(predictions, history),
+        "intervals": intervals(predictions, history),
+        **{f"by_{name}": _slices(parts, probability, baselines, data, seed=seed) for name, parts in slices(data)},
     }
 
 
-def _beside(probability: Floats, baselines: Mapping[str, Floats], data: Dataset, seed: int) -> dict[str, Any]:
+def _compared(probability: Floats, baselines: Mapping[str, Floats], data: Dataset, seed: int) -> dict[str, Any]:
     base = float(data.outcome.mean())
     return {
         "samples": len(data),
         "base_rate": base,
         "majority_accuracy": max(base, 1.0 - base),
         "metrics": scores(probability, data.outcome),
-        "baselines": {f"diffusion_{name}": scores(said, data.outcome) for name, said in baselines.items()},
+        "baselines": {f"diffusion_{name}": scores(baseline, data.outcome) for name, baseline in baselines.items()},
         "uplift": {
-            f"over_{name}": uplift(probability, said, data.outcome, data.time, seed=seed)
-            for name, said in baselines.items()
+            f"over_{name}": uplift(probability, baseline, data.outcome, data.time, seed=seed)
+            for name, baseline in baselines.items()
         },
     }
 
 
-def _parts(
+def _slices(
     parts: Mapping[str, NDArray[np.int64]],
     probability: Floats,
     baselines: Mapping[str, Floats],
@@ -128,7 +130,9 @@ def _parts(
     seed: int,
 ) -> dict[str, Any]:
     return {
-        name: _beside(probability[own], {key: said[own] for key, said in baselines.items()}, data.only(own), seed)
+        name: _compared(
+            probability[own], {key: baseline[own] for key, baseline in baselines.items()}, data.only(own), seed
+        )
         for name, own in parts.items()
         if len(own) >= FEWEST_SAMPLES and 0.0 < data.outcome[own].mean() < 1.0
     }

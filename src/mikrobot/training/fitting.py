@@ -1,4 +1,4 @@
-"""Learns from the training span of a split and calibrates on its validation span: search, learners, one graph."""
+"""Fitting of a model: parameter search and learners on the training span, calibration on the validation span."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,32 +23,33 @@ from mikrobot.training.splits import Split
 from mikrobot.training.tuning import Search, search
 
 MOST_TRAINING_SAMPLES = 600_000
-"""Samples learned from at most, spread over the span: what more would add is lost in the noise of the market."""
+"""Maximum number of training samples, spread over the span; the gain from more is below the noise of the market."""
 
 MOST_SHARE = 10.0
-"""Most that the walk's log odds count beside those of members that were not trained to correct them."""
+"""Maximum weight of the baseline's log odds relative to those of members that were not trained to correct them."""
 
 Progress = Callable[[str, float], None]
-"""Told the stage and its share done, 0 to 1."""
+"""Callback that receives the stage and its completed share, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What the training and validation spans gave.
+    """The parts of a model fitted on the training and validation spans.
 
     Attributes
     ----------
     graph : bytes
     start : Start or None
-        The walk that it starts from.
+        The diffusion baseline whose log odds are added to those of the graph.
     calibration : Calibration
     intervals : Intervals
-    members, beside : mapping of str to Learned
+    members, compared : mapping of str to Learned
+        Fitted learners of the model, and fitted learners for comparison.
     search : Search
     diffusion : mapping of str to Diffusion
-        What the model is judged beside.
+        Baselines that the model is compared with.
     baseline : Baseline or None
-        What answers where the model may not; None where it starts from no diffusion.
+        Calibrated baseline that serves a scope where the model may not; None if `start` is None.
     """
 
     graph: bytes
@@ -56,7 +57,7 @@ class Fitted:
     calibration: Calibration
     intervals: Intervals
     members: Mapping[str, Learned]
-    beside: Mapping[str, Learned]
+    compared: Mapping[str, Learned]
     search: Search
     diffusion: Mapping[str, Diffusion]
     baseline: Baseline | None
@@ -67,11 +68,11 @@ class Fitted:
         return next((member.booster for member in self.members.values() if member.booster is not None), None)
 
     def importance(self, names: tuple[str, ...]) -> dict[str, float]:
-        """Return the mean share of each input over the members that know it, the greatest first."""
-        known = [m.importance for m in self.members.values() if np.isfinite(m.importance).all()]
-        if not known:
+        """Return the mean importance of each input over the members that have one, the largest first."""
+        importances = [m.importance for m in self.members.values() if np.isfinite(m.importance).all()]
+        if not importances:
             return {}
-        shares = np.mean(known, axis=0)
+        shares = np.mean(importances, axis=0)
         return {names[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
 
@@ -84,13 +85,13 @@ def fit(
     settings: Settings,
     progress: Progress,
 ) -> Fitted:
-    """Search parameters, fit the learners on the training span, calibrate their mean on the validation span."""
+    """Search the parameters, fit the learners on the training span, and calibrate their mean on the validation span."""
     names = recipe.inputs.names
-    start = diffused = _start(recipe, data, split.train)
+    start = fitted_start = _start(recipe, data, split.train)
     chosen = split.train[_spread(len(split.train))]
     train, watched = (_samples(recipe, data, rows, start) for rows in (chosen, split.validation))
     progress("search", 0.0)
-    found = search(
+    best = search(
         train,
         data.time[chosen],
         data.end[chosen],
@@ -98,12 +99,12 @@ def fit(
         trials=settings.trials if any(learn is boosted for learn, _ in recipe.members.values()) else 0,
         budget_s=settings.tuning_seconds,
         seed=settings.seed,
-        progress=lambda done, of: progress("search", done / of),
+        progress=lambda finished, trials: progress("search", finished / trials),
     )
     learned: dict[str, Learned] = {}
     for number, (name, (learn, parameters)) in enumerate([*recipe.members.items(), *recipe.compared.items()]):
         progress("learners", number / (len(recipe.members) + len(recipe.compared)))
-        learned[name] = learn(train, watched, settings.seed, found.parameters if learn is boosted else parameters)
+        learned[name] = learn(train, watched, settings.seed, best.parameters if learn is boosted else parameters)
     members = {name: learned[name] for name in recipe.members}
     joined = graph.joined([member.member for member in members.values()], len(names))
     score = Scorer(joined, len(names))(watched.inputs)
@@ -118,15 +119,15 @@ def fit(
         calibration=calibration,
         intervals=Intervals.of(calibration(score), watched.outcome),
         members=members,
-        beside={name: learned[name] for name in recipe.compared},
-        search=found,
+        compared={name: learned[name] for name in recipe.compared},
+        search=best,
         diffusion=diffusion,
-        baseline=None if diffused is None else _baseline(diffused, recipe, watched),
+        baseline=None if fitted_start is None else _baseline(fitted_start, recipe, watched),
     )
 
 
 def _baseline(start: Start, recipe: Recipe, watched: Samples) -> Baseline:
-    """Calibrate the diffusion alone on the validation span."""
+    """Calibrate the diffusion baseline on the validation span."""
     score = corrected(np.full(len(watched.inputs), 0.5), start(watched.inputs, recipe.inputs))
     calibration = Calibration.fit(score, watched.outcome)
     return Baseline(start, calibration, Intervals.of(calibration(score), watched.outcome))
@@ -139,12 +140,12 @@ def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | 
 
 
 def _share(score: NDArray[np.float64], watched: Samples) -> float:
-    """Return what share of the walk's log odds, added to those of a score, tells the outcomes best."""
+    """Return the weight of the baseline's log odds that predicts best when added to the log odds of the score."""
     odds = np.column_stack([logit(np.clip(score, NEARLY, 1.0 - NEARLY)), watched.margin])
-    own, walk = LogisticRegression(C=1e6).fit(odds, watched.outcome).coef_[0]
-    if walk <= 0.0:
+    own, baseline = LogisticRegression(C=1e6).fit(odds, watched.outcome).coef_[0]
+    if baseline <= 0.0:
         return 0.0
-    return float(min(walk / own, MOST_SHARE)) if own > 0.0 else MOST_SHARE
+    return float(min(baseline / own, MOST_SHARE)) if own > 0.0 else MOST_SHARE
 
 
 def _spread(count: int) -> NDArray[np.int64]:
@@ -158,12 +159,12 @@ def _samples(recipe: Recipe, data: Dataset, rows: NDArray[np.int64], start: Star
 
 
 def answers(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the probabilities of some samples, as they would be served."""
+    """Return the predicted probabilities of some samples, as they would be served."""
     return served(fitted.calibration(uncalibrated(recipe, fitted, data, rows)), fitted.intervals)
 
 
 def uncalibrated(recipe: Recipe, fitted: Fitted, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the scores of some samples by the graph that would be served, and the walk it starts from."""
+    """Return the uncalibrated scores of some samples by the graph and the baseline that it corrects."""
     span = _samples(recipe, data, rows, fitted.start)
     score = Scorer(fitted.graph, len(recipe.inputs.names))(span.inputs)
     return score if fitted.start is None else corrected(score, span.margin)

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over whole UTC days, whose samples depend on each other."""
+"""Bootstrap intervals that resample whole UTC days, because samples of one day depend on each other."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ Floats = NDArray[np.float64]
 DRAWS = 1000
 
 FEWEST_DAYS = 5
-"""Days below which a bootstrap over days has no interval."""
+"""Days below which there is no interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with the ends of its 95 % interval; None where there were too few days for one."""
+    """An estimate with the bounds of its 95 % interval; the bounds are None if there were too few days."""
 
     value: float
     low: float | None
@@ -39,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """Values with the day each belongs to.
+    """Values with their times.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ class Observations:
     times: NDArray[np.datetime64]
 
     def by_day(self, days: NDArray[np.datetime64]) -> tuple[Floats, Floats]:
-        """Return the sum and the number of values on each of some days, all of which they lie on."""
+        """Return the sum and the number of values on each day; `days` must contain the day of every value."""
         place = np.searchsorted(days, self.times.astype("datetime64[D]"))
         counts = np.bincount(place, minlength=len(days)).astype(np.float64)
         return np.bincount(place, self.values, len(days)).astype(np.float64), counts
 
 
 def mean(own: Observations, seed: int) -> Interval:
-    """Return the mean of at least one value.
+    """Return the mean of at least one value, with its interval.
 
     >>> days = np.arange("2024-03-04", "2024-03-10", dtype="datetime64[D]")
     >>> mean(Observations(np.ones(6), days), seed=1)
@@ -72,9 +72,9 @@ def mean(own: Observations, seed: int) -> Interval:
 
 
 def difference(own: Observations, other: Observations, seed: int) -> Interval:
-    """Return the difference of two means over the same days: that of `own` less that of `other`.
+    """Return the mean of `own` less the mean of `other`, with its interval.
 
-    Each has at least one value; a day drawn is drawn for both.
+    Both have at least one value; the bootstrap draws the same days for both.
 
     >>> days = np.arange("2024-03-04", "2024-03-10", dtype="datetime64[D]")
     >>> difference(Observations(np.full(6, 2.0), days), Observations(np.ones(6), days), seed=1)

@@ -1,12 +1,12 @@
-"""Whether an input knows the future: three tests of each, over the baseline, on days held out.
+"""Detection of look-ahead bias: three tests of each input, over the baseline, on held-out days.
 
-*Too good*: no honest input adds much to what distance and volatility say. *Shifted labels*: what an
-honest input adds now it still adds, in part, to the question asked when this one is answered; what
-looks ahead adds nothing to that. *Time shuffle*: the same input taken from other days adds nothing at
-all; what it seems to add is the noise that the other two must exceed.
+*Too good*: no honest input adds much to distance and volatility. *Shifted labels*: an honest input keeps
+part of its gain for the next label after this one has ended; an input with look-ahead keeps nothing.
+*Time shuffle*: the same input taken from other days adds nothing; its apparent gain is the noise that
+the other two tests must exceed.
 
-Finds columns that hold what happens within the horizon, or much of it. A faint one, which adds no
-more than honest inputs do, it cannot tell from them.
+The tests find columns that contain most of what happens within the horizon. They cannot find a weak
+leak whose gain is no larger than that of honest inputs.
 """
 
 from collections.abc import Sequence
@@ -24,37 +24,37 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 TOO_GOOD = 0.2
-"""Share of the baseline's wrong pairs (1 less its AUC) that one honest input does not put right."""
+"""Gain that no honest input exceeds, as a share of the baseline's wrongly ordered pairs (1 less its AUC)."""
 
 SUSPECT = 0.12
-"""The same share, from which on the input must keep half of it when the labels are shifted. Beside a
-baseline of the ATR alone, honest volatilities come to 0.10 on BTCUSDT 2024; beside the forecast to 0.02."""
+"""Gain above which an input must keep half of it when the labels are shifted. Over a baseline with the ATR
+alone, honest volatility inputs gain 0.10 on BTCUSDT 2024; over the forecast baseline they gain 0.02."""
 
 SHUFFLES = 3
 SAMPLES = 60_000
-"""Samples that are looked at, in one stretch of time for each symbol."""
+"""Maximum number of tested samples: one contiguous stretch of time per symbol."""
 
 FEWEST_SAMPLES = 1000
-"""Samples below which noise cannot be told from skill, and nothing is measured."""
+"""Samples below which noise hides skill, and no gain is measured."""
 
 _CELLS = 16
 _PRIOR = 30.0
-"""Samples' worth of trust that a cell is as the baseline says."""
+"""Weight of the baseline's prediction in each cell, in samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What one input adds to the baseline, each as a share of the baseline's wrong pairs.
+    """Gain of one input over the baseline, as a share of the baseline's wrongly ordered pairs.
 
     Attributes
     ----------
     name : str
     value : float
-        To the question at the input's own time.
+        Gain for the label at the input's own time.
     shifted : float or None
-        To the question that is asked when that one has been answered; None where the value is not suspect.
+        Gain for the next label after that one has ended; None if the value is not suspect.
     shuffled : float or None
-        The most that the input of other days adds.
+        Largest gain of the same input taken from other days; None if the value is not suspect.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Gain:
 
     @property
     def verdict(self) -> str:
-        """Say how it shows that the input looks ahead; empty if it does not."""
+        """The evidence that the input looks ahead; empty if there is none."""
         if self.shifted is None or self.shuffled is None or self.value <= self.shuffled + SUSPECT:
             return ""
         if self.value > self.shuffled + TOO_GOOD:
@@ -75,131 +75,131 @@ class Gain:
 
 
 def check(data: Dataset, names: Sequence[str], baseline: Floats, seed: int) -> tuple[Gain, ...]:
-    """Refuse a dataset with an input that knows the future.
+    """Refuse a dataset with an input that contains future information.
 
     Parameters
     ----------
     data : Dataset
         Training samples.
     names : sequence of str
-        Of the inputs.
+        Names of the inputs.
     baseline : ndarray of float64, shape (samples,)
-        What distance and volatility say; the best baseline there is.
+        Probabilities of the best available diffusion baseline.
     seed : int
-        Of the shuffles.
+        Seed of the shuffles.
 
     Returns
     -------
     tuple of Gain
-        Of every input, the largest first; none of fewer than `FEWEST_SAMPLES`, or if both outcomes do not occur
-        on even and on odd days.
+        Gain of every input, the largest first. Empty on fewer than `FEWEST_SAMPLES` samples, or unless both
+        outcomes occur on even and on odd days.
 
     Raises
     ------
     LeakageError
-        Naming the inputs that look ahead.
+        If an input looks ahead; the message names all of them.
     """
-    found = gains(data, names, baseline, seed)
-    if guilty := [gain for gain in found if gain.verdict]:
-        said = "; ".join(
-            f"{gain.name} puts {gain.value:.0%} of the wrong pairs right, {gain.verdict}" for gain in guilty
+    measured = gains(data, names, baseline, seed)
+    if leaking := [gain for gain in measured if gain.verdict]:
+        evidence = "; ".join(
+            f"{gain.name} puts {gain.value:.0%} of the wrong pairs right, {gain.verdict}" for gain in leaking
         )
         raise LeakageError(
-            f"{len(guilty)} of {len(names)} inputs of {', '.join(np.unique(data.symbol))} know the outcome: {said}; "
-            "find where they read past the close of their bar, or leave them out"
+            f"{len(leaking)} of {len(names)} inputs of {', '.join(np.unique(data.symbol))} contain the outcome: "
+            f"{evidence}; find where they read past the close of their bar, or leave them out"
         )
-    return found
+    return measured
 
 
 def gains(data: Dataset, names: Sequence[str], baseline: Floats, seed: int) -> tuple[Gain, ...]:
-    """Measure what every input adds; see `check`."""
+    """Measure the gain of every input; see `check`."""
     chosen = _stretch(data)
-    data, said = data.only(chosen), logit(np.clip(baseline[chosen], 1e-6, 1 - 1e-6))
-    now = _Question.of(said, data.outcome, data.time)
-    asked, answered = _next_asked(data)
-    later = _Question.of(said[answered], data.outcome[answered], data.time[asked])
+    data, log_odds = data.only(chosen), logit(np.clip(baseline[chosen], 1e-6, 1 - 1e-6))
+    now = _Labelled.of(log_odds, data.outcome, data.time)
+    earlier, following = _following(data)
+    later = _Labelled.of(log_odds[following], data.outcome[following], data.time[earlier])
     if now is None or later is None:
         return ()
     rng = np.random.default_rng(seed)
-    moved = [_other_days(data, rng) for _ in range(SHUFFLES)]
-    found = []
+    shuffles = [_other_days(data, rng) for _ in range(SHUFFLES)]
+    measured = []
     for number, name in enumerate(names):
         column = data.inputs[:, number]
         gain = Gain(name, now.gain(column))
         if gain.value > SUSPECT:
-            shuffled = max(now.gain(column[elsewhere]) for elsewhere in moved)
-            gain = replace(gain, shifted=later.gain(column[asked]), shuffled=shuffled)
-        found.append(gain)
-    return tuple(sorted(found, key=lambda gain: gain.value, reverse=True))
+            shuffled = max(now.gain(column[rows]) for rows in shuffles)
+            gain = replace(gain, shifted=later.gain(column[earlier]), shuffled=shuffled)
+        measured.append(gain)
+    return tuple(sorted(measured, key=lambda gain: gain.value, reverse=True))
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """Outcomes with the baseline's log odds, in cells of it; learned on even days, judged on odd ones."""
+class _Labelled:
+    """Outcomes with the baseline's log odds and their cells; gains are fitted on even days, measured on odd days."""
 
-    said: Floats
+    log_odds: Floats
     outcome: NDArray[np.bool_]
     cell: Indices
-    learned: NDArray[np.bool_]
+    fitted: NDArray[np.bool_]
     auc: float
 
     @classmethod
-    def of(cls, said: Floats, outcome: NDArray[np.bool_], time: NDArray[np.datetime64]) -> "_Question | None":
-        learned = time.astype("datetime64[D]").astype(np.int64) % 2 == 0
-        if len(said) < FEWEST_SAMPLES or any(len(np.unique(outcome[half])) < 2 for half in (learned, ~learned)):
+    def of(cls, log_odds: Floats, outcome: NDArray[np.bool_], time: NDArray[np.datetime64]) -> "_Labelled | None":
+        fitted = time.astype("datetime64[D]").astype(np.int64) % 2 == 0
+        if len(log_odds) < FEWEST_SAMPLES or any(len(np.unique(outcome[half])) < 2 for half in (fitted, ~fitted)):
             return None
-        auc = float(roc_auc_score(outcome[~learned], said[~learned]))
-        return cls(said, outcome, _binned(said), learned, auc)
+        auc = float(roc_auc_score(outcome[~fitted], log_odds[~fitted]))
+        return cls(log_odds, outcome, _binned(log_odds), fitted, auc)
 
     def gain(self, column: NDArray[np.float32]) -> float:
-        """Return the share of wrong pairs put right by correcting the log odds in cells of baseline and column."""
+        """Return the share of wrong pairs put right by a correction of the log odds by cell of baseline and column."""
         cell = self.cell * (_CELLS + 1) + _binned(column)
         size = (_CELLS + 1) ** 2
-        own = cell[self.learned]
-        happened = np.bincount(own, self.outcome[self.learned], size)
-        expected = np.bincount(own, 1.0 / (1.0 + np.exp(-self.said[self.learned])), size)
-        counted = np.bincount(own, minlength=size)
-        mean = np.divide(expected, counted, out=np.full(size, 0.5), where=counted > 0)
-        rate = (happened + _PRIOR * mean) / (counted + _PRIOR)
-        corrected = self.said + (logit(rate) - logit(mean))[cell]
-        auc = float(roc_auc_score(self.outcome[~self.learned], corrected[~self.learned]))
+        own = cell[self.fitted]
+        observed = np.bincount(own, self.outcome[self.fitted], size)
+        expected = np.bincount(own, 1.0 / (1.0 + np.exp(-self.log_odds[self.fitted])), size)
+        counts = np.bincount(own, minlength=size)
+        mean = np.divide(expected, counts, out=np.full(size, 0.5), where=counts > 0)
+        rate = (observed + _PRIOR * mean) / (counts + _PRIOR)
+        corrected = self.log_odds + (logit(rate) - logit(mean))[cell]
+        auc = float(roc_auc_score(self.outcome[~self.fitted], corrected[~self.fitted]))
         return (auc - self.auc) / (1.0 - self.auc)
 
 
 def _binned(values: NDArray[np.floating]) -> Indices:
-    """Return cells of equal size, the last one for missing values."""
-    known = np.isfinite(values)
+    """Return the cell of each value: cells of equal size, and one more for missing values."""
+    present = np.isfinite(values)
     cells = np.full(len(values), _CELLS)
-    if known.any():
-        edges = np.quantile(values[known], np.linspace(0, 1, _CELLS + 1)[1:-1])
-        cells[known] = np.searchsorted(edges, values[known], side="right")
+    if present.any():
+        edges = np.quantile(values[present], np.linspace(0, 1, _CELLS + 1)[1:-1])
+        cells[present] = np.searchsorted(edges, values[present], side="right")
     return cells
 
 
 def _stretch(data: Dataset) -> Indices:
-    """Choose the first samples of every symbol, so that neighbours in time stay together."""
+    """Return the first samples of every symbol, contiguous in time."""
     symbols = np.unique(data.symbol)
-    each = SAMPLES // len(symbols)
-    return np.concatenate([np.flatnonzero(data.symbol == symbol)[:each] for symbol in symbols])
+    per_symbol = SAMPLES // len(symbols)
+    return np.concatenate([np.flatnonzero(data.symbol == symbol)[:per_symbol] for symbol in symbols])
 
 
-def _next_asked(data: Dataset) -> tuple[Indices, Indices]:
-    """Pair each sample with the first of its symbol and side at or after its end."""
+def _following(data: Dataset) -> tuple[Indices, Indices]:
+    """Pair each sample with the first one of its symbol and side at or after its end."""
     pairs = []
     for symbol in np.unique(data.symbol):
         for side in (1, -1):
             own = np.flatnonzero((data.symbol == symbol) & (data.side == side))
-            following = np.searchsorted(data.time[own], data.end[own])
-            met = following < len(own)
-            pairs.append((own[met], own[following[met]]))
-    asked, answered = zip(*pairs, strict=True)
-    return np.concatenate(asked), np.concatenate(answered)
+            place = np.searchsorted(data.time[own], data.end[own])
+            exists = place < len(own)
+            pairs.append((own[exists], own[place[exists]]))
+    earlier, following = zip(*pairs, strict=True)
+    return np.concatenate(earlier), np.concatenate(following)
 
 
 def _other_days(data: Dataset, rng: np.random.Generator) -> Indices:
-    """Return for each sample one of its symbol, at a random distance of a tenth of them or more."""
-    moved = np.empty(len(data), np.int64)
+    """Return for each sample another one of its symbol, shifted by a random tenth or more of the symbol's samples."""
+    shuffled = np.empty(len(data), np.int64)
     for symbol in np.unique(data.symbol):
         own = np.flatnonzero(data.symbol == symbol)
-        moved[own] = np.roll(own, rng.integers(len(own) // 10, max(len(own) - len(own) // 10, 1) + 1))
-    return moved
+        shuffled[own] = np.roll(own, rng.integers(len(own) // 10, max(len(own) - len(own) // 10, 1) + 1))
+    return shuffled

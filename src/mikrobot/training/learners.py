@@ -1,7 +1,7 @@
-"""The learners: boosted trees, random forest, neural network, support vectors.
+"""The learners: boosted trees, random forest, neural network and support vector machine.
 
-Each is fitted on one span, may watch a second one to know when to stop, and becomes a member of a
-graph. The same samples, parameters and seed give the same bytes. Knows nothing of labels.
+Each learner is fitted on one span, may use a second one for early stopping, and becomes a member of a
+graph. The same samples, parameters and seed give the same bytes. This module computes no labels.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ from mikrobot.models.graph import Member
 
 Parameters = Mapping[str, Any]
 Progress = Callable[[float], None]
-"""Told the share done, 0 to 1."""
+"""Callback that receives the completed share, 0 to 1."""
 
 THREADS = 2
-"""Fixed, since the sums of boosting depend on their number."""
+"""Number of threads; fixed, because the sums of boosting depend on it."""
 
 BOOSTING: dict[str, Any] = {
     "max_depth": 5,
@@ -40,10 +40,10 @@ BOOSTING: dict[str, Any] = {
 }
 MOST_ROUNDS = 400
 WATCHED_SAMPLES = 100_000
-"""Samples of the watched span, spread over it, that tell when to stop."""
+"""Maximum number of samples for early stopping, spread over the watched span."""
 
 PATIENCE = 25
-"""Rounds without a better log loss on the watched span after which boosting stops."""
+"""Boosting stops after this number of rounds without a better log loss on the watched span."""
 
 FOREST: dict[str, Any] = {"n_estimators": 40, "max_depth": 10, "min_samples_leaf": 30, "max_features": "sqrt"}
 FOREST_SAMPLES = 20_000
@@ -54,15 +54,15 @@ NETWORK_EPOCHS = 30
 
 SUPPORT: dict[str, Any] = {"C": 0.3, "gamma": 0.003}
 SUPPORT_SAMPLES = 8_000
-"""Most samples that support vectors are chosen from: their number decides what an answer costs."""
+"""Maximum number of training samples of the support vector machine; they limit the cost of a prediction."""
 
 APART = -1_000.0
-"""What a forest is given in place of a missing value: far from every input, so that trees can part it."""
+"""Value that replaces missing values for a forest: far from every input, so that trees can split it off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What a learner sees of one span.
+    """The samples of one span, as input of a learner.
 
     Attributes
     ----------
@@ -83,11 +83,11 @@ class Samples:
         return len(self.outcome)
 
     def take(self, chosen: NDArray[np.int64]) -> "Samples":
-        """Return some of the samples, in the order given."""
+        """Return the samples of these row numbers, in their order."""
         return Samples(self.inputs[chosen], self.outcome[chosen], self.weight[chosen], self.margin[chosen])
 
     def thinned(self, most: int) -> "Samples":
-        """Return at most so many samples, evenly spread over the span."""
+        """Return at most `most` samples, evenly spread over the span."""
         if len(self) <= most:
             return self
         return self.take(np.linspace(0, len(self) - 1, most).astype(np.int64))
@@ -101,10 +101,10 @@ class Learned:
     ----------
     member : Member
     importance : ndarray of float64, shape (inputs,)
-        Share of the gain (trees) or of the absolute weight (network); adds up to 1, or is NaN where
-        the learner has none.
+        Share of the gain (trees) or of the absolute weight (network). The shares add up to 1; NaN if the
+        learner has no importance.
     booster : Booster or None
-        Of boosted trees: what explains single answers.
+        Only of boosted trees; it explains single predictions.
     """
 
     member: Member
@@ -119,28 +119,28 @@ Learn = Callable[[Samples, Samples, int, Parameters], Learned]
 def boosted(
     train: Samples, watched: Samples, seed: int, parameters: Parameters, *, progress: Progress = lambda share: None
 ) -> Learned:
-    """Fit boosted trees from the margin on, until the watched span is predicted no better."""
+    """Fit boosted trees that start from the margin, with early stopping on the watched span."""
     few = watched.thinned(WATCHED_SAMPLES)
-    booster = boost(matrices(train, few, int(parameters["max_bin"])), seed, parameters, [_Told(progress)])
+    booster = boost(matrices(train, few, int(parameters["max_bin"])), seed, parameters, [_Progress(progress)])
     best = booster[: booster.best_iteration + 1]
     return Learned(graph.of_booster("boosted", best), _gains(best, train.inputs.shape[1]), best)
 
 
 def matrices(train: Samples, watched: Samples, bins: int) -> tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]:
-    """Bin two spans alike, for any number of `boost` calls."""
-    seen = xgb.QuantileDMatrix(
+    """Bin two spans with the same bins, for any number of `boost` calls."""
+    first = xgb.QuantileDMatrix(
         train.inputs, train.outcome, weight=train.weight, base_margin=train.margin, max_bin=bins, nthread=THREADS
     )
-    other = xgb.QuantileDMatrix(
+    second = xgb.QuantileDMatrix(
         watched.inputs,
         watched.outcome,
         weight=watched.weight,
         base_margin=watched.margin,
         max_bin=bins,
-        ref=seen,
+        ref=first,
         nthread=THREADS,
     )
-    return seen, other
+    return first, second
 
 
 def boost(
@@ -149,7 +149,7 @@ def boost(
     parameters: Parameters,
     callbacks: list[xgb.callback.TrainingCallback],
 ) -> xgb.Booster:
-    """Boost on the first span, watching the second."""
+    """Fit boosted trees on the first span, with early stopping on the second."""
     settings = {
         "objective": "binary:logistic",
         "eval_metric": "logloss",
@@ -171,17 +171,17 @@ def boost(
 
 
 def forest(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
-    """Grow a random forest; a missing value is a place of its own that trees can part from the others."""
-    grown = RandomForestClassifier(
+    """Fit a random forest; missing values get a separate value that trees can split off."""
+    trees = RandomForestClassifier(
         random_state=seed, n_jobs=THREADS, max_samples=min(FOREST_SAMPLES, len(train)), **parameters
     )
-    fitted = make_pipeline(SimpleImputer(strategy="constant", fill_value=APART, keep_empty_features=True), grown)
+    fitted = make_pipeline(SimpleImputer(strategy="constant", fill_value=APART, keep_empty_features=True), trees)
     fitted.fit(train.inputs, train.outcome, **{"randomforestclassifier__sample_weight": train.weight})
-    return Learned(graph.of_classifier("forest", fitted, train.inputs.shape[1]), grown.feature_importances_)
+    return Learned(graph.of_classifier("forest", fitted, train.inputs.shape[1]), trees.feature_importances_)
 
 
 def network(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
-    """Train a small feed-forward network on standardised inputs, missing ones at their median."""
+    """Fit a small feed-forward network on standardised inputs; missing values become the median."""
     net = MLPClassifier(
         random_state=seed, max_iter=NETWORK_EPOCHS, early_stopping=True, n_iter_no_change=4, **parameters
     )
@@ -192,7 +192,7 @@ def network(train: Samples, watched: Samples, seed: int, parameters: Parameters)
 
 
 def support_vectors(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
-    """Fit a support vector machine on samples spread over the span, and its log odds on the watched one."""
+    """Fit a support vector machine on samples spread over the span, and its Platt scaling on the watched span."""
     few = train.thinned(SUPPORT_SAMPLES)
     fitted = _standardised(SVC(random_state=seed, **parameters))
     fitted.fit(few.inputs, few.outcome, **{"svc__sample_weight": few.weight})
@@ -209,7 +209,7 @@ LEARNERS: dict[str, tuple[Learn, Parameters]] = {
     "network": (network, NETWORK),
     "support_vectors": (support_vectors, SUPPORT),
 }
-"""Every learner, with its own parameters."""
+"""Every learner by name, with its default parameters."""
 
 
 def _standardised(learner: MLPClassifier | SVC) -> Pipeline:
@@ -223,13 +223,13 @@ def _gains(booster: xgb.Booster, width: int) -> NDArray[np.float64]:
     return gains / gains.sum() if gains.any() else gains
 
 
-class _Told(xgb.callback.TrainingCallback):
-    """Tells how far boosting has come."""
+class _Progress(xgb.callback.TrainingCallback):
+    """Reports the progress of boosting."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report after each round; never stops it."""
+        """Report the progress after each round; never stop the training."""
         self._progress(min(1.0, (epoch + 1) / MOST_ROUNDS))
         return False

@@ -1,4 +1,4 @@
-"""Which code made a model."""
+"""The version of the code that trains a model."""
 
 import subprocess
 from importlib.metadata import version

@@ -1,8 +1,8 @@
-"""What a model's answers would have earned after costs, traded by the plainest rule.
+"""Result after costs of trading a model's predictions by the simplest rule.
 
-Whoever is told that something is more probable than not takes that side at the close, one position a symbol at a
-time, and leaves at the end of the horizon. No stop, no target: what is measured is whether the
-answers point where price goes, by more than it costs to follow them.
+If an outcome is more probable than not, the rule takes its side at the close and exits at the end of
+the horizon, with one position per symbol at a time. There is no stop and no target. The result shows
+if the predictions point in the direction of price by more than the costs of trading them.
 """
 
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ from mikrobot.training.scores import THRESHOLD
 Floats = NDArray[np.float64]
 
 RISK_ATR = 1.5
-"""Distance in ATRs that counts as the risk R of a trade: that of the decision rule's stop."""
+"""Risk R of a trade in ATR: the stop distance of the decision rule."""
 
 FEWEST_TRADES = 30
-"""Trades below which nothing is said of a rule."""
+"""Trades below which no result is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Trades by the rule, in order of time within each symbol; in units of `RISK_ATR` ATRs at the entry.
+    """Trades by the rule, in units of `RISK_ATR` ATR at the entry; in order of time within each symbol.
 
     Attributes
     ----------
     gross, costs : ndarray of float64, shape (trades,)
-        Result before costs; typical spread and both commissions.
+        Result before costs; costs, which are the typical spread and both commissions.
     times : ndarray of datetime64, shape (trades,)
         Entries, UTC.
     """
@@ -61,7 +61,7 @@ def follow(probability: Floats, data: Dataset, kind: str) -> Followed:
 
 
 def payoff(probability: Floats, data: Dataset, kind: str) -> dict[str, Any]:
-    """Trade the samples whose outcome is more probable than not, and sum up.
+    """Trade the samples whose outcome is more probable than not, and return the summary.
 
     Parameters
     ----------
@@ -69,14 +69,15 @@ def payoff(probability: Floats, data: Dataset, kind: str) -> dict[str, Any]:
     data : Dataset
         Samples in order of time within each symbol.
     kind : str
-        Of the task: a false break is traded against its side, everything else with it.
+        Kind of the model: a false break is traded against its side, every other kind with its side.
 
     Returns
     -------
     dict
-        ``trades``; ``expectancy_r``: mean result after costs, in units of `RISK_ATR` ATRs at the entry;
-        ``gross_r`` and ``cost_r``: before costs, and the costs, typical spread and both commissions;
-        ``sharpe``: of the daily sums in R, per year. All but ``trades`` None on fewer than `FEWEST_TRADES`.
+        ``trades``; ``expectancy_r``: mean result after costs, in units of `RISK_ATR` ATR at the entry;
+        ``gross_r``: mean result before costs; ``cost_r``: mean costs, the typical spread and both commissions;
+        ``sharpe``: yearly Sharpe ratio of the daily sums in R. All but ``trades`` are None on fewer than
+        `FEWEST_TRADES` trades.
     """
     traded = follow(probability, data, kind)
     trades = len(traded.gross)
@@ -93,7 +94,7 @@ def payoff(probability: Floats, data: Dataset, kind: str) -> dict[str, Any]:
 
 
 def _taken(wanted: NDArray[np.int64], data: Dataset) -> NDArray[np.int64]:
-    """Choose what one position a symbol can take, the earliest first."""
+    """Choose the samples that one position per symbol can take, the earliest first."""
     taken: list[int] = []
     free: dict[str, np.datetime64] = {}
     for number in wanted[np.argsort(data.time[wanted], kind="stable")]:
@@ -109,10 +110,10 @@ def _places(symbols: NDArray[np.str_], chosen: NDArray[np.int64]) -> NDArray[np.
 
 
 def _costs(symbol: str) -> tuple[float, float]:
-    """Return what a round trip costs: in price, and as a share of the price."""
-    known = instrument(symbol)
-    per_side = MT5_HEDGING.commission_per_lot / known.lot if known.asset == "fx" else listed(known).taker_fee
-    return float(known.spread), 2.0 * float(per_side)
+    """Return the costs of a round trip: the spread in price, and the commissions as a share of the price."""
+    traded = instrument(symbol)
+    per_side = MT5_HEDGING.commission_per_lot / traded.lot if traded.asset == "fx" else listed(traded).taker_fee
+    return float(traded.spread), 2.0 * float(per_side)
 
 
 def _sharpe(results: Floats, times: NDArray[np.datetime64], span: NDArray[np.datetime64]) -> float | None:

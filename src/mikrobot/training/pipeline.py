@@ -1,7 +1,7 @@
-"""One training run: samples, split, search, learners, calibration, evaluation, gate, registration.
+"""One training run: samples, split, search, learners, calibration, evaluation, promotion gate, registration.
 
-Learns from the first span, calibrates on the second, is judged once on the third. Nothing after
-the third is touched, and a champion in service stays in service when the run fails.
+The model is trained on the first span, calibrated on the second and evaluated once on the third. No data
+after the third span is used. If the run fails, the current champion stays in service.
 """
 
 from collections.abc import Mapping
@@ -41,21 +41,21 @@ from mikrobot.training.splits import EMBARGO, Split, walk_forward
 log = logger("training")
 
 FEWEST_SAMPLES = 50
-"""Samples below which a span is too short to learn from, calibrate on or judge by."""
+"""Samples below which a span is too short for training, calibration or evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a training run came to.
+    """The result of a training run.
 
     Attributes
     ----------
     version : str
-        In the registry.
+        Version in the registry.
     metrics : mapping
-        Of the test span, plain JSON values: see `evaluate`; ``baselines`` has what was learned beside too.
+        Metrics of the test span, plain JSON values: see `evaluate`. ``baselines`` also has the compared learners.
     rulings : mapping of Scope to Ruling
-        Of the promotion gate; the version is the champion now of the scopes whose ruling promotes.
+        Rulings of the promotion gate; the version is now the champion of each scope whose ruling promotes it.
     spec : ModelSpec
     """
 
@@ -66,22 +66,22 @@ class TrainingResult:
 
     @property
     def reason(self) -> str:
-        """Every ruling in one line."""
+        """All rulings in one line."""
         return reasons(self.rulings)
 
     @property
     def champion_of(self) -> tuple[str, ...]:
-        """Symbols whose champion the version is now."""
+        """Symbols of which the version is now the champion."""
         return tuple(scope.symbol for scope, ruling in self.rulings.items() if ruling.promote)
 
     @property
     def challenger_of(self) -> tuple[str, ...]:
-        """Symbols whose champion it answers in the shadow of."""
+        """Symbols of which the version is now the challenger."""
         return tuple(scope.symbol for scope, ruling in self.rulings.items() if ruling.waits)
 
 
 def reasons(rulings: Mapping[Scope, Ruling]) -> str:
-    """Write the rulings of all symbols in one line; the symbol is left out where there is only one."""
+    """Return the rulings of all symbols in one line; a single ruling has no symbol before it."""
     if len(rulings) == 1:
         return next(iter(rulings.values())).reason
     return "; ".join(f"{scope.symbol}: {ruling.reason}" for scope, ruling in rulings.items())
@@ -100,9 +100,9 @@ def train(
     shadow_asked: int = 0,
     progress: Progress = lambda stage, share: None,
 ) -> TrainingResult:
-    """Train a model, register it, and promote it for each symbol where the gate lets it pass.
+    """Train a model, register it, and promote it for each symbol where the promotion gate passes it.
 
-    Elsewhere it answers in the champion's shadow, if that is all that is missing.
+    For a symbol where only the shadow predictions are missing, the version becomes the challenger.
 
     Parameters
     ----------
@@ -122,15 +122,15 @@ def train(
     trade_from : datetime, optional
         UTC; bars that close later are not used, not even for labels.
     shadow_asked : int
-        Predictions that it must make in the champion's shadow before it takes its place.
+        Number of shadow predictions required before promotion.
     progress : callable
 
     Raises
     ------
     ModelError
-        If there is too little history, one outcome only, or no feature values; it says where.
+        If there is too little history, only one outcome, or no feature values; the message names the span.
     LeakageError
-        If an input knows the outcome.
+        If an input contains the outcome.
     ServiceError
         If the registry does not answer.
     """
@@ -139,7 +139,7 @@ def train(
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, task=recipe.task)
     split, fitted, metrics = study(recipe, data, settings, progress)
     model = Model(
-        _contract(recipe, fitted, data, source, feature_hash=feature_hash, metrics=metrics),
+        _spec(recipe, fitted, data, source, feature_hash=feature_hash, metrics=metrics),
         fitted.graph,
         fitted.start,
         fitted.calibration,
@@ -163,9 +163,9 @@ def train(
 
 
 def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, *, scope: Scope) -> None:
-    """Promote a version in a scope, let it answer in the champion's shadow, or keep the reason with it alone.
+    """Promote a version in a scope, make it the challenger, or only record the reason of the refusal.
 
-    A champion that may not serve there any more is withdrawn: the baseline of the new version answers.
+    A champion that may no longer serve the scope is withdrawn; the baseline of the new version then serves it.
     """
     if ruling.promote:
         registry.promote(name, version, ruling.reason, [scope.symbol])
@@ -180,7 +180,7 @@ def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, *, s
 def study(
     recipe: Recipe, data: Dataset, settings: Settings, progress: Progress = lambda stage, share: None
 ) -> tuple[Split, Fitted, dict[str, Any]]:
-    """Split samples, learn from the first span, calibrate on the second, judge on the third; see `assess`.
+    """Split samples, train on the first span, calibrate on the second, evaluate on the third; see `assess`.
 
     Raises
     ------
@@ -197,12 +197,12 @@ def study(
 
 
 def check(data: Dataset, split: Split) -> None:
-    """Refuse spans that nothing can be learned from or judged by.
+    """Refuse spans that are too short or have only one outcome.
 
     Raises
     ------
     ModelError
-        If a span has fewer than `FEWEST_SAMPLES` samples, or one outcome only.
+        If a span has fewer than `FEWEST_SAMPLES` samples, or only one outcome.
     """
     for name in ("train", "validation", "test"):
         chosen = getattr(split, name)
@@ -220,21 +220,21 @@ def _check_leakage(
     recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], *, seed: int
 ) -> None:
     train = data.only(split.train)
-    said = predict_baselines(diffusion, train, recipe.inputs)
-    leakage.check(train, recipe.inputs.names, said.get("forecast", said["atr"]), seed)
+    baselines = predict_baselines(diffusion, train, recipe.inputs)
+    leakage.check(train, recipe.inputs.names, baselines.get("forecast", baselines["atr"]), seed)
 
 
 def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, *, seed: int) -> dict[str, Any]:
-    """Judge the model on the test span, beside its baselines and what was learned beside it; see `evaluate`."""
+    """Evaluate the model on the test span against its baselines and the compared learners; see `evaluate`."""
     names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
-    said = [answers(recipe, fitted, data, rows) for rows in (split.validation, split.test)]
-    history = Predictions(said[0], before.outcome, before.time, before.end)
-    walks = predict_baselines(fitted.diffusion, test, recipe.inputs)
-    metrics = evaluate(said[1], walks, test, recipe.task.kind, seed=seed, history=history)
-    for name, learned in fitted.beside.items():
-        beside = Scorer(graph.joined([learned.member], len(names)), len(names))
-        calibration = Calibration.fit(beside(before.inputs), before.outcome)
-        metrics["baselines"][name] = scores(calibration(beside(test.inputs)), test.outcome)
+    earlier, predicted = (answers(recipe, fitted, data, rows) for rows in (split.validation, split.test))
+    history = Predictions(earlier, before.outcome, before.time, before.end)
+    baselines = predict_baselines(fitted.diffusion, test, recipe.inputs)
+    metrics = evaluate(predicted, baselines, test, recipe.task.kind, seed=seed, history=history)
+    for name, learned in fitted.compared.items():
+        scorer = Scorer(graph.joined([learned.member], len(names)), len(names))
+        calibration = Calibration.fit(scorer(before.inputs), before.outcome)
+        metrics["baselines"][name] = scores(calibration(scorer(test.inputs)), test.outcome)
     return metrics
 
 
@@ -244,7 +244,7 @@ def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Map
     return {symbol: frame[close_times(frame) <= pd.Timestamp(trade_from)] for symbol, frame in bars.items()}
 
 
-def _contract(
+def _spec(
     recipe: Recipe, fitted: Fitted, data: Dataset, source: str, *, feature_hash: str, metrics: Mapping[str, Any]
 ) -> ModelSpec:
     return ModelSpec(
@@ -302,9 +302,9 @@ def _log(
 
 
 def _parameters(fitted: Fitted, split: Split, settings: Settings) -> dict[str, Any]:
-    found: Parameters = fitted.search.parameters if fitted.booster is not None else {}
+    boosting: Parameters = fitted.search.parameters if fitted.booster is not None else {}
     return {
-        **{f"boosting.{name}": value for name, value in found.items()},
+        **{f"boosting.{name}": value for name, value in boosting.items()},
         "boosting.rounds": fitted.booster.num_boosted_rounds() if fitted.booster is not None else 0,
         **({"walk.share": fitted.start.share} if fitted.start is not None else {}),
         "search.trials": fitted.search.trials,
@@ -321,22 +321,22 @@ _LOGGED = (
     *("samples", "base_rate", "majority_accuracy", "metrics", "baselines", "uplift"),
     *("payoff", "intervals", "by_symbol"),
 )
-"""What MLflow charts; the spec has the whole evaluation."""
+"""Metrics logged to MLflow for charts; the spec has the whole evaluation."""
 
 
 def flattened(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """List nested figures by dotted name, without lists and those that are None.
+    """Return nested metrics by dotted name, without lists and None.
 
     >>> flattened({"metrics": {"auc": 0.8}, "uplift": {"low": None}, "reliability": []})
     [('metrics.auc', 0.8)]
     """
-    found: list[tuple[str, float]] = []
+    pairs: list[tuple[str, float]] = []
     for name, value in metrics.items():
         if isinstance(value, Mapping):
-            found += flattened(value, f"{prefix}{name}.")
+            pairs += flattened(value, f"{prefix}{name}.")
         elif value is not None and not isinstance(value, list):
-            found.append((prefix + name, float(value)))
-    return found
+            pairs.append((prefix + name, float(value)))
+    return pairs
 
 
 def _utc(time: np.datetime64) -> datetime:

@@ -1,7 +1,7 @@
-"""Measures a challenger and the champion of each scope on one span, for the gate to rule on.
+"""Measurement of a challenger and the champion of each scope on one span, as input of the promotion gate.
 
-Both are asked as they are served, by the same graph and calibration, but that of their training: a rolling window
-may know outcomes of the span that they are judged on.
+Both models are evaluated as they are served, except that their intervals are those of their training: a rolling
+window may contain outcomes of the evaluated span.
 """
 
 from collections.abc import Mapping
@@ -32,22 +32,22 @@ CONFIDENT = 0.85
 
 LATENCY_CALLS = 200
 SEED = 1
-"""Of the bootstrap."""
+"""Seed of the bootstrap."""
 
 NO_CHAMPION = "there was no champion"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One model on the samples of one symbol.
+    """The evaluation of one model on the samples of one symbol.
 
     Attributes
     ----------
     probability : ndarray of float64, shape (samples,)
     confident : Observations
-        Of each confident prediction, whether it was right.
+        1 for each correct confident prediction, 0 for each wrong one.
     trades : Observations
-        Results in R after costs of following it.
+        Results in R after costs of trades on the predictions.
     standing : ModelFigures
     """
 
@@ -61,7 +61,7 @@ def rule(
     challenger: Model, registry: Registry, data: Dataset, test: NDArray[np.int64], *, trade_from: datetime | None,
     shadow_asked: int = 0,
 ) -> dict[Scope, Ruling]:  # fmt: skip
-    """Rule on a challenger that is not registered yet, for each symbol that it learned from.
+    """Rule on a challenger that is not registered yet, for each symbol that it was trained on.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def rule(
     registry : Registry
     data : Dataset
     test : ndarray of int64
-        Samples of the challenger's test span.
+        Row numbers of the challenger's test span.
     trade_from : datetime or None
-        UTC; a champion that learned from anything at or after it must not trade from it on.
+        UTC; start of trading. A champion trained on later data is unfit.
     shadow_asked : int
-        Predictions to be made in the champion's shadow first; the challenger has made none yet.
+        Number of shadow predictions required before promotion; the challenger has made none yet.
     """
     name = challenger.spec.name
     champions = registry.holders(name, CHAMPION)
@@ -93,18 +93,18 @@ def rule(
 
 
 def _former(version: str | None, loaded: Mapping[str, Model | ModelError]) -> Model | str:
-    """Return the champion, or why there is none to compare with."""
+    """Return the champion, or the reason why there is none to compare with."""
     if version is None:
         return NO_CHAMPION
-    found = loaded[version]
-    return f"the champion could not be loaded: {found}" if isinstance(found, ModelError) else found
+    model = loaded[version]
+    return f"the champion could not be loaded: {model}" if isinstance(model, ModelError) else model
 
 
 def _rule(
     challenger: Model, former: Model | str, data: Dataset, trade_from: datetime | None, *, shadow_asked: int
 ) -> Ruling:
     if not 0 < int(data.outcome.sum()) < len(data):
-        text = f"{len(data)} samples of one outcome on the test span; train on more history"
+        text = f"all {len(data)} samples of the test span have the same outcome; train on more history"
         return Ruling((promotion_gate.Clause("samples", False, text),))
     own, over_baseline = judge(challenger, data), _over_baseline(challenger, data)
     if isinstance(former, str):
@@ -119,22 +119,22 @@ def _rule(
 
 
 def unfit(champion: Model, challenger: Model, trade_from: datetime | None) -> str:
-    """Return why a champion may not serve where the challenger would; empty when it may."""
+    """Return the reason why a champion may not serve the challenger's scope; empty if it may."""
     old, new = champion.spec, challenger.spec
     if old.feature_hash != new.feature_hash:
-        return f"reads features {old.feature_hash}, which are {new.feature_hash} now"
+        return f"was trained on features {old.feature_hash}, the current version is {new.feature_hash}"
     if (old.swing, old.horizon_minutes) != (new.swing, new.horizon_minutes):
         return (
-            f"answers for swing {old.swing} within {old.horizon_minutes} minutes, "
-            f"not for swing {new.swing} within {new.horizon_minutes}"
+            f"predicts for swing {old.swing} and {old.horizon_minutes} minutes, "
+            f"expected swing {new.swing} and {new.horizon_minutes} minutes"
         )
     if trade_from is not None and old.trained_until > trade_from:
-        return f"learned from data up to {old.trained_until}, later than {trade_from} from where it would trade"
+        return f"was trained on data up to {old.trained_until}, later than the start of trading at {trade_from}"
     return ""
 
 
 def judge(model: Model, data: Dataset) -> Judged:
-    """Measure what the gate asks of one model on the samples of one symbol, of both outcomes."""
+    """Measure the figures that the gate needs of one model, on samples of one symbol with both outcomes."""
     probability, outcome = model.score(data.inputs), data.outcome
     confident = np.maximum(probability, 1.0 - probability) >= CONFIDENT
     right = ((probability >= 0.5) == outcome)[confident].astype(float)
@@ -151,13 +151,13 @@ def judge(model: Model, data: Dataset) -> Judged:
 
 
 def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
-    """Return the median of answering one row at a time, natively, in milliseconds."""
-    took = []
+    """Return the median latency of one prediction in the same process, in milliseconds."""
+    durations_s = []
     for row in inputs:
-        begun = perf_counter()
+        begin = perf_counter()
         model.score(row[None])
-        took.append(perf_counter() - begun)
-    return float(np.median(took) * 1e3)
+        durations_s.append(perf_counter() - begin)
+    return float(np.median(durations_s) * 1e3)
 
 
 def _over_baseline(model: Model, data: Dataset) -> Interval:
@@ -177,7 +177,7 @@ def _differences(own: Judged, champion: Judged, data: Dataset) -> Differences:
 
 
 def _auc(probability: Floats, other: Floats, data: Dataset) -> Interval:
-    found = uplift(probability, other, data.outcome, data.time, seed=SEED)["auc"]
-    value = found["value"]
+    estimate = uplift(probability, other, data.outcome, data.time, seed=SEED)["auc"]
+    value = estimate["value"]
     assert value is not None
-    return Interval(value, found["low"], found["high"])
+    return Interval(value, estimate["low"], estimate["high"])

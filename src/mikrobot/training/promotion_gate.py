@@ -1,7 +1,7 @@
-"""The promotion gate: whether a challenger takes the champion's place in a scope, clause by clause.
+"""The promotion gate: the decision, clause by clause, to replace a champion by a challenger in a scope.
 
-Accuracy is no clause, since on these labels it measures geometry. Pure: it compares figures that
-others measured.
+There is no accuracy clause, because on these labels accuracy measures geometry. The gate compares
+figures that `promotion` measures; it has no side effects.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ MOST_CALIBRATION_ERROR = 0.02
 """Maximum calibration error, beyond the error expected by chance."""
 
 MOST_LATENCY_MS = 5.0
-"""Milliseconds, at the median, that one native answer may take: a twentieth of the serving budget of 100."""
+"""Maximum median latency of one prediction in the same process: a twentieth of the serving budget of 100 ms."""
 
 LEAST_COVERAGE = 0.02
 """Minimum share of the samples on which a model must make a confident prediction."""
 
 SHADOW = "shadow"
-"""Name of the clause that only time can pass."""
+"""Name of the clause on the number of shadow predictions, which only time can satisfy."""
 
 
 def to_beat(uplifts: Mapping[str, Any]) -> str:
-    """Name the diffusion that a model must beat: the one with the forecast; the ATR's where there is none.
+    """Return the diffusion baseline that a model must beat: the forecast's, or the ATR's if there is no forecast.
 
     >>> to_beat({"over_atr": {}, "over_forecast": {}}), to_beat({"over_atr": {}})
     ('forecast', 'atr')
@@ -34,19 +34,19 @@ def to_beat(uplifts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """What was measured of one model on the test span of the challenger, for one symbol.
+    """Figures of one model on the test span of the challenger, for one symbol.
 
     Attributes
     ----------
     calibration_error : float
     calibration_noise : float
-        What a perfectly calibrated model would show on as many samples.
+        Calibration error that a perfectly calibrated model would show by chance on as many samples.
     latency_ms : float
-        Median of one answer, natively.
+        Median latency of one prediction in the same process.
     coverage, precision : float
-        Of its confident predictions; `precision` is 0 where it makes none.
+        Share and precision of its confident predictions; `precision` is 0 if there are none.
     expectancy_r : Interval or None
-        Mean result of a trade in units of its risk, after costs; None where too little was traded.
+        Mean result per trade in units of its risk, after costs; None if there were too few trades.
     """
 
     calibration_error: float
@@ -59,15 +59,15 @@ class ModelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """A challenger less the champion, on the same samples.
+    """Figures of the challenger less those of the champion, on the same samples.
 
     Attributes
     ----------
     auc : Interval
     precision : Interval or None
-        Of confident predictions; None where one of the two makes none.
+        Precision of confident predictions; None if one of the models makes none.
     expectancy_r : Interval or None
-        None where one of the two traded too little.
+        None if one of the models had too few trades.
     """
 
     auc: Interval
@@ -89,13 +89,13 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Whether to promote, and every clause with what it found.
+    """The decision of the gate, with every clause.
 
     Attributes
     ----------
     clauses : tuple of Clause
     unfit : str
-        Why the present champion may not serve any more; empty where it may, or there is none.
+        Reason why the current champion may no longer serve; empty if it may, or if there is none.
     """
 
     clauses: tuple[Clause, ...]
@@ -103,35 +103,35 @@ class Ruling:
 
     @property
     def promote(self) -> bool:
-        """Whether no clause refused."""
+        """True if every clause passed."""
         return all(clause.passed for clause in self.clauses)
 
     @property
     def waits(self) -> bool:
-        """Whether nothing but the shadow predictions is missing."""
+        """True if only the shadow predictions are missing."""
         return [clause.name for clause in self.clauses if not clause.passed] == [SHADOW]
 
     @property
     def reason(self) -> str:
-        """The clauses that refused, or all of them when none did, in one line."""
+        """The clauses that refused, or all clauses if none did, in one line."""
         refused = [clause for clause in self.clauses if not clause.passed]
         return "; ".join(map(str, refused or self.clauses))
 
 
 def first(challenger: ModelFigures, over_baseline: Interval, why: str, *, unfit: bool = False) -> Ruling:
-    """Rule where no champion may serve: the challenger must have skill, be calibrated and fast.
+    """Rule on a challenger where no champion may serve: it must have skill, be calibrated and be fast.
 
-    While none passes, the calibrated diffusion baseline answers.
+    The calibrated diffusion baseline serves the scope until a challenger passes.
 
     Parameters
     ----------
     challenger : ModelFigures
     over_baseline : Interval
-        Uplift in AUC over the diffusion with the forecast sigma.
+        AUC uplift over the diffusion baseline with the forecast sigma.
     why : str
-        Why no champion may serve, as "there was no champion".
+        Reason why no champion may serve, as "there was no champion".
     unfit : bool
-        Whether there is one that may not serve.
+        True if there is a champion that may not serve.
     """
     clauses = (Clause("champion", True, why), _skilled(over_baseline), *_sound(challenger))
     return Ruling(clauses, why if unfit else "")
@@ -145,21 +145,20 @@ def against(
     *,
     shadow: tuple[int, int] = (0, 0),
 ) -> Ruling:
-    """Rule on a challenger that would take a champion's place.
+    """Rule on a challenger that would replace a champion.
 
-    It is refused where it is worse by more than chance: a difference whose interval reaches 0 refuses nobody.
+    The challenger is refused if it is significantly worse; a difference whose interval includes 0 passes.
 
     Parameters
     ----------
     challenger, champion : ModelFigures
-        On the same test span.
+        Figures on the same test span.
     over_baseline : Interval
-        Uplift in AUC over the diffusion with the forecast sigma.
+        AUC uplift over the diffusion baseline with the forecast sigma.
     over_champion : Differences
     shadow : tuple of int
-        Predictions made in the champion's shadow, and how many are asked for.
+        Number of shadow predictions made, and number required.
     """
-    made, asked = shadow
     auc = over_champion.auc
     clauses = (
         _skilled(over_baseline),
@@ -167,14 +166,14 @@ def against(
         *_sound(challenger),
         _precise(challenger, champion, over_champion.precision),
         _paying(challenger.expectancy_r, champion.expectancy_r, over_champion.expectancy_r),
-        shadowed(made, asked),
+        shadowed(*shadow),
     )
     return Ruling(clauses)
 
 
 def shadowed(made: int, asked: int) -> Clause:
-    """Rule on the predictions that a challenger has made in the champion's shadow."""
-    return Clause(SHADOW, made >= asked, f"{made:,} predictions in the champion's shadow, {asked:,} asked for")
+    """Rule on the number of shadow predictions that a challenger has made."""
+    return Clause(SHADOW, made >= asked, f"{made:,} shadow predictions, {asked:,} required")
 
 
 def _sound(challenger: ModelFigures) -> tuple[Clause, Clause]:
@@ -184,15 +183,15 @@ def _sound(challenger: ModelFigures) -> tuple[Clause, Clause]:
         Clause(
             "calibration",
             error <= allowed,
-            f"calibration error {error:.4f}, at most {MOST_CALIBRATION_ERROR:g} beside the "
-            f"{challenger.calibration_noise:.4f} of chance",
+            f"calibration error {error:.4f}, at most {MOST_CALIBRATION_ERROR:g} above the "
+            f"{challenger.calibration_noise:.4f} expected by chance",
         ),
-        Clause("latency", latency <= MOST_LATENCY_MS, f"{latency:.3f} ms for one answer, at most {MOST_LATENCY_MS:g}"),
+        Clause("latency", latency <= MOST_LATENCY_MS, f"{latency:.3f} ms per prediction, at most {MOST_LATENCY_MS:g}"),
     )
 
 
 def _skilled(over_baseline: Interval) -> Clause:
-    text = f"uplift over the diffusion with forecast sigma {over_baseline}, must lie above 0"
+    text = f"AUC uplift over the diffusion baseline with forecast sigma {over_baseline}, must lie above 0"
     return Clause("skill", over_baseline.above_zero, text)
 
 
@@ -210,8 +209,8 @@ def _precise(challenger: ModelFigures, champion: ModelFigures, difference: Inter
 def _paying(challenger: Interval | None, champion: Interval | None, difference: Interval | None) -> Clause:
     if challenger is None or champion is None or difference is None:
         who = "the challenger" if challenger is None else "the champion"
-        return Clause("expectancy", True, f"not compared: {who} traded too little on the test span")
-    both = f"{challenger} R a trade after costs, the champion {champion}"
+        return Clause("expectancy", True, f"not compared: {who} made too few trades on the test span")
+    both = f"{challenger} R per trade after costs, the champion {champion}"
     if challenger.below_zero and champion.below_zero:
         return Clause("expectancy", True, f"not compared, since neither earns its costs: {both}")
     return Clause("expectancy", not difference.below_zero, f"{both}; difference {difference}, must not lie below 0")

@@ -1,4 +1,4 @@
-"""The recipe of one training: the kind of model with the settings of today."""
+"""The recipe of one training run: a kind of model combined with the settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from mikrobot.training.learners import LEARNERS, Learn, Parameters, boosted
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one model is made.
+    """Task, inputs and learners of one model.
 
     Attributes
     ----------
     task : Task
-        The question; its kind is the model's name in the registry.
+        The prediction task; its kind is the model's name in the registry.
     inputs : SideInputs
     starts_from : str or None
         Input from which the diffusion baseline computes log odds that are added to those of the members.
     members : mapping of str to (Learn, Parameters)
-        The model answers with their mean; parameters of `boosted` are searched.
+        The model predicts the mean of these learners; the parameters of `boosted` are searched.
     compared : mapping of str to (Learn, Parameters)
-        Evaluated and kept for comparison.
+        Learners that are evaluated and kept for comparison.
     """
 
     task: Task
@@ -43,12 +43,12 @@ class Recipe:
 
     @property
     def horizon(self) -> timedelta:
-        """Longest that an outcome takes."""
+        """Longest time until an outcome is known."""
         return timedelta(minutes=self.task.horizon)
 
 
 def recipe_of(name: str, settings: Settings, mode: Mode = "close") -> Recipe:
-    """Return the recipe of a kind of model; swing and horizon are those of the kind, else as set.
+    """Return the recipe of a kind of model; a kind without a swing or horizon gets those of the settings.
 
     Raises
     ------

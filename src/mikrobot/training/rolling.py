@@ -1,7 +1,7 @@
-"""Selective prediction and intervals as they would run live: chosen on a rolling window of days.
+"""Evaluation of selective prediction and intervals on a rolling window of days, as in live operation.
 
-Before each UTC day, bands and intervals are chosen from what had become known in the days before,
-then used on that day. Fixed bands drift. Nothing here looks at the day it judges.
+Before each UTC day, the confidence bands and intervals are fitted to the outcomes of the days before,
+then applied to that day. Fixed bands drift. No outcome of the evaluated day is used.
 """
 
 from collections.abc import Iterator
@@ -23,26 +23,26 @@ FEWEST_KNOWN = 2000
 """Outcomes in the window below which a day is left out."""
 
 BANDS = ((0.80, 0.90), (0.85, 0.90), (0.90, 0.90))
-"""Precision, and recall among the covered, that are promised."""
+"""Target precision, and target recall among covered samples, of each confidence band."""
 
 MARGINS = (0.01, 0.01)
-"""By how much the window must keep the promise: the least tried at which it was kept in the months before each judged
-span, on breaks by wick within 15 minutes."""
+"""Margins by which the window must exceed the targets. They are the smallest tested margins that kept the targets in
+the months before each evaluated span, on breaks by wick within 15 minutes."""
 
 FEWEST_SAID = 100
-"""Times that a band says "breaks" in the window, below which it has shown nothing."""
+"""Minimum number of "breaks" predictions in the window for a band to qualify."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Probabilities with what came of them, in any order.
+    """Predicted probabilities with their outcomes, in any order.
 
     Attributes
     ----------
     probability : ndarray of float64, shape (samples,)
     outcome : ndarray of bool, shape (samples,)
     time, end : ndarray of datetime64, shape (samples,)
-        UTC; when each was made, and when its outcome was known.
+        UTC; time of each prediction, and time when its outcome was known.
     """
 
     probability: Floats
@@ -53,14 +53,14 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One day to judge, and what was known before it.
+    """One day to evaluate, with the outcomes known before it.
 
     Attributes
     ----------
     chosen : ndarray of int64
-        Samples made on the day.
+        Row numbers of the day's samples.
     true, false : ndarray of int64, shape (`GRID`,)
-        Outcomes of the days before, by cell of probability.
+        Counts of the outcomes of the days before, by cell of probability.
     """
 
     chosen: NDArray[np.int64]
@@ -69,13 +69,13 @@ class Window:
 
 
 def windows(judged: Predictions, history: Predictions | None = None, days: int = WINDOW_DAYS) -> Iterator[Window]:
-    """Go through the days of the predictions, each with the counts of its window.
+    """Yield each day of the predictions with the counts of its window.
 
     Parameters
     ----------
     judged : Predictions
     history : Predictions, optional
-        Earlier ones, which fill the first windows.
+        Earlier predictions, which fill the first windows.
     days : int
         Length of the window.
 
@@ -84,31 +84,31 @@ def windows(judged: Predictions, history: Predictions | None = None, days: int =
     Window
         Days with `FEWEST_KNOWN` outcomes or more before them.
     """
-    known = judged if history is None else _joined(history, judged)
-    day, known_on = (times.astype("datetime64[D]").astype(np.int64) for times in (judged.time, known.end))
+    counted = judged if history is None else _joined(history, judged)
+    day, known_on = (times.astype("datetime64[D]").astype(np.int64) for times in (judged.time, counted.end))
     first = int(min(known_on.min(), day.min()))
     span = int(max(known_on.max(), day.max())) - first + 1
-    at = (known_on - first) * GRID + cell(known.probability)
+    at = (known_on - first) * GRID + cell(counted.probability)
     true, false = (
         np.concatenate(
             [np.zeros((1, GRID), np.int64), np.bincount(at[own], minlength=span * GRID).reshape(span, GRID).cumsum(0)]
         )
-        for own in (known.outcome, ~known.outcome)
+        for own in (counted.outcome, ~counted.outcome)
     )
     order = np.argsort(day, kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(day[order])) + 1):
         until = int(day[own[0]]) - first
         since = max(0, until - days)
-        found = Window(own, true[until] - true[since], false[until] - false[since])
-        if found.true.sum() + found.false.sum() >= FEWEST_KNOWN:
-            yield found
+        window = Window(own, true[until] - true[since], false[until] - false[since])
+        if window.true.sum() + window.false.sum() >= FEWEST_KNOWN:
+            yield window
 
 
 def selective(judged: Predictions, history: Predictions | None = None) -> list[dict[str, Any]]:
-    """Predict only where the promise of each band was kept with a margin in the window before.
+    """Evaluate selective prediction with confidence bands that are chosen on the window before each day.
 
-    A band (low, high) says "breaks" from `high` on, "holds" below `low`, and abstains between; of
-    the bands that keep the promise it is the one that covers most.
+    A band (low, high) predicts "breaks" from `high` upwards, "holds" below `low`, and abstains in between.
+    Of the bands that exceed the targets by `MARGINS` in the window, the one with the highest coverage is chosen.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ def selective(judged: Predictions, history: Predictions | None = None) -> list[d
     Returns
     -------
     list of dict
-        For each of `BANDS`: ``band`` (what is promised, and the median ``low`` and ``high``, None if never
-        chosen), ``samples`` of days with a full enough window, ``coverage`` of them, and ``accuracy``,
-        ``precision``, ``recall_covered`` among the covered, ``recall_all`` against all events; None
-        where there was nothing to count.
+        For each of `BANDS`: ``band`` (the targets, and the median ``low`` and ``high``, None if no band
+        qualified), ``samples`` of days with enough outcomes in the window, ``coverage`` of these samples,
+        ``accuracy``, ``precision`` and ``recall_covered`` among covered samples, and ``recall_all`` of all
+        events; None where there was nothing to count.
     """
     tallies = [_Tally() for _ in BANDS]
     for window in windows(judged, history):
@@ -139,20 +139,19 @@ def selective(judged: Predictions, history: Predictions | None = None) -> list[d
 def band(
     true: NDArray[np.int64], false: NDArray[np.int64], precision: float, recall: float, *, fewest: int = FEWEST_SAID
 ) -> tuple[float, float]:
-    """Find the band that covers most of these counts with this precision, and recall among the covered.
+    """Find the band with the highest coverage that reaches this precision, and this recall among covered samples.
 
     Parameters
     ----------
     true, false : ndarray of int64, shape (`GRID`,)
     precision, recall : float
     fewest : int
-        Samples, at least 1, that the band must say "breaks" of.
+        Minimum number of "breaks" predictions, at least 1.
 
     Returns
     -------
     low, high : float
-        Of several that cover as much the one that leaves most room between; minus and plus infinity
-        when there is none.
+        The widest band if several have the same coverage; minus and plus infinity if none qualifies.
 
     >>> true, false = np.zeros((2, GRID), int)
     >>> true[[50, 750]], false[[50, 750]] = (1, 90), (99, 10)
@@ -175,15 +174,16 @@ def band(
 
 
 def intervals(judged: Predictions, history: Predictions | None = None) -> dict[str, float | None]:
-    """Measure the intervals of the rolling window: do they cover, how wide are they, what do they decide.
+    """Evaluate the intervals and prediction sets of the rolling window: coverage, width and decisions.
 
     Returns
     -------
     dict
-        ``samples`` of days with a full enough window; ``promised`` coverage; ``coverage``, ``coverage_true``
-        and ``coverage_false``: shares of all, of true and of false outcomes that lie in the prediction set;
-        ``decided``: share that leaves one outcome; ``accuracy`` among those; ``width``: mean of high less low;
-        ``ece``: calibration error of the probabilities between the bounds. None where there was nothing to count.
+        ``samples`` of days with enough outcomes in the window; ``promised``: nominal coverage; ``coverage``,
+        ``coverage_true`` and ``coverage_false``: shares of all, of true and of false outcomes that lie in the
+        prediction set; ``decided``: share of prediction sets with one outcome; ``accuracy`` among those;
+        ``width``: mean of high less low; ``ece``: calibration error of the probabilities between the bounds.
+        None where there was nothing to count.
     """
     parts = []
     for window in windows(judged, history):
@@ -211,7 +211,7 @@ def intervals(judged: Predictions, history: Predictions | None = None) -> dict[s
 
 @dataclass
 class _Tally:
-    """What a band said over the days, and what happened."""
+    """Counts of a band's predictions and their outcomes over all days."""
 
     samples: int = 0
     events: int = 0

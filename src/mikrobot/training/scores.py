@@ -1,4 +1,4 @@
-"""How good probabilities are against what happened."""
+"""Scores of predicted probabilities against observed outcomes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]
 
 THRESHOLD = 0.5
-CAUGHT = 0.60
+MIN_RECALL = 0.60
 """Recall at which `precision_at_recall` is read."""
 
 BINS = 20
 
 
 def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
-    """Score probabilities.
+    """Score predicted probabilities.
 
     Parameters
     ----------
@@ -39,24 +39,24 @@ def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
     Returns
     -------
     dict
-        ``auc``; ``accuracy``, ``precision``, ``recall`` and ``f1`` at 0.5 (0 where nothing reaches it);
-        ``precision_at_recall``, the best precision at any threshold with a recall of `CAUGHT` or more;
-        ``brier``; ``brier_skill`` over always saying the base rate; ``log_loss``; ``ece``, the
+        ``auc``; ``accuracy``, ``precision``, ``recall`` and ``f1`` at 0.5 (0 where no probability reaches it);
+        ``precision_at_recall``, the best precision at any threshold with a recall of `MIN_RECALL` or more;
+        ``brier``; ``brier_skill``, compared with always predicting the base rate; ``log_loss``; ``ece``, the
         `calibration_error`.
 
-    >>> found = scores(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
-    >>> found["auc"], found["accuracy"], round(found["brier"], 3)
+    >>> metrics = scores(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
+    >>> metrics["auc"], metrics["accuracy"], round(metrics["brier"], 3)
     (1.0, 1.0, 0.025)
     """
-    said = probability >= THRESHOLD
+    predicted = probability >= THRESHOLD
     base = outcome.mean()
     brier = float(brier_score_loss(outcome, probability))
     return {
         "auc": float(roc_auc_score(outcome, probability)),
-        "accuracy": float(np.mean(said == outcome)),
-        "precision": float(precision_score(outcome, said, zero_division=0.0)),
-        "recall": float(recall_score(outcome, said, zero_division=0.0)),
-        "f1": float(f1_score(outcome, said, zero_division=0.0)),
+        "accuracy": float(np.mean(predicted == outcome)),
+        "precision": float(precision_score(outcome, predicted, zero_division=0.0)),
+        "recall": float(recall_score(outcome, predicted, zero_division=0.0)),
+        "f1": float(f1_score(outcome, predicted, zero_division=0.0)),
         "precision_at_recall": precision_at_recall(probability, outcome),
         "brier": brier,
         "brier_skill": float(1.0 - brier / (base * (1.0 - base))),
@@ -65,55 +65,62 @@ def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
     }
 
 
-def precision_at_recall(probability: Floats, outcome: Outcomes, recall: float = CAUGHT) -> float:
-    """Return the best precision at any threshold that catches at least this share of what happened.
+def precision_at_recall(probability: Floats, outcome: Outcomes, recall: float = MIN_RECALL) -> float:
+    """Return the best precision at any threshold with at least this recall.
 
     >>> precision_at_recall(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, True]), recall=0.6)
     0.75
     """
-    precision, caught, _ = precision_recall_curve(outcome, probability)
-    return float(precision[caught >= recall].max())
+    precision, recalls, _ = precision_recall_curve(outcome, probability)
+    return float(precision[recalls >= recall].max())
 
 
 def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) -> float:
-    """Return the mean distance between what was said and what happened, over bins of about equal size.
+    """Return the expected calibration error over bins of about equal size.
 
-    Equal probabilities share a bin, so that the order of the samples changes nothing.
+    It is the mean distance between predicted probability and observed frequency. Equal probabilities
+    share a bin, so the result does not depend on the order of the samples.
 
     >>> calibration_error(np.full(4, 0.5), np.array([False, False, True, True]))
     0.0
     """
-    _, said, happened = _binned(probability, outcome, bins)
-    return float(np.abs(said - happened).sum() / len(probability))
+    _, predicted, observed = _binned(probability, outcome, bins)
+    return float(np.abs(predicted - observed).sum() / len(probability))
 
 
 def calibration_noise(bins: Sequence[Mapping[str, Any]]) -> float:
-    """Return the calibration error that chance alone shows in the bins of `reliability`, if all that was said is right.
+    """Return the calibration error that a perfectly calibrated model shows by chance, in the bins of `reliability`.
 
-    The mean absolute deviation of a binomial count is sqrt(2 variance / pi), near enough.
+    The mean absolute deviation of a binomial count is approximately sqrt(2 variance / pi).
 
     >>> round(calibration_noise([{"samples": 100, "said": 0.5}, {"samples": 100, "said": 0.1}]), 4)
     0.0319
     """
-    counts, said = (np.array([each[name] for each in bins], dtype=np.float64) for name in ("samples", "said"))
-    return float(np.sqrt(2.0 / np.pi * counts * said * (1.0 - said)).sum() / counts.sum())
+    counts, predicted = (np.array([row[name] for row in bins], dtype=np.float64) for name in ("samples", "said"))
+    return float(np.sqrt(2.0 / np.pi * counts * predicted * (1.0 - predicted)).sum() / counts.sum())
 
 
 def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> list[dict[str, Any]]:
-    """Return what was said and what happened in bins of about equal size, the lowest first.
+    """Return the reliability curve: predicted probability and observed frequency in bins of about equal size.
 
-    Equal probabilities share a bin.
+    Equal probabilities share a bin; the bins are in ascending order of probability.
+
+    Returns
+    -------
+    list of dict
+        ``samples`` of each bin, its mean predicted probability (key `said`) and its observed
+        frequency (key `happened`).
 
     >>> reliability(np.array([0.1, 0.3, 0.8, 0.8]), np.array([False, False, True, True]), bins=2)
     [{'samples': 2, 'said': 0.2, 'happened': 0.0}, {'samples': 2, 'said': 0.8, 'happened': 1.0}]
     """
     return [
-        {"samples": int(size), "said": float(said / size), "happened": float(happened / size)}
-        for size, said, happened in zip(*_binned(probability, outcome, bins), strict=True)
+        {"samples": int(size), "said": float(predicted / size), "happened": float(observed / size)}
+        for size, predicted, observed in zip(*_binned(probability, outcome, bins), strict=True)
     ]
 
 
 def _binned(probability: Floats, outcome: Outcomes, bins: int) -> list[NDArray[Any]]:
-    """Return the samples of each bin, the sum of their probabilities, and how many came true."""
+    """Return the number of samples, the sum of the probabilities and the number of true outcomes of each bin."""
     value, number, count = np.unique(probability, return_inverse=True, return_counts=True)
     return sums_of_bins(first_of_bins(count, bins), count, value * count, np.bincount(number, outcome))

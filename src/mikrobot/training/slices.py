@@ -1,4 +1,4 @@
-"""Kinds of samples that a figure over all of them would hide."""
+"""Slices of the samples: by symbol, session, volatility, distance and minutes left."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -11,7 +11,7 @@ from mikrobot.training.dataset import Dataset
 
 SESSIONS = ("asia", "london", "overlap", "new_york")
 SESSION_HOURS = (17, 27, 32, 36)
-"""New York hour at which each session begins, counted on from the roll at 17:00."""
+"""New York hour at which each session begins, counted past midnight from the daily roll at 17:00."""
 
 REGIMES = ("calm", "usual", "wild")
 DISTANCES_ATR = (0.0, 0.5, 1.0, 2.0)
@@ -20,7 +20,7 @@ Names = NDArray[np.str_]
 
 
 def slices(data: Dataset) -> Iterator[tuple[str, Mapping[str, NDArray[np.int64]]]]:
-    """Go through the ways to part the samples: their name, and the samples of each part.
+    """Yield each way to slice the samples: its name, and the row numbers of each slice.
 
     Yields
     ------
@@ -62,7 +62,7 @@ def _regime(data: Dataset) -> Names:
 
 
 def _distance(data: Dataset) -> Names:
-    """Name the part of each sample, as ``0.5-1`` ATR; below 0 the close is beyond the price already."""
+    """Name the slice of each sample, as ``0.5-1`` ATR; ``beyond`` if the close is past the price already."""
     names = ["beyond", *(f"{low:g}-{high:g}" for low, high in pairwise(DISTANCES_ATR))]
     names.append(f"{DISTANCES_ATR[-1]:g}+")
     at = np.searchsorted(DISTANCES_ATR, data.distance / data.sigma_atr, side="right")

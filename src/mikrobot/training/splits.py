@@ -1,4 +1,4 @@
-"""Splits in time order that keep what is learned apart from what it is judged on."""
+"""Walk-forward splits in time order, purged and embargoed."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,19 +11,19 @@ Times = NDArray[np.datetime64]
 
 SHARES = (0.7, 0.2, 0.1)
 EMBARGO = timedelta(minutes=200)
-"""Shortest pause before a span: 200 M1 bars."""
+"""Minimum pause before each later span: 200 M1 bars."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows to learn from, to calibrate on and to judge on, by one clock over all symbols.
+    """Rows to train on, to calibrate on and to test on, cut at the same instants for all symbols.
 
     Attributes
     ----------
     train, validation, test : ndarray of int64
         Row numbers, increasing.
     validation_from, test_from : datetime64[us]
-        UTC; first instants of the later spans.
+        UTC; first instants of the validation and the test span.
     """
 
     train: Indices
@@ -45,18 +45,18 @@ def walk_forward(
 
     A sample stays in its span only if its label ends before the next span starts, and if its own
     time lies at least max(embargo, horizon) before that start. All symbols are cut at the same
-    instants, so that none tells of another's future.
+    instants, so that no symbol reveals the future of another.
 
     Parameters
     ----------
     times : ndarray of datetime64[us], shape (samples,)
-        When each sample was known, UTC, in any order.
+        Time when each sample was known, UTC, in any order.
     ends : ndarray of datetime64[us], shape (samples,)
-        When its label was known.
+        Time when its label was known.
     horizon : timedelta
-        Of the labels.
+        Horizon of the labels.
     shares : tuple of float
-        Of the samples in each span, before purging.
+        Share of the samples in each span, before purging.
 
     Raises
     ------
@@ -84,10 +84,10 @@ def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: 
     times, ends, horizon
         As `walk_forward`.
     validation_from, test_from : str
-        UTC, as numpy writes an instant.
+        UTC, in numpy's datetime format.
 
     >>> minutes = np.datetime64("2024-03-11T00:00", "us") + np.arange(10_000) * np.timedelta64(1, "m")
-    >>> split = at_instants(minutes, minutes, timedelta(minutes=5), "2024-03-15", "2024-03-17")
+    >>> split = at_instants(minutes, minutes, timedelta(minutes=5), "2024-03-15", test_from="2024-03-17")
     >>> int(split.train[-1]), int(split.validation[0]), int(split.test[0])
     (5560, 5760, 8640)
     """
@@ -98,35 +98,35 @@ def at_instants(times: Times, ends: Times, horizon: timedelta, validation_from: 
 def folds(
     times: Times, ends: Times, horizon: timedelta, count: int, *, first: float = 0.5, embargo: timedelta = EMBARGO
 ) -> tuple[tuple[Indices, Indices], ...]:
-    """Walk forward inside one span: each fold learns from all that came before the part that it is scored on.
+    """Split one span into walk-forward folds: each fold trains on all samples before its scored part.
 
     Parameters
     ----------
     times, ends, horizon, embargo
         As `walk_forward`.
     count : int
-        Folds, at least 1; their scored parts have equally many samples, and the last one ends with the span.
+        Number of folds, at least 1; their scored parts have equal sizes, and the last one ends with the span.
     first : float
-        Share of the samples that the first fold learns from, before purging.
+        Share of the samples that the first fold trains on, before purging.
 
     Returns
     -------
     tuple of (ndarray of int64, ndarray of int64)
-        Of each fold, the rows learned from, purged and embargoed, and the rows scored.
+        For each fold, the training rows, purged and embargoed, and the scored rows.
 
     >>> minutes = np.datetime64("2024-03-11T00:00", "us") + np.arange(12_000) * np.timedelta64(1, "m")
-    >>> found = folds(minutes, minutes + np.timedelta64(5, "m"), timedelta(minutes=5), 3)
-    >>> [(int(learned[-1]), int(scored[0]), int(scored[-1])) for learned, scored in found]
+    >>> rows = folds(minutes, minutes + np.timedelta64(5, "m"), timedelta(minutes=5), 3)
+    >>> [(int(train[-1]), int(scored[0]), int(scored[-1])) for train, scored in rows]
     [(5800, 6000, 7999), (7800, 8000, 9999), (9800, 10000, 11999)]
     """
     ordered, pause = np.sort(times), max(embargo, horizon)
     shares = np.linspace(first, 1.0, count + 1)[:-1]
     starts = [np.datetime64(ordered[round(share * len(ordered))]) for share in shares]
-    found = []
+    rows = []
     for start, end in zip(starts, [*starts[1:], None], strict=True):
         scored = times >= start if end is None else (times >= start) & (times < end)
-        found.append((np.flatnonzero(_known(times, ends, pause, start)), np.flatnonzero(scored)))
-    return tuple(found)
+        rows.append((np.flatnonzero(_known(times, ends, pause, start)), np.flatnonzero(scored)))
+    return tuple(rows)
 
 
 def _cut(times: Times, ends: Times, pause: timedelta, first: np.datetime64, *, second: np.datetime64) -> Split:
@@ -140,5 +140,5 @@ def _cut(times: Times, ends: Times, pause: timedelta, first: np.datetime64, *, s
 
 
 def _known(times: Times, ends: Times, pause: timedelta, start: np.datetime64) -> NDArray[np.bool_]:
-    """Tell which samples lie a pause before an instant, their labels ended."""
+    """Return which samples lie at least a pause before an instant and have labels that ended before it."""
     return np.asarray((times <= start - np.timedelta64(pause, "us")) & (ends < start))

@@ -1,8 +1,8 @@
-"""The search for a learner's parameters, inside the training span only.
+"""Hyperparameter search for boosted trees, on the training span only.
 
-Each trial walks forward over folds of the span, purged and embargoed like every other split; the
-validation and test spans are not seen. A trial that is behind after a fold is pruned. With a time
-budget that does not run out, the same seed finds the same parameters.
+Each trial is scored by walk-forward cross-validation with purged and embargoed folds; the validation
+and test spans are not used. A trial that is behind the others after a fold is pruned. The same seed
+finds the same parameters, unless the time budget runs out.
 """
 
 from collections.abc import Callable
@@ -20,43 +20,43 @@ from mikrobot.training.learners import BOOSTING, Parameters, Samples, boost, mat
 from mikrobot.training.splits import folds
 
 Progress = Callable[[int, int], None]
-"""Told the trials done, and how many there will be."""
+"""Callback that receives the number of finished trials and the number of all trials."""
 
 FOLDS = 3
 
 SEARCH_SAMPLES = 60_000
-"""Samples, spread over what a fold knows, that a trial learns from: what is best is found on fewer than all."""
+"""Maximum number of training samples per fold, spread over its span; the search needs fewer than the final fit."""
 
 SCORED_SAMPLES = 20_000
-"""Samples, spread over the part of a fold that is scored."""
+"""Maximum number of scored samples per fold, spread over its span."""
 
 SEARCH_BINS = 64
-"""Bins of an input: half as many as a model's, so that a round takes less time."""
+"""Bins per input during the search: half as many as in a model, so that a round takes less time."""
 
 TRIALS_TO_COMPARE = 5
-"""Trials that are run to their end before others may be pruned for being behind them."""
+"""Number of complete trials before later ones may be pruned."""
 
 SHARE_KEPT = 30.0
-"""Percent of the trials after a fold that go on to the next."""
+"""Percentage of trials that continue after each fold."""
 
 Fold = tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]
-"""What is learned from, and what is scored."""
+"""Training samples and scored samples of a fold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search came to.
+    """The result of a search.
 
     Attributes
     ----------
     parameters : mapping
-        The best ones; the defaults where no trial beat them.
+        The best parameters; the defaults if no trial beat them.
     loss : float
-        Log loss of the best, mean over the folds.
+        Mean log loss of the best parameters over the folds.
     default_loss : float
-        Of the default parameters.
+        Mean log loss of the default parameters over the folds.
     trials, pruned : int
-        Trials begun, and those of them that were stopped early.
+        Number of trials, and number of those that were pruned.
     """
 
     parameters: Parameters
@@ -67,7 +67,7 @@ class Search:
 
 
 DEFAULTS = Search(BOOSTING, float("nan"), float("nan"), 0, 0)
-"""Of a search without a trial."""
+"""Result of a search without trials."""
 
 
 def search(
@@ -79,22 +79,22 @@ def search(
     trials: int,
     budget_s: float,
     seed: int,
-    progress: Progress = lambda done, of: None,
+    progress: Progress = lambda finished, trials: None,
 ) -> Search:
-    """Search the parameters of boosting.
+    """Search the parameters of boosted trees.
 
     Parameters
     ----------
     train : Samples
         The training span.
     time, end : ndarray of datetime64[us], shape (samples,)
-        When each sample and its label were known, UTC.
+        Times when each sample and its label were known, UTC.
     horizon : timedelta
-        Of the labels.
+        Horizon of the labels.
     trials : int
-        The first one is the defaults; 0 searches nothing.
+        Number of trials; the first one has the default parameters. 0 returns `DEFAULTS`.
     budget_s : float
-        Seconds after which no trial is begun; if none was, the defaults are taken.
+        Seconds after which no new trial begins; without any finished trial, the result is `DEFAULTS`.
     seed : int
     progress : callable
 
@@ -118,28 +118,28 @@ def search(
         timeout=budget_s,
         callbacks=[lambda study, trial: progress(len(study.trials), trials)],
     )
-    begun = [trial for trial in study.trials if trial.state.is_finished()]
-    if not begun:
+    finished = [trial for trial in study.trials if trial.state.is_finished()]
+    if not finished:
         return DEFAULTS
     return Search(
         parameters=BOOSTING | study.best_params,
         loss=float(study.best_value),
-        default_loss=float(begun[0].values[0]),
-        trials=len(begun),
-        pruned=sum(trial.state is TrialState.PRUNED for trial in begun),
+        default_loss=float(finished[0].values[0]),
+        trials=len(finished),
+        pruned=sum(trial.state is TrialState.PRUNED for trial in finished),
     )
 
 
 def _folds(train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetime64], horizon: timedelta) -> list[Fold]:
-    """Bin the samples of each fold."""
+    """Return the binned samples of each fold."""
     binned = []
-    for number, (known, scored) in enumerate(folds(time, end, horizon, FOLDS), 1):
-        parts = train.take(known).thinned(SEARCH_SAMPLES), train.take(scored).thinned(SCORED_SAMPLES)
+    for number, (trained, scored) in enumerate(folds(time, end, horizon, FOLDS), 1):
+        parts = train.take(trained).thinned(SEARCH_SAMPLES), train.take(scored).thinned(SCORED_SAMPLES)
         for part in parts:
             if len(np.unique(part.outcome)) < 2:
                 raise ModelError(
                     f"fold {number} of {FOLDS} of the training span, {time.min()} to {end.max()}: expected both "
-                    f"outcomes, found fewer in {len(part)} samples; train on more history, or without trials"
+                    f"outcomes, found only one in {len(part)} samples; train on more history, or without trials"
                 )
         binned.append(matrices(*parts, SEARCH_BINS))
     return binned

@@ -1,7 +1,7 @@
-"""What a model adds to a baseline on the same samples, with its interval.
+"""Uplift of a model over a baseline on the same samples, with its interval.
 
-Samples of one day depend on each other, so the bootstrap draws whole UTC days. The AUC of a draw
-is taken from counts by day and rank, which a million samples leave no larger than a thousand.
+Samples of one day depend on each other, so the bootstrap resamples whole UTC days. The AUC of a
+resample is computed from counts by day and rank, whose size does not depend on the number of samples.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ Times = NDArray[np.datetime64]
 DRAWS = 300
 
 RANKS = 512
-"""Bins of equal size that stand for ranks: the AUC errs by less than one pair in so many."""
+"""Bins of equal size that approximate ranks; the error of the AUC is below one in this number."""
 
 
 def uplift(
     probability: Floats, baseline: Floats, outcome: Outcomes, times: Times, *, seed: int, draws: int = DRAWS
 ) -> dict[str, dict[str, float | None]]:
-    """Compare with a baseline on the same samples.
+    """Return the uplift of a model over a baseline on the same samples.
 
     Parameters
     ----------
@@ -41,16 +41,16 @@ def uplift(
     -------
     dict
         For ``auc`` (difference) and ``brier_skill`` (share of the baseline's Brier score saved):
-        ``value``, and ``low`` and ``high`` of the 95 % interval, None on fewer than `FEWEST_DAYS` days.
+        ``value``, and the bounds ``low`` and ``high`` of the 95 % interval, None on fewer than `FEWEST_DAYS` days.
 
     >>> day = np.arange("2024-03-04", "2024-03-14", dtype="datetime64[D]").repeat(2)
-    >>> found = uplift(np.tile([0.2, 0.8], 10), np.full(20, 0.5), np.tile([False, True], 10), day, seed=1)
-    >>> found["auc"]
+    >>> estimates = uplift(np.tile([0.2, 0.8], 10), np.full(20, 0.5), np.tile([False, True], 10), day, seed=1)
+    >>> estimates["auc"]
     {'value': 0.5, 'low': 0.5, 'high': 0.5}
     """
     days, day = np.unique(times.astype("datetime64[D]"), return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws).astype(float)
-    own, other = (_Daily.of(said, outcome, day, len(days)) for said in (probability, baseline))
+    own, other = (_Daily.of(predicted, outcome, day, len(days)) for predicted in (probability, baseline))
     all_days = np.ones((1, len(days)))
     values = {
         "auc": float(roc_auc_score(outcome, probability) - roc_auc_score(outcome, baseline)),
@@ -58,32 +58,32 @@ def uplift(
     }
     spread: dict[str, Floats] = {"auc": own.auc(drawn) - other.auc(drawn), "brier_skill": _saved(own, other, drawn)}
     spread["auc"] += values["auc"] - (own.auc(all_days) - other.auc(all_days))
-    found: dict[str, Any] = {}
+    estimates: dict[str, Any] = {}
     for name, value in values.items():
         low, high = np.nanquantile(spread[name], (0.025, 0.975)) if len(days) >= FEWEST_DAYS else (None, None)
-        found[name] = {"value": value, "low": _plain(low), "high": _plain(high)}
-    return found
+        estimates[name] = {"value": value, "low": _plain(low), "high": _plain(high)}
+    return estimates
 
 
 @dataclass(frozen=True, slots=True)
 class _Daily:
-    """Counts of both outcomes by day and rank, and squared errors by day."""
+    """Counts of both outcomes by day and rank, and sums of squared errors by day."""
 
     true: Floats
     false: Floats
     error: Floats
 
     @classmethod
-    def of(cls, said: Floats, outcome: Outcomes, day: NDArray[np.intp], days: int) -> "_Daily":
-        edges = np.unique(np.quantile(said, np.linspace(0, 1, RANKS + 1)[1:-1], method="inverted_cdf"))
-        cell = day * (len(edges) + 1) + np.searchsorted(edges, said)
+    def of(cls, predicted: Floats, outcome: Outcomes, day: NDArray[np.intp], days: int) -> "_Daily":
+        edges = np.unique(np.quantile(predicted, np.linspace(0, 1, RANKS + 1)[1:-1], method="inverted_cdf"))
+        cell = day * (len(edges) + 1) + np.searchsorted(edges, predicted)
         shape = days, len(edges) + 1
         counts = [np.bincount(cell[own], minlength=shape[0] * shape[1]) for own in (outcome, ~outcome)]
         true, false = (count.reshape(shape).astype(float) for count in counts)
-        return cls(true, false, np.bincount(day, (said - outcome) ** 2, days).astype(float))
+        return cls(true, false, np.bincount(day, (predicted - outcome) ** 2, days).astype(float))
 
     def auc(self, drawn: Floats) -> Floats:
-        """Return the share of (true, false) pairs in the right order of each draw; ties count half."""
+        """Return the AUC of each resample: the share of (true, false) pairs in the right order; ties count half."""
         true, false = drawn @ self.true, drawn @ self.false
         below = np.cumsum(false, axis=1) - 0.5 * false
         with np.errstate(invalid="ignore"):

@@ -67,7 +67,7 @@ def test_a_run_fills_the_document_and_finds_no_edge_in_walks(folder: Path) -> No
         "| all, seed 9 |",
         "| without time |",
         "| EURUSD: minutes around news |",
-        "| ETHUSDT: what BTCUSDT has just done |",
+        "| ETHUSDT: recent moves of BTCUSDT |",
     ):
         assert told in text
     shown = found["studies"]["EURUSD"]["nowcast"]["by_minutes_left"]["1"]["metrics"]["auc"]

@@ -294,7 +294,7 @@ def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_a
     assert promote.reconsider(few) == [
         promote.Reconsidered(
             scope, version, False,
-            f"shadow refused: {made} predictions in the champion's shadow, {few.shadow_predictions} asked for",
+            f"shadow refused: {made} shadow predictions, {few.shadow_predictions} required",
         )
         for scope, made in counted.items()
     ]  # fmt: skip

@@ -82,7 +82,7 @@ def test_a_first_model_without_skill_is_not_promoted_and_its_baseline_answers_fo
     assert first.champion_of == ()
     assert set(first.rulings) == set(SCOPES)
     for scope, ruling in first.rulings.items():
-        assert "skill refused: uplift over the diffusion with forecast sigma" in ruling.reason
+        assert "skill refused: AUC uplift over the diffusion baseline with forecast sigma" in ruling.reason
         assert registry.version("bos", first.version).promotion(scope.symbol) == ruling.reason
     assert registry.holders("bos", CHAMPION) == {}
     assert registry.holders("bos", BASELINE) == dict.fromkeys(SCOPES, first.version)
@@ -274,7 +274,7 @@ def test_a_challenger_without_skill_is_refused_by_name_and_the_champion_stays(
     registry.promote("bos", first.version, "by hand")
     refused = trained()
     assert refused.champion_of == ()
-    assert "skill refused: uplift over the diffusion" in refused.reason
+    assert "skill refused: AUC uplift over the diffusion baseline" in refused.reason
     assert registry.champion("bos", EURUSD) == first.version
 
 
@@ -307,7 +307,7 @@ def test_a_rollback_brings_back_what_the_champion_replaced_symbol_by_symbol(
 
 def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: Registry) -> None:
     card = registry.text("bos", first.version, "card.md")
-    assert "Gate: BTCUSDT: skill refused: " in card
+    assert "Promotion gate: BTCUSDT: skill refused: " in card
     assert f"{first.metrics['metrics']['auc']:.4f}" in card
     assert "diffusion_atr" in card
     assert registry.text("bos", first.version, "card.html").startswith("<!doctype html>")

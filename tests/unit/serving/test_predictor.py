@@ -164,7 +164,7 @@ def test_a_withdrawn_champion_is_served_on(predictor: Predictor, shelf: Any) -> 
 
 def test_a_champion_that_does_not_answer_leaves_the_old_one(predictor: Predictor, shelf: Any) -> None:
     shelf.promote("2").predict = lambda values: np.zeros((len(values), 3))
-    with pytest.raises(ModelError, match="version 2 answers 1 rows with an array of shape"):
+    with pytest.raises(ModelError, match="version 2 predicts 1 rows with an array of shape"):
         predictor.refresh()
     assert predictor.predict("EURUSD", ROW).version == "1"
 
@@ -244,7 +244,7 @@ def test_the_source_must_be_named_where_two_answer_for_a_symbol(predictor: Predi
     shelf.models["2"] = replace(shelf.models["1"], spec=replace(shelf.models["1"].spec, source="binance"))
     shelf.roles["champion"][Scope("binance", "EURUSD")] = "2"
     assert predictor.refresh()
-    with pytest.raises(ScopeError, match="name the symbol and the source"):
+    with pytest.raises(ScopeError, match=r"expected a symbol and a source to choose one of .*; found 'EURUSD'"):
         predictor.predict("EURUSD", ROW)
     assert predictor.predict("EURUSD", ROW, "binance").source == "binance"
 

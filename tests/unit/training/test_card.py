@@ -16,9 +16,9 @@ INPUTS = BosInputs(5)
 
 @pytest.fixture
 def card(make_dataset: Callable[..., Dataset]) -> Card:
-    """The card of the walk itself, judged as if it were a model."""
+    """The card of the diffusion baseline itself, evaluated as if it were a model."""
     data = make_dataset()
-    said = predict_baselines(fit_baselines(data, np.arange(4000), Task(), INPUTS), data, INPUTS)
+    baselines = predict_baselines(fit_baselines(data, np.arange(4000), Task(), INPUTS), data, INPUTS)
     spec = ModelSpec(
         name="bos",
         version="3",
@@ -30,29 +30,29 @@ def card(make_dataset: Callable[..., Dataset]) -> Card:
         horizon_minutes=5,
         trained_from=datetime(2024, 3, 4, tzinfo=UTC),
         trained_until=datetime(2024, 3, 8, tzinfo=UTC),
-        metrics=evaluate(said["atr"], said, data, "bos", seed=1),
+        metrics=evaluate(baselines["atr"], baselines, data, "bos", seed=1),
     )
     return Card(spec, "passed", ["EURUSD"], "0" * 64, "0.1.0", 7, {"boosting.max_depth": 5}, {"level_atr": 1.0})
 
 
 @pytest.mark.parametrize("form", ["markdown", "html"])
-def test_a_card_says_what_for_how_well_where_and_why_not(card: Card, form: str) -> None:
+def test_a_card_shows_use_metrics_slices_bands_targets_and_parameters(card: Card, form: str) -> None:
     written = getattr(card, form)()
-    figures = card.spec.metrics
-    for said in (
+    metrics = card.spec.metrics
+    for text in (
         card.use,
-        f"{figures['metrics']['auc']:.4f}",
-        f"{figures['by_session']['london']['metrics']['auc']:.4f}",
+        f"{metrics['metrics']['auc']:.4f}",
+        f"{metrics['by_session']['london']['metrics']['auc']:.4f}",
         "precision 0.85, recall 0.90",
-        "not reached: the next minutes hold what neither",
-        "Chance alone would show a calibration error (ece) of 0.0",
+        "not reached: moves within the next minutes depend on information",
+        "A perfectly calibrated model would show a calibration error (ece) of 0.0",
         "boosting.max_depth",
     ):
-        assert said in written
+        assert text in written
     assert "{'" not in written
     assert "None" not in written
 
 
-def test_a_target_that_a_band_reaches_says_at_what_coverage(card: Card) -> None:
+def test_a_target_reached_in_a_confidence_band_names_its_coverage(card: Card) -> None:
     card.spec.metrics["selective"][1].update(precision=0.86, coverage=0.11, recall_all=0.05)
     assert "reached selectively, at coverage 0.110 (recall of all events 0.050)" in card.markdown()

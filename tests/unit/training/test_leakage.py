@@ -63,7 +63,9 @@ def test_a_clean_dataset_passes(market: tuple[Dataset, np.ndarray]) -> None:
 def test_the_outcome_itself_is_too_good(market: tuple[Dataset, np.ndarray]) -> None:
     data, baseline = market
     leaking = planted(data, data.outcome.astype(float))
-    with pytest.raises(LeakageError, match=r"1 of 4 inputs of EURUSD know the outcome: planted puts 100% .* too good"):
+    with pytest.raises(
+        LeakageError, match=r"1 of 4 inputs of EURUSD contain the outcome: planted puts 100% .* too good"
+    ):
         check(leaking, NAMES, baseline, seed=1)
 
 
@@ -108,5 +110,5 @@ def test_pooled_symbols_are_shifted_each_for_itself(make_dataset: Callable[..., 
     baseline = 1 / (1 + np.exp(0.5 + data.inputs[:, 0].astype(float)))
     check(data, names, baseline, seed=1)
     data.inputs[:, 7] = data.outcome
-    with pytest.raises(LeakageError, match="of BTCUSDT, EURUSD know the outcome: input 7 puts"):
+    with pytest.raises(LeakageError, match="of BTCUSDT, EURUSD contain the outcome: input 7 puts"):
         check(data, names, baseline, seed=1)

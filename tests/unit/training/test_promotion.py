@@ -116,9 +116,9 @@ def test_the_same_model_again_takes_the_place_of_the_champion(model, data):
 @pytest.mark.parametrize(
     ("changed", "trade_from", "complaint"),
     [
-        ({"feature_hash": "f" * 12}, None, "reads features ffffffffffff, which are 0123456789ab now"),
-        ({"swing": 15}, None, "answers for swing 15 within 5 minutes, not for swing 5 within 5"),
-        ({}, datetime(2024, 3, 3, tzinfo=UTC), "learned from data up to 2024-03-04 00:00:00+00:00, later than"),
+        ({"feature_hash": "f" * 12}, None, "was trained on features ffffffffffff, the current version is 0123"),
+        ({"swing": 15}, None, "predicts for swing 15 and 5 minutes, expected swing 5 and 5 minutes"),
+        ({}, datetime(2024, 3, 3, tzinfo=UTC), "was trained on data up to 2024-03-04 00:00:00+00:00, later than"),
     ],
 )
 def test_a_champion_that_may_not_serve_is_named_and_ruled_out(model, data, changed, trade_from, complaint):
@@ -140,7 +140,7 @@ def test_a_champion_that_cannot_be_loaded_is_passed_over(model, data):
 def test_a_symbol_with_one_outcome_on_the_test_span_is_refused(model, data):
     one_sided = replace(data, outcome=data.outcome & (data.symbol == "EURUSD"))
     rulings = ruled(model(), Shelf(), one_sided)
-    assert "samples refused: 2880 samples of one outcome on the test span" in rulings[BTCUSDT].reason
+    assert "samples refused: all 2880 samples of the test span have the same outcome" in rulings[BTCUSDT].reason
     assert rulings[EURUSD].clauses[0].name == "champion"
 
 

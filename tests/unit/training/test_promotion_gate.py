@@ -77,7 +77,7 @@ def test_a_challenger_that_loses_where_the_champion_earns_is_refused():
 def test_a_challenger_waits_where_nothing_but_its_shadow_is_missing():
     waiting = against(SOUND, SOUND, SKILL, ALIKE, shadow=(0, 500))
     assert waiting.waits
-    assert waiting.reason == "shadow refused: 0 predictions in the champion's shadow, 500 asked for"
+    assert waiting.reason == "shadow refused: 0 shadow predictions, 500 required"
     assert not against(SOUND, SOUND, EVEN, ALIKE, shadow=(0, 500)).waits
     assert not against(SOUND, SOUND, SKILL, ALIKE, shadow=(500, 500)).waits
     assert against(SOUND, SOUND, SKILL, ALIKE, shadow=(500, 500)).promote
@@ -90,7 +90,7 @@ def test_accuracy_is_no_clause():
 def test_what_was_not_traded_is_not_compared():
     ruling = against(replace(SOUND, expectancy_r=None), SOUND, SKILL, replace(ALIKE, expectancy_r=None))
     assert ruling.promote
-    assert "not compared: the challenger traded too little" in ruling.reason
+    assert "not compared: the challenger made too few trades" in ruling.reason
 
 
 def test_without_a_champion_the_first_one_must_have_skill_and_be_calibrated_and_fast():

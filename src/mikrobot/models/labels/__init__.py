@@ -1,5 +1,5 @@
-"""What came of each close: the only room that looks forward.
+"""Labels of each bar close: the only package that uses future prices.
 
-A label is never an input. Each carries the end of its horizon, so that a split can keep it away
-from what comes after.
+A label is never an input. Each label has the end of its horizon, so that a split can purge labels that
+overlap the next span.
 """

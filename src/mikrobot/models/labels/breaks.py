@@ -1,4 +1,4 @@
-"""Whether a standing level will break: within a horizon, or at the close of the forming M5 bar."""
+"""Labels of unbroken levels: a break within a horizon, or at the close of the forming M5 bar."""
 
 from typing import Literal
 
@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 from mikrobot.models.labels.samples import SIDES, Floats, Integers, Labels, Prices, after_minutes
 
 Mode = Literal["close", "wick"]
-"""What breaks a level: the close of a bar, or its high or low."""
+"""The price that breaks a level: the close of a bar, or its high or low."""
 
 FORMING_MINUTES = 5
-"""Length of the bar whose close a nowcast asks about."""
+"""Length in minutes of the bar whose close a nowcast predicts."""
 
 
 def bos(prices: Prices, levels: Floats, horizon_minutes: int, mode: Mode = "close") -> Labels:
-    """Label every standing level by whether price goes beyond it within the horizon.
+    """Label every unbroken level: true if price goes beyond it within the horizon.
 
-    One sample for each side on which a level stands at the close of bar t, frozen at that close:
-    true if any close (mode `wick`: any high, or low for the level below) of the bars in
-    (t, t + horizon] lies beyond it. A price at the level is not beyond.
+    There is one sample for each side with a level at the close of bar t; the level is fixed at that
+    close. The label is true if any close (mode `wick`: any high, or low for the level below) of the bars
+    in (t, t + horizon] lies beyond it. A price at the level is not beyond.
 
     Parameters
     ----------
     prices : Prices
     levels : ndarray of float64, shape (bars, 2)
-        Price of the level above and below after each bar; NaN where none stands.
+        Price of the level above and below after each bar; NaN where there is none.
     horizon_minutes : int
         At least 1.
     mode : "close" or "wick"
@@ -37,13 +37,13 @@ def bos(prices: Prices, levels: Floats, horizon_minutes: int, mode: Mode = "clos
 
     Examples
     --------
-    A level of 3 stands above three bars; the third close goes beyond it:
+    A level of 3 lies above the first two bars; the third close goes beyond it:
 
     >>> closes = np.array([2.0, 3.0, 3.5, 2.0, 2.0])
     >>> prices = Prices(np.arange(5), closes, closes, closes)
     >>> levels = np.array([[3, np.nan], [3, np.nan], [np.nan, 1], [np.nan, 1], [np.nan, 1]])
-    >>> found = bos(prices, levels, horizon_minutes=2)
-    >>> found.row.tolist(), found.side.tolist(), found.outcome.tolist()
+    >>> labels = bos(prices, levels, horizon_minutes=2)
+    >>> labels.row.tolist(), labels.side.tolist(), labels.outcome.tolist()
     ([0, 1, 2], [1, 1, -1], [True, True, False])
     """
     check(prices, levels, horizon_minutes)
@@ -55,16 +55,16 @@ def bos(prices: Prices, levels: Floats, horizon_minutes: int, mode: Mode = "clos
 
 
 def nowcast(prices: Prices, levels: Floats) -> Labels:
-    """Label every level of the closed M5 bars by whether the forming M5 bar closes beyond it.
+    """Label every level of the closed M5 bars: true if the forming M5 bar closes beyond it.
 
-    One sample for each side and each M1 close inside the M5 bar, 4 to 1 minutes before its end;
-    `end` less the time of the sample is the time left. The close may be beyond the level already.
+    There is one sample for each side and each M1 close inside the M5 bar, 4 to 1 minutes before its
+    end. The time left is `end` less the time of the sample. The close may be beyond the level already.
 
     Parameters
     ----------
     prices : Prices
     levels : ndarray of float64, shape (bars, 2)
-        Price of the M5 level above and below, after the last M5 bar closed by then; NaN where none stands.
+        Price of the M5 level above and below, after the last closed M5 bar; NaN where there is none.
 
     Raises
     ------
@@ -76,8 +76,8 @@ def nowcast(prices: Prices, levels: Floats) -> Labels:
     The bar from minute 5 to 10 closes at 3.5, beyond a level of 3:
 
     >>> closes = np.array([2.0, 3.5, 2.0, 2.0, 3.5])
-    >>> found = nowcast(Prices(np.arange(6, 11), closes, closes, closes), np.full((5, 2), [3.0, np.nan]))
-    >>> found.row.tolist(), found.outcome.tolist()
+    >>> labels = nowcast(Prices(np.arange(6, 11), closes, closes, closes), np.full((5, 2), [3.0, np.nan]))
+    >>> labels.row.tolist(), labels.outcome.tolist()
     ([0, 1, 2, 3], [True, True, True, True])
     """
     check(prices, levels, FORMING_MINUTES)
@@ -88,7 +88,7 @@ def nowcast(prices: Prices, levels: Floats) -> Labels:
 
 
 def check(prices: Prices, levels: Floats, horizon: int) -> None:
-    """Refuse arrays that do not belong together.
+    """Refuse arrays of different lengths and non-positive horizons.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _of_levels(
 
 
 def _highest(values: Floats, last: Integers, most: int) -> Floats:
-    """Return the highest value of the bars after each, up to its last, at most `most` of them."""
+    """Return the highest value of the bars after each bar, up to its last one and at most `most` bars."""
     reached = np.full(len(values), -np.inf)
     row = np.arange(len(values))
     for ahead in range(1, min(most, len(values) - 1) + 1):

@@ -1,7 +1,7 @@
-"""What came of a break: whether its retest paid, and whether it was false.
+"""Labels of breaks: the result of the retest, and false breaks.
 
-Breaks are by the close, of swing levels that stood after the bar before. A close at the level has not
-broken it: it is inside.
+A break is a close beyond a swing level that was unbroken after the previous bar. A close at the level
+is still inside.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from mikrobot.models.labels.breaks import check
 from mikrobot.models.labels.samples import SIDES, Floats, Integers, Labels, Prices, after_bars
 
 NEAR_ATR = 0.2
-"""A bar whose extreme comes as near to the broken level, in ATR of the breaking bar, is a retest."""
+"""Maximum distance of a retest bar's extreme from the broken level, in ATR of the breaking bar."""
 
 PATIENCE_BARS = 20
-"""Bars after a break within which a return is a retest."""
+"""Maximum number of bars between a break and its retest."""
 
 
 class Breaks(NamedTuple):
-    """Bars that closed beyond a level: their rows, in order, directions and levels."""
+    """Bars that closed beyond a level: their rows in order, their directions and their levels."""
 
     row: Integers
     side: NDArray[np.int8]
@@ -28,12 +28,12 @@ class Breaks(NamedTuple):
 
 
 def breaks(prices: Prices, levels: Floats) -> Breaks:
-    """Find the bars that close beyond a level which stood after the bar before.
+    """Find the bars that close beyond a level that was unbroken after the previous bar.
 
     Parameters
     ----------
     levels : ndarray of float64, shape (bars, 2)
-        Price of the level above and below after each bar; NaN where none stands.
+        Price of the level above and below after each bar; NaN where there is none.
     """
     before, column = np.nonzero(SIDES * prices.close[1:, None] > SIDES * levels[:-1])
     return Breaks(before + 1, SIDES[column], levels[before, column])
@@ -48,20 +48,21 @@ def retest(
     target_atr: float = 1.0,
     stop_atr: float = 1.0,
 ) -> Labels:
-    """Label the first return to each broken level by whether the move then goes on.
+    """Label the first retest of each broken level: true if price then reaches its target before its stop.
 
     After a break at bar b, the retest is the first bar r in (b, b + 20], before the next break, whose
-    extreme comes within 0.2 ATR[b] of the level. The sample is taken at its close, unless
-    that is back inside. True if price goes `target_atr` ATR[b] beyond the close of r before it goes
-    `stop_atr` ATR[b] against it, within the horizon; both in one bar, or neither in time, is false.
+    extreme comes within 0.2 ATR[b] of the level. The sample is taken at the close of r, unless that
+    close is back inside. The label is true if price goes `target_atr` ATR[b] beyond the close of r before
+    it goes `stop_atr` ATR[b] against it, within the horizon. It is false if both happen in one bar, or
+    neither within the horizon.
 
     Parameters
     ----------
     prices : Prices
     levels : ndarray of float64, shape (bars, 2)
-        Price of the level above and below after each bar; NaN where none stands.
+        Price of the level above and below after each bar; NaN where there is none.
     atr : ndarray of float64, shape (bars,)
-        After each bar; a break without one has no retest.
+        After each bar; a break at a bar without an ATR has no retest.
     horizon_bars : int
     target_atr, stop_atr : float
         Positive.
@@ -73,19 +74,19 @@ def retest(
 
     Examples
     --------
-    Bar 1 breaks 10 by closing at 12, bar 2 comes back to 10.1, bar 3 rises by an ATR of 1:
+    Bar 1 breaks 10 with a close at 12, bar 2 returns to 10.1, and bar 3 rises by an ATR of 1:
 
     >>> low, close, high = np.array([[8, 9, 9], [9, 12, 12], [10.1, 11, 12], [11, 12, 12]], dtype=float).T
     >>> levels = np.array([[10, np.nan], [np.nan, np.nan], [np.nan, np.nan], [np.nan, np.nan]])
-    >>> found = retest(Prices(np.arange(4), high, low, close), levels, np.ones(4), horizon_bars=1)
-    >>> found.row.tolist(), found.side.tolist(), found.outcome.tolist()
+    >>> labels = retest(Prices(np.arange(4), high, low, close), levels, np.ones(4), horizon_bars=1)
+    >>> labels.row.tolist(), labels.side.tolist(), labels.outcome.tolist()
     ([2], [1], [True])
     """
     check(prices, levels, horizon_bars)
     if len(atr) != len(prices) or not (target_atr > 0.0 and stop_atr > 0.0):
         raise ValueError(
             f"expected the ATR of each of {len(prices)} bars and positive barriers, "
-            f"found {len(atr)} of them, barriers {target_atr} and {stop_atr}"
+            f"found {len(atr)} ATR values, barriers {target_atr} and {stop_atr}"
         )
     broken = breaks(prices, levels)
     returned = _first_return(prices, broken, atr)
@@ -105,13 +106,13 @@ def retest(
 
 
 def false_break(prices: Prices, levels: Floats, horizon_bars: int = 5) -> Labels:
-    """Label every break, at its close, by whether a later close of the horizon is back inside.
+    """Label every break at its close: true if a later close within the horizon is back inside.
 
     Parameters
     ----------
     prices : Prices
     levels : ndarray of float64, shape (bars, 2)
-        Price of the level above and below after each bar; NaN where none stands.
+        Price of the level above and below after each bar; NaN where there is none.
     horizon_bars : int
 
     Raises
@@ -121,12 +122,12 @@ def false_break(prices: Prices, levels: Floats, horizon_bars: int = 5) -> Labels
 
     Examples
     --------
-    Bar 1 breaks 10 by closing at 12; the second close after it is back inside:
+    Bar 1 breaks 10 with a close at 12; the second close after it is back inside:
 
     >>> closes = np.array([9.0, 12.0, 11.0, 9.5])
     >>> levels = np.array([[10, np.nan], [np.nan, np.nan], [np.nan, np.nan], [np.nan, np.nan]])
-    >>> found = false_break(Prices(np.arange(4), closes, closes, closes), levels, horizon_bars=2)
-    >>> found.row.tolist(), found.side.tolist(), found.outcome.tolist()
+    >>> labels = false_break(Prices(np.arange(4), closes, closes, closes), levels, horizon_bars=2)
+    >>> labels.row.tolist(), labels.side.tolist(), labels.outcome.tolist()
     ([1], [1], [True])
     """
     check(prices, levels, horizon_bars)
@@ -146,7 +147,7 @@ def false_break(prices: Prices, levels: Floats, horizon_bars: int = 5) -> Labels
 
 
 def _first_return(prices: Prices, broken: Breaks, atr: Floats) -> Integers:
-    """Return the retest of each break, -1 where none came in time and before the next break."""
+    """Return the row of the retest of each break; -1 where there is none in time and before the next break."""
     until = np.append(broken.row[1:], len(prices))
     ahead = _ahead(broken.row, PATIENCE_BARS)
     waited = ahead < until[:, None]
@@ -160,7 +161,7 @@ def _first_return(prices: Prices, broken: Breaks, atr: Floats) -> Integers:
 def _reached_first(
     prices: Prices, row: Integers, side: NDArray[np.int8], target: Floats, *, stop: Floats, bars: int
 ) -> NDArray[np.bool_]:
-    """Tell where the target is reached in an earlier bar than the stop."""
+    """Return which samples reach the target in an earlier bar than the stop."""
     ahead, entry, up = _ahead(row, bars), prices.close[row][:, None], (side > 0)[:, None]
     risen, fallen = prices.high[ahead] - entry, entry - prices.low[ahead]
     reached = np.where(up, risen, fallen) >= target[:, None]
@@ -170,7 +171,7 @@ def _reached_first(
 
 
 def _ahead(row: Integers, bars: int) -> Integers:
-    """Return the rows of the bars after each, shape (rows, bars)."""
+    """Return the rows of the next bars after each row, shape (rows, bars)."""
     return row[:, None] + np.arange(1, bars + 1)
 
 

@@ -1,7 +1,7 @@
-"""What labels are made of: bars as arrays, samples with their horizons, and their weights.
+"""Data of all labels: bars as arrays, labelled samples with their horizons, and their weights.
 
-Knows no pattern. A horizon is kept only where it can be watched to its end: a bar closes there,
-and no session gap lies on the way.
+This module has no price patterns. A horizon is valid only if a bar closes at its end and it contains no
+session gap.
 """
 
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ SIDES = np.array([1, -1], dtype=np.int8)
 """Order of the sides in every two-column array here: up, down."""
 
 SESSION_GAP_MINUTES = 5
-"""Two closes further apart than this have a session gap between them; thin hours miss single minutes."""
+"""Two closes further apart than this have a session gap between them; single minutes can lack a bar in quiet hours."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -45,8 +45,8 @@ class Prices:
 
     @classmethod
     def of(cls, bars: "pd.DataFrame") -> "Prices":
-        """Take the columns of a bar frame of M1."""
-        from mikrobot.domain.market import close_times  # here, since it imports pandas, and reading a contract must not
+        """Convert a frame of M1 bars."""
+        from mikrobot.domain.market import close_times  # here, because it imports pandas, which reading a spec must not
 
         closed_at = close_times(bars).dt.tz_convert("UTC").dt.tz_localize(None)
         return cls(
@@ -57,23 +57,23 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Samples of one symbol, in order of time; at most two at one close, the one upwards first.
+    """Labelled samples of one symbol, in order of time; at most two per close, the upward one first.
 
     Attributes
     ----------
     row : ndarray of int64, shape (samples,)
-        Bar at whose close the sample is taken.
+        Row of the bar at whose close the sample is taken.
     side : ndarray of int8, shape (samples,)
-        +1 for a question about a move or a break upwards, -1 downwards.
+        +1 for a move or a break upwards, -1 downwards.
     outcome : ndarray of bool, shape (samples,)
-        The answer; known at `end`.
+        The label; known at `end`.
     end : ndarray of datetime64[us], shape (samples,)
         UTC; last instant of the horizon.
     level : ndarray of float64, shape (samples,)
-        Price of the swing level asked about.
+        Price of the swing level.
     distance : ndarray of float64, shape (samples,)
         Log distance from the close to the price that makes the outcome true; negative if the
-        close is beyond it already, which only a nowcast allows.
+        close is beyond it already, which is possible only for a nowcast.
     """
 
     row: Integers
@@ -87,11 +87,11 @@ class Labels:
         return len(self.row)
 
     def only(self, chosen: NDArray[np.bool_]) -> "Labels":
-        """Keep the samples for which `chosen` holds."""
+        """Return the samples for which `chosen` is true."""
         return Labels(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def weights(self, prices: Prices) -> Floats:
-        """Weigh each by its `uniqueness` among the labels of its side."""
+        """Return the weight of each sample: its `uniqueness` among the labels of its side."""
         starts, ends = prices.minute[self.row], self.end.astype("datetime64[m]").astype(np.int64)
         weights = np.empty(len(self))
         for side in SIDES:
@@ -113,7 +113,7 @@ def after_minutes(minute: Integers, horizon: int | Integers) -> Integers:
     Returns
     -------
     ndarray of int64, shape (bars,)
-        -1 where no bar closes at that minute, or a session gap lies before it.
+        Row of the bar; -1 where no bar closes at that minute, or a session gap lies before it.
 
     >>> after_minutes(np.array([1, 2, 4, 5, 20, 21]), 2).tolist()
     [-1, 2, -1, -1, -1, -1]
@@ -129,7 +129,7 @@ def after_bars(minute: Integers, horizon: int) -> Integers:
     Returns
     -------
     ndarray of int64, shape (bars,)
-        -1 where the data end before, or a session gap lies before it.
+        Row of the bar; -1 where the data end earlier, or a session gap lies before it.
 
     >>> after_bars(np.array([1, 2, 4, 5, 20, 21]), 2).tolist()
     [2, 3, -1, -1, -1, -1]
@@ -140,12 +140,12 @@ def after_bars(minute: Integers, horizon: int) -> Integers:
 
 
 def uniqueness(starts: Integers, ends: Integers) -> Floats:
-    """Weigh overlapping labels: the mean, over a label's horizon, of one over the labels alive.
+    """Return the average uniqueness of overlapping labels: the mean over a label's horizon of 1 / (active labels).
 
     Parameters
     ----------
     starts, ends : ndarray of int64, shape (samples,)
-        Minutes, of the labels of one symbol and side; a label is alive in (start, end].
+        Minutes, of the labels of one symbol and side; a label is active in (start, end].
 
     Returns
     -------
@@ -164,12 +164,12 @@ def uniqueness(starts: Integers, ends: Integers) -> Floats:
     first = starts.min()
     starts, ends = starts - first, ends - first
     span = int(ends.max()) + 1
-    alive = np.cumsum(np.bincount(starts, minlength=span) - np.bincount(ends, minlength=span))
-    shares = np.divide(1.0, alive, out=np.zeros(span), where=alive > 0)
+    active = np.cumsum(np.bincount(starts, minlength=span) - np.bincount(ends, minlength=span))
+    shares = np.divide(1.0, active, out=np.zeros(span), where=active > 0)
     total = np.concatenate(([0.0], np.cumsum(shares)))
     return np.asarray((total[ends] - total[starts]) / (ends - starts))
 
 
-def _within_a_session(minute: Integers, last: Integers, met: NDArray[np.bool_]) -> Integers:
+def _within_a_session(minute: Integers, last: Integers, exists: NDArray[np.bool_]) -> Integers:
     gaps = np.cumsum(np.diff(minute, prepend=minute[:1]) > SESSION_GAP_MINUTES)
-    return np.where(met & (gaps[last] == gaps), last, -1)
+    return np.where(exists & (gaps[last] == gaps), last, -1)

@@ -136,7 +136,7 @@ def test_the_label_ends_with_the_last_bar_of_its_horizon() -> None:
 
 
 def test_barriers_must_be_positive() -> None:
-    with pytest.raises(ValueError, match=r"positive barriers, found 2 of them, barriers 0\.0 and 1\.0"):
+    with pytest.raises(ValueError, match=r"positive barriers, found 2 ATR values, barriers 0\.0 and 1\.0"):
         retest(*drawn([BEFORE, BREAK]), np.ones(2), target_atr=0.0)
 
 
