@@ -82,7 +82,7 @@ def test_a_higher_timeframe_cannot_read_a_lower_one():
 
 
 def test_making_a_column_twice_is_refused():
-    with pytest.raises(ValueError, match="m1_ema_9 makes m1_ema_9 a second time"):
+    with pytest.raises(ValueError, match="m1_ema_9 computes m1_ema_9 a second time"):
         Catalog(ema(length=9), ema(length=9))
 
 

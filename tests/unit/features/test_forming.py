@@ -84,7 +84,7 @@ def test_distances_to_standing_levels_are_in_both_atr_and_below_zero_beyond_them
 
 
 def test_m1_has_no_forming_bar():
-    with pytest.raises(ValueError, match="m1_forming is of a forming bar, and M1 bars come closed"):
+    with pytest.raises(ValueError, match="m1_forming uses a forming bar, but M1 bars are always closed"):
         Catalog(two(), forming(minutes=1, atr="two"))
 
 
@@ -94,7 +94,7 @@ def test_a_closed_bar_has_no_elapsed_time():
 
 
 def test_the_lead_is_read_on_m1_only():
-    with pytest.raises(ValueError, match="m5_lead_return_1 reads the lead, which is joined on M1 only"):
+    with pytest.raises(ValueError, match="m5_lead_return_1 reads the lead, which is available on M1 only"):
         Catalog(*on(Timeframe.M5, [lead_return(length=1)]))
 
 

@@ -49,14 +49,14 @@ def test_values_that_get_lost_are_counted_where_none_may_be_missing(rows):
     found = column(rows, "m1_rsi_14")
     assert found.known == 1 - 60 / ROWS
     assert found.lost == 50
-    assert found.findings == ("missing in 50 rows after it was known",)
+    assert found.findings == ("missing in 50 rows after its first value",)
     assert column(rows, "m1_spread_atr").findings == ()
 
 
 def test_a_column_that_is_never_known_is_named(rows):
     rows["m1_spread_atr"] = NAN
     found = column(rows, "m1_spread_atr")
-    assert found.findings == ("never known in 3,000 rows: the source quotes no spread, or the ATR is zero",)
+    assert found.findings == ("never known in 3,000 rows: the source has no spread, or the ATR is zero",)
     assert np.isnan(found.quantiles).all()
     assert found.histogram == ()
 
@@ -136,7 +136,7 @@ def test_every_pair_of_a_cluster_reaches_the_bound_not_only_neighbours():
 
 
 def test_too_few_rows_and_a_missing_column_are_refused_by_name(rows):
-    with pytest.raises(DataError, match="EURUSD: quality is told from 100 rows on, found 99"):
+    with pytest.raises(DataError, match="EURUSD: expected at least 100 rows to assess quality, found 99"):
         assess("EURUSD", rows.head(99))
     with pytest.raises(DataError, match="missing m1_rsi_14"):
         assess("EURUSD", rows.drop(columns="m1_rsi_14"))
