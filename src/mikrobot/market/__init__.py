@@ -1,1 +1,1 @@
-"""Where bars come from: the source port, its adapters, aggregation and backfill."""
+"""Market data: the source port, its adapters, aggregation and backfill."""

@@ -1,7 +1,7 @@
-"""Bars of a higher timeframe from bars of a lower one; closed bars only.
+"""Aggregation of closed bars to a higher timeframe.
 
-A higher bar opens on its border (M5 at :00, :05, ...; H1 on the hour, UTC) and holds the lower
-bars inside it. Minutes without a bar add nothing, and a stretch without any has no bar.
+A higher bar opens on its boundary (M5 at :00, :05, ...; H1 on the hour, UTC) and contains the lower
+bars inside it. Minutes without a bar are skipped; a period without any lower bar has no bar.
 """
 
 import numpy as np
@@ -17,23 +17,23 @@ def aggregate(bars: pd.DataFrame, timeframe: Timeframe, of: Timeframe = Timefram
     Parameters
     ----------
     bars : DataFrame
-        A bar frame. Begin it on a border of `timeframe`, or its first bar holds less than it should.
+        A bar frame. It should begin on a boundary of `timeframe`; otherwise the first bar is incomplete.
     timeframe : Timeframe
         A multiple of `of`.
     of : Timeframe
-        Of `bars`.
+        Timeframe of `bars`.
 
     Returns
     -------
     DataFrame
-        A bar frame: volume, trades and taker_volume are sums, NaN if any part is unknown; spread
-        is that of the last part. The last bar is there only if time is known to have reached its close, which is
-        when `bars` reach it; so nothing changes when more bars follow.
+        A bar frame. volume, trades and taker_volume are sums, NaN if any part is unknown; spread is
+        that of the last part. The last bar is included only if `bars` reach its close, so that
+        later bars change nothing.
 
     Raises
     ------
     ValueError
-        If `timeframe` is no multiple of `of`.
+        If `timeframe` is not a multiple of `of`.
     """
     length, part = timeframe.seconds * 1_000_000, of.seconds * 1_000_000
     if length % part:

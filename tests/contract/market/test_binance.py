@@ -103,7 +103,7 @@ def test_a_long_ban_is_reported_with_its_length(source, venue):
 
 def test_refusals_without_end_are_given_up(source, venue):
     venue.script.extend([(429, {"Retry-After": "1"}, {"code": -1003, "msg": "Too many"})] * 9)
-    with pytest.raises(FeedError, match="asked too often"):
+    with pytest.raises(FeedError, match="too many requests"):
         source.history("BTCUSDT", START, START + MINUTE)
     assert len(venue.asked) == 4
 

@@ -139,7 +139,7 @@ REFUSED = {
     ),
     "empty": (lambda t: t.iloc[:0], "the file is empty"),
     "unsorted": (swap(50, 70), r"EURUSD_M1.parquet, row 51: time 2025-01-06 00:51:00 UTC comes after .*01:10.*sort"),
-    "repeated": (repeat(42), r"row 43: time 2025-01-06 00:42:00 UTC stands twice; drop"),
+    "repeated": (repeat(42), r"row 43: time 2025-01-06 00:42:00 UTC appears twice; drop"),
     "high below low": (set_cell(17, "low", 9.0), r"row 17: high < low at 2025-01-06 00:17:00 UTC \(open .*low 9.0"),
     "open outside": (set_cell(3, "open", 9.0), r"row 3: open or close lies outside low to high at 2025-01-06 00:03"),
     "close outside": (set_cell(3, "close", 0.1), r"row 3: open or close lies outside"),
@@ -240,7 +240,7 @@ def test_a_name_without_a_known_symbol_is_refused(write):
 
 
 def test_a_name_that_says_another_timeframe_is_refused(write):
-    with pytest.raises(BarError, match=r"EURUSD_H1.parquet: expected M1 bars, but the name says H1"):
+    with pytest.raises(BarError, match=r"EURUSD_H1.parquet: expected M1 bars, but the file name contains H1"):
         ReplaySource([write(name="EURUSD_H1.parquet")])
 
 
@@ -302,7 +302,7 @@ def test_mt5_lines_that_break_the_schema_are_refused_with_their_number(tmp_path)
     crossed = [*lines[:10], lines[10].replace("1.10020", "1.00000"), *lines[11:]]
     with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 11: high < low"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", crossed))
-    with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time .* stands twice"):
+    with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time .* appears twice"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], *lines[4:]]))
     with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time '2025-01-06 10:04:00'; expected the form"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], lines[5].replace("2025.01.06", "2025-01-06")]))
@@ -374,7 +374,7 @@ def test_the_hour_that_histdata_repeats_in_october_is_dropped_once(tmp_path):
 
 def test_a_repeat_on_any_other_day_is_refused(tmp_path):
     lines = histdata_lines(pd.date_range("2019-10-22 12:00", periods=9, freq="min", tz="UTC"), -4)
-    with pytest.raises(BarError, match=r"line 6: time 2019-10-22 12:04:00 UTC stands twice"):
+    with pytest.raises(BarError, match=r"line 6: time 2019-10-22 12:04:00 UTC appears twice"):
         read_bars(text(tmp_path, "DAT_ASCII_EURUSD_M1_2019.csv", [*lines[:5], *lines[4:]]))
 
 
