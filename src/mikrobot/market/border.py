@@ -48,7 +48,7 @@ class RowOrigin:
     def __call__(self, row: int) -> str:
         """Return the name of a row.
 
-        >>> Origin("EURUSD_M1.csv", range(2, 90), "line")(10)
+        >>> RowOrigin("EURUSD_M1.csv", range(2, 90), "line")(10)
         'EURUSD_M1.csv, line 12'
         """
         return f"{self.name}, {self.unit} {self.numbers[row]}"

@@ -1,4 +1,4 @@
-"""Files of bars: what is read, what is refused, and how little of a file is touched."""
+"""Bar files: reading, refusal of invalid files, and reading only the needed row groups."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +20,13 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared market
 
 @pytest.fixture
 def table(bars):
-    """A hundred minutes in the shared schema, spreads included."""
+    """A hundred M1 bars in the shared schema, with spreads."""
     return bars(100, start=START).rename(columns={"open_time": "ts", "taker_volume": "taker_buy_volume"})
 
 
 @pytest.fixture
 def write(tmp_path, table):
-    """Return a writer of the table, changed by a function, into a Parquet file."""
+    """Return a function that changes the table and writes it to a Parquet file."""
 
     def into(change=lambda table: table, name="EURUSD_M1.parquet", rows=None):
         path = tmp_path / name
@@ -49,7 +49,7 @@ def expected(table):
 # Parquet
 
 
-def test_a_parquet_file_is_read_as_it_stands(write, table):
+def test_a_parquet_file_is_read_unchanged(write, table):
     symbol, bars = read_bars(write())
     assert symbol == "EURUSD"
     assert_frame_equal(bars, expected(table))
@@ -162,10 +162,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("rows", [None, 21], ids=["one row group", "several"])
-@pytest.mark.parametrize(("change", "said"), REFUSED.values(), ids=REFUSED)
-def test_a_broken_file_is_refused_with_its_name_and_row(write, change, said, rows):
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_broken_file_is_refused_with_its_name_and_row(write, change, message, rows):
     path = write(change, rows=rows)
-    with pytest.raises(BarError, match=said) as refused:
+    with pytest.raises(BarError, match=message) as refused:
         read_bars(path)
     assert "EURUSD_M1.parquet" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -239,7 +239,7 @@ def test_a_name_without_a_known_symbol_is_refused(write):
         ReplaySource([write(name="bars_M1.parquet")])
 
 
-def test_a_name_that_says_another_timeframe_is_refused(write):
+def test_a_name_with_another_timeframe_is_refused(write):
     with pytest.raises(BarError, match=r"EURUSD_H1.parquet: expected M1 bars, but the file name contains H1"):
         ReplaySource([write(name="EURUSD_H1.parquet")])
 
@@ -284,7 +284,7 @@ def test_an_mt5_export_is_converted_from_server_time(tmp_path, first):
     assert values[["trades", "taker_volume"]].isna().all()
 
 
-def test_a_server_that_changes_on_new_york_dates_is_told_by_the_closed_weekend(tmp_path):
+def test_a_server_that_changes_on_new_york_dates_is_recognised_by_the_closed_weekend(tmp_path):
     last_hours = pd.Timestamp("2025-03-14 20:30", tz="UTC")  # Friday; summer in New York, winter in Athens
     local = last_hours.tz_convert("America/New_York").tz_localize(None) + pd.Timedelta(hours=7)
     path = text(tmp_path, "EURUSD_M1.csv", mt5_lines(local, 30, "UTC"))

@@ -1,4 +1,4 @@
-"""What the pipeline refuses, and that a refusal changes nothing."""
+"""Input that the pipeline refuses without a change of its state."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone

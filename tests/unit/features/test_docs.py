@@ -16,6 +16,6 @@ def test_the_features_page_is_that_of_the_catalog():
 
 
 @pytest.mark.parametrize(("path", "code"), QUOTES, ids=[path for path, _ in QUOTES])
-def test_the_guide_quotes_the_code_as_it_stands(path, code):
+def test_the_guide_quotes_the_current_code(path, code):
     assert len(QUOTES) == GUIDE.count("```python") == 3
     assert code in (ROOT / path).read_text(encoding="utf-8")

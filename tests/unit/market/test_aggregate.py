@@ -25,7 +25,7 @@ def naive(bars, timeframe):
 
 @pytest.fixture
 def holey(make_bars):
-    """Three days with a tenth of the minutes absent, some hours too, and unknown volumes."""
+    """Three days without a tenth of the minutes and some hours, and with some unknown volumes."""
     bars = make_bars(3 * 1440)
     rng = np.random.default_rng(5)
     kept = rng.random(len(bars)) > 0.1
@@ -71,6 +71,6 @@ def test_no_bars_give_no_bars():
     assert_frame_equal(aggregate(empty_bars(), Timeframe.M5), empty_bars())
 
 
-def test_refuses_a_timeframe_that_is_no_multiple(make_bars):
+def test_refuses_a_timeframe_that_is_not_a_multiple(make_bars):
     with pytest.raises(ValueError, match="M5 bars cannot be built from H1 bars"):
         aggregate(make_bars(1), Timeframe.M5, of=Timeframe.H1)
