@@ -105,7 +105,7 @@ class Instrument:
         Raises
         ------
         ValueError
-            If `price` is not positive and finite, or lies below one tick and is rounded to 0.
+            If `price` is not positive and finite, or is below one tick and rounds to 0.
 
         >>> instrument("EURUSD").quantize(1.234567)
         Decimal('1.23457')

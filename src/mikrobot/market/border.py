@@ -180,7 +180,7 @@ def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
     _refuse((prices <= 0).any(axis=0), origin, lambda i: f"a price is not positive {where(i)}")
     _refuse(np.less(high, low), origin, lambda i: f"high < low {where(i)}")
     outside = (np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)
-    _refuse(outside, origin, lambda i: f"open or close lies outside low to high {where(i)}")
+    _refuse(outside, origin, lambda i: f"open or close is outside low to high {where(i)}")
 
 
 def check_volume(volume: Floats, times: Times, origin: RowOrigin) -> None:

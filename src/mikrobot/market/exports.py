@@ -169,7 +169,7 @@ def _server_to_utc(local: Times, instrument: Instrument, path: Path) -> Times:
         if (is_open(instrument.asset, times - _SLACK) | is_open(instrument.asset, times + _SLACK)).all():
             return utc
     raise BarError(
-        f"{path}: its clock is not Eastern European server time (bars would lie in the closed weekend); "
+        f"{path}: its clock is not Eastern European server time (there would be bars in the closed weekend); "
         "convert it to Parquet with a column ts in UTC"
     )
 

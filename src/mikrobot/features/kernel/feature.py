@@ -77,7 +77,7 @@ FORGOTTEN = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """How long bars from before the warm-up still change a value, and why.
+    """The influence of bars older than the warm-up on a value: its duration and its reason.
 
     Attributes
     ----------
@@ -217,8 +217,8 @@ def feature(
     warmup : callable(**parameters) -> int
         Bars of known inputs before the first known output.
     tail : callable(**parameters) -> Tail, optional
-        How long after the warm-up older bars still matter; none by default, as for a window. The
-        catalog adds the tails of the inputs.
+        Influence of older bars after the warm-up; none by default, as for a window. The catalog
+        adds the tails of the inputs.
     lag : callable(**parameters) -> int, optional
         Bars between the close of the bar that a value describes and the close at which it is known;
         0 by default.
@@ -296,7 +296,7 @@ class Entry:
 
     @property
     def tail(self) -> Tail:
-        """How long older bars matter after the warm-up, without the tails of its inputs."""
+        """Tail of the feature itself, without the tails of its inputs."""
         return self.feature.tail(**self.parameters)
 
     @property

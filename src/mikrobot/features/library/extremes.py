@@ -164,10 +164,10 @@ def day(
     "round_{multiple}",
     {
         "above": Output(
-            DISTANCE, "From the close up to the next round price, in steps of `multiple` times the smallest", NO_ATR
+            DISTANCE, "From the close up to the next round price; the step is `multiple` times the smallest", NO_ATR
         ),
         "below": Output(
-            DISTANCE, "From the close down to the next round price, in steps of `multiple` times the smallest", NO_ATR
+            DISTANCE, "From the close down to the next round price; the step is `multiple` times the smallest", NO_ATR
         ),
     },
     state=lambda multiple: {"decade": F8},

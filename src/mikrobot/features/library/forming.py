@@ -20,10 +20,12 @@ _NO_LEVEL = f"there is no unbroken level on this side, {_NO_UNIT}"
     "forming",
     {
         "return": Output(ATRS, "From the open of the forming bar to its newest close", _NO_UNIT),
-        "high": Output(_REACH, "From the newest close up to the high so far of the forming bar", _NO_UNIT),
-        "low": Output(_REACH, "From the newest close down to the low so far of the forming bar", _NO_UNIT),
-        "range": Output(_REACH, "High less low so far of the forming bar", _NO_UNIT),
-        "position": Output(_SHARE, "Newest close from the low so far (0) to the high (1); 0.5 in a flat bar", _JOINED),
+        "high": Output(_REACH, "From the newest close up to the high of the forming bar so far", _NO_UNIT),
+        "low": Output(_REACH, "From the newest close down to the low of the forming bar so far", _NO_UNIT),
+        "range": Output(_REACH, "High minus low of the forming bar so far", _NO_UNIT),
+        "position": Output(
+            _SHARE, "Position of the newest close from the low so far (0) to the high (1); 0.5 in a flat bar", _JOINED
+        ),
         "minutes_left": Output(_LEFT, "Minutes until the forming bar closes; 0 when this minute closes it", _JOINED),
     },
     warmup=lambda minutes: 0,

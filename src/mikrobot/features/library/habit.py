@@ -44,7 +44,7 @@ HABITUAL = Tail(8 * MINUTES_A_DAY, "the usual value of a time of day comes from 
         "": Output(
             Quantity("ratio", low=0),
             "Volume relative to the usual volume at this time of day (New York), scaled to the last day",
-            f"{UNKNOWN}, fewer than five days have this time of day, or nothing was traded then",
+            f"{UNKNOWN}, there are fewer than five earlier days with this time of day, or nothing was traded then",
         )
     },
     state=lambda: {"habit": HABIT},

@@ -114,9 +114,11 @@ def atr(state: State, high: float, low: float, close: float, length: int) -> flo
     {
         "upper": Output(Quantity("price"), "Mean of `length` closes plus `width` standard deviations"),
         "middle": Output(PRICE, "Mean of `length` closes"),
-        "lower": Output(Quantity("price"), "Mean of `length` closes less `width` standard deviations"),
-        "percent_b": Output(RATIO, "Close from the lower band (0) to the upper (1); 0.5 on a flat market"),
-        "width": Output(Quantity("ratio", low=0), "Distance between the bands over the middle"),
+        "lower": Output(Quantity("price"), "Mean of `length` closes minus `width` standard deviations"),
+        "percent_b": Output(
+            RATIO, "Position of the close from the lower band (0) to the upper (1); 0.5 on a flat market"
+        ),
+        "width": Output(Quantity("ratio", low=0), "Distance between the bands divided by the middle"),
     },
     state=lambda length, width: {"closes": averaged(length)},
     warmup=lambda length, width: length - 1,
@@ -151,7 +153,7 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
 
 @feature("return_{length}", LOG_RETURN, state=lambda length: {"closes": ring(length)}, warmup=lambda length: length)
 def log_return(state: State, close: float, length: int) -> float:
-    """Log return of the close since `length` bars ago.
+    """Log return of the close over `length` bars.
 
     Parameters
     ----------
@@ -204,7 +206,11 @@ def volatility(state: State, change: float, length: int) -> float:
 
 @feature(
     "spread_atr",
-    {"": Output(ATRS, "Spread at the close over the ATR of 14 bars", "the source has no spread, or the ATR is zero")},
+    {
+        "": Output(
+            ATRS, "Spread at the close divided by the ATR of 14 bars", "the source has no spread, or the ATR is zero"
+        )
+    },
     warmup=lambda: 0,
     inputs={"atr": "atr_14"},
 )

@@ -18,7 +18,7 @@ _VOLATILITIES = Quantity("standard deviation")
     {
         "": Output(
             _VOLATILITIES,
-            "Log return of the lead since `length` bars ago, in standard deviations of its last hour",
+            "Log return of the lead over `length` bars, in standard deviations of its last hour",
             f"{_UNKNOWN}, or it has not moved for an hour",
         )
     },

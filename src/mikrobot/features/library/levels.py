@@ -206,19 +206,21 @@ def touches(book: State, first: int, step: int, width: float) -> int:
     {
         "above_distance": Output(
             REACH,
-            f"From the close up to the nearest of the last {SWINGS} swings of `side`, the resistance",
+            f"From the close up to the nearest of the last {SWINGS} swing `side` highs and lows, the resistance",
             f"no swing is above the close, or {NO_ATR}",
         ),
         "above_touches": Output(
-            TOUCHES, f"Swings of `side` up to {MERGED_ATR} ATR above the resistance, including it; 0 without one"
+            TOUCHES,
+            f"Number of swing `side` levels up to {MERGED_ATR} ATR above the resistance, including it; 0 without one",
         ),
         "below_distance": Output(
             REACH,
-            f"From the close down to the nearest of the last {SWINGS} swings of `side`, the support",
+            f"From the close down to the nearest of the last {SWINGS} swing `side` highs and lows, the support",
             f"no swing is at or below the close, or {NO_ATR}",
         ),
         "below_touches": Output(
-            TOUCHES, f"Swings of `side` up to {MERGED_ATR} ATR below the support, including it; 0 without one"
+            TOUCHES,
+            f"Number of swing `side` levels up to {MERGED_ATR} ATR below the support, including it; 0 without one",
         ),
     },
     state=lambda side: {"book": BOOK},

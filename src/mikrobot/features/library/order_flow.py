@@ -26,7 +26,7 @@ _NONE_HELD = "nothing was traded in these bars"
         "": Output(
             Quantity("ratio", low=0),
             "Number of trades relative to the usual number at this time of day (New York), scaled to the last day",
-            f"{_NO_TRADES}, fewer than five days have this time of day, or nothing was traded then",
+            f"{_NO_TRADES}, there are fewer than five earlier days with this time of day, or nothing was traded then",
         )
     },
     state=lambda: {"habit": HABIT},

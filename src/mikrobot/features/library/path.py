@@ -51,7 +51,7 @@ def efficiency(state: State, change: float, length: int) -> float:
     inputs={"change": "return_1", "change_5": "return_5"},
 )
 def variance_ratio(state: State, change: float, change_5: float, length: int) -> float:
-    """Variance ratio of five-bar and one-bar returns over `length` bars, per bar; 1 on a flat market.
+    """Variance of five-bar returns relative to five times that of one-bar returns, `length` bars; 1 if flat.
 
     Parameters
     ----------

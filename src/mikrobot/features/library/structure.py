@@ -155,7 +155,7 @@ def sequence(
     """Higher and lower highs and lows, and equal ones.
 
     The values are computed on the bar that confirms the later swing, in the ATR of that bar. They
-    keep until the next swing of its kind.
+    stay unchanged until the next swing of its kind.
 
     Parameters
     ----------

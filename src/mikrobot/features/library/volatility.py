@@ -41,7 +41,7 @@ HAR_S_60 = (0.0504, 0.4022, 0.0761, -0.7973, -0.1727, 1.1174, 0.2956, 0.9558, -0
 @feature(
     "bar",
     {
-        "deviation": Output(SIGMA, "Garman-Klass deviation of the bar and of the jump to its open"),
+        "deviation": Output(SIGMA, "Garman-Klass deviation of the bar, including the jump to its open"),
         "move": Output(LOG_RETURN, "Log return of the bar; measured from its open after a gap of over an hour"),
     },
     state=lambda: {"close": F8, "time": I8},
@@ -89,7 +89,7 @@ def bar(state: State, time: int, open: float, high: float, low: float, close: fl
     inputs={"move": "bar_move"},
 )
 def ewma_volatility(state: State, move: float, half_life: int) -> float:
-    """Root of the exponential average of squared moves, half-life `half_life` bars.
+    """Square root of the exponential average of squared moves, half-life `half_life` bars.
 
     Parameters
     ----------

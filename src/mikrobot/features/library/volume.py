@@ -274,12 +274,12 @@ def money_flow(state: State, high: float, low: float, close: float, volume: floa
 
 @feature(
     "volume_roc_{length}",
-    {"": Output(Quantity("percent", low=-100), "Change of the volume since `length` bars ago", UNKNOWN)},
+    {"": Output(Quantity("percent", low=-100), "Change of the volume over `length` bars", UNKNOWN)},
     state=lambda length: {"volumes": ring(length)},
     warmup=lambda length: length,
 )
 def volume_roc(state: State, volume: float, length: int) -> float:
-    """Rate of change of the volume since `length` bars ago.
+    """Rate of change of the volume over `length` bars.
 
     Parameters
     ----------

@@ -156,18 +156,18 @@ def displacement(state: State, open: float, high: float, low: float, close: floa
         "size": Output(
             ATRS, f"Size of a fair value gap completed by this bar, at least {GAP_ATR} ATR: up > 0, down < 0, none 0"
         ),
-        "up_open": Output(COUNT, f"Unfilled up gaps among the last {KEPT}"),
-        "down_open": Output(COUNT, f"Unfilled down gaps among the last {KEPT}"),
+        "up_open": Output(COUNT, f"Number of unfilled up gaps among the last {KEPT}"),
+        "down_open": Output(COUNT, f"Number of unfilled down gaps among the last {KEPT}"),
         "up_distance": Output(
             REACH, "From the close down to the nearest open up gap; 0 inside one", f"no up gap is open, or {NO_ATR}"
         ),
         "down_distance": Output(
             REACH, "From the close up to the nearest open down gap; 0 inside one", f"no down gap is open, or {NO_ATR}"
         ),
-        "up_touched": Output(COUNT, "Up gaps first touched by this bar"),
-        "down_touched": Output(COUNT, "Down gaps first touched by this bar"),
-        "up_filled": Output(COUNT, "Up gaps filled by this bar"),
-        "down_filled": Output(COUNT, "Down gaps filled by this bar"),
+        "up_touched": Output(COUNT, "Number of up gaps first touched by this bar"),
+        "down_touched": Output(COUNT, "Number of down gaps first touched by this bar"),
+        "up_filled": Output(COUNT, "Number of up gaps filled by this bar"),
+        "down_filled": Output(COUNT, "Number of down gaps filled by this bar"),
     },
     state=lambda: {
         "up": ZONES,
@@ -245,22 +245,22 @@ def note(candle: State, against: bool, bottom: float, top: float, bar: int) -> N
     {
         "up_distance": Output(
             REACH,
-            "From the close down to the nearest up order block of swings of `side`; 0 inside one",
+            "From the close down to the nearest up order block of swing `side` breaks; 0 inside one",
             f"there is no valid up block, or {NO_ATR}",
         ),
         "down_distance": Output(
             REACH,
-            "From the close up to the nearest down order block of swings of `side`; 0 inside one",
+            "From the close up to the nearest down order block of swing `side` breaks; 0 inside one",
             f"there is no valid down block, or {NO_ATR}",
         ),
         "up_mitigated": Output(
             FLAG,
-            "1 if price has returned to the nearest up order block of swings of `side`",
+            "1 if price has returned to the nearest up order block of swing `side` breaks",
             "there is no valid up block",
         ),
         "down_mitigated": Output(
             FLAG,
-            "1 if price has returned to the nearest down order block of swings of `side`",
+            "1 if price has returned to the nearest down order block of swing `side` breaks",
             "there is no valid down block",
         ),
     },
