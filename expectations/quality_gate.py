@@ -1,7 +1,7 @@
-"""The gate: run a frame through a suite, and part the rows that pass from those that do not.
+"""The quality gate: validate a frame with a suite, and separate good rows from bad rows.
 
-Does not store the bad rows and does not stop anything: the caller quarantines them, and raises
-`mikrobot.domain.errors.GateError` where a failed gate stops its path.
+Stores no bad rows and stops no flow: the caller quarantines the rows, and raises
+`mikrobot.domain.errors.GateError` if a failed gate must stop the flow.
 """
 
 from collections.abc import Iterator
@@ -17,38 +17,38 @@ from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.exceptions.exceptions import GreatExpectationsError
 
-import expectations.vocabulary  # noqa: F401  the suites name what it defines
+import expectations.vocabulary  # noqa: F401  the suites use its expectations
 from expectations import suites
 from expectations.suites import Expectation, Suite
 from mikrobot.domain.errors import GateError
 
 COLUMNS_AT_ONCE = 4
-"""Columns of one batch. Great Expectations copies the whole batch for every metric: 160
+"""Maximum columns per batch. Great Expectations copies the whole batch for every metric: 160
 expectations on 300,000 x 80 take 45 s as one batch, 3 s as batches of two to four columns."""
 
 _RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 
 _ONE_AT_A_TIME = Lock()
-"""Great Expectations keeps its current context in a global."""
+"""Great Expectations keeps its current context in a global variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A frame after the gate.
+    """Result of the quality gate for a frame.
 
     Attributes
     ----------
     good, bad : DataFrame
-        The rows of the frame, parted, each with the index it came with.
+        The good and the bad rows of the frame, with their original index.
     reasons : Series of str
-        Aligned with `bad`: every expectation of the row that was broken, joined by "; ".
+        Aligned with `bad`: the broken expectations of each row, joined by "; ".
     passed : bool
-        False if the share of bad rows is above the one allowed, or the frame itself fails (its
-        columns, an empty frame, the order of its times); then `good` must not be used either.
+        False if the share of bad rows is above the allowed share, or the frame itself fails (its
+        columns, no rows, the order of its times). Then `good` must not be used either.
     expectations : int
-        Expectations that were run.
+        Number of evaluated expectations.
     failed : tuple of str
-        Descriptions of those that were broken, in the order of the suite.
+        Descriptions of the broken expectations, in the order of the suite.
     """
 
     good: pd.DataFrame
@@ -60,7 +60,7 @@ class Checked:
 
 
 def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Checked:
-    """Run a frame through a suite.
+    """Validate a frame with a suite.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
     Raises
     ------
     GateError
-        If there is no such suite, or an expectation of it is invalid.
+        If there is no such suite, or one of its expectations is invalid.
     """
     rows = frame.copy(deep=False)
     rows.index = pd.RangeIndex(len(frame))
@@ -95,7 +95,7 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
 
 
 def _results(rows: pd.DataFrame, suite: Suite) -> list[ExpectationValidationResult]:
-    """Judge the frame, then its rows, unless it is without rows or has not the columns they need."""
+    """Validate the frame, then its rows if the frame has rows and the required columns."""
     of_frame, *of_columns = _batches(suite["expectations"])
     with _batch_definition() as batch_definition:
         results = _run(batch_definition, rows, of_frame)
@@ -106,28 +106,29 @@ def _results(rows: pd.DataFrame, suite: Suite) -> list[ExpectationValidationResu
 
 
 def _batches(expectations: list[Expectation]) -> list[list[Expectation]]:
-    """Part the expectations: those of the frame, then those of a few columns each."""
+    """Group the expectations: first those of the frame, then those of a few columns each."""
     of_frame = [expectation for expectation in expectations if not _columns([expectation])]
     batches = [of_frame]
     for expectation in expectations:
         if expectation in of_frame:
             continue
-        together = _columns([*batches[-1], expectation])
-        if batches[-1] is of_frame or len(together) > COLUMNS_AT_ONCE:
+        columns = _columns([*batches[-1], expectation])
+        if batches[-1] is of_frame or len(columns) > COLUMNS_AT_ONCE:
             batches.append([])
         batches[-1].append(expectation)
     return batches
 
 
 def _columns(expectations: list[Expectation]) -> list[str]:
-    """Name the columns that the expectations look at, each once."""
-    named = [each["kwargs"].get(key) for each in expectations for key in ("column", "column_A", "column_B")]
+    """Return the columns that the expectations use, without duplicates."""
+    keys = ("column", "column_A", "column_B")
+    named = [expectation["kwargs"].get(key) for expectation in expectations for key in keys]
     return list(dict.fromkeys(name for name in named if name))
 
 
 @contextmanager
 def _batch_definition() -> Iterator[BatchDefinition[Any]]:
-    """Give what frames are run by; Great Expectations keeps every one of them until the source is deleted."""
+    """Yield a batch definition; delete its data source afterwards, which otherwise keeps all frames."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
@@ -149,7 +150,7 @@ def _run(
 
 
 def _suite(expectations: list[Expectation]) -> ExpectationSuite:
-    """Build the suite; Great Expectations itself logs some invalid expectations and leaves them out."""
+    """Build the suite; raise for invalid expectations, some of which Great Expectations only logs and drops."""
     try:
         suite = ExpectationSuite(name="batch", expectations=expectations)
     except (ValueError, GreatExpectationsError) as error:
@@ -161,15 +162,13 @@ def _suite(expectations: list[Expectation]) -> ExpectationSuite:
 
 def _raise_if_it_could_not_run(result: ExpectationValidationResult) -> None:
     info = result.exception_info or {}
-    for found in (info, *(value for value in info.values() if isinstance(value, dict))):
-        if found.get("raised_exception"):
-            raise GateError(
-                f"expected {_description(result)}, found what cannot be judged: {found['exception_message']}"
-            )
+    for exception in (info, *(value for value in info.values() if isinstance(value, dict))):
+        if exception.get("raised_exception"):
+            raise GateError(f"expected {_description(result)}; the check failed: {exception['exception_message']}")
 
 
 def _reasons(broken: list[ExpectationValidationResult]) -> pd.Series:
-    """Return the reasons of every bad row, by its number, in row order."""
+    """Return the reasons of every bad row, indexed by row number, in row order."""
     by_row: dict[int, list[str]] = {}
     for result in broken:
         for row in result.result.get("unexpected_index_list") or ():

@@ -1,7 +1,7 @@
-"""The suites: ``bars.json``, written by hand, and ``features.json``, written from the catalog.
+"""The suites: ``bars.json``, written by hand, and ``features.json``, generated from the catalog.
 
-An expectation of severity "warning" judges rows, and its description is the reason under which a
-row that breaks it is quarantined; one of severity "critical" judges the frame, which fails with it.
+An expectation of severity "warning" applies to rows; its description is the reason with which a bad
+row is quarantined. An expectation of severity "critical" applies to the whole frame.
 """
 
 import json
@@ -23,30 +23,30 @@ _FRAME, _ROW = "critical", "warning"
 
 
 def read(name: str) -> Suite:
-    """Read a suite of this folder by its name, as ``bars``.
+    """Read a suite of this folder by name, as ``bars``.
 
     Raises
     ------
     GateError
-        If there is none.
+        If there is no such suite.
     """
     path = FOLDER / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json")))
-        raise GateError(f"expected a suite named {known}; found {name!r}")
+        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
+        raise GateError(f"expected one of the suites {names}; found {name!r}")
     suite: Suite = json.loads(path.read_text())
     return suite
 
 
 def write_features() -> Path:
-    """Write ``features.json`` from the catalog."""
+    """Generate ``features.json`` from the catalog."""
     path = FOLDER / "features.json"
     path.write_text(json.dumps(features(), indent=2) + "\n")
     return path
 
 
 def features() -> Suite:
-    """Make the suite of feature frames (``symbol``, ``close_time``, every catalog column)."""
+    """Return the suite of feature frames (``symbol``, ``close_time``, every catalog column)."""
     of_columns = [expectation for spec in CATALOG.specs for expectation in _of_column(spec)]
     return {"name": "features", "expectations": [*_of_frame(), *of_columns]}
 
@@ -83,5 +83,5 @@ def _expectation(type_: str, description: str, severity: str, **kwargs: Any) -> 
 
 
 def _finite(bound: float) -> float:
-    """Return the bound, or the largest float where there is none, which infinity still breaks."""
+    """Return the bound, or the largest float without a bound, so that infinity is still refused."""
     return math.copysign(sys.float_info.max, bound) if math.isinf(bound) else bound

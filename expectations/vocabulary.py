@@ -1,7 +1,7 @@
-"""Expectations that Great Expectations does not bring along: rows judged by their neighbours.
+"""Custom expectations that Great Expectations does not have.
 
-Import this module before a suite that names them is read. Pandas batches only; the rows of a
-batch are taken in their order.
+Import this module before reading a suite that uses them. They support pandas batches only and use the
+order of the rows.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from great_expectations.expectations.metrics.map_metric_provider.column_map_metr
 
 
 class WholeMinutes(ColumnMapMetricProvider):
-    """Whether a time lies on a whole minute."""
+    """Metric: the time is on a whole minute."""
 
     condition_metric_name = "column_values.whole_minutes"
 
@@ -31,7 +31,7 @@ class WholeMinutes(ColumnMapMetricProvider):
 
 
 class NearNeighbours(ColumnMapMetricProvider):
-    """Whether a value lies near the median of the values around it, its own included."""
+    """Metric: the value is near the median of the values around it, itself included."""
 
     condition_metric_name = "column_values.near_neighbours"
     condition_value_keys = ("window", "departure")
@@ -45,7 +45,7 @@ class NearNeighbours(ColumnMapMetricProvider):
 
 
 class KnownAfter(ColumnMapMetricProvider):
-    """Whether a value is known, or its row is one of the first of the batch."""
+    """Metric: the value is not missing, or its row is one of the first of the batch."""
 
     condition_metric_name = "column_values.known_after"
     condition_value_keys = ("rows",)
@@ -57,21 +57,21 @@ class KnownAfter(ColumnMapMetricProvider):
 
 
 class ExpectColumnValuesToBeWholeMinutes(ColumnMapExpectation):
-    """Expect the times of a column to lie on whole minutes."""
+    """Expect the times of a column to be on whole minutes."""
 
     map_metric = "column_values.whole_minutes"
 
 
 class ExpectColumnValuesToBeNearNeighbours(ColumnMapExpectation):
-    """Expect every price near the median of the `window` prices around it.
+    """Expect every price to be near the median of the `window` prices around it.
 
-    A price that jumps and comes back is a bad tick; one that jumps and stays passes, because
-    from then on the median is there too.
+    A price that jumps and returns is a bad tick. A price that jumps and stays passes, because the
+    median moves with it.
 
     Attributes
     ----------
     window : int
-        Odd number of rows, the judged one in the middle.
+        Odd number of rows, centred on the tested row.
     departure : float
         Largest absolute log ratio of a price to the median.
     """
@@ -84,12 +84,12 @@ class ExpectColumnValuesToBeNearNeighbours(ColumnMapExpectation):
 
 
 class ExpectColumnValuesToBeKnownAfter(ExpectColumnValuesToNotBeNull):
-    """Expect a column without missing values, but for the first rows of the frame.
+    """Expect a column without missing values after the first rows of the frame.
 
     Attributes
     ----------
     rows : int
-        Warm-up: rows at the start of the batch that may be missing.
+        Warm-up: number of rows at the start of the batch in which values may be missing.
     """
 
     map_metric = "column_values.known_after"

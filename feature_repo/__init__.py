@@ -1,1 +1,1 @@
-"""Feast definitions, made from the feature catalog."""
+"""Feast definitions, generated from the feature catalog."""

@@ -1,7 +1,7 @@
-"""``python -m feature_repo``: tell Feast the definitions, with the settings of the environment.
+"""``python -m feature_repo``: apply the definitions to Feast, with the settings of the environment.
 
 Idempotent. With ``--environment`` it prints the variables that the ``feast`` command needs
-instead; they hold the password of Feast's database.
+instead; they contain the password of Feast's database.
 """
 
 import shlex
@@ -27,7 +27,7 @@ def main(environment: bool) -> None:
 
 
 def apply(settings: Settings) -> str:
-    """Apply the definitions to Feast's registry and online store; return what was applied.
+    """Apply the definitions to Feast's registry and online store; return a one-line summary.
 
     Raises
     ------
@@ -39,11 +39,11 @@ def apply(settings: Settings) -> str:
     from mikrobot.store.feast.config import VIEW, open_feature_store
 
     open_feature_store(settings).apply([*definitions(settings)])
-    return f"Feast knows {VIEW}: {len(CATALOG.columns)} features, version {CATALOG.version}"
+    return f"applied {VIEW} to Feast: {len(CATALOG.columns)} features, version {CATALOG.version}"
 
 
 def variables(settings: Settings) -> str:
-    """Return shell commands that set what ``feature_store.yaml`` and the definitions read."""
+    """Return shell commands that set the variables of ``feature_store.yaml`` and the definitions."""
     from mikrobot.store.postgres import database
 
     _, address = database.url(settings, "feast").split("://")

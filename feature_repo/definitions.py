@@ -1,7 +1,7 @@
 """The feature view of the bars: one field for each column of the catalog.
 
-``feast apply`` finds the objects at the end of this module; ``python -m feature_repo`` applies
-the same ones.
+``feast apply`` reads the objects at the end of this module; ``python -m feature_repo`` applies
+the same objects.
 """
 
 from datetime import timedelta
@@ -17,7 +17,7 @@ from mikrobot.settings import Settings
 from mikrobot.store.feast.config import JOIN_KEYS, SERVICE, TIMESTAMP, VERSION_TAG, VIEW, offline_folder
 
 MAX_AGE = timedelta(minutes=1) - timedelta.resolution
-"""A row stands for its own minute: where it is missing, the one before must not take its place."""
+"""Maximum age of a row. A row is valid for its own minute only: an earlier row must not replace a missing one."""
 
 
 def field(spec: ColumnSpec) -> Field:
@@ -34,12 +34,12 @@ def field(spec: ColumnSpec) -> Field:
 
 
 def definitions(settings: Settings) -> tuple[Entity, Entity, FileSource, FeatureView, FeatureService]:
-    """Return everything Feast is told: two entities, the rows, their view and its service."""
+    """Return all Feast objects: two entities, the rows, their view and its service."""
     source = Entity(
         name="source",
         join_keys=["source"],
         value_type=ValueType.STRING,
-        description="Market source that the bars came from; simulated rows never meet real ones.",
+        description="Market source that the bars came from; simulated and real rows are never mixed.",
     )
     symbol = Entity(
         name="symbol", join_keys=["symbol"], value_type=ValueType.STRING, description="Instrument, as EURUSD."
@@ -49,7 +49,7 @@ def definitions(settings: Settings) -> tuple[Entity, Entity, FileSource, Feature
         path=str(offline_folder(settings)),
         file_format=ParquetFormat(),
         timestamp_field=TIMESTAMP,
-        description="One row a closed M1 bar, known at its close.",
+        description="One row per closed M1 bar, known at its close.",
     )
     view = FeatureView(
         name=VIEW,

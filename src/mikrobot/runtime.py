@@ -1,6 +1,6 @@
-"""Wall time and its failures: the clock, retry and the circuit breaker.
+"""Clocks, retries and the circuit breaker.
 
-The only room that reads the time of day or sleeps; everything else is handed a clock.
+The only module that reads the system time or sleeps; all other code receives a clock.
 """
 
 import time
@@ -19,75 +19,75 @@ R = TypeVar("R")
 
 
 class Clock(Protocol):
-    """What tells the time: the system's clock, or one that a replay moves."""
+    """A source of the current time: the system clock, or one that a replay moves."""
 
     def now(self) -> datetime:
-        """Return the time, UTC."""
+        """Return the current time, UTC."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for that many seconds."""
 
 
 class SystemClock:
-    """The time of day."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """Return the time, UTC."""
+        """Return the current time, UTC."""
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
-        """Wait that long in real time."""
+        """Wait for that many seconds of real time."""
         time.sleep(seconds)
 
 
 @dataclass
 class ManualClock:
-    """A clock that stands still until it is moved: replays and tests."""
+    """A clock that moves only in `sleep`, for replays and tests."""
 
     time: datetime
 
     def now(self) -> datetime:
-        """Return the time it was set to."""
+        """Return the time of the clock, UTC."""
         return self.time
 
     def sleep(self, seconds: float) -> None:
-        """Move on by that long at once."""
+        """Move the clock forward by that many seconds without waiting."""
         self.time += timedelta(seconds=seconds)
 
 
 def retry(
     *, on: type[Exception] | tuple[type[Exception], ...], attempts: int = 5, timeout_s: float = 30.0
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Repeat an idempotent call while it fails with `on`: exponential back-off with jitter.
+    """Retry an idempotent call that fails with `on`, with exponential back-off and jitter.
 
     Parameters
     ----------
     on : exception type or tuple of them
-        The only failures that are repeated; the last one is raised.
+        The only errors that are retried; the last one is raised.
     attempts : int
     timeout_s : float
-        Seconds after which no further attempt starts.
+        Seconds after which no new attempt starts.
     """
     return stamina.retry(on=on, attempts=attempts, timeout=timeout_s, wait_initial=0.1, wait_max=5.0)
 
 
 def wait_until(ready: Callable[[], bool], what: str, clock: Clock, *, timeout_s: float, every_s: float = 0.1) -> None:
-    """Poll until `ready` answers True.
+    """Poll until `ready` returns True.
 
     Parameters
     ----------
     ready : callable
     what : str
-        The complaint, as ``PostgreSQL did not answer``.
+        Start of the error message, as ``PostgreSQL did not answer``.
     clock : Clock
-        Measures the wait as well as it sleeps.
+        Used to measure the wait and to sleep.
     timeout_s, every_s : float
-        Seconds altogether, and between two polls.
+        Seconds to wait in total, and between two polls.
 
     Raises
     ------
     ServiceError
-        If it did not within `timeout_s` seconds: the complaint and the time given.
+        If `ready` does not return True within `timeout_s` seconds.
     """
     deadline = clock.now() + timedelta(seconds=timeout_s)
     while not ready():
@@ -97,22 +97,22 @@ def wait_until(ready: Callable[[], bool], what: str, clock: Clock, *, timeout_s:
 
 
 class BreakerOpen(ServiceError):
-    """The breaker refuses the call: the service behind it failed too often."""
+    """The circuit breaker refuses the call, because the service failed too often."""
 
 
 @dataclass
 class Breaker:
-    """Stop calling a service that keeps failing; threads may share one.
+    """A circuit breaker: stop calling a service that keeps failing. Thread-safe.
 
-    Closed until `failures` calls in a row fail; then open, refusing every call, for `rest_s`
-    seconds; then half open, admitting one probe at a time, until `successes` probes in a row
-    succeed. One failed probe opens it again. A call that was admitted before the breaker opened
-    and ends after it changes nothing.
+    It is closed until `failures` calls in a row fail. Then it is open and refuses every call for
+    `rest_s` seconds. Then it is half open and admits one probe at a time, until `successes` probes
+    in a row succeed; one failed probe opens it again. The result of a call that was admitted before
+    the breaker opened is ignored.
 
     Attributes
     ----------
     name : str
-        Named in the refusal.
+        Name of the service in error messages.
     clock : Clock
     failures, successes : int
     rest_s : float
@@ -132,19 +132,19 @@ class Breaker:
 
     @property
     def state(self) -> str:
-        """``closed``, ``open`` or ``half_open``."""
+        """State: ``closed``, ``open`` or ``half_open``."""
         opened = self._opened
         if opened is None:
             return "closed"
         return "open" if (self.clock.now() - opened).total_seconds() < self.rest_s else "half_open"
 
     def call(self, function: Callable[[], R]) -> R:
-        """Call through the breaker.
+        """Call a function through the breaker and return its result.
 
         Raises
         ------
         BreakerOpen
-            If it is open, or half open with a probe under way.
+            If the breaker is open, or half open with a probe in progress.
         """
         with self._lock:
             era = self._admit()
@@ -160,10 +160,10 @@ class Breaker:
     def _admit(self) -> int:
         if self.state == "open":
             raise BreakerOpen(
-                f"{self.name} keeps failing; it is tried again {self.rest_s:.0f} s after its last failure"
+                f"{self.name} keeps failing; the next attempt is possible {self.rest_s:.0f} s after its last failure"
             )
         if self._probing:
-            raise BreakerOpen(f"{self.name} kept failing and is being probed; try again when the probe has ended")
+            raise BreakerOpen(f"{self.name} kept failing and is being probed; try again after the probe")
         self._probing = self._opened is not None
         return self._era
 

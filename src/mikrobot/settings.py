@@ -1,7 +1,7 @@
-"""One frozen Settings, read from the environment, a file and the defaults, in that order.
+"""The frozen settings, read from the environment, a file and the defaults, in that order of priority.
 
-Environment variables are named ``MIKROBOT_<FIELD>``, lists are JSON; the file is ``mikrobot.toml`` in the
-working folder or the path in ``MIKROBOT_CONFIG``. Secrets are not settings: they lie in files
+Environment variables are named ``MIKROBOT_<FIELD>``; lists are JSON. The file is ``mikrobot.toml`` in the
+working folder, or the path in ``MIKROBOT_CONFIG``. Secrets are not settings: they are in files
 of mode 0600 under `Settings.home`, or in ``MIKROBOT_DATABASE_URL``.
 """
 
@@ -26,23 +26,23 @@ from mikrobot.domain.errors import SettingsError
 from mikrobot.domain.sources import SOURCES
 
 SWINGS = (5, 15)
-"""Bars on each side of the swings whose levels the M1 features hold."""
+"""Bars on each side of a swing, for the swings that have M1 features."""
 
 
 @dataclass(frozen=True, slots=True)
 class RiskProfile:
-    """A named set of risk numbers.
+    """A named set of risk limits.
 
     Attributes
     ----------
     risk_pct : Decimal
-        Share of the balance lost when the stop is hit, in percent.
+        Loss when the stop is hit, in percent of the balance.
     reward_risk : Decimal
-        Distance to the target over the distance to the stop.
+        Distance to the target divided by the distance to the stop.
     max_open_trades : int
-        Open positions on the account, over all symbols.
+        Maximum number of open positions on the account, over all symbols.
     daily_loss_pct : Decimal
-        Loss of a UTC day, in percent of its opening balance, after which nothing new is opened.
+        Loss of a UTC day after which no new position is opened, in percent of the opening balance of the day.
     """
 
     risk_pct: Decimal
@@ -59,7 +59,7 @@ RISK_PROFILES: dict[str, RiskProfile] = {
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, with its default."""
+    """All settings with their defaults."""
 
     model_config = SettingsConfigDict(env_prefix="MIKROBOT_", frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -73,42 +73,50 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(5500, ge=1, le=65535)
     bento_port: int = Field(3300, ge=1, le=65535)
     database_url: SecretStr | None = Field(
-        None, description="administrator's URL of a PostgreSQL of your own; the bundled one is used without it"
+        None, description="administrator's URL of your own PostgreSQL; unset: the bundled one"
     )
 
-    source: str | None = Field(None, description="market source; unset: Binance if it answers, else simulated")
+    source: str | None = Field(None, description="market source; unset: Binance if reachable, else simulated")
     data: tuple[Path, ...] = Field((), description="bar files or folders of the replay source")
-    symbols: tuple[str, ...] = Field((), description="symbols to trade; unset: all of the data, or EURUSD and BTCUSDT")
+    symbols: tuple[str, ...] = Field(
+        (), description="symbols to trade; unset: all symbols of the data, or EURUSD and BTCUSDT"
+    )
     seed: int = Field(7, ge=0, description="seed of the simulated market, the models and the splits")
-    history_days: PositiveInt = Field(120, description="days of history before the traded hours")
-    hours: PositiveInt = Field(24, description="hours of market to trade")
+    history_days: PositiveInt = Field(120, description="days of history before the traded period")
+    hours: PositiveInt = Field(24, description="length of the traded period in hours")
     binance_url: str = Field("https://api.binance.com/api", description="Binance REST API")
-    probe_seconds: float = Field(3.0, gt=0, description="time Binance is given to answer before the fallback")
+    probe_seconds: float = Field(3.0, gt=0, description="seconds to wait for Binance before using the fallback")
 
     swing: PositiveInt = Field(5, description="bars on each side of a swing: 5 or 15")
     horizon_minutes: PositiveInt = Field(5, description="minutes within which a break is predicted")
-    trials: int = Field(0, ge=0, description="trials of the parameter search in a training; 0 takes the defaults")
-    tuning_seconds: float = Field(300, gt=0, description="time after which no further trial is begun")
+    trials: int = Field(
+        0, ge=0, description="trials of the parameter search in a training; 0 uses the default parameters"
+    )
+    tuning_seconds: float = Field(300, gt=0, description="seconds after which no new trial starts")
     shadow_predictions: int = Field(
         500,
         ge=0,
-        description="predictions of a live market's challenger before it may take the champion's place",
+        description="live predictions of a challenger before it may replace the champion",
     )
-    model: Literal["champion", "challenger"] = Field("champion", description="whose answers are traded on")
-    entry_probability: float = Field(0.55, ge=0, le=1, description="break probability from which an order is placed")
+    model: Literal["champion", "challenger"] = Field("champion", description="model whose predictions are traded")
+    entry_probability: float = Field(
+        0.55, ge=0, le=1, description="smallest break probability for which an order is placed"
+    )
     arms: tuple[str, ...] = Field(
-        (), description="accounts that trade beside the run's own by other rules, as careful:profile=ftmo"
+        (), description="additional accounts that trade by other rules, as careful:profile=ftmo"
     )
-    split: bool = Field(False, description="give each day of a symbol to one of the run and its arms, by a stable hash")
+    split: bool = Field(
+        False, description="assign each day of a symbol to the run or one of its arms, by a stable hash"
+    )
     balance: Decimal = Field(
         Decimal("10000"),
         gt=0,
-        description="USD with which the paper account of a source starts; later runs go on",
+        description="initial balance in USD of the paper account of a source; later runs continue with its balance",
     )
 
-    quarantine_share: float = Field(0.01, ge=0, le=1, description="share of bad rows above which a gate fails")
+    quarantine_share: float = Field(0.01, ge=0, le=1, description="share of bad rows above which a quality gate fails")
     drift_share: float = Field(0.5, ge=0, le=1, description="share of drifted features that makes the verdict 'drift'")
-    freshness_seconds: PositiveInt = Field(120, description="age at which a live feature row is stale")
+    freshness_seconds: PositiveInt = Field(120, description="age in seconds at which a live feature row is stale")
 
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917, the signature of pydantic-settings
@@ -133,12 +141,12 @@ class Settings(BaseSettings):
     @classmethod
     def _known_swing(cls, given: int) -> int:
         if given not in SWINGS:
-            raise ValueError(f"expected {' or '.join(map(str, SWINGS))}, the swings that the features know")
+            raise ValueError(f"expected {' or '.join(map(str, SWINGS))}, the swings that have features")
         return given
 
     @property
     def trading(self) -> RiskProfile:
-        """Risk numbers of the chosen profile."""
+        """Risk limits of the chosen profile."""
         return RISK_PROFILES[self.profile]
 
     @property
@@ -148,7 +156,7 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_url(self) -> str:
-        """Address of the MLflow UI, which is its tracking URI as well."""
+        """Address of the MLflow UI, which is also the tracking URI."""
         return f"http://{self.host}:{self.mlflow_port}"
 
     @property
@@ -157,7 +165,7 @@ class Settings(BaseSettings):
         return f"http://{self.host}:{self.bento_port}"
 
     def environment(self) -> dict[str, str]:
-        """Return these settings as the variables that give a child process the same ones."""
+        """Return the environment variables that give a child process the same settings."""
         given = self.model_dump(mode="json", exclude_none=True, exclude={"database_url"})
         variables = {f"MIKROBOT_{name.upper()}": _as_text(value) for name, value in given.items()}
         if self.database_url is not None:
@@ -166,15 +174,15 @@ class Settings(BaseSettings):
 
 
 def load(**given: Any) -> Settings:
-    """Read the settings; arguments that are not None go before every other source.
+    """Read the settings; arguments that are not None override every other source.
 
-    Paths are made absolute, so that every process of the stack means the same ones.
+    Paths are made absolute, so that they are the same for every process of the stack.
 
     Raises
     ------
     SettingsError
-        If a value is unknown or out of its range, with the field's name; or if the file is not
-        TOML, or ``MIKROBOT_CONFIG`` names none, with the path.
+        If a value is unknown or out of its range (the message names the field), the file is not TOML,
+        or the file in ``MIKROBOT_CONFIG`` does not exist (the message names the path).
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -194,7 +202,7 @@ def load(**given: Any) -> Settings:
 def _file() -> Path:
     named = os.environ.get("MIKROBOT_CONFIG")
     if named and not Path(named).is_file():
-        raise SettingsError(f"MIKROBOT_CONFIG names {named}, which is no file; correct the path or unset it")
+        raise SettingsError(f"MIKROBOT_CONFIG names {named}, which is not a file; correct the path or unset it")
     return Path(named or "mikrobot.toml")
 
 

@@ -1,6 +1,6 @@
 """Structured logs and stage timers.
 
-Logs go to standard error, so that standard output stays free for results. Timers keep every
+Logs go to standard error, so that standard output contains only results. Timers keep every
 sample of a stage in memory: a run has thousands, not millions.
 """
 
@@ -17,14 +17,14 @@ import structlog
 
 
 def configure(level: str = "INFO", *, json: bool = False) -> None:
-    """Send logs of this process to standard error.
+    """Send the logs of this process to standard error.
 
     Parameters
     ----------
     level : str
-        Lowest level shown, of our own logs; those of libraries show from WARNING.
+        Lowest level shown for logs of Mikrobot; logs of libraries are shown from WARNING.
     json : bool
-        One JSON object a line instead of text.
+        One JSON object per line instead of text.
     """
     number = logging.getLevelNamesMapping()[level]
     renderer: Any = (
@@ -44,12 +44,12 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
 
 
 def forward(name: str) -> None:
-    """Hand log lines of this process to a logger of the standard library, which others may read.
+    """Send the logs of this process to a logger of the standard library.
 
     Parameters
     ----------
     name : str
-        Of that logger; it takes lines from INFO on.
+        Name of that logger; it receives lines of level INFO and above.
     """
     structlog.configure(
         processors=[
@@ -64,7 +64,7 @@ def forward(name: str) -> None:
 
 
 def _as_text(_: Any, __: str, event: Any) -> str:
-    """Write an event as one line: its name and its keys.
+    """Format an event as one line: its name and its keys.
 
     >>> _as_text(None, "info", {"event": "backfilled", "component": "market", "symbol": "EURUSD"})
     'backfilled symbol=EURUSD'
@@ -80,7 +80,7 @@ def logger(component: str) -> Any:
 
 
 class Timers:
-    """Durations by stage, in milliseconds.
+    """Record durations by stage, in milliseconds.
 
     >>> timers = Timers()
     >>> with timers.stage("predict"):
@@ -94,7 +94,7 @@ class Timers:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the enclosed block as one sample of the stage."""
+        """Measure the enclosed block as one sample of the stage."""
         start = perf_counter_ns()
         try:
             yield
@@ -102,7 +102,7 @@ class Timers:
             self.record(name, (perf_counter_ns() - start) / 1e6)
 
     def record(self, name: str, milliseconds: float) -> None:
-        """Add one sample."""
+        """Add one sample to a stage."""
         self._samples[name].append(milliseconds)
 
     def summary(self) -> dict[str, dict[str, float]]:

@@ -1,1 +1,1 @@
-"""The words of the trade: markets, orders and errors, without any input or output."""
+"""Domain types: markets, orders, experiments and errors. Does no input or output."""

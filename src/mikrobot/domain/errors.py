@@ -1,4 +1,4 @@
-"""Every error the platform raises on purpose, in one tree.
+"""All errors that the platform raises on purpose, in one tree.
 
 ::
 
@@ -6,34 +6,34 @@
     ├── UsageError                exit code 2: the call is wrong
     │   ├── SettingsError         a setting is missing or out of its range
     │   ├── UnknownSymbol         no instrument of that name
-    │   ├── OrderError            an order that no venue takes; it moves no cash
-    │   └── ScenarioError         an execution scenario makes no sense; names the event
-    ├── DataError                 data that must not pass
+    │   ├── OrderError            no venue would accept the order; cash does not change
+    │   └── ScenarioError         an event of an execution scenario is invalid
+    ├── DataError                 data that must not be used
     │   ├── BarError              a bar or a file of bars breaks the schema
     │   ├── GateError             an expectation suite stopped the flow
-    │   ├── LeakageError          an input of a model knows the future
-    │   └── StaleFeatures         the online row is not of the bar that was asked for
+    │   ├── LeakageError          a model input uses future data
+    │   └── StaleFeatures         the online row does not belong to the requested bar
     ├── FeedError                 a market source failed or did not answer
     ├── StoreError                the database or the state folder failed
-    ├── ModelError                a model is missing, foreign or corrupt
-    │   ├── FeatureMismatch       the inputs are not those the model was trained on
-    │   └── ScopeError            no model learned from this symbol of this source
+    ├── ModelError                a model is missing, incompatible or corrupt
+    │   ├── FeatureMismatch       the inputs differ from those the model was trained on
+    │   └── ScopeError            no model was trained on this symbol and source
     ├── ServingError              the prediction service failed or is not ready
     └── ServiceError              a local service did not start, or its port is taken
 
-A message says what was expected, what was found, where, and what the person can do. Vendor
-errors are translated at the adapter; nothing else is caught that cannot be handled.
+A message states what was expected, what was found, where, and what the user can do. Adapters
+translate vendor errors; code catches other errors only if it can handle them.
 """
 
 
 class MikrobotError(Exception):
-    """Base of every deliberate error; the command line prints it as one line."""
+    """Base class of all deliberate errors; the command line prints one as a single line."""
 
     exit_code = 1
 
 
 class UsageError(MikrobotError):
-    """The call itself is wrong; the same call will fail again."""
+    """The call itself is wrong; repeating it fails again."""
 
     exit_code = 2
 
@@ -43,19 +43,19 @@ class SettingsError(UsageError):
 
 
 class UnknownSymbol(UsageError):
-    """No instrument of that name is known."""
+    """No instrument with that name exists."""
 
 
 class OrderError(UsageError):
-    """An order is refused as it stands: off a grid, of an unknown symbol, on the wrong side, twice."""
+    """An order is invalid: price or size off the grid, unknown symbol, wrong side, or submitted twice."""
 
 
 class ScenarioError(UsageError):
-    """An execution scenario makes no sense; the message names its event."""
+    """An execution scenario is invalid; the message names its event."""
 
 
 class DataError(MikrobotError):
-    """Data that must not pass this point."""
+    """Data that must not be used."""
 
 
 class BarError(DataError):
@@ -63,15 +63,15 @@ class BarError(DataError):
 
 
 class GateError(DataError):
-    """An expectation suite failed, and the flow stops here."""
+    """An expectation suite failed and stopped the flow."""
 
 
 class LeakageError(DataError):
-    """An input of a model knows what happens after its time; a model must not be made of it."""
+    """A model input uses data from after its time; no model may be trained on it."""
 
 
 class StaleFeatures(DataError):
-    """The online feature row is older than the bar that was asked for, or absent."""
+    """The online feature row is older than the requested bar, or missing."""
 
 
 class FeedError(MikrobotError):
@@ -83,15 +83,15 @@ class StoreError(MikrobotError):
 
 
 class ModelError(MikrobotError):
-    """A model is missing, corrupt, or was made for something else."""
+    """A model is missing, corrupt or incompatible."""
 
 
 class FeatureMismatch(ModelError):
-    """The inputs offered are not, by name, those the model was trained on."""
+    """The input names differ from those the model was trained on."""
 
 
 class ScopeError(ModelError):
-    """No model learned from the bars of this symbol and source, so none may answer."""
+    """No model was trained on bars of this symbol and source, so none may predict it."""
 
 
 class ServingError(MikrobotError):
@@ -99,4 +99,4 @@ class ServingError(MikrobotError):
 
 
 class ServiceError(MikrobotError):
-    """A local service did not start, died, or finds its port taken."""
+    """A local service did not start, died, or found its port taken."""

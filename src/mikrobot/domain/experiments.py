@@ -1,6 +1,6 @@
-"""What an experiment compares, how it was planned, and what it observed.
+"""Experiments: the compared arms, the plan and the observations.
 
-Frozen records; nothing here decides or computes.
+Frozen records only; decides and computes nothing.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from enum import Enum
 
 
 class Unit(Enum):
-    """What counts as one observation of an arm.
+    """Unit of observation.
 
-    DAY: the net result in R of all its trades of a market day, 0 without one; arms are paired by
-    day. TRADE: the net result in R of a trade; arms are independent samples.
+    DAY: the net result in R of all trades of an arm on one market day, 0 without trades; arms are
+    paired by day. TRADE: the net result in R of one trade; arms are independent samples.
     """
 
     DAY = "day"
@@ -22,16 +22,16 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One of the things compared.
+    """One arm of an experiment.
 
     Attributes
     ----------
     name : str
     selects : mapping of str to str
-        Recorded settings of the runs that belong to it, as ``{"profile": "ftmo"}``; ``run`` names a
-        run by its id, ``model_version`` takes the trades of one version.
+        Recorded settings of the runs that belong to the arm, as ``{"profile": "ftmo"}``. ``run``
+        selects a run by its id, ``model_version`` the trades of one model version.
     share : float
-        Of the units it is planned to get; the shares of all arms add up to 1.
+        Planned share of the units; the shares of all arms add up to 1.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """The plan, fixed before the first observation.
+    """The plan of an experiment, fixed before the first observation.
 
     Attributes
     ----------
@@ -51,14 +51,14 @@ class Experiment:
         The control first.
     unit : Unit
     effect : float
-        Smallest difference of the means worth finding, R per observation, positive.
+        Smallest difference of the means worth detecting, R per observation, positive.
     deviation : float
-        Standard deviation of an observation that was planned with, R (on DAY: of the difference of a
+        Standard deviation of an observation assumed in the plan, R (for DAY: of the difference of a
         pair).
     alpha, power : float
-        Rate of false alarms that is accepted, and chance that a true `effect` is found.
+        Accepted false positive rate, and probability of detecting a true `effect`.
     floor : float
-        Smallest share that the bandits leave to an arm.
+        Smallest share that the bandit algorithms give to an arm.
     begun_at : datetime
         UTC.
     """
@@ -76,7 +76,7 @@ class Experiment:
 
     @property
     def control(self) -> Arm:
-        """What the others are compared with."""
+        """Arm that the others are compared with."""
         return self.arms[0]
 
 
@@ -88,9 +88,9 @@ class Observation:
     ----------
     arm : str
     unit : str
-        Which day or trade, the same text for the same day in every arm.
+        Day or trade; the same day has the same text in every arm.
     at : datetime
-        When it was known, UTC.
+        Time from which the value is known, UTC.
     value : float
         R, net of costs.
     """

@@ -1,7 +1,7 @@
-"""Instruments, timeframes and bars: what a market source speaks and the stores keep.
+"""Instruments, timeframes and bars, as market sources deliver and stores keep them.
 
-Does not read, store or fetch anything. Prices are float64 here; `Instrument.quantize` is the
-single crossing to Decimal.
+Reads, stores and fetches nothing. Prices are float64 here; `Instrument.quantize` is the only
+conversion to Decimal.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ BAR_COLUMNS = ("open_time", "open", "high", "low", "close", "volume", "spread", 
 """Columns of a bar frame, in order.
 
 ``open_time`` is datetime64[us, UTC], strictly increasing and unique; the others are float64.
-Prices are bid. ``volume``, ``spread`` (ask - bid at the close, in price units), ``trades`` (their
-number) and ``taker_volume`` (the part of the volume that takers bought) are NaN where the source
-does not know them. A row is known at its close, one timeframe after ``open_time``.
+Prices are bid. ``volume``, ``spread`` (ask - bid at the close, in price units), ``trades`` (number
+of trades) and ``taker_volume`` (the part of the volume that takers bought) are NaN where the source
+does not provide them. A row is known at its close, one timeframe after ``open_time``.
 """
 
 _ROUNDINGS = {"nearest": ROUND_HALF_EVEN, "up": ROUND_CEILING, "down": ROUND_FLOOR}
@@ -57,7 +57,7 @@ _SECONDS = {Timeframe.M1: 60, Timeframe.M5: 300, Timeframe.H1: 3600}
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What can be traded, and the grid its prices and sizes lie on.
+    """A tradable symbol and the grid of its prices and sizes.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Instrument:
     base, quote : str
         Currencies: one unit of base costs `price` units of quote.
     tick, pip : Decimal
-        Smallest price step, and the unit in which traders count, in quote currency.
+        Smallest price step, and the unit in which traders count price moves, in quote currency.
     lot : Decimal
         Base units in one lot.
     size_step : Decimal
@@ -76,7 +76,7 @@ class Instrument:
     spread : Decimal
         Typical ask - bid in price units, for sources that do not quote one.
     lead : str or None
-        Symbol whose moves this one tends to follow; None for those that lead.
+        Symbol whose moves this one tends to follow; None for a lead itself.
     """
 
     symbol: str
@@ -91,9 +91,9 @@ class Instrument:
     lead: str | None = None
 
     def quantize(self, price: float | Decimal, rounding: Rounding = "nearest") -> Decimal:
-        """Put a price on the tick grid.
+        """Round a price to the tick grid.
 
-        A float within a millionth of a tick of the grid is on it: ``1.1 + 0.2`` is 1.3, and
+        A float within a millionth of a tick of the grid counts as on it: ``1.1 + 0.2`` is 1.3, and
         rounding it up gives 1.3, not the next tick.
 
         Parameters
@@ -105,7 +105,7 @@ class Instrument:
         Raises
         ------
         ValueError
-            If `price` is not positive and finite, or lies below one tick and is rounded to 0.
+            If `price` is not positive and finite, or is below one tick and rounds to 0.
 
         >>> instrument("EURUSD").quantize(1.234567)
         Decimal('1.23457')
@@ -118,9 +118,9 @@ class Instrument:
         return (ticks * self.tick).quantize(self.tick)
 
     def quantize_size(self, lots: float | Decimal) -> Decimal:
-        """Put a size in lots on the size grid, rounding towards zero.
+        """Round a size in lots towards zero, to the size grid.
 
-        A float within a millionth of a step of the grid is on it.
+        A float within a millionth of a step of the grid counts as on it.
 
         Raises
         ------
@@ -140,7 +140,7 @@ _FLOAT_NOISE = Decimal("0.000001")
 
 
 def _steps(value: float | Decimal, step: Decimal) -> Decimal:
-    """Count the steps in a value; a float's rounding noise is taken off, a Decimal is exact."""
+    """Return a value in steps; removes the rounding noise of a float, a Decimal is exact."""
     if isinstance(value, Decimal):
         return value / step
     steps = Decimal(repr(float(value))) / step
@@ -184,17 +184,17 @@ class Bar:
 
     @property
     def close_time(self) -> datetime:
-        """The instant the bar is known at."""
+        """Time from which the bar is known, UTC."""
         return self.open_time + self.timeframe.delta
 
 
 def close_times(bars: pd.DataFrame, timeframe: Timeframe = Timeframe.M1) -> pd.Series:
-    """Return the instant each row of a bar frame is known at (datetime64[us, UTC])."""
+    """Return the time from which each row of a bar frame is known (datetime64[us, UTC])."""
     return (bars["open_time"] + pd.Timedelta(timeframe.delta)).rename("close_time")
 
 
 def bars_of(symbol: str, bars: pd.DataFrame) -> list[Bar]:
-    """Return the rows of an M1 bar frame as bars of a symbol, in their order."""
+    """Convert an M1 bar frame to a list of bars of a symbol, in row order."""
     opened = pd.DatetimeIndex(bars["open_time"]).to_pydatetime()
     values = bars[list(BAR_COLUMNS[1:])].to_numpy().tolist()
     return [Bar(symbol, time, *row) for time, row in zip(opened, values, strict=True)]
@@ -211,8 +211,8 @@ def empty_bars() -> pd.DataFrame:
 
 
 FX_LEAD, CRYPTO_LEAD = "EURUSD", "BTCUSDT"
-"""The most traded symbol of each asset class, which leads all others of it: a convention of this
-project, not a finding."""
+"""The most traded symbol of each asset class. It leads all others of the class by convention of this
+project, not by measurement."""
 
 
 def _fx(symbol: str, spread_pips: str) -> Instrument:
@@ -247,8 +247,8 @@ def _crypto(symbol: str, tick: str, size_step: str) -> Instrument:
 
 
 INSTRUMENTS: dict[str, Instrument] = {
-    known.symbol: known
-    for known in (
+    entry.symbol: entry
+    for entry in (
         _fx("EURUSD", "0.8"),
         _fx("GBPUSD", "1.0"),
         _fx("USDJPY", "0.8"),
@@ -261,38 +261,38 @@ INSTRUMENTS: dict[str, Instrument] = {
         _crypto("FILUSDT", "0.001", "0.01"),
     )
 }
-"""The instruments known without asking a venue. FX spreads are assumptions of this project,
-crypto spreads one tick, as Binance spot quotes its liquid pairs."""
+"""The built-in instruments. FX spreads are assumptions of this project; crypto spreads are one tick,
+as Binance spot quotes its liquid pairs."""
 
 
 def instrument(symbol: str) -> Instrument:
-    """Look an instrument up by its symbol.
+    """Return the instrument of a symbol.
 
     Raises
     ------
     UnknownSymbol
-        If no such instrument is known.
+        If there is no such instrument.
     """
     try:
         return INSTRUMENTS[symbol]
     except KeyError:
-        known = ", ".join(INSTRUMENTS)
-        raise UnknownSymbol(f"unknown symbol {symbol!r}; known are {known}") from None
+        expected = ", ".join(INSTRUMENTS)
+        raise UnknownSymbol(f"unknown symbol {symbol!r}; known are {expected}") from None
 
 
 def leads(symbols: Iterable[str]) -> dict[str, str]:
-    """Return the lead of each symbol whose lead is among them too.
+    """Return the lead of each symbol whose lead is also among the given symbols.
 
     >>> leads(("ETHUSDT", "BTCUSDT", "GBPUSD"))
     {'ETHUSDT': 'BTCUSDT'}
     """
     among = dict.fromkeys(symbols)
-    known = ((symbol, INSTRUMENTS[symbol].lead) for symbol in among if symbol in INSTRUMENTS)
-    return {symbol: lead for symbol, lead in known if lead in among}
+    candidates = ((symbol, INSTRUMENTS[symbol].lead) for symbol in among if symbol in INSTRUMENTS)
+    return {symbol: lead for symbol, lead in candidates if lead in among}
 
 
 def leads_first(symbols: Iterable[str]) -> tuple[str, ...]:
-    """Order symbols so that a lead comes before all that follow it, otherwise as given.
+    """Order symbols so that each lead comes before its followers; keep the given order otherwise.
 
     >>> leads_first(("ETHUSDT", "EURUSD", "BTCUSDT"))
     ('EURUSD', 'BTCUSDT', 'ETHUSDT')

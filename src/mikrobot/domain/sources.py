@@ -1,4 +1,4 @@
-"""The market sources: one entry for each. Opens none of them."""
+"""The registry of market sources. Opens none of them."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ class SourceKind:
     Attributes
     ----------
     name : str
-        Stored with everything made from its bars.
+        Stored with everything computed from its bars.
     module : str or None
         Module whose ``open_source(settings, clock)`` returns a `mikrobot.market.feed.Source`; it is
-        imported only when the source is opened. None: not built yet.
+        imported only when the source is opened. None: not implemented yet.
     live : bool
-        New bars keep coming as time passes.
+        New bars arrive as time passes.
     simulated : bool
-        The market is made up.
+        The market is simulated.
     """
 
     name: str
@@ -38,7 +38,7 @@ SOURCES: dict[str, SourceKind] = {
 
 
 def real_first() -> list[str]:
-    """Return the names of the sources: recorded markets, then live ones, then what is simulated.
+    """Return the names of the sources: recorded markets, then live ones, then the simulated one.
 
     >>> real_first()
     ['replay', 'binance', 'mt5', 'simulated']
@@ -47,7 +47,7 @@ def real_first() -> list[str]:
 
 
 def is_live(name: str) -> bool:
-    """Return whether new bars of a source keep coming; False for a source that this program does not know.
+    """Return whether a source is live; False for an unknown source.
 
     >>> is_live("binance"), is_live("replay")
     (True, False)

@@ -1,6 +1,6 @@
-"""From a prediction to a fill: the frozen records that the ledger keeps.
+"""Predictions, decisions, orders, fills and trades: the frozen records that the ledger keeps.
 
-Float64 up to Prediction, Decimal from Order on. Nothing here decides or executes.
+Predictions are float64; orders and everything after them are Decimal. Decides and executes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,17 @@ from decimal import Decimal
 from enum import Enum
 
 BASELINE = "baseline"
-"""Name of the model where the calibrated diffusion answers."""
+"""Model name of a prediction made by the calibrated diffusion baseline."""
 
 
 ANSWERED_BY = "answered by "
-"""Opens the reason of a decision that names what predicted."""
+"""Prefix of the decision reason that names the model of the prediction."""
 
 
 def answered_by(model: str, version: str, trained_on: Sequence[str]) -> str:
-    """Name what answered and what it learned from; of the baseline, `version` is the one it was fitted with.
+    """Describe the model of a prediction and its training symbols.
+
+    For the baseline, `version` is the model version it was fitted with.
 
     >>> answered_by("bos", "7", ["BTCUSDT"])
     'bos 7, learned from BTCUSDT'
@@ -45,7 +47,7 @@ class Side(Enum):
 
 
 class FillReason(Enum):
-    """Why a fill happened."""
+    """Reason of a fill."""
 
     ENTRY = "entry"
     STOP = "stop"
@@ -58,18 +60,18 @@ class FillReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A model's answer for one symbol and side at one close.
+    """A model's prediction for one symbol and side at one bar close.
 
     Attributes
     ----------
     symbol, side
-        BUY asks about a break upwards, SELL about one downwards.
+        BUY predicts a break upwards, SELL a break downwards.
     close_time : datetime
         UTC; the close of the bar whose features were used.
     probability : float
-        Calibrated, 0 to 1; NaN where no level stands on that side.
+        Calibrated, 0 to 1; NaN where there is no level on that side.
     model, model_version : str
-        Of the `BASELINE`, the version that it was fitted with.
+        For the `BASELINE`, the version that it was fitted with.
     feature_hash : str
         Version of the feature definitions behind `features`.
     features : mapping of str to float
@@ -88,7 +90,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided at one close of one symbol, and every reason for it."""
+    """The decision for one symbol at one bar close, with all its reasons."""
 
     id: str
     symbol: str
@@ -100,7 +102,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """A virtual market order with its bracket, as it was decided.
+    """A virtual market order with its stop and target.
 
     Attributes
     ----------
@@ -110,10 +112,10 @@ class OrderIntent:
     stop, target : Decimal
         Exit prices on the tick grid.
     submitted_at : datetime
-        UTC; it sees no price before this instant.
+        UTC; the order cannot fill at a price from before this time.
     expires_at : datetime
-        UTC; the position is closed at the first price at or after it, and an order that found no
-        price before it is void.
+        UTC; the position closes at the first price at or after this time. An order without a
+        price before this time is void.
     """
 
     id: str
@@ -129,12 +131,12 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """An execution on the virtual account.
+    """A fill on the virtual account.
 
     Attributes
     ----------
     id, order_id, symbol, side, lots, price
-        `side` is the side executed: an exit of a long position sells.
+        `side` is the side of the fill itself: the exit of a long position is a sell.
     reason : FillReason
     fee : Decimal
         In account currency, positive when paid.
@@ -143,7 +145,7 @@ class Fill:
     filled_at : datetime
         UTC.
     ambiguous : bool
-        Stop and target lay inside the same bar, and the stop was assumed.
+        Stop and target both lay inside the same bar; the stop is assumed to fill first.
     """
 
     id: str

@@ -1,1 +1,1 @@
-"""Every feature: one compiled step that sees closed bars only. Looks back, never forward."""
+"""The features: compiled steps that read closed bars only and never look ahead."""

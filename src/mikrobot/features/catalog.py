@@ -1,7 +1,7 @@
-"""Every feature, once: the only list of columns in the platform.
+"""The catalog of all features: the only list of columns in the platform.
 
 Feast's fields, the expectation suite, Evidently's columns, MLflow's signature and
-docs/features.md are made from it.
+docs/features.md are generated from it.
 """
 
 from mikrobot.domain.market import Timeframe
@@ -42,7 +42,7 @@ CLASSIC = (
     stochastic(length=14, smooth=3, signal=3),
     cci(length=20),
 )
-"""The indicators that every timeframe has."""
+"""Indicators on every timeframe."""
 
 PRICE_ACTION = (
     sequence(side=5),
@@ -53,7 +53,8 @@ PRICE_ACTION = (
     gap(),
     order_block(side=5),
 )
-"""What both M1 and M5 have beside their swings and breaks."""
+"""Price action features on both M1 and M5, in addition to swings and breaks."""
+
 FORECAST = (
     bar(),
     *ewma_volatility.each(half_life=(10, 30, 120, 1440)),
@@ -62,7 +63,7 @@ FORECAST = (
     activity(),
     har_s(),
 )
-"""How volatile the next minutes will be, and what that is made of."""
+"""Volatility forecasts for the next minutes, and their inputs."""
 
 SURROUNDINGS = (
     *extremes.each(length=(60, 240, 1440)),
@@ -73,7 +74,7 @@ SURROUNDINGS = (
     autocorrelation(half_life=60),
     streak(),
 )
-"""Prices that others watch too, and the way prices came."""
+"""Distances to widely watched prices, and the path of past prices."""
 
 CATALOG = Catalog(
     *CLASSIC,

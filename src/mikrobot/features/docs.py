@@ -1,4 +1,4 @@
-"""The catalog as a page: ``python -m mikrobot.features.docs > docs/features.md``."""
+"""The feature reference as a page: ``python -m mikrobot.features.docs > docs/features.md``."""
 
 from math import isinf
 
@@ -9,28 +9,28 @@ from mikrobot.features.kernel.feature import FORGOTTEN
 _INTRODUCTION = """\
 # Features
 
-The {count} columns of a feature row, in order. Made from the catalog by
-`python -m mikrobot.features.docs > docs/features.md`, and tested equal to it; definitions `{version}`.
+The {count} columns of a feature row, in order. Generated from the catalog by
+`python -m mikrobot.features.docs > docs/features.md`; a test checks that it is up to date. Feature version `{version}`.
 
-A row belongs to one closed M1 bar and is known at that bar's close. An `m5_` or `h1_` column is made from closed
-bars of that timeframe only: it changes at their close and holds until the next one; one with `forming` in its name is
-of the bar that is still forming and changes every minute. A `lead` column is of the newest closed bar of the symbol
-that leads: BTCUSDT the rest of crypto, EURUSD the rest of FX.
+A row belongs to one closed M1 bar and is known at that bar's close. An `m5_` or `h1_` column is computed from closed
+bars of that timeframe only: it changes at the close of such a bar and keeps its value until the next one. A column
+with `forming` in its name is computed from the bar that is still forming and changes every minute. A `lead` column is
+computed from the newest closed bar of the lead: BTCUSDT for the rest of crypto, EURUSD for the rest of FX.
 
-"Lag" is the minutes from the close of the bar that a value tells of until it is known: a swing waits for the bars that
-confirm it, everything else is known at the close. "Known after" counts the M1 bars that pass before the first value;
-for M5 and H1 it is the most that it takes, when the stream joins in the middle of a bar, since such a bar is not
-shown. After that a value is missing (NaN) only for the reason given. "Settled after" counts the M1 bars after which
-an older past changes a value by no more than {forgotten:g} of its size. It is longer than the warm-up, or open, where
-{tails}.
+"Lag" is the number of minutes from the close of the bar that a value describes until the value is known: a swing waits
+for the bars that confirm it, everything else is known at the close. "Known after" is the number of M1 bars before the
+first value; for M5 and H1 it is the maximum, reached when the stream starts in the middle of a bar, because an
+incomplete bar is not used. After that a value is missing (NaN) only for the reason given. "Settled after" is the number
+of M1 bars after which older bars change a value by no more than {forgotten:g} of its size. It is longer than the
+warm-up, or open, where {tails}.
 
-| column | what | unit | range | lag | known after | settled after | missing when |
+| column | description | unit | range | lag | known after | settled after | missing when |
 |---|---|---|---|---|---|---|---|
 """
 
 
 def page(catalog: Catalog = CATALOG) -> str:
-    """Write the catalog as a markdown page, one table row for each column."""
+    """Return the catalog as a Markdown page, with one table row for each column."""
     tails = dict.fromkeys(entry.tail.reason for entry in catalog.entries if entry.tail.bars)
     introduction = _INTRODUCTION.format(
         count=len(catalog.columns), version=catalog.version, forgotten=FORGOTTEN, tails=", or ".join(tails)
@@ -39,7 +39,7 @@ def page(catalog: Catalog = CATALOG) -> str:
 
 
 def _references(catalog: Catalog) -> str:
-    """Write one line for each reference, with the features it defines."""
+    """Return one line for each reference, with the features it defines."""
     defined: dict[str, dict[str, None]] = {}
     for entry in catalog.entries:
         if entry.feature.reference:

@@ -1,8 +1,8 @@
-"""Bars in, feature rows out: one at a time or a whole frame, by the same compiled step.
+"""Compute feature rows from bars, one bar at a time or a whole frame, with the same compiled step.
 
-A feature row is known at the close of its bar and made of what had closed by then. A symbol that
-has a lead reads the lead's newest row of that instant: fold the lead's bar of a minute before those
-of its followers (`mikrobot.domain.market.leads_first`), or give a whole frame the lead's rows.
+A feature row is known at the close of its bar and uses only bars closed by then. A symbol with a
+lead reads the lead's newest row at that time. So update the lead's bar of a minute before the bars
+of its followers (`mikrobot.domain.market.leads_first`), or pass the lead's rows with a whole frame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,22 +27,22 @@ _AT_ONCE = 10_000
 
 
 class Seen(NamedTuple):
-    """What a symbol has brought so far: bars taken, and how many of the last ones did not move."""
+    """Input of a symbol so far: number of bars, and number of latest bars in a row without a move."""
 
     bars: int
     still: int
 
 
 class FeaturePipeline:
-    """The features of one or more symbols, each with a state of its own.
+    """Compute the features of one or more symbols, each with its own state.
 
     Parameters
     ----------
     symbols : sequence of str
-        One that `domain.market` does not know counts as a market around the clock, as crypto is.
+        A symbol unknown to `domain.market` counts as a market that trades around the clock, like crypto.
     catalog : Catalog
     lead_of : mapping of str to str, optional
-        Symbol -> its lead, both among the symbols; those of the known instruments by default.
+        Symbol -> its lead, both among the symbols; by default the leads in `domain.market`.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ class FeaturePipeline:
     columns : tuple of str
         Names of the values in a row, in order.
     states : ndarray of catalog.state, shape (symbols,)
-        Everything remembered, by name: ``states[0].m1_rsi_14.gain.value``.
+        The whole state, by name: ``states[0].m1_rsi_14.gain.value``.
     rows : ndarray of float64, shape (symbols, columns)
-        The newest row of each symbol, a live view; NaN before the first bar.
+        The newest row of each symbol, a view of the state; NaN before the first bar.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class FeaturePipeline:
         self._update, self._enter, self._fold = compiled.update, compiled.enter, compiled.fold
 
     def update(self, bar: Bar) -> NDArray[np.float64]:
-        """Fold one closed M1 bar in.
+        """Process one closed M1 bar.
 
         Returns
         -------
@@ -93,16 +93,16 @@ class FeaturePipeline:
         Raises
         ------
         BarError
-            If it is not a sound M1 bar after the last one of its symbol. The state is
-            unchanged, and the next good bar is taken.
+            If it is not a valid M1 bar after the last one of its symbol. The state does not
+            change, and the next valid bar is accepted.
         UnknownSymbol
-            If the pipeline was made without its symbol.
+            If the pipeline does not have its symbol.
         """
         try:
             index = self._index[bar.symbol]
             opened = bar.open_time - _EPOCH
             time = -1 if opened.microseconds or bar.timeframe is not _M1 else opened.days * 86_400 + opened.seconds
-            found = self._update(
+            fault = self._update(
                 self._memory,
                 index,
                 self._leads[index],
@@ -118,8 +118,8 @@ class FeaturePipeline:
             )
         except (KeyError, TypeError) as error:
             raise self._unusable(bar, error) from error
-        if found:
-            raise self._refused(bar, found)
+        if fault:
+            raise self._refused(bar, fault)
         return self._row_views[index]
 
     def update_raw(
@@ -135,16 +135,16 @@ class FeaturePipeline:
         trades: float,
         taker_volume: float,
     ) -> NDArray[np.float64]:
-        """Fold one closed M1 bar in, given as numbers: the faster door, which takes for one what reads as one.
+        """Process one closed M1 bar given as plain numbers; faster than `update`, without type checks.
 
         Parameters
         ----------
         index : int
-            Of the symbol, in `symbols`.
+            Index of the symbol in `symbols`.
         time : int
             Open of the bar, seconds since 1970 UTC.
         open, high, low, close, volume, spread, trades, taker_volume : float
-            As in `Bar`; all but the prices are NaN where unknown.
+            As in `Bar`; all except the prices may be NaN.
 
         Returns
         -------
@@ -160,21 +160,21 @@ class FeaturePipeline:
             lead = self._leads[index]
         except IndexError:
             lead = _NO_LEAD
-        found = self._enter(
+        fault = self._enter(
             self._memory, index, lead, time, open, high, low, close, volume, spread, trades, taker_volume
         )
-        if found:
-            if found == NO_SYMBOL:
+        if fault:
+            if fault == NO_SYMBOL:
                 raise UnknownSymbol(f"no symbol of index {index} in a pipeline of {len(self.symbols)} symbols")
             values = (open, high, low, close, volume, spread, trades, taker_volume)
-            raise refusal(self.symbols[index], found, utc(time), _named(values), self._last(index))
+            raise refusal(self.symbols[index], fault, utc(time), _named(values), self._last(index))
         return self._row_views[index]
 
     def compute(self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None = None) -> NDArray[np.float64]:
-        """Fold a frame of closed M1 bars in, after all that the symbol has seen before.
+        """Process a frame of closed M1 bars that follow the earlier bars of the symbol.
 
-        Years of bars may be given in pieces, in order: the rows are the same, the memory is
-        that of a piece.
+        Years of bars can be passed in pieces, in order: the rows are the same, with the memory use
+        of one piece.
 
         Parameters
         ----------
@@ -182,9 +182,9 @@ class FeaturePipeline:
         bars : DataFrame
             Columns `BAR_COLUMNS`, in time order.
         lead : DataFrame, optional
-            Rows of the symbol's lead, as `lead_rows` gives them: those of the span of `bars`, and
-            the newest before it unless an earlier piece had it. Without, what features read of the
-            lead is missing.
+            Rows of the symbol's lead, as returned by `lead_rows`: the rows of the span of `bars`, and the
+            newest row before it unless an earlier piece had it. Without them, values of the lead
+            are missing.
 
         Returns
         -------
@@ -194,11 +194,11 @@ class FeaturePipeline:
         Raises
         ------
         BarError
-            If a bar would be refused by `update`; no bar of the frame is taken then.
+            If `update` would refuse a bar; then no bar of the frame is processed.
         DataError
             If `lead` lacks a column or is not in time order.
         UnknownSymbol
-            If the pipeline was made without the symbol.
+            If the pipeline does not have the symbol.
         """
         return self._folded(symbol, bars, lead, _M1)[1]
 
@@ -209,22 +209,22 @@ class FeaturePipeline:
         lead: pd.DataFrame | None = None,
         timeframe: Timeframe = Timeframe.M1,
     ) -> pd.DataFrame:
-        """Compute a frame of M1 bars into a frame of feature rows.
+        """Compute a frame of feature rows from a frame of M1 bars.
 
         Parameters
         ----------
         symbol, bars, lead
             As `compute`.
         timeframe : Timeframe
-            At whose closes rows are given. The row of a longer bar is what is known at its close,
-            also where its last minutes had no M1 bar; a bar whose close the M1 bars have not
-            reached has no row yet.
+            Timeframe at whose bar closes rows are returned. The row of a longer bar contains the values
+            known at its close, even if its last minutes have no M1 bar. A bar whose close the M1
+            bars have not reached has no row yet.
 
         Returns
         -------
         DataFrame
-            Columns ``symbol``, ``close_time`` (datetime64[us, UTC], the instant the row is
-            known at) and the catalog's, in order; one row a bar.
+            Columns ``symbol``, ``close_time`` (datetime64[us, UTC], when the row becomes
+            known) and the columns of the catalog, in order; one row per bar.
 
         Raises
         ------
@@ -238,12 +238,12 @@ class FeaturePipeline:
         return rows
 
     def lead_rows(self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Fold bars in as `frame` does, in the memory of a piece, and keep what followers read of a lead.
+        """Process bars like `frame`, piece by piece, and return the columns that followers read of a lead.
 
         Returns
         -------
         DataFrame
-            ``close_time`` and the columns `Catalog.lead_columns`; one row a bar.
+            ``close_time`` and the columns `Catalog.lead_columns`; one row per bar.
         """
         kept = ["close_time", *self.catalog.lead_columns]
         pieces = (bars.iloc[start : start + _AT_ONCE] for start in range(0, max(len(bars), 1), _AT_ONCE))
@@ -252,36 +252,36 @@ class FeaturePipeline:
     def _folded(
         self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None, timeframe: Timeframe
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Fold bars in; return the closes of a timeframe (seconds) and the rows known at them."""
+        """Process bars; return the closes of a timeframe (seconds) and the rows known at them."""
         index, layout = self._at(symbol), self.catalog.lead
         records = bar_records(symbol, bars)
         led_by = np.zeros(0, layout) if lead is None else lead_records(symbol, records["time"], lead, layout)
         at_most = len(records) + (timeframe is not _M1)
         times, rows = np.empty(at_most, np.int64), np.empty(at_most, self.catalog.row)
-        n, found = self._fold(self.states, index, records, led_by, timeframe.seconds, times, rows)
-        if found:
+        n, fault = self._fold(self.states, index, records, led_by, timeframe.seconds, times, rows)
+        if fault:
             bad = records[n]
             previous = int(records[n - 1]["time"]) if n else self._last(index)
-            raise refusal(f"{symbol} row {n}", found, utc(bad["time"]), _named(bad.item()[1:]), previous)
+            raise refusal(f"{symbol} row {n}", fault, utc(bad["time"]), _named(bad.item()[1:]), previous)
         return times[:n], rows[:n].view(np.float64).reshape(n, len(self.columns))
 
     def seen(self, symbol: str) -> Seen:
-        """Return what a symbol has brought so far, from its first bar on, restored snapshots included."""
+        """Return the counts of a symbol's bars since its first one, including bars before a restored snapshot."""
         index = self._at(symbol)
         return Seen(int(self._bars_seen[index]), int(self._still[index]))
 
     def snapshot(self, symbol: str) -> bytes:
-        """Return all that is remembered of a symbol, stamped with the catalog's version."""
+        """Return the state of a symbol as bytes, prefixed with the catalog's version."""
         state: bytes = self.states[self._at(symbol)].tobytes()
         return self.catalog.version.encode() + state
 
     def restore(self, symbol: str, snapshot: bytes) -> None:
-        """Continue a symbol from a snapshot, as if never interrupted.
+        """Restore the state of a symbol from a snapshot.
 
         Raises
         ------
         DataError
-            If it was made by other definitions, or is not whole; the state is unchanged.
+            If the snapshot has another feature version or is incomplete; the state does not change.
         """
         version, body = snapshot[:12].decode(errors="replace"), snapshot[12:]
         remedy = "rebuild the state from the stored bars"
@@ -296,7 +296,7 @@ class FeaturePipeline:
         self.states[self._at(symbol)] = np.frombuffer(body, self.catalog.state)[0]
 
     def _newest_rows(self) -> NDArray[np.float64]:
-        """View the rows inside the states as one matrix, without a copy."""
+        """Return the rows inside the states as one matrix, without a copy."""
         layout = self.catalog.state
         assert layout.fields is not None
         shape, start = (len(self.symbols), len(self.columns)), layout.fields["row"][1]
@@ -304,29 +304,31 @@ class FeaturePipeline:
 
     def _at(self, symbol: str) -> int:
         if symbol not in self._index:
-            raise UnknownSymbol(f"this pipeline knows {', '.join(self.symbols) or 'no symbol'}; found {symbol!r}")
+            raise UnknownSymbol(
+                f"expected one of this pipeline's symbols, {', '.join(self.symbols) or 'none'}; found {symbol!r}"
+            )
         return self._index[symbol]
 
     def _last(self, index: int) -> int:
-        """Open of the last bar taken, seconds since 1970 UTC; 0 before the first."""
+        """Return the open of the last accepted bar, seconds since 1970 UTC; 0 before the first."""
         return int(self.states[index].bar.time)
 
     def _unusable(self, bar: Bar, error: Exception) -> MikrobotError:
-        """Name what kept a bar from reaching the kernel."""
+        """Return the error for a bar that cannot be passed to the kernel."""
         self._at(bar.symbol)
         return BarError(
             f"{bar.symbol} M1 bar {bar.open_time}: expected an open_time with a time zone and numbers, found {bar}; "
-            f"mend it at its source ({error})"
+            f"correct it at its source ({error})"
         )
 
-    def _refused(self, bar: Bar, found: int) -> BarError:
+    def _refused(self, bar: Bar, fault: int) -> BarError:
         if bar.timeframe is not _M1:
             return BarError(
                 f"{bar.symbol} bar {bar.open_time}: expected an M1 bar, found one of {bar.timeframe.value} "
-                f"that closes at {bar.close}; longer bars are made from M1 bars here"
+                f"that closes at {bar.close}; longer bars are built from M1 bars"
             )
         values = [getattr(bar, name) for name in BAR_FIELDS[1:]]
-        return refusal(bar.symbol, found, bar.open_time, _named(values), self._last(self._index[bar.symbol]))
+        return refusal(bar.symbol, fault, bar.open_time, _named(values), self._last(self._index[bar.symbol]))
 
 
 def _is_fx(symbol: str) -> bool:

@@ -1,8 +1,7 @@
-"""How good the feature rows of one symbol are, column by column and beside each other.
+"""Data quality of the feature rows of one symbol, per column and between columns.
 
-Measures what is there: completeness, stuck and out-of-range values, outliers, the distribution,
-and which columns say nearly the same. Judges no model, and the market only so far as a value
-breaks what the catalog promises.
+Measures completeness, stuck and out-of-range values, outliers, distributions and redundant columns.
+Assesses no model; a market move is a finding only if a value leaves the range in the catalog.
 """
 
 from collections.abc import Sequence
@@ -28,25 +27,25 @@ _NORMAL = 0.6745
 """Median absolute deviation of a normal distribution, in its standard deviations."""
 
 MOST_OUTLIERS = 0.2
-"""Share of outliers from which a column is mentioned, unless it is a price, which wanders. The distance to the nearest
+"""Share of outliers above which a column has a finding, unless it is a price, which drifts. The distance to the nearest
 gap has 12 % on BTCUSDT in June 2025, the most of all columns on real bars
 (``python -m mikrobot.workflows.feature_quality``)."""
 
 STUCK_SHARE = 0.5
-"""Share of the known rows in one run of equal values from which a column counts as stuck."""
+"""Share of the known rows in one run of equal values above which a column counts as stuck."""
 
 REDUNDANT = 0.95
-"""Absolute rank correlation from which two columns say nearly the same."""
+"""Absolute rank correlation from which two columns count as redundant."""
 
 FEWEST = 100
-"""Rows below which nothing is said."""
+"""Minimum number of rows for an assessment."""
 
 BINS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnQuality:
-    """What one column is like.
+    """Data quality of one column.
 
     Attributes
     ----------
@@ -58,16 +57,16 @@ class ColumnQuality:
     out_of_range : int
         Values that are infinite or outside the range of the catalog.
     longest_run : int
-        Most closed bars of the column's timeframe in a row with one value.
+        Longest run of equal values, in closed bars of the column's timeframe.
     outliers : float or None
         Share of the values with a robust z-score, 0.6745 (x - median) / MAD, beyond `OUTLYING`;
         None where more than half of them are equal, so that the MAD is zero.
     quantiles : tuple of float
         Smallest value, 1 %, median, 99 % and largest value; NaN without values.
     histogram : tuple of int
-        Values in `BINS` equal bins from the 1 % to the 99 % quantile; empty where these are equal, but for rounding.
+        Values in `BINS` equal bins from the 1 % to the 99 % quantile; empty where these are equal, except for rounding.
     findings : tuple of str
-        What is wrong with it, each in a phrase.
+        Quality problems, one phrase each.
     """
 
     spec: ColumnSpec
@@ -83,7 +82,7 @@ class ColumnQuality:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Columns that say nearly the same.
+    """A group of redundant columns.
 
     Attributes
     ----------
@@ -99,7 +98,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What the feature rows of one symbol are like.
+    """Data quality of the feature rows of one symbol.
 
     Attributes
     ----------
@@ -110,7 +109,7 @@ class Quality:
     columns : tuple of ColumnQuality
         In catalog order.
     clusters : tuple of Cluster
-        Of two or more columns, the largest first.
+        Clusters of two or more columns, the largest first.
     """
 
     symbol: str
@@ -122,7 +121,7 @@ class Quality:
 
     @property
     def findings(self) -> dict[str, tuple[str, ...]]:
-        """Column -> what is wrong with it, of the columns with findings."""
+        """Column -> its findings, for columns with findings."""
         return {column.spec.name: column.findings for column in self.columns if column.findings}
 
 
@@ -133,8 +132,8 @@ def assess(symbol: str, rows: pd.DataFrame, catalog: Catalog = CATALOG) -> Quali
     ----------
     symbol : str
     rows : DataFrame
-        ``close_time`` (UTC, increasing) and every column of the catalog, float64, NaN missing; one
-        row a bar, without gaps other than the market's.
+        ``close_time`` (UTC, increasing) and every column of the catalog, float64, NaN where missing; one
+        row per bar, without gaps except when the market is closed.
 
     Raises
     ------
@@ -144,7 +143,9 @@ def assess(symbol: str, rows: pd.DataFrame, catalog: Catalog = CATALOG) -> Quali
     if missing := [name for name in ("close_time", *catalog.columns) if name not in rows]:
         raise DataError(f"{symbol}: expected close_time and the catalog's columns; missing {', '.join(missing)}")
     if len(rows) < FEWEST:
-        raise DataError(f"{symbol}: quality is told from {FEWEST} rows on, found {len(rows)}; give a longer span")
+        raise DataError(
+            f"{symbol}: expected at least {FEWEST} rows to assess quality, found {len(rows)}; give a longer span"
+        )
     closes, values = rows["close_time"], rows[list(catalog.columns)]
     return Quality(
         symbol=symbol,
@@ -157,11 +158,11 @@ def assess(symbol: str, rows: pd.DataFrame, catalog: Catalog = CATALOG) -> Quali
 
 
 def clusters(values: pd.DataFrame, least: float = REDUNDANT) -> tuple[Cluster, ...]:
-    """Group columns of which any two have an absolute rank correlation of at least `least`.
+    """Group columns so that any two of a cluster have an absolute rank correlation of at least `least`.
 
     Complete linkage on ``1 - |rho|``, so that the bound holds for every pair of a cluster. Each
-    column is ranked once over its own values, and a pair is compared where both are known: Spearman's
-    rho where nothing is missing. Columns without a spread are in no cluster.
+    column is ranked once over its own values, and a pair is compared where both are known. Without
+    missing values this is Spearman's rho. Constant columns are in no cluster.
 
     Returns
     -------
@@ -182,8 +183,8 @@ def clusters(values: pd.DataFrame, least: float = REDUNDANT) -> tuple[Cluster, .
     labels = hierarchy.fcluster(tree, 1.0 - least, "distance")
     names = [str(name) for name in varied]
     groups = (np.flatnonzero(labels == label) for label in np.unique(labels))
-    found = [_cluster(names, group, distances) for group in groups if len(group) > 1]
-    return tuple(sorted(found, key=lambda cluster: -len(cluster.columns)))
+    grouped = [_cluster(names, group, distances) for group in groups if len(group) > 1]
+    return tuple(sorted(grouped, key=lambda cluster: -len(cluster.columns)))
 
 
 def _cluster(names: Sequence[str], group: NDArray[Any], distances: NDArray[np.float64]) -> Cluster:
@@ -191,26 +192,26 @@ def _cluster(names: Sequence[str], group: NDArray[Any], distances: NDArray[np.fl
 
 
 def _column(spec: ColumnSpec, values: NDArray[np.float64]) -> ColumnQuality:
-    known = ~np.isnan(values)
-    present = values[known]
+    is_known = ~np.isnan(values)
+    present = values[is_known]
     finite = present[np.isfinite(present)]
-    lost = int((~known[known.argmax() :]).sum()) if known.any() else 0
+    lost = int((~is_known[is_known.argmax() :]).sum()) if is_known.any() else 0
     out_of_range = int(len(present) - ((finite >= spec.low) & (finite <= spec.high)).sum())
-    run, standing = _longest_run(present)
+    run, stuck_value = _longest_run(present)
     outliers = _outliers(finite)
     quantiles = np.quantile(finite, [0, 0.01, 0.5, 0.99, 1]) if len(finite) else np.full(5, np.nan)
-    tailed = spec.unit != PRICE.unit  # a price wanders, and is far from its median without being wrong
+    tailed = spec.unit != PRICE.unit  # a price drifts, so it can be far from its median without being wrong
     stuck = run > STUCK_SHARE * len(present)
     findings = {
         f"never known in {len(values):,} rows{f': {spec.may_be_missing}' if spec.may_be_missing else ''}": run == 0,
-        f"missing in {lost:,} rows after it was known": lost > 0 and not spec.may_be_missing,
+        f"missing in {lost:,} rows after its first value": lost > 0 and not spec.may_be_missing,
         f"{out_of_range:,} values outside of its range": out_of_range > 0,
-        f"stuck at {standing:g} for {run:,} of {len(present):,} rows": stuck,
+        f"stuck at {stuck_value:g} for {run:,} of {len(present):,} rows": stuck,
         f"{outliers or 0:.0%} of the values are outliers": tailed and (outliers or 0.0) > MOST_OUTLIERS,
     }
     return ColumnQuality(
         spec=spec,
-        known=float(known.mean()),
+        known=float(is_known.mean()),
         lost=lost,
         out_of_range=out_of_range,
         longest_run=-(-run // (spec.timeframe.seconds // MINUTE)),
@@ -222,7 +223,7 @@ def _column(spec: ColumnSpec, values: NDArray[np.float64]) -> ColumnQuality:
 
 
 def _longest_run(present: NDArray[np.float64]) -> tuple[int, float]:
-    """Return how many values in a row are equal, at most, and that value."""
+    """Return the length of the longest run of equal values, and the value."""
     if not len(present):
         return 0, np.nan
     starts = np.flatnonzero(np.r_[True, present[1:] != present[:-1]])

@@ -1,8 +1,7 @@
-"""The check of a live feature row, before anything is inferred from it.
+"""Validation of a live feature row before inference.
 
-The same promises that the expectation suite holds a frame to: within the range, and known once the
-warm-up is over; and one that only the bars before can break: that the price moves. Says what is
-wrong; what follows is the caller's.
+The checks of the expectation suite: each value is within its range, and known after the warm-up. A
+further check needs earlier bars: the price moves. Reports faults; the caller decides what to do.
 """
 
 import sys
@@ -16,15 +15,15 @@ from mikrobot.features.kernel.composition import Catalog
 from mikrobot.features.pipeline import Seen
 
 STILL = 30
-"""Bars in a row at one price after which the feed counts as stuck. The longest such row of EURUSD from
-2014 to 2020 has 22, before the outage of BTCUSDT on 2023-03-24 it had 72 (measured on the recorded bars)."""
+"""Bars in a row at one price after which the feed counts as stuck. The longest such run of EURUSD from
+2014 to 2020 has 22 bars; the one before the outage of BTCUSDT on 2023-03-24 had 72 (measured on recorded bars)."""
 
 NAMED = 3
-"""Columns that a reason names before it counts the rest."""
+"""Maximum number of columns that a reason names; further columns are only counted."""
 
 
 class RowCheck:
-    """Judges the rows of a catalog, one at a time, in a few microseconds.
+    """Validate the rows of a catalog one at a time, in a few microseconds each.
 
     Parameters
     ----------
@@ -33,20 +32,20 @@ class RowCheck:
 
     def __init__(self, catalog: Catalog = CATALOG) -> None:
         self._specs = catalog.specs
-        largest = sys.float_info.max  # where a range has no bound, infinity still breaks it
+        largest = sys.float_info.max  # infinity is out of range even without a bound
         self._low = np.array([max(spec.low, -largest) for spec in catalog.specs])
         self._high = np.array([min(spec.high, largest) for spec in catalog.specs])
         self._due = np.array([inf if spec.may_be_missing else spec.warmup for spec in catalog.specs])
 
     def __call__(self, values: NDArray[np.float64], seen: Seen) -> str:
-        """Say what is wrong with a row, or return an empty text.
+        """Return the faults of a row as text, empty for a valid row.
 
         Parameters
         ----------
         values : ndarray of float64, shape (columns,)
             In the order of the catalog.
         seen : Seen
-            What its symbol has brought, the bar of the row included.
+            Counts of its symbol's bars, including the bar of the row.
         """
         sound = (values >= self._low) & (values <= self._high)
         sound |= np.isnan(values) & (self._due >= seen.bars)

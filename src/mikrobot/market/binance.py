@@ -1,7 +1,6 @@
-"""Binance spot as a source: public one-minute klines over REST, without an account.
+"""The Binance spot source: public one-minute klines over REST, without an account.
 
-Klines carry no bid and ask, so spreads are unknown here. Streams, orders and account data are
-no part of this.
+Klines have no bid and ask, so spreads are unknown. Does not use streams, orders or account data.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,9 +42,9 @@ Kline = list[Any]
 trades, volume bought by takers, and two more: Binance spot API, GET /api/v3/klines."""
 
 _NUMBERS = (1, 2, 3, 4, 5, 8, 9)
-"""Where open, high, low, close, volume, trades and taker volume stand in a kline."""
+"""Positions of open, high, low, close, volume, trades and taker volume in a kline."""
 
-PAGE = 1000  # most klines of one answer: Binance spot API, GET /api/v3/klines
+PAGE = 1000  # maximum number of klines per response: Binance spot API, GET /api/v3/klines
 
 _MINUTE_MS = 60_000
 _LONGEST_WAIT_S = 120.0
@@ -72,12 +71,12 @@ class BinanceSource:
         REST address, as ``https://api.binance.com/api``.
     clock : Clock
     timeout_s : float
-        Seconds in which each answer must begin.
+        Seconds within which each response must begin.
 
     Raises
     ------
     UnknownSymbol
-        If a symbol is unknown or not traded here.
+        If a symbol is unknown or not traded on Binance spot.
     """
 
     name = "binance"
@@ -104,7 +103,7 @@ class BinanceSource:
         Raises
         ------
         FeedError
-            If Binance does not answer, or has no closed kline of the last day.
+            If Binance does not respond, or has no closed kline in the last day.
         UnknownSymbol
             If it is not one of the symbols, or Binance does not list it.
         """
@@ -122,14 +121,14 @@ class BinanceSource:
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the closed klines that open in [start, end), as a bar frame with NaN spreads.
 
-        A kline counts as closed when both the clock and Binance's server have reached its close.
+        A kline counts as closed when both the local clock and Binance's server time have reached its close.
 
         Raises
         ------
         BarError
             If a kline breaks the bar schema.
         FeedError
-            If Binance does not answer in time, refuses, or sends what is not klines.
+            If Binance does not respond in time, refuses, or sends a response without klines.
         UnknownSymbol
             If it is not one of the symbols, or Binance does not list it.
         """
@@ -141,7 +140,7 @@ class BinanceSource:
             if len(page) < PAGE:
                 break
             if page[-1][0] < since:
-                raise FeedError(f"{symbol}: Binance sent klines older than those asked for; {_REMEDY}")
+                raise FeedError(f"{symbol}: Binance sent klines older than the requested ones; {_REMEDY}")
             since = page[-1][0] + _MINUTE_MS
         return self._frame(symbol, klines)
 
@@ -160,7 +159,7 @@ class BinanceSource:
     def _page(self, symbol: str, since: int, until: int | None, limit: int) -> list[Kline]:
         """Return the klines that open from `since` to `until`, milliseconds, both included."""
         if symbol not in self._symbols:
-            raise UnknownSymbol(f"{symbol} was not asked of Binance; the symbols are {', '.join(self._symbols)}")
+            raise UnknownSymbol(f"{symbol} is not a symbol of this source; the symbols are {', '.join(self._symbols)}")
         bounds = {"startTime": since} if until is None else {"startTime": since, "endTime": until}
         answer = self._ask(symbol, lambda: self._client.get_klines(symbol=symbol, interval="1m", limit=limit, **bounds))
         if not isinstance(answer, list) or not all(_is_kline(row) for row in answer):
@@ -168,7 +167,7 @@ class BinanceSource:
         return answer
 
     def _ask(self, what: str, request: Callable[[], R]) -> R:
-        """Ask, waiting as long as Binance says when it was asked too often."""
+        """Send a request; wait as long as Binance demands after too many requests."""
         waits = 0
         while True:
             try:
@@ -177,8 +176,8 @@ class BinanceSource:
                 seconds = self._retry_after(what, error)
                 if waits == _WAITS or seconds > _LONGEST_WAIT_S:
                     raise FeedError(
-                        f"{what}: Binance refuses for {seconds:.0f} s (HTTP {error.status_code}, asked too often);"
-                        " wait that long, or ask for less history"
+                        f"{what}: Binance refuses for {seconds:.0f} s (HTTP {error.status_code}, too many requests);"
+                        " wait that long, or request less history"
                     ) from error
                 log.warning("rate_limited", what=what, seconds=seconds)
                 self._clock.sleep(seconds)
@@ -190,7 +189,7 @@ class BinanceSource:
                 raise FeedError(f"{what}: Binance {silent}; {_REMEDY}") from error
 
     def _retry_after(self, what: str, error: BinanceAPIException) -> float:
-        """Return the seconds Binance wants to be left alone, or raise what else it means."""
+        """Return the seconds that Binance demands to wait, or raise the error that the response means."""
         if error.code == _UNKNOWN_SYMBOL:
             raise UnknownSymbol(f"{what}: Binance does not list this symbol") from error
         if error.status_code not in _TOO_MANY:
@@ -222,10 +221,9 @@ class BinanceSource:
 
 
 def reachable(url: str, timeout_s: float) -> bool:
-    """Tell whether a Binance REST API answers at an address within so many seconds.
+    """Return True if a Binance REST API responds at an address within the timeout.
 
-    Name resolution and every other part of the call count; an answer that is none of Binance's,
-    or a refusal, is a no.
+    The timeout includes name resolution. A refusal, or a response that is not from Binance, gives False.
     """
     answered: list[bool] = []
 

@@ -1,7 +1,7 @@
-"""The border of the room: what a file or a venue hands over becomes a bar frame, or is refused.
+"""Validation of bars from files and venues, and their conversion to bar frames.
 
-Every check is one vectorised pass over the rows that are used. What is refused is refused as a
-whole, with the first offending row; cleaning data is the work of the quality gate, not of this.
+Every check is one vectorised pass over the used rows. Invalid data is refused as a whole, with the
+first invalid row in the error; the quality gate cleans data, not this module.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,23 +22,23 @@ Floats = NDArray[np.float64]
 MINUTE_US = 60_000_000
 
 _ROUNDING = 1e-9
-"""Share of the volume by which a part of it may exceed it: the noise of adding floats up."""
+"""Share by which the taker volume may exceed the volume, for the rounding error of sums of floats."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class RowOrigin:
-    """Where rows come from, so that an error can point at one.
+    """The origin of rows, for error messages that name one.
 
     Attributes
     ----------
     name : str
         File or symbol.
     numbers : sequence of int
-        The number of each row, as the person who opens the file finds it.
+        The number of each row, as shown in the file.
     unit : str
-        What is numbered: "row" of a table, from 0, or "line" of a text file, from 1.
+        Unit of the numbers: "row" of a table, from 0, or "line" of a text file, from 1.
     """
 
     name: str
@@ -46,9 +46,9 @@ class RowOrigin:
     unit: str = "row"
 
     def __call__(self, row: int) -> str:
-        """Name a row.
+        """Return the name of a row.
 
-        >>> Origin("EURUSD_M1.csv", range(2, 90), "line")(10)
+        >>> RowOrigin("EURUSD_M1.csv", range(2, 90), "line")(10)
         'EURUSD_M1.csv, line 12'
         """
         return f"{self.name}, {self.unit} {self.numbers[row]}"
@@ -78,7 +78,7 @@ def bar_frame(
     volume, spread : ndarray of float64, shape (n,)
         NaN where unknown.
     trades, taker_volume : ndarray of float64, shape (n,), or None
-        NaN where unknown; None where the source has none.
+        NaN where unknown; None if the source has none.
     """
     unknown = np.full(len(times), np.nan)
     index = pd.DatetimeIndex(times.view("datetime64[us]")).tz_localize("UTC")
@@ -96,7 +96,7 @@ def bar_frame(
 
 
 def epoch_us(time: datetime) -> int:
-    """Return an instant as microseconds since the epoch.
+    """Convert a time to microseconds since the epoch.
 
     >>> instant(epoch_us(datetime(2025, 1, 1, tzinfo=UTC))).isoformat()
     '2025-01-01T00:00:00+00:00'
@@ -105,27 +105,27 @@ def epoch_us(time: datetime) -> int:
 
 
 def instant(microseconds: int) -> datetime:
-    """Return the instant that lies so many microseconds after the epoch, UTC."""
+    """Convert microseconds since the epoch to a time, UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds(times: pd.Series) -> Times:
-    """Return instants as microseconds since the epoch; the inverse of `bar_frame`'s `times`."""
+    """Convert a series of times to microseconds since the epoch, as `bar_frame` takes them."""
     return times.to_numpy(dtype="datetime64[us]").view(np.int64)
 
 
 def check_times(times: Times, origin: RowOrigin) -> None:
-    """Refuse open times that do not rise strictly or do not lie on whole minutes.
+    """Refuse open times that are not strictly increasing or not on whole minutes.
 
     Raises
     ------
     BarError
-        Naming the first offending row, what was found there, and the remedy.
+        With the first invalid row, its time, and the remedy.
     """
     steps = np.diff(times)
     _refuse(times % MINUTE_US != 0, origin, lambda i: f"time {_text(times[i])} is not on a whole minute; give M1 bars")
     _refuse(
-        np.concatenate(([False], steps == 0)), origin, lambda i: f"time {_text(times[i])} stands twice; drop one row"
+        np.concatenate(([False], steps == 0)), origin, lambda i: f"time {_text(times[i])} appears twice; drop one row"
     )
     _refuse(
         np.concatenate(([False], steps < 0)),
@@ -135,23 +135,23 @@ def check_times(times: Times, origin: RowOrigin) -> None:
 
 
 def check_timeframe(times: Times, origin: RowOrigin) -> None:
-    """Refuse times of which no two are a minute apart, as those of hourly bars.
+    """Refuse times of which no two are one minute apart, as in hourly bars.
 
     Raises
     ------
     BarError
-        Naming the smallest step found.
+        With the smallest step between bars.
     """
     if len(times) < 2:
         return
     step = int(np.diff(times).min())
     if step > MINUTE_US:
-        found = f"the closest bars are {step // MINUTE_US} minutes apart"
-        raise BarError(f"{origin.name}: expected M1 bars, but {found}; export the one-minute timeframe")
+        spacing = f"the closest bars are {step // MINUTE_US} minutes apart"
+        raise BarError(f"{origin.name}: expected M1 bars, but {spacing}; export the one-minute timeframe")
 
 
 def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
-    """Refuse prices that no bar can have.
+    """Refuse prices that are impossible for a bar.
 
     Parameters
     ----------
@@ -164,23 +164,23 @@ def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
     ------
     BarError
         For a price that is not finite or not positive, a high below the low, an open or close
-        outside low to high: naming the first such row and its values.
+        outside low to high; with the first such row and its values.
     """
     opened, high, low, close = prices
     remedy = "correct or remove the row"
 
-    def found(i: int) -> str:
+    def where(i: int) -> str:
         return f"at {_text(times[i])} (open {opened[i]}, high {high[i]}, low {low[i]}, close {close[i]}); {remedy}"
 
     _refuse(
         np.logical_not(np.isfinite(prices)).any(axis=0),
         origin,
-        lambda i: f"a price is missing or not finite {found(i)}",
+        lambda i: f"a price is missing or not finite {where(i)}",
     )
-    _refuse((prices <= 0).any(axis=0), origin, lambda i: f"a price is not positive {found(i)}")
-    _refuse(np.less(high, low), origin, lambda i: f"high < low {found(i)}")
+    _refuse((prices <= 0).any(axis=0), origin, lambda i: f"a price is not positive {where(i)}")
+    _refuse(np.less(high, low), origin, lambda i: f"high < low {where(i)}")
     outside = (np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)
-    _refuse(outside, origin, lambda i: f"open or close lies outside low to high {found(i)}")
+    _refuse(outside, origin, lambda i: f"open or close is outside low to high {where(i)}")
 
 
 def check_volume(volume: Floats, times: Times, origin: RowOrigin) -> None:
@@ -189,7 +189,7 @@ def check_volume(volume: Floats, times: Times, origin: RowOrigin) -> None:
     Raises
     ------
     BarError
-        Naming the first such row.
+        With the first such row.
     """
     bad = np.isinf(volume) | (volume < 0)
     _refuse(bad, origin, lambda i: f"volume {volume[i]} at {_text(times[i])}; leave unknown volumes empty")
@@ -201,14 +201,14 @@ def check_trades(trades: Floats, times: Times, origin: RowOrigin) -> None:
     Raises
     ------
     BarError
-        Naming the first such row.
+        With the first such row.
     """
     bad = np.isinf(trades) | (trades < 0)
     _refuse(bad, origin, lambda i: f"{trades[i]} trades at {_text(times[i])}; leave unknown numbers empty")
 
 
 def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: RowOrigin) -> Floats:
-    """Return what takers bought, without the rounding by which it may exceed the volume.
+    """Return the taker volume, limited to the volume where a rounding error exceeds it.
 
     Parameters
     ----------
@@ -218,19 +218,19 @@ def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: RowOri
     Raises
     ------
     BarError
-        If it is negative, infinite, or above the volume: naming the first such row.
+        If it is negative, infinite, or above the volume; with the first such row.
     """
     bad = np.isinf(bought) | (bought < 0) | (bought > volume * (1 + _ROUNDING))
 
-    def found(i: int) -> str:
+    def values(i: int) -> str:
         return f"taker volume {bought[i]} of volume {volume[i]} at {_text(times[i])}"
 
-    _refuse(bad, origin, lambda i: f"{found(i)}; expected 0 to the volume, or empty where unknown")
+    _refuse(bad, origin, lambda i: f"{values(i)}; expected 0 to the volume, or empty where unknown")
     return np.where(bought > volume, volume, bought)
 
 
 def spread_of(spread: Floats) -> Floats:
-    """Return spreads with the negative ones unknown: bid and ask were not taken at one instant.
+    """Return spreads with NaN for negative ones, whose bid and ask are from different times.
 
     >>> spread_of(np.array([0.1, -0.1]))
     array([0.1, nan])

@@ -1,8 +1,8 @@
 """Bars exported as text: MetaTrader 5's "export bars" and HistData's M1 files.
 
-Both are stamped in local time and say so nowhere; the clocks below were established against
-independent quotes and convert them to UTC. Neither tells trades nor what takers bought. A file is
-read whole.
+Both have timestamps in an undocumented local time. Their time zones were determined by comparison
+with independent quotes; this module converts them to UTC. Neither format has trades or taker volume.
+A file is read whole.
 """
 
 import re
@@ -44,7 +44,7 @@ _SLACK = pd.Timedelta(minutes=5)
 
 
 class _Rows(NamedTuple):
-    """Rows as they stand in a file, times in its own clock; `lines` are their line numbers."""
+    """Rows of a file, with times in its local time; `lines` are their line numbers."""
 
     local: Times
     prices: Floats
@@ -91,12 +91,12 @@ def read_export(path: Path, instrument: Instrument) -> TextBars:
     path : Path
         MetaTrader 5 (tab separated, with its header line) or HistData (semicolons, no header).
     instrument : Instrument
-        What the file is about: MetaTrader counts spreads in its ticks.
+        Instrument of the file; MetaTrader gives spreads in its ticks.
 
     Raises
     ------
     BarError
-        If it is neither, is empty, or a line breaks the bar schema: naming the line.
+        If the file has neither format, is empty, or a line breaks the bar schema; with the line.
     """
     start = _first_line(path)
     if not start:
@@ -121,21 +121,21 @@ def _first_line(path: Path) -> str:
 
 
 def histdata_to_utc(local: Times) -> Times:
-    """Convert the stamps of HistData M1 files.
+    """Convert the timestamps of HistData M1 files to UTC.
 
-    The vendor says "EST without summer time". Measured against Oanda, FXCM and a MetaTrader
-    broker, the clock is New York time up to the end of 2018; from 2019 it is UTC-5, and UTC-4
-    from the last Sunday of March until the last Sunday of October.
+    The vendor documents "EST without summer time". Compared with Oanda, FXCM and a MetaTrader
+    broker, the time is New York time until the end of 2018. From 2019 it is UTC-5, and UTC-4 from
+    the last Sunday of March until the last Sunday of October.
 
     Parameters
     ----------
     local : ndarray of int64
-        Stamps as they stand, in microseconds since the epoch.
+        Timestamps in local time, in microseconds since the epoch.
 
     Returns
     -------
     ndarray of int64
-        UTC; `_NO_TIME` for a stamp that New York time does not have, or has twice.
+        UTC; `_NO_TIME` for a timestamp that does not exist in New York time, or exists twice.
     """
     years = local.view("datetime64[us]").astype("datetime64[Y]").astype(int) + 1970
     utc = local + 5 * _HOUR_US
@@ -158,18 +158,18 @@ def _zone_to_utc(local: Times, zone: str) -> Times:
 
 
 def _server_to_utc(local: Times, instrument: Instrument, path: Path) -> Times:
-    """Convert a broker's server time: Eastern European, changing on European or New York dates.
+    """Convert a broker's server time to UTC: Eastern European time with European or US summer time.
 
-    The right one of the two has no FX bar while the market is closed.
+    The correct one of the two has no FX bar while the market is closed.
     """
     european = _zone_to_utc(local, "Europe/Athens")
     american = _zone_to_utc(local - 7 * _HOUR_US, "America/New_York")
     for utc in (european, american):
-        known = pd.DatetimeIndex(utc[utc != _NO_TIME].view("datetime64[us]")).tz_localize("UTC")
-        if (is_open(instrument.asset, known - _SLACK) | is_open(instrument.asset, known + _SLACK)).all():
+        times = pd.DatetimeIndex(utc[utc != _NO_TIME].view("datetime64[us]")).tz_localize("UTC")
+        if (is_open(instrument.asset, times - _SLACK) | is_open(instrument.asset, times + _SLACK)).all():
             return utc
     raise BarError(
-        f"{path}: its clock is not Eastern European server time (bars would lie in the closed weekend); "
+        f"{path}: its clock is not Eastern European server time (there would be bars in the closed weekend); "
         "convert it to Parquet with a column ts in UTC"
     )
 
@@ -219,12 +219,12 @@ def _stamps(column: pa.ChunkedArray, layout: str, path: Path, first_line: int) -
 
 
 def _known(values: Floats) -> Floats:
-    """Return the values, or NaN for all of them if every one is 0: the source has none."""
+    """Return the values, or all NaN if every value is 0, because then the source has none."""
     return values if values.any() else np.full(len(values), np.nan)
 
 
 def _without_repeated_hour(rows: _Rows) -> _Rows:
-    """Drop the copy of an hour that HistData writes on the last Sunday of October from 2019."""
+    """Drop the duplicated hour that HistData files have on the last Sunday of October since 2019."""
     days = rows.local // (24 * _HOUR_US)
     years = np.unique(rows.local.view("datetime64[us]").astype("datetime64[Y]").astype(int) + 1970)
     changes = [_last_sunday(int(year), 10) // (24 * _HOUR_US) for year in years if year >= 2019]
@@ -234,7 +234,7 @@ def _without_repeated_hour(rows: _Rows) -> _Rows:
 
 
 def _last_sunday(year: int, month: int) -> int:
-    """Return its midnight, as if it were UTC, in microseconds since the epoch."""
+    """Return midnight of the last Sunday of a month, UTC, in microseconds since the epoch."""
     last = datetime(year, month, 31, tzinfo=UTC)
     sunday = last - timedelta(days=(last.weekday() + 1) % 7)
     return epoch_us(sunday)

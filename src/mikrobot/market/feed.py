@@ -1,7 +1,7 @@
-"""The source port, and the feed that merges the closing bars of many symbols in time order.
+"""The source port, and the feed that merges the closing bars of several symbols in time order.
 
-A source answers for the past only; the feed turns that into a stream, and so every source
-streams alike. It neither stores nor checks bars.
+A source returns past bars only. The feed turns them into a stream, in the same way for every source.
+It neither stores nor validates bars.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,28 +22,28 @@ from mikrobot.telemetry import logger
 log = logger("market")
 
 CHUNK = timedelta(days=7)
-"""Stretch of history that is asked for at once."""
+"""Period of history per request."""
 
 GRACE_S = 1.0
-"""Seconds after a close at which a venue is asked for the bar, and between two such questions."""
+"""Seconds from a close to the request for its bar, and between two such requests."""
 
 PATIENCE = 3
-"""Times that a bar which is due is asked for again."""
+"""Number of further requests for a bar that is due."""
 
 _MINUTE = timedelta(minutes=1)
 
 
 class Source(Protocol):
-    """Where one-minute bars come from.
+    """A source of one-minute bars.
 
     Attributes
     ----------
     name : str
-        Stored with everything made from its bars: "simulated", "replay", "binance" or "mt5".
+        Stored with everything computed from its bars: "simulated", "replay", "binance" or "mt5".
     simulated : bool
-        The market is made up.
+        The market is simulated.
     live : bool
-        New bars keep coming as time passes.
+        New bars arrive as time passes.
     """
 
     name: str
@@ -51,15 +51,15 @@ class Source(Protocol):
     live: bool
 
     def symbols(self) -> tuple[str, ...]:
-        """Return the symbols it has."""
+        """Return the symbols of the source."""
 
     def span(self, symbol: str) -> tuple[datetime, datetime]:
-        """Return the open time of the first bar and the close time of the last that can be had now.
+        """Return the open time of the first bar and the close time of the last bar available now.
 
         Raises
         ------
         FeedError
-            If there is none, or the venue does not answer.
+            If there is no bar, or the venue does not respond.
         UnknownSymbol
             If the source does not have the symbol.
         """
@@ -72,14 +72,14 @@ class Source(Protocol):
         BarError
             If a bar in that span breaks the schema.
         FeedError
-            If the venue does not answer; the same call may be repeated.
+            If the venue does not respond; the same call may be retried.
         UnknownSymbol
             If the source does not have the symbol.
         """
 
 
 def chunks(start: datetime, end: datetime, length: timedelta = CHUNK) -> Iterator[tuple[datetime, datetime]]:
-    """Cut [start, end) into stretches of at most `length`.
+    """Split [start, end) into periods of at most `length`.
 
     >>> from datetime import UTC
     >>> day = datetime(2025, 1, 1, tzinfo=UTC)
@@ -94,27 +94,27 @@ def chunks(start: datetime, end: datetime, length: timedelta = CHUNK) -> Iterato
 
 @retry(on=FeedError)
 def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """Ask a source for history, again while it does not answer; see `Source.history`."""
+    """Return history from a source, with retries on `FeedError`; see `Source.history`."""
     return source.history(symbol, start, end)
 
 
 def closes(
     source: Source, symbols: Sequence[str], start: datetime, end: datetime | None, *, clock: Clock
 ) -> Iterator[tuple[datetime, list[Bar]]]:
-    """Yield, minute by minute in time order, the bars that close at that instant.
+    """Yield the bars that close at each minute, in time order.
 
-    The past is read in stretches of `CHUNK`. On a live source the feed then waits with the clock
-    for each next minute. A minute that nobody traded is not yielded; a bar that is due is asked
-    for `PATIENCE` times more, and is left out if other symbols have theirs.
+    The past is read in periods of `CHUNK`. On a live source the feed then waits with the clock for
+    each next minute. A minute without bars is not yielded. A bar that is due is requested `PATIENCE`
+    more times, and is left out if it is still missing while other symbols have theirs.
 
     Parameters
     ----------
     source : Source
     symbols : sequence of str
-        Their order is the order of the bars of one instant.
+        In the order of the bars of one minute.
     start, end : datetime
         Bars opening in [start, end), on whole minutes, UTC. Without `end` a live source is
-        followed for ever, through failures of the venue too; another one to its last bar.
+        followed without end, also through failures of the venue; any other source to its last bar.
     clock : Clock
 
     Yields
@@ -125,7 +125,7 @@ def closes(
     Raises
     ------
     FeedError
-        If the venue fails for longer than the retries of `fetch` and `end` was given.
+        If `end` is given and the venue fails for longer than the retries of `fetch`.
     BarError, UnknownSymbol
         As `Source.history`.
     """
@@ -133,10 +133,10 @@ def closes(
     reached = max(start, min(first for first, _ in spans))
     last = end if source.live else _earlier(end, max(close for _, close in spans))
     while True:
-        known = _earlier(last, clock.now() - timedelta(seconds=GRACE_S)) if source.live else last
-        assert known is not None
+        available = _earlier(last, clock.now() - timedelta(seconds=GRACE_S)) if source.live else last
+        assert available is not None
         try:
-            for since, until in chunks(reached, known):
+            for since, until in chunks(reached, available):
                 for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock=clock)):
                     yield instant, bars
                     reached = instant
@@ -144,7 +144,7 @@ def closes(
             if end is not None:
                 raise
             log.warning("feed_down", source=source.name, since=reached.isoformat(), error=str(error))
-        if last is not None and known >= last:
+        if last is not None and available >= last:
             return
         clock.sleep(_seconds_to_next_close(clock.now()))
 
@@ -152,7 +152,7 @@ def closes(
 def _read(
     source: Source, symbols: Sequence[str], since: datetime, until: datetime, *, clock: Clock
 ) -> list[pd.DataFrame]:
-    """Read one stretch; at the edge of the present, give a bar that is due a little more time."""
+    """Read one period; on a live source, request bars that are due again for a short time."""
     frames = [fetch(source, symbol, since, until) for symbol in symbols]
     for _ in range(PATIENCE if source.live else 0):
         late = [i for i, symbol in enumerate(symbols) if _is_due(symbol, frames[i], until, clock)]

@@ -1,10 +1,10 @@
-"""Backfill: bring the store's bars of a symbol up to a span, fetching only what is missing.
+"""Backfill: fetch the bars of a symbol that the store does not have yet.
 
-A source that is not live is read whole each time: its files may have changed since.
+A source that is not live is read completely each time, because its files may have changed.
 
-What the store has is one stretch without holes of our making: it grows at its ends only, chunk
-by chunk, so an interruption leaves no gap behind. Holes inside it, as a venue's outage, are not
-looked for here.
+The stored bars cover one span without gaps caused by the backfill. The span grows at its ends only,
+chunk by chunk, so an interruption leaves no gap. Gaps inside it, such as a venue's outage, are not
+filled.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 log = logger("market")
 
 CHUNK = timedelta(days=30)
-"""Stretch that is fetched, checked and stored at once: a check costs little more for a month than
-for a day."""
+"""Period that is fetched, checked and stored at once. A check takes little longer for a month than for a
+day."""
 
 
 class Checked(Protocol):
-    """What a quality gate says about a frame; see `expectations.quality_gate.Checked`."""
+    """Result of a quality gate; see `expectations.quality_gate.Checked`."""
 
     @property
     def good(self) -> pd.DataFrame:
@@ -38,15 +38,15 @@ class Checked(Protocol):
 
     @property
     def bad(self) -> pd.DataFrame:
-        """Rows that do not."""
+        """Rows that fail."""
 
     @property
     def reasons(self) -> pd.Series:
-        """What each bad row breaks."""
+        """Broken expectations of each bad row."""
 
     @property
     def passed(self) -> bool:
-        """Whether the good rows may be used."""
+        """True if the good rows may be used."""
 
 
 Check = Callable[[pd.DataFrame], Checked]
@@ -54,15 +54,15 @@ Check = Callable[[pd.DataFrame], Checked]
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What a backfill did.
+    """Result of a backfill.
 
     Attributes
     ----------
     symbol : str
     fetched : int
-        Bars the source gave.
+        Bars returned by the source.
     stored, quarantined : int
-        Of these, those that the store, or its quarantine, did not have as they are.
+        Bars of these that are new or changed in the store, or in its quarantine.
     first, last : datetime or None
         Open time of the first bar fetched and close time of the last; None if there was none.
     """
@@ -86,10 +86,10 @@ def backfill(
     store : BarStore
     symbol : str
     start, end : datetime
-        Bars opening in [start, end), as far as the source has them. If the store has bars, what
-        lies between them and this span is fetched too, so that no hole arises.
+        Bars opening in [start, end), as far as the source has them. Bars between the stored span
+        and this span are fetched too, so that no gap arises.
     check : callable
-        The quality gate: takes a bar frame of at most `CHUNK`.
+        The quality gate, for a bar frame of at most `CHUNK`.
 
     Returns
     -------
@@ -98,25 +98,27 @@ def backfill(
     Raises
     ------
     GateError
-        If the gate fails for a chunk: nothing of this chunk is stored, earlier ones are.
+        If the gate fails for a chunk. The chunk is not stored; earlier chunks are.
     FeedError, BarError, UnknownSymbol
         As `Source.history`.
     """
     first, last = source.span(symbol)
     held = store.span(source.name, symbol, Timeframe.M1) if source.live else None
-    done = Backfill(symbol)
+    progress = Backfill(symbol)
     for since, until in _missing(max(start, first), min(end, last), held):
         bars = fetch(source, symbol, since, until)
         if len(bars):
-            done = _with(done, bars, *_admit(source.name, store, symbol, bars, check=check))
-    log.info("backfilled", source=source.name, symbol=symbol, fetched=done.fetched, quarantined=done.quarantined)
-    return done
+            progress = _with(progress, bars, *_admit(source.name, store, symbol, bars, check=check))
+    log.info(
+        "backfilled", source=source.name, symbol=symbol, fetched=progress.fetched, quarantined=progress.quarantined
+    )
+    return progress
 
 
 def _missing(
     start: datetime, end: datetime, held: tuple[datetime, datetime] | None
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the chunks to fetch, each next to what is there by then."""
+    """Yield the chunks to fetch, each adjacent to the bars stored by then."""
     if held is None:
         yield from chunks(start, end, CHUNK)
     else:
@@ -125,7 +127,7 @@ def _missing(
 
 
 def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, *, check: Check) -> tuple[int, int]:
-    """Pass a chunk through the gate; return how many bars were stored and quarantined."""
+    """Check and store a chunk; return how many bars were stored and quarantined."""
     checked = check(bars)
     if not checked.passed:
         first, last = bars["open_time"].iloc[0], bars["open_time"].iloc[-1]
@@ -138,13 +140,13 @@ def _admit(source: str, store: "BarStore", symbol: str, bars: pd.DataFrame, *, c
     return store.upsert(source, symbol, Timeframe.M1, checked.good), quarantined
 
 
-def _with(done: Backfill, bars: pd.DataFrame, stored: int, quarantined: int) -> Backfill:
+def _with(progress: Backfill, bars: pd.DataFrame, stored: int, quarantined: int) -> Backfill:
     first, last = bars["open_time"].iloc[0].to_pydatetime(), close_times(bars).iloc[-1].to_pydatetime()
     return replace(
-        done,
-        fetched=done.fetched + len(bars),
-        stored=done.stored + stored,
-        quarantined=done.quarantined + quarantined,
-        first=first if done.first is None else min(done.first, first),
-        last=last if done.last is None else max(done.last, last),
+        progress,
+        fetched=progress.fetched + len(bars),
+        stored=progress.stored + stored,
+        quarantined=progress.quarantined + quarantined,
+        first=first if progress.first is None else min(progress.first, first),
+        last=last if progress.last is None else max(progress.last, last),
     )

@@ -2,8 +2,8 @@
 
 The schema: ``ts``, the open time as a UTC timestamp; ``open``, ``high``, ``low``, ``close``;
 optional ``volume``, ``spread`` or ``ask_close``, ``trades`` and ``taker_buy_volume``. Other
-columns are left alone. Opening a file reads its metadata and its first rows; bars are read and
-checked when they are asked for.
+columns are ignored. Opening a file reads its metadata and its first rows; bars are read and
+validated on request.
 """
 
 from collections.abc import Iterator
@@ -66,8 +66,8 @@ class ParquetBars:
     Raises
     ------
     BarError
-        If it is no Parquet file, is empty, lacks a column, is not in UTC, is not of one-minute
-        bars, or its row groups are not in time order.
+        If the file is not Parquet, is empty, lacks a column, is not in UTC or not of one-minute
+        bars, or if its row groups are not in time order.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class ParquetBars:
         return bar_frame(times, prices, volume, spread_of(spread), trades=trades, taker_volume=taker_volume)
 
     def _read(self, group: _Group) -> tuple[pa.Table, Times]:
-        """Read a row group; the last one read is kept, for those who read on from there."""
+        """Read a row group; the last one is cached for the next call."""
         if self._held is None or self._held[0] != group:
             with self._opened() as file:
                 table = file.read_row_group(group.number, columns=["ts", *self._columns])
@@ -194,7 +194,7 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 
 def _any_volume(metadata: pq.FileMetaData) -> bool:
-    """Tell whether volumes are known: a file in which every one is 0 has none (HistData)."""
+    """Return True if volumes are known; in a file without volumes every one is 0 (HistData)."""
     index = metadata.schema.names.index("volume") if "volume" in metadata.schema.names else None
     if index is None:
         return False

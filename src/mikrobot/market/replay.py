@@ -1,8 +1,8 @@
-"""The replay source: bars from files, as if they were a venue's history.
+"""The replay source: bars from files, with the interface of a venue.
 
 A file is Parquet in the shared schema or a text export (`mikrobot.market.parquet`,
-`mikrobot.market.exports`); its symbol stands in its name. Several files of one symbol follow
-each other in time.
+`mikrobot.market.exports`). Its name contains the symbol. Several files of one symbol must not
+overlap in time.
 """
 
 import re
@@ -33,7 +33,7 @@ def open_source(settings: Settings, _: Clock) -> "ReplaySource":
     Raises
     ------
     UsageError
-        If they name no files.
+        If the settings name no files.
     BarError, UnknownSymbol
         As `ReplaySource`.
     """
@@ -56,7 +56,7 @@ class ReplaySource:
         If a path is missing, a folder has no bar file, a file breaks the schema, or two files
         have bars of one symbol in the same span.
     UnknownSymbol
-        If a file name holds no known symbol.
+        If a file name contains no known symbol.
     """
 
     name = "replay"
@@ -93,7 +93,7 @@ class ReplaySource:
         Raises
         ------
         BarError
-            If one of them breaks the schema: naming file and row.
+            If one of them breaks the schema; with its file and row.
         UnknownSymbol
             If no file has the symbol.
         """
@@ -150,7 +150,9 @@ def _open(path: Path) -> tuple[str, BarFile]:
     symbol = symbol_of(path)
     other = [word for word in _words(path) if _OTHER_TIMEFRAMES.fullmatch(word)]
     if other:
-        raise BarError(f"{path}: expected M1 bars, but the name says {other[0]}; export the one-minute timeframe")
+        raise BarError(
+            f"{path}: expected M1 bars, but the file name contains {other[0]}; export the one-minute timeframe"
+        )
     if path.suffix.lower() == ".parquet":
         return symbol, ParquetBars(path)
     return symbol, read_export(path, instrument(symbol))

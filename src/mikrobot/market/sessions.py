@@ -1,6 +1,6 @@
-"""Trading sessions: when a market is open, and what time it is in the financial centres.
+"""Trading sessions: market hours, and local time in the financial centres.
 
-Holidays are not modelled: a bar on a holiday is as good as any other.
+Holidays are not modelled: a bar on a holiday is treated like any other.
 """
 
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ _FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
 
 
 def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
-    """Tell for each instant whether the market trades.
+    """Return for each time whether the market is open.
 
     FX trades from Sunday 17:00 to Friday 17:00 America/New_York, summer time included; crypto
     always.
@@ -37,7 +37,7 @@ def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
 
     Returns
     -------
-    ndarray of bool, one per instant
+    ndarray of bool, one per time
 
     >>> friday = pd.DatetimeIndex(["2025-01-03 21:59", "2025-01-03 22:00"], tz="UTC")
     >>> is_open("fx", friday).tolist()
@@ -54,7 +54,7 @@ def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
 def offset_minutes(zone: ZoneInfo, day: datetime) -> int:
     """Return local time minus UTC, in minutes, at noon UTC of a day.
 
-    One value serves the whole day: summer time changes on Sunday mornings, when FX is closed.
+    One value is enough for a day, because summer time changes on Sunday mornings, when FX is closed.
 
     >>> offset_minutes(NEW_YORK, datetime(2025, 1, 6, tzinfo=UTC))
     -300

@@ -1,8 +1,8 @@
-"""The simulated market: endless bars from a seed, where there is no other source.
+"""The simulated source: endless bars from a seed, used if there is no other source.
 
-Every bar is a pure function of (seed, symbol, time): asking for more, later or for other symbols
-changes none. Days are simulated one after the other from `EPOCH` and kept in memory, about
-65 kB a day and symbol. The stochastic model is `mikrobot.market.simulation`.
+Every bar is a pure function of (seed, symbol, time) and does not depend on what is requested. Days are
+simulated one after the other from `EPOCH` and kept in memory, about 65 kB per day and symbol. The
+stochastic model is `mikrobot.market.simulation`.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from mikrobot.settings import Settings
 DEFAULT_SYMBOLS = ("EURUSD", "BTCUSDT")
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
-"""The first instant of the simulated market."""
+"""Start of the simulated market."""
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
@@ -34,7 +34,7 @@ def open_source(settings: Settings, clock: Clock) -> "SimulatedSource":
 
 
 class SimulatedSource:
-    """A made-up market that runs with the clock.
+    """A simulated market that runs with the clock.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class SimulatedSource:
         Known instruments.
     seed : int
     clock : Clock
-        Bars that have not closed yet are not shown.
+        Bars that have not closed yet are not returned.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class _Path:
         times = np.concatenate([_open_times(first + i, day) for i, day in enumerate(days)])
         inside = slice(*np.searchsorted(times, [epoch_us(start), epoch_us(end)]))
         ticks = np.concatenate([day.ticks for day in days])[inside].T
-        # Dividing by a whole number gives the float nearest to the decimal price.
+        # Division by an integer gives the float nearest to the decimal price.
         prices = ticks / round(1 / self._instrument.tick)
         volume = np.concatenate([day.volume for day in days])[inside]
         trades, taker_volume = (

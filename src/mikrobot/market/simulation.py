@@ -1,21 +1,21 @@
-"""One simulated day of one symbol: volatility, price path, spread and volume, minute by minute.
+"""The stochastic model of the simulated market: volatility, prices, spread and volume by minute.
 
-The model is made to look like a market, and nothing in it can be forecast except volatility:
+The model resembles a market, but only its volatility can be forecast:
 
 - log volatility is the sum of a season (Tokyo, London and New York hours, each in its own local
   time, with bursts at the 08:30, 10:00 and 14:00 New York releases), three autoregressions of
   different memory (stochastic volatility: Taylor, Modelling Financial Time Series, 1986) and a
   Markov regime: calm, normal or stressed;
-- a minute's return is Student t with rare jumps, walked in a few steps, so that highs and lows
-  are those of a path, and every price lies on the tick grid;
-- quotes arrive with volatility and thin out at the roll, where minutes can be empty;
-- drift follows a hidden Markov regime of its own, `_DRIFT_SHARE` of a minute's volatility, and a
-  pull to the first price with a half-life of 180 days keeps prices plausible over years: both far
-  below costs. Signs are otherwise independent in time and between symbols. What is earned here
-  beyond a forecast of volatility is luck or a mistake.
+- a minute's return is Student t with rare jumps, simulated in a few steps, so that highs and lows
+  are those of a path; every price is on the tick grid;
+- more quotes arrive in volatile minutes and fewer around the roll, where minutes can be empty;
+- drift follows its own hidden Markov regime, `_DRIFT_SHARE` of a minute's volatility, and mean
+  reversion to the first price with a half-life of 180 days keeps prices plausible over years. Both
+  are far below costs. Signs are otherwise independent in time and between symbols. Any profit
+  beyond a forecast of volatility is luck or an error.
 
-Its numbers were set by comparison with EURUSD 2018-2020 (HistData) and BTCUSDT 2024-2025
-(Binance). No clock and no cache here: `mikrobot.market.simulated` has both.
+The parameters were set by comparison with EURUSD 2018-2020 (HistData) and BTCUSDT 2024-2025
+(Binance). The module has no clock and no cache; `mikrobot.market.simulated` has both.
 """
 
 import math
@@ -44,18 +44,18 @@ Ticks = NDArray[np.int32]
 
 
 class Character(NamedTuple):
-    """How one symbol moves.
+    """Parameters of one symbol.
 
     Attributes
     ----------
     price : float
-        At the start of the simulation.
+        Price at the start of the simulation.
     sigma : float
         Volatility of the log return of a typical minute.
     activity : float
         Quotes (FX) or trades (crypto) in a typical minute.
     size : float
-        Volume of one of them: 1 for FX, whose volume counts ticks; base units for crypto.
+        Volume per quote or trade: 1 for FX, whose volume counts ticks; base units for crypto.
     """
 
     price: float
@@ -76,7 +76,7 @@ CHARACTERS: dict[str, Character] = {
     "ADAUSDT": Character(0.8500, 9.5e-4, 250.0, 450.0),
     "FILUSDT": Character(4.900, 9.0e-4, 120.0, 60.0),
 }
-"""Prices of January 2025; volatility, activity and size of the order seen in public data."""
+"""Prices of January 2025; volatility, activity and size have the order of magnitude of public data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Day:
     volume : ndarray of float64, shape (n,)
         Quotes (FX) or base units (crypto).
     trades, taker_volume : ndarray of float64, shape (n,)
-        Number of trades, and base units bought by takers; NaN for FX, where nobody knows them.
+        Number of trades, and base units bought by takers; NaN for FX, where they are unknown.
     """
 
     minutes: NDArray[np.int16]
@@ -111,7 +111,7 @@ def opening_state(symbol: str) -> Floats:
 
 
 def simulate_day(instrument: Instrument, seed: int, day: datetime, state: Floats) -> tuple[Day, Floats]:
-    """Walk one symbol through one day.
+    """Simulate one day of one symbol.
 
     Parameters
     ----------
@@ -121,12 +121,12 @@ def simulate_day(instrument: Instrument, seed: int, day: datetime, state: Floats
     day : datetime
         Midnight UTC.
     state : ndarray, shape (7,)
-        Where the day before ended; not changed.
+        State at the end of the previous day; not changed.
 
     Returns
     -------
     (Day, ndarray)
-        The bars, and the state at the end of the day: a pure function of the arguments.
+        The bars, and the state at the end of the day. Both depend on the arguments only.
     """
     character = CHARACTERS[instrument.symbol]
     manner = _FX if instrument.asset == "fx" else _CRYPTO
@@ -147,7 +147,7 @@ def simulate_day(instrument: Instrument, seed: int, day: datetime, state: Floats
 
 
 def _taker_share(rng: np.random.Generator, ticks: Ticks) -> Floats:
-    """Draw the share that takers bought, about a half: more in a minute that rises, and nothing of the next one."""
+    """Draw the taker share: about a half, more in a rising minute, independent of the next minute."""
     opened, high, low, close = ticks.T[:4]
     lean = (close - opened) / np.maximum(high - low, 1)
     share: Floats = np.clip(0.5 + _TAKER_LEAN * lean + _TAKER_NOISE * rng.standard_normal(len(ticks)), 0.0, 1.0)
@@ -155,9 +155,9 @@ def _taker_share(rng: np.random.Generator, ticks: Ticks) -> Floats:
 
 
 def season(asset: AssetClass, day: datetime) -> Floats:
-    """Return the volatility of each minute of a UTC day over that of a typical one, shape (1440,).
+    """Return the volatility of each minute of a UTC day relative to a typical minute, shape (1440,).
 
-    FX follows the three centres closely, crypto loosely; crypto slackens at the weekend.
+    FX follows the hours of the three centres closely, crypto loosely; crypto is calmer at the weekend.
     """
     tokyo, london, new_york = (
         np.roll(curve, -offset_minutes(zone, day))
@@ -172,9 +172,9 @@ def season(asset: AssetClass, day: datetime) -> Floats:
 
 
 def spread_shape(asset: AssetClass, day: datetime) -> Floats:
-    """Return the spread of each minute of a UTC day over the typical one, shape (1440,).
+    """Return the spread of each minute of a UTC day relative to the typical spread, shape (1440,).
 
-    FX spreads are wide around the 17:00 New York roll, and so at the start of the week.
+    FX spreads are wide around the 17:00 New York roll, and therefore at the start of the week.
     """
     if asset == "crypto":
         return np.ones(DAY_MINUTES)
@@ -185,11 +185,11 @@ def spread_shape(asset: AssetClass, day: datetime) -> Floats:
 
 
 class _Manner(NamedTuple):
-    """What the symbols of an asset class share.
+    """Parameters of an asset class.
 
-    `steps` in a minute's path at most, degrees of freedom of the `tail`, standard deviations of
-    the `slow`, `medium` and `fast` log volatility and of the log `bustle` of quotes, and the
-    share of minutes that open `still` at the last price.
+    `steps`: maximum number of steps in a minute's path. `tail`: degrees of freedom. `slow`, `medium`,
+    `fast`: standard deviations of the log volatility components. `bustle`: standard deviation of the
+    log number of quotes. `still`: share of minutes that open at the last price.
     """
 
     steps: int
@@ -216,13 +216,13 @@ _DRIFT_LEAVING = 1 / 480
 _PULL = math.log(2) / (180 * 1440)
 _JUMP_SHARE = 0.0004
 _JUMP_SIZE = 6.0
-_TAKERS = 1  # a stream of its own: prices do not depend on it
+_TAKERS = 1  # a separate random stream, so that prices do not depend on it
 _TAKER_LEAN, _TAKER_NOISE = 0.25, 0.2  # FILUSDT 2023: 0.23 in falling minutes, 0.76 in rising ones
 _GAP_MINUTES = 80.0  # EURUSD 2018-2020: a weekend gap has the variance of 70 typical minutes
 
 
 class _Noise(NamedTuple):
-    """The random numbers of a day, one row a minute."""
+    """The random numbers of a day, one row per minute."""
 
     normals: Floats
     steps: Floats
@@ -231,7 +231,7 @@ class _Noise(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What the hour does: volatility, spread, and the minutes that passed unseen before."""
+    """Effects of the time: volatility, spread, and the length of the gap before the day in minutes."""
 
     season: Floats
     spread: Floats
@@ -239,7 +239,7 @@ class _Shape(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """Ticks in one unit of price, and in the typical spread."""
+    """Number of ticks in one unit of price, and in the typical spread."""
 
     ticks: float
     spread: float
@@ -266,7 +266,7 @@ def _curve(*knots: tuple[float, float]) -> Floats:
 
 
 def _burst(minute: int, height: float, decay: float) -> Floats:
-    """Return activity that starts in one minute of a local day and dies away."""
+    """Return activity that starts at one minute of a local day and decays."""
     since = np.arange(DAY_MINUTES) - minute
     burst: Floats = np.where(since >= 0, height * np.exp(-np.maximum(since, 0) / decay), 0.0)
     return burst
@@ -294,7 +294,7 @@ def _walk(
     ticks: Ticks,
     volume: Floats,
 ) -> None:
-    """Fill a day's ticks and volumes, and move the state; volume stays NaN where nothing was quoted."""
+    """Write a day's ticks and volumes, and update the state; volume stays NaN in minutes without quotes."""
     gap = shape.gap
     for m in minutes:
         z, u = noise.normals[m], noise.uniforms[m]
@@ -317,7 +317,7 @@ def _walk(
 
 @njit(cache=True)
 def _volatility(state: Floats, manner: _Manner, z: Floats, u: Floats) -> float:
-    """Move the volatilities and regimes by a minute; return the volatility over a typical one."""
+    """Update volatilities and regimes by one minute; return the volatility relative to a typical minute."""
     state[_SLOW] = _SLOW_MEMORY * state[_SLOW] + math.sqrt(1 - _SLOW_MEMORY**2) * manner.slow * z[0]
     state[_MEDIUM] = _MEDIUM_MEMORY * state[_MEDIUM] + math.sqrt(1 - _MEDIUM_MEMORY**2) * manner.medium * z[1]
     state[_FAST] = _FAST_MEMORY * state[_FAST] + math.sqrt(1 - _FAST_MEMORY**2) * manner.fast * z[2]
@@ -334,7 +334,7 @@ def _volatility(state: Floats, manner: _Manner, z: Floats, u: Floats) -> float:
 def _path(
     state: Floats, steps: Floats, sigma: float, tail: float, jump: float, still: bool, scale: float, ticks: Ticks
 ) -> None:
-    """Walk the log price through a minute and write its open, high, low and close in ticks."""
+    """Simulate the log price over a minute and write its open, high, low and close in ticks."""
     n = len(steps)
     price = state[_PRICE]
     trend = (state[_DRIFT] - 1) * _DRIFT_SHARE * sigma

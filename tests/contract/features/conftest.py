@@ -16,13 +16,13 @@ MARKETS = {
     "BTCUSDT": ("crypto", "2023-02-20"),
     "ETHUSDT": ("crypto", "2025-01-01"),
 }
-"""Folder and first day: 2019 with its holes, the outage of 2023-03-24, and -10 % in a minute on 2025-02-03."""
+"""Folder and first day: 2019 with its gaps, the outage of 2023-03-24, and -10 % in a minute on 2025-02-03."""
 
 MARKET_BARS = 100_000
 
 
-def made_up(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.DataFrame:
-    """Bars on a tick grid with plateaus, flat minutes, bursts, lost minutes and a weekend."""
+def generated(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.DataFrame:
+    """Generate bars on a tick grid with plateaus, flat minutes, bursts, missing minutes and a weekend."""
     rng = np.random.default_rng(seed)
     scale = tick * rng.choice([0.3, 3.0, 12.0], p=[0.2, 0.7, 0.1], size=bars)
     close = price + np.cumsum(scale * rng.standard_normal(bars))
@@ -40,7 +40,7 @@ def made_up(seed: int, bars: int, price: float = 1.1, tick: float = 1e-5) -> pd.
 
 
 def recorded(symbol: str) -> pd.DataFrame | None:
-    """Real minutes of a market, where the data is there; what a source does not say is unknown."""
+    """Return real M1 bars of a market, None without the data; values that the source lacks are NaN."""
     folder, first = MARKETS[symbol]
     path = SHARED / folder / f"{symbol}_M1.parquet"
     if not path.exists():
@@ -54,7 +54,7 @@ def recorded(symbol: str) -> pd.DataFrame | None:
 
 
 def simulated(symbol: str) -> pd.DataFrame:
-    """As many minutes of the simulated market."""
+    """Return as many M1 bars of the simulated market."""
     start = pd.Timestamp("2025-01-06", tz="UTC").to_pydatetime()
     end = start + pd.Timedelta(days=120)
     return SimulatedSource((symbol,), 7, ManualClock(end)).history(symbol, start, end).head(MARKET_BARS)
@@ -62,47 +62,47 @@ def simulated(symbol: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="session", params=MARKETS)
 def market_bars(request: pytest.FixtureRequest) -> pd.DataFrame:
-    """100,000 minutes of a real market, or of the simulated one where the recorded data is not there."""
-    found = recorded(request.param)
-    return simulated(request.param) if found is None else found
+    """100,000 M1 bars of a real market, or of the simulated one without the recorded data."""
+    frame = recorded(request.param)
+    return simulated(request.param) if frame is None else frame
 
 
 @pytest.fixture(scope="session")
 def bars() -> pd.DataFrame:
-    """Ten days of made-up minutes, as many as the slowest average of hours needs; volume and spread known."""
-    return made_up(seed=11, bars=14_000)
+    """Ten days of generated M1 bars, enough for the slowest average of hours, with volume and spread."""
+    return generated(seed=11, bars=14_000)
 
 
 @pytest.fixture(scope="session")
 def real_bars() -> pd.DataFrame:
-    """Real EURUSD minutes of 2019 with their holes; volume and spread unknown."""
-    found = recorded("EURUSD")
-    if found is None:
+    """Real EURUSD M1 bars of 2019 with their gaps, without volume and spread."""
+    frame = recorded("EURUSD")
+    if frame is None:
         pytest.skip(f"no EURUSD minutes in {SHARED}")
-    return found
+    return frame
 
 
 @pytest.fixture(scope="session")
 def lead_bars(bars: pd.DataFrame) -> pd.DataFrame:
-    """Minutes of another made-up market, over the same days."""
-    return made_up(seed=12, bars=len(bars), price=1.3)
+    """M1 bars of another generated market, over the same days."""
+    return generated(seed=12, bars=len(bars), price=1.3)
 
 
 @pytest.fixture(scope="session")
 def lead_rows(lead_bars: pd.DataFrame) -> pd.DataFrame:
-    """What a follower reads of that market."""
+    """The values that a follower reads from that market."""
     return FeaturePipeline(["LEAD"]).lead_rows("LEAD", lead_bars)
 
 
 @pytest.fixture(scope="session")
 def matrix(bars: pd.DataFrame, lead_rows: pd.DataFrame) -> pd.DataFrame:
-    """Feature rows of the made-up bars, in batch, led by another made-up market."""
+    """Feature rows of the generated bars, in batch, with another generated market as lead."""
     return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars, lead_rows)
 
 
 @pytest.fixture(scope="session")
 def alone(bars: pd.DataFrame) -> pd.DataFrame:
-    """The same without a lead."""
+    """The same feature rows without a lead."""
     return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars)
 
 

@@ -1,4 +1,4 @@
-"""Price action by the words of its definitions, over the whole history: slow, plain, and apart from the kernel.
+"""Reference implementations of price action over the whole history: slow, simple, independent of the kernel.
 
 Every function takes a bar frame (index 0, 1, ...) and returns one column for each suffix of the feature.
 """
@@ -8,7 +8,7 @@ import pandas as pd
 import talib
 
 Swing = tuple[int, int, float]
-"""Bar that confirms it, bar of its pivot, price."""
+"""Confirming bar, pivot bar, price."""
 
 
 def atr_of(frame: pd.DataFrame) -> np.ndarray:
@@ -16,25 +16,25 @@ def atr_of(frame: pd.DataFrame) -> np.ndarray:
 
 
 def swing_highs(high: np.ndarray, side: int) -> list[Swing]:
-    """The swing highs, in order; the swing lows of the negated lows."""
-    found = []
+    """Return the swing highs in order; for negated lows, the swing lows."""
+    highs = []
     for p in range(side, len(high) - side):
         left, right = high[p - side : p], high[p + 1 : p + side + 1]
         if high[p] >= left.max() and high[p] > right.max():
-            found.append((p + side, p, high[p]))
-    return found
+            highs.append((p + side, p, high[p]))
+    return highs
 
 
 def swings(frame: pd.DataFrame, side: int) -> tuple[list[Swing], list[Swing]]:
-    """Swing highs and swing lows."""
+    """Return the swing highs and the swing lows."""
     lows = [(t, p, -price) for t, p, price in swing_highs(-frame["low"].to_numpy(), side)]
     return swing_highs(frame["high"].to_numpy(), side), lows
 
 
 def swing(frame: pd.DataFrame, side: int) -> pd.DataFrame:
     columns = {}
-    for name, found in zip(("high", "low"), swings(frame, side), strict=True):
-        last = {t: (price, p) for t, p, price in found}
+    for name, confirmed in zip(("high", "low"), swings(frame, side), strict=True):
+        last = {t: (price, p) for t, p, price in confirmed}
         held = pd.DataFrame.from_dict(last, "index", columns=["price", "pivot"]).reindex(frame.index).ffill()
         columns |= {name: held["price"], f"{name}_age": frame.index - held["pivot"]}
     return pd.DataFrame(columns)
@@ -43,7 +43,7 @@ def swing(frame: pd.DataFrame, side: int) -> pd.DataFrame:
 def breaks(frame: pd.DataFrame, side: int, by_wick: bool = False) -> pd.DataFrame:
     close, atr = frame["close"].to_numpy(), atr_of(frame)
     top, bottom = (frame["high"], frame["low"]) if by_wick else (frame["close"],) * 2
-    highs, lows = ({t: price for t, _, price in found} for found in swings(frame, side))
+    highs, lows = ({t: price for t, _, price in confirmed} for confirmed in swings(frame, side))
     above = below = broken = np.nan
     trend, last, rows = 0, np.nan, []
     for t in range(len(frame)):
@@ -76,15 +76,15 @@ def breaks(frame: pd.DataFrame, side: int, by_wick: bool = False) -> pd.DataFram
 
 def sequence(frame: pd.DataFrame, side: int) -> pd.DataFrame:
     atr, columns = atr_of(frame), {}
-    for name, found in zip(("highs", "lows"), swings(frame, side), strict=True):
-        prices, said = [price for _, _, price in found], {}
-        for i in range(1, len(found)):
-            t = found[i][0]
+    for name, confirmed in zip(("highs", "lows"), swings(frame, side), strict=True):
+        prices, compared = [price for _, _, price in confirmed], {}
+        for i in range(1, len(confirmed)):
+            t = confirmed[i][0]
             near = [abs(prices[i] - earlier) <= 0.1 * atr[t] for earlier in prices[max(0, i - 8) : i]]
-            said[t] = (np.sign(prices[i] - prices[i - 1]), sum(near) if atr[t] > 0 else np.nan)
-        held = pd.DataFrame.from_dict(said, "index", columns=["order", "equals"]).reindex(frame.index)
-        known = pd.Series(frame.index.where(held["order"].notna())).ffill()
-        held = held.reindex(known).set_axis(frame.index)
+            compared[t] = (np.sign(prices[i] - prices[i - 1]), sum(near) if atr[t] > 0 else np.nan)
+        held = pd.DataFrame.from_dict(compared, "index", columns=["order", "equals"]).reindex(frame.index)
+        newest = pd.Series(frame.index.where(held["order"].notna())).ffill()
+        held = held.reindex(newest).set_axis(frame.index)
         columns |= {name: held["order"], f"equal_{name}": held["equals"]}
     return pd.DataFrame(columns)
 
@@ -97,12 +97,12 @@ def grab(frame: pd.DataFrame, side: int) -> pd.DataFrame:
 
 
 def retest(frame: pd.DataFrame, side: int) -> pd.DataFrame:
-    found, atr, n = breaks(frame, side), atr_of(frame), len(frame)
-    direction = (found["bos"] + found["choch"]).to_numpy()
+    broken, atr, n = breaks(frame, side), atr_of(frame), len(frame)
+    direction = (broken["bos"] + broken["choch"]).to_numpy()
     when = np.flatnonzero(direction)
     stage, here, distance = np.zeros(n), np.zeros(n), np.full(n, np.nan)
     for b, after in zip(when, [*when[1:], n], strict=True):
-        d, level = direction[b], found["broken"][b]
+        d, level = direction[b], broken["broken"][b]
         extreme = frame["low" if d > 0 else "high"].to_numpy()
         distance[b:after] = d * (frame["close"][b:after] - level) / atr[b:after]
         waited = range(b + 1, min(b + 21, after))
@@ -117,8 +117,8 @@ def retest(frame: pd.DataFrame, side: int) -> pd.DataFrame:
 
 def levels(frame: pd.DataFrame, side: int) -> pd.DataFrame:
     highs, lows = swings(frame, side)
-    found = sorted([(t, 0, price) for t, _, price in highs] + [(t, 1, price) for t, _, price in lows])
-    confirmed, prices = np.array([t for t, _, _ in found]), np.array([price for _, _, price in found])
+    events = sorted([(t, 0, price) for t, _, price in highs] + [(t, 1, price) for t, _, price in lows])
+    confirmed, prices = np.array([t for t, _, _ in events]), np.array([price for _, _, price in events])
     rows = []
     for t, (close, atr) in enumerate(zip(frame["close"], atr_of(frame), strict=True)):
         last = prices[: confirmed.searchsorted(t, side="right")][-32:]
@@ -142,23 +142,23 @@ def displacement(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def mirrored(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same market upside down, in which a fall is a rise."""
+    """Return the same market with negated prices, so that a fall is a rise."""
     return frame.assign(open=-frame["open"], close=-frame["close"], high=-frame["low"], low=-frame["high"])
 
 
 def first_from(start: int, true: np.ndarray) -> float:
-    """First bar from `start` on at which it is true; infinity when it never is."""
+    """Return the first bar from `start` at which `true` holds; infinity if there is none."""
     after = np.flatnonzero(true[start:])
     return start + after[0] if len(after) else np.inf
 
 
-def zones(frame: pd.DataFrame, made: list[tuple[int, float, float]], closed_by: str) -> dict[str, np.ndarray]:
-    """What becomes of zones up, (bar that leaves it, bottom, top), closed by a low at or a close below the bottom."""
+def zones(frame: pd.DataFrame, created: list[tuple[int, float, float]], closed_by: str) -> dict[str, np.ndarray]:
+    """Follow up zones, (creating bar, bottom, top), until a low at or a close below the bottom closes them."""
     close, low, n = frame["close"].to_numpy(), frame["low"].to_numpy(), len(frame)
     nearest, mitigated = np.full(n, np.nan), np.full(n, np.nan)
     count, touched, closed = np.zeros(n), np.zeros(n), np.zeros(n)
-    for i, (t, bottom, top) in enumerate(made):
-        forgotten = made[i + 16][0] if i + 16 < len(made) else n
+    for i, (t, bottom, top) in enumerate(created):
+        forgotten = created[i + 16][0] if i + 16 < len(created) else n
         touch = first_from(t + 1, low <= top)
         end = first_from(t + 1, low <= bottom if closed_by == "low" else close < bottom)
         if touch <= forgotten and touch < n:
@@ -176,10 +176,9 @@ def zones(frame: pd.DataFrame, made: list[tuple[int, float, float]], closed_by: 
 def gaps_up(frame: pd.DataFrame) -> list[tuple[int, float, float]]:
     open_, high, low, close = (frame[name].to_numpy() for name in ("open", "high", "low", "close"))
     atr = atr_of(frame)
-    found = range(2, len(frame))
     return [
         (t, high[t - 2], low[t])
-        for t in found
+        for t in range(2, len(frame))
         if low[t] > high[t - 2] and close[t - 1] > open_[t - 1] and low[t] - high[t - 2] >= 0.1 * atr[t]
     ]
 
@@ -187,28 +186,28 @@ def gaps_up(frame: pd.DataFrame) -> list[tuple[int, float, float]]:
 def gap(frame: pd.DataFrame) -> pd.DataFrame:
     size, columns = np.zeros(len(frame)), {}
     for name, sign, market in (("up", 1, frame), ("down", -1, mirrored(frame))):
-        made, atr = gaps_up(market), atr_of(market)
-        for t, bottom, top in made:
+        created, atr = gaps_up(market), atr_of(market)
+        for t, bottom, top in created:
             size[t] = sign * (top - bottom) / atr[t]
-        found = zones(market, made, closed_by="low")
-        columns |= {f"{name}_{what}": found[what] for what in ("open", "distance", "touched", "filled")}
+        outcomes = zones(market, created, closed_by="low")
+        columns |= {f"{name}_{what}": outcomes[what] for what in ("open", "distance", "touched", "filled")}
     return pd.DataFrame({"size": size} | columns)
 
 
 def blocks_up(frame: pd.DataFrame, side: int) -> list[tuple[int, float, float]]:
-    found, made = breaks(frame, side), []
+    broken, created = breaks(frame, side), []
     highs, falls = swings(frame, side)[0], frame["close"] < frame["open"]
-    for t in np.flatnonzero(found["bos"] + found["choch"] > 0):
+    for t in np.flatnonzero(broken["bos"] + broken["choch"] > 0):
         pivot = max(p for confirmed, p, _ in highs if confirmed < t)
         against = [j for j in range(pivot, t) if falls[j]]
         if against:
-            made.append((t, frame["low"][against[-1]], frame["high"][against[-1]]))
-    return made
+            created.append((t, frame["low"][against[-1]], frame["high"][against[-1]]))
+    return created
 
 
 def order_block(frame: pd.DataFrame, side: int) -> pd.DataFrame:
     columns = {}
     for name, market in (("up", frame), ("down", mirrored(frame))):
-        found = zones(market, blocks_up(market, side), closed_by="close")
-        columns |= {f"{name}_{what}": found[what] for what in ("distance", "mitigated")}
+        outcomes = zones(market, blocks_up(market, side), closed_by="close")
+        columns |= {f"{name}_{what}": outcomes[what] for what in ("distance", "mitigated")}
     return pd.DataFrame(columns)

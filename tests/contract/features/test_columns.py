@@ -1,4 +1,4 @@
-"""What every column keeps, whatever feature it is of: a new one is found here by itself."""
+"""Requirements of every column; a new column is tested automatically."""
 
 import subprocess
 import sys
@@ -32,8 +32,8 @@ SPECS = pytest.mark.parametrize("spec", CATALOG.specs, ids=lambda spec: spec.nam
 @pytest.mark.parametrize("swing", SWINGS)
 def test_the_levels_of_every_swing_that_can_be_set_are_in_the_catalog(swing: int) -> None:
     for name in MODELS:
-        made = recipe_of(name, Settings(swing=swing))
-        assert set(needed(made.inputs, made.task)) <= set(COLUMNS)
+        recipe = recipe_of(name, Settings(swing=swing))
+        assert set(needed(recipe.inputs, recipe.task)) <= set(COLUMNS)
 
 
 def each_bar(symbol: str, frame: pd.DataFrame) -> Iterator[Bar]:
@@ -71,19 +71,19 @@ def pieces_of(frame: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
 
 
 def differing(a: np.ndarray, b: np.ndarray) -> list[str]:
-    """Columns that are not equal bit for bit."""
+    """Return the columns that are not equal bit for bit."""
     same = a.view(np.int64) == b.view(np.int64)
     return [COLUMNS[i] for i in np.flatnonzero(~same.all(axis=0))]
 
 
 def change(late: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Differences as shares of the value or of its column's mean size, whichever is larger; NaN equals NaN."""
+    """Return differences relative to the larger of the value and its column's mean size; NaN equals NaN."""
     size = np.fmax(np.abs(whole), np.nan_to_num(np.abs(whole)).mean(axis=0))
-    found = np.abs(late - whole)
-    found[np.isnan(late) & np.isnan(whole)] = 0.0
-    found[np.isnan(found)] = np.inf
+    shares = np.abs(late - whole)
+    shares[np.isnan(late) & np.isnan(whole)] = 0.0
+    shares[np.isnan(shares)] = np.inf
     with np.errstate(divide="ignore"):
-        return np.divide(found, size, out=found, where=found > 0)
+        return np.divide(shares, size, out=shares, where=shares > 0)
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +93,16 @@ def streamed(bars, lead_bars):
 
 @SPECS
 def test_missing_before_its_warmup_and_then_known(matrix, spec):
-    known = matrix[spec.name].notna().to_numpy()
-    first = int(known.argmax())
-    assert known.any()
+    is_known = matrix[spec.name].notna().to_numpy()
+    first = int(is_known.argmax())
+    assert is_known.any()
     if spec.may_be_missing:
         assert first >= (spec.warmup if spec.timeframe is Timeframe.M1 else 0)
     elif spec.timeframe is Timeframe.M1:
         assert first == spec.warmup
     else:
         assert 0 < first <= spec.warmup
-    assert spec.may_be_missing or known[first:].all()
+    assert spec.may_be_missing or is_known[first:].all()
 
 
 @SPECS
@@ -176,7 +176,7 @@ def test_each_of_many_symbols_is_as_if_alone(bars):
 
 
 def a_bar_each(timeframe: Timeframe, frame: pd.DataFrame) -> pd.DataFrame:
-    """The same bars so far apart that each of them closes a bar of the timeframe."""
+    """Return the same bars, spaced so that each one closes a bar of the timeframe."""
     if timeframe is Timeframe.M1:
         return frame
     last_minutes = pd.to_datetime(np.arange(1, len(frame) + 1) * timeframe.seconds - 60, unit="s", utc=True)
@@ -193,7 +193,7 @@ def test_a_longer_past_changes_nothing_once_a_column_has_settled(market_bars, ti
     for spec, shares in zip(CATALOG.specs, changed.T, strict=True):
         if spec.timeframe is timeframe:
             settled = ceil(spec.settled / minutes) if isfinite(spec.settled) else span - 1
-            if settled >= span:  # too few bars to see it settle: see that the older past has faded
+            if settled >= span:  # too few bars to settle: check that the effect of older bars has decreased
                 early, late = shares[spec.warmup : spec.warmup + span // 4].mean(), shares[-span // 4 :].mean()
                 assert late < max(early, FADED), spec.name
                 continue
@@ -266,8 +266,8 @@ def test_hostile_bars_give_values_in_range_or_a_declared_absence(moves, price):
     rows = batch(frame)
     assert not np.isinf(rows).any()
     for spec, values in zip(CATALOG.specs, rows.T, strict=True):
-        known = values[~np.isnan(values)]
-        assert ((known >= spec.low) & (known <= spec.high)).all(), spec.name
+        present = values[~np.isnan(values)]
+        assert ((present >= spec.low) & (present <= spec.high)).all(), spec.name
         if spec.timeframe is Timeframe.M1 and not spec.may_be_missing:
             assert not np.isnan(values[spec.warmup :]).any(), spec.name
     assert differing(stream(FeaturePipeline(["A"]), "A", frame), rows) == []

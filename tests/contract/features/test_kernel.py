@@ -1,4 +1,4 @@
-"""The compiled kernel: its cache, and types that are fixed before the first bar."""
+"""The compiled kernel: its cache, and argument types fixed before the first bar."""
 
 import os
 import subprocess

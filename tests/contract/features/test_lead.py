@@ -1,4 +1,4 @@
-"""The join of a lead: as of the close, the same streamed and in batch, never from the future."""
+"""The join with the lead: as of the close, equal in stream and batch, never from the future."""
 
 from datetime import timedelta
 
@@ -96,15 +96,15 @@ def test_a_lead_is_known_for_five_minutes(draw_pair):
     pipeline, lead, follower = draw_pair
     for bar in lead[:100]:
         pipeline.update(bar)
-    known = [
+    is_known = [
         bool(np.isfinite(pipeline.update(bar)[CATALOG.columns.index("m1_lead_return_1")])) for bar in follower[99:108]
     ]
-    assert known == [True] * 6 + [False] * 3
+    assert is_known == [True] * 6 + [False] * 3
 
 
 @pytest.fixture
 def draw_pair(bars, lead_bars):
-    """A pipeline of two symbols, and two hundred minutes of each without a gap."""
+    """A pipeline of two symbols, and two hundred bars of each without a gap."""
     times = pd.date_range("2024-03-01", periods=200, freq="min", tz="UTC").as_unit("us")
     lead, follower = (frame[:200].assign(open_time=times) for frame in (lead_bars, bars))
     return pair(), bars_of("LEAD", lead), bars_of("A", follower)

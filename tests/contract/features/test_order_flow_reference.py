@@ -1,4 +1,4 @@
-"""Order flow against plain formulas, on made-up bars and on real minutes with trades and takers."""
+"""Order flow compared with plain formulas, on generated bars and on real bars with trades and taker volume."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from mikrobot.features.library.order_flow import (
 )
 from mikrobot.features.pipeline import FeaturePipeline
 
-from .conftest import SHARED, made_up
+from .conftest import SHARED, generated
 
 ORDER_FLOW = Catalog(
     relative_trades(), trade_size(length=60), taker_share(), taker_share_ema(length=60), taker_balance(length=60)
@@ -29,7 +29,7 @@ FILE = SHARED / "crypto/FILUSDT_PERP_M1_with_trades_2023.parquet"
 def both(request):
     """Bars, and their feature rows without the prefix of the timeframe."""
     if request.param == "made up":
-        frame = made_up(seed=29, bars=12_000)
+        frame = generated(seed=29, bars=12_000)
     elif FILE.exists():
         named = {"ts": "open_time", "taker_buy_volume": "taker_volume"}
         frame = pd.read_parquet(FILE).rename(columns=named).assign(spread=np.nan).head(20_000)[list(BAR_COLUMNS)]

@@ -1,4 +1,4 @@
-"""Price action of the catalog against the definitions in `patterns`, on made-up and on real bars."""
+"""Price action features compared with the definitions in `patterns`, on generated and on real bars."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def both(market, request):
 
 
 def assert_column(rows: pd.DataFrame, column: str, expected: np.ndarray) -> None:
-    assert len(np.unique(expected[~np.isnan(expected)])) > 1, f"{column} says nothing here"
+    assert len(np.unique(expected[~np.isnan(expected)])) > 1, f"{column} is constant here"
     np.testing.assert_allclose(rows[column], expected, rtol=1e-9, atol=1e-9, err_msg=column)
 
 
@@ -55,7 +55,7 @@ def test_m5_price_action_equals_its_definition_on_closed_bars(both, name):
     frame, rows = both
     start = frame["open_time"].dt.floor(Timeframe.M5.delta)
     closed = frame.groupby(start).agg({"open": "first", "high": "max", "low": "min", "close": "last"})
-    closed = closed.iloc[int(frame["open_time"][0] != start[0]) :]  # a bar joined midway is not shown
+    closed = closed.iloc[int(frame["open_time"][0] != start[0]) :]  # an incomplete first bar is not used
     last = (closed.index + Timeframe.M5.delta).searchsorted(rows["close_time"], side="right") - 1
     for suffix, expected in NAIVE[name](closed.reset_index(drop=True)).items():
         held = np.where(last >= 0, expected.to_numpy(float)[last.clip(0)], np.nan)

@@ -1,4 +1,4 @@
-"""Indicators against independent definitions: TA-Lib over the whole series, and plain formulas."""
+"""Indicators compared with independent definitions: TA-Lib over the whole series, and plain formulas."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def both(market, request):
 
 
 def assert_column(rows: pd.DataFrame, column: str, expected: np.ndarray) -> None:
-    typical = np.nanmedian(np.abs(expected))  # what 1e-9 is relative to where a column crosses zero
+    typical = np.nanmedian(np.abs(expected))  # scale of the tolerance where a column crosses zero
     np.testing.assert_allclose(rows[column], expected, rtol=1e-9, atol=1e-9 * typical, err_msg=column)
 
 
@@ -80,7 +80,7 @@ def test_the_spread_is_measured_in_atr(bars, matrix):
 
 
 def closed_bars(frame: pd.DataFrame, timeframe: Timeframe) -> pd.DataFrame:
-    """Bars of a longer timeframe without one joined midway, indexed by their close time."""
+    """Return bars of a longer timeframe without an incomplete first one, indexed by close time."""
     start = frame["open_time"].dt.floor(timeframe.delta)
     grouped = frame.groupby(start).agg(
         open=("open", "first"), high=("high", "max"), low=("low", "min"), close=("close", "last")
@@ -91,7 +91,7 @@ def closed_bars(frame: pd.DataFrame, timeframe: Timeframe) -> pd.DataFrame:
 
 
 def held(rows: pd.DataFrame, closed: pd.DataFrame, values: np.ndarray) -> np.ndarray:
-    """Value of the last bar closed at or before each row's close."""
+    """Return the value of the last bar closed at or before each row's close."""
     last = closed.index.searchsorted(rows["close_time"], side="right") - 1
     return np.where(last >= 0, np.asarray(values, dtype=float)[last.clip(0)], np.nan)
 

@@ -1,4 +1,4 @@
-"""Extremes, round prices and the path against their definitions, written out over the whole series."""
+"""Extremes, round prices and the path compared with their definitions over the whole series."""
 
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -31,7 +31,7 @@ MARKETS = pytest.mark.parametrize("computed", ["EURUSD", "BTCUSDT"], indirect=Tr
 
 @pytest.fixture(scope="module")
 def computed(request, bars):
-    """The same made-up bars as FX and as crypto, with their rows and their ATR."""
+    """The same generated bars as FX and as crypto, with their rows and their ATR."""
     frame = bars.reset_index(drop=True)
     rows = FeaturePipeline([request.param], FAMILY).frame(request.param, frame)
     return request.param, frame, rows, talib.ATR(*(frame[name].to_numpy() for name in ("high", "low", "close")), 14)

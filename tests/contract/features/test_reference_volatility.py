@@ -1,4 +1,4 @@
-"""Volatility and its season against their definitions, written out bar by bar."""
+"""Volatility and its season compared with their definitions, computed bar by bar."""
 
 from collections import defaultdict
 from zoneinfo import ZoneInfo
@@ -26,7 +26,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 NEW_YORK = ZoneInfo("America/New_York")
 FORECAST = Catalog(bar(), *ewma_volatility.each(half_life=(10, 30, 120, 1440)), har(), season(), activity(), har_s())
 HALF_A_YEAR = pd.Timedelta(days=244)
-"""From the bars' first day to late October: they pass one change of the clock or the other."""
+"""Shift from the bars' first day to late October, so that they cover the other clock change."""
 
 
 @pytest.fixture(scope="module", params=["clocks go forward", "clocks go back", "EURUSD 2019"])
@@ -43,16 +43,16 @@ def computed(request):
 
 
 def average(values: np.ndarray, half_life: float) -> np.ndarray:
-    """Exponential average that is a plain mean while that weighs a value more."""
-    share, found = 1 - 0.5 ** (1 / half_life), [values[0]]
+    """Return the exponential average, a plain mean as long as that gives a new value more weight."""
+    share, averages = 1 - 0.5 ** (1 / half_life), [values[0]]
     for n, x in enumerate(values[1:], 2):
         weight = max(share, 1 / n)
-        found.append(found[-1] * (1 - weight) + x * weight)
-    return np.array(found)
+        averages.append(averages[-1] * (1 - weight) + x * weight)
+    return np.array(averages)
 
 
 def naive_bar(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Deviation and move of the second bar and those after it."""
+    """Return deviation and move from the second bar."""
     logs = np.log(frame[["open", "high", "low", "close"]])
     apart = frame["open_time"].diff() > pd.Timedelta(hours=1)
     jump = (logs["open"] - logs["close"].shift()).mask(apart, 0.0)
@@ -62,7 +62,7 @@ def naive_bar(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def naive_season(times: pd.Series, volatility: np.ndarray) -> np.ndarray:
-    """Log factor of each bar and of the 5, 15 and 60 minutes after it, from dictionaries of past bars."""
+    """Return the log factor of each bar and of the next 5, 15 and 60 minutes, from dictionaries of past bars."""
     level = average(volatility, 5 * 1440)
     minute, day_hour, week_hour = defaultdict(lambda: 1.0), defaultdict(lambda: 1.0), defaultdict(lambda: 1.0)
     visits = defaultdict(int)
@@ -119,14 +119,14 @@ def test_every_forecast_column_equals_its_definition(computed):
         expected[f"m1_har_s_{minutes}"] = np.exp(np.array(weights[:-1]) @ [*levels, ahead] + weights[-1])
     assert sorted(expected) == sorted(FORECAST.columns)
     for name, values in expected.items():
-        known = rows[name].notna().to_numpy()
-        assert known.sum() > 10_000
-        np.testing.assert_allclose(rows[name][known], values[known[1:]], rtol=1e-9, atol=1e-12, err_msg=name)
+        is_known = rows[name].notna().to_numpy()
+        assert is_known.sum() > 10_000
+        np.testing.assert_allclose(rows[name][is_known], values[is_known[1:]], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("changes", ["2024-03-10", "2024-11-03"])
 def test_the_season_follows_the_clock_of_new_york_over_its_changes(changes):
-    """A market that moves at 08:30 in New York only: the forecast looks for it an hour earlier or later in UTC."""
+    """A market that moves only at 08:30 New York: the forecast must shift by an hour in UTC."""
     sunday = pd.Timestamp(changes, tz="UTC")
     times = pd.date_range(sunday - pd.Timedelta(days=30), sunday + pd.Timedelta(days=2), freq="min", unit="us")
     wall = times.tz_convert(NEW_YORK)
@@ -152,9 +152,9 @@ def test_hostile_days_have_finite_forecasts(price):
     bars = pd.DataFrame({"open_time": times.astype("datetime64[us, UTC]"), "open": np.r_[price, close[:-1]]})
     bars = bars.assign(high=np.maximum(bars["open"], close), low=np.minimum(bars["open"], close), close=close)
     rows = FeaturePipeline(["A"], FORECAST).frame("A", bars.reindex(columns=list(BAR_COLUMNS)))
-    known = rows[list(FORECAST.columns)].iloc[1_440:]
-    assert np.isfinite(known).all().all()
-    assert (known.filter(like="har_s") > 0).all().all()
+    forecasts = rows[list(FORECAST.columns)].iloc[1_440:]
+    assert np.isfinite(forecasts).all().all()
+    assert (forecasts.filter(like="har_s") > 0).all().all()
 
 
 def test_bars_drawn_by_hand_have_the_deviation_and_the_move_one_reads_off():
@@ -164,6 +164,6 @@ def test_bars_drawn_by_hand_have_the_deviation_and_the_move_one_reads_off():
     ).assign(close=[1.0, 1.0, 2.2])
     rows = FeaturePipeline(["A"], Catalog(bar())).frame("A", bars.reindex(columns=list(BAR_COLUMNS)))
     assert rows["m1_bar_deviation"].iloc[1] == pytest.approx(1e-7)
-    # After the weekend the jump from 1 to 2 counts nowhere; the bar runs from its low to its high.
+    # The jump from 1 to 2 after the weekend is ignored; the bar moves from its low to its high.
     assert rows["m1_bar_move"].iloc[2] == pytest.approx(np.log(1.1))
     assert rows["m1_bar_deviation"].iloc[2] == pytest.approx(np.log(1.1) * np.sqrt(0.5 - (2 * np.log(2) - 1)))

@@ -1,4 +1,4 @@
-"""How many readings change after they were given: none of ours, and how many of a well-known library's."""
+"""Count values that change after they were emitted: none of ours, some of a well-known library."""
 
 from collections.abc import Callable
 
@@ -20,15 +20,15 @@ def ours(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def rewritten(read: Reading, frame: pd.DataFrame) -> tuple[pd.Series, int]:
-    """Changed readings by column, and how many there are of each.
+    """Return the number of changed values by column, and the number of values per column.
 
-    A reading is what is said of the newest bar of a prefix; it has changed when the whole frame says otherwise.
+    A value is computed for the newest bar of a prefix; it has changed if the whole frame gives another value.
     """
     replayed = [read(frame.iloc[:length]).iloc[-1] for length in range(FIRST, len(frame) + 1)]
     live = pd.DataFrame(replayed).to_numpy(float)
     final = read(frame).iloc[FIRST - 1 :]
-    known = final.to_numpy(float)
-    changed = (live != known) & ~(np.isnan(live) & np.isnan(known))
+    settled = final.to_numpy(float)
+    changed = (live != settled) & ~(np.isnan(live) & np.isnan(settled))
     return pd.Series(changed.sum(axis=0), final.columns), len(final)
 
 
@@ -42,6 +42,6 @@ def test_the_same_count_sees_what_a_look_ahead_rewrites(bars, capsys):
     changed, count = rewritten(ours, bars.iloc[:BARS])
     theirs, _ = rewritten(smart_money(("swing", "order_block", "liquidity")), bars.iloc[:BARS])
     with capsys.disabled():
-        print(f"\nreadings rewritten in {count} bars: ours {changed.sum()} of {count * len(changed):,}, ", end="")
+        print(f"\nvalues rewritten in {count} bars: ours {changed.sum()} of {count * len(changed):,}, ", end="")
         print(f"smartmoneyconcepts {theirs.sum():,} of {count * len(theirs):,}")
     assert theirs["swing", "HighLow"] > 0

@@ -1,4 +1,4 @@
-"""Volume features against independent definitions, on made-up bars and on real crypto minutes."""
+"""Volume features compared with independent definitions, on generated and on real crypto bars."""
 
 from math import floor
 
@@ -17,7 +17,7 @@ from mikrobot.features.library.profile import profile
 from mikrobot.features.library.volume import accumulation, money_flow, obv, obv_balance, volume_roc, vwap
 from mikrobot.features.pipeline import FeaturePipeline
 
-from .conftest import SHARED, made_up
+from .conftest import SHARED, generated
 
 VOLUME = Catalog(
     atr(length=14),
@@ -32,20 +32,20 @@ VOLUME = Catalog(
 )
 CASES = ["EURUSD, made up", "BTCUSDT, made up", "BTCUSDT", "ETHUSDT"]
 SPANS = {"BTCUSDT": "2023-03-20", "ETHUSDT": "2025-01-31"}
-"""From before the outage of 2023-03-24 and the end of free trading, and before 2025-02-03."""
+"""First days: before the outage of 2023-03-24 and the end of free trading, and before 2025-02-03."""
 
 SPAN = 14_000
 ALIKE = 1 - 1e-9
-"""Share from which two volumes are one with another rounding: rows that a bar crosses hold the same."""
+"""Ratio from which two volumes count as equal: rows that a bar crosses differ by rounding only."""
 
 START = 300
-"""Bars that are left out in front, so that the stream joins a day midway."""
+"""Bars skipped at the start, so that the stream starts in the middle of a day."""
 
 
 def bars_of(case: str) -> tuple[str, pd.DataFrame]:
     symbol = case.partition(",")[0]
     if symbol != case:
-        frame = made_up(seed=23, bars=SPAN, tick=1e-6)
+        frame = generated(seed=23, bars=SPAN, tick=1e-6)
         rng = np.random.default_rng(8)
         volume = np.where(rng.random(SPAN) < 0.02, 0.0, rng.lognormal(2, 2, SPAN))
         flow = {"trades": np.ceil(volume), "taker_volume": volume * rng.random(SPAN)}
@@ -76,7 +76,7 @@ def assert_column(rows: pd.DataFrame, column: str, expected: NDArray[np.float64]
 
 
 def by_day(bars: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running sum within each trading day; missing on the first day, which is joined midway."""
+    """Return the running sum of each trading day; NaN on the first day, which is incomplete."""
     total = pd.Series(values).groupby(bars["day"].to_numpy()).cumsum().to_numpy()
     return np.where(bars["day"] == bars["day"].iloc[0], np.nan, total)
 
@@ -138,7 +138,7 @@ def test_the_rate_of_change_is_talibs(both):
 
 
 def naive_relative(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Volume over the mean of 96 quarter-hours times the share of this one on its last five days."""
+    """Return volume relative to the mean of 96 quarter-hours times the relative volume of its last five days."""
     quarter = bars["open_time"].dt.floor("15min")
     joined_midway = bars["open_time"].iloc[0] != quarter.iloc[0]
     means = bars["volume"].groupby(quarter).mean().iloc[int(joined_midway) :]
@@ -164,15 +164,15 @@ def test_relative_volume_is_that_of_the_naive_definition(both):
 
 
 def row_volumes(window: pd.DataFrame, width: float) -> dict[int, float]:
-    """Volume by row of prices, each bar spread evenly over its range."""
-    found: dict[int, float] = {}
+    """Return the volume by price row, with each bar spread evenly over its range."""
+    volumes: dict[int, float] = {}
     for low, high, volume in zip(window["low"], window["high"], window["volume"], strict=True):
         first, last = floor(low / width), floor(high / width)
         for row in range(first, last + 1):
             overlap = min(high, (row + 1) * width) - max(low, row * width)
             share = overlap / (high - low) if last > first else 1.0
-            found[row] = found.get(row, 0.0) + volume * share
-    return {row: volume for row, volume in found.items() if volume > 0}
+            volumes[row] = volumes.get(row, 0.0) + volume * share
+    return {row: volume for row, volume in volumes.items() if volume > 0}
 
 
 def naive_value_area(volumes: dict[int, float], poc: int) -> tuple[int, int]:
@@ -185,7 +185,7 @@ def naive_value_area(volumes: dict[int, float], poc: int) -> tuple[int, int]:
 
 
 def naive_widths(bars: pd.DataFrame) -> list[float]:
-    """Width of the rows at each bar: set when a day opens or the window first fills, doubled beyond 128 rows."""
+    """Return the row width at each bar: set when a day opens or the window first fills, doubled beyond 128 rows."""
     highs, lows = bars["high"].rolling(240).max(), bars["low"].rolling(240).min()
     opens = (bars["day"].diff() != 0).to_numpy()
     widths = [np.nan] * 239
@@ -217,8 +217,8 @@ def test_the_profile_is_that_of_the_naive_definition(both):
             (close - low_price) / bars_atr[bar],
             (close - low_price) / (high_price - low_price),
         ]
-        found = rows[[f"profile_240_{name}" for name in ("poc_distance", "high_distance", "low_distance", "place")]]
-        np.testing.assert_allclose(found.iloc[bar], expected, rtol=1e-7, atol=1e-7, err_msg=str(bar))
+        computed = rows[[f"profile_240_{name}" for name in ("poc_distance", "high_distance", "low_distance", "place")]]
+        np.testing.assert_allclose(computed.iloc[bar], expected, rtol=1e-7, atol=1e-7, err_msg=str(bar))
 
 
 def test_what_is_in_the_catalog_is_what_is_tested_here():
@@ -230,4 +230,4 @@ def test_an_unknown_volume_gives_missing_values_with_that_reason(both):
     frame = bars[list(BAR_COLUMNS)].assign(volume=np.nan, trades=np.nan, taker_volume=np.nan)
     rows = FeaturePipeline(["EURUSD"], VOLUME).compute("EURUSD", frame)[:, 1:]
     assert np.isnan(rows).all()
-    assert all("the source knows no volume" in spec.may_be_missing for spec in VOLUME.specs[1:])
+    assert all("the source has no volume" in spec.may_be_missing for spec in VOLUME.specs[1:])

@@ -1,4 +1,4 @@
-"""A Binance REST server on loopback: the routes, shapes and limits of the real one, made-up prices.
+"""A Binance REST server on loopback: the routes, shapes and limits of the real one, generated prices.
 
 Shapes as recorded from GET /api/v3/klines: twelve fields, prices as text, times in milliseconds.
 """
@@ -24,7 +24,7 @@ def milliseconds(time: datetime) -> int:
 
 
 def kline(opened: int) -> list[object]:
-    """Return a kline that is a function of its open time."""
+    """Return a kline computed from its open time."""
     rng = np.random.default_rng(opened // MINUTE_MS)
     path = 60_000 + 500 * np.sin(opened / 6e7) + np.cumsum(rng.normal(0, 20, 4))
     prices = [f"{price:.8f}" for price in (path[0], path.max(), path.min(), path[-1])]
@@ -36,7 +36,7 @@ def kline(opened: int) -> list[object]:
 class KlineServer(ThreadingHTTPServer):
     """Serve one-minute klines from `LISTED` to `now`, the forming one included.
 
-    `script` holds answers that go before the normal ones: (status, headers, body) or SILENT.
+    `script` contains responses sent before the normal ones: (status, headers, body) or SILENT.
     """
 
     daemon_threads = True

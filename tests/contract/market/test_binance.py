@@ -1,4 +1,4 @@
-"""The real python-binance against a real socket."""
+"""The Binance source with the real python-binance and a real socket."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -91,7 +91,7 @@ def test_a_wrong_clock_does_not_show_a_forming_bar(source, venue, clock, ahead):
 
 
 @pytest.mark.parametrize("status", [429, 418])
-def test_it_waits_as_long_as_binance_says_and_asks_again(source, venue, clock, status):
+def test_it_waits_as_long_as_binance_demands_and_retries(source, venue, clock, status):
     venue.script.append((status, {"Retry-After": "17"}, {"code": -1003, "msg": "Too many requests."}))
     assert len(source.history("BTCUSDT", START, START + 10 * MINUTE)) == 10
     assert clock.now() == NOW + timedelta(seconds=17)
@@ -105,7 +105,7 @@ def test_a_long_ban_is_reported_with_its_length(source, venue):
 
 def test_refusals_without_end_are_given_up(source, venue):
     venue.script.extend([(429, {"Retry-After": "1"}, {"code": -1003, "msg": "Too many"})] * 9)
-    with pytest.raises(FeedError, match="asked too often"):
+    with pytest.raises(FeedError, match="too many requests"):
         source.history("BTCUSDT", START, START + MINUTE)
     assert len(venue.asked) == 4
 
@@ -121,7 +121,7 @@ def test_a_silent_server_is_reported_long_before_it_gives_up(venue, clock):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ((200, {}, "<html>Sign in to the hotel's network</html>"), "BTCUSDT: Binance sent no JSON but .*hotel"),
         ((200, {}, {"klines": []}), "sent no klines but"),
@@ -131,9 +131,9 @@ def test_a_silent_server_is_reported_long_before_it_gives_up(venue, clock):
         ((503, {}, "upstream down"), "HTTP 503"),
     ],
 )
-def test_answers_that_are_not_klines_are_reported(source, venue, answer, said):
+def test_answers_that_are_not_klines_are_reported(source, venue, answer, message):
     venue.script.append(answer)
-    with pytest.raises(FeedError, match=said):
+    with pytest.raises(FeedError, match=message):
         source.history("BTCUSDT", START, START + MINUTE)
 
 
@@ -154,7 +154,7 @@ def test_klines_that_break_the_schema_are_refused(source, venue):
 
 def test_pages_that_do_not_move_on_are_not_followed_for_ever(source, venue):
     venue.script.extend([(200, {}, venue.klines({"limit": "1000"}))] * 3)
-    with pytest.raises(FeedError, match="older than those asked for"):
+    with pytest.raises(FeedError, match="older than the requested ones"):
         source.history("BTCUSDT", START, START + timedelta(days=1))
 
 

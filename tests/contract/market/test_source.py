@@ -1,4 +1,4 @@
-"""What every market source promises, whatever stands behind it."""
+"""The contract of every market source."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass
 class Case:
-    """A source, its clock, one of its symbols, and a span inside its own, bars on both sides."""
+    """A source, its clock, one of its symbols, and a span with bars on both sides."""
 
     source: Source
     clock: ManualClock

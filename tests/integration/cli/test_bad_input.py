@@ -83,7 +83,7 @@ def local(zone: str | None) -> Damage:
     [
         (lambda bars: bars.drop(columns=["high", "low"]), r"EURUSD_M1.parquet: missing columns high, low; expected ts"),
         (swapped, r"EURUSD_M1.parquet, row {row}: time .* comes after .*; sort the rows by time"),
-        (twice, r"EURUSD_M1.parquet, row {row}: time .* stands twice; drop one row"),
+        (twice, r"EURUSD_M1.parquet, row {row}: time .* appears twice; drop one row"),
         (changed(ROW, high=1.0, low=1.1), r"EURUSD_M1.parquet, row {row}: high < low at .*; correct or remove the row"),
         (changed(ROW, low=-1.0), r"EURUSD_M1.parquet, row {row}: a price is not positive at .*; correct or remove"),
         (changed(ROW, close=float("nan")), r"EURUSD_M1.parquet, row {row}: a price is missing or not finite at"),

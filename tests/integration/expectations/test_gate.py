@@ -82,9 +82,7 @@ def test_sound_bars_pass_whole(bars: pd.DataFrame) -> None:
         ("taker_volume", np.inf, "taker_volume not negative and finite, where known"),
     ],
 )
-def test_a_bad_bar_is_parted_from_the_good_with_its_reasons(
-    bars: pd.DataFrame, column: str, value: float, reason: str
-) -> None:
+def test_a_bad_bar_is_separated_with_its_reasons(bars: pd.DataFrame, column: str, value: float, reason: str) -> None:
     bars.loc[700, column] = value
     checked = check(bars, "bars")
     assert checked.passed
@@ -202,7 +200,7 @@ def test_an_invalid_expectation_is_an_error_not_a_silent_gap(
         check(bars, "bars")
 
 
-def test_the_gate_prints_nothing_and_calls_no_one(tmp_path: Path, bars: pd.DataFrame) -> None:
+def test_the_gate_prints_nothing_and_opens_no_connection(tmp_path: Path, bars: pd.DataFrame) -> None:
     bars.to_parquet(tmp_path / "bars.parquet")
     program = f"""
 import socket, sys
@@ -211,5 +209,5 @@ import pandas as pd
 from expectations.quality_gate import check
 check(pd.read_parquet({str(tmp_path / "bars.parquet")!r}), "bars")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

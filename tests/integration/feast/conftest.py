@@ -1,4 +1,4 @@
-"""Feast with the definitions applied, on databases and a state folder of the test's own."""
+"""Feast with the definitions applied, on a database and state folder of each test."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from mikrobot.store.feast.online import FeatureRows
 
 @pytest.fixture
 def applied(database: Settings) -> Settings:
-    """Settings whose Feast knows the feature view."""
+    """Settings of a Feast with the feature view applied."""
     apply(database)
     return database
 
@@ -27,7 +27,7 @@ def rows(applied: Settings) -> FeatureRows:
 
 @pytest.fixture(scope="session")
 def feature_frame() -> Callable[..., pd.DataFrame]:
-    """A factory of made-up feature frames: symbol, close_time and every catalog column."""
+    """A factory of generated feature frames: symbol, close_time and every catalog column."""
 
     def make(symbol: str = "EURUSD", start: str = "2024-01-30", n: int = 5_000, seed: int = 3) -> pd.DataFrame:
         random = np.random.default_rng(seed)

@@ -22,9 +22,9 @@ def _run(settings: Settings, *command: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_module_applies_the_definitions_and_may_do_so_again(database: Settings) -> None:
     for _ in range(2):
-        done = _run(database, sys.executable, "-m", "feature_repo")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert CATALOG.version in done.stdout
+        run = _run(database, sys.executable, "-m", "feature_repo")
+        assert (run.returncode, run.stderr) == (0, "")
+        assert CATALOG.version in run.stdout
 
 
 def test_the_view_has_a_described_field_for_every_column_in_order(applied: Settings) -> None:
@@ -50,31 +50,31 @@ def test_applying_again_keeps_the_online_rows(applied: Settings) -> None:
     assert FeatureRows(applied).latest("replay", "EURUSD") == at
 
 
-def test_the_yaml_says_what_the_platform_uses(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_yaml_equals_the_configuration_of_the_platform(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for line in variables(database).splitlines():
         name, value = line.removeprefix("export ").split("=", 1)
         monkeypatch.setenv(name, value.strip("'"))
-    said = load_repo_config(REPO, REPO / "feature_store.yaml")
+    stored = load_repo_config(REPO, REPO / "feature_store.yaml")
     used = configuration(database)
-    assert said.project == used["project"]
-    assert said.provider == used["provider"]
-    assert said.entity_key_serialization_version == used["entity_key_serialization_version"]
-    assert said.registry_config == used["registry"]
-    assert said.online_config == used["online_store"]
-    assert said.offline_config == used["offline_store"]
+    assert stored.project == used["project"]
+    assert stored.provider == used["provider"]
+    assert stored.entity_key_serialization_version == used["entity_key_serialization_version"]
+    assert stored.registry_config == used["registry"]
+    assert stored.online_config == used["online_store"]
+    assert stored.offline_config == used["offline_store"]
 
 
 def test_the_feast_command_works_with_the_printed_variables(applied: Settings) -> None:
     feast = Path(sys.executable).with_name("feast")
     script = f'eval "$({sys.executable} -m feature_repo --environment)" && {feast} --chdir {REPO} feature-views list'
-    done = _run(applied, "bash", "-c", script)
-    assert done.returncode == 0, done.stderr
-    assert "bar_features" in done.stdout
+    run = _run(applied, "bash", "-c", script)
+    assert run.returncode == 0, run.stderr
+    assert "bar_features" in run.stdout
 
 
 def test_a_server_that_is_away_is_one_line_and_a_code(settings: Settings) -> None:
-    done = _run(settings.model_copy(update={"postgres_port": 1}), sys.executable, "-m", "feature_repo")
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert "mikrobot up" in done.stderr
+    run = _run(settings.model_copy(update={"postgres_port": 1}), sys.executable, "-m", "feature_repo")
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1
+    assert "mikrobot up" in run.stderr

@@ -97,11 +97,11 @@ from mikrobot.store.feast.online import FeatureRows
 print(FeatureRows(load()).read("replay", "EURUSD", {COLUMNS!r}, {AT!r}))
 """
     environment = os.environ | applied.environment() | {"PYTHONHASHSEED": "11"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == (str(dict(zip(COLUMNS, VALUES.tolist(), strict=True))), "")
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert (run.stdout.strip(), run.stderr) == (str(dict(zip(COLUMNS, VALUES.tolist(), strict=True))), "")
 
 
-def test_feasts_own_answer_holds_the_same_values(applied: Settings, rows: FeatureRows) -> None:
+def test_the_online_features_of_feast_have_the_same_values(applied: Settings, rows: FeatureRows) -> None:
     rows.write("replay", "EURUSD", AT, VALUES)
     store = open_feature_store(applied)
     entities: list[dict[str, Any]] = [{"source": "replay", "symbol": "EURUSD"}, {"source": "replay", "symbol": "NONE"}]

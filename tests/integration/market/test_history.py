@@ -1,4 +1,4 @@
-"""Backfill from the simulated market through the real gate into the real store."""
+"""Backfill from the simulated market with the real quality gate and the real store."""
 
 from datetime import timedelta
 
@@ -28,9 +28,9 @@ def source():
 
 def test_bars_pass_the_gate_into_the_store_and_are_fetched_once(source, pool):
     store = BarStore(pool)
-    done = backfill(source, store, "EURUSD", START, end=END, check=gate)
+    report = backfill(source, store, "EURUSD", START, end=END, check=gate)
     held = store.range("simulated", "EURUSD", Timeframe.M1, START, end=END)
-    assert done.stored == done.fetched == len(held) > 10_000
+    assert report.stored == report.fetched == len(held) > 10_000
     assert_frame_equal(held, source.history("EURUSD", START, END))
     assert backfill(source, store, "EURUSD", START, end=END, check=gate).fetched == 0
     later = backfill(source, store, "EURUSD", START, end=END + timedelta(hours=1), check=gate)
@@ -38,7 +38,7 @@ def test_bars_pass_the_gate_into_the_store_and_are_fetched_once(source, pool):
 
 
 class Damaged(SimulatedSource):
-    """The simulated market with crossed highs and lows in some rows of each answer."""
+    """The simulated market with crossed highs and lows in some rows of each frame."""
 
     rows: tuple[int, ...] = (3,)
 
@@ -52,9 +52,9 @@ class Damaged(SimulatedSource):
 def test_bad_bars_are_quarantined_and_too_many_stop_everything(pool):
     store = BarStore(pool)
     source = Damaged(["EURUSD"], 7, ManualClock(EPOCH + timedelta(days=20)))
-    done = backfill(source, store, "EURUSD", START, end=START + timedelta(days=5), check=gate)
-    assert done.quarantined == 1
-    assert done.stored == done.fetched - 1
+    report = backfill(source, store, "EURUSD", START, end=START + timedelta(days=5), check=gate)
+    assert report.quarantined == 1
+    assert report.stored == report.fetched - 1
     kept = store.quarantined("simulated", "EURUSD", "bars")
     assert len(kept) == 1
     assert kept["reason"].iloc[0]
@@ -62,5 +62,5 @@ def test_bad_bars_are_quarantined_and_too_many_stop_everything(pool):
     source.rows = tuple(range(500))
     with pytest.raises(GateError, match=r"EURUSD: bars from .* 500 of "):
         backfill(source, store, "EURUSD", START, end=END, check=gate)
-    assert store.span("simulated", "EURUSD", Timeframe.M1) == (START, done.last)
+    assert store.span("simulated", "EURUSD", Timeframe.M1) == (START, report.last)
     assert len(store.quarantined("simulated", "EURUSD", "bars")) == 1

@@ -1,4 +1,4 @@
-"""Files of bars: what is read, what is refused, and how little of a file is touched."""
+"""Bar files: reading, refusal of invalid files, and reading only the needed row groups."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +20,13 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared market
 
 @pytest.fixture
 def table(bars):
-    """A hundred minutes in the shared schema, spreads included."""
+    """A hundred M1 bars in the shared schema, with spreads."""
     return bars(100, start=START).rename(columns={"open_time": "ts", "taker_volume": "taker_buy_volume"})
 
 
 @pytest.fixture
 def write(tmp_path, table):
-    """Return a writer of the table, changed by a function, into a Parquet file."""
+    """Return a function that changes the table and writes it to a Parquet file."""
 
     def into(change=lambda table: table, name="EURUSD_M1.parquet", rows=None):
         path = tmp_path / name
@@ -49,7 +49,7 @@ def expected(table):
 # Parquet
 
 
-def test_a_parquet_file_is_read_as_it_stands(write, table):
+def test_a_parquet_file_is_read_unchanged(write, table):
     symbol, bars = read_bars(write())
     assert symbol == "EURUSD"
     assert_frame_equal(bars, expected(table))
@@ -139,10 +139,10 @@ REFUSED = {
     ),
     "empty": (lambda t: t.iloc[:0], "the file is empty"),
     "unsorted": (swap(50, 70), r"EURUSD_M1.parquet, row 51: time 2025-01-06 00:51:00 UTC comes after .*01:10.*sort"),
-    "repeated": (repeat(42), r"row 43: time 2025-01-06 00:42:00 UTC stands twice; drop"),
+    "repeated": (repeat(42), r"row 43: time 2025-01-06 00:42:00 UTC appears twice; drop"),
     "high below low": (set_cell(17, "low", 9.0), r"row 17: high < low at 2025-01-06 00:17:00 UTC \(open .*low 9.0"),
-    "open outside": (set_cell(3, "open", 9.0), r"row 3: open or close lies outside low to high at 2025-01-06 00:03"),
-    "close outside": (set_cell(3, "close", 0.1), r"row 3: open or close lies outside"),
+    "open outside": (set_cell(3, "open", 9.0), r"row 3: open or close is outside low to high at 2025-01-06 00:03"),
+    "close outside": (set_cell(3, "close", 0.1), r"row 3: open or close is outside"),
     "negative price": (set_cell(5, "low", -1.0), r"row 5: a price is not positive at 2025-01-06 00:05:00 UTC .*low -1"),
     "zero price": (set_cell(5, "low", 0.0), r"row 5: a price is not positive"),
     "infinite price": (set_cell(99, "high", np.inf), r"row 99: a price is missing or not finite"),
@@ -162,10 +162,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("rows", [None, 21], ids=["one row group", "several"])
-@pytest.mark.parametrize(("change", "said"), REFUSED.values(), ids=REFUSED)
-def test_a_broken_file_is_refused_with_its_name_and_row(write, change, said, rows):
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_broken_file_is_refused_with_its_name_and_row(write, change, message, rows):
     path = write(change, rows=rows)
-    with pytest.raises(BarError, match=said) as refused:
+    with pytest.raises(BarError, match=message) as refused:
         read_bars(path)
     assert "EURUSD_M1.parquet" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -239,8 +239,8 @@ def test_a_name_without_a_known_symbol_is_refused(write):
         ReplaySource([write(name="bars_M1.parquet")])
 
 
-def test_a_name_that_says_another_timeframe_is_refused(write):
-    with pytest.raises(BarError, match=r"EURUSD_H1.parquet: expected M1 bars, but the name says H1"):
+def test_a_name_with_another_timeframe_is_refused(write):
+    with pytest.raises(BarError, match=r"EURUSD_H1.parquet: expected M1 bars, but the file name contains H1"):
         ReplaySource([write(name="EURUSD_H1.parquet")])
 
 
@@ -284,7 +284,7 @@ def test_an_mt5_export_is_converted_from_server_time(tmp_path, first):
     assert values[["trades", "taker_volume"]].isna().all()
 
 
-def test_a_server_that_changes_on_new_york_dates_is_told_by_the_closed_weekend(tmp_path):
+def test_a_server_that_changes_on_new_york_dates_is_recognised_by_the_closed_weekend(tmp_path):
     last_hours = pd.Timestamp("2025-03-14 20:30", tz="UTC")  # Friday; summer in New York, winter in Athens
     local = last_hours.tz_convert("America/New_York").tz_localize(None) + pd.Timedelta(hours=7)
     path = text(tmp_path, "EURUSD_M1.csv", mt5_lines(local, 30, "UTC"))
@@ -302,7 +302,7 @@ def test_mt5_lines_that_break_the_schema_are_refused_with_their_number(tmp_path)
     crossed = [*lines[:10], lines[10].replace("1.10020", "1.00000"), *lines[11:]]
     with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 11: high < low"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", crossed))
-    with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time .* stands twice"):
+    with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time .* appears twice"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], *lines[4:]]))
     with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time '2025-01-06 10:04:00'; expected the form"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], lines[5].replace("2025.01.06", "2025-01-06")]))
@@ -374,7 +374,7 @@ def test_the_hour_that_histdata_repeats_in_october_is_dropped_once(tmp_path):
 
 def test_a_repeat_on_any_other_day_is_refused(tmp_path):
     lines = histdata_lines(pd.date_range("2019-10-22 12:00", periods=9, freq="min", tz="UTC"), -4)
-    with pytest.raises(BarError, match=r"line 6: time 2019-10-22 12:04:00 UTC stands twice"):
+    with pytest.raises(BarError, match=r"line 6: time 2019-10-22 12:04:00 UTC appears twice"):
         read_bars(text(tmp_path, "DAT_ASCII_EURUSD_M1_2019.csv", [*lines[:5], *lines[4:]]))
 
 

@@ -8,7 +8,7 @@ from mikrobot.domain.errors import MikrobotError, UsageError
 
 
 def drawn_tree() -> dict[str, str | None]:
-    """Parents by class name, as the docstring draws them."""
+    """Return the parent of each class name, as drawn in the docstring."""
     parents: dict[str, str | None] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -21,8 +21,8 @@ def drawn_tree() -> dict[str, str | None]:
 
 
 def real_tree() -> dict[str, str | None]:
-    classes = [found for _, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__]
-    return {found.__name__: None if found is MikrobotError else found.__base__.__name__ for found in classes}
+    classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__]
+    return {cls.__name__: None if cls is MikrobotError else cls.__base__.__name__ for cls in classes}
 
 
 def test_the_tree_drawn_in_the_docstring_is_the_tree_of_the_classes() -> None:

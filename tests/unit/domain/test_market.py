@@ -18,42 +18,42 @@ from mikrobot.domain.market import (
     instrument,
 )
 
-instruments = st.sampled_from(sorted(INSTRUMENTS.values(), key=lambda known: known.symbol))
+instruments = st.sampled_from(sorted(INSTRUMENTS.values(), key=lambda instrument: instrument.symbol))
 prices = st.floats(min_value=0.01, max_value=200_000)
 sizes = st.floats(min_value=0, max_value=10_000)
-NOISE = Decimal("0.000001")  # of a step: what a float may be off the grid and still be on it
+NOISE = Decimal("0.000001")  # of a step: distance from the grid at which a float still counts as on it
 
 
 @given(instruments, prices, st.sampled_from(["nearest", "up", "down"]))
 def test_a_quantized_price_lies_on_the_tick_grid_and_stays_there(
-    known: Instrument, price: float, rounding: str
+    traded: Instrument, price: float, rounding: str
 ) -> None:
-    quantized = known.quantize(price, rounding)
-    assert quantized % known.tick == 0
-    assert known.quantize(quantized, rounding) == quantized
-    assert known.quantize(float(quantized), rounding) == quantized
+    quantized = traded.quantize(price, rounding)
+    assert quantized % traded.tick == 0
+    assert traded.quantize(quantized, rounding) == quantized
+    assert traded.quantize(float(quantized), rounding) == quantized
 
 
 @given(instruments, prices)
-def test_up_never_lowers_and_down_never_raises_a_price(known: Instrument, price: float) -> None:
-    exact, noise = Decimal(repr(price)), known.tick * NOISE
-    assert exact - noise <= known.quantize(price, "up") < exact + known.tick
-    assert exact - known.tick < known.quantize(price, "down") <= exact + noise
-    assert abs(known.quantize(price) - exact) <= known.tick / 2
+def test_up_never_lowers_and_down_never_raises_a_price(traded: Instrument, price: float) -> None:
+    exact, noise = Decimal(repr(price)), traded.tick * NOISE
+    assert exact - noise <= traded.quantize(price, "up") < exact + traded.tick
+    assert exact - traded.tick < traded.quantize(price, "down") <= exact + noise
+    assert abs(traded.quantize(price) - exact) <= traded.tick / 2
 
 
 @given(instruments, st.integers(1, 10_000_000), st.integers(0, 500))
-def test_the_sum_of_two_grid_prices_in_floats_is_still_on_the_grid(known: Instrument, bid: int, spread: int) -> None:
-    summed = float(bid * known.tick) + float(spread * known.tick)
+def test_the_sum_of_two_grid_prices_in_floats_is_still_on_the_grid(traded: Instrument, bid: int, spread: int) -> None:
+    summed = float(bid * traded.tick) + float(spread * traded.tick)
     for rounding in ("nearest", "up", "down"):
-        assert known.quantize(summed, rounding) == (bid + spread) * known.tick
+        assert traded.quantize(summed, rounding) == (bid + spread) * traded.tick
 
 
 @given(instruments, sizes)
-def test_a_quantized_size_is_on_the_grid_and_never_larger(known: Instrument, lots: float) -> None:
-    quantized = known.quantize_size(lots)
-    assert quantized % known.size_step == 0
-    assert Decimal(repr(lots)) - known.size_step < quantized <= Decimal(repr(lots)) + known.size_step * NOISE
+def test_a_quantized_size_is_on_the_grid_and_never_larger(traded: Instrument, lots: float) -> None:
+    quantized = traded.quantize_size(lots)
+    assert quantized % traded.size_step == 0
+    assert Decimal(repr(lots)) - traded.size_step < quantized <= Decimal(repr(lots)) + traded.size_step * NOISE
 
 
 def test_a_decimal_is_exact_so_the_slightest_excess_rounds_up() -> None:
@@ -83,11 +83,11 @@ def test_yen_pairs_have_a_pip_of_a_hundredth() -> None:
     assert (instrument("EURUSD").pip, instrument("EURUSD").tick) == (Decimal("0.0001"), Decimal("0.00001"))
 
 
-@pytest.mark.parametrize("known", INSTRUMENTS.values(), ids=lambda known: known.symbol)
-def test_every_instrument_is_named_by_its_currencies_and_quotes_on_its_own_grid(known: Instrument) -> None:
-    assert known.symbol == known.base + known.quote
-    assert known.spread % known.tick == 0
-    assert min(known.tick, known.pip, known.lot, known.size_step, known.spread) > 0
+@pytest.mark.parametrize("traded", INSTRUMENTS.values(), ids=lambda instrument: instrument.symbol)
+def test_every_instrument_is_named_by_its_currencies_and_quotes_on_its_own_grid(traded: Instrument) -> None:
+    assert traded.symbol == traded.base + traded.quote
+    assert traded.spread % traded.tick == 0
+    assert min(traded.tick, traded.pip, traded.lot, traded.size_step, traded.spread) > 0
 
 
 def test_an_unknown_symbol_is_refused_with_the_known_ones() -> None:

@@ -43,7 +43,7 @@ def test_the_bars_suite_demands_the_columns_of_a_bar_frame() -> None:
 
 
 @pytest.mark.parametrize("name", ["bars", "features"])
-def test_every_expectation_has_a_reason_of_its_own_and_says_what_it_judges(name: str) -> None:
+def test_every_expectation_has_its_own_description_and_severity(name: str) -> None:
     expectations = suites.read(name)["expectations"]
     descriptions = [expectation["description"] for expectation in expectations]
     assert len(set(descriptions)) == len(expectations)

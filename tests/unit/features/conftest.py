@@ -9,7 +9,7 @@ DrawBars = Callable[..., pd.DataFrame]
 
 @pytest.fixture
 def draw() -> DrawBars:
-    """Draw bars by hand: closes, with highs, lows and opens where they differ, a minute apart from `start`."""
+    """Return a factory of bars from closes, with optional highs, lows and opens, one minute apart from `start`."""
 
     def bars(
         close: Sequence[float],

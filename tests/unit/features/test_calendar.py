@@ -1,4 +1,4 @@
-"""Wall clocks by arithmetic against the time zone database, hour by hour."""
+"""Computed wall clocks compared with the time zone database, hour by hour."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -29,10 +29,10 @@ def hours(first: int, last: int) -> pd.DatetimeIndex:
 def of_each(function, times: pd.DatetimeIndex) -> np.ndarray:
     @njit
     def apply(values):
-        found = np.empty(len(values), np.int64)
+        results = np.empty(len(values), np.int64)
         for i in range(len(values)):
-            found[i] = function(values[i])
-        return found
+            results[i] = function(values[i])
+        return results
 
     return apply(unix(times))
 
@@ -74,7 +74,7 @@ def test_the_fx_day_begins_at_17_new_york_the_year_round():
     [
         ((2025, 3, 7, 21, 59), 7),  # Friday, New York on winter time: 16:59
         ((2025, 3, 9, 20, 59), 9),  # Sunday of the change: 16:59 on summer time
-        ((2025, 3, 9, 21, 0), 10),  # 17:00: Monday's
+        ((2025, 3, 9, 21, 0), 10),  # 17:00 belongs to Monday
         ((2025, 3, 10, 20, 59), 10),
         ((2025, 3, 10, 21, 0), 11),
     ],

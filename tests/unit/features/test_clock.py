@@ -1,4 +1,4 @@
-"""Sessions and trading days at known instants, and against the time zone database."""
+"""Sessions and trading days at known times, and compared with the time zone database."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -34,7 +34,9 @@ def closing_at(symbol: str, year: int, month: int, day: int, hour: int, minute: 
     ("centre", "zone", "opens", "closes"),
     [("tokyo", TOKYO, 9, 18), ("london", LONDON, 8, 17), ("new_york", NEW_YORK, 8, 17)],
 )
-@pytest.mark.parametrize("month", [1, 3, 7, 11])  # in March and November the centres change their clocks apart
+@pytest.mark.parametrize(
+    "month", [1, 3, 7, 11]
+)  # in March and November the centres change their clocks on different dates
 def test_a_centre_is_at_work_in_its_local_office_hours(centre, zone, opens, closes, month):
     monday = {1: 13, 3: 17, 7: 14, 11: 3}[month]
 
@@ -67,10 +69,10 @@ def test_an_fx_sunday_is_monday_and_a_crypto_sunday_is_sunday():
 @pytest.mark.parametrize("symbol", ["EURUSD", "BTCUSDT"])
 def test_every_ten_minutes_of_two_years_equal_the_time_zone_database(symbol):
     opened = pd.date_range("2024-01-01", "2026-01-01", freq="10min", tz="UTC") + pd.Timedelta(minutes=9)
-    found = rows(symbol, opened)
+    features = rows(symbol, opened)
     day = (opened.tz_convert(NEW_YORK).tz_localize(None) + pd.Timedelta(hours=7)) if symbol == "EURUSD" else opened
-    assert (found["weekday"] == day.dayofweek).all()
-    assert (found["minutes"] == day.hour * 60 + day.minute + 1).all()
+    assert (features["weekday"] == day.dayofweek).all()
+    assert (features["minutes"] == day.hour * 60 + day.minute + 1).all()
     close = opened + pd.Timedelta(minutes=1)
     for centre, zone, opens, closes in (
         ("tokyo", TOKYO, 9, 18),
@@ -79,19 +81,23 @@ def test_every_ten_minutes_of_two_years_equal_the_time_zone_database(symbol):
     ):
         local = close.tz_convert(zone)
         expected = (local.hour >= opens) & (local.hour < closes) & (local.dayofweek < 5)
-        assert (found[centre] == expected).all(), centre
-    assert (found["overlap"] == found["london"] * found["new_york"]).all()
+        assert (features[centre] == expected).all(), centre
+    assert (features["overlap"] == features["london"] * features["new_york"]).all()
 
 
-def test_news_is_as_far_as_the_clock_of_new_york_says_in_winter_in_summer_and_at_the_weekend():
+def test_news_follows_the_clock_of_new_york_in_winter_in_summer_and_at_the_weekend():
     opened = pd.date_range("2025-02-27", "2025-03-18", freq="min", tz="UTC")  # the clock changes on 9 March
     bars = pd.DataFrame({"open_time": opened, **dict.fromkeys(("open", "high", "low", "close"), 1.0)})
     unknown = dict.fromkeys(set(BAR_COLUMNS) - set(bars), np.nan)
-    found = FeaturePipeline(["EURUSD"], Catalog(news())).frame("EURUSD", bars.assign(**unknown))
-    local = found["close_time"].dt.tz_convert(NEW_YORK)
+    features = FeaturePipeline(["EURUSD"], Catalog(news())).frame("EURUSD", bars.assign(**unknown))
+    local = features["close_time"].dt.tz_convert(NEW_YORK)
     releases = [day + pd.Timedelta(hours=h, minutes=m) for day in local.dt.normalize().unique() for h, m in RELEASES]
     minutes = np.array([(local - at).dt.total_seconds() / 60 for at in releases if at.weekday() < 5])
-    assert found["m1_news_since"].tolist() == np.minimum(np.where(minutes >= 0, minutes, 60), 60).min(axis=0).tolist()
-    assert found["m1_news_until"].tolist() == np.minimum(np.where(minutes < 0, -minutes, 60), 60).min(axis=0).tolist()
-    assert found["m1_news_since"].min() == 0
-    assert found["m1_news_until"].min() == 1
+    assert (
+        features["m1_news_since"].tolist() == np.minimum(np.where(minutes >= 0, minutes, 60), 60).min(axis=0).tolist()
+    )
+    assert (
+        features["m1_news_until"].tolist() == np.minimum(np.where(minutes < 0, -minutes, 60), 60).min(axis=0).tolist()
+    )
+    assert features["m1_news_since"].min() == 0
+    assert features["m1_news_until"].min() == 1

@@ -1,4 +1,4 @@
-"""What a catalog promises and refuses, and what its version covers."""
+"""Specifications and errors of a catalog, and the coverage of its version."""
 
 import importlib.util
 import re
@@ -34,7 +34,7 @@ CONTEXT = ["m1_minute_sin", "m1_minute_cos", "m1_spread_atr"]
 
 @feature("volume_change_{length}", DIFFERENCE, state=lambda length: {"mean": AVERAGE}, warmup=lambda length: length - 1)
 def volume_change(state: State, volume: float, length: int) -> float:
-    """Volume less its average over `length` bars."""
+    """Volume minus its average over `length` bars."""
     return volume - exponential(state.mean, volume, length)
 
 
@@ -44,7 +44,7 @@ def test_columns_are_unique_and_named_by_timeframe():
 
 
 @pytest.mark.parametrize("column", BREAKS + SWINGS + INDICATORS + CONTEXT)
-def test_columns_that_others_rely_on_are_there(column):
+def test_columns_used_elsewhere_exist(column):
     assert column in CATALOG.columns
 
 
@@ -59,7 +59,7 @@ def test_there_is_one_complete_spec_for_each_column_in_order():
     assert len({(spec.timeframe, spec.summary) for spec in CATALOG.specs}) == len(CATALOG.specs)
 
 
-def test_only_a_swing_waits_for_later_bars_and_says_how_long():
+def test_only_a_swing_has_a_lag():
     lags = {spec.name: spec.lag for spec in CATALOG.specs if spec.lag}
     assert {lags[name] for name in lags if name.startswith("m1_swing_15")} == {15}
     assert {lags[name] for name in lags if name.startswith("m5_swing_5")} == {25}
@@ -82,7 +82,7 @@ def test_a_higher_timeframe_cannot_read_a_lower_one():
 
 
 def test_making_a_column_twice_is_refused():
-    with pytest.raises(ValueError, match="m1_ema_9 makes m1_ema_9 a second time"):
+    with pytest.raises(ValueError, match="m1_ema_9 computes m1_ema_9 a second time"):
         Catalog(ema(length=9), ema(length=9))
 
 
@@ -98,7 +98,7 @@ def test_warmup_of_higher_timeframes_counts_the_bar_joined_midway():
     assert [spec.warmup for spec in catalog.specs] == [13, 18]
 
 
-def test_features_of_features_add_their_tails_and_say_why():
+def test_features_of_features_add_their_tails_and_reasons():
     catalog = Catalog(rsi(length=14), sma(length=3, close="rsi_14"), ema(length=9, close="sma_3"), sma(length=9))
     fading_14, fading_9 = fading(1 / 14).bars, fading(2 / 10).bars
     assert [spec.settled for spec in catalog.specs] == [14 + fading_14, 16 + fading_14, 24 + fading_14 + fading_9, 8]
@@ -107,25 +107,25 @@ def test_features_of_features_add_their_tails_and_say_why():
 
 def test_an_input_that_is_held_leaves_open_when_a_column_has_settled_even_if_it_is_optional():
     catalog = Catalog(atr(length=14), swing(side=5), breaks(side=5), sma(length=3, close="swing_5_high"))
-    found = {spec.name: spec for spec in catalog.specs}
-    assert found["m1_break_5_above"].settled == found["m1_sma_3"].settled == inf
-    assert HELD.reason in found["m1_sma_3"].tail
-    assert found["m1_break_5_above"].tail == f"{HELD.reason}; {fading(1 / 14).reason}"
+    specs = {spec.name: spec for spec in catalog.specs}
+    assert specs["m1_break_5_above"].settled == specs["m1_sma_3"].settled == inf
+    assert HELD.reason in specs["m1_sma_3"].tail
+    assert specs["m1_break_5_above"].tail == f"{HELD.reason}; {fading(1 / 14).reason}"
 
 
 def test_an_unknown_input_gives_nan_and_leaves_the_state_alone(draw):
     frame = draw([1.0] * 60).assign(volume=np.arange(60.0))
-    known = (np.arange(60) % 3 > 0).tolist()
+    is_known = (np.arange(60) % 3 > 0).tolist()
     catalog = Catalog(volume_change(length=5))
-    holes = FeaturePipeline(["A"], catalog).compute("A", frame.assign(volume=frame["volume"].where(known)))[:, 0]
-    without = FeaturePipeline(["A"], catalog).compute("A", frame[known])[:, 0]
+    holes = FeaturePipeline(["A"], catalog).compute("A", frame.assign(volume=frame["volume"].where(is_known)))[:, 0]
+    without = FeaturePipeline(["A"], catalog).compute("A", frame[is_known])[:, 0]
     assert np.isnan(holes[::3]).all()
-    assert holes[known].tobytes() == without.tobytes()
+    assert holes[is_known].tobytes() == without.tobytes()
 
 
 @feature("smooth_{length}", DIFFERENCE, state=lambda length: {"mean": AVERAGE}, warmup=lambda length: length - 1)
 def merge(state: State, close: float, length: int) -> float:
-    """Average named like a function of the composed step."""
+    """Exponential average, with the name of a function of the composed step."""
     return exponential(state.mean, close, length)
 
 

@@ -1,4 +1,4 @@
-"""Round prices and the path on bars drawn by hand."""
+"""Round prices and the path on hand-made bars."""
 
 from decimal import Decimal as D
 
@@ -39,11 +39,11 @@ DECADES = {symbol: (-1, 0, 1) for symbol in INSTRUMENTS} | {
     "BTCUSDT": (3, 4, 5),
     "ETHUSDT": (2, 3, 4),
 }
-"""Powers of ten that the price of each symbol is in, or may come to."""
+"""Powers of ten of the current and possible prices of each symbol."""
 
 
 def near_round_prices(symbol, rng):
-    """Round prices of a symbol in three powers of ten, each with its neighbours on the price grid."""
+    """Return round prices of a symbol in three powers of ten, with their neighbours on the price grid."""
     tick = instrument(symbol).tick
     prices = set()
     for decade in (D(1).scaleb(power) for power in DECADES[symbol]):
@@ -54,7 +54,7 @@ def near_round_prices(symbol, rng):
 
 
 def exactly(symbol, price, multiple):
-    """Distances to the round prices in Decimal."""
+    """Return the distances to the round prices in Decimal."""
     share = D("0.001") if instrument(symbol).asset == "fx" else D("0.01")
     step = D(1).scaleb(price.adjusted()) * share * multiple
     return step - price % step, price % step
@@ -65,14 +65,14 @@ def exactly(symbol, price, multiple):
 def test_distances_to_round_prices_are_exact_on_the_whole_price_grid(draw, symbol, multiple):
     prices = near_round_prices(symbol, np.random.default_rng(4))
     floats = [float(price) for price in prices]
-    floats += [price * (1 + side * 2e-16) for price in floats for side in (-1, 1)]  # as sums of ticks come out
+    floats += [price * (1 + side * 2e-16) for price in floats for side in (-1, 1)]  # as results of sums of ticks
     bars = draw(floats, high=[1.01 * price for price in floats], low=[0.99 * price for price in floats])
     catalog = Catalog(atr(length=1), round_number(multiple=multiple, atr="atr_1"))
     rows = FeaturePipeline([symbol], catalog).frame(symbol, bars)
     expected = np.array([exactly(symbol, price, multiple) for price in prices], "float64")
     expected = np.concatenate([expected, np.repeat(expected, 2, axis=0)])
-    found = rows[[f"m1_round_{multiple}_{side}" for side in ("above", "below")]].mul(rows["m1_atr_1"], axis=0)
-    np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-6, atol=1e-9 * expected.sum(axis=1).max())
+    distances = rows[[f"m1_round_{multiple}_{side}" for side in ("above", "below")]].mul(rows["m1_atr_1"], axis=0)
+    np.testing.assert_allclose(distances[1:], expected[1:], rtol=1e-6, atol=1e-9 * expected.sum(axis=1).max())
     pipeline = FeaturePipeline([symbol], catalog)
     streamed = [pipeline.update(bar).copy() for bar in bars_of(symbol, bars)]
     np.testing.assert_array_equal(streamed, rows[list(catalog.columns)])

@@ -1,4 +1,4 @@
-"""The forming five minutes by hand; an ATR of 2 on both timeframes."""
+"""The forming M5 bar on hand-made bars; the ATR is 2 on both timeframes."""
 
 from datetime import UTC, datetime
 
@@ -18,13 +18,13 @@ NAN = float("nan")
 
 @feature("two", PRICE, warmup=lambda: 0)
 def two(close: float) -> float:
-    """Return an ATR."""
+    """Return a fixed ATR."""
     return 2.0
 
 
 @feature("level_{price}", PRICE, warmup=lambda price: 0)
 def level(close: float, price: float) -> float:
-    """Return a level that stands."""
+    """Return a fixed level."""
     return price
 
 
@@ -39,7 +39,7 @@ def at(minute):
     return datetime(2024, 1, 2, 10, minute, tzinfo=UTC)
 
 
-def test_values_are_of_the_minutes_so_far_and_start_anew_with_the_next_bar(draw):
+def test_values_are_of_the_minutes_so_far_and_restart_with_the_next_bar(draw):
     first = [10, 10, 10, 10, 10]
     bars = draw(
         [*first, 12, 11, 13, 9, 10, 8],
@@ -72,7 +72,7 @@ def test_minutes_without_a_bar_are_passed_over(draw):
     assert rows["m5_forming_minutes_left"].tolist() == [4, 1, 2, 0]
 
 
-def test_distances_to_standing_levels_are_in_both_atr_and_below_zero_beyond_them(draw):
+def test_distances_to_unbroken_levels_are_in_both_atr_and_negative_beyond_them(draw):
     distances = forming_levels(side=5, above="level_12", below="level_7", atr="two", atr_m1="m1_level_4")
     levels = level.each(price=(12, 7))
     catalog = Catalog(level(price=4), *on(Timeframe.M5, [two(), *levels, distances]))
@@ -84,7 +84,7 @@ def test_distances_to_standing_levels_are_in_both_atr_and_below_zero_beyond_them
 
 
 def test_m1_has_no_forming_bar():
-    with pytest.raises(ValueError, match="m1_forming is of a forming bar, and M1 bars come closed"):
+    with pytest.raises(ValueError, match="m1_forming uses a forming bar, but M1 bars are always closed"):
         Catalog(two(), forming(minutes=1, atr="two"))
 
 
@@ -94,7 +94,7 @@ def test_a_closed_bar_has_no_elapsed_time():
 
 
 def test_the_lead_is_read_on_m1_only():
-    with pytest.raises(ValueError, match="m5_lead_return_1 reads the lead, which is joined on M1 only"):
+    with pytest.raises(ValueError, match="m5_lead_return_1 reads the lead, which is available on M1 only"):
         Catalog(*on(Timeframe.M5, [lead_return(length=1)]))
 
 

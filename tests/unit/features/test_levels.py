@@ -1,4 +1,4 @@
-"""Retests, grabs, support and resistance on bars drawn by hand, with an ATR of 1 in the column of the spread."""
+"""Retests, grabs, support and resistance on hand-made bars, with an ATR of 1 in the spread column."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ LEVELS = Catalog(
     levels(side=2, atr="spread"),
 )
 BROKEN = [1, 2, 5, 3, 2, 6.5]
-"""Closes of which the third is a swing high, which the last one breaks."""
+"""Closes: the third is a swing high, and the last one breaks it."""
 
 
 def values(bars: pd.DataFrame, column: str, atr: float = 1.0) -> list[float]:
@@ -91,7 +91,7 @@ def test_swings_further_apart_than_a_quarter_of_an_atr_are_two_levels(draw):
 
 
 def test_the_oldest_swing_gives_way(draw):
-    # A zigzag of one high at 50, then more swings of 3 and 5 than are kept.
+    # One high at 50, then a zigzag with more swings at 3 and 5 than are stored.
     zigzag = [5.0, 4, 3, 4] * SWINGS
     bars = draw([40, 45, 50, 45, 40, *zigzag])
     distances = values(bars, "levels_2_above_distance")

@@ -1,4 +1,4 @@
-"""Windows and sums, compiled, against the plain formula."""
+"""Compiled windows and sums compared with plain formulas."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_a_window_holds_the_last_values_oldest_first(window):
     assert parts.deviation(window.window, 9.0) == pytest.approx(np.std([7, 8, 9, 10, 11]), rel=1e-15)
 
 
-def test_a_window_tells_what_it_displaced_and_when_it_is_full(window):
+def test_a_window_returns_the_displaced_value_and_knows_when_it_is_full(window):
     displaced = [parts.push(window.window, float(x)) for x in range(1, 7)]
     assert displaced == [0, 0, 0, 0, 0, 1]
     assert parts.full(window.window)
@@ -46,10 +46,10 @@ def test_a_running_mean_does_not_drift_over_many_bars():
 def test_the_largest_of_the_last_values_is_that_of_the_plain_window(length):
     values = np.random.default_rng(2).integers(-9, 9, 100).astype(float)
     state = np.zeros(1, parts.extreme(length))[0]
-    found = [parts.largest(state, x) for x in values]
-    assert np.isnan(found[: length - 1]).all()
+    largest = [parts.largest(state, x) for x in values]
+    assert np.isnan(largest[: length - 1]).all()
     windows = np.lib.stride_tricks.sliding_window_view(values, length)
-    assert found[length - 1 :] == windows.max(axis=1).tolist()
+    assert largest[length - 1 :] == windows.max(axis=1).tolist()
 
 
 def test_an_average_is_the_plain_mean_until_its_share_is_smaller():

@@ -1,4 +1,4 @@
-"""The volume profile on bars drawn by hand: which rows hold what, and the exactness of removal."""
+"""The volume profile on hand-made bars: the volume of each row, and exact removal."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from mikrobot.features.library.profile import profile
 from mikrobot.features.pipeline import FeaturePipeline
 
 LENGTH = 4
-SMALL = Catalog(profile(length=LENGTH, atr="close"))  # distances in units of the close, which is 1 in the end
+SMALL = Catalog(profile(length=LENGTH, atr="close"))  # distances in units of the last close, which is 1
 UNKNOWN = dict.fromkeys(("spread", "trades", "taker_volume"), float("nan"))
 
 
@@ -21,14 +21,14 @@ def fed(bars: pd.DataFrame, catalog: Catalog = SMALL) -> FeaturePipeline:
 
 
 def volumes(pipeline: FeaturePipeline) -> dict[int, float]:
-    """Volume by row, counted from a price of zero."""
+    """Return the volume by row, counted from a price of zero."""
     state = pipeline.states[0][f"m1_profile_{LENGTH}"]
     return {int(state["origin"]) + i: units / state["per_volume"] for i, units in enumerate(state["rows"]) if units}
 
 
 @pytest.fixture
 def drawn(draw):
-    """Draw bars whose range is 24 rows of width 1, from 24 to 48, in the last window."""
+    """Return a factory of bars whose last window ranges from 24 to 48, in 24 rows of width 1."""
 
     def bars(ranges: list[tuple[float, float]], volume: list[float]) -> pd.DataFrame:
         low, high = (list(ends) for ends in zip(*ranges, strict=True))
@@ -48,7 +48,7 @@ def test_the_bar_that_leaves_takes_its_volume_with_it(drawn):
 
 
 def shown(bars: pd.DataFrame) -> list[float]:
-    """Point of control, top and bottom of the value area, from the distances to a close of `close`."""
+    """Return the point of control, and the top and bottom of the value area, from the distances to the close."""
     close = bars["close"].iloc[-1]
     poc, high, low, _ = fed(bars).rows[0]
     return [float(x) for x in (close - poc * close, close + high * close, close - low * close)]
@@ -62,8 +62,8 @@ def test_the_point_of_control_is_the_lowest_of_equal_rows(drawn):
 @pytest.mark.parametrize(
     ("elsewhere", "area"),
     [
-        (3.0, [31.5, 32, 30]),  # of 17 the 12 with the row below are enough
-        (4.0, [31.5, 33, 30]),  # of 18 they are not; the row above is larger than the empty one below
+        (3.0, [31.5, 32, 30]),  # 12 of 17 with the row below are enough
+        (4.0, [31.5, 33, 30]),  # 12 of 18 are not; the row above is larger than the empty one below
     ],
 )
 def test_the_value_area_takes_the_larger_neighbour_first_and_the_lower_of_equal_ones(drawn, elsewhere, area):
@@ -83,13 +83,13 @@ def test_a_window_without_volume_has_no_profile(drawn):
     assert np.isfinite(rows[4]).all()
 
 
-def test_a_huge_volume_leaves_without_a_trace_of_the_tiny_ones_beside_it(drawn):
+def test_removing_a_huge_volume_does_not_change_tiny_ones(drawn):
     ranges = [(24, 48), (30, 30), (31, 33), (40, 41), (40.5, 43.5), (32, 35), (30, 31)]
     tiny = [1e-8, 2e-8, 3e-8, 1e-8, 4e-8, 2e-8, 1e-8]
     huge = [1e12, *tiny[1:]]
-    found = [volumes(fed(drawn(ranges, volume))) for volume in (tiny, huge)]
-    assert found[0].keys() == found[1].keys()
-    np.testing.assert_allclose(list(found[1].values()), list(found[0].values()), rtol=1e-9)
+    both = [volumes(fed(drawn(ranges, volume))) for volume in (tiny, huge)]
+    assert both[0].keys() == both[1].keys()
+    np.testing.assert_allclose(list(both[1].values()), list(both[0].values()), rtol=1e-9)
 
 
 def test_a_market_that_never_moved_has_one_row(drawn):

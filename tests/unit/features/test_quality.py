@@ -1,4 +1,4 @@
-"""Planted defects are found by column, and a sound frame is left in peace."""
+"""Planted defects are found by column; a valid frame has no findings."""
 
 import numpy as np
 import pandas as pd
@@ -28,37 +28,39 @@ def rows(sound):
 
 
 def column(rows: pd.DataFrame, name: str):
-    return next(each for each in assess("EURUSD", rows).columns if each.spec.name == name)
+    return next(quality for quality in assess("EURUSD", rows).columns if quality.spec.name == name)
 
 
 def test_rows_of_an_ordinary_market_have_no_finding_but_columns_that_the_symbol_cannot_have(sound):
-    found = assess("EURUSD", sound)
-    assert {text for texts in found.findings.values() for text in texts} <= {
+    quality = assess("EURUSD", sound)
+    assert {text for texts in quality.findings.values() for text in texts} <= {
         f"never known in 3,000 rows: {spec.may_be_missing}" for spec in CATALOG.specs if spec.may_be_missing
     }
-    assert all(name.startswith("m1_lead_") for name in found.findings), "EURUSD has no lead, and the bars all else"
-    assert (found.symbol, found.rows) == ("EURUSD", ROWS)
-    assert (found.first, found.last) == (sound["close_time"].iloc[0], sound["close_time"].iloc[-1])
-    assert [each.spec.name for each in found.columns] == list(CATALOG.columns)
+    assert all(name.startswith("m1_lead_") for name in quality.findings), (
+        "EURUSD has no lead; the bars have everything else"
+    )
+    assert (quality.symbol, quality.rows) == ("EURUSD", ROWS)
+    assert (quality.first, quality.last) == (sound["close_time"].iloc[0], sound["close_time"].iloc[-1])
+    assert [column_quality.spec.name for column_quality in quality.columns] == list(CATALOG.columns)
 
 
 def test_values_that_get_lost_are_counted_where_none_may_be_missing(rows):
     rows.loc[:9, "m1_rsi_14"] = NAN
     rows.loc[100:149, "m1_rsi_14"] = NAN
     rows.loc[100:149, "m1_spread_atr"] = NAN
-    found = column(rows, "m1_rsi_14")
-    assert found.known == 1 - 60 / ROWS
-    assert found.lost == 50
-    assert found.findings == ("missing in 50 rows after it was known",)
+    quality = column(rows, "m1_rsi_14")
+    assert quality.known == 1 - 60 / ROWS
+    assert quality.lost == 50
+    assert quality.findings == ("missing in 50 rows after its first value",)
     assert column(rows, "m1_spread_atr").findings == ()
 
 
 def test_a_column_that_is_never_known_is_named(rows):
     rows["m1_spread_atr"] = NAN
-    found = column(rows, "m1_spread_atr")
-    assert found.findings == ("never known in 3,000 rows: the source quotes no spread, or the ATR is zero",)
-    assert np.isnan(found.quantiles).all()
-    assert found.histogram == ()
+    quality = column(rows, "m1_spread_atr")
+    assert quality.findings == ("never known in 3,000 rows: the source has no spread, or the ATR is zero",)
+    assert np.isnan(quality.quantiles).all()
+    assert quality.histogram == ()
 
 
 def test_values_out_of_range_are_counted_infinity_among_them(rows):
@@ -70,9 +72,9 @@ def test_values_out_of_range_are_counted_infinity_among_them(rows):
 
 def test_a_column_that_stands_still_for_most_of_the_rows_is_stuck(rows):
     rows.loc[1_000:2_599, "m1_ema_9"] = 1.25
-    found = column(rows, "m1_ema_9")
-    assert found.longest_run == 1_600
-    assert found.findings == ("stuck at 1.25 for 1,600 of 3,000 rows",)
+    quality = column(rows, "m1_ema_9")
+    assert quality.longest_run == 1_600
+    assert quality.findings == ("stuck at 1.25 for 1,600 of 3,000 rows",)
 
 
 def test_a_run_of_a_higher_timeframe_counts_its_own_bars(rows):
@@ -83,32 +85,32 @@ def test_a_run_of_a_higher_timeframe_counts_its_own_bars(rows):
     assert column(rows, "m5_ema_9").longest_run == 12
 
 
-def test_outliers_are_told_by_the_median_and_its_deviation(rows):
+def test_outliers_are_found_by_the_median_absolute_deviation(rows):
     values = np.random.default_rng(0).normal(size=ROWS)
     values[:750] = 40.0
-    found = column(rows.assign(m1_return_1=values), "m1_return_1")
+    quality = column(rows.assign(m1_return_1=values), "m1_return_1")
     by_hand = 0.6745 * np.abs(values - np.median(values)) / np.median(np.abs(values - np.median(values))) > 3.5
     assert by_hand.mean() >= 0.25
-    assert found.outliers == by_hand.mean()
-    assert found.findings == (f"{by_hand.mean():.0%} of the values are outliers",)
+    assert quality.outliers == by_hand.mean()
+    assert quality.findings == (f"{by_hand.mean():.0%} of the values are outliers",)
 
 
 def test_a_price_that_wandered_off_is_no_finding(rows):
     rows.loc[:749, "m1_sma_9"] += 40.0
-    found = column(rows, "m1_sma_9")
-    assert found.outliers >= 0.25
-    assert found.findings == ()
+    quality = column(rows, "m1_sma_9")
+    assert quality.outliers >= 0.25
+    assert quality.findings == ()
 
 
-def test_without_a_deviation_outliers_are_not_told(rows):
+def test_without_a_deviation_there_is_no_outlier_share(rows):
     assert column(rows, "m1_break_5_bos").outliers is None
 
 
 def test_the_distribution_is_summed_up(rows):
-    found = column(rows.assign(m1_rsi_14=np.linspace(0, 100, ROWS)), "m1_rsi_14")
-    assert found.quantiles == pytest.approx((0, 1, 50, 99, 100))
-    assert len(found.histogram) == BINS
-    assert max(found.histogram) - min(found.histogram) <= 2
+    quality = column(rows.assign(m1_rsi_14=np.linspace(0, 100, ROWS)), "m1_rsi_14")
+    assert quality.quantiles == pytest.approx((0, 1, 50, 99, 100))
+    assert len(quality.histogram) == BINS
+    assert max(quality.histogram) - min(quality.histogram) <= 2
 
 
 def test_values_that_differ_by_rounding_only_have_no_histogram(rows):
@@ -116,17 +118,17 @@ def test_values_that_differ_by_rounding_only_have_no_histogram(rows):
     assert column(rows, "m1_sma_200").histogram == ()
 
 
-def test_columns_that_say_nearly_the_same_are_grouped_whatever_their_sign_and_shape():
+def test_redundant_columns_are_grouped_whatever_their_sign_and_shape():
     rng = np.random.default_rng(1)
     base, other = rng.normal(size=(2, 2_000))
     frame = pd.DataFrame(
         {"base": base, "other": other, "falling": -np.exp(base), "near": base + 0.01 * rng.normal(size=2_000)}
     )
-    (found,) = clusters(frame.assign(flat=1.0))
-    assert found.columns == ("base", "falling", "near")
+    (cluster,) = clusters(frame.assign(flat=1.0))
+    assert cluster.columns == ("base", "falling", "near")
     exact = frame[["base", "falling", "near"]].corr(method="spearman").abs().to_numpy().min()
-    assert found.weakest >= 0.95
-    assert found.weakest == pytest.approx(exact, abs=1e-12)
+    assert cluster.weakest >= 0.95
+    assert cluster.weakest == pytest.approx(exact, abs=1e-12)
 
 
 def test_every_pair_of_a_cluster_reaches_the_bound_not_only_neighbours():
@@ -136,7 +138,7 @@ def test_every_pair_of_a_cluster_reaches_the_bound_not_only_neighbours():
 
 
 def test_too_few_rows_and_a_missing_column_are_refused_by_name(rows):
-    with pytest.raises(DataError, match="EURUSD: quality is told from 100 rows on, found 99"):
+    with pytest.raises(DataError, match="EURUSD: expected at least 100 rows to assess quality, found 99"):
         assess("EURUSD", rows.head(99))
     with pytest.raises(DataError, match="missing m1_rsi_14"):
         assess("EURUSD", rows.drop(columns="m1_rsi_14"))

@@ -1,4 +1,4 @@
-"""What a live row is flagged for, and what it is not."""
+"""Faults that a live row is flagged for, and values that are allowed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Swings and breaks on bars drawn by hand, two bars to each side of a swing."""
+"""Swings and breaks on hand-made bars, with two bars on each side of a swing."""
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def test_a_break_with_the_new_trend_is_bos_again(draw):
 
 
 def test_the_break_test_runs_before_the_swing_confirmed_on_the_same_bar(draw):
-    # The low of 5 stands from bar 4. Bar 5 wicks down to 3 and is itself a swing low, confirmed
+    # The low of 5 is a level from bar 4. Bar 5 wicks down to 3 and is itself a swing low, confirmed
     # by bar 7, which closes at 4: below the old level, above the new one.
     bars = draw(close=[9, 8, 5, 7, 8, 6, 6, 4], low=[9, 8, 5, 7, 8, 3, 6, 4], high=[9, 8, 5, 7, 8, 6, 6, 4])
     assert_values(bars, "break_2_bos", [0, 0, 0, 0, 0, 0, 0, -1])
@@ -85,7 +85,7 @@ def test_the_break_test_runs_before_the_swing_confirmed_on_the_same_bar(draw):
 
 
 def test_penetration_and_distances_are_in_atr(draw):
-    # With one close a bar, the ATR of one bar is the last change of the close.
+    # With one price per bar, the ATR of one bar is the last change of the close.
     bars = draw([1, 2, 5, 3, 2, 4, 6])
     assert_values(bars, "atr_1", [NAN, 1, 3, 2, 1, 2, 2])
     assert_values(bars, "break_2_above_distance", [NAN, NAN, NAN, NAN, 3, 0.5, NAN])
@@ -127,7 +127,7 @@ def test_a_wick_breaks_what_the_close_does_not(draw):
 
 @pytest.mark.parametrize(("high", "low", "direction"), [(9, 1.5, 1), (5.5, 0.5, -1), (6, 1, 1)])
 def test_a_bar_beyond_both_levels_breaks_both_and_counts_where_it_went_further(draw, high, low, direction):
-    # The high of 5 and the low of 2 stand when bar 7 comes.
+    # The high of 5 and the low of 2 are unbroken before bar 7.
     closes = [1, 2, 5, 3, 2, 3, 4, 3]
     bars = draw(close=closes, high=[*closes[:7], high], low=[*closes[:7], low])
     assert values(bars, "wick_2_bos")[-1] == direction

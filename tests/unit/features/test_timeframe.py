@@ -1,4 +1,4 @@
-"""Higher-timeframe bars by hand: an average of length 1 shows the last closed bar's close."""
+"""Higher-timeframe bars on hand-made bars: an average of length 1 is the last closed bar's close."""
 
 from datetime import UTC, datetime
 
@@ -63,7 +63,7 @@ def test_high_low_and_close_are_those_of_the_five_minutes(draw):
 
 @feature("flow", {"trades": Output(RATIO, "Trades"), "bought": Output(RATIO, "Bought")}, warmup=lambda: 0)
 def flow(trades: float, taker_volume: float) -> tuple[float, float]:
-    """Show what a bar has of its trades."""
+    """Return the trades and the taker volume of a bar."""
     return trades, taker_volume
 
 

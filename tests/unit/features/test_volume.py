@@ -1,4 +1,4 @@
-"""Volume features on bars drawn by hand, and where the trading day turns."""
+"""Volume features on hand-made bars, and at the start of the trading day."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -30,8 +30,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 
 def rows_of(bars: pd.DataFrame, symbol: str = "BTCUSDT") -> pd.DataFrame:
-    found = FeaturePipeline([symbol], CATALOG).frame(symbol, bars)
-    return found.rename(columns=lambda name: name.removeprefix("m1_"))
+    rows = FeaturePipeline([symbol], CATALOG).frame(symbol, bars)
+    return rows.rename(columns=lambda name: name.removeprefix("m1_"))
 
 
 def test_the_vwap_weighs_the_typical_price_by_volume(draw):
@@ -102,7 +102,7 @@ def test_what_is_left_of_a_huge_volume_is_nothing(draw):
 
 
 def days_of(symbol: str, volume: list[float], days: int = 8) -> pd.DataFrame:
-    """Days of bars of one price, each with the volumes of a day, given by the hour, New York time."""
+    """Return features of days of bars at one price, with the given volume for each hour of New York time."""
     times = pd.date_range("2024-06-03", periods=days * 1440, freq="min", tz=NEW_YORK)
     bars = pd.DataFrame({"open_time": times.tz_convert("UTC"), **dict.fromkeys(("open", "high", "low", "close"), 1.0)})
     return rows_of(bars.assign(volume=np.array(volume)[times.hour], **UNKNOWN), symbol).assign(hour=times.hour)
@@ -110,8 +110,8 @@ def days_of(symbol: str, volume: list[float], days: int = 8) -> pd.DataFrame:
 
 def test_a_volume_that_is_usual_at_its_time_of_day_is_one():
     rows = days_of("BTCUSDT", [1.0 + hour for hour in range(24)])
-    known = rows.index[rows["relative_volume"].notna()]
-    assert known[0] == 6 * 1440
+    known_rows = rows.index[rows["relative_volume"].notna()]
+    assert known_rows[0] == 6 * 1440
     np.testing.assert_allclose(rows["relative_volume"].iloc[6 * 1440 :], 1.0)
 
 
@@ -119,10 +119,10 @@ def test_a_market_that_trades_a_fifth_is_usual_again_a_day_later():
     times = pd.date_range("2024-06-03", periods=10 * 1440, freq="min", tz="UTC")
     bars = pd.DataFrame({"open_time": times, **dict.fromkeys(("open", "high", "low", "close"), 1.0)})
     volume = np.where(np.arange(len(times)) < 8 * 1440, 5.0, 1.0)
-    found = rows_of(bars.assign(volume=volume, **UNKNOWN))["relative_volume"]
-    assert found[8 * 1440 - 1] == pytest.approx(1.0)
-    assert found[8 * 1440] == pytest.approx(0.2)
-    np.testing.assert_allclose(found[9 * 1440 :], 1.0, rtol=0.5)
+    relative = rows_of(bars.assign(volume=volume, **UNKNOWN))["relative_volume"]
+    assert relative[8 * 1440 - 1] == pytest.approx(1.0)
+    assert relative[8 * 1440] == pytest.approx(0.2)
+    np.testing.assert_allclose(relative[9 * 1440 :], 1.0, rtol=0.5)
 
 
 def test_hours_without_trades_every_day_are_missing_and_a_bar_without_trades_is_zero():

@@ -1,4 +1,4 @@
-"""Gaps, order blocks and displacement on bars drawn by hand, with an ATR of 1 drawn in the column of the spread."""
+"""Gaps, order blocks and displacement on hand-made bars, with an ATR of 1 in the spread column."""
 
 import numpy as np
 import pandas as pd
@@ -29,13 +29,13 @@ def assert_values(bars: pd.DataFrame, column: str, expected: list[float], atr: f
 
 
 def upside_down(bars: pd.DataFrame) -> pd.DataFrame:
-    """The mirror image about a price of 10."""
+    """Return the bars mirrored about a price of 10."""
     return bars.assign(open=20 - bars["open"], close=20 - bars["close"], high=20 - bars["low"], low=20 - bars["high"])
 
 
 @pytest.fixture
 def gapped(draw):
-    """Bar 2 leaves a gap from 5 to 7, bar 4 comes down to its top, bar 5 to its bottom."""
+    """Bars: bar 2 leaves a gap from 5 to 7, bar 4 falls to its top, bar 5 to its bottom."""
     #             0    1    2    3    4    5    6
     return draw(
         open=[4.0, 5.0, 7.5, 8.5, 8.0, 7.0, 5.5],
@@ -45,7 +45,7 @@ def gapped(draw):
     )
 
 
-def test_a_gap_is_the_room_between_the_first_and_the_third_bar(gapped):
+def test_a_gap_is_the_distance_between_the_first_and_the_third_bar(gapped):
     assert_values(gapped, "gap_size", [0, 0, 2, 0, 0, 0, 0])
     assert_values(gapped, "gap_size", [0, 0, 1, 0, 0, 0, 0], atr=2.0)
 
@@ -78,7 +78,7 @@ def test_a_gap_needs_a_bar_in_its_direction_between(gapped):
 
 
 def test_the_nearest_gap_is_the_one_of_the_highest_top(draw):
-    # Bars 2, 3 and 4 leave gaps from 1 to 4, 3 to 6 and 5 to 8; bar 5 comes down to 4.5.
+    # Bars 2, 3 and 4 leave gaps from 1 to 4, 3 to 6 and 5 to 8; bar 5 falls to 4.5.
     low, high = [0.5, 2, 4, 6, 8, 4.5], [1, 3, 5, 7, 9, 8]
     bars = draw(open=low, high=high, low=low, close=[1, 3, 5, 7, 9, 4.75])
     assert_values(bars, "gap_up_open", [0, 0, 1, 2, 3, 2])
@@ -102,14 +102,14 @@ def test_a_displacement_is_a_long_body_that_fills_its_bar(draw):
     assert_values(bars, "displacement", [NAN, 1, 0, 0, -1])
 
 
-def test_no_bar_judges_itself(draw):
+def test_a_displacement_uses_the_atr_of_the_bar_before(draw):
     bars = draw(open=[5, 5, 5], close=[5, 7, 7], high=[5, 7, 7], low=[5, 5, 5])
     assert_values(bars, "displacement", [NAN, 1, 0], atr=[1.0, 100.0, 1.0])
 
 
 @pytest.fixture
 def broken(draw):
-    """The high of bar 2 is broken by bar 6; bar 4 is the last that fell before: from 3 to 5."""
+    """Bars: bar 6 breaks the high of bar 2; the last falling bar before is bar 4, from 3 to 5."""
     #             0    1    2    3    4    5    6    7    8    9
     return draw(
         open=[1.0, 2.0, 4.0, 5.0, 5.0, 4.0, 5.5, 7.5, 7.5, 5.0],

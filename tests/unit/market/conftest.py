@@ -10,7 +10,7 @@ from mikrobot.domain.market import BAR_COLUMNS
 
 @pytest.fixture
 def make_bars() -> Callable[..., pd.DataFrame]:
-    """Return a maker of valid M1 bar frames: a small random walk from a start, by a seed."""
+    """Return a factory of valid M1 bar frames: a small random walk by start and seed."""
 
     def make(n: int, start: datetime = datetime(2025, 1, 6, tzinfo=UTC), seed: int = 1) -> pd.DataFrame:
         rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Shelf:
-    """A source that holds frames; live, it shows a bar `delay_s` after its close."""
+    """A source of given frames; if live, it returns a bar `delay_s` after its close."""
 
     name, simulated = "replay", False
 
@@ -85,7 +85,7 @@ def test_start_and_end_bound_the_opening_times(frames):
     assert [bar.open_time for _, bar in given] == [START + n * MINUTE for n in (2, 3, 4)]
 
 
-def test_history_is_read_in_stretches(make_bars):
+def test_history_is_read_in_periods(make_bars):
     day = make_bars(2, START)
     later = make_bars(2, START + timedelta(days=20))
     source = Shelf({"EURUSD": pd.concat([day, later], ignore_index=True)})

@@ -20,7 +20,7 @@ def short_chunks(monkeypatch):
 
 
 class Shelf:
-    """A source that holds one frame and notes what it is asked."""
+    """A source of one frame that records its requests."""
 
     name, simulated, live = "binance", False, True
 
@@ -41,7 +41,7 @@ class Shelf:
 
 
 class Store:
-    """Bars and refused rows in memory, with the store's calls."""
+    """An in-memory bar store."""
 
     def __init__(self):
         self.bars, self.refused = empty_bars(), []
@@ -106,19 +106,19 @@ def bars_of(source, start, end):
 
 def test_an_empty_store_gets_the_whole_span_in_chunks(source):
     store = Store()
-    done = backfill(source, store, "EURUSD", START + DAY, end=START + 20 * DAY, check=accept)
+    report = backfill(source, store, "EURUSD", START + DAY, end=START + 20 * DAY, check=accept)
     assert list(store.bars["open_time"]) == bars_of(source, START + DAY, START + 20 * DAY)
     assert all(end - start <= CHUNK for start, end in source.asked)
     n, last = 19 * 144, START + 20 * DAY - 9 * MINUTE
-    assert done == Backfill("EURUSD", fetched=n, stored=n, quarantined=0, first=START + DAY, last=last)
+    assert report == Backfill("EURUSD", fetched=n, stored=n, quarantined=0, first=START + DAY, last=last)
 
 
 def test_only_what_is_missing_is_fetched(source):
     store = Store()
     backfill(source, store, "EURUSD", START + 8 * DAY, end=START + 12 * DAY, check=accept)
     source.asked.clear()
-    done = backfill(source, store, "EURUSD", START + 5 * DAY, end=START + 15 * DAY, check=accept)
-    assert done.fetched == done.stored == 6 * 144
+    report = backfill(source, store, "EURUSD", START + 5 * DAY, end=START + 15 * DAY, check=accept)
+    assert report.fetched == report.stored == 6 * 144
     held_until = START + 12 * DAY - 9 * MINUTE
     assert source.asked == [(START + 5 * DAY, START + 8 * DAY), (held_until, START + 15 * DAY)]
     assert list(store.bars["open_time"]) == bars_of(source, START + 5 * DAY, START + 15 * DAY)
@@ -168,8 +168,8 @@ def test_an_interruption_while_going_back_in_time_leaves_no_hole(source):
 def test_bad_rows_go_to_quarantine_with_their_reason_and_the_others_are_stored(source):
     store = Store()
     bad = [START + DAY, START + 9 * DAY]
-    done = backfill(source, store, "EURUSD", START, end=START + 10 * DAY, check=refuse_rows(*bad))
-    assert (done.fetched, done.stored, done.quarantined) == (1440, 1438, 2)
+    report = backfill(source, store, "EURUSD", START, end=START + 10 * DAY, check=refuse_rows(*bad))
+    assert (report.fetched, report.stored, report.quarantined) == (1440, 1438, 2)
     assert store.refused == [(time, "spiky") for time in bad]
     assert not store.bars["open_time"].isin(bad).any()
 
@@ -182,7 +182,7 @@ def test_a_failed_gate_stores_nothing_of_its_chunk_and_keeps_the_earlier_ones(so
     assert store.refused == []
 
 
-def test_stretches_without_bars_are_not_judged(source):
+def test_periods_without_bars_are_not_checked(source):
     store, judged = Store(), []
     source.frame = source.frame[source.frame["open_time"].dt.day.isin([6, 30])]
     backfill(

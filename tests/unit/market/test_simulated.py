@@ -1,6 +1,6 @@
-"""Stylised facts of the simulated market; the bounds stand around those of real bars.
+"""Stylised facts of the simulated market; the bounds include the values of real bars.
 
-Real: EURUSD 2018-2020 (HistData) and BTCUSDT 2024-2025 (Binance).
+Real bars: EURUSD 2018-2020 (HistData) and BTCUSDT 2024-2025 (Binance).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def frame(request, bars):
 
 
 def returns(frame):
-    """Log returns in basis points of bars that follow each other without a hole."""
+    """Return log returns in basis points between consecutive minutes, and their times."""
     step = np.diff(frame["open_time"].to_numpy("datetime64[us]")) == np.timedelta64(1, "m")
     return np.diff(np.log(frame["close"]))[step] * 1e4, frame["open_time"].iloc[1:][step]
 
@@ -48,14 +48,14 @@ def autocorrelation(values, lag):
 
 
 def swings(extremes, n):
-    """Tell which bars are swing highs: no lower than the n before, higher than the n after."""
+    """Return which bars are swing highs: no lower than the n before, higher than the n after."""
     before = extremes.rolling(n + 1).max()
     after = extremes[::-1].rolling(n).max()[::-1].shift(-1)
     return (extremes == before) & (extremes > after)
 
 
 def breaks(frame, n=5):
-    """Share of bars that close beyond the last confirmed swing of n bars that still stands."""
+    """Return the share of bars that close beyond the last confirmed and unbroken swing of n bars."""
     high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
     tops, bottoms = swings(frame["high"], n).to_numpy(), swings(-frame["low"], n).to_numpy()
     count, above, below = 0, np.nan, np.nan
@@ -92,18 +92,18 @@ def test_symbols_move_independently():
     assert abs(both.corr().iloc[0, 1]) < 0.03
 
 
-def test_what_has_been_seen_never_changes_as_time_passes():
+def test_returned_bars_never_change_as_time_passes():
     whole = market("BTCUSDT").history("BTCUSDT", EPOCH, EPOCH + 3 * DAY)
     clock = ManualClock(EPOCH)
     source = SimulatedSource(["BTCUSDT"], 7, clock)
     for minutes in (1, 59, 700, 1439, 1440, 1441, 4000):
         clock.time = EPOCH + timedelta(minutes=minutes, seconds=59)
-        seen = source.history("BTCUSDT", EPOCH, EPOCH + 30 * DAY)
-        assert len(seen) == minutes
-        assert_frame_equal(seen, whole.iloc[:minutes])
+        shown = source.history("BTCUSDT", EPOCH, EPOCH + 30 * DAY)
+        assert len(shown) == minutes
+        assert_frame_equal(shown, whole.iloc[:minutes])
 
 
-def test_a_bar_shows_at_its_close_and_not_a_microsecond_before():
+def test_a_bar_is_returned_at_its_close_and_not_a_microsecond_before():
     clock = ManualClock(EPOCH + timedelta(minutes=10) - timedelta(microseconds=1))
     source = SimulatedSource(["BTCUSDT"], 7, clock)
     assert len(source.history("BTCUSDT", EPOCH, EPOCH + DAY)) == 9
@@ -111,7 +111,7 @@ def test_a_bar_shows_at_its_close_and_not_a_microsecond_before():
     assert len(source.history("BTCUSDT", EPOCH, EPOCH + DAY)) == 10
 
 
-def test_fx_bars_stand_in_its_week_and_crypto_bars_in_every_minute(bars):
+def test_fx_bars_are_within_its_week_and_crypto_has_every_minute(bars):
     euro = pd.DatetimeIndex(bars["EURUSD"]["open_time"])
     open_minutes = is_open("fx", pd.date_range(EPOCH, HALF_A_YEAR, freq="min", inclusive="left")).sum()
     assert is_open("fx", euro).all()
@@ -119,7 +119,7 @@ def test_fx_bars_stand_in_its_week_and_crypto_bars_in_every_minute(bars):
     assert len(bars["BTCUSDT"]) == 180 * 1440
 
 
-def test_takers_buy_more_in_a_rising_minute_and_that_tells_nothing_of_the_next(bars):
+def test_takers_buy_more_in_a_rising_minute_without_information_about_the_next(bars):
     assert bars["EURUSD"][["trades", "taker_volume"]].isna().all(axis=None)
     crypto = bars["BTCUSDT"]
     assert (crypto["trades"] == crypto["trades"].round()).all()

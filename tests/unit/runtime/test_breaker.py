@@ -55,17 +55,19 @@ def test_it_opens_after_so_many_failures_in_a_row(breaker: Breaker) -> None:
     assert breaker.state == "open"
 
 
-def test_a_success_starts_the_row_anew(breaker: Breaker) -> None:
+def test_a_success_resets_the_count_of_failures(breaker: Breaker) -> None:
     failing(breaker, 2)
     breaker.call(answer)
     failing(breaker, 2)
     assert breaker.state == "closed"
 
 
-def test_open_it_refuses_without_calling_and_says_when_it_is_tried_again(breaker: Breaker) -> None:
+def test_open_it_refuses_without_calling_and_names_the_next_attempt(breaker: Breaker) -> None:
     failing(breaker, 3)
     called: list[bool] = []
-    with pytest.raises(BreakerOpen, match="BentoML keeps failing; it is tried again 30 s after its last failure"):
+    with pytest.raises(
+        BreakerOpen, match="BentoML keeps failing; the next attempt is possible 30 s after its last failure"
+    ):
         breaker.call(lambda: called.append(True))
     assert not called
     assert issubclass(BreakerOpen, ServiceError)
@@ -100,7 +102,7 @@ def test_one_failed_probe_opens_it_for_a_whole_rest(breaker: Breaker, clock: Man
 
 
 def test_half_open_it_admits_one_probe_at_a_time(breaker: Breaker, clock: ManualClock) -> None:
-    """First attempt: a half-open breaker admitted any number of calls."""
+    """Guard against a half-open breaker that admits any number of calls."""
     half_opened(breaker, clock)
 
     def probe() -> str:

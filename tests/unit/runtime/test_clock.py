@@ -8,14 +8,14 @@ from mikrobot.runtime import ManualClock, SystemClock, wait_until
 NOON = datetime(2024, 3, 11, 12, tzinfo=UTC)
 
 
-def test_a_manual_clock_moves_only_when_it_is_moved() -> None:
+def test_a_manual_clock_moves_only_when_it_sleeps() -> None:
     clock = ManualClock(NOON)
     assert clock.now() == clock.now() == NOON
     clock.sleep(90)
     assert clock.now() == NOON + timedelta(seconds=90)
 
 
-def test_the_system_clock_tells_utc_and_really_sleeps() -> None:
+def test_the_system_clock_returns_utc_and_really_sleeps() -> None:
     clock = SystemClock()
     before = clock.now()
     clock.sleep(0.002)
@@ -29,14 +29,14 @@ def test_waiting_ends_as_soon_as_it_is_ready() -> None:
     assert timedelta(seconds=3) <= clock.now() - NOON < timedelta(seconds=3.2)
 
 
-def test_waiting_in_vain_ends_after_the_time_given_by_the_clock_it_was_handed() -> None:
+def test_waiting_fails_after_the_timeout_measured_by_the_given_clock() -> None:
     clock = ManualClock(NOON)
     with pytest.raises(ServiceError, match="MLflow did not answer within 60 s"):
         wait_until(lambda: False, "MLflow did not answer", clock, timeout_s=60)
     assert timedelta(seconds=60) <= clock.now() - NOON < timedelta(seconds=60.2)
 
 
-def test_what_is_ready_at_once_costs_no_time() -> None:
+def test_waiting_for_something_ready_takes_no_time() -> None:
     clock = ManualClock(NOON)
     wait_until(lambda: True, "MLflow did not answer", clock, timeout_s=0)
     assert clock.now() == NOON

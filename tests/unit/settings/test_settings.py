@@ -14,7 +14,7 @@ from mikrobot.settings import RISK_PROFILES, Settings, load
 
 @pytest.fixture(autouse=True)
 def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working folder of its own, and no variable of ours from outside."""
+    """Give each test its own working folder and no MIKROBOT_ variables."""
     for name in [name for name in os.environ if name.startswith("MIKROBOT_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -26,24 +26,24 @@ def test_without_anything_set_the_defaults_hold() -> None:
     assert settings.bento_url == "http://127.0.0.1:3300"
 
 
-def test_the_file_goes_before_the_default(tmp_path: Path) -> None:
+def test_the_file_overrides_the_default(tmp_path: Path) -> None:
     (tmp_path / "mikrobot.toml").write_text("hours = 6")
     assert load().hours == 6
 
 
-def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mikrobot.toml").write_text("hours = 6\nhistory_days = 9")
     monkeypatch.setenv("MIKROBOT_HOURS", "3")
     assert (load().hours, load().history_days) == (3, 9)
 
 
-def test_an_argument_goes_before_the_environment_unless_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_argument_overrides_the_environment_unless_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIKROBOT_HOURS", "3")
     assert load(hours=2).hours == 2
     assert load(hours=None).hours == 3
 
 
-def test_the_file_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_may_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other.toml").write_text('symbols = ["EURUSD"]')
     monkeypatch.setenv("MIKROBOT_CONFIG", str(tmp_path / "other.toml"))
     assert load().symbols == ("EURUSD",)
@@ -51,7 +51,7 @@ def test_the_file_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_file_that_is_named_but_absent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIKROBOT_CONFIG", "absent.toml")
-    with pytest.raises(SettingsError, match=r"MIKROBOT_CONFIG names absent\.toml, which is no file"):
+    with pytest.raises(SettingsError, match=r"MIKROBOT_CONFIG names absent\.toml, which is not a file"):
         load()
 
 
@@ -76,7 +76,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("bento_port", 70_000, "setting bento_port: .* less than or equal to 65535"),
         ("balance", "NaN", "setting balance: .* finite number"),
         ("balance", "-1", "setting balance: .* greater than 0"),
-        ("swing", 7, r"setting swing: .*expected 5 or 15, the swings that the features know \(found 7\)"),
+        ("swing", 7, r"setting swing: .*expected 5 or 15, the swings that have features \(found 7\)"),
         ("hour", 3, r"setting hour: Extra inputs are not permitted \(found 3\)"),
     ],
 )
@@ -149,7 +149,7 @@ def test_the_environment_gives_a_child_process_equal_settings(tmp_path: Path) ->
         probe_seconds=0.25,
     )
     base = {name: value for name, value in os.environ.items() if not name.startswith("MIKROBOT_")}
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", CHILD],
         env=base | parent.environment(),
         cwd=elsewhere,
@@ -157,7 +157,7 @@ def test_the_environment_gives_a_child_process_equal_settings(tmp_path: Path) ->
         text=True,
         check=True,
     ).stdout
-    assert json.loads(told) == [parent.model_dump_json(), parent.environment()]
+    assert json.loads(output) == [parent.model_dump_json(), parent.environment()]
 
 
 def test_settings_read_back_from_their_own_variables_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:

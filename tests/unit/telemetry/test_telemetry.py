@@ -19,7 +19,9 @@ def _as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_a_log_line_goes_to_standard_error_with_its_event_room_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_goes_to_standard_error_with_its_event_component_and_keys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     telemetry.configure(json=True)
     telemetry.logger("store").info("bar_stored", symbol="EURUSD", n=3)
     out, err = capsys.readouterr()
@@ -56,7 +58,7 @@ def test_an_exception_is_logged_with_its_cause(capsys: pytest.CaptureFixture[str
     assert "ValueError: no bid" in json.loads(capsys.readouterr().err)["exception"]
 
 
-def test_libraries_do_not_speak_below_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_do_not_log_below_warning(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.configure("DEBUG")
     logging.getLogger("some.library").info("chatter")
     assert "chatter" not in capsys.readouterr().err
@@ -92,10 +94,10 @@ def test_a_quantile_covers_its_share_of_the_samples(samples: list[float]) -> Non
     timers = Timers()
     for sample in samples:
         timers.record("read", sample)
-    found = timers.summary()["read"]
+    summary = timers.summary()["read"]
     for name, share in (("p50", 0.5), ("p99", 0.99)):
-        assert sum(sample <= found[name] + 0.0005 for sample in samples) >= share * len(samples)
-        assert sum(sample < found[name] - 0.0005 for sample in samples) < share * len(samples)
+        assert sum(sample <= summary[name] + 0.0005 for sample in samples) >= share * len(samples)
+        assert sum(sample < summary[name] - 0.0005 for sample in samples) < share * len(samples)
 
 
 def test_forwarded_lines_reach_the_standard_library_with_their_level_and_keys(
@@ -104,11 +106,11 @@ def test_forwarded_lines_reach_the_standard_library_with_their_level_and_keys(
     telemetry.forward("mikrobot")
     with caplog.at_level(logging.INFO, "mikrobot"):
         telemetry.logger("store").info("bar_stored", symbol="EURUSD", n=3)
-        telemetry.logger("store").error("failed", reason="no room")
+        telemetry.logger("store").error("failed", reason="disk full")
     records = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     assert records == [
         ("mikrobot", "INFO", "bar_stored symbol=EURUSD n=3"),
-        ("mikrobot", "ERROR", "failed reason=no room"),
+        ("mikrobot", "ERROR", "failed reason=disk full"),
     ]
     assert capsys.readouterr().out == ""
 

@@ -1,1 +1,1 @@
-"""The compiled step: the parts of a feature, their composition, and the code made of them. Knows no single feature."""
+"""Parts of a feature, their composition and compilation. Contains no single feature."""

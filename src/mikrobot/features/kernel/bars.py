@@ -1,7 +1,7 @@
-"""The bar as the kernel sees it, and the check at its border.
+"""The bar record of the kernel, and the validation of incoming bars.
 
-Nothing behind this border meets a price that is not finite and positive, a bar that
-contradicts itself, or time that does not move on.
+After validation all prices are finite and positive, no bar contradicts itself, and time increases
+from bar to bar.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ BAR_FIELDS: tuple[str, ...] = BAR.names or ()
 """Names of the fields of `BAR`, in order."""
 
 MARKET: Layout = record(fx=I8)
-"""What is fixed of a symbol: ``fx`` is 1 for FX, whose day begins at 17:00 New York, else 0 (00:00 UTC)."""
+"""Constants of a symbol: ``fx`` is 1 for FX, whose day begins at 17:00 New York, else 0 (00:00 UTC)."""
 
 MARKET_FIELDS: tuple[str, ...] = MARKET.names or ()
 """Names of the fields of `MARKET`."""
@@ -33,17 +33,18 @@ MAY_BE_UNKNOWN = frozenset({"volume", "spread", "trades", "taker_volume"})
 
 MINUTE = 60
 LEAD_HOLDS = 5 * MINUTE
-"""Seconds between the opens of a bar and of its lead's newest one beyond which the lead is not known:
-in thin hours a minute or two without a quote is normal, and more says nothing of this minute."""
+"""Maximum age of the lead's newest bar, in seconds between the opens of the two bars. Older values of the
+lead are unknown. In thin hours a minute or two without a quote is normal; an older bar has no information
+about this minute."""
 
 LOWEST_PRICE, HIGHEST_PRICE = 1e-12, 1e12
-"""Bounds of a price; beyond them squares leave float64, and no instrument trades there."""
+"""Bounds of a price; beyond them squares overflow float64, and no instrument trades there."""
 
 LOWEST_VOLUME, HIGHEST_VOLUME = 1e-12, 1e18
 """Bounds of a volume other than 0: sums and quotients of such volumes stay finite."""
 
 ROUNDING = 1e-9
-"""Share of the volume by which that of the takers may exceed it: the noise of adding floats up."""
+"""Share by which the taker volume may exceed the volume, for the rounding error of sums of floats."""
 
 GOOD, NO_SYMBOL, OFF_MINUTE, DUPLICATE, BACKWARDS, PRICE, CONTRADICTION, VOLUME, SPREAD, TRADES, TAKER = range(11)
 
@@ -77,12 +78,12 @@ def fault(
     trades: float,
     taker_volume: float,
 ) -> int:
-    """Judge a bar: GOOD or the first thing wrong with it.
+    """Validate a bar: return GOOD or the code of its first fault.
 
     Parameters
     ----------
     previous : int
-        Open of the bar before, seconds since 1970 UTC; 0 when there is none.
+        Open of the previous bar, seconds since 1970 UTC; 0 when there is none.
     time : int
         Open of this bar, seconds since 1970 UTC.
     """
@@ -110,12 +111,12 @@ def _is_price(x: float) -> bool:
 
 
 SEEN = record(bars=I8, still=I8, close=F8)
-"""What has come of a symbol: bars taken, how many of the last ones did not move, and the last close."""
+"""Input of a symbol so far: number of bars, number of latest bars in a row without a move, last close."""
 
 
 @compiled
 def count(seen: State, bar: State) -> None:
-    """Count a bar that is taken, and whether the price has stood still since the one before."""
+    """Count an accepted bar, and the bars in a row in which the price did not move."""
     moved = bar.low < bar.high or bar.close != seen.close
     seen.still = 0 if moved else seen.still + 1
     seen.close = bar.close
@@ -123,30 +124,31 @@ def count(seen: State, bar: State) -> None:
 
 
 def refusal(symbol: str, code: int, open_time: object, values: Mapping[str, float], previous: int) -> BarError:
-    """Say what is wrong with a refused bar.
+    """Return the error that describes a refused bar.
 
     Parameters
     ----------
     symbol : str
     code : int
-        What `fault` answered.
-    open_time : printable
+        Returned by `fault`.
+    open_time : object
+        Printed in the message.
     values : mapping of str to float
         The fields of the bar.
     previous : int
-        Open of the last bar taken, seconds since 1970 UTC; 0 when there is none.
+        Open of the last accepted bar, seconds since 1970 UTC; 0 when there is none.
     """
-    found = ", ".join(f"{name} {value}" for name, value in values.items())
+    fields = ", ".join(f"{name} {value}" for name, value in values.items())
     after = f" after {utc(previous)}" if previous else ""
-    remedy = _REMEDY.get(code, "mend the bar at its source, or leave it out")
+    remedy = _REMEDY.get(code, "correct the bar at its source, or leave it out")
     return BarError(
-        f"{symbol} M1 bar {open_time}{after}: {found}; expected {_EXPECTED[code]}. "
+        f"{symbol} M1 bar {open_time}{after}: {fields}; expected {_EXPECTED[code]}. "
         f"It was refused and nothing has changed: {remedy}"
     )
 
 
 def utc(seconds: int) -> str:
-    """Write seconds since 1970 UTC as a time.
+    """Format seconds since 1970 UTC as an ISO time.
 
     >>> utc(60)
     '1970-01-01T00:01:00+00:00'
@@ -155,14 +157,14 @@ def utc(seconds: int) -> str:
 
 
 def bar_records(symbol: str, frame: pd.DataFrame) -> NDArray[Any]:
-    """Copy a bar frame into bar records.
+    """Convert a bar frame to bar records.
 
     Parameters
     ----------
     symbol : str
-        Named in refusals.
+        For error messages.
     frame : DataFrame
-        Columns `BAR_COLUMNS`, M1, any index; ``open_time`` of any resolution, with a time zone.
+        M1 bars with the columns `BAR_COLUMNS`, any index; ``open_time`` of any resolution, with a time zone.
 
     Returns
     -------
@@ -172,7 +174,7 @@ def bar_records(symbol: str, frame: pd.DataFrame) -> NDArray[Any]:
     ------
     BarError
         If a column is missing or not numeric, ``open_time`` has no time zone or a value that
-        is not a whole second, or the bars lie on another timeframe's grid.
+        is not a whole second, or the bars belong to a higher timeframe.
     """
     if missing := [name for name in BAR_COLUMNS if name not in frame.columns]:
         raise BarError(f"{symbol}: a bar frame has the columns {', '.join(BAR_COLUMNS)}; missing {', '.join(missing)}")
@@ -188,23 +190,23 @@ def bar_records(symbol: str, frame: pd.DataFrame) -> NDArray[Any]:
 
 
 def lead_records(symbol: str, opens: NDArray[np.int64], rows: pd.DataFrame, layout: Layout) -> NDArray[Any]:
-    """Join to each bar the newest row of its symbol's lead that had closed with it.
+    """Return for each bar the newest row of the symbol's lead known at its close.
 
     Parameters
     ----------
     symbol : str
-        Named in refusals.
+        For error messages.
     opens : ndarray of int64, shape (n,)
         Open times of the bars, seconds since 1970 UTC, in order.
     rows : DataFrame
         ``close_time`` and the columns of `layout`, in time order.
     layout : layout
-        ``time``, the open of the lead's bar, and columns.
+        ``time``, the open of the lead's bar, then the columns.
 
     Returns
     -------
     ndarray of layout, shape (n,)
-        All zero where no row is old enough.
+        All zero where the lead has no row yet.
 
     Raises
     ------
@@ -218,11 +220,11 @@ def lead_records(symbol: str, opens: NDArray[np.int64], rows: pd.DataFrame, layo
     if (np.diff(lead_opens) <= 0).any():
         raise DataError(f"{symbol}: expected the rows of its lead in time order, each once; sort them")
     newest = np.searchsorted(lead_opens, opens, "right") - 1
-    known = newest >= 0
+    exists = newest >= 0
     records = np.zeros(len(opens), layout)
-    records["time"][known] = lead_opens[newest[known]]
+    records["time"][exists] = lead_opens[newest[exists]]
     for name in names:
-        records[name][known] = rows[name].to_numpy(np.float64)[newest[known]]
+        records[name][exists] = rows[name].to_numpy(np.float64)[newest[exists]]
     return records
 
 
@@ -230,7 +232,7 @@ def _seconds(symbol: str, open_time: "pd.Series[Any]") -> NDArray[np.int64]:
     if not isinstance(open_time.dtype, pd.DatetimeTZDtype):
         raise BarError(
             f"{symbol}: expected open_time as datetime64[us, UTC], found {open_time.dtype}; "
-            "say which zone the times are in (Series.dt.tz_localize), then convert to UTC"
+            "set the time zone of the times (Series.dt.tz_localize), then convert to UTC"
         )
     micros = open_time.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
     seconds: NDArray[np.int64] = micros // 1_000_000
@@ -242,9 +244,9 @@ def _seconds(symbol: str, open_time: "pd.Series[Any]") -> NDArray[np.int64]:
 
 
 def _check_timeframe(symbol: str, times: NDArray[np.int64], enough: int = 20) -> None:
-    """Refuse a frame of which every bar opens on a five-minute mark: it holds longer bars."""
+    """Refuse a frame in which every bar opens on a five-minute mark: its bars are longer than M1."""
     if len(times) >= enough and not (times % (5 * MINUTE)).any():
         raise BarError(
             f"{symbol}: expected M1 bars, found {len(times)} bars which all open on five-minute marks, "
-            f"from {utc(times[0])}; give the M1 bars: longer bars are made from them here"
+            f"from {utc(times[0])}; give the M1 bars: longer bars are built from them"
         )

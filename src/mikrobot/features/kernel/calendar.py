@@ -1,8 +1,8 @@
-"""Wall clocks of the financial centres and the trading day, from UTC seconds by arithmetic.
+"""Wall clocks of the financial centres and the trading day, computed from UTC seconds.
 
-Compiled and without memory or tables, so that a step may ask for each bar. Exact from 1987
-(New York) and 1996 (London) until February 2100, as long as the summer-time rules stay what
-they are. Holidays are not modelled.
+Compiled, without state or tables, so that a step can call it at every bar. Exact from 1987
+(New York) and 1996 (London) until February 2100, if the summer-time rules do not change.
+Holidays are not modelled.
 
 Wall-clock seconds are seconds since 1970-01-01 00:00 on the local clock.
 
@@ -21,7 +21,7 @@ ROLL = 17 * HOUR
 """Second of the New York day at which one FX day ends and the next begins."""
 
 _LEAP_CYCLE = 1_461
-"""Days in four years that begin on 1 March, the leap day at their very end."""
+"""Days in four years that begin on 1 March, so that the leap day is the last day."""
 
 _TO_MARCH_1968 = 671
 """Days from 1968-03-01 to 1970-01-01."""
@@ -67,15 +67,15 @@ def london(time: int) -> int:
 
 @compiled
 def tokyo(time: int) -> int:
-    """Return the wall clock of Tokyo, which keeps no summer time."""
+    """Return the wall clock of Tokyo, which has no summer time."""
     return time + 9 * HOUR
 
 
 @compiled
 def fx_day(time: int) -> int:
-    """Return the number of the FX day of an instant: days since 1970 of the New York date on which it ends.
+    """Return the number of the FX day of a time: days since 1970 of the New York date on which it ends.
 
-    An FX day begins at 17:00 New York, that instant included; Sunday evening is Monday's.
+    An FX day begins at 17:00 New York inclusive; Sunday evening belongs to Monday.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def fx_day(time: int) -> int:
 
 @compiled
 def session_day(time: int, fx: int) -> int:
-    """Return the number of the trading day of an instant: the FX day, or the UTC day of other markets.
+    """Return the number of the trading day of a time: the FX day, or the UTC day of other markets.
 
     Parameters
     ----------
@@ -101,28 +101,29 @@ def session_day(time: int, fx: int) -> int:
 
 @compiled
 def session_minute(time: int, fx: int) -> int:
-    """Minutes from the opening of the trading day to an instant, 0 to 1439, by the wall clock."""
+    """Return the minutes since the trading day opened, 0 to 1439, by the wall clock."""
     since = new_york(time) + DAY - ROLL if fx == 1 else time
     return since % DAY // MINUTE
 
 
 @compiled
 def day_minute(wall: int) -> int:
-    """Minute of the day of a wall clock, 0 to 1439."""
+    """Return the minute of the day of a wall clock, 0 to 1439."""
     return wall % DAY // MINUTE
 
 
 @compiled
 def week_minute(wall: int) -> int:
-    """Minute of the week of a wall clock, 0 (Monday 00:00) to 10079."""
+    """Return the minute of the week of a wall clock, 0 (Monday 00:00) to 10079."""
     return (wall + 3 * DAY) % (7 * DAY) // MINUTE  # 1970-01-01 was a Thursday
 
 
 @compiled
 def _march_year(time: int) -> tuple[int, int, int]:
-    """Year from March to February: its number, seconds since its 1 March UTC, days to its first Sunday.
+    """Return the year from March to February of a time, and its position in it.
 
-    1 November lies 245 days, whole weeks, after 1 March: one Sunday tells them all.
+    The year number, the seconds since 1 March UTC, and the days from 1 March to its first Sunday.
+    1 November is 245 days, whole weeks, after 1 March, so one Sunday determines all others.
     """
     days = time // DAY + _TO_MARCH_1968
     years = (4 * days + 3) // _LEAP_CYCLE

@@ -1,8 +1,8 @@
-"""From composed source to machine code, kept between processes.
+"""Compile the composed source to machine code, with a cache shared by all processes.
 
-The source is written to a file named by the catalog's version and the source itself, beside which numba keeps the
-compiled entry points. A changed definition is another file, so that a stale compilation
-cannot be loaded. Processes may start at once: every file appears whole or not at all.
+The source is written to a file named by the catalog's version and a hash of the source. Numba caches
+the compiled entry points next to it. A changed definition gets a new file, so a stale
+compilation is never loaded. Files are written atomically, so processes may start at the same time.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from mikrobot.features.kernel.bars import BAR, BAR_FIELDS
 from mikrobot.features.kernel.composition import Catalog
 
 _STAMP = 1_600_000_000
-"""Modification time of every source file: numba's cache would distrust a newer twin."""
+"""Modification time of every source file, because numba's cache rejects a file with another time."""
 
 _loaded: dict[str, ModuleType] = {}
 
@@ -29,11 +29,11 @@ _loaded: dict[str, ModuleType] = {}
 def kernel(catalog: Catalog) -> ModuleType:
     """Load the compiled entry points of a catalog: ``update``, ``fold`` and ``enter``.
 
-    ``enter`` is ``update`` without the look at the type of every argument, which takes longer than
-    handing them over: what is no number is a TypeError there too.
+    ``enter`` is ``update`` without numba's type dispatch, which takes longer than passing the
+    arguments. It too raises TypeError for an argument that is not a number.
 
-    Compiles for some seconds when this catalog has never been loaded on this machine; from
-    the cache it takes a fraction of one.
+    The first load of a catalog on a machine compiles for some seconds; a load from the cache
+    takes a fraction of a second.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def kernel(catalog: Catalog) -> ModuleType:
 
 
 def cache_folder() -> Path:
-    """Return ``MIKROBOT_CACHE``, or ``mikrobot/kernels`` in the user's cache folder."""
+    """Return the cache folder: ``MIKROBOT_CACHE``, or ``mikrobot/kernels`` in the user's cache folder."""
     if given := os.environ.get("MIKROBOT_CACHE"):
         return Path(given)
     user = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
@@ -65,13 +65,13 @@ def _import(name: str, path: Path) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # numba's cache finds it by name
     try:
         spec.loader.exec_module(module)
-    except RuntimeError as error:  # what numba raises when it finds no place for its cache
+    except RuntimeError as error:  # numba raises it when it cannot write its cache
         raise _unwritable(path.parent, error) from error
     return module
 
 
 def _compile(module: ModuleType, catalog: Catalog) -> None:
-    """Compile now and for these types only: no later call can stop to compile."""
+    """Compile now and for these types only, so that no later call compiles."""
     states, bars, leads, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.lead, catalog.row))
     module.STATE = catalog.state  # type: ignore[attr-defined]
     try:

@@ -1,7 +1,7 @@
-"""From a catalog of features to one step: columns, what is promised of them, state layout and version.
+"""The catalog: columns, their specifications, the state layout and the version of a list of features.
 
-The step's source is written by `source` and compiled by `compilation`. Nothing here computes a
-value.
+The source of the composed step is written by `source` and compiled by `compilation`. Computes no
+feature value.
 """
 
 import hashlib
@@ -22,34 +22,34 @@ from mikrobot.features.kernel.source import compose, lower, without_places
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """What is promised of one column of the feature matrix.
+    """Specification of one column of the feature matrix.
 
     Attributes
     ----------
     name : str
         ``<timeframe>_<feature>_<parameters>``.
     timeframe : Timeframe
-        Whose bars it is made from. What is of closed ones is known at the close of such a bar and
-        holds until the next one closes; what is of the forming one changes every minute.
+        Timeframe of the bars that the column is computed from. A value from closed bars changes at
+        the close of such a bar; a value from the forming bar changes every minute.
     unit : str
     low, high : float
         Closed range of its values.
     warmup : int
-        M1 bars without a value, at most, before its first one on known inputs; exact on M1.
+        Maximum number of M1 bars before the first value on known inputs; exact on M1.
     settled : float
-        M1 bars after which an older past changes it by no more than `feature.FORGOTTEN`: the
-        warm-up of a window, more of an average, infinite where only the market decides when.
+        M1 bars after which older bars change the value by no more than `feature.FORGOTTEN`: the
+        warm-up for a window, more for an average, infinite where it depends on the market.
     tail : str
-        What keeps the older past from the warm-up to `settled`; empty when nothing does.
+        Reason why older bars matter after the warm-up; empty if they do not.
     lag : int
-        Minutes from the close of the bar it tells of until it is known: 0 for what is said of the
-        bar that closes, more for a swing, which later bars confirm. A row never waits for it.
+        Minutes from the close of the bar that the value describes until it is known: 0 for the
+        closing bar, more for a swing, which later bars confirm. A row never waits for it.
     summary : str
-        What it is, in one phrase.
+        Description in one phrase.
     may_be_missing : str
-        Why it may be NaN after its warm-up; empty when it never is.
+        Reason why it may be NaN after its warm-up; empty if it never is.
     reference : str
-        Paper, book or page that defines it; empty where its docstring does.
+        Paper, book or page that defines it; empty if the docstring of the step does.
     """
 
     name: str
@@ -67,19 +67,18 @@ class ColumnSpec:
 
 
 class Catalog:
-    """An ordered list of entries: the columns, the state and the step they imply.
+    """An ordered list of entries, with the columns, the state and the step that follow from it.
 
     Parameters
     ----------
     *entries : Entry
-        In the order of the columns. Higher timeframes are computed first, so that M1 features
-        may read them.
+        In column order. Higher timeframes are computed first, so that M1 features can read them.
 
     Raises
     ------
     ValueError
-        If an entry needs a column which none before it makes, or makes one a second time; if one
-        of a higher timeframe reads the lead, or one on M1 is of a forming bar.
+        If an entry needs a column that no earlier entry computes, or computes one a second time; if
+        an entry on a higher timeframe reads the lead, or an entry on M1 uses a forming bar.
     """
 
     def __init__(self, *entries: Entry) -> None:
@@ -98,8 +97,8 @@ class Catalog:
 
     @cached_property
     def specs(self) -> tuple[ColumnSpec, ...]:
-        """What is promised of each column, in column order."""
-        known, settled, tails = self._known_after(), self._settled_after(), self._tails()
+        """Specification of each column, in column order."""
+        warmups, settled, tails = self._warmups(), self._settled_after(), self._tails()
         return tuple(
             ColumnSpec(
                 name=name,
@@ -107,7 +106,7 @@ class Catalog:
                 unit=output.quantity.unit,
                 low=output.quantity.low,
                 high=output.quantity.high,
-                warmup=int(known[name]),
+                warmup=int(warmups[name]),
                 settled=settled[name],
                 tail=tails[name],
                 lag=entry.lag,
@@ -121,10 +120,10 @@ class Catalog:
 
     @cached_property
     def version(self) -> str:
-        """Twelve hex digits that change when anything that decides a value does.
+        """Twelve hex digits that change with every change that can change a value.
 
-        Hashed are the composed source, the layout of the state, and every function the step
-        reaches, without comments, docstrings, declarations and the names of their modules.
+        A hash of the composed source, the layout of the state, and the source of every function that
+        the step calls, without comments, docstrings, declarations and module names.
         """
         roots: list[Any] = [entry.feature.function for entry in self.entries]
         roots += [bars.fault, bars.count, timeframe.overdue, timeframe.merge]
@@ -144,12 +143,12 @@ class Catalog:
 
     @cached_property
     def lead(self) -> Layout:
-        """Layout of what is known of the lead: the open of its newest bar, and what features read of its row."""
+        """Layout of the values of the lead: the open of its newest bar, and the columns that features read."""
         return record(time=I8, **dict.fromkeys(self.lead_columns, F8))
 
     @cached_property
     def state(self) -> Layout:
-        """Layout of all that one symbol remembers: what it is, its newest, its lead, forming bars, features' states."""
+        """Layout of the state of one symbol: its constants, newest bar and row, lead, forming bars, feature states."""
         forming = {lower(t): timeframe.FORMING for t in self._higher}
         remembered = {entry.name: entry.state for entry in self.entries if entry.feature.remembers}
         return record(market=MARKET, bar=BAR, row=self.row, seen=SEEN, lead=self.lead, **forming, **remembered)
@@ -165,29 +164,29 @@ class Catalog:
         return tuple(sorted(used, key=lambda t: -t.seconds))
 
     def _check(self) -> None:
-        known = {*BAR_FIELDS, *MARKET_FIELDS, *(LEAD + name for name in self.outputs)}
+        available = {*BAR_FIELDS, *MARKET_FIELDS, *(LEAD + name for name in self.outputs)}
         for entry in _as_computed(self.entries):
             _check_place(entry)
-            if missing := set(entry.inputs.values()) - known - {ELAPSED}:
-                raise ValueError(f"{entry.name} needs {', '.join(sorted(missing))}, which no earlier entry makes")
-            if twice := known & entry.outputs.keys():
-                raise ValueError(f"{entry.name} makes {', '.join(sorted(twice))} a second time")
-            known |= entry.outputs.keys()
+            if missing := set(entry.inputs.values()) - available - {ELAPSED}:
+                raise ValueError(f"{entry.name} needs {', '.join(sorted(missing))}, which no earlier entry computes")
+            if twice := available & entry.outputs.keys():
+                raise ValueError(f"{entry.name} computes {', '.join(sorted(twice))} a second time")
+            available |= entry.outputs.keys()
 
-    def _known_after(self) -> dict[str, float]:
-        """Column -> M1 bars before its first value, through all that it depends on."""
+    def _warmups(self) -> dict[str, float]:
+        """Column -> M1 bars before its first value, including the warm-up of its inputs."""
         return self._through_inputs(lambda entry: entry.warmup, lambda entry: entry.awaited)
 
     def _settled_after(self) -> dict[str, float]:
-        """Column -> M1 bars until it has forgotten what was before them, through all that it depends on."""
+        """Column -> M1 bars after which older bars no longer matter, including its inputs."""
         return self._through_inputs(lambda entry: entry.warmup + entry.tail.bars, lambda entry: entry.inputs.values())
 
     def _through_inputs(
         self, own_bars: Callable[[Entry], float], inputs: Callable[[Entry], Iterable[str]]
     ) -> dict[str, float]:
-        """Add the bars that an entry needs to the most that one of its inputs needs; in M1 bars.
+        """Add the bars that an entry needs to the maximum over its inputs; in M1 bars.
 
-        A stream that joins a higher bar just after its start loses that whole bar.
+        A stream that starts just after the open of a higher bar loses that whole bar.
         """
         own: dict[tuple[Timeframe, str], float] = {}
         passed: dict[str, float] = {}
@@ -201,22 +200,22 @@ class Catalog:
         return passed
 
     def _tails(self) -> dict[str, str]:
-        """Column -> why an older past shows in it: its own reason, then those of its inputs."""
-        found: dict[str, str] = {}
+        """Column -> why older bars matter: its own reason, then those of its inputs."""
+        tails: dict[str, str] = {}
         for entry in _as_computed(self.entries):
-            reasons = [entry.tail.reason, *(found.get(column, "") for column in entry.inputs.values())]
-            said = "; ".join(dict.fromkeys(part for reason in reasons for part in reason.split("; ") if part))
-            found |= dict.fromkeys(entry.outputs, said)
-        return found
+            reasons = [entry.tail.reason, *(tails.get(column, "") for column in entry.inputs.values())]
+            joined = "; ".join(dict.fromkeys(part for reason in reasons for part in reason.split("; ") if part))
+            tails |= dict.fromkeys(entry.outputs, joined)
+        return tails
 
 
 def _check_place(entry: Entry) -> None:
-    """Refuse an entry on a timeframe whose closes its inputs do not belong to."""
+    """Refuse an entry whose inputs do not exist on its timeframe."""
     on_m1 = entry.timeframe is Timeframe.M1
     if not on_m1 and any(wire.startswith(LEAD) for wire in entry.inputs.values()):
-        raise ValueError(f"{entry.name} reads the lead, which is joined on M1 only")
+        raise ValueError(f"{entry.name} reads the lead, which is available on M1 only")
     if on_m1 and entry.feature.forming:
-        raise ValueError(f"{entry.name} is of a forming bar, and M1 bars come closed")
+        raise ValueError(f"{entry.name} uses a forming bar, but M1 bars are always closed")
     if ELAPSED in entry.inputs.values() and not entry.feature.forming:
         raise ValueError(f"{entry.name} needs {ELAPSED}, which only a forming bar has")
 

@@ -1,16 +1,15 @@
-"""What a feature is: a one-bar step, the state it remembers, its outputs and its warm-up.
+"""The definition of a feature: a one-bar step, its state, its outputs and its warm-up.
 
 A feature is a function ``step([state,] *inputs, *parameters) -> value(s)`` that sees one
-closed bar and its own named state, nothing else. An input named like a bar field is wired to
-the bar, one named like a market field to what is fixed of the symbol, one named ``lead_<column>`` to
-the newest row of its lead (`mikrobot.features.library.lead`); any other names an earlier column of the catalog.
+closed bar and its own named state, nothing else. The name of an input selects its source: a bar
+field, a market field (a constant of the symbol), ``lead_<column>`` for the newest row of the lead
+(`mikrobot.features.library.lead`), or an earlier column of the catalog.
 
 One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
-NaN); otherwise its outputs are NaN and its state stands still. Inputs declared optional are
-passed as they are.
+NaN). Otherwise its outputs are NaN and its state does not change. Optional inputs may be NaN.
 
-A second rule says what the past does: from the warm-up on, nothing older than the warm-up
-changes a value, but for the `Tail` that a feature declares.
+A second rule covers the past: after the warm-up, bars older than the warm-up do not change a
+value, except for the `Tail` that a feature declares.
 """
 
 import inspect
@@ -28,7 +27,7 @@ LEAD = "lead_"
 """Prefix of an input that is a column of the lead's newest row."""
 
 ELAPSED = "elapsed"
-"""Input of a forming feature: seconds from the open of its bar to the close of the newest minute."""
+"""Input of a forming feature: seconds from the open of the forming bar to the close of the newest M1 bar."""
 
 Step = Callable[..., Any]
 Fields = Mapping[str, Layout]
@@ -36,7 +35,7 @@ Fields = Mapping[str, Layout]
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """The unit of a value and the closed range it stays in."""
+    """The unit of a value and its closed range."""
 
     unit: str
     low: float = -inf
@@ -62,9 +61,9 @@ class Output:
     ----------
     quantity : Quantity
     summary : str
-        What it is, in one phrase; the name of a parameter in backticks gives way to its value.
+        Description in one phrase; the name of a parameter in backticks is replaced by its value.
     missing : str
-        Why it may be NaN after its warm-up; empty when it never is on known inputs.
+        Reason why it may be NaN after its warm-up; empty if it never is on known inputs.
     """
 
     quantity: Quantity
@@ -73,61 +72,62 @@ class Output:
 
 
 FORGOTTEN = 1e-12
-"""Share of a value, or of its column's mean size, below which a change by an older past counts as none."""
+"""Share of a value, or of the mean size of its column, below which a change counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """How long a value goes on showing what was before its warm-up, and why.
+    """The influence of bars older than the warm-up on a value: its duration and its reason.
 
     Attributes
     ----------
     bars : float
-        Bars after the first output until an older past changes it by no more than `FORGOTTEN`;
-        infinite where only the market decides when.
+        Bars after the first output until older bars change it by no more than `FORGOTTEN`;
+        infinite where it depends on the market.
     reason : str
-        What keeps the older past; empty when there is no tail.
+        Reason why older bars matter; empty without a tail.
     """
 
     bars: float = 0
     reason: str = ""
 
 
-HELD = Tail(inf, "a level or a state stands until the market replaces it")
-"""The tail of a level or a state that stands however long ago the market made it."""
+HELD = Tail(inf, "a level or a state remains until the market replaces it")
+"""The tail of a level or a state that remains valid without a time limit."""
 
 
 def fading(*shares: float) -> Tail:
-    """Return the tail of averages in a row, of each of which a bar replaces a share.
+    """Return the tail of one exponential average, or of several in a row.
 
-    Long enough for a seed that is a hundred times the value.
+    Each bar replaces the given share of an average. The tail is long enough for a seed of a hundred
+    times the value.
 
     >>> fading(2 / 10).bars
     145
     """
     bars = sum(ceil(log(FORGOTTEN / 100) / log(1 - share)) for share in shares)
-    return Tail(bars, "an average fades and never quite forgets")
+    return Tail(bars, "an exponential average keeps a decaying weight of all older bars")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """The definition of a feature. Calling it with parameters makes a catalog entry.
+    """The definition of a feature. Calling it with parameters creates a catalog entry.
 
     Attributes
     ----------
     template : str
         Column name without timeframe, filled with the parameters.
     function, step : callable
-        The definition in Python, and compiled.
+        The step in Python, and compiled.
     outputs : mapping of str to Output
-        By suffix of the column name, in the order returned; the suffix of a single one is "".
+        By suffix of the column name, in the order returned; the suffix of a single output is "".
     state, warmup, tail, lag : callable
-        Of the parameters; see `feature`.
+        Functions of the parameters; see `feature`.
     inputs : mapping of str to str
-        Default wires, filled with the parameters.
+        Default sources, filled with the parameters.
     optional : tuple of str
     forming : bool
-        Whether it is of the bar that is forming; see `feature`.
+        True if it uses the forming bar; see `feature`.
     """
 
     template: str
@@ -143,11 +143,11 @@ class Feature:
     forming: bool
 
     def __call__(self, **given: float | str) -> "Entry":
-        """Fix the parameters (numbers) and inputs (names): one line of the catalog, on M1."""
+        """Create a catalog entry on M1 from parameters (numbers) and inputs (names)."""
         return Entry(self, given)
 
     def each(self, **given: Any) -> list["Entry"]:
-        """Make one entry for every value of the first argument."""
+        """Create one entry for each value of the first argument."""
         (first, values), *rest = given.items()
         return [self(**{first: value}, **dict(rest)) for value in values]
 
@@ -163,18 +163,18 @@ class Feature:
 
     @property
     def reference(self) -> str:
-        """Where it is defined, from the section References of its docstring; empty without one."""
+        """Literature reference, from the section References of the docstring; empty without one."""
         _, _, section = (inspect.getdoc(self.function) or "").partition("References\n----------\n")
         return " ".join(section.partition("\n\n")[0].split())
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """Arguments of the step, without its state."""
+        """Names of the step's arguments, without its state."""
         return tuple(name for name in inspect.signature(self.function).parameters if name != "state")
 
     @cached_property
     def remembers(self) -> bool:
-        """Whether the step takes a state."""
+        """True if the step has a state."""
         return "state" in inspect.signature(self.function).parameters
 
 
@@ -202,35 +202,35 @@ def feature(
     optional: tuple[str, ...] = (),
     forming: bool = False,
 ) -> Callable[[Step], Feature]:
-    """Declare the decorated one-bar step to be a feature.
+    """Turn the decorated one-bar step into a feature.
 
     Parameters
     ----------
     template : str
         Column name without timeframe, filled with the parameters: ``"rsi_{length}"``.
     outputs : Quantity or mapping of str to Output
-        What the step returns: one value, described by the docstring's first line, or one for
+        Return values of the step: one value, described by the docstring's first line, or one for
         each suffix of the column name.
     state : callable(**parameters) -> mapping of str to layout
-        Named fields of the state; all-zero is the initial state. A step without memory has
-        none, and no ``state`` argument.
+        Named fields of the state; the initial state is all zero. A step without state has no
+        fields, and no ``state`` argument.
     warmup : callable(**parameters) -> int
         Bars of known inputs before the first known output.
     tail : callable(**parameters) -> Tail, optional
-        How long after it an older past still shows; not at all by default, as of a window. The
-        tails of its inputs are added by the catalog.
+        Influence of older bars after the warm-up; none by default, as for a window. The catalog
+        adds the tails of the inputs.
     lag : callable(**parameters) -> int, optional
-        Bars between the close of the bar that a value tells of and the close at which it is known;
+        Bars between the close of the bar that a value describes and the close at which it is known;
         0 by default.
     inputs : mapping of str to str, optional
-        Argument -> column (or bar or market field) it is wired to unless the catalog says otherwise;
-        a column without timeframe is that of the entry's own.
+        Argument -> column, bar field or market field that it reads unless the catalog overrides it.
+        A column without timeframe is on the timeframe of the entry.
     optional : tuple of str
-        Inputs that the step accepts as NaN.
+        Inputs that may be NaN.
     forming : bool
-        The step runs at every M1 close and sees the higher bar that is forming, its newest
-        minute included, in place of a closed one, and ``elapsed``: the seconds from its open
-        to that close. Missing while the stream has not seen the start of a bar.
+        The step runs at every M1 close. Its bar is the forming bar of the higher timeframe, including
+        the newest minute, and ``elapsed`` is the seconds from its open to that close. Outputs are
+        NaN in a bar whose start the stream has not seen.
     """
 
     def declare(function: Step) -> Feature:
@@ -253,7 +253,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Common part of its column names, as ``m1_rsi_14``."""
+        """Common prefix of its column names, as ``m1_rsi_14``."""
         return _prefix(self.timeframe) + self._fill(self.feature.template)
 
     @cached_property
@@ -266,12 +266,12 @@ class Entry:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """Argument -> bar field, market field or full column name it is wired to."""
+        """Argument -> bar field, market field or full column name that it reads."""
         return {name: self._source(name) for name in self.feature.arguments if name not in self.parameters}
 
     @property
     def awaited(self) -> list[str]:
-        """Inputs without which it is not computed."""
+        """Inputs that must be known for the step to run."""
         return [source for name, source in self.inputs.items() if name not in self.feature.optional]
 
     @cached_property
@@ -281,27 +281,27 @@ class Entry:
 
     @property
     def runs_on(self) -> Timeframe:
-        """Timeframe at whose closes its step runs."""
+        """Timeframe at whose bar closes the step runs."""
         return Timeframe.M1 if self.feature.forming else self.timeframe
 
     @property
     def state(self) -> Layout:
-        """Layout of what it remembers; without fields when it remembers nothing."""
+        """Layout of its state; without fields if it has no state."""
         return record(**self.feature.state(**self.parameters))
 
     @property
     def warmup(self) -> int:
-        """Known values of its inputs that pass before its first output."""
+        """Number of known inputs before its first output."""
         return self.feature.warmup(**self.parameters)
 
     @property
     def tail(self) -> Tail:
-        """What an older past does after the warm-up, without that of its inputs."""
+        """Tail of the feature itself, without the tails of its inputs."""
         return self.feature.tail(**self.parameters)
 
     @property
     def lag(self) -> int:
-        """M1 bars, on a market without gaps, from the close of the bar it tells of to its being known."""
+        """M1 bars, on a market without gaps, from the close of the described bar until the value is known."""
         return self.feature.lag(**self.parameters) * (self.timeframe.seconds // Timeframe.M1.seconds)
 
     def _source(self, argument: str) -> str:
@@ -324,5 +324,5 @@ def _prefix(timeframe: Timeframe) -> str:
 
 
 def on(timeframe: Timeframe, entries: Iterable[Entry]) -> list[Entry]:
-    """Compute the same features on closed bars of a higher timeframe."""
+    """Return the same entries on a higher timeframe."""
     return [replace(entry, timeframe=timeframe) for entry in entries]

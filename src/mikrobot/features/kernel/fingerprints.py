@@ -1,6 +1,6 @@
-"""Fingerprints of compiled steps: the source of every function that they reach, without its words and its place.
+"""Fingerprints of compiled steps: a hash of the source of every function that they call.
 
-Two functions have equal fingerprints when they compute the same by the same source, whatever module they are in.
+Comments, docstrings and the location of a function do not change its fingerprint.
 """
 
 import ast
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def fingerprint(function: Any) -> str:
-    """Return a hash of a function and of everything it reaches by name: functions, numbers, texts and tables.
+    """Return a hash of a function and of everything it refers to: functions, numbers, strings and tables.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def fingerprint(function: Any) -> str:
     Returns
     -------
     str
-        64 hex digits. Comments, docstrings, decorators and the names of modules have no part in it.
+        64 hex digits. Comments, docstrings, decorators and module names are not included.
     """
     return _fingerprint(getattr(function, "py_func", function), ())
 

@@ -1,8 +1,8 @@
 """Reusable pieces of feature state: windows, sums and averages.
 
-A piece is a record layout and the compiled functions that work on it. All-zero bytes are the
-initial state of every piece, so the state of a fresh symbol is ``np.zeros``. Knows nothing of
-bars or features.
+A piece is a record layout and the compiled functions that work on it. The initial state of every
+piece is all zero bytes, so the state of a new symbol is ``np.zeros``. Independent of bars and
+features.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Layout = np.dtype[Any]
 State = Any
-"""A piece of state: a view into the symbol's record, its fields read and set by attribute."""
+"""A piece of state: a view into the symbol's record, with fields as attributes."""
 
 ROUNDING = 1e-14
-"""Deviations below this share of a price are rounding, not movement."""
+"""Deviations below this share of a price are rounding errors, not price moves."""
 
 F8: Layout = np.dtype(np.float64)
 I8: Layout = np.dtype(np.int64)
@@ -29,8 +29,8 @@ I8: Layout = np.dtype(np.int64)
 def compiled(function: F) -> F:
     """Compile a function to machine code on its first call by compiled code.
 
-    The typed door to numba, which has no types of its own. ``function.py_func`` is the plain
-    Python; with ``NUMBA_DISABLE_JIT=1`` the function itself is.
+    A typed wrapper of ``numba.njit``, which has no type annotations. ``function.py_func`` is the
+    plain Python function; with ``NUMBA_DISABLE_JIT=1`` the function itself is.
     """
     return cast(F, njit(function, error_model="numpy"))
 
@@ -38,14 +38,14 @@ def compiled(function: F) -> F:
 def inlined(function: F) -> F:
     """Compile a function into each of its callers.
 
-    For what is called at every bar: several values returned through memory and read at once
-    stall the processor, and a call costs more than a small function does.
+    For functions that are called at every bar: a call costs more than the body of a small function,
+    and reading several values just returned through memory stalls the processor.
     """
     return cast(F, njit(function, forceinline=True, error_model="numpy"))
 
 
 def record(**fields: Layout) -> Layout:
-    """Lay out named fields as one aligned record, readable by attribute.
+    """Return the layout of an aligned record with named fields, readable by attribute.
 
     >>> record(value=F8, count=I8).itemsize
     16
@@ -54,40 +54,40 @@ def record(**fields: Layout) -> Layout:
 
 
 def window(length: int) -> Layout:
-    """Lay out the last `length` values, each kept twice so that they always lie in one piece."""
+    """Return the layout of the last `length` values, stored twice so that they are always contiguous."""
     return record(values=np.dtype((np.float64, (2 * length,))), next=I8, count=I8)
 
 
 def ring(length: int) -> Layout:
-    """Lay out the last `length` values, of which nothing but the one that falls out is asked for."""
+    """Return the layout of the last `length` values, of which only the displaced one is read."""
     return record(values=np.dtype((np.float64, (length,))), next=I8, count=I8)
 
 
 def rolling(length: int) -> Layout:
-    """Lay out a ring with its running sum."""
+    """Return the layout of a ring with its running sum."""
     return record(ring=ring(length), total=SUM)
 
 
 def averaged(length: int) -> Layout:
-    """Lay out a window with its running sum, for who asks for the values again."""
+    """Return the layout of a window with its running sum, for steps that also read the values."""
     return record(window=window(length), total=SUM)
 
 
 SUM = record(value=F8, lost=F8)
-"""A running sum and the rounding error kept aside from it."""
+"""A running sum and its accumulated rounding error."""
 
 AVERAGE = record(value=F8, count=I8)
-"""An exponential average and the number of values it has seen."""
+"""An exponential average and the number of its values."""
 
 
 def extreme(length: int) -> Layout:
-    """Lay out the largest of the last `length` values, found in the same few steps whatever the length."""
+    """Return the layout of the largest of the last `length` values, updated in constant time on average."""
     return record(values=np.dtype((np.float64, (length,))), top=F8, next=I8, count=I8)
 
 
 @compiled
 def push(window: State, x: float) -> float:
-    """Put `x` in the window and return the value it displaced (0 while filling)."""
+    """Add `x` to the window and return the displaced value (0 while filling)."""
     slot, length = window.next, len(window.values) // 2
     displaced = window.values[slot]
     window.values[slot] = x
@@ -99,7 +99,7 @@ def push(window: State, x: float) -> float:
 
 @compiled
 def swap(ring: State, x: float) -> float:
-    """Put `x` in the ring and return the value it displaced (0 while filling)."""
+    """Add `x` to the ring and return the displaced value (0 while filling)."""
     slot = ring.next
     displaced = ring.values[slot]
     ring.values[slot] = x
@@ -110,13 +110,13 @@ def swap(ring: State, x: float) -> float:
 
 @compiled
 def full(window: State) -> bool:
-    """Tell whether the window has been filled once."""
+    """Return True once the window is full."""
     return bool(2 * window.count >= len(window.values))
 
 
 @compiled
 def held(window: State) -> NDArray[np.float64]:
-    """View the values of a full window, oldest first."""
+    """Return a view of the values of a full window, oldest first."""
     oldest: int = window.next
     values: NDArray[np.float64] = window.values[oldest : oldest + len(window.values) // 2]
     return values
@@ -127,7 +127,7 @@ def highest(window: State) -> float:
     """Return the largest value of a full window."""
     values = held(window)
     even = odd = float(values[len(values) - 1])
-    for i in range(0, len(values) - 1, 2):  # two that do not wait for one another
+    for i in range(0, len(values) - 1, 2):  # two independent maxima, computed in parallel
         even = max(even, values[i])
         odd = max(odd, values[i + 1])
     return max(even, odd)
@@ -146,10 +146,10 @@ def lowest(window: State) -> float:
 
 @compiled
 def largest(extreme: State, x: float) -> float:
-    """Take `x` in and return the largest of the last values, NaN until there are enough of them.
+    """Add `x` and return the largest of the last values, NaN until the window is full.
 
-    Values are taken in blocks as long as the window. The block at work keeps its running maximum;
-    of the block before, what is left in the window is known from maxima taken from its end.
+    Values are processed in blocks of the window length. The current block keeps its running maximum.
+    The previous block stores maxima from its end, which give the maximum of its part in the window.
 
     References
     ----------
@@ -171,12 +171,12 @@ def largest(extreme: State, x: float) -> float:
 
 @compiled
 def add(total: State, x: float) -> None:
-    """Add `x` to a running sum, keeping the rounding error aside; without a branch, which would be a guess.
+    """Add `x` to a running sum and accumulate the rounding error, without a branch that could be mispredicted.
 
     References
     ----------
-    D. E. Knuth, The Art of Computer Programming, volume 2 (1969), 4.2.2, theorem B: the error of a
-    sum is found by six operations.
+    D. E. Knuth, The Art of Computer Programming, volume 2 (1969), 4.2.2, theorem B: six
+    operations compute the error of a sum.
     """
     value = total.value + x
     taken = value - total.value
@@ -186,13 +186,13 @@ def add(total: State, x: float) -> None:
 
 @compiled
 def read(total: State) -> float:
-    """Return the running sum, with the error it kept aside."""
+    """Return the running sum, corrected by its rounding error."""
     return float(total.value + total.lost)
 
 
 @compiled
 def roll(rolling: State, x: float) -> float:
-    """Put `x` in the ring and return the mean of its values, NaN until it is full."""
+    """Add `x` to the ring and return the mean of its values, NaN until it is full."""
     length = len(rolling.ring.values)
     add(rolling.total, x)
     add(rolling.total, -swap(rolling.ring, x))
@@ -201,7 +201,7 @@ def roll(rolling: State, x: float) -> float:
 
 @compiled
 def average(averaged: State, x: float) -> float:
-    """Put `x` in the window and return the mean of its values, NaN until it is full."""
+    """Add `x` to the window and return the mean of its values, NaN until it is full."""
     add(averaged.total, x)
     add(averaged.total, -push(averaged.window, x))
     length = len(averaged.window.values) // 2
@@ -210,7 +210,7 @@ def average(averaged: State, x: float) -> float:
 
 @compiled
 def mean(window: State) -> float:
-    """Average a full window afresh, oldest first: the cheaper way for a few values."""
+    """Return the mean of a full window without a running sum, which is faster for a few values."""
     total = 0.0
     for x in held(window):
         total += x
@@ -221,7 +221,7 @@ def mean(window: State) -> float:
 def deviation(window: State, centre: float) -> float:
     """Return the population standard deviation of a full window about `centre`."""
     values, length = held(window), len(window.values) // 2
-    even, odd = 0.0, 0.0  # two sums that do not wait for one another
+    even, odd = 0.0, 0.0  # two independent sums, computed in parallel
     for i in range(0, length - 1, 2):
         even += (values[i] - centre) * (values[i] - centre)
         odd += (values[i + 1] - centre) * (values[i + 1] - centre)
@@ -245,7 +245,7 @@ def distance(window: State, centre: float) -> float:
 
 @compiled
 def approach(average: State, x: float, share: float) -> float:
-    """Move an average towards `x` by `share`; until 1/share values were seen it is their plain mean."""
+    """Move an average towards `x` by `share`; the first 1/share values give their plain mean."""
     average.count += 1
     if average.count * share < 1.0:
         share = 1.0 / average.count
@@ -257,7 +257,7 @@ def approach(average: State, x: float, share: float) -> float:
 def exponential(average: State, x: float, length: int) -> float:
     """Update an average of decay 2/(length + 1), seeded with the mean of its first `length` values.
 
-    NaN until it is seeded. TA-Lib seeds the same way.
+    NaN until seeded. TA-Lib uses the same seed.
     """
     average.count += 1
     if average.count < length:
@@ -272,7 +272,7 @@ def exponential(average: State, x: float, length: int) -> float:
 
 @compiled
 def wilder(average: State, x: float, length: int) -> float:
-    """Update Wilder's average, of decay 1/length, seeded as `exponential`."""
+    """Update Wilder's average of decay 1/length, seeded like `exponential`."""
     average.count += 1
     if average.count < length:
         average.value += x

@@ -1,7 +1,7 @@
-"""The composed step as Python source: one line for each entry of a catalog, and the entry points.
+"""Python source of the composed step: one call for each entry of a catalog, and the entry points.
 
-`mikrobot.features.kernel.compilation` turns it into machine code. Which entries there are and what they
-remember is `mikrobot.features.kernel.composition`.
+`mikrobot.features.kernel.compilation` compiles it. The entries and their states come from
+`mikrobot.features.kernel.composition`.
 """
 
 import re
@@ -13,19 +13,19 @@ from mikrobot.features.kernel.feature import ELAPSED, LEAD, Entry, Feature
 
 
 def lower(of: Timeframe) -> str:
-    """Return the name of a timeframe in the source, and of its forming bar in the state."""
+    """Return the name of a timeframe in the source and of its forming bar in the state."""
     return of.value.lower()
 
 
 def compose(entries: Sequence[Entry], higher: Sequence[Timeframe], lead_columns: Sequence[str]) -> str:
-    """Write the source.
+    """Return the source of the composed step.
 
     Parameters
     ----------
     entries : sequence of Entry
-        In the order of the columns.
+        In column order.
     higher : sequence of Timeframe
-        Those in use above M1, the highest first.
+        Timeframes in use above M1, the highest first.
     lead_columns : sequence of str
         Columns of the lead that entries read.
     """
@@ -45,7 +45,7 @@ def compose(entries: Sequence[Entry], higher: Sequence[Timeframe], lead_columns:
 
 
 def without_places(source: str, entries: Sequence[Entry]) -> str:
-    """Return composed source without the modules that its steps come from, so that a moved step changes nothing."""
+    """Return composed source without module names, so that it does not change if a step moves."""
     text = "\n".join(line for line in source.splitlines() if not line.startswith(("from ", '"""')))
     for number, alias in enumerate(dict.fromkeys(_alias(entry.feature) for entry in entries)):
         text = re.sub(rf"\b{alias}\b", f"step_{number}", text)
@@ -53,19 +53,19 @@ def without_places(source: str, entries: Sequence[Entry]) -> str:
 
 
 def _pass(entries: Sequence[Entry], of: Timeframe) -> str:
-    """Write the pass over the entries of a timeframe.
+    """Return the function that computes all entries of one timeframe.
 
-    What it has computed stays in names of its own, so that the compiler sees that it is the same
-    for all who read it; what it reads of the row, another pass has put there.
+    Its own results are local variables, so that the compiler can reuse a value for all its readers.
+    Values of other timeframes are read from the row.
     """
     here = [entry for entry in entries if entry.runs_on is of]
     bar = "state.bar" if of is Timeframe.M1 else f"state.{lower(of)}.bar"
     lines = [f"\n@compiled\ndef {lower(of)}(state):", f"    bar, row = {bar}, state.row"]
     lines += [f"    {name} = bar.{name}" for name in BAR_FIELDS]
-    known: set[str] = set()
+    computed: set[str] = set()
     for entry in here:
-        lines += [_call(entry, known), *(f"    row.{name} = {name}" for name in entry.outputs)]
-        known |= entry.outputs.keys()
+        lines += [_call(entry, computed), *(f"    row.{name} = {name}" for name in entry.outputs)]
+        computed |= entry.outputs.keys()
     return "\n".join([*lines, ""])
 
 
@@ -181,13 +181,13 @@ def fold(states, symbol, bars, leads, seconds, times, rows):
 
 
 def _alias(feature: Feature) -> str:
-    """Name a step so that neither another module's step nor the composed source's own names meet it."""
+    """Return a name for a step that is unique among all steps and the names of the composed source."""
     return f"{feature.module.rpartition('.')[2]}_{feature.name}"
 
 
-def _call(entry: Entry, known: Set[str]) -> str:
-    """Write an entry's call, guarded against unknown inputs."""
-    wires = {argument: _wire(entry, source, known) for argument, source in entry.inputs.items()}
+def _call(entry: Entry, computed: Set[str]) -> str:
+    """Return the call of an entry, guarded against unknown inputs."""
+    wires = {argument: _wire(entry, source, computed) for argument, source in entry.inputs.items()}
     arguments = [wires.get(name) or repr(entry.parameters[name]) for name in entry.feature.arguments]
     if entry.feature.remembers:
         arguments.insert(0, f"state.{entry.name}")
@@ -206,8 +206,8 @@ def _call(entry: Entry, known: Set[str]) -> str:
     return f"    if {' and '.join(conditions)}:\n        {call}\n    else:\n        {' = '.join(targets)} = nan"
 
 
-def _wire(entry: Entry, source: str, known: Set[str]) -> str:
-    """Write where an entry finds an input, of which the pass knows some already."""
+def _wire(entry: Entry, source: str, computed: Set[str]) -> str:
+    """Return the expression for an input of an entry; `computed` columns are local variables."""
     forming = f"state.{lower(entry.timeframe)}"
     if source == ELAPSED:
         return f"{forming}.{ELAPSED}"
@@ -217,7 +217,7 @@ def _wire(entry: Entry, source: str, known: Set[str]) -> str:
         return f"{forming}.bar.{source}" if entry.feature.forming else source
     if source.startswith(LEAD):
         return f"state.lead.{source.removeprefix(LEAD)}"
-    return source if source in known else f"row.{source}"
+    return source if source in computed else f"row.{source}"
 
 
 def _may_be_unknown(source: str) -> bool:

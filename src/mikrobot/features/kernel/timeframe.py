@@ -1,23 +1,23 @@
-"""Higher-timeframe bars, folded from M1 bars inside the kernel.
+"""Higher-timeframe bars, aggregated from M1 bars inside the kernel.
 
-Features see closed ones, but for those declared to be of the forming bar.
+Features see closed bars only, except features declared as forming.
 
-A bar is closed by its last minute, or by the first later minute when a gap hid the last one:
-the feature row of the minute that closes it is the first to know it. A bar whose first minute
-the stream did not see, because it joined midway, is never shown.
+A bar closes with its last minute, or with the first later minute if the last one is missing. The
+feature row of the closing minute is the first to use it. A bar whose first minute the stream did
+not see, because it started midway, is never used.
 """
 
 from mikrobot.features.kernel.bars import BAR, MINUTE
 from mikrobot.features.kernel.parts import I8, State, compiled, record
 
 FORMING = record(bar=BAR, elapsed=I8, open=I8, whole=I8, joined=I8)
-"""A forming bar, seconds from its open to the close of its newest minute, is one open, was its start
-seen, has any minute been seen at all. Closed, it is left as it was until the next one opens."""
+"""A forming bar: the bar, the seconds from its open to the close of its newest minute, and three flags: the
+bar is open, its start was seen, any minute was seen. A closed bar is kept until the next one opens."""
 
 
 @compiled
 def overdue(forming: State, time: int, seconds: int) -> bool:
-    """Close the forming bar if `time` lies past it; True when that completes a whole one."""
+    """Close the forming bar if `time` is past its end; return True if that completes a whole bar."""
     late = forming.open == 1 and time // seconds != forming.bar.time // seconds
     if late:
         forming.open = 0
@@ -26,7 +26,7 @@ def overdue(forming: State, time: int, seconds: int) -> bool:
 
 @compiled
 def merge(forming: State, bar: State, seconds: int) -> bool:
-    """Fold an M1 bar into the forming bar; True when this minute completes a whole one."""
+    """Add an M1 bar to the forming bar; return True if this minute completes a whole bar."""
     if forming.open == 0:
         forming.whole = 1 if forming.joined == 1 or bar.time % seconds == 0 else 0
         forming.bar = bar

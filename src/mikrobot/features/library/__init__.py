@@ -1,1 +1,1 @@
-"""The features: one family a module, each a one-bar step. Knows nothing of the catalog."""
+"""The features, one family per module, each a one-bar step. Independent of the catalog."""

@@ -1,4 +1,4 @@
-"""Time of day, trading day and sessions as features. Time only, no prices."""
+"""Time of day, trading day and sessions as features. Uses time only, no prices."""
 
 from math import pi
 
@@ -30,20 +30,20 @@ NEW_YORK_OPENS, NEW_YORK_CLOSES = 8 * 60, 17 * 60
 (https://sandb.forex/en/trading-sessions)."""
 
 PUBLISHED = (8 * 60 + 30, 10 * 60, 14 * 60)
-"""Minutes of a weekday in New York at which most figures of the United States come out, and the Fed speaks
+"""New York minutes of a weekday at which most US economic data and Fed statements are published
 (https://www.bls.gov/schedule/, https://www.federalreserve.gov/monetarypolicy/fomccalendars.htm)."""
 
 FARTHEST = 60
-"""Minutes from a publication beyond which it does not matter how far it is."""
+"""Maximum distance to a publication, in minutes."""
 
 _SATURDAY = 5 * MINUTES_A_DAY
 
 _ANGLES = 2.0 * pi * np.arange(MINUTES_A_DAY) / MINUTES_A_DAY
 SINES, COSINES = np.round(np.sin(_ANGLES), 15), np.round(np.cos(_ANGLES), 15)
-"""Of the angle of each minute of the day, midnight at 0; rounded, to be the same on every machine."""
+"""Sine and cosine of the angle of each minute of the day, midnight at 0; rounded to be equal on every machine."""
 
 DESKS = record(tokyo=F8, london=F8, new_york=F8)
-"""Which desks are at work, 1 or 0: they open and close on the hour."""
+"""Dealing desks in office hours, 1 or 0; desks open and close on the hour."""
 
 
 @feature(
@@ -73,16 +73,16 @@ def minute(time: int) -> tuple[float, float]:
 @feature(
     "news",
     {
-        "since": Output(NEARBY, "Minutes since the last of 8:30, 10:00 and 14:00 of a weekday in New York, at most 60"),
-        "until": Output(NEARBY, "Minutes until the next of 8:30, 10:00 and 14:00 of a weekday in New York, at most 60"),
+        "since": Output(NEARBY, "Minutes since the last of 8:30, 10:00 and 14:00 New York on a weekday, at most 60"),
+        "until": Output(NEARBY, "Minutes until the next of 8:30, 10:00 and 14:00 New York on a weekday, at most 60"),
     },
     state=lambda: {"hour": I8, "began": I8},
     warmup=lambda: 0,
 )
 def news(state: State, time: int) -> tuple[float, float]:
-    """How far the close of an M1 bar lies from the minutes at which news of the United States is published.
+    """Minutes from the close of an M1 bar to the usual publication times of US economic data.
 
-    The minutes are those of the calendar alone: nothing is known of what is published, or whether.
+    The times are fixed times of day; actual publications and their content are not used.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def news(state: State, time: int) -> tuple[float, float]:
     Returns
     -------
     since, until : 0 to 60 minutes
-        0 since the publication in its own minute.
+        ``since`` is 0 in the minute of the publication.
     """
     close = time + MINUTE
     if close // HOUR != state.hour:
@@ -118,13 +118,13 @@ def news(state: State, time: int) -> tuple[float, float]:
         "tokyo": Output(FLAG, "1 in Tokyo's office hours, 09:00 to 18:00 local time, Monday to Friday"),
         "london": Output(FLAG, "1 in London's office hours, 08:00 to 17:00 local time, Monday to Friday"),
         "new_york": Output(FLAG, "1 in New York's office hours, 08:00 to 17:00 local time, Monday to Friday"),
-        "overlap": Output(FLAG, "1 while both London and New York keep office hours"),
+        "overlap": Output(FLAG, "1 while both London and New York are in office hours"),
     },
     state=lambda: {"closing": I8, "opening": I8, "weekday": F8, "passed": I8, "desks": DESKS},
     warmup=lambda: 0,
 )
 def session(state: State, time: int, fx: int) -> tuple[float, float, float, float, float, float]:
-    """Place of a bar in the trading week, and which financial centres are at work at its close.
+    """Position of a bar in the trading week, and the financial centres in office hours at its close.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ def session(state: State, time: int, fx: int) -> tuple[float, float, float, floa
     Returns
     -------
     weekday : 0 (Monday) to 6
-        Of the trading day the bar belongs to: an FX Sunday evening is Monday's.
+        Weekday of the bar's trading day; for FX, Sunday evening belongs to Monday.
     minutes : 1 to 1440
-        From the opening of that day to the close of the bar, by the wall clock.
+        Minutes from the opening of that day to the close of the bar, by the wall clock.
     tokyo, london, new_york, overlap : 0 or 1
-        Whether the minute that begins at the close lies in local office hours, summer time
-        included; holidays are not known here.
+        1 if the minute that begins at the close is in local office hours, including summer time.
+        Holidays are not modelled.
     """
     opening, closing = time // HOUR, (time + MINUTE) // HOUR
     if opening != state.opening:
@@ -158,7 +158,7 @@ def session(state: State, time: int, fx: int) -> tuple[float, float, float, floa
 
 @compiled
 def _look_around(desks: State, time: int) -> None:
-    """Note which desks are at work in the hour of an instant."""
+    """Store which desks are in office hours in the hour of a time."""
     desks.tokyo = _at_work(tokyo(time), TOKYO_OPENS, TOKYO_CLOSES)
     desks.london = _at_work(london(time), LONDON_OPENS, LONDON_CLOSES)
     desks.new_york = _at_work(new_york(time), NEW_YORK_OPENS, NEW_YORK_CLOSES)
@@ -166,5 +166,5 @@ def _look_around(desks: State, time: int) -> None:
 
 @compiled
 def _at_work(wall: int, opens: int, closes: int) -> float:
-    """1 while a wall clock shows office hours, ``closes`` itself excluded, else 0."""
+    """Return 1 if a wall clock shows office hours, ``closes`` excluded, else 0."""
     return 1.0 if opens <= day_minute(wall) < closes and week_minute(wall) < _SATURDAY else 0.0

@@ -1,7 +1,6 @@
-"""How far prices are from where they lately turned: extremes of windows and days, round numbers.
+"""Distances to recent extremes: highs and lows of windows and trading days, and round numbers.
 
-Distances from the close, in ATRs, for both sides. Which of them a break may meet is the business
-of the models.
+Distances from the close, in ATRs, on both sides. Does not predict breaks; the models do.
 """
 
 from math import floor, log10, nan
@@ -14,23 +13,23 @@ from mikrobot.features.kernel.scale import NO_ATR, per_unit
 DISTANCE = Quantity("ATR", low=0)
 
 BLOCKS = 60
-"""A window of bars is so many blocks of minutes: the one at work and those before it."""
+"""Number of blocks of minutes in a window, including the current block."""
 
 FX_SHARE, OTHER_SHARE = 1e-3, 1e-2
-"""Share of its power of ten at which a price is round: 0.001 for 1.1 on FX, 100 for 60,000 elsewhere."""
+"""Smallest round step as a share of the price's power of ten: 0.001 for 1.1 on FX, 100 for 60,000 elsewhere."""
 
 DECADE_EDGE = 1e-12
-"""Share of a price by which a float may miss a power of ten and still have reached it."""
+"""Relative tolerance at which a float counts as having reached a power of ten."""
 
 ON_GRID = 1e-9
-"""Share of a step by which a float may miss a round price and still be on it. One tick is at least 1e-7
-of a step, the rounding of a float at most 1e-11."""
+"""Tolerance, as a share of a step, at which a float counts as a round price. One tick is at least 1e-7 of
+a step, the rounding error of a float at most 1e-11."""
 
-_JOINED_BLOCK = "the stream has seen fewer blocks whole"
-_JOINED_DAY = "the stream joined in the middle of that day"
+_JOINED_BLOCK = "the stream has seen too few complete blocks"
+_JOINED_DAY = "the stream started in the middle of that day"
 
 SIDE = record(now=F8, before=F8, blocks=extreme(BLOCKS - 1))
-"""The largest value of the block at work, and of the whole blocks before it."""
+"""The largest value of the current block, and of the complete blocks before it."""
 
 
 @feature(
@@ -45,7 +44,7 @@ SIDE = record(now=F8, before=F8, blocks=extreme(BLOCKS - 1))
     },
     state=lambda length: {"block": I8, "whole": I8, "high": SIDE, "low": SIDE},
     warmup=lambda length: BLOCKS - 1,
-    tail=lambda length: Tail(length, "a window in clock time holds fewer bars where minutes miss"),
+    tail=lambda length: Tail(length, "a window in clock time contains fewer bars if minutes are missing"),
     inputs={"atr": "atr_14"},
     optional=("atr",),
 )
@@ -54,8 +53,8 @@ def extremes(
 ) -> tuple[float, float]:
     """Distances to the highest high and the lowest low of a window.
 
-    The window is made of the last 60 blocks of ``length / 60`` minutes in which there was a bar, the
-    one at work among them, so it moves on in such steps and passes over closed hours.
+    The window consists of the last 60 blocks of ``length / 60`` minutes that contain a bar, including
+    the current block. So it moves in steps of a block and skips closed hours.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def extremes(
     Returns
     -------
     above, below : ATR
-        Known after 60 blocks, of which the first is whole: NaN before, and where the ATR is zero.
+        Known after 60 blocks, the first of them complete; NaN before, and where the ATR is zero.
     """
     seconds = length // BLOCKS * MINUTE
     block = time // seconds + 1
@@ -109,25 +108,25 @@ def _begin(state: State, block: int, high: float, low: float) -> None:
         ),
         "previous_above": Output(
             ATRS,
-            "From the close up to the high of the trading day before; below 0 beyond it",
+            "From the close up to the high of the previous trading day; negative beyond it",
             f"{_JOINED_DAY}, or {NO_ATR}",
         ),
         "previous_below": Output(
             ATRS,
-            "From the close down to the low of the trading day before; below 0 beyond it",
+            "From the close down to the low of the previous trading day; negative beyond it",
             f"{_JOINED_DAY}, or {NO_ATR}",
         ),
     },
     state=lambda: {"day": I8, "joined": I8, "high": F8, "low": F8, "previous_high": F8, "previous_low": F8},
     warmup=lambda: 0,
-    tail=lambda: Tail(2 * 1440, "a day the stream joined midway is not shown"),
+    tail=lambda: Tail(2 * 1440, "a trading day in which the stream started is not used"),
     inputs={"atr": "atr_14"},
     optional=("atr",),
 )
 def day(
     state: State, time: int, high: float, low: float, close: float, atr: float, fx: int
 ) -> tuple[float, float, float, float]:
-    """Distances to the extremes of the trading day and of the one before it.
+    """Distances to the extremes of the current and the previous trading day.
 
     Parameters
     ----------
@@ -136,12 +135,12 @@ def day(
     high, low, close : price
     atr : price difference
     fx : int
-        1 where the trading day begins at 17:00 New York, 0 where at 00:00 UTC.
+        1 if the trading day begins at 17:00 New York, 0 if at 00:00 UTC.
 
     Returns
     -------
     above, below, previous_above, previous_below : ATR
-        The first two known from the first change of day, the others from the second.
+        The first two are known from the first change of day, the others from the second.
     """
     today = session_day(time, fx)
     if state.joined == 0 or state.day != today:
@@ -165,10 +164,10 @@ def day(
     "round_{multiple}",
     {
         "above": Output(
-            DISTANCE, "From the close up to the next round price, in steps of `multiple` times the least", NO_ATR
+            DISTANCE, "From the close up to the next round price; the step is `multiple` times the smallest", NO_ATR
         ),
         "below": Output(
-            DISTANCE, "From the close down to the next round price, in steps of `multiple` times the least", NO_ATR
+            DISTANCE, "From the close down to the next round price; the step is `multiple` times the smallest", NO_ATR
         ),
     },
     state=lambda multiple: {"decade": F8},
@@ -184,9 +183,9 @@ def round_number(state: State, close: float, atr: float, fx: int, multiple: int)
     close : price
     atr : price difference
     fx : int
-        1 for FX, where the least step is a thousandth of the price's power of ten, else a hundredth.
+        1 for FX, where the smallest step is a thousandth of the price's power of ten, else a hundredth.
     multiple : int
-        Of the least step.
+        Step, in smallest steps.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Amounts against what is usual at their time of day.
+"""Amounts relative to their usual value at the time of day.
 
-What is habitual is learnt by quarter-hours of New York's wall clock. Whose amount it is, of volume
-or of trades, is the business of who asks.
+The usual value is learnt per quarter-hour of New York's wall clock. The amount is the caller's: a
+volume or a number of trades.
 """
 
 from math import nan
@@ -14,13 +14,13 @@ from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, mean, 
 from mikrobot.features.library.volume import UNKNOWN
 
 QUARTER = 15 * 60
-"""Seconds of a quarter-hour, in which relative volume takes the time of day."""
+"""Seconds in a quarter-hour, the resolution of the time of day."""
 
 QUARTERS = 96
 """Quarter-hours in a day."""
 
 DAYS = 5
-"""Trading days that make the habit of a time of day: a week of FX."""
+"""Trading days from which the usual value of a time of day is computed: a week of FX."""
 
 HABIT = record(
     quarter=I8,
@@ -33,9 +33,9 @@ HABIT = record(
     shares=np.dtype((np.float64, (QUARTERS * DAYS,))),
     visits=np.dtype((np.int64, (QUARTERS,))),
 )
-"""The quarter-hour under way, the means of the last 96, and the shares of each on its last days."""
+"""The current quarter-hour, the means of the last 96, and the relative amounts of each on its last days."""
 
-HABITUAL = Tail(8 * MINUTES_A_DAY, "a time of day is known by its last five days")
+HABITUAL = Tail(8 * MINUTES_A_DAY, "the usual value of a time of day comes from its last five days")
 
 
 @feature(
@@ -43,8 +43,8 @@ HABITUAL = Tail(8 * MINUTES_A_DAY, "a time of day is known by its last five days
     {
         "": Output(
             Quantity("ratio", low=0),
-            "Volume over what is usual at this time of day (New York) at the level of the last day",
-            f"{UNKNOWN}, fewer than five days have been seen at this time of day, or nothing was traded then",
+            "Volume relative to the usual volume at this time of day (New York), scaled to the last day",
+            f"{UNKNOWN}, there are fewer than five earlier days with this time of day, or nothing was traded then",
         )
     },
     state=lambda: {"habit": HABIT},
@@ -52,11 +52,11 @@ HABITUAL = Tail(8 * MINUTES_A_DAY, "a time of day is known by its last five days
     tail=lambda: HABITUAL,
 )
 def relative_volume(state: State, time: int, volume: float) -> float:
-    """Volume relative to its habit at this time of day, at the level of the last day.
+    """Volume relative to the usual volume at this time of day, scaled to the last day.
 
-    Usual is the mean of the last 96 quarter-hours times the share of that mean which this
-    quarter-hour had on its last five days. Neither holds the quarter-hour that is under way. So
-    a market that trades a fifth from one day to the next is back at 1 a day later.
+    The usual volume is the mean of the last 96 quarter-hours times the mean relative volume of this
+    quarter-hour on its last five days. Both exclude the current quarter-hour. If the volume of a
+    market falls to a fifth from one day to the next, the value returns to 1 a day later.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ def relative_volume(state: State, time: int, volume: float) -> float:
     Returns
     -------
     ratio, from 0
-        Of the volume a bar; known after six whole days, quarter-hours without a bar not counted.
+        Of the volume per bar; known after six complete days of quarter-hours with a bar.
     """
     return relative(state.habit, time, volume)
 
 
 @compiled
 def relative(habit: State, time: int, amount: float) -> float:
-    """Count an amount to its quarter-hour and return it over what is usual there, NaN while unknown."""
+    """Add an amount to its quarter-hour and return it relative to the usual amount, NaN while unknown."""
     if time // QUARTER != habit.quarter:
         if habit.whole == 1:
             keep(habit)
@@ -90,7 +90,7 @@ def relative(habit: State, time: int, amount: float) -> float:
 
 @compiled
 def keep(habit: State) -> None:
-    """Remember a quarter-hour that is over: its mean, and that over the mean of the day before it."""
+    """Store a finished quarter-hour: its mean, and the mean relative to the day before it."""
     average = habit.amount / habit.bars
     level = mean(habit.level) if full(habit.level) else 0.0
     if level > 0.0:
@@ -101,7 +101,7 @@ def keep(habit: State) -> None:
 
 @compiled
 def usual(habit: State) -> float:
-    """Return the amount a bar that is usual in the quarter-hour that begins; NaN before five days."""
+    """Return the usual amount per bar of the quarter-hour that begins; NaN before five days."""
     if habit.visits[habit.slot] < DAYS:
         return nan
     shares = 0.0

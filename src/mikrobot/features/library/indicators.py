@@ -1,4 +1,4 @@
-"""Averages, bands, returns and volatility as one-bar steps, equal to TA-Lib where it has them.
+"""Averages, bands, returns and volatility as one-bar steps, equal to TA-Lib where TA-Lib has them.
 
 Every value is known at the close of its bar. Oscillators are in `mikrobot.features.library.oscillators`.
 """
@@ -68,7 +68,7 @@ def ema(state: State, close: float, length: int) -> float:
     Returns
     -------
     price
-        Known from bar ``length - 1``. The seed's share fades as ``(1 - 2/(length + 1))**bars``.
+        Known from bar ``length - 1``. The weight of the seed decays as ``(1 - 2/(length + 1))**bars``.
 
     References
     ----------
@@ -95,7 +95,7 @@ def atr(state: State, high: float, low: float, close: float, length: int) -> flo
     Returns
     -------
     price difference
-        Known from bar ``length``: the first bar has no true range.
+        Known from bar ``length``, because the first bar has no true range.
 
     References
     ----------
@@ -114,9 +114,11 @@ def atr(state: State, high: float, low: float, close: float, length: int) -> flo
     {
         "upper": Output(Quantity("price"), "Mean of `length` closes plus `width` standard deviations"),
         "middle": Output(PRICE, "Mean of `length` closes"),
-        "lower": Output(Quantity("price"), "Mean of `length` closes less `width` standard deviations"),
-        "percent_b": Output(RATIO, "Close from the lower band (0) to the upper (1); 0.5 on a flat market"),
-        "width": Output(Quantity("ratio", low=0), "Distance between the bands over the middle"),
+        "lower": Output(Quantity("price"), "Mean of `length` closes minus `width` standard deviations"),
+        "percent_b": Output(
+            RATIO, "Position of the close from the lower band (0) to the upper (1); 0.5 on a flat market"
+        ),
+        "width": Output(Quantity("ratio", low=0), "Distance between the bands divided by the middle"),
     },
     state=lambda length, width: {"closes": averaged(length)},
     warmup=lambda length, width: length - 1,
@@ -151,13 +153,13 @@ def bollinger(state: State, close: float, length: int, width: float) -> tuple[fl
 
 @feature("return_{length}", LOG_RETURN, state=lambda length: {"closes": ring(length)}, warmup=lambda length: length)
 def log_return(state: State, close: float, length: int) -> float:
-    """Log return of the close since `length` bars ago.
+    """Log return of the close over `length` bars.
 
     Parameters
     ----------
     close : price
     length : int, bars
-        Bars, not minutes: a gap in the bars is stepped over.
+        Bars, not minutes; missing minutes are skipped.
 
     Returns
     -------
@@ -187,8 +189,9 @@ def volatility(state: State, change: float, length: int) -> float:
     Returns
     -------
     log return, per bar
-        Known with the `length`-th return. From compensated sums of the returns and of their
-        squares: exact while the mean return is small beside the deviation, as on bars.
+        Known from the `length`-th return. Computed from compensated sums of the returns and of
+        their squares, which is exact if the mean return is small relative to the deviation, as
+        it is for bars.
     """
     displaced = swap(state.changes, change)
     add(state.total, change)
@@ -205,20 +208,20 @@ def volatility(state: State, change: float, length: int) -> float:
     "spread_atr",
     {
         "": Output(
-            ATRS, "Spread at the close over the ATR of 14 bars", "the source quotes no spread, or the ATR is zero"
+            ATRS, "Spread at the close divided by the ATR of 14 bars", "the source has no spread, or the ATR is zero"
         )
     },
     warmup=lambda: 0,
     inputs={"atr": "atr_14"},
 )
 def spread_atr(close: float, spread: float, atr: float) -> float:
-    """Spread over the average true range.
+    """Spread divided by the average true range.
 
     Parameters
     ----------
     close : price
     spread : price difference
-        ask - bid at the close; below zero where the quotes cross.
+        ask - bid at the close; negative if the quotes cross.
     atr : price difference
 
     Returns

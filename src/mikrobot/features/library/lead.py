@@ -1,15 +1,15 @@
-"""What the symbol that leads this one has just done, and the bar of a lead as of this bar's close.
+"""Features of the symbol's lead: its recent return and breaks, as of this bar's close.
 
-A symbol has one named lead (`mikrobot.domain.market.Instrument.lead`). Its newest row whose bar
-closed no later than this one is read; when that is older than `mikrobot.features.kernel.bars.LEAD_HOLDS`,
-nothing is known of it. Steps here remember nothing: the lead's own state does.
+A symbol has one lead (`mikrobot.domain.market.Instrument.lead`). The steps read the lead's newest row
+whose bar closed no later than this one. If that row is older than
+`mikrobot.features.kernel.bars.LEAD_HOLDS`, the values are missing. The steps have no state.
 """
 
 from math import nan, sqrt
 
 from mikrobot.features.kernel.feature import SIGN, Output, Quantity, feature
 
-_UNKNOWN = "the symbol has no lead, or the lead has no bar of the last 5 minutes or too short a past"
+_UNKNOWN = "the symbol has no lead, or the lead has no bar in the last 5 minutes or too little history"
 _VOLATILITIES = Quantity("standard deviation")
 
 
@@ -18,8 +18,8 @@ _VOLATILITIES = Quantity("standard deviation")
     {
         "": Output(
             _VOLATILITIES,
-            "Log return of the lead since `length` bars ago, in standard deviations of its own hour",
-            f"{_UNKNOWN}, or has not moved for an hour",
+            "Log return of the lead over `length` bars, in standard deviations of its last hour",
+            f"{_UNKNOWN}, or it has not moved for an hour",
         )
     },
     warmup=lambda length: 0,
@@ -39,7 +39,7 @@ def lead_return(change: float, volatility: float, length: int) -> float:
     Returns
     -------
     standard deviations of a return over `length` bars
-        NaN where the lead is unknown or its volatility is zero.
+        NaN if the values of the lead are missing or its volatility is zero.
 
     References
     ----------
@@ -53,7 +53,9 @@ def lead_return(change: float, volatility: float, length: int) -> float:
     "lead_break_{side}",
     {
         "bos": Output(SIGN, "Break of structure of a swing `side` level on the lead's newest bar", _UNKNOWN),
-        "trend": Output(SIGN, "Direction of the lead's last break of a swing `side` level; 0 before one", _UNKNOWN),
+        "trend": Output(
+            SIGN, "Direction of the lead's last break of a swing `side` level; 0 before the first", _UNKNOWN
+        ),
     },
     warmup=lambda side: 0,
     inputs={"bos": "lead_m1_break_{side}_bos", "trend": "lead_m1_break_{side}_trend"},

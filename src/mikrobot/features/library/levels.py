@@ -1,6 +1,6 @@
-"""What price does at swing levels: retests, liquidity grabs, support and resistance.
+"""Price action at swing levels: retests, liquidity grabs, support and resistance.
 
-Reads the swings and breaks of `structure`; finds no level of its own.
+Uses the swings and breaks of `structure`; finds no levels itself.
 """
 
 from math import nan
@@ -13,31 +13,31 @@ from mikrobot.features.kernel.scale import NO_ATR, per_unit, unit
 from mikrobot.features.library.structure import NO_BREAK, REACH
 
 NEAR_ATR = 0.2
-"""A bar that comes as near to a broken level, in ATR of the breaking bar, is back at it."""
+"""Maximum distance of a retest from the broken level, in ATR of the breaking bar."""
 
 PATIENCE = 20
-"""Bars after a break within which a return to the level is a retest."""
+"""Bars after a break within which a return to the level counts as a retest."""
 
 NONE, WAITING, RETESTED, INVALID = range(4)
 """Stages of a retest."""
 
 SWINGS = 32
-"""Confirmed swings of which support and resistance are made."""
+"""Number of confirmed swings from which support and resistance are computed."""
 
 TOUCHES = Quantity("swings", 0, SWINGS)
 
 MERGED_ATR = 0.25
-"""Width of the band of swings that make one level."""
+"""Maximum distance between swings of one level, in ATR."""
 
 BOOK = record(swings=window(SWINGS), ordered=np.dtype((np.float64, (SWINGS,))), under=I8)
-"""The last swings in time and by price, and how many of them do not lie above the close."""
+"""The last swings in order of time and of price, and how many of them are at or below the close."""
 
 
 @feature(
     "grab_{side}",
     {
-        "above": Output(FLAG, "Liquidity grab: a wick above the standing swing `side` high, the close not beyond it"),
-        "below": Output(FLAG, "Liquidity grab: a wick below the standing swing `side` low, the close not beyond it"),
+        "above": Output(FLAG, "Liquidity grab: a wick above the unbroken swing `side` high without a close beyond it"),
+        "below": Output(FLAG, "Liquidity grab: a wick below the unbroken swing `side` low without a close beyond it"),
     },
     state=lambda side: {"above": F8, "below": F8},
     warmup=lambda side: 0,
@@ -48,15 +48,15 @@ BOOK = record(swings=window(SWINGS), ordered=np.dtype((np.float64, (SWINGS,))), 
 def grab(
     state: State, high: float, low: float, close: float, above: float, below: float, side: int
 ) -> tuple[float, float]:
-    """Liquidity grab (sweep) of a level that stood before this bar.
+    """Liquidity grab (sweep) of a level that was unbroken before this bar.
 
-    The level stays, so that it may be swept again.
+    The level remains, so it can be swept again.
 
     Parameters
     ----------
     high, low, close : price
     above, below : price
-        Levels that stand after this bar: those the next bar may sweep.
+        Unbroken levels after this bar, which the next bar can sweep.
     side : int, bars
 
     Returns
@@ -71,7 +71,7 @@ def grab(
 
 @compiled
 def come_back(state: State, high: float, low: float, close: float) -> None:
-    """Move a retest that is waited for one bar on."""
+    """Update a pending retest by one bar."""
     state.age += 1
     extreme = low if state.direction == 1 else high
     if state.direction * (extreme - state.level) <= NEAR_ATR * state.unit:
@@ -85,12 +85,14 @@ def come_back(state: State, high: float, low: float, close: float) -> None:
     {
         "stage": Output(
             Quantity("code", NONE, INVALID),
-            f"Retest of the swing `side` level last broken: {NONE} none came in {PATIENCE} bars, {WAITING} waited for, "
-            f"{RETESTED} it held, {INVALID} the close fell back inside",
+            f"Retest of the last broken swing `side` level: {NONE} none in {PATIENCE} bars, {WAITING} pending, "
+            f"{RETESTED} held, {INVALID} failed with a close back inside",
         ),
-        "here": Output(SIGN, "A retest of the broken swing `side` level that held on this bar: direction of the break"),
+        "here": Output(
+            SIGN, "Direction of the break if a retest of the broken swing `side` level held on this bar, else 0"
+        ),
         "distance": Output(
-            ATRS, "Close from the swing `side` level last broken, positive beyond it", f"{NO_BREAK}, or {NO_ATR}"
+            ATRS, "From the last broken swing `side` level to the close, positive beyond it", f"{NO_BREAK}, or {NO_ATR}"
         ),
     },
     state=lambda side: {"direction": I8, "level": F8, "unit": F8, "age": I8, "stage": I8},
@@ -115,11 +117,12 @@ def retest(
     atr: float,
     side: int,
 ) -> tuple[float, float, float]:
-    """Return to the level that was broken last.
+    """Retest of the last broken level.
 
-    It is the first bar r of the `PATIENCE` after the break b whose extreme comes within
-    `NEAR_ATR` ATR[b] of the level, and is decided at its close: the level held, or the close
-    is back inside. The next break begins anew. After a break while the ATR is unknown no bar is near.
+    The retest is the first of the `PATIENCE` bars after the break b whose extreme comes within
+    `NEAR_ATR` ATR[b] of the level. It is decided at the close of that bar: the level held, or the
+    close is back inside. The next break starts a new retest. If the ATR is unknown at the break,
+    there is no retest.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def retest(
 
 @compiled
 def enter(book: State, swing: float) -> None:
-    """Put a swing in its place by price, instead of the oldest when there are `SWINGS`."""
+    """Insert a swing in order of price; it replaces the oldest one if there are `SWINGS`."""
     at = last = book.swings.count
     replaces = full(book.swings)
     oldest = push(book.swings, swing)
@@ -169,7 +172,7 @@ def enter(book: State, swing: float) -> None:
 
 @compiled
 def find(book: State, swing: float) -> int:
-    """Find the place by price of a swing in a full book."""
+    """Return the index of a swing in the price order of a full book."""
     at, end = 0, SWINGS - 1
     while at < end:
         middle = (at + end) >> 1
@@ -182,7 +185,7 @@ def find(book: State, swing: float) -> int:
 
 @inlined
 def look_up(book: State, close: float) -> None:
-    """Count the swings at or below the close, from where the last close was."""
+    """Update the number of swings at or below the close, starting from the last one."""
     while book.under < min(book.swings.count, SWINGS) and book.ordered[book.under] <= close:
         book.under += 1
     while book.under > 0 and book.ordered[book.under - 1] > close:
@@ -191,7 +194,7 @@ def look_up(book: State, close: float) -> None:
 
 @inlined
 def touches(book: State, first: int, step: int, width: float) -> int:
-    """Count the swings from `first` on, upwards or downwards, that lie within `width` of it."""
+    """Count the swings within `width` of `first`, upwards or downwards, including it."""
     at = first
     while 0 <= at < min(book.swings.count, SWINGS) and abs(book.ordered[at] - book.ordered[first]) <= width:
         at += step
@@ -203,19 +206,21 @@ def touches(book: State, first: int, step: int, width: float) -> int:
     {
         "above_distance": Output(
             REACH,
-            f"From the close up to the nearest of the last {SWINGS} swings of `side`, the resistance",
-            f"no swing lies above the close, or {NO_ATR}",
+            f"From the close up to the nearest of the last {SWINGS} swing `side` highs and lows, the resistance",
+            f"no swing is above the close, or {NO_ATR}",
         ),
         "above_touches": Output(
-            TOUCHES, f"Swings of `side` that lie up to {MERGED_ATR} ATR above the resistance, with it; 0 without one"
+            TOUCHES,
+            f"Number of swing `side` levels up to {MERGED_ATR} ATR above the resistance, including it; 0 without one",
         ),
         "below_distance": Output(
             REACH,
-            f"From the close down to the nearest of the last {SWINGS} swings of `side`, the support",
-            f"no swing lies at or below the close, or {NO_ATR}",
+            f"From the close down to the nearest of the last {SWINGS} swing `side` highs and lows, the support",
+            f"no swing is at or below the close, or {NO_ATR}",
         ),
         "below_touches": Output(
-            TOUCHES, f"Swings of `side` that lie up to {MERGED_ATR} ATR below the support, with it; 0 without one"
+            TOUCHES,
+            f"Number of swing `side` levels up to {MERGED_ATR} ATR below the support, including it; 0 without one",
         ),
     },
     state=lambda side: {"book": BOOK},
@@ -240,10 +245,10 @@ def levels(
     atr: float,
     side: int,
 ) -> tuple[float, float, float, float]:
-    """Support and resistance: the nearest of the last swings, highs and lows alike, on each side of the close.
+    """Support and resistance: the nearest of the last swings, high or low, on each side of the close.
 
-    The swings within `MERGED_ATR` beyond the nearest one are one level with it; while the ATR
-    is unknown, those of equal price. A swing exactly at the close is a support.
+    Swings up to `MERGED_ATR` beyond the nearest one belong to the same level; if the ATR is unknown,
+    only swings of equal price do. A swing exactly at the close is a support.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Order flow: how many trades made the volume, how large they were, and who took the initiative.
+"""Order flow: number and size of trades, and the share of volume that takers bought.
 
-A taker is who accepts a standing offer; where takers buy, buyers are in a hurry. Known only
-where the source counts trades and the volume that takers bought; elsewhere the values are
-missing. Nothing here sees an order book.
+A taker trades against a resting order; taker buying means that buyers are aggressive. The values
+exist only if the source provides the number of trades and the taker buy volume; otherwise they are
+missing. Uses no order book.
 """
 
 from math import nan
@@ -14,8 +14,8 @@ from mikrobot.features.library.volume import BALANCE, balance, flow
 
 SHARE = Quantity("ratio", 0, 1)
 
-_NO_TRADES = "the source counts no trades"
-_NO_TAKER = "the source knows no volume of the takers"
+_NO_TRADES = "the source has no number of trades"
+_NO_TAKER = "the source has no taker volume"
 _NONE_NOW = "nothing was traded on this bar"
 _NONE_HELD = "nothing was traded in these bars"
 
@@ -25,8 +25,8 @@ _NONE_HELD = "nothing was traded in these bars"
     {
         "": Output(
             Quantity("ratio", low=0),
-            "Number of trades over what is usual at this time of day (New York) at the level of the last day",
-            f"{_NO_TRADES}, fewer than five days have been seen at this time of day, or nothing was traded then",
+            "Number of trades relative to the usual number at this time of day (New York), scaled to the last day",
+            f"{_NO_TRADES}, there are fewer than five earlier days with this time of day, or nothing was traded then",
         )
     },
     state=lambda: {"habit": HABIT},
@@ -34,7 +34,7 @@ _NONE_HELD = "nothing was traded in these bars"
     tail=lambda: HABITUAL,
 )
 def relative_trades(state: State, time: int, trades: float) -> float:
-    """Number of trades relative to its habit at this time of day, as `habit.relative_volume`.
+    """Number of trades relative to the usual number at this time of day, like `habit.relative_volume`.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ def relative_trades(state: State, time: int, trades: float) -> float:
     {
         "": Output(
             Quantity("ratio", low=0),
-            "Mean size of a trade on this bar over that of `length` bars",
-            f"{_NO_TRADES}, or none was made on this bar",
+            "Mean trade size on this bar relative to that of `length` bars",
+            f"{_NO_TRADES}, or there was none on this bar",
         )
     },
     state=lambda length: {"volumes": rolling(length), "trades": rolling(length)},
     warmup=lambda length: length - 1,
 )
 def trade_size(state: State, volume: float, trades: float, length: int) -> float:
-    """Mean size of a trade on the bar, relative to that of the last `length` bars with it.
+    """Mean trade size on the bar relative to that of the last `length` bars, including it.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def trade_size(state: State, volume: float, trades: float, length: int) -> float
     warmup=lambda: 0,
 )
 def taker_share(volume: float, taker_volume: float) -> float:
-    """Share of the volume that takers bought, 0.5 where neither side is in a hurry.
+    """Share of the volume that takers bought; 0.5 if takers buy and sell equally.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def taker_share_ema(state: State, share: float, length: int) -> float:
     {
         "": Output(
             BALANCE,
-            "Volume bought less volume sold by takers over all volume, `length` bars",
+            "Volume bought minus volume sold by takers, divided by the volume of `length` bars",
             f"{_NO_TAKER}, or {_NONE_HELD}",
         )
     },
@@ -141,7 +141,7 @@ def taker_share_ema(state: State, share: float, length: int) -> float:
     warmup=lambda length: length - 1,
 )
 def taker_balance(state: State, volume: float, taker_volume: float, length: int) -> float:
-    """Imbalance of signed volume: what takers bought less what they sold, as a share of all.
+    """Taker imbalance: volume bought minus volume sold by takers, as a share of the volume.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Oscillators as one-bar steps, equal to TA-Lib over the whole series.
 
-Every value is known at the close of its bar. A flat market gives RSI and Stochastic 0, as
-TA-Lib does.
+Every value is known at the close of its bar. On a flat market RSI and Stochastic are 0, as in
+TA-Lib.
 """
 
 from math import nan
@@ -64,9 +64,9 @@ def rsi(state: State, close: float, length: int) -> float:
 @feature(
     "macd_{fast}_{slow}_{signal}",
     {
-        "line": Output(DIFFERENCE, "Exponential average over `fast` bars less that over `slow`"),
+        "line": Output(DIFFERENCE, "Exponential average over `fast` bars minus that over `slow` bars"),
         "signal": Output(DIFFERENCE, "Exponential average of the MACD line over `signal` bars"),
-        "histogram": Output(DIFFERENCE, "MACD line less its signal"),
+        "histogram": Output(DIFFERENCE, "MACD line minus its signal"),
     },
     state=lambda fast, slow, signal: {"bars": I8, "quick": AVERAGE, "slow": AVERAGE, "signal": AVERAGE},
     warmup=lambda fast, slow, signal: slow + signal - 2,
@@ -83,7 +83,7 @@ def macd(state: State, close: float, fast: int, slow: int, signal: int) -> tuple
     Returns
     -------
     line, signal, histogram : price difference
-        Known from bar ``slow + signal - 2``. As in TA-Lib the fast average starts late, so
+        Known from bar ``slow + signal - 2``. As in TA-Lib, the fast average starts late, so
         that both averages are first known on the same bar.
 
     References
@@ -104,7 +104,7 @@ def macd(state: State, close: float, fast: int, slow: int, signal: int) -> tuple
 @feature(
     "stochastic_{length}",
     {
-        "k": Output(PERCENT, "Close within the range of `length` bars, averaged over `smooth`"),
+        "k": Output(PERCENT, "Position of the close in the range of `length` bars, averaged over `smooth` bars"),
         "d": Output(PERCENT, "Mean of the last `signal` values of %K"),
     },
     state=lambda length, smooth, signal: {
@@ -155,7 +155,7 @@ def stochastic(
     warmup=lambda length: length - 1,
 )
 def cci(state: State, high: float, low: float, close: float, length: int) -> float:
-    """Commodity channel index: typical price from its mean of `length` bars, in 0.015 mean deviations.
+    """Commodity channel index: typical price minus its mean of `length` bars, in 0.015 mean deviations.
 
     Parameters
     ----------

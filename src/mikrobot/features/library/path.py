@@ -1,4 +1,4 @@
-"""The way prices came: straight or to and fro, with or against itself. Closes only, no levels."""
+"""Path of past prices: efficiency, autocorrelation and streaks. Uses closes only, no levels."""
 
 from math import nan
 
@@ -9,7 +9,7 @@ SHARE = Quantity("ratio", 0, 1)
 CORRELATION = Quantity("correlation", -1, 1)
 
 STILL = 1e-16
-"""Mean squared log return below which a market counts as flat: less than a move of 1e-8 a bar."""
+"""Mean squared log return below which a market counts as flat: a move of less than 1e-8 per bar."""
 
 
 @feature(
@@ -20,7 +20,7 @@ STILL = 1e-16
     inputs={"change": "return_1"},
 )
 def efficiency(state: State, change: float, length: int) -> float:
-    """Efficiency ratio: net move of `length` bars over the way they went; 0 on a flat market.
+    """Efficiency ratio: net move of `length` bars divided by the path length; 0 on a flat market.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def efficiency(state: State, change: float, length: int) -> float:
     Returns
     -------
     ratio, 0 to 1
-        1 when every bar went the same way.
+        1 if every bar moved in the same direction.
 
     References
     ----------
@@ -51,7 +51,7 @@ def efficiency(state: State, change: float, length: int) -> float:
     inputs={"change": "return_1", "change_5": "return_5"},
 )
 def variance_ratio(state: State, change: float, change_5: float, length: int) -> float:
-    """Variance of five-bar returns over five times that of one-bar returns, `length` bars; 1 on a flat market.
+    """Variance of five-bar returns relative to five times that of one-bar returns, `length` bars; 1 if flat.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def variance_ratio(state: State, change: float, change_5: float, length: int) ->
     Returns
     -------
     ratio
-        About 1 for a random walk, more where moves go on, less where they turn back. Means are
-        taken to be 0.
+        About 1 for a random walk, more if moves continue, less if they reverse. Means are
+        assumed to be 0.
 
     References
     ----------
@@ -85,7 +85,7 @@ def variance_ratio(state: State, change: float, change_5: float, length: int) ->
     inputs={"change": "return_1"},
 )
 def autocorrelation(state: State, change: float, half_life: int) -> float:
-    """Correlation of a bar's return with that of the bar before, half-life `half_life` bars; 0 on a flat market.
+    """Correlation of a bar's return with the previous one, half-life `half_life` bars; 0 on a flat market.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def autocorrelation(state: State, change: float, half_life: int) -> float:
     Returns
     -------
     correlation, -1 to 1
-        Means are taken to be 0.
+        Means are assumed to be 0.
     """
     before, state.previous = state.previous, change
     state.bars += 1
@@ -119,7 +119,7 @@ def autocorrelation(state: State, change: float, half_life: int) -> float:
     inputs={"change": "return_1"},
 )
 def streak(state: State, change: float) -> float:
-    """Bars in a row that closed higher (positive) or lower (negative); 0 where the close did not move.
+    """Bars in a row that closed higher (positive) or lower (negative); 0 if the close did not move.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
-"""Volume profile: at which prices the volume of the last bars was traded.
+"""Volume profile: the volume of the last bars by price.
 
-Prices are counted in rows of one width. Volume is a whole number of small units, so that what
-a bar added is taken away again without a trace. The profile of other windows than the last
-bars is not in here.
+Prices are grouped in rows of equal width. Volume is stored as an integer number of small units, so
+that removing a bar exactly reverses adding it. Covers no other windows than the last bars.
 """
 
 from math import frexp, ldexp, nan
@@ -16,22 +15,22 @@ from mikrobot.features.kernel.scale import NO_ATR, per_unit
 from mikrobot.features.library.volume import TRADING_DAY, UNKNOWN, enter
 
 ROWS = 24
-"""Rows that the range of the window is divided into when a trading day opens (TradingView's default)."""
+"""Number of rows of the window's range when a trading day opens (TradingView's default)."""
 
 ROOM = 128
-"""Rows that are kept; a window that spans more gets rows of twice the width."""
+"""Number of stored rows; the row width doubles if a window spans more."""
 
 FINEST = 1e-6
-"""Least width of a row as a share of the price, for a market that has not moved."""
+"""Minimum row width as a share of the price, for a market that has not moved."""
 
 VALUE_PERCENT = 70
 """Share of the volume in the value area."""
 
 SHARP, COARSE = 36, 20
-"""Bits of the largest volume in units when the unit is set, and of the window's total when it has grown too large."""
+"""Bits of the largest volume when the unit is set, and of the window's total below which the unit is too large."""
 
 LARGEST = 1 << 48
-"""Units in a bar, at most: a window of them, times a hundred, stays in int64."""
+"""Maximum units in a bar, so that a hundred times the sum of a window fits in int64."""
 
 _NOTHING = "nothing was traded in these bars"
 
@@ -41,7 +40,7 @@ _NOTHING = "nothing was traded in these bars"
     {
         "poc_distance": Output(
             ATRS,
-            "From the price with most volume of `length` bars (point of control) to the close, positive above",
+            "From the price with the most volume of `length` bars (point of control) to the close, positive above",
             f"{UNKNOWN}, {_NOTHING}, or {NO_ATR}",
         ),
         "high_distance": Output(
@@ -56,7 +55,7 @@ _NOTHING = "nothing was traded in these bars"
         ),
         "place": Output(
             RATIO,
-            "Close from the bottom of the value area of `length` bars (0) to its top (1)",
+            "Position of the close from the bottom (0) to the top (1) of the value area of `length` bars",
             f"{UNKNOWN}, or {_NOTHING}",
         ),
     },
@@ -85,18 +84,18 @@ def profile(
 ) -> tuple[float, float, float, float]:
     """Volume profile of the last `length` bars: point of control and value area.
 
-    A bar's volume is spread evenly over its range, in rows whose width is set on the first bar
-    of a trading day, to 1/24 of the range of the window then, and doubled should the window
-    outgrow 128 rows. The point of control is the middle of the row with most volume, of equal
-    ones the lowest. The value area grows from it by one row at a time, the larger neighbour
-    first, of equal ones the lower, until it holds 70 % of the volume.
+    The volume of a bar is spread evenly over its range. The row width is set on the first bar of a
+    trading day, to 1/24 of the range of the window, and doubles if the window exceeds 128 rows. The
+    point of control is the middle of the row with the most volume, the lowest of equal rows. The
+    value area grows from it one row at a time, the larger neighbour first, the lower of equal
+    neighbours, until it contains 70 % of the volume.
 
     Parameters
     ----------
     time : int
         Open of the bar, seconds since 1970 UTC.
     fx : int
-        1 where the trading day is that of FX.
+        1 for the FX trading day, 0 for the UTC day.
     high, low, close : price
     volume : base units or ticks
     atr : price difference
@@ -135,17 +134,17 @@ def profile(
 
 @compiled
 def fits(state: State, low: float, high: float, volume: float) -> bool:
-    """Tell whether a bar lies within the rows that are kept, and its volume within their units."""
+    """Return True if a bar fits in the stored rows and its volume in their units."""
     below, above = int(low * state.per_price) - state.origin, int(high * state.per_price) - state.origin
     return bool(below >= 0 and above < ROOM and volume * state.per_volume < LARGEST)
 
 
 @compiled
 def build(state: State, anew: bool) -> None:
-    """Count the whole window again, with the rows in the middle of their room.
+    """Rebuild the profile of the whole window, with its rows in the middle of the array.
 
-    With `anew` the width of the rows is set first. The unit is set again when the volumes of
-    the window are too large for it, or too small.
+    The second argument requests a new row width. The unit also changes if the volumes of the window
+    are too large or too small for it.
     """
     low, high, most = lowest(state.lows), highest(state.highs), highest(state.volumes)
     if anew:
@@ -170,7 +169,7 @@ def build(state: State, anew: bool) -> None:
 
 @compiled
 def put_in(state: State, low: float, high: float, volume: float) -> None:
-    """Add a bar, and move the peak if one of its rows is higher, or as high and lower in price."""
+    """Add a bar, and move the peak if one of its rows has more volume, or equal volume at a lower price."""
     first, last = spread(state, low, high, volume, 1)
     state.bottom, state.top = min(state.bottom, first), max(state.top, last)
     for row in range(first, last + 1):
@@ -181,7 +180,7 @@ def put_in(state: State, low: float, high: float, volume: float) -> None:
 
 @compiled
 def take_away(state: State, low: float, high: float, volume: float) -> None:
-    """Take off a bar that has left the window, and look for the peak again if it was part of it."""
+    """Remove a bar that has left the window, and find the peak again if the bar covered it."""
     first, last = spread(state, low, high, volume, -1)
     if first <= state.peak <= last:
         state.peak = state.bottom
@@ -192,9 +191,9 @@ def take_away(state: State, low: float, high: float, volume: float) -> None:
 
 @compiled
 def spread(state: State, low: float, high: float, volume: float, sign: int) -> tuple[int, int]:
-    """Add or take off the units of a bar, evenly over its range; return its first and last row.
+    """Add or remove the units of a bar, evenly over its range; return its first and last row.
 
-    All rows between the two get the same, so that rows a bar crosses stay equal.
+    All rows between the first and the last get the same number of units.
     """
     units = int(volume * state.per_volume)
     first, last = int(low * state.per_price), int(high * state.per_price)
@@ -219,10 +218,10 @@ def spread(state: State, low: float, high: float, volume: float, sign: int) -> t
 def value_area(state: State) -> tuple[int, int]:
     """Return the lowest and highest row of the value area, counted from a price of zero.
 
-    It stays between the lowest and the highest row that hold volume, of which there is some.
+    Requires some volume. The area is limited to the rows from the lowest to the highest with volume.
     """
     rows = state.rows
-    while rows[state.bottom] == 0:  # rows that a bar has left
+    while rows[state.bottom] == 0:  # rows without volume after a bar was removed
         state.bottom += 1
     while rows[state.top] == 0:
         state.top -= 1

@@ -1,8 +1,7 @@
-"""The daily and weekly rhythm of volatility, learnt bar by bar in New York's wall clock.
+"""Daily and weekly seasonality of volatility, learnt bar by bar in New York's wall clock.
 
-The factor of a minute says how volatile it is beside the last days. It is made of what that
-minute of the day and that hour of the week showed before, so it is causal. What a forecast makes
-of it is the business of `volatility`.
+The factor of a minute is its usual volatility relative to the last days. It uses only earlier bars of
+the same minute of the day and hour of the week, so it is causal. The forecasts are in `volatility`.
 """
 
 from math import log
@@ -25,25 +24,25 @@ LOG_RATIO = Quantity("log ratio")
 
 HOURS_A_DAY, HOURS_A_WEEK = 24, 168
 PREPARED = 120
-"""Minutes prepared at the first bar of an hour: the hour and the one that follows it."""
+"""Minutes prepared at the first bar of an hour: the hour and the next."""
 
 FADING = 1.0 - 0.5 ** (1.0 / 60)
-"""Share by which a visit moves a minute of the day; what it showed 60 visits ago weighs half."""
+"""Weight of a new value of a minute of the day; the half-life is 60 values."""
 
 HOUR_FADING = FADING / 60
-"""Share by which one of its 60 bars moves an hour of the day or of the week."""
+"""Weight of one of its 60 bars in the factor of an hour of the day or of the week."""
 
 LEVEL_FADING = 1.0 - 0.5 ** (1.0 / 7200)
-"""Share by which a bar moves the level that all is measured by: half in five days."""
+"""Weight of a bar in the level of volatility; the half-life is five days."""
 
 LARGEST = 6.0
-"""A bar counts as at most so many times the level: one shock makes no season."""
+"""Maximum volatility of a bar in multiples of the level, so that one shock does not dominate the season."""
 
 MINUTE_PRIOR, HOUR_PRIOR = 3, 61
-"""What the first bar of a minute, or of an hour, is divided by: they start at factor 1."""
+"""Divisor of the first value of a minute or of an hour; factors start at 1."""
 
 BOUND = 10.0
-"""No factor of a minute or of an hour goes beyond 1/10 to 10."""
+"""Factors of minutes and of hours are limited to 1/10 to 10."""
 
 
 def _table(of: Layout, length: int) -> Layout:
@@ -62,14 +61,14 @@ SEASON = record(
     week_hour_bars=_table(I8, HOURS_A_WEEK),
     minute_visits=_table(np.dtype(np.uint8), MINUTES_A_DAY),
 )
-"""Factors are kept less 1; ``ahead`` are running sums of log factors from the start of ``hour`` (UTC), at
-which New York's clock shows ``wall``, in seconds; summer time changes on the hour."""
+"""State of the season. Factors are stored minus 1. ``ahead`` contains running sums of log factors from the
+start of ``hour`` (UTC). ``wall`` is the New York time at that start, in seconds; summer time changes on the hour."""
 
 
 @feature(
     "season",
     {
-        "": Output(LOG_RATIO, "Log of how volatile this minute of the week usually is beside the last days"),
+        "": Output(LOG_RATIO, "Log of the usual volatility of this minute of the week relative to the last days"),
         **{
             f"{minutes}": Output(LOG_RATIO, f"Mean over the next {minutes} minutes of the log seasonal factor")
             for minutes in (5, 15, 60)
@@ -77,16 +76,16 @@ which New York's clock shows ``wall``, in seconds; summer time changes on the ho
     },
     state=lambda: {"season": SEASON},
     warmup=lambda: 0,
-    tail=lambda: Tail(fading(FADING).bars * MINUTES_A_WEEK, "a season is learnt over months and fades as slowly"),
+    tail=lambda: Tail(fading(FADING).bars * MINUTES_A_WEEK, "a season is learnt over months and decays as slowly"),
     inputs={"deviation": "bar_deviation", "move": "bar_move"},
 )
 def season(state: State, time: int, deviation: float, move: float) -> tuple[float, float, float, float]:
     """Seasonal factor of volatility, now and over the next minutes.
 
-    The factor of a minute of the day in New York, weighed with two neighbours on each side, times
-    that of the hour of the week over that of the hour of the day. Of a bar counts half the sum of
-    its deviation and its move. The factors of two hours are prepared at the first bar of an hour,
-    from the bars before it.
+    The factor is the product of two: the factor of the minute of the day in New York, averaged with
+    two neighbours on each side, and the ratio of the factors of the hour of the week and the hour of
+    the day. The volatility of a bar is half the sum of its deviation and its absolute move. The
+    factors of two hours are prepared at the first bar of an hour, from earlier bars.
 
     Parameters
     ----------
@@ -98,8 +97,8 @@ def season(state: State, time: int, deviation: float, move: float) -> tuple[floa
     Returns
     -------
     now, next 5, next 15, next 60 minutes : log ratio
-        0 where nothing was learnt yet: a minute is learnt by a third at its first visit. What it
-        showed 60 visits ago weighs half, so an older past fades within months, not days.
+        0 before anything is learnt. The first value of a minute moves its factor by a third. The
+        half-life is 60 values of the minute, so old bars lose weight over months, not days.
     """
     now = factor(state.season, time)
     learn(state.season, time, 0.5 * (deviation + abs(move)))
@@ -108,7 +107,7 @@ def season(state: State, time: int, deviation: float, move: float) -> tuple[floa
 
 @compiled
 def factor(season: State, time: int) -> float:
-    """Return the log factor of the minute that opens at `time`; prepare its hour when that is new."""
+    """Return the log factor of the minute that opens at `time`; prepare its hour if it is new."""
     hour = time // HOUR
     if season.hour != hour:
         _prepare(season, hour)
@@ -125,12 +124,12 @@ def ahead(season: State, time: int, minutes: int) -> float:
 
 @compiled
 def learn(season: State, time: int, volatility: float) -> None:
-    """Let the minute that opens at `time` learn from its bar.
+    """Update the factors of the minute that opens at `time` from its bar.
 
     Parameters
     ----------
     volatility : float
-        Of the bar; not negative.
+        Volatility of the bar; not negative.
     """
     level = season.level.value
     if level > 0.0:
@@ -153,7 +152,7 @@ def _learn_hour(factors: State, bars: State, hour: int, surprise: float) -> None
 
 @compiled
 def _prepare(season: State, hour: int) -> None:
-    """Sum up the log factors of an hour (since 1970 UTC) and the next, as known before its first bar."""
+    """Compute the running sums of log factors of an hour (since 1970 UTC) and the next, before its first bar."""
     season.hour, season.wall = hour, new_york(hour * HOUR)
     factors, total, slot = season.minute, 0.0, 1
     for block in range(2):

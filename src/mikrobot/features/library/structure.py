@@ -1,8 +1,8 @@
-"""Market structure: confirmed swings, their sequence, and the breaks of them.
+"""Market structure: confirmed swings, their sequence, and their breaks.
 
-A swing is known `side` bars after its pivot, never before. Levels are the most recent
-confirmed swings; a close (or a wick) beyond one breaks and consumes it. What happens at a level
-is in `levels`, zones are in `zones`.
+A swing is known `side` bars after its pivot, never before. Levels are the most recent confirmed
+swings; a close (or a wick) beyond a level breaks and removes it. Price action at levels is in
+`levels`, zones are in `zones`.
 """
 
 from dataclasses import replace
@@ -13,42 +13,42 @@ from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, held, 
 from mikrobot.features.kernel.scale import NO_ATR, per_unit
 
 LEVEL = record(price=F8, stands=I8)
-"""A swing that may be broken, and whether it still stands."""
+"""The price of a swing, and 1 while it is unbroken."""
 
 POOL = 8
-"""Earlier swings that a new one is compared with."""
+"""Number of earlier swings that a new one is compared with."""
 
 SEQUENCE = record(earlier=window(POOL), newest=F8, order=F8, equals=F8)
-"""The swings of one side: those before the newest, it, and how it lies to them."""
+"""The swings of one side: the earlier ones, the newest, and its comparison with them."""
 
 EQUAL_ATR = 0.1
-"""Swings that lie no further apart are equal."""
+"""Maximum distance of equal swings, in ATR."""
 
 REACH = Quantity("ATR", low=0)
 
 _NO_SWING = "no swing of this kind has been confirmed yet"
 _NO_PAIR = "fewer than two swings of this kind have been confirmed"
-_NO_LEVEL = "no unbroken level stands on this side"
-NO_BREAK = "no level of these has been broken yet"
+_NO_LEVEL = "there is no unbroken level on this side"
+NO_BREAK = "none of these levels has been broken yet"
 
 
 @compiled
 def is_peak(window: State, side: int) -> bool:
-    """Tell whether the middle of a full window tops the left side and exceeds the right.
+    """Return True if the middle of a full window is a peak.
 
-    ``>=`` to the left and ``>`` to the right: of a plateau the last bar wins.
+    It must be ``>=`` the values on the left and ``>`` those on the right, so the last bar of a plateau is the peak.
     """
     values = held(window)
     middle = values[side]
     step = 1
     while step <= side and values[side - step] <= middle and values[side + step] < middle:
-        step += 1  # from the middle outwards: most bars fail at a neighbour
+        step += 1  # from the middle outwards, because most bars fail at a neighbour
     return step > side
 
 
 @inlined
 def renew(level: State, swing: float, age: float, side: int) -> None:
-    """Take a swing confirmed on this bar as the level that stands."""
+    """Replace the level by a swing confirmed on this bar."""
     if age == side:
         level.price = swing
         level.stands = 1
@@ -81,13 +81,13 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
     ----------
     high, low : price
     side : int, bars
-        The pivot reaches at least as far as the `side` bars to its left and further than the
-        `side` to its right.
+        The pivot is at least as extreme as the `side` bars to its left and more extreme than the
+        `side` bars to its right.
 
     Returns
     -------
     high, high_age, low, low_age : price and bars since the pivot
-        NaN until the first swing of its kind, at the earliest bar ``2 * side``.
+        NaN until the first swing of its kind, at bar ``2 * side`` at the earliest.
     """
     push(state.highs, high)
     push(state.lows, -low)
@@ -107,7 +107,7 @@ def swing(state: State, high: float, low: float, side: int) -> tuple[float, floa
 
 @compiled
 def follow(sequence: State, swing: float, atr: float) -> None:
-    """Compare a swing confirmed on this bar with those before it, and keep it."""
+    """Compare a swing confirmed on this bar with the earlier ones, and store it."""
     equals = 0
     for i in range(min(sequence.earlier.count, POOL)):
         equals += abs(swing - sequence.earlier.values[i]) <= EQUAL_ATR * atr
@@ -120,16 +120,20 @@ def follow(sequence: State, swing: float, atr: float) -> None:
 @feature(
     "sequence_{side}",
     {
-        "highs": Output(SIGN, "Last swing `side` high against the one before: 1 higher (HH), -1 lower (LH)", _NO_PAIR),
-        "lows": Output(SIGN, "Last swing `side` low against the one before: 1 higher (HL), -1 lower (LL)", _NO_PAIR),
+        "highs": Output(
+            SIGN, "Last swing `side` high compared with the one before: 1 higher (HH), -1 lower (LH)", _NO_PAIR
+        ),
+        "lows": Output(
+            SIGN, "Last swing `side` low compared with the one before: 1 higher (HL), -1 lower (LL)", _NO_PAIR
+        ),
         "equal_highs": Output(
             Quantity("swings", 0, POOL),
-            f"Of the {POOL} swing `side` highs before the last, those within {EQUAL_ATR} ATR of it",
+            f"Number of the {POOL} swing `side` highs before the last that are within {EQUAL_ATR} ATR of it",
             f"{_NO_PAIR}, or the ATR was unknown",
         ),
         "equal_lows": Output(
             Quantity("swings", 0, POOL),
-            f"Of the {POOL} swing `side` lows before the last, those within {EQUAL_ATR} ATR of it",
+            f"Number of the {POOL} swing `side` lows before the last that are within {EQUAL_ATR} ATR of it",
             f"{_NO_PAIR}, or the ATR was unknown",
         ),
     },
@@ -150,8 +154,8 @@ def sequence(
 ) -> tuple[float, float, float, float]:
     """Higher and lower highs and lows, and equal ones.
 
-    Everything is decided on the bar that confirms the later swing, in the ATR of that bar, and
-    holds until the next swing of its kind.
+    The values are computed on the bar that confirms the later swing, in the ATR of that bar. They
+    stay unchanged until the next swing of its kind.
 
     Parameters
     ----------
@@ -165,7 +169,7 @@ def sequence(
     Returns
     -------
     highs, lows : sign
-        0 for exactly the same price.
+        0 for exactly equal prices.
     equal_highs, equal_lows : swings
     """
     if high_age == side:
@@ -182,16 +186,16 @@ def sequence(
 
 
 def _break_outputs(what: str, reached: str) -> dict[str, Output]:
-    """Describe the outputs of a break by `what` (the close, a wick), which goes as far as `reached`."""
+    """Return the outputs of a break by `what` (the close, a wick) that extends to `reached`."""
     return {
         "bos": Output(SIGN, f"Break of structure on this bar: {what} beyond a swing `side` level with the trend"),
         "choch": Output(SIGN, f"Change of character on this bar: {what} beyond a swing `side` level against the trend"),
         "trend": Output(SIGN, f"Direction of the last break by {what} of a swing `side` level; 0 before the first"),
         "penetration": Output(
-            REACH, f"From the swing `side` level broken on this bar to the {reached}; 0 without", NO_ATR
+            REACH, f"From the swing `side` level broken on this bar to the {reached}; 0 without a break", NO_ATR
         ),
-        "above": Output(PRICE, f"Swing `side` high that stands unbroken by {what} after this bar", _NO_LEVEL),
-        "below": Output(PRICE, f"Swing `side` low that stands unbroken by {what} after this bar", _NO_LEVEL),
+        "above": Output(PRICE, f"Swing `side` high still unbroken by {what} after this bar", _NO_LEVEL),
+        "below": Output(PRICE, f"Swing `side` low still unbroken by {what} after this bar", _NO_LEVEL),
         "above_distance": Output(
             REACH, f"From the close up to the swing `side` high unbroken by {what}", f"{_NO_LEVEL}, or {NO_ATR}"
         ),
@@ -234,14 +238,14 @@ def breaks(
 ) -> tuple[float, float, float, float, float, float, float, float, float, float]:
     """Break of structure (with the trend) and change of character (against it).
 
-    The break test runs before the swings confirmed on the same bar become levels. A level
-    that broke is gone until the next swing. A bar whose wicks go beyond both levels breaks both;
-    it counts for the side on which it went further, upwards when equal.
+    Breaks are tested before swings confirmed on the same bar become levels. After a break there is no
+    level until the next swing. A bar whose wicks go beyond both levels breaks both; it counts for the
+    side with the larger excess, upwards if equal.
 
     Parameters
     ----------
     top, bottom : price
-        What breaks a high and what breaks a low: the close, or the bar's high and low.
+        Price compared with a swing high and with a swing low: the close, or the bar's high and low.
     close : price
     swing_high, swing_low : price
         Most recent confirmed swings of the same `side`.
@@ -297,4 +301,4 @@ wick_breaks = replace(
     outputs=_break_outputs("a wick", "end of the wick"),
     inputs={**breaks.inputs, "top": "high", "bottom": "low"},
 )
-"""The same breaks, by the bar's high and low."""
+"""The same breaks, but by the bar's high and low."""

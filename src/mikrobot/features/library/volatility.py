@@ -1,7 +1,7 @@
-"""How volatile prices are, and a forecast of how volatile they are about to be.
+"""Volatility measures and volatility forecasts.
 
-Log returns throughout, a deviation per square root of a minute: a forecast times the square root
-of the minutes ahead is the deviation of the price over them. Everything comes from closed bars.
+All values are log returns; a deviation is per square root of a minute. A forecast times the square
+root of the minutes ahead is the standard deviation of the price over them. Uses closed bars only.
 The coefficients of the forecasts are fitted by `python -m benchmarks.studies.volatility`.
 """
 
@@ -14,10 +14,10 @@ from mikrobot.features.library.season import LOG_RATIO
 SIGMA = Quantity("log return", low=0)
 
 LONGEST_GAP = 3600
-"""Seconds between two opens beyond which the jump between the bars is not volatility of a minute."""
+"""Maximum seconds between two opens for which the jump between the bars counts as volatility."""
 
 LEAST_DEVIATION = 1e-7
-"""Added to a bar's deviation in squares, and to mean moves, so that a flat market has a logarithm."""
+"""Added in quadrature to a bar's deviation, and to mean moves, so that a flat market has a logarithm."""
 
 Weights = tuple[float, ...]
 Levels = tuple[float, ...]
@@ -26,11 +26,11 @@ GARMAN_KLASS = 2.0 * log(2.0) - 1.0
 DAY = 1440
 
 CLIP, CLIP_FADING = 8.0, 1.0 - 0.5 ** (1.0 / 120)
-"""A bar counts as at most 8 times the average of half-life 120: one shock is no new regime."""
+"""A bar counts as at most 8 times the average of half-life 120, so that one shock does not look like a regime."""
 
 RANGES = (3, 10, 30, 120)
 MOVES = (10, 120, 3000)
-"""Half-lives, in bars, of the averages that the forecast reads."""
+"""Half-lives of the averages in the forecast, in bars."""
 
 HAR_15 = (0.4310, 0.1202, 0.0353, 0.1810)
 HAR_S_5 = (0.2673, 0.4892, 0.1120, -0.9296, -0.2480, 1.1454, 0.1040, 0.8949, -0.6825)
@@ -41,8 +41,8 @@ HAR_S_60 = (0.0504, 0.4022, 0.0761, -0.7973, -0.1727, 1.1174, 0.2956, 0.9558, -0
 @feature(
     "bar",
     {
-        "deviation": Output(SIGMA, "Garman-Klass deviation of the bar and of the jump to its open"),
-        "move": Output(LOG_RETURN, "Log return of the bar; from its open after a gap of over an hour"),
+        "deviation": Output(SIGMA, "Garman-Klass deviation of the bar, including the jump to its open"),
+        "move": Output(LOG_RETURN, "Log return of the bar; measured from its open after a gap of over an hour"),
     },
     state=lambda: {"close": F8, "time": I8},
     warmup=lambda: 1,
@@ -62,7 +62,7 @@ def bar(state: State, time: int, open: float, high: float, low: float, close: fl
         ``sqrt(max(log(h/l)**2 / 2 - (2 log 2 - 1) log(c/o)**2, 0) + jump**2)``, at least 1e-7; the
         jump is ``log(open / previous close)``, 0 after a gap of over an hour.
     move : log return
-        ``log(c/o)`` and the jump. Both known from the second bar.
+        ``log(c/o)`` plus the jump. Both are known from the second bar.
 
     References
     ----------
@@ -89,7 +89,7 @@ def bar(state: State, time: int, open: float, high: float, low: float, close: fl
     inputs={"move": "bar_move"},
 )
 def ewma_volatility(state: State, move: float, half_life: int) -> float:
-    """Root of the exponential average of squared moves, half-life `half_life` bars.
+    """Square root of the exponential average of squared moves, half-life `half_life` bars.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def ewma_volatility(state: State, move: float, half_life: int) -> float:
     Returns
     -------
     log return
-        Known with the `half_life`-th move; a plain mean over the first 1.44 half-lives.
+        Known from the `half_life`-th move; a plain mean over the first 1.44 half-lives.
 
     References
     ----------
@@ -121,7 +121,7 @@ def ewma_volatility(state: State, move: float, half_life: int) -> float:
     },
 )
 def har(short: float, middle: float, long: float, day: float) -> float:
-    """Deviation per root minute that a plain HAR model forecasts for the next 15 minutes.
+    """Forecast of a plain HAR model for the next 15 minutes: deviation per root minute.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def har(short: float, middle: float, long: float, day: float) -> float:
     Returns
     -------
     log return, per root minute
-        Their sum weighed by `HAR_15`: no season, no intercept, so of no unit of its own.
+        Their sum weighted by `HAR_15`. The model has no season and no intercept, so it is scale-free.
 
     References
     ----------
@@ -145,11 +145,15 @@ def har(short: float, middle: float, long: float, day: float) -> float:
     "activity",
     {
         **{
-            f"range_{bars}": Output(LOG_RATIO, f"Log deseasonalised volatility of bars, average of half-life {bars}")
+            f"range_{bars}": Output(
+                LOG_RATIO, f"Log of the deseasonalised volatility of bars, averaged with half-life {bars}"
+            )
             for bars in RANGES
         },
         **{
-            f"move_{bars}": Output(LOG_RATIO, f"Log deseasonalised size of moves, average of half-life {bars}")
+            f"move_{bars}": Output(
+                LOG_RATIO, f"Log of the deseasonalised size of moves, averaged with half-life {bars}"
+            )
             for bars in MOVES
         },
     },
@@ -166,7 +170,7 @@ def har(short: float, middle: float, long: float, day: float) -> float:
 def activity(
     state: State, deviation: float, move: float, season: float
 ) -> tuple[float, float, float, float, float, float, float]:
-    """Averages of volatility over several half-lives, the season taken out.
+    """Deseasonalised averages of volatility with several half-lives.
 
     Parameters
     ----------
@@ -178,10 +182,10 @@ def activity(
     Returns
     -------
     range_3, range_10, range_30, range_120 : log return, as logarithm
-        Of the mean of deviation and size of the move.
+        Mean of the deviation and the absolute move.
     move_10, move_120, move_3000 : log return, as logarithm
-        Of the size of the move, plus 1e-7. All known after a day of bars. What was before a column
-        fades by half in its half-life, and with the season over months.
+        Absolute move, plus 1e-7. All are known after a day of bars. The weight of older bars halves
+        in the half-life of a column; through the season it decays over months.
     """
     state.bars += 1
     start = 1.0 / state.bars
@@ -215,7 +219,7 @@ def activity(
 @feature(
     "har_s",
     {
-        f"{minutes}": Output(SIGMA, f"Deviation per root minute that HAR-S forecasts for the next {minutes} minutes")
+        f"{minutes}": Output(SIGMA, f"HAR-S forecast of the deviation per root minute over the next {minutes} minutes")
         for minutes in (5, 15, 60)
     },
     warmup=lambda: 0,
@@ -248,11 +252,11 @@ def har_s(
     Returns
     -------
     next 5, next 15, next 60 minutes : log return, per root minute
-        The exponential of their sum, weighed by `HAR_S_5`, `HAR_S_15` and `HAR_S_60`, which hold for
-        every symbol: 1.6 sqrt(h) times it is the usual range of the closes over h minutes.
-        Known after a day, while the season is learnt for months. On EURUSD in 2018 the 15 minutes'
-        forecast of a stream that had just begun was off one with months behind it by 12 % in the
-        median after the first day, 8 % after 5 days, 3 % after 60.
+        The exponential of the sum weighted by `HAR_S_5`, `HAR_S_15` and `HAR_S_60`, which are the
+        same for every symbol. The usual range of the closes over h minutes is 1.6 sqrt(h) times
+        the forecast. It is known after a day, but the season takes months to learn. On EURUSD in
+        2018 the 15-minute forecast of a new stream differed from that of a stream with months of
+        history by 12 % in the median after the first day, 8 % after 5 days, 3 % after 60.
 
     References
     ----------
@@ -270,7 +274,7 @@ def har_s(
 
 @compiled
 def weighed(weights: Weights, levels: Levels, ahead: float) -> float:
-    """Return the log forecast: the levels, the season ahead and 1, weighed in this order."""
+    """Return the log forecast: the weighted sum of the levels, the season ahead and 1, in this order."""
     ranges = weights[0] * levels[0] + weights[1] * levels[1] + weights[2] * levels[2] + weights[3] * levels[3]
     moves = weights[4] * levels[4] + weights[5] * levels[5] + weights[6] * levels[6]
     return ranges + moves + weights[7] * ahead + weights[8]

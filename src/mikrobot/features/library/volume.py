@@ -1,9 +1,9 @@
-"""Volume within the trading day and against its habit: VWAP, on-balance volume, flows, relative volume.
+"""Volume features: VWAP, on-balance volume, accumulation/distribution, money flow and rate of change.
 
-A bar without trades, of volume 0, is an observation like any other. Where the source knows no
-volume (NaN), a step does not run and its values are missing. What counts from the opening of
-the trading day (FX 17:00 New York, else 00:00 UTC) is missing on a day joined midway. The
-volume profile is in `profile`.
+A bar without trades, of volume 0, is an observation like any other. If the source has no volume (NaN),
+a step does not run and its values are missing. Values since the opening of the trading day (FX 17:00
+New York, else 00:00 UTC) are missing on a day in which the stream started. The volume profile is in
+`profile`, relative volume in `habit`.
 """
 
 from math import nan, sqrt
@@ -29,22 +29,22 @@ from mikrobot.features.kernel.scale import NO_ATR, per_unit
 VOLUME = Quantity("volume")
 BALANCE = Quantity("ratio", -1, 1)
 
-UNKNOWN = "the source knows no volume"
-_JOINED = "the stream joined in the middle of the trading day"
+UNKNOWN = "the source has no volume"
+_JOINED = "the stream started in the middle of the trading day"
 _NONE_TODAY = "nothing has been traded since it opened"
 _NONE_HELD = "nothing was traded in these bars"
 
 TRADING_DAY = record(hour=I8, day=I8, whole=I8)
-"""The hour and the trading day of the last bar, and whether the opening of that day was seen."""
+"""The hour and the trading day of the last bar, and 1 if the stream saw the opening of that day."""
 
-THIS_DAY = Tail(MINUTES_A_DAY, "a trading day joined midway is left out")
+THIS_DAY = Tail(MINUTES_A_DAY, "a trading day in which the stream started is not used")
 
 
 @compiled
 def enter(trading: State, time: int, fx: int) -> bool:
-    """Follow the trading day: True on the first bar of each, and on that of the stream."""
+    """Update the trading day; return True on the first bar of a day and of the stream."""
     hour = time // HOUR
-    if hour == trading.hour:  # a trading day begins on the hour, everywhere
+    if hour == trading.hour:  # every trading day begins on the hour
         return False
     trading.hour = hour
     day = session_day(time, fx)
@@ -70,7 +70,7 @@ def enter(trading: State, time: int, fx: int) -> bool:
         ),
         "lower": Output(
             Quantity("price"),
-            "VWAP less `width` volume-weighted standard deviations",
+            "VWAP minus `width` volume-weighted standard deviations",
             f"{UNKNOWN}, {_JOINED}, or {_NONE_TODAY}",
         ),
         "distance": Output(
@@ -79,7 +79,7 @@ def enter(trading: State, time: int, fx: int) -> bool:
         "score": Output(
             Quantity("standard deviations"),
             "From the VWAP to the close in volume-weighted standard deviations, positive above",
-            f"{UNKNOWN}, {_JOINED}, {_NONE_TODAY}, or all at one price",
+            f"{UNKNOWN}, {_JOINED}, {_NONE_TODAY}, or all volume was traded at one price",
         ),
     },
     state=lambda width: {"trading": TRADING_DAY, "volume": F8, "price": F8, "squares": F8},
@@ -98,7 +98,7 @@ def vwap(
     time : int
         Open of the bar, seconds since 1970 UTC.
     fx : int
-        1 where the trading day is that of FX.
+        1 for the FX trading day, 0 for the UTC day.
     high, low, close : price
     volume : base units or ticks
     atr : price difference
@@ -109,7 +109,7 @@ def vwap(
     vwap, upper, lower : price
     distance : ATR
     score : standard deviations
-        Known from the first traded bar of the day; the deviation from the second price.
+        Known from the first traded bar of the day; ``score`` from the second price.
 
     References
     ----------
@@ -148,22 +148,22 @@ def vwap(
 def obv(state: State, time: int, fx: int, close: float, volume: float) -> float:
     """On-balance volume since the trading day opened.
 
-    It begins at the opening, since a level that depends on where a stream began differs
-    between training and trading. Within a day it moves as TA-Lib's does.
+    The sum starts at the opening of the day, because a level that depends on the start of the stream
+    would differ between training and trading. Within a day it moves like TA-Lib's.
 
     Parameters
     ----------
     time : int
         Open of the bar, seconds since 1970 UTC.
     fx : int
-        1 where the trading day is that of FX.
+        1 for the FX trading day, 0 for the UTC day.
     close : price
     volume : base units or ticks
 
     Returns
     -------
     volume
-        Added when the close is above the one before, taken off below it.
+        Volume is added if the close is above the previous one, and subtracted if it is below.
 
     References
     ----------
@@ -186,21 +186,21 @@ def obv(state: State, time: int, fx: int, close: float, volume: float) -> float:
 def accumulation(state: State, time: int, fx: int, high: float, low: float, close: float, volume: float) -> float:
     """Accumulation/distribution line (Chaikin) since the trading day opened.
 
-    It begins at the opening as `obv` does, and moves as TA-Lib's within a day.
+    The sum starts at the opening like `obv`, and moves like TA-Lib's within a day.
 
     Parameters
     ----------
     time : int
         Open of the bar, seconds since 1970 UTC.
     fx : int
-        1 where the trading day is that of FX.
+        1 for the FX trading day, 0 for the UTC day.
     high, low, close : price
     volume : base units or ticks
 
     Returns
     -------
     volume
-        Weighted by where in its range each bar closed, -1 at the low to 1 at the high.
+        Each bar is weighted by the position of its close in its range, -1 at the low to 1 at the high.
     """
     if enter(state.trading, time, fx):
         state.total = 0.0
@@ -213,7 +213,7 @@ def accumulation(state: State, time: int, fx: int, high: float, low: float, clos
     {
         "": Output(
             BALANCE,
-            "Volume of rising less that of falling closes over all volume, `length` bars",
+            "Volume of rising minus volume of falling closes, divided by the volume of `length` bars",
             f"{UNKNOWN}, or {_NONE_HELD}",
         )
     },
@@ -221,7 +221,7 @@ def accumulation(state: State, time: int, fx: int, high: float, low: float, clos
     warmup=lambda length: length,
 )
 def obv_balance(state: State, close: float, volume: float, length: int) -> float:
-    """Change of the on-balance volume over `length` bars as a share of what was traded.
+    """Change of the on-balance volume over `length` bars as a share of the traded volume.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def obv_balance(state: State, close: float, volume: float, length: int) -> float
     Returns
     -------
     ratio, -1 to 1
-        Known from bar ``length``: the first bar has no direction.
+        Known from bar ``length``, because the first bar has no direction.
     """
     previous = state.previous
     state.previous = close
@@ -244,7 +244,7 @@ def obv_balance(state: State, close: float, volume: float, length: int) -> float
     {
         "": Output(
             BALANCE,
-            "Chaikin money flow: accumulation/distribution over all volume, `length` bars",
+            "Chaikin money flow: accumulation/distribution divided by the volume of `length` bars",
             f"{UNKNOWN}, or {_NONE_HELD}",
         )
     },
@@ -252,7 +252,7 @@ def obv_balance(state: State, close: float, volume: float, length: int) -> float
     warmup=lambda length: length - 1,
 )
 def money_flow(state: State, high: float, low: float, close: float, volume: float, length: int) -> float:
-    """Chaikin money flow: change of accumulation/distribution as a share of what was traded.
+    """Chaikin money flow: change of accumulation/distribution as a share of the traded volume.
 
     Parameters
     ----------
@@ -274,12 +274,12 @@ def money_flow(state: State, high: float, low: float, close: float, volume: floa
 
 @feature(
     "volume_roc_{length}",
-    {"": Output(Quantity("percent", low=-100), "Change of the volume since `length` bars ago", UNKNOWN)},
+    {"": Output(Quantity("percent", low=-100), "Change of the volume over `length` bars", UNKNOWN)},
     state=lambda length: {"volumes": ring(length)},
     warmup=lambda length: length,
 )
 def volume_roc(state: State, volume: float, length: int) -> float:
-    """Rate of change of the volume since `length` bars ago.
+    """Rate of change of the volume over `length` bars.
 
     Parameters
     ----------
@@ -289,7 +289,7 @@ def volume_roc(state: State, volume: float, length: int) -> float:
     Returns
     -------
     percent, from -100
-        Known from bar ``length``; 0, as in TA-Lib, where nothing was traded then.
+        Known from bar ``length``; 0, as in TA-Lib, if nothing was traded `length` bars ago.
     """
     before = swap(state.volumes, volume)
     if state.volumes.count <= length:
@@ -299,7 +299,7 @@ def volume_roc(state: State, volume: float, length: int) -> float:
 
 @compiled
 def direction(close: float, previous: float) -> float:
-    """Sign of the move from the close before, 0 where there is none."""
+    """Return the sign of the move from the previous close, 0 without a previous close."""
     if previous == 0.0 or close == previous:
         return 0.0
     return 1.0 if close > previous else -1.0
@@ -307,25 +307,25 @@ def direction(close: float, previous: float) -> float:
 
 @compiled
 def closing_place(high: float, low: float, close: float) -> float:
-    """Place of the close in the range of its bar, -1 at the low to 1 at the high; 0 without a range."""
+    """Return the position of the close in the bar's range, -1 at the low to 1 at the high; 0 without a range."""
     return ((close - low) - (high - close)) / (high - low) if high > low else 0.0
 
 
 def flow(length: int) -> Layout:
-    """Lay out the last `length` signed and plain volumes, their sums, and how many are not zero."""
+    """Return the layout of the last `length` signed and plain volumes, their sums, and how many are not zero."""
     return record(signed=ring(length), volumes=ring(length), balance=SUM, total=SUM, traded=I8)
 
 
 @compiled
 def balance(flow: State, signed: float, volume: float) -> float:
-    """Put a volume in the window and return the signed share of all, NaN while filling or without any."""
+    """Add a volume and return the signed share of the total, NaN while the window fills or has no volume."""
     before = swap(flow.volumes, volume)
     add(flow.total, volume)
     add(flow.total, -before)
     add(flow.balance, signed)
     add(flow.balance, -swap(flow.signed, signed))
     flow.traded += int(volume > 0.0) - int(before > 0.0)
-    if flow.traded == 0:  # what rounding left of the sums is no volume
+    if flow.traded == 0:  # remove the rounding errors of the sums
         flow.total.value, flow.total.lost, flow.balance.value, flow.balance.lost = 0.0, 0.0, 0.0, 0.0
         return nan
     filled = flow.volumes.count >= len(flow.volumes.values)

@@ -1,7 +1,7 @@
-"""Zones that price left behind: fair value gaps, order blocks, and the displacement that makes them.
+"""Price zones: fair value gaps, order blocks, and the displacement that creates them.
 
-A zone up lies below the price and waits for it to come back; a zone down is the same with
-every price negated, which is how it is kept. Levels are not in here.
+An up zone is below the price, which may return to it. A down zone is stored as an up zone with
+negated prices. Levels are in `structure` and `levels`.
 """
 
 from math import inf, nan
@@ -14,13 +14,13 @@ from mikrobot.features.kernel.scale import NO_ATR, per_unit, unit
 from mikrobot.features.library.structure import REACH
 
 DISPLACED_ATR, DISPLACED_SHARE = 1.5, 0.6
-"""A displacement's body is longer than these shares of the ATR before it and of its own range."""
+"""Minimum body of a displacement, in ATR of the previous bar and as a share of its own range."""
 
 GAP_ATR = 0.1
-"""Smaller gaps do not count."""
+"""Minimum size of a gap, in ATR."""
 
 KEPT = 16
-"""Zones of each side that are remembered: the last ones made."""
+"""Number of zones stored on each side, the newest ones."""
 
 ZONES = record(
     tops=np.dtype((np.float64, (KEPT,))),
@@ -34,18 +34,18 @@ ZONES = record(
     untouched_top=F8,
     bottom=F8,
 )
-"""The open zones of one side from the oldest on, how many were ever made, and the heights at which a
-bar changes anything: the highest top (and whether it is touched), untouched top, and bottom."""
+"""The open zones of one side, oldest first, the number of zones ever made, and the prices at which a bar
+changes a zone: the highest top (and 1 if it is touched), the highest untouched top, and the highest bottom."""
 
 CANDLE = record(bottom=F8, top=F8, bar=I8)
-"""The range of a bar, and its number."""
+"""The range of a bar and the number of the bar."""
 
 COUNT = Quantity("zones", 0, KEPT)
 
 
 @compiled
 def keep(zones: State, at: int, zone: int) -> None:
-    """Move an open zone to the place `at`, and raise the heights to it."""
+    """Move an open zone to the index `at`, and update the highest prices with it."""
     top, bottom, touched = zones.tops[zone], zones.bottoms[zone], zones.touched[zone]
     zones.tops[at], zones.bottoms[at], zones.touched[at] = top, bottom, touched
     zones.numbers[at] = zones.numbers[zone]
@@ -60,7 +60,7 @@ def keep(zones: State, at: int, zone: int) -> None:
 
 @compiled
 def leave(zones: State, bottom: float, top: float) -> None:
-    """Leave a zone behind; one that is no more of the last `KEPT` is forgotten."""
+    """Add a zone; remove the oldest one if it is not among the last `KEPT`."""
     zones.made += 1
     if zones.open > 0 and zones.numbers[0] <= zones.made - KEPT:
         for zone in range(1, zones.open):
@@ -75,14 +75,14 @@ def leave(zones: State, bottom: float, top: float) -> None:
 
 @inlined
 def visit(zones: State, low: float, end: float, passes: bool) -> tuple[int, int]:
-    """Let a bar come down to `low`: touch the zones it reaches, close those whose bottom is at `end` or above.
+    """Update the zones with a bar that falls to `low`: touch zones it reaches, close zones with a bottom >= `end`.
 
-    Where the bar has to pass the bottom, one at `end` stays open.
+    If `passes` is true, the price must pass the bottom, so a zone with its bottom at `end` remains open.
 
     Returns
     -------
     touched, closed : int
-        Zones that this bar is the first to touch, and zones it closes.
+        Number of zones first touched by this bar, and number of zones it closes.
     """
     if zones.open == 0 or (low > zones.untouched_top and (end > zones.bottom or (passes and end == zones.bottom))):
         return 0, 0
@@ -91,7 +91,7 @@ def visit(zones: State, low: float, end: float, passes: bool) -> tuple[int, int]
 
 @compiled
 def change(zones: State, low: float, end: float, passes: bool) -> tuple[int, int]:
-    """Touch and close zones, as `visit` has found that there are some."""
+    """Touch and close zones; called by `visit` only if some change."""
     touched = closed = kept = 0
     for zone in range(zones.open):
         if zones.touched[zone] == 0 and low <= zones.tops[zone]:
@@ -108,19 +108,23 @@ def change(zones: State, low: float, end: float, passes: bool) -> tuple[int, int
 
 @inlined
 def distance(zones: State, close: float) -> float:
-    """Return how far down the nearest open zone begins; 0 inside one, NaN without."""
+    """Return the distance down to the nearest open zone; 0 inside one, NaN without one."""
     return max(close - zones.top, 0.0) if zones.open > 0 else nan
 
 
 @inlined
 def mitigated(zones: State) -> float:
-    """Tell (1 or 0) whether the nearest open zone has been touched; NaN without one."""
+    """Return 1 if the nearest open zone has been touched, else 0; NaN without one."""
     return float(zones.top_touched) if zones.open > 0 else nan
 
 
 @feature(
     "displacement",
-    {"": Output(SIGN, f"Direction of a body longer than {DISPLACED_ATR} ATR of the bar before it; 0 without")},
+    {
+        "": Output(
+            SIGN, f"Direction of a bar whose body is longer than {DISPLACED_ATR} ATR of the bar before it; else 0"
+        )
+    },
     state=lambda: {"atr": F8, "known": I8},
     warmup=lambda: 1,
     inputs={"atr": "atr_14"},
@@ -132,7 +136,7 @@ def displacement(state: State, open: float, high: float, low: float, close: floa
     ----------
     open, high, low, close : price
     atr : price difference
-        Of this bar. It judges the next one: no bar judges itself.
+        Of this bar. It is used for the next bar, so that no bar affects its own threshold.
 
     Returns
     -------
@@ -149,19 +153,21 @@ def displacement(state: State, open: float, high: float, low: float, close: floa
 @feature(
     "gap",
     {
-        "size": Output(ATRS, f"Fair value gap that this bar leaves, of {GAP_ATR} ATR or more: up > 0, down < 0"),
-        "up_open": Output(COUNT, f"Gaps up not filled, of the last {KEPT}"),
-        "down_open": Output(COUNT, f"Gaps down not filled, of the last {KEPT}"),
+        "size": Output(
+            ATRS, f"Size of a fair value gap completed by this bar, at least {GAP_ATR} ATR: up > 0, down < 0, none 0"
+        ),
+        "up_open": Output(COUNT, f"Number of unfilled up gaps among the last {KEPT}"),
+        "down_open": Output(COUNT, f"Number of unfilled down gaps among the last {KEPT}"),
         "up_distance": Output(
-            REACH, "From the close down to the nearest open gap up; 0 inside one", f"no gap up is open, or {NO_ATR}"
+            REACH, "From the close down to the nearest open up gap; 0 inside one", f"no up gap is open, or {NO_ATR}"
         ),
         "down_distance": Output(
-            REACH, "From the close up to the nearest open gap down; 0 inside one", f"no gap down is open, or {NO_ATR}"
+            REACH, "From the close up to the nearest open down gap; 0 inside one", f"no down gap is open, or {NO_ATR}"
         ),
-        "up_touched": Output(COUNT, "Gaps up that this bar is the first to come back to"),
-        "down_touched": Output(COUNT, "Gaps down that this bar is the first to come back to"),
-        "up_filled": Output(COUNT, "Gaps up that this bar fills"),
-        "down_filled": Output(COUNT, "Gaps down that this bar fills"),
+        "up_touched": Output(COUNT, "Number of up gaps first touched by this bar"),
+        "down_touched": Output(COUNT, "Number of down gaps first touched by this bar"),
+        "up_filled": Output(COUNT, "Number of up gaps filled by this bar"),
+        "down_filled": Output(COUNT, "Number of down gaps filled by this bar"),
     },
     state=lambda: {
         "up": ZONES,
@@ -181,11 +187,11 @@ def displacement(state: State, open: float, high: float, low: float, close: floa
 def gap(
     state: State, open: float, high: float, low: float, close: float, atr: float
 ) -> tuple[float, float, float, float, float, float, float, float, float]:
-    """Fair value gap: the room that three bars leave between the first and the third.
+    """Fair value gap: the price gap between the first and the third of three bars.
 
-    Up: the low above the high of two bars before, with a rising bar between. It is touched
-    when a later low comes down to its top, and filled at its bottom. Counted in bars: minutes
-    without one are stepped over. While the ATR is unknown no gap counts.
+    Up gap: the low is above the high of two bars before, with a rising bar between. It is touched
+    when a later low reaches its top, and filled when a later low reaches its bottom. Minutes without
+    a bar are skipped. There is no gap while the ATR is unknown.
 
     Parameters
     ----------
@@ -228,7 +234,7 @@ def gap(
 
 @inlined
 def note(candle: State, against: bool, bottom: float, top: float, bar: int) -> None:
-    """Keep this bar as the last one against a direction, if it is; without a branch, which would be a guess."""
+    """Store this bar as the last one against a direction, if it is one, without a branch that could be mispredicted."""
     candle.bottom = bottom if against else candle.bottom
     candle.top = top if against else candle.top
     candle.bar = bar if against else candle.bar
@@ -239,21 +245,23 @@ def note(candle: State, against: bool, bottom: float, top: float, bar: int) -> N
     {
         "up_distance": Output(
             REACH,
-            "From the close down to the nearest order block up of swings of `side`; 0 inside one",
-            f"no block up stands, or {NO_ATR}",
+            "From the close down to the nearest up order block of swing `side` breaks; 0 inside one",
+            f"there is no valid up block, or {NO_ATR}",
         ),
         "down_distance": Output(
             REACH,
-            "From the close up to the nearest order block down of swings of `side`; 0 inside one",
-            f"no block down stands, or {NO_ATR}",
+            "From the close up to the nearest down order block of swing `side` breaks; 0 inside one",
+            f"there is no valid down block, or {NO_ATR}",
         ),
         "up_mitigated": Output(
-            FLAG, "Whether price has come back to the nearest order block up of swings of `side`", "no block up stands"
+            FLAG,
+            "1 if price has returned to the nearest up order block of swing `side` breaks",
+            "there is no valid up block",
         ),
         "down_mitigated": Output(
             FLAG,
-            "Whether price has come back to the nearest order block down of swings of `side`",
-            "no block down stands",
+            "1 if price has returned to the nearest down order block of swing `side` breaks",
+            "there is no valid down block",
         ),
     },
     state=lambda side: {
@@ -289,11 +297,11 @@ def order_block(
     atr: float,
     side: int,
 ) -> tuple[float, float, float, float]:
-    """Order block: the last bar against a break that led to it, as a zone from its low to its high.
+    """Order block: the low to high zone of the last opposite bar before a break of structure.
 
-    Up: the last falling bar from the pivot of the broken high to the bar before the break; none
-    when no bar fell. Void when a bar closes below it, mitigated when a low comes down to it. The last
-    `KEPT` of each side are kept.
+    Up block: the last falling bar from the pivot of the broken high to the bar before the break; none
+    if no bar fell. It becomes invalid when a bar closes below it, and mitigated when a low reaches it.
+    The last `KEPT` of each side are stored.
 
     Parameters
     ----------
