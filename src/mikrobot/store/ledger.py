@@ -167,8 +167,8 @@ class Ledger:
         """Return the predictions of a run in the order they were committed."""
         return [_prediction(*row) for row in self._rows(_READ_PREDICTIONS, run_id)]
 
-    def said(self, model: str, version: str, source: str, after: datetime) -> list[Prediction]:
-        """Return what a version of a model said about bars of a source that closed after an instant, in any run."""
+    def predictions_of(self, model: str, version: str, source: str, after: datetime) -> list[Prediction]:
+        """Return the predictions of a model version for closes of a source after an instant, in any run."""
         return [_prediction(*row) for row in self._rows(_READ_SAID, model, version, source, after)]
 
     def answers(self, run_id: str) -> dict[str, dict[tuple[str, str], int]]:

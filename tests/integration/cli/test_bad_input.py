@@ -235,7 +235,7 @@ def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_a
     kill_postgres(kept.home)
     done = ended(run)
     log = kept.home / "logs" / "postgres.log"
-    assert f"postgres ended in the middle of the run (log: {log}); what was stored is whole" in complaint(done)
+    assert f"postgres ended in the middle of the run (log: {log}); the stored data is intact" in complaint(done)
     assert done.returncode == 1
     assert kept.left() == []
 
