@@ -136,5 +136,5 @@ def test_the_table_shows_the_remedy_below_what_it_mends():
     Console(width=100, file=printed).print(findings_table(findings))
     _, clock, memory, remedy = (line.split() for line in printed.getvalue().splitlines())
     assert clock == ["ok", "clock", "now"]
-    assert memory == ["mend", "memory", "1", "GiB"]
+    assert memory == ["fix", "memory", "1", "GiB"]
     assert remedy == ["close", "programs"]
