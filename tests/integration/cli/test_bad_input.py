@@ -165,7 +165,7 @@ def test_a_full_disk_is_told_before_anything_is_started(program, bar_files):
     told = [*mounted, f"{small} && {command}; code=$?; ls -A '{program.home}'; exit $code"]
     done = subprocess.run(told, env=program.variables, capture_output=True, text=True)
     assert re.search(
-        r"the disk of .* has \d+ MB free, 1024 MB are needed; make room or set MIKROBOT_HOME", complaint(done)
+        r"the disk of .* has \d+ MB free, 1024 MB are needed; free some space or set MIKROBOT_HOME", complaint(done)
     )
     assert done.returncode == 1
 

@@ -70,7 +70,7 @@ def test_a_port_of_our_own_service_is_in_order(settings):
     with socket.create_server((settings.host, settings.prefect_port)):
         found = examined(settings)["port of prefect"]
     assert found.ok
-    assert "ours" in found.found
+    assert "used by this stack" in found.found
 
 
 def test_a_state_folder_that_cannot_be_used_is_told(settings):
