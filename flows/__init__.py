@@ -1,1 +1,1 @@
-"""Prefect flows: thin, the package does the work."""
+"""Prefect flows: thin wrappers around the workflows of the package."""

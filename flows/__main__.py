@@ -22,7 +22,7 @@ from mikrobot.stack.schedules import RUNS_AT_ONCE
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMING_SECONDS = 10.0
-"""Between two looks for runs that Prefect has scheduled under a random name."""
+"""Seconds between two checks for runs that Prefect has scheduled under a random name."""
 
 
 async def deployment(entry: dict[str, Any]) -> Any:
@@ -41,12 +41,12 @@ async def deployment(entry: dict[str, Any]) -> Any:
 
 
 async def name_scheduled(flow_of: dict[Any, str]) -> None:
-    """Give scheduled runs the name that they will run under; Prefect draws two random words.
+    """Give scheduled runs their final name instead of Prefect's two random words.
 
     Parameters
     ----------
     flow_of : dict
-        Name of the flow of each deployment, by the id of the deployment.
+        Flow name of each deployment, by deployment id.
     """
     scheduled = FlowRunFilter.model_validate(
         {"state": {"type": {"any_": ["SCHEDULED"]}}, "deployment_id": {"any_": list(flow_of)}}
@@ -59,7 +59,7 @@ async def name_scheduled(flow_of: dict[Any, str]) -> None:
 
 
 async def keep_naming(flow_of: dict[Any, str]) -> None:
-    """Name scheduled runs until cancelled; Prefect schedules new ones all the time."""
+    """Name scheduled runs until cancelled, since Prefect continuously schedules new ones."""
     while True:
         try:
             await name_scheduled(flow_of)

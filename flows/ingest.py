@@ -1,4 +1,4 @@
-"""Bars of a market source into the store, through the gate."""
+"""Ingest the bars of a market source into the store, through the quality gate."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -15,7 +15,7 @@ from flows.run_log import attach
 
 @task(task_run_name="ingest {symbol}")
 def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
-    """Fetch what is missing of one symbol, check it, quarantine bad rows, store the rest."""
+    """Fetch the missing bars of one symbol, check them, quarantine bad rows, store the others."""
     from expectations.quality_gate import check
     from mikrobot import settings as configuration
     from mikrobot.live import wiring
@@ -31,9 +31,11 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
         source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool))), SystemClock())
         tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
-        done = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
-    get_run_logger().info(f"{symbol}: {done.fetched:,} bars fetched, {done.stored:,} stored, {done.quarantined} bad")
-    finished: dict[str, Any] = plain(asdict(done) | {"checks": tally.counts()})
+        result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
+    get_run_logger().info(
+        f"{symbol}: {result.fetched:,} bars fetched, {result.stored:,} stored, {result.quarantined} bad"
+    )
+    finished: dict[str, Any] = plain(asdict(result) | {"checks": tally.counts()})
     return finished
 
 
@@ -41,24 +43,24 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
 def ingest(
     symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
 ) -> list[dict[str, Any]]:
-    """Ingest the symbols from start to end; by default those of the latest run, each over its own hours."""
+    """Ingest symbols from start to end; by default those of the latest run, each over its own hours."""
     from mikrobot.workflows.default_span import default_spans
 
     parts = default_spans(symbols, start, end)
     asked = [(symbol, part) for part in parts for symbol in part.symbols]
     progress = Progress("ingest", [symbol for symbol, _ in asked])
-    done = []
+    results = []
     for number, (symbol, part) in enumerate(asked):
         progress(symbol, number / len(asked))
-        done.append(ingest_symbol(symbol, part.start, part.end))
+        results.append(ingest_symbol(symbol, part.start, part.end))
     progress("bars are stored", 1.0)
     create_table_artifact(
-        key="ingest", table=[shown(each) for each in done], description=f"Bars of the {parts[-1].source} source."
+        key="ingest", table=[shown(result) for result in results], description=f"Bars of the {parts[-1].source} source."
     )
-    return done
+    return results
 
 
-def shown(done: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of a symbol for the Prefect UI, narrow enough to be seen whole."""
-    counts = {name: done[name] for name in ("symbol", "fetched", "stored", "quarantined")}
-    return counts | {"from": minute(done["first"]), "until": minute(done["last"])}
+def shown(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the table row of a symbol, narrow enough for the Prefect UI."""
+    counts = {name: result[name] for name in ("symbol", "fetched", "stored", "quarantined")}
+    return counts | {"from": minute(result["first"]), "until": minute(result["last"])}

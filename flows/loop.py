@@ -20,7 +20,7 @@ from flows.train import train
 
 @flow(name="trade", flow_run_name=flow_run_name, on_running=[attach])
 def trade(run_id: str, number: int) -> datetime | None:
-    """Trade one segment of a run by the two live processes; return when the first order came."""
+    """Trade one segment of a run with the two live processes; return the time of the first order."""
     from mikrobot import settings as configuration
     from mikrobot.runtime import SystemClock
     from mikrobot.stack import supervisor
@@ -33,7 +33,7 @@ def trade(run_id: str, number: int) -> datetime | None:
 
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
 def loop(run_id: str) -> dict[str, Any]:
-    """Ingest, check, materialise, learn, trade, then review: every segment of the run in turn."""
+    """Ingest, check, materialise, train and trade each segment of the run, then monitor and report."""
     from mikrobot.workflows import summary
 
     stages = summary.Stages()
@@ -46,12 +46,12 @@ def loop(run_id: str) -> dict[str, Any]:
         stages.first_orders.append(trade(run_id, number))
         stages.materialized += materialize(symbols, segment.history_from, traded, since=learned)
     stages.drift = monitor(run_id)
-    found = summary.conclude(run_id, stages)
-    return found | {"reports": {**found["reports"], **report(run_id)}}
+    result = summary.conclude(run_id, stages)
+    return result | {"reports": {**result["reports"], **report(run_id)}}
 
 
 def main(run_id: str) -> int:
-    """Run the loop and print its summary, or the one line it failed with, as a line of JSON."""
+    """Run the loop and print its summary, or its error message, as a line of JSON."""
     from mikrobot.domain.errors import MikrobotError
 
     asyncio.run(crash_loops())

@@ -1,4 +1,4 @@
-"""Feature rows of stored bars into Feast, through the gate."""
+"""Materialise the feature rows of stored bars into Feast, through the quality gate."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -28,7 +28,7 @@ def materialize_symbol(
     settings = configuration.load()
     with database.exclusive(settings, f"features of {symbol}"), database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
-        done = materialize_rows(
+        result = materialize_rows(
             settings,
             Stores.of(settings, pool),
             source,
@@ -39,8 +39,10 @@ def materialize_symbol(
             since=since,
             lead=lead,
         )
-    get_run_logger().info(f"{symbol}: {done.rows:,} feature rows stored, {done.quarantined} bad, newest {done.newest}")
-    finished: dict[str, Any] = plain(asdict(done) | {"checks": tally.counts()})
+    get_run_logger().info(
+        f"{symbol}: {result.rows:,} feature rows stored, {result.quarantined} bad, newest {result.newest}"
+    )
+    finished: dict[str, Any] = plain(asdict(result) | {"checks": tally.counts()})
     return finished
 
 
@@ -51,10 +53,10 @@ def materialize(
     end: datetime | None = None,
     since: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Materialise the symbols from start to end; by default those of the latest run, each over its own hours.
+    """Materialise symbols from start to end; by default those of the latest run, each over its own hours.
 
-    With `since`, only rows that close later are written; the bars before warm the features up.
-    A symbol is led by its lead if that is materialised with it.
+    With `since`, writes only rows that close later; the features warm up on the bars before. Uses the lead of a
+    symbol if both are materialised together.
     """
     from mikrobot.domain.market import leads
     from mikrobot.workflows.default_span import default_spans
@@ -62,18 +64,18 @@ def materialize(
     parts = default_spans(symbols, start, end)
     asked = [(symbol, leads(part.symbols).get(symbol), part) for part in parts for symbol in part.symbols]
     progress = Progress("materialize", [symbol for symbol, *_ in asked])
-    done = []
+    results = []
     for number, (symbol, lead, part) in enumerate(asked):
         progress(symbol, number / len(asked))
-        done.append(materialize_symbol(part.source, symbol, start=part.start, end=part.end, since=since, lead=lead))
+        results.append(materialize_symbol(part.source, symbol, start=part.start, end=part.end, since=since, lead=lead))
     written = "feature rows" if since is None else f"feature rows since {since:%Y-%m-%d %H:%M}"
     progress(f"{written} are stored", 1.0)
     description = f"Feature rows of the {parts[-1].source} source."
-    create_table_artifact(key="materialize", table=[shown(each) for each in done], description=description)
-    return done
+    create_table_artifact(key="materialize", table=[shown(result) for result in results], description=description)
+    return results
 
 
-def shown(done: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of a symbol for the Prefect UI, narrow enough to be seen whole."""
-    counts = {name: done[name] for name in ("symbol", "rows", "quarantined")}
-    return counts | {"newest": minute(done["newest"])}
+def shown(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the table row of a symbol, narrow enough for the Prefect UI."""
+    counts = {name: result[name] for name in ("symbol", "rows", "quarantined")}
+    return counts | {"newest": minute(result["newest"])}

@@ -1,4 +1,4 @@
-"""Whether the market still looks like what the models learned from."""
+"""Monitor feature drift, feature quality, and the calibration of the models."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,20 +20,20 @@ NO_CHALLENGER = "There is no challenger."
 
 @task(task_run_name="compare new feature rows with old ones")
 def compare(run_id: str | None) -> dict[str, Any]:
-    """Compare the newest feature rows of a run with the older ones, and online with offline rows."""
+    """Compare the newest feature rows of a run with older rows, and online with offline rows."""
     progress = Progress("drift")  # before the imports, which take seconds
     progress("comparing new feature rows with old ones", 0.0)
     from mikrobot import settings as configuration
     from mikrobot.workflows import drift
 
-    found = drift.compare(configuration.load(), run_id)
+    comparison = drift.compare(configuration.load(), run_id)
     progress(
-        f"verdict: {found['verdict']}, {found['share']:.0%} of {len(found['scores'])} features, "
-        f"drift from {found['limit']:.0%}; "
-        f"{found['skewed_rows']} of {found['online_rows']} online rows differ from their offline row",
+        f"verdict: {comparison['verdict']}, {comparison['share']:.0%} of {len(comparison['scores'])} features, "
+        f"drift from {comparison['limit']:.0%}; "
+        f"{comparison['skewed_rows']} of {comparison['online_rows']} online rows differ from their offline row",
         1.0,
     )
-    return found
+    return comparison
 
 
 @task(task_run_name="assess the quality of feature rows")
@@ -67,7 +67,7 @@ def recalibrate() -> list[dict[str, Any]]:
 
 @task(task_run_name="try the gate again for the challenger")
 def reconsider() -> list[str]:
-    """Try the gate again for each challenger that has answered in the champion's shadow."""
+    """Apply the gate again to each challenger that has predicted in the champion's shadow."""
     from mikrobot import settings as configuration
     from mikrobot.store.postgres import database
     from mikrobot.workflows import promote
@@ -75,7 +75,7 @@ def reconsider() -> list[str]:
     settings, progress = configuration.load(), Progress("challenger")
     progress("trying the gate again", 0.0)
     with database.exclusive(settings, "models"):
-        rulings = [str(each) for each in promote.reconsider(settings)]
+        rulings = [str(ruling) for ruling in promote.reconsider(settings)]
     get_run_logger().info(bullets(rulings, NO_CHALLENGER))
     progress(f"challengers that tried the gate again: {len(rulings)}", 1.0)
     return rulings
@@ -83,7 +83,7 @@ def reconsider() -> list[str]:
 
 @flow(name="monitor", flow_run_name=flow_run_name, on_running=[attach])
 def monitor(run_id: str | None = None) -> dict[str, Any]:
-    """Assess, compare, keep both as artifacts, emit the drift event that triggers retraining, look after the models."""
+    """Report feature quality and drift, emit the drift event that triggers retraining, and recalibrate the models."""
     from pathlib import Path
 
     assessed = assess_features(run_id)
@@ -94,51 +94,55 @@ def monitor(run_id: str | None = None) -> dict[str, Any]:
         markdown=f"[Full report]({address})\n\n{fitted(text)}",
         description=f"{assessed['findings']} columns with findings",
     )
-    found = compare(run_id) | {"quality": assessed["report"]}
-    address = link("drift-html", found["report"], "drift report")
-    create_markdown_artifact(key="drift", markdown=markdown(found, address), description=f"Verdict: {found['verdict']}")
-    if found["verdict"] == "drift":
+    comparison = compare(run_id) | {"quality": assessed["report"]}
+    address = link("drift-html", comparison["report"], "drift report")
+    create_markdown_artifact(
+        key="drift", markdown=markdown(comparison, address), description=f"Verdict: {comparison['verdict']}"
+    )
+    if comparison["verdict"] == "drift":
         emit_event(
             "mikrobot.drift",
-            resource={"prefect.resource.id": f"mikrobot.features.{found['source']}"},
-            payload={"reason": f"{found['share']:.0%} of the features drifted: {', '.join(found['drifted'][:5])}"},
+            resource={"prefect.resource.id": f"mikrobot.features.{comparison['source']}"},
+            payload={
+                "reason": f"{comparison['share']:.0%} of the features drifted: {', '.join(comparison['drifted'][:5])}"
+            },
         )
     windows, challengers = recalibrate(), reconsider()
     create_markdown_artifact(key="intervals", markdown=bullets(map(window_text, windows), NO_CHAMPION))
     create_markdown_artifact(key="challenger", markdown=bullets(challengers, NO_CHALLENGER))
-    return found
+    return comparison
 
 
 def bullets(lines: Iterable[str], otherwise: str) -> str:
-    """List lines as Markdown, or write another one where there are none."""
+    """Return lines as a Markdown list, or another line if there are none."""
     return "\n".join(f"- {line}" for line in lines) or otherwise
 
 
 def window_text(window: dict[str, Any]) -> str:
-    """Write on which outcomes the probabilities and bounds of a champion are based now."""
-    known = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
+    """Return a sentence about the outcomes on which a champion's probabilities and bounds are based."""
+    outcomes = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
     if window["until"] is not None:
-        return f"{known}; its probabilities and bounds are based on those up to {window['until']}."
+        return f"{outcomes}; its probabilities and bounds are based on those up to {window['until']}."
     if window["outcomes"] < window["needed"]:
-        return f"{known}, {window['needed']:,} are needed: its probabilities and bounds stay as they were."
-    return f"{known}, of recorded bars, which may be traded again: its probabilities and bounds stay as they were."
+        return f"{outcomes}, {window['needed']:,} are needed: its probabilities and bounds do not change."
+    return f"{outcomes}, of recorded bars, which may be traded again: its probabilities and bounds do not change."
 
 
-def markdown(found: dict[str, Any], address: str) -> str:
-    """Write the verdict for the Prefect UI."""
-    market = f"{found['source']}{' (SIMULATED)' if found['simulated'] else ''}"
-    rows = "\n".join(f"| {name} | {found['scores'][name]:.3f} |" for name in found["drifted"])
-    return f"""# Drift: {found["verdict"]}
+def markdown(comparison: dict[str, Any], address: str) -> str:
+    """Return the drift verdict as Markdown for the Prefect UI."""
+    market = f"{comparison['source']}{' (SIMULATED)' if comparison['simulated'] else ''}"
+    rows = "\n".join(f"| {name} | {comparison['scores'][name]:.3f} |" for name in comparison["drifted"])
+    return f"""# Drift: {comparison["verdict"]}
 
-Market: {market}. {found["share"]:.0%} of {len(found["scores"])} compared features have drifted,
-and from {found["limit"]:.0%} the verdict is drift: the rows of the last days against those before.
+Market: {market}. {comparison["share"]:.0%} of {len(comparison["scores"])} compared features have drifted,
+and from {comparison["limit"]:.0%} the verdict is drift: the rows of the last days compared with earlier rows.
 
-Of {found["online_rows"]} rows that were read online, {found["skewed_rows"]} differ from the offline row
+Of {comparison["online_rows"]} rows that were read online, {comparison["skewed_rows"]} differ from the offline row
 of the same close.
 
 | drifted feature | PSI |
 |---|---|
 {rows}
 
-[Full report]({address}), also in `{found["report"]}`
+[Full report]({address}), also in `{comparison["report"]}`
 """

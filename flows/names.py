@@ -1,4 +1,4 @@
-"""Names of flow runs: what a run does, on what, and for which time."""
+"""Names of flow runs: the flow, its subject, and the scheduled time."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,21 +8,21 @@ from prefect.runtime import flow_run
 
 
 def flow_run_name() -> str:
-    """Return the name of the flow run under way; Prefect asks for it before the run begins."""
+    """Return the name of the current flow run; Prefect calls this before the run begins."""
     scheduled = flow_run.scheduled_start_time if flow_run.parent_flow_run_id is None else None
     return named(flow_run.flow_name, flow_run.parameters, scheduled)
 
 
 def named(flow: str, parameters: Mapping[str, Any], at: datetime | None) -> str:
-    """Name a flow run.
+    """Return the name of a flow run.
 
     Parameters
     ----------
     flow : str
     parameters : mapping of str to Any
-        Those that the run was created with.
+        The parameters of the run.
     at : datetime or None
-        Time it is scheduled for; None for a run that another run started.
+        Scheduled time; None for a run that another run started.
 
     >>> named("report", {"days": 7}, datetime(2025, 3, 17, 5, 30))
     'report: the last 7 days of the latest run, 2025-03-17 05:30'

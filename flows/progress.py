@@ -1,4 +1,4 @@
-"""What flows report: progress as an artifact, in the run's log and as lines for the parent process; plain values."""
+"""Report the progress of flows: as an artifact, in the run's log, and as lines for the parent process."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
 STEP = 0.05
-"""Share by which progress must have grown before the artifact is written again."""
+"""Minimum increase of the share between two updates of the artifact."""
 
 LOGGED_STEP = 0.25
-"""The same for a line in the log of the run."""
+"""Minimum increase of the share between two lines in the log of the run."""
 
 
 class Progress:
@@ -25,7 +25,7 @@ class Progress:
         self._artifact: UUID | None = None
 
     def __call__(self, text: str, share: float) -> None:
-        """Show how far the stage has come."""
+        """Report the progress of the stage."""
         tell(event="progress", stage=self._stage, symbols=self._symbols, text=text, share=share)
         if share >= 1.0 or share - self._logged >= LOGGED_STEP:
             self._logged = share
@@ -42,12 +42,12 @@ class Progress:
 
 
 def tell(**event: Any) -> None:
-    """Print one event as a line of JSON, for whoever started this process."""
+    """Print one event as a line of JSON for the parent process."""
     print(json.dumps(event, default=str), flush=True)
 
 
 def plain(value: Any) -> Any:
-    """Return a value as artifacts take it: JSON types only, times as ISO text."""
+    """Return a value as plain JSON types for artifacts, times as ISO text."""
     return json.loads(json.dumps(value, default=str))
 
 

@@ -1,4 +1,4 @@
-"""What was traded and why."""
+"""Write the trading report, and keep it as artifacts."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
 
 @flow(name="report", flow_run_name=flow_run_name, on_running=[attach])
 def report(run_id: str | None = None, days: int | None = None) -> dict[str, Any]:
-    """Write the report of a run, by default the latest, or of its last days; keep it as an artifact."""
+    """Write the report of a run, by default of the latest, or of its last days; keep it as an artifact."""
     from pathlib import Path
 
     written = write_report(run_id, days)

@@ -1,4 +1,4 @@
-"""Links to reports, as Prefect's artifacts."""
+"""Links to reports as Prefect artifacts."""
 
 from prefect.artifacts import create_link_artifact
 
@@ -7,7 +7,7 @@ from mikrobot.serving.report_links import address
 
 
 def link(key: str, path: str, text: str) -> str:
-    """Keep a link to a report as an artifact; return its address."""
+    """Create a link artifact for a report; return its address."""
     url = address(configuration.load(), path)
     create_link_artifact(key=key, link=url, link_text=text)
     return url

@@ -1,4 +1,4 @@
-"""Train again, for a reason that is kept with the run."""
+"""Train again, for a reason that is recorded with the run."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from flows.train import train
 
 
 @flow(name="retrain", flow_run_name=flow_run_name, on_running=[attach])
-def retrain(reason: str = "asked for by hand") -> list[dict[str, Any]]:
-    """Bring bars and features up to date and train on the newest history of every symbol of the latest run."""
+def retrain(reason: str = "requested by hand") -> list[dict[str, Any]]:
+    """Update bars and features, and train on the newest history of every symbol of the latest run."""
     get_run_logger().info(f"Training again: {reason}")
     ingest()
     materialize()
     trained = train()
     versions = "\n".join(
-        f"- Model version {each['version']}, learned from {', '.join(each['symbols'])}: {each['reason']}"
-        for each in trained
+        f"- Model version {training['version']}, learned from {', '.join(training['symbols'])}: {training['reason']}"
+        for training in trained
     )
     create_markdown_artifact(key="retrain", markdown=f"Reason: {reason}\n\n{versions}")
     return trained

@@ -1,4 +1,4 @@
-"""Log lines into Prefect's log of the run under way: our own from INFO, those of libraries from WARNING."""
+"""Send log lines to Prefect's log of the current run: the platform's from INFO, those of libraries from WARNING."""
 
 import logging
 from typing import Any
@@ -14,10 +14,10 @@ PREFECT = "prefect"
 
 
 class RunLog(APILogHandler):
-    """Sends what a person should read about a run; Prefect itself sends the lines of its own loggers."""
+    """Sends the log lines of a run that matter to people; Prefect itself sends the lines of its own loggers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Drop Prefect's own records, details of libraries, and notes about their outdated calls."""
+        """Drop Prefect's own records, details of libraries, and deprecation warnings."""
         name = record.name.partition(".")[0]
         outdated = record.name == "py.warnings" and "DeprecationWarning" in record.getMessage()
         wanted = record.levelno >= (logging.INFO if name == OURS else logging.WARNING)
@@ -25,7 +25,7 @@ class RunLog(APILogHandler):
 
 
 def attach(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Send the log lines of this process to the log of its flow and task runs: a hook for `on_running`."""
+    """Send the log lines of this process to the log of its flow and task runs; a hook for `on_running`."""
     telemetry.forward(OURS)
     root = logging.getLogger()
     if not any(isinstance(handler, RunLog) for handler in root.handlers):

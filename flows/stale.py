@@ -1,4 +1,4 @@
-"""Flow runs whose process was killed: Prefect would show them Running for ever, and keep their slots taken."""
+"""Clean up flow runs whose process was killed, which Prefect would show as Running forever, with their slots taken."""
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
@@ -8,20 +8,20 @@ RUNNING = {"type": {"any_": ["RUNNING", "PENDING"]}}
 
 
 async def crash_deployed() -> int:
-    """Set Crashed what an earlier flow server left running; return the number of runs."""
+    """Set the running flow runs of an earlier flow server to Crashed; return their number."""
     deployed = FlowRunFilter.model_validate({"state": RUNNING, "deployment_id": {"is_null_": False}})
     return await _crash(deployed, None, "its flow server is gone")
 
 
 async def crash_loops() -> int:
-    """Set Crashed what an earlier `mikrobot run` left running; return the number of runs."""
+    """Set the running flow runs of an earlier `mikrobot run` to Crashed; return their number."""
     running = FlowRunFilter.model_validate({"state": RUNNING})
     loops = FlowFilter.model_validate({"name": {"any_": ["loop"]}})
     return await _crash(running, loops, "its command is gone")
 
 
 async def _crash(left: FlowRunFilter, flow: FlowFilter | None, message: str) -> int:
-    """Set runs Crashed, and then the runs that those had started."""
+    """Set runs to Crashed, and then the runs that they have started."""
     count = 0
     async with get_client() as client:
         while runs := await client.read_flow_runs(flow_filter=flow, flow_run_filter=left):

@@ -1,13 +1,13 @@
-"""Markdown tables that fit the pages of the Prefect UI, which cut what is wider than the text beside the sidebar."""
+"""Fit Markdown tables to the pages of the Prefect UI, which cut off tables wider than the text column."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 WIDTH = 95
-"""Characters of a table that an artifact's page shows on a screen of 1400 pixels."""
+"""Characters of a table row that an artifact's page shows on a screen of 1400 pixels."""
 
 CELL = 60
-"""Characters of a cell; what is longer ends with an ellipsis."""
+"""Maximum characters of a cell; a longer cell ends with an ellipsis."""
 
 PADDING = 4
 """Characters that the space around a cell takes."""

@@ -1,4 +1,4 @@
-"""A challenger from the newest history, judged and registered; champion if it passes the gate."""
+"""Train, evaluate and register a model on the newest history; promote it if it passes the gate."""
 
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "re
 def train_model(
     source: str, symbols: list[str], *, start: datetime, end: datetime, trade_from: datetime | None
 ) -> dict[str, Any]:
-    """Train, judge, register and, if the gate lets it, promote."""
+    """Train, evaluate and register a model; promote it if it passes the gate."""
     from mikrobot import settings as configuration
     from mikrobot.models.catalog import TRADED
     from mikrobot.store.postgres import database
@@ -28,7 +28,7 @@ def train_model(
 
     settings, progress = configuration.load(), Progress("train", symbols)
     with database.exclusive(settings, "models"):
-        done = workflow.train(
+        training = workflow.train(
             settings,
             TRADED,
             source,
@@ -39,8 +39,8 @@ def train_model(
             progress=lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
         )
     progress("registered", 1.0)
-    get_run_logger().info(f"version {done['version']}: {done['reason']}")
-    return done
+    get_run_logger().info(f"version {training['version']}: {training['reason']}")
+    return training
 
 
 @flow(name="train", flow_run_name=flow_run_name, on_running=[attach])
@@ -50,9 +50,9 @@ def train(
     end: datetime | None = None,
     trade_from: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Train on the symbols from start to end; by default those of the latest run, each over its own hours.
+    """Train on symbols from start to end; by default those of the latest run, each over its own hours.
 
-    Symbols whose hours do not overlap were traded apart, and a model is trained for each group of them.
+    Symbols whose hours do not overlap belong to different segments, and each segment has a model of its own.
     """
     from mikrobot.workflows.default_span import default_spans
 
@@ -63,13 +63,13 @@ def train(
     create_markdown_artifact(
         key="training",
         markdown=fitted("\n".join(map(markdown, trained))),
-        description="; ".join(each["reason"] for each in trained),
+        description="; ".join(training["reason"] for training in trained),
     )
     return trained
 
 
 def markdown(trained: dict[str, Any]) -> str:
-    """Write the judgement for the Prefect UI: a row for each metric, so that the table fits beside the sidebar."""
+    """Return the evaluation as Markdown for the Prefect UI: a row for each metric, so that the table fits the page."""
     judged = {"model": trained["metrics"]["metrics"], **trained["metrics"]["baselines"]}
     names = list(judged["model"])
     rows = "\n".join(

@@ -1,4 +1,4 @@
-"""The command `mikrobot account`: options in, one call, and its result."""
+"""The command `mikrobot account`."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,11 +14,11 @@ from mikrobot.cli.parameters import SOURCES
 def account() -> None:
     """Show the paper account of each market source, or start it again.
 
-    An account belongs to its source and continues from run to run. A run on a live source opens with what
-    the run begun before it has left, even where both trade some of the same hours. A replay continues the
-    replay whose hours end last before its own begin, and hours that are replayed again start from the same
-    balance as before, so that no result counts twice. What a run has left open is closed at its last price
-    when the next one takes the account up.
+    An account belongs to its source and continues from run to run. A run on a live source opens with the final
+    balance of the previous run, even if both trade some of the same hours. A replay continues the replay whose
+    hours end last before its own begin; hours that are replayed again start from the same balance as before, so
+    that no result counts twice. Positions that a run has left open are closed at their last price when the next
+    run continues the account.
 
     Example: mikrobot account show
     """
@@ -43,11 +43,11 @@ def show(json_: bool) -> None:
     settings, console = configured(), Console(quiet=json_)
     stop_on_sigterm()
     with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
-        found = paper_account.overview(settings, pool, SystemClock())
+        accounts = paper_account.overview(settings, pool, SystemClock())
     if json_:
-        print_json({each.source: each.to_json() for each in found})
-    elif found:
-        console.tables(status_tables.account_tables(found))
+        print_json({paper.source: paper.to_json() for paper in accounts})
+    elif accounts:
+        console.tables(status_tables.account_tables(accounts))
     else:
         click.echo("no account yet: `mikrobot run` opens one")
 
@@ -58,21 +58,21 @@ def _dollars(_: click.Context, __: click.Parameter, value: str | None) -> Decima
     try:
         amount = Decimal(value)
     except InvalidOperation:
-        raise click.BadParameter(f"{value!r} is no number of dollars") from None
+        raise click.BadParameter(f"{value!r} is not an amount of dollars") from None
     if not amount.is_finite() or amount <= 0 or amount != round(amount, 2):
-        raise click.BadParameter(f"{value} is not above 0, or finer than a cent")
+        raise click.BadParameter(f"{value} must be above 0 and in whole cents")
     return amount
 
 
 @account.command()
-@click.option("--source", type=SOURCES, help="Source whose account it is [default: that of the latest run].")
-@click.option("--balance", callback=_dollars, help="Dollars to start with [default: the setting `balance`].")
+@click.option("--source", type=SOURCES, help="Source of the account [default: that of the latest run].")
+@click.option("--balance", callback=_dollars, help="Opening balance in dollars [default: the setting `balance`].")
 @as_json
 def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:
     """Start the paper account of a source again; the next run opens with the new balance.
 
-    Nothing is deleted: the reset is a row of its own, and earlier runs keep their ledgers and reports. While a
-    run trades on the account, stop it first.
+    Deletes nothing: the reset is a record of its own, and earlier runs keep their ledgers and reports. A run that
+    currently trades on the account must be stopped first.
 
     Example: mikrobot account reset --balance 5000
     """
@@ -87,8 +87,8 @@ def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:
     with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
         chosen = paper_account.source_to_reset(settings, pool, source)
         fresh = paper_account.reset(pool, chosen, balance or settings.balance, SystemClock())
-    found: dict[str, Any] = {"source": fresh.source, "at": fresh.at.isoformat(), "balance": str(fresh.balance)}
+    summary: dict[str, Any] = {"source": fresh.source, "at": fresh.at.isoformat(), "balance": str(fresh.balance)}
     if json_:
-        print_json(found)
+        print_json(summary)
     else:
         click.echo(f"the paper account of source {fresh.source} starts again with {fresh.balance} USD")

@@ -1,7 +1,7 @@
-"""What a person sees of a command: steps, progress and the summary of a run.
+"""The output of commands for people: steps, progress and the summary of a run.
 
-Everything but the summary goes to standard error. Each finished step leaves a line; on a terminal
-the current one is shown as it proceeds. A file or a pipe has no width: a row of a table is one line there.
+Everything except the summary goes to standard error. Each finished step leaves one line; a terminal also shows
+the progress of the current step. In a file or a pipe, each row of a table is one line of any length.
 """
 
 import io
@@ -18,19 +18,19 @@ from rich.table import Table
 from rich.text import Text
 
 UNBOUNDED = 1_000_000
-"""Characters that a line may have in a file or a pipe."""
+"""Maximum number of characters of a line in a file or a pipe."""
 
 PAGES = ("prefect", "mlflow", "bento")
 """Services with pages for the browser."""
 
 
 class Console:
-    """The person's view of a running command.
+    """Print the steps, the progress and the tables of a command.
 
     Parameters
     ----------
     quiet : bool
-        Show nothing of the progress; the summary is then left to the caller.
+        Do not show steps and progress.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -50,7 +50,7 @@ class Console:
             self._err.print(f"  {text}")
 
     def progress(self, stage: str, text: str, share: float, symbols: Sequence[str] = ()) -> None:
-        """Show how far a stage has come with its symbols; `share` runs from 0 to 1."""
+        """Show the progress of a stage with its symbols; `share` runs from 0 to 1."""
         if self._quiet:
             return
         label = f"{stage:<11} {', '.join(symbols):<15}"
@@ -62,19 +62,19 @@ class Console:
             self._live(f"{label} {share:>4.0%}  {text}")
 
     def settle(self) -> None:
-        """End the live line."""
+        """Remove the live line."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """Print the tables of a run; its paths and addresses are never broken, on a terminal neither."""
+        """Print the tables of a run; paths and addresses are never wrapped, not even on a terminal."""
         facts, places = summary_tables(summary)
         self.table(facts)
         click.echo(unbounded(places), nl=False)
 
     def table(self, table: Table) -> None:
-        """Print a table to standard output, as wide as it needs where no terminal bounds it."""
+        """Print a table to standard output; its width is limited only on a terminal."""
         self.settle()
         if sys.stdout.isatty():
             self._out.print(table)
@@ -82,7 +82,7 @@ class Console:
             click.echo(unbounded(table), nl=False)
 
     def tables(self, tables: Iterable[Table], *, over: bool = False) -> None:
-        """Print tables; with `over`, in place of what the terminal shows."""
+        """Print tables; with `over`, clear the terminal first."""
         if over and sys.stdout.isatty():
             self._out.clear()
         for table in tables:
@@ -95,14 +95,14 @@ class Console:
         self._status.update(Text(line))
 
     def _finish(self, text: str) -> None:
-        """Leave one line of a stage behind."""
+        """Print the line of a finished stage."""
         self.settle()
         self._err.print(f"  {self._stage} {perf_counter() - self._since:>4.0f} s  {text}")
         self._stage = ""
 
 
 def unbounded(table: Table) -> str:
-    """Return a table as plain text: each row on one line however long, without blanks at its end."""
+    """Return a table as plain text: each row on one line of any length, without trailing blanks."""
     table.min_width = cell_len(str(table.title or ""))
     console = RichConsole(file=io.StringIO(), width=UNBOUNDED, highlight=False, emoji=False, color_system=None)
     with console.capture() as printed:
@@ -111,21 +111,21 @@ def unbounded(table: Table) -> str:
 
 
 def summary_tables(summary: dict[str, Any]) -> tuple[Table, Table]:
-    """Return the tables that show a run: what it did, and where to look.
+    """Return the tables of a run's summary: its results, and the paths and addresses of its reports and services.
 
-    Only the pages under ``services`` are up; the others are named with the command that starts them again.
+    Services that are not in ``services`` are listed as stopped, with the command that starts them again.
     """
     market = "SIMULATED market" if summary["simulated"] else f"{summary['source']}"
-    done = _table(f"Run {summary['run']}: {market}")
+    facts = _table(f"Run {summary['run']}: {market}")
     for name, value in _facts(summary):
-        done.add_row(name, Text(value))
+        facts.add_row(name, Text(value))
     where = _table("Where to look")
     for name, address in {**summary["services"], **summary["reports"]}.items():
         where.add_row(name, Text(str(address)))
     stopped = [name for name in PAGES if name not in summary["services"]]
     if stopped:
         where.add_row("stopped", Text(f"{', '.join(stopped)}; `mikrobot up` brings their pages up again"))
-    return done, where
+    return facts, where
 
 
 def _table(title: str) -> Table:
@@ -144,7 +144,9 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("online rows", f"{drift['online_rows']:,} read, {drift['skewed_rows']} differ from their offline row"),
         ("checks", f"{checks['passed']} passed, {checks['failed']} failed, {checks['quarantined']} rows quarantined"),
     ]
-    rows += [(f"model {name}", _model(each)) for name, model in summary["models"].items() for each in _trained(model)]
+    rows += [
+        (f"model {name}", _model(trained)) for name, model in summary["models"].items() for trained in _trained(model)
+    ]
     rows += [("answered by", f"{symbol}: {_origin(origin)}") for symbol, origin in summary["answered_by"].items()]
     rows += [
         (
@@ -173,7 +175,7 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _origin(origin: dict[str, Any] | None) -> str:
-    """Name what predicted for a symbol."""
+    """Return the name of the model that predicted for a symbol."""
     if origin is None:
         return "nothing, no minute of it was traded"
     learned = f"learned from {', '.join(origin['trained_on'])}"
@@ -188,19 +190,19 @@ def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _model(model: dict[str, Any]) -> str:
-    """Say how good a model is beside the diffusion with the ATR and, where it is known, that with the forecast."""
+    """Return a model's AUC compared with the diffusion baselines with the ATR and, if there is one, the forecast."""
     from mikrobot.training.promotion_gate import to_beat  # here, since it imports NumPy
 
     judged = model["metrics"]
-    walks = {name: said["auc"] for name, said in judged["baselines"].items()}
-    beside = f"{walks['diffusion_atr']:.4f} by ATR"
+    walks = {name: baseline["auc"] for name, baseline in judged["baselines"].items()}
+    baselines = f"{walks['diffusion_atr']:.4f} by ATR"
     if "diffusion_forecast" in walks:
-        beside += f" and {walks['diffusion_forecast']:.4f} by forecast"
+        baselines += f" and {walks['diffusion_forecast']:.4f} by forecast"
     uplift = judged["uplift"][f"over_{to_beat(judged['uplift'])}"]["auc"]
     interval = "" if uplift["low"] is None else f" [{uplift['low']:+.4f}, {uplift['high']:+.4f}]"
     champion_of = ", ".join(model["champion_of"])
     state = f"champion of {champion_of}" if champion_of else model["alias"] or "not promoted"
     return (
         f"v{model['version']} from {', '.join(model['symbols'])} ({state}): AUC {judged['metrics']['auc']:.4f}, "
-        f"diffusion {beside}, uplift over the last {uplift['value']:+.4f}{interval}"
+        f"diffusion {baselines}, uplift over the last {uplift['value']:+.4f}{interval}"
     )

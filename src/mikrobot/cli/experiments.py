@@ -1,4 +1,4 @@
-"""The command `mikrobot experiment`: options in, one call, and its result."""
+"""The command `mikrobot experiment`."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ POSITIVE = click.FloatRange(0, min_open=True)
 def experiment() -> None:
     """Compare strategies, profiles or model versions on parallel accounts of the same market.
 
-    Plan with `new`, look with `status` as often as you like, end with `stop`.
+    Plan with `new`, check the result with `status` as often as you like, end with `stop`.
 
     Example: mikrobot experiment status
     """
@@ -24,14 +24,17 @@ def experiment() -> None:
 @experiment.command()
 @click.argument("name")
 @click.option("--arm", "arms", multiple=True, required=True, help="NAME:KEY=VALUE,...; the first is the control.")
-@click.option("--question", default="", help="What you want to know, in a sentence.")
-@click.option("--unit", type=click.Choice(["day", "trade"]), default="day", show_default=True, help="One observation.")
-@click.option("--effect", type=POSITIVE, required=True, help="Smallest difference worth finding, R per observation.")
+@click.option("--question", default="", help="The question to answer, in one sentence.")
+@click.option("--unit", type=click.Choice(["day", "trade"]), default="day", show_default=True, help="Observation.")
+@click.option("--effect", type=POSITIVE, required=True, help="Smallest relevant difference, in R per observation.")
 @click.option(
-    "--deviation", type=POSITIVE, required=True, help="Standard deviation to expect, R (of a day's difference)."
+    "--deviation",
+    type=POSITIVE,
+    required=True,
+    help="Expected standard deviation, in R (for days: of the daily difference).",
 )
-@click.option("--alpha", type=SHARE, default=0.05, show_default=True, help="False alarms accepted.")
-@click.option("--power", type=SHARE, default=0.8, show_default=True, help="Chance to find a true effect.")
+@click.option("--alpha", type=SHARE, default=0.05, show_default=True, help="False positive rate.")
+@click.option("--power", type=SHARE, default=0.8, show_default=True, help="Probability to detect a true effect.")
 @click.option("--floor", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Smallest share of an arm.")
 @as_json
 def new(
@@ -46,9 +49,9 @@ def new(
     floor: float,
     json_: bool,
 ) -> None:
-    """Plan an experiment and write the plan down; it is never changed afterwards.
+    """Plan an experiment and record the plan, which never changes afterwards.
 
-    An arm takes the runs begun from now on whose settings it names, or a run by its id.
+    An arm selects the runs that start from now on and match its settings, or one run by its id.
 
     Example: mikrobot experiment new profiles --arm control:profile=session1 --arm careful:profile=ftmo
     --effect 0.2 --deviation 1
@@ -74,7 +77,7 @@ def new(
 @click.argument("name", required=False)
 @as_json
 def status(name: str | None, json_: bool) -> None:
-    """Say what an experiment has found so far; without a name, list all.
+    """Show the result of an experiment so far; without a name, list all experiments.
 
     Example: mikrobot experiment status profiles
     """
@@ -84,19 +87,21 @@ def status(name: str | None, json_: bool) -> None:
         listed = _with_database(experiments.overview, json_)
         if json_:
             print_json(listed)
-        for each in listed if not json_ else ():
-            click.echo(f"{each['experiment']}  {' / '.join(each['arms'])}  {'ended' if each['ended'] else 'goes on'}")
+        for planned in listed if not json_ else ():
+            click.echo(
+                f"{planned['experiment']}  {' / '.join(planned['arms'])}  {'ended' if planned['ended'] else 'running'}"
+            )
         return
-    found = _with_database(lambda settings: experiments.status(settings, name), json_)
-    _show(found, json_)
+    current = _with_database(lambda settings: experiments.status(settings, name), json_)
+    _show(current, json_)
 
 
 @experiment.command()
 @click.argument("name")
-@click.option("--reason", default="asked for by hand", show_default=True, help="Kept with the experiment.")
+@click.option("--reason", default="requested by hand", show_default=True, help="Recorded with the experiment.")
 @as_json
 def stop(name: str, reason: str, json_: bool) -> None:
-    """End an experiment for good, and keep what it says now.
+    """End an experiment permanently, and record its conclusion.
 
     Example: mikrobot experiment stop profiles --reason "the answer is clear"
     """
@@ -116,9 +121,9 @@ def report(name: str, json_: bool) -> None:
     """
     from mikrobot.workflows import experiments
 
-    found, path = _with_database(lambda settings: experiments.write_report(settings, name), json_)
+    current, path = _with_database(lambda settings: experiments.write_report(settings, name), json_)
     if json_:
-        print_json(found.to_json() | {"report": str(path)})
+        print_json(current.to_json() | {"report": str(path)})
     else:
         click.echo(Path(path).read_text(encoding="utf-8"))
         click.echo(f"written to {path}", err=True)
@@ -134,13 +139,13 @@ def _with_database(work: Any, json_: bool) -> Any:
         return work(settings)
 
 
-def _show(found: Any, json_: bool) -> None:
+def _show(current: Any, json_: bool) -> None:
     if json_:
-        print_json(found.to_json())
+        print_json(current.to_json())
         return
-    if found.end is not None:
-        click.echo(f"ended on {found.end.at:%Y-%m-%d %H:%M} UTC: {found.end.reason}")
-    for contrast in found.conclusion.contrasts:
+    if current.end is not None:
+        click.echo(f"ended on {current.end.at:%Y-%m-%d %H:%M} UTC: {current.end.reason}")
+    for contrast in current.conclusion.contrasts:
         click.echo(f"{contrast.verdict.value}\n  {contrast.words}")
-    for bandit, shares in found.conclusion.allocation.items():
+    for bandit, shares in current.conclusion.allocation.items():
         click.echo(f"  {bandit}: " + ", ".join(f"{arm} {share:.0%}" for arm, share in shares.items()))

@@ -1,4 +1,4 @@
-"""The commands on bars of the past: evaluate, backtest, features, simulate; options in, one call, and its result."""
+"""The commands that work on recorded bars: evaluate, backtest, features, simulate."""
 
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
     "--model", "named", type=ModelName(), required=True, help="Registered model: NAME, NAME@ALIAS or NAME@VERSION."
 )
 @click.option("--data", type=BarPath(), multiple=True, required=True, help="Bar file or folder; may be repeated.")
-@click.option("--control", is_flag=True, help="Judge it on walks without an edge too, made of the same bars.")
+@click.option("--control", is_flag=True, help="Also evaluate it on random walks derived from the same bars.")
 @as_json
 def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> None:
-    """Judge a model on other bars, beside the base rate and the diffusion baselines.
+    """Evaluate a model on other bars, compared with the base rate and the diffusion baselines.
 
     Example: mikrobot evaluate --model bos --data EURUSD_M1.parquet --control
     """
@@ -43,23 +43,23 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
 
     console = Console()
     stop_on_sigterm()
-    found = judge(settings(), SystemClock(), named, data, control=control, say=console.say)
+    evaluation = judge(settings(), SystemClock(), named, data, control=control, say=console.say)
     if json_:
-        print_json(found)
+        print_json(evaluation)
     else:
-        console.table(tables.evaluation_table(found))
+        console.table(tables.evaluation_table(evaluation))
 
 
 @click.command()
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
-@click.option("--run", "run_id", help="Trade a recorded run again instead, and compare trade by trade; an id, or last.")
+@click.option("--run", "run_id", help="Instead, trade a recorded run again and compare the two; an id, or last.")
 @click.option(
     "--model", "named", type=ModelName(), default="bos", show_default=True, help="NAME, NAME@ALIAS or NAME@VERSION."
 )
-@click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk numbers [the setting].")
+@click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk profile [the setting].")
 @click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
-@click.option("--from", "start", callback=_utc, help="Trade later closes only, as 2025-03-01T08:00 (UTC).")
-@click.option("--to", "end", callback=_utc, help="Trade closes up to here.")
+@click.option("--from", "start", callback=_utc, help="Trade only later closes, as 2025-03-01T08:00 (UTC).")
+@click.option("--to", "end", callback=_utc, help="Trade only closes up to this time.")
 @click.option("--report", "page", type=OutPath(), help="Write the trading report to this HTML file.")
 @click.option("--trades", "trade_list", type=OutPath(), help="Write the closed trades to this CSV file.")
 @click.pass_context
@@ -77,20 +77,20 @@ def backtest(
     trade_list: Path | None,
     json_: bool,
 ) -> None:
-    r"""Trade history with the code that trades live, and judge it beside buy and hold and the rules alone.
+    r"""Trade history with the live code, and compare the result with buy and hold and the rules alone.
 
-    A model is asked only about closes later than what it has learned from. A recorded run is traded again by
-    its own settings, models and hours.
+    A model predicts only closes later than its training data. A recorded run is traded again by its own
+    settings, models and hours.
 
-    The CSV file has a row for each closed trade in order of entry, and these columns:
+    The CSV file has one row per closed trade in order of entry, and these columns:
 
     \b
     symbol, side, lots, decided_at, entered_at, entry_price, stop, target,
     left_at, exit_price, exit_reason, ambiguous, gross, fees, pnl, r,
     probability, model
 
-    Times are UTC, money is in dollars: pnl is gross less fees. r is pnl over what the first stop would have
-    lost without costs. probability and model are empty without a model.
+    Times are UTC, money is in dollars; pnl is gross less fees. r is pnl divided by the loss at the initial stop,
+    without costs. probability and model are empty without a model.
 
     Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --report report.html --trades trades.csv
     """
@@ -113,25 +113,25 @@ def backtest(
     if run_id:
         from mikrobot.workflows import reconcile
 
-        found = reconcile.compare(settings(), SystemClock(), run_id, console.say, files=files)
-        table, lines = tables.reconciliation_table(found), tables.difference_lines(found)
+        result = reconcile.compare(settings(), SystemClock(), run_id, console.say, files=files)
+        table, lines = tables.reconciliation_table(result), tables.difference_lines(result)
     else:
         from mikrobot.workflows.backtest import backtest as trade_history
 
         given, model = configuration.load(profile=profile), None if rules_only else named
-        found = trade_history(given, SystemClock(), data, model, start=start, end=end, say=console.say, files=files)
-        table, lines = tables.backtest_table(found), []
+        result = trade_history(given, SystemClock(), data, model, start=start, end=end, say=console.say, files=files)
+        table, lines = tables.backtest_table(result), []
     if json_:
-        print_json(found)
+        print_json(result)
     else:
         console.table(table)
-        written = [f"{name}: {path}" for name, path in found["files"].items() if path]
+        written = [f"{name}: {path}" for name, path in result["files"].items() if path]
         for line in (*lines, *written):
             click.echo(line)
 
 
 def _refuse_beside_run(context: click.Context) -> None:
-    """Refuse what a recorded run has settled already."""
+    """Refuse options that the record of the run already fixes."""
     options = {
         "profile": "--profile",
         "named": "--model",
@@ -153,12 +153,12 @@ def _refuse_beside_run(context: click.Context) -> None:
 @click.command()
 @click.argument("file", type=BarPath())
 @click.option("--out", type=OutPath(), required=True, help="Parquet file to write.")
-@click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="A row for each.")
-@click.option("--lead", type=BarPath(), help="M1 bars of its lead, as BTCUSDT for ETHUSDT.")
+@click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="One row per bar.")
+@click.option("--lead", type=BarPath(), help="M1 bars of the symbol's lead, as BTCUSDT for ETHUSDT.")
 def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
     """Write the feature rows of a file of M1 bars, one for each closed bar.
 
-    With M5, one for each five minutes, made of the M1 bars in them.
+    With M5, writes one row for each five-minute bar, aggregated from the M1 bars.
 
     Example: mikrobot features ETHUSDT_M1.parquet --lead BTCUSDT_M1.parquet --out rows.parquet
     """
@@ -180,10 +180,10 @@ def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
 @click.command()
 @click.argument("scenarios", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def simulate(scenarios: tuple[Path, ...]) -> None:
-    """Play execution scenarios; print one JSON object, the result of each under its id.
+    """Play execution scenarios; print one JSON object with the result of each under its id.
 
-    A scenario that makes no sense gives {"error": ...} with the event that makes none; the others
-    are played, and the exit code is 1.
+    An invalid scenario gives {"error": ...}, which names the invalid event; the others are played, and the exit
+    code is 1.
 
     Example: mikrobot simulate stop_through_a_gap.json > results.json
     """
@@ -194,5 +194,5 @@ def simulate(scenarios: tuple[Path, ...]) -> None:
     failed = [name for name, result in results.items() if "error" in result]
     if failed:
         raise MikrobotError(
-            f"{len(failed)} of {len(results)} scenarios make no sense: {', '.join(failed)}; see their error"
+            f"{len(failed)} of {len(results)} scenarios are invalid: {', '.join(failed)}; see their error"
         )

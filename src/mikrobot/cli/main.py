@@ -1,6 +1,6 @@
-"""The command line: options in, one call, and its result or one line of error.
+"""The command line: parse the options, make one call, and print its result or one line of error.
 
-Imports what a command needs inside that command, so that ``--help`` answers at once.
+Each command imports its dependencies inside its function, so that ``--help`` is fast.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ SCALE = click.FloatRange(0, 1, min_open=True)
 
 
 class Program(click.Group):
-    """The commands; a deliberate error becomes one line and its exit code."""
+    """The group of all commands; prints an expected error as one line and exits with its code."""
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run the command that the arguments name, and exit."""
+        """Run the command given by the arguments, and exit."""
         try:
             sys.exit(super().main(*args, **{"prog_name": "mikrobot", **kwargs, "standalone_mode": False}))
         except MikrobotError as error:
@@ -56,9 +56,9 @@ def _fail(complaint: str, code: int) -> NoReturn:
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Paper trading of forex and crypto with models that are judged honestly.
+    """Trade forex and crypto on paper, with models that are compared with baselines.
 
-    No command here ever places a real order.
+    No command ever places a real order.
     """
     from mikrobot import telemetry
 
@@ -71,14 +71,14 @@ def _split(context: click.Context, option: click.Parameter, value: str | None) -
 
 
 @main.command()
-@click.option("--once", is_flag=True, help="Stop everything this run started once it is done.")
+@click.option("--once", is_flag=True, help="Stop everything that this run started when it ends.")
 @click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
 @click.option("--symbols", callback=_split, help="Symbols to trade, as EURUSD,BTCUSDT.")
 @click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
-@click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: accounts beside the run's, by other rules.")
-@click.option("--split", is_flag=True, help="Give each day of a symbol to one of the run and its arms.")
+@click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: also trade an account by other rules.")
+@click.option("--split", is_flag=True, help="Assign each day of a symbol to either the run or one arm.")
 @as_json
 def run(
     once: bool,
@@ -91,13 +91,13 @@ def run(
     split: bool,
     json_: bool,
 ) -> None:
-    """Run the whole loop: ingest, check, learn, serve, trade on paper, report.
+    """Run the whole loop: ingest, check, train, serve, trade on paper, report.
 
-    Stays up until Ctrl-C on a terminal, where trading of a live source goes on in the present; ends by itself
-    without one, or with --once.
+    On a terminal, stays up until Ctrl-C, and a live source continues to trade in the present. Without a terminal,
+    or with --once, ends by itself.
 
-    The paper account belongs to the source and continues; `mikrobot account --help` has the rules, and
-    `mikrobot account reset` starts it again.
+    The paper account belongs to the source and continues from run to run; `mikrobot account --help` has the
+    rules, and `mikrobot account reset` starts it again.
 
     Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
     """
@@ -127,10 +127,10 @@ def run(
 
 @main.command()
 def up() -> None:
-    """Start the local services, let the latest run of a live source trade on, and leave all of it running.
+    """Start the local services, resume trading of the latest run of a live source, and leave both running.
 
-    The run continues after the last minute it has traded. Bars missed since then are stored and happen to
-    open positions, as stops and targets; nothing is opened on them.
+    The run continues after the last minute that it has traded. Bars missed since then are stored and can
+    trigger the stops and targets of open positions, but open no new positions.
 
     Example: mikrobot up && mikrobot status
     """
@@ -150,7 +150,7 @@ def up() -> None:
 
 @main.command()
 def down() -> None:
-    """Stop everything that `up` or a run left running, by its recorded pid.
+    """Stop all processes that `up` or a run left running, by their recorded pids.
 
     Example: mikrobot down
     """
@@ -161,13 +161,13 @@ def down() -> None:
 
 
 @main.command()
-@click.option("--watch", is_flag=True, help="Draw it again every few seconds until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every few seconds until Ctrl-C.")
 @as_json
 def status(watch: bool, json_: bool) -> None:
-    """Show which services run, and for each symbol what is traded or what stops trading.
+    """Show the state of the services, and for each symbol its trading state or the reason why it is not traded.
 
     Shows the errors in the logs, the last bar and decision, open positions, the profit of the day, and the next
-    scheduled flows. With --watch and --json, prints one JSON object a line.
+    scheduled flows. With --watch and --json, prints one JSON object per line.
 
     Example: mikrobot status --watch
     """
@@ -178,27 +178,27 @@ def status(watch: bool, json_: bool) -> None:
 
     settings, clock, console = configured(), SystemClock(), Console()
 
-    def show(seen: workflow.Overview) -> None:
+    def show(overview: workflow.Overview) -> None:
         if json_:
-            print_json(seen.to_json())
+            print_json(overview.to_json())
         else:
-            console.tables(status_tables.tables(seen), over=watch)
+            console.tables(status_tables.tables(overview), over=watch)
 
     if not watch:
         show(workflow.overview(settings, clock))
         return
     stop_on_sigterm()
     with contextlib.suppress(KeyboardInterrupt):
-        for seen in workflow.watch(settings, clock):
-            show(seen)
+        for overview in workflow.watch(settings, clock):
+            show(overview)
 
 
 @main.command()
 @as_json
 def doctor(json_: bool) -> None:
-    """Check the machine, the ports, the versions, the data and the clock; say what to mend.
+    """Check the machine, the ports, the versions, the data and the clock, and explain what to fix.
 
-    Exits with 1 if something must be mended.
+    Exits with 1 if something must be fixed.
 
     Example: mikrobot doctor
     """
@@ -223,7 +223,7 @@ def doctor(json_: bool) -> None:
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
 @as_json
 def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> None:
-    """Write the trading report of a run: a page that opens offline, Markdown, a picture, and its figures.
+    """Write the trading report of a run as an HTML page that opens offline, Markdown and a picture; print its figures.
 
     Starts the database if it is down, and stops it again.
 
@@ -249,7 +249,7 @@ def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> No
 
 
 @main.command()
-@click.option("--reason", default="asked for by hand", show_default=True, help="Kept with the flow run.")
+@click.option("--reason", default="requested by hand", show_default=True, help="Recorded with the flow run.")
 def retrain(reason: str) -> None:
     """Trigger the retrain deployment of the running stack.
 
@@ -261,13 +261,13 @@ def retrain(reason: str) -> None:
 
 
 @main.command()
-@click.option("--example", is_flag=True, help="Print a request that works, and the curl line that sends it.")
+@click.option("--example", is_flag=True, help="Print a valid request and the curl line that sends it.")
 @click.option(
-    "--symbol", type=Symbol(), help="Symbol of the latest run whose newest feature row is sent [default: the first]."
+    "--symbol", type=Symbol(), help="Symbol whose newest feature row is sent [default: the first of the latest run]."
 )
 @as_json
 def predict(example: bool, symbol: str | None, json_: bool) -> None:
-    """Print a ready request body for the prediction service, and its curl line.
+    """Print a complete request body for the prediction service, and its curl line.
 
     Starts the prediction service if it is down, and stops it again.
 
@@ -280,7 +280,7 @@ def predict(example: bool, symbol: str | None, json_: bool) -> None:
     from mikrobot.workflows.example_request import example_request
 
     if not example:
-        raise click.UsageError("give --example; requests go to the service itself, by the curl line it prints")
+        raise click.UsageError("give --example; it prints the curl line that sends a request to the service")
     stop_on_sigterm()
     request = example_request(configured(), SystemClock(), symbol, Console(quiet=json_).say)
     if json_:
@@ -292,13 +292,13 @@ def predict(example: bool, symbol: str | None, json_: bool) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1)
-@click.option("--data", type=BarPath(), multiple=True, help="Bars that `run` replays as well.")
-@click.option("--scale", type=SCALE, default=1.0, help="Share of the data and repetitions, for a quick look.")
+@click.option("--data", type=BarPath(), multiple=True, help="Bars that the benchmark `run` also replays.")
+@click.option("--scale", type=SCALE, default=1.0, help="Share of the data and repetitions, for a quick run.")
 @as_json
 def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: bool) -> None:
-    """Run the benchmarks, each beside its peer and its limit, as ratios from one run.
+    """Run the benchmarks, each compared with its peer and its limit, as ratios from one run.
 
-    NAMES are features, models, stores, serving, signal, paper, report, run. Without any, all but
+    NAMES are features, models, stores, serving, signal, paper, report, run. Without names, runs all except
     `run`, which takes minutes: it times the whole of `mikrobot run` from an empty folder.
 
     Example: mikrobot bench features

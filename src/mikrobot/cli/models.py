@@ -1,4 +1,4 @@
-"""The commands `mikrobot train` and `mikrobot models`: options in, one call, and its result."""
+"""The commands `mikrobot train` and `mikrobot models`."""
 
 import json
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mikrobot.models.version import Version
     from mikrobot.settings import Settings
 
-TELLING = 12
-"""Inputs of an explanation that are printed."""
+SHOWN_INPUTS = 12
+"""Number of inputs that an explanation prints one by one."""
 
 
 @click.command()
@@ -29,30 +29,30 @@ TELLING = 12
 @click.option("--trials", type=click.IntRange(min=0), help="Trials of the parameter search [default: the setting].")
 @as_json
 def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -> None:
-    """Train, judge and register a challenger; promote it if the gate lets it pass.
+    """Train, evaluate and register a model; promote it if it passes the gate.
 
-    Learns from the bars of --data, or from what the latest run has stored.
+    Trains on the bars of --data, or else on the bars that the latest run has stored.
 
     Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
     """
     with _services(quiet=json_, trials=trials) as (settings, console):
         from mikrobot.workflows import train as workflow
 
-        done = {
+        trainings = {
             name: workflow.train_here(settings, name, data, partial(console.progress, name))
             for name in (MODELS if model == "all" else (model,))
         }
     if json_:
-        print_json({name: workflow.newest_first(trained) for name, trained in done.items()})
+        print_json({name: workflow.newest_first(trained) for name, trained in trainings.items()})
         return
-    for name, trained in ((name, each) for name, several in done.items() for each in several):
+    for name, trained in ((name, trained) for name, segments in trainings.items() for trained in segments):
         state = f"champion of {', '.join(trained['champion_of'])}" if trained["promoted"] else "not promoted"
         click.echo(f"{name} version {trained['version']} ({state}): {trained['reason']}")
 
 
 @click.group()
 def models() -> None:
-    """Look at the registered models, and choose which version serves.
+    """Show the registered models, and choose the versions that serve.
 
     Example: mikrobot models list
     """
@@ -66,16 +66,16 @@ def list_(json_: bool) -> None:
     Example: mikrobot models list
     """
     with _registry(quiet=json_) as registry:
-        found = [version for name in MODELS for version in registry.versions(name)]
+        versions = [version for name in MODELS for version in registry.versions(name)]
     if json_:
-        print_json([_plain(version) for version in found])
+        print_json([_plain(version) for version in versions])
         return
-    for version in found:
+    for version in versions:
         marks = f" ({', '.join(version.aliases)})" if version.aliases else ""
         click.echo(f"{version.name} {version.version}{marks}  {', '.join(version.symbols)}")
         for symbol in version.symbols:
             click.echo(f"    {symbol}: {version.promotion(symbol)}")
-    if not found:
+    if not versions:
         click.echo("no model has been trained yet; train one: `mikrobot train`", err=True)
 
 
@@ -90,7 +90,7 @@ _symbol = click.option(
 @_symbol
 @as_json
 def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
-    """Show what a version, by default the champion, needs, has seen and has achieved.
+    """Show the inputs, training span and metrics of a version, by default the champion.
 
     Example: mikrobot models show bos --symbol EURUSD
     """
@@ -110,12 +110,12 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
 @click.argument("name", type=click.Choice(MODELS))
 @click.argument("version", required=False)
 @_symbol
-@click.option("--reason", default="promoted by hand", show_default=True, help="Kept with the version.")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Recorded with the version.")
 def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: str) -> None:
-    """Make a version the champion, past the gate; the prediction service changes to it within seconds.
+    """Make a version the champion without the gate; the prediction service switches to it within seconds.
 
-    By default of every symbol that the version learned from. Without a version: the challengers, if the gate lets
-    them pass now; it is an error if there is none, or none passes.
+    By default, it becomes the champion of every symbol that it was trained on. Without a version, applies the gate
+    again to the challengers and promotes those that pass; it is an error if there is none, or none passes.
 
     Example: mikrobot models promote bos 3 --symbol EURUSD --reason "after review"
     """
@@ -135,29 +135,29 @@ def _reconsider(name: str, symbols: tuple[str, ...]) -> None:
     with _services() as (settings, _):
         from mikrobot.workflows.promote import reconsider
 
-        done = reconsider(settings, name, _chosen(symbols))
-    if not done:
+        results = reconsider(settings, name, _chosen(symbols))
+    if not results:
         raise ModelError(f"model {name} has no challenger to promote; name a version (`mikrobot models list`)")
-    if not any(each.promoted for each in done):
-        raise ModelError("; ".join(map(str, done)))
-    for each in done:
-        click.echo(f"{name} {each}")
+    if not any(result.promoted for result in results):
+        raise ModelError("; ".join(map(str, results)))
+    for result in results:
+        click.echo(f"{name} {result}")
 
 
 @models.command()
 @click.argument("name", type=click.Choice(MODELS))
 @_symbol
-@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept with the version.")
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Recorded with the version.")
 def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
-    """Make the version that the champion replaced the champion again.
+    """Restore the champion that the current one replaced.
 
-    By default for every symbol whose champion replaced another version.
+    By default, for every symbol whose champion replaced another version.
 
     Example: mikrobot models rollback bos --symbol EURUSD
     """
     with _registry() as registry:
-        done = registry.rollback(name, reason, _chosen(symbols))
-    for scope, version in done.items():
+        restored = registry.rollback(name, reason, _chosen(symbols))
+    for scope, version in restored.items():
         click.echo(f"{name} version {version} is the champion of {scope} again")
 
 
@@ -165,9 +165,9 @@ def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
 @click.argument("name", type=click.Choice(MODELS))
 @click.argument("version", required=False)
 @_symbol
-@click.option("--out", type=OutPath(), help="Write the HTML page there, instead of printing Markdown.")
+@click.option("--out", type=OutPath(), help="Write the card as HTML to this file instead of printing Markdown.")
 def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | None) -> None:
-    """Print the card of a version, by default of the champion.
+    """Print the model card of a version, by default of the champion.
 
     Example: mikrobot models card bos 3 --out card.html
     """
@@ -187,7 +187,7 @@ def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
 
 
 def _champion(registry: "Registry", name: str, symbols: tuple[str, ...]) -> str:
-    """Return the version that is the champion, of one symbol where several have one."""
+    """Return the version that is the only champion of the symbols, by default of all."""
     from mikrobot.domain.errors import ModelError
     from mikrobot.models.scope import CHAMPION
 
@@ -206,13 +206,13 @@ def _champion(registry: "Registry", name: str, symbols: tuple[str, ...]) -> str:
 @models.command()
 @click.argument("name", type=click.Choice(MODELS))
 @click.argument("row", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--version", help="Instead of the champion.")
+@click.option("--version", help="Version to explain [default: the champion].")
 @_symbol
 @as_json
 def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
-    """Tell what each input added to the answers about a row, in log odds, up to the probability that is served.
+    """Show what each input adds to the prediction for a row, in log odds, up to the served probability.
 
-    ROW is a JSON file of feature values by column, as the body of a call to /predict.
+    ROW is a JSON file of feature values by column, like the body of a request to /predict.
 
     Example: mikrobot models explain bos row.json --symbol EURUSD
     """
@@ -226,18 +226,17 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     with _registry(quiet=json_) as registry:
         loaded = registry.load(name, version or _champion(registry, name, symbols))
         booster = registry.booster(name, loaded.spec.version)
-    found = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
+    explanations = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
     if json_:
-        print_json([_explained(each) for each in found])
+        print_json([_explained(explanation) for explanation in explanations])
         return
-    for each in found:
-        click.echo(
-            f"{'up' if each.side > 0 else 'down'}: probability {each.probability:.4f}, log odds {each.log_odds:+.3f}"
-        )
-        click.echo(f"  {'the walk':28} {each.start:+.3f}")
-        *inputs, members, calibration = each.added.items()
-        rest = ("the other inputs", sum(value for _, value in inputs[TELLING:]))
-        for named, value in (*inputs[:TELLING], rest, members, calibration):
+    for explanation in explanations:
+        direction = "up" if explanation.side > 0 else "down"
+        click.echo(f"{direction}: probability {explanation.probability:.4f}, log odds {explanation.log_odds:+.3f}")
+        click.echo(f"  {'the walk':28} {explanation.start:+.3f}")
+        *inputs, members, calibration = explanation.added.items()
+        rest = ("the other inputs", sum(value for _, value in inputs[SHOWN_INPUTS:]))
+        for named, value in (*inputs[:SHOWN_INPUTS], rest, members, calibration):
             click.echo(f"  {named:28} {value:+.3f}")
 
 
@@ -257,7 +256,7 @@ def _body(row: Path) -> dict[str, Any]:
 
 @contextmanager
 def _registry(*, quiet: bool = False) -> Iterator["Registry"]:
-    """Lend the registry; MLflow is started if it does not answer, and stopped again."""
+    """Yield the registry; start MLflow if it does not answer, and stop it again."""
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console
     from mikrobot.models.registry import Registry
@@ -271,7 +270,7 @@ def _registry(*, quiet: bool = False) -> Iterator["Registry"]:
 
 @contextmanager
 def _services(*, quiet: bool = False, **given: Any) -> Iterator[tuple["Settings", "Console"]]:
-    """Lend MLflow and the migrated database; what had to be started for it is stopped again."""
+    """Start MLflow and the migrated database if they are down, and stop what was started again."""
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock

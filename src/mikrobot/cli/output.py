@@ -1,4 +1,4 @@
-"""What commands print for scripts: one JSON object on standard output, nothing else there."""
+"""Output of commands for scripts: one JSON object on standard output, and nothing else."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import click
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the option --json: one object on standard output, nothing else there."""
+    """Add the option --json to a command: it prints one object on standard output, and nothing else."""
 
     @click.option("--json", "json_", is_flag=True, help="Print one JSON object on standard output.")
     @wraps(command)
@@ -22,7 +22,7 @@ def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; Decimals become strings, so that no cent is lost."""
+    """Print a value as JSON; Decimals become strings, so that they keep every digit."""
     click.echo(json.dumps(value, default=_plain))
 
 
@@ -31,14 +31,14 @@ def _plain(value: Any) -> Any:
 
 
 def settings() -> Any:
-    """Return the settings, as `settings.load` does, loaded when a command needs them."""
+    """Return the settings of `settings.load`, imported only when a command needs them."""
     from mikrobot import settings as configuration
 
     return configuration.load()
 
 
 def stop_on_sigterm() -> None:
-    """End on SIGTERM as on Ctrl-C."""
+    """Handle SIGTERM like Ctrl-C."""
     import signal
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)

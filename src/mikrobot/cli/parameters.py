@@ -1,4 +1,4 @@
-"""Types of command parameters: checked before a command imports anything heavy or starts a service."""
+"""Types of command parameters, checked before a command imports a large package or starts a service."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ SOURCES = click.Choice(list(sources.SOURCES))
 
 
 class BarPath(click.Path):
-    """Bar files, or a folder of them, with a known symbol in each name; their content is not read."""
+    """A bar file, or a folder of bar files, with a known symbol in each file name; does not read the content."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -38,7 +38,7 @@ class BarPath(click.Path):
 
 
 class OutPath(click.Path):
-    """A file to write; folders above it that are missing can be made."""
+    """A file to write; missing parent folders can be created."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -50,7 +50,7 @@ class OutPath(click.Path):
             self.fail(f"{path} is a folder; give a file to write", param, ctx)
         above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
         if not os.path.isdir(above) or not os.access(above, os.W_OK):
-            self.fail(f"{path} cannot be written: {above} is no folder of yours; give another file", param, ctx)
+            self.fail(f"{path} cannot be written: {above} is not a writable folder; give another file", param, ctx)
         return path
 
 
@@ -60,7 +60,7 @@ class ModelName(click.ParamType[str]):
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text, or refuse a name that no model has."""
+        """Return the text, or refuse an unknown model name."""
         name, at, alias = str(value).partition("@")
         if name not in MODELS:
             self.fail(f"there is no model {name!r}; the models are {', '.join(MODELS)}", param, ctx)
@@ -70,12 +70,12 @@ class ModelName(click.ParamType[str]):
 
 
 class Symbol(click.ParamType[str]):
-    """A symbol of a known instrument, in any case of letters."""
+    """A symbol of a known instrument, in upper or lower case."""
 
     name = "symbol"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the symbol in capitals, or refuse one that no instrument has."""
+        """Return the symbol in upper case, or refuse an unknown one."""
         from mikrobot.domain.market import instrument  # imports pandas
 
         try:

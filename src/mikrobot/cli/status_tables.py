@@ -18,39 +18,39 @@ from mikrobot.workflows.status import Overview, SymbolState
 CLOSED, OPEN = "no position", "{side} {lots} at {price} ({pnl:+})"
 
 
-def tables(seen: Overview) -> list[Table]:
-    """Return what `status` shows: services, then the run, its symbols and its account, then what is scheduled."""
-    shown = [_services(seen.services)]
-    if any(service.errors for service in seen.services):
-        shown.append(_last_errors(seen.services))
-    if seen.trouble:
-        shown.append(_note(seen.trouble))
-    if seen.session is not None:
-        market = f"{seen.session.source}{', a SIMULATED market' if seen.session.simulated else ''}"
-        shown.append(_note(f"Run {seen.session.run} ({market}): {seen.session.text}"))
-        shown += [_symbols(seen.symbols), _reasons(seen.symbols)]
-    if seen.account is not None:
-        shown.append(_money([seen.account]))
-    if seen.schedules != Schedules():
-        shown.append(_scheduled(seen))
+def tables(overview: Overview) -> list[Table]:
+    """Return the tables of `status`: the services, the run with its symbols and account, and the scheduled flows."""
+    shown = [_services(overview.services)]
+    if any(service.errors for service in overview.services):
+        shown.append(_last_errors(overview.services))
+    if overview.trouble:
+        shown.append(_note(overview.trouble))
+    if overview.session is not None:
+        market = f"{overview.session.source}{', a SIMULATED market' if overview.session.simulated else ''}"
+        shown.append(_note(f"Run {overview.session.run} ({market}): {overview.session.text}"))
+        shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
+    if overview.account is not None:
+        shown.append(_money([overview.account]))
+    if overview.schedules != Schedules():
+        shown.append(_scheduled(overview))
     return shown
 
 
-def account_tables(found: Iterable[PaperAccount]) -> list[Table]:
-    """Return what `account show` shows: the money of each source, and what it holds."""
-    listed = list(found)
+def account_tables(accounts: Iterable[PaperAccount]) -> list[Table]:
+    """Return the tables of `account show`: the balances and the open positions of each source."""
+    listed = list(accounts)
     held = _table("account", "market", "balance USD", "open positions")
     for account in listed:
         for market, balance in account.valuation.balances.items():
-            own = [each for each in account.valuation.holdings if instrument(each.symbol).asset == market]
-            positions = "; ".join(f"{each.symbol} {_holding(each)}" for each in own) or CLOSED
+            own = [holding for holding in account.valuation.holdings if instrument(holding.symbol).asset == market]
+            positions = "; ".join(f"{holding.symbol} {_holding(holding)}" for holding in own) or CLOSED
             held.add_row(account.source, market, str(balance), positions)
     return [_money(listed), held]
 
 
-def _money(found: Iterable[PaperAccount]) -> Table:
+def _money(accounts: Iterable[PaperAccount]) -> Table:
     shown = _table("account, USD", "balance", "equity", "today", "since start", "at, UTC")
-    for account in found:
+    for account in accounts:
         worth, at = account.valuation, f"{account.at:%Y-%m-%d %H:%M}"
         today, total = f"{account.pnl_today:+}", f"{account.pnl:+}"
         shown.add_row(account.source, str(worth.balance), str(worth.equity), today, total, at)
@@ -83,19 +83,17 @@ def _symbols(symbols: Iterable[SymbolState]) -> Table:
 
 
 def _reasons(symbols: Iterable[SymbolState]) -> Table:
-    shown = _table("symbol", "last decision, and what stops trading")
+    shown = _table("symbol", "last decision, and why it is not traded")
     for symbol in symbols:
         shown.add_row(symbol.symbol, _decision(symbol.decision, symbol.why))
-        shown.add_row(
-            "", f"[yellow]stopped: {escape(symbol.stopped)}[/]" if symbol.stopped else "nothing stops trading"
-        )
+        shown.add_row("", f"[yellow]stopped: {escape(symbol.stopped)}[/]" if symbol.stopped else "not stopped")
     return shown
 
 
-def _scheduled(seen: Overview) -> Table:
-    shown, planned = _table("next flow", "at", "in"), seen.schedules
+def _scheduled(overview: Overview) -> Table:
+    shown, planned = _table("next flow", "at", "in"), overview.schedules
     for run in planned.next_runs:
-        shown.add_row(run.deployment, _minute(run.at), _span(run.at - seen.at))
+        shown.add_row(run.deployment, _minute(run.at), _span(run.at - overview.at))
     for name in planned.unscheduled:
         shown.add_row(name, "[red]none: Prefect schedules nothing, see `mikrobot doctor`[/]", "")
     for run in planned.late:

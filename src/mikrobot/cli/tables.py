@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def findings_table(findings: "list[Finding]") -> Table:
-    """Show findings as a table, the remedy below what it mends."""
+    """Show findings as a table, the remedy below its finding."""
     shown = Table(box=None, padding=(0, 2))
     for column in ("", "examined", "found"):
         shown.add_column(column, overflow="fold")
     for finding in findings:
-        mark = "[green]ok[/]" if finding.ok else "[red]mend[/]"
-        found = finding.found if finding.ok else f"{finding.found}\n{finding.remedy}"
-        shown.add_row(mark, finding.what, Text(found))
+        mark = "[green]ok[/]" if finding.ok else "[red]fix[/]"
+        result = finding.found if finding.ok else f"{finding.found}\n{finding.remedy}"
+        shown.add_row(mark, finding.what, Text(result))
     return shown
 
 
@@ -35,79 +35,84 @@ def report_table(written: "TradingReport") -> Table:
     return shown
 
 
-def backtest_table(found: Mapping[str, Any]) -> Table:
+def backtest_table(result: Mapping[str, Any]) -> Table:
     """Show the figures of a backtest compared with its benchmarks."""
-    title = f"{found['model']} {found['version'] or ''} on {', '.join(found['data']['symbols'])}".replace("  ", " ")
+    title = f"{result['model']} {result['version'] or ''} on {', '.join(result['data']['symbols'])}".replace("  ", " ")
     shown = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2))
     shown.add_column("figure")
     shown.add_column("value", justify="right")
     plain = ("trades", "pnl", "return_pct", "max_drawdown_pct", "sharpe", "sortino", "profit_factor", "win_rate")
     for name in (*plain, "expectancy_r", "ambiguous_share", "decisions", "bars_per_s"):
-        shown.add_row(name.replace("_", " "), _backtest_value(found, name))
-    for kind, amount in found["costs"].items():
+        shown.add_row(name.replace("_", " "), _backtest_value(result, name))
+    for kind, amount in result["costs"].items():
         shown.add_row(kind, amount)
-    for name, figures in found["benchmark"].items():
+    for name, figures in result["benchmark"].items():
         shown.add_row(f"{name}: return pct", _backtest_value(figures, "return_pct"))
     return shown
 
 
-def reconciliation_table(found: Mapping[str, Any]) -> Table:
-    """Show how much of the two is alike."""
-    compared = found["fidelity"]
-    shown = Table(title=f"Run {found['run']} and its backtest", title_justify="left", title_style="bold", box=None)
+def reconciliation_table(comparison: Mapping[str, Any]) -> Table:
+    """Show a run compared with its backtest."""
+    compared = comparison["fidelity"]
+    shown = Table(title=f"Run {comparison['run']} and its backtest", title_justify="left", title_style="bold", box=None)
     for heading in ("", "run", "backtest"):
         shown.add_column(heading, justify="right" if heading else "left")
     for name in ("decisions", "orders", "fills", "pnl"):
         shown.add_row(name, str(compared[name]["run"]), str(compared[name]["backtest"]))
-    shown.add_row("orders alike", str(compared["orders_alike"]), "")
-    shown.add_row("decisions alike", str(compared["decisions_alike"]), "")
-    for name, alike in found["journals_alike"].items():
-        shown.add_row(f"journal of account {name}", "the same to the byte" if alike else "not the same", "")
+    shown.add_row("equal orders", str(compared["orders_alike"]), "")
+    shown.add_row("equal decisions", str(compared["decisions_alike"]), "")
+    for name, alike in comparison["journals_alike"].items():
+        shown.add_row(f"journal of account {name}", "identical" if alike else "different", "")
     shown.add_row("differences", str(len(compared["differences"])), "")
     return shown
 
 
-def difference_lines(found: Mapping[str, Any]) -> list[str]:
-    """Return each difference with its cause, a line each."""
-    return [f"{each['order']}: {each['what']}; {each['cause']}" for each in found["fidelity"]["differences"]]
+def difference_lines(comparison: Mapping[str, Any]) -> list[str]:
+    """Return one line for each difference with its cause."""
+    return [
+        f"{difference['order']}: {difference['what']}; {difference['cause']}"
+        for difference in comparison["fidelity"]["differences"]
+    ]
 
 
-def evaluation_table(found: Mapping[str, Any]) -> Table:
-    """Show an evaluation: the model beside what it must beat, and where it is good."""
+def evaluation_table(evaluation: Mapping[str, Any]) -> Table:
+    """Show an evaluation: the model compared with its baselines, and its precision and coverage by band."""
     from mikrobot.training.promotion_gate import to_beat
 
-    shown = Table(title=f"{found['model']} version {found['version']}", title_justify="left", box=None, padding=(0, 2))
-    for heading in ("", "AUC", "Brier", "calibration error", "accuracy", "model over it"):
+    shown = Table(
+        title=f"{evaluation['model']} version {evaluation['version']}", title_justify="left", box=None, padding=(0, 2)
+    )
+    for heading in ("", "AUC", "Brier", "calibration error", "accuracy", "uplift of the model"):
         shown.add_column(heading, justify="left" if not heading else "right")
-    shown.add_row("model", *_figures(found["metrics"]), "")
-    for name, said in found["baselines"].items():
+    shown.add_row("model", *_figures(evaluation["metrics"]), "")
+    for name, baseline in evaluation["baselines"].items():
         if name != "control":
-            over = found["uplift"][f"over_{name.removeprefix('diffusion_')}"]["auc"]
-            shown.add_row(name.replace("_", " "), *_figures(said), _interval(over))
-    shown.add_row("majority", "0.5000", "", "", f"{found['majority_accuracy']:.4f}", "")
-    for name, walk in found.get("controls", {}).items():
+            over = evaluation["uplift"][f"over_{name.removeprefix('diffusion_')}"]["auc"]
+            shown.add_row(name.replace("_", " "), *_figures(baseline), _interval(over))
+    shown.add_row("majority", "0.5000", "", "", f"{evaluation['majority_accuracy']:.4f}", "")
+    for name, walk in evaluation.get("controls", {}).items():
         over = walk["uplift"][f"over_{to_beat(walk['uplift'])}"]["auc"]
         shown.add_row(f"{name} control", *_figures(walk["metrics"]), _interval(over))
-    data = found["data"]
-    said = (
-        f"{data['samples']:,} samples from {data['from']} to {data['to']}, base rate {found['base_rate']:.4f}, "
+    data = evaluation["data"]
+    samples = (
+        f"{data['samples']:,} samples from {data['from']} to {data['to']}, base rate {evaluation['base_rate']:.4f}, "
         f"{data['seen_share']:.0%} of them within the span of the training"
     )
-    shown.caption = "\n".join([said, *(_band(each) for each in found["selective"] if each["coverage"])])
+    shown.caption = "\n".join([samples, *(_band(band) for band in evaluation["selective"] if band["coverage"])])
     shown.caption_justify = "left"
     return shown
 
 
-def _backtest_value(found: Mapping[str, Any], name: str) -> str:
-    """Return a value as text, or the reason why there is none."""
-    value = found[name]
+def _backtest_value(result: Mapping[str, Any], name: str) -> str:
+    """Return a value as text, or the reason why it is missing."""
+    value = result[name]
     if value is None:
-        return str(found["reasons"].get(name, "none"))
+        return str(result["reasons"].get(name, "none"))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _figures(said: Mapping[str, float]) -> tuple[str, ...]:
-    return tuple(f"{said[name]:.4f}" for name in ("auc", "brier", "ece", "accuracy"))
+def _figures(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    return tuple(f"{metrics[name]:.4f}" for name in ("auc", "brier", "ece", "accuracy"))
 
 
 def _interval(over: Mapping[str, float | None]) -> str:
@@ -116,9 +121,9 @@ def _interval(over: Mapping[str, float | None]) -> str:
     return f"{over['value']:+.4f} [{over['low']:+.4f}, {over['high']:+.4f}]"
 
 
-def _band(each: Mapping[str, Any]) -> str:
+def _band(band: Mapping[str, Any]) -> str:
     return (
-        f"promising precision {each['band']['precision']:.2f}: coverage {each['coverage']:.3f}, "
-        f"precision {each['precision'] or 0.0:.3f}, recall {each['recall_covered'] or 0.0:.3f} among the covered, "
-        f"{each['recall_all'] or 0.0:.3f} of all"
+        f"promising precision {band['band']['precision']:.2f}: coverage {band['coverage']:.3f}, "
+        f"precision {band['precision'] or 0.0:.3f}, recall {band['recall_covered'] or 0.0:.3f} among the covered, "
+        f"{band['recall_all'] or 0.0:.3f} of all"
     )

@@ -1,6 +1,6 @@
-"""The accounts of a run between the simulator and the ledger: their journals written and read, their fills told.
+"""Convert the accounts of a run between the simulator and the ledger: journals, fills and charges.
 
-The journal is the only memory of an account: what it holds, owes and waits for is rebuilt from it.
+The journal is the only stored state of an account: its positions, balances and orders are rebuilt from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,55 +28,55 @@ _OF_FILLS = ("submitted", "filled")
 
 
 def lines_of(records: Mapping[str, Sequence[Record]]) -> list[JournalLine]:
-    """Return records by account as the ledger keeps them."""
+    """Return records by account as lines of the ledger."""
     return [
         JournalLine(account, record.seq, type(record).__name__.lower(), journal.lines([record]).rstrip())
-        for account, each in records.items()
-        for record in each
+        for account, account_records in records.items()
+        for record in account_records
     ]
 
 
 def journals(ledger: Ledger, run_id: str, kinds: Sequence[str] | None = None) -> dict[str, list[Record]]:
-    """Return the journal of each account of a run; None for every kind of record.
+    """Return the journal of each account of a run; `kinds` None: every kind of record.
 
     Raises
     ------
     DataError
-        If a line is no record.
+        If a line is not a valid record.
     """
-    found: dict[str, list[Record]] = {}
+    by_account: dict[str, list[Record]] = {}
     for line in ledger.journal(run_id, kinds):
-        found.setdefault(line.account, []).extend(journal.parse(line.record))
-    return found
+        by_account.setdefault(line.account, []).extend(journal.parse(line.record))
+    return by_account
 
 
 def fills(ledger: Ledger, run_id: str) -> list[Fill]:
-    """Return the fills of a run, in the order they happened.
+    """Return the fills of a run, in order of time.
 
     Raises
     ------
     DataError
-        If the run has orders and no journal, as those have that were traded before journals were kept.
+        If the run has orders but no journal, because it was traded before journals were kept.
     """
-    told = journals(ledger, run_id, _OF_FILLS)
-    if not told and ledger.counts(run_id)["orders"]:
+    by_account = journals(ledger, run_id, _OF_FILLS)
+    if not by_account and ledger.counts(run_id)["orders"]:
         raise DataError(
             f"run {run_id} was traded before journals were kept: its fills are in the table fill only, and its reports "
-            f"stand as they were written; run it again to report on it anew"
+            f"cannot be written again; trade the same hours in a new run to get a report"
         )
-    return fills_of(told)
+    return fills_of(by_account)
 
 
 def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
-    """Return what the accounts of a run were charged beside commission, in order of time."""
+    """Return the charges of the accounts of a run other than commission, in order of time."""
     contracts = {symbol: contract_of(symbol) for symbol in run.symbols}
-    told = journals(ledger, run.id)
-    accounts = (Account.rebuilt(name, VENUE_RULES[name], contracts, records) for name, records in told.items())
+    by_account = journals(ledger, run.id)
+    accounts = (Account.rebuilt(name, VENUE_RULES[name], contracts, records) for name, records in by_account.items())
     return sorted(charge for account in accounts for charge in charges(account))
 
 
 def traded_bars(run: Run, bars: BarStore, segments: Sequence[Segment]) -> dict[str, pd.DataFrame]:
-    """Return the M1 bar frame of the traded span of each symbol of a run, whose segments they are."""
+    """Return the M1 bar frame of each symbol over the traded span of its segment."""
     return {
         symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, end=segment.trade_until)
         for segment in segments
@@ -85,23 +85,23 @@ def traded_bars(run: Run, bars: BarStore, segments: Sequence[Segment]) -> dict[s
 
 
 def venue_of(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, *, at: datetime) -> Venue:
-    """Return the venue of a run as its ledger leaves it at a close, or a new one if it has none yet.
+    """Return the venue of a run with the final state of its ledger, at a close; a new one if it has no journal yet.
 
     Raises
     ------
     DataError
-        If a journal is not whole.
+        If a journal is incomplete.
     """
     return _venue(run, settings, journals(ledger, run.id), bars, at=at)
 
 
 def venue_at(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, *, at: datetime) -> Venue:
-    """Return the venue of a run as it was at a close that has passed.
+    """Return the venue of a run with its state at a past close.
 
     Raises
     ------
     DataError
-        If a journal is not whole.
+        If a journal is incomplete.
     """
     return _venue(run, settings, until(journals(ledger, run.id), at), bars, at=at)
 
@@ -114,25 +114,25 @@ def opened_venue(run: Run, settings: Settings) -> Venue:
 
 
 def opening_of(run: Run, balance: Decimal) -> dict[str, Decimal]:
-    """Return the opening balances of a run by market; one that recorded none divided its balance equally."""
+    """Return the opening balances of a run by market; without a record, the balance divided equally."""
     recorded = run.settings.get(OPENING)
     if recorded is None:
         return divided(balance, (instrument(symbol).asset for symbol in run.symbols))
     return {market: Decimal(amount) for market, amount in recorded.items()}
 
 
-def until(told: Mapping[str, Sequence[Record]], at: datetime) -> dict[str, list[Record]]:
-    """Return what journals hold up to an instant; an account that had no record by then is left out."""
+def until(by_account: Mapping[str, Sequence[Record]], at: datetime) -> dict[str, list[Record]]:
+    """Return the records of journals up to an instant; accounts without a record by then are left out."""
     last = milliseconds(at)
-    cut = {name: list(takewhile(lambda record: record.ts <= last, records)) for name, records in told.items()}
+    cut = {name: list(takewhile(lambda record: record.ts <= last, records)) for name, records in by_account.items()}
     return {name: records for name, records in cut.items() if records}
 
 
-def of_the_hours(run: Run, told: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
-    """Return what journals hold of the hours of a run, without the closing of what it left open."""
+def of_the_hours(run: Run, by_account: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
+    """Return the records of journals within the hours of a run, without the closing of its open positions."""
     return {
         name: list(takewhile(lambda record: not _ends_the_run(record), records))
-        for name, records in until(told, run.ends_at).items()
+        for name, records in until(by_account, run.ends_at).items()
     }
 
 
@@ -141,16 +141,16 @@ def _ends_the_run(record: Record) -> bool:
 
 
 def _venue(
-    run: Run, settings: Settings, told: Mapping[str, Sequence[Record]], bars: BarStore, *, at: datetime
+    run: Run, settings: Settings, by_account: Mapping[str, Sequence[Record]], bars: BarStore, *, at: datetime
 ) -> Venue:
-    if not told:
+    if not by_account:
         return opened_venue(run, settings)
     venue = Venue(run.symbols, settings.seed)
-    venue.restore(told, last_bars(run, bars, at), at)
+    venue.restore(by_account, last_bars(run, bars, at), at)
     return venue
 
 
 def last_bars(run: Run, bars: BarStore, at: datetime) -> list[Bar]:
-    """Return the newest bar of each symbol of a run that had closed by then, in order of time."""
-    newest = (bars_of(each, bars.last(run.source, each, Timeframe.M1, 1, until=at)) for each in run.symbols)
-    return sorted((bar for each in newest for bar in each), key=lambda bar: bar.close_time)
+    """Return the newest bar of each symbol of a run that closed by an instant, in order of time."""
+    newest = (bars_of(symbol, bars.last(run.source, symbol, Timeframe.M1, 1, until=at)) for symbol in run.symbols)
+    return sorted((bar for symbol_bars in newest for bar in symbol_bars), key=lambda bar: bar.close_time)

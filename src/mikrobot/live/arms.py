@@ -1,7 +1,7 @@
-"""Accounts beside a run's own: arms, each of which follows the run on the same bars, rows and predictions.
+"""Arms: further accounts that follow a run on the same bars, feature rows and predictions.
 
-An arm is a run of its own that differs in what it trades by. So its decisions, orders, journals and
-reports are those of a run, under its own id.
+An arm is a run of its own that trades by other settings; it has its own id, decisions, orders, journals and
+reports.
 """
 
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from mikrobot.settings import Settings
 from mikrobot.store.runs import FOLLOWS, OPENING, Run
 
 MAIN = "main"
-"""Name of the run itself beside its arms."""
+"""Name of the run itself among its arms."""
 
 ARM = "arm"
-"""Key of a run's settings: which arm it is; a run that follows none has no such key."""
+"""Key of a run's settings with the name of its arm; missing in a run that follows no other run."""
 
 MAY_DIFFER = ("profile", "model", "entry_probability", "balance")
 """Settings in which an arm may differ."""
@@ -25,34 +25,34 @@ MAY_DIFFER = ("profile", "model", "entry_probability", "balance")
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which units of the market one of several arms may open positions in: a symbol's UTC days, by a stable hash.
+    """The units of the market in which one of several arms may open positions: a symbol's UTC days, by a stable hash.
 
-    The same unit falls to the same arm in every run of the same arms, on every machine.
+    The same unit belongs to the same arm in every run with the same arms, on every machine.
 
     Attributes
     ----------
     own : str
         The arm.
     arms : tuple of str
-        All of them, the run itself first.
+        All arms, the run itself first.
     """
 
     own: str
     arms: tuple[str, ...]
 
     def owner(self, symbol: str, at: datetime) -> str:
-        """Return the arm that a symbol belongs to at an instant."""
+        """Return the arm that may open positions in a symbol at an instant."""
         shares = dict.fromkeys(self.arms, 1 / len(self.arms))
         return assign("/".join(self.arms), unit(symbol, at), shares)
 
     def objection(self, symbol: str, at: datetime) -> str:
-        """Return why the arm opens nothing in a symbol, or an empty string."""
+        """Return why the arm may not open a position in a symbol, or an empty string."""
         owner = self.owner(symbol, at)
         return "" if owner == self.own else f"{unit(symbol, at)} belongs to arm {owner}"
 
 
 def unit(symbol: str, at: datetime) -> str:
-    """Name a unit of the market.
+    """Return the name of a unit of the market.
 
     >>> from datetime import UTC
     >>> unit("EURUSD", datetime(2024, 3, 11, 8, 30, tzinfo=UTC))
@@ -62,47 +62,47 @@ def unit(symbol: str, at: datetime) -> str:
 
 
 def parse(text: str) -> tuple[str, dict[str, str]]:
-    """Read an arm as it is given on the command line, ``NAME:KEY=VALUE,KEY=VALUE``.
+    """Parse an arm in its command line form, ``NAME:KEY=VALUE,KEY=VALUE``.
 
     Raises
     ------
     UsageError
-        If it is not of that form.
+        If the text does not have this form.
 
     >>> parse("careful:profile=ftmo,balance=5000")
     ('careful', {'profile': 'ftmo', 'balance': '5000'})
     """
     name, _, pairs = text.partition(":")
-    found = [pair.partition("=") for pair in pairs.split(",")]
-    if not name.strip() or not all(key.strip() and value.strip() for key, _, value in found):
+    parts = [pair.partition("=") for pair in pairs.split(",")]
+    if not name.strip() or not all(key.strip() and value.strip() for key, _, value in parts):
         raise UsageError(f"an arm is NAME:KEY=VALUE, as candidate:profile=ftmo, not {text!r}")
-    return name.strip(), {key.strip(): value.strip() for key, _, value in found}
+    return name.strip(), {key.strip(): value.strip() for key, _, value in parts}
 
 
 def planned(settings: Settings) -> dict[str, Settings]:
-    """Return what each arm trades by, by its name.
+    """Return the settings of each arm by its name.
 
     Raises
     ------
     UsageError
-        If one is not of the form of `parse`, has the name of another, or differs where it may not.
+        If an arm does not have the form of `parse`, repeats a name, or changes a setting not in `MAY_DIFFER`.
     """
-    found: dict[str, Settings] = {}
+    by_name: dict[str, Settings] = {}
     for name, chosen in map(parse, settings.arms):
-        if not name.replace("_", "").isalnum() or name == MAIN or name in found:
+        if not name.replace("_", "").isalnum() or name == MAIN or name in by_name:
             raise UsageError(
-                f"arm {name!r}: give each a name of its own of letters, digits and _; {MAIN!r} is the run itself"
+                f"arm {name!r}: give each arm its own name of letters, digits and _; {MAIN!r} is the run itself"
             )
         if foreign := chosen.keys() - set(MAY_DIFFER):
             raise UsageError(f"arm {name}: {', '.join(sorted(foreign))} cannot differ; choose {', '.join(MAY_DIFFER)}")
-        found[name] = configuration.load(**(settings.model_dump(exclude_none=True) | chosen))
-    return found
+        by_name[name] = configuration.load(**(settings.model_dump(exclude_none=True) | chosen))
+    return by_name
 
 
 def following(run: Run, settings: Settings) -> list[Run]:
-    """Return the runs of the arms of a run that is about to begin.
+    """Return the runs of the arms of a new run.
 
-    An arm opens with the balances of the run, or divides the balance that it was given.
+    An arm opens with the balances of the run, or divides its own balance if it has one.
     """
     with_own_balance = {name for name, chosen in map(parse, settings.arms) if "balance" in chosen}
     runs = []
@@ -115,12 +115,12 @@ def following(run: Run, settings: Settings) -> list[Run]:
 
 
 def name_of(run: Run) -> str:
-    """Return which arm a recorded run is."""
+    """Return the name of a recorded run's arm."""
     return str(run.settings.get(ARM, MAIN))
 
 
 def share_of(run: Run) -> Share | None:
-    """Return the share of the market that a recorded run may open positions in; None for all of it."""
+    """Return the share of the market in which a recorded run may open positions; None: all of it."""
     if not run.settings.get("split"):
         return None
     return Share(name_of(run), (MAIN, *(parse(text)[0] for text in run.settings["arms"])))

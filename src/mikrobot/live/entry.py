@@ -1,4 +1,4 @@
-"""The way into a live process: its arguments, its log, and its end."""
+"""The entry point of a live process: its arguments, its log and its exit code."""
 
 import signal
 from collections.abc import Callable
@@ -15,14 +15,14 @@ Work = Callable[[Settings, str, int, Clock], None]
 
 
 def live_process(name: str, work: Work) -> click.Command:
-    """Make the command of a live process; the settings come from the environment.
+    """Build the command of a live process; the settings come from the environment.
 
-    SIGTERM ends it like Ctrl-C. A deliberate error is logged as one line and gives its exit code.
+    SIGTERM ends it like Ctrl-C. An expected error is logged as one line and sets the exit code.
 
     Parameters
     ----------
     name : str
-        Of the process, in its log.
+        Name of the process in its log.
     work : callable
         Takes the settings, the run's id, the number of its segment and a clock.
     """

@@ -1,7 +1,7 @@
 """Records of local processes by pid, so that any process can find the others of the same state folder.
 
-A record is a JSON file ``home/run/<name>.json`` with the pid and the start time of the process;
-a pid that the system has given to another program is thereby never touched. Starts and stops nothing.
+A record is a JSON file ``home/run/<name>.json`` with the pid and the start time of the process. The start time
+distinguishes the process from a later program with the same pid. Starts and stops nothing.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from mikrobot.domain.errors import ServiceError
 from mikrobot.runtime import Clock
 
 AWAY_SECONDS = 2.0
-"""Time between two looks at a process that has ended: whoever stops a process stops those that wait for it too."""
+"""Seconds between two checks of a process that has ended: a deliberate stop also ends the process that checks."""
 
 SUPERVISOR = "supervisor"
-"""Record of the process that starts the live processes again; it is never stopped by this name."""
+"""Record name of the process that restarts the live processes; `recorded` leaves it out, so it is never stopped."""
 
 
 def find(name: str, home: Path) -> psutil.Process | None:
-    """Return the recorded process if it is alive and the very one that was started."""
+    """Return the recorded process if it is alive and is the one that was started."""
     try:
         noted = json.loads(_path(name, home).read_text())
         process = psutil.Process(noted["pid"])
@@ -32,7 +32,7 @@ def find(name: str, home: Path) -> psutil.Process | None:
 
 
 def record(name: str, home: Path, pid: int, log_from: int = 0) -> None:
-    """Note the pid of a live process under a name, and the byte of its log at which it begins."""
+    """Record the pid of a live process under a name, and the byte of its log at which its output begins."""
     path = _path(name, home)
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -48,23 +48,23 @@ def forget(name: str, home: Path) -> None:
 
 
 def recorded(home: Path) -> list[str]:
-    """Return the names of all recorded processes but the supervisor, in the order they were started."""
+    """Return the names of all recorded processes except the supervisor, in the order they were started."""
     paths = sorted((home / "run").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     return [path.stem for path in paths if path.stem != SUPERVISOR]
 
 
 def supervised(home: Path) -> bool:
-    """Tell whether a process that lives has promised to start the live processes again."""
+    """Return True if a supervisor is alive, which restarts the live processes."""
     return find(SUPERVISOR, home) is not None
 
 
 def require_alive(name: str, home: Path, clock: Clock) -> None:
-    """Make sure that it makes sense to wait for a process: it runs, or a supervisor starts it again.
+    """Check that a process runs, or that a supervisor restarts it, before waiting for it.
 
     Raises
     ------
     ServiceError
-        If it has ended and nobody supervises it; the message ends with the last line of its log.
+        If it has ended and there is no supervisor; the message ends with the last line of its log.
     """
     if _lost(name, home):
         clock.sleep(AWAY_SECONDS)
@@ -73,7 +73,7 @@ def require_alive(name: str, home: Path, clock: Clock) -> None:
 
 
 def log_from(name: str, home: Path) -> int:
-    """Return the byte of its log at which a recorded process begins; 0 without a record."""
+    """Return the byte of the log at which a recorded process's output begins; 0 without a record."""
     try:
         return int(json.loads(_path(name, home).read_text()).get("log_from", 0))
     except (OSError, json.JSONDecodeError):
@@ -81,11 +81,11 @@ def log_from(name: str, home: Path) -> int:
 
 
 def last_line(name: str, home: Path) -> str:
-    """Return the last line of a service's log that says something."""
+    """Return the last non-empty line of a service's log."""
     log = home / "logs" / f"{name}.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    said = [line.strip() for line in lines[-50:] if line.strip()]
-    return f"{said[-1][:300]} (log: {log})" if said else f"it wrote nothing (log: {log})"
+    written = [line.strip() for line in lines[-50:] if line.strip()]
+    return f"{written[-1][:300]} (log: {log})" if written else f"it wrote nothing (log: {log})"
 
 
 def _lost(name: str, home: Path) -> bool:

@@ -1,8 +1,8 @@
-"""A trading session: which hours are traded, and which history lies before them.
+"""A trading session: the hours to trade, and the history before them.
 
-A run trades one segment, or several where the symbols of a replay ended at different times:
-the hours of a segment are later than everything its model was trained on, so symbols whose
-last hours lie years apart cannot share one. Segments follow each other in time.
+A run trades one segment, or several if the symbols of a replay end at different times: the hours of a segment
+are later than all training data of its model, so symbols whose last hours are years apart cannot share a
+segment. Segments follow each other in time.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from mikrobot.store.runs import Run, Runs, Segment
 MINIMUM_HISTORY = timedelta(days=2)
 
 PRESENT = timedelta(minutes=2)
-"""A bar that closed within this of the clock belongs to the present."""
+"""Maximum age of a bar that belongs to the present."""
 
 
 def record_of(
     run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], *, started_at: datetime
 ) -> Run:
-    """Return the record of a run that is about to begin: its market, its segments and every setting."""
+    """Return the record of a new run: its market, its segments and every setting."""
     return Run(
         id=run_id,
         source=source.name,
@@ -41,24 +41,24 @@ def record_of(
 
 
 def segments_so_far(runs: Runs, run: Run) -> tuple[Segment, ...]:
-    """Return the segments of a run, the last one up to what has been traded if its market went on after it."""
+    """Return the segments of a run, the last one extended to the last traded close if that is later."""
     *earlier, last = run.segments
     until = max(last.trade_until, runs.reached(run.id, "worker") or last.trade_until)
     return (*earlier, replace(last, trade_until=until))
 
 
 def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:
-    """Return up to which close the worker of a run has traded a segment."""
+    """Return the close up to which the worker of a run has traded a segment."""
     return max(runs.reached(run_id, "worker") or segment.trade_from, segment.trade_from)
 
 
 def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
-    """Return the run of that id, or the latest.
+    """Return the run with this id; None: the latest run.
 
     Raises
     ------
     UsageError
-        If there has been none.
+        If there is no run.
     """
     if run_id is not None:
         return runs.get(run_id)
@@ -69,7 +69,7 @@ def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
 
 
 def streams(runs: Runs, source: str) -> bool:
-    """Tell whether the latest run is of that source and its streamer has not come to the end of it."""
+    """Return True if the latest run is on this source and its streamer has not finished."""
     run = runs.latest()
     if run is None or run.source != source:
         return False
@@ -77,19 +77,19 @@ def streams(runs: Runs, source: str) -> bool:
 
 
 def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, *, clock: Clock) -> tuple[Segment, ...]:
-    """Choose the hours to trade: the last ones that the source has.
+    """Choose the hours to trade: the last hours of the source.
 
     Parameters
     ----------
     source : Source
     symbols : sequence of str
-        Those to trade; empty: all of the source.
+        Symbols to trade; empty: all symbols of the source.
     hours : int
         Hours of market to trade.
     history_days : int
-        Days before them to learn from; fewer if the source has fewer.
+        Days before these hours to train on; fewer if the source has fewer.
     clock : Clock
-        Tells where the past ends on a live source.
+        Gives the current time, at which the history of a live source ends.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
     Raises
     ------
     UsageError
-        If a symbol is not in the source, or its history is too short to learn from.
+        If a symbol is not in the source, or its history is too short to train on.
     """
     chosen = tuple(symbols) or source.symbols()
     if foreign := set(chosen) - set(source.symbols()):
@@ -134,6 +134,6 @@ def _segment(
         if trade_from - first < MINIMUM_HISTORY:
             raise UsageError(
                 f"{symbol} has bars from {first:%Y-%m-%d %H:%M} only, trading starts at {trade_from:%Y-%m-%d %H:%M}, "
-                f"and {MINIMUM_HISTORY.days} days before that are needed to learn from; give more data or fewer --hours"
+                f"and {MINIMUM_HISTORY.days} days before that are needed for training; give more data or fewer --hours"
             )
     return Segment(tuple(symbols), trade_from - timedelta(days=history_days), trade_from, until, number)

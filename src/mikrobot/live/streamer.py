@@ -1,11 +1,11 @@
-"""The streamer process: closed bars in, feature rows out to the online store.
+"""The streamer process: compute feature rows from closed bars and write them to the online store.
 
-A row that breaks the catalog's promises goes into quarantine instead, where the worker finds the reason.
-Meets the worker in the stores only. Over the past it goes minute by minute in step with the
-worker, which sees every row; in the present it waits a moment at most. It ends when the worker has
-ended and nobody supervises it. The bars of one minute are folded
-leads first, so that their followers read them as of the same close. Restarted, it resumes after the last
-minute it published, from a snapshot of the feature state and the stored bars.
+A row that breaks the catalog's checks goes into quarantine instead, from which the worker reads the reason.
+Streamer and worker communicate only through the stores. On past minutes, the streamer waits for the worker after
+each minute, so that the worker reads every row; in the present it waits `PATIENCE_S` at most. It ends when the
+worker has ended and there is no supervisor. The bars of one minute are processed leads first, so that their
+followers read the lead's row of the same close. After a restart, it resumes after the last published minute,
+from a snapshot of the feature state and the stored bars.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,18 +39,18 @@ from mikrobot.store.states import FeatureStates
 log = telemetry.logger("streamer")
 
 SNAPSHOT_EVERY = 60
-"""Minutes between snapshots of the feature state: what a restart has to fold again."""
+"""Minutes between snapshots of the feature state: the most that a restart has to compute again."""
 
 REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
 
 PATIENCE_S = 5.0
-"""Seconds that the present waits for the worker before it moves on without it."""
+"""Seconds that the streamer waits for the worker in the present before it continues without it."""
 
 
 @dataclass(slots=True)
 class Streamer:
-    """Publishes the feature rows of one segment of a run; ``home`` records the worker's process."""
+    """Publishes the feature rows of one segment of a run; ``home`` holds the pid record of the worker."""
 
     run: Run
     segment: Segment
@@ -87,7 +87,7 @@ class Streamer:
             self._await_worker(close_time)
 
     def _folded(self, bar: Bar) -> Callable[[], object]:
-        """Fold a bar into the feature state; return what stores it, and its row or what is wrong with it."""
+        """Update the feature state with a bar; return the call that stores the bar and its row, or quarantines them."""
         try:
             with self.timers.stage("feature_step"):
                 values = self.pipeline.update(bar)
@@ -112,7 +112,7 @@ class Streamer:
             self.rows.write(self.run.source, bar.symbol, bar.close_time, values)
 
     def _await_worker(self, close_time: datetime) -> None:
-        """Wait until the worker has handled the minute: in the past as long as it runs or is started again."""
+        """Wait until the worker has handled the minute; on past minutes, as long as it runs or is restarted."""
         before = close_time - timedelta(microseconds=1)
         while self.runs.wait(self.run.id, "worker", before, timeout_s=PATIENCE_S, segment=self.segment.number) is None:
             pid_records.require_alive("worker", self.home, self.clock)
@@ -121,7 +121,7 @@ class Streamer:
             log.info("waiting_for_worker", close_time=close_time)
 
     def _resume(self) -> datetime:
-        """Bring the feature state to the last published minute; return the next bar's open time."""
+        """Restore the feature state at the last published minute; return the next bar's open time."""
         reached = self.runs.reached(self.run.id, "streamer")
         until = max(reached, self.segment.trade_from) if reached else self.segment.trade_from
         if until > self.segment.trade_from:
@@ -135,13 +135,13 @@ class Streamer:
         return until
 
     def _forget_earlier_runs(self, until: datetime) -> None:
-        """Forget what earlier runs left of later bars: a replay starts over, perhaps on other data."""
+        """Delete online rows and later states of earlier runs: a replay starts again, perhaps on other data."""
         self.rows.rewind(self.run.source, self.segment.symbols)
         for symbol in self.segment.symbols:
             self.states.rewind(self.run.source, symbol, until)
 
     def _restore(self, symbol: str, until: datetime, lead: pd.DataFrame | None) -> pd.DataFrame:
-        """Bring the state of a symbol to an instant; return what its followers read of the bars folded."""
+        """Restore the state of a symbol at an instant; return the lead rows of the bars since the snapshot."""
         saved = self.states.load(self.run.source, symbol, CATALOG.version, until)
         start = self.segment.history_from
         if saved is not None:

@@ -1,6 +1,6 @@
-"""One minute of a strategy: bars are played, then decided on. Live trading, replay and backtest do it here.
+"""Trade a strategy minute by minute: play the bars, then decide. Shared by live trading, replay and backtest.
 
-Does not read or write stores, ask models or read the clock.
+Does not use stores, models or the clock.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from mikrobot.paper.venue import Venue
 from mikrobot.settings import RiskProfile
 
 ATR = "m1_atr_14"
-"""The column of a feature row that a decision reads itself, beside the levels of the model's task."""
+"""The feature column that a decision reads directly, besides the levels of the model's task."""
 
 
 @dataclass(slots=True)
@@ -29,12 +29,12 @@ class Trader:
     Attributes
     ----------
     run_id : str
-        Names the decisions.
+        Run id of the decisions.
     venue : Venue
     profile : RiskProfile
     entry_probability : float
     share : Share or None
-        Of the market, in which it may open positions; None: all of it.
+        Share of the market in which it may open positions; None: all of it.
     """
 
     run_id: str
@@ -44,7 +44,7 @@ class Trader:
     share: Share | None = None
 
     def play(self, bars: Iterable[Bar], until: datetime) -> None:
-        """Let closed bars happen, in order of their closes, and at each close and at last what is due by then."""
+        """Play closed bars in order of close time, and close expired positions at each close and at `until`."""
         closed = None
         for closed, group in groupby(bars, key=lambda bar: bar.close_time):
             for bar in group:
@@ -54,7 +54,7 @@ class Trader:
             self.venue.leave_expired(until)
 
     def decide_and_place(self, outlook: Outlook) -> tuple[Decision, OrderIntent | None]:
-        """Decide about one symbol at a close that has been played, and send the order if there is one."""
+        """Decide about one symbol at a close that has been played, and place the order if there is one."""
         standing = self.venue.standing(outlook.symbol, outlook.close_time)
         decision, order = decide_trade(
             self.run_id, outlook, standing, self.profile, entry_probability=self.entry_probability
@@ -69,14 +69,14 @@ class Trader:
 
 @dataclass(slots=True)
 class Traded:
-    """What a strategy did.
+    """The decisions, orders and accounts of a strategy so far.
 
     Attributes
     ----------
     decisions : int
     orders : list of OrderIntent
     trader : Trader
-        With its venue as it is left.
+        Holds the venue with the current state of the accounts.
     """
 
     trader: Trader
@@ -90,14 +90,14 @@ class Traded:
 
     @property
     def held(self) -> tuple[OpenTrade, ...]:
-        """The positions still open."""
+        """The open positions."""
         return open_positions(self.orders, self.fills)
 
     @property
     def fills(self) -> list[Fill]:
         """The fills of every account, in order of time."""
         accounts = self.trader.venue.exchange.accounts
-        return fills_of({name: each.journal for name, each in accounts.items()})
+        return fills_of({name: account.journal for name, account in accounts.items()})
 
     @property
     def charges(self) -> list[Charge]:
@@ -107,5 +107,5 @@ class Traded:
 
 
 def outlook(bar: Bar, atr: float, above: float, below: float, *, up: float, down: float, by: str) -> Outlook:
-    """Return what is known of a symbol at the close of a bar; the values are those of `Outlook`."""
+    """Return the outlook of a symbol at the close of a bar; the values are those of `Outlook`."""
     return Outlook(bar.symbol, bar.close_time, bar.close, bar.spread, atr, above, below, up, down, by)

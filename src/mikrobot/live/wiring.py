@@ -1,4 +1,4 @@
-"""Builds objects from Settings: the only place that chooses an adapter."""
+"""Build objects from Settings: the only module that chooses an adapter."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,16 +14,16 @@ from mikrobot.settings import Settings
 from mikrobot.store.runs import OPENING, Run
 
 RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes")
-"""Settings that a run is traded and judged by, for as long as it is kept."""
+"""Settings that are recorded with a run and always used to trade it and to report on it."""
 
 
 def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
-    """Return the source to use: the one asked for, else Binance if it answers, else simulated.
+    """Return the source to use: the one in the settings, else Binance if it answers, else simulated.
 
     Parameters
     ----------
     say : callable
-        Told why, where the choice was left to us.
+        Called with the reason if the settings name no source and no data.
     """
     if settings.source is not None:
         return settings.source
@@ -47,14 +47,15 @@ def market_of(settings: Settings, run: Run) -> Settings:
 
 
 def rules_of(settings: Settings, run: Run) -> Settings:
-    """Return the settings with the market and the `RULES` of a recorded run, whatever is set today.
+    """Return the settings with the market and the `RULES` of a recorded run instead of the current ones.
 
-    A rule that old runs have not recorded is the default, which they were traded by. `balance` is what it opened with.
+    A rule that an old run has not recorded takes its default, by which the run was traded. `balance` is the opening
+    balance of the run.
 
     Raises
     ------
     DataError
-        If the run is recorded without a rule that every run records.
+        If the record of the run lacks a setting that every run records.
     """
     fields = Settings.model_fields
     recorded = {name: run.settings.get(name, fields[name].default) for name in RULES}
@@ -71,7 +72,7 @@ def _opening(run: Run) -> Decimal:
 
 def _recorded(run: Run, name: str) -> Any:
     if name not in run.settings:
-        raise DataError(f"run {run.id} is recorded without its {name}, which its processes need; begin another run")
+        raise DataError(f"the record of run {run.id} has no {name}, which its processes need; start another run")
     return run.settings[name]
 
 

@@ -1,10 +1,9 @@
-"""The worker process: feature rows in, predictions, decisions and virtual fills into the ledger.
+"""The worker process: read feature rows, and write predictions, decisions and virtual fills to the ledger.
 
-Reads each row online from Feast, asks the prediction service, decides, and lets the paper exchange
-fill; all of one minute is one transaction, the journals of the accounts included, so that a worker
-killed at any instant neither loses nor doubles a fill. Its accounts are rebuilt from the ledger.
-Fails closed: without a fresh row or an answer, the minute is recorded as skipped with the reason,
-and nothing is opened.
+Reads each row online from Feast, requests a prediction from the service, decides, and plays the bars on the paper
+exchange. Each minute is one transaction that includes the journals of the accounts, so that a worker killed at any
+instant neither loses nor duplicates a fill. Its accounts are rebuilt from the ledger. Fails closed: without a
+fresh row or a prediction, the minute is recorded as skipped with the reason, and no position is opened.
 """
 
 import math
@@ -43,12 +42,12 @@ REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
 
 PREDICTIONS_BACK_S = 120.0
-"""Seconds that a past minute waits for a prediction service that went away; it starts in about ten."""
+"""Seconds that a past minute waits for a prediction service that has ended; it starts in about ten."""
 
 
 @dataclass(slots=True)
 class Minute:
-    """What one minute brings to the ledger of one run."""
+    """The records of one minute for the ledger of one run."""
 
     predictions: list[Prediction] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -57,19 +56,19 @@ class Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What is seen of one symbol at a close, the same for every account: an outlook, or why there is none.
+class SymbolOutlook:
+    """Model output for one symbol at one bar close, shared by all accounts: an outlook, or why there is none.
 
     Attributes
     ----------
     outlook : Outlook or None
     predictions : list of Prediction
-        What it was made from.
+        The predictions of the outlook.
     skips : list of Skip
     challenged : Outlook or None
-        That by the challenger, if one answered; an account of the champion decides nothing from it.
+        The challenger's outlook, if it answered; used only by accounts that trade the challenger.
     shadows : list of Prediction
-        What it was made from.
+        The challenger's predictions.
     """
 
     outlook: Outlook | None
@@ -81,16 +80,16 @@ class Sight:
 
 @dataclass(slots=True)
 class AccountRun:
-    """A run and who trades it: the run that the worker is for, or an arm that follows it.
+    """A run and its trader: the run of the worker, or an arm that follows it.
 
     Attributes
     ----------
     run : Run
     settings : Settings
-        By which it trades.
+        The rules by which it trades.
     trader : Trader
     reached : datetime
-        The close that its ledger has come to, UTC.
+        The newest close in its ledger, UTC.
     """
 
     run: Run
@@ -101,12 +100,12 @@ class AccountRun:
 
 @dataclass(slots=True)
 class Worker:
-    """Trades one segment of a run on virtual accounts, and every arm that follows it on its own.
+    """Trades one segment of a run on virtual accounts, and every arm that follows it on accounts of its own.
 
     Attributes
     ----------
     accounts : tuple of AccountRun
-        The arms first, the run itself last: while its minute is not announced, none of them is over.
+        The arms first, the run itself last: a minute is complete only after the run has committed it.
     """
 
     segment: Segment
@@ -126,12 +125,12 @@ class Worker:
         return self.accounts[-1].run
 
     def work(self) -> None:
-        """Handle every minute the streamer publishes, until it has finished.
+        """Handle every minute that the streamer publishes, until the streamer has finished.
 
         Raises
         ------
         ServiceError
-            If the streamer or the prediction service has ended and nobody supervises it.
+            If the streamer or the prediction service has ended and there is no supervisor.
         """
         reached = traded_until(self.runs, self.run.id, self.segment)
         log.info("working", run=self.run.id, after=reached, accounts=len(self.accounts))
@@ -152,18 +151,22 @@ class Worker:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, until=close_time)
-        sights = [self._look(bar) for bar in bars if bar.close_time == close_time]
+        symbol_outlooks = [self._look(bar) for bar in bars if bar.close_time == close_time]
         for account in self.accounts:
             if account.reached < close_time:
-                self._trade(account, [bar for bar in bars if bar.close_time > account.reached], sights, close_time)
+                self._trade(
+                    account, [bar for bar in bars if bar.close_time > account.reached], symbol_outlooks, close_time
+                )
 
-    def _trade(self, account: AccountRun, bars: Sequence[Bar], sights: Sequence[Sight], close_time: datetime) -> None:
-        """Play and decide in one account, and commit its minute."""
+    def _trade(
+        self, account: AccountRun, bars: Sequence[Bar], symbol_outlooks: Sequence[SymbolOutlook], close_time: datetime
+    ) -> None:
+        """Play the bars and decide in one account, and commit its minute."""
         minute = Minute()
         with self.timers.stage("play"):
             account.trader.play(bars, close_time)
-        for sight in sights:
-            self._decide(account, sight, minute)
+        for symbol_outlook in symbol_outlooks:
+            self._decide(account, symbol_outlook, minute)
         with self.timers.stage("ledger_commit"):
             written = self.ledger.commit(
                 account.run.id,
@@ -173,7 +176,7 @@ class Worker:
                 orders=minute.orders,
                 journal=lines_of(account.trader.venue.unrecorded()),
                 skips=minute.skips,
-                shadows=[shadow for sight in sights for shadow in sight.shadows]
+                shadows=[shadow for symbol_outlook in symbol_outlooks for shadow in symbol_outlook.shadows]
                 if account.run.id == self.run.id
                 else (),
             )
@@ -182,10 +185,10 @@ class Worker:
             account.reached = self.runs.reached(account.run.id, "worker") or close_time
             account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, at=account.reached)
 
-    def _look(self, bar: Bar) -> Sight:
-        """Read the row of a bar and ask about it."""
+    def _look(self, bar: Bar) -> SymbolOutlook:
+        """Read the feature row of a bar and request predictions for it."""
         if missed := self._missed(bar):
-            return Sight(None, skips=[Skip(bar.symbol, bar.close_time, missed)])
+            return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, missed)])
         try:
             with self.timers.stage("online_read"):
                 row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
@@ -195,51 +198,51 @@ class Worker:
         except (StaleFeatures, ServingError, ModelError) as error:
             reason = self._reason(bar.symbol, bar, error)
             log.warning("skipped", symbol=bar.symbol, close_time=bar.close_time, reason=reason)
-            return Sight(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
-        made = _predictions(bar.symbol, bar.close_time, answer, inputs)
+            return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
+        predictions = _predictions(bar.symbol, bar.close_time, answer, inputs)
         challenged, shadows = self._challenged(bar, row)
-        return Sight(_outlook(bar, row, answer), made, challenged=challenged, shadows=shadows)
+        return SymbolOutlook(_outlook(bar, row, answer), predictions, challenged=challenged, shadows=shadows)
 
     def _missed(self, bar: Bar) -> str:
-        """Return why a bar after the hours of the run is not decided on: the next one has closed meanwhile."""
+        """Return why there is no decision on a bar after the run's hours: the next bar has already closed."""
         late = self.clock.now() - bar.close_time
         if bar.close_time <= self.segment.trade_until or late < bar.timeframe.delta:
             return ""
         minutes = late // timedelta(minutes=1)
-        return f"missed: handled {minutes} min after its close; open positions go on, nothing is opened on the past"
+        return f"missed: handled {minutes} min after its close; open positions continue, no position is opened"
 
     def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
-        """Ask the challenger about the same row; whatever becomes of it, the minute goes on."""
+        """Request the challenger's predictions for the same row; if there are none, the minute continues."""
         with self.timers.stage("shadow"):
-            told = self.predictions.shadow(bar.symbol, row)
-        if told is None:
+            shadow = self.predictions.shadow(bar.symbol, row)
+        if shadow is None:
             return None, []
-        answer, inputs = told
+        answer, inputs = shadow
         try:
             self._believable(answer, bar)
         except ModelError:
             return None, []
         return _outlook(bar, row, answer), _predictions(bar.symbol, bar.close_time, answer, inputs)
 
-    def _decide(self, account: AccountRun, sight: Sight, minute: Minute) -> None:
-        minute.skips += sight.skips
-        if sight.outlook is None:
+    def _decide(self, account: AccountRun, symbol_outlook: SymbolOutlook, minute: Minute) -> None:
+        minute.skips += symbol_outlook.skips
+        if symbol_outlook.outlook is None:
             return
-        seen, made = sight.outlook, sight.predictions
+        chosen, predictions = symbol_outlook.outlook, symbol_outlook.predictions
         if account.settings.model == "challenger":
-            if sight.challenged is None:
-                minute.skips.append(Skip(seen.symbol, seen.close_time, "no challenger has answered"))
+            if symbol_outlook.challenged is None:
+                minute.skips.append(Skip(chosen.symbol, chosen.close_time, "no challenger has answered"))
                 return
-            seen, made = sight.challenged, sight.shadows
-        minute.predictions += made
+            chosen, predictions = symbol_outlook.challenged, symbol_outlook.shadows
+        minute.predictions += predictions
         with self.timers.stage("decide"):
-            decision, order = account.trader.decide_and_place(seen)
+            decision, order = account.trader.decide_and_place(chosen)
         minute.decisions.append(decision)
         if order is not None:
             minute.orders.append(order)
 
     def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
-        """Say why a row could not be used; of one that is not there, why the streamer kept it back."""
+        """Return why a row could not be used; if it is missing, why the streamer has flagged it."""
         flagged = None
         if isinstance(error, StaleFeatures):
             flagged = self.bars.flagged(self.run.source, symbol, bar.close_time)
@@ -248,7 +251,7 @@ class Worker:
     def _ask_patiently(
         self, symbol: str, row: dict[str, float], close_time: datetime
     ) -> tuple[Answer, dict[str, float]]:
-        """Ask until there is an answer: the past waits for a service that restarts, the present does not."""
+        """Request predictions; past minutes wait for a service that restarts, the present does not."""
         while True:
             try:
                 return self._ask(symbol, row)
@@ -269,7 +272,7 @@ class Worker:
         return self.predictions.ready()
 
     def _ask(self, symbol: str, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
-        """Ask with the columns that the model of the symbol needs, by name; it may have been swapped meanwhile."""
+        """Request predictions with the columns that the symbol's model needs; read them again if the model changed."""
         inputs = {name: row[name] for name in self.predictions.columns(symbol) if name in row}
         try:
             return self.predictions.predict(symbol, inputs), inputs
@@ -278,7 +281,7 @@ class Worker:
             return self.predictions.predict(symbol, inputs), inputs
 
     def _believable(self, answer: Answer, bar: Bar) -> None:
-        """Refuse an answer of a model that is of another market, or has learned from the hours it judges."""
+        """Refuse predictions of a model of another market, or of one trained on the hours that it predicts."""
         close_time = bar.close_time
         if bar.symbol not in answer.trained_on:
             raise ModelError(
@@ -309,7 +312,7 @@ class Worker:
 
 
 def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict[str, float]) -> list[Prediction]:
-    """Make one record for each side on which a level stands."""
+    """Return one prediction for each side that has a level."""
     sides = ((Side.BUY, answer.probability_up), (Side.SELL, answer.probability_down))
     return [
         Prediction(symbol, side, close_time, chance, answer.model, answer.fitted_with, answer.feature_hash, inputs)
@@ -319,7 +322,7 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
 
 
 def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
-    """Return the outlook on the levels that the answer is about."""
+    """Return the outlook with the levels that the answer refers to."""
     above, below = Task(TRADED, answer.swing).columns
     up, down = _number(answer.probability_up), _number(answer.probability_down)
     return outlook(bar, row[ATR], row[above], row[below], up=up, down=down, by=str(answer))
@@ -330,16 +333,17 @@ def _number(probability: float | None) -> float:
 
 
 def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
-    """Return who trades a run on a venue."""
+    """Return the trader of a run on a venue."""
     return Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))
 
 
 def account_runs(
     run: Run, segment: Segment, settings: Settings, ledger: Ledger, *, bars: BarStore, runs: Runs
 ) -> tuple[AccountRun, ...]:
-    """Take up a run and the arms that follow it, each as its own ledger leaves it; the run itself last."""
+    """Restore a run and the arms that follow it, each from its own ledger; the run itself last."""
     return tuple(
-        _account_run(each, segment, settings, ledger, bars=bars, runs=runs) for each in (*runs.followers(run.id), run)
+        _account_run(followed, segment, settings, ledger, bars=bars, runs=runs)
+        for followed in (*runs.followers(run.id), run)
     )
 
 

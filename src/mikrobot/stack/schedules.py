@@ -1,6 +1,6 @@
-"""The schedules of the served flows, as Prefect reports them: what runs next, and what should run but does not.
+"""The schedules of the served flows, as Prefect reports them: the next runs, and runs that are late or failed.
 
-Asks the Prefect API; registers and starts nothing. The flows themselves are in `flows`.
+Reads the Prefect API; registers and starts nothing. The flows themselves are in `flows`.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
 
 GRACE = timedelta(minutes=1)
-"""A due run normally starts within 15 s: Prefect's runner looks every 10 s."""
+"""Time after which a due run is late; it normally starts within 15 s, since Prefect's runner polls every 10 s."""
 
 QUEUE_GRACE = timedelta(minutes=30)
-"""Time that a due run may wait while the flow server works on others."""
+"""Time that a due run may wait while the flow server is busy with others."""
 
 RUNS_AT_ONCE = 2
-"""Places of the flow server: each run is a process of about half a GB."""
+"""Maximum number of concurrent runs of the flow server: each is a process of about half a GB."""
 
 FIRST_SCHEDULE_S = 75.0
 """Seconds within which Prefect schedules the runs of a new deployment: mostly 5 s, at most 60 s."""
@@ -31,13 +31,13 @@ _QUEUED = "AwaitingConcurrencySlot"
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A flow run that waits for its time.
+    """A scheduled flow run.
 
     Attributes
     ----------
     deployment : str
     at : datetime
-        Time it is due, UTC.
+        Scheduled start, UTC.
     """
 
     deployment: str
@@ -50,14 +50,14 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Schedules:
-    """State of all schedules.
+    """The state of all schedules.
 
     Attributes
     ----------
     next_runs : tuple of PlannedRun
         The next run of each deployment that has one, the earliest first.
     unscheduled : tuple of str
-        Deployments with an active schedule but without a run ahead: the scheduler does not work.
+        Deployments with an active schedule but without a future run: the scheduler does not work.
     late : tuple of PlannedRun
         The oldest run of each deployment that is due but was not started.
     failed : tuple of str
@@ -91,23 +91,23 @@ def schedules(settings: Settings, clock: Clock) -> Schedules | None:
 
 
 def next_runs(settings: Settings, clock: Clock) -> tuple[PlannedRun, ...]:
-    """Return the next run of each deployment, the earliest first; nothing while Prefect is down."""
-    found = schedules(settings, clock)
-    return () if found is None else found.next_runs
+    """Return the next run of each deployment, the earliest first; empty while Prefect is down."""
+    planned = schedules(settings, clock)
+    return () if planned is None else planned.next_runs
 
 
 def await_scheduled(settings: Settings, clock: Clock) -> None:
-    """Wait until every active schedule has a run ahead.
+    """Wait until every active schedule has a future run.
 
     Raises
     ------
     ServiceError
-        If one has none in time: the flows are served, but it would never run by itself.
+        If one has none in time: the flows are served, but this one would never run on schedule.
     """
 
     def scheduled() -> bool:
-        found = schedules(settings, clock)
-        return found is not None and not found.unscheduled
+        planned = schedules(settings, clock)
+        return planned is not None and not planned.unscheduled
 
     what = f"Prefect scheduled no run of a served flow (log: {settings.home / 'logs' / 'prefect.log'})"
     wait_until(scheduled, what, clock, timeout_s=FIRST_SCHEDULE_S, every_s=0.5)
@@ -115,7 +115,7 @@ def await_scheduled(settings: Settings, clock: Clock) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    """The questions to the Prefect API."""
+    """The requests to the Prefect API."""
 
     http: httpx.Client
 
@@ -133,8 +133,8 @@ class _Api:
 
 def _read(api: _Api, now: datetime) -> Schedules:
     served = api.deployments()
-    deployments = {each["id"]: each["name"] for each in served}
-    active = [each["name"] for each in served if _is_active(each)]
+    deployments = {deployment["id"]: deployment["name"] for deployment in served}
+    active = [deployment["name"] for deployment in served if _is_active(deployment)]
     ahead = {name: _first(api, id_, {"after_": now.isoformat()}) for id_, name in deployments.items()}
     planned = [PlannedRun(name, _due(run)) for name, run in ahead.items() if run is not None]
     return Schedules(
@@ -154,7 +154,7 @@ def _is_active(deployment: dict[str, Any]) -> bool:
 
 
 def _late(api: _Api, now: datetime, deployments: dict[str, str]) -> tuple[PlannedRun, ...]:
-    """Return the oldest overdue run of each deployment that nothing explains."""
+    """Return the oldest overdue run of each deployment, unless a busy flow server explains it."""
     under_way = {id_ for id_ in deployments if api.runs(id_, {"state": _UNDER_WAY}, "START_TIME_DESC")}
     just_ended = {"end_time": {"after_": (now - GRACE).isoformat()}}
     busy = under_way or any(api.runs(id_, just_ended, "END_TIME_DESC") for id_ in deployments)

@@ -1,7 +1,7 @@
-"""Error lines in the logs of the local services, each since its service was started.
+"""Count the error lines in the logs of the local services since each service was started.
 
-Reads what PostgreSQL, Prefect, MLflow, BentoML and our own processes write. Does not judge
-warnings, and does not know what to do about an error.
+Reads the logs of PostgreSQL, Prefect, MLflow, BentoML and the platform's own processes. Ignores warnings, and
+does not suggest remedies.
 """
 
 import re
@@ -15,7 +15,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import local_stack
 
 MAXIMUM_BYTES = 16 << 20
-"""Only this much of the end of a log is read, so that `status --watch` stays quick."""
+"""Maximum number of bytes read from the end of a log, so that `status --watch` stays fast."""
 
 _ERROR = re.compile(
     r"^[^A-Za-z]*(?:\d{4}-\d\d-\d\dT[\d:.,]+\S*|UTC|[\s\d\[\]():.,|/+-])*"  # time, pid, separators
@@ -33,16 +33,16 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True)
 class Harmless:
-    """An error line that means nothing to whoever runs the platform.
+    """A log line with the level error that is not a problem of the platform.
 
     Attributes
     ----------
     service : str
-        Whose log has it.
+        The service whose log has it.
     pattern : str
-        Regular expression; it must be found in the line.
+        Regular expression that matches a part of the line.
     reason : str
-        Why the line is no error here.
+        Why the line is not a problem.
     """
 
     service: str
@@ -54,19 +54,19 @@ HARMLESS: tuple[Harmless, ...] = (
     Harmless(
         "postgres",
         r"FATAL: +terminating connection due to administrator command",
-        "`mikrobot down` stops PostgreSQL last; a client that still holds a connection is closed by it",
+        "`mikrobot down` stops PostgreSQL last, which closes the connections that clients still hold",
     ),
     Harmless(
         "postgres",
         r'violates unique constraint "registered_model_pk"',
-        "MLflow registers the name of a model with every version, and goes on when the name is there",
+        "MLflow registers the name of a model with every version, and continues if the name exists",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LogErrors:
-    """Errors of one log: how many, and the last one as a line; None without any."""
+    """Errors of one log: their number, and the last one as one line; None without errors."""
 
     count: int = 0
     last: str | None = None
@@ -74,7 +74,7 @@ class LogErrors:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """State of a service with the errors in its log.
+    """The state of a service with the errors in its log.
 
     Attributes
     ----------
@@ -120,15 +120,15 @@ def errors_of(name: str, home: Path) -> LogErrors:
 def errors_in(lines: Iterable[str], service: str = "") -> LogErrors:
     r"""Count the errors in lines of a log; a traceback belongs to the error line before it.
 
-    >>> errors_in(["INFO: 0 ERROR lines", "ERROR: no room", "Traceback (most recent call last):", "OSError: full"])
-    LogErrors(count=1, last='ERROR: no room: OSError: full')
+    >>> errors_in(["INFO: 0 ERROR lines", "ERROR: no space", "Traceback (most recent call last):", "OSError: full"])
+    LogErrors(count=1, last='ERROR: no space: OSError: full')
     """
     errors = [error for record in _records(lines) if (error := _error(record)) and not _harmless(service, error)]
     return LogErrors(len(errors), errors[-1][:300] if errors else None)
 
 
 def _records(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Group lines: a record is a line with a time or a level, and what follows it, as a traceback."""
+    """Group lines into records: a line with a time or a level, and the lines after it, such as a traceback."""
     record: list[str] = []
     for line in filter(None, map(_plain, lines)):
         if record and (_is_error(line) or _BEGINS_RECORD.match(line) or _is_next_traceback(record, line)):
@@ -140,13 +140,13 @@ def _records(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _is_next_traceback(record: list[str], line: str) -> bool:
-    """Tell a traceback of its own from the first one of a record, and from one that explains the last."""
-    has_traceback = any(_TRACEBACK.search(each) for each in record)
+    """Return True if a line starts a separate traceback: not the first of the record, and not chained to the last."""
+    has_traceback = any(_TRACEBACK.search(earlier) for earlier in record)
     return bool(_TRACEBACK.search(line)) and has_traceback and not record[-1].startswith(_CHAINED)
 
 
 def _error(record: list[str]) -> str:
-    """Return an error as one line, with the exception that ends its traceback; empty if it is none."""
+    """Return an error as one line, with the exception that ends its traceback; empty if the record is no error."""
     head = record[0] if _is_error(record[0]) else ""
     tracebacks = [number for number, line in enumerate(record) if _TRACEBACK.search(line)]
     if not tracebacks:
@@ -165,7 +165,7 @@ def _plain(line: str) -> str:
 
 
 def _harmless(service: str, error: str) -> bool:
-    return any(each.service == service and re.search(each.pattern, error) for each in HARMLESS)
+    return any(harmless.service == service and re.search(harmless.pattern, error) for harmless in HARMLESS)
 
 
 def _lines(path: Path, start: int) -> list[str]:
@@ -176,6 +176,6 @@ def _lines(path: Path, start: int) -> list[str]:
 
 
 def _since_postgres_started(lines: list[str]) -> list[str]:
-    """Drop the lines of earlier servers, which appended to the same log."""
+    """Drop the lines of earlier servers, which wrote to the same log."""
     starts = [number for number, line in enumerate(lines) if "LOG:  starting PostgreSQL" in line]
     return lines[starts[-1] :] if starts else lines

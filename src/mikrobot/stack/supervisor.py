@@ -1,9 +1,9 @@
-"""The two live processes of a run: starting them, watching them, resuming them.
+"""Start, supervise and resume the two live processes of a run, the streamer and the worker.
 
-The streamer and the worker are processes of their own and meet in the stores. `trade` and
-`keep_trading` supervise them: what dies is started again here, a few times, since both resume where
-they stopped; the prediction service too, which they wait for. Nobody supervises them after `trade`
-or `resume`: each then ends when it waits for one that has ended.
+They are separate processes that communicate through the stores. `trade` and `keep_trading` supervise them: a
+process that dies is restarted a few times, since both resume where they stopped, and so is the prediction
+service, which they wait for. After `trade` or `resume` there is no supervisor: each process then ends when it
+waits for one that has ended.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +31,13 @@ from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
 LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
 ORPHANS_S = 15.0
-"""Seconds within which the children of a process that was killed end."""
+"""Timeout in seconds for the children of a killed process to end."""
 
 WATCH_S = 2.0
-"""Seconds between two looks at the processes of a run that trades in the present."""
+"""Seconds between two checks of the processes of a run that trades in the present."""
 
 RESTARTS = 3
-"""Times that processes of a segment are started again before the run is given up."""
+"""Number of restarts of a segment's processes before the run fails."""
 
 
 def trade(
@@ -45,13 +45,12 @@ def trade(
 ) -> datetime | None:
     """Trade one segment of a run to its end.
 
-    On a live source the two processes stay up and go on in the present; otherwise they end
-    with the segment.
+    On a live source, the two processes stay up and continue in the present; otherwise they end with the segment.
 
     Returns
     -------
     datetime or None
-        The time of day at which the run had its first order, UTC; None if it has none.
+        Wall-clock time at which the first order was seen, UTC; None if there was none.
 
     Raises
     ------
@@ -91,18 +90,18 @@ def trade(
 
 
 def _start_again(service: processes.Service, settings: Settings, clock: Clock) -> None:
-    """Start a service that died, once what it has left behind lets its port go."""
+    """Restart a service that died, after its remaining child processes have released its port."""
     port = service.port
     if port is not None:
-        what = f"what {service.name} left behind still holds port {port}"
+        what = f"child processes of the ended {service.name} still hold port {port}"
         wait_until(lambda: not processes.listening(settings.host, port), what, clock, timeout_s=ORPHANS_S)
     processes.start(service, settings.home, settings.host)
 
 
 def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str], None]) -> None:
-    """Watch what a run needs that trades in the present, and start again what dies; never returns.
+    """Supervise the processes of a run that trades in the present, and restart those that die; never returns.
 
-    What has died more than `RESTARTS` times within an hour stays down, which `status` shows.
+    A process that has died more than `RESTARTS` times within an hour stays down, which `status` shows.
     """
     pair = local_stack.live_processes(settings, run.id, run.segments[-1].number)
     watched = (local_stack.services(settings)["bento"], *pair) if is_live(run.source) else ()
@@ -110,14 +109,14 @@ def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str]
     with processes.supervising(settings.home):
         while True:
             clock.sleep(WATCH_S)
-            for service in (each for each in watched if not _alive(each, settings)):
+            for service in [candidate for candidate in watched if not _alive(candidate, settings)]:
                 _revive(service, settings, deaths[service.name], clock, say=say)
 
 
 def _revive(
     service: processes.Service, settings: Settings, deaths: list[datetime], clock: Clock, *, say: Callable[[str], None]
 ) -> None:
-    """Start a service again that has died, unless that has been done `RESTARTS` times within the hour."""
+    """Restart a service that died, unless it has been restarted `RESTARTS` times within the last hour."""
     now = clock.now()
     recent = [at for at in deaths if now - at < timedelta(hours=1)]
     if len(recent) > RESTARTS:
@@ -132,11 +131,11 @@ def _revive(
 
 
 def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
-    """Start the processes of the latest run again, if its market goes on; return their names.
+    """Start the processes of the latest run again if its source is live; return their names.
 
-    They continue after the last minute that was traded. The bars missed since then are stored and happen to
-    open positions; those that closed before the present are not decided on. A run whose account has been
-    reset since it began is over.
+    They continue after the last traded minute. Bars missed since then are stored and can trigger the stops and
+    targets of open positions, but get no decisions. A run whose account has been reset since it began does not
+    resume.
     """
     with database.open_pool(settings) as pool:
         run = Runs(pool).latest()
@@ -160,14 +159,14 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
     Raises
     ------
     UsageError
-        If Prefect does not run or does not know the deployment.
+        If Prefect does not run or has no such deployment.
     """
     api = f"{settings.prefect_url}/api"
     try:
         with httpx.Client(timeout=10.0) as client:
-            found = client.get(f"{api}/deployments/name/retrain/retrain").raise_for_status().json()
+            deployment = client.get(f"{api}/deployments/name/retrain/retrain").raise_for_status().json()
             created = client.post(
-                f"{api}/deployments/{found['id']}/create_flow_run",
+                f"{api}/deployments/{deployment['id']}/create_flow_run",
                 json={"parameters": {"reason": reason}, "state": {"type": "SCHEDULED"}},
             )
             flow_run = created.raise_for_status().json()
@@ -179,7 +178,7 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
 
 
 def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
-    """Wait until the service answers for every scope with what the registry names."""
+    """Wait until the service serves the registry's champion, or the baseline, of every scope."""
     bento = local_stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
@@ -194,12 +193,12 @@ def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> N
 
 
 def _named(registry: Registry, scopes: Sequence[Scope]) -> dict[str, tuple[str, str | None, str]]:
-    """Return what is to answer for each symbol: its champion, or the baseline; see `PredictionClient.served`.
+    """Return the model to serve for each symbol: its champion, or the baseline; see `PredictionClient.served`.
 
     Raises
     ------
     ModelError
-        If nothing may answer for a symbol.
+        If a symbol has neither.
     """
     champions, baselines = registry.holders(TRADED, CHAMPION), registry.holders(TRADED, BASELINE)
     named: dict[str, tuple[str, str | None, str]] = {}
@@ -218,7 +217,7 @@ def _alive(service: processes.Service, settings: Settings) -> bool:
 
 
 def _over(runs: Runs, run_id: str, number: int) -> bool:
-    """Tell whether both processes have come to the end of what the source has."""
+    """Return True if both processes have reached the end of the source."""
     return all(runs.finished(run_id, name, number) for name in LIVE)
 
 

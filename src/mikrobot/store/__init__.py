@@ -1,1 +1,1 @@
-"""What is kept: bars, the ledger, runs and feature rows, in PostgreSQL and through Feast."""
+"""Persistent storage: bars, the ledger, runs and feature rows, in PostgreSQL and through Feast."""

@@ -1,7 +1,7 @@
-"""Closed bars by source, symbol and timeframe, and the quarantine of rows that a gate refused.
+"""Store closed bars by source, symbol and timeframe, and the quarantine of rows that a gate refused.
 
-The source is part of a bar's key, so that simulated bars never mix with real ones. Does not judge
-bars: that is the gate's work.
+The source is part of a bar's key, so that simulated bars never mix with real ones. Does not check bars: the gate
+does.
 """
 
 import math
@@ -81,7 +81,7 @@ class BarStore:
         self._names = Names(pool)
 
     def upsert(self, source: str, symbol: str, timeframe: Timeframe, bars: pd.DataFrame) -> int:
-        """Store a frame durably, all of it or nothing.
+        """Store a frame durably, completely or not at all.
 
         Parameters
         ----------
@@ -92,12 +92,12 @@ class BarStore:
         Returns
         -------
         int
-            Rows that are new or changed: 0 when the same frame is stored again.
+            Number of rows that are new or changed: 0 if the same frame is stored again.
 
         Raises
         ------
         BarError
-            If it is no bar frame: with the symbol, the row and its time.
+            If the frame is not a valid bar frame: with the symbol, the row and its time.
         """
         if bars.empty:
             return 0
@@ -116,10 +116,10 @@ class BarStore:
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
     def append(self, source: str, bar: Bar) -> None:
-        """Store one live bar at once, not durably.
+        """Store one live bar immediately, but not durably.
 
-        A crash of the server loses the last fraction of a second. `Runs.advance`, given this call, makes it
-        again if that happens before it announces the bar.
+        A crash of the server loses the last fraction of a second. If it happens before `Runs.advance` announces the
+        bar, `Runs.advance` calls this again.
         """
         key = self._key(source, bar.symbol, bar.timeframe)
         row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))
@@ -128,7 +128,7 @@ class BarStore:
     def last(
         self, source: str, symbol: str, timeframe: Timeframe, n: int, *, until: datetime | None = None
     ) -> pd.DataFrame:
-        """Return the newest `n` bars, oldest first; with `until`, of those that had closed by then."""
+        """Return the newest `n` bars, oldest first; with `until`, only bars that closed by then."""
         opened = "infinity" if until is None else until - timeframe.delta
         return self._read(symbol, _LAST, (*self._key(source, symbol, timeframe), opened, n))
 
@@ -139,10 +139,7 @@ class BarStore:
     def closed(
         self, source: str, symbols: Sequence[str], timeframe: Timeframe, after: datetime, *, until: datetime
     ) -> list[Bar]:
-        """Return the bars of some symbols that closed in (after, until].
-
-        In order of time, those of one instant in the order of the symbols.
-        """
+        """Return the bars of some symbols that closed in (after, until], in order of time, then of `symbols`."""
         numbers = {self._names.symbol(symbol): symbol for symbol in symbols}
         wanted = {
             "source": self._names.source(source),
@@ -168,22 +165,22 @@ class BarStore:
         return None if row is None or row[0] is None else (row[0], row[1] + timeframe.delta)
 
     def quarantine(self, source: str, symbol: str, suite: str, rows: pd.DataFrame, *, reasons: Sequence[str]) -> int:
-        """Keep rows that a gate refused, whole and with their reasons.
+        """Store complete rows that a gate refused, with their reasons.
 
         Parameters
         ----------
         source, symbol
         suite : str
-            Which gate refused them, as ``bars`` or ``features``.
+            The gate that refused them, as ``bars`` or ``features``.
         rows : DataFrame
-            Of any columns; ``close_time``, else ``open_time``, tells when.
+            Any columns; ``close_time``, else ``open_time``, is the time of a row.
         reasons : sequence of str
             One per row.
 
         Returns
         -------
         int
-            Rows that were not in the quarantine yet for the same reason.
+            Number of rows that were not yet in the quarantine for the same reason.
         """
         if rows.empty:
             return 0
@@ -200,7 +197,7 @@ class BarStore:
         return execute(self._pool, f"putting {len(rows)} {symbol} rows into quarantine", work)
 
     def quarantine_bar(self, source: str, bar: Bar, reason: str) -> int:
-        """Keep one live bar that was refused, as `quarantine` does with the suite ``live``."""
+        """Store one refused live bar, as `quarantine` does, with the suite ``live``."""
         return self.quarantine(source, bar.symbol, "live", pd.DataFrame([asdict(bar)]), reasons=[reason])
 
     def quarantine_row(
@@ -213,7 +210,7 @@ class BarStore:
         values: NDArray[np.float64],
         reason: str,
     ) -> int:
-        """Keep one live feature row that was flagged, as `quarantine` does with the suite ``live rows``."""
+        """Store one flagged live feature row, as `quarantine` does, with the suite ``live rows``."""
         row = {"close_time": close_time, **dict(zip(columns, values.tolist(), strict=True))}
         return self.quarantine(source, symbol, _LIVE_ROWS, pd.DataFrame([row]), reasons=[reason])
 
@@ -224,7 +221,7 @@ class BarStore:
         return None if row is None else str(row[0])
 
     def quarantined(self, source: str, symbol: str | None = None, suite: str | None = None) -> pd.DataFrame:
-        """Return the refused rows in the order they came: symbol, suite, at (UTC), reason, row (dict)."""
+        """Return the refused rows in order of storage: symbol, suite, at (UTC), reason, row (dict)."""
         wanted = {"source": source, "symbol": symbol, "suite": suite}
         rows = execute(self._pool, "reading the quarantine", lambda c: c.execute(_QUARANTINED, wanted).fetchall())
         frame = pd.DataFrame(rows, columns=["symbol", "suite", "at", "reason", "row"])
@@ -242,7 +239,7 @@ class BarStore:
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """Return a row as JSON values: times as ISO text, missing as null, infinite by name."""
+    """Return a row as JSON values: times as ISO text, missing values as null, infinite ones as text."""
     return {str(name): _value(value) for name, value in row.items()}
 
 

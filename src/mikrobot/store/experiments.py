@@ -1,6 +1,6 @@
-"""Experiments: their plans and their ends, append-only like the ledger.
+"""Store the plans and ends of experiments, append-only like the ledger.
 
-A plan cannot be changed once it is written. What an experiment observes is in the ledger.
+A recorded plan cannot change. The observations of an experiment come from the ledger.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,15 +22,15 @@ ON CONFLICT DO NOTHING RETURNING experiment_id
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an experiment ended.
+    """The end of an experiment.
 
     Attributes
     ----------
     at : datetime
-        UTC; nothing observed later belongs to it.
+        UTC; later observations do not belong to the experiment.
     reason : str
     conclusion : dict
-        What it said then, as plain JSON values.
+        The conclusion at that time, as plain JSON values.
     """
 
     at: datetime
@@ -51,19 +51,19 @@ class Experiments:
         self._pool = pool
 
     def begin(self, experiment: Experiment) -> None:
-        """Write down a plan.
+        """Record a plan.
 
         Raises
         ------
         UsageError
-            If there is an experiment of that id already.
+            If an experiment with this id exists.
         """
         plan = asdict(experiment) | {"unit": experiment.unit.value}
         values = (experiment.id, experiment.begun_at, Jsonb({k: v for k, v in plan.items() if k != "begun_at"}))
         doing = f"beginning experiment {experiment.id}"
         if execute(self._pool, doing, lambda c: c.execute(_BEGIN, values).fetchone()) is None:
             raise UsageError(
-                f"there is an experiment {experiment.id!r} already, and a plan is never changed; choose another id"
+                f"there is an experiment {experiment.id!r} already, and a plan never changes; choose another id"
             )
 
     def get(self, experiment_id: str) -> Experiment:
@@ -72,26 +72,26 @@ class Experiments:
         Raises
         ------
         UsageError
-            If there is none of that id, with those there are.
+            If there is no experiment with this id; the message lists the existing ids.
         """
-        known = {experiment.id: experiment for experiment in self.all()}
-        if experiment_id not in known:
-            raise UsageError(f"there is no experiment {experiment_id!r}; there are {', '.join(known) or 'none'}")
-        return known[experiment_id]
+        by_id = {experiment.id: experiment for experiment in self.all()}
+        if experiment_id not in by_id:
+            raise UsageError(f"there is no experiment {experiment_id!r}; there are {', '.join(by_id) or 'none'}")
+        return by_id[experiment_id]
 
     def all(self) -> list[Experiment]:
-        """Return every experiment, in the order they were begun."""
+        """Return every experiment in order of its start."""
         query = "SELECT plan, begun_at FROM experiment ORDER BY begun_at, id"
         rows = execute(self._pool, "reading experiments", lambda c: c.execute(query).fetchall())
         return [_experiment(*row) for row in rows]
 
     def stop(self, experiment_id: str, at: datetime, reason: str, conclusion: dict[str, Any]) -> None:
-        """End an experiment for good.
+        """End an experiment permanently.
 
         Raises
         ------
         UsageError
-            If it has ended already.
+            If it has already ended.
         """
         values = (experiment_id, at, reason, Jsonb(conclusion))
         doing = f"stopping experiment {experiment_id}"
@@ -101,7 +101,7 @@ class Experiments:
             raise UsageError(f"experiment {experiment_id!r} has ended already, on {ended.at:%Y-%m-%d}: {ended.reason}")
 
     def end(self, experiment_id: str) -> End | None:
-        """Return how an experiment ended; None while it goes on."""
+        """Return the end of an experiment; None while it runs."""
         query = "SELECT ended_at, reason, conclusion FROM experiment_end WHERE experiment_id = %s"
         row = execute(self._pool, "reading experiments", lambda c: c.execute(query, (experiment_id,)).fetchone())
         return None if row is None else End(*row)

@@ -1,7 +1,7 @@
-"""The append-only ledger of a run: predictions, decisions, orders, account journals, and rows that were skipped.
+"""The append-only ledger of a run: predictions, decisions, orders, account journals and skipped rows.
 
-One transaction a minute, durable before it is acknowledged; the database itself refuses to change
-or delete a row. Read back, records equal those that were committed: Decimals digit for digit.
+Each minute is one transaction, durable before it is acknowledged; the database itself refuses to change or delete
+a row. Records that are read back equal the committed ones, Decimals digit for digit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,7 +39,7 @@ _READ_PREDICTIONS = """
 SELECT symbol, side, close_time, probability, model, model_version, feature_hash, names, features
 FROM prediction JOIN feature_list ON feature_list.id = feature_list_id WHERE run_id = %s ORDER BY seq
 """
-_READ_SAID = """
+_READ_PREDICTIONS_OF = """
 SELECT symbol, side, close_time, probability, model, model_version, prediction.feature_hash, names, features
 FROM prediction JOIN feature_list ON feature_list.id = feature_list_id JOIN run ON run.id = run_id
 WHERE model = %s AND model_version = %s AND source = %s AND close_time > %s ORDER BY close_time, prediction.seq
@@ -74,7 +74,7 @@ _COUNTED = ("predictions", "decisions", "orders", "fills", "skips")
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A feature row that the worker could not use, and why."""
+    """A feature row that the worker could not use, with the reason."""
 
     symbol: str
     close_time: datetime
@@ -89,11 +89,11 @@ class JournalLine:
     ----------
     account : str
     seq : int
-        Its number on the account, from 0 without a gap; a number is written once.
+        Number within the account, from 0 without gaps; each number is written once.
     kind : str
         As ``submitted`` or ``filled``.
     record : str
-        The whole record as JSON, kept as it is to the byte.
+        The whole record as JSON, stored byte for byte.
     """
 
     account: str
@@ -127,15 +127,15 @@ class Ledger:
         skips: Sequence[Skip] = (),
         shadows: Sequence[Prediction] = (),
     ) -> bool:
-        """Append what the worker did at one close, and announce that it has come that far.
+        """Append the worker's records of one close, and announce the close.
 
-        All of it or nothing, durably; of `shadows` without their features. A close that the worker
-        has passed already is not appended again.
+        Writes durably, completely or not at all; `shadows` without their features. A close that the worker has
+        already committed is not appended again.
 
         Returns
         -------
         bool
-            False if the ledger was at `close_time` or beyond: nothing was written.
+            False if the ledger had already reached `close_time`: then nothing was written.
         """
         lists = {_list_id(p): list(p.features) for p in predictions}
         new_lists = [(key, names) for key, names in lists.items() if key not in self._listed]
@@ -167,19 +167,19 @@ class Ledger:
         """Return the predictions of a run in the order they were committed."""
         return [_prediction(*row) for row in self._rows(_READ_PREDICTIONS, run_id)]
 
-    def said(self, model: str, version: str, source: str, after: datetime) -> list[Prediction]:
-        """Return what a version of a model said about bars of a source that closed after an instant, in any run."""
-        return [_prediction(*row) for row in self._rows(_READ_SAID, model, version, source, after)]
+    def predictions_of(self, model: str, version: str, source: str, after: datetime) -> list[Prediction]:
+        """Return the predictions of a model version for closes of a source after an instant, in any run."""
+        return [_prediction(*row) for row in self._rows(_READ_PREDICTIONS_OF, model, version, source, after)]
 
     def answers(self, run_id: str) -> dict[str, dict[tuple[str, str], int]]:
-        """Return how many predictions of a run each (model, version) made, by symbol."""
-        found: dict[str, dict[tuple[str, str], int]] = {}
+        """Return the number of predictions of a run by symbol and (model, version)."""
+        counts: dict[str, dict[tuple[str, str], int]] = {}
         for symbol, model, version, count in self._rows(_COUNT_ANSWERS, run_id):
-            found.setdefault(symbol, {})[model, version] = count
-        return found
+            counts.setdefault(symbol, {})[model, version] = count
+        return counts
 
     def shadows(self, model: str, version: str, symbol: str) -> int:
-        """Return how many answers of a version about a symbol were recorded in the champion's shadow, in any run."""
+        """Return the number of a version's shadow predictions for a symbol, in any run."""
         query = b"SELECT count(*) FROM shadow WHERE model = %s AND model_version = %s AND symbol = %s"
         rows = execute(self._pool, "counting shadows", lambda c: c.execute(query, (model, version, symbol)).fetchall())
         return int(rows[0][0])
@@ -193,21 +193,22 @@ class Ledger:
         return [_order(*row) for row in self._rows(_READ_ORDERS, run_id)]
 
     def journal(self, run_id: str, kinds: Sequence[str] | None = None) -> list[JournalLine]:
-        """Return the journals of a run's accounts, one after the other, each in its order; None for every kind."""
+        """Return the journals of a run's accounts, account by account; `kinds` None: every kind of record."""
         wanted = None if kinds is None else list(kinds)
         return [JournalLine(*row) for row in self._rows(_READ_JOURNAL, run_id, wanted, wanted)]
 
     def skips(self, run_id: str) -> list[Skip]:
-        """Return the rows that were skipped in a run, in the order they were committed."""
+        """Return the skipped rows of a run in the order they were committed."""
         return [Skip(*row) for row in self._rows(_READ_SKIPS, run_id)]
 
     def last_decisions(self, run_id: str) -> dict[str, Decision]:
         """Return the newest decision about each symbol of a run."""
-        return {found.symbol: found for found in (_decision(*row) for row in self._rows(_LAST_DECISIONS, run_id))}
+        decisions = (_decision(*row) for row in self._rows(_LAST_DECISIONS, run_id))
+        return {decision.symbol: decision for decision in decisions}
 
     def last_skips(self, run_id: str) -> dict[str, Skip]:
         """Return the newest skipped row of each symbol of a run."""
-        return {found.symbol: found for found in (Skip(*row) for row in self._rows(_LAST_SKIPS, run_id))}
+        return {skip.symbol: skip for skip in (Skip(*row) for row in self._rows(_LAST_SKIPS, run_id))}
 
     def traded_runs(self) -> set[str]:
         """Return the ids of the runs whose accounts have a journal."""
@@ -215,7 +216,7 @@ class Ledger:
         return {row[0] for row in execute(self._pool, "reading the ledger", lambda c: c.execute(query).fetchall())}
 
     def append(self, run_id: str, lines: Sequence[JournalLine]) -> None:
-        """Append journal lines outside a minute, all of them or none, as when another run takes the account up."""
+        """Append journal lines outside a minute, all or none, as when another run continues the account."""
 
         def work(connection: Connection) -> None:
             with connection.transaction(), connection.cursor() as cursor:
@@ -224,7 +225,7 @@ class Ledger:
         execute(self._pool, f"appending to the journal of run {run_id}", work)
 
     def counts(self, run_id: str) -> dict[str, int]:
-        """Return how many predictions, decisions, orders, fills and skips a run has."""
+        """Return the numbers of predictions, decisions, orders, fills and skips of a run."""
         rows = execute(self._pool, "counting the ledger", lambda c: c.execute(_COUNT, {"run": run_id}).fetchall())
         return dict(zip(_COUNTED, rows[0], strict=True))
 
@@ -236,23 +237,26 @@ def _list_id(prediction: Prediction) -> str:
     return blake2b("\n".join(prediction.features).encode(), digest_size=8).hexdigest()
 
 
-def _prediction_row(run_id: str, made: Prediction) -> tuple[Any, ...]:
-    said = (made.symbol, made.side.value, made.close_time, made.probability)
-    model = (made.model, made.model_version, made.feature_hash)
-    return (run_id, *said, *model, _list_id(made), list(made.features.values()))
+def _prediction_row(run_id: str, p: Prediction) -> tuple[Any, ...]:
+    model = (p.model, p.model_version, p.feature_hash)
+    return (
+        *(run_id, p.symbol, p.side.value, p.close_time, p.probability),
+        *(*model, _list_id(p), list(p.features.values())),
+    )
 
 
 def _shadow_row(run_id: str, p: Prediction) -> tuple[Any, ...]:
     return run_id, p.symbol, p.side.value, p.close_time, p.probability, p.model, p.model_version
 
 
-def _decision_row(run_id: str, made: Decision) -> tuple[Any, ...]:
-    side = made.side.value if made.side is not None else None
-    return (run_id, made.id, made.symbol, made.close_time, made.approved, side, Jsonb(list(made.reasons)))
+def _decision_row(run_id: str, decision: Decision) -> tuple[Any, ...]:
+    side = decision.side.value if decision.side is not None else None
+    outcome = (decision.approved, side, Jsonb(list(decision.reasons)))
+    return (run_id, decision.id, decision.symbol, decision.close_time, *outcome)
 
 
 def _row(run_id: str, record: OrderIntent | JournalLine | Skip) -> tuple[Any, ...]:
-    """Return the fields in their order, which is that of the columns."""
+    """Return the fields in order, which equals the order of the columns."""
     return (run_id, *(value.value if isinstance(value, Enum) else value for value in astuple(record)))
 
 

@@ -1,4 +1,4 @@
-"""Resets of the paper accounts: one row for each, append-only; the newest of a source counts."""
+"""Store the resets of the paper accounts, append-only; the newest reset of a source counts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ class Reset:
     ----------
     source : str
     at : datetime
-        UTC; runs begun before it no longer belong to the account.
+        UTC; runs that began earlier no longer belong to the account.
     balance : Decimal
         Opening balance of the next run, dollars.
     """

@@ -1,8 +1,8 @@
-"""Trading sessions, and how far each of their processes has come.
+"""Store trading sessions and the progress of their processes.
 
-The streamer and the worker announce every minute here and wait for each other: an announcement
-wakes who waits, and a poll catches what was announced while the server restarted. What is traded
-in a run is kept in `ledger`.
+The streamer and the worker announce every minute here and wait for each other: an announcement wakes the waiting
+process, and a poll catches announcements that were lost while the server restarted. The trades of a run are in
+`ledger`.
 """
 
 import weakref
@@ -21,16 +21,16 @@ from mikrobot.runtime import retry
 from mikrobot.store.postgres.database import TRANSIENT, Connection, Pool, connect_beside, execute, translated
 
 POLL_SECONDS = 0.5
-"""How often a waiting process looks for itself: the bound on what a lost announcement costs."""
+"""Seconds between two polls of a waiting process: the longest delay after a lost announcement."""
 
 FOLLOWS = "follows"
-"""Key of a run's settings: the id of the run on whose bars and predictions it trades too."""
+"""Key of a run's settings: the id of the run that it follows on the same bars and predictions."""
 
 OPENING = "opening"
 """Key of a run's settings: the opening balance of each of its accounts, by market, dollars as text."""
 
 CONTINUES = "continues"
-"""Key of a run's settings: the id of the run whose balances it opened with, or None."""
+"""Key of a run's settings: the id of the run whose final balances it opened with, or None."""
 
 _CHANNEL = "progress"
 _COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
@@ -75,8 +75,8 @@ class Segment:
     ----------
     symbols : tuple of str
     history_from, trade_from, trade_until : datetime
-        UTC. The models learn from bars that close in (history_from, trade_from]; bars that
-        close in (trade_from, trade_until] are traded.
+        UTC. The models are trained on bars that close in (history_from, trade_from]; bars that close in
+        (trade_from, trade_until] are traded.
     number : int
         Position among the segments of its run, from 0.
     """
@@ -98,7 +98,7 @@ class Segment:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], number: int = 0) -> "Segment":
-        """Read the result of `to_json`."""
+        """Build a segment from the result of `to_json`."""
         history_from, trade_from, trade_until = (
             datetime.fromisoformat(value[key]) for key in ("history_from", "trade_from", "trade_until")
         )
@@ -119,9 +119,9 @@ class Run:
     starts_at, ends_at : datetime
         The market hours traded, UTC.
     started_at : datetime
-        When it was begun, UTC.
+        Time at which the run began, UTC.
     settings : dict
-        Everything it was begun with, as plain JSON values.
+        All settings at its start, as plain JSON values.
     """
 
     id: str
@@ -135,12 +135,12 @@ class Run:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments that it trades, in order of time."""
+        """The segments in order of time."""
         return tuple(Segment.from_json(value, number) for number, value in enumerate(self.settings["segments"]))
 
 
 def advance(connection: Connection, run_id: str, process: str, close_time: datetime) -> bool:
-    """Note within the caller's transaction that a process has come to `close_time`; False if it was there already."""
+    """Record in the caller's transaction that a process has reached `close_time`; return False if it already had."""
     values = {"run": run_id, "process": process, "close_time": close_time}
     return connection.execute(_ADVANCE, values).fetchone() is not None
 
@@ -148,13 +148,13 @@ def advance(connection: Connection, run_id: str, process: str, close_time: datet
 class Runs:
     """Records runs and the progress of their processes.
 
-    Every method raises `StoreError` if the database fails, or does not come back from a restart.
-    One instance may be used by several threads, which then wait one after the other.
+    Every method raises `StoreError` if the database fails, or does not come back from a restart. Several threads
+    may share an instance; their calls of `wait` run one after the other.
 
     Parameters
     ----------
     pool : ConnectionPool
-        On the database `mikrobot`. `wait` keeps one more connection beside it.
+        On the database `mikrobot`. `wait` keeps one more connection outside the pool.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -168,14 +168,14 @@ class Runs:
         Raises
         ------
         StoreError
-            If another run has its id.
+            If another run has this id.
         """
         market = (run.id, run.source, run.simulated, list(run.symbols))
         values = (*market, run.starts_at, run.ends_at, run.started_at, Jsonb(run.settings))
         execute(self._pool, f"beginning run {run.id}", lambda connection: connection.execute(_BEGIN, values))
-        known = self.get(run.id)
-        if (known.source, known.started_at) != (run.source, run.started_at):
-            raise StoreError(f"run {run.id} exists already, begun at {known.started_at}: give this one another id")
+        stored = self.get(run.id)
+        if (stored.source, stored.started_at) != (run.source, run.started_at):
+            raise StoreError(f"run {run.id} exists already, it began at {stored.started_at}: give this run another id")
 
     def get(self, run_id: str) -> Run:
         """Return a run.
@@ -183,7 +183,7 @@ class Runs:
         Raises
         ------
         StoreError
-            If there is none of that id.
+            If there is no run with this id.
         """
         run = self._one(f"SELECT {_COLUMNS} FROM run WHERE id = %s", (run_id,))
         if run is None:
@@ -191,17 +191,17 @@ class Runs:
         return run
 
     def latest(self) -> Run | None:
-        """Return the run begun last that follows no other, or None."""
+        """Return the run that began last and follows no other, or None."""
         free = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' IS NULL"
         return self._one(f"{free} ORDER BY started_at DESC, id DESC LIMIT 1", ())
 
     def followers(self, run_id: str) -> list[Run]:
-        """Return the runs that follow a run, in the order of their ids."""
+        """Return the runs that follow a run, sorted by id."""
         query = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' = %s ORDER BY id"
         return [_run(row) for row in self._rows(query, (run_id,))]
 
     def all(self) -> list[Run]:
-        """Return every run, in the order they were begun."""
+        """Return every run in order of its start."""
         rows = self._rows(f"SELECT {_COLUMNS} FROM run ORDER BY started_at, id", ())
         return [_run(row) for row in rows]
 
@@ -218,14 +218,15 @@ class Runs:
     def advance(
         self, run_id: str, process: str, close_time: datetime, write: Callable[[], object] = lambda: None
     ) -> None:
-        """Announce, durably, that a process has handled everything up to `close_time`; it never goes back.
+        """Announce durably that a process has handled everything up to `close_time`; earlier times are ignored.
 
         Parameters
         ----------
         run_id, process, close_time
         write : callable
-            Stores what is announced; idempotent, and need not wait for the disk. The session that announces is
-            open before: if the server goes away on the way, it does too, and both are done once more.
+            Stores the announced data; must be idempotent, and need not wait for the disk. The announcing session
+            is open before it runs: if the server fails meanwhile, the session fails too, and both steps are
+            repeated.
         """
 
         def work(connection: Connection) -> None:
@@ -235,39 +236,39 @@ class Runs:
         execute(self._pool, f"announcing {close_time} of {process}", work)
 
     def reached(self, run_id: str, process: str) -> datetime | None:
-        """Return the close time that a process has come to, UTC; None before its first."""
+        """Return the last close time that a process has announced, UTC; None before its first."""
         rows = self._rows(_REACHED, (run_id, process))
         return rows[0][0] if rows else None
 
     def finish(self, run_id: str, process: ProcessKind, segment: int) -> None:
-        """Announce that a process has come to the end of a segment."""
+        """Announce that a process has reached the end of a segment."""
         values = (run_id, _part(process, segment))
         execute(self._pool, f"finishing {process}", lambda connection: connection.execute(_FINISH, values))
 
     def finished(self, run_id: str, process: ProcessKind, segment: int) -> bool:
-        """Return True if a process has come to the end of a segment."""
+        """Return True if a process has reached the end of a segment."""
         rows = self._rows(_REACHED, (run_id, _part(process, segment)))
         return bool(rows and rows[0][1])
 
     def wait(
         self, run_id: str, process: ProcessKind, beyond: datetime | None, timeout_s: float, *, segment: int = 0
     ) -> datetime | None:
-        """Return the newest close time of a process as soon as it lies beyond another.
+        """Return the newest close time of a process as soon as it is later than `beyond`.
 
         Parameters
         ----------
         run_id, process
         beyond : datetime or None
-            What is known already, UTC; None: any time will do.
+            The close time already known, UTC; None: return any close time.
         timeout_s : float
             Seconds to wait; a restart of the server may add to them.
         segment : int
-            The wait ends as soon as the process has come to the end of this segment.
+            The wait also ends when the process has reached the end of this segment.
 
         Returns
         -------
         datetime or None
-            UTC; None if the process has finished, or the time is over.
+            UTC; None if the process has finished, or at the timeout.
         """
         with self._lock, translated(f"waiting for {process}"):
             try:
@@ -278,14 +279,14 @@ class Runs:
     def record_latencies(
         self, run_id: str, process: ProcessKind, segment: int, summary: Mapping[str, Mapping[str, float]]
     ) -> None:
-        """Keep the timings of a process in a segment (milliseconds by stage: n, p50, p99); the last ones count."""
+        """Record the timings of a process in a segment (milliseconds by stage: n, p50, p99), replacing earlier ones."""
         values = (run_id, _part(process, segment), Jsonb({stage: dict(figures) for stage, figures in summary.items()}))
         execute(
             self._pool, f"recording timings of {process}", lambda connection: connection.execute(_LATENCIES, values)
         )
 
     def latencies(self, run_id: str) -> dict[str, dict[str, dict[str, float]]]:
-        """Return the timings of a run by process with the number of its segment, as ``worker-0``, and by stage."""
+        """Return the timings of a run by process and segment, as ``worker-0``, then by stage."""
         return dict(self._rows("SELECT process, summary FROM latency WHERE run_id = %s ORDER BY process", (run_id,)))
 
     @retry(on=TRANSIENT, attempts=10, timeout_s=60.0)
@@ -335,7 +336,7 @@ def _run(row: tuple[Any, ...]) -> Run:
 def _await(
     listener: Connection, run_id: str, process: ProcessKind, beyond: datetime | None, *, timeout_s: float, segment: int
 ) -> datetime | None:
-    """Look, then sleep until the next announcement of the process, in turns."""
+    """Poll, then sleep until the next announcement of the process, repeatedly."""
     deadline = perf_counter() + timeout_s
     part = _part(process, segment)
     while True:

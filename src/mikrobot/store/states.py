@@ -1,4 +1,4 @@
-"""Snapshots of the feature state, from which a restarted streamer goes on without folding history."""
+"""Store snapshots of the feature state, from which a restarted streamer continues without the whole history."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.postgres.names import Names
 
 KEPT = 8
-"""Snapshots kept of a symbol: the ones saved last, whatever instant they are of."""
+"""Number of snapshots kept per symbol: the ones saved last, in any order of their closes."""
 
 _SAVE = """
 INSERT INTO feature_state (source_id, symbol_id, version, close_time, snapshot) VALUES (%s, %s, %s, %s, %s)
@@ -42,15 +42,15 @@ class FeatureStates:
         self._names = Names(pool)
 
     def save(self, source: str, symbol: str, version: str, close_time: datetime, *, snapshot: bytes) -> None:
-        """Keep a snapshot, and forget all but the `KEPT` that were saved last.
+        """Save a snapshot, and delete all but the `KEPT` that were saved last.
 
         Parameters
         ----------
         source, symbol
         version : str
-            Of the catalog; a snapshot of another version is never loaded.
+            Version of the catalog; a snapshot of another version is never loaded.
         close_time : datetime
-            Close of the last bar folded into the snapshot, UTC.
+            Close of the last bar in the snapshot, UTC.
         snapshot : bytes
         """
         key = (self._names.source(source), self._names.symbol(symbol), version)
@@ -64,13 +64,13 @@ class FeatureStates:
         execute(self._pool, f"saving the feature state of {symbol}", work)
 
     def load(self, source: str, symbol: str, version: str, until: datetime) -> tuple[datetime, bytes] | None:
-        """Return the newest snapshot whose last bar had closed by `until`, with that close; or None."""
+        """Return the newest snapshot whose last bar closed by `until`, after its close time; or None."""
         key = (self._names.source(source), self._names.symbol(symbol), version, until)
         doing = f"loading the feature state of {symbol}"
         row = execute(self._pool, doing, lambda connection: connection.execute(_LOAD, key).fetchone())
         return None if row is None else (row[0], bytes(row[1]))
 
     def rewind(self, source: str, symbol: str, until: datetime) -> None:
-        """Forget the snapshots of later closes, so that a replay may start over from that instant."""
+        """Delete the snapshots of later closes, so that a replay can start again from this instant."""
         key = (self._names.source(source), self._names.symbol(symbol), until)
         execute(self._pool, f"rewinding the feature state of {symbol}", lambda c: c.execute(_REWIND, key))

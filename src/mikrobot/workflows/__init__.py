@@ -1,1 +1,1 @@
-"""One module for each thing that a flow or a command does."""
+"""The use cases of flows and commands, one module each."""

@@ -1,7 +1,7 @@
-"""`mikrobot backtest`: the live decision and execution code over history, in one process.
+"""`mikrobot backtest`: run the live decision and execution code over history, in one process.
 
-Computes feature rows and predictions of bars from files, and trades them minute by minute through the
-`Trader` of the worker. A model is asked only about closes later than everything it has learned from.
+Computes feature rows and predictions from files of bars, and trades them minute by minute through the
+`Trader` that the worker also uses. A model predicts only closes later than its training data.
 """
 
 import math
@@ -38,8 +38,8 @@ from mikrobot.workflows.registered import Answering
 
 Say = Callable[[str], None]
 Frames = Mapping[str, pd.DataFrame]
-Seen = tuple[Bar, Outlook | None]
-"""A bar, and what is known at its close; None where it is not decided on."""
+BarOutlook = tuple[Bar, Outlook | None]
+"""A bar and the outlook at its close; None for closes without a decision."""
 
 AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
@@ -52,33 +52,34 @@ def backtest(
     settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
     *, start: datetime | None, end: datetime | None, say: Say, files: Files = NO_FILES,
 ) -> dict[str, Any]:  # fmt: skip
-    """Trade the bars of files as the worker would have; start the registry if a model is needed and it is down.
+    """Trade the bars of files as the live worker would; start the registry if it is needed and down.
 
     Parameters
     ----------
     paths : sequence of Path
-        Files or folders of M1 bars; `history_days` of them before `start` warm the features up.
+        Files or folders of M1 bars; the features warm up on `history_days` of bars before `start`.
     named : str or None
-        The model, ``name``, ``name@alias`` or ``name@version``, see `registered.each`; None: the rules
-        alone, by which a close beyond the level that stood at the close before is followed.
+        The model as ``name``, ``name@alias`` or ``name@version``, see `registered.by_symbol`. None: the rules
+        alone, which follow a close beyond the level of the previous close.
     start, end : datetime or None
         Closes in (start, end] are traded; None: as early as the model allows, and to the end.
     files : Files
-        Where the report and the list of trades go.
+        Paths of the report and of the list of trades.
 
     Returns
     -------
     dict
-        Plain JSON values: what was traded, and the figures of `told`.
+        Plain JSON values: model, data, counts and files, with the figures of `figures_json`.
 
     Raises
     ------
     BarError, UnknownSymbol
-        If a file is not sound.
+        If a file has invalid bars or an unknown symbol.
     ModelError, FeatureMismatch, ServiceError
-        If there is no such model for the present features.
+        If there is no such model for the current features, or the registry does not start.
     UsageError
-        If nothing is left to trade, the model has learned from what is to be traded, or `files` cannot be.
+        If no bars are left to trade, the model was trained on the bars to trade, or the paths in `files`
+        are invalid.
     StoreError
         If `files` cannot be written.
     """
@@ -97,74 +98,76 @@ def backtest(
     }
     rows = {symbol: frame for symbol, frame in _rows(bars, _columns(models, levels))}
     rules = {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
-    outlooks = {symbol: by_model(each, rows[symbol]) for symbol, each in models.items() if symbol in rows} or rules
+    outlooks = {symbol: by_model(model, rows[symbol]) for symbol, model in models.items() if symbol in rows} or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
-    begun, kept = clock.now(), Kept()
-    done = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end), kept)
-    seconds = (clock.now() - begun).total_seconds()
+    started_at, kept = clock.now(), Kept()
+    account = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end), kept)
+    seconds = (clock.now() - started_at).total_seconds()
     other = None if not models else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
-    judged = judge(done, traded_bars, settings, other)
+    judged = judge(account, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
-            settings, done, traded_bars, "backtest", source=source.name,
+            settings, account, traded_bars, "backtest", source=source.name,
             simulated=source.simulated,
             span=(start, max(frame["open_time"].max() for frame in traded_bars.values() if len(frame)) + MINUTE),
             written_at=clock.now(),
-            predictions=predictions_of(done.orders, outlooks, models) if models else [],
+            predictions=predictions_of(account.orders, outlooks, models) if models else [],
             decisions=kept.approved,
             refused=kept.refusals.listed(),
-            specs=list({each.model.spec.version: each.model.spec for each in models.values()}.values()),
+            specs=list({answering.model.spec.version: answering.model.spec for answering in models.values()}.values()),
         )  # fmt: skip
         write(files, facts, judged)
     return {
         "model": named.partition("@")[0] if named else RULES,
-        "version": ", ".join(sorted({each.version for each in models.values() if each.version}, key=int)) or None,
-        "answered_by": {symbol: _named(each) for symbol, each in models.items()},
+        "version": ", ".join(sorted({model.version for model in models.values() if model.version}, key=int)) or None,
+        "answered_by": {symbol: _named(answering) for symbol, answering in models.items()},
         "profile": settings.profile,
         "data": {"files": [str(path) for path in paths], "from": start.isoformat(), "symbols": list(bars)},
         "bars": sum(map(len, traded_bars.values())),
         "bars_per_s": round(sum(map(len, traded_bars.values())) / seconds) if seconds else None,
-        "decisions": done.decisions,
-        "orders": len(done.orders),
+        "decisions": account.decisions,
+        "orders": len(account.orders),
         "files": files.to_json(),
-        **told(judged),
+        **figures_json(judged),
     }
 
 
-def trade(done: Traded, market: Iterable[Seen], keep: Callable[[Decision], None] = lambda decision: None) -> Traded:
+def trade(
+    account: Traded, market: Iterable[BarOutlook], keep: Callable[[Decision], None] = lambda decision: None
+) -> Traded:
     """Trade a market to its end.
 
     Parameters
     ----------
-    done : Traded
-        What was traded before; goes on and is returned.
+    account : Traded
+        The trades so far; updated in place and returned.
     market : iterable of (Bar, Outlook or None)
-        In order of closes, those of one instant in the order in which they are decided on.
+        In order of close time; closes of one instant in the order of their decisions.
     keep : callable
-        Given every decision.
+        Called with every decision.
     """
-    trader = done.trader
-    for at, group in groupby(market, key=lambda seen: seen[0].close_time):
+    trader = account.trader
+    for at, group in groupby(market, key=lambda pair: pair[0].close_time):
         minute = list(group)
         trader.play((bar for bar, _ in minute), at)
-        for _, known in minute:
-            if known is None:
+        for _, minute_outlook in minute:
+            if minute_outlook is None:
                 continue
-            decision, order = trader.decide_and_place(known)
-            done.decisions += 1
+            decision, order = trader.decide_and_place(minute_outlook)
+            account.decisions += 1
             keep(decision)
             if order is not None:
-                done.orders.append(order)
-    return done
+                account.orders.append(order)
+    return account
 
 
-def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Seen]:
-    """Merge symbols by time; outlooks have the columns `OUTLOOK` by close, and lack what is not decided on."""
-    return merge(*(_seen(symbol, frame, outlooks[symbol]) for symbol, frame in bars.items()), key=_close)
+def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[BarOutlook]:
+    """Merge symbols by time; outlooks have the columns `OUTLOOK` by close, and no row for closes without a decision."""
+    return merge(*(_bar_outlooks(symbol, frame, outlooks[symbol]) for symbol, frame in bars.items()), key=_close)
 
 
 def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the outlooks of feature rows that a model has answered for, on the levels that it was trained on."""
+    """Return a model's outlooks for feature rows, at the levels that it was trained on."""
     spec = answering.model.spec
     above, below = answering.levels
     chances = answering.model.predict(rows[list(spec.columns)].to_numpy("float64"))
@@ -173,7 +176,7 @@ def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) -> pd.DataFrame:
-    """Return the outlooks of the rules alone: sure of a break at a close beyond the level of the close before.
+    """Return the outlooks of the rules alone: probability 1 of a break if a close is beyond the previous close's level.
 
     Parameters
     ----------
@@ -188,18 +191,18 @@ def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) ->
     return _outlooks(rows, above, below, (close > above).astype(float), down=(close < below).astype(float), by=RULES)
 
 
-def judge(done: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
-    """Judge what was traded, beside buy and hold and, where given, the rules alone."""
+def judge(account: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
+    """Assess the trades, compared with buy and hold and, if given, with the rules alone."""
     equity = None
     if rules is not None:
         equity = marked(rules.trades, bars, settings.balance, rules.held, charges=rules.charges)["nav"]
     return assess(
-        done.trades,
+        account.trades,
         {symbol: frame for symbol, frame in bars.items() if len(frame)},
         settings.balance,
         rules_only=equity,
-        held=done.held,
-        charges=done.charges,
+        held=account.held,
+        charges=account.charges,
         seed=settings.seed,
     )
 
@@ -219,23 +222,23 @@ OWN = {
 OF_BENCHMARK = ("return_pct", "max_drawdown_pct", "sharpe")
 
 
-def told(judged: Assessment) -> dict[str, Any]:
-    """Return the figures of a backtest as plain JSON values, money as text; null ones have their reason beside."""
+def figures_json(judged: Assessment) -> dict[str, Any]:
+    """Return the figures of a backtest as plain JSON values, money as text; ``reasons`` explains each null."""
     return {
         "trades": judged.total.trades,
         "pnl": str(judged.total.pnl),
         **_values(judged.figures, OWN),
         "costs": {kind: str(amount) for kind, amount in judged.costs.items()},
-        "by_symbol": {symbol: each.to_json() for symbol, each in judged.groups["symbol"].items()},
-        "benchmark": {name: _values(each.figures, OF_BENCHMARK) for name, each in judged.benchmarks.items()},
+        "by_symbol": {symbol: group.to_json() for symbol, group in judged.groups["symbol"].items()},
+        "benchmark": {name: _values(benchmark.figures, OF_BENCHMARK) for name, benchmark in judged.benchmarks.items()},
     }
 
 
 def _values(figures: Mapping[str, Figure], names: Iterable[str]) -> dict[str, Any]:
-    """Return figures by their names in a backtest, and the reasons of those that are null."""
-    known = {name: figures[OWN[name]] for name in names}
-    values = {name: _percent(each.value) if name.endswith("_pct") else each.value for name, each in known.items()}
-    return values | {"reasons": {name: each.reason for name, each in known.items() if each.value is None}}
+    """Return figures by their names in a backtest, and the reason for each null."""
+    chosen = {name: figures[OWN[name]] for name in names}
+    values = {name: _percent(f.value) if name.endswith("_pct") else f.value for name, f in chosen.items()}
+    return values | {"reasons": {name: figure.reason for name, figure in chosen.items() if figure.value is None}}
 
 
 def _nothing(settings: Settings, symbols: Iterable[str], start: datetime) -> Traded:
@@ -245,7 +248,7 @@ def _nothing(settings: Settings, symbols: Iterable[str], start: datetime) -> Tra
 
 
 def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
-    """Read the bars of every symbol that has any in the span."""
+    """Read the bars of every symbol that has bars in the span."""
     spans = {symbol: source.span(symbol) for symbol in source.symbols()}
     read = {symbol: source.history(symbol, max(first, since), end or last) for symbol, (first, last) in spans.items()}
     return {symbol: frame for symbol, frame in read.items() if len(frame)}
@@ -255,7 +258,7 @@ def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str]
     with local_stack.running(settings, clock, say, ("mlflow",)):
         from mikrobot.models.registry import Registry
 
-        return registered.each(Registry(settings.mlflow_url), named, symbols)
+        return registered.by_symbol(Registry(settings.mlflow_url), named, symbols)
 
 
 def _named(answering: Answering) -> dict[str, Any]:
@@ -266,7 +269,7 @@ def _named(answering: Answering) -> dict[str, Any]:
 
 def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:
     first = min(source.span(symbol)[0] for symbol in source.symbols())
-    newest = max((each.model.spec for each in models), key=lambda spec: spec.trained_until, default=None)
+    newest = max((answering.model.spec for answering in models), key=lambda spec: spec.trained_until, default=None)
     if newest is None:
         return asked or first
     learned = newest.trained_until
@@ -285,18 +288,18 @@ def _span(frame: pd.DataFrame, start: datetime, end: datetime | None) -> pd.Data
 
 def _market(
     bars: Frames, outlooks: Mapping[str, pd.DataFrame], start: datetime, end: datetime | None
-) -> Iterator[Seen]:
+) -> Iterator[BarOutlook]:
     return market_of({symbol: _span(frame, start, end) for symbol, frame in bars.items()}, outlooks)
 
 
 def _columns(models: Mapping[str, Answering], levels: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return what is read of a feature row."""
-    shown = [name for each in models.values() for name in each.model.spec.columns]
+    """Return the feature columns that the levels and the models read."""
+    shown = [name for answering in models.values() for name in answering.model.spec.columns]
     return list(dict.fromkeys([ATR, *(name for both in levels.values() for name in both), *shown]))
 
 
 def _rows(bars: Frames, wanted: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Compute the feature rows of symbols piece by piece, leads first, and keep these columns of them."""
+    """Compute the feature rows of symbols piece by piece, leads first, and keep the wanted columns."""
     picked = [CATALOG.columns.index(name) for name in wanted]
     led_by, lead_rows = leads(bars), dict[str, pd.DataFrame]()
     for symbol in leads_first(bars):
@@ -314,19 +317,20 @@ def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, *, down: Any,
     return pd.DataFrame(numbers, rows.index, dtype="float64").assign(by=by)
 
 
-def _seen(symbol: str, frame: pd.DataFrame, known: pd.DataFrame) -> Iterator[Seen]:
-    """Yield the bars of one symbol with what is known at their closes."""
+def _bar_outlooks(symbol: str, frame: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[BarOutlook]:
+    """Yield the bars of one symbol with the outlooks at their closes."""
     for first in range(0, len(frame), AT_ONCE):
         piece = frame.iloc[first : first + AT_ONCE]
         closes = pd.DatetimeIndex(close_times(piece))
-        decided = closes.isin(known.index).tolist()
-        values = known.reindex(closes).to_numpy().tolist()
-        for bar, (atr, above, below, up, down, by), there in zip(bars_of(symbol, piece), values, decided, strict=True):
-            yield bar, outlook(bar, atr, above, below, up=up, down=down, by=by) if there else None
+        decided = closes.isin(outlooks.index).tolist()
+        values = outlooks.reindex(closes).to_numpy().tolist()
+        rows = zip(bars_of(symbol, piece), values, decided, strict=True)
+        for bar, (atr, above, below, up, down, by), has_outlook in rows:
+            yield bar, outlook(bar, atr, above, below, up=up, down=down, by=by) if has_outlook else None
 
 
-def _close(seen: Seen) -> datetime:
-    return seen[0].close_time
+def _close(pair: BarOutlook) -> datetime:
+    return pair[0].close_time
 
 
 def _percent(share: float | None) -> float | None:

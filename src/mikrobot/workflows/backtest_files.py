@@ -1,6 +1,6 @@
-"""The files of a backtest: its report as a page, and the list of its trades.
+"""Write the files of a backtest: its report as an HTML page, and the list of its trades as CSV.
 
-Gathers what was traded as the report takes it; computes no figure.
+Collects the input of the report; computes no figure.
 """
 
 import csv
@@ -31,12 +31,12 @@ COLUMNS = (
     *("symbol", "side", "lots", "decided_at", "entered_at", "entry_price", "stop", "target", "left_at", "exit_price"),
     *("exit_reason", "ambiguous", "gross", "fees", "pnl", "r", "probability", "model"),
 )
-"""Columns of the list of trades: times in UTC, money in dollars, what is unknown empty."""
+"""Columns of the list of trades: times in UTC, money in dollars, unknown values empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the report and the list of trades go; None for none."""
+    """Paths of the report and of the list of trades; None: not written."""
 
     report: Path | None = None
     trades: Path | None = None
@@ -47,19 +47,19 @@ class Files:
         return self.report is not None or self.trades is not None
 
     def check(self, data: Sequence[Path] = ()) -> None:
-        """Refuse, before anything is computed, what could not be written or would overwrite what is read.
+        """Refuse paths that cannot be written or would overwrite the input, before anything is computed.
 
         Raises
         ------
         UsageError
-            If a file is a folder, is one of the bars, or is given twice.
+            If a path is a folder, is one of the bar files, or is given twice.
         """
         given = {"--report": self.report, "--trades": self.trades}
         named = {option: path.resolve() for option, path in given.items() if path is not None}
         for option, path in named.items():
             if path.is_dir():
                 raise UsageError(f"{option} {path} is a folder; give a file to write")
-            if any(path == each.resolve() for each in data):
+            if any(path == data_path.resolve() for data_path in data):
                 raise UsageError(f"{option} {path} holds the bars to read; give another file")
         if len(set(named.values())) < len(named):
             raise UsageError(f"--report and --trades are both {named['--report']}; give each a file of its own")
@@ -75,13 +75,13 @@ NO_FILES = Files()
 
 @dataclass(slots=True)
 class Kept:
-    """The decisions that a report shows: each approved one, and how often each check refused."""
+    """The decisions that a report shows: each approved decision, and the number of refusals by each check."""
 
     approved: list[Decision] = field(default_factory=list)
     refusals: reporting.Refusals = field(default_factory=reporting.Refusals)
 
     def __call__(self, decision: Decision) -> None:
-        """Take a decision in."""
+        """Keep an approved decision; count a refused one."""
         if decision.approved:
             self.approved.append(decision)
         else:
@@ -90,7 +90,7 @@ class Kept:
 
 def facts_of(
     settings: Settings,
-    done: Traded,
+    account: Traded,
     bars: Mapping[str, pd.DataFrame],
     run_id: str,
     *,
@@ -103,25 +103,25 @@ def facts_of(
     specs: Sequence[ModelSpec],
     refused: Sequence[reporting.Refusal] = (),
 ) -> reporting.Facts:
-    """Return what was traded as the report takes it.
+    """Return the trades as input of the report.
 
     Parameters
     ----------
     settings : Settings
-        Traded by.
-    done : Traded
+        The rules of the backtest.
+    account : Traded
     bars : mapping of str to DataFrame
         The traded bars by symbol.
     run_id, source : str
     simulated : bool
     span : (datetime, datetime)
-        Closes in it were traded, UTC.
+        First and last traded close, UTC.
     written_at : datetime
     predictions : sequence of Prediction
-        At least those that orders were placed on.
+        At least those that led to orders.
     decisions : sequence of Decision
         At least the approved ones; the others are counted in `refused`.
-    contracts : sequence of Contract
+    specs : sequence of ModelSpec
         Of the models that predicted; none for the rules alone.
     refused : sequence of Refusal
     """
@@ -139,13 +139,13 @@ def facts_of(
         bars=bars,
         predictions=predictions,
         decisions=decisions,
-        orders=done.orders,
-        fills=done.fills,
-        counts={"decisions": done.decisions, "approved": approved, "fills": len(done.fills)},
+        orders=account.orders,
+        fills=account.fills,
+        counts={"decisions": account.decisions, "approved": approved, "fills": len(account.fills)},
         models=[_model(spec) for spec in specs],
         checks=[],
         drift_note="not compared in a backtest",
-        charges=done.charges,
+        charges=account.charges,
         rules={"entry probability": f"{settings.entry_probability:g}", "swing": str(task.swing)},
         refused=refused,
         levels=task.columns,
@@ -155,7 +155,7 @@ def facts_of(
 def predictions_of(
     orders: Sequence[OrderIntent], outlooks: Mapping[str, pd.DataFrame], models: Mapping[str, Answering]
 ) -> list[Prediction]:
-    """Return the predictions that orders were placed on, with the levels that they were asked about.
+    """Return the predictions that led to orders, with the levels that they refer to.
 
     Parameters
     ----------
@@ -163,22 +163,22 @@ def predictions_of(
     outlooks : mapping of str to DataFrame
         By symbol and close: above, below, up and down.
     models : mapping of str to Answering
-        What predicted, by symbol.
+        The model that predicted, by symbol.
     """
-    found = []
+    predictions = []
     for order in orders:
-        known = outlooks[order.symbol].loc[pd.Timestamp(order.submitted_at)].to_dict()
+        row = outlooks[order.symbol].loc[pd.Timestamp(order.submitted_at)].to_dict()
         answering = models[order.symbol]
         spec = answering.model.spec
-        features = dict(zip(answering.levels, (known["above"], known["below"]), strict=True))
-        chance = known["up" if order.side is Side.BUY else "down"]
+        features = dict(zip(answering.levels, (row["above"], row["below"]), strict=True))
+        chance = row["up" if order.side is Side.BUY else "down"]
         origin = (answering.name, spec.version, spec.feature_hash)
-        found.append(Prediction(order.symbol, order.side, order.submitted_at, chance, *origin, features))
-    return found
+        predictions.append(Prediction(order.symbol, order.side, order.submitted_at, chance, *origin, features))
+    return predictions
 
 
 def write(files: Files, facts: reporting.Facts, judged: Assessment) -> None:
-    """Write the files that are wanted; a folder that is not there is created.
+    """Write the files that are wanted; create missing folders.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def write(files: Files, facts: reporting.Facts, judged: Assessment) -> None:
     Raises
     ------
     StoreError
-        If one cannot be written.
+        If a file cannot be written.
     """
     if files.report is not None:
         _replace(files.report, reporting.page(facts, judged, files.report.parent))
@@ -200,7 +200,7 @@ def write(files: Files, facts: reporting.Facts, judged: Assessment) -> None:
 
 
 def listed(rows: Sequence[TradeRow]) -> str:
-    """Return trades as CSV with a head of `COLUMNS`, in order of entry."""
+    """Return trades as CSV with the header `COLUMNS`, in order of entry."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(COLUMNS)
@@ -209,9 +209,9 @@ def listed(rows: Sequence[TradeRow]) -> str:
 
 
 def _model(spec: ModelSpec) -> reporting.ModelFacts:
-    """Return a model as the report shows it, beside the baselines of its training."""
-    found = spec.metrics
-    metrics = {"model": found["metrics"], **found.get("baselines", {})} if "metrics" in found else {}
+    """Return a model as input of the report, with the baselines of its training."""
+    recorded = spec.metrics
+    metrics = {"model": recorded["metrics"], **recorded.get("baselines", {})} if "metrics" in recorded else {}
     span = (spec.trained_from, spec.trained_until)
     return reporting.ModelFacts(spec.name, spec.version, *span, spec.horizon_minutes, metrics)
 
@@ -239,4 +239,4 @@ def _replace(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written ({error.strerror}); give a path that can") from error
+        raise StoreError(f"{path} cannot be written ({error.strerror}); give a writable path") from error

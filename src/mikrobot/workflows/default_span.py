@@ -1,4 +1,4 @@
-"""What a flow works on by default: the market of the latest run, segment by segment."""
+"""The default span of a flow: the symbols and times of the latest run, segment by segment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class DefaultSpan:
     source : str
     symbols : tuple of str
     start, end : datetime
-        UTC; bars that open in [start, end).
+        UTC; the span of bars that open in [start, end).
     run : Run
-        The run it was taken from.
+        The run that the defaults come from.
     """
 
     source: str
@@ -39,13 +39,13 @@ def default_spans(
     end: datetime | None = None,
     clock: Clock | None = None,
 ) -> tuple[DefaultSpan, ...]:
-    """Complete what was given from the latest run: one scope for each of its segments, up to now on a live source.
+    """Fill missing arguments from the latest run: one span for each of its segments, up to now on a live source.
 
     Parameters
     ----------
     symbols : sequence of str, optional
-        Each belongs to the segment that traded it; one that the run did not trade, to the last segment.
-        Segments without any of them have no scope. Default: all of the run.
+        Each symbol belongs to the segment that traded it; one that the run did not trade belongs to the last
+        segment. Segments without any of these symbols have no span. Default: all symbols of the run.
     start, end : datetime, optional
         UTC; default: the history and the traded hours of each segment.
     clock : Clock, optional

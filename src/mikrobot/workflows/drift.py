@@ -1,4 +1,4 @@
-"""Whether the rows of a run still look like those before it, and whether online and offline rows are the same."""
+"""Compare the newest feature rows of a run with older rows (drift), and its online with its offline rows (skew)."""
 
 import math
 from dataclasses import asdict
@@ -23,15 +23,15 @@ from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.trading_report import report_folder
 
 CURRENT = timedelta(days=5)
-"""The newest rows that are compared with those before them: a trading week, since the rows of one
-day differ from a season's in every slow feature; of a shorter history, its younger half."""
+"""Span of the newest rows: one trading week, since in every slow feature the rows of one day differ from those
+of a season. Of a shorter history, the newer half."""
 
 REFERENCE_ROWS = 20_000
-"""Older rows they are compared with, spread evenly over the history."""
+"""Number of older rows that they are compared with, spread evenly over the history."""
 
 
 def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
-    """Compare the newest feature rows of a run with those before, and online with offline rows.
+    """Compare the newest feature rows of a run with older rows, and online with offline rows.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `Drift`, plain JSON values, with source, simulated, online_rows (rows that the worker read
-        online) and skewed_rows (those that differ in any bit from the offline row of the close).
+        The fields of `Drift` as plain JSON values, with source, simulated, online_rows (number of rows that the
+        worker read online) and skewed_rows (number of those that differ in any bit from the offline row).
 
     Raises
     ------
@@ -56,7 +56,7 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         bars, predictions = BarStore(pool), Ledger(pool).predictions(run.id)
         reference, current = _events(bars, run)
     settings = wiring.market_of(settings, run)
-    found = monitoring.compare(
+    comparison = monitoring.compare(
         _rows(settings, reference),
         _rows(settings, current),
         CATALOG.columns,
@@ -66,11 +66,11 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
     )
     online, skewed = _skew(settings, run, predictions)
     market = {"source": run.source, "simulated": run.simulated, "online_rows": online, "skewed_rows": skewed}
-    return asdict(found) | {"report": str(found.report)} | market
+    return asdict(comparison) | {"report": str(comparison.report)} | market
 
 
 def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the closes of the older and of the newest bars of every symbol."""
+    """Return the closes of the older bars and of the newest bars of every symbol."""
     older, newest = [], []
     for segment in run.segments:
         for symbol in segment.symbols:
@@ -95,9 +95,9 @@ def _rows(settings: Settings, events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _skew(settings: Settings, run: Run, predictions: list[Prediction]) -> tuple[int, int]:
-    """Count the rows read online, and those that are not bit for bit the offline row.
+    """Count the rows read online, and those that differ in any bit from the offline row.
 
-    A live source goes on past the hours of the run, whose rows are not offline yet.
+    Ignores closes after the hours of the run: a live source continues, but its rows are not offline yet.
     """
     online = {(p.symbol, p.close_time): p.features for p in predictions if p.close_time <= run.ends_at}
     if not online:

@@ -1,7 +1,7 @@
-"""`mikrobot evaluate`: an existing model on bars it may never have seen, judged as in training.
+"""`mikrobot evaluate`: evaluate a registered model on other bars, with the metrics of training.
 
-Reads bars from files and computes their features and labels; the model and its baselines come
-from the registry as they are. Nothing is fitted here, and nothing is stored.
+Reads bars from files and computes their features and labels; loads the model and its baselines unchanged
+from the registry. Fits nothing and stores nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ Bars = Mapping[str, pd.DataFrame]
 def judge(
     settings: Settings, clock: Clock, named: str, paths: Sequence[Path], *, control: bool, say: Say
 ) -> dict[str, Any]:
-    """Judge a registered model on files of bars; start the registry if it is down, and stop it again.
+    """Evaluate a registered model on files of bars; start the registry if it is down, and stop it again.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def judge(
     paths : sequence of Path
         Files or folders of M1 bars.
     control : bool
-        Judge it on walks without an edge, made of the same bars, too.
+        Also evaluate it on random walks derived from the same bars, which have no edge.
     say : callable
-        Told one line about each step.
+        Called with one line of text for each step.
 
     Returns
     -------
@@ -51,11 +51,11 @@ def judge(
     Raises
     ------
     BarError, UnknownSymbol
-        If a file is not sound.
+        If a file has invalid bars or an unknown symbol.
     FeatureMismatch
         If the model was trained on other features than this program computes.
     ModelError
-        If there is no such model, or the bars give nothing to judge by.
+        If there is no such model, or the bars do not give samples of both outcomes.
     ServiceError
         If the registry does not start.
     """
@@ -65,15 +65,15 @@ def judge(
         from mikrobot.workflows import registered
 
         model = registered.one(Registry(settings.mlflow_url), named, list(bars))
-    found = judged(model, bars, settings.seed, control=control, say=say)
-    found["data"] = {"files": [str(path) for path in paths], **found["data"]}
-    return found
+    evaluation = judged(model, bars, settings.seed, control=control, say=say)
+    evaluation["data"] = {"files": [str(path) for path in paths], **evaluation["data"]}
+    return evaluation
 
 
 def judged(
     model: Model, bars: Bars, seed: int, *, control: bool = False, say: Say = lambda line: None
 ) -> dict[str, Any]:
-    """Judge a model on bars.
+    """Evaluate a model on bars.
 
     Parameters
     ----------
@@ -81,15 +81,15 @@ def judged(
     bars : mapping of str to DataFrame
         Closed M1 bars by symbol, bar frames.
     seed : int
-        Of the bootstrap and the controls.
+        Seed of the bootstrap and of the controls.
     control : bool
 
     Returns
     -------
     dict
-        Plain JSON values: ``model``, ``version``, ``data`` (``from``, ``to``, ``samples``, and ``seen_share``: how
-        many of them lie within what the model was trained on); then as `evaluate`. With `control`,
-        ``controls`` has the same of each walk, and ``baselines.control`` the AUC on the Gaussian one.
+        Plain JSON values: ``model``, ``version``, ``data`` (``from``, ``to``, ``samples``, and ``seen_share``: the
+        share of samples within the training span); then the keys of `evaluate`. With `control`, ``controls``
+        has the same for each walk, and ``baselines.control`` the AUC on the Gaussian one.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def judged(
     spec.accept(CATALOG.version)
     if not spec.diffusion:
         raise ModelError(
-            f"model {spec.name} version {spec.version} keeps no baselines to be judged beside; train it again"
+            f"model {spec.name} version {spec.version} has no baselines to be compared with; train it again"
         )
     say(f"computing features and labels of {', '.join(bars)}")
     columns = needed(model.inputs, model.spec.task)
     data = build(bars, rows_of(bars, columns), "file", model.inputs, task=model.spec.task)
     say(f"judging {len(data):,} samples")
     trained_until = np.datetime64(spec.trained_until.replace(tzinfo=None))
-    found = {
+    evaluation = {
         "model": spec.name,
         "version": spec.version,
         "data": {
@@ -119,13 +119,13 @@ def judged(
         **_evaluated(model, data, seed),
     }
     if control:
-        found["controls"] = {}
+        evaluation["controls"] = {}
         for name, walk in controls(bars, seed).items():
             say(f"judging the {name} control")
-            made = build(walk, rows_of(walk, columns), "file", model.inputs, task=model.spec.task)
-            found["controls"][name] = _evaluated(model, made, seed)
-        found["baselines"]["control"] = {"auc": found["controls"]["gaussian"]["metrics"]["auc"]}
-    return found
+            dataset = build(walk, rows_of(walk, columns), "file", model.inputs, task=model.spec.task)
+            evaluation["controls"][name] = _evaluated(model, dataset, seed)
+        evaluation["baselines"]["control"] = {"auc": evaluation["controls"]["gaussian"]["metrics"]["auc"]}
+    return evaluation
 
 
 def _read(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
@@ -140,5 +140,5 @@ def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:
             f"{data.outcome[0]} only; give more bars"
         )
     spec = model.spec
-    said = predict_baselines(spec.diffusion, data, model.inputs)
-    return evaluate(model.score(data.inputs), said, data, spec.task.kind, seed=seed)
+    baselines = predict_baselines(spec.diffusion, data, model.inputs)
+    return evaluate(model.score(data.inputs), baselines, data, spec.task.kind, seed=seed)

@@ -1,4 +1,4 @@
-"""A request to the prediction service that works as it stands, from the newest feature row of a symbol."""
+"""A complete request to the prediction service, built from the newest feature row of a symbol."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from mikrobot.store.postgres import database
 from mikrobot.store.runs import Runs
 
 FIRST_MODEL_S = 60.0
-"""Seconds that a prediction service which was just started is given to load its model."""
+"""Timeout in seconds for a prediction service that has just started to load its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class ExampleRequest:
     ----------
     address : str
     body : dict
-        symbol, source, and features: every column that the model needs, None where a value is missing.
+        symbol, source, and features: every column that the model needs, None for a missing value.
     curl : str
-        A line for a shell that sends it.
+        The shell command that sends it.
     """
 
     address: str
@@ -47,12 +47,12 @@ class ExampleRequest:
 
 
 def example_request(settings: Settings, clock: Clock, symbol: str | None, say: local_stack.Say) -> ExampleRequest:
-    """Make a request from the newest online row of a symbol; start the services that it needs, and stop them again.
+    """Build a request from the newest online row of a symbol; start the services that it needs, and stop them again.
 
     Parameters
     ----------
     symbol : str or None
-        None: the first of the latest run.
+        None: the first symbol of the latest run.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _await_model(settings: Settings, clock: Clock) -> None:
 
 
 def _columns(settings: Settings, source: str, symbol: str) -> Sequence[str]:
-    """Ask the service which columns its model for a symbol needs."""
+    """Request the columns that the service's model for a symbol needs."""
     scope = {"symbol": symbol, "source": source}
     try:
         answer = httpx.get(f"{settings.bento_url}/model", params=scope, timeout=10.0, trust_env=False)

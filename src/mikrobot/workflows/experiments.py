@@ -1,7 +1,7 @@
-"""Experiments on the recorded runs: plans them, gathers what their arms have earned, and reports.
+"""Experiments on recorded runs: plan them, collect the results of their arms, and write the report.
 
-An arm takes the runs begun after the experiment whose recorded settings are those it names, and
-any run it names by its id.
+An arm selects the runs that began after the experiment and whose recorded settings match it, or one run by
+its id.
 """
 
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 
 RUN, MODEL_VERSION = "run", "model_version"
-"""What an arm of an experiment may select by beside recorded settings and the arm of a run."""
+"""Keys that an arm of an experiment may select by, besides recorded settings and the arm of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentStatus:
-    """An experiment as it stands.
+    """The current state of an experiment.
 
     Attributes
     ----------
     experiment : Experiment
     conclusion : Conclusion
-        Of everything observed up to now, or to its end.
+        Based on all observations up to now, or up to the end of the experiment.
     runs : mapping of str to list of str
         Ids of the runs of each arm.
     end : End or None
@@ -65,32 +65,33 @@ class ExperimentStatus:
 
 
 def parse_arm(text: str, count: int) -> Arm:
-    """Read an arm as it is given on the command line, ``NAME:KEY=VALUE,KEY=VALUE``.
+    """Parse an arm in its command line form, ``NAME:KEY=VALUE,KEY=VALUE``.
 
     Raises
     ------
     UsageError
-        If it is not of that form, or a key is no setting.
+        If the text does not have this form, or a key is not a setting.
 
     >>> parse_arm("careful:profile=ftmo", 2)
     Arm(name='careful', selects={'profile': 'ftmo'}, share=0.5)
     """
     name, selects = arms.parse(text)
-    known = {RUN, MODEL_VERSION, arms.ARM, *Settings.model_fields}
-    if unknown := selects.keys() - known:
+    selectable = {RUN, MODEL_VERSION, arms.ARM, *Settings.model_fields}
+    if unknown := selects.keys() - selectable:
         raise UsageError(
-            f"arm {name}: {', '.join(sorted(unknown))} is no setting; an arm selects by {', '.join(sorted(known))}"
+            f"arm {name}: {', '.join(sorted(unknown))} is not a setting; "
+            f"an arm selects by {', '.join(sorted(selectable))}"
         )
     return Arm(name, selects, 1 / count)
 
 
 def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
-    """Check a plan, calculate how long it takes, and write it down.
+    """Check an experiment, compute the number of observations that it needs, and record it.
 
     Raises
     ------
     UsageError
-        If it cannot answer anything, or its id is taken.
+        If its arms, id or floor are invalid, or its id is taken.
     """
     _check(experiment)
     planned = plan(experiment)
@@ -105,55 +106,55 @@ def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
 
 
 def status(settings: Settings, experiment_id: str) -> ExperimentStatus:
-    """Gather what an experiment has observed, up to its end, and judge it.
+    """Collect the observations of an experiment up to its end, and evaluate them.
 
     Raises
     ------
     UsageError
-        If there is none of that id.
+        If there is no experiment with this id.
     """
     with database.open_pool(settings) as pool:
         store = Experiments(pool)
         experiment, end = store.get(experiment_id), store.end(experiment_id)
         runs = {arm.name: _runs(pool, experiment, arm, end) for arm in experiment.arms}
         observed = [_observe(pool, experiment.unit, arm, runs[arm.name]) for arm in experiment.arms]
-    observations = [each for found, _ in observed for each in found]
+    observations = [observation for arm_observations, _ in observed for observation in arm_observations]
     units = {arm.name: len(days) for arm, (_, days) in zip(experiment.arms, observed, strict=True)}
     return ExperimentStatus(
         experiment,
         conclude(experiment, observations, units),
-        {name: [run.id for run in each] for name, each in runs.items()},
+        {name: [run.id for run in arm_runs] for name, arm_runs in runs.items()},
         end,
     )
 
 
 def overview(settings: Settings) -> list[dict[str, Any]]:
-    """Return every experiment with its question, its arms, and whether it has ended."""
+    """Return every experiment with its question, its arms, its start, and ``ended``."""
     with database.open_pool(settings) as pool:
         store = Experiments(pool)
         return [
             {
-                "experiment": each.id,
-                "question": each.question,
-                "arms": [arm.name for arm in each.arms],
-                "begun_at": each.begun_at.isoformat(),
-                "ended": store.end(each.id) is not None,
+                "experiment": experiment.id,
+                "question": experiment.question,
+                "arms": [arm.name for arm in experiment.arms],
+                "begun_at": experiment.begun_at.isoformat(),
+                "ended": store.end(experiment.id) is not None,
             }
-            for each in store.all()
+            for experiment in store.all()
         ]
 
 
 def stop(settings: Settings, experiment_id: str, reason: str, clock: Clock) -> ExperimentStatus:
-    """End an experiment for good, with what it says now.
+    """End an experiment permanently, and record its conclusion.
 
     Raises
     ------
     UsageError
-        If there is none of that id, or it has ended already.
+        If there is no experiment with this id, or it has already ended.
     """
-    found = status(settings, experiment_id)
+    ended = status(settings, experiment_id)
     with database.open_pool(settings) as pool:
-        Experiments(pool).stop(experiment_id, clock.now(), reason, found.conclusion.to_json())
+        Experiments(pool).stop(experiment_id, clock.now(), reason, ended.conclusion.to_json())
     return status(settings, experiment_id)
 
 
@@ -163,25 +164,25 @@ def write_report(settings: Settings, experiment_id: str) -> tuple[ExperimentStat
     Raises
     ------
     UsageError
-        If there is none of that id.
+        If there is no experiment with this id.
     """
-    found = status(settings, experiment_id)
+    current = status(settings, experiment_id)
     path: Path = settings.home / "reports" / "experiments" / f"{experiment_id}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(wording.markdown(found.experiment, found.conclusion, found.runs), encoding="utf-8")
+    partial.write_text(wording.markdown(current.experiment, current.conclusion, current.runs), encoding="utf-8")
     partial.replace(path)
-    return found, path
+    return current, path
 
 
 def _check(experiment: Experiment) -> None:
     names = [arm.name for arm in experiment.arms]
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(
-            f"an experiment compares two or more arms of different names, not {', '.join(names) or 'none'}"
+            f"an experiment compares two or more arms with different names, not {', '.join(names) or 'none'}"
         )
     if not experiment.id.replace("-", "").replace("_", "").isalnum():
-        raise UsageError(f"the id of an experiment has letters, digits, - and _ only, not {experiment.id!r}")
+        raise UsageError(f"the id of an experiment may have letters, digits, - and _ only, not {experiment.id!r}")
     if experiment.floor * len(names) > 1:
         raise UsageError(
             f"{len(names)} arms cannot have a floor of {experiment.floor:g} each; at most {1 / len(names):.3g}"
@@ -189,7 +190,7 @@ def _check(experiment: Experiment) -> None:
 
 
 def _runs(pool: Pool, experiment: Experiment, arm: Arm, end: End | None) -> list[Run]:
-    """Return the runs of an arm, the newest last."""
+    """Return the runs of an arm, oldest first."""
     runs, named = Runs(pool), arm.selects.get(RUN)
     if named is not None:
         return [runs.get(named)]
@@ -208,27 +209,27 @@ def _recorded(run: Run, key: str) -> str:
 
 
 def _observe(pool: Pool, unit: Unit, arm: Arm, runs: Sequence[Run]) -> tuple[list[Observation], set[str]]:
-    """Return the observations of an arm and its units; of a day that was run again the newest run counts."""
-    found: list[Observation] = []
-    seen, units = set[str](), set[str]()
+    """Return the observations of an arm and its units; if several runs cover a day, the newest run counts."""
+    observations: list[Observation] = []
+    counted, units = set[str](), set[str]()
     for run in reversed(runs):
         days = _days(Runs(pool), run)
         trades = _trades(Ledger(pool), run, arm.selects.get(MODEL_VERSION))
-        fresh = [each for each in trades if f"{run.source} {each.exit.filled_at:%Y-%m-%d}" not in seen]
-        new = [day for day in days if f"{run.source} {day}" not in seen]
-        found += by_day(arm.name, fresh, new, run.source) if unit is Unit.DAY else by_trade(arm.name, fresh)
-        seen |= {f"{run.source} {day}" for day in days}
+        fresh = [trade for trade in trades if f"{run.source} {trade.exit.filled_at:%Y-%m-%d}" not in counted]
+        new = [day for day in days if f"{run.source} {day}" not in counted]
+        observations += by_day(arm.name, fresh, new, run.source) if unit is Unit.DAY else by_trade(arm.name, fresh)
+        counted |= {f"{run.source} {day}" for day in days}
         units |= {f"{run.source} {unit}" for unit in _units(run, new)}
-    return found, units
+    return observations, units
 
 
 def _units(run: Run, days: Sequence[str]) -> list[str]:
-    """Return what of these days was an arm's: all of them, or where the market was split its share of each symbol's."""
+    """Return an arm's units among these days: all days, or its share of each symbol's days if they were split."""
     share = arms.share_of(run)
     if share is None:
         return list(days)
-    each = [(symbol, datetime.fromisoformat(day)) for symbol in run.symbols for day in days]
-    return [arms.unit(symbol, day) for symbol, day in each if share.owner(symbol, day) == share.own]
+    symbol_days = [(symbol, datetime.fromisoformat(day)) for symbol in run.symbols for day in days]
+    return [arms.unit(symbol, day) for symbol, day in symbol_days if share.owner(symbol, day) == share.own]
 
 
 def _days(runs: Runs, run: Run) -> list[str]:
@@ -244,6 +245,6 @@ def _trades(ledger: Ledger, run: Run, model_version: str | None) -> list[Trade]:
     if model_version is None:
         return trades
     asked: dict[tuple[str, datetime], str] = {
-        (each.symbol, each.close_time): each.model_version for each in ledger.predictions(run.id)
+        (answer.symbol, answer.close_time): answer.model_version for answer in ledger.predictions(run.id)
     }
-    return [each for each in trades if asked.get((each.order.symbol, each.order.submitted_at)) == model_version]
+    return [trade for trade in trades if asked.get((trade.order.symbol, trade.order.submitted_at)) == model_version]

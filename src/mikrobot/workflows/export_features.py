@@ -1,6 +1,6 @@
-"""Feature rows of a bar file into a Parquet file, in the memory of a week of bars.
+"""Export the feature rows of a bar file to a Parquet file, with one week of bars in memory at a time.
 
-Needs no database: bars are read, folded and written piece by piece. Rows are not judged here.
+Needs no database: bars are read, computed and written piece by piece. Does not check the quality of rows.
 """
 
 import os
@@ -22,7 +22,7 @@ from mikrobot.market.feed import chunks
 from mikrobot.market.replay import ReplaySource
 
 PIECE = timedelta(days=7)
-"""Bars in memory at once; a row is some hundred columns wide."""
+"""Span of the bars in memory at once; a row has some hundred columns."""
 
 SCHEMA = pa.schema(
     [
@@ -31,15 +31,15 @@ SCHEMA = pa.schema(
         *((name, pa.float64()) for name in CATALOG.columns),
     ]
 )
-"""Columns of the file: one row a closed bar, known at ``close_time``."""
+"""Columns of the file: one row per closed bar, known at ``close_time``."""
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and the share of the bars that is."""
+"""Called with the current step and the completed share of the bars, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: the symbol, its lead if there was one, and the number of rows."""
+    """Result of an export: the symbol, its lead if there was one, and the number of rows."""
 
     symbol: str
     lead: str | None
@@ -54,25 +54,25 @@ def write_rows(
     *,
     progress: Progress = lambda text, share: None,
 ) -> Written:
-    """Compute the feature rows of a file of M1 bars.
+    """Compute the feature rows of a file of M1 bars, and write them to a Parquet file.
 
     Parameters
     ----------
     file : Path
-        M1 bars, as `ReplaySource` reads them; the symbol stands in the name.
+        M1 bars, as `ReplaySource` reads them; the file name contains the symbol.
     out : Path
-        Parquet file to write, whole or not at all.
+        Parquet file; written completely or not at all.
     timeframe : Timeframe
-        At whose closes rows are written.
+        Rows are written at the closes of this timeframe.
     lead_file : Path or None
-        M1 bars of the symbol's lead; without, what is read of the lead is missing.
+        M1 bars of the symbol's lead; None: the features that read the lead are missing.
 
     Raises
     ------
     BarError, UnknownSymbol
         As `ReplaySource`.
     UsageError
-        If `lead_file` is not of the symbol's lead, or `out` is one of the inputs.
+        If a file has several symbols, `lead_file` is not the symbol's lead, or `out` is one of the inputs.
     StoreError
         If `out` cannot be written.
     """
@@ -96,18 +96,18 @@ class _Lead:
         (self.symbol,) = source.symbols()
         expected = instrument(follower).lead
         if self.symbol != expected:
-            raise UsageError(f"--lead holds {self.symbol}, and {follower} is led by {expected or 'no other symbol'}")
+            raise UsageError(f"--lead holds {self.symbol}, but {follower} is led by {expected or 'no other symbol'}")
         self._source = source
         self._pipeline = FeaturePipeline([self.symbol])
         self._reached = source.span(self.symbol)[0]
         self._newest: list[pd.DataFrame] = []
 
     def rows(self, start: datetime, end: datetime) -> pd.DataFrame | None:
-        """Return the rows of bars that open in [start, end), and the newest one before; in order of calls."""
+        """Return the rows of bars that open in [start, end), and the newest row before; call in order of time."""
         for since, until in chunks(self._reached, start, PIECE):
             self._fold(since, until)
-        found = [*self._newest, *self._fold(self._reached, end)]
-        return pd.concat(found) if found else None
+        parts = [*self._newest, *self._fold(self._reached, end)]
+        return pd.concat(parts) if parts else None
 
     def _fold(self, since: datetime, until: datetime) -> list[pd.DataFrame]:
         bars = self._source.history(self.symbol, since, until)
@@ -140,17 +140,17 @@ def _pieces(
 
 @contextmanager
 def _writer(out: Path) -> Iterator[pq.ParquetWriter]:
-    """Write beside `out`, and put it in its place at the end."""
+    """Write to a temporary file in the folder of `out`, and rename it to `out` at the end."""
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{out} cannot be written ({error.strerror}); give --out a path that can") from error
+        raise StoreError(f"{out} cannot be written ({error.strerror}); give --out a writable path") from error
     try:
         with unfinished.open("wb") as stream, pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
             yield writer
         unfinished.replace(out)
     except OSError as error:
-        raise StoreError(f"{out} cannot be written ({error.strerror}); give --out a path that can") from error
+        raise StoreError(f"{out} cannot be written ({error.strerror}); give --out a writable path") from error
     finally:
         unfinished.unlink(missing_ok=True)

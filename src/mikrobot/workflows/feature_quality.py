@@ -1,6 +1,6 @@
-"""The quality of feature rows, of a run or of files of bars: ``python -m mikrobot.workflows.feature_quality FILE...``.
+"""Assess the quality of feature rows, of a run or of files: ``python -m mikrobot.workflows.feature_quality FILE...``.
 
-Collects the rows and the models that answered, has them assessed, and writes the report.
+Collects the rows and the models that predicted, passes them to the assessment, and writes the report.
 """
 
 import sys
@@ -34,7 +34,7 @@ from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.trading_report import report_folder
 
 ROWS = 20_000
-"""Newest rows of a symbol that are assessed: two weeks of minutes, in which most columns take all their values."""
+"""Number of newest rows assessed per symbol: two weeks of minutes, in which most columns take all their values."""
 
 
 def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
     Returns
     -------
     dict
-        report and markdown (paths), findings (columns with one, summed over the symbols), by_symbol
-        (rows, findings and clusters of redundant columns).
+        report and markdown (paths), findings (number of columns with a finding, summed over the symbols),
+        by_symbol (numbers of rows, findings and clusters of redundant columns).
 
     Raises
     ------
@@ -63,11 +63,11 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
     with database.open_pool(settings) as pool:
         run = recorded_run(Runs(pool), run_id)
         events, versions = _newest_closes(BarStore(pool), run), _versions(Ledger(pool), run)
-    found = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
+    qualities = [assess(symbol, _stored(settings, run.source, symbol, closes)) for symbol, closes in events.items()]
     models = _models(settings, run, versions)
     written_at = SystemClock().now()
     report = quality_report.write(
-        found,
+        qualities,
         run.source,
         simulated=run.simulated,
         written_at=written_at,
@@ -77,18 +77,18 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
     return {
         "report": str(report.html),
         "markdown": str(report.markdown),
-        "findings": sum(len(each.findings) for each in found),
-        "by_symbol": {each.symbol: _counts(each) for each in found},
+        "findings": sum(len(quality.findings) for quality in qualities),
+        "by_symbol": {quality.symbol: _counts(quality) for quality in qualities},
     }
 
 
 def assess_file(path: Path, rows: int = ROWS) -> Quality:
-    """Assess the features of the newest bars of a file, after a warm-up on those before.
+    """Assess the features of the newest bars of a file, after a warm-up on the bars before them.
 
     Raises
     ------
     BarError, UnknownSymbol
-        If it is no file of M1 bars of a known instrument.
+        If the file does not hold M1 bars of a known instrument.
     DataError
         If it has too few bars.
     """
@@ -106,7 +106,7 @@ def _newest_closes(bars: BarStore, run: Run) -> dict[str, "pd.Series[Any]"]:
 
 
 def _stored(settings: Settings, source: str, symbol: str, closes: "pd.Series[Any]") -> pd.DataFrame:
-    """Read the rows of some closes, without those that are not stored: a live market is ahead of its rows."""
+    """Read the stored rows of the closes; the newest closes of a live market have no row yet."""
     events = pd.DataFrame({"source": source, "symbol": symbol, "event_timestamp": closes}).reset_index(drop=True)
     columns = list(CATALOG.columns)
     rows = offline.training_rows(settings, events, columns).dropna(subset=columns, how="all")
@@ -114,20 +114,21 @@ def _stored(settings: Settings, source: str, symbol: str, closes: "pd.Series[Any
 
 
 def _versions(ledger: Ledger, run: Run) -> list[str]:
-    """Return the versions of the model that answered in a run, in the order they began to."""
-    return list(dict.fromkeys(each.model_version for each in ledger.predictions(run.id) if each.model == TRADED))
+    """Return the model versions that predicted in a run, in order of their first prediction."""
+    answers = (answer for answer in ledger.predictions(run.id) if answer.model == TRADED)
+    return list(dict.fromkeys(answer.model_version for answer in answers))
 
 
 def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[ModelInputs]:
-    """Return what these versions make of their inputs; of a run before its first answer, what its champions do."""
+    """Return the input importance of these versions; before a run's first prediction, that of its champions."""
     registry = Registry(settings.mlflow_url)
     champions = registry.holders(TRADED, CHAMPION)
     asked = versions or sorted({champions[s] for s in scopes_of(run.source, run.symbols) if s in champions}, key=int)
-    return [ModelInputs(TRADED, each, registry.load(TRADED, each).spec.importance) for each in asked]
+    return [ModelInputs(TRADED, version, registry.load(TRADED, version).spec.importance) for version in asked]
 
 
-def _counts(found: Quality) -> dict[str, int]:
-    return {"rows": found.rows, "findings": len(found.findings), "clusters": len(found.clusters)}
+def _counts(quality: Quality) -> dict[str, int]:
+    return {"rows": quality.rows, "findings": len(quality.findings), "clusters": len(quality.clusters)}
 
 
 @click.command()
@@ -135,14 +136,14 @@ def _counts(found: Quality) -> dict[str, int]:
 @click.option(
     "--out", default="quality", show_default=True, type=click.Path(path_type=Path), help="Folder to write to."
 )
-@click.option("--rows", default=ROWS, show_default=True, help="Newest rows of each file that are assessed.")
+@click.option("--rows", default=ROWS, show_default=True, help="Number of newest rows assessed per file.")
 def main(files: tuple[Path, ...], out: Path, rows: int) -> None:
     """Assess the features of Parquet or CSV files of M1 bars, and write quality.html and quality.md."""
     telemetry.configure("ERROR")
     try:
-        found = [assess_file(path, rows) for path in files]
+        qualities = [assess_file(path, rows) for path in files]
         report = quality_report.write(
-            found, "files", simulated=False, written_at=SystemClock().now(), models=[], folder=out
+            qualities, "files", simulated=False, written_at=SystemClock().now(), models=[], folder=out
         )
     except MikrobotError as error:
         print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Counts what a quality gate found, over all the frames that pass it."""
+"""Count the results of a quality gate over all frames that it checks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from mikrobot.market.history import Checked
 
 
 class Counted(Checked, Protocol):
-    """What a gate says about a frame, with its counts; see `expectations.quality_gate.Checked`."""
+    """A gate's result for one frame, with its counts; see `expectations.quality_gate.Checked`."""
 
     @property
     def expectations(self) -> int:
-        """Expectations that were run."""
+        """Number of expectations that were run."""
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Those that were broken."""
+        """Names of the expectations that failed."""
 
 
 Check = Callable[[pd.DataFrame], Counted]
@@ -26,17 +26,17 @@ Check = Callable[[pd.DataFrame], Counted]
 
 @dataclass(slots=True)
 class Tally:
-    """A gate that counts: call it in the place of the gate.
+    """A gate that counts its results: call it in place of the gate.
 
     Attributes
     ----------
     suite : str
     gate : callable
-        Takes a frame, gives a `Counted`.
+        Takes a frame, returns a `Counted`.
     passed, failed : int
-        Expectations run so far, by outcome.
+        Number of expectations so far, by outcome.
     rows, quarantined : int
-        Rows seen so far, and the bad ones among them.
+        Number of rows checked so far, and of bad rows among them.
     """
 
     suite: str
@@ -47,7 +47,7 @@ class Tally:
     quarantined: int = 0
 
     def __call__(self, frame: pd.DataFrame) -> Counted:
-        """Pass a frame through the gate and count what it found."""
+        """Check a frame with the gate, and count the results."""
         checked = self.gate(frame)
         self.passed += checked.expectations - len(checked.failed)
         self.failed += len(checked.failed)
@@ -62,7 +62,7 @@ class Tally:
 
 
 def by_suite(counts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add counts of the same suite up, suites in the order they came.
+    """Sum the counts of each suite, in order of first appearance.
 
     >>> by_suite([{"suite": "bars", "rows": 1}, {"suite": "bars", "rows": 2}])
     [{'suite': 'bars', 'rows': 3}]

@@ -1,10 +1,9 @@
-"""From stored bars to feature rows: the batch path of the features.
+"""Compute feature rows from stored bars: the batch path of the features.
 
-Folds the same compiled step as the streamer, passes the rows through the gate it is given,
-appends them to the offline store, and leaves the feature state as a snapshot, from which the
-streamer continues. The newest row goes online, unless a run goes on: the online rows of its
-source belong to its streamer, which may be at an earlier minute. Does not fetch bars and does
-not know the suites.
+Runs the same compiled step as the streamer, checks the rows with the given gate, appends them to the
+offline store, and saves the feature state as a snapshot, from which the streamer continues. Writes the
+newest row to the online store, unless the streamer of the source runs: the online rows belong to it, and it
+may be at an earlier minute. Does not fetch bars and does not choose the suites.
 """
 
 from dataclasses import dataclass
@@ -27,15 +26,15 @@ from mikrobot.workflows.gate_counts import Check
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What one symbol brought.
+    """Result of a materialisation for one symbol.
 
     Attributes
     ----------
     symbol : str
     rows, quarantined : int
-        Feature rows written to the offline store, and rows kept out of it.
+        Number of feature rows written to the offline store, and of rows kept out of it.
     newest : datetime or None
-        Close of the newest row, UTC; None if the market had no bar in the span.
+        Close of the newest row, UTC; None if no row closes after `since`.
     """
 
     symbol: str
@@ -46,7 +45,7 @@ class Materialized:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The stores that a materialisation reads and writes, beside the offline rows.
+    """The stores that a materialisation reads and writes, besides the offline store.
 
     Attributes
     ----------
@@ -63,7 +62,7 @@ class Stores:
 
     @classmethod
     def of(cls, settings: Settings, pool: Pool) -> "Stores":
-        """Return the stores of a home."""
+        """Return the stores of one state folder."""
         return cls(BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
 
 
@@ -84,19 +83,19 @@ def materialize(
     Parameters
     ----------
     check : callable
-        The gate; it sees the frame (symbol, close_time, every catalog column).
+        The gate; it takes the frame (symbol, close_time, every catalog column).
     since : datetime or None
-        Write only rows that close later; the bars before warm the features up.
+        Write only rows that close later; the features warm up on the bars before.
     lead : str or None
-        Symbol whose stored bars lead this one: the same that the streamer has beside it, else
-        batch and stream differ.
+        Symbol whose stored bars lead this one; must be the lead that the streamer uses, else batch and
+        stream differ.
 
     Raises
     ------
     StoreError
-        If no bars are stored for that span.
+        If no bars are stored for this span.
     GateError
-        If the gate fails: then neither the offline nor the online store has changed.
+        If the gate fails; then neither the offline nor the online store has changed.
     """
     frame = stores.bars.range(source, symbol, Timeframe.M1, start, end=end)
     if frame.empty:

@@ -1,11 +1,11 @@
-"""The paper account of a market source: how a run takes it up, what it holds, and its resets.
+"""The paper account of a market source: its opening balances for a run, its current value, and its resets.
 
-The account belongs to the source and outlives a run. A run on a live source opens with the balances
-that the newest run of the source has left. A replay opens with those of an earlier replay whose hours
-end before its own begin; hours that are replayed again start from the same balances as before, so
-that no result is counted twice and the same replay gives the same trades. Where there is no such run,
-it opens with the balance of the newest reset, else with the setting `balance`. What a run has left
-open is closed at its last price when another takes the account up. Does not trade.
+The account belongs to the source and outlives a run. A run on a live source opens with the final balances
+of the newest run of the source. A replay opens with those of an earlier replay whose hours end before its
+own begin; hours that are replayed again start from the same balances as before, so that no result is counted
+twice and the same replay gives the same trades. If there is no such run, the account opens with the balance
+of the newest reset, else with the setting `balance`. Positions that a run has left open are closed at their
+last price when the next run continues the account. Does not trade.
 """
 
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a run opens with.
+    """The opening balances of a run.
 
     Attributes
     ----------
     balances : dict of str to Decimal
         By market, dollars.
     continues : str or None
-        Id of the run that left them; None at a start.
+        Id of the run that the balances come from; None at a new start.
     """
 
     balances: dict[str, Decimal]
@@ -47,35 +47,35 @@ class Opening:
 
     @property
     def total(self) -> Decimal:
-        """All markets together."""
+        """Sum over all markets, dollars."""
         return sum(self.balances.values(), Decimal(0))
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the settings of a run record it."""
+        """Return the keys that are recorded in the settings of a run."""
         return {OPENING: {name: str(amount) for name, amount in self.balances.items()}, CONTINUES: self.continues}
 
 
 @dataclass(frozen=True, slots=True)
 class PaperAccount:
-    """The paper account of a source as it is now; money in dollars.
+    """The current paper account of a source; money in dollars.
 
     Attributes
     ----------
     source : str
     simulated : bool
     run : str or None
-        The run that trades it or traded it last; None after a reset, and before the first traded minute.
+        The run that trades or last traded it; None after a reset, and before the first traded minute.
     at : datetime
-        Close up to which that run has traded, or the time of the reset or of the beginning, UTC.
+        Close up to which this run has traded, or the time of the reset or of the run's start, UTC.
     valuation : Valuation
     pnl_today : Decimal
         Change of the equity since midnight UTC, or since the run opened if that is later.
     earned_today : dict of str to Decimal
-        The same by symbol, realised and unrealised, without financing.
+        Profit and loss of the same period by symbol, realised and unrealised, without financing.
     started_with : Decimal
         Opening balance of the first run since the reset.
     reset_at : datetime or None
-        The newest reset, UTC.
+        Time of the newest reset, UTC.
     """
 
     source: str
@@ -120,24 +120,24 @@ class PaperAccount:
 
 
 def take_up(settings: Settings, pool: Pool, run: Run) -> Opening:
-    """Return what a run that is about to begin opens with; close what the run before it has left open.
+    """Return the opening balances of a new run; close the positions that the previous run has left open.
 
-    Markets that are the same keep their balances; where they differ, the sum is divided equally.
+    If both runs trade the same markets, each market keeps its balance; otherwise the sum is divided equally.
 
     Raises
     ------
     UsageError
-        If nothing is left on the account.
+        If the account has no money left.
     DataError
-        If the journal of the run before is not whole, or a position of it cannot be closed.
+        If the journal of the previous run is incomplete, or a position of it cannot be closed.
     """
     markets = {instrument(symbol).asset for symbol in run.symbols}
     before = _before(pool, run)
     if before is None:
         reset = Resets(pool).latest(run.source)
         return Opening(divided(reset.balance if reset else settings.balance, markets), None)
-    for each in (before, *Runs(pool).followers(before.id)):
-        _close_out(settings, pool, each, run.id)
+    for earlier in (before, *Runs(pool).followers(before.id)):
+        _close_out(settings, pool, earlier, run.id)
     left = _valued(settings, pool, before, _reached(pool, before)).balances
     total = sum(left.values(), Decimal(0))
     if total <= 0:
@@ -149,7 +149,7 @@ def take_up(settings: Settings, pool: Pool, run: Run) -> Opening:
 
 
 def overview(settings: Settings, pool: Pool, clock: Clock) -> list[PaperAccount]:
-    """Return the account of every source that has been traded or reset, in the order of their names."""
+    """Return the account of every source that has been traded or reset, sorted by name."""
     sources = {run.source for run in Runs(pool).all()} | set(Resets(pool).sources())
     return [account for source in sorted(sources) if (account := state(settings, pool, source, clock)) is not None]
 
@@ -173,16 +173,16 @@ def state(settings: Settings, pool: Pool, source: str, clock: Clock) -> PaperAcc
 
 
 def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
-    """Return the source whose account may be reset: the one named, else that of the latest run.
+    """Return the source whose account may be reset: the named one, else that of the latest run.
 
     Raises
     ------
     UsageError
-        If there is no such source, no run yet, or a worker trades on the account.
+        If there is no such source, no run yet, or a worker currently trades the account.
     """
     latest = Runs(pool).latest()
     if named is None and latest is None:
-        raise UsageError("there is no account to reset yet: name it by --source, or `mikrobot run` opens one")
+        raise UsageError("there is no account to reset yet: name a source with --source, or open one by `mikrobot run`")
     source = named or (latest.source if latest else "")
     if source not in SOURCES:
         raise UsageError(f"there is no source {source!r}; the sources are {', '.join(SOURCES)}")
@@ -194,24 +194,24 @@ def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
 
 
 def reset(pool: Pool, source: str, balance: Decimal, clock: Clock) -> Reset:
-    """Start the account of a source again with a balance; its runs and their ledgers stay as they are."""
+    """Start the account of a source again with a balance; its earlier runs and their ledgers do not change."""
     fresh = Reset(source, clock.now(), balance)
     Resets(pool).add(fresh)
     return fresh
 
 
 def _before(pool: Pool, run: Run) -> Run | None:
-    """Return the run whose balances another one opens with."""
+    """Return the run that a new run continues."""
     earlier = _traded(pool, run.source)
     if is_live(run.source):
         return earlier[-1] if earlier else None
-    ends = [(_reached(pool, each), number) for number, each in enumerate(earlier)]
+    ends = [(_reached(pool, replay), number) for number, replay in enumerate(earlier)]
     ended = [end for end in ends if end[0] <= run.starts_at]
     return earlier[max(ended)[1]] if ended else None
 
 
 def _traded(pool: Pool, source: str) -> list[Run]:
-    """Return the runs of a source that have traded since its newest reset, in order of beginning, without arms."""
+    """Return the runs of a source that have traded since its newest reset, in order of their start, without arms."""
     reset, traded = Resets(pool).latest(source), Ledger(pool).traded_runs()
     return [
         run
@@ -239,20 +239,20 @@ def _reached(pool: Pool, run: Run) -> datetime:
 
 
 def _midnight(run: Run, at: datetime, clock: Clock) -> datetime:
-    """Return when the day of an account began: today on a live market, else the day of its last bar."""
+    """Return the start of an account's current day: today on a live market, else the day of its last bar."""
     instant = max(clock.now(), at) if is_live(run.source) else at
     return (instant - _INSTANT).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _started_with(settings: Settings, pool: Pool, run: Run) -> Decimal:
-    """Return the opening balance of the first run of those that continue each other up to this one."""
+    """Return the opening balance of the first run in the chain of runs that this one continues."""
     while (before := run.settings.get(CONTINUES)) is not None:
         run = Runs(pool).get(before)
     return wiring.rules_of(settings, run).balance
 
 
 def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) -> PaperAccount | None:
-    """Return an account without a traded minute: as it was reset, else as the newest run has opened it."""
+    """Return an account without a traded minute: the balance of its reset, else the opening of the newest run."""
     if reset is not None:
         at, balances = reset.at, {"undivided": reset.balance}
     elif begun := [run for run in Runs(pool).all() if run.source == source and FOLLOWS not in run.settings]:

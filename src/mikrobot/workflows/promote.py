@@ -1,4 +1,4 @@
-"""The gate again, for challengers that have answered in the champion's shadow."""
+"""Apply the promotion gate again to challengers that have predicted in the champion's shadow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mikrobot.training import promotion_gate
 
 @dataclass(frozen=True, slots=True)
 class Reconsidered:
-    """What became of the challenger of one scope.
+    """The gate's result for the challenger of one scope.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Reconsidered:
     version : str
     promoted : bool
     reason : str
-        The clause of the gate, with its numbers.
+        The clause of the gate with its numbers.
     """
 
     scope: Scope
@@ -37,13 +37,13 @@ class Reconsidered:
 def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | None = None) -> list[Reconsidered]:
     """Promote each challenger that has made enough predictions in the champion's shadow.
 
-    Every other clause was ruled on when it was trained, compared with the champion that there still is: another
-    champion ends the challenge.
+    The other clauses were checked at training time against the same champion: a change of champion ends the
+    challenge.
 
     Parameters
     ----------
     symbols : sequence of str, optional
-        Only those; by default all.
+        Limit to these symbols; default: all.
 
     Returns
     -------
@@ -57,21 +57,21 @@ def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | 
     """
     registry = Registry(settings.mlflow_url)
     challengers = registry.holders(name, CHALLENGER)
-    done = []
+    results = []
     with database.open_pool(settings) as pool:
         for scope, version in challengers.items():
             if symbols is None or scope.symbol in symbols:
-                made = Ledger(pool).shadows(name, version, scope.symbol)
-                done.append(
+                shadows = Ledger(pool).shadows(name, version, scope.symbol)
+                results.append(
                     _reconsider(
                         registry,
                         name,
                         scope,
                         version,
-                        clause=promotion_gate.shadowed(made, settings.shadow_predictions),
+                        clause=promotion_gate.shadowed(shadows, settings.shadow_predictions),
                     )
                 )
-    return done
+    return results
 
 
 def _reconsider(

@@ -1,7 +1,7 @@
-"""The calibration of the champions on a rolling window, from their answers on a live market and their outcomes.
+"""Recalibrate the champions on a rolling window of their predictions on a live market and the outcomes.
 
-Probabilities, their bounds and their sets change together: all are read off the same window. The graph, and
-with it the order of the answers, stays as it is.
+Probabilities, their bounds and their sets change together: all come from the same window. The graph, and with
+it the ranking of the predictions, does not change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,23 +29,22 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.training.rolling import FEWEST_KNOWN, WINDOW_DAYS
 
-Known = tuple[NDArray[np.float64], NDArray[np.bool_]]
+Outcomes = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
-    """Keep the outcomes of the newest days with each champion; the prediction service answers by them from then on.
+    """Store a window of recent outcomes with each champion; the prediction service uses it from then on.
 
-    The window ends at the newest close that was predicted. What it counts are the scores of the version before
-    any window, computed again from the inputs in the ledger: a probability in the ledger may come from an earlier
-    window. With fewer than `FEWEST_KNOWN` outcomes, the probabilities and bounds stay those of the training, or
-    of the window before. Recorded bars may be traded again, when the window would know their outcomes: of their
-    source no window is kept.
+    The window ends at the newest predicted close. It counts the scores of the version without any window,
+    computed again from the inputs in the ledger, since a probability in the ledger may come from an earlier
+    window. With fewer than `FEWEST_KNOWN` outcomes, the version keeps the calibration of its training or of its
+    previous window. No window is stored for a source of recorded bars: they may be traded again, and the window
+    would contain their outcomes.
 
     Returns
     -------
     list of dict
-        For each version that is a champion: version, outcomes, needed, and until (ISO, UTC; None if nothing
-        was kept).
+        For each champion version: version, outcomes, needed, and until (ISO, UTC; None if no window was stored).
 
     Raises
     ------
@@ -58,80 +57,85 @@ def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
 
 
 def _recalibrate(settings: Settings, registry: Registry, name: str, version: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"version": version, "outcomes": 0, "needed": FEWEST_KNOWN, "until": None}
+    report: dict[str, Any] = {"version": version, "outcomes": 0, "needed": FEWEST_KNOWN, "until": None}
     model = registry.load(name, version, rolled=False)
     spec = model.spec
     with database.open_pool(settings) as pool:
-        said = _newest(Ledger(pool).said(name, version, spec.source, spec.trained_until))
-        bars = _bars(BarStore(pool), spec.source, said)
-    found["outcomes"], window = window_of(model, bars, said)
+        predictions = _newest(Ledger(pool).predictions_of(name, version, spec.source, spec.trained_until))
+        bars = _bars(BarStore(pool), spec.source, predictions)
+    report["outcomes"], window = window_of(model, bars, predictions)
     if window is not None:
         registry.note(name, version, WINDOW, window.to_json())
-        found["until"] = window.until.isoformat()
-    return found
+        report["until"] = window.until.isoformat()
+    return report
 
 
-def window_of(model: Model, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> tuple[int, Window | None]:
-    """Return how many outcomes of predictions are known, and their window; None where none is to be kept."""
-    score, outcome = known(model.spec.task, bars, calibrated(model, said))
+def window_of(
+    model: Model, bars: Mapping[str, pd.DataFrame], predictions: Sequence[Prediction]
+) -> tuple[int, Window | None]:
+    """Return the number of known outcomes of predictions, and their window; None if no window is to be stored."""
+    score, outcome = outcomes_of(model.spec.task, bars, calibrated(model, predictions))
     if len(outcome) < FEWEST_KNOWN or not is_live(model.spec.source):
         return len(outcome), None
-    return len(outcome), Window.of(max(each.close_time for each in said), score, outcome)
+    return len(outcome), Window.of(max(prediction.close_time for prediction in predictions), score, outcome)
 
 
-def calibrated(model: Model, said: Sequence[Prediction]) -> list[Prediction]:
-    """Return the predictions with the calibrated scores of their inputs, on which windows count, as probabilities."""
-    if not said:
+def calibrated(model: Model, predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions with the calibrated scores of their inputs as probabilities; windows count these."""
+    if not predictions:
         return []
-    values = np.array([[each.features[name] for name in model.spec.columns] for each in said])
-    sides = np.array([1 if each.side is Side.BUY else -1 for each in said], dtype=np.int8)
+    values = np.array([[prediction.features[name] for name in model.spec.columns] for prediction in predictions])
+    sides = np.array([1 if prediction.side is Side.BUY else -1 for prediction in predictions], dtype=np.int8)
     scores = model.calibrated(model.inputs(values, sides))
-    return [replace(each, probability=float(score)) for each, score in zip(said, scores, strict=True)]
+    return [replace(p, probability=float(score)) for p, score in zip(predictions, scores, strict=True)]
 
 
-def known(task: Task, bars: Mapping[str, pd.DataFrame], said: Sequence[Prediction]) -> Known:
-    """Return the probabilities whose outcome the bars tell, and the outcomes; of a close said twice the last counts.
+def outcomes_of(task: Task, bars: Mapping[str, pd.DataFrame], predictions: Sequence[Prediction]) -> Outcomes:
+    """Return the probabilities whose outcome is known from the bars, and the outcomes.
+
+    If a close has several predictions, the last one counts.
 
     Parameters
     ----------
     task : Task
-        Of breaks: the levels are those that the predictions were made from.
+        A task of breaks; the levels are those that the predictions were made from.
     bars : mapping of str to DataFrame
         Closed M1 bars by symbol, bar frames.
-    said : sequence of Prediction
+    predictions : sequence of Prediction
     """
-    parts = [_known(task, Prices.of(frame), [p for p in said if p.symbol == symbol]) for symbol, frame in bars.items()]
+    by_symbol = {symbol: [p for p in predictions if p.symbol == symbol] for symbol in bars}
+    parts = [_outcomes(task, Prices.of(frame), by_symbol[symbol]) for symbol, frame in bars.items()]
     if not parts:
         return np.empty(0), np.empty(0, bool)
     return np.concatenate([chance for chance, _ in parts]), np.concatenate([outcome for _, outcome in parts])
 
 
-def _known(task: Task, prices: Prices, said: Sequence[Prediction]) -> Known:
+def _outcomes(task: Task, prices: Prices, predictions: Sequence[Prediction]) -> Outcomes:
     levels, chances = (np.full((len(prices), 2), np.nan) for _ in range(2))
-    minutes = np.array([int(each.close_time.timestamp()) // 60 for each in said], dtype=np.int64)
+    minutes = np.array([int(prediction.close_time.timestamp()) // 60 for prediction in predictions], dtype=np.int64)
     rows = np.searchsorted(prices.minute, minutes)
-    for row, minute, each in zip(rows, minutes, said, strict=True):
+    for row, minute, prediction in zip(rows, minutes, predictions, strict=True):
         if row < len(prices) and prices.minute[row] == minute:
-            column = 0 if each.side is Side.BUY else 1
-            levels[row, column] = each.features[task.columns[column]]
-            chances[row, column] = each.probability
+            column = 0 if prediction.side is Side.BUY else 1
+            levels[row, column] = prediction.features[task.columns[column]]
+            chances[row, column] = prediction.probability
     labels = task.label(prices, levels, np.ones(len(prices)))
     chance = chances[labels.row, (labels.side < 0).astype(np.int64)]
     return chance[np.isfinite(chance)], labels.outcome[np.isfinite(chance)]
 
 
-def _newest(said: Sequence[Prediction]) -> list[Prediction]:
-    """Take the days of the window, up to the newest close."""
-    newest = max((each.close_time for each in said), default=None)
-    return [each for each in said if newest is not None and each.close_time > newest - timedelta(days=WINDOW_DAYS)]
+def _newest(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions within the window, which ends at the newest close."""
+    newest = max((prediction.close_time for prediction in predictions), default=None)
+    return [p for p in predictions if newest is not None and p.close_time > newest - timedelta(days=WINDOW_DAYS)]
 
 
-def _bars(store: BarStore, source: str, said: Sequence[Prediction]) -> dict[str, pd.DataFrame]:
-    """Read the bars that the predictions were made at, and all that came after."""
+def _bars(store: BarStore, source: str, predictions: Sequence[Prediction]) -> dict[str, pd.DataFrame]:
+    """Read the bars at which the predictions were made, and all later bars."""
     first: dict[str, datetime] = {}
-    for each in said:
-        first[each.symbol] = min(first.get(each.symbol, each.close_time), each.close_time)
-    until = max((each.close_time for each in said), default=None)
+    for prediction in predictions:
+        first[prediction.symbol] = min(first.get(prediction.symbol, prediction.close_time), prediction.close_time)
+    until = max((prediction.close_time for prediction in predictions), default=None)
     return {
         symbol: store.range(source, symbol, Timeframe.M1, start - timedelta(minutes=1), end=until + timedelta(days=1))
         for symbol, start in first.items()

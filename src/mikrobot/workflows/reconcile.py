@@ -1,7 +1,7 @@
-"""A recorded run traded again as a backtest, and the two compared order by order.
+"""Trade a recorded run again as a backtest, and compare the two order by order.
 
-Takes the run's own settings, the bars and feature rows that are stored, and the model versions that
-answered it, and asks them anew; nothing of what the run decided or traded is taken over.
+Uses the run's recorded settings, the stored bars and feature rows, and the model versions that predicted in
+the run, and predicts again; reuses none of the decisions or trades of the run.
 """
 
 import math
@@ -36,7 +36,7 @@ from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
-from mikrobot.workflows.backtest import OUTLOOK, Say, by_model, judge, market_of, told, trade
+from mikrobot.workflows.backtest import OUTLOOK, Say, by_model, figures_json, judge, market_of, trade
 from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write
 from mikrobot.workflows.registered import Answering
 
@@ -44,25 +44,25 @@ LAST = "last"
 
 
 def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: Files = NO_FILES) -> dict[str, Any]:
-    """Trade a run again and compare; start what is needed and down, and stop it again.
+    """Trade a run again and compare; start the services that are needed and down, and stop them again.
 
     Parameters
     ----------
     run_id : str
-        An id, or ``last``.
+        A run id, or ``last``.
     files : Files
-        Where the report and the list of trades go, of what the run comes to when it is traded again.
+        Paths of the report and of the list of trades of the backtest.
 
     Returns
     -------
     dict
-        As `backtest`, with ``fidelity``, see `analytics.fidelity.Fidelity`, and ``journals_alike``: whether the
-        journal of each account is that of the run to the byte.
+        The keys of `backtest`, with ``fidelity``, see `analytics.fidelity.Fidelity`, and ``journals_alike``: for
+        each account, true if its journal equals that of the run to the byte.
 
     Raises
     ------
     UsageError
-        If there is no such run, it has predicted nothing, or `files` cannot be.
+        If there is no such run, it has no predictions, or the paths in `files` are invalid.
     ModelError, ServiceError, StoreError
         If a model, the registry or the stores cannot be used, or `files` cannot be written.
     """
@@ -71,32 +71,33 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
         run, ledger = recorded_run(Runs(pool), None if run_id == LAST else run_id), Ledger(pool)
         paper = _paper(ledger, run)
         if not paper.predictions:
-            raise UsageError(f"run {run.id} has predicted nothing: there is nothing to compare")
+            raise UsageError(f"run {run.id} has no predictions: there is nothing to compare")
         say(f"trading run {run.id} again")
         settings, begun = wiring.rules_of(settings, run), clock.now()
         again = _again(run, settings, BarStore(pool), paper.predictions)
         seconds = (clock.now() - begun).total_seconds()
-        kept = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
+        recorded = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
-    found, judged = fidelity.compare(paper, again.account), judge(again.traded, again.bars, settings, None)
+    comparison, judged = fidelity.compare(paper, again.account), judge(again.traded, again.bars, settings, None)
     if files.wanted:
         write(files, _facts(again, run, settings, clock), judged)
     bars = sum(map(len, again.bars.values()))
-    made = accounts.lines_of({name: account.journal for name, account in accounts_of.items()})
+    replayed = accounts.lines_of({name: account.journal for name, account in accounts_of.items()})
     return {
         "run": run.id,
         "model": TRADED,
-        "version": ", ".join(sorted({each.model_version for each in paper.predictions})),
+        "version": ", ".join(sorted({prediction.model_version for prediction in paper.predictions})),
         "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
         "bars": bars,
         "bars_per_s": round(bars / seconds) if seconds else None,
         "decisions": len(again.decisions),
         "files": files.to_json(),
-        **told(judged),
-        "fidelity": found.to_json(),
+        **figures_json(judged),
+        "fidelity": comparison.to_json(),
         "journals_alike": {
-            name: [line for line in kept if line.account == name] == [line for line in made if line.account == name]
+            name: [line for line in recorded if line.account == name]
+            == [line for line in replayed if line.account == name]
             for name in accounts_of
         },
     }
@@ -104,7 +105,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
 
 @dataclass(slots=True)
 class _Again:
-    """What a run comes to when it is traded again."""
+    """The state and records of a run that is traded again."""
 
     traded: Traded
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -115,24 +116,24 @@ class _Again:
 
     @property
     def account(self) -> fidelity.RunRecord:
-        """It, as the comparison takes it."""
-        journals = {name: each.journal for name, each in self.traded.trader.venue.exchange.accounts.items()}
+        """Its record for the comparison."""
+        journals = {name: account.journal for name, account in self.traded.trader.venue.exchange.accounts.items()}
         fills = fills_of(journals)
         return fidelity.RunRecord(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
 
 
 def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
-    """Return what a run did in its hours: neither what it traded afterwards in the present nor how it was closed."""
-    accounts.fills(ledger, run.id)  # refuses a run of before there were journals
+    """Return a run's record within its hours, without its later trading in the present and its closing."""
+    accounts.fills(ledger, run.id)  # refuses a run that is older than journals
     return fidelity.RunRecord(
-        [each for each in ledger.orders(run.id) if each.submitted_at <= run.ends_at],
+        [order for order in ledger.orders(run.id) if order.submitted_at <= run.ends_at],
         fills_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),
-        [each for each in ledger.decisions(run.id) if each.close_time <= run.ends_at],
-        [each for each in ledger.predictions(run.id) if each.close_time <= run.ends_at],
+        [decision for decision in ledger.decisions(run.id) if decision.close_time <= run.ends_at],
+        [prediction for prediction in ledger.predictions(run.id) if prediction.close_time <= run.ends_at],
         {
-            (each.symbol, each.close_time): each.reason
-            for each in ledger.skips(run.id)
-            if each.close_time <= run.ends_at
+            (skip.symbol, skip.close_time): skip.reason
+            for skip in ledger.skips(run.id)
+            if skip.close_time <= run.ends_at
         },
     )
 
@@ -141,7 +142,7 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
     venue = accounts.opened_venue(run, settings)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     registry = Registry(settings.mlflow_url)
-    models = {made: _served(registry, *made) for made in {(made.model, made.model_version) for made in paper}}
+    models = {maker: _served(registry, *maker) for maker in {(maker.model, maker.model_version) for maker in paper}}
     again.specs = [served.trained.model.spec for served in models.values()]
     for number, segment in enumerate(run.segments):
         if number:
@@ -151,19 +152,19 @@ def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Predict
             for symbol in segment.symbols
         }
         again.bars |= frames
-        known = {
-            symbol: _known(again, run, settings, symbol, frame=frame, paper=paper, models=models)
+        outlooks = {
+            symbol: _outlooks(again, run, settings, symbol, frame=frame, paper=paper, models=models)
             for symbol, frame in frames.items()
         }
-        trade(again.traded, market_of(frames, known), again.decisions.append)
+        trade(again.traded, market_of(frames, outlooks), again.decisions.append)
     return again
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A version as it answered: calibrated by its training up to the end of its newest window, by the window after it.
+    """A version as it was served: with its training's calibration up to its newest window's end, then with the window.
 
-    Of windows between the two nothing is kept: predictions that were made by one may differ.
+    Windows between the two are not stored, so predictions that were made with one of them may differ.
     """
 
     trained: Answering
@@ -173,12 +174,16 @@ class Served:
     def outlooks(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the outlooks of feature rows, by close."""
         later = rows.index > pd.Timestamp(self.until)
-        parts = [by_model(each, rows[own]) for each, own in ((self.trained, ~later), (self.rolled, later)) if own.any()]
+        parts = [
+            by_model(answering, rows[own])
+            for answering, own in ((self.trained, ~later), (self.rolled, later))
+            if own.any()
+        ]
         return pd.concat(parts)
 
 
 def _served(registry: Registry, name: str, version: str) -> Served:
-    """Load what made predictions; the baseline has no window."""
+    """Load the version that made predictions; the baseline has no window."""
     model = registry.load(TRADED, version, rolled=False)
     trained = Answering(model.diffusion() if name == BASELINE else model, name)
     window = "" if name == BASELINE else registry.window(TRADED, version)
@@ -201,42 +206,47 @@ def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:
 
 
 def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, *, at: datetime) -> Venue:
-    """Take the accounts up as the worker of the next segment does."""
+    """Restore the accounts from their journals, as the worker of the next segment does."""
     fresh = Venue(run.symbols, settings.seed)
     journals = {name: account.journal for name, account in venue.exchange.accounts.items()}
     fresh.restore(journals, accounts.last_bars(run, bars, at), at)
     return fresh
 
 
-def _known(
+def _outlooks(
     again: _Again, run: Run, settings: Settings, symbol: str, *, frame: pd.DataFrame,
     paper: Sequence[Prediction], models: Mapping[tuple[str, str], Served],
 ) -> pd.DataFrame:  # fmt: skip
-    """Return the outlooks of the closes of a symbol, each by the version that was served then; note what is missing."""
+    """Return the outlooks at a symbol's closes, each by the version served at that close; record missing rows."""
     closes = pd.DatetimeIndex(close_times(frame))
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
-    trained = [each.trained for each in models.values()]
-    shown = (name for each in trained for name in (*each.levels, *each.model.spec.columns))
+    trained = [answering.trained for answering in models.values()]
+    shown = (name for answering in trained for name in (*answering.levels, *answering.model.spec.columns))
     columns = list(dict.fromkeys((ATR, *shown)))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     missing = rows.isna().all(axis=1)
     again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}
     served = pd.Series(
-        {made.close_time: (made.model, made.model_version) for made in paper if made.symbol == symbol}, dtype=object
+        {
+            prediction.close_time: (prediction.model, prediction.model_version)
+            for prediction in paper
+            if prediction.symbol == symbol
+        },
+        dtype=object,
     )
     makers = served.reindex(closes).ffill().bfill()
-    found = []
-    for maker, answering in models.items():
-        chosen = rows[~missing & np.array([made == maker for made in makers], dtype=bool)]
+    parts = []
+    for version, answering in models.items():
+        chosen = rows[~missing & np.array([maker == version for maker in makers], dtype=bool)]
         if len(chosen):
             outlooks = answering.outlooks(chosen)
             again.predictions += _predictions(symbol, answering.trained, chosen, outlooks)
-            found.append(outlooks)
-    return pd.concat(found).sort_index() if found else pd.DataFrame(columns=OUTLOOK, index=closes[:0])
+            parts.append(outlooks)
+    return pd.concat(parts).sort_index() if parts else pd.DataFrame(columns=OUTLOOK, index=closes[:0])
 
 
 def _predictions(symbol: str, answering: Answering, rows: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[Prediction]:
-    """Make the records that the worker makes: one for each side on which a level stands."""
+    """Yield the predictions that the worker records: one for each side that has a level."""
     spec = answering.model.spec
     inputs = rows[list(spec.columns)]
     for at, values, up, down in zip(

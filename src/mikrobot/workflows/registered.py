@@ -1,7 +1,7 @@
-"""The registered version that a command means by ``name``, ``name@version`` or ``name@alias``.
+"""Load the registered version that a command names by ``name``, ``name@version`` or ``name@alias``.
 
-Its probabilities are those of its training: a rolling window may know the outcomes of the bars that are judged.
-Starts no service: the caller lends the registry.
+Its probabilities are those of its training: a rolling window may contain the outcomes of the bars to evaluate.
+Starts no service: the caller passes the registry.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ class Answering:
     ----------
     model : Model
     name : str
-        That of the model, or of the baseline.
+        Name of the model, or of the baseline.
     """
 
     model: Model
@@ -40,13 +40,13 @@ class Answering:
 
     @property
     def levels(self) -> tuple[str, str]:
-        """Feature columns of the levels above and below that it answers about."""
+        """Feature columns of the levels above and below whose break it predicts."""
         above, below = self.model.spec.task.columns
         return above, below
 
 
 def one(registry: "Registry", named: str, symbols: Sequence[str]) -> Model:
-    """Load the one version that is meant for some symbols.
+    """Load the one version that the name refers to, given the symbols.
 
     A name alone means the champion of the symbols; without one, the newest version that learned from one of them.
 
@@ -69,8 +69,8 @@ def one(registry: "Registry", named: str, symbols: Sequence[str]) -> Model:
     return registry.load(name, champions[0] if champions else _newest(registry, name, symbols), rolled=False)
 
 
-def each(registry: "Registry", named: str, symbols: Sequence[str]) -> dict[str, Answering]:
-    """Load what answers for each symbol, as the prediction service does.
+def by_symbol(registry: "Registry", named: str, symbols: Sequence[str]) -> dict[str, Answering]:
+    """Load the model that predicts for each symbol, as the prediction service does.
 
     A name alone means the champion of each symbol, or the baseline where it has none.
 
@@ -101,21 +101,21 @@ def each(registry: "Registry", named: str, symbols: Sequence[str]) -> dict[str, 
 
 
 def _loaded(registry: "Registry", name: str, version: str) -> Model:
-    """Load a version of the present features."""
+    """Load a version, which must be trained on the current features."""
     model = registry.load(name, version, rolled=False)
     model.spec.accept(CATALOG.version)
     return model
 
 
 def _by_symbol(registry: "Registry", name: str, role: str, symbols: Iterable[str]) -> dict[str, str]:
-    """Return the version that has a role for each symbol that has one, of the first source that does."""
+    """Return the version with a role for each symbol, from the first source that has one; real sources first."""
     holders = registry.holders(name, role)
-    found = {}
+    versions = {}
     for symbol in symbols:
         version = next((v for source in real_first() if (v := holders.get(Scope(source, symbol)))), None)
         if version is not None:
-            found[symbol] = version
-    return found
+            versions[symbol] = version
+    return versions
 
 
 def _numbered(registry: "Registry", name: str, alias: str) -> str:

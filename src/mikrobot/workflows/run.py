@@ -1,7 +1,7 @@
-"""`mikrobot run`: the whole loop once, from an empty folder to a summary.
+"""`mikrobot run`: run the whole loop once, from an empty folder to a summary.
 
-Chooses the source, checks its data, brings the stack up, records the run and hands it to the
-loop flow in a process of its own, whose progress it shows. Stops what it started.
+Chooses the source, checks its data, starts the stack, records the run, starts the loop flow in a process of
+its own, and shows its progress. Stops what it started.
 """
 
 import json
@@ -43,7 +43,7 @@ class Display(Protocol):
 
 
 class LoopFailed(MikrobotError):
-    """The loop flow failed; the message is the one line it failed with."""
+    """The loop flow failed; the message is the one line that it reported."""
 
 
 def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> dict[str, Any]:
@@ -52,17 +52,17 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> di
     Parameters
     ----------
     stay : bool
-        Serve the flows too, show the summary, and stay up until interrupted.
+        Also serve the flows, show the summary, and stay up until interrupted.
 
     Returns
     -------
     dict
-        The summary of `commands`, plain JSON values; `services` holds those that are still up.
+        The summary that `mikrobot run --json` prints, plain JSON values; `services` holds those that still run.
 
     Raises
     ------
     MikrobotError
-        Whatever failed, as one line; everything that this call started has been stopped.
+        If any step fails, with one line of text; everything that this call started has been stopped.
     """
     started_at = clock.now()
     arms.planned(settings)
@@ -83,12 +83,12 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> di
 
 
 def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses of services that run."""
+    """Return the addresses of the services that still run."""
     return {name: url for name, url in addresses.items() if pid_records.find(name, settings.home) is not None}
 
 
 def _stay(settings: Settings, run: Run, source: Source, clock: Clock, *, display: Display) -> None:
-    """Keep everything up until Ctrl-C; on a live source trading goes on."""
+    """Keep everything up until Ctrl-C; a live source continues to trade."""
     goes_on = "trading goes on in the present" if source.live else "the replay is finished and nothing trades any more"
     display.say(f"everything stays up, {goes_on}; `mikrobot status --watch` shows it, Ctrl-C stops it")
     try:
@@ -98,7 +98,7 @@ def _stay(settings: Settings, run: Run, source: Source, clock: Clock, *, display
 
 
 def _check_data(source: Source, segments: tuple[Segment, ...], display: Display) -> None:
-    """Read a replay's whole span before anything is started, so that a bad file costs nothing."""
+    """Read the whole span of a replay before anything is started, so that a bad file fails early."""
     if source.live:
         return
     for segment in segments:
@@ -109,7 +109,7 @@ def _check_data(source: Source, segments: tuple[Segment, ...], display: Display)
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Hold the state folder for this run."""
+    """Reserve the state folder for this run."""
     other = pid_records.find(RUN_RECORD, home)
     if other is not None and other.pid != os.getpid():
         raise ServiceError(f"another run uses {home} (pid {other.pid}); wait for it, or set MIKROBOT_HOME")
@@ -134,7 +134,7 @@ def _record(
     settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, *, clock: Clock,
     display: Display,
 ) -> Run:  # fmt: skip
-    """Record the run and its arms, with the opening balances that the account of the source has for them."""
+    """Record the run and its arms, with the opening balances from the account of the source."""
     for name in ("streamer", "worker"):
         processes.stop(name, settings.home)
     started_at = clock.now()
@@ -143,8 +143,8 @@ def _record(
     with database.open_pool(settings) as pool:
         opening = paper_account.take_up(settings, pool, record)
         record = replace(record, settings={**record.settings, **opening.to_json()})
-        for each in (record, *arms.following(record, settings)):
-            Runs(pool).begin(each)
+        for recorded in (record, *arms.following(record, settings)):
+            Runs(pool).begin(recorded)
     display.say(_opening_line(record, opening))
     return record
 
@@ -155,7 +155,7 @@ def _opening_line(run: Run, opening: paper_account.Opening) -> str:
 
 
 def _follow(settings: Settings, run_id: str, display: Display) -> dict[str, Any]:
-    """Run the loop flow to its end, showing each line of progress it prints."""
+    """Run the loop flow to its end, and show its progress."""
     log = settings.home / "logs" / "loop.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
@@ -191,12 +191,12 @@ def _follow(settings: Settings, run_id: str, display: Display) -> dict[str, Any]
 
 
 def _ended(settings: Settings) -> str:
-    """Name the service whose end has ended the loop, if there is one."""
+    """Return a message that names the service whose end stopped the loop; empty if there is none."""
     names = local_stack.ended(settings)
     if not names:
         return ""
     log = settings.home / "logs" / f"{names[0]}.log"
-    return f"{names[0]} ended in the middle of the run (log: {log}); what was stored is whole, run again"
+    return f"{names[0]} ended in the middle of the run (log: {log}); the stored data is intact, run again"
 
 
 def _event(line: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scenario files in, their results out: what `mikrobot simulate` prints."""
+"""`mikrobot simulate`: play scenario files and return their results."""
 
 import json
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ def play(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        Results by the scenario's id, or by the file's name where it has none; ``{"error": message}``
-        for a scenario that makes no sense. An id that comes twice is an error under the later file's name.
+        Results by the scenario's id, or by the file's name if it has none; ``{"error": message}`` for an invalid
+        scenario. A repeated id is an error under the later file's name.
     """
     results: dict[str, dict[str, Any]] = {}
     for path in paths:

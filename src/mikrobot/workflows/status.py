@@ -1,6 +1,6 @@
-"""What goes on now: for each symbol the last bar and decision, what is open, what it earned, and what stops trading.
+"""The current status: for each symbol the last bar and decision, open positions, profit, and what stops trading.
 
-Reads the stores and the processes; starts and changes nothing. The tables are in `standing_table`.
+Reads the stores and the processes; starts and changes nothing. The tables are in `cli.status_tables`.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from mikrobot.workflows import paper_account
 from mikrobot.workflows.paper_account import PaperAccount
 
 SILENCE = timedelta(minutes=3)
-"""Without a bar for this long on an open market, nothing can be traded."""
+"""Longest time without a bar on an open market before trading counts as stopped."""
 
 EVERY_S = 3.0
 """Seconds between two overviews of `watch`."""
@@ -43,7 +43,7 @@ _WEEKEND = timedelta(days=4)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The latest run, and whether its market goes on.
+    """The latest run and its state.
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class Session:
     source : str
     simulated : bool
     state : str
-        ``preparing`` (bars, feature rows and models come first), ``hours`` (trading the hours it was begun
-        for), ``present`` (trading in the present), ``finished`` (a replay at its end) or ``stopped`` (its
-        processes do not run).
+        ``preparing`` (bars, feature rows and models are not ready yet), ``hours`` (trading the hours of the run),
+        ``present`` (trading in the present), ``finished`` (a replay at its end) or ``stopped`` (its processes
+        do not run).
     text : str
-        The same as a sentence.
+        The state as a sentence.
     """
 
     run: str
@@ -76,13 +76,13 @@ class SymbolState:
     last_bar : datetime or None
         Close of the newest stored bar, UTC; of a replay, of the newest one traded.
     age : timedelta or None
-        Time since then; None on a replay, whose bars are of the past.
+        Time since that close; None on a replay, whose bars are in the past.
     decision : Decision or None
-        The newest.
+        The newest decision.
     why : str
-        What the decision was made for, or what refused it.
+        The check that refused the decision, or the last check that approved it.
     stopped : str
-        What stops trading in it now; empty if nothing does.
+        The reason why the symbol cannot be traded now; empty if there is none.
     holdings : tuple of Holding
     pnl_today : Decimal or None
         Realised and unrealised since midnight UTC; None before the first traded minute.
@@ -115,7 +115,7 @@ class Overview:
     schedules : Schedules
         Of the served flows; empty while Prefect is down.
     trouble : str
-        Why there is nothing to show but the services, or an empty string.
+        The reason why only the services can be shown; empty if there is none.
     """
 
     at: datetime
@@ -127,7 +127,7 @@ class Overview:
     trouble: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON of `commands`, with ``run`` beside it."""
+        """Return the JSON that `mikrobot status --json` prints."""
         return {
             "services": [service.to_json() for service in self.services],
             "run": _session_json(self.session),
@@ -138,7 +138,7 @@ class Overview:
 
 
 def overview(settings: Settings, clock: Clock) -> Overview:
-    """Look at the services, the latest run and the account of its source."""
+    """Return the services, the latest run and the account of its source."""
     services = tuple(service_log.service_statuses(settings))
     if settings.database_url is None and not services[0].ready:
         return Overview(clock.now(), services, trouble=_trouble(settings, "the stack is down: `mikrobot up` starts it"))
@@ -151,19 +151,19 @@ def overview(settings: Settings, clock: Clock) -> Overview:
 
 
 def watch(settings: Settings, clock: Clock, every_s: float = EVERY_S) -> Iterator[Overview]:
-    """Yield an overview at once and then every few seconds, without end."""
+    """Yield an overview immediately, then one every `every_s` seconds, without end."""
     while True:
         yield overview(settings, clock)
         clock.sleep(every_s)
 
 
 def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], clock: Clock) -> Overview:
-    """Look at the latest run and the account of its source.
+    """Return the latest run and the account of its source.
 
     Parameters
     ----------
     services : tuple of ServiceStatus
-        The streamer and the worker among them: a live run without them is stopped.
+        Includes the streamer and the worker: a live run without them is stopped.
     """
     run, now = Runs(pool).latest(), clock.now()
     if run is None:
@@ -181,14 +181,14 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
 
 
 def _trouble(settings: Settings, otherwise: str) -> str:
-    """Return what is wrong while nothing runs, unless a run is about to change it."""
+    """Return the given trouble, unless a run is currently starting its services."""
     return "a run is starting its services" if pid_records.find("run", settings.home) else otherwise
 
 
 def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
     last = run.segments[-1]
     reached, live = traded_until(runs, run.id, last), is_live(run.source)
-    down = [each.name for each in services if each.name in ("streamer", "worker") and each.pid is None]
+    down = [service.name for service in services if service.name in ("streamer", "worker") and service.pid is None]
     if not live and runs.finished(run.id, "worker", last.number):
         state, text = "finished", f"the replay is finished, it ended at {_minute(reached)}; nothing trades any more"
     elif down and pid_records.find("loop", settings.home) is not None:
@@ -225,7 +225,7 @@ def _stopped(
     symbol: str, session: Session, age: timedelta | None, decision: Decision | None, *, skip: Skip | None,
     account: PaperAccount | None, now: datetime,
 ) -> str:  # fmt: skip
-    """Return what stops trading in a symbol, the most fundamental first."""
+    """Return the reason why a symbol cannot be traded now, the most fundamental first; empty if there is none."""
     if session.state in ("preparing", "finished", "stopped"):
         return session.text
     asset = instrument(symbol).asset
@@ -259,7 +259,7 @@ def _why(decision: Decision | None) -> str:
 
 
 def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | None]:
-    """Return the close of the newest bar of each symbol; of a replay only of what has been traded."""
+    """Return the close of the newest bar of each symbol; on a replay, of the newest traded bar."""
     until = None if is_live(run.source) else traded_until(runs, run.id, run.segments[-1])
     newest = {symbol: bars.last(run.source, symbol, Timeframe.M1, 1, until=until) for symbol in run.symbols}
     return {
@@ -271,7 +271,7 @@ def _last_closes(run: Run, bars: BarStore, runs: Runs) -> dict[str, datetime | N
 def _hours(run: Run, reached: datetime) -> str:
     """Return the hours that are traded next."""
     segments = run.segments
-    following = next((each for each in segments if each.trade_until > reached), segments[-1])
+    following = next((segment for segment in segments if segment.trade_until > reached), segments[-1])
     return f"{_minute(max(reached, following.trade_from))} to {_minute(following.trade_until)}"
 
 

@@ -1,4 +1,4 @@
-"""The summary of a run: what each stage brought, as the JSON that others read."""
+"""The summary of a run: the results of each stage as JSON, for scripts and the console."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from mikrobot.workflows.train import newest_first
 
 @dataclass(slots=True)
 class Stages:
-    """What the flows of a run returned, in the order they ran.
+    """The return values of a run's flows, in the order they ran.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Stages:
     trained : list of dict
         One for each segment, as `TrainingResult`.
     first_orders : list of datetime or None
-        One for each segment: the time of day of its first order.
+        One for each segment: the time at which its first order was placed.
     drift : dict
-        As `Drift`, and quality: where the report on feature quality lies.
+        The fields of `Drift`, and quality: the path of the report on feature quality.
     """
 
     ingested: list[dict[str, Any]] = field(default_factory=list)
@@ -71,14 +71,14 @@ def summarize(
         "source": run.source,
         "simulated": run.simulated,
         "symbols": list(run.symbols),
-        "bars": sum(done["rows"] for done in stages.materialized),
+        "bars": sum(result["rows"] for result in stages.materialized),
         "features": len(CATALOG.columns),
         "checks": _checks(stages),
         "models": _models(stages.trained),
         "answered_by": _answered_by(settings, run, ledger),
         "drift": stages.drift,
         "trading": _trading(settings, run, stages, ledger, bars=bars),
-        "arms": {arms.name_of(each): _arm(settings, each, ledger, bars) for each in runs.followers(run.id)},
+        "arms": {arms.name_of(arm): _arm(settings, arm, ledger, bars) for arm in runs.followers(run.id)},
         "latency_ms": slowest(runs.latencies(run.id)),
         "reports": {"drift": stages.drift["report"], "quality": stages.drift["quality"]},
         "services": addresses(settings),
@@ -86,32 +86,32 @@ def summarize(
 
 
 def addresses(settings: Settings) -> dict[str, str]:
-    """Return where a person looks: the Prefect UI, MLflow, and the API page of the prediction service."""
+    """Return the addresses of the Prefect UI, MLflow, and the API page of the prediction service."""
     return {"prefect": settings.prefect_url, "mlflow": settings.mlflow_url, "bento": settings.bento_url}
 
 
 def slowest(latencies: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Return the latencies by stage; of a stage that several processes ran, those of the slowest.
+    """Return the latencies by stage; for a stage that several processes ran, those of the slowest process.
 
     >>> slowest({"a": {"read": {"p50": 1.0, "p99": 2.0}}, "b": {"read": {"p50": 0.5, "p99": 3.0}}})
     {'read': {'p50': 0.5, 'p99': 3.0}}
     """
-    found: dict[str, dict[str, float]] = {}
+    by_stage: dict[str, dict[str, float]] = {}
     for stages in latencies.values():
         for stage, times in stages.items():
-            if stage not in found or times["p99"] > found[stage]["p99"]:
-                found[stage] = times
-    return found
+            if stage not in by_stage or times["p99"] > by_stage[stage]["p99"]:
+                by_stage[stage] = times
+    return by_stage
 
 
 def _checks(stages: Stages) -> dict[str, Any]:
-    suites = by_suite([done["checks"] for done in (*stages.ingested, *stages.materialized)])
+    suites = by_suite([result["checks"] for result in (*stages.ingested, *stages.materialized)])
     totals = {name: sum(suite[name] for suite in suites) for name in ("passed", "failed", "quarantined")}
     return {**totals, "suites": suites}
 
 
 def _answered_by(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]:
-    """Return what predicted the most for each symbol; None where nothing did."""
+    """Return the model with the most predictions for each symbol; None if there are no predictions."""
     registry, counts = Registry(settings.mlflow_url), ledger.answers(run.id)
     return {symbol: _origin(registry, counts.get(symbol, {})) for symbol in run.symbols}
 
@@ -119,7 +119,7 @@ def _answered_by(settings: Settings, run: Run, ledger: Ledger) -> dict[str, Any]
 def _origin(registry: Registry, counts: Mapping[tuple[str, str], int]) -> dict[str, Any] | None:
     if not counts:
         return None
-    model, version = max(counts, key=lambda made: counts[made])
+    model, version = max(counts, key=lambda origin: counts[origin])
     return {
         "model": model,
         "version": None if model == BASELINE else version,
@@ -128,7 +128,7 @@ def _origin(registry: Registry, counts: Mapping[tuple[str, str], int]) -> dict[s
 
 
 def _models(trained: list[dict[str, Any]]) -> dict[str, Any]:
-    """Name the newest model first; a run of several segments has trained one for each."""
+    """Return the trained models, the newest first; a run of several segments trains one for each."""
     return {TRADED: newest_first(trained)} if trained else {}
 
 
@@ -157,7 +157,7 @@ def _arm(settings: Settings, run: Run, ledger: Ledger, bars: BarStore) -> dict[s
 def _earned(
     settings: Settings, run: Run, ledger: Ledger, bars: BarStore
 ) -> tuple[list[OrderIntent], list[Fill], Performance]:
-    """Return the orders and fills of a run, and its performance as the trading report gives it."""
+    """Return the orders and fills of a run, and its performance, computed as in the trading report."""
     orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)
     opening = wiring.rules_of(settings, run).balance
@@ -166,7 +166,7 @@ def _earned(
 
 
 def _seconds_to_first_order(run: Run, stages: Stages) -> float | None:
-    """Count from the start of the command, the services' start included."""
+    """Return the seconds from the start of the command, including the start of the services."""
     ordered = [at for at in stages.first_orders if at is not None]
     asked = datetime.fromisoformat(run.settings["asked_at"])
     return round((min(ordered) - asked).total_seconds(), 1) if ordered else None

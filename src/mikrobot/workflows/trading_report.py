@@ -1,4 +1,4 @@
-"""The trading report of a run: collects what the stores hold of it for `analytics`, which computes and writes."""
+"""The trading report of a run: collect its records from the stores for `analytics`, which computes and writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from mikrobot.store.runs import Run, Runs
 
 @dataclass(frozen=True, slots=True)
 class TradingReport:
-    """The trading report of a run, and where it lies."""
+    """The trading report of a run and its files."""
 
     run: Run
     report: reporting.Report
 
     @property
     def paths(self) -> dict[str, str]:
-        """The files, by what they are."""
+        """Paths of the files: the HTML page, the Markdown and the picture."""
         report = self.report
         return {
             "trading": str(report.html),
@@ -50,8 +50,8 @@ def write(settings: Settings, run_id: str | None, days: int | None = None) -> Tr
     run_id : str or None
         None: the latest run.
     days : int or None
-        Report on the last days of its market hours only, which goes into a folder of its own; what
-        was earned before is part of the opening balance.
+        Report only on the last days of its market hours, into a folder of its own; earlier profit and loss are
+        part of the opening balance.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def write(settings: Settings, run_id: str | None, days: int | None = None) -> Tr
 
 
 def report_folder(settings: Settings, run: Run) -> Path:
-    """Return where the reports of a run lie."""
+    """Return the folder of the reports of a run."""
     reports: Path = settings.home / "reports" / run.id
     return reports
 
@@ -104,17 +104,19 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, *, runs
             for name in ("signals", "decisions", "approved", "orders", "fills")
             if name in trading and segments[-1].trade_until == run.ends_at
         },
-        models=[_model(name, each) for name, model in summary.get("models", {}).items() for each in _trained(model)],
+        models=[
+            _model(name, training) for name, model in summary.get("models", {}).items() for training in _trained(model)
+        ],
         checks=[reporting.CheckFacts(**suite) for suite in summary.get("checks", {}).get("suites", [])],
         latencies_ms=summary.get("latency_ms", {}),
         drift=_drift(summary.get("drift")),
     )
 
 
-def _drift(found: Mapping[str, Any] | None) -> reporting.DriftFacts | None:
-    if not found:
+def _drift(drift: Mapping[str, Any] | None) -> reporting.DriftFacts | None:
+    if not drift:
         return None
-    return reporting.DriftFacts(found["verdict"], found["share"], tuple(found["drifted"]), Path(found["report"]))
+    return reporting.DriftFacts(drift["verdict"], drift["share"], tuple(drift["drifted"]), Path(drift["report"]))
 
 
 def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:

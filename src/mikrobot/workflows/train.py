@@ -1,4 +1,4 @@
-"""Trains on what the stores hold, and says what came of it as plain values."""
+"""Train models on stored bars or bar files, and return the results as plain JSON values."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -39,9 +39,9 @@ def train(
     Parameters
     ----------
     trade_from : datetime or None
-        UTC; nothing later is used. Without, on a live source, a challenger first answers in the champion's shadow.
+        UTC; nothing later is used. None, on a live source: a challenger first predicts in the champion's shadow.
     progress : callable
-        Told the stage and its share done.
+        Called with the stage and its completed share.
 
     Returns
     -------
@@ -72,11 +72,11 @@ def train(
         shadow_asked=settings.shadow_predictions if trade_from is None and is_live(source) else 0,
         progress=progress,
     )
-    return _told(result, source)
+    return _to_json(result, source)
 
 
 def newest_first(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the newest of several trainings, and those before it as ``earlier``, the newest of them first.
+    """Return the last of several trainings, and the others as ``earlier``, the newest first.
 
     >>> newest_first([{"version": 1}, {"version": 2}])
     {'version': 2, 'earlier': [{'version': 1}]}
@@ -90,7 +90,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
     Returns
     -------
     list of dict
-        What `train` returns: one for the files, or one for each segment of the run.
+        As `train`: one for the files, or one for each segment of the run.
 
     Raises
     ------
@@ -130,10 +130,10 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         feature_hash=CATALOG.version,
         progress=progress,
     )
-    return [_told(result, files.name)]
+    return [_to_json(result, files.name)]
 
 
-def _told(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
+def _to_json(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
     spec = result.spec
     return {
         "version": result.version,

@@ -165,7 +165,7 @@ def test_a_full_disk_is_told_before_anything_is_started(program, bar_files):
     told = [*mounted, f"{small} && {command}; code=$?; ls -A '{program.home}'; exit $code"]
     done = subprocess.run(told, env=program.variables, capture_output=True, text=True)
     assert re.search(
-        r"the disk of .* has \d+ MB free, 1024 MB are needed; make room or set MIKROBOT_HOME", complaint(done)
+        r"the disk of .* has \d+ MB free, 1024 MB are needed; free some space or set MIKROBOT_HOME", complaint(done)
     )
     assert done.returncode == 1
 
@@ -235,7 +235,7 @@ def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_a
     kill_postgres(kept.home)
     done = ended(run)
     log = kept.home / "logs" / "postgres.log"
-    assert f"postgres ended in the middle of the run (log: {log}); what was stored is whole" in complaint(done)
+    assert f"postgres ended in the middle of the run (log: {log}); the stored data is intact" in complaint(done)
     assert done.returncode == 1
     assert kept.left() == []
 

@@ -62,9 +62,9 @@ def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, min
     later = run.starts_at + 2 * MINUTE
     ledger.commit("r2", later, predictions=[replace(minute["predictions"][0], close_time=later)])
     asked = ("bos", "3", run.source)
-    assert [each.close_time for each in ledger.said(*asked, run.starts_at)] == [minute["close_time"]] * 2 + [later]
-    assert [each.close_time for each in ledger.said(*asked, minute["close_time"])] == [later]
-    assert ledger.said("bos", "4", run.source, run.starts_at) == ledger.said("bos", "3", "elsewhere", later) == []
+    assert [each.close_time for each in ledger.predictions_of(*asked, run.starts_at)] == [minute["close_time"]] * 2 + [later]
+    assert [each.close_time for each in ledger.predictions_of(*asked, minute["close_time"])] == [later]
+    assert ledger.predictions_of("bos", "4", run.source, run.starts_at) == ledger.said("bos", "3", "elsewhere", later) == []
 
 
 def test_what_was_said_in_the_shadow_is_counted_and_is_no_prediction(ledger, minute, run, pool):

@@ -116,7 +116,7 @@ def test_the_report_says_the_answer_first(database, pool):
     ("broken", "complaint"),
     [
         (lambda: experiments.parse_arm("careful", 2), "an arm is NAME:KEY=VALUE"),
-        (lambda: experiments.parse_arm("careful:colour=red", 2), "colour is no setting"),
+        (lambda: experiments.parse_arm("careful:colour=red", 2), "colour is not a setting"),
     ],
 )
 def test_an_arm_that_cannot_be_read_says_how_it_should_look(broken, complaint):

@@ -106,9 +106,9 @@ def test_a_broken_file_leaves_what_was_there_and_nothing_beside_it(files, tmp_pa
 
 def test_wrong_uses_are_refused(files, tmp_path):
     out = tmp_path / "rows.parquet"
-    with pytest.raises(UsageError, match="--lead holds EURUSD, and ETHUSDT is led by BTCUSDT"):
+    with pytest.raises(UsageError, match="--lead holds EURUSD, but ETHUSDT is led by BTCUSDT"):
         export_features.write_rows(files["ETHUSDT"], out, Timeframe.M1, files["EURUSD"])
-    with pytest.raises(UsageError, match="--lead holds EURUSD, and BTCUSDT is led by no other symbol"):
+    with pytest.raises(UsageError, match="--lead holds EURUSD, but BTCUSDT is led by no other symbol"):
         export_features.write_rows(files["BTCUSDT"], out, Timeframe.M1, files["EURUSD"])
     with pytest.raises(UsageError, match="holds the bars to read"):
         export_features.write_rows(files["ETHUSDT"], files["ETHUSDT"], Timeframe.M1, None)

@@ -106,5 +106,5 @@ def test_a_recorded_run_holds_everything_that_its_processes_trade_by():
 def test_a_run_that_was_recorded_without_a_rule_is_named_with_it(name):
     run = recorded(Settings.model_construct())
     del run.settings[name]
-    with pytest.raises(DataError, match=f"run r1 is recorded without its {name}"):
+    with pytest.raises(DataError, match=f"record of run r1 has no {name}"):
         rules_of(Settings.model_construct(), run)

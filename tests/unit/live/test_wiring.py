@@ -59,7 +59,7 @@ from mikrobot.settings import Settings
 
 settings = Settings(source=OPTION.convert("toy", None, None), symbols=("EURUSD",))
 source = wiring.open_source(settings, SystemClock())
-for close_time, bars in closes(source, source.symbols(), datetime(2025, 1, 6, tzinfo=UTC), None, SystemClock()):
+for close_time, bars in closes(source, source.symbols(), datetime(2025, 1, 6, tzinfo=UTC), None, clock=SystemClock()):
     print(close_time.isoformat(), [bar.close for bar in bars])
 """
 

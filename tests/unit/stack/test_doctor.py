@@ -70,7 +70,7 @@ def test_a_port_of_our_own_service_is_in_order(settings):
     with socket.create_server((settings.host, settings.prefect_port)):
         found = examined(settings)["port of prefect"]
     assert found.ok
-    assert "ours" in found.found
+    assert "used by this stack" in found.found
 
 
 def test_a_state_folder_that_cannot_be_used_is_told(settings):
@@ -136,5 +136,5 @@ def test_the_table_shows_the_remedy_below_what_it_mends():
     Console(width=100, file=printed).print(findings_table(findings))
     _, clock, memory, remedy = (line.split() for line in printed.getvalue().splitlines())
     assert clock == ["ok", "clock", "now"]
-    assert memory == ["mend", "memory", "1", "GiB"]
+    assert memory == ["fix", "memory", "1", "GiB"]
     assert remedy == ["close", "programs"]

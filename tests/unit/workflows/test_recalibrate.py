@@ -13,7 +13,7 @@ from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.intervals import GRID, Intervals, Window
 from mikrobot.models.task import Task
 from mikrobot.training.rolling import FEWEST_KNOWN
-from mikrobot.workflows.recalibrate import calibrated, known, window_of
+from mikrobot.workflows.recalibrate import calibrated, outcomes_of, window_of
 
 START = datetime(2024, 3, 4, tzinfo=UTC)
 TASK = Task("bos", swing=5, horizon=2)
@@ -33,7 +33,7 @@ def said(minute: int, side: Side, chance: float, above: float = 11.0, below: flo
 def test_an_outcome_is_that_of_the_level_that_was_asked_about() -> None:
     """At the close of bar 0 the levels are 9 and 11; within two minutes price closes at 12."""
     frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
-    chance, outcome = known(TASK, {"EURUSD": frame}, [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)])
+    chance, outcome = outcomes_of(TASK, {"EURUSD": frame}, [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)])
     assert (chance.tolist(), outcome.tolist()) == ([0.7, 0.2], [True, False])
 
 
@@ -42,21 +42,23 @@ def test_the_level_is_that_of_the_swing_that_the_model_was_trained_on() -> None:
     told = said(1, Side.BUY, 0.7)
     wide = replace(told, features=told.features | {"m1_break_15_above": 13.0, "m1_break_15_below": 8.0})
     frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
-    assert known(Task("bos", swing=15, horizon=2), {"EURUSD": frame}, [wide])[1].tolist() == [False]
+    assert outcomes_of(Task("bos", swing=15, horizon=2), {"EURUSD": frame}, [wide])[1].tolist() == [False]
 
 
 def test_what_is_not_over_yet_is_not_known_and_of_two_the_last_counts() -> None:
     frame = bars(10.0, 10.5, 12.0)
     told = [said(1, Side.BUY, 0.1), said(1, Side.BUY, 0.6), said(2, Side.BUY, 0.9), said(3, Side.SELL, 0.3)]
-    chance, outcome = known(TASK, {"EURUSD": frame}, told)
+    chance, outcome = outcomes_of(TASK, {"EURUSD": frame}, told)
     assert (chance.tolist(), outcome.tolist()) == ([0.6], [True])
 
 
 def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
     frame = bars(10.0, 10.5, 12.0)
-    chance, outcome = known(TASK, {"EURUSD": frame}, [said(1, Side.BUY, nan, above=nan), said(-60, Side.BUY, 0.4)])
+    chance, outcome = outcomes_of(
+        TASK, {"EURUSD": frame}, [said(1, Side.BUY, nan, above=nan), said(-60, Side.BUY, 0.4)]
+    )
     assert (len(chance), len(outcome)) == (0, 0)
-    assert len(known(TASK, {}, [])[0]) == 0
+    assert len(outcomes_of(TASK, {}, [])[0]) == 0
 
 
 def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs() -> None:

@@ -59,7 +59,7 @@ def test_a_malformed_scenario_names_its_event_and_the_others_are_played(
     assert code == 1
     assert complaint in results["bad"]["error"]
     assert results["good"]["final"]["balances"] == {"USD": "10000.00"}
-    assert err == "error: 1 of 2 scenarios make no sense: bad; see their error\n"
+    assert err == "error: 1 of 2 scenarios are invalid: bad; see their error\n"
 
 
 def sound() -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_scenario_is_an_error_under_its_name(
 def test_an_id_that_is_no_text_at_all_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, results, err = run(capsys, written(tmp_path, "odd", '{"id": "\\ud800"}'))
     assert (code, list(results)) == (1, ["\ud800"])
-    assert err == "error: 1 of 1 scenarios make no sense: \\ud800; see their error\n"
+    assert err == "error: 1 of 1 scenarios are invalid: \\ud800; see their error\n"
 
 
 def test_a_file_that_is_not_there_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,1 +1,1 @@
-"""Feast: its configuration, its two stores, and the feature rows read and written through them."""
+"""Feast: its configuration, its online and offline store, and access to the feature rows in them."""

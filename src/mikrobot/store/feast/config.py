@@ -1,7 +1,7 @@
-"""Feast as it is set up here: one project, its configuration, and the feature view it must know.
+"""The configuration of Feast: one project, its stores, and the required feature view.
 
-The view itself is written in `feature_repo` and reaches the stores through Feast's registry. Does
-not read or write features: see `mikrobot.store.feast.online` and `mikrobot.store.feast.offline`.
+The view itself is defined in `feature_repo` and reaches the stores through Feast's registry. Does not read or
+write features: see `mikrobot.store.feast.online` and `mikrobot.store.feast.offline`.
 """
 
 from pathlib import Path
@@ -27,12 +27,12 @@ _APPLY = "run `mikrobot up` or `python -m feature_repo`"
 
 
 def offline_folder(settings: Settings) -> Path:
-    """Return the folder of the offline rows; each version of the definitions has its own."""
+    """Return the folder of the offline rows; each version of the catalog has its own."""
     return settings.home.absolute() / "offline" / CATALOG.version
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Return what ``feature_store.yaml`` says, once its variables are filled in.
+    """Return the content of ``feature_store.yaml`` with its variables filled in.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def open_feature_store(settings: Settings) -> FeatureStore:
-    """Open Feast's entry point on our databases and files.
+    """Open Feast's feature store on the platform's databases and files.
 
     Raises
     ------
     StoreError
-        If the registry's database does not answer or is not provided yet.
+        If the registry's database does not answer or does not exist yet.
     """
     store = FeatureStore(config=RepoConfig(**configuration(settings)))
     try:
@@ -76,17 +76,17 @@ def open_feature_store(settings: Settings) -> FeatureStore:
 
 
 def registered_view(store: FeatureStore) -> FeatureView:
-    """Return the view of the bar features, made from the catalog as it is now.
+    """Return the registered view of the bar features, which must match the current catalog.
 
     Raises
     ------
     StoreError
-        If it is not applied, or of another version of the catalog, or the registry is away.
+        If it is not applied, belongs to another version of the catalog, or the registry does not answer.
     """
     try:
         view = store.get_feature_view(VIEW)
     except FeastObjectNotFoundException as error:
-        raise StoreError(f"Feast knows no feature view {VIEW}: {_APPLY}") from error
+        raise StoreError(f"Feast has no feature view {VIEW}: {_APPLY}") from error
     except SQLAlchemyError as error:
         raise _unreachable(error) from error
     applied = view.tags.get(VERSION_TAG)
@@ -96,5 +96,5 @@ def registered_view(store: FeatureStore) -> FeatureView:
 
 
 def _unreachable(error: SQLAlchemyError) -> StoreError:
-    said = " ".join(str(getattr(error, "orig", error)).split())
-    return StoreError(f"Feast's registry cannot be used: {said}; is PostgreSQL up? `mikrobot up` starts it")
+    reason = " ".join(str(getattr(error, "orig", error)).split())
+    return StoreError(f"Feast's registry cannot be used: {reason}; is PostgreSQL up? `mikrobot up` starts it")

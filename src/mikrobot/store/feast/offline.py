@@ -1,7 +1,7 @@
-"""Every feature row of the past: what the batch path writes, and what training reads by Feast.
+"""The history of feature rows: written by the batch path, and read by training through Feast.
 
-Files lie under ``home/offline/<version of the catalog>/<source>/<symbol>``: rows of two versions
-of the definitions, or of a simulated and a real market, never mix.
+The files are in ``home/offline/<version of the catalog>/<source>/<symbol>``: rows of two versions of the catalog,
+or of a simulated and a real market, never mix.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from mikrobot.store.feast.parquet import MonthlyRows
 
 
 def append(settings: Settings, source: str, frame: pd.DataFrame) -> None:
-    """Store the feature rows of a span of bars, in the place of those that were there.
+    """Store the feature rows of a span of bars, and replace the stored rows of the same span.
 
-    The same span may be written again: a row that is no longer in it is gone then.
+    The same span may be written again: stored rows that are not in `frame` are deleted.
 
     Parameters
     ----------
@@ -33,27 +33,27 @@ def append(settings: Settings, source: str, frame: pd.DataFrame) -> None:
     source : str
         Name of the market source.
     frame : DataFrame
-        Columns ``symbol``, ``close_time`` (datetime64[us, UTC]) and every catalog column, of one
-        or more symbols, each in time order. NaN is kept as missing.
+        Columns ``symbol``, ``close_time`` (datetime64[us, UTC]) and every catalog column; one or more symbols, each
+        in time order. NaN means missing.
 
     Raises
     ------
     DataError
-        If the columns are not those, or the times of a symbol are not strictly increasing.
+        If the columns differ from these, or the times of a symbol are not strictly increasing.
     StoreError
         If a file cannot be read or written.
     """
     expected = ["symbol", TIMESTAMP, *CATALOG.columns]
     if list(frame.columns) != expected:
         wrong = sorted(set(frame.columns) ^ set(expected)) or ["the same ones in another order"]
-        raise DataError(f"expected symbol, {TIMESTAMP} and the catalog's columns; at odds are {', '.join(wrong)}")
+        raise DataError(f"expected symbol, {TIMESTAMP} and the catalog's columns; different are {', '.join(wrong)}")
     rows = frame.copy(deep=False)
     rows.insert(0, "source", source)
     _rows(settings).replace_span(rows)
 
 
 def training_rows(settings: Settings, events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Join features to events, each as it was known at the event's instant.
+    """Join features to events, each with the value known at the event's instant.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ def training_rows(settings: Settings, events: pd.DataFrame, columns: Sequence[st
     Returns
     -------
     DataFrame
-        The events in their order, with the columns asked for (float64). NaN where a value was not
-        known, or where no bar closed within the minute that ends at the event.
+        The events in their order, with the requested columns (float64). NaN if a value was not known, or if no bar
+        closed within the minute that ends at the event.
 
     Raises
     ------
     FeatureMismatch
-        If a column is none of the catalog's.
+        If a column is not in the catalog.
     StoreError
         If a symbol has no stored rows, or the definitions are not applied.
     """

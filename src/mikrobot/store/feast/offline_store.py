@@ -1,7 +1,7 @@
-"""A Feast offline store that joins as of an instant over monthly Parquet files.
+"""A Feast offline store with as-of joins over monthly Parquet files.
 
-Feast's own file stores take minutes for a training set of 50,000 events; this one takes seconds,
-through the same interface. Knows nothing of bars.
+Feast's own file stores take minutes for a training set of 50,000 events; this one takes seconds, through the same
+interface. Independent of bars.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ from mikrobot.store.feast.parquet import Microseconds, MonthlyRows, write_file
 
 
 class AsofOfflineStoreConfig(FeastConfigBaseModel):
-    """The ``offline_store`` of a Feast configuration; where the files lie, each source says."""
+    """The ``offline_store`` of a Feast configuration; each source has the path of its own files."""
 
     type: Literal["mikrobot.store.feast.offline_store.AsofOfflineStore"] = (
         "mikrobot.store.feast.offline_store.AsofOfflineStore"
@@ -37,11 +37,11 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
 
 
 class AsofOfflineStore(OfflineStore):
-    """Feast offline store over folders of monthly Parquet files, one a file source.
+    """Feast offline store over folders of monthly Parquet files, one folder per file source.
 
-    A source's path is a folder of `mikrobot.store.feast.parquet.MonthlyRows` whose keys are the join
-    keys of its view in alphabetical order. A row is unique by keys and timestamp,
-    so a created timestamp never decides; field mappings are not supported.
+    A source's path is a folder of `mikrobot.store.feast.parquet.MonthlyRows` whose keys are the join keys of its view
+    in alphabetical order. A row is unique by keys and timestamp, so the created timestamp is not used; field
+    mappings are not supported.
     """
 
     @staticmethod
@@ -55,21 +55,21 @@ class AsofOfflineStore(OfflineStore):
         full_feature_names: bool = False,
         **span: datetime,
     ) -> RetrievalJob:
-        """Join features to the rows of an entity frame; without one, take all from start to end.
+        """Join features to the rows of an entity frame; without one, return all rows from start to end.
 
         Parameters
         ----------
         entity_df : DataFrame, optional
-            Join keys, a timestamp, and any others. Its rows come back in their order, features
-            null where none was known or the view's ttl had run out.
+            Join keys, a timestamp, and any other columns. Its rows are returned in their order; a feature is null if
+            it was not known, or older than the view's ttl.
         **span : datetime
             Without an entity frame: ``start_date`` and ``end_date``, both included.
 
         Raises
         ------
         StoreError
-            If a source is not one of this store, the entity frame is a query, or several views
-            are asked for without one. Executing the job raises it for a file that is not sound.
+            If a source does not belong to this store, the entity frame is a query, or several views are requested
+            without an entity frame. Running the job raises it for a file that cannot be read.
         """
         views = [_Asked.of(config, view, feature_refs, full_feature_names) for view in feature_views]
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
@@ -97,7 +97,7 @@ class AsofOfflineStore(OfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """Take the newest row of every entity from `start_date` to `end_date`, both included."""
+        """Return the newest row of every entity from `start_date` to `end_date`, both included."""
         rows = _rows_of(config, data_source, join_key_columns, timestamp_field)
         columns = _columns(join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
         return AsofJob(lambda: _newest(rows, columns, start_date, end_date))
@@ -113,7 +113,7 @@ class AsofOfflineStore(OfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Take every row from `start_date` to `end_date`, both included, by entity and time."""
+        """Return every row from `start_date` to `end_date`, both included, by entity and time."""
         rows = _rows_of(config, data_source, join_key_columns, timestamp_field)
         columns = _columns(join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
         return AsofJob(lambda: _all(rows, columns, start_date, end_date))
@@ -122,7 +122,7 @@ class AsofOfflineStore(OfflineStore):
     def offline_write_batch(
         config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        """Write rows among those there are; a row replaces the one of its entity and timestamp."""
+        """Add rows to the stored ones; a row replaces the stored row of its entity and timestamp."""
         rows = _rows_behind(config, feature_view)
         columns = _columns(feature_view.join_keys, [field.name for field in feature_view.features], rows.time, None)
         rows.merge(table.select(columns).to_pandas())
@@ -131,7 +131,7 @@ class AsofOfflineStore(OfflineStore):
 
 
 class AsofJob(RetrievalJob):
-    """A retrieval that runs when its result is asked for.
+    """A retrieval that runs when its result is requested.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class AsofJob(RetrievalJob):
         Returns the Arrow table.
     full_feature_names : bool
     on_demand : list of OnDemandFeatureView
-        What Feast computes on top of the table.
+        Views that Feast computes from the table.
     metadata : RetrievalMetadata, optional
     """
 
@@ -157,26 +157,26 @@ class AsofJob(RetrievalJob):
 
     @property
     def full_feature_names(self) -> bool:
-        """Whether columns are named ``<view>__<feature>``."""
+        """True if columns are named ``<view>__<feature>``."""
         return self._full_feature_names
 
     @property
     def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        """Views that Feast computes on top of the table."""
+        """Views that Feast computes from the table."""
         return self._on_demand
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        """What was asked for, where entities were given."""
+        """The requested features, keys and times; None without an entity frame."""
         return self._metadata
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Run, and keep the result as one Parquet file.
+        """Run the job, and save the result as one Parquet file.
 
         Raises
         ------
         StoreError
-            If the storage is not a file, or a file is there and may not be overwritten.
+            If the storage is not a file, or the file exists and may not be overwritten.
         """
         if not isinstance(storage, SavedDatasetFileStorage):
             raise StoreError(f"this offline store saves datasets as files, not as {type(storage).__name__}")
@@ -195,7 +195,7 @@ class AsofJob(RetrievalJob):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked of one view: stored columns, the entity frame's names of its keys, and the names to answer with."""
+    """The request to one view: stored columns, the entity frame's names of its keys, and the names of the result."""
 
     rows: MonthlyRows
     entity_columns: tuple[str, ...]
@@ -223,34 +223,34 @@ class _Asked:
 
 
 def _joined(views: list[_Asked], entities: pd.DataFrame, instants: pd.Series) -> pa.Table:
-    """Append the features of every view to the entity frame, row for row."""
+    """Append the features of every view to the entity frame, row by row."""
     table = pa.Table.from_pandas(entities, preserve_index=False)
     times = instants.dt.as_unit("us").astype("int64").to_numpy()
     for view in views:
-        found = _as_of(view, entities, times)
+        features = _as_of(view, entities, times)
         for feature, name in zip(view.features, view.names, strict=True):
-            table = table.append_column(name, found[feature])
+            table = table.append_column(name, features[feature])
     return table
 
 
 def _as_of(view: _Asked, entities: pd.DataFrame, times: Microseconds) -> pa.Table:
-    """Find the features of one view for every row of the entity frame, in its order."""
+    """Return the features of one view for every row of the entity frame, in its order."""
     schema = pa.schema(list(zip(view.features, view.types, strict=True)))
     order: list[NDArray[np.intp]] = [np.empty(0, np.intp)]
-    found: list[pa.Table] = [schema.empty_table()]
+    parts: list[pa.Table] = [schema.empty_table()]
     numbered = entities[list(view.entity_columns)].assign(row=np.arange(len(entities)))
     for values, group in numbered.groupby(list(view.entity_columns), dropna=False)["row"]:
         rows = group.to_numpy()
         rows = rows[np.argsort(times[rows], kind="stable")]
-        known = view.rows.as_of(view.rows.entity(values), view.features, times[rows], view.ttl)
+        joined = view.rows.as_of(view.rows.entity(values), view.features, times[rows], view.ttl)
         missing = pa.table({field.name: pa.nulls(len(rows), field.type) for field in schema})
-        found.append(missing if known is None else known.cast(schema))
+        parts.append(missing if joined is None else joined.cast(schema))
         order.append(rows)
-    return pa.concat_tables(found).take(pa.array(np.argsort(np.concatenate(order))))
+    return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(order))))
 
 
 def _span(views: list[_Asked], start_date: datetime | None = None, end_date: datetime | None = None) -> pa.Table:
-    """Return all rows of one view in a span, under the names of an entity frame's answer."""
+    """Return all rows of one view in a span, with the column names of a join."""
     if len(views) != 1:
         raise StoreError(f"expected an entity frame to join {len(views)} views on; without one, ask for a single view")
     (view,) = views
@@ -266,7 +266,7 @@ def _all(rows: MonthlyRows, columns: list[str], start: datetime | None, end: dat
 
 def _newest(rows: MonthlyRows, columns: list[str], start: datetime, end: datetime) -> pa.Table:
     last = [list(rows.scan(entity, columns, start, end))[-1:] for entity in rows.entities()]
-    batches = [batch.slice(len(batch) - 1) for found in last for batch in found]
+    batches = [batch.slice(len(batch) - 1) for last_batches in last for batch in last_batches]
     return pa.Table.from_batches(batches) if batches else _without_rows(columns)
 
 
@@ -286,7 +286,7 @@ def _rows_behind(config: RepoConfig, view: FeatureView) -> MonthlyRows:
 
 
 def _rows_of(config: RepoConfig, source: DataSource, keys: Sequence[str], timestamp: str) -> MonthlyRows:
-    """Return the rows behind a source; the levels of its folder are the keys in alphabetical order."""
+    """Return the rows of a source; the levels of its folder are the keys in alphabetical order."""
     if not isinstance(source, FileSource) or source.field_mapping:
         raise StoreError(f"this offline store reads file sources without a field mapping, not {source.name}")
     folder = Path(FileSource.get_uri_for_file_path(config.repo_path, source.path))

@@ -1,8 +1,8 @@
-"""The newest feature row of each symbol, as the live path sees it: written whole, read by name.
+"""The newest feature row of each symbol for the live path: written completely, read by column name.
 
-Calls Feast's online store for one row at a time: the DataFrames that Feast puts on top of it cost
-ten times as much. Feast answers in no fixed order and ignores age; here the order is the one asked
-for, and a row counts only for the bar it was made of.
+Calls Feast's online store for one row at a time: Feast's own layer of DataFrames takes ten times as long. Feast
+returns columns in no fixed order and ignores the age of a row; here columns come in the requested order, and a row
+is valid only for its own bar.
 """
 
 import math
@@ -23,11 +23,11 @@ from mikrobot.store.feast.config import JOIN_KEYS, open_feature_store, registere
 from mikrobot.store.feast.online_store import PackedOnlineStore
 
 _PLACES = {name: place for place, name in enumerate(CATALOG.columns)}
-"""Where in a row a column lies: the fields of the view are the catalog's, of the same version."""
+"""Position of each column in a row: the fields of the view are the catalog's columns, of the same version."""
 
 
 class FeatureRows:
-    """The online feature rows as the live path sees them: written whole, read by name.
+    """Reads and writes the online feature rows of the live path.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class FeatureRows:
     Raises
     ------
     StoreError
-        If the definitions are not applied, or are of another version of the catalog, or the
-        database is away.
+        If the definitions are not applied, belong to another version of the catalog, or the database does not
+        answer.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,29 +49,29 @@ class FeatureRows:
         self._store = online_store
 
     def write(self, source: str, symbol: str, close_time: datetime, values: NDArray[np.float64]) -> None:
-        """Publish the row of a closed bar, unless a newer one is there.
+        """Publish the row of a closed bar, unless a newer row is stored.
 
         Parameters
         ----------
         source, symbol : str
         close_time : datetime
-            The instant the row is known at, UTC.
+            The instant at which the row is known, UTC.
         values : ndarray of float64, shape (columns,)
-            In the order of the catalog; NaN where not known.
+            In the order of the catalog; NaN: not known.
 
         Raises
         ------
         FeatureMismatch
-            If there are not as many values as columns.
+            If the number of values differs from the number of columns.
         StoreError
-            If the database stays away.
+            If the database does not come back.
         """
         if len(values) != len(CATALOG.columns):
             raise FeatureMismatch(f"{symbol}: expected {len(CATALOG.columns)} feature values, found {len(values)}")
         self._store.write_row(self._config, self._view, _entity(source, symbol), close_time, values=values.tolist())
 
     def read(self, source: str, symbol: str, columns: Sequence[str], closed_at: datetime) -> dict[str, float]:
-        """Return values of the row of the bar that closed at an instant.
+        """Return values of the feature row of the bar that closed at an instant.
 
         Parameters
         ----------
@@ -84,37 +84,37 @@ class FeatureRows:
         Returns
         -------
         dict of str to float
-            In the order asked for; NaN where not known.
+            In the order of `columns`; NaN: not known.
 
         Raises
         ------
         StaleFeatures
-            If the newest row is of another bar, or there is none.
+            If the newest row belongs to another bar, or there is none.
         FeatureMismatch
-            If a column is none of the catalog's.
+            If a column is not in the catalog.
         StoreError
-            If the database stays away.
+            If the database does not come back.
         """
         unknown = [name for name in columns if name not in _PLACES]
         if unknown:
             raise FeatureMismatch(f"no feature of the catalog is named {', '.join(unknown)}")
         newest = self._newest(source, symbol)
         if newest is None or newest[0] != closed_at:
-            found = "none" if newest is None else f"that of {newest[0]:%Y-%m-%d %H:%M}"
+            stored = "none" if newest is None else f"that of {newest[0]:%Y-%m-%d %H:%M}"
             raise StaleFeatures(
                 f"{symbol} ({source}): expected the feature row of the bar closed at {closed_at:%Y-%m-%d %H:%M} UTC, "
-                f"found {found}; is the streamer running?"
+                f"found {stored}; is the streamer running?"
             )
         _, values = newest
         return {name: math.nan if (value := values[_PLACES[name]]) is None else value for name in columns}
 
     def latest(self, source: str, symbol: str) -> datetime | None:
-        """Return the instant the newest row is known at, UTC; None without a row."""
+        """Return the close time of the newest row, UTC; None without a row."""
         newest = self._newest(source, symbol)
         return None if newest is None else newest[0]
 
     def rewind(self, source: str, symbols: Sequence[str]) -> None:
-        """Forget the rows of some symbols, so that a replay may start over from earlier bars."""
+        """Delete the rows of some symbols, so that a replay can start again from earlier bars."""
         self._store.forget(self._config, self._view, [_entity(source, symbol) for symbol in symbols])
 
     def _newest(self, source: str, symbol: str) -> tuple[datetime, list[float | None]] | None:

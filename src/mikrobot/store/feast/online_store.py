@@ -1,7 +1,7 @@
 """A Feast online store on PostgreSQL that packs the features of an entity into one row.
 
-The values of a row lie in one float8[] in the order of the view's fields; the names stay in the
-view. Knows nothing of bars.
+A row holds its values as one float8[] in the order of the view's fields; only the view has the names. Independent
+of bars.
 """
 
 import atexit
@@ -30,14 +30,14 @@ from mikrobot.store.feast.config import VERSION_TAG
 from mikrobot.store.postgres.database import Connection, Pool, execute
 
 WrittenRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-"""Feast's form of a row to write: entity, values by name, event time, time of creation."""
+"""A row to write in Feast's form: entity, values by name, event time, time of creation."""
 
 ReadRow = tuple[datetime | None, dict[str, Value] | None]
-"""Feast's form of a row read: event time and values by name; two None where there is none."""
+"""A row that was read in Feast's form: event time and values by name; two None if there is no row."""
 
 
 _PackedRow = tuple[datetime, list[float | None]]
-"""Event time and values in the order of the fields; None where Feast was given no value."""
+"""Event time and values in the order of the fields; None for a missing value."""
 
 
 class PackedOnlineStoreConfig(FeastConfigBaseModel):
@@ -46,7 +46,7 @@ class PackedOnlineStoreConfig(FeastConfigBaseModel):
     Attributes
     ----------
     url : str
-        ``postgresql://`` address of the database, for a role that may create tables in it.
+        ``postgresql://`` URL of the database, with a role that may create tables in it.
     max_connections : int
     """
 
@@ -59,7 +59,7 @@ class PackedOnlineStoreConfig(FeastConfigBaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """What is said to the table of one view, composed once."""
+    """The SQL statements for the table of one view."""
 
     create: bytes
     drop: bytes
@@ -69,15 +69,14 @@ class _Statements:
 
 
 class PackedOnlineStore(OnlineStore):
-    """Feast online store on PostgreSQL: one row an entity, float8[], guarded by event time.
+    """Feast online store on PostgreSQL: one row of float8[] per entity, never replaced by an older one.
 
-    `write_row` and `read_row` are the same for one entity, in numbers: a live row of hundreds of
-    fields need not become as many messages of Feast's and back.
+    `write_row` and `read_row` handle one entity as plain numbers, so that a live row of hundreds of fields is not
+    converted to as many Feast messages and back.
 
-    A row is never overwritten by an older one. Rows written under other fields, or under another
-    version tag of the view, do not exist for a reader. A commit does not wait for the disk; the
-    next durable commit on the same server, such as the one that announces the row, takes it
-    there too. A server that restarts is waited for.
+    Readers ignore rows written with other fields or another version tag of the view. A commit does not wait for the
+    disk; the next durable commit on the same server, such as the one that announces the row, writes it to disk too.
+    Calls wait for a server that restarts.
     """
 
     def online_write_batch(
@@ -87,12 +86,12 @@ class PackedOnlineStore(OnlineStore):
         data: list[WrittenRow],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write rows; those older than what is there are passed over.
+        """Write rows; rows older than the stored ones are skipped.
 
         Raises
         ------
         StoreError
-            If the server stays away, or the view is not applied.
+            If the server does not come back, or the view is not applied.
         """
         layout, names = _layout(table), [field.name for field in table.features]
         rows = [
@@ -106,7 +105,7 @@ class PackedOnlineStore(OnlineStore):
     def write_row(
         self, config: RepoConfig, table: FeatureView, entity: EntityKey, event_time: datetime, values: list[float]
     ) -> None:
-        """Write the row of one entity, unless a newer one is there.
+        """Write the row of one entity, unless a newer one is stored.
 
         Parameters
         ----------
@@ -127,16 +126,16 @@ class PackedOnlineStore(OnlineStore):
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
     ) -> list[ReadRow]:
-        """Read the rows of the entities, in their order; all fields unless some are requested.
+        """Read the rows of the entities, in their order; by default all fields.
 
         Raises
         ------
         StoreError
-            If the server stays away, or the view is not applied.
+            If the server does not come back, or the view is not applied.
         """
         keys = [_key(config, entity) for entity in entity_keys]
-        found, places = self._read(config, table, keys), _places(table, requested_features)
-        return [_read_row(found.get(key), places) for key in keys]
+        rows, places = self._read(config, table, keys), _places(table, requested_features)
+        return [_read_row(rows.get(key), places) for key in keys]
 
     def read_row(self, config: RepoConfig, table: FeatureView, entity: EntityKey) -> _PackedRow | None:
         """Return the event time and the values of one entity, in the order of the fields; None without a row.
@@ -150,12 +149,12 @@ class PackedOnlineStore(OnlineStore):
         return self._read(config, table, [key]).get(key)
 
     def forget(self, config: RepoConfig, table: FeatureView, entity_keys: list[EntityKey]) -> None:
-        """Delete the rows of the entities, whatever their event time.
+        """Delete the rows of the entities, for any event time.
 
         Raises
         ------
         StoreError
-            If the server stays away, or the view is not applied.
+            If the server does not come back, or the view is not applied.
         """
         keys, forget = [_key(config, entity) for entity in entity_keys], _statements(config.project, table.name).forget
         execute(
@@ -173,17 +172,17 @@ class PackedOnlineStore(OnlineStore):
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        """Create the tables of the views that stay, drop those of the views that go.
+        """Create the tables of the views to keep, and drop those of the views to delete.
 
         Raises
         ------
         StoreError
-            If a field is no Float64: nothing has changed then; or if the server stays away.
+            If a field is not Float64, then nothing has changed; or if the server does not come back.
         """
         for view in tables_to_keep:
             foreign = [f"{field.name} ({field.dtype})" for field in view.features if field.dtype != Float64]
             if foreign:
-                raise StoreError(f"{view.name}: this online store keeps Float64, found {', '.join(foreign)}")
+                raise StoreError(f"{view.name}: this online store supports only Float64, found {', '.join(foreign)}")
         statements = [_statements(config.project, view.name).create for view in tables_to_keep]
         statements += [_statements(config.project, view.name).drop for view in tables_to_delete]
         self._run(config, statements)
@@ -228,13 +227,13 @@ def _key(config: RepoConfig, entity: EntityKey) -> bytes:
 
 
 def _layout(view: FeatureView) -> str:
-    """Return a stamp of what a packed row of the view means: its fields in order, and their version."""
+    """Return a hash of the layout of a packed row: the view's fields in order, and their version."""
     meaning = [view.tags.get(VERSION_TAG, ""), *(field.name for field in view.features)]
     return blake2b("\n".join(meaning).encode(), digest_size=8).hexdigest()
 
 
 def _places(view: FeatureView, requested: list[str] | None) -> dict[str, int]:
-    """Return where in the packed row the requested fields lie."""
+    """Return the positions of the requested fields in the packed row."""
     wanted = None if requested is None else set(requested)
     return {field.name: i for i, field in enumerate(view.features) if wanted is None or field.name in wanted}
 
@@ -286,10 +285,10 @@ _OPENING = Lock()
 
 
 def _pool(config: PackedOnlineStoreConfig) -> Pool:
-    """Return the pool of this process for an address; stores and their copies share it.
+    """Return the pool of this process for a URL; stores and their copies share it.
 
-    It needs no server to open; `execute` waits for one. Feast never says when it is done with a
-    store, so the pool stays until the process ends.
+    It opens without a server; `execute` waits for one. Feast never closes a store, so the pool stays open until the
+    process ends.
     """
     with _OPENING:
         return _open_pool(config.url.get_secret_value(), config.max_connections, os.getpid())

@@ -1,8 +1,8 @@
-"""Timed rows as Parquet files, one a month and entity, and the as-of join over them.
+"""Timed rows as Parquet files, one per month and entity, and the as-of join over them.
 
-The layout is ``<folder>/<key>/<key>/<YYYY-MM>.parquet``: rows in time order, one an instant, zstd.
-A file is replaced whole, by a rename, so a reader sees it before or after a change and never
-between; an entity has one writer. Knows neither Feast nor what the rows mean.
+The layout is ``<folder>/<key>/<key>/<YYYY-MM>.parquet``: rows in time order, one per instant, zstd. A change
+replaces a whole file by a rename, so a reader never sees a partial change; an entity has one writer. Independent
+of Feast and of the meaning of the rows.
 """
 
 import os
@@ -36,9 +36,9 @@ class MonthlyRows:
     ----------
     folder : Path
     keys : tuple of str
-        Columns that tell the entities apart; each is a level of folders.
+        Columns that identify an entity; each is a level of folders.
     time : str
-        Column of the instant a row is known at: unique in an entity, microseconds, UTC.
+        Column of the instant at which a row is known: unique within an entity, microseconds, UTC.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class MonthlyRows:
     time: str
 
     def entities(self) -> list[Path]:
-        """Return the folder of every entity that has rows, in name order."""
+        """Return the folder of every entity that has rows, sorted by name."""
         files = self.folder.glob("/".join([*("*" for _ in self.keys), "*.parquet"]))
         return sorted({path.parent for path in files})
 
@@ -55,17 +55,17 @@ class MonthlyRows:
         return self.folder.joinpath(*(quote(str(value), safe="").replace(".", "%2E") for value in values))
 
     def replace_span(self, rows: pd.DataFrame) -> None:
-        """Write rows in the place of all that their entities had from the first to the last.
+        """Write rows, and replace all stored rows of their entities from the first to the last instant.
 
         Parameters
         ----------
         rows : DataFrame
-            The keys, the time and the values, of any number of entities, each in time order.
+            The keys, the time and the values of any number of entities, each in time order.
 
         Raises
         ------
         DataError
-            If the times of an entity are not strictly increasing, or one is not known.
+            If the times of an entity are not strictly increasing, or one is missing.
         StoreError
             If a file cannot be read or written, or has other columns.
         """
@@ -78,7 +78,7 @@ class MonthlyRows:
                 self._write(path, outside, part[months == month])
 
     def merge(self, rows: pd.DataFrame) -> None:
-        """Write rows among those there are, each in the place of one of its entity and instant.
+        """Add rows to the stored ones; a row replaces the stored row of its entity and instant.
 
         Parameters and errors are those of `replace_span`.
         """
@@ -97,12 +97,12 @@ class MonthlyRows:
         Yields
         ------
         RecordBatch
-            The columns asked for; at least one row, a month at most.
+            The requested columns; at least one row, at most one month.
 
         Raises
         ------
         StoreError
-            If a file is not sound, or lacks a column.
+            If a file cannot be read, or lacks a column.
         """
         for path in _files(entity, start, end):
             for batch in _batches(path, list(dict.fromkeys([*columns, self.time]))):
@@ -124,35 +124,35 @@ class MonthlyRows:
         instants : ndarray of int64, shape (n,)
             Ascending, at least one.
         max_age : timedelta, optional
-            Age above which a row does not count.
+            Maximum age of a valid row.
 
         Returns
         -------
         Table or None
-            The columns, n rows in the order of the instants, null where no row counts; None if
-            none counts anywhere.
+            The columns, n rows in the order of the instants, null if there is no valid row; None if there is none
+            for any instant.
         """
         first, last = _instant(instants[0]), _instant(instants[-1])
-        found: list[pa.Table] = []
+        parts: list[pa.Table] = []
         newest: pa.RecordBatch | None = None
         for batch in self.scan(entity, [self.time, *columns], first - max_age if max_age else None, last):
-            known = pa.Table.from_batches([batch] if newest is None else [newest, batch])
+            candidates = pa.Table.from_batches([batch] if newest is None else [newest, batch])
             settled = int(np.searchsorted(instants, microseconds(batch[self.time])[-1]))
-            found.append(self._newest(known, instants[:settled], max_age))
+            parts.append(self._newest(candidates, instants[:settled], max_age))
             instants, newest = instants[settled:], batch.slice(len(batch) - 1)
         if newest is None:
             return None
-        found.append(self._newest(pa.Table.from_batches([newest]), instants, max_age))
-        return pa.concat_tables(found).select(list(columns))
+        parts.append(self._newest(pa.Table.from_batches([newest]), instants, max_age))
+        return pa.concat_tables(parts).select(list(columns))
 
-    def _newest(self, known: pa.Table, instants: Microseconds, max_age: timedelta | None) -> pa.Table:
-        """Take the newest of the known rows for each instant."""
-        times = microseconds(known[self.time])
+    def _newest(self, candidates: pa.Table, instants: Microseconds, max_age: timedelta | None) -> pa.Table:
+        """Return the newest candidate row for each instant."""
+        times = microseconds(candidates[self.time])
         rows = np.searchsorted(times, instants, "right") - 1
         missing = rows < 0
         if max_age is not None:
             missing |= instants - times[rows] > max_age // timedelta(microseconds=1)
-        return known.take(pa.array(rows, mask=missing))
+        return candidates.take(pa.array(rows, mask=missing))
 
     def _by_entity(self, rows: pd.DataFrame) -> Iterator[tuple[Path, pd.DataFrame]]:
         instants = rows.copy(deep=False)
@@ -163,12 +163,12 @@ class MonthlyRows:
                 row = part.iloc[late[0] + 1 if len(late) else 0]
                 raise DataError(
                     f"{'/'.join(map(str, values))}: expected {self.time} known and strictly increasing, "
-                    f"found {row[self.time]} in row {row.name}; sort the rows and drop the doubles"
+                    f"found {row[self.time]} in row {row.name}; sort the rows and drop the duplicates"
                 )
             yield self.entity(values), part
 
     def _parts(self, rows: pd.DataFrame) -> Iterable[tuple[tuple[Any, ...], pd.DataFrame]]:
-        """Part the rows by entity; those of a single one are not copied: they may be most of the memory."""
+        """Split the rows by entity; a single entity's rows are not copied, since they may fill most of the memory."""
         keys = list(self.keys)
         entities = rows[keys].drop_duplicates()
         if len(entities) == 1:
@@ -176,7 +176,7 @@ class MonthlyRows:
         return rows.groupby(keys, sort=False, dropna=False)
 
     def _write(self, path: Path, old: pd.DataFrame | None, new: pd.DataFrame) -> None:
-        """Replace a file by rows of its own and new ones; without any, remove it."""
+        """Replace a file by its old rows and the new ones; remove it if there are none."""
         if old is not None and set(old.columns) != set(new.columns):
             raise StoreError(f"{path} has other columns than the rows to add; remove it and write all its rows again")
         rows = new if old is None else pd.concat([part for part in (old, new[old.columns]) if len(part)] or [new])
@@ -188,12 +188,12 @@ class MonthlyRows:
 
 
 def write_file(path: Path, table: pa.Table) -> None:
-    """Put a table in the place of a file, whole or not at all.
+    """Write a table to a file, completely or not at all; replace an existing file.
 
     Raises
     ------
     StoreError
-        If it cannot be written.
+        If the file cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
@@ -217,7 +217,7 @@ def write_file(path: Path, table: pa.Table) -> None:
 
 
 def _since_1970(instant: datetime) -> int:
-    """Return an instant as microseconds since 1970; one without a time zone is UTC."""
+    """Return an instant as microseconds since 1970; without a time zone, it is UTC."""
     stamp = pd.Timestamp(instant)
     return (stamp if stamp.tzinfo else stamp.tz_localize("UTC")).value // 1_000
 

@@ -1,1 +1,1 @@
-"""The one PostgreSQL: bundled or given, its roles, schema and connections."""
+"""The PostgreSQL server, bundled or the user's own: its programs, roles, schema and connections."""

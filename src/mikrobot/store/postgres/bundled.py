@@ -1,8 +1,8 @@
-"""The bundled PostgreSQL, run as a daemon on loopback for as long as the stack is up.
+"""The bundled PostgreSQL, run as a daemon on loopback while the stack is up.
 
-Its data lie in ``home/postgres``, its password in ``home/secrets/postgres``, its log in
-``home/logs/postgres.log``. Any number of processes may call `start` and `stop` at once. Does not
-create databases or roles: that is `database`.
+Its data are in ``home/postgres``, its password in ``home/secrets/postgres``, its log in ``home/logs/postgres.log``.
+Any number of processes may call `start` and `stop` at the same time. Does not create databases or roles:
+`database` does.
 """
 
 import contextlib
@@ -50,15 +50,15 @@ tcp_keepalives_interval = 10
 tcp_keepalives_count = 3
 log_min_duration_statement = '1s'
 """
-"""TCP only, since a socket path is limited to 107 bytes and state folders may lie deep. A killed
-client's query ends within 2 s."""
+"""TCP only, since a socket path is limited to 107 bytes and the path of a state folder may be longer. The query of
+a killed client ends within 2 s."""
 
 
 def start(home: Path, host: str, port: int) -> str:
-    """Bring the server up, creating its data on first use; return the administrator's URL.
+    """Start the server, and create its data on first use; return the administrator's URL.
 
-    Does nothing to a server that is up. After a crash, or a kill of the whole server tree, it
-    recovers every acknowledged transaction from the log.
+    Does nothing if the server already runs. After a crash, or a kill of the whole process tree, the server recovers
+    every acknowledged transaction from its log.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def start(home: Path, host: str, port: int) -> str:
     Raises
     ------
     ServiceError
-        If the platform has no bundled server, the port is taken, the folder cannot be written,
-        the disk is full, or the data belong to another version or to a server on another port.
+        If the platform has no bundled server, the port is in use, the folder cannot be written, the disk is full,
+        or the data belong to another version or to a server on another port.
     """
     data = home / "postgres"
     with _guarded(home), _alone(home):
@@ -88,14 +88,14 @@ def start(home: Path, host: str, port: int) -> str:
 
 
 def stop(home: Path) -> None:
-    """Bring the server down: it finishes or rolls back what is under way and writes a checkpoint.
+    """Stop the server, which rolls back open transactions and writes a checkpoint.
 
-    A server that does not end within 15 s is stopped at once; it recovers at its next start.
+    A server that does not end within 15 s is stopped immediately, and recovers at its next start.
 
     Raises
     ------
     ServiceError
-        If it survives even that.
+        If it does not end even then.
     """
     data = home / "postgres"
     if not data.exists():
@@ -121,7 +121,7 @@ def pid(home: Path) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """What a server notes in ``postmaster.pid``: the file outlives a server that was killed."""
+    """The content of a server's ``postmaster.pid``; the file remains after a server was killed."""
 
     pid: int
     port: int
@@ -130,20 +130,20 @@ class _Recorded:
 
 @contextlib.contextmanager
 def _guarded(home: Path) -> Iterator[None]:
-    """Translate the failures of the file system."""
+    """Translate errors of the file system to `ServiceError`."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise ServiceError(
             f"the state folder {home} cannot be used ({reason}: {error.filename or home}); "
-            "free it, make room, or set MIKROBOT_HOME to another folder"
+            "make it writable, free some space, or set MIKROBOT_HOME to another folder"
         ) from error
 
 
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Hold the state folder against other starters and stoppers; the lock ends with the process."""
+    """Lock the state folder against other starts and stops of the server; the lock ends with the process."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "postgres.lock").open("a+b") as file:
         if sys.platform == "win32":
@@ -159,7 +159,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _create(runner: Programs, data: Path, secret: str) -> None:
-    """Initialise the data beside their place and move them there when they are whole."""
+    """Initialise the data in a temporary folder, and rename it when they are complete."""
     fresh, pwfile = data.with_name("postgres.new"), data.with_name("postgres.new.password")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
@@ -168,26 +168,26 @@ def _create(runner: Programs, data: Path, secret: str) -> None:
         pwfile.write_text(secret)
         for path in (fresh, pwfile):
             runner.own(path)
-        made = runner.run(
+        created = runner.run(
             "initdb", "--pgdata", fresh, "--username", "postgres", "--auth", "scram-sha-256", "--pwfile", pwfile,
             "--encoding", "UTF8", "--locale", "C.UTF-8", "--data-checksums", "--no-instructions",
         )  # fmt: skip
     finally:
         pwfile.unlink()
-    if made.returncode:
+    if created.returncode:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise ServiceError(f"PostgreSQL could not create its data in {data}: {_complaint(made.stdout)}; {_REMEDY}")
+        raise ServiceError(f"PostgreSQL could not create its data in {data}: {_complaint(created.stdout)}; {_REMEDY}")
     fresh.rename(data)
 
 
-_REMEDY = "make room there, or set MIKROBOT_HOME to another folder"
+_REMEDY = "free some space there, or set MIKROBOT_HOME to another folder"
 
 
 def _require_version(data: Path) -> None:
-    found = (data / "PG_VERSION").read_text().strip()
-    if found != MAJOR:
+    version = (data / "PG_VERSION").read_text().strip()
+    if version != MAJOR:
         raise ServiceError(
-            f"the data in {data} are of PostgreSQL {found}, the bundled server is {MAJOR}: "
+            f"the data in {data} are of PostgreSQL {version}, the bundled server is {MAJOR}: "
             "dump them with the old version, or set MIKROBOT_HOME to a new folder"
         )
 
@@ -201,7 +201,7 @@ def _recorded(data: Path) -> _Recorded | None:
 
 
 def _is_server(number: int, data: Path) -> bool:
-    """Tell a living server on these data from a corpse, or from a stranger with its number."""
+    """Return True if the process is a live server on these data, not a zombie or another program with its pid."""
     try:
         process = psutil.Process(number)
         return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data.resolve()
@@ -212,7 +212,7 @@ def _is_server(number: int, data: Path) -> bool:
 
 
 def _up(data: Path, host: str, port: int) -> bool:
-    """Tell whether the server accepts connections; one that is coming up or going down is awaited."""
+    """Return True if the server accepts connections; wait for one that is starting or stopping."""
     recorded = _recorded(data)
     if recorded is None or not _is_server(recorded.pid, data):
         return False
@@ -270,22 +270,21 @@ def _launch(runner: Programs, home: Path, host: str, port: int) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
     runner.own(log)
-    said_before = log.stat().st_size
+    log_from = log.stat().st_size
     runner.run("pg_ctl", "-D", data, "-w", "-t", START_SECONDS, "-l", log, "start")
     if _up(data, host, port):
         return
-    said = log.read_bytes()[said_before:].decode(errors="replace")
-    if "could not bind" in said:
+    output = log.read_bytes()[log_from:].decode(errors="replace")
+    if "could not bind" in output:
         raise _port_taken(port)
-    raise ServiceError(f"PostgreSQL did not start in {data}: {_complaint(said)} (log: {log}); {_REMEDY}")
+    raise ServiceError(f"PostgreSQL did not start in {data}: {_complaint(output)} (log: {log}); {_REMEDY}")
 
 
 def _clear_remains(data: Path) -> None:
-    """Wait for the orphans of a killed server, then remove its note.
+    """Wait for the orphans of a killed server, then remove its ``postmaster.pid``.
 
-    PostgreSQL takes a corpse that nobody has reaped, and a stranger with the old number, for a
-    running server. Its own protection by the shared memory's key goes with the note, so that no
-    process of the old tree may be left.
+    PostgreSQL mistakes a zombie, or another program with the old pid, for a running server. Without the file, its
+    own protection by the key of the shared memory is gone, so no process of the old tree may remain.
     """
     note = data / "postmaster.pid"
     if not note.exists():
@@ -314,7 +313,7 @@ def _write(runner: Programs, path: Path, text: str) -> None:
 
 
 def _complaint(output: str) -> str:
-    """Return the line of an output that says what went wrong."""
+    """Return the line of an output that states the error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if "FATAL" in line or "error" in line.lower()]
     return (telling or lines or ["it wrote nothing"])[-1][:300]

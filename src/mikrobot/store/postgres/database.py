@@ -1,8 +1,8 @@
-"""Databases, roles, schema and connections of the one PostgreSQL that carries everything.
+"""Databases, roles, schema and connections of the PostgreSQL server that all services share.
 
-A database and an owner role of the same name each for our tables, Prefect, MLflow and Feast; the
-passwords lie in ``home/secrets``. Works on the bundled server and on one of your own alike. Every
-failure that leaves this room is a `StoreError` of one line.
+The platform's tables, Prefect, MLflow and Feast each have a database with an owner role of the same name; the
+passwords are in ``home/secrets``. Works on the bundled server and on the user's own server. Every error is raised as
+a `StoreError` of one line.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,20 +26,20 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Pool = ConnectionPool[Connection]
 
 DATABASES = ("mikrobot", "prefect", "mlflow", "feast")
-"""Each is owned by a role of its name; no other role may connect to it."""
+"""Each belongs to a role of the same name; no other role may connect to it."""
 
 FEAST_REGISTRY_SCHEMA = "registry"
-"""Schema of the database `feast` that its registry is kept in: Feast does not create it."""
+"""Schema of Feast's registry in the database `feast`; Feast does not create it."""
 
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
-"""What a server that restarts or a connection that broke looks like."""
+"""Errors of a server that restarts, or of a broken connection."""
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _PROVISION_LOCK, _MIGRATION_LOCK = 4_919_001, 4_919_002
 
 
 class Capability(Enum):
-    """What the server offers beyond PostgreSQL."""
+    """The extension TimescaleDB on the server, and its edition."""
 
     PLAIN = "plain PostgreSQL"
     APACHE = "TimescaleDB, Apache licence"
@@ -47,7 +47,7 @@ class Capability(Enum):
 
 
 def url(settings: Settings, database: str, scheme: str = "postgresql") -> str:
-    """Return the URL of a database for its owner; it holds the password.
+    """Return the URL of a database for its owner; it contains the password.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def url(settings: Settings, database: str, scheme: str = "postgresql") -> str:
     database : str
         One of `DATABASES`.
     scheme : str
-        With the driver, as ``postgresql+psycopg`` or ``postgresql+asyncpg``, for SQLAlchemy.
+        Scheme with the driver for SQLAlchemy, as ``postgresql+psycopg`` or ``postgresql+asyncpg``.
 
     Raises
     ------
@@ -68,15 +68,15 @@ def url(settings: Settings, database: str, scheme: str = "postgresql") -> str:
 
 
 def provision(settings: Settings) -> None:
-    """Make sure that every database and its owner exist, with the passwords of ``home/secrets``.
+    """Create every missing database and owner role, and set the passwords of ``home/secrets``.
 
-    Idempotent, and safe when several processes call it. A password that differs is set anew, so
-    one server belongs to one state folder.
+    Idempotent, and safe if several processes call it. Overwrites a different password, so one server belongs to one
+    state folder.
 
     Raises
     ------
     StoreError
-        If the server does not answer or refuses.
+        If the server does not answer or refuses a statement.
     """
     with translated("the databases could not be provided"):
         with _connect(_admin(settings)) as connection:
@@ -92,13 +92,13 @@ def provision(settings: Settings) -> None:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring our tables to the newest revision; one process at a time, all or nothing.
+    """Migrate the platform's tables to the newest revision; one process at a time, completely or not at all.
 
     Raises
     ------
     StoreError
-        If the server does not answer, the tables are of a newer version, or a revision fails:
-        then nothing has changed.
+        If the server does not answer, the tables belong to a newer version, or a revision fails; then nothing has
+        changed.
     """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -129,21 +129,21 @@ def open_pool(
 ) -> Pool:
     """Open a pool of autocommitting connections; close it, or use it as a context manager.
 
-    A statement ends after 15 s, a wait for a lock after 5 s. Times are UTC.
+    The timeout of a statement is 15 s, that of a lock 5 s. Times are UTC.
 
     Parameters
     ----------
     settings : Settings
     database : str
     minimum, maximum : int
-        Connections kept, and allowed.
+        Number of connections.
     timeout_s : float
         Seconds that a caller waits for a connection.
 
     Raises
     ------
     StoreError
-        If the server does not answer, or the database is not provided yet.
+        If the server does not answer, or the database does not exist yet.
     """
     address = url(settings, database)
     with translated(f"the database {database} cannot be used"):
@@ -175,20 +175,20 @@ _OPTIONS = "-c statement_timeout=15s -c lock_timeout=5s -c timezone=UTC"
 
 
 def execute(pool: Pool, doing: str, work: Callable[[Connection], R]) -> R:
-    """Do idempotent work on a connection; once more, up to five times, when the server goes away.
+    """Run idempotent work on a connection, and repeat it if the server goes away.
 
     Parameters
     ----------
     pool : ConnectionPool
     doing : str
-        What the work is, for the complaint, as ``reading EURUSD bars``.
+        Description of the work for the error message, as ``reading EURUSD bars``.
     work : callable
         Takes an autocommitting connection; opens its own transaction if it needs one.
 
     Raises
     ------
     StoreError
-        If it fails for another reason, or the server stays away.
+        If the work fails for another reason, or the server does not come back.
     """
     with translated(f"{doing} failed"):
         try:
@@ -200,21 +200,21 @@ def execute(pool: Pool, doing: str, work: Callable[[Connection], R]) -> R:
 
 @contextmanager
 def exclusive(settings: Settings, what: str) -> Iterator[None]:
-    """Hold something that one process at a time may change; wait for whoever has it.
+    """Hold a lock that one process at a time can have; wait until it is free.
 
-    The lock ends with the process that holds it, however that ends.
+    The server releases the lock when the process that holds it ends for any reason.
 
     Parameters
     ----------
     what : str
-        Names the lock, as ``features of EURUSD``.
+        Name of the lock, as ``features of EURUSD``.
 
     Raises
     ------
     StoreError
         If the server does not answer.
     """
-    with translated(f"the lock on the {what} cannot be had"):
+    with translated(f"the lock on the {what} cannot be acquired"):
         connection = _connect(url(settings, "mikrobot"))
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [what])
     with closing(connection):
@@ -223,7 +223,7 @@ def exclusive(settings: Settings, what: str) -> Iterator[None]:
 
 @contextmanager
 def translated(complaint: str) -> Iterator[None]:
-    """Turn the failures of PostgreSQL into a `StoreError` of one line that begins with `complaint`."""
+    """Translate errors of PostgreSQL to a `StoreError` of one line that begins with `complaint`."""
     try:
         yield
     except (psycopg.Error, PoolTimeout) as error:
@@ -231,7 +231,7 @@ def translated(complaint: str) -> Iterator[None]:
 
 
 def connect_beside(pool: Pool) -> Connection:
-    """Open a connection like those of the pool, which the caller keeps and closes.
+    """Open a connection with the pool's parameters outside the pool; the caller closes it.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def connect_beside(pool: Pool) -> Connection:
 
 
 def capability(connection: Connection) -> Capability:
-    """Read what the server offers; once per process is enough."""
+    """Return the TimescaleDB edition of the server."""
     row = connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
     if row is None:
         return Capability.PLAIN
@@ -259,7 +259,7 @@ def _again(pool: Pool, work: Callable[[Connection], R]) -> R:
 
 
 def _admin(settings: Settings, database: str | None = None) -> str:
-    """Return the administrator's URL, of the database that it names or of another one."""
+    """Return the administrator's URL, of its default database or of a given one."""
     server = _server(settings)
     if settings.database_url is None:
         server = server._replace(netloc=f"postgres:{_password(settings, 'postgres')}@{server.netloc}")
@@ -284,7 +284,7 @@ def _password(settings: Settings, role: str) -> str:
     except OSError as error:
         raise StoreError(
             f"the password in {settings.home / 'secrets' / role} cannot be used ({error.strerror}); "
-            "free that folder or set MIKROBOT_HOME to a folder of yours"
+            "make that folder readable and writable, or set MIKROBOT_HOME to another folder"
         ) from error
 
 
@@ -293,7 +293,7 @@ def _connect(address: str) -> Connection:
 
 
 def _line(error: Exception) -> str:
-    """Return what the server said, as one line."""
+    """Return the server's error message as one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

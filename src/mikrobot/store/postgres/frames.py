@@ -1,9 +1,8 @@
-"""Bar frames in PostgreSQL's binary formats, without touching a row in Python.
+"""Convert bar frames to and from PostgreSQL's binary formats, without a Python loop over rows.
 
-Every column is fixed in width and never NULL (unknown is NaN), so that a frame is one structured
-array. On its way in, a frame is a COPY: per row the number of fields, then each field behind its
-length in bytes. On its way out it is one value, the rows behind each other: a COPY would come in
-as many messages as rows, which takes five times as long.
+Every column has a fixed width and is never NULL (unknown is NaN), so a frame is one structured array. A frame is
+written by COPY: for each row the number of fields, then each field after its length in bytes. It is read as one
+value, the rows one after the other: COPY would send one message per row, which takes five times as long.
 
 References
 ----------
@@ -29,17 +28,17 @@ _ROW = np.dtype(
 PACKED = f"""string_agg(
     timestamptz_send(ts) || {" || ".join(f"float8send({name})" for name in BAR_COLUMNS[1:])}, ''::bytea ORDER BY ts
 )"""
-"""SQL aggregate of the rows that `decode` reads: NULL where there are none."""
+"""SQL aggregate of the rows that `decode` reads; NULL without rows."""
 
 
 def encode(symbol: str, bars: pd.DataFrame) -> bytes:
-    """Return a bar frame in the format, columns ``ts`` and the values of `BAR_COLUMNS`.
+    """Return a bar frame in the COPY format, with the columns ``ts`` and the values of `BAR_COLUMNS`.
 
     Raises
     ------
     BarError
-        If columns are missing, or the times are not UTC or not strictly increasing: with the
-        symbol, and the row and its time.
+        If columns are missing, or the times are not UTC or not strictly increasing: with the symbol, the row and
+        its time.
     """
     times = _microseconds(symbol, bars)
     rows = np.empty(len(bars), _ROW)
@@ -51,7 +50,7 @@ def encode(symbol: str, bars: pd.DataFrame) -> bytes:
 
 
 def decode(packed: bytes | None) -> pd.DataFrame:
-    """Return the bar frame in what `PACKED` has made of the rows."""
+    """Return the bar frame of the rows that `PACKED` has aggregated."""
     rows = np.frombuffer(packed or b"", _PACKED_ROW)
     times = (rows["ts"].astype("int64") + _EPOCH_US).view("datetime64[us]")
     columns = {name: rows[name].astype("float64") for name in BAR_COLUMNS[1:]}
@@ -69,6 +68,6 @@ def _microseconds(symbol: str, bars: pd.DataFrame) -> NDArray[np.int64]:
     wrong = np.flatnonzero(opened.isna().to_numpy() | (np.diff(times, prepend=times[:1] - 1) <= 0))
     if len(wrong):
         row = int(wrong[0])
-        found = bars["open_time"].iloc[row]
-        raise BarError(f"{symbol}: expected strictly increasing times, row {row} opens at {found}")
+        opens_at = bars["open_time"].iloc[row]
+        raise BarError(f"{symbol}: expected strictly increasing times, row {row} opens at {opens_at}")
     return times

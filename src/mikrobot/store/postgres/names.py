@@ -1,4 +1,4 @@
-"""Small numbers for the names of sources and symbols, so that a bar's key is a few bytes."""
+"""Map the names of sources and symbols to small numbers, so that a bar's key takes few bytes."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from mikrobot.store.postgres.database import Connection, Pool, execute
 
 
 class Names:
-    """Looks numbers up, and hands out new ones; each process remembers those it has seen."""
+    """Looks up numbers and assigns new ones; each process caches them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -23,15 +23,15 @@ class Names:
         return self._number("symbol", name)
 
     def _number(self, table: Literal["source", "symbol"], name: str) -> int:
-        known = self._known.get((table, name))
-        if known is None:
-            known = execute(self._pool, f"numbering {table} {name}", lambda c: _find_or_add(c, table, name))
-            self._known[table, name] = known
-        return known
+        number = self._known.get((table, name))
+        if number is None:
+            number = execute(self._pool, f"numbering {table} {name}", lambda c: _find_or_add(c, table, name))
+            self._known[table, name] = number
+        return number
 
 
 def _find_or_add(connection: Connection, table: Literal["source", "symbol"], name: str) -> int:
-    """Commit a new number before anything refers to it: the caller may yet roll back."""
+    """Return the number of a name; commit a new one before any row refers to it, since the caller may roll back."""
     find = sql.SQL("SELECT id FROM {} WHERE name = %s").format(sql.Identifier(table))
     add = sql.SQL("INSERT INTO {} (name) VALUES (%s) ON CONFLICT DO NOTHING").format(sql.Identifier(table))
     row = connection.execute(find, [name]).fetchone()

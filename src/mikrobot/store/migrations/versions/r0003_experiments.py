@@ -34,5 +34,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: evidence is never taken away."""
+    """Refuse: experiments are never dropped."""
     raise NotImplementedError("revision 0003 cannot be undone: restore a backup into a new database instead")

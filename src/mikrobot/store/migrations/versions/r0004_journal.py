@@ -1,6 +1,6 @@
 """The journals of the accounts, from which fills and positions are read; append-only.
 
-Fills of runs that were traded before stay in the table fill, which nothing writes to any more.
+The fills of earlier runs stay in the table fill, which is no longer written.
 """
 
 from alembic import op
@@ -34,5 +34,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: the ledger is never taken away."""
+    """Refuse: the ledger is never dropped."""
     raise NotImplementedError("revision 0004 cannot be undone: restore a backup into a new database instead")

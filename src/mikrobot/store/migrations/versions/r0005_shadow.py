@@ -1,4 +1,4 @@
-"""What challengers said in the champion's shadow, for the gate to count; append-only."""
+"""Predictions of challengers in the champion's shadow, which the gate counts; append-only."""
 
 from alembic import op
 
@@ -32,5 +32,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: the ledger is never taken away."""
+    """Refuse: the ledger is never dropped."""
     raise NotImplementedError("revision 0005 cannot be undone: restore a backup into a new database instead")

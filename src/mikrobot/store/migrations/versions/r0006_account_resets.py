@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: the ledger is never taken away."""
+    """Refuse: the ledger is never dropped."""
     raise NotImplementedError("revision 0006 cannot be undone: restore a backup into a new database instead")
