@@ -134,8 +134,8 @@ def test_a_flagged_row_is_skipped_with_its_reason_and_nothing_is_opened(pair, hi
     assert [(skip.close_time, skip.reason) for skip in ledger.skips("r1")] == [
         (defective, f"the feature row was flagged: {reason}")
     ]
-    assert [made.close_time for made in ledger.decisions("r1")] == [minutes[0].close_time, minutes[2].close_time]
-    assert all(made.close_time != defective for made in ledger.predictions("r1"))
+    assert [record.close_time for record in ledger.decisions("r1")] == [minutes[0].close_time, minutes[2].close_time]
+    assert all(record.close_time != defective for record in ledger.predictions("r1"))
     assert all(order.submitted_at != defective for order in ledger.orders("r1"))
     kept = streamer.bars.quarantined(SOURCE, SYMBOL, "live rows")
     assert kept["reason"].tolist() == [reason]

@@ -106,8 +106,8 @@ def assert_rows(published: Any, expected: pd.DataFrame) -> None:
     live = expected[expected["close_time"] > FROM].set_index("close_time")
     rows = {time: values for time, values in published.rows[FOLLOWER].items() if time > FROM}
     assert list(rows) == list(live.index)
-    found, whole = np.array(list(rows.values())), live[list(CATALOG.columns)].to_numpy()
-    same = found.view(np.int64) == whole.view(np.int64)
+    streamed, whole = np.array(list(rows.values())), live[list(CATALOG.columns)].to_numpy()
+    same = streamed.view(np.int64) == whole.view(np.int64)
     assert [CATALOG.columns[i] for i in np.flatnonzero(~same.all(axis=0))] == []
     assert live["m1_lead_return_1"].notna().mean() > 0.9
 

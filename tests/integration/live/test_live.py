@@ -88,8 +88,8 @@ class Market:
             settings = {**chosen.model_dump(mode="json"), "segments": [self.segment.to_json()]}
             started_at = CLOCK.now()
             run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
-            for each in (run, *arms.following(run, chosen)):
-                Runs(pool).begin(each)
+            for recorded in (run, *arms.following(run, chosen)):
+                Runs(pool).begin(recorded)
 
     def ledger(self, run_id: str) -> list[str]:
         """Return every record of a run as text that shows each bit of it, without the id of the run."""
@@ -140,8 +140,8 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         for service in services:
             processes.await_ready(service, settings.home, CLOCK)
         registry = Registry(settings.mlflow_url)
-        made = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
-        registry.promote("bos", made, "for the test")
+        version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
+        registry.promote("bos", version, "for the test")
         yield market
 
 
@@ -294,9 +294,9 @@ def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_a
     assert promote.reconsider(few) == [
         promote.Reconsidered(
             scope, version, False,
-            f"shadow refused: {made} predictions in the champion's shadow, {few.shadow_predictions} asked for",
+            f"shadow refused: {count} predictions in the champion's shadow, {few.shadow_predictions} asked for",
         )
-        for scope, made in counted.items()
+        for scope, count in counted.items()
     ]  # fmt: skip
     for scope in scopes:
         assert registry.holders("bos", "challenger")[scope] == version
@@ -317,8 +317,8 @@ def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undistu
         assert registry.rollback("bos", "after the test", ["BTCUSDT"]) == {btcusdt: both}
     with database.open_pool(market.settings) as pool:
         predictions, decisions = Ledger(pool).predictions("apart"), Ledger(pool).decisions("apart")
-    assert {(made.symbol, made.model_version) for made in predictions} == {("EURUSD", both), ("BTCUSDT", alone)}
-    assert {(made.symbol, made.reasons[0]) for made in decisions} == {
+    assert {(record.symbol, record.model_version) for record in predictions} == {("EURUSD", both), ("BTCUSDT", alone)}
+    assert {(record.symbol, record.reasons[0]) for record in decisions} == {
         ("EURUSD", f"answered by bos {both}, learned from BTCUSDT, EURUSD"),
         ("BTCUSDT", f"answered by bos {alone}, learned from BTCUSDT"),
     }
@@ -392,13 +392,13 @@ def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(marke
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     other = {"profile": "lightning", "entry_probability": 0.9, "balance": Decimal(70), "swing": 15, "seed": 8}
     today = market.settings.model_copy(update=other)
-    found = [reconcile.compare(today, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
-    assert [each["profile"] for each in found] == ["session1", "ftmo"]
-    for each in found:
-        assert each["fidelity"]["differences"] == []
-        assert each["fidelity"]["decisions_alike"] == each["decisions"] == len(market.segment.symbols) * 100
-        assert each["journals_alike"] == {"crypto": True, "fx": True}
-    assert sum(each["fidelity"]["orders_alike"] for each in found) >= 4
+    results = [reconcile.compare(today, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
+    assert [result["profile"] for result in results] == ["session1", "ftmo"]
+    for result in results:
+        assert result["fidelity"]["differences"] == []
+        assert result["fidelity"]["decisions_alike"] == result["decisions"] == len(market.segment.symbols) * 100
+        assert result["journals_alike"] == {"crypto": True, "fx": True}
+    assert sum(result["fidelity"]["orders_alike"] for result in results) >= 4
 
 
 def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(
@@ -416,16 +416,16 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
         registry.rollback("bos", "after the test")
     with database.open_pool(market.settings) as pool:
         ledger = Ledger(pool)
-        asked = {(each.symbol, each.close_time): each.features for each in ledger.predictions("wide")}
+        asked = {(answer.symbol, answer.close_time): answer.features for answer in ledger.predictions("wide")}
         decisions = ledger.decisions("wide")
     assert asked
-    for each in decisions:
-        above, below = (asked[each.symbol, each.close_time][name] for name in Task("bos", 15).columns)
-        assert each.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
+    for decision in decisions:
+        above, below = (asked[decision.symbol, decision.close_time][name] for name in Task("bos", 15).columns)
+        assert decision.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     files = Files(tmp_path / "report.html", tmp_path / "trades.csv")
-    found = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files=files)
-    assert found["fidelity"]["differences"] == []
+    result = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files=files)
+    assert result["fidelity"]["differences"] == []
     assert " · swing 15 · run wide" in files.report.read_text(encoding="utf-8")
-    assert len(files.trades.read_text(encoding="utf-8").splitlines()) == found["trades"] + 1
-    assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(decisions)
+    assert len(files.trades.read_text(encoding="utf-8").splitlines()) == result["trades"] + 1
+    assert result["fidelity"]["decisions_alike"] == result["decisions"] == len(decisions)

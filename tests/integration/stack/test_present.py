@@ -71,11 +71,11 @@ def recorded(settings: Settings, segment: Segment) -> Run:
 @contextmanager
 def watched(settings: Settings, run: Run) -> Iterator[list[str]]:
     """Keep the run trading as `mikrobot run` on a terminal does; yields what it says."""
-    clock, said = StoppableClock(), list[str]()
+    clock, messages = StoppableClock(), list[str]()
     with ThreadPoolExecutor(1) as beside:
-        watching = beside.submit(supervisor.keep_trading, settings, run, clock, said.append)
+        watching = beside.submit(supervisor.keep_trading, settings, run, clock, messages.append)
         try:
-            yield said
+            yield messages
         finally:
             clock.stop.set()
             with pytest.raises(Stopped):
@@ -116,7 +116,7 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
     newest = handled(settings)[-1][1]
     assert "prediction service" in newest
     assert seen(settings)["symbols"][SYMBOL]["reason"].endswith(newest)
-    with watched(settings, begun) as said:
+    with watched(settings, begun) as messages:
         killed_at = CLOCK.now()
         worker = pid_records.find("worker", settings.home)
         assert worker is not None
@@ -124,7 +124,7 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
         await_minute(settings, killed_at)
         assert pid_records.supervised(settings.home)
     assert not pid_records.supervised(settings.home)
-    assert any("the worker has ended and is started again" in line for line in said)
+    assert any("the worker has ended and is started again" in line for line in messages)
     local_stack.down(settings, ["streamer", "worker"])
     state = seen(settings)
     assert state["run"]["state"] == "stopped"

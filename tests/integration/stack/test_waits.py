@@ -70,6 +70,6 @@ def test_a_worker_does_not_wait_for_a_dead_streamer(market):
 
 def test_nobody_waits_for_a_worker_that_does_not_wait_for_a_dead_prediction_service(market):
     start(market, dying("bento", "no such port"), *local_stack.live_processes(market, "waiting", 0))
-    said = "bento has ended and nothing starts it again: no such port"
-    assert said in last_words("worker", market)
+    message = "bento has ended and nothing starts it again: no such port"
+    assert message in last_words("worker", market)
     assert "worker has ended and nothing starts it again" in last_words("streamer", market)

@@ -40,17 +40,17 @@ def answer(url: str) -> object:
 
 def servers(home: Path) -> dict[int, int]:
     """Every PostgreSQL process of a home that lives, with its parent."""
-    found = {}
+    parents = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.name().startswith("postgres") and Path(process.cwd()) == home / "postgres":
-                found[process.pid] = process.ppid()
-    return found
+                parents[process.pid] = process.ppid()
+    return parents
 
 
 def heads(home: Path) -> list[int]:
-    found = servers(home)
-    return [pid for pid, parent in found.items() if parent not in found]
+    parents = servers(home)
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def test_starts_answers_and_stops_without_a_trace(own_server):

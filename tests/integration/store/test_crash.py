@@ -27,12 +27,12 @@ def answers_of(at):
 
 
 def test_kill_9_during_commits_loses_nothing_acknowledged_and_repeats_nothing(own_database, run):
-    enough, done = Event(), Event()
+    enough, finished = Event(), Event()
     acknowledged = []
 
     def work(ledger):
         at = run.starts_at
-        while not done.is_set():
+        while not finished.is_set():
             at += timedelta(seconds=1)
             ledger.commit("r1", at, **answers_of(at))
             acknowledged.append(at)
@@ -52,7 +52,7 @@ def test_kill_9_during_commits_loses_nothing_acknowledged_and_repeats_nothing(ow
             enough.clear()
             assert enough.wait(60)
         finally:
-            done.set()
+            finished.set()
         working.result(timeout=60)
         assert [prediction.close_time for prediction in ledger.predictions("r1")] == acknowledged
         assert [decision.close_time for decision in ledger.decisions("r1")] == acknowledged
@@ -131,7 +131,7 @@ def test_a_server_that_stays_away_is_told_in_one_line(own_database, run):
         bundled.stop(own_database.home)
         with (
             stamina.set_testing(True, attempts=2),
-            pytest.raises(StoreError, match=r"\Areading runs failed: .*mikrobot up") as told,
+            pytest.raises(StoreError, match=r"\Areading runs failed: .*mikrobot up") as failure,
         ):
             runs.get("r1")
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(failure.value)

@@ -137,10 +137,10 @@ def test_a_mistake_is_not_repeated_but_told_in_one_line(pool):
         tries.append(1)
         connection.execute("SELECT\n1/0")
 
-    with pytest.raises(StoreError, match=r"\Adividing failed: division by zero\Z") as told:
+    with pytest.raises(StoreError, match=r"\Adividing failed: division by zero\Z") as failure:
         databases.execute(pool, "dividing", work)
     assert len(tries) == 1
-    assert isinstance(told.value.__cause__, errors.DivisionByZero)
+    assert isinstance(failure.value.__cause__, errors.DivisionByZero)
 
 
 def test_the_bundled_server_is_plain(pool):

@@ -19,9 +19,9 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def runs(pool, run):
-    made = Runs(pool)
-    made.begin(run)
-    return made
+    store = Runs(pool)
+    store.begin(run)
+    return store
 
 
 def await_waiters(postgres, number):

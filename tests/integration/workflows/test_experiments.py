@@ -59,10 +59,10 @@ def test_runs_fall_to_their_arms_and_the_better_one_is_found(database, pool):
     record(pool, "r1", "session1", 0.0, minutes=1)
     record(pool, "r2", "ftmo", 0.8, minutes=2)
     record(pool, "r3", "lightning", 5.0, minutes=3)
-    found = experiments.status(database, "profiles")
-    (contrast,) = found.conclusion.contrasts
-    assert found.runs == {"control": ["r1"], "careful": ["r2"]}
-    assert found.conclusion.units == {"control": DAYS, "careful": DAYS}
+    status = experiments.status(database, "profiles")
+    (contrast,) = status.conclusion.contrasts
+    assert status.runs == {"control": ["r1"], "careful": ["r2"]}
+    assert status.conclusion.units == {"control": DAYS, "careful": DAYS}
     assert contrast.observations == DAYS
     assert contrast.sequential.difference == pytest.approx(0.8, abs=0.2)
     assert "careful is better" in contrast.words
@@ -83,10 +83,10 @@ def test_a_day_that_was_replayed_again_counts_once(database, pool):
     record(pool, "r1", "session1", 0.0, minutes=1)
     record(pool, "r2", "ftmo", 0.3, minutes=2)
     record(pool, "r3", "ftmo", 0.8, minutes=3)
-    found = experiments.status(database, "profiles").conclusion
-    assert found.units == {"control": DAYS, "careful": DAYS}
-    assert found.records["careful"].count == DAYS
-    assert found.records["careful"].mean == pytest.approx(0.8, abs=0.2)
+    conclusion = experiments.status(database, "profiles").conclusion
+    assert conclusion.units == {"control": DAYS, "careful": DAYS}
+    assert conclusion.records["careful"].count == DAYS
+    assert conclusion.records["careful"].mean == pytest.approx(0.8, abs=0.2)
 
 
 def test_what_runs_after_the_end_is_not_counted(database, pool):

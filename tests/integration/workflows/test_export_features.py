@@ -51,36 +51,36 @@ def test_a_file_in_pieces_holds_what_one_frame_would(files, tmp_path, timeframe,
     written = export_features.write_rows(files["ETHUSDT"], out, timeframe, files["BTCUSDT"] if lead else None)
     expected = whole(files, timeframe, lead)
     assert (written.symbol, written.lead, written.rows) == ("ETHUSDT", "BTCUSDT" if lead else None, len(expected))
-    found = pd.read_parquet(out)
-    assert list(found.columns) == ["symbol", "close_time", *CATALOG.columns]
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
-    assert found["m1_lead_return_1"].notna().mean() == pytest.approx(1.0 if lead else 0.0, abs=0.01)
+    rows = pd.read_parquet(out)
+    assert list(rows.columns) == ["symbol", "close_time", *CATALOG.columns]
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+    assert rows["m1_lead_return_1"].notna().mean() == pytest.approx(1.0 if lead else 0.0, abs=0.01)
 
 
 def test_five_minute_rows_are_one_a_bar_and_equal_talib_on_those_bars(files, tmp_path):
     export_features.write_rows(files["ETHUSDT"], tmp_path / "rows.parquet", Timeframe.M5, None)
-    found = pd.read_parquet(tmp_path / "rows.parquet")
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
     _, bars = read_bars(files["ETHUSDT"])
     grouped = bars.groupby(bars["open_time"].dt.floor("5min"))
     m5 = grouped.agg({"high": "max", "low": "min", "close": "last"})
     assert (grouped["open_time"].max() - m5.index < pd.Timedelta("4min")).sum() > 100, (
         "some have lost their last minute"
     )
-    assert found["close_time"].tolist() == (m5.index + pd.Timedelta("5min")).tolist()[: len(found)]
-    assert len(m5) - len(found) <= 1
-    expected = talib.ATR(*(m5[name].to_numpy() for name in ("high", "low", "close")), 14)[: len(found)]
-    np.testing.assert_allclose(found["m5_atr_14"], expected, rtol=1e-9)
-    np.testing.assert_allclose(found["m1_return_1"].iloc[-1], np.log(bars["close"]).diff().iloc[-1], rtol=1e-9)
+    assert rows["close_time"].tolist() == (m5.index + pd.Timedelta("5min")).tolist()[: len(rows)]
+    assert len(m5) - len(rows) <= 1
+    expected = talib.ATR(*(m5[name].to_numpy() for name in ("high", "low", "close")), 14)[: len(rows)]
+    np.testing.assert_allclose(rows["m5_atr_14"], expected, rtol=1e-9)
+    np.testing.assert_allclose(rows["m1_return_1"].iloc[-1], np.log(bars["close"]).diff().iloc[-1], rtol=1e-9)
 
 
 def test_memory_is_that_of_a_piece(files, tmp_path, monkeypatch):
     folded = []
     frame, lead_rows = FeaturePipeline.frame, FeaturePipeline.lead_rows
 
-    def counted(made):
+    def counted(step):
         def fold(self, symbol, bars, *given):
             folded.append(len(bars))
-            return made(self, symbol, bars, *given)
+            return step(self, symbol, bars, *given)
 
         return fold
 

@@ -55,8 +55,8 @@ def begin(database: Settings, pool: Pool) -> Callable[..., Run]:
         run = Run(id, source, source == "simulated", symbols, at, at + HOUR, at + HOUR + 3 * MINUTE, recorded)
         opening = paper_account.take_up(settings, pool, run)
         run = replace(run, settings={**run.settings, **opening.to_json()})
-        for each in (run, *arms.following(run, settings)):
-            Runs(pool).begin(each)
+        for recorded in (run, *arms.following(run, settings)):
+            Runs(pool).begin(recorded)
         return run
 
     return begin
@@ -101,9 +101,9 @@ def opening(run: Run) -> dict[str, str]:
 
 
 def shown(settings: Settings, pool: Pool, source: str, at: datetime) -> paper_account.PaperAccount:
-    found = paper_account.state(settings, pool, source, ManualClock(at))
-    assert found is not None
-    return found
+    account = paper_account.state(settings, pool, source, ManualClock(at))
+    assert account is not None
+    return account
 
 
 def test_the_first_run_divides_the_setting_among_its_markets(begin):
@@ -224,9 +224,9 @@ def test_a_reset_cannot_be_changed(pool):
 def test_a_run_whose_account_was_reset_is_not_resumed(begin, trade, database, pool):
     trade(begin("r1", "simulated", NINE), FLAT)
     paper_account.reset(pool, "simulated", D(5000), ManualClock(NINE + 2 * HOUR))
-    said: list[str] = []
-    assert supervisor.resume(database, said.append) == []
-    assert said == ["the paper account of source simulated was reset after run r1: `mikrobot run` starts with it"]
+    messages: list[str] = []
+    assert supervisor.resume(database, messages.append) == []
+    assert messages == ["the paper account of source simulated was reset after run r1: `mikrobot run` starts with it"]
 
 
 def test_an_account_on_which_nothing_is_left_is_refused_with_the_way_out(begin, trade, pool):

@@ -138,7 +138,7 @@ def places(output):
 @pytest.mark.parametrize("environment", [{"COLUMNS": "40"}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
 def test_a_pipe_gets_each_path_and_address_whole_on_its_line(environment):
     summary = SUMMARY | {"reports": {"trading": LONG, "drift": "/d.html"}, "services": ADDRESSES}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(summary),
         env=os.environ | environment,
@@ -146,7 +146,7 @@ def test_a_pipe_gets_each_path_and_address_whole_on_its_line(environment):
         text=True,
         check=True,
     )
-    assert places(done.stdout) == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
+    assert places(process.stdout) == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
 
 
 def test_a_fact_of_the_summary_is_one_line_in_a_pipe_and_has_no_blanks_at_its_end(capsys):

@@ -51,9 +51,9 @@ def test_a_machine_as_it_should_be_has_nothing_to_mend(settings, monkeypatch):
 
 def test_too_little_memory_is_told_in_what_is_needed(settings, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=(3 << 30) - 1))
-    found = examined(settings)["memory"]
-    assert not found.ok
-    assert "3 GiB" in found.remedy
+    finding = examined(settings)["memory"]
+    assert not finding.ok
+    assert "3 GiB" in finding.remedy
 
 
 def test_a_port_of_another_program_is_named_with_the_setting_that_changes_it(settings):
@@ -68,23 +68,23 @@ def test_a_port_of_another_program_is_named_with_the_setting_that_changes_it(set
 def test_a_port_of_our_own_service_is_in_order(settings):
     pid_records.record("prefect", settings.home, os.getpid())
     with socket.create_server((settings.host, settings.prefect_port)):
-        found = examined(settings)["port of prefect"]
-    assert found.ok
-    assert "used by this stack" in found.found
+        finding = examined(settings)["port of prefect"]
+    assert finding.ok
+    assert "used by this stack" in finding.found
 
 
 def test_a_state_folder_that_cannot_be_used_is_told(settings):
     settings.home.write_text("")
-    found = examined(settings)["state folder"]
-    assert not found.ok
-    assert "set MIKROBOT_HOME" in found.remedy
+    finding = examined(settings)["state folder"]
+    assert not finding.ok
+    assert "set MIKROBOT_HOME" in finding.remedy
 
 
 def test_a_disk_without_room_is_told(settings, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=(1 << 30) - 1))
-    found = examined(settings)["state folder"]
-    assert not found.ok
-    assert "has 1023 MB free, 1024 MB are needed" in found.remedy
+    finding = examined(settings)["state folder"]
+    assert not finding.ok
+    assert "has 1023 MB free, 1024 MB are needed" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,16 @@ def test_data_are_named_by_symbol_or_told_with_what_is_wrong(settings, tmp_path)
 
 
 def test_a_clock_before_the_packages_were_made_is_wrong(settings):
-    found = examined(settings, ManualClock(datetime(1970, 1, 1, tzinfo=UTC)))["clock"]
-    assert not found.ok
-    assert "1970-01-01" in found.found
+    finding = examined(settings, ManualClock(datetime(1970, 1, 1, tzinfo=UTC)))["clock"]
+    assert not finding.ok
+    assert "1970-01-01" in finding.found
 
 
 def test_a_server_of_ones_own_needs_no_bundled_one(settings):
     own = Settings(home=settings.home, database_url="postgresql://me:secret@db/postgres")
-    found = examined(own)["PostgreSQL"]
-    assert found.ok
-    assert "secret" not in found.found
+    finding = examined(own)["PostgreSQL"]
+    assert finding.ok
+    assert "secret" not in finding.found
 
 
 def test_the_table_shows_the_remedy_below_what_it_mends():

@@ -116,9 +116,9 @@ def test_a_service_without_a_log_has_no_errors(tmp_path):
 
 
 def test_a_harmless_line_has_a_service_and_a_reason_and_counts_elsewhere():
-    for each in HARMLESS:
-        assert each.reason
-        re.compile(each.pattern)
+    for harmless in HARMLESS:
+        assert harmless.reason
+        re.compile(harmless.pattern)
     line = "2026-11-29 01:18:29.230 UTC [7] FATAL:  terminating connection due to administrator command"
     assert errors_in([line], "postgres") == LogErrors()
     assert errors_in([line], "mlflow").count == 1

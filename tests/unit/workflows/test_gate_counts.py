@@ -41,6 +41,6 @@ def test_a_tally_that_saw_nothing_counts_nothing():
 def test_counts_of_one_suite_are_added_and_suites_stay_in_order():
     counts = [Tally(suite, gate, passed, 1, 10, 2).counts() for suite, passed in (("b", 1), ("a", 2), ("b", 3))]
     added = by_suite(counts)
-    assert [each["suite"] for each in added] == ["b", "a"]
+    assert [count["suite"] for count in added] == ["b", "a"]
     assert added[0] == {"suite": "b", "passed": 4, "failed": 2, "rows": 20, "quarantined": 4}
     assert counts[0]["passed"] == 1
