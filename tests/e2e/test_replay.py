@@ -1,4 +1,4 @@
-"""The whole loop on a small replay: a run on an empty folder, then another beside a stack that stays up."""
+"""The whole loop on a small replay: a run on an empty folder, then another on a stack that stays up."""
 
 import json
 import math
@@ -37,10 +37,10 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 ENTRY_PROBABILITY = 0.3
-"""Breaks of 5 minutes have a base rate of about 0.13: two hours hold few that the default of 0.55 would take."""
+"""Breaks within 5 minutes have a base rate of about 0.13, so the default of 0.55 would trade few in two hours."""
 
 NO_DRIFT = 1.0
-"""Six days may well drift, and the event would start a retraining beside the tests."""
+"""Six days of data may drift, and the drift event would start a retraining during the tests."""
 
 SOME_DRIFT = 0.01
 """The same rows have drifted for the scheduled monitor flow, whose event starts the retraining under test."""
@@ -83,7 +83,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the command printed, and what was left of it."""
+    """The output of a run of the command, and the processes that it left."""
 
     code: int
     out: str
@@ -97,7 +97,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Traded:
-    """What the ledger holds of a run."""
+    """The records of a run in the ledger."""
 
     predictions: list[Prediction]
     decisions: list[Decision]
@@ -124,7 +124,7 @@ def run(program: Any, bar_files: dict[str, Path]) -> Outcome:
 
 @pytest.fixture(scope="module")
 def first(program, bar_files) -> Outcome:
-    """A run on an empty folder."""
+    """Run on an empty folder."""
     outcome = run(program, bar_files)
     assert outcome.code == 0, outcome.err
     return outcome
@@ -132,7 +132,7 @@ def first(program, bar_files) -> Outcome:
 
 @pytest.fixture(scope="module")
 def running(program, first) -> Any:
-    """The stack of the same folder, brought up by `mikrobot up`; its monitor flow calls any drift a drift."""
+    """Start the stack of the same folder by `mikrobot up`; its monitor flow reports drift for any drifted share."""
     process = program.run("up", drift_share=SOME_DRIFT)
     assert process.returncode == 0, process.stderr
     return program
@@ -140,7 +140,7 @@ def running(program, first) -> Any:
 
 @pytest.fixture(scope="module")
 def second(running, bar_files) -> Outcome:
-    """The same run again, on the stack that is up."""
+    """Repeat the run on the stack that is up."""
     outcome = run(running, bar_files)
     assert outcome.code == 0, outcome.err
     return outcome
@@ -203,7 +203,7 @@ def test_every_stage_of_the_loop_did_its_work(first, bar_files):
 
 
 def test_the_baseline_answers_where_no_model_has_shown_skill(first):
-    """Five days are too few for an interval of the uplift: nothing is promoted, and trading goes on."""
+    """Five days are too few for an interval of the uplift: no model is promoted, and trading continues."""
     model = first.summary["models"]["bos"]
     assert (model["alias"], model["champion_of"]) == (None, [])
     assert "skill refused: uplift over the diffusion" in model["reason"]
@@ -362,7 +362,7 @@ def test_a_second_run_stores_the_same_bars_and_trades_the_same_fills(running, fi
 
 @pytest.fixture(scope="module")
 def scheduled(running, second) -> dict[str, dict[str, Any]]:
-    """The run of each deployment after its cron was replaced by that of one of the next minutes.
+    """Return the run of each deployment after its cron was replaced by that of one of the next minutes.
 
     All of them are due in the same minute; the retraining is started by the event of the monitor flow.
     """
@@ -456,7 +456,7 @@ def test_status_and_doctor_find_no_error_after_the_scheduled_runs(running, sched
     assert {"late runs", "flow runs"}.isdisjoint(findings)
 
 
-def test_the_example_request_is_answered_as_it_stands(running, second):
+def test_the_example_request_is_answered_unchanged(running, second):
     symbol = "BTCUSDT"
     process = running.run("predict", "--example", "--symbol", symbol)
     assert process.returncode == 0, process.stderr
@@ -482,7 +482,7 @@ def test_a_run_stops_nothing_that_it_did_not_start(running, second):
     assert [states[name]["pid"] for name in ("streamer", "worker")] == [None, None]
 
 
-def test_a_finished_replay_says_so_and_its_account_holds_the_result_of_one_run(running, second):
+def test_a_finished_replay_is_shown_as_finished_and_its_account_holds_the_result_of_one_run(running, second):
     status_json = json.loads(running.run("status", "--json").stdout)
     assert status_json["run"]["state"] == "finished"
     for symbol in second.summary["symbols"]:
@@ -497,21 +497,21 @@ def test_a_finished_replay_says_so_and_its_account_holds_the_result_of_one_run(r
 
 
 def open_entries(program: Any, run: Outcome) -> list[Decimal]:
-    """Return the commission of every entry that has not been left."""
+    """Return the commission of every entry without an exit."""
     fills = traded(program, run.summary["run"]).fills
     left = {fill.order_id for fill in fills if fill.reason is not FillReason.ENTRY}
     return [fill.fee for fill in fills if fill.order_id not in left]
 
 
 def test_the_ledger_refuses_to_forget(running, second):
-    """After the test of `status`: each refusal is an error line in the log of PostgreSQL."""
+    """Runs after the test of `status`, since each refusal is an error line in the log of PostgreSQL."""
     with database.open_pool(running.settings) as pool, pool.connection() as connection:
         for statement in ("UPDATE journal SET seq = 1", "DELETE FROM orders", "TRUNCATE prediction"):
             with pytest.raises(Exception, match="append-only"):
                 connection.execute(statement)
 
 
-def test_down_stops_the_stack_and_status_says_so(running, second):
+def test_down_stops_the_stack_and_status_shows_it(running, second):
     process = running.run("down")
     assert process.returncode == 0
     assert running.left() == []
@@ -519,7 +519,7 @@ def test_down_stops_the_stack_and_status_says_so(running, second):
 
 
 class Loaded(HTMLParser):
-    """Collects the addresses that a page loads by itself; links to follow are not among them."""
+    """Collects the addresses that a page loads automatically, without its links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -573,7 +573,7 @@ def prefect(program: Any, what: str, wanted: dict[str, Any]) -> list[dict[str, A
 
 
 def starts_a_flow(task: dict[str, Any]) -> bool:
-    """Tell the entry of a flow run that another one started, which Prefect numbers, from a task of ours."""
+    """Return True if a task run is the entry of a subflow, which Prefect numbers, and not a task of the platform."""
     return task["state"]["state_details"]["child_flow_run_id"] is not None
 
 

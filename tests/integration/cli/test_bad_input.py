@@ -97,7 +97,7 @@ def local(zone: str | None) -> Damage:
     ],
     ids=["columns", "unsorted", "twice", "high<low", "negative", "missing", "empty", "local", "naive", "short"],
 )
-def test_a_bad_file_is_told_with_its_row_before_anything_is_started(program, bar_files, tmp_path, damage, message):
+def test_a_bad_file_is_reported_with_its_row_before_anything_is_started(program, bar_files, tmp_path, damage, message):
     whole = pd.read_parquet(bar_files["EURUSD"])
     path = tmp_path / "EURUSD_M1.parquet"
     damage(whole.copy()).to_parquet(path, index=False)
@@ -120,7 +120,7 @@ def test_a_bad_file_is_told_with_its_row_before_anything_is_started(program, bar
     ],
     ids=["missing", "folder", "symbol", "format", "symbols", "no data", "hours"],
 )
-def test_a_wrong_call_is_told_before_anything_is_started(program, bar_files, tmp_path, arguments, message, code):
+def test_a_wrong_call_is_reported_before_anything_is_started(program, bar_files, tmp_path, arguments, message, code):
     folder = tmp_path / "empty"
     folder.mkdir()
     for name in ("FOOBAR", "EURUSD"):
@@ -157,7 +157,7 @@ def test_a_state_folder_that_cannot_be_made_is_named(program, bar_files):
     assert process.returncode == 1
 
 
-def test_a_full_disk_is_told_before_anything_is_started(program, bar_files):
+def test_a_full_disk_is_reported_before_anything_is_started(program, bar_files):
     mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     small = f"mkdir '{program.home}' && mount -t tmpfs -o size=16m tmpfs '{program.home}'"
     if subprocess.run([*mounted, small], capture_output=True).returncode:
@@ -191,7 +191,7 @@ def under_way(kept: Any, bar_files: dict[str, Path]) -> Callable[[str], subproce
             assert run.poll() is None, run.communicate()
             return pid_records.find(stage, kept.home) is not None
 
-        wait_until(reached, f"the run came to no {stage}", CLOCK, timeout_s=120, every_s=0.02)
+        wait_until(reached, f"the run did not reach the stage {stage}", CLOCK, timeout_s=120, every_s=0.02)
         return run
 
     return start

@@ -1,4 +1,4 @@
-"""A training by the command: scripts read one JSON document, a person sees steps, and no framework speaks."""
+"""The output of `mikrobot train`: one JSON document for scripts, and no output of a framework."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The flow server beside a real Prefect: deployments, drift that retrains, the runs of a server that was killed."""
+"""The flow server on a real Prefect: deployments, retraining after drift, and the runs of a killed server."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ class Automated:
         return self.program.settings
 
     def start_flows(self) -> None:
-        """Start the flow server and wait for the last thing it registers, which is the automation."""
+        """Start the flow server and wait for the automation, which it registers last."""
         since = CLOCK.now()
 
         def registered() -> bool:
@@ -119,7 +119,7 @@ def read(automated: Automated) -> Schedules:
 
 
 def findings(automated: Automated) -> dict[str, dict[str, Any]]:
-    """Return what the doctor finds, by what it examined."""
+    """Return the findings of the doctor by subject."""
     return {finding["what"]: finding for finding in json.loads(automated.program.run("doctor", "--json").stdout)}
 
 
@@ -207,7 +207,7 @@ def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automat
     assert len(automated.post("automations/filter", {})) == 1
 
 
-def test_the_command_starts_a_retraining_for_the_reason_given_and_says_where_to_look(automated: Automated):
+def test_the_command_starts_a_retraining_for_the_given_reason_and_prints_its_address(automated: Automated):
     process = automated.program.run("retrain", "--reason", "spreads have doubled")
     assert process.returncode == 0, process.stderr
     address = process.stdout.strip().removeprefix("retraining: ")
@@ -217,7 +217,7 @@ def test_the_command_starts_a_retraining_for_the_reason_given_and_says_where_to_
     assert created["id"] in [run["id"] for run in automated.retrainings()]
 
 
-def test_without_a_stack_the_command_says_in_one_line_how_to_start_it(install: Callable[..., Any], tmp_path: Any):
+def test_without_a_stack_the_command_explains_in_one_line_how_to_start_it(install: Callable[..., Any], tmp_path: Any):
     with install(tmp_path) as program:
         process = program.run("retrain")
         assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""A run on a live source after its hours: the real processes, in real time, with a gap, a death and a restart."""
+"""A run on a live source after its hours: the real processes, in real time, with a gap, a kill and a restart."""
 
 import threading
 from collections.abc import Iterator
@@ -29,11 +29,11 @@ SYMBOL = "BTCUSDT"  # is never closed
 
 
 class Stopped(Exception):
-    """The test has seen enough."""
+    """Raised to end the supervision."""
 
 
 class StoppableClock(SystemClock):
-    """The time of day, until somebody stops it."""
+    """A system clock whose sleep raises after a stop."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -45,7 +45,7 @@ class StoppableClock(SystemClock):
 
 @pytest.fixture
 def run(install, tmp_path) -> Iterator[tuple[Settings, Run]]:
-    """A run whose hours ended some minutes ago, on a database with the bars up to then; no process runs."""
+    """Record a run whose hours ended some minutes ago, on a database with the bars up to then; no process runs."""
     with install(tmp_path) as installation, pytest.MonkeyPatch.context() as patch:
         patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
         settings = installation.settings.model_copy(update={"source": "simulated", "symbols": (SYMBOL,)})
@@ -70,10 +70,10 @@ def recorded(settings: Settings, segment: Segment) -> Run:
 
 @contextmanager
 def watched(settings: Settings, run: Run) -> Iterator[list[str]]:
-    """Keep the run trading as `mikrobot run` on a terminal does; yields what it says."""
+    """Keep the run trading as `mikrobot run` on a terminal does; yield its messages."""
     clock, messages = StoppableClock(), list[str]()
-    with ThreadPoolExecutor(1) as beside:
-        watching = beside.submit(supervisor.keep_trading, settings, run, clock, messages.append)
+    with ThreadPoolExecutor(1) as executor:
+        watching = executor.submit(supervisor.keep_trading, settings, run, clock, messages.append)
         try:
             yield messages
         finally:

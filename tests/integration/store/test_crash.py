@@ -1,4 +1,4 @@
-"""PostgreSQL killed in the middle of a run: nothing acknowledged is lost, and everybody goes on."""
+"""PostgreSQL killed in the middle of a run: no acknowledged data is lost, and every process continues."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -124,7 +124,7 @@ def test_the_next_call_after_a_restart_succeeds_though_every_pooled_connection_i
             assert runs.get("r1") == run
 
 
-def test_a_server_that_stays_away_is_told_in_one_line(own_database, run):
+def test_a_server_that_does_not_come_back_is_reported_in_one_line(own_database, run):
     with database.open_pool(own_database.settings, timeout_s=0.2) as pool:
         runs = Runs(pool)
         runs.begin(run)

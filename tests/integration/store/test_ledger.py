@@ -1,4 +1,4 @@
-"""The ledger: what goes in comes back, once, and can never be changed."""
+"""The ledger: records are read back equal, are written once, and can never change."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ def ledger(pool, run):
 
 @pytest.fixture
 def minute(run):
-    """Everything that a worker may write at one close."""
+    """Return every kind of record that a worker may write at one close."""
     at = run.starts_at + MINUTE
     up = Prediction("EURUSD", Side.BUY, at, 0.61, "bos", "3", "abc123", {"m1_rsi_14": 61.5, "m1_atr_14": 0.1 + 0.2})
     down = replace(up, side=Side.SELL, probability=0.2)
@@ -56,7 +56,7 @@ def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):
     assert ledger.counts("r1") == {"predictions": 2, "decisions": 2, "orders": 1, "fills": 2, "skips": 1}
 
 
-def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, minute, run, pool):
+def test_the_predictions_of_a_version_come_back_from_every_run_of_its_source(ledger, minute, run, pool):
     ledger.commit("r1", **minute)
     Runs(pool).begin(replace(run, id="r2"))
     later = run.starts_at + 2 * MINUTE
@@ -69,7 +69,7 @@ def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, min
     assert ledger.predictions_of("bos", "3", "elsewhere", later) == []
 
 
-def test_what_was_said_in_the_shadow_is_counted_and_is_no_prediction(ledger, minute, run, pool):
+def test_shadow_predictions_are_counted_and_are_not_among_the_predictions(ledger, minute, run, pool):
     ledger.commit("r1", **minute)
     assert {prediction.model_version for prediction in ledger.predictions("r1")} == {"3"}
     asked = (("bos", "4", "EURUSD"), ("bos", "4", "BTCUSDT"), ("bos", "3", "EURUSD"), ("retest", "4", "EURUSD"))

@@ -1,4 +1,4 @@
-"""What a flow works on by default: the market of the latest run, from a real database."""
+"""The default span of a flow: the symbols and times of the latest run, from a real database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def begin(runs: Runs, source: str, *segments: Segment, started_at: datetime = NO
     return run
 
 
-def test_without_a_run_one_is_asked_for(runs):
+def test_without_a_run_the_error_asks_for_one(runs):
     with pytest.raises(UsageError, match="`mikrobot run` first"):
         default_spans()
 
@@ -54,7 +54,7 @@ def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
     assert span.end == NOW.replace(second=0)
 
 
-def test_what_is_given_counts(runs):
+def test_given_arguments_replace_the_defaults(runs):
     begin(runs, "simulated", LAST)
     start, end = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
     (span,) = default_spans(["ETHUSDT"], start, end)

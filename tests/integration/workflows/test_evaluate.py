@@ -1,4 +1,4 @@
-"""`mikrobot evaluate` as a person calls it: from a stack that is down, with a model in the registry."""
+"""`mikrobot evaluate` as a user calls it: while the stack is down, with a model in the registry."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ SEEN = datetime(2025, 3, 11, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def model(bar_files: dict[str, Path]) -> Model:
-    """A small model fitted on the first days of the made-up market."""
+    """Return a small model fitted on the first days of the generated market."""
     symbol, bars = read_bars(bar_files["EURUSD"])
     inputs = BosInputs(5)
     data = build(
@@ -96,7 +96,7 @@ def test_a_model_is_judged_and_the_registry_stopped_again(
     assert json.loads(json.dumps(here)) == evaluation
 
 
-def test_an_evaluation_stands_beside_all_that_it_must_beat(model: Model, bar_files: dict[str, Path]) -> None:
+def test_an_evaluation_includes_every_baseline(model: Model, bar_files: dict[str, Path]) -> None:
     bars = dict(read_bars(path) for path in bar_files.values())
     evaluation = judged(model, bars, seed=7, control=True)
     assert {

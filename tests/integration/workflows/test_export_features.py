@@ -1,4 +1,4 @@
-"""`mikrobot features`: rows of a bar file, in pieces, whole or not at all."""
+"""`mikrobot features`: rows of a bar file, computed in pieces, and written completely or not at all."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ DAYS = 20
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Bars of a lead and its follower over three pieces; the follower has holes and the lead begins earlier."""
+    """Write bars of a lead and its follower over three pieces; the follower has gaps and the lead begins earlier."""
     folder = tmp_path_factory.mktemp("bars")
     source = SimulatedSource(("BTCUSDT", "ETHUSDT", "EURUSD"), 7, ManualClock(END))
     names = {"ts": "open_time", "taker_buy_volume": "taker_volume"}
@@ -92,7 +92,7 @@ def test_memory_is_that_of_a_piece(files, tmp_path, monkeypatch):
     assert pq.read_metadata(tmp_path / "rows.parquet").num_row_groups == 3
 
 
-def test_a_broken_file_leaves_what_was_there_and_nothing_beside_it(files, tmp_path):
+def test_a_broken_file_leaves_the_old_output_and_no_other_file(files, tmp_path):
     bars = pd.read_parquet(files["ETHUSDT"])
     bars.loc[bars.index[-1], "close"] = -1.0
     bars.to_parquet(tmp_path / "ETHUSDT_M1.parquet")
@@ -122,7 +122,7 @@ def test_wrong_uses_are_refused(files, tmp_path):
     assert not out.exists()
 
 
-def test_the_command_says_what_it_wrote(files, tmp_path):
+def test_the_command_reports_what_it_wrote(files, tmp_path):
     out = tmp_path / "rows.parquet"
     options = {"--out": out, "--timeframe": "M5", "--lead": files["BTCUSDT"]}
     given = [str(part) for option in options.items() for part in option]

@@ -1,4 +1,4 @@
-"""The quality report of a file of bars by its command, and of a recorded run with its stored rows."""
+"""The quality report of a file of bars, and of a recorded run with its stored rows."""
 
 import os
 import subprocess
@@ -28,7 +28,9 @@ def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ)
 
 
-def test_the_command_assesses_files_and_says_where_the_report_is(bar_files: dict[str, Path], tmp_path: Path) -> None:
+def test_the_command_assesses_files_and_prints_the_path_of_the_report(
+    bar_files: dict[str, Path], tmp_path: Path
+) -> None:
     process = run_command(*bar_files.values(), "--out", tmp_path / "out", "--rows", 2_000)
     assert (process.returncode, process.stderr) == (0, "")
     assert all(f"## {symbol}" in process.stdout for symbol in bar_files)
@@ -43,7 +45,7 @@ def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stored(database, pool, bars) -> Run:
-    """A run of a simulated market with its bars and feature rows."""
+    """Store a run on a simulated market with its bars and feature rows; return the run."""
     apply(database)
     frame = bars(1_500)
     start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
@@ -65,10 +67,10 @@ def stored(database, pool, bars) -> Run:
     return run
 
 
-def test_the_drift_of_a_run_is_judged_by_the_share_that_is_set_now_and_its_page_says_what_is_simulated(
+def test_the_drift_of_a_run_is_judged_by_the_current_share_and_its_page_names_a_simulated_market(
     database, stored
 ) -> None:
-    """Within a day most slow features differ, but not nine of ten."""
+    """Within a day, most slow features drift, but fewer than 95%."""
     comparison = drift.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
     assert (comparison["limit"], 0.1 < comparison["share"] < 0.95) == (0.1, True)
     assert comparison["verdict"] == "drift"

@@ -1,4 +1,4 @@
-"""What `status` says about trading, from a real database: bars, decisions, positions, and what stops it."""
+"""The trading state in `status`, from a real database: bars, decisions, positions, and why trading stops."""
 
 import json
 import os
@@ -38,7 +38,7 @@ KEYS = {"last_bar", "last_decision", "reason", "position", "quality", "halted"}
 
 @pytest.fixture
 def run(database: Settings, pool: Pool) -> Callable[..., Run]:
-    """A function that records a run of the hour up to ten."""
+    """Return a function that records a run of the hour up to ten."""
 
     def begin(source: str = "simulated", symbols: tuple[str, ...] = ("EURUSD",), until: datetime = TEN) -> Run:
         start = until - HOUR
@@ -53,7 +53,7 @@ def run(database: Settings, pool: Pool) -> Callable[..., Run]:
 
 @pytest.fixture
 def handle(database: Settings, pool: Pool) -> Callable[..., None]:
-    """A function that commits one minute of a run as the worker does: its bar, and its decision, order or skip."""
+    """Return a function that commits one minute of a run as the worker does: its bar, decision, order or skip."""
 
     def handle(
         run: Run, at: datetime, close: float = 1.1, decision: Decision | None = None, order: OrderIntent | None = None,
@@ -80,7 +80,7 @@ def handle(database: Settings, pool: Pool) -> Callable[..., None]:
 
 @pytest.fixture
 def look(database: Settings, pool: Pool) -> Callable[..., Overview]:
-    """A function that looks at an instant, while some processes run."""
+    """Return a function that returns the overview at an instant while some processes run."""
 
     def look(now: datetime, processes: tuple[str, ...] = BOTH) -> Overview:
         services = tuple(
@@ -132,7 +132,7 @@ def test_an_open_market_without_a_fresh_bar_stops_trading(run, handle, look, sil
     assert f"no fresh bar for {silent} minutes on an open market" in stopped(look(TEN + (1 + silent) * MINUTE))
 
 
-def test_a_closed_market_says_until_when(run, handle, look):
+def test_a_closed_market_is_shown_with_its_next_opening(run, handle, look):
     recorded = run(until=datetime(2024, 3, 15, 21, tzinfo=UTC))
     handle(recorded, recorded.ends_at)
     assert stopped(look(SATURDAY)) == "the market is closed until 2024-03-17 21:00 UTC"
@@ -156,8 +156,8 @@ def test_a_skipped_minute_shows_its_reason_until_the_next_decision(run, handle, 
     assert stopped(look(TEN + 2 * MINUTE)) == ""
 
 
-def test_an_account_that_has_lost_its_day_says_which_limit(run, handle, look):
-    """Ten lots bought at 1.1: a fall of 60 pips is 6,000 of 10,000 dollars."""
+def test_an_account_at_its_daily_loss_limit_names_the_limit(run, handle, look):
+    """Ten lots bought at 1.1: a fall of 60 pips loses 6,000 of 10,000 dollars."""
     recorded = run()
     order = OrderIntent("r1/o", "r1/1001", "EURUSD", Side.BUY, D(2), D("1.05"), D("1.2"), TEN + MINUTE, TEN + HOUR)
     bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
@@ -175,7 +175,7 @@ def test_a_process_that_does_not_run_stops_everything_with_what_to_do(run, handl
     assert stopped(overview) == f"stopped at 2024-03-12 10:01 UTC, no {dead} runs: `mikrobot up` resumes it"
 
 
-def test_a_run_that_prepares_says_what_comes_first_and_shows_its_opening_balance(run, look, database):
+def test_a_run_in_preparation_shows_its_next_steps_and_its_opening_balance(run, look, database):
     run()
     pid_records.record("loop", database.home, os.getpid())
     overview = look(TEN, ())
@@ -184,7 +184,7 @@ def test_a_run_that_prepares_says_what_comes_first_and_shows_its_opening_balance
 
 
 def test_between_two_segments_the_hours_of_the_next_one_are_named(database, pool, look):
-    """The symbols of a replay that ended at different times are traded one after the other."""
+    """Symbols of a replay that end at different times are traded one after the other."""
     segments = [
         {"symbols": [symbol], "history_from": (until - 2 * HOUR).isoformat(),
          "trade_from": (until - HOUR).isoformat(), "trade_until": until.isoformat()}
@@ -205,7 +205,7 @@ def test_while_a_run_starts_its_services_no_other_one_is_asked_for(run, look, da
     assert stopped(look(TEN, ())).endswith("no streamer and no worker runs: a run is starting its services")
 
 
-def test_a_finished_replay_says_so_and_shows_no_age(run, handle, look, pool):
+def test_a_finished_replay_is_shown_as_finished_and_without_an_age(run, handle, look, pool):
     recorded = run("replay")
     handle(recorded, TEN, decision=refused(TEN))
     for name in BOTH:
@@ -223,7 +223,7 @@ def test_the_hours_of_a_run_are_the_past_and_no_bar_is_late_there(run, handle, l
     assert (overview.session.state, stopped(overview)) == ("hours", "")
 
 
-def test_before_the_first_run_it_says_what_to_do(look):
+def test_before_the_first_run_it_explains_what_to_do(look):
     overview = look(TEN)
     assert (overview.session, overview.symbols) == (None, ())
     assert overview.trouble == "no session yet: `mikrobot run` starts one"

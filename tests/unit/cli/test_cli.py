@@ -1,4 +1,4 @@
-"""The command line: help at once, wrong use in one line."""
+"""The command line: fast help, and wrong use reported in one line."""
 
 import subprocess
 import sys
@@ -61,14 +61,14 @@ def test_help_imports_nothing_heavy():
 
 
 def heavy_after(script: str) -> set[str]:
-    """Return which of the heavy packages a fresh interpreter has imported after a script."""
+    """Return the heavy packages that a new interpreter has imported after a script."""
     loaded = f"\nimport sys; print(*(name for name in {HEAVY} if name in sys.modules))"
     process = subprocess.run([sys.executable, "-c", script + loaded], capture_output=True, text=True, check=True)
     return set(process.stdout.split())
 
 
 def wrong_paths(folder: str) -> Iterator[list[str]]:
-    """Yield a call with a path that cannot be used for every parameter that takes one."""
+    """Yield, for every parameter that takes a path, a call with an unusable path."""
     for words, command in commands():
         for position, parameter in enumerate(command.params):
             if isinstance(parameter.type, click.Path):

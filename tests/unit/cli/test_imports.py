@@ -1,4 +1,4 @@
-"""A command imports the frameworks that it uses and no others: each costs seconds of every call."""
+"""A command imports only the frameworks that it uses, since each one delays every call by seconds."""
 
 import os
 import subprocess

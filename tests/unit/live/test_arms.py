@@ -1,4 +1,4 @@
-"""Arms of a run: how they are asked for, what they record, and which of them a part of the market belongs to."""
+"""Arms of a run: their command line form, their records, and their shares of the market."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

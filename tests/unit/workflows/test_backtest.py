@@ -1,4 +1,4 @@
-"""History traded by the live code: nothing later is known, and the rules alone are what they say."""
+"""Backtest with the live code: it uses no later data, and the rules alone follow their definition."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ from mikrobot.workflows.registered import Answering
 
 @pytest.fixture
 def files(tmp_path: Path, bars: Any) -> dict[int, Path]:
-    """The same market, once to its end and once only half of it, each in a folder of its own."""
+    """Return the files of the whole market and of its first half, by number of bars, each in its own folder."""
     whole, paths = bars(4_000).assign(spread=1e-5), {}
     for rows in (2_000, 4_000):
         paths[rows] = tmp_path / str(rows) / "EURUSD_M1.parquet"
@@ -46,7 +46,7 @@ def traded(file: Path, settings: Settings | None = None, files: Files | None = N
     )  # fmt: skip
 
 
-def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
+def test_it_returns_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
     result = traded(files[4_000])
     json.dumps(result, allow_nan=False)
     assert {

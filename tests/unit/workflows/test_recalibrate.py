@@ -1,4 +1,4 @@
-"""What came of predictions, on bars whose answer is seen in the test, and the window that is kept of them."""
+"""Outcomes of predictions on bars with a known result, and the calibration window that is stored of them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def test_an_outcome_is_that_of_the_level_that_was_asked_about() -> None:
 
 
 def test_the_level_is_that_of_the_swing_that_the_model_was_trained_on() -> None:
-    """Of swing 5 the level above is 11, of swing 15 it is 13, beyond which price does not close."""
+    """The level above is 11 for swing 5 and 13 for swing 15; price never closes beyond 13."""
     prediction = predicted(1, Side.BUY, 0.7)
     wide = replace(prediction, features=prediction.features | {"m1_break_15_above": 13.0, "m1_break_15_below": 8.0})
     frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
@@ -53,7 +53,7 @@ def test_what_is_not_over_yet_is_not_known_and_of_two_the_last_counts() -> None:
     assert (chance.tolist(), outcome.tolist()) == ([0.6], [True])
 
 
-def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
+def test_a_side_without_a_level_or_a_missing_bar_has_no_outcome() -> None:
     frame = bars(10.0, 10.5, 12.0)
     chance, outcome = outcomes_of(
         TASK, {"EURUSD": frame}, [predicted(1, Side.BUY, nan, above=nan), predicted(-60, Side.BUY, 0.4)]
@@ -62,7 +62,7 @@ def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
     assert len(outcomes_of(TASK, {}, [])[0]) == 0
 
 
-def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs() -> None:
+def test_a_prediction_served_with_an_earlier_window_is_scored_again_from_its_inputs() -> None:
     """The ledger has the probability that was served, which moves with the window; the window counts scores."""
     predictions = [predicted(1, Side.BUY, 0.7), predicted(1, Side.SELL, 0.2)]
     model = OneInput()
@@ -73,7 +73,7 @@ def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs()
 
 
 class OneInput:
-    """A model whose score is the level above, or the level below with its sign turned."""
+    """A model whose score is the level above, or the negative level below."""
 
     spec = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
 
@@ -85,7 +85,7 @@ class OneInput:
 
 
 class ByDistance(OneInput):
-    """A model of a source whose score is .4 at a level of 11 or 9, and .1 at one farther away."""
+    """A model of a source whose score is .4 for a level of 11 or 9, and .1 for a more distant level."""
 
     def __init__(self, source: str) -> None:
         self.spec = SimpleNamespace(columns=OneInput.spec.columns, source=source, task=TASK)
@@ -95,7 +95,7 @@ class ByDistance(OneInput):
 
 
 def walked(served: float) -> tuple[pd.DataFrame, list[Prediction]]:
-    """Price is at 12 every third minute, after which alone a level of 11 holds for two; one of 13 always does."""
+    """Price closes at 12 every third minute: a level of 11 holds for the next two minutes only, one of 13 always."""
     minutes = range(1, 2400)
     predictions = [predicted(minute, Side.BUY, served, above=11.0 if minute % 2 else 13.0) for minute in minutes]
     return bars(*([10.0, 10.0, 12.0] * 800)), predictions
