@@ -1,4 +1,4 @@
-"""The whole loop on a small replay: a run on an empty folder, then another beside a stack that stays up."""
+"""The whole loop on a small replay: a run on an empty folder, then another on a stack that stays up."""
 
 import json
 import math
@@ -37,10 +37,10 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 ENTRY_PROBABILITY = 0.3
-"""Breaks of 5 minutes have a base rate of about 0.13: two hours hold few that the default of 0.55 would take."""
+"""Breaks within 5 minutes have a base rate of about 0.13, so the default of 0.55 would trade few in two hours."""
 
 NO_DRIFT = 1.0
-"""Six days may well drift, and the event would start a retraining beside the tests."""
+"""Six days of data may drift, and the drift event would start a retraining during the tests."""
 
 SOME_DRIFT = 0.01
 """The same rows have drifted for the scheduled monitor flow, whose event starts the retraining under test."""
@@ -83,7 +83,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the command printed, and what was left of it."""
+    """The output of a run of the command, and the processes that it left."""
 
     code: int
     out: str
@@ -97,7 +97,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Traded:
-    """What the ledger holds of a run."""
+    """The records of a run in the ledger."""
 
     predictions: list[Prediction]
     decisions: list[Decision]
@@ -114,17 +114,17 @@ def program(install, tmp_path_factory) -> Iterator[Any]:
 
 def run(program: Any, bar_files: dict[str, Path]) -> Outcome:
     data = [part for path in bar_files.values() for part in ("--data", path)]
-    done = program.run(
+    process = program.run(
         "run", "--once", "--source", "replay", *data, "--history-days", HISTORY_DAYS, "--hours", 2, "--json",
         entry_probability=ENTRY_PROBABILITY,
         drift_share=NO_DRIFT,
     )  # fmt: skip
-    return Outcome(done.returncode, done.stdout, done.stderr, program.left())
+    return Outcome(process.returncode, process.stdout, process.stderr, program.left())
 
 
 @pytest.fixture(scope="module")
 def first(program, bar_files) -> Outcome:
-    """A run on an empty folder."""
+    """Run on an empty folder."""
     outcome = run(program, bar_files)
     assert outcome.code == 0, outcome.err
     return outcome
@@ -132,15 +132,15 @@ def first(program, bar_files) -> Outcome:
 
 @pytest.fixture(scope="module")
 def running(program, first) -> Any:
-    """The stack of the same folder, brought up by `mikrobot up`; its monitor flow calls any drift a drift."""
-    done = program.run("up", drift_share=SOME_DRIFT)
-    assert done.returncode == 0, done.stderr
+    """Start the stack of the same folder by `mikrobot up`; its monitor flow reports drift for any drifted share."""
+    process = program.run("up", drift_share=SOME_DRIFT)
+    assert process.returncode == 0, process.stderr
     return program
 
 
 @pytest.fixture(scope="module")
 def second(running, bar_files) -> Outcome:
-    """The same run again, on the stack that is up."""
+    """Repeat the run on the stack that is up."""
     outcome = run(running, bar_files)
     assert outcome.code == 0, outcome.err
     return outcome
@@ -203,7 +203,7 @@ def test_every_stage_of_the_loop_did_its_work(first, bar_files):
 
 
 def test_the_baseline_answers_where_no_model_has_shown_skill(first):
-    """Five days are too few for an interval of the uplift: nothing is promoted, and trading goes on."""
+    """Five days are too few for an interval of the uplift: no model is promoted, and trading continues."""
     model = first.summary["models"]["bos"]
     assert (model["alias"], model["champion_of"]) == (None, [])
     assert "skill refused: AUC uplift over the diffusion baseline" in model["reason"]
@@ -244,29 +244,31 @@ def test_each_prediction_saw_the_row_that_the_pipeline_makes_of_the_file(ledger,
         symbol, bars = read_bars(path)
         frame = FeaturePipeline([symbol]).frame(symbol, bars[bars["open_time"] >= history_from()])
         rows |= {(symbol, row["close_time"].to_pydatetime()): row for row in frame.to_dict("records")}
-    for made in ledger.predictions:
-        row = rows[made.symbol, made.close_time]
-        assert all(same(value, row[name]) for name, value in made.features.items()), (made.symbol, made.close_time)
+    for prediction in ledger.predictions:
+        row = rows[prediction.symbol, prediction.close_time]
+        where = (prediction.symbol, prediction.close_time)
+        assert all(same(value, row[name]) for name, value in prediction.features.items()), where
 
 
 def test_predictions_name_the_model_the_features_and_a_traded_minute(ledger, first):
     model = first.summary["models"]["bos"]
-    assert {(made.model, made.model_version) for made in ledger.predictions} == {("baseline", model["version"])}
+    origins = {(prediction.model, prediction.model_version) for prediction in ledger.predictions}
+    assert origins == {("baseline", model["version"])}
     by = f"answered by the diffusion baseline of version {model['version']}, learned from BTCUSDT, EURUSD"
-    assert {made.reasons[0] for made in ledger.decisions} == {by}
-    assert {made.feature_hash for made in ledger.predictions} == {CATALOG.version}
-    assert all(0 <= made.probability <= 1 for made in ledger.predictions)
-    assert all(TRADED[0] < made.close_time <= TRADED[1] for made in ledger.predictions)
+    assert {decision.reasons[0] for decision in ledger.decisions} == {by}
+    assert {prediction.feature_hash for prediction in ledger.predictions} == {CATALOG.version}
+    assert all(0 <= prediction.probability <= 1 for prediction in ledger.predictions)
+    assert all(TRADED[0] < prediction.close_time <= TRADED[1] for prediction in ledger.predictions)
 
 
 def test_every_bar_of_the_traded_hours_was_decided_once_and_none_skipped(ledger, bar_files):
     bars = {(symbol, opened + MINUTE) for symbol, path in bar_files.items() for opened in opens(path)}
-    assert sorted((made.symbol, made.close_time) for made in ledger.decisions) == sorted(bars)
+    assert sorted((decision.symbol, decision.close_time) for decision in ledger.decisions) == sorted(bars)
     assert ledger.skips == []
 
 
 def test_every_approved_decision_has_one_order_and_no_other_decision_has_any(ledger):
-    approved = {made.id: made for made in ledger.decisions if made.approved}
+    approved = {decision.id: decision for decision in ledger.decisions if decision.approved}
     assert [order.decision_id for order in ledger.orders] == list(approved)
     for order in ledger.orders:
         decision = approved[order.decision_id]
@@ -305,7 +307,7 @@ def test_entries_are_at_the_open_of_the_next_bar_beyond_its_spread_only(ledger, 
 def test_the_summary_counts_what_the_ledger_holds(ledger, first):
     trading = first.summary["trading"]
     counted = {name: trading[name] for name in ("decisions", "approved", "orders", "fills")}
-    approved = sum(made.approved for made in ledger.decisions)
+    approved = sum(decision.approved for decision in ledger.decisions)
     held = (len(ledger.decisions), approved, len(ledger.orders), len(ledger.fills))
     assert tuple(counted.values()) == held
     exits = {fill.order_id for fill in ledger.fills if fill.reason is not FillReason.ENTRY}
@@ -316,14 +318,15 @@ def test_the_summary_counts_what_the_ledger_holds(ledger, first):
 def test_prefect_shows_every_flow_completed_with_its_artifacts(running, second):
     runs = prefect(running, "flow_runs", {"flow_runs": {"deployment_id": {"is_null_": True}}})
     names = {flow["id"]: flow["name"] for flow in prefect(running, "flows", {})}
-    states = {(names[each["flow_id"]], each["state_type"]) for each in runs}
+    states = {(names[run["flow_id"]], run["state_type"]) for run in runs}
     assert states == {(name, "COMPLETED") for name in FLOWS}
-    ours = {each["id"] for each in runs}
-    artifacts = [each for each in prefect(running, "artifacts", {"limit": 200}) if each["flow_run_id"] in ours]
-    kinds = {(each["type"], each["key"]) for each in artifacts}
+    ours = {run["id"] for run in runs}
+    listed = prefect(running, "artifacts", {"limit": 200})
+    artifacts = [artifact for artifact in listed if artifact["flow_run_id"] in ours]
+    kinds = {(artifact["type"], artifact["key"]) for artifact in artifacts}
     assert {("table", "ingest"), ("table", "materialize"), ("markdown", "training")} <= kinds
     assert {("markdown", "drift"), ("markdown", "trading-report"), ("progress", "trade-progress")} <= kinds
-    assert {each["data"] for each in artifacts if each["type"] == "progress"} == {100.0}
+    assert {artifact["data"] for artifact in artifacts if artifact["type"] == "progress"} == {100.0}
 
 
 def test_mlflow_shows_the_run_with_its_metrics_and_whose_baseline_answers(running, second):
@@ -333,7 +336,7 @@ def test_mlflow_shows_the_run_with_its_metrics_and_whose_baseline_answers(runnin
         standing = get(f"{api}/registered-models/alias", name="bos", alias=f"baseline-replay-{symbol}")["model_version"]
         assert standing["version"] == model["version"]
     logged = get(f"{api}/runs/get", run_id=standing["run_id"])["run"]
-    metrics = {each["key"]: each["value"] for each in logged["data"]["metrics"]}
+    metrics = {metric["key"]: metric["value"] for metric in logged["data"]["metrics"]}
     judged = model["metrics"]["metrics"]
     assert metrics["metrics.auc"] == pytest.approx(judged["auc"])
     assert metrics["metrics.brier"] == pytest.approx(judged["brier"])
@@ -359,7 +362,7 @@ def test_a_second_run_stores_the_same_bars_and_trades_the_same_fills(running, fi
 
 @pytest.fixture(scope="module")
 def scheduled(running, second) -> dict[str, dict[str, Any]]:
-    """The run of each deployment after its cron was replaced by that of one of the next minutes.
+    """Return the run of each deployment after its cron was replaced by that of one of the next minutes.
 
     All of them are due in the same minute; the retraining is started by the event of the monitor flow.
     """
@@ -400,9 +403,12 @@ def test_every_deployment_runs_by_its_schedule_with_the_parameters_of_prefect_ya
 def test_every_scheduled_run_leaves_its_artifacts(running, scheduled):
     artifacts = prefect(running, "artifacts", {"limit": 200, "sort": "CREATED_DESC"})
     for name, run in scheduled.items():
-        assert {each["key"] for each in artifacts if each["flow_run_id"] == run["id"]} >= ARTIFACTS[name], name
+        keys = {artifact["key"] for artifact in artifacts if artifact["flow_run_id"] == run["id"]}
+        assert keys >= ARTIFACTS[name], name
     [drift] = [
-        each for each in artifacts if each["key"] == "drift" and each["flow_run_id"] == scheduled["monitor"]["id"]
+        artifact
+        for artifact in artifacts
+        if artifact["key"] == "drift" and artifact["flow_run_id"] == scheduled["monitor"]["id"]
     ]
     assert re.search(r"Of \d+ rows that were read online, 0 differ", drift["data"])
 
@@ -411,7 +417,9 @@ def test_the_links_of_scheduled_runs_open(running, scheduled):
     ours = {run["id"] for run in scheduled.values()}
     artifacts = prefect(running, "artifacts", {"limit": 200, "sort": "CREATED_DESC"})
     links = [
-        each["data"] for each in artifacts if each["flow_run_id"] in ours and each["key"].endswith(("html", "png"))
+        artifact["data"]
+        for artifact in artifacts
+        if artifact["flow_run_id"] in ours and artifact["key"].endswith(("html", "png"))
     ]
     addresses = [re.search(r"\]\((.*)\)", link)[1] for link in links]
     assert len(addresses) == 6
@@ -439,20 +447,20 @@ def test_no_run_has_a_random_name(running, scheduled):
 
 def test_status_and_doctor_find_no_error_after_the_scheduled_runs(running, scheduled):
     standing = json.loads(running.run("status", "--json").stdout)
-    assert {each["name"]: each["last_error"] for each in standing["services"] if each["errors"]} == {}
+    assert {service["name"]: service["last_error"] for service in standing["services"] if service["errors"]} == {}
     planned = {name for name, entry in DECLARED.items() if entry.get("schedules")}
     assert {run["deployment"] for run in standing["next_runs"]} == planned
-    findings = {each["what"]: each for each in json.loads(running.run("doctor", "--json").stdout)}
+    findings = {finding["what"]: finding for finding in json.loads(running.run("doctor", "--json").stdout)}
     assert findings["service logs"]["ok"]
     assert findings["schedules"]["ok"]
     assert {"late runs", "flow runs"}.isdisjoint(findings)
 
 
-def test_the_example_request_is_answered_as_it_stands(running, second):
+def test_the_example_request_is_answered_unchanged(running, second):
     symbol = "BTCUSDT"
-    done = running.run("predict", "--example", "--symbol", symbol)
-    assert done.returncode == 0, done.stderr
-    body, curl = done.stdout.rstrip().rpartition("\n")[::2]
+    process = running.run("predict", "--example", "--symbol", symbol)
+    assert process.returncode == 0, process.stderr
+    body, curl = process.stdout.rstrip().rpartition("\n")[::2]
     words = shlex.split(curl)
     assert json.loads(words[-1]) == json.loads(body)
     assert json.loads(body)["symbol"] == symbol
@@ -462,9 +470,9 @@ def test_the_example_request_is_answered_as_it_stands(running, second):
 
 
 def test_an_example_of_a_symbol_that_is_not_traded_is_refused_in_one_line(running, second):
-    done = running.run("predict", "--example", "--symbol", "GBPUSD")
-    assert done.returncode == 2
-    assert "the latest run has no 'GBPUSD'; it has" in done.stderr
+    process = running.run("predict", "--example", "--symbol", "GBPUSD")
+    assert process.returncode == 2
+    assert "the latest run has no 'GBPUSD'; it has" in process.stderr
 
 
 def test_a_run_stops_nothing_that_it_did_not_start(running, second):
@@ -474,44 +482,44 @@ def test_a_run_stops_nothing_that_it_did_not_start(running, second):
     assert [states[name]["pid"] for name in ("streamer", "worker")] == [None, None]
 
 
-def test_a_finished_replay_says_so_and_its_account_holds_the_result_of_one_run(running, second):
-    seen = json.loads(running.run("status", "--json").stdout)
-    assert seen["run"]["state"] == "finished"
+def test_a_finished_replay_is_shown_as_finished_and_its_account_holds_the_result_of_one_run(running, second):
+    status_json = json.loads(running.run("status", "--json").stdout)
+    assert status_json["run"]["state"] == "finished"
     for symbol in second.summary["symbols"]:
-        state = seen["symbols"][symbol]
+        state = status_json["symbols"][symbol]
         assert "the replay is finished" in state["reason"]
         assert state["last_decision"]["at"] == state["last_bar"] == TRADED[1].isoformat()
     account = json.loads(running.run("account", "show", "--json").stdout)["replay"]
     assert account["run"] == second.summary["run"]
-    assert account["balance"] == seen["account"]["balance"]
+    assert account["balance"] == status_json["account"]["balance"]
     open_fees = sum(open_entries(running, second), Decimal(0))
     assert Decimal(account["balance"]) == Decimal(10000) + Decimal(second.summary["trading"]["pnl"]) - open_fees
 
 
 def open_entries(program: Any, run: Outcome) -> list[Decimal]:
-    """Return the commission of every entry that has not been left."""
+    """Return the commission of every entry without an exit."""
     fills = traded(program, run.summary["run"]).fills
     left = {fill.order_id for fill in fills if fill.reason is not FillReason.ENTRY}
     return [fill.fee for fill in fills if fill.order_id not in left]
 
 
 def test_the_ledger_refuses_to_forget(running, second):
-    """After the test of `status`: each refusal is an error line in the log of PostgreSQL."""
+    """Runs after the test of `status`, since each refusal is an error line in the log of PostgreSQL."""
     with database.open_pool(running.settings) as pool, pool.connection() as connection:
         for statement in ("UPDATE journal SET seq = 1", "DELETE FROM orders", "TRUNCATE prediction"):
             with pytest.raises(Exception, match="append-only"):
                 connection.execute(statement)
 
 
-def test_down_stops_the_stack_and_status_says_so(running, second):
-    done = running.run("down")
-    assert done.returncode == 0
+def test_down_stops_the_stack_and_status_shows_it(running, second):
+    process = running.run("down")
+    assert process.returncode == 0
     assert running.left() == []
     assert not any(state["ready"] for state in status(running).values())
 
 
 class Loaded(HTMLParser):
-    """Collects the addresses that a page loads by itself; links to follow are not among them."""
+    """Collects the addresses that a page loads automatically, without its links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -565,7 +573,7 @@ def prefect(program: Any, what: str, wanted: dict[str, Any]) -> list[dict[str, A
 
 
 def starts_a_flow(task: dict[str, Any]) -> bool:
-    """Tell the entry of a flow run that another one started, which Prefect numbers, from a task of ours."""
+    """Return True if a task run is the entry of a subflow, which Prefect numbers, and not a task of the platform."""
     return task["state"]["state_details"]["child_flow_run_id"] is not None
 
 
@@ -574,4 +582,4 @@ def get(address: str, **query: str) -> dict[str, Any]:
 
 
 def status(program: Any) -> dict[str, dict[str, Any]]:
-    return {each["name"]: each for each in json.loads(program.run("status", "--json").stdout)["services"]}
+    return {service["name"]: service for service in json.loads(program.run("status", "--json").stdout)["services"]}

@@ -1,4 +1,4 @@
-"""What cannot work ends in one line that says what to mend, leaves nothing running and nothing half-written."""
+"""Invalid input ends in one line that explains what to fix, and leaves no process and no partial file behind."""
 
 import os
 import re
@@ -47,12 +47,12 @@ def kept(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
         yield installation
 
 
-def complaint(done: Any) -> str:
+def complaint(process: Any) -> str:
     """Return the error of a command that failed, and make sure that it is one line after the steps."""
-    *steps, last = done.stderr.splitlines()
-    assert last.startswith("error: "), done.stderr
-    assert all(step.startswith("  ") or not step for step in steps), done.stderr
-    assert done.stdout == ""
+    *steps, last = process.stderr.splitlines()
+    assert last.startswith("error: "), process.stderr
+    assert all(step.startswith("  ") or not step for step in steps), process.stderr
+    assert process.stdout == ""
     return last
 
 
@@ -79,7 +79,7 @@ def local(zone: str | None) -> Damage:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda bars: bars.drop(columns=["high", "low"]), r"EURUSD_M1.parquet: missing columns high, low; expected ts"),
         (swapped, r"EURUSD_M1.parquet, row {row}: time .* comes after .*; sort the rows by time"),
@@ -97,18 +97,18 @@ def local(zone: str | None) -> Damage:
     ],
     ids=["columns", "unsorted", "twice", "high<low", "negative", "missing", "empty", "local", "naive", "short"],
 )
-def test_a_bad_file_is_told_with_its_row_before_anything_is_started(program, bar_files, tmp_path, damage, said):
+def test_a_bad_file_is_reported_with_its_row_before_anything_is_started(program, bar_files, tmp_path, damage, message):
     whole = pd.read_parquet(bar_files["EURUSD"])
     path = tmp_path / "EURUSD_M1.parquet"
     damage(whole.copy()).to_parquet(path, index=False)
-    done = program.run(*REPLAY, "--data", path)
-    assert re.search(said.format(row=len(whole) + ROW), complaint(done)), done.stderr
-    assert done.returncode in (1, 2)
+    process = program.run(*REPLAY, "--data", path)
+    assert re.search(message.format(row=len(whole) + ROW), complaint(process)), process.stderr
+    assert process.returncode in (1, 2)
     assert not program.home.exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "code"),
+    ("arguments", "message", "code"),
     [
         (["--data", "nowhere/EURUSD_M1.parquet"], r"nowhere/EURUSD_M1.parquet: no such file or folder; give", 2),
         (["--data", "{folder}"], r"{folder}: no Parquet or CSV file in this folder", 2),
@@ -120,15 +120,15 @@ def test_a_bad_file_is_told_with_its_row_before_anything_is_started(program, bar
     ],
     ids=["missing", "folder", "symbol", "format", "symbols", "no data", "hours"],
 )
-def test_a_wrong_call_is_told_before_anything_is_started(program, bar_files, tmp_path, arguments, said, code):
+def test_a_wrong_call_is_reported_before_anything_is_started(program, bar_files, tmp_path, arguments, message, code):
     folder = tmp_path / "empty"
     folder.mkdir()
     for name in ("FOOBAR", "EURUSD"):
         (tmp_path / f"{name}_M1.parquet").write_text("ts,open,high,low,close\n")
     named = {"folder": folder, "file": bar_files["EURUSD"]}
-    done = program.run(*REPLAY, *(argument.format(**named) for argument in arguments))
-    assert re.search(said.format(folder=re.escape(str(folder))), complaint(done)), done.stderr
-    assert done.returncode == code
+    process = program.run(*REPLAY, *(argument.format(**named) for argument in arguments))
+    assert re.search(message.format(folder=re.escape(str(folder))), complaint(process)), process.stderr
+    assert process.returncode == code
     assert not program.home.exists()
 
 
@@ -136,51 +136,53 @@ def test_a_wrong_call_is_told_before_anything_is_started(program, bar_files, tmp
 def test_a_port_in_use_is_named_with_the_setting_that_changes_it(kept, bar_files, service):
     port = kept.ports[service]
     with socket.create_server(("127.0.0.1", port)):
-        done = kept.run(*REPLAY, "--data", bar_files["EURUSD"])
-    assert re.search(rf"port {port} is in use .* set MIKROBOT_{service.upper()}_PORT to a free port", complaint(done))
-    assert done.returncode == 1
+        process = kept.run(*REPLAY, "--data", bar_files["EURUSD"])
+    assert re.search(
+        rf"port {port} is in use .* set MIKROBOT_{service.upper()}_PORT to a free port", complaint(process)
+    )
+    assert process.returncode == 1
     assert kept.left() == []
 
 
 def test_a_state_folder_that_is_a_file_is_named(program, bar_files):
     program.home.write_text("")
-    done = program.run(*REPLAY, "--data", bar_files["EURUSD"])
-    assert f"the state folder {program.home} cannot be written (File exists)" in complaint(done)
-    assert done.returncode == 1
+    process = program.run(*REPLAY, "--data", bar_files["EURUSD"])
+    assert f"the state folder {program.home} cannot be written (File exists)" in complaint(process)
+    assert process.returncode == 1
 
 
 def test_a_state_folder_that_cannot_be_made_is_named(program, bar_files):
-    done = program.run(*REPLAY, "--data", bar_files["EURUSD"], home="/proc/mikrobot")
-    assert re.search(r"the state folder /proc/mikrobot cannot be written .*set MIKROBOT_HOME", complaint(done))
-    assert done.returncode == 1
+    process = program.run(*REPLAY, "--data", bar_files["EURUSD"], home="/proc/mikrobot")
+    assert re.search(r"the state folder /proc/mikrobot cannot be written .*set MIKROBOT_HOME", complaint(process))
+    assert process.returncode == 1
 
 
-def test_a_full_disk_is_told_before_anything_is_started(program, bar_files):
+def test_a_full_disk_is_reported_before_anything_is_started(program, bar_files):
     mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     small = f"mkdir '{program.home}' && mount -t tmpfs -o size=16m tmpfs '{program.home}'"
     if subprocess.run([*mounted, small], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a small disk")
     program.home.rmdir()
     command = " ".join(map(str, (Path(sys.executable).with_name("mikrobot"), *REPLAY, "--data", bar_files["EURUSD"])))
-    told = [*mounted, f"{small} && {command}; code=$?; ls -A '{program.home}'; exit $code"]
-    done = subprocess.run(told, env=program.variables, capture_output=True, text=True)
+    command_line = [*mounted, f"{small} && {command}; code=$?; ls -A '{program.home}'; exit $code"]
+    process = subprocess.run(command_line, env=program.variables, capture_output=True, text=True)
     assert re.search(
-        r"the disk of .* has \d+ MB free, 1024 MB are needed; free some space or set MIKROBOT_HOME", complaint(done)
+        r"the disk of .* has \d+ MB free, 1024 MB are needed; free some space or set MIKROBOT_HOME", complaint(process)
     )
-    assert done.returncode == 1
+    assert process.returncode == 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_read_only_state_folder_is_named(program, bar_files):
     program.home.mkdir(mode=0o500)
-    done = program.run(*REPLAY, "--data", bar_files["EURUSD"])
-    assert f"the state folder {program.home} cannot be written (Permission denied)" in complaint(done)
-    assert done.returncode == 1
+    process = program.run(*REPLAY, "--data", bar_files["EURUSD"])
+    assert f"the state folder {program.home} cannot be written (Permission denied)" in complaint(process)
+    assert process.returncode == 1
 
 
 @pytest.fixture
 def under_way(kept: Any, bar_files: dict[str, Path]) -> Callable[[str], subprocess.Popen[str]]:
-    """A function that starts a run and returns it once a process of it runs."""
+    """Return a function that starts a run and returns it once one of its processes runs."""
 
     def start(stage: str) -> subprocess.Popen[str]:
         run = kept.start(*REPLAY, "--data", bar_files["EURUSD"])
@@ -189,7 +191,7 @@ def under_way(kept: Any, bar_files: dict[str, Path]) -> Callable[[str], subproce
             assert run.poll() is None, run.communicate()
             return pid_records.find(stage, kept.home) is not None
 
-        wait_until(reached, f"the run came to no {stage}", CLOCK, timeout_s=120, every_s=0.02)
+        wait_until(reached, f"the run did not reach the stage {stage}", CLOCK, timeout_s=120, every_s=0.02)
         return run
 
     return start
@@ -213,9 +215,9 @@ def test_a_second_run_is_refused_and_an_impatient_ctrl_c_leaves_nothing_of_the_f
     os.killpg(run.pid, signal.SIGINT)
     wait_until(lambda: not alive(loop), "the loop goes on", CLOCK, timeout_s=30, every_s=0.02)
     os.killpg(run.pid, signal.SIGINT)
-    done = ended(run)
-    assert "interrupted; what was started has been stopped" in complaint(done)
-    assert done.returncode == 1
+    process = ended(run)
+    assert "interrupted; what was started has been stopped" in complaint(process)
+    assert process.returncode == 1
     assert kept.left() == []
 
 
@@ -224,8 +226,8 @@ def test_ctrl_c_while_postgres_starts_leaves_nothing_behind(kept, bar_files):
     note = kept.home / "postgres" / "postmaster.pid"
     wait_until(note.exists, "PostgreSQL did not start", CLOCK, timeout_s=60, every_s=0.01)
     os.killpg(run.pid, signal.SIGINT)
-    done = ended(run)
-    assert "interrupted; what was started has been stopped" in complaint(done)
+    process = ended(run)
+    assert "interrupted; what was started has been stopped" in complaint(process)
     assert kept.left() == []
 
 
@@ -233,10 +235,10 @@ def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_a
     run = under_way("loop")
     wait_until(lambda: materializing(kept.settings), "no features were made", CLOCK, timeout_s=60, every_s=0.05)
     kill_postgres(kept.home)
-    done = ended(run)
+    process = ended(run)
     log = kept.home / "logs" / "postgres.log"
-    assert f"postgres ended in the middle of the run (log: {log}); the stored data is intact" in complaint(done)
-    assert done.returncode == 1
+    assert f"postgres ended in the middle of the run (log: {log}); the stored data is intact" in complaint(process)
+    assert process.returncode == 1
     assert kept.left() == []
 
     bundled.start(kept.home, kept.settings.host, kept.settings.postgres_port)

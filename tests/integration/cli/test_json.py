@@ -1,4 +1,4 @@
-"""Every command with --json, called as a person does: one JSON document on standard output, nothing else there."""
+"""Every command with --json, called as a user does: one JSON document on standard output, and nothing else."""
 
 import json
 import subprocess

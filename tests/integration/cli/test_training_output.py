@@ -1,13 +1,13 @@
-"""A training by the command: scripts read one JSON document, a person sees steps, and no framework speaks."""
+"""The output of `mikrobot train`: one JSON document for scripts, and no output of a framework."""
 
 import json
 
 
 def test_a_training_prints_one_json_document_and_nothing_of_a_framework(install, bar_files, tmp_path):
     with install(tmp_path) as program:
-        done = program.run("train", "--model", "bos", "--trials", 2, "--data", bar_files["EURUSD"], "--json")
+        process = program.run("train", "--model", "bos", "--trials", 2, "--data", bar_files["EURUSD"], "--json")
         left = program.left()
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["bos"]["version"] == "1"
-    assert done.stderr == ""
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["bos"]["version"] == "1"
+    assert process.stderr == ""
     assert left == []

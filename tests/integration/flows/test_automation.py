@@ -1,4 +1,4 @@
-"""The flow server beside a real Prefect: deployments, drift that retrains, the runs of a server that was killed."""
+"""The flow server on a real Prefect: deployments, retraining after drift, and the runs of a killed server."""
 
 import json
 import subprocess
@@ -42,11 +42,12 @@ class Automated:
         return self.program.settings
 
     def start_flows(self) -> None:
-        """Start the flow server and wait for the last thing it registers, which is the automation."""
+        """Start the flow server and wait for the automation, which it registers last."""
         since = CLOCK.now()
 
         def registered() -> bool:
-            return any(datetime.fromisoformat(each["updated"]) > since for each in self.post("automations/filter", {}))
+            automations = self.post("automations/filter", {})
+            return any(datetime.fromisoformat(automation["updated"]) > since for automation in automations)
 
         processes.start(local_stack.services(self.settings)["flows"], self.settings.home, self.settings.host)
         wait_until(registered, "the flow server registered nothing", CLOCK, timeout_s=90)
@@ -76,7 +77,7 @@ class Automated:
     def substates(self, flow_run: str) -> list[str]:
         """Return the states of the flow runs that a flow run started."""
         started = self.post("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [flow_run]}}})
-        return [each["state_type"] for each in started]
+        return [run["state_type"] for run in started]
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +101,11 @@ def test_every_deployment_of_prefect_yaml_is_registered_with_its_schedule(automa
     declared = DECLARED[name]
     flow = declared["entrypoint"].partition(":")[2]
     registered = automated.get(f"deployments/name/{flow}/{name}")
-    schedules = [(each["schedule"]["cron"], each["schedule"]["timezone"]) for each in registered["schedules"]]
-    assert schedules == [(each["cron"], each["timezone"]) for each in declared.get("schedules", [])]
-    assert all(each["active"] for each in registered["schedules"])
+    crons = [schedule["schedule"] for schedule in registered["schedules"]]
+    assert [(cron["cron"], cron["timezone"]) for cron in crons] == [
+        (schedule["cron"], schedule["timezone"]) for schedule in declared.get("schedules", [])
+    ]
+    assert all(schedule["active"] for schedule in registered["schedules"])
     assert registered["paused"] is False
     assert registered["description"] == declared["description"]
     limit = registered["global_concurrency_limit"]
@@ -110,14 +113,14 @@ def test_every_deployment_of_prefect_yaml_is_registered_with_its_schedule(automa
 
 
 def read(automated: Automated) -> Schedules:
-    found = schedules.schedules(automated.settings, CLOCK)
-    assert found is not None
-    return found
+    planned = schedules.schedules(automated.settings, CLOCK)
+    assert planned is not None
+    return planned
 
 
 def findings(automated: Automated) -> dict[str, dict[str, Any]]:
-    """Return what the doctor finds, by what it examined."""
-    return {each["what"]: each for each in json.loads(automated.program.run("doctor", "--json").stdout)}
+    """Return the findings of the doctor by subject."""
+    return {finding["what"]: finding for finding in json.loads(automated.program.run("doctor", "--json").stdout)}
 
 
 def test_every_schedule_has_a_run_ahead_under_the_name_that_it_will_have(automated: Automated):
@@ -161,9 +164,9 @@ def test_doctor_notices_a_due_run_that_the_flow_server_does_not_start(automated:
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
         late = automated.post(f"deployments/{deployment}/create_flow_run", {"state": state})
         assert [run.deployment for run in read(automated).late] == ["report"]
-        found = findings(automated)["late runs"]
-        assert not found["ok"]
-        assert "report, due" in found["found"]
+        finding = findings(automated)["late runs"]
+        assert not finding["ok"]
+        assert "report, due" in finding["found"]
         automated.delete(f"flow_runs/{late['id']}")
     finally:
         server.resume()
@@ -172,9 +175,9 @@ def test_doctor_notices_a_due_run_that_the_flow_server_does_not_start(automated:
 
 def test_doctor_names_a_service_that_ended_by_itself(automated: Automated):
     automated.kill_flows()
-    found = findings(automated)["flows"]
-    assert not found["ok"]
-    assert found["found"].startswith("ended by itself")
+    finding = findings(automated)["flows"]
+    assert not finding["ok"]
+    assert finding["found"].startswith("ended by itself")
     automated.start_flows()
     assert "flows" not in findings(automated)
 
@@ -182,8 +185,8 @@ def test_doctor_names_a_service_that_ended_by_itself(automated: Automated):
 def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_one_starts(automated: Automated):
     with psycopg.connect(database.url(automated.settings, "mikrobot")) as connection:
         connection.execute("LOCK TABLE run IN ACCESS EXCLUSIVE MODE")  # keeps the retraining at its first question
-        done = automated.program.run("retrain", "--reason", "to be killed")
-        flow_run = done.stdout.strip().rpartition("/")[2]
+        process = automated.program.run("retrain", "--reason", "to be killed")
+        flow_run = process.stdout.strip().rpartition("/")[2]
         wait_until(lambda: automated.substates(flow_run) == ["RUNNING"], "no subflow ran", CLOCK, timeout_s=60)
         automated.kill_flows()
     assert automated.state(flow_run) == "RUNNING"
@@ -197,26 +200,26 @@ def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automat
     subprocess.run(emitted, env=automated.program.variables | local_stack.environment(automated.settings), check=True)
 
     def reasons() -> list[str]:
-        return [each["parameters"]["reason"] for each in automated.retrainings()]
+        return [run["parameters"]["reason"] for run in automated.retrainings()]
 
     wait_until(lambda: "drift: 61% of the features drifted" in reasons(), "drift did not retrain", CLOCK, timeout_s=60)
-    assert len([each for each in reasons() if each.startswith("drift")]) == 1
+    assert len([reason for reason in reasons() if reason.startswith("drift")]) == 1
     assert len(automated.post("automations/filter", {})) == 1
 
 
-def test_the_command_starts_a_retraining_for_the_reason_given_and_says_where_to_look(automated: Automated):
-    done = automated.program.run("retrain", "--reason", "spreads have doubled")
-    assert done.returncode == 0, done.stderr
-    address = done.stdout.strip().removeprefix("retraining: ")
+def test_the_command_starts_a_retraining_for_the_given_reason_and_prints_its_address(automated: Automated):
+    process = automated.program.run("retrain", "--reason", "spreads have doubled")
+    assert process.returncode == 0, process.stderr
+    address = process.stdout.strip().removeprefix("retraining: ")
     assert address.startswith(f"{automated.settings.prefect_url}/runs/flow-run/")
     created = automated.get(f"flow_runs/{address.rpartition('/')[2]}")
     assert created["parameters"] == {"reason": "spreads have doubled"}
-    assert created["id"] in [each["id"] for each in automated.retrainings()]
+    assert created["id"] in [run["id"] for run in automated.retrainings()]
 
 
-def test_without_a_stack_the_command_says_in_one_line_how_to_start_it(install: Callable[..., Any], tmp_path: Any):
+def test_without_a_stack_the_command_explains_in_one_line_how_to_start_it(install: Callable[..., Any], tmp_path: Any):
     with install(tmp_path) as program:
-        done = program.run("retrain")
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
-        assert "`mikrobot up` first" in done.stderr
+        process = program.run("retrain")
+        assert process.returncode == 2
+        assert process.stderr.count("\n") == 1
+        assert "`mikrobot up` first" in process.stderr

@@ -1,4 +1,4 @@
-"""A feature row that breaks the catalog's promises: kept out of inference, and in the ledger with its reason."""
+"""A feature row that fails the catalog's checks is kept out of inference, and its reason is in the ledger."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ HISTORY = 600
 
 @dataclass
 class SureService:
-    """A prediction service that is sure of every break, with a model made for some features."""
+    """A prediction service that gives every break a high probability, with a model for given features."""
 
     feature_hash: str = CATALOG.version
 
@@ -55,7 +55,7 @@ class SureService:
 
 
 class DefectivePipeline(FeaturePipeline):
-    """A pipeline in which one value goes wrong at one close."""
+    """A pipeline that returns one wrong value at one close."""
 
     def __init__(self, at: datetime, column: str, value: float) -> None:
         super().__init__([SYMBOL])
@@ -70,17 +70,17 @@ class DefectivePipeline(FeaturePipeline):
 
 @dataclass
 class Pair:
-    """A streamer and a worker that meet in real stores."""
+    """A streamer and a worker on real stores."""
 
     streamer: Streamer
     worker: Worker
 
     def trade(self, bars: Sequence[Bar]) -> None:
-        """Take the bars minute by minute, as the two processes do."""
+        """Process the bars minute by minute, as the two processes do."""
         runs, run = self.streamer.runs, self.streamer.run
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(1) as executor:
             for bar in bars:
-                published = beside.submit(self.streamer.publish, bar.close_time, [bar])
+                published = executor.submit(self.streamer.publish, bar.close_time, [bar])
                 assert runs.wait(run.id, "streamer", bar.open_time, timeout_s=30) == bar.close_time
                 self.worker.handle(bar.open_time, bar.close_time)
                 published.result(timeout=30)
@@ -93,7 +93,7 @@ def history(bars: Any) -> pd.DataFrame:
 
 @pytest.fixture
 def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]:
-    """A function that makes a streamer on a pipeline, and its worker."""
+    """Return a function that creates a streamer on a pipeline, and its worker."""
     apply(database)
     first, last = history["open_time"].iloc[[HISTORY, -1]].dt.to_pydatetime()
     segment = Segment((SYMBOL,), history["open_time"].iloc[0].to_pydatetime(), first, last)
@@ -134,8 +134,8 @@ def test_a_flagged_row_is_skipped_with_its_reason_and_nothing_is_opened(pair, hi
     assert [(skip.close_time, skip.reason) for skip in ledger.skips("r1")] == [
         (defective, f"the feature row was flagged: {reason}")
     ]
-    assert [made.close_time for made in ledger.decisions("r1")] == [minutes[0].close_time, minutes[2].close_time]
-    assert all(made.close_time != defective for made in ledger.predictions("r1"))
+    assert [record.close_time for record in ledger.decisions("r1")] == [minutes[0].close_time, minutes[2].close_time]
+    assert all(record.close_time != defective for record in ledger.predictions("r1"))
     assert all(order.submitted_at != defective for order in ledger.orders("r1"))
     kept = streamer.bars.quarantined(SOURCE, SYMBOL, "live rows")
     assert kept["reason"].tolist() == [reason]

@@ -1,4 +1,4 @@
-"""A follower streamed beside its lead, materialised beside it, and resumed: the same rows bit for bit."""
+"""A follower streamed with its lead, materialised with it, and resumed: the same rows bit for bit."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,12 +31,12 @@ FROM, UNTIL = HISTORY_FROM + timedelta(hours=30), HISTORY_FROM + timedelta(hours
 
 
 class Killed(Exception):
-    """What ends a streamer in the middle of a minute."""
+    """Raised to end a streamer in the middle of a minute."""
 
 
 @dataclass
 class Published:
-    """The online store as far as a streamer sees it; every row is kept, and one may kill the streamer."""
+    """A fake online store that keeps every row, and can kill the streamer at a chosen row."""
 
     rows: dict[str, dict[datetime, NDArray[np.float64]]] = field(default_factory=lambda: {FOLLOWER: {}, LEAD: {}})
     killed_at: datetime | None = None
@@ -53,7 +53,7 @@ class Published:
 
 @pytest.fixture
 def market(tmp_path) -> dict[str, pd.DataFrame]:
-    """Files of a follower, which comes first by name of the file, and of its lead, with holes in both."""
+    """Write files of a follower, which is first by file name, and of its lead, with gaps in both."""
     source = SimulatedSource((FOLLOWER, LEAD), 7, ManualClock(UNTIL))
     bars = {}
     for seed, symbol in enumerate(source.symbols()):
@@ -67,14 +67,14 @@ def market(tmp_path) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture
 def expected(market) -> pd.DataFrame:
-    """Rows of the follower over everything, in batch."""
+    """Return the rows of the follower over all bars, computed in batch."""
     lead = FeaturePipeline([LEAD]).lead_rows(LEAD, market[LEAD])
     return FeaturePipeline([FOLLOWER]).frame(FOLLOWER, market[FOLLOWER], lead)
 
 
 @pytest.fixture
 def start(database: Settings, pool: Pool, market, tmp_path):
-    """A function that makes a streamer of one run, as a process that starts would; its history is materialised."""
+    """Return a function that creates a streamer of one run as a new process would; its history is materialised."""
     segment = Segment((FOLLOWER, LEAD), HISTORY_FROM, FROM, UNTIL)
     run = Run("r1", "replay", False, segment.symbols, FROM, UNTIL, UNTIL, {"segments": [segment.to_json()]})
     bars, states, runs, clock = BarStore(pool), FeatureStates(pool), Runs(pool), ManualClock(UNTIL)
@@ -98,7 +98,7 @@ def start(database: Settings, pool: Pool, market, tmp_path):
 
 
 def passing(frame: pd.DataFrame) -> Any:
-    """Let every row pass."""
+    """Accept every row."""
     return SimpleNamespace(good=frame, bad=frame.iloc[:0], reasons=pd.Series(dtype=str), passed=True, failed=())
 
 
@@ -106,13 +106,13 @@ def assert_rows(published: Any, expected: pd.DataFrame) -> None:
     live = expected[expected["close_time"] > FROM].set_index("close_time")
     rows = {time: values for time, values in published.rows[FOLLOWER].items() if time > FROM}
     assert list(rows) == list(live.index)
-    found, whole = np.array(list(rows.values())), live[list(CATALOG.columns)].to_numpy()
-    same = found.view(np.int64) == whole.view(np.int64)
+    streamed, whole = np.array(list(rows.values())), live[list(CATALOG.columns)].to_numpy()
+    same = streamed.view(np.int64) == whole.view(np.int64)
     assert [CATALOG.columns[i] for i in np.flatnonzero(~same.all(axis=0))] == []
     assert live["m1_lead_return_1"].notna().mean() > 0.9
 
 
-def test_rows_streamed_beside_the_lead_are_those_of_batch(start, expected):
+def test_rows_streamed_with_the_lead_equal_those_of_batch(start, expected):
     streamer = start()
     streamer.stream()
     assert_rows(streamer.rows, expected)

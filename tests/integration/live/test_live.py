@@ -1,8 +1,8 @@
 """Streamer and worker in a replay in which processes and servers are killed, each at a chosen instant.
 
-Whatever dies, the ledger of the run is that of an undisturbed run: no minute is handled twice or left out, no fill is
-lost or doubled. An instant is chosen by a trigger that holds a certain row inside the transaction that inserts it, so
-that every kill strikes at the same point of the same minute.
+After every kill, the ledger of the run equals that of an undisturbed run: no minute is repeated or missing, no fill is
+lost or duplicated. A trigger chooses the instant: it holds a certain row inside the transaction that inserts it, so
+that every kill happens at the same point of the same minute.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ HALFWAY = FROM + timedelta(minutes=50)
 ANNOUNCEMENT = (
     f"BEFORE INSERT ON progress FOR EACH ROW WHEN (NEW.process = 'streamer' AND NEW.close_time = '{HALFWAY}')"
 )
-"""The minute's bars are stored and its rows are online, but nobody has been told."""
+"""The minute's bars are stored and its rows are online, but the minute is not announced."""
 
 BOOKING = "BEFORE INSERT ON journal FOR EACH ROW WHEN (NEW.kind = 'booked' AND NEW.record->>'kind' = 'realised')"
 """The first exit: predictions, decisions, orders and earlier records of the minute are written, but not committed."""
@@ -80,7 +80,7 @@ class Market:
         supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=lambda text, share: None)
 
     def begin(self, run_id: str, **changed: Any) -> None:
-        """Record a run and its arms, and forget the bars that earlier ones have published."""
+        """Record a run and its arms, and delete the online rows of earlier runs."""
         chosen = self.settings.model_copy(update=changed)
         with database.open_pool(self.settings) as pool:
             with pool.connection() as connection:
@@ -88,11 +88,11 @@ class Market:
             settings = {**chosen.model_dump(mode="json"), "segments": [self.segment.to_json()]}
             started_at = CLOCK.now()
             run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
-            for each in (run, *arms.following(run, chosen)):
-                Runs(pool).begin(each)
+            for recorded in (run, *arms.following(run, chosen)):
+                Runs(pool).begin(recorded)
 
     def ledger(self, run_id: str) -> list[str]:
-        """Return every record of a run as text that shows each bit of it, without the id of the run."""
+        """Return every record of a run as exact text, without the id of the run."""
         with database.open_pool(self.settings) as pool:
             ledger = Ledger(pool)
             readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.journal, ledger.skips)
@@ -108,7 +108,7 @@ class Market:
                 materialize(self.settings, stores, "replay", symbol, start=HISTORY_FROM, end=UNTIL, check=check)
 
     def runs(self, name: str) -> bool:
-        """Tell whether a process of the stack is alive."""
+        """Return True if a process of the stack is alive."""
         return pid_records.find(name, self.settings.home) is not None
 
     def kill(self, name: str) -> None:
@@ -140,8 +140,8 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         for service in services:
             processes.await_ready(service, settings.home, CLOCK)
         registry = Registry(settings.mlflow_url)
-        made = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
-        registry.promote("bos", made, "for the test")
+        version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
+        registry.promote("bos", version, "for the test")
         yield market
 
 
@@ -154,7 +154,7 @@ def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
 
 
 def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
-    """A small booster whose answers scatter around one half, so that there is much to trade."""
+    """Return a small booster whose probabilities scatter around one half, so that there are many trades."""
     rng, inputs = np.random.default_rng(3), BosInputs(swing)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
     outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
@@ -181,7 +181,7 @@ def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
 
 @pytest.fixture(scope="module")
 def undisturbed(market: Market) -> list[str]:
-    """The ledger of a run in which nothing dies."""
+    """Return the ledger of a run in which no process is killed."""
     market.begin("calm")
     market.trade("calm")
     with database.open_pool(market.settings) as pool:
@@ -196,19 +196,19 @@ def undisturbed(market: Market) -> list[str]:
 
 @contextmanager
 def held(market: Market, run_id: str, row: str) -> Iterator[Callable[[], None]]:
-    """Trade a run; enter when the transaction that inserts a row is held, let it go and finish the run on leaving.
+    """Trade a run; enter when the transaction that inserts a row is held, release it and finish the run on exit.
 
-    Yields a function that waits until the server has noticed that the client of that transaction is gone: before
-    that it would still carry out the statement when it is let go.
+    Yields a function that waits until the server has noticed that the client of that transaction has ended: before
+    that, it would still execute the statement after the release.
     """
     market.begin(run_id)
     address = database.url(market.settings, "mikrobot")
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as executor:
         with closing(psycopg.connect(address, autocommit=True)) as holder:
             holder.execute("SELECT pg_advisory_lock(1)")
             holder.execute(HOLD)
             holder.execute(f"CREATE TRIGGER hold {row} EXECUTE FUNCTION hold()")
-            run = beside.submit(market.trade, run_id)
+            run = executor.submit(market.trade, run_id)
             wait_until(lambda: run.done() or waits(address), "nothing was held", CLOCK, timeout_s=180, every_s=0.02)
             assert not run.done()
             yield lambda: wait_until(lambda: not waits(address), "a dead client is served on", CLOCK, timeout_s=20)
@@ -242,7 +242,7 @@ def test_a_process_killed_inside_a_minute_resumes_without_a_trace_in_the_ledger(
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(market, undisturbed, seed):
-    """As often as it is started again; wherever in its minute the kill strikes, no fill is lost or doubled."""
+    """The worker is killed after every restart; at any point of a minute, no fill is lost or duplicated."""
     run_id = f"random {seed}"
     market.begin(run_id)
     kill_at_random(market, run_id, Random(seed))
@@ -252,9 +252,9 @@ def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(ma
 
 
 def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
-    """Trade a run, and kill its worker as often as it is started again."""
-    with ThreadPoolExecutor(1) as beside, database.open_pool(market.settings) as pool:
-        run, runs = beside.submit(market.trade, run_id), Runs(pool)
+    """Trade a run, and kill its worker after every restart."""
+    with ThreadPoolExecutor(1) as executor, database.open_pool(market.settings) as pool:
+        run, runs = executor.submit(market.trade, run_id), Runs(pool)
         for minute in sorted(rng.sample(range(5, 80), supervisor.RESTARTS)):
             at = FROM + timedelta(minutes=minute)
             wait_until(
@@ -265,8 +265,8 @@ def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
         run.result(timeout=120)
 
 
-def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_an_arm_alone(market, undisturbed):
-    """The challenger is the same model under another version, so that its arm does what the run does."""
+def test_a_challenger_predicts_in_the_shadow_of_the_champion_and_only_an_arm_trades_on_it(market, undisturbed):
+    """The challenger is the same model under another version, so its arm trades like the run."""
     registry = Registry(market.settings.mlflow_url)
     version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
     scopes = scopes_of("replay", SYMBOLS)
@@ -294,9 +294,9 @@ def test_a_challenger_speaks_in_the_shadow_of_the_champion_and_is_traded_on_by_a
     assert promote.reconsider(few) == [
         promote.Reconsidered(
             scope, version, False,
-            f"shadow refused: {made} shadow predictions, {few.shadow_predictions} required",
+            f"shadow refused: {count} shadow predictions, {few.shadow_predictions} required",
         )
-        for scope, made in counted.items()
+        for scope, count in counted.items()
     ]  # fmt: skip
     for scope in scopes:
         assert registry.holders("bos", "challenger")[scope] == version
@@ -317,14 +317,14 @@ def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undistu
         assert registry.rollback("bos", "after the test", ["BTCUSDT"]) == {btcusdt: both}
     with database.open_pool(market.settings) as pool:
         predictions, decisions = Ledger(pool).predictions("apart"), Ledger(pool).decisions("apart")
-    assert {(made.symbol, made.model_version) for made in predictions} == {("EURUSD", both), ("BTCUSDT", alone)}
-    assert {(made.symbol, made.reasons[0]) for made in decisions} == {
+    assert {(record.symbol, record.model_version) for record in predictions} == {("EURUSD", both), ("BTCUSDT", alone)}
+    assert {(record.symbol, record.reasons[0]) for record in decisions} == {
         ("EURUSD", f"answered by bos {both}, learned from BTCUSDT, EURUSD"),
         ("BTCUSDT", f"answered by bos {alone}, learned from BTCUSDT"),
     }
 
 
-def test_arms_trade_beside_a_run_as_runs_of_their_own_would_wherever_the_worker_is_killed(market, undisturbed):
+def test_arms_trade_like_runs_of_their_own_wherever_the_worker_is_killed(market, undisturbed):
     market.begin("alone", profile="ftmo", balance=Decimal(5000))
     market.trade("alone")
     market.begin("several", arms=("careful:profile=ftmo,balance=5000", "choosy:entry_probability=0.7"))
@@ -392,13 +392,13 @@ def test_the_backtest_of_a_run_and_of_its_arm_differs_in_nothing_from_them(marke
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     other = {"profile": "lightning", "entry_probability": 0.9, "balance": Decimal(70), "swing": 15, "seed": 8}
     today = market.settings.model_copy(update=other)
-    found = [reconcile.compare(today, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
-    assert [each["profile"] for each in found] == ["session1", "ftmo"]
-    for each in found:
-        assert each["fidelity"]["differences"] == []
-        assert each["fidelity"]["decisions_alike"] == each["decisions"] == len(market.segment.symbols) * 100
-        assert each["journals_alike"] == {"crypto": True, "fx": True}
-    assert sum(each["fidelity"]["orders_alike"] for each in found) >= 4
+    results = [reconcile.compare(today, CLOCK, run, lambda line: None) for run in ("judged", "judged-careful")]
+    assert [result["profile"] for result in results] == ["session1", "ftmo"]
+    for result in results:
+        assert result["fidelity"]["differences"] == []
+        assert result["fidelity"]["decisions_alike"] == result["decisions"] == len(market.segment.symbols) * 100
+        assert result["journals_alike"] == {"crypto": True, "fx": True}
+    assert sum(result["fidelity"]["orders_alike"] for result in results) >= 4
 
 
 def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backtest_of_the_run(
@@ -416,16 +416,16 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
         registry.rollback("bos", "after the test")
     with database.open_pool(market.settings) as pool:
         ledger = Ledger(pool)
-        asked = {(each.symbol, each.close_time): each.features for each in ledger.predictions("wide")}
+        asked = {(answer.symbol, answer.close_time): answer.features for answer in ledger.predictions("wide")}
         decisions = ledger.decisions("wide")
     assert asked
-    for each in decisions:
-        above, below = (asked[each.symbol, each.close_time][name] for name in Task("bos", 15).columns)
-        assert each.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
+    for decision in decisions:
+        above, below = (asked[decision.symbol, decision.close_time][name] for name in Task("bos", 15).columns)
+        assert decision.reasons[1] == f"level passed: above {above:.10g}, below {below:.10g}".replace("nan", "none")
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     files = Files(tmp_path / "report.html", tmp_path / "trades.csv")
-    found = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files=files)
-    assert found["fidelity"]["differences"] == []
+    result = reconcile.compare(market.settings, CLOCK, "wide", lambda line: None, files=files)
+    assert result["fidelity"]["differences"] == []
     assert " · swing 15 · run wide" in files.report.read_text(encoding="utf-8")
-    assert len(files.trades.read_text(encoding="utf-8").splitlines()) == found["trades"] + 1
-    assert found["fidelity"]["decisions_alike"] == found["decisions"] == len(decisions)
+    assert len(files.trades.read_text(encoding="utf-8").splitlines()) == result["trades"] + 1
+    assert result["fidelity"]["decisions_alike"] == result["decisions"] == len(decisions)

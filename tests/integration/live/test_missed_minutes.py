@@ -1,4 +1,4 @@
-"""Minutes after a live run's hours at which nobody was there: stored and played, never decided on."""
+"""Minutes after a live run's hours that no process has handled: stored and played, but without decisions."""
 
 from datetime import timedelta
 from decimal import Decimal as D
@@ -21,7 +21,7 @@ MISSED = 60
 
 
 class Untouchable:
-    """Feature rows and predictions that nobody may ask for."""
+    """Feature rows and predictions that must not be requested."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} was asked for a minute that was missed")
@@ -29,7 +29,7 @@ class Untouchable:
 
 @pytest.fixture
 def market(bars, pool):
-    """An hour of bars after the hours of a run, and the run."""
+    """Store a run and an hour of bars after its hours; return both."""
     frame = bars(MISSED + 2).assign(spread=1e-5)
     times = frame["open_time"].dt.to_pydatetime()
     segment = Segment(("EURUSD",), times[0], times[0], times[1])
@@ -49,7 +49,7 @@ def worker_of(settings, pool, run, segment, clock) -> Worker:
     return Worker(segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(), account_runs, clock)
 
 
-def test_missed_minutes_happen_to_a_position_but_open_nothing_and_say_so(database, pool, market):
+def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_missed(database, pool, market):
     run, segment, bars = market
     at = segment.trade_until
     order = OrderIntent("o", "d", "EURUSD", Side.BUY, D("0.10"), D("1.00000"), D("1.20000"), at, at + 30 * MINUTE)

@@ -1,4 +1,4 @@
-"""A run on a live source after its hours: the real processes, in real time, with a gap, a death and a restart."""
+"""A run on a live source after its hours: the real processes, in real time, with a gap, a kill and a restart."""
 
 import threading
 from collections.abc import Iterator
@@ -29,11 +29,11 @@ SYMBOL = "BTCUSDT"  # is never closed
 
 
 class Stopped(Exception):
-    """The test has seen enough."""
+    """Raised to end the supervision."""
 
 
 class StoppableClock(SystemClock):
-    """The time of day, until somebody stops it."""
+    """A system clock whose sleep raises after a stop."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -45,7 +45,7 @@ class StoppableClock(SystemClock):
 
 @pytest.fixture
 def run(install, tmp_path) -> Iterator[tuple[Settings, Run]]:
-    """A run whose hours ended some minutes ago, on a database with the bars up to then; no process runs."""
+    """Record a run whose hours ended some minutes ago, on a database with the bars up to then; no process runs."""
     with install(tmp_path) as installation, pytest.MonkeyPatch.context() as patch:
         patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
         settings = installation.settings.model_copy(update={"source": "simulated", "symbols": (SYMBOL,)})
@@ -70,12 +70,12 @@ def recorded(settings: Settings, segment: Segment) -> Run:
 
 @contextmanager
 def watched(settings: Settings, run: Run) -> Iterator[list[str]]:
-    """Keep the run trading as `mikrobot run` on a terminal does; yields what it says."""
-    clock, said = StoppableClock(), list[str]()
-    with ThreadPoolExecutor(1) as beside:
-        watching = beside.submit(supervisor.keep_trading, settings, run, clock, said.append)
+    """Keep the run trading as `mikrobot run` on a terminal does; yield its messages."""
+    clock, messages = StoppableClock(), list[str]()
+    with ThreadPoolExecutor(1) as executor:
+        watching = executor.submit(supervisor.keep_trading, settings, run, clock, messages.append)
         try:
-            yield said
+            yield messages
         finally:
             clock.stop.set()
             with pytest.raises(Stopped):
@@ -116,7 +116,7 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
     newest = handled(settings)[-1][1]
     assert "prediction service" in newest
     assert seen(settings)["symbols"][SYMBOL]["reason"].endswith(newest)
-    with watched(settings, begun) as said:
+    with watched(settings, begun) as messages:
         killed_at = CLOCK.now()
         worker = pid_records.find("worker", settings.home)
         assert worker is not None
@@ -124,7 +124,7 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
         await_minute(settings, killed_at)
         assert pid_records.supervised(settings.home)
     assert not pid_records.supervised(settings.home)
-    assert any("the worker has ended and is started again" in line for line in said)
+    assert any("the worker has ended and is started again" in line for line in messages)
     local_stack.down(settings, ["streamer", "worker"])
     state = seen(settings)
     assert state["run"]["state"] == "stopped"

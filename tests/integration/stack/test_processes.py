@@ -1,4 +1,4 @@
-"""Recorded processes, started and stopped for real."""
+"""Recorded processes that are really started and stopped."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Live processes that wait for one that has ended: unless it is started again, they end with one line that names it."""
+"""Live processes that wait for an ended one: without a supervisor, they end with one line that names it."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ CLOCK = SystemClock()
 
 @pytest.fixture
 def market(database: Settings, pool, bar_files) -> Iterator[Settings]:
-    """The settings of a recorded run of one hour of a file; every process that is started is stopped afterwards."""
+    """Yield the settings of a recorded run of one hour of a file; stop every started process afterwards."""
     apply(database)
     chosen = {"source": "replay", "data": (bar_files["EURUSD"],), "symbols": ("EURUSD",)}
     settings = database.model_copy(update=chosen)
@@ -46,7 +46,7 @@ def log_of(name: str, settings: Settings) -> str:
 
 
 def last_words(name: str, settings: Settings) -> str:
-    """Return the last line of a process, once it has ended."""
+    """Return the last log line of a process after it has ended."""
     ended = f"{name} waits on: {log_of(name, settings)}"
     wait_until(lambda: pid_records.find(name, settings.home) is None, ended, CLOCK, timeout_s=180)
     assert "Traceback" not in log_of(name, settings)
@@ -70,6 +70,6 @@ def test_a_worker_does_not_wait_for_a_dead_streamer(market):
 
 def test_nobody_waits_for_a_worker_that_does_not_wait_for_a_dead_prediction_service(market):
     start(market, dying("bento", "no such port"), *local_stack.live_processes(market, "waiting", 0))
-    said = "bento has ended and nothing starts it again: no such port"
-    assert said in last_words("worker", market)
+    message = "bento has ended and nothing starts it again: no such port"
+    assert message in last_words("worker", market)
     assert "worker has ended and nothing starts it again" in last_words("streamer", market)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, to be killed and started again."""
+"""A PostgreSQL server of a single test, which the test may kill and start again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ from tests.killing import kill_9
 
 @dataclass(frozen=True)
 class OwnServer:
-    """A server that a test may stop and kill at will."""
+    """A server that a test may stop and kill at any time."""
 
     settings: Settings
 
     @property
     def home(self) -> Path:
-        """Its state folder."""
+        """Return its state folder."""
         return self.settings.home
 
     @property
     def port(self) -> int:
-        """Its port."""
+        """Return its port."""
         return self.settings.postgres_port
 
     def start(self) -> str:
-        """Start it."""
+        """Start the server."""
         return bundled.start(self.settings.home, self.settings.host, self.port)
 
     def kill(self, *, children: bool = True) -> None:
-        """Kill it as `kill -9` does: with every process of it, or its head alone."""
+        """Kill it as `kill -9` does: all its processes, or the head process only."""
         number = bundled.pid(self.settings.home)
         assert number is not None
         kill_9(psutil.Process(number), children=children)
@@ -43,7 +43,7 @@ class OwnServer:
 
 @pytest.fixture
 def own_server(tmp_path, free_port) -> Iterator[OwnServer]:
-    """A server that is not started yet; stopped at the end in any case."""
+    """Yield a server that is not started yet; stop it at the end in any case."""
     server = OwnServer(Settings(home=tmp_path / "state folder", postgres_port=free_port()))
     yield server
     bundled.stop(server.home)
@@ -51,7 +51,7 @@ def own_server(tmp_path, free_port) -> Iterator[OwnServer]:
 
 @pytest.fixture
 def own_database(own_server) -> OwnServer:
-    """The same once it is up, with every database there and empty."""
+    """Return the started server with every database, all empty."""
     own_server.start()
     database.provision(own_server.settings)
     database.migrate(own_server.settings)
@@ -60,6 +60,6 @@ def own_database(own_server) -> OwnServer:
 
 @pytest.fixture
 def run() -> Run:
-    """A run of one day on a replay."""
+    """Return a run of one day on a replay."""
     day = datetime(2024, 3, 4, tzinfo=UTC)
     return Run("r1", "replay", False, ("EURUSD", "BTCUSDT"), day, day.replace(day=5), day, {"hours": 24})

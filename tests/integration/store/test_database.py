@@ -37,7 +37,7 @@ def test_passwords_are_readable_by_their_owner_only(settings):
     assert modes == dict.fromkeys(("postgres", *DATABASES), 0o600)
 
 
-def test_a_lost_password_is_set_anew(settings):
+def test_a_lost_password_is_set_again(settings):
     databases.provision(settings)
     (settings.home / "secrets" / "feast").unlink()
     databases.provision(settings)
@@ -93,24 +93,24 @@ def test_tables_of_a_newer_version_are_left_alone(database):
         databases.migrate(database)
 
 
-def test_migrating_on_a_server_that_is_down_says_what_to_do(settings, free_port):
+def test_migrating_on_a_server_that_is_down_fails_with_a_remedy(settings, free_port):
     down = settings.model_copy(update={"postgres_port": free_port()})
     with pytest.raises(StoreError, match=r"\Athe tables could not be brought up to date: .*refused.*mikrobot up"):
         databases.migrate(down)
 
 
-def test_providing_on_a_server_that_is_down_says_what_to_do(settings, free_port):
+def test_provisioning_on_a_server_that_is_down_fails_with_a_remedy(settings, free_port):
     down = settings.model_copy(update={"postgres_port": free_port()})
     with pytest.raises(StoreError, match=r"\Athe databases could not be provided: .*refused.*mikrobot up"):
         databases.provision(down)
 
 
-def test_a_pool_on_a_database_that_is_not_there_says_so(settings):
+def test_a_pool_on_a_missing_database_is_refused(settings):
     with pytest.raises(StoreError, match=r"the database mikrobot cannot be used: .* does not exist"):
         databases.open_pool(settings)
 
 
-def test_a_pool_on_a_server_that_is_down_says_what_to_do(settings, free_port):
+def test_a_pool_on_a_server_that_is_down_fails_with_a_remedy(settings, free_port):
     down = settings.model_copy(update={"postgres_port": free_port()})
     with pytest.raises(StoreError, match=r"refused.*mikrobot up"):
         databases.open_pool(down)
@@ -130,17 +130,17 @@ def test_work_is_done_again_on_a_new_connection_when_the_server_cut_the_old_one(
     databases.execute(pool, "noting", lambda connection: connection.execute("INSERT INTO done VALUES (1)"))
 
 
-def test_a_mistake_is_not_repeated_but_told_in_one_line(pool):
+def test_a_failing_statement_is_not_repeated_but_reported_in_one_line(pool):
     tries = []
 
     def work(connection):
         tries.append(1)
         connection.execute("SELECT\n1/0")
 
-    with pytest.raises(StoreError, match=r"\Adividing failed: division by zero\Z") as told:
+    with pytest.raises(StoreError, match=r"\Adividing failed: division by zero\Z") as failure:
         databases.execute(pool, "dividing", work)
     assert len(tries) == 1
-    assert isinstance(told.value.__cause__, errors.DivisionByZero)
+    assert isinstance(failure.value.__cause__, errors.DivisionByZero)
 
 
 def test_the_bundled_server_is_plain(pool):

@@ -1,4 +1,4 @@
-"""Experiments: a plan comes back as it was written, once, and neither it nor its end can be changed."""
+"""Experiments: a plan is stored once and read back unchanged, and neither it nor its end can change."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def test_a_second_plan_of_the_same_id_is_refused_and_the_first_stays(experiments
     assert experiments.all() == [PLAN]
 
 
-def test_an_unknown_id_is_told_with_those_there_are(experiments):
+def test_an_unknown_id_is_refused_with_the_existing_ids(experiments):
     experiments.begin(PLAN)
     with pytest.raises(UsageError, match="no experiment 'nope'; there are profiles"):
         experiments.get("nope")

@@ -1,4 +1,4 @@
-"""The ledger: what goes in comes back, once, and can never be changed."""
+"""The ledger: records are read back equal, are written once, and can never change."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ def ledger(pool, run):
 
 @pytest.fixture
 def minute(run):
-    """Everything that a worker may write at one close."""
+    """Return every kind of record that a worker may write at one close."""
     at = run.starts_at + MINUTE
     up = Prediction("EURUSD", Side.BUY, at, 0.61, "bos", "3", "abc123", {"m1_rsi_14": 61.5, "m1_atr_14": 0.1 + 0.2})
     down = replace(up, side=Side.SELL, probability=0.2)
@@ -56,22 +56,24 @@ def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):
     assert ledger.counts("r1") == {"predictions": 2, "decisions": 2, "orders": 1, "fills": 2, "skips": 1}
 
 
-def test_what_a_version_said_comes_back_from_every_run_of_its_source(ledger, minute, run, pool):
+def test_the_predictions_of_a_version_come_back_from_every_run_of_its_source(ledger, minute, run, pool):
     ledger.commit("r1", **minute)
     Runs(pool).begin(replace(run, id="r2"))
     later = run.starts_at + 2 * MINUTE
     ledger.commit("r2", later, predictions=[replace(minute["predictions"][0], close_time=later)])
     asked = ("bos", "3", run.source)
-    assert [each.close_time for each in ledger.predictions_of(*asked, run.starts_at)] == [minute["close_time"]] * 2 + [later]
-    assert [each.close_time for each in ledger.predictions_of(*asked, minute["close_time"])] == [later]
-    assert ledger.predictions_of("bos", "4", run.source, run.starts_at) == ledger.said("bos", "3", "elsewhere", later) == []
+    closes = [prediction.close_time for prediction in ledger.predictions_of(*asked, run.starts_at)]
+    assert closes == [minute["close_time"]] * 2 + [later]
+    assert [prediction.close_time for prediction in ledger.predictions_of(*asked, minute["close_time"])] == [later]
+    assert ledger.predictions_of("bos", "4", run.source, run.starts_at) == []
+    assert ledger.predictions_of("bos", "3", "elsewhere", later) == []
 
 
-def test_what_was_said_in_the_shadow_is_counted_and_is_no_prediction(ledger, minute, run, pool):
+def test_shadow_predictions_are_counted_and_are_not_among_the_predictions(ledger, minute, run, pool):
     ledger.commit("r1", **minute)
-    assert {each.model_version for each in ledger.predictions("r1")} == {"3"}
+    assert {prediction.model_version for prediction in ledger.predictions("r1")} == {"3"}
     asked = (("bos", "4", "EURUSD"), ("bos", "4", "BTCUSDT"), ("bos", "3", "EURUSD"), ("retest", "4", "EURUSD"))
-    assert [ledger.shadows(*made) for made in asked] == [2, 0, 0, 0]
+    assert [ledger.shadows(*version) for version in asked] == [2, 0, 0, 0]
 
 
 def test_decimals_come_back_digit_for_digit(ledger, minute):

@@ -1,4 +1,4 @@
-"""Runs, the progress of their processes, and waiting for each other."""
+"""Runs, the progress of their processes, and how the processes wait for each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,13 +19,13 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def runs(pool, run):
-    made = Runs(pool)
-    made.begin(run)
-    return made
+    store = Runs(pool)
+    store.begin(run)
+    return store
 
 
 def await_waiters(postgres, number):
-    """Wait until that many connections have looked for progress."""
+    """Wait until this many connections have polled for progress."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'mikrobot' AND query LIKE '%FROM progress%'"
 
     def counted():
@@ -40,7 +40,7 @@ def test_a_run_comes_back_as_it_was_begun(runs, run):
     assert runs.latest() == run
 
 
-def test_a_database_without_runs_says_so(pool):
+def test_a_database_without_runs_has_no_latest_run(pool):
     assert Runs(pool).latest() is None
     with pytest.raises(StoreError, match="no run 'r9'"):
         Runs(pool).get("r9")
@@ -71,7 +71,7 @@ def test_progress_of_a_run_that_was_not_begun_is_refused(runs, run):
         runs.advance("r9", "streamer", run.starts_at)
 
 
-def test_a_finished_process_stays_where_it_came_to(runs, run):
+def test_a_finished_process_keeps_its_last_close(runs, run):
     runs.advance("r1", "worker", run.starts_at)
     assert not runs.finished("r1", "worker", 0)
     runs.finish("r1", "worker", 0)

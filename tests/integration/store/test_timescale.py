@@ -1,6 +1,6 @@
-"""The same store on a real TimescaleDB: run with MIKROBOT_TEST_TIMESCALE_URL set to its administrator's URL.
+"""The stores on a real TimescaleDB: set MIKROBOT_TEST_TIMESCALE_URL to its administrator's URL to run this.
 
-The databases of the four tools on that server are dropped and made anew.
+The four databases on that server are dropped and created again.
 """
 
 import os
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not ADMIN, reason="MIKROBOT_TEST_TIMESCALE_URL i
 
 @pytest.fixture
 def timescale(tmp_path):
-    """A pool on a freshly migrated TimescaleDB."""
+    """Yield a pool on a newly migrated TimescaleDB."""
     settings = Settings(home=tmp_path, database_url=SecretStr(ADMIN))
     with psycopg.connect(ADMIN, autocommit=True) as admin:
         for name in DATABASES:

@@ -1,4 +1,4 @@
-"""What a flow works on by default: the market of the latest run, from a real database."""
+"""The default span of a flow: the symbols and times of the latest run, from a real database."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def begin(runs: Runs, source: str, *segments: Segment, started_at: datetime = NO
     return run
 
 
-def test_without_a_run_one_is_asked_for(runs):
+def test_without_a_run_the_error_asks_for_one(runs):
     with pytest.raises(UsageError, match="`mikrobot run` first"):
         default_spans()
 
@@ -37,12 +37,12 @@ def test_without_a_run_one_is_asked_for(runs):
 def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
     begin(runs, "simulated", FIRST, started_at=NOW - timedelta(hours=1))
     latest = begin(runs, "replay", FIRST, LAST)
-    found = default_spans(clock=ManualClock(NOW))
-    assert [(part.source, part.symbols, part.run.id) for part in found] == [
+    spans = default_spans(clock=ManualClock(NOW))
+    assert [(part.source, part.symbols, part.run.id) for part in spans] == [
         ("replay", FIRST.symbols, latest.id),
         ("replay", LAST.symbols, latest.id),
     ]
-    assert [(part.start, part.end) for part in found] == [
+    assert [(part.start, part.end) for part in spans] == [
         (FIRST.history_from, FIRST.trade_until),
         (LAST.history_from, LAST.trade_until),
     ]
@@ -50,15 +50,15 @@ def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
 
 def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
     begin(runs, "simulated", LAST)
-    (found,) = default_spans(clock=ManualClock(NOW))
-    assert found.end == NOW.replace(second=0)
+    (span,) = default_spans(clock=ManualClock(NOW))
+    assert span.end == NOW.replace(second=0)
 
 
-def test_what_is_given_counts(runs):
+def test_given_arguments_replace_the_defaults(runs):
     begin(runs, "simulated", LAST)
     start, end = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
-    (found,) = default_spans(["ETHUSDT"], start, end)
-    assert (found.symbols, found.start, found.end) == (("ETHUSDT",), start, end)
+    (span,) = default_spans(["ETHUSDT"], start, end)
+    assert (span.symbols, span.start, span.end) == (("ETHUSDT",), start, end)
 
 
 def test_a_symbol_belongs_to_the_segment_that_traded_it_and_one_that_was_not_traded_to_the_last(runs):

@@ -1,4 +1,4 @@
-"""`mikrobot evaluate` as a person calls it: from a stack that is down, with a model in the registry."""
+"""`mikrobot evaluate` as a user calls it: while the stack is down, with a model in the registry."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ SEEN = datetime(2025, 3, 11, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def model(bar_files: dict[str, Path]) -> Model:
-    """A small model fitted on the first days of the made-up market."""
+    """Return a small model fitted on the first days of the generated market."""
     symbol, bars = read_bars(bar_files["EURUSD"])
     inputs = BosInputs(5)
     data = build(
@@ -73,9 +73,9 @@ def program(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
 def test_a_model_is_judged_and_the_registry_stopped_again(
     program: Any, model: Model, bar_files: dict[str, Path]
 ) -> None:
-    done = program.run("evaluate", "--model", "bos", "--data", bar_files["EURUSD"])
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: there is no model bos yet; train one")
+    process = program.run("evaluate", "--model", "bos", "--data", bar_files["EURUSD"])
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1].startswith("error: there is no model bos yet; train one")
     assert program.left() == []
 
     with local_stack.running(program.settings, SystemClock(), print, ["mlflow"]):
@@ -84,21 +84,21 @@ def test_a_model_is_judged_and_the_registry_stopped_again(
         registry.promote("bos", version, "for the test")
     assert program.left() == []
 
-    done = program.run("evaluate", "--model", f"bos@{version}", "--data", bar_files["EURUSD"], "--control", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["model"], found["version"]) == ("bos", version)
-    assert found["data"]["files"] == [str(bar_files["EURUSD"])]
+    process = program.run("evaluate", "--model", f"bos@{version}", "--data", bar_files["EURUSD"], "--control", "--json")
+    assert process.returncode == 0, process.stderr
+    evaluation = json.loads(process.stdout)
+    assert (evaluation["model"], evaluation["version"]) == ("bos", version)
+    assert evaluation["data"]["files"] == [str(bar_files["EURUSD"])]
     assert program.left() == []
     (symbol, bars) = read_bars(bar_files["EURUSD"])
     here = judged(model, {symbol: bars}, program.settings.seed, control=True)
-    here["data"]["files"], here["version"] = found["data"]["files"], version
-    assert json.loads(json.dumps(here)) == found
+    here["data"]["files"], here["version"] = evaluation["data"]["files"], version
+    assert json.loads(json.dumps(here)) == evaluation
 
 
-def test_an_evaluation_stands_beside_all_that_it_must_beat(model: Model, bar_files: dict[str, Path]) -> None:
+def test_an_evaluation_includes_every_baseline(model: Model, bar_files: dict[str, Path]) -> None:
     bars = dict(read_bars(path) for path in bar_files.values())
-    found = judged(model, bars, seed=7, control=True)
+    evaluation = judged(model, bars, seed=7, control=True)
     assert {
         "auc",
         "accuracy",
@@ -110,14 +110,14 @@ def test_an_evaluation_stands_beside_all_that_it_must_beat(model: Model, bar_fil
         "ece",
         "log_loss",
         "precision_at_recall",
-    } == set(found["metrics"])
-    assert {"diffusion_atr", "control"} <= set(found["baselines"])
-    assert set(found["controls"]) == {"flipped", "gaussian"}
-    assert found["baselines"]["control"]["auc"] == found["controls"]["gaussian"]["metrics"]["auc"]
-    assert set(found["by_symbol"]) == {"EURUSD", "BTCUSDT"}
-    assert set(found["by_minutes_left"]) == {"5"}
-    assert 0 < found["data"]["seen_share"] < 1
-    assert found["metrics"]["auc"] > 0.75
+    } == set(evaluation["metrics"])
+    assert {"diffusion_atr", "control"} <= set(evaluation["baselines"])
+    assert set(evaluation["controls"]) == {"flipped", "gaussian"}
+    assert evaluation["baselines"]["control"]["auc"] == evaluation["controls"]["gaussian"]["metrics"]["auc"]
+    assert set(evaluation["by_symbol"]) == {"EURUSD", "BTCUSDT"}
+    assert set(evaluation["by_minutes_left"]) == {"5"}
+    assert 0 < evaluation["data"]["seen_share"] < 1
+    assert evaluation["metrics"]["auc"] > 0.75
 
 
 def test_features_of_another_hash_are_refused(model: Model, bar_files: dict[str, Path]) -> None:

@@ -1,4 +1,4 @@
-"""An experiment over the ledger: runs fall to the arms that name their settings, and it ends where it was stopped."""
+"""An experiment over the ledger: each run belongs to the arm with its settings, and later runs do not count."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,7 +30,7 @@ def planned(**replaced):
 
 
 def record(pool, run_id, profile, edge, minutes=1):
-    """A run of `DAYS` days, one trade a day, whose results in R are random around `edge`."""
+    """Record a run of `DAYS` days with one trade a day, whose results in R are random around `edge`."""
     until = START + timedelta(days=DAYS)
     segment = {
         "symbols": ["BTCUSDT"], "history_from": START.isoformat(), "trade_from": START.isoformat(),
@@ -54,15 +54,15 @@ def record(pool, run_id, profile, edge, minutes=1):
         )  # fmt: skip
 
 
-def test_runs_fall_to_their_arms_and_the_better_one_is_found(database, pool):
+def test_runs_belong_to_their_arms_and_the_better_arm_is_detected(database, pool):
     experiments.begin(database, planned())
     record(pool, "r1", "session1", 0.0, minutes=1)
     record(pool, "r2", "ftmo", 0.8, minutes=2)
     record(pool, "r3", "lightning", 5.0, minutes=3)
-    found = experiments.status(database, "profiles")
-    (contrast,) = found.conclusion.contrasts
-    assert found.runs == {"control": ["r1"], "careful": ["r2"]}
-    assert found.conclusion.units == {"control": DAYS, "careful": DAYS}
+    status = experiments.status(database, "profiles")
+    (contrast,) = status.conclusion.contrasts
+    assert status.runs == {"control": ["r1"], "careful": ["r2"]}
+    assert status.conclusion.units == {"control": DAYS, "careful": DAYS}
     assert contrast.observations == DAYS
     assert contrast.sequential.difference == pytest.approx(0.8, abs=0.2)
     assert "careful is better" in contrast.words
@@ -83,10 +83,10 @@ def test_a_day_that_was_replayed_again_counts_once(database, pool):
     record(pool, "r1", "session1", 0.0, minutes=1)
     record(pool, "r2", "ftmo", 0.3, minutes=2)
     record(pool, "r3", "ftmo", 0.8, minutes=3)
-    found = experiments.status(database, "profiles").conclusion
-    assert found.units == {"control": DAYS, "careful": DAYS}
-    assert found.records["careful"].count == DAYS
-    assert found.records["careful"].mean == pytest.approx(0.8, abs=0.2)
+    conclusion = experiments.status(database, "profiles").conclusion
+    assert conclusion.units == {"control": DAYS, "careful": DAYS}
+    assert conclusion.records["careful"].count == DAYS
+    assert conclusion.records["careful"].mean == pytest.approx(0.8, abs=0.2)
 
 
 def test_what_runs_after_the_end_is_not_counted(database, pool):
@@ -100,7 +100,7 @@ def test_what_runs_after_the_end_is_not_counted(database, pool):
     assert later.end.reason == "clear"
 
 
-def test_the_report_says_the_answer_first(database, pool):
+def test_the_report_begins_with_the_answer(database, pool):
     experiments.begin(database, planned(unit=Unit.TRADE))
     record(pool, "r1", "session1", 0.0, minutes=1)
     record(pool, "r2", "ftmo", 0.8, minutes=2)
@@ -119,7 +119,7 @@ def test_the_report_says_the_answer_first(database, pool):
         (lambda: experiments.parse_arm("careful:colour=red", 2), "colour is not a setting"),
     ],
 )
-def test_an_arm_that_cannot_be_read_says_how_it_should_look(broken, complaint):
+def test_an_arm_that_cannot_be_parsed_is_refused_with_the_expected_form(broken, complaint):
     with pytest.raises(UsageError, match=complaint):
         broken()
 

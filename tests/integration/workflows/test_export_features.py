@@ -1,4 +1,4 @@
-"""`mikrobot features`: rows of a bar file, in pieces, whole or not at all."""
+"""`mikrobot features`: rows of a bar file, computed in pieces, and written completely or not at all."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ DAYS = 20
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Bars of a lead and its follower over three pieces; the follower has holes and the lead begins earlier."""
+    """Write bars of a lead and its follower over three pieces; the follower has gaps and the lead begins earlier."""
     folder = tmp_path_factory.mktemp("bars")
     source = SimulatedSource(("BTCUSDT", "ETHUSDT", "EURUSD"), 7, ManualClock(END))
     names = {"ts": "open_time", "taker_buy_volume": "taker_volume"}
@@ -51,36 +51,36 @@ def test_a_file_in_pieces_holds_what_one_frame_would(files, tmp_path, timeframe,
     written = export_features.write_rows(files["ETHUSDT"], out, timeframe, files["BTCUSDT"] if lead else None)
     expected = whole(files, timeframe, lead)
     assert (written.symbol, written.lead, written.rows) == ("ETHUSDT", "BTCUSDT" if lead else None, len(expected))
-    found = pd.read_parquet(out)
-    assert list(found.columns) == ["symbol", "close_time", *CATALOG.columns]
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
-    assert found["m1_lead_return_1"].notna().mean() == pytest.approx(1.0 if lead else 0.0, abs=0.01)
+    rows = pd.read_parquet(out)
+    assert list(rows.columns) == ["symbol", "close_time", *CATALOG.columns]
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+    assert rows["m1_lead_return_1"].notna().mean() == pytest.approx(1.0 if lead else 0.0, abs=0.01)
 
 
 def test_five_minute_rows_are_one_a_bar_and_equal_talib_on_those_bars(files, tmp_path):
     export_features.write_rows(files["ETHUSDT"], tmp_path / "rows.parquet", Timeframe.M5, None)
-    found = pd.read_parquet(tmp_path / "rows.parquet")
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
     _, bars = read_bars(files["ETHUSDT"])
     grouped = bars.groupby(bars["open_time"].dt.floor("5min"))
     m5 = grouped.agg({"high": "max", "low": "min", "close": "last"})
     assert (grouped["open_time"].max() - m5.index < pd.Timedelta("4min")).sum() > 100, (
         "some have lost their last minute"
     )
-    assert found["close_time"].tolist() == (m5.index + pd.Timedelta("5min")).tolist()[: len(found)]
-    assert len(m5) - len(found) <= 1
-    expected = talib.ATR(*(m5[name].to_numpy() for name in ("high", "low", "close")), 14)[: len(found)]
-    np.testing.assert_allclose(found["m5_atr_14"], expected, rtol=1e-9)
-    np.testing.assert_allclose(found["m1_return_1"].iloc[-1], np.log(bars["close"]).diff().iloc[-1], rtol=1e-9)
+    assert rows["close_time"].tolist() == (m5.index + pd.Timedelta("5min")).tolist()[: len(rows)]
+    assert len(m5) - len(rows) <= 1
+    expected = talib.ATR(*(m5[name].to_numpy() for name in ("high", "low", "close")), 14)[: len(rows)]
+    np.testing.assert_allclose(rows["m5_atr_14"], expected, rtol=1e-9)
+    np.testing.assert_allclose(rows["m1_return_1"].iloc[-1], np.log(bars["close"]).diff().iloc[-1], rtol=1e-9)
 
 
 def test_memory_is_that_of_a_piece(files, tmp_path, monkeypatch):
     folded = []
     frame, lead_rows = FeaturePipeline.frame, FeaturePipeline.lead_rows
 
-    def counted(made):
+    def counted(step):
         def fold(self, symbol, bars, *given):
             folded.append(len(bars))
-            return made(self, symbol, bars, *given)
+            return step(self, symbol, bars, *given)
 
         return fold
 
@@ -92,7 +92,7 @@ def test_memory_is_that_of_a_piece(files, tmp_path, monkeypatch):
     assert pq.read_metadata(tmp_path / "rows.parquet").num_row_groups == 3
 
 
-def test_a_broken_file_leaves_what_was_there_and_nothing_beside_it(files, tmp_path):
+def test_a_broken_file_leaves_the_old_output_and_no_other_file(files, tmp_path):
     bars = pd.read_parquet(files["ETHUSDT"])
     bars.loc[bars.index[-1], "close"] = -1.0
     bars.to_parquet(tmp_path / "ETHUSDT_M1.parquet")
@@ -122,7 +122,7 @@ def test_wrong_uses_are_refused(files, tmp_path):
     assert not out.exists()
 
 
-def test_the_command_says_what_it_wrote(files, tmp_path):
+def test_the_command_reports_what_it_wrote(files, tmp_path):
     out = tmp_path / "rows.parquet"
     options = {"--out": out, "--timeframe": "M5", "--lead": files["BTCUSDT"]}
     given = [str(part) for option in options.items() for part in option]

@@ -1,4 +1,4 @@
-"""The quality report of a file of bars by its command, and of a recorded run with its stored rows."""
+"""The quality report of a file of bars, and of a recorded run with its stored rows."""
 
 import os
 import subprocess
@@ -28,22 +28,24 @@ def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ)
 
 
-def test_the_command_assesses_files_and_says_where_the_report_is(bar_files: dict[str, Path], tmp_path: Path) -> None:
-    done = run_command(*bar_files.values(), "--out", tmp_path / "out", "--rows", 2_000)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert all(f"## {symbol}" in done.stdout for symbol in bar_files)
+def test_the_command_assesses_files_and_prints_the_path_of_the_report(
+    bar_files: dict[str, Path], tmp_path: Path
+) -> None:
+    process = run_command(*bar_files.values(), "--out", tmp_path / "out", "--rows", 2_000)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert all(f"## {symbol}" in process.stdout for symbol in bar_files)
     assert (tmp_path / "out" / "quality.html").read_text(encoding="utf-8").count("<h2>") == 2
 
 
 def test_a_file_that_is_none_is_one_line_and_a_code(tmp_path: Path) -> None:
-    done = run_command(tmp_path / "EURUSD_M1.parquet")
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-    assert "no such file" in done.stderr
+    process = run_command(tmp_path / "EURUSD_M1.parquet")
+    assert (process.returncode, process.stdout, len(process.stderr.splitlines())) == (1, "", 1)
+    assert "no such file" in process.stderr
 
 
 @pytest.fixture
 def stored(database, pool, bars) -> Run:
-    """A run of a simulated market with its bars and feature rows."""
+    """Store a run on a simulated market with its bars and feature rows; return the run."""
     apply(database)
     frame = bars(1_500)
     start, end = frame["open_time"].iloc[0].to_pydatetime(), frame["open_time"].iloc[-1].to_pydatetime()
@@ -65,15 +67,15 @@ def stored(database, pool, bars) -> Run:
     return run
 
 
-def test_the_drift_of_a_run_is_judged_by_the_share_that_is_set_now_and_its_page_says_what_is_simulated(
+def test_the_drift_of_a_run_is_judged_by_the_current_share_and_its_page_names_a_simulated_market(
     database, stored
 ) -> None:
-    """Within a day most slow features differ, but not nine of ten."""
-    found = drift.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
-    assert (found["limit"], 0.1 < found["share"] < 0.95) == (0.1, True)
-    assert found["verdict"] == "drift"
+    """Within a day, most slow features drift, but fewer than 95%."""
+    comparison = drift.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
+    assert (comparison["limit"], 0.1 < comparison["share"] < 0.95) == (0.1, True)
+    assert comparison["verdict"] == "drift"
     assert drift.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
-    assert "SIMULATED market" in Path(found["report"]).read_text(encoding="utf-8")
+    assert "SIMULATED market" in Path(comparison["report"]).read_text(encoding="utf-8")
 
 
 def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
@@ -84,10 +86,10 @@ def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with
         load=lambda name, version: SimpleNamespace(spec=SimpleNamespace(importance={"level_atr": 1.0})),
     )
     monkeypatch.setattr(feature_quality, "Registry", lambda url: registry)
-    found = feature_quality.assess_run(database, None)
-    assert found["by_symbol"]["EURUSD"]["rows"] == 1_499
-    assert "bos v3" in Path(found["markdown"]).read_text(encoding="utf-8")
-    assert CATALOG.version in Path(found["report"]).read_text(encoding="utf-8")
+    report = feature_quality.assess_run(database, None)
+    assert report["by_symbol"]["EURUSD"]["rows"] == 1_499
+    assert "bos v3" in Path(report["markdown"]).read_text(encoding="utf-8")
+    assert CATALOG.version in Path(report["report"]).read_text(encoding="utf-8")
     until = stored.ends_at
     answered = Prediction("EURUSD", Side.BUY, until, 0.6, "bos", "2", CATALOG.version, {})
     Ledger(pool).commit("r1", until, predictions=[answered])

@@ -1,4 +1,4 @@
-"""The paper account of a source: from run to run to the cent, never counted twice, and started again by a reset."""
+"""The paper account of a source: exact from run to run, no result counted twice, and a new start by a reset."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +35,7 @@ RISEN = (1.1, 1.1006, 1.0999, 1.1005)
 
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without slippage, so that every cent can be worked out by hand."""
+    """Disable slippage, so that every cent can be computed by hand."""
     exact = {name: replace(profile, slippage=NO_SLIPPAGE) for name, profile in VENUE_RULES.items()}
     monkeypatch.setattr(rules, "VENUE_RULES", exact)
     monkeypatch.setattr(accounts, "VENUE_RULES", exact)
@@ -43,7 +43,7 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def begin(database: Settings, pool: Pool) -> Callable[..., Run]:
-    """A function that records a run of one hour as `mikrobot run` does, with what it opens with."""
+    """Return a function that records a run of one hour with its opening balances, as `mikrobot run` does."""
 
     def begin(id: str, source: str, at: datetime, symbols: tuple[str, ...] = ("EURUSD",), **changed: Any) -> Run:
         settings = database.model_copy(update=changed)
@@ -55,8 +55,8 @@ def begin(database: Settings, pool: Pool) -> Callable[..., Run]:
         run = Run(id, source, source == "simulated", symbols, at, at + HOUR, at + HOUR + 3 * MINUTE, recorded)
         opening = paper_account.take_up(settings, pool, run)
         run = replace(run, settings={**run.settings, **opening.to_json()})
-        for each in (run, *arms.following(run, settings)):
-            Runs(pool).begin(each)
+        for recorded in (run, *arms.following(run, settings)):
+            Runs(pool).begin(recorded)
         return run
 
     return begin
@@ -64,7 +64,7 @@ def begin(database: Settings, pool: Pool) -> Callable[..., Run]:
 
 @pytest.fixture
 def trade(database: Settings, pool: Pool) -> Callable[..., None]:
-    """A function that buys one lot in the first minute of a run and plays bars, as the worker does."""
+    """Return a function that buys one lot in the first minute of a run and plays bars, as the worker does."""
 
     def trade(run: Run, *prices: tuple[float, float, float, float], symbol: str = "EURUSD") -> None:
         ledger, bars = Ledger(pool), BarStore(pool)
@@ -101,9 +101,9 @@ def opening(run: Run) -> dict[str, str]:
 
 
 def shown(settings: Settings, pool: Pool, source: str, at: datetime) -> paper_account.PaperAccount:
-    found = paper_account.state(settings, pool, source, ManualClock(at))
-    assert found is not None
-    return found
+    account = paper_account.state(settings, pool, source, ManualClock(at))
+    assert account is not None
+    return account
 
 
 def test_the_first_run_divides_the_setting_among_its_markets(begin):
@@ -112,7 +112,7 @@ def test_the_first_run_divides_the_setting_among_its_markets(begin):
 
 
 def test_a_run_on_a_live_source_opens_with_what_the_run_before_has_left(begin, trade):
-    """In at 1.10010, out at 1.10300: 290.00, less 7.00 of commission; the setting no longer counts."""
+    """Entry at 1.10010, exit at 1.10300: 290.00 less 7.00 commission; the setting `balance` no longer applies."""
     trade(begin("r1", "simulated", NINE), FLAT, WON)
     run = begin("r2", "simulated", NINE + DAY, balance=D(500))
     assert (opening(run), run.settings["continues"]) == ({"fx": "10283.00"}, "r1")
@@ -120,7 +120,7 @@ def test_a_run_on_a_live_source_opens_with_what_the_run_before_has_left(begin, t
 
 
 def test_what_is_open_when_another_run_takes_the_account_up_is_closed_at_its_last_price(begin, trade, database, pool):
-    """Bought at 1.10010, the last bid is 1.10050: 40.00, less 7.00; in the journal of the run that bought it."""
+    """Bought at 1.10010, the last bid is 1.10050: 40.00 less 7.00, in the journal of the run that bought it."""
     first = begin("r1", "simulated", NINE)
     trade(first, RISEN)
     assert opening(begin("r2", "simulated", NINE + DAY)) == {"fx": "10033.00"}
@@ -224,9 +224,9 @@ def test_a_reset_cannot_be_changed(pool):
 def test_a_run_whose_account_was_reset_is_not_resumed(begin, trade, database, pool):
     trade(begin("r1", "simulated", NINE), FLAT)
     paper_account.reset(pool, "simulated", D(5000), ManualClock(NINE + 2 * HOUR))
-    said: list[str] = []
-    assert supervisor.resume(database, said.append) == []
-    assert said == ["the paper account of source simulated was reset after run r1: `mikrobot run` starts with it"]
+    messages: list[str] = []
+    assert supervisor.resume(database, messages.append) == []
+    assert messages == ["the paper account of source simulated was reset after run r1: `mikrobot run` starts with it"]
 
 
 def test_an_account_on_which_nothing_is_left_is_refused_with_the_way_out(begin, trade, pool):
@@ -240,7 +240,7 @@ def test_an_account_on_which_nothing_is_left_is_refused_with_the_way_out(begin, 
 
 
 def test_the_account_shows_what_is_open_and_what_today_brought(begin, trade, database, pool):
-    """Yesterday 283.00; today bought at 1.10010, the bid is 1.10050: 40.00 unrealised, 3.50 paid."""
+    """Yesterday's profit is 283.00; today, bought at 1.10010 with a bid of 1.10050: 40.00 unrealised, 3.50 paid."""
     trade(begin("r1", "simulated", NINE), FLAT, WON)
     trade(begin("r2", "simulated", NINE + DAY), RISEN)
     account = shown(database, pool, "simulated", NINE + DAY + HOUR)
@@ -254,7 +254,7 @@ def test_the_account_shows_what_is_open_and_what_today_brought(begin, trade, dat
 
 
 def test_of_a_run_over_midnight_only_the_part_after_it_is_of_today(begin, trade, database, pool):
-    """Entered at 23:01 for 1.10010 and worth 1.10000 at midnight; the target of 1.10300 is reached after it."""
+    """Entered at 23:01 at 1.10010, the bid is 1.10000 at midnight; price reaches the target of 1.10300 later."""
     late = datetime(2024, 3, 11, 23, tzinfo=UTC)
     trade(begin("r1", "simulated", late), *[FLAT] * 59, WON)
     account = shown(database, pool, "simulated", late + 2 * HOUR)

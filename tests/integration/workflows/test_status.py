@@ -1,4 +1,4 @@
-"""What `status` says about trading, from a real database: bars, decisions, positions, and what stops it."""
+"""The trading state in `status`, from a real database: bars, decisions, positions, and why trading stops."""
 
 import json
 import os
@@ -38,7 +38,7 @@ KEYS = {"last_bar", "last_decision", "reason", "position", "quality", "halted"}
 
 @pytest.fixture
 def run(database: Settings, pool: Pool) -> Callable[..., Run]:
-    """A function that records a run of the hour up to ten."""
+    """Return a function that records a run of the hour up to ten."""
 
     def begin(source: str = "simulated", symbols: tuple[str, ...] = ("EURUSD",), until: datetime = TEN) -> Run:
         start = until - HOUR
@@ -53,7 +53,7 @@ def run(database: Settings, pool: Pool) -> Callable[..., Run]:
 
 @pytest.fixture
 def handle(database: Settings, pool: Pool) -> Callable[..., None]:
-    """A function that commits one minute of a run as the worker does: its bar, and its decision, order or skip."""
+    """Return a function that commits one minute of a run as the worker does: its bar, decision, order or skip."""
 
     def handle(
         run: Run, at: datetime, close: float = 1.1, decision: Decision | None = None, order: OrderIntent | None = None,
@@ -80,7 +80,7 @@ def handle(database: Settings, pool: Pool) -> Callable[..., None]:
 
 @pytest.fixture
 def look(database: Settings, pool: Pool) -> Callable[..., Overview]:
-    """A function that looks at an instant, while some processes run."""
+    """Return a function that returns the overview at an instant while some processes run."""
 
     def look(now: datetime, processes: tuple[str, ...] = BOTH) -> Overview:
         services = tuple(
@@ -95,17 +95,17 @@ def refused(at: datetime, why: str = "probability refused: 0.2, at least 0.55 is
     return Decision(f"r1/{at:%H%M}", "EURUSD", at, False, None, ("level passed: 1.1", why))
 
 
-def stopped(seen: Overview, symbol: str = "EURUSD") -> str:
-    return next(each.stopped for each in seen.symbols if each.symbol == symbol)
+def stopped(overview: Overview, symbol: str = "EURUSD") -> str:
+    return next(symbol_state.stopped for symbol_state in overview.symbols if symbol_state.symbol == symbol)
 
 
 def test_a_symbol_shows_its_last_bar_and_decision_and_why_nothing_was_opened(run, handle, look):
     handle(run(), TEN + MINUTE, decision=refused(TEN + MINUTE))
-    seen = look(TEN + MINUTE + timedelta(seconds=40))
-    (symbol,) = seen.symbols
+    overview = look(TEN + MINUTE + timedelta(seconds=40))
+    (symbol,) = overview.symbols
     assert (symbol.last_bar, symbol.age) == (TEN + MINUTE, timedelta(seconds=40))
     assert (symbol.why, symbol.stopped) == ("probability refused: 0.2, at least 0.55 is needed", "")
-    assert (seen.session.state, seen.session.simulated) == ("present", True)
+    assert (overview.session.state, overview.session.simulated) == ("present", True)
 
 
 def test_a_position_is_shown_with_its_profit_and_the_account_with_the_day(run, handle, look):
@@ -115,12 +115,12 @@ def test_a_position_is_shown_with_its_profit_and_the_account_with_the_day(run, h
     handle(recorded, TEN + MINUTE, decision=bought, order=order)
     handle(recorded, TEN + 2 * MINUTE)
     handle(recorded, TEN + 3 * MINUTE, close=1.101)
-    seen = look(TEN + 3 * MINUTE)
-    symbol = seen.to_json()["symbols"]["EURUSD"]
+    overview = look(TEN + 3 * MINUTE)
+    symbol = overview.to_json()["symbols"]["EURUSD"]
     assert (symbol["position"]["side"], symbol["position"]["lots"]) == ("buy", "1.00")
     unrealised = D(symbol["position"]["pnl"])
     assert D("80") < unrealised < D("110")
-    account = seen.to_json()["account"]
+    account = overview.to_json()["account"]
     assert D(account["balance"]) == D("9996.50")
     assert D(account["equity"]) == D("9996.50") + unrealised
     assert D(account["pnl_today"]) == D(symbol["pnl_today"]) == unrealised - D("3.50")
@@ -132,7 +132,7 @@ def test_an_open_market_without_a_fresh_bar_stops_trading(run, handle, look, sil
     assert f"no fresh bar for {silent} minutes on an open market" in stopped(look(TEN + (1 + silent) * MINUTE))
 
 
-def test_a_closed_market_says_until_when(run, handle, look):
+def test_a_closed_market_is_shown_with_its_next_opening(run, handle, look):
     recorded = run(until=datetime(2024, 3, 15, 21, tzinfo=UTC))
     handle(recorded, recorded.ends_at)
     assert stopped(look(SATURDAY)) == "the market is closed until 2024-03-17 21:00 UTC"
@@ -141,9 +141,9 @@ def test_a_closed_market_says_until_when(run, handle, look):
 def test_crypto_trades_on_while_fx_is_closed(run, handle, look):
     recorded = run(symbols=("EURUSD", "BTCUSDT"), until=SATURDAY)
     handle(recorded, SATURDAY + MINUTE, close=60_000.0, symbol="BTCUSDT")
-    seen = look(SATURDAY + MINUTE)
-    assert "market is closed" in stopped(seen)
-    assert stopped(seen, "BTCUSDT") == ""
+    overview = look(SATURDAY + MINUTE)
+    assert "market is closed" in stopped(overview)
+    assert stopped(overview, "BTCUSDT") == ""
 
 
 def test_a_skipped_minute_shows_its_reason_until_the_next_decision(run, handle, look):
@@ -156,8 +156,8 @@ def test_a_skipped_minute_shows_its_reason_until_the_next_decision(run, handle, 
     assert stopped(look(TEN + 2 * MINUTE)) == ""
 
 
-def test_an_account_that_has_lost_its_day_says_which_limit(run, handle, look):
-    """Ten lots bought at 1.1: a fall of 60 pips is 6,000 of 10,000 dollars."""
+def test_an_account_at_its_daily_loss_limit_names_the_limit(run, handle, look):
+    """Ten lots bought at 1.1: a fall of 60 pips loses 6,000 of 10,000 dollars."""
     recorded = run()
     order = OrderIntent("r1/o", "r1/1001", "EURUSD", Side.BUY, D(2), D("1.05"), D("1.2"), TEN + MINUTE, TEN + HOUR)
     bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
@@ -170,21 +170,21 @@ def test_an_account_that_has_lost_its_day_says_which_limit(run, handle, look):
 @pytest.mark.parametrize("dead", BOTH)
 def test_a_process_that_does_not_run_stops_everything_with_what_to_do(run, handle, look, dead):
     handle(run(), TEN + MINUTE)
-    seen = look(TEN + MINUTE, tuple(name for name in BOTH if name != dead))
-    assert seen.session.state == "stopped"
-    assert stopped(seen) == f"stopped at 2024-03-12 10:01 UTC, no {dead} runs: `mikrobot up` resumes it"
+    overview = look(TEN + MINUTE, tuple(name for name in BOTH if name != dead))
+    assert overview.session.state == "stopped"
+    assert stopped(overview) == f"stopped at 2024-03-12 10:01 UTC, no {dead} runs: `mikrobot up` resumes it"
 
 
-def test_a_run_that_prepares_says_what_comes_first_and_shows_its_opening_balance(run, look, database):
+def test_a_run_in_preparation_shows_its_next_steps_and_its_opening_balance(run, look, database):
     run()
     pid_records.record("loop", database.home, os.getpid())
-    seen = look(TEN, ())
+    overview = look(TEN, ())
     text = "bars, feature rows and models come first, then 2024-03-12 09:00 UTC to 2024-03-12 10:00 UTC is traded"
-    assert (seen.session.state, seen.session.text, stopped(seen)) == ("preparing", text, text)
+    assert (overview.session.state, overview.session.text, stopped(overview)) == ("preparing", text, text)
 
 
 def test_between_two_segments_the_hours_of_the_next_one_are_named(database, pool, look):
-    """The symbols of a replay that ended at different times are traded one after the other."""
+    """Symbols of a replay that end at different times are traded one after the other."""
     segments = [
         {"symbols": [symbol], "history_from": (until - 2 * HOUR).isoformat(),
          "trade_from": (until - HOUR).isoformat(), "trade_until": until.isoformat()}
@@ -205,53 +205,54 @@ def test_while_a_run_starts_its_services_no_other_one_is_asked_for(run, look, da
     assert stopped(look(TEN, ())).endswith("no streamer and no worker runs: a run is starting its services")
 
 
-def test_a_finished_replay_says_so_and_shows_no_age(run, handle, look, pool):
+def test_a_finished_replay_is_shown_as_finished_and_without_an_age(run, handle, look, pool):
     recorded = run("replay")
     handle(recorded, TEN, decision=refused(TEN))
     for name in BOTH:
         Runs(pool).finish(recorded.id, name, 0)
-    seen = look(TEN + 1000 * HOUR, ())
-    assert seen.session.state == "finished"
-    assert stopped(seen) == "the replay is finished, it ended at 2024-03-12 10:00 UTC; nothing trades any more"
-    assert seen.symbols[0].age is None
-    assert seen.to_json()["account"]["pnl_today"] == "0.00"
+    overview = look(TEN + 1000 * HOUR, ())
+    assert overview.session.state == "finished"
+    assert stopped(overview) == "the replay is finished, it ended at 2024-03-12 10:00 UTC; nothing trades any more"
+    assert overview.symbols[0].age is None
+    assert overview.to_json()["account"]["pnl_today"] == "0.00"
 
 
 def test_the_hours_of_a_run_are_the_past_and_no_bar_is_late_there(run, handle, look):
     handle(run(), TEN - 30 * MINUTE, decision=refused(TEN - 30 * MINUTE))
-    seen = look(TEN + 5 * HOUR)
-    assert (seen.session.state, stopped(seen)) == ("hours", "")
+    overview = look(TEN + 5 * HOUR)
+    assert (overview.session.state, stopped(overview)) == ("hours", "")
 
 
-def test_before_the_first_run_it_says_what_to_do(look):
-    seen = look(TEN)
-    assert (seen.session, seen.symbols, seen.trouble) == (None, (), "no session yet: `mikrobot run` starts one")
+def test_before_the_first_run_it_explains_what_to_do(look):
+    overview = look(TEN)
+    assert (overview.session, overview.symbols) == (None, ())
+    assert overview.trouble == "no session yet: `mikrobot run` starts one"
 
 
 def test_the_json_keeps_its_contract_and_the_tables_hold_the_same(run, handle, look):
     handle(run(), TEN + MINUTE, decision=refused(TEN + MINUTE))
-    seen = look(TEN + MINUTE)
-    told = json.loads(json.dumps(seen.to_json()))
-    assert {"services", "symbols", "account", "next_runs"} <= told.keys()
-    assert all({"name", "ready", "address", "errors"} <= service.keys() for service in told["services"])
-    assert told["symbols"]["EURUSD"].keys() >= KEYS
-    assert {"balance", "equity", "pnl_today"} <= told["account"].keys()
-    assert datetime.fromisoformat(told["symbols"]["EURUSD"]["last_bar"]) == TEN + MINUTE
-    text = drawn(seen)
+    overview = look(TEN + MINUTE)
+    status_json = json.loads(json.dumps(overview.to_json()))
+    assert {"services", "symbols", "account", "next_runs"} <= status_json.keys()
+    assert all({"name", "ready", "address", "errors"} <= service.keys() for service in status_json["services"])
+    assert status_json["symbols"]["EURUSD"].keys() >= KEYS
+    assert {"balance", "equity", "pnl_today"} <= status_json["account"].keys()
+    assert datetime.fromisoformat(status_json["symbols"]["EURUSD"]["last_bar"]) == TEN + MINUTE
+    text = drawn(overview)
     for part in ("EURUSD", "2024-03-12 10:01, 0 s ago", "probability refused: 0.2", "SIMULATED", "10000"):
         assert part in text, part
 
 
 def test_flows_that_are_due_are_shown_with_the_time_until_then(run, handle, look):
     handle(run(), TEN + MINUTE)
-    seen = replace(look(TEN), schedules=Schedules((PlannedRun("ingest", TEN + 5 * MINUTE),)))
-    assert seen.to_json()["next_runs"] == [{"deployment": "ingest", "at": "2024-03-12T10:05:00+00:00"}]
-    assert "5 min 0 s" in drawn(seen)
+    overview = replace(look(TEN), schedules=Schedules((PlannedRun("ingest", TEN + 5 * MINUTE),)))
+    assert overview.to_json()["next_runs"] == [{"deployment": "ingest", "at": "2024-03-12T10:05:00+00:00"}]
+    assert "5 min 0 s" in drawn(overview)
 
 
-def drawn(seen: Overview) -> str:
+def drawn(overview: Overview) -> str:
     console = Console(width=240, file=StringIO())
-    for table in status_tables.tables(seen):
+    for table in status_tables.tables(overview):
         console.print(table)
     return console.file.getvalue()
 

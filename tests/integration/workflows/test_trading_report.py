@@ -47,15 +47,15 @@ def run(pool, bars):
 
 
 def test_the_report_of_a_run_has_every_trade_and_figure(database, run):
-    found = trading_report.write(database, None)
-    assert found.run.id == run.id
-    assert all(Path(path).is_file() for path in found.paths.values())
-    told = found.to_json()
-    json.dumps(told, allow_nan=False)
-    assert told["total"]["trades"] == 4 * DAYS
-    assert Decimal(told["total"]["pnl"]) == 4 * DAYS * Decimal("19.30")
-    assert told["figures"]["values"]["expectancy_r"] == pytest.approx(1.93)
-    assert told["figures"]["reasons"]["profit_factor"] == "nothing was lost"
+    written = trading_report.write(database, None)
+    assert written.run.id == run.id
+    assert all(Path(path).is_file() for path in written.paths.values())
+    report_json = written.to_json()
+    json.dumps(report_json, allow_nan=False)
+    assert report_json["total"]["trades"] == 4 * DAYS
+    assert Decimal(report_json["total"]["pnl"]) == 4 * DAYS * Decimal("19.30")
+    assert report_json["figures"]["values"]["expectancy_r"] == pytest.approx(1.93)
+    assert report_json["figures"]["reasons"]["profit_factor"] == "nothing was lost"
 
 
 def test_the_report_names_what_the_run_was_traded_by_and_not_what_is_set_today(database, pool, run, monkeypatch):
@@ -88,6 +88,6 @@ def test_a_run_of_the_time_before_journals_is_refused_and_not_reported_as_idle(d
         trading_report.write(database, "old")
 
 
-def test_without_a_run_it_says_what_to_do(database):
+def test_without_a_run_the_error_asks_for_one(database):
     with pytest.raises(UsageError, match="mikrobot run"):
         trading_report.write(database, None)

@@ -1,4 +1,4 @@
-"""The command line: help at once, wrong use in one line."""
+"""The command line: fast help, and wrong use reported in one line."""
 
 import subprocess
 import sys
@@ -61,14 +61,14 @@ def test_help_imports_nothing_heavy():
 
 
 def heavy_after(script: str) -> set[str]:
-    """Return which of the heavy packages a fresh interpreter has imported after a script."""
+    """Return the heavy packages that a new interpreter has imported after a script."""
     loaded = f"\nimport sys; print(*(name for name in {HEAVY} if name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script + loaded], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    process = subprocess.run([sys.executable, "-c", script + loaded], capture_output=True, text=True, check=True)
+    return set(process.stdout.split())
 
 
 def wrong_paths(folder: str) -> Iterator[list[str]]:
-    """Yield a call with a path that cannot be used for every parameter that takes one."""
+    """Yield, for every parameter that takes a path, a call with an unusable path."""
     for words, command in commands():
         for position, parameter in enumerate(command.params):
             if isinstance(parameter.type, click.Path):
@@ -122,7 +122,7 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["run", "--hours", "0"], "'--hours': 0 is not in the range x>=1; see `mikrobot run --help`"),
         (["run", "--nope"], "No such option '--nope'"),
@@ -142,13 +142,13 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (["run", "--source", "simulated", "--symbols", "FOO"], "unknown symbol 'FOO'; known are EURUSD"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(arguments, said, capsys, tmp_path, monkeypatch):
+def test_wrong_use_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert not (tmp_path / "home").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a person reads after a run."""
+"""The output of a run and of other commands for people."""
 
 import contextlib
 import io
@@ -86,7 +86,7 @@ def test_a_simulated_market_is_called_so_in_the_first_line():
     assert "SIMULATED" not in shown(SUMMARY | {"simulated": False, "source": "replay"})
 
 
-def test_the_model_stands_beside_its_baseline_with_the_interval_of_its_uplift():
+def test_the_model_is_shown_with_its_baseline_and_the_interval_of_its_uplift():
     assert (
         "v2 from BTCUSDT (champion of BTCUSDT): AUC 0.8534, diffusion 0.8327 by ATR and 0.8514 by forecast, "
         "uplift over the last +0.0020 [+0.0011, +0.0029]"
@@ -129,7 +129,7 @@ Console().summary(json.load(sys.stdin))
 
 
 def places(output):
-    """Return what another program reads under "Where to look", by the first word of its line."""
+    """Return the entries below "Where to look", by the first word of each line, as another program reads them."""
     lines = output.splitlines()
     below = lines[lines.index("Where to look") + 1 :]
     return dict(line.split(maxsplit=1) for line in below)
@@ -138,7 +138,7 @@ def places(output):
 @pytest.mark.parametrize("environment", [{"COLUMNS": "40"}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
 def test_a_pipe_gets_each_path_and_address_whole_on_its_line(environment):
     summary = SUMMARY | {"reports": {"trading": LONG, "drift": "/d.html"}, "services": ADDRESSES}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps(summary),
         env=os.environ | environment,
@@ -146,7 +146,7 @@ def test_a_pipe_gets_each_path_and_address_whole_on_its_line(environment):
         text=True,
         check=True,
     )
-    assert places(done.stdout) == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
+    assert places(process.stdout) == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
 
 
 def test_a_fact_of_the_summary_is_one_line_in_a_pipe_and_has_no_blanks_at_its_end(capsys):

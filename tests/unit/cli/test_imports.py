@@ -1,4 +1,4 @@
-"""A command imports the frameworks that it uses and no others: each costs seconds of every call."""
+"""A command imports only the frameworks that it uses, since each one delays every call by seconds."""
 
 import os
 import subprocess
@@ -32,11 +32,11 @@ def test_a_command_that_needs_no_framework_imports_none(
     command: tuple[str, ...], bar_files: dict[str, Path], tmp_path: Path
 ) -> None:
     arguments = [part.format(bars=bar_files["EURUSD"], folder=tmp_path) for part in command]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments],
         env={**os.environ, "MIKROBOT_HOME": str(tmp_path / "home")},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert FRAMEWORKS & set(done.stdout.split()) == set(), done.stdout.split()[0]
+    assert FRAMEWORKS & set(process.stdout.split()) == set(), process.stdout.split()[0]

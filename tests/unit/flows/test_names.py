@@ -1,4 +1,4 @@
-"""Names of flow runs: people read them, and no two words are drawn at random."""
+"""Names of flow runs: readable by people, instead of two random words."""
 
 from datetime import UTC, datetime
 

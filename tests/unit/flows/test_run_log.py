@@ -1,4 +1,4 @@
-"""Log lines that reach a run's log in Prefect: ours from INFO, those of libraries from WARNING."""
+"""Log lines in a run's log in Prefect: the platform's from INFO, those of libraries from WARNING."""
 
 import logging
 

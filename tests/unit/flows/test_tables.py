@@ -1,4 +1,4 @@
-"""Tables of artifacts are cut to what the page shows, and the rest of the text is left alone."""
+"""Tables of artifacts are cut to the width of the page, and the other text does not change."""
 
 from flows.tables import CELL, PADDING, WIDTH, fitted
 

@@ -1,4 +1,4 @@
-"""Arms of a run: how they are asked for, what they record, and which of them a part of the market belongs to."""
+"""Arms of a run: their command line form, their records, and their shares of the market."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -25,15 +25,15 @@ def begun(settings: Settings) -> Run:
 
 
 def test_an_arm_differs_in_what_was_asked_and_in_nothing_else() -> None:
-    found = arms.planned(asked("careful:profile=ftmo, balance=5000", "eager:entry_probability=0.4"))
-    assert (found["careful"].profile, found["careful"].balance) == ("ftmo", Decimal(5000))
-    assert (found["eager"].profile, found["eager"].entry_probability) == ("session1", 0.4)
+    planned = arms.planned(asked("careful:profile=ftmo, balance=5000", "eager:entry_probability=0.4"))
+    assert (planned["careful"].profile, planned["careful"].balance) == ("ftmo", Decimal(5000))
+    assert (planned["eager"].profile, planned["eager"].entry_probability) == ("session1", 0.4)
     same = {"profile", "balance"}
-    assert found["careful"].model_dump(exclude=same) == asked(*found["careful"].arms).model_dump(exclude=same)
+    assert planned["careful"].model_dump(exclude=same) == asked(*planned["careful"].arms).model_dump(exclude=same)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (("careful",), "an arm is NAME:KEY=VALUE"),
         (("careful:profile",), "an arm is NAME:KEY=VALUE"),
@@ -46,8 +46,8 @@ def test_an_arm_differs_in_what_was_asked_and_in_nothing_else() -> None:
         (("a:entry_probability=2",), "setting entry_probability"),
     ],
 )
-def test_an_arm_that_cannot_be_is_refused_with_what_can(given: tuple[str, ...], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_arm_that_cannot_be_is_refused_with_what_can(given: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         arms.planned(asked(*given))
 
 

@@ -1,4 +1,4 @@
-"""Which hours are traded, and that nothing learned from them."""
+"""The hours to trade, which are later than all training data."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ CLOCK = ManualClock(NOW)
 
 @dataclass
 class SpannedSource:
-    """A source that knows its spans, and has no bars to give."""
+    """A source with spans but without bars."""
 
     spans: dict[str, tuple[datetime, datetime]]
     live: bool = False

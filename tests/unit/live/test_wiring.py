@@ -1,4 +1,4 @@
-"""Adding a market source by the table of docs/architecture.md alone: one module and one entry in `domain/sources`."""
+"""A new market source needs only one module and one entry in `domain/sources`, as docs/architecture.md states."""
 
 import subprocess
 import sys
@@ -80,6 +80,6 @@ def test_a_source_is_a_module_and_an_entry(tmp_path: Path) -> None:
         ({"source": "replay"}, "a replay needs bars: give --data"),
     ],
 )
-def test_a_source_that_cannot_be_opened_says_what_to_do(settings: dict[str, str], message: str) -> None:
+def test_a_source_that_cannot_be_opened_is_refused_with_a_remedy(settings: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         wiring.open_source(Settings(**settings), SystemClock())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the doctor finds on a machine, and that everything to mend comes with its remedy."""
+"""The findings of the doctor on a machine; each fault has a remedy."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ def examined(settings: Settings, clock: ManualClock = NOW) -> dict[str, Finding]
     return {finding.what: finding for finding in findings}
 
 
-def test_a_machine_as_it_should_be_has_nothing_to_mend(settings, monkeypatch):
+def test_a_machine_in_order_has_nothing_to_fix(settings, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4 << 30))
     findings = examined(settings)
     assert [finding for finding in findings.values() if not finding.ok] == []
@@ -49,11 +49,11 @@ def test_a_machine_as_it_should_be_has_nothing_to_mend(settings, monkeypatch):
     assert "data" not in findings
 
 
-def test_too_little_memory_is_told_in_what_is_needed(settings, monkeypatch):
+def test_too_little_memory_is_reported_with_the_required_amount(settings, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=(3 << 30) - 1))
-    found = examined(settings)["memory"]
-    assert not found.ok
-    assert "3 GiB" in found.remedy
+    finding = examined(settings)["memory"]
+    assert not finding.ok
+    assert "3 GiB" in finding.remedy
 
 
 def test_a_port_of_another_program_is_named_with_the_setting_that_changes_it(settings):
@@ -68,37 +68,37 @@ def test_a_port_of_another_program_is_named_with_the_setting_that_changes_it(set
 def test_a_port_of_our_own_service_is_in_order(settings):
     pid_records.record("prefect", settings.home, os.getpid())
     with socket.create_server((settings.host, settings.prefect_port)):
-        found = examined(settings)["port of prefect"]
-    assert found.ok
-    assert "used by this stack" in found.found
+        finding = examined(settings)["port of prefect"]
+    assert finding.ok
+    assert "used by this stack" in finding.found
 
 
-def test_a_state_folder_that_cannot_be_used_is_told(settings):
+def test_a_state_folder_that_cannot_be_used_is_reported(settings):
     settings.home.write_text("")
-    found = examined(settings)["state folder"]
-    assert not found.ok
-    assert "set MIKROBOT_HOME" in found.remedy
+    finding = examined(settings)["state folder"]
+    assert not finding.ok
+    assert "set MIKROBOT_HOME" in finding.remedy
 
 
-def test_a_disk_without_room_is_told(settings, monkeypatch):
+def test_a_full_disk_is_reported(settings, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=(1 << 30) - 1))
-    found = examined(settings)["state folder"]
-    assert not found.ok
-    assert "has 1023 MB free, 1024 MB are needed" in found.remedy
+    finding = examined(settings)["state folder"]
+    assert not finding.ok
+    assert "has 1023 MB free, 1024 MB are needed" in finding.remedy
 
 
 @pytest.mark.parametrize(
-    ("lock", "found"),
+    ("lock", "expected"),
     [("click==0.1 \\\n    --hash=sha256:0", r"click 8"), (None, "0 packages")],
     ids=["another version", "no lock"],
 )
-def test_packages_other_than_pinned_are_told(settings, tmp_path, monkeypatch, lock, found):
+def test_packages_other_than_pinned_are_reported(settings, tmp_path, monkeypatch, lock, expected):
     monkeypatch.setattr(local_stack, "ROOT", tmp_path)
     if lock is not None:
         (tmp_path / "requirements.lock").write_text(lock)
     versions = examined(settings)["versions"]
     assert not versions.ok
-    assert versions.found.startswith(found)
+    assert versions.found.startswith(expected)
 
 
 def test_a_package_of_another_platform_is_not_missed(settings, tmp_path, monkeypatch):
@@ -107,7 +107,7 @@ def test_a_package_of_another_platform_is_not_missed(settings, tmp_path, monkeyp
     assert examined(settings)["versions"].ok
 
 
-def test_data_are_named_by_symbol_or_told_with_what_is_wrong(settings, tmp_path):
+def test_data_are_listed_by_symbol_or_reported_with_their_fault(settings, tmp_path):
     opened = pd.date_range("2025-03-03", periods=3, freq="min", tz="UTC", unit="ms")
     whole = pd.DataFrame({"ts": opened, "open": 1.1, "high": 1.1, "low": 1.1, "close": 1.1})
     whole.to_parquet(tmp_path / "EURUSD_M1.parquet")
@@ -118,19 +118,19 @@ def test_data_are_named_by_symbol_or_told_with_what_is_wrong(settings, tmp_path)
 
 
 def test_a_clock_before_the_packages_were_made_is_wrong(settings):
-    found = examined(settings, ManualClock(datetime(1970, 1, 1, tzinfo=UTC)))["clock"]
-    assert not found.ok
-    assert "1970-01-01" in found.found
+    finding = examined(settings, ManualClock(datetime(1970, 1, 1, tzinfo=UTC)))["clock"]
+    assert not finding.ok
+    assert "1970-01-01" in finding.found
 
 
 def test_a_server_of_ones_own_needs_no_bundled_one(settings):
     own = Settings(home=settings.home, database_url="postgresql://me:secret@db/postgres")
-    found = examined(own)["PostgreSQL"]
-    assert found.ok
-    assert "secret" not in found.found
+    finding = examined(own)["PostgreSQL"]
+    assert finding.ok
+    assert "secret" not in finding.found
 
 
-def test_the_table_shows_the_remedy_below_what_it_mends():
+def test_the_table_shows_the_remedy_below_the_finding():
     printed = StringIO()
     findings = [Finding("clock", True, "now"), Finding("memory", False, "1 GiB", "close programs")]
     Console(width=100, file=printed).print(findings_table(findings))

@@ -1,4 +1,4 @@
-"""Error lines as each service writes them, and lines that only look like one."""
+"""Error lines in the format of each service, and lines that only look like errors."""
 
 import os
 import re
@@ -22,7 +22,7 @@ ERRORS = [
     "ERROR:    Exception in ASGI application",
     "[2026-11-29 01:18:30 +0000] [123] [ERROR] worker failed to boot",
     "2026-11-29 10:00:00,123 - mlflow.server - CRITICAL - no disk",
-    "ERROR:root:no room",
+    "ERROR:root:no space",
     "error: port 4200 is in use by another program",
     '{"event": "failed", "level": "error"}',
     "\x1b[31mERROR\x1b[0m: in red",
@@ -116,9 +116,9 @@ def test_a_service_without_a_log_has_no_errors(tmp_path):
 
 
 def test_a_harmless_line_has_a_service_and_a_reason_and_counts_elsewhere():
-    for each in HARMLESS:
-        assert each.reason
-        re.compile(each.pattern)
+    for harmless in HARMLESS:
+        assert harmless.reason
+        re.compile(harmless.pattern)
     line = "2026-11-29 01:18:29.230 UTC [7] FATAL:  terminating connection due to administrator command"
     assert errors_in([line], "postgres") == LogErrors()
     assert errors_in([line], "mlflow").count == 1

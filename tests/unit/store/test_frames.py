@@ -22,13 +22,13 @@ def one_bar(open_time: datetime, *values: float) -> pd.DataFrame:
 
 
 def packed(frame: pd.DataFrame) -> bytes:
-    """Write the rows of a frame as the server packs them."""
+    """Return the rows of a frame packed as the server packs them."""
     since_2000 = (frame["open_time"] - pd.Timestamp("2000-01-01", tz="UTC")) // pd.Timedelta(microseconds=1)
     values = frame[list(BAR_COLUMNS[1:])].itertuples(index=False)
     return b"".join(struct.pack(">q8d", time, *row) for time, row in zip(since_2000, values, strict=True))
 
 
-def test_a_row_is_encoded_as_the_manual_says():
+def test_a_row_is_encoded_as_in_the_manual():
     values = (1.0, 2.0, 0.5, 1.5, 7.0, 0.1, 3.0, 4.5)
     encoded = frames.encode("EURUSD", one_bar(datetime(2000, 1, 1, 0, 0, 1, tzinfo=UTC), *values))
     fields = b"".join(struct.pack(">id", 8, value) for value in values)

@@ -19,10 +19,10 @@ def _rows(n: int, seed: int = 0, symbol: str = "EURUSD") -> pd.DataFrame:
 
 def _events(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return instants before, among, at and after the rows, ascending."""
-    known = rows["known_at"].astype("int64").to_numpy()
+    instants = rows["known_at"].astype("int64").to_numpy()
     margin = 40 * 86_400_000_000
-    anywhere = np.random.default_rng(seed + 100).integers(known[0] - margin, known[-1] + margin, 1_000)
-    at = np.sort(np.concatenate([anywhere, known]))
+    anywhere = np.random.default_rng(seed + 100).integers(instants[0] - margin, instants[-1] + margin, 1_000)
+    at = np.sort(np.concatenate([anywhere, instants]))
     return pd.DataFrame({"at": pd.to_datetime(at, unit="us", utc=True).as_unit("us")})
 
 
@@ -39,9 +39,9 @@ def test_as_of_equals_merge_asof_across_months(store: MonthlyRows, seed: int, ma
     events = _events(rows, seed)
     tolerance = None if max_age is None else pd.Timedelta(max_age)
     expected = pd.merge_asof(events, rows, left_on="at", right_on="known_at", tolerance=tolerance)
-    found = store.as_of(store.entity(["EURUSD"]), ["value"], events["at"].astype("int64").to_numpy(), max_age)
-    assert found is not None
-    np.testing.assert_array_equal(found["value"].to_pandas(), expected["value"])
+    joined = store.as_of(store.entity(["EURUSD"]), ["value"], events["at"].astype("int64").to_numpy(), max_age)
+    assert joined is not None
+    np.testing.assert_array_equal(joined["value"].to_pandas(), expected["value"])
     assert len(list(store.folder.rglob("*.parquet"))) > 3
 
 

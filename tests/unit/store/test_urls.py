@@ -1,4 +1,4 @@
-"""URLs of the databases, on the bundled server and on one of your own."""
+"""URLs of the databases, on the bundled server and on the user's own server."""
 
 import pytest
 from pydantic import SecretStr

@@ -1,4 +1,4 @@
-"""History traded by the live code: nothing later is known, and the rules alone are what they say."""
+"""Backtest with the live code: it uses no later data, and the rules alone follow their definition."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ from mikrobot.workflows.registered import Answering
 
 @pytest.fixture
 def files(tmp_path: Path, bars: Any) -> dict[int, Path]:
-    """The same market, once to its end and once only half of it, each in a folder of its own."""
+    """Return the files of the whole market and of its first half, by number of bars, each in its own folder."""
     whole, paths = bars(4_000).assign(spread=1e-5), {}
     for rows in (2_000, 4_000):
         paths[rows] = tmp_path / str(rows) / "EURUSD_M1.parquet"
@@ -46,35 +46,35 @@ def traded(file: Path, settings: Settings | None = None, files: Files | None = N
     )  # fmt: skip
 
 
-def test_it_tells_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
-    found = traded(files[4_000])
-    json.dumps(found, allow_nan=False)
+def test_it_returns_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
+    result = traded(files[4_000])
+    json.dumps(result, allow_nan=False)
     assert {
         "trades", "pnl", "return_pct", "sharpe", "sortino", "max_drawdown_pct", "profit_factor", "win_rate",
         "expectancy_r", "costs", "ambiguous_share", "bars_per_s", "decisions", "by_symbol", "benchmark",
-    } <= found.keys()  # fmt: skip
-    assert found["trades"] > 10
-    assert found["decisions"] == 4_000
-    assert found["by_symbol"]["EURUSD"]["pnl"] == found["pnl"]
+    } <= result.keys()  # fmt: skip
+    assert result["trades"] > 10
+    assert result["decisions"] == 4_000
+    assert result["by_symbol"]["EURUSD"]["pnl"] == result["pnl"]
 
 
 def test_the_report_and_the_trade_list_hold_what_the_figures_are_of(files: dict[int, Path], tmp_path: Path) -> None:
     page, table = tmp_path / "new" / "report.html", tmp_path / "new" / "trades.csv"
-    found = traded(files[4_000], Settings(profile="ftmo"), Files(page, table))
-    assert found["files"] == {"report": str(page), "trades": str(table)}
+    result = traded(files[4_000], Settings(profile="ftmo"), Files(page, table))
+    assert result["files"] == {"report": str(page), "trades": str(table)}
     with table.open(encoding="utf-8", newline="") as lines:
         listed = list(csv.DictReader(lines))
     assert tuple(listed[0]) == COLUMNS
-    assert len(listed) == found["trades"]
-    assert sum(Decimal(each["pnl"]) for each in listed) == Decimal(found["pnl"])
-    assert all(Decimal(each["gross"]) - Decimal(each["fees"]) == Decimal(each["pnl"]) for each in listed)
-    assert [each["entered_at"] for each in listed] == sorted(each["entered_at"] for each in listed)
-    assert np.mean([float(each["r"]) for each in listed]) == pytest.approx(found["expectancy_r"], abs=1e-4)
+    assert len(listed) == result["trades"]
+    assert sum(Decimal(trade["pnl"]) for trade in listed) == Decimal(result["pnl"])
+    assert all(Decimal(trade["gross"]) - Decimal(trade["fees"]) == Decimal(trade["pnl"]) for trade in listed)
+    assert [trade["entered_at"] for trade in listed] == sorted(trade["entered_at"] for trade in listed)
+    assert np.mean([float(trade["r"]) for trade in listed]) == pytest.approx(result["expectancy_r"], abs=1e-4)
     html = page.read_text(encoding="utf-8")
     assert "profile ftmo · entry probability 0.55 · swing 5 · run backtest" in html
-    assert f"{found['decisions']:,}</b>" in html
+    assert f"{result['decisions']:,}</b>" in html
     assert "Why signals were not traded" in html
-    assert html.count(f'<td class="n">{found["trades"]}</td>') >= 1
+    assert html.count(f'<td class="n">{result["trades"]}</td>') >= 1
     assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "trades.csv"]
 
 
@@ -88,12 +88,12 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_computed(
     files: dict[int, Path], tmp_path: Path
 ) -> None:
     data = files[2_000]
-    for given, said in (
+    for given, complaint in (
         (Files(report=tmp_path), "--report .* is a folder"),
         (Files(trades=data), "--trades .* holds the bars to read"),
         (Files(tmp_path / "one", tmp_path / "one"), "--report and --trades are both"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=complaint):
             traded(data, files=given)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StoreError, match="cannot be written"):
@@ -108,22 +108,22 @@ def test_the_journal_of_a_backtest_shows_the_level_and_the_probability_of_the_mo
     )
     spec: Any = SimpleNamespace(task=Task("bos", 15), name="bos", version="3", feature_hash="abc")
     answering = Answering(SimpleNamespace(spec=spec), "bos")
-    (made,) = predictions_of([order], {"EURUSD": outlooks}, {"EURUSD": answering})
-    assert (made.probability, made.side, made.close_time) == (0.7, Side.SELL, at)
-    assert made.features == {"m1_break_15_above": 1.06, "m1_break_15_below": 1.04}
+    (prediction,) = predictions_of([order], {"EURUSD": outlooks}, {"EURUSD": answering})
+    assert (prediction.probability, prediction.side, prediction.close_time) == (0.7, Side.SELL, at)
+    assert prediction.features == {"m1_break_15_above": 1.06, "m1_break_15_below": 1.04}
 
 
 def test_a_figure_of_too_few_days_is_null_with_its_reason(files: dict[int, Path]) -> None:
-    found = traded(files[4_000])
-    buy_and_hold = found["benchmark"]["buy and hold"]
-    assert found["sharpe"] is found["sortino"] is buy_and_hold["sharpe"] is None
-    assert re.fullmatch(r"\d days of returns, 30 are needed", found["reasons"]["sharpe"])
-    assert found["reasons"].keys() == {name for name in OWN if found[name] is None}
+    result = traded(files[4_000])
+    buy_and_hold = result["benchmark"]["buy and hold"]
+    assert result["sharpe"] is result["sortino"] is buy_and_hold["sharpe"] is None
+    assert re.fullmatch(r"\d days of returns, 30 are needed", result["reasons"]["sharpe"])
+    assert result["reasons"].keys() == {name for name in OWN if result[name] is None}
     assert buy_and_hold["reasons"].keys() == {"sharpe"}
-    assert found["max_drawdown_pct"] == pytest.approx(found["by_symbol"]["EURUSD"]["max_drawdown_pct"], rel=1e-9)
+    assert result["max_drawdown_pct"] == pytest.approx(result["by_symbol"]["EURUSD"]["max_drawdown_pct"], rel=1e-9)
     shown = Console(width=200, record=True, file=StringIO())
-    shown.print(backtest_table(found))
-    assert found["reasons"]["sharpe"] in shown.export_text()
+    shown.print(backtest_table(result))
+    assert result["reasons"]["sharpe"] in shown.export_text()
 
 
 def test_bars_that_come_later_change_nothing_of_what_was_traded(files: dict[int, Path], bars: Any) -> None:
@@ -152,14 +152,14 @@ def test_a_model_is_traded_on_the_levels_that_it_was_trained_on(swing: int) -> N
     rows = pd.DataFrame(np.arange(3.0 * len(names)).reshape(3, -1), columns=names)
     spec = SimpleNamespace(task=task, columns=task.columns, version="3", symbols=("EURUSD",))
     model: Any = SimpleNamespace(spec=spec, predict=lambda values: np.full((len(values), 2), 0.6))
-    found = by_model(Answering(model, "bos"), rows)
-    assert set(found["by"]) == {"bos 3, learned from EURUSD"}
-    assert found[["above", "below"]].to_numpy().tolist() == rows[list(task.columns)].to_numpy().tolist()
+    outlooks = by_model(Answering(model, "bos"), rows)
+    assert set(outlooks["by"]) == {"bos 3, learned from EURUSD"}
+    assert outlooks[["above", "below"]].to_numpy().tolist() == rows[list(task.columns)].to_numpy().tolist()
 
 
 def test_the_rules_follow_a_close_beyond_the_level_of_the_close_before() -> None:
     rows = pd.DataFrame({ATR: 1.0, "above": [105.0, 105.0, 110.0], "below": [95.0, 95.0, np.nan]})
-    found = by_rules(pd.DataFrame({"close": [106.0, 106.0, 94.0]}), rows, ("above", "below"))
-    assert found["up"].tolist() == [0.0, 1.0, 0.0]
-    assert found["down"].tolist() == [0.0, 0.0, 1.0]
-    assert found["above"].tolist()[1:] == [105.0, 105.0]
+    outlooks = by_rules(pd.DataFrame({"close": [106.0, 106.0, 94.0]}), rows, ("above", "below"))
+    assert outlooks["up"].tolist() == [0.0, 1.0, 0.0]
+    assert outlooks["down"].tolist() == [0.0, 0.0, 1.0]
+    assert outlooks["above"].tolist()[1:] == [105.0, 105.0]

@@ -1,4 +1,4 @@
-"""Counts over all the frames that pass a gate."""
+"""Counts of a quality gate over all checked frames."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from mikrobot.workflows.gate_counts import Tally, by_suite
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate of two expectations says: negative rows are bad, more than one row breaks the second."""
+    """The verdict of a gate with two expectations: negative rows are bad, more than one row breaks the second."""
 
     good: pd.DataFrame
     bad: pd.DataFrame
@@ -25,7 +25,7 @@ def gate(frame: pd.DataFrame) -> Verdict:
     return Verdict(frame.drop(bad.index), bad, bad["x"].map(str), not failed, 2, failed)
 
 
-def test_a_tally_hands_over_what_the_gate_says_and_counts_it():
+def test_a_tally_returns_the_verdict_of_the_gate_and_counts_it():
     tally = Tally("bars", gate)
     frames = [pd.DataFrame({"x": values}) for values in ([1, 2], [1, -2, -3], [-1, 2, 3, 4])]
     checked = [tally(frame) for frame in frames]
@@ -41,6 +41,6 @@ def test_a_tally_that_saw_nothing_counts_nothing():
 def test_counts_of_one_suite_are_added_and_suites_stay_in_order():
     counts = [Tally(suite, gate, passed, 1, 10, 2).counts() for suite, passed in (("b", 1), ("a", 2), ("b", 3))]
     added = by_suite(counts)
-    assert [each["suite"] for each in added] == ["b", "a"]
+    assert [count["suite"] for count in added] == ["b", "a"]
     assert added[0] == {"suite": "b", "passed": 4, "failed": 2, "rows": 20, "quarantined": 4}
     assert counts[0]["passed"] == 1

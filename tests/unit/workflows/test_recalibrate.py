@@ -1,4 +1,4 @@
-"""What came of predictions, on bars whose answer is seen in the test, and the window that is kept of them."""
+"""Outcomes of predictions on bars with a known result, and the calibration window that is stored of them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def bars(*closes: float) -> pd.DataFrame:
     return pd.DataFrame({"open_time": opened, **dict.fromkeys(("open", "high", "low", "close"), closes)})
 
 
-def said(minute: int, side: Side, chance: float, above: float = 11.0, below: float = 9.0) -> Prediction:
+def predicted(minute: int, side: Side, chance: float, above: float = 11.0, below: float = 9.0) -> Prediction:
     features = {"m1_break_5_above": above, "m1_break_5_below": below}
     at = START + timedelta(minutes=minute)
     return Prediction("EURUSD", side, at, chance, "bos", "1", "0123456789ab", features)
@@ -33,46 +33,47 @@ def said(minute: int, side: Side, chance: float, above: float = 11.0, below: flo
 def test_an_outcome_is_that_of_the_level_that_was_asked_about() -> None:
     """At the close of bar 0 the levels are 9 and 11; within two minutes price closes at 12."""
     frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
-    chance, outcome = outcomes_of(TASK, {"EURUSD": frame}, [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)])
+    chance, outcome = outcomes_of(TASK, {"EURUSD": frame}, [predicted(1, Side.BUY, 0.7), predicted(1, Side.SELL, 0.2)])
     assert (chance.tolist(), outcome.tolist()) == ([0.7, 0.2], [True, False])
 
 
 def test_the_level_is_that_of_the_swing_that_the_model_was_trained_on() -> None:
-    """Of swing 5 the level above is 11, of swing 15 it is 13, beyond which price does not close."""
-    told = said(1, Side.BUY, 0.7)
-    wide = replace(told, features=told.features | {"m1_break_15_above": 13.0, "m1_break_15_below": 8.0})
+    """The level above is 11 for swing 5 and 13 for swing 15; price never closes beyond 13."""
+    prediction = predicted(1, Side.BUY, 0.7)
+    wide = replace(prediction, features=prediction.features | {"m1_break_15_above": 13.0, "m1_break_15_below": 8.0})
     frame = bars(10.0, 10.5, 12.0, 10.0, 10.0)
     assert outcomes_of(Task("bos", swing=15, horizon=2), {"EURUSD": frame}, [wide])[1].tolist() == [False]
 
 
 def test_what_is_not_over_yet_is_not_known_and_of_two_the_last_counts() -> None:
     frame = bars(10.0, 10.5, 12.0)
-    told = [said(1, Side.BUY, 0.1), said(1, Side.BUY, 0.6), said(2, Side.BUY, 0.9), said(3, Side.SELL, 0.3)]
-    chance, outcome = outcomes_of(TASK, {"EURUSD": frame}, told)
+    earlier, later = predicted(1, Side.BUY, 0.1), predicted(1, Side.BUY, 0.6)
+    predictions = [earlier, later, predicted(2, Side.BUY, 0.9), predicted(3, Side.SELL, 0.3)]
+    chance, outcome = outcomes_of(TASK, {"EURUSD": frame}, predictions)
     assert (chance.tolist(), outcome.tolist()) == ([0.6], [True])
 
 
-def test_a_side_without_a_level_or_a_bar_that_is_gone_tells_nothing() -> None:
+def test_a_side_without_a_level_or_a_missing_bar_has_no_outcome() -> None:
     frame = bars(10.0, 10.5, 12.0)
     chance, outcome = outcomes_of(
-        TASK, {"EURUSD": frame}, [said(1, Side.BUY, nan, above=nan), said(-60, Side.BUY, 0.4)]
+        TASK, {"EURUSD": frame}, [predicted(1, Side.BUY, nan, above=nan), predicted(-60, Side.BUY, 0.4)]
     )
     assert (len(chance), len(outcome)) == (0, 0)
     assert len(outcomes_of(TASK, {}, [])[0]) == 0
 
 
-def test_what_was_said_under_an_earlier_window_is_scored_again_from_its_inputs() -> None:
+def test_a_prediction_served_with_an_earlier_window_is_scored_again_from_its_inputs() -> None:
     """The ledger has the probability that was served, which moves with the window; the window counts scores."""
-    made = [said(1, Side.BUY, 0.7), said(1, Side.SELL, 0.2)]
+    predictions = [predicted(1, Side.BUY, 0.7), predicted(1, Side.SELL, 0.2)]
     model = OneInput()
-    scored = calibrated(model, made)  # type: ignore[arg-type]
-    assert [each.probability for each in scored] == [11.0, -9.0]
-    assert [replace(each, probability=0.0) for each in scored] == [replace(each, probability=0.0) for each in made]
+    scored = calibrated(model, predictions)  # type: ignore[arg-type]
+    assert [prediction.probability for prediction in scored] == [11.0, -9.0]
+    assert [replace(p, probability=0.0) for p in scored] == [replace(p, probability=0.0) for p in predictions]
     assert calibrated(model, []) == []  # type: ignore[arg-type]
 
 
 class OneInput:
-    """A model whose score is the level above, or the level below with its sign turned."""
+    """A model whose score is the level above, or the negative level below."""
 
     spec = SimpleNamespace(columns=("m1_break_5_above", "m1_break_5_below"))
 
@@ -84,7 +85,7 @@ class OneInput:
 
 
 class ByDistance(OneInput):
-    """A model of a source whose score is .4 at a level of 11 or 9, and .1 at one farther away."""
+    """A model of a source whose score is .4 for a level of 11 or 9, and .1 for a more distant level."""
 
     def __init__(self, source: str) -> None:
         self.spec = SimpleNamespace(columns=OneInput.spec.columns, source=source, task=TASK)
@@ -94,18 +95,18 @@ class ByDistance(OneInput):
 
 
 def walked(served: float) -> tuple[pd.DataFrame, list[Prediction]]:
-    """Price is at 12 every third minute, after which alone a level of 11 holds for two; one of 13 always does."""
+    """Price closes at 12 every third minute: a level of 11 holds for the next two minutes only, one of 13 always."""
     minutes = range(1, 2400)
-    told = [said(minute, Side.BUY, served, above=11.0 if minute % 2 else 13.0) for minute in minutes]
-    return bars(*([10.0, 10.0, 12.0] * 800)), told
+    predictions = [predicted(minute, Side.BUY, served, above=11.0 if minute % 2 else 13.0) for minute in minutes]
+    return bars(*([10.0, 10.0, 12.0] * 800)), predictions
 
 
 def test_a_window_counts_scores_and_moves_probability_and_interval_to_what_happened() -> None:
-    frame, told = walked(served=0.9)
-    outcomes, window = window_of(ByDistance("simulated"), {"EURUSD": frame}, told)  # type: ignore[arg-type]
+    frame, predictions = walked(served=0.9)
+    outcomes, window = window_of(ByDistance("simulated"), {"EURUSD": frame}, predictions)  # type: ignore[arg-type]
     assert outcomes >= FEWEST_KNOWN
     assert window is not None
-    assert window.until == told[-1].close_time
+    assert window.until == predictions[-1].close_time
     assert np.flatnonzero(window.true).tolist() == [400]
     assert np.flatnonzero(window.false).tolist() == [100, 400]
     low, high = window.intervals()(np.array([0.1, 0.4]))
@@ -120,9 +121,9 @@ def test_a_window_does_not_depend_on_the_window_that_answered_before() -> None:
 
 
 def test_recorded_bars_and_few_outcomes_leave_no_window() -> None:
-    frame, told = walked(served=0.5)
-    assert window_of(ByDistance("replay"), {"EURUSD": frame}, told)[1] is None  # type: ignore[arg-type]
-    assert window_of(ByDistance("binance"), {"EURUSD": frame}, told[:1000])[1] is None  # type: ignore[arg-type]
+    frame, predictions = walked(served=0.5)
+    assert window_of(ByDistance("replay"), {"EURUSD": frame}, predictions)[1] is None  # type: ignore[arg-type]
+    assert window_of(ByDistance("binance"), {"EURUSD": frame}, predictions[:1000])[1] is None  # type: ignore[arg-type]
 
 
 def test_a_window_gives_the_intervals_of_its_outcomes_and_survives_a_round_trip() -> None:

@@ -1,4 +1,4 @@
-"""A version whose calibration changed during a run answers again as it did on either side of the change."""
+"""A version whose calibration changed during a run is reproduced with the calibration of each side of the change."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace

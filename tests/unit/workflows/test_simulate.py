@@ -1,4 +1,4 @@
-"""The command `simulate`: results as JSON, a malformed scenario beside sound ones."""
+"""The command `simulate`: results as JSON, and malformed scenarios together with valid ones."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def written(folder: Path, name: str, content: dict[str, Any] | str) -> Path:
     return path
 
 
-def test_results_stand_under_the_id_of_each_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_have_the_id_of_their_scenario_as_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sound = scenario(quote(0, "1.10000", "1.10010"), submit(10, "a", "buy"), snapshot(20))
     code, results, err = run(capsys, written(tmp_path, "one", sound), written(tmp_path, "two", sound))
     assert (code, err) == (0, "")
@@ -63,7 +63,7 @@ def test_a_malformed_scenario_names_its_event_and_the_others_are_played(
 
 
 def sound() -> dict[str, Any]:
-    """A new scenario with every part that the cases below break."""
+    """Return a valid scenario with every part that the cases below break."""
     pair = {"t": 10, "type": "oco", "orders": [order("x", "buy"), order("y", "sell")]}
     entry = {"type": "limit", "price": "1.09900"}
     held = submit(11, "B", "buy", type="bracket", entry=entry, sl="1.09700", tp="1.10300")
@@ -134,7 +134,7 @@ def test_a_key_that_is_not_known_is_refused_by_its_name(
         (("events", 4, "type"), ["snapshot"], "event 5 (['snapshot'] at t=70000): unknown event type ['snapshot']"),
     ],
 )
-def test_a_part_that_makes_no_sense_is_refused_and_the_others_are_played(
+def test_an_invalid_part_is_refused_and_the_others_are_played(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], path: tuple[str | int, ...], value: Any, complaint: str
 ) -> None:
     story = sound()
