@@ -320,8 +320,8 @@ class Predictor:
         asked = " ".join(filter(None, (source, symbol)))
         scopes = ", ".join(map(str, sorted(everything)))
         if matches:
-            found = f"found {asked!r}" if asked else "found neither"
-            raise ScopeError(f"expected a symbol and a source to choose one of {scopes}; {found}")
+            given = f"found {asked!r}" if asked else "found neither"
+            raise ScopeError(f"expected a symbol and a source to choose one of {scopes}; {given}")
         raise ScopeError(f"no model learned from {asked}; the service answers for {scopes}; train one on its bars")
 
 

@@ -1,4 +1,4 @@
-"""What every model promises, whatever it was trained on."""
+"""The contract of every model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,15 +21,15 @@ from mikrobot.models.task import Task
 
 
 def bos(swing: int) -> tuple[Model, xgb.Booster]:
-    """A model fitted on made-up rows in which near levels break, and its trees."""
+    """A model fitted on synthetic rows in which near levels break, and its trees."""
     inputs = BosInputs(swing)
     values = rows_for(inputs.columns, 3000, seed=2)
-    seen = inputs(values, np.ones(3000, dtype=np.int8))
-    broken = seen[:, 0] < np.random.default_rng(2).exponential(1.0, 3000)
-    start = Start.fit(Task("bos", swing, 5), inputs, "level_atr", seen, outcome=broken)
+    made_inputs = inputs(values, np.ones(3000, dtype=np.int8))
+    broken = made_inputs[:, 0] < np.random.default_rng(2).exponential(1.0, 3000)
+    start = Start.fit(Task("bos", swing, 5), inputs, "level_atr", made_inputs, outcome=broken)
     booster = xgb.train(
         {"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5},
-        xgb.DMatrix(seen, broken, base_margin=start(seen, inputs)),
+        xgb.DMatrix(made_inputs, broken, base_margin=start(made_inputs, inputs)),
         20,
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
@@ -47,8 +47,8 @@ def bos(swing: int) -> tuple[Model, xgb.Booster]:
         metrics={"metrics": {"auc": 0.8}},
     )
     plain = Model(spec, whole, start, Calibration((0.0, 1.0), (0.0, 1.0)))
-    fitted = replace(plain, calibration=Calibration.fit(plain.score(seen), broken))
-    return replace(fitted, intervals=Intervals.of(fitted.calibrated(seen), broken)), booster
+    fitted = replace(plain, calibration=Calibration.fit(plain.score(made_inputs), broken))
+    return replace(fitted, intervals=Intervals.of(fitted.calibrated(made_inputs), broken)), booster
 
 
 def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:
@@ -63,18 +63,18 @@ def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:
     return values
 
 
-Made = tuple[Model, xgb.Booster]
-MODELS: dict[str, Callable[[], Made]] = {"bos of swing 5": lambda: bos(5), "bos of swing 15": lambda: bos(15)}
+Fitted = tuple[Model, xgb.Booster]
+MODELS: dict[str, Callable[[], Fitted]] = {"bos of swing 5": lambda: bos(5), "bos of swing 15": lambda: bos(15)}
 
 
 @pytest.fixture(params=list(MODELS), scope="module")
-def made(request: pytest.FixtureRequest) -> Made:
+def fitted(request: pytest.FixtureRequest) -> Fitted:
     return MODELS[request.param]()
 
 
 @pytest.fixture(scope="module")
-def model(made: Made) -> Model:
-    return made[0]
+def model(fitted: Fitted) -> Model:
+    return fitted[0]
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def other_window(model: Model) -> Model:
 def test_every_answer_is_the_served_probability_inside_its_interval(
     model: Model, values: np.ndarray, of: Callable[[Model], Model]
 ) -> None:
-    """Before, 94 % of the probabilities lay outside the interval that was served with them."""
+    """In an earlier version, 94 % of the probabilities lay outside their served interval."""
     model = of(model)
     answered = model.answer(values)
     assert ((answered.low < answered.probability) & (answered.probability < answered.high)).all()
@@ -138,9 +138,9 @@ def test_a_model_without_known_outcomes_answers_without_an_interval(model: Model
     assert np.isnan(answered.high).all()
 
 
-def test_an_explanation_ends_at_the_log_odds_of_the_served_probability(made: Made, values: np.ndarray) -> None:
-    """Before, it ended at .163 where .128 was served."""
-    trained, booster = made
+def test_an_explanation_ends_at_the_log_odds_of_the_served_probability(fitted: Fitted, values: np.ndarray) -> None:
+    """In an earlier version, it ended at .163 while .128 was served."""
+    trained, booster = fitted
     for model in (trained, other_window(trained)):
         for row, served in zip(values[:10], model.predict(values[:10]), strict=True):
             for side, probability in zip(explain(model, booster, row), served, strict=True):
@@ -197,17 +197,17 @@ def test_features_of_another_hash_are_refused(model: Model) -> None:
         model.spec.accept("def")
 
 
-def test_a_contract_survives_as_json(model: Model) -> None:
+def test_a_spec_survives_as_json(model: Model) -> None:
     assert ModelSpec.from_json(model.spec.to_json()) == model.spec
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "bos"}'])
-def test_what_is_no_contract_is_refused(text: str) -> None:
+def test_text_that_is_no_spec_is_refused(text: str) -> None:
     with pytest.raises(ModelError, match="expected a model spec"):
         ModelSpec.from_json(text)
 
 
-def test_a_contract_with_a_field_too_many_is_refused(model: Model) -> None:
+def test_a_spec_with_an_unknown_field_is_refused(model: Model) -> None:
     text = replace(model.spec, name="x").to_json().replace('"name"', '"extra": 1, "name"')
     with pytest.raises(ModelError, match="expected a model spec"):
         ModelSpec.from_json(text)

@@ -1,4 +1,4 @@
-"""The served break model on real bars: trained on an earlier span, judged on a later one on the rolling window."""
+"""The served break model on real bars: trained on an earlier span, evaluated on a later one with rolling windows."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,14 +23,14 @@ SPANS = {
     "BTCUSDT": ("2025-03-15", "2025-04-05", "2025-05-01", "2025-06-15"),
     "EURUSD": ("2020-02-20", "2020-03-15", "2020-04-20", "2020-06-15"),
 }
-"""Dates from which bars are learned from, calibrated on and judged, and the end."""
+"""Start dates of the training, calibration and test spans, and the end."""
 
 pytestmark = pytest.mark.skipif(not SHARED.exists(), reason="the shared market data are not on this machine")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Calibrated scores of the judged span and of the span before it, and what was served as trained."""
+    """Calibrated scores of the test span and of the span before it, and the probabilities served after training."""
 
     later: Predictions
     earlier: Predictions
@@ -47,21 +47,21 @@ def judged(request: pytest.FixtureRequest) -> Judged:
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     fitted = fit(recipe, data, split, diffusion, settings=settings, progress=lambda stage, share: None)
 
-    def said(rows: Any) -> Predictions:
+    def predictions(rows: Any) -> Predictions:
         own: Dataset = data.only(rows)
         score = fitted.calibration(uncalibrated(recipe, fitted, data, rows))
         return Predictions(score, own.outcome, own.time, own.end)
 
-    later = said(split.test)
-    return Judged(later, said(split.validation), fitted.intervals.probability(later.probability))
+    later = predictions(split.test)
+    return Judged(later, predictions(split.validation), fitted.intervals.probability(later.probability))
 
 
 def test_the_set_contains_either_outcome_of_nine_in_ten_real_levels(judged: Judged) -> None:
-    found = intervals(judged.later, judged.earlier)
-    assert found["samples"] == len(judged.later.outcome)
+    summary = intervals(judged.later, judged.earlier)
+    assert summary["samples"] == len(judged.later.outcome)
     for name in ("coverage_true", "coverage_false"):
-        assert found[name] is not None
-        assert 0.88 <= found[name] <= 0.92, found
+        assert summary[name] is not None
+        assert 0.88 <= summary[name] <= 0.92, summary
 
 
 def test_the_rolling_window_is_at_least_as_calibrated_as_the_training(judged: Judged) -> None:
@@ -71,7 +71,7 @@ def test_the_rolling_window_is_at_least_as_calibrated_as_the_training(judged: Ju
         low, high = fitted(judged.later.probability[window.chosen])
         rolled[window.chosen] = fitted.probability(judged.later.probability[window.chosen])
         assert ((low < rolled[window.chosen]) & (rolled[window.chosen] < high)).all()
-    trained, newest = (scores(said, judged.later.outcome) for said in (judged.served, rolled))
+    trained, newest = (scores(probability, judged.later.outcome) for probability in (judged.served, rolled))
     assert newest["ece"] <= trained["ece"] + 0.001
     assert newest["brier"] <= trained["brier"] + 0.0002
     assert max(trained["ece"], newest["ece"]) < 0.015

@@ -183,7 +183,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Start the service before there is a champion, note what it says, and promote one."""
+    """Start the service before there is a champion, record its responses, and promote a champion."""
     home = tmp_path_factory.mktemp("service")
     port = free_port()
     service = Server(

@@ -226,10 +226,10 @@ def test_a_challenger_answers_in_the_shadow_and_changes_nothing_of_the_champion(
     stage.registry.challenge("bos", challenger.spec.version, EURUSD)
     with PredictionClient(stage.service.url, "simulated", CLOCK) as client:
         wait_until(lambda: stage.challenger() == challenger.spec.version, "no challenger", SystemClock(), timeout_s=30)
-        said = [client.shadow("EURUSD", row | {"another": 1.0}) for row in rows]
-        assert [sides(answer) for answer, _ in said] == expected(challenger, rows)
-        assert {answer.version for answer, _ in said} == {challenger.spec.version}
-        assert [set(inputs) for _, inputs in said] == [set(challenger.spec.columns)] * len(rows)
+        answers = [client.shadow("EURUSD", row | {"another": 1.0}) for row in rows]
+        assert [sides(answer) for answer, _ in answers] == expected(challenger, rows)
+        assert {answer.version for answer, _ in answers} == {challenger.spec.version}
+        assert [set(inputs) for _, inputs in answers] == [set(challenger.spec.columns)] * len(rows)
         assert [client.predict("EURUSD", row) for row in rows] == before
         stage.registry.promote("bos", challenger.spec.version, "for the test")
         stage.await_served(challenger.spec.version)
@@ -281,7 +281,7 @@ def test_the_api_page_and_its_parts_load_from_the_service_alone(stage: Any) -> N
 
 @pytest.fixture(scope="module")
 def reports(stage: Any) -> Path:
-    """The folder of reports of the service, with a report in it and a secret beside it."""
+    """The service's reports folder with one report, and a secret file outside it."""
     folder = stage.service.log.parent / "reports"
     (folder / "20250314").mkdir(parents=True)
     (folder / "20250314" / "report.html").write_text("<html>a report</html>")

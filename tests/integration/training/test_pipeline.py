@@ -71,14 +71,14 @@ def test_a_model_is_a_module_and_an_entry(
 
 
 def run_of(registry: Registry, version: str) -> mlflow.entities.Run:
-    found = {entry.version: entry for entry in registry.versions("bos")}[version]
-    return mlflow.MlflowClient(registry.tracking_uri).get_run(found.run_id)
+    entry = {entry.version: entry for entry in registry.versions("bos")}[version]
+    return mlflow.MlflowClient(registry.tracking_uri).get_run(entry.run_id)
 
 
 def test_a_first_model_without_skill_is_not_promoted_and_its_baseline_answers_for_every_symbol(
     first: TrainingResult, registry: Registry
 ) -> None:
-    """The market is a random walk: whatever the model adds to the diffusion is chance."""
+    """The market is a random walk: any uplift over the diffusion baseline is chance."""
     assert first.champion_of == ()
     assert set(first.rulings) == set(SCOPES)
     for scope, ruling in first.rulings.items():
@@ -98,7 +98,7 @@ def test_a_model_learned_nothing_from_the_traded_hours(first: TrainingResult, re
 def test_the_baseline_is_the_diffusion_calibrated(
     first: TrainingResult, registry: Registry, market: Bars, rows: Rows
 ) -> None:
-    """It answers otherwise than the model, and its log odds are those of the diffusion alone."""
+    """Its predictions differ from the model's, and its log odds are those of the diffusion alone."""
     model = registry.load("bos", first.version)
     baseline = model.diffusion()
     inputs = np.random.default_rng(2).normal(1.0, 0.3, (200, len(model.inputs.names))).astype(np.float32)
@@ -115,9 +115,9 @@ def test_a_random_walk_shows_no_skill_over_the_diffusion_baseline(first: Trainin
 
 
 def test_markets_without_an_edge_give_none_to_the_whole_pipeline(market: Bars) -> None:
-    found = control("bos", market, Settings())
-    assert set(found) == {"flipped", "gaussian"}
-    for metrics in found.values():
+    evaluations = control("bos", market, Settings())
+    assert set(evaluations) == {"flipped", "gaussian"}
+    for metrics in evaluations.values():
         assert metrics["metrics"]["auc"] > 0.7
         assert metrics["uplift"]["over_atr"]["auc"]["value"] < 0.03
 
@@ -183,10 +183,10 @@ def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: R
     model = registry.load("bos", first.version)
     row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.spec.columns))
     explained = explain(model, registry.booster("bos", first.version), row)
-    assert [each.side for each in explained] == [1, -1]
-    for each, probability in zip(explained, model.predict(row[None])[0], strict=True):
-        assert each.start + sum(each.added.values()) == pytest.approx(np.log(probability / (1 - probability)))
-        sizes = [abs(value) for value in each.added.values()][:-2]
+    assert [side.side for side in explained] == [1, -1]
+    for side, probability in zip(explained, model.predict(row[None])[0], strict=True):
+        assert side.start + sum(side.added.values()) == pytest.approx(np.log(probability / (1 - probability)))
+        sizes = [abs(value) for value in side.added.values()][:-2]
         assert sizes == sorted(sizes, reverse=True)
 
 
@@ -194,9 +194,9 @@ def test_the_mlflow_flavour_reads_what_was_logged(first: TrainingResult, registr
     mlflow.set_tracking_uri(registry.tracking_uri)
     model = registry.load("bos", first.version)
     loaded = mlflow.pyfunc.load_model(f"models:/bos/{first.version}")
-    seen = np.random.default_rng(1).normal(size=(20, len(model.inputs.names))).astype(np.float32)
-    answered = loaded.predict(pd.DataFrame(seen, columns=list(model.inputs.names)))
-    np.testing.assert_allclose(np.ravel(answered["score"]), Scorer(model.graph, seen.shape[1])(seen), atol=1e-6)
+    inputs = np.random.default_rng(1).normal(size=(20, len(model.inputs.names))).astype(np.float32)
+    answered = loaded.predict(pd.DataFrame(inputs, columns=list(model.inputs.names)))
+    np.testing.assert_allclose(np.ravel(answered["score"]), Scorer(model.graph, inputs.shape[1])(inputs), atol=1e-6)
     info = mlflow.models.get_model_info(f"models:/bos/{first.version}")
     assert info.signature.inputs.input_names() == list(model.inputs.names)
     assert info.metadata == {"feature_hash": CATALOG.version, "source": "replay"}

@@ -54,9 +54,9 @@ def answering() -> Iterator[Callable[..., TrackingServer]]:
         return TrackingServer(f"http://127.0.0.1:{running[-1].server_port}")
 
     yield make
-    for each in running:
-        each.shutdown()
-        each.server_close()
+    for server in running:
+        server.shutdown()
+        server.server_close()
 
 
 def test_versions_are_what_the_mlflow_library_lists(server: TrackingServer, named: str) -> None:

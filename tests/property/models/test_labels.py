@@ -1,4 +1,4 @@
-"""Every task on random bars with holes: against a loop over bars, truncated, continued and mirrored."""
+"""Labels of every task on random bars with gaps: compared with a naive loop, truncated, continued and mirrored."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -36,9 +36,9 @@ def market(seed: int, bars: int = 120) -> tuple[Prices, np.ndarray, np.ndarray]:
     return Prices(minute, high, low, close), levels, atr
 
 
-def listed(found: Labels) -> list[Sample]:
-    ends = found.end.astype("datetime64[m]").astype(int)
-    columns = (found.row, found.side, found.outcome, ends)
+def listed(labels: Labels) -> list[Sample]:
+    ends = labels.end.astype("datetime64[m]").astype(int)
+    columns = (labels.row, labels.side, labels.outcome, ends)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -48,7 +48,7 @@ def naive(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -> li
 
 
 def _watched(prices: Prices, t: int, bars: range) -> bool:
-    """Whether all of these bars exist and follow bar t without a session gap."""
+    """Return True if all of these bars exist and follow bar t without a session gap."""
     if not bars or bars[-1] >= len(prices):
         return False
     times = [prices.minute[u] for u in range(t, bars[-1] + 1)]
@@ -62,7 +62,7 @@ def _until(prices: Prices, t: int, end: int) -> range:
 
 
 def _bos(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -> list[Sample]:
-    found = []
+    labels = []
     for t in range(len(prices)):
         end = int(prices.minute[t]) + task.horizon
         ahead = _until(prices, t, end)
@@ -71,19 +71,19 @@ def _bos(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -> lis
                 continue
             wicks = prices.high if side > 0 else prices.low
             reached = [(wicks if task.mode == "wick" else prices.close)[u] for u in ahead]
-            found.append((t, side, any(side * (price - level) > 0 for price in reached), end))
-    return found
+            labels.append((t, side, any(side * (price - level) > 0 for price in reached), end))
+    return labels
 
 
 def _nowcast(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -> list[Sample]:
-    found = []
+    labels = []
     for t in range(len(prices)):
         end = -(-int(prices.minute[t]) // 5) * 5
         ahead = _until(prices, t, end)
         for side, level in zip((1, -1), levels[t], strict=True):
             if not np.isnan(level) and _watched(prices, t, ahead):
-                found.append((t, side, bool(side * (prices.close[ahead[-1]] - level) > 0), end))
-    return found
+                labels.append((t, side, bool(side * (prices.close[ahead[-1]] - level) > 0), end))
+    return labels
 
 
 def _followup(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -> list[Sample]:
@@ -94,7 +94,7 @@ def _followup(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -
         for column, side in enumerate((1, -1))
         if side * (close[b] - levels[b - 1, column]) > 0
     ]
-    found = []
+    labels = []
     for number, (b, side, level) in enumerate(events):
         following = events[number + 1][0] if number + 1 < len(events) else n
         at: int | None = b
@@ -109,8 +109,8 @@ def _followup(task: Task, prices: Prices, levels: np.ndarray, atr: np.ndarray) -
             outcome = _paid(task, prices, at, side, atr[b], ahead)
         else:
             outcome = any(side * (close[u] - level) <= 0 for u in ahead)
-        found.append((at, side, bool(outcome), int(prices.minute[ahead[-1]])))
-    return found
+        labels.append((at, side, bool(outcome), int(prices.minute[ahead[-1]])))
+    return labels
 
 
 def _returned(prices: Prices, b: int, side: int, level: float, atr: float, until: int) -> int | None:
@@ -141,9 +141,9 @@ def test_labels_equal_those_of_a_loop_over_bars(task: Task, seed: int) -> None:
 
 @every_task
 def test_random_bars_have_both_outcomes(task: Task) -> None:
-    found = task.label(*market(1, bars=2000))
-    assert 0.02 < found.outcome.mean() < 0.98
-    assert (np.diff(found.row) >= 0).all()
+    labels = task.label(*market(1, bars=2000))
+    assert 0.02 < labels.outcome.mean() < 0.98
+    assert (np.diff(labels.row) >= 0).all()
 
 
 @every_task

@@ -1,7 +1,7 @@
-"""The whole training on made-up markets: it finds an edge that was planted, and none where there is none.
+"""The whole training on simulated markets: it finds a planted edge, and none where there is none.
 
-Held against a walk that knows the true volatility: over one that has to guess it, a model gains by
-guessing better, and that is no edge.
+The baseline has the true volatility. Over a baseline with a forecast, a model also gains by a better
+volatility forecast, which is no edge.
 """
 
 from dataclasses import replace
@@ -20,11 +20,11 @@ from mikrobot.training.recipes import recipe_of
 DAYS = 60
 STEP = 5e-5
 SIGMA = STEP * 4**0.5
-"""Deviation of one of the four steps of a minute, and of a minute."""
+"""Standard deviation of a minute's log return; `STEP` is that of one of its four steps."""
 
 SEEDS = 20
 MOST_ALARMS = 3
-"""An interval of 95 % lies above 0 by chance in one market of forty; more than 3 of 20 come once in a thousand."""
+"""A 95 % interval lies above 0 by chance in one of 40 markets; more than 3 of 20 occur once in a thousand runs."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def market(seed: int, memory: float) -> pd.DataFrame:
-    """Walk by 4 steps a minute; of each minute's move the next one keeps the share `memory`."""
+    """Simulate a walk with 4 steps a minute; each minute repeats the share `memory` of the previous move."""
     rng = np.random.default_rng(seed)
     ts = pd.date_range("2024-03-04", periods=DAYS * 1440, freq="1min", tz="UTC")
     steps = STEP * rng.normal(size=(len(ts), 4))
@@ -60,8 +60,8 @@ def over_truth(seed: int, memory: float) -> dict[str, float]:
     data = build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "made up", recipe.inputs, task=recipe.task)
     data = replace(data, sigma_forecast=np.full(len(data), SIGMA))
     *_, metrics = study(recipe, data, settings)
-    found: dict[str, float] = metrics["uplift"]["over_forecast"]["auc"]
-    return found
+    uplift: dict[str, float] = metrics["uplift"]["over_forecast"]["auc"]
+    return uplift
 
 
 def test_markets_without_an_edge_raise_no_more_alarms_than_chance() -> None:

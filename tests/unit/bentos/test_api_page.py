@@ -1,4 +1,4 @@
-"""The page of the HTTP interface: nothing of it comes from elsewhere, and its examples fit its requests."""
+"""The API page: it loads nothing from other hosts, and its examples are valid requests."""
 
 import re
 

@@ -6,14 +6,14 @@ from mikrobot.models.bos import BosInputs
 
 CLOSE, ATR = 1.1, 0.0004
 MIRRORED = ("m1_return", "m1_streak", "m1_taker_balance", "m1_vwap_score", "m1_lead", "m5_forming_return")
-"""Columns of a direction."""
+"""Name prefixes of columns with a direction."""
 INPUTS = BosInputs(5)
 UNITS = {spec.name: spec.unit for spec in CATALOG.specs}
 SIDES = np.array([1, -1], dtype=np.int8)
 
 
 def a_row(seed: int = 1) -> dict[str, float]:
-    """A sound row by column name: prices near the close, levels on their own sides."""
+    """A valid row by column name: prices near the close, each level on its own side."""
     rng = np.random.default_rng(seed)
     draw = {
         "price": lambda: CLOSE + ATR * rng.normal(),
@@ -33,13 +33,13 @@ def a_row(seed: int = 1) -> dict[str, float]:
     return row
 
 
-def seen(row: dict[str, float], side: int) -> dict[str, float]:
+def inputs_of(row: dict[str, float], side: int) -> dict[str, float]:
     values = np.array([[row[name] for name in INPUTS.columns]])
     return dict(zip(INPUTS.names, INPUTS(values, np.array([side], dtype=np.int8))[0].tolist(), strict=True))
 
 
 def mirrored(row: dict[str, float]) -> dict[str, float]:
-    """The same row in a market turned upside down about the close."""
+    """The same row in a market mirrored at the close."""
     other = {}
     for name, value in row.items():
         swapped = name
@@ -64,37 +64,37 @@ def test_every_column_needed_is_in_the_catalog_once(swing: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_both_sides_see_the_same_in_mirrored_markets(seed: int) -> None:
     row = a_row(seed)
-    assert seen(mirrored(row), -1) == pytest.approx(seen(row, 1), rel=3e-3, abs=3e-3)
-    assert seen(row, -1) != pytest.approx(seen(row, 1), rel=0.1)
+    assert inputs_of(mirrored(row), -1) == pytest.approx(inputs_of(row, 1), rel=3e-3, abs=3e-3)
+    assert inputs_of(row, -1) != pytest.approx(inputs_of(row, 1), rel=0.1)
 
 
 def test_prices_on_another_scale_look_the_same() -> None:
     row = a_row()
     scaled = {name: 50_000 * v if UNITS[name] in ("price", "price difference") else v for name, v in row.items()}
-    assert seen(scaled, 1) == pytest.approx(seen(row, 1), rel=1e-4)
+    assert inputs_of(scaled, 1) == pytest.approx(inputs_of(row, 1), rel=1e-4)
 
 
 @pytest.mark.parametrize("column", INPUTS.columns)
 def test_every_column_reaches_an_input(column: str) -> None:
     row = a_row()
     changed = row | {column: row[column] * 1.3 + 0.1}
-    assert any(seen(changed, side) != pytest.approx(seen(row, side), nan_ok=True) for side in (1, -1))
+    assert any(inputs_of(changed, side) != pytest.approx(inputs_of(row, side), nan_ok=True) for side in (1, -1))
 
 
 def test_distances_are_in_atr_and_in_sigma() -> None:
     row = a_row()
-    found = seen(row, 1)
+    inputs = inputs_of(row, 1)
     ahead = row["m1_break_5_above"] - CLOSE
-    assert found["level_atr"] == pytest.approx(ahead / row["m1_atr_14"], rel=1e-5)
+    assert inputs["level_atr"] == pytest.approx(ahead / row["m1_atr_14"], rel=1e-5)
     expected = np.log(row["m1_break_5_above"] / CLOSE) / row["m1_volatility_60"]
-    assert found["level_sigma_60"] == pytest.approx(expected, rel=1e-4)
+    assert inputs["level_sigma_60"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_without_a_level_the_distance_to_it_is_missing() -> None:
     row = a_row() | {"m1_break_5_above": np.nan, "m1_break_5_above_distance": np.nan}
-    assert np.isnan(seen(row, 1)["level_atr"])
-    assert np.isfinite(seen(row, -1)["level_atr"])
-    assert np.isnan(seen(row, -1)["other_atr"])
+    assert np.isnan(inputs_of(row, 1)["level_atr"])
+    assert np.isfinite(inputs_of(row, -1)["level_atr"])
+    assert np.isnan(inputs_of(row, -1)["other_atr"])
 
 
 @pytest.mark.parametrize("column", ["m1_atr_14", "m1_volatility_60", "m1_volatility_240", "m5_atr_14", "h1_atr_14"])

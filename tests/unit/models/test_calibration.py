@@ -26,25 +26,25 @@ def test_the_order_of_the_samples_changes_nothing(seed: int, n: int, digits: int
 
 
 @pytest.mark.parametrize("base", [0.05, 0.3, 0.5])
-def test_scores_that_know_nothing_never_leave_the_base_rate_far(base: float) -> None:
-    """Before, 5 % of the probabilities exceeded .5 where .3 happens: beyond the end bins a line rose to 1."""
+def test_scores_without_information_stay_near_the_base_rate(base: float) -> None:
+    """In an earlier version, 5 % of the probabilities exceeded .5 at a base rate of .3: a line rose to 1 at the end."""
     for seed in range(300):
         rng = np.random.default_rng(seed)
         scores, outcomes = rng.beta(*((2, 5), (1, 1), (0.5, 0.5))[seed % 3], 2000), rng.random(2000) < base
         fitted = Calibration.fit(scores, outcomes)
         served = fitted(np.linspace(0, 1, 1001))
-        told = Intervals.of(fitted(scores), outcomes).probability(served)
-        for mapped in (served, told):
+        probabilities = Intervals.of(fitted(scores), outcomes).probability(served)
+        for mapped in (served, probabilities):
             assert mapped.max() < base + 0.2
             assert mapped.min() > max(0.0, base - 0.2)
 
 
-@pytest.mark.parametrize("happened", [False, True])
-def test_what_never_or_always_happened_is_said_of_every_score(happened: bool) -> None:
-    """Before, 1,000 outcomes without one event left a score of .9 at .9."""
+@pytest.mark.parametrize("outcome", [False, True])
+def test_outcomes_that_are_all_equal_are_predicted_for_every_score(outcome: bool) -> None:
+    """In an earlier version, a score of .9 stayed at .9 after 1,000 outcomes without an event."""
     scores = np.random.default_rng(1).random(1000)
-    said = Calibration.fit(scores, np.full(1000, happened))(np.array([0.0, 0.1, 0.9, 1.0]))
-    assert np.abs(said - happened).max() < 0.01
+    scores = Calibration.fit(scores, np.full(1000, outcome))(np.array([0.0, 0.1, 0.9, 1.0]))
+    assert np.abs(scores - outcome).max() < 0.01
 
 
 def test_beyond_the_end_bins_their_rates_hold() -> None:
@@ -61,18 +61,18 @@ def test_few_samples_make_few_knots() -> None:
     assert len(Calibration.fit(scores, rng.random(399) < scores).scores) <= 3
 
 
-def test_scores_that_exaggerate_are_pulled_to_what_happened() -> None:
+def test_overconfident_scores_are_calibrated_to_the_observed_frequency() -> None:
     rng = np.random.default_rng(1)
     truth = rng.beta(1, 4, 40_000)
-    said = truth**0.5
-    fitted = Calibration.fit(said[:20_000], rng.random(20_000) < truth[:20_000])
-    assert np.abs(fitted(said[20_000:]) - truth[20_000:]).mean() < 0.02
+    scores = truth**0.5
+    fitted = Calibration.fit(scores[:20_000], rng.random(20_000) < truth[:20_000])
+    assert np.abs(fitted(scores[20_000:]) - truth[20_000:]).mean() < 0.02
 
 
-def test_scores_that_say_the_opposite_end_at_the_base_rate() -> None:
+def test_inverted_scores_are_mapped_to_the_base_rate() -> None:
     rng = np.random.default_rng(1)
-    said = rng.random(5000)
-    fitted = Calibration.fit(said, rng.random(5000) < 1 - said)
+    scores = rng.random(5000)
+    fitted = Calibration.fit(scores, rng.random(5000) < 1 - scores)
     assert fitted(np.array([0.0, 0.5, 1.0])) == pytest.approx(0.5, abs=0.03)
 
 

@@ -14,8 +14,8 @@ WIDTH = 6
 
 
 @pytest.fixture(scope="module")
-def seen() -> tuple[np.ndarray, np.ndarray]:
-    """Inputs, a tenth of them missing, and outcomes that the first one tells of."""
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    """Inputs, a tenth of them missing, and outcomes that depend on the first one."""
     rng = np.random.default_rng(4)
     inputs = rng.normal(size=(800, WIDTH)).astype(np.float32)
     outcome = inputs[:, 0] + rng.normal(size=800) > 0
@@ -24,64 +24,64 @@ def seen() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def booster(seen) -> xgb.Booster:
-    data = xgb.QuantileDMatrix(*seen, feature_names=[f"input {i}" for i in range(WIDTH)])
+def booster(samples) -> xgb.Booster:
+    data = xgb.QuantileDMatrix(*samples, feature_names=[f"input {i}" for i in range(WIDTH)])
     return xgb.train({"objective": "binary:logistic", "max_depth": 3, "base_score": 0.5}, data, 20)
 
 
-def imputed(learner, seen):
-    return make_pipeline(SimpleImputer(), learner).fit(*seen)
+def imputed(learner, samples):
+    return make_pipeline(SimpleImputer(), learner).fit(*samples)
 
 
 def score(members, inputs):
     return graph.Scorer(graph.joined(members, WIDTH), WIDTH)(inputs)
 
 
-def test_trees_answer_as_the_booster_does_missing_values_included(seen, booster):
+def test_trees_answer_as_the_booster_does_missing_values_included(samples, booster):
     assert np.allclose(
-        score([graph.of_booster("trees", booster)], seen[0]), booster.inplace_predict(seen[0]), atol=1e-6
+        score([graph.of_booster("trees", booster)], samples[0]), booster.inplace_predict(samples[0]), atol=1e-6
     )
 
 
-def test_the_score_is_the_mean_of_the_members(seen, booster):
-    forest = imputed(RandomForestClassifier(20, max_depth=4, random_state=1), seen)
-    network = imputed(MLPClassifier((8,), max_iter=30, random_state=1), seen)
+def test_the_score_is_the_mean_of_the_members(samples, booster):
+    forest = imputed(RandomForestClassifier(20, max_depth=4, random_state=1), samples)
+    network = imputed(MLPClassifier((8,), max_iter=30, random_state=1), samples)
     members = [
         graph.of_booster("trees", booster),
         graph.of_classifier("forest", forest, WIDTH),
         graph.of_classifier("network", network, WIDTH),
     ]
     expected = np.mean(
-        [booster.inplace_predict(seen[0]), *(m.predict_proba(seen[0])[:, 1] for m in (forest, network))], axis=0
+        [booster.inplace_predict(samples[0]), *(m.predict_proba(samples[0])[:, 1] for m in (forest, network))], axis=0
     )
-    assert np.allclose(score(members, seen[0]), expected, atol=1e-6)
+    assert np.allclose(score(members, samples[0]), expected, atol=1e-6)
 
 
-def test_decision_values_become_probabilities_by_their_slope_and_intercept(seen):
-    machine = imputed(SVC(C=0.5), seen)
-    found = score([graph.of_classifier("support", machine, WIDTH, (1.7, -0.1))], seen[0])
-    expected = 1 / (1 + np.exp(-(1.7 * machine.decision_function(seen[0]) - 0.1)))
-    assert np.allclose(found, expected, atol=1e-5)
+def test_decision_values_become_probabilities_by_their_slope_and_intercept(samples):
+    machine = imputed(SVC(C=0.5), samples)
+    scored = score([graph.of_classifier("support", machine, WIDTH, (1.7, -0.1))], samples[0])
+    expected = 1 / (1 + np.exp(-(1.7 * machine.decision_function(samples[0]) - 0.1)))
+    assert np.allclose(scored, expected, atol=1e-5)
 
 
-def test_the_same_members_give_the_same_bytes(seen, booster):
+def test_the_same_members_give_the_same_bytes(samples, booster):
     first, second = (graph.joined([graph.of_booster("trees", booster)], WIDTH) for _ in range(2))
     assert first == second
 
 
-def test_one_row_and_many_rows_agree(seen, booster):
+def test_one_row_and_many_rows_agree(samples, booster):
     members = [graph.of_booster("trees", booster)]
-    alone = np.concatenate([score(members, row[None]) for row in seen[0][:20]])
-    assert (alone == score(members, seen[0])[:20]).all()
+    alone = np.concatenate([score(members, row[None]) for row in samples[0][:20]])
+    assert (alone == score(members, samples[0])[:20]).all()
 
 
 @pytest.mark.parametrize("broken", [b"", b"not a graph", slice(0, -50)])
-def test_what_is_no_graph_is_refused(seen, booster, broken):
+def test_bytes_that_are_no_graph_are_refused(samples, booster, broken):
     whole = graph.joined([graph.of_booster("trees", booster)], WIDTH)
     with pytest.raises(ModelError, match="train again"):
         graph.Scorer(whole[broken] if isinstance(broken, slice) else broken, WIDTH)
 
 
-def test_a_graph_of_other_inputs_is_refused(seen, booster):
+def test_a_graph_of_other_inputs_is_refused(samples, booster):
     with pytest.raises(ModelError, match="expected a graph from 7 inputs"):
         graph.Scorer(graph.joined([graph.of_booster("trees", booster)], WIDTH), 7)

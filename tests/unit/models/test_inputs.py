@@ -1,4 +1,4 @@
-"""What the models of breaks that happened see: only rows of such a break, mirrored by side."""
+"""Inputs of the false-break and retest models: only rows with a break, mirrored by side."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def row(inputs: SideInputs, **values: float) -> np.ndarray:
     return np.array([[values.get(name, 1.0) for name in inputs.columns]])
 
 
-@pytest.mark.parametrize("inputs", ALL, ids=lambda each: f"{type(each).__name__} {each.swing}")
+@pytest.mark.parametrize("inputs", ALL, ids=lambda inputs: f"{type(inputs).__name__} {inputs.swing}")
 def test_every_column_is_one_of_the_catalog_and_named_once(inputs):
     assert set(inputs.columns) <= set(CATALOG.columns)
     assert len(set(inputs.columns)) == len(inputs.columns)
     assert len(set(inputs.names)) == len(inputs.names)
 
 
-@pytest.mark.parametrize("inputs", ALL, ids=lambda each: f"{type(each).__name__} {each.swing}")
+@pytest.mark.parametrize("inputs", ALL, ids=lambda inputs: f"{type(inputs).__name__} {inputs.swing}")
 def test_nothing_is_infinite_where_a_market_is_flat(inputs):
     assert not np.isinf(inputs(np.zeros((1, len(inputs.columns))), UP)).any()
 

@@ -19,7 +19,7 @@ def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_one_more(score: np.ndarray, outcome: np.ndarray, level: float, extra: bool) -> float:
-    """Return the isotonic rate at a level of score with one more sample there, by scikit-learn."""
+    """Return scikit-learn's isotonic rate at a score with one additional sample there."""
     distinct, at = np.unique(np.append(score, level), return_inverse=True)
     count = np.bincount(at)
     rates = np.bincount(at, np.append(outcome, extra)) / count
@@ -56,7 +56,7 @@ def test_the_probability_lies_between_its_bounds_and_rises_with_the_score(seed: 
         assert (np.diff(values) >= -1e-12).all()
 
 
-def test_what_has_no_score_has_no_probability() -> None:
+def test_a_missing_score_has_no_probability() -> None:
     assert np.isnan(Intervals.of(*drawn(3000, 1)).probability(np.array([np.nan]))).all()
 
 
@@ -74,7 +74,7 @@ def test_more_outcomes_narrow_the_bounds() -> None:
     assert ((many(at)[1] - many(at)[0]) < 0.5 * (few(at)[1] - few(at)[0])).all()
 
 
-def test_probabilities_are_what_happens_where_the_scores_were_not() -> None:
+def test_miscalibrated_scores_become_calibrated_probabilities() -> None:
     score, truth = drawn(40_000, 1)[0], np.random.default_rng(2)
     fitted = Intervals.of(score, truth.random(40_000) < score**2)
     assert np.abs(fitted.probability(score) - score**2).mean() < 0.01

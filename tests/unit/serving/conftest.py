@@ -1,4 +1,4 @@
-"""A registry and a model that fit in a test, with the faces of the real ones."""
+"""Fakes of the registry and of a model, with the interfaces of the real ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_spread_atr")
 
 @dataclass
 class WeightedSum:
-    """Answers up with a weighted sum of the row, in which the order of columns shows, and down with NaN."""
+    """Predicts up with a weighted sum of the row, which depends on the column order, and down with NaN."""
 
     spec: ModelSpec
     asked: list[tuple[int, ...]] = field(default_factory=list)
@@ -33,15 +33,20 @@ class WeightedSum:
         return self
 
     def answer(self, values: NDArray[np.float64]) -> Answered:
-        """Bound each answer by a hundredth, and name the sets by the quarter that it lies in."""
-        said = self.predict(values)
-        quarters = np.searchsorted((0.25, 0.5, 0.75), np.nan_to_num(said), side="right")
-        return Answered(said, said - 0.01, said + 0.01, np.array([HOLDS, BOTH, NONE, BREAKS], dtype=np.int8)[quarters])
+        """Set bounds at a distance of 0.01, and choose the set by the quarter of the probability."""
+        probability = self.predict(values)
+        quarters = np.searchsorted((0.25, 0.5, 0.75), np.nan_to_num(probability), side="right")
+        return Answered(
+            probability,
+            probability - 0.01,
+            probability + 0.01,
+            np.array([HOLDS, BOTH, NONE, BREAKS], dtype=np.int8)[quarters],
+        )
 
 
 @dataclass
 class Shelf:
-    """A registry in memory, which may name a version for each role and scope."""
+    """A registry in memory, with one version for each role and scope."""
 
     models: dict[str, WeightedSum] = field(default_factory=dict)
     roles: dict[str, dict[Scope, str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The client against a small HTTP server of the standard library, which plays a script."""
+"""The client against a small HTTP server of the standard library with scripted responses."""
 
 import json
 import math
@@ -41,7 +41,7 @@ CONTRACT = {"columns": ["m1_rsi_14"], "version": "3"}
 
 @dataclass
 class Script:
-    """Answers in order, the last one for ever; a status 0 hangs up without an answer."""
+    """Scripted responses, the last one repeated; 0 closes the connection, -1 hangs before it closes."""
 
     url: str = ""
     answers: list[tuple[int, Any]] = field(default_factory=lambda: [(200, ANSWER)])
@@ -108,7 +108,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def client(script: Script, clock: ManualClock) -> Iterator[PredictionClient]:
-    """Retries at once: waiting is stamina's, and tested with it."""
+    """A client that retries without waiting; stamina tests the waiting."""
     stamina.set_testing(True, attempts=ATTEMPTS)
     with PredictionClient(script.url, "replay", clock) as client:
         yield client
@@ -148,9 +148,9 @@ def test_a_challenger_that_does_not_answer_is_left_alone_for_a_minute_and_the_ch
     assert [path for _, path, _ in script.asked] == ["/challenger?symbol=EURUSD&source=replay", "/shadow", "/predict"]
     clock.sleep(61.0)
     script.answers = [(200, CONTRACT), (200, ANSWER)]
-    told = client.shadow("EURUSD", {"m1_rsi_14": 55.2, "m1_atr_14": 1.0})
-    assert told is not None
-    assert (told[0].version, told[1]) == ("3", {"m1_rsi_14": 55.2})
+    shadow = client.shadow("EURUSD", {"m1_rsi_14": 55.2, "m1_atr_14": 1.0})
+    assert shadow is not None
+    assert (shadow[0].version, shadow[1]) == ("3", {"m1_rsi_14": 55.2})
 
 
 def test_a_batch_keeps_its_order(client: PredictionClient, script: Script) -> None:

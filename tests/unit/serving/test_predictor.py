@@ -189,11 +189,11 @@ def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf:
 
 def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predictor, shelf: Any) -> None:
     renamed = ("other_rsi", "other_return", "other_spread")
-    done = Event()
+    finished = Event()
     wrong: list[str] = []
 
     def ask() -> None:
-        while not done.is_set():
+        while not finished.is_set():
             try:
                 answer = predictor.predict("EURUSD", ROW)
             except FeatureMismatch as refused:
@@ -209,7 +209,7 @@ def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predi
     for number in range(60):
         shelf.promote(f"other {number}", renamed) if number % 2 else shelf.promote(f"same {number}")
         predictor.refresh()
-    done.set()
+    finished.set()
     for thread in asking:
         thread.join()
     assert wrong == []

@@ -11,7 +11,7 @@ MakeDataset = Callable[..., Dataset]
 
 @pytest.fixture
 def make_dataset() -> MakeDataset:
-    """Samples with a random distance to the level, and an edge in the sixth input if asked for one."""
+    """A factory of samples with a random distance to the level, and an optional edge in the sixth input."""
 
     def make(n: int = 8000, edge: float = 0.0, seed: int = 3) -> Dataset:
         rng = np.random.default_rng(seed)

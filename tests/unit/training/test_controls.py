@@ -7,7 +7,7 @@ from mikrobot.training.controls import controls, flipped, gaussian
 
 
 def trending(n: int = 20_000) -> pd.DataFrame:
-    """A market in which a bar repeats the direction of the one before; wild at noon, with a hole."""
+    """A market whose bars tend to repeat the direction of the previous bar; volatile at 17:00, with a gap."""
     rng = np.random.default_rng(1)
     minute = np.delete(np.arange(n + 100), slice(5000, 5100))
     sigma = 1e-4 * np.where((minute // 60) % 24 == 17, 5.0, 1.0)
@@ -38,31 +38,31 @@ def autocorrelation(bars: pd.DataFrame) -> float:
     return float(np.corrcoef(moves[1:], moves[:-1])[0, 1])
 
 
-@pytest.mark.parametrize("walk", [flipped, gaussian])
-def test_a_control_is_sound_bars_at_the_same_times(walk) -> None:  # type: ignore[no-untyped-def]
-    made = walk(BARS, np.random.default_rng(1))
-    assert list(made.columns) == list(BARS.columns)
+@pytest.mark.parametrize("make", [flipped, gaussian])
+def test_a_control_is_sound_bars_at_the_same_times(make) -> None:  # type: ignore[no-untyped-def]
+    control = make(BARS, np.random.default_rng(1))
+    assert list(control.columns) == list(BARS.columns)
     for name in ("open_time", "volume"):
-        pd.testing.assert_series_equal(made[name], BARS[name])
-    assert (made["low"] > 0).all()
-    assert (made["high"] >= made[["open", "close"]].max(axis=1)).all()
-    assert (made["low"] <= made[["open", "close"]].min(axis=1)).all()
+        pd.testing.assert_series_equal(control[name], BARS[name])
+    assert (control["low"] > 0).all()
+    assert (control["high"] >= control[["open", "close"]].max(axis=1)).all()
+    assert (control["low"] <= control[["open", "close"]].min(axis=1)).all()
 
 
-@pytest.mark.parametrize("walk", [flipped, gaussian])
-def test_the_direction_is_gone_and_the_season_stays(walk) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("make", [flipped, gaussian])
+def test_the_direction_is_gone_and_the_season_stays(make) -> None:  # type: ignore[no-untyped-def]
     assert autocorrelation(BARS) > 0.3
-    made = walk(BARS, np.random.default_rng(1))
-    assert abs(autocorrelation(made)) < 0.03
+    control = make(BARS, np.random.default_rng(1))
+    assert abs(autocorrelation(control)) < 0.03
     noon = BARS["open_time"].dt.hour == 17
-    spread = np.log(made["high"] / made["low"])
+    spread = np.log(control["high"] / control["low"])
     assert spread[noon].mean() / spread[~noon].mean() == pytest.approx(5, rel=0.35)
 
 
 def test_flipped_bars_keep_their_ranges_to_the_minute() -> None:
-    made = flipped(BARS, np.random.default_rng(1))
-    np.testing.assert_allclose(np.log(made["high"] / made["low"]), np.log(BARS["high"] / BARS["low"]), atol=1e-12)
-    body, before = np.log(made["close"] / made["open"]), np.log(BARS["close"] / BARS["open"])
+    control = flipped(BARS, np.random.default_rng(1))
+    np.testing.assert_allclose(np.log(control["high"] / control["low"]), np.log(BARS["high"] / BARS["low"]), atol=1e-12)
+    body, before = np.log(control["close"] / control["open"]), np.log(BARS["close"] / BARS["open"])
     np.testing.assert_allclose(np.abs(body), np.abs(before), atol=1e-12)
     assert (np.sign(body) == np.sign(before)).mean() == pytest.approx(0.5, abs=0.02)
 

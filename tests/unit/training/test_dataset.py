@@ -24,7 +24,7 @@ def bars_of(n: int = 600, seed: int = 1) -> pd.DataFrame:
 
 
 def feature_row(time: pd.Timestamp, columns: Sequence[str]) -> list[float]:
-    """Made-up values that depend on the time alone; both levels stand but on every tenth minute."""
+    """Synthetic values that depend only on the time; every tenth minute has no level above."""
     rng = np.random.default_rng(int(time.timestamp()))
     row = dict(zip(columns, rng.uniform(0.5, 1.5, len(columns)), strict=True))
     row |= {"m1_atr_14": 1e-4, "m1_break_5_above": 1.1002, "m1_break_5_below": 1.0998}
@@ -34,7 +34,7 @@ def feature_row(time: pd.Timestamp, columns: Sequence[str]) -> list[float]:
 
 
 def rows(events: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Answer as a feature store may: rows and columns in an order of its own."""
+    """Return rows and columns in another order, as a feature store may."""
     values = [feature_row(time, columns) for time in events["event_timestamp"]]
     answer = pd.concat([events.reset_index(drop=True), pd.DataFrame(values, columns=list(columns))], axis=1)
     return answer.sample(frac=1, random_state=1)[answer.columns[::-1]]
@@ -64,7 +64,7 @@ def test_labels_look_ahead_of_the_close_only() -> None:
         assert data.end[sample] == data.time[sample] + np.timedelta64(5, "m")
 
 
-def test_no_sample_is_taken_where_no_level_stands() -> None:
+def test_no_sample_is_taken_where_there_is_no_level() -> None:
     data = built({"EURUSD": bars_of()})
     up = pd.DatetimeIndex(data.time[data.side > 0])
     assert not (up.minute % 10 == 0).any()
@@ -78,7 +78,7 @@ def test_symbols_are_joined_with_their_own_rows() -> None:
     np.testing.assert_array_equal(data.inputs[data.symbol == "BTCUSDT"], alone.inputs)
 
 
-def test_the_hash_tells_data_apart() -> None:
+def test_the_hash_differs_for_different_data() -> None:
     one, again, other = (built({"EURUSD": bars_of(seed=seed)}) for seed in (1, 1, 2))
     assert one.sha256 == again.sha256
     assert one.sha256 != other.sha256
@@ -96,7 +96,7 @@ def test_the_hash_tells_data_apart() -> None:
     ],
     ids=["a missing column", "no values", "no level"],
 )
-def test_rows_that_teach_nothing_are_refused(answer: object, message: str) -> None:
+def test_rows_without_features_or_levels_are_refused(answer: object, message: str) -> None:
     with pytest.raises(ModelError, match=f"EURUSD: .*{message}"):
         build({"EURUSD": bars_of()}, answer, "replay", INPUTS, task=Task())  # type: ignore[arg-type]
 
@@ -108,7 +108,7 @@ def test_bars_without_a_whole_horizon_are_refused() -> None:
         built({"EURUSD": bars_of(5)})
 
 
-def test_samples_know_their_distance_and_volatility() -> None:
+def test_samples_have_their_distance_and_volatility() -> None:
     data, bars = built({"EURUSD": bars_of()}), bars_of()
     close = bars.set_index(bars["open_time"] + pd.Timedelta(minutes=1))["close"][pd.DatetimeIndex(data.time, tz="UTC")]
     level = np.where(data.side > 0, 1.1002, 1.0998)
@@ -136,19 +136,19 @@ def test_computed_rows_are_those_of_the_pipeline(monkeypatch: pytest.MonkeyPatch
     times = pd.DatetimeIndex(expected["close_time"])[[290, 20, 150]]
     events = pd.DataFrame({"source": "file", "symbol": "EURUSD", "event_timestamp": times})
     monkeypatch.setattr(computed, "AT_ONCE", 70)
-    found = rows_of({"EURUSD": bars}, ["h1_ema_9", "m1_atr_14", "m1_rsi_14"])(events, ["m1_rsi_14", "h1_ema_9"])
-    assert found["event_timestamp"].tolist() == times.tolist()
+    read = rows_of({"EURUSD": bars}, ["h1_ema_9", "m1_atr_14", "m1_rsi_14"])(events, ["m1_rsi_14", "h1_ema_9"])
+    assert read["event_timestamp"].tolist() == times.tolist()
     pd.testing.assert_frame_equal(
-        found[["m1_rsi_14", "h1_ema_9"]], expected.loc[[290, 20, 150], ["m1_rsi_14", "h1_ema_9"]].reset_index(drop=True)
+        read[["m1_rsi_14", "h1_ema_9"]], expected.loc[[290, 20, 150], ["m1_rsi_14", "h1_ema_9"]].reset_index(drop=True)
     )
 
 
-def test_computed_rows_know_what_the_lead_has_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_computed_rows_have_the_moves_of_the_lead(monkeypatch: pytest.MonkeyPatch) -> None:
     bars = {"GBPUSD": bars_of(300), "EURUSD": bars_of(300)}
     lead = FeaturePipeline(["EURUSD"]).lead_rows("EURUSD", bars["EURUSD"])
     expected = FeaturePipeline(["GBPUSD"]).frame("GBPUSD", bars["GBPUSD"], lead)
     events = expected[["symbol"]].assign(source="file", event_timestamp=expected["close_time"])
     monkeypatch.setattr(computed, "AT_ONCE", 70)
-    found = rows_of(bars, ["m1_lead_return_1"])(events, ["m1_lead_return_1"])["m1_lead_return_1"]
-    assert found.notna().sum() > 100
-    pd.testing.assert_series_equal(found, expected["m1_lead_return_1"])
+    read = rows_of(bars, ["m1_lead_return_1"])(events, ["m1_lead_return_1"])["m1_lead_return_1"]
+    assert read.notna().sum() > 100
+    pd.testing.assert_series_equal(read, expected["m1_lead_return_1"])

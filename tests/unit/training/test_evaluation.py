@@ -22,17 +22,17 @@ def judged(data: Dataset, probability: np.ndarray) -> dict[str, object]:
 
 def test_an_evaluation_is_plain_json_and_the_same_each_time(make_dataset: MakeDataset) -> None:
     data = make_dataset()
-    said = np.random.default_rng(1).random(len(data))
-    made = [judged(data, said) for _ in range(2)]
-    assert json.loads(json.dumps(made[0], allow_nan=False)) == made[1]
-    assert made[0]["majority_accuracy"] == pytest.approx(1 - data.outcome.mean())
+    probability = np.random.default_rng(1).random(len(data))
+    evaluations = [judged(data, probability) for _ in range(2)]
+    assert json.loads(json.dumps(evaluations[0], allow_nan=False)) == evaluations[1]
+    assert evaluations[0]["majority_accuracy"] == pytest.approx(1 - data.outcome.mean())
 
 
-def test_each_part_stands_beside_the_same_baselines(make_dataset: MakeDataset) -> None:
+def test_each_slice_is_compared_with_the_same_baselines(make_dataset: MakeDataset) -> None:
     data = make_dataset()
-    found = judged(data, np.full(len(data), 0.3))
+    evaluation = judged(data, np.full(len(data), 0.3))
     for name in ("by_symbol", "by_session", "by_volatility", "by_distance", "by_minutes_left"):
-        parts = found[name]
+        parts = evaluation[name]
         assert isinstance(parts, dict)
         assert sum(part["samples"] for part in parts.values()) <= len(data)
         for part in parts.values():
@@ -47,18 +47,18 @@ def test_a_symbol_with_one_outcome_is_left_out(make_dataset: MakeDataset) -> Non
 
 
 def test_the_forecast_has_a_baseline_of_its_own_where_it_is_known(make_dataset: MakeDataset) -> None:
-    """Volatility halves and doubles unseen by the ATR; the forecast knows, but not of every sample."""
+    """Volatility halves and doubles unseen by the ATR; the forecast has it, but not for every sample."""
     data, rng = make_dataset(), np.random.default_rng(1)
     sigma = 1e-4 * rng.choice([0.5, 2.0], len(data))
     outcome = np.abs(rng.normal(size=len(data))) * sigma * np.sqrt(5) > data.distance
-    known = replace(data, outcome=outcome, sigma_forecast=np.where(np.arange(len(data)) % 10 == 0, np.nan, sigma))
-    fitted = fit_baselines(known, np.arange(4000), Task(mode="wick"), INPUTS)
-    said = predict_baselines(fitted, known, INPUTS)
-    assert set(said) == {"atr", "forecast"}
-    np.testing.assert_array_equal(said["forecast"][::10], said["atr"][::10])
-    found = evaluate(said["forecast"], said, known, "bos", seed=1)
-    assert found["uplift"]["over_atr"]["auc"]["low"] > 0.02
-    assert found["uplift"]["over_forecast"]["auc"]["value"] == 0
+    forecast = replace(data, outcome=outcome, sigma_forecast=np.where(np.arange(len(data)) % 10 == 0, np.nan, sigma))
+    fitted = fit_baselines(forecast, np.arange(4000), Task(mode="wick"), INPUTS)
+    baselines = predict_baselines(fitted, forecast, INPUTS)
+    assert set(baselines) == {"atr", "forecast"}
+    np.testing.assert_array_equal(baselines["forecast"][::10], baselines["atr"][::10])
+    evaluation = evaluate(baselines["forecast"], baselines, forecast, "bos", seed=1)
+    assert evaluation["uplift"]["over_atr"]["auc"]["low"] > 0.02
+    assert evaluation["uplift"]["over_forecast"]["auc"]["value"] == 0
 
 
 def test_without_a_forecast_there_is_one_baseline(make_dataset: MakeDataset) -> None:

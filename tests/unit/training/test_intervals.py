@@ -1,4 +1,4 @@
-"""Bootstrap intervals over days, compared with what theory says of them."""
+"""Bootstrap intervals over days, compared with theory."""
 
 import numpy as np
 import pytest
@@ -13,36 +13,36 @@ def observed(values, days):
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_has_it():
     values = np.random.default_rng(1).normal(size=400)
-    found = mean(observed(values, np.arange(400)), seed=1)
-    assert found.low < found.value < found.high
-    assert found.high - found.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+    interval = mean(observed(values, np.arange(400)), seed=1)
+    assert interval.low < interval.value < interval.high
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
 
 
 def test_values_of_one_day_do_not_count_as_independent():
     days = np.repeat(np.arange(40), 25)
     values = np.repeat(np.random.default_rng(1).normal(size=40), 25)
-    found = mean(observed(values, days), seed=1)
-    assert found.high - found.low > 0.4
+    interval = mean(observed(values, days), seed=1)
+    assert interval.high - interval.low > 0.4
 
 
 def test_the_difference_of_two_that_move_together_is_narrow():
     days = np.arange(100)
     values = np.random.default_rng(1).normal(size=100)
-    found = difference(observed(values + 0.1, days), observed(values, days), seed=1)
-    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert not found.below_zero
-    assert found.above_zero
+    interval = difference(observed(values + 0.1, days), observed(values, days), seed=1)
+    assert (interval.value, interval.low, interval.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert not interval.below_zero
+    assert interval.above_zero
 
 
 def test_the_two_may_have_different_days():
-    found = difference(observed([1.0] * 10, range(10)), observed([0.0] * 10, range(5, 15)), seed=1)
-    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+    interval = difference(observed([1.0] * 10, range(10)), observed([0.0] * 10, range(5, 15)), seed=1)
+    assert (interval.value, interval.low, interval.high) == (1.0, 1.0, 1.0)
 
 
 def test_few_days_have_no_interval():
     few = FEWEST_DAYS - 1
-    found = mean(observed(np.ones(few), range(few)), seed=1)
-    assert found == Interval(1.0, None, None)
-    assert not found.above_zero
-    assert not found.below_zero
-    assert str(found) == "+1.0000 without an interval (it needs 5 days)"
+    interval = mean(observed(np.ones(few), range(few)), seed=1)
+    assert interval == Interval(1.0, None, None)
+    assert not interval.above_zero
+    assert not interval.below_zero
+    assert str(interval) == "+1.0000 without an interval (it needs 5 days)"

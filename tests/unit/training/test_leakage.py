@@ -14,7 +14,7 @@ NAMES = ("honest", "slow", "noise", "planted")
 
 @pytest.fixture(scope="module")
 def market() -> tuple[Dataset, np.ndarray]:
-    """Three weeks of minutes: outcomes by distance and by a regime of hours, which the baseline does not know."""
+    """Three weeks of minutes; outcomes depend on distance and on an hourly regime that the baseline does not have."""
     rng = np.random.default_rng(5)
     regime = np.repeat(rng.normal(size=N // 600), 600)
     distance = rng.exponential(1.0, N)
@@ -49,15 +49,15 @@ def planted(data: Dataset, column: np.ndarray) -> Dataset:
 
 
 def test_a_clean_dataset_passes(market: tuple[Dataset, np.ndarray]) -> None:
-    """Even the regime, which adds much, adds as much to the next question."""
+    """The regime has a large gain, and the same gain for the next label."""
     data, baseline = market
-    found = check(data, NAMES, baseline, seed=1)
-    slow = found[0]
+    measured = check(data, NAMES, baseline, seed=1)
+    slow = measured[0]
     assert slow.name == "slow"
     assert slow.shuffled is not None
     assert slow.value > slow.shuffled + SUSPECT
     assert slow.shifted == pytest.approx(slow.value, abs=0.03)
-    assert all(gain.value < 0.01 for gain in found[1:])
+    assert all(gain.value < 0.01 for gain in measured[1:])
 
 
 def test_the_outcome_itself_is_too_good(market: tuple[Dataset, np.ndarray]) -> None:
@@ -78,7 +78,7 @@ def test_a_noisy_look_ahead_vanishes_when_the_labels_are_shifted(market: tuple[D
 
 
 def test_the_return_of_the_next_minutes_is_found(market: tuple[Dataset, np.ndarray]) -> None:
-    """A column stamped too early: what it says belongs to a later close."""
+    """A column with a timestamp that is too early: its value belongs to a later close."""
     data, baseline = market
     later = data.outcome + np.random.default_rng(1).normal(0, 0.5, N)
     with pytest.raises(LeakageError, match="planted"):

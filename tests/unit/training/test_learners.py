@@ -20,7 +20,7 @@ EACH = pytest.mark.parametrize(("learn", "parameters"), LEARNERS, ids=lambda val
 
 
 def samples(n: int, seed: int) -> Samples:
-    """Samples of which the first input tells; the last one is always missing, others sometimes."""
+    """Samples whose outcome depends on the first input; the last input is always missing, the others sometimes."""
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(n, WIDTH)).astype(np.float32)
     outcome = inputs[:, 0] + rng.logistic(size=n) > 0
@@ -34,14 +34,14 @@ def spans() -> tuple[Samples, Samples]:
     return samples(4000, 1), samples(1500, 2)
 
 
-def said(learned, inputs):
+def predicted(learned, inputs):
     return graph.Scorer(graph.joined([learned.member], WIDTH), WIDTH)(inputs)
 
 
 @EACH
-def test_it_finds_what_the_first_input_tells(spans, learn, parameters):
+def test_it_learns_from_the_first_input(spans, learn, parameters):
     learned = learn(*spans, 1, parameters)
-    assert np.corrcoef(said(learned, spans[1].inputs), spans[1].outcome)[0, 1] > 0.3
+    assert np.corrcoef(predicted(learned, spans[1].inputs), spans[1].outcome)[0, 1] > 0.3
     if np.isfinite(learned.importance).all():
         assert learned.importance.argmax() == 0
         assert learned.importance.sum() == pytest.approx(1.0)
@@ -55,7 +55,7 @@ def test_the_same_samples_and_seed_give_the_same_bytes(spans, learn, parameters)
 
 @EACH
 def test_a_row_without_any_value_has_an_answer(spans, learn, parameters):
-    answer = said(learn(*spans, 1, parameters), np.full((1, WIDTH), np.nan, np.float32))
+    answer = predicted(learn(*spans, 1, parameters), np.full((1, WIDTH), np.nan, np.float32))
     assert 0.0 < answer[0] < 1.0
 
 
@@ -63,10 +63,10 @@ def test_boosting_starts_from_the_margin(spans):
     train, watched = (
         Samples(s.inputs, s.outcome, s.weight, np.nan_to_num(1.0 * s.inputs[:, 0]).astype(np.float64)) for s in spans
     )
-    told = boosted(train, watched, 1, BOOSTING)
+    learned = boosted(train, watched, 1, BOOSTING)
     assert (
-        abs(said(told, watched.inputs) - 0.5).mean()
-        < abs(said(boosted(*spans, 1, BOOSTING), watched.inputs) - 0.5).mean() / 2
+        abs(predicted(learned, watched.inputs) - 0.5).mean()
+        < abs(predicted(boosted(*spans, 1, BOOSTING), watched.inputs) - 0.5).mean() / 2
     )
 
 

@@ -1,4 +1,4 @@
-"""What answers would have earned, on trades worked out by hand."""
+"""Results of trading predictions, on trades computed by hand."""
 
 from dataclasses import replace
 
@@ -12,19 +12,19 @@ MINUTE = np.timedelta64(1, "m")
 
 @pytest.fixture
 def every_hour(make_dataset):
-    """Forty samples an hour apart, each of which moves one ATR towards its side."""
+    """Forty samples, one per hour, each with a move of one ATR towards its side."""
     data = make_dataset(40)
     time = np.datetime64("2024-03-04T00:00", "us") + np.arange(40) * np.timedelta64(60, "m")
     return replace(data, time=time, end=time + 5 * MINUTE, move=np.full(40, 1e-4), sigma_atr=np.full(40, 1e-4))
 
 
 def test_a_trade_earns_its_move_less_the_spread_and_both_commissions(every_hour):
-    found = payoff(np.ones(40), every_hour, "bos")
-    assert found["trades"] == 40
-    assert found["gross_r"] == pytest.approx(1 / RISK_ATR)
+    summary = payoff(np.ones(40), every_hour, "bos")
+    assert summary["trades"] == 40
+    assert summary["gross_r"] == pytest.approx(1 / RISK_ATR)
     in_price = 0.00008 / 1.1 + 2 * 3.5 / 100_000
-    assert found["cost_r"] == pytest.approx(in_price / (RISK_ATR * 1e-4))
-    assert found["expectancy_r"] == pytest.approx(found["gross_r"] - found["cost_r"])
+    assert summary["cost_r"] == pytest.approx(in_price / (RISK_ATR * 1e-4))
+    assert summary["expectancy_r"] == pytest.approx(summary["gross_r"] - summary["cost_r"])
 
 
 def test_a_false_break_is_traded_against_its_side(every_hour):
@@ -32,8 +32,8 @@ def test_a_false_break_is_traded_against_its_side(every_hour):
 
 
 def test_crypto_pays_a_share_of_its_price(every_hour):
-    found = payoff(np.ones(40), replace(every_hour, symbol=np.full(40, "BTCUSDT"), close=np.full(40, 50_000.0)), "bos")
-    assert found["cost_r"] == pytest.approx((0.01 / 50_000 + 0.002) / (RISK_ATR * 1e-4))
+    data = replace(every_hour, symbol=np.full(40, "BTCUSDT"), close=np.full(40, 50_000.0))
+    assert payoff(np.ones(40), data, "bos")["cost_r"] == pytest.approx((0.01 / 50_000 + 0.002) / (RISK_ATR * 1e-4))
 
 
 def test_one_position_at_a_time_is_held(every_hour):
@@ -57,8 +57,8 @@ def test_the_sharpe_ratio_counts_days_without_a_trade(every_hour):
     moves = np.where(np.arange(40) % 2, 3e-4, -1e-4)
     data = replace(every_hour, move=moves, time=every_hour.time + np.arange(40) * np.timedelta64(1, "D"))
     data = replace(data, end=data.time + 5 * MINUTE)
-    found = payoff(np.ones(40), data, "bos")
-    results = moves / (RISK_ATR * 1e-4) - found["cost_r"]
+    summary = payoff(np.ones(40), data, "bos")
+    results = moves / (RISK_ATR * 1e-4) - summary["cost_r"]
     days = np.unique(data.time.astype("datetime64[D]"))
     years = float((days[-1] - days[0]).astype(int) + 1) / 365.25
-    assert found["sharpe"] == pytest.approx(results.mean() / results.std(ddof=1) * np.sqrt(len(days) / years))
+    assert summary["sharpe"] == pytest.approx(results.mean() / results.std(ddof=1) * np.sqrt(len(days) / years))

@@ -48,8 +48,8 @@ def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
 
 
 def skill(data: Dataset) -> float:
-    found, split = fitted_on(data)
-    return float(assess(RECIPE, found, data, split, seed=1)["uplift"]["over_atr"]["auc"]["value"])
+    fitted, split = fitted_on(data)
+    return float(assess(RECIPE, fitted, data, split, seed=1)["uplift"]["over_atr"]["auc"]["value"])
 
 
 def test_a_planted_edge_is_found(make_dataset: Callable[..., Dataset]) -> None:
@@ -63,12 +63,12 @@ def test_without_an_edge_none_is_found(make_dataset: Callable[..., Dataset], see
 
 def test_what_comes_after_the_training_span_changes_no_learner(make_dataset: Callable[..., Dataset]) -> None:
     data = make_dataset(edge=0.5)
-    found, split = fitted_on(data)
+    fitted, split = fitted_on(data)
     data.inputs[split.test] = 0.0
     data.outcome[split.test] = True
     again, _ = fitted_on(data)
-    assert found.graph == again.graph
-    assert (found.calibration, found.start, found.diffusion) == (again.calibration, again.start, again.diffusion)
+    assert fitted.graph == again.graph
+    assert (fitted.calibration, fitted.start, fitted.diffusion) == (again.calibration, again.start, again.diffusion)
 
 
 def test_another_seed_gives_another_model(make_dataset: Callable[..., Dataset]) -> None:
@@ -76,8 +76,8 @@ def test_another_seed_gives_another_model(make_dataset: Callable[..., Dataset]) 
     assert fitted_on(data)[0].graph == fitted_on(data)[0].graph != fitted_on(data, seed=8)[0].graph
 
 
-def test_members_that_know_less_than_the_walk_lean_on_it(make_dataset: Callable[..., Dataset]) -> None:
-    """A forest of stumps cannot follow the distance, of which alone the outcome depends; what is served can."""
+def test_weak_members_are_combined_with_the_baseline(make_dataset: Callable[..., Dataset]) -> None:
+    """The outcome depends only on the distance, which a forest of stumps cannot follow; the served model can."""
     stumps = {"n_estimators": 5, "max_depth": 1, "max_features": None}
     recipe = replace(recipe_of("false_break", Settings()), members={"stumps": (forest, stumps)})
     data = make_dataset()
@@ -86,16 +86,16 @@ def test_members_that_know_less_than_the_walk_lean_on_it(make_dataset: Callable[
     data = replace(data, inputs=inputs)
     split = walk_forward(data.time, data.end, timedelta(minutes=5))
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    found = fit(recipe, data, split, diffusion, settings=Settings(), progress=lambda stage, share: None)
+    fitted = fit(recipe, data, split, diffusion, settings=Settings(), progress=lambda stage, share: None)
     outcome, width = data.outcome[split.test], inputs.shape[1]
-    alone = roc_auc_score(outcome, Scorer(found.graph, width)(inputs[split.test]))
-    walk = roc_auc_score(outcome, predict_baselines(diffusion, data.only(split.test), recipe.inputs)["atr"])
-    served = roc_auc_score(outcome, answers(recipe, found, data, split.test))
+    alone = roc_auc_score(outcome, Scorer(fitted.graph, width)(inputs[split.test]))
+    baseline = roc_auc_score(outcome, predict_baselines(diffusion, data.only(split.test), recipe.inputs)["atr"])
+    served = roc_auc_score(outcome, answers(recipe, fitted, data, split.test))
     assert served > alone + 0.02
-    assert served == pytest.approx(walk, abs=0.01)
+    assert served == pytest.approx(baseline, abs=0.01)
 
 
-def test_trees_that_correct_the_walk_count_it_once(make_dataset: Callable[..., Dataset]) -> None:
-    found, _ = fitted_on(make_dataset(3000))
-    assert found.start is not None
-    assert found.start.share == 1.0
+def test_trees_that_correct_the_baseline_count_it_once(make_dataset: Callable[..., Dataset]) -> None:
+    fitted, _ = fitted_on(make_dataset(3000))
+    assert fitted.start is not None
+    assert fitted.start.share == 1.0

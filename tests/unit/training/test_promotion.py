@@ -1,4 +1,4 @@
-"""Rulings symbol by symbol, on made-up samples of two symbols."""
+"""Rulings by symbol, on synthetic samples of two symbols."""
 
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -20,20 +20,20 @@ INPUTS = BosInputs(5)
 
 
 EDGE, MARK, NOISE = 5, 7, 8
-"""Inputs: the one with the edge, whether the symbol is EURUSD, and one that tells nothing."""
+"""Inputs: one with an edge, one that marks EURUSD, and one without information."""
 
 
 @dataclass
 class Scored:
-    """Answers with the probability of the samples, moved by noise in its log odds."""
+    """Predicts the true probability of the samples, with noise in the log odds."""
 
     spec: ModelSpec
     noise: float
     inputs: BosInputs = field(default_factory=lambda: INPUTS)
 
     def score(self, inputs):
-        known = np.where(np.isfinite(inputs), inputs, 0.0).astype(float)
-        odds = -0.5 - known[:, 0] + 1.5 * known[:, EDGE] * known[:, MARK] + self.noise * known[:, NOISE]
+        values = np.where(np.isfinite(inputs), inputs, 0.0).astype(float)
+        odds = -0.5 - values[:, 0] + 1.5 * values[:, EDGE] * values[:, MARK] + self.noise * values[:, NOISE]
         return 1 / (1 + np.exp(-odds))
 
 
@@ -54,9 +54,9 @@ class Shelf:
 
 @pytest.fixture
 def data(make_dataset):
-    """Ten days of both symbols, whose sixth input tells something about EURUSD and nothing about BTCUSDT."""
+    """Ten days of both symbols; the sixth input has an edge for EURUSD and none for BTCUSDT."""
     parts = [make_dataset(2_880, edge=1.5, seed=3), make_dataset(2_880, edge=0.0, seed=4)]
-    joined = type(parts[0])(*(np.concatenate([getattr(p, each.name) for p in parts]) for each in fields(parts[0])))
+    joined = type(parts[0])(*(np.concatenate([getattr(p, column.name) for p in parts]) for column in fields(parts[0])))
     start = np.datetime64("2024-03-04T00:01", "us")
     time = np.tile(start + np.arange(2_880) * np.timedelta64(5, "m"), 2)
     symbol = np.repeat(["EURUSD", "BTCUSDT"], 2_880)
@@ -95,7 +95,7 @@ def test_a_version_is_ruled_on_for_the_symbols_that_it_learned_from_alone(model,
 
 
 def test_the_champion_of_another_symbol_refuses_nobody(model, data):
-    """As when a model of EURUSD was the champion against which one of BTCUSDT was compared."""
+    """In an earlier version, a challenger of BTCUSDT was compared with a champion of EURUSD."""
     shelf = Shelf({BTCUSDT: "7"}, {"7": model("7")})
     rulings = ruled(model(), shelf, data)
     assert rulings[EURUSD].promote

@@ -13,26 +13,26 @@ OUTCOME = RNG.random(N) < TRUTH
 
 
 def test_the_truth_scores_better_than_the_base_rate_and_is_calibrated() -> None:
-    found = scores(TRUTH, OUTCOME)
-    assert found["brier_skill"] > 0.05
-    assert found["ece"] < 0.02
-    assert found["auc"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH))
+    metrics = scores(TRUTH, OUTCOME)
+    assert metrics["brier_skill"] > 0.05
+    assert metrics["ece"] < 0.02
+    assert metrics["auc"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH))
 
 
 def test_the_base_rate_itself_has_no_skill() -> None:
-    found = scores(np.full(N, OUTCOME.mean()), OUTCOME)
-    assert found["auc"] == 0.5
-    assert found["brier_skill"] == pytest.approx(0)
-    assert (found["precision"], found["recall"], found["f1"]) == (0, 0, 0)
+    metrics = scores(np.full(N, OUTCOME.mean()), OUTCOME)
+    assert metrics["auc"] == 0.5
+    assert metrics["brier_skill"] == pytest.approx(0)
+    assert (metrics["precision"], metrics["recall"], metrics["f1"]) == (0, 0, 0)
 
 
-def test_calibration_error_is_the_distance_from_what_happened() -> None:
+def test_calibration_error_is_the_distance_from_the_observed_frequency() -> None:
     assert calibration_error(np.full(N, 0.9), OUTCOME) == pytest.approx(0.9 - OUTCOME.mean(), abs=1e-9)
 
 
 @pytest.mark.parametrize("sorted_by_outcome", [False, True])
 def test_equal_probabilities_are_never_parted(sorted_by_outcome: bool) -> None:
-    """Before, a constant .5 had an error of 0 or of .5, by the order of the outcomes."""
+    """In an earlier version, a constant .5 had an error of 0 or .5, depending on the order of the outcomes."""
     outcome = np.arange(4000) % 2 == 0
     outcome = np.sort(outcome) if sorted_by_outcome else outcome
     assert calibration_error(np.full(4000, 0.5), outcome) == 0
@@ -42,15 +42,15 @@ def test_equal_probabilities_are_never_parted(sorted_by_outcome: bool) -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 500), st.integers(0, 3), st.integers(1, 30))
 def test_the_order_of_the_samples_changes_nothing(seed: int, n: int, digits: int, bins: int) -> None:
     rng = np.random.default_rng(seed)
-    said, outcome, order = np.round(rng.random(n), digits), rng.random(n) < 0.4, rng.permutation(n)
-    assert calibration_error(said[order], outcome[order], bins) == calibration_error(said, outcome, bins)
-    curve = reliability(said, outcome, bins)
-    assert reliability(said[order], outcome[order], bins) == curve
+    predicted, outcome, order = np.round(rng.random(n), digits), rng.random(n) < 0.4, rng.permutation(n)
+    assert calibration_error(predicted[order], outcome[order], bins) == calibration_error(predicted, outcome, bins)
+    curve = reliability(predicted, outcome, bins)
+    assert reliability(predicted[order], outcome[order], bins) == curve
     assert sum(part["samples"] for part in curve) == n
     assert len(curve) <= min(bins, n)
 
 
-def test_chance_alone_shows_the_error_that_is_called_its_own() -> None:
+def test_a_calibrated_model_shows_the_expected_calibration_noise() -> None:
     expected = calibration_noise(reliability(TRUTH, OUTCOME))
     drawn = [calibration_error(TRUTH, RNG.random(N) < TRUTH) for _ in range(50)]
     assert np.mean(drawn) == pytest.approx(expected, rel=0.1)
@@ -59,6 +59,6 @@ def test_chance_alone_shows_the_error_that_is_called_its_own() -> None:
 def test_the_reliability_curve_of_the_truth_is_the_diagonal() -> None:
     curve = reliability(TRUTH, OUTCOME, bins=10)
     assert sum(part["samples"] for part in curve) == N
-    said = [part["said"] for part in curve]
-    assert said == sorted(said)
-    assert [part["happened"] for part in curve] == pytest.approx(said, abs=0.05)
+    predicted = [part["said"] for part in curve]
+    assert predicted == sorted(predicted)
+    assert [part["happened"] for part in curve] == pytest.approx(predicted, abs=0.05)

@@ -63,13 +63,13 @@ def test_folds_score_each_instant_once_and_learn_from_what_was_known_before_it(
     rng = np.random.default_rng(seed)
     times = START + rng.integers(0, 5000, n) * MINUTE
     ends = times + rng.integers(1, horizon + 1, n) * MINUTE
-    found = folds(times, ends, timedelta(minutes=horizon), count, embargo=timedelta(minutes=50))
-    assert len(found) == count
-    for learned, scored in found:
+    parts = folds(times, ends, timedelta(minutes=horizon), count, embargo=timedelta(minutes=50))
+    assert len(parts) == count
+    for trained, scored in parts:
         if len(scored):
             start = times[scored].min()
-            assert (ends[learned] < start).all()
-            assert (times[learned] <= start - max(horizon, 50) * MINUTE).all()
-    scored = np.concatenate([rows for _, rows in found])
+            assert (ends[trained] < start).all()
+            assert (times[trained] <= start - max(horizon, 50) * MINUTE).all()
+    scored = np.concatenate([rows for _, rows in parts])
     assert len(np.unique(scored)) == len(scored)
     assert set(scored) == set(np.flatnonzero(times >= np.sort(times)[round(0.5 * n)]))

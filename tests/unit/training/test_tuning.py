@@ -12,7 +12,7 @@ HORIZON = timedelta(minutes=5)
 
 
 def span(n: int = 1600, seed: int = 3) -> tuple[Samples, np.ndarray, np.ndarray]:
-    """A sample a minute; the first input tells a little, and the others nothing."""
+    """One sample per minute; the first input has little information, and the others have none."""
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(n, 6)).astype(np.float32)
     outcome = rng.random(n) < 1 / (1 + np.exp(-0.7 * inputs[:, 0]))
@@ -21,10 +21,10 @@ def span(n: int = 1600, seed: int = 3) -> tuple[Samples, np.ndarray, np.ndarray]
 
 
 def test_the_best_trial_is_taken_and_the_defaults_are_the_first():
-    found = search(*span(), HORIZON, trials=10, budget_s=600, seed=7)
-    assert found.loss < found.default_loss < np.log(2)
-    assert found.parameters != BOOSTING
-    assert found.parameters.keys() == BOOSTING.keys()
+    best = search(*span(), HORIZON, trials=10, budget_s=600, seed=7)
+    assert best.loss < best.default_loss < np.log(2)
+    assert best.parameters != BOOSTING
+    assert best.parameters.keys() == BOOSTING.keys()
 
 
 def test_trials_that_are_behind_are_pruned_once_there_are_some_to_compare():
@@ -32,18 +32,18 @@ def test_trials_that_are_behind_are_pruned_once_there_are_some_to_compare():
     assert 0 < search(*span(), HORIZON, trials=10, budget_s=600, seed=7).pruned <= 5
 
 
-def test_the_same_seed_finds_the_same_and_each_trial_is_told():
-    told: list[tuple[int, int]] = []
-    first = search(*span(), HORIZON, trials=6, budget_s=600, seed=7, progress=lambda done, of: told.append((done, of)))
-    assert told == [(number, 6) for number in range(1, 7)]
+def test_the_same_seed_finds_the_same_and_each_trial_is_reported():
+    reports: list[tuple[int, int]] = []
+    first = search(*span(), HORIZON, trials=6, budget_s=600, seed=7, progress=lambda *counts: reports.append(counts))
+    assert reports == [(number, 6) for number in range(1, 7)]
     assert search(*span(), HORIZON, trials=6, budget_s=600, seed=7) == first
     assert search(*span(), HORIZON, trials=6, budget_s=600, seed=8).parameters != first.parameters
 
 
 @pytest.mark.parametrize(("trials", "budget_s"), [(0, 600), (50, 1e-9)], ids=["none asked", "no time"])
 def test_without_a_trial_the_defaults_are_taken(trials, budget_s):
-    found = search(*span(), HORIZON, trials=trials, budget_s=budget_s, seed=7)
-    assert (found.trials, found.pruned, found.parameters) == (0, 0, BOOSTING)
+    best = search(*span(), HORIZON, trials=trials, budget_s=budget_s, seed=7)
+    assert (best.trials, best.pruned, best.parameters) == (0, 0, BOOSTING)
 
 
 def test_no_further_trial_is_begun_once_the_time_is_up():

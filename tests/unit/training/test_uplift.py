@@ -11,27 +11,27 @@ OUTCOME = RNG.random(N) < TRUTH
 TIMES = np.datetime64("2024-03-04", "us") + np.arange(N) * np.timedelta64(2, "m")
 
 
-def test_knowing_more_than_the_baseline_shows_above_zero() -> None:
+def test_more_information_than_the_baseline_has_an_uplift_above_zero() -> None:
     blurred = np.clip(TRUTH + RNG.normal(0, 0.15, N), 0.01, 0.99)
-    found = uplift(TRUTH, blurred, OUTCOME, TIMES, seed=1)
-    for measure in found.values():
+    estimate = uplift(TRUTH, blurred, OUTCOME, TIMES, seed=1)
+    for measure in estimate.values():
         low, value, high = measure["low"], measure["value"], measure["high"]
         assert low is not None
         assert high is not None
         assert value is not None
         assert 0 < low < value < high
-    assert found["auc"]["value"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH) - roc_auc_score(OUTCOME, blurred))
+    assert estimate["auc"]["value"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH) - roc_auc_score(OUTCOME, blurred))
 
 
 def test_noise_over_the_baseline_is_not_taken_for_skill() -> None:
-    found = uplift(np.clip(TRUTH + RNG.normal(0, 0.02, N), 0.001, 1), TRUTH, OUTCOME, TIMES, seed=1)
-    assert found["brier_skill"]["value"] == pytest.approx(0, abs=0.01)
-    assert found["auc"]["low"] is not None
-    assert found["auc"]["low"] < 0
+    estimate = uplift(np.clip(TRUTH + RNG.normal(0, 0.02, N), 0.001, 1), TRUTH, OUTCOME, TIMES, seed=1)
+    assert estimate["brier_skill"]["value"] == pytest.approx(0, abs=0.01)
+    assert estimate["auc"]["low"] is not None
+    assert estimate["auc"]["low"] < 0
 
 
 def test_the_interval_is_that_of_a_plain_bootstrap_over_days() -> None:
-    """Draw by draw: the days repeated as often as they were drawn, the AUC by scikit-learn."""
+    """The plain bootstrap repeats each day as often as it was drawn, with scikit-learn's AUC."""
     blurred = np.clip(TRUTH + RNG.normal(0, 0.15, N), 0.01, 0.99)
     day = TIMES.astype("datetime64[D]")
     days = np.unique(day)
@@ -42,21 +42,21 @@ def test_the_interval_is_that_of_a_plain_bootstrap_over_days() -> None:
         differences.append(
             roc_auc_score(OUTCOME, TRUTH, sample_weight=weight) - roc_auc_score(OUTCOME, blurred, sample_weight=weight)
         )
-    found = uplift(TRUTH, blurred, OUTCOME, TIMES, seed=1, draws=60)["auc"]
+    estimate = uplift(TRUTH, blurred, OUTCOME, TIMES, seed=1, draws=60)["auc"]
     expected = np.quantile(differences, (0.025, 0.975))
-    assert [found["low"], found["high"]] == pytest.approx(expected.tolist(), abs=2e-4)
+    assert [estimate["low"], estimate["high"]] == pytest.approx(expected.tolist(), abs=2e-4)
 
 
 def test_ties_count_half() -> None:
     rounded = np.round(TRUTH, 1)
-    found = uplift(rounded, TRUTH, OUTCOME, TIMES, seed=1)["auc"]["value"]
-    assert found == pytest.approx(roc_auc_score(OUTCOME, rounded) - roc_auc_score(OUTCOME, TRUTH))
+    estimate = uplift(rounded, TRUTH, OUTCOME, TIMES, seed=1)["auc"]["value"]
+    assert estimate == pytest.approx(roc_auc_score(OUTCOME, rounded) - roc_auc_score(OUTCOME, TRUTH))
 
 
 def test_few_days_give_no_interval() -> None:
     few = TIMES[0] + np.timedelta64(3, "D") > TIMES
-    found = uplift(TRUTH[few], np.full(few.sum(), 0.2), OUTCOME[few], TIMES[few], seed=1)
-    assert (found["auc"]["low"], found["auc"]["high"]) == (None, None)
+    estimate = uplift(TRUTH[few], np.full(few.sum(), 0.2), OUTCOME[few], TIMES[few], seed=1)
+    assert (estimate["auc"]["low"], estimate["auc"]["high"]) == (None, None)
 
 
 def test_the_order_of_the_samples_does_not_matter() -> None:
@@ -67,16 +67,16 @@ def test_the_order_of_the_samples_does_not_matter() -> None:
     assert one["brier_skill"] == pytest.approx(other["brier_skill"])
 
 
-def test_equal_predictors_are_told_apart_no_more_often_than_stated() -> None:
-    """Two predictors that know as much: a 95 % interval should miss 0 in one of twenty."""
+def test_equal_predictors_differ_significantly_no_more_often_than_stated() -> None:
+    """Two predictors with the same information: a 95 % interval should miss 0 in one of twenty cases."""
     false_alarms = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
         truth = rng.beta(1, 5, 6000)
         one, other = (np.clip(truth + rng.normal(0, 0.1, 6000), 0.001, 0.999) for _ in range(2))
         times = TIMES[0] + np.arange(6000) * np.timedelta64(10, "m")
-        found = uplift(one, other, rng.random(6000) < truth, times, seed=seed, draws=200)["auc"]
-        assert found["low"] is not None
-        assert found["high"] is not None
-        false_alarms += not found["low"] < 0 < found["high"]
+        estimate = uplift(one, other, rng.random(6000) < truth, times, seed=seed, draws=200)["auc"]
+        assert estimate["low"] is not None
+        assert estimate["high"] is not None
+        false_alarms += not estimate["low"] < 0 < estimate["high"]
     assert false_alarms <= 6  # more than 6 of 40 at a rate of 1 in 20: once in 300

@@ -10,7 +10,7 @@ LEVEL = 100.0
 
 
 def drawn(bars: list[tuple[float, float, float]], minutes: list[int] | None = None) -> tuple[Prices, np.ndarray]:
-    """Bars of (high, low, close); a level of 100 stands above after the first one only."""
+    """Bars of (high, low, close); there is a level of 100 above, after the first bar only."""
     high, low, close = np.array(bars, dtype=float).T
     levels = np.full((len(bars), 2), NONE)
     levels[0, 0] = LEVEL
@@ -23,17 +23,17 @@ QUIET = (101.875, 100.5, 101)
 
 
 def judged(*after: tuple[float, float, float], atr: float = 1.0, **options: float) -> Labels:
-    """Retests by the bars after a break that closes at 102, with a horizon of two bars."""
+    """Label the retests of a break that closes at 102, followed by these bars, with a horizon of two bars."""
     prices, levels = drawn([BEFORE, BREAK, *after])
     return retest(prices, levels, np.full(len(prices), atr), horizon_bars=2, **options)
 
 
-def test_a_break_is_a_close_beyond_a_level_that_stood_before() -> None:
+def test_a_break_is_a_close_beyond_a_level_of_the_previous_bar() -> None:
     prices, levels = drawn([BEFORE, (103, 98, 100), BREAK])
     levels[1] = levels[0]
     levels[2, 0] = 101.0
-    found = breaks(prices, levels)
-    assert (found.row.tolist(), found.side.tolist(), found.level.tolist()) == ([2], [1], [100.0])
+    labels = breaks(prices, levels)
+    assert (labels.row.tolist(), labels.side.tolist(), labels.level.tolist()) == ([2], [1], [100.0])
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_a_retest_pays_if_the_target_comes_before_the_stop(
     first: tuple[float, float, float], second: tuple[float, float, float], paid: bool
 ) -> None:
     """The retest closes at 101: target 102, stop 100."""
-    found = judged(BACK, first, second)
-    assert (found.row.tolist(), found.side.tolist(), found.outcome.tolist()) == ([2], [1], [paid])
+    labels = judged(BACK, first, second)
+    assert (labels.row.tolist(), labels.side.tolist(), labels.outcome.tolist()) == ([2], [1], [paid])
 
 
 def test_a_bar_near_the_level_is_a_retest_and_one_a_little_further_is_not() -> None:
@@ -73,10 +73,10 @@ def test_a_return_that_closes_back_inside_is_dropped() -> None:
     assert judged((102, 99, 100.1), QUIET, QUIET).row.tolist() == [2]
 
 
-@pytest.mark.parametrize(("waited", "found"), [(20, 1), (21, 0)])
-def test_a_retest_comes_within_twenty_bars(waited: int, found: int) -> None:
-    away = [(103.0, 101.0, 102.0)] * (waited - 1)
-    assert len(judged(*away, BACK, QUIET, QUIET)) == found
+@pytest.mark.parametrize(("bars", "count"), [(20, 1), (21, 0)])
+def test_a_retest_comes_within_twenty_bars(bars: int, count: int) -> None:
+    away = [(103.0, 101.0, 102.0)] * (bars - 1)
+    assert len(judged(*away, BACK, QUIET, QUIET)) == count
 
 
 def test_the_next_break_ends_the_wait() -> None:
@@ -103,9 +103,9 @@ def test_a_break_downwards_mirrors() -> None:
     bars = [(103, 101, 102), (102, 97, 98), (99.875, 98, 99), (99.5, 98, 98.5), (99, 98, 98)]
     prices, levels = drawn(bars)
     levels = levels[:, ::-1]
-    found = retest(prices, levels, np.ones(5), horizon_bars=2)
-    assert (found.row.tolist(), found.side.tolist(), found.outcome.tolist()) == ([2], [-1], [True])
-    assert found.distance.tolist() == pytest.approx([np.log(99 / 98)])
+    labels = retest(prices, levels, np.ones(5), horizon_bars=2)
+    assert (labels.row.tolist(), labels.side.tolist(), labels.outcome.tolist()) == ([2], [-1], [True])
+    assert labels.distance.tolist() == pytest.approx([np.log(99 / 98)])
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_a_break_downwards_mirrors() -> None:
 )
 def test_a_break_is_false_if_a_close_of_the_horizon_is_back_inside(closes: list[float], false: bool) -> None:
     prices, levels = drawn([BEFORE, BREAK, *((close, close, close) for close in closes)])
-    found = false_break(prices, levels, horizon_bars=3)
-    assert (found.row.tolist(), found.outcome.tolist()) == ([1], [false])
-    assert found.distance.tolist() == pytest.approx([np.log(1.02)])
+    labels = false_break(prices, levels, horizon_bars=3)
+    assert (labels.row.tolist(), labels.outcome.tolist()) == ([1], [false])
+    assert labels.distance.tolist() == pytest.approx([np.log(1.02)])
 
 
 def test_a_horizon_across_a_session_gap_is_dropped() -> None:
@@ -149,6 +149,6 @@ def test_barriers_must_be_positive() -> None:
         {"kind": "nowcast", "horizon": 15},
     ],
 )
-def test_a_task_that_is_none_is_refused(wrong: dict[str, object]) -> None:
+def test_an_invalid_task_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Task(**wrong)  # type: ignore[arg-type]
