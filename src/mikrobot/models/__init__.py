@@ -1,1 +1,1 @@
-"""What a model is, its labels, and the registry. Labels look forward; nothing else may."""
+"""Models, their labels and the model registry. Only labels use future prices."""

@@ -1,1 +1,1 @@
-"""From feature rows and labels to a judged and registered model."""
+"""Training, evaluation and promotion of models, from feature rows and labels to a registered version."""

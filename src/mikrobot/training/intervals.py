@@ -28,12 +28,12 @@ class Interval:
 
     @property
     def above_zero(self) -> bool:
-        """Whether the whole interval lies above 0."""
+        """True if the whole interval lies above 0."""
         return self.low is not None and self.low > 0.0
 
     @property
     def below_zero(self) -> bool:
-        """Whether the whole interval lies below 0."""
+        """True if the whole interval lies below 0."""
         return self.high is not None and self.high < 0.0
 
 

@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """A process group that answers on a port; its output goes to a file."""
+    """A process group that serves a port; its output goes to a file."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
@@ -109,7 +109,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def make_model(seed: int) -> Model:
-    """Train a small booster that rises with the distance to the level."""
+    """Train a small booster whose score rises with the distance to the level."""
     rng = np.random.default_rng(seed)
     inputs = BosInputs(5)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
@@ -142,7 +142,7 @@ def make_model(seed: int) -> Model:
 
 @dataclass
 class Stage:
-    """The service, the registry it watches, and how it answered before there was a champion."""
+    """The service, the registry it watches, and its responses before there was a champion."""
 
     service: Server
     mlflow: Server
@@ -152,13 +152,13 @@ class Stage:
     seed: int = 0
 
     def promote(self) -> Model:
-        """Train, register and promote another model; return it under its version."""
+        """Train, register and promote another model; return it with its version."""
         model = self.registered()
         self.registry.promote("bos", model.spec.version, "for the test")
         return model
 
     def registered(self, symbols: tuple[str, ...] = ("EURUSD",)) -> Model:
-        """Train and register another model of some symbols; return it under its version."""
+        """Train and register another model of some symbols; return it with its version."""
         self.seed += 1
         model = make_model(self.seed)
         model = replace(model, spec=replace(model.spec, symbols=symbols))
@@ -213,7 +213,7 @@ def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="session")
 def feature_rows() -> Callable[[int], list[dict[str, float]]]:
-    """Make rows of the model's columns on which levels stand on both sides, on one, or on none."""
+    """A factory of rows of the model's columns with levels on both sides, on one side, or on none."""
 
     def make(count: int) -> list[dict[str, float]]:
         rng = np.random.default_rng(3)

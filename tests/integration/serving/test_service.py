@@ -336,7 +336,7 @@ def test_it_serves_on_without_the_registry_and_finds_it_again(stage: Any, featur
 
 
 def test_each_symbol_is_answered_by_the_model_that_learned_from_it(stage: Any, feature_rows: Rows) -> None:
-    """The baseline of another version answers for the second symbol, and nothing for a third."""
+    """The baseline of another version serves the second symbol, and no model serves a third."""
     champion, row = promoted(stage), feature_rows(1)[0]
     other = stage.registered(symbols=("BTCUSDT",))
     assert "BTCUSDT" not in stage.client.served()

@@ -20,13 +20,13 @@ from mikrobot.training.dataset import Rows
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder in which the MLflow server keeps artefacts."""
+    """Folder in which the MLflow server stores artefacts."""
     return tmp_path_factory.mktemp("artifacts")
 
 
 @pytest.fixture(scope="session")
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Iterator[str]:
-    """A real MLflow server on a free port, which keeps the artefacts itself."""
+    """A real MLflow server on a free port, which stores the artefacts itself."""
     home = tmp_path_factory.mktemp("mlflow")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -65,7 +65,7 @@ def market() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def rows(market: dict[str, pd.DataFrame]) -> Rows:
-    """The feature rows of these bars by the real pipeline, joined on the exact close."""
+    """A reader of feature rows computed from these bars by the real pipeline, joined on the exact close."""
     pipeline = FeaturePipeline(tuple(market))
     computed = pd.concat(pipeline.frame(symbol, frame.reset_index(drop=True)) for symbol, frame in market.items())
     keyed = computed.rename(columns={"close_time": "event_timestamp"})

@@ -1,4 +1,4 @@
-"""One training from rows to a registered version, with a real MLflow."""
+"""One training run from feature rows to a registered version, with a real MLflow server."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def first(trained: Callable[..., TrainingResult], registry: Registry) -> Trainin
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The entry of one more kind of model; its module is all that was written for it."""
+    """Register one more kind of model, which needs only its module and this entry."""
     monkeypatch.setitem(MODELS, "toy", "tests.integration.training.toy_model")
     yield "toy"
     kind_of.cache_clear()
@@ -122,7 +122,7 @@ def test_markets_without_an_edge_give_none_to_the_whole_pipeline(market: Bars) -
         assert metrics["uplift"]["over_atr"]["auc"]["value"] < 0.03
 
 
-def test_the_run_tells_where_the_model_comes_from(first: TrainingResult, registry: Registry) -> None:
+def test_the_run_records_the_lineage_of_the_model(first: TrainingResult, registry: Registry) -> None:
     run = run_of(registry, first.version)
     assert run.info.status == "FINISHED"
     assert run.data.tags["source"] == "replay"
@@ -151,9 +151,7 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
     assert one.spec.metrics == json.loads(json.dumps(first.metrics))
 
 
-def test_a_version_rests_its_intervals_on_the_window_that_is_kept_with_it(
-    first: TrainingResult, registry: Registry
-) -> None:
+def test_a_version_uses_the_intervals_of_its_stored_window(first: TrainingResult, registry: Registry) -> None:
     trained = registry.load("bos", first.version)
     window = Window.of(TRADE_FROM, np.full(50, 0.7), np.arange(50) % 2 == 0)
     try:
@@ -315,7 +313,7 @@ def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: 
         registry.text("bos", first.version, "nothing.md")
 
 
-def test_what_is_not_registered_is_said_to_be_missing(registry: Registry) -> None:
+def test_a_model_that_is_not_registered_is_an_error(registry: Registry) -> None:
     assert registry.champion("nowhere", EURUSD) is None
     assert registry.versions("nowhere") == ()
     with pytest.raises(ModelError, match="nowhere version 3 is not in the registry"):

@@ -1,4 +1,4 @@
-"""The tracking server as a client of its REST API sees it: a real MLflow server, and servers that fail."""
+"""The client of the tracking server's REST API, with a real MLflow server and with servers that fail."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ ALIASES = json.dumps({"registered_model": {"aliases": [{"alias": "champion", "ve
 
 @pytest.fixture(scope="module")
 def named(mlflow_uri: str) -> str:
-    """Name of a registered model with three versions, none of which has a model."""
+    """Name of a registered model with three versions without artefacts."""
     client = mlflow.MlflowClient(mlflow_uri)
     client.create_registered_model("plain")
     for number in (1, 2, 3):
@@ -33,7 +33,7 @@ def server(mlflow_uri: str) -> TrackingServer:
 
 @pytest.fixture
 def answering() -> Iterator[Callable[..., TrackingServer]]:
-    """Make a client of a server that gives some answers in order, the last one from then on."""
+    """A factory of clients of a server with scripted responses, the last one repeated."""
     running: list[HTTPServer] = []
 
     def make(*answers: Answer) -> TrackingServer:

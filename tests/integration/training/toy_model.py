@@ -1,4 +1,4 @@
-"""A model kind written by the table of docs/architecture.md alone: the highs and lows of the next two minutes."""
+"""A model kind written only from the table in docs/architecture.md: the highs and lows of the next two minutes."""
 
 from dataclasses import dataclass
 

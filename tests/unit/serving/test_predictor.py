@@ -30,7 +30,7 @@ def predictor(shelf: Any) -> Predictor:
     return predictor
 
 
-def test_nothing_is_ready_before_a_champion_stands(make_shelf: Callable[[], Any]) -> None:
+def test_nothing_is_ready_before_there_is_a_champion(make_shelf: Callable[[], Any]) -> None:
     predictor = Predictor(make_shelf())
     assert not predictor.refresh()
     assert not predictor.ready
@@ -110,7 +110,7 @@ def test_an_infinite_value_is_refused_by_name(predictor: Predictor, bad: float) 
 
 
 @pytest.mark.parametrize("bad", ["55", True, [1.0], 1j])
-def test_what_is_no_number_is_refused_by_name(predictor: Predictor, bad: Any) -> None:
+def test_a_value_that_is_no_number_is_refused_by_name(predictor: Predictor, bad: Any) -> None:
     with pytest.raises(FeatureMismatch, match=r"m1_return_1 is .* expected a number"):
         predictor.predict("EURUSD", ROW | {"m1_return_1": bad})
 
