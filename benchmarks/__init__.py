@@ -1,1 +1,1 @@
-"""The benchmarks: each of our figures beside a peer and a physical limit, from one run."""
+"""The benchmarks: each figure of ours, that of a peer and a physical limit, measured in one run."""

@@ -29,11 +29,11 @@ def serve_champion(settings: Settings, bars: pd.DataFrame, rows: pd.DataFrame) -
         If the prediction service ends or does not serve it in time.
     """
     registry = Registry(settings.mlflow_url)
-    known = rows.assign(source=SOURCE).rename(columns={"close_time": "event_timestamp"})
+    stored = rows.assign(source=SOURCE).rename(columns={"close_time": "event_timestamp"})
     trained = pipeline.train(
         "bos",
         {SYMBOL: bars},
-        lambda events, columns: events.merge(known[["source", "symbol", "event_timestamp", *columns]]),
+        lambda events, columns: events.merge(stored[["source", "symbol", "event_timestamp", *columns]]),
         registry,
         settings=settings,
         source=SOURCE,

@@ -1,4 +1,4 @@
-"""Benchmarks of the feature kernel, beside TA-Lib and beside what memory and a call cost."""
+"""Benchmarks of the feature kernel, compared with TA-Lib, with reading memory and with an empty call."""
 
 import os
 import subprocess
@@ -154,12 +154,12 @@ def _streamed(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
     bar, values, minute = iter(bars), iter(raw), iter(raw)
 
     def as_bars() -> None:
-        for each in islice(bar, BURST):
-            one.update(each)
+        for record in islice(bar, BURST):
+            one.update(record)
 
     def as_numbers() -> None:
-        for each in islice(values, BURST):
-            other.update_raw(0, *each)
+        for numbers in islice(values, BURST):
+            other.update_raw(0, *numbers)
 
     def one_minute() -> None:
         row = next(minute)
@@ -187,7 +187,7 @@ def _empty_calls(pipeline: FeaturePipeline, row: tuple[float, ...]) -> Callable[
 
 
 def _checked(frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
-    """Time the check of a live row beside a comparison of its values one by one in Python."""
+    """Time the check of a live row, compared with a check of its values one by one in Python."""
     pipeline, check = FeaturePipeline([_SYMBOL]), RowCheck()
     row = pipeline.compute(_SYMBOL, frame)[-1]
     bounds = [(spec.low, spec.high) for spec in CATALOG.specs]

@@ -1,4 +1,4 @@
-"""Benchmarks of the execution simulator, beside backtesting.py and beside a bare loop over the bars."""
+"""Benchmarks of the execution simulator, compared with backtesting.py and with a bare loop over the bars."""
 
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
@@ -140,7 +140,7 @@ def _orders(scale: float) -> Measurement:
             exchange.settle(1)
 
     fields = [(request.id, request.symbol, request.side, request.quantity) for request in requests]
-    peer = Timed("building its request", lambda: [OrderRequest(*each) for each in fields])
+    peer = Timed("building its request", lambda: [OrderRequest(*values) for values in fields])
     floor = Timed("multiplying two Decimals", lambda: [request.quantity * request.quantity for request in requests])
     return compared(
         "paper, a market order to its fill and journal",
@@ -156,9 +156,9 @@ def _orders(scale: float) -> Measurement:
 def _accounts(rows: list[Row], scale: float) -> Measurement:
     """Time one bar on a feed that many accounts with an open bracket share."""
     exchange, alone = _exchange(ACCOUNTS), _exchange(1)
-    for each in (exchange, alone):
-        for name in each.accounts:
-            each.submit(name, 0, _wide(name, rows[0][1]))
+    for venue in (exchange, alone):
+        for name in venue.accounts:
+            venue.submit(name, 0, _wide(name, rows[0][1]))
     feed, other = iter(rows), iter(rows)
 
     one = Timed("one account", lambda: _play(alone, list(islice(other, MINUTES))))

@@ -1,4 +1,4 @@
-"""Price action bar by bar, beside smartmoneyconcepts, which computes a window again at each bar."""
+"""Price action bar by bar, compared with smartmoneyconcepts, which computes a window again at each bar."""
 
 import contextlib
 import io
@@ -58,7 +58,7 @@ def measure(frame: pd.DataFrame, scale: float = 1.0) -> Iterator[Measurement]:
 
 
 def smart_money(parts: Sequence[str] = PARTS) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """Return the readings of smartmoneyconcepts: what it says of each bar of a frame, by part and column.
+    """Return a function that computes the readings of smartmoneyconcepts for each bar of a frame, by part and column.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def smart_money(parts: Sequence[str] = PARTS) -> Callable[[pd.DataFrame], pd.Dat
     def read(frame: pd.DataFrame) -> pd.DataFrame:
         bars = frame.reset_index(drop=True)
         swings = smc.swing_highs_lows(bars, SIDE)
-        made = {
+        readings = {
             "swing": lambda: swings,
             "break": lambda: smc.bos_choch(bars, swings),
             "gap": lambda: smc.fvg(bars),
             "order_block": lambda: smc.ob(bars, swings),
             "liquidity": lambda: smc.liquidity(bars, swings),
         }
-        readings: pd.DataFrame = pd.concat({part: made[part]() for part in parts}, axis=1)
+        readings: pd.DataFrame = pd.concat({part: readings[part]() for part in parts}, axis=1)
         return readings
 
     return read

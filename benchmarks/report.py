@@ -1,4 +1,4 @@
-"""Benchmark of the trading report, beside plotly alone and writing the page."""
+"""Benchmark of the trading report, compared with plotly alone and with writing the page."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -40,14 +40,14 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
 
 def traded(bars: pd.DataFrame, count: int) -> reporting.Facts:
     """Make up a run that enters at random and leaves ten minutes later, with a reason for each trade."""
-    rng, known, lots, fee = np.random.default_rng(7), instrument(_SYMBOL), Decimal("0.10"), Decimal("0.35")
+    rng, pair, lots, fee = np.random.default_rng(7), instrument(_SYMBOL), Decimal("0.10"), Decimal("0.35")
     orders, fills, decisions = [], [], []
     for number, position in enumerate(np.sort(rng.integers(0, len(bars) - 11, count)).tolist()):
         at = bars["open_time"].iloc[position].to_pydatetime()
         side = Side.BUY if rng.random() < 0.5 else Side.SELL
-        entry, leave = (known.quantize(float(bars["open"].iloc[position + held])) for held in (0, 10))
-        stop, target = (entry - side.sign * known.quantize(0.001), entry + side.sign * known.quantize(0.002))
-        key, pnl = f"r/{number}", (side.sign * (leave - entry) * lots * known.lot).quantize(Decimal("0.01"))
+        entry, leave = (pair.quantize(float(bars["open"].iloc[position + held])) for held in (0, 10))
+        stop, target = (entry - side.sign * pair.quantize(0.001), entry + side.sign * pair.quantize(0.002))
+        key, pnl = f"r/{number}", (side.sign * (leave - entry) * lots * pair.lot).quantize(Decimal("0.01"))
         decisions.append(Decision(key, _SYMBOL, at, True, side, ("level passed: 1.07", "spread passed: 8 %") * 4))
         orders.append(OrderIntent(key, key, _SYMBOL, side, lots, stop, target, at, at + _HELD))
         fills += [

@@ -60,7 +60,7 @@ def measure(scale: float = 1.0, data: Sequence[Path] = ()) -> Iterator[Measureme
 def stack_mb(home: Path, *others: int) -> float:
     """Return the memory of every process of a stack and of others, with all their children, in MB.
 
-    Memory that processes share is divided among them where the system tells (Linux); elsewhere
+    Memory that processes share is divided among them where the system reports it (Linux); elsewhere
     it is left out.
     """
     recorded = [pid_records.find(name, home) for name in pid_records.recorded(home)]
@@ -104,8 +104,8 @@ def _watched(settings: Settings, cache: Mapping[str, str], *arguments: str) -> W
             process.wait()
         if process.returncode:
             errors.seek(0)
-            said = errors.read().strip().splitlines() or ["it wrote nothing"]
-            raise ServiceError(f"`mikrobot {' '.join(arguments)}` failed: {said[-1]}")
+            lines = errors.read().strip().splitlines() or ["it wrote nothing"]
+            raise ServiceError(f"`mikrobot {' '.join(arguments)}` failed: {lines[-1]}")
         output.seek(0)
         return Watched(output.read(), *taken)
 

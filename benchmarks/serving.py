@@ -1,4 +1,4 @@
-"""Benchmarks of the prediction service, beside MLflow's own way to serve and the bare model."""
+"""Benchmarks of the prediction service, compared with MLflow's own serving and with the bare model."""
 
 from collections.abc import Iterator
 

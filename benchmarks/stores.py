@@ -1,4 +1,4 @@
-"""Benchmarks of the stores, beside what the same server does at its barest and what the disk does."""
+"""Benchmarks of the stores, compared with the shortest statements on the same server and with the disk."""
 
 import os
 import sys
@@ -170,8 +170,8 @@ def select_1(pool: Pool) -> Timed:
 
 
 def durable_insert(pool: Pool) -> Timed:
-    """Return the least that a server can be told for good: one row, acknowledged from the disk."""
-    _run(pool, "CREATE TABLE IF NOT EXISTS note (at timestamptz, said text)")
+    """Return the smallest durable write of a server: one row, acknowledged from the disk."""
+    _run(pool, "CREATE TABLE IF NOT EXISTS note (at timestamptz, content text)")
     return Timed("one durable INSERT", lambda: _run(pool, "INSERT INTO note VALUES (now(), 'one row')"))
 
 
@@ -209,12 +209,12 @@ def _page_writer(folder: Path) -> Callable[[], None]:
 
 def _minute(close_time: datetime) -> dict[str, Any]:
     features = dict.fromkeys(BosInputs().columns, 1.25)
-    made = [
+    predictions = [
         Prediction(_SYMBOL, side, close_time, 0.4, "bos", "1", CATALOG.version, features)
         for side in (Side.BUY, Side.SELL)
     ]
     decision = Decision(f"{close_time:%Y%m%d%H%M}", _SYMBOL, close_time, False, None, ("probability below the entry",))
-    return {"close_time": close_time, "predictions": made, "decisions": [decision]}
+    return {"close_time": close_time, "predictions": predictions, "decisions": [decision]}
 
 
 def _merged(folder: Path, events: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The benchmarks: each figure of ours beside a peer and a physical limit, from one run.
+"""The benchmarks: each figure of ours, that of a peer and a physical limit, measured in one run.
 
 Machines are shared and noisy, so what counts is the ratio. Runs on what it makes up itself: a
 simulated market and services of their own in a temporary folder. ``python -m benchmarks.suite``
@@ -59,7 +59,7 @@ def measure(
     data : sequence of Path
         Bars that ``run`` replays too.
     say : callable
-        Told the name of each benchmark that is done.
+        Called with the name of each finished benchmark.
     scale : float
         Share of the data and repetitions that docs/benchmarks.md is measured with, in (0, 1].
 
@@ -75,8 +75,8 @@ def measure(
         raise UsageError(f"the benchmarks need {missing} to compare with: install mikrobot with its extra `dev`")
     results = []
     for name in names or QUICK:
-        with closing(_group(name, data, scale)) as found:  # stops its services, whatever ends the loop
-            for result in found:
+        with closing(_group(name, data, scale)) as group:  # stops its services, whatever ends the loop
+            for result in group:
                 say(result.name)
                 results.append(result)
     return results
@@ -99,10 +99,10 @@ def table(results: Sequence[Measurement]) -> Table:
 
 def markdown(results: Sequence[Measurement]) -> str:
     """Show measurements as a table in Markdown, under the machine and the versions."""
-    said = ", ".join(f"{name} {number}" for name, number in versions().items())
+    installed = ", ".join(f"{name} {number}" for name, number in versions().items())
     rules = ("---" if heading in _WORDS else "---:" for heading in _HEADINGS)
     rows = [_HEADINGS, tuple(rules), *(_cells(result) for result in results)]
-    return "\n".join((f"{machine()}; {said}.", "", *(f"| {' | '.join(row)} |" for row in rows)))
+    return "\n".join((f"{machine()}; {installed}.", "", *(f"| {' | '.join(row)} |" for row in rows)))
 
 
 def machine() -> str:
@@ -121,8 +121,8 @@ def versions() -> dict[str, str]:
 def _group(name: str, data: Sequence[Path], scale: float) -> Generator[Measurement, None, None]:
     group = importlib.import_module(f"benchmarks.{name}")
     given = (data,) if name == "run" else ()
-    found: Generator[Measurement, None, None] = group.measure(scale, *given)
-    return found
+    measurements: Generator[Measurement, None, None] = group.measure(scale, *given)
+    return measurements
 
 
 def _cells(result: Measurement) -> tuple[str, ...]:

@@ -49,13 +49,13 @@ def temporary_database() -> Iterator[Settings]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[None]:
     """Run MLflow, on SQLite, and the prediction service."""
-    known = local_stack.services(settings)
+    services = local_stack.services(settings)
     backend = {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{settings.home / 'mlflow.db'}"}
-    mlflow = replace(known["mlflow"], environment={**known["mlflow"].environment, **backend})
+    mlflow = replace(services["mlflow"], environment={**services["mlflow"].environment, **backend})
     try:
-        for service in (mlflow, known["bento"]):
+        for service in (mlflow, services["bento"]):
             processes.start(service, settings.home, settings.host)
-        for service in (mlflow, known["bento"]):
+        for service in (mlflow, services["bento"]):
             processes.await_ready(service, settings.home, SystemClock())
         yield
     finally:

@@ -20,7 +20,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A call to time.
+    """One call to measure.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one benchmark found.
+    """The result of one benchmark.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Measurement:
     p50, p99 : float
         Of ours.
     peer, limit : str
-        What ours is held against: another way to do the same, and what no way can be faster than.
+        The comparisons: another way to do the same, and a bound that no way can beat.
     peer_p50, limit_p50 : float
     """
 
