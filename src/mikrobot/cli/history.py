@@ -77,7 +77,7 @@ def backtest(
     trade_list: Path | None,
     json_: bool,
 ) -> None:
-    r"""Trade history with the live code, and compare the result with buy and hold and the rules alone.
+    """Trade history with the live code, and compare the result with buy and hold and the rules alone.
 
     A model predicts only closes later than its training data. A recorded run is traded again by its own
     settings, models and hours.
@@ -93,7 +93,7 @@ def backtest(
     without costs. probability and model are empty without a model.
 
     Example: mikrobot backtest --data EURUSD_M1.parquet --from 2020-06-01 --report report.html --trades trades.csv
-    """
+    """  # noqa: D301, Click reads the escape
     if bool(data) == bool(run_id):
         raise click.UsageError("give --data or --run, one of the two")
     if run_id:

@@ -27,7 +27,7 @@ def test_a_plan_comes_back_equal(experiments):
 
 def test_a_second_plan_of_the_same_id_is_refused_and_the_first_stays(experiments):
     experiments.begin(PLAN)
-    with pytest.raises(UsageError, match="never changed"):
+    with pytest.raises(UsageError, match="never changes"):
         experiments.begin(PLAN)
     assert experiments.all() == [PLAN]
 
