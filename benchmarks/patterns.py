@@ -71,14 +71,14 @@ def smart_money(parts: Sequence[str] = PARTS) -> Callable[[pd.DataFrame], pd.Dat
     def read(frame: pd.DataFrame) -> pd.DataFrame:
         bars = frame.reset_index(drop=True)
         swings = smc.swing_highs_lows(bars, SIDE)
-        readings = {
+        compute = {
             "swing": lambda: swings,
             "break": lambda: smc.bos_choch(bars, swings),
             "gap": lambda: smc.fvg(bars),
             "order_block": lambda: smc.ob(bars, swings),
             "liquidity": lambda: smc.liquidity(bars, swings),
         }
-        readings: pd.DataFrame = pd.concat({part: readings[part]() for part in parts}, axis=1)
+        readings: pd.DataFrame = pd.concat({part: compute[part]() for part in parts}, axis=1)
         return readings
 
     return read
