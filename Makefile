@@ -61,4 +61,4 @@ lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .mikrobot .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .mikrobot .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
