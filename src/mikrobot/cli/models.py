@@ -130,7 +130,6 @@ def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: st
 
 def _reconsider(name: str, symbols: tuple[str, ...]) -> None:
     from mikrobot.domain.errors import ModelError
-    from mikrobot.workflows.promote import reconsider
 
     with _services() as (settings, _):
         from mikrobot.workflows.promote import reconsider

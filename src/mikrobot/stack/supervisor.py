@@ -73,8 +73,9 @@ def trade(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            ended = [name for name in LIVE if runs.finished(run_id, name, number)]
-            dead = [service for service in watched if service.name not in ended and not _alive(service, settings)]
+            gone = [service for service in watched if not _alive(service, settings)]
+            ended = [name for name in LIVE if runs.finished(run_id, name, number)]  # after it: the last act of each
+            dead = [service for service in gone if service.name not in ended]
             restarts += len(dead)
             if restarts > RESTARTS:
                 raise ServiceError(

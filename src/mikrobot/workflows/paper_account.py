@@ -255,12 +255,13 @@ def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) 
     """Return an account without a traded minute: the balance of its reset, else the opening of the newest run."""
     if reset is not None:
         at, balances = reset.at, {"undivided": reset.balance}
+        simulated = source in SOURCES and SOURCES[source].simulated
     elif begun := [run for run in Runs(pool).all() if run.source == source and FOLLOWS not in run.settings]:
-        at = begun[-1].started_at
+        at, simulated = begun[-1].started_at, begun[-1].simulated
         balances = accounts.opening_of(begun[-1], wiring.rules_of(settings, begun[-1]).balance)
     else:
         return None
     total = sum(balances.values(), Decimal(0))
     worth = Valuation(balances, total, (), {}, {})
-    made_up, reset_at = SOURCES[source].simulated, reset.at if reset else None
-    return PaperAccount(source, made_up, None, at, worth, Decimal(0), {}, total, reset_at)
+    reset_at = reset.at if reset else None
+    return PaperAccount(source, simulated, None, at, worth, Decimal(0), {}, total, reset_at)

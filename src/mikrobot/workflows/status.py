@@ -182,18 +182,20 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
 
 def _trouble(settings: Settings, otherwise: str) -> str:
     """Return the given trouble, unless a run is currently starting its services."""
-    return "a run is starting its services" if pid_records.find("run", settings.home) else otherwise
+    starting = pid_records.find("run", settings.home) is not None and not pid_records.supervised(settings.home)
+    return "a run is starting its services" if starting else otherwise
 
 
 def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
     last = run.segments[-1]
     reached, live = traded_until(runs, run.id, last), is_live(run.source)
     down = [service.name for service in services if service.name in ("streamer", "worker") and service.pid is None]
+    in_loop = pid_records.find("loop", settings.home) is not None
     if not live and runs.finished(run.id, "worker", last.number):
         state, text = "finished", f"the replay is finished, it ended at {_minute(reached)}; nothing trades any more"
-    elif down and pid_records.find("loop", settings.home) is not None:
+    elif down and in_loop and not pid_records.supervised(settings.home):
         state, text = "preparing", f"bars, feature rows and models come first, then {_hours(run, reached)} is traded"
-    elif down:
+    elif down and not in_loop:
         remedy = _trouble(settings, "`mikrobot up` resumes it" if live else "`mikrobot run` starts one")
         state, text = "stopped", f"stopped at {_minute(reached)}, no {' and no '.join(down)} runs: {remedy}"
     elif reached < last.trade_until:

@@ -183,6 +183,20 @@ def test_a_run_in_preparation_shows_its_next_steps_and_its_opening_balance(run, 
     assert (overview.session.state, overview.session.text, stopped(overview)) == ("preparing", text, text)
 
 
+def test_a_process_that_is_started_again_while_a_segment_is_traded_stops_nothing(run, look, database):
+    run(source="replay", until=TEN + HOUR)
+    for name in ("loop", "supervisor"):
+        pid_records.record(name, database.home, os.getpid())
+    assert (look(TEN, ("streamer",)).session.state, stopped(look(TEN, ("streamer",)))) == ("hours", "")
+
+
+def test_a_process_that_stays_down_while_the_run_stays_up_is_named_with_the_remedy(run, look, database):
+    run()
+    for name in ("run", "supervisor"):
+        pid_records.record(name, database.home, os.getpid())
+    assert stopped(look(TEN, ("streamer",))).endswith("no worker runs: `mikrobot up` resumes it")
+
+
 def test_between_two_segments_the_hours_of_the_next_one_are_named(database, pool, look):
     """Symbols of a replay that end at different times are traded one after the other."""
     segments = [
