@@ -226,7 +226,7 @@ def test_a_champion_that_knows_the_traded_hours_is_withdrawn_where_nothing_bette
 ) -> None:
     registry.promote("bos", first.version, "by hand")
     result = trained(trade_from=TRADE_FROM - timedelta(days=1))
-    assert "later than 2024-03-10 00:00:00+00:00 from where it would trade" in result.rulings[EURUSD].unfit
+    assert "later than the start of trading at 2024-03-10 00:00:00+00:00" in result.rulings[EURUSD].unfit
     assert registry.holders("bos", CHAMPION) == {}
     assert registry.holders("bos", BASELINE) == dict.fromkeys(SCOPES, result.version)
     decisions = registry.version("bos", first.version).promotion("EURUSD")
