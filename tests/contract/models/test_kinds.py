@@ -80,15 +80,15 @@ def test_its_label_looks_forward_only_and_no_further_than_its_horizon(kind: Mode
     task, atr = task_of(kind), np.full(BARS, 0.1)
     labels = task.label(prices, levels, atr)
     assert 0 < labels.outcome.sum() < len(labels.outcome)
-    known = minute[labels.row]
+    closes = minute[labels.row]
     ends = labels.end.astype("datetime64[m]").astype(np.int64)
-    assert (ends > known).all()
-    assert (ends - known <= 2 * task.horizon).all()
+    assert (ends > closes).all()
+    assert (ends - closes <= task.horizon).all()
     cut = BARS // 2
     shorter = task.label(
         Prices(*(part[:cut] for part in (minute, close + 0.03, close - 0.03, close))), levels[:cut], atr[:cut]
     )
-    finished = ends < cut - 2 * task.horizon
+    finished = ends < cut - task.horizon
     count = int(finished.sum())
     np.testing.assert_array_equal(shorter.row[:count], labels.row[finished])
     np.testing.assert_array_equal(shorter.outcome[:count], labels.outcome[finished])

@@ -11,11 +11,11 @@ NAMES = ["prediction, one row over HTTP", "prediction, 1,000 rows over HTTP"]
 
 def test_predictions_are_measured_and_the_only_output_is_their_table(tmp_path: Path) -> None:
     pytest.importorskip("talib")
-    done = measured(tmp_path, "-m", "benchmarks.suite", "serving")
-    machine, empty, _, _, *rows = done.stdout.splitlines()
+    process = measured(tmp_path, "-m", "benchmarks.suite", "serving")
+    machine, empty, _, _, *rows = process.stdout.splitlines()
     assert "cores; python" in machine
     assert empty == ""
-    assert done.stderr.splitlines() == NAMES
+    assert process.stderr.splitlines() == NAMES
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [row[0] for row in cells] == NAMES
     for _, p50, p99, unit, peer, peer_p50, ratio, limit, limit_p50 in cells:

@@ -10,8 +10,8 @@ from tests.measuring import measured, require_plausible
 
 def test_a_signal_is_measured_and_the_only_output_is_one_json_document(tmp_path: Path) -> None:
     pytest.importorskip("talib")
-    done = measured(tmp_path, "-m", "mikrobot.cli.main", "bench", "signal", "--json")
-    (result,) = json.loads(done.stdout)
+    process = measured(tmp_path, "-m", "mikrobot.cli.main", "bench", "signal", "--json")
+    (result,) = json.loads(process.stdout)
     require_plausible([result])
     assert result["name"] == "signal, from a closed bar to the ledger"
-    assert done.stderr.splitlines() == [f"  {result['name']}"]
+    assert process.stderr.splitlines() == [f"  {result['name']}"]

@@ -26,9 +26,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_every_figure_stands_beside_a_peer_and_a_limit(name: str, count: int, tmp_path: Path) -> None:
-    said: list[str] = []
-    results = suite.measure([name], say=said.append, scale=SMALL)
-    assert said == [result.name for result in results]
+    finished: list[str] = []
+    results = suite.measure([name], say=finished.append, scale=SMALL)
+    assert finished == [result.name for result in results]
     assert len(results) == count
     require_plausible(suite.to_json(results))
     assert list(tmp_path.iterdir()) == []

@@ -30,14 +30,16 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_the_first_call_of_each_does_not_count(watch: Watch) -> None:
-    found = compared("x", "ms", watch.calls(9, 1, 2), watch.calls(9, 3, 4), limit=watch.calls(9, 5, 6), rounds=2)
-    assert (found.p50, found.peer_p50, found.limit_p50) == (1_000, 3_000, 5_000)
-    assert found.p99 == 2_000
+    measurement = compared("x", "ms", watch.calls(9, 1, 2), watch.calls(9, 3, 4), limit=watch.calls(9, 5, 6), rounds=2)
+    assert (measurement.p50, measurement.peer_p50, measurement.limit_p50) == (1_000, 3_000, 5_000)
+    assert measurement.p99 == 2_000
 
 
 def test_a_call_on_many_items_is_divided_among_them(watch: Watch) -> None:
-    found = compared("x", "us", watch.calls(1, 1), watch.calls(2, 2), limit=watch.calls(3, 3), rounds=1, per=1_000)
-    assert (found.p50, found.peer_p50, found.limit_p50) == (1_000, 2_000, 3_000)
+    measurement = compared(
+        "x", "us", watch.calls(1, 1), watch.calls(2, 2), limit=watch.calls(3, 3), rounds=1, per=1_000
+    )
+    assert (measurement.p50, measurement.peer_p50, measurement.limit_p50) == (1_000, 2_000, 3_000)
 
 
 def test_the_three_take_turns(watch: Watch) -> None:
@@ -58,8 +60,8 @@ def test_a_rank_is_one_of_the_values() -> None:
 
 
 def test_json_is_what_the_commands_promise() -> None:
-    (found,) = suite.to_json([MEASURED])
-    assert found == {
+    (measurement,) = suite.to_json([MEASURED])
+    assert measurement == {
         "name": "online row, read",
         "ours": {"p50": 0.25, "p99": 1250.0, "unit": "ms"},
         "peer": {"name": "Feast", "p50": 1.0, "unit": "ms"},
