@@ -1,10 +1,11 @@
 """A stack for the benchmarks: services in a temporary folder on free ports, stopped at the end."""
 
 import os
+import random
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,9 +77,11 @@ def _nothing_set() -> Iterator[None]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on, each another one."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Return ports that nothing listens on, below those that systems give to clients."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            ports.add(port)
+    return list(ports)

@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,8 +26,8 @@ from mikrobot.stack import local_stack, processes
 from mikrobot.store.postgres import bundled
 from mikrobot.store.postgres import database as databases
 from mikrobot.store.postgres.database import DATABASES, Pool
+from tests.ports import HOST, reserved_ports
 
-HOST = "127.0.0.1"
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 
 
@@ -42,19 +40,11 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-def unused_port() -> int:
-    """Return a TCP port that nothing listens on, below those that systems hand to clients."""
-    while True:
-        port = random.SystemRandom().randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-
-
 @pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """A function that returns a TCP port nothing listens on."""
-    return unused_port
+def free_port() -> Iterator[Callable[[], int]]:
+    """A function that returns a TCP port nothing listens on, lent until the session ends."""
+    with contextlib.ExitStack() as lent:
+        yield lambda: lent.enter_context(reserved_ports(1))[0]
 
 
 @dataclass(frozen=True)
@@ -70,9 +60,9 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Server]:
     """A bundled PostgreSQL on a free port, with a migrated template of each database."""
-    settings = Settings(home=tmp_path_factory.mktemp("postgres"), postgres_port=unused_port())
+    settings = Settings(home=tmp_path_factory.mktemp("postgres"), postgres_port=free_port())
     admin_url = bundled.start(settings.home, settings.host, settings.postgres_port)
     try:
         databases.provision(settings)
@@ -88,7 +78,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def settings(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings with a state folder of their own, on the session's PostgreSQL; no database yet."""
     for name in [name for name in os.environ if name.startswith("MIKROBOT_")]:
         monkeypatch.delenv(name)
@@ -97,13 +87,14 @@ def settings(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         for name in DATABASES:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    return Settings(
-        home=home,
-        postgres_port=postgres.settings.postgres_port,
-        prefect_port=unused_port(),
-        mlflow_port=unused_port(),
-        bento_port=unused_port(),
-    )
+    with reserved_ports(3) as (prefect, mlflow, bento):
+        yield Settings(
+            home=home,
+            postgres_port=postgres.settings.postgres_port,
+            prefect_port=prefect,
+            mlflow_port=mlflow,
+            bento_port=bento,
+        )
 
 
 @pytest.fixture
@@ -203,12 +194,14 @@ class Installation:
 @contextlib.contextmanager
 def installed(folder: Path) -> Iterator[Installation]:
     """Lend an installation in a folder; nothing of it runs afterwards."""
-    ports = {f"{name}_port": unused_port() for name in ("postgres", "prefect", "mlflow", "bento")}
-    installation = Installation(Settings(home=folder / "state folder", **ports), folder)
-    try:
-        yield installation
-    finally:
-        installation.stop()
+    names = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
+    with reserved_ports(len(names)) as ports:
+        settings = Settings(home=folder / "state folder", **dict(zip(names, ports, strict=True)))
+        installation = Installation(settings, folder)
+        try:
+            yield installation
+        finally:
+            installation.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """A real MLflow server and a real prediction service, each a process on a free port."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -29,12 +28,6 @@ from mikrobot.serving.client import PredictionClient
 
 ROOT = Path(__file__).resolve().parents[3]
 CLOCK = SystemClock()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @dataclass
@@ -87,7 +80,7 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     server = Server(
@@ -182,7 +175,9 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def stage(mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(
+    mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Stage]:
     """Start the service before there is a champion, record its responses, and promote a champion."""
     home = tmp_path_factory.mktemp("service")
     port = free_port()

@@ -1,10 +1,9 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -25,12 +24,12 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mlflow_uri(tmp_path_factory: pytest.TempPathFactory, artifacts: Path) -> Iterator[str]:
+def mlflow_uri(
+    tmp_path_factory: pytest.TempPathFactory, artifacts: Path, free_port: Callable[[], int]
+) -> Iterator[str]:
     """A real MLflow server on a free port, which stores the artefacts itself."""
     home = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(artifacts)),
