@@ -266,6 +266,31 @@ def test_a_graph_that_was_changed_is_not_loaded(
     assert registry.champion("bos", EURUSD) == spoiled.version
 
 
+@pytest.mark.parametrize(
+    ("file", "absent", "reason"),
+    [
+        ("curves.json", "scores", "it was calibrated by an earlier version of this program"),
+        ("contract.json", "swing", "train again"),
+    ],
+)
+def test_a_version_that_an_earlier_program_registered_is_refused_in_one_line(
+    trained: Callable[..., TrainingResult], registry: Registry, artifacts: Path, file: str, absent: str, reason: str
+) -> None:
+    before = set(artifacts.rglob(file))
+    version = trained().version
+    (written,) = set(artifacts.rglob(file)) - before
+    content = json.loads(written.read_text())
+    for kept in (content, content.get("intervals") or {}):
+        kept.pop(absent, None)
+    written.write_text(json.dumps(content))
+    with pytest.raises(ModelError) as refused:
+        registry.load("bos", version)
+    assert str(refused.value).startswith(f"model bos version {version} cannot be used: ")
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert version in [listed.version for listed in registry.versions("bos")]
+
+
 def test_a_challenger_without_skill_is_refused_by_name_and_the_champion_stays(
     trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
 ) -> None:
