@@ -9,10 +9,12 @@ STAMP := $(VENV)/.installed
 # Shows what pip is at, without its 250 lines.
 PROGRESS = /^Collecting/ { if (++n % 50 == 0) print "  " n " packages fetched" } /^Installing/ { print "  " n " packages fetched; writing them to disk" } { fflush() }
 
+PYTEST ?= pytest
+
 # Threads that wait for each other leave the core to other processes.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install install-gpu run test lint fmt docs bench lock clean
+.PHONY: install install-gpu run test coverage lint fmt docs bench lock clean
 
 install: $(STAMP)
 
@@ -36,7 +38,14 @@ run: install
 	$(BIN)/mikrobot run
 
 test: install
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadfile
+
+# The tests, with the share of lines that they run; fails below the targets of tests/coverage_targets.py.
+coverage: install
+	rm -f .coverage .coverage.*
+	$(MAKE) --no-print-directory test PYTEST="coverage run -m pytest"
+	$(BIN)/coverage combine -q
+	$(BIN)/python -m tests.coverage_targets
 
 lint: install
 	$(BIN)/ruff check .

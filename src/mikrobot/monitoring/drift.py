@@ -13,7 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
-from evidently.presets import DataDriftPreset
+from evidently.legacy.calculations.stattests import psi_stat_test
+from evidently.legacy.core import ColumnType
+from evidently.metrics import ValueDrift
 from jinja2 import Environment, PackageLoader
 
 from mikrobot.domain.errors import DataError, StoreError
@@ -34,6 +36,10 @@ PRICE_UNITS = ("price", "price difference")
 
 MAXIMUM_ROWS = 20_000
 """Maximum number of rows compared; longer frames are sampled evenly over time to keep a comparison fast."""
+
+SHOWN = 20
+"""Number of columns whose distributions the page shows, those with the largest PSI; to draw one takes longer than to
+measure it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,13 @@ def compare(
     compared = [name for name in columns if name not in left_out]
     if not compared:
         raise DataError(f"none of the {len(columns)} columns can be compared: {_listed(left_out)}")
-    comparison, scores = _compared(_thin(reference[compared]), _thin(current[compared]), share)
-    _write(comparison, report, simulated=simulated)
-    drifted = tuple(sorted((name for name in compared if scores[name] >= PSI_THRESHOLD), key=lambda n: -scores[n]))
+    reference, current = _thin(reference[compared]), _thin(current[compared])
+    scores = _scores(reference, current)
+    drifted = tuple(name for name in scores if scores[name] >= PSI_THRESHOLD)
     part = len(drifted) / len(compared)
-    return Drift("drift" if part >= share else "stable", part, share, drifted, scores, left_out, report)
+    drift = Drift("drift" if part >= share else "stable", part, share, drifted, scores, left_out, report)
+    _write(_distributions(reference, current, list(scores)[:SHOWN]), drift, simulated=simulated)
+    return drift
 
 
 def _check(side: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -162,42 +170,52 @@ def _thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[np.linspace(0, len(frame) - 1, MAXIMUM_ROWS).astype(np.intp)]
 
 
-def _compared(reference: pd.DataFrame, current: pd.DataFrame, share: float) -> tuple[Any, dict[str, float]]:
-    """Run Evidently and return its report and the PSI by column."""
-    numerical = DataDefinition(numerical_columns=list(reference.columns))
-    preset = DataDriftPreset(columns=list(reference.columns), method="psi", threshold=PSI_THRESHOLD, drift_share=share)
+def _scores(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, float]:
+    """Return Evidently's PSI by column, the largest first."""
+    with np.errstate(all="ignore"):
+        scores = {
+            name: float(
+                psi_stat_test.func(
+                    reference[name].dropna(), current[name].dropna(), ColumnType.Numerical, PSI_THRESHOLD
+                )[0]
+            )
+            for name in reference.columns
+        }
+    return dict(sorted(scores.items(), key=lambda item: -item[1]))
+
+
+def _distributions(reference: pd.DataFrame, current: pd.DataFrame, columns: list[str]) -> Any:
+    """Return Evidently's report on some columns."""
+    numerical = DataDefinition(numerical_columns=columns)
+    newest, older = (
+        Dataset.from_pandas(frame[columns].reset_index(drop=True), data_definition=numerical)
+        for frame in (current, reference)
+    )
+    metrics = [ValueDrift(column=name, method="psi", threshold=PSI_THRESHOLD) for name in columns]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        comparison = Report([preset]).run(
-            Dataset.from_pandas(current.reset_index(drop=True), data_definition=numerical),
-            Dataset.from_pandas(reference.reset_index(drop=True), data_definition=numerical),
-        )
-        metrics: list[dict[str, Any]] = comparison.dict()["metrics"]
-    return comparison, {
-        metric["config"]["column"]: float(metric["value"])
-        for metric in metrics
-        if metric["config"]["type"].endswith(":ValueDrift")
-    }
+        return Report(metrics).run(newest, older)
 
 
-def _write(comparison: Any, report: Path, *, simulated: bool) -> None:
-    """Write Evidently's page with a title, a banner for a simulated market, and a layout for narrow screens."""
+def _write(distributions: Any, drift: Drift, *, simulated: bool) -> None:
+    """Write Evidently's page below our summary, with a title and a layout for narrow screens."""
+    report = drift.report
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
         partial = report.with_suffix(".partial")
-        comparison.save_html(str(partial))
-        page = partial.read_text(encoding="utf-8").replace("<body>", _opening(simulated=simulated), 1)
+        distributions.save_html(str(partial))
+        page = partial.read_text(encoding="utf-8").replace("<body>", _opening(drift, simulated=simulated), 1)
         partial.write_text(page, encoding="utf-8")
         partial.replace(report)
     except OSError as error:
         raise StoreError(f"the drift report cannot be written to {report}: {error.strerror}") from error
 
 
-def _opening(*, simulated: bool) -> str:
+def _opening(drift: Drift, *, simulated: bool) -> str:
     return (
-        Environment(loader=PackageLoader("mikrobot.monitoring"), autoescape=True)
+        Environment(loader=PackageLoader("mikrobot.monitoring"), autoescape=True, trim_blocks=True)
         .get_template("drift.html.j2")
-        .render(simulated=simulated)
+        .render(drift=drift, simulated=simulated, threshold=PSI_THRESHOLD, shown=min(SHOWN, len(drift.scores)))
     )
 
 

@@ -4,9 +4,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from evidently import DataDefinition, Dataset, Report
+from evidently.presets import DataDriftPreset
 
 from mikrobot.domain.errors import DataError, StoreError
-from mikrobot.monitoring.drift import MINIMUM_ROWS, compare
+from mikrobot.features.catalog import CATALOG
+from mikrobot.monitoring.drift import MINIMUM_ROWS, SHOWN, compare
 
 COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_volatility_15", "m1_spread_atr", "m1_minute_sin")
 
@@ -40,6 +43,44 @@ def test_the_verdict_is_drift_at_the_limit(tmp_path: Path) -> None:
     moved["m1_return_1"] += 1.0
     moved["m1_rsi_14"] += 3.0
     assert compare(rows(1), moved, COLUMNS, tmp_path / "drift.html", share=0.4).verdict == "drift"
+
+
+def test_the_scores_are_those_of_evidently_s_own_comparison(tmp_path: Path) -> None:
+    reference, current = rows(1), rows(2)
+    current["m1_return_1"] *= 1.3
+    drift = compare(reference, current, COLUMNS, tmp_path / "drift.html")
+    definition = DataDefinition(numerical_columns=list(COLUMNS))
+    newest, older = (Dataset.from_pandas(frame, data_definition=definition) for frame in (current, reference))
+    metrics = Report([DataDriftPreset(columns=list(COLUMNS), method="psi", threshold=0.1)]).run(newest, older).dict()
+    theirs = {
+        metric["config"]["column"]: metric["value"]
+        for metric in metrics["metrics"]
+        if metric["config"]["type"].endswith(":ValueDrift")
+    }
+    assert drift.scores == pytest.approx(theirs, abs=1e-12)
+    assert list(drift.scores) == sorted(theirs, key=lambda name: -theirs[name])
+
+
+def test_the_page_states_the_verdict_and_shows_the_columns_that_drifted_most(tmp_path: Path) -> None:
+    reference, current = rows(1), rows(2)
+    current["m1_return_1"] += 1.0
+    current["m1_ema_200"] = reference["m1_ema_200"] = 1.0
+    drift = compare(reference, current, (*COLUMNS, "m1_ema_200"), tmp_path / "drift.html")
+    page = " ".join(drift.report.read_text(encoding="utf-8").split())
+    assert "<h1>Feature drift: stable</h1>" in page
+    assert "1 of 5 compared columns have drifted (20 %)" in page
+    assert f"<td>m1_return_1</td><td>{drift.scores['m1_return_1']:.3f}</td>" in page
+    assert "<td>m1_ema_200</td><td>in price units, which scale with the price</td>" in page
+
+
+def test_a_comparison_of_every_column_gives_a_page_of_the_largest_alone(tmp_path: Path) -> None:
+    rng, names = np.random.default_rng(3), [spec.name for spec in CATALOG.specs if "price" not in spec.unit]
+    reference, current = (pd.DataFrame(rng.normal(size=(400, len(names))), columns=names) for _ in range(2))
+    current[names[-1]] += 3.0
+    drift = compare(reference, current, names, tmp_path / "drift.html")
+    assert len(drift.scores) == len(names) > SHOWN
+    assert next(iter(drift.scores)) == names[-1]
+    assert drift.report.stat().st_size < 6_000_000
 
 
 def test_only_the_page_of_a_simulated_market_has_a_banner(tmp_path: Path) -> None:
