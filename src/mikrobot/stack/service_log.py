@@ -61,6 +61,11 @@ HARMLESS: tuple[Harmless, ...] = (
         r'violates unique constraint "registered_model_pk"',
         "MLflow registers the name of a model with every version, and continues if the name exists",
     ),
+    Harmless(
+        "postgres",
+        r'violates unique constraint "pk_task_run"',
+        "Prefect's API and its recorder of events may write a task run at once; the one that comes second writes again",
+    ),
 )
 
 
