@@ -8,9 +8,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
+from flows.link_artifacts import link
 from flows.names import flow_run_name
 from flows.progress import Progress
-from flows.reports import link
 from flows.run_log import attach
 from flows.tables import fitted
 

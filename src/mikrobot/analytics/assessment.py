@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mikrobot.analytics import intervals as bootstrap
+from mikrobot.analytics import stationary_bootstrap as bootstrap
 from mikrobot.analytics.benchmarks import buy_and_hold
 from mikrobot.analytics.charges import DEPOSIT, INSIDE, Charge, by_kind
 from mikrobot.analytics.figures import MEASURES, Figure, shortfall, to_json
-from mikrobot.analytics.intervals import Interval
 from mikrobot.analytics.marks import Excursion, excursions, marked, notional_traded, spread_cost
 from mikrobot.analytics.periods import Period, periods
 from mikrobot.analytics.regimes import volatility_regimes
@@ -28,6 +27,7 @@ from mikrobot.analytics.returns import (
     relative_figures,
     return_figures,
 )
+from mikrobot.analytics.stationary_bootstrap import Interval
 from mikrobot.analytics.trades import (
     OpenTrade,
     Performance,

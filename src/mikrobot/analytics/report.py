@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from mikrobot.analytics import journal, picture
+from mikrobot.analytics import picture, trade_journal
 from mikrobot.analytics.assessment import Assessment, assess
 from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts import account
 from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.analytics.charts.trades import trades_figure
-from mikrobot.analytics.journal import TradeRow
+from mikrobot.analytics.trade_journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
@@ -296,7 +296,7 @@ def _view(facts: Facts, trades: Sequence[Trade], assessment: Assessment, folder:
     return {
         "facts": facts,
         "trades": trades,
-        "rows": journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
+        "rows": trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
         "assessment": assessment,
         "total": assessment.total,
         "figures": figure_rows(assessment),
@@ -334,7 +334,7 @@ def _page(facts: Facts, rows: Sequence[TradeRow], trades: Sequence[Trade], asses
             for symbol, bars in facts.bars.items()
             if len(bars)
         },
-        "journal": journal.script(rows, assessment, facts.bars),
+        "journal": trade_journal.script(rows, assessment, facts.bars),
     }
 
 

@@ -12,7 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 
 from mikrobot.analytics.assessment import Assessment
 from mikrobot.analytics.figures import MEASURES, Figure
-from mikrobot.analytics.intervals import Interval
+from mikrobot.analytics.stationary_bootstrap import Interval
 
 
 def figure_rows(assessment: Assessment) -> list[dict[str, str]]:

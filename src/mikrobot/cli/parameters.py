@@ -23,7 +23,7 @@ class BarPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path, or refuse it in one line."""
-        from mikrobot.market.bar_paths import bar_files
+        from mikrobot.market.bar_files import bar_files
 
         path = Path(value)
         try:

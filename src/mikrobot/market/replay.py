@@ -15,7 +15,7 @@ import pandas as pd
 
 from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
 from mikrobot.domain.market import INSTRUMENTS, empty_bars, instrument
-from mikrobot.market.bar_paths import bar_files
+from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant
 from mikrobot.market.exports import TextBars, read_export
 from mikrobot.market.parquet import ParquetBars

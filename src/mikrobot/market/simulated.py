@@ -2,7 +2,7 @@
 
 Every bar is a pure function of (seed, symbol, time) and does not depend on what is requested. Days are
 simulated one after the other from `EPOCH` and kept in memory, about 65 kB per day and symbol. The
-stochastic model is `mikrobot.market.simulation`.
+stochastic model is `mikrobot.market.stochastic_model`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import pandas as pd
 from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.market import Instrument, empty_bars, instrument
 from mikrobot.market.border import MINUTE_US, bar_frame, epoch_us
-from mikrobot.market.simulation import Day, opening_state, simulate_day
+from mikrobot.market.stochastic_model import Day, opening_state, simulate_day
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 

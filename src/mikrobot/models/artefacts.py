@@ -16,8 +16,8 @@ import xgboost as xgb
 from mikrobot.domain.errors import ModelError
 from mikrobot.models import spec as specs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.conformal import Intervals
 from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Baseline, Model, Start
 from mikrobot.models.spec import tuples
 

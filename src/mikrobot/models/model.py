@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.conformal import BOTH, Intervals, Sets, between
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer, constant
 from mikrobot.models.inputs import SideInputs
-from mikrobot.models.intervals import BOTH, Intervals, Sets, between
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
@@ -97,7 +97,7 @@ class Answered:
         Served probability and its bounds; NaN where there is nothing to predict on that side. The bounds of a
         model without intervals are also NaN.
     sets : ndarray of int8
-        Prediction sets, see `models.intervals`; undefined where the probability is NaN.
+        Prediction sets, see `models.conformal`; undefined where the probability is NaN.
     """
 
     probability: NDArray[np.float64]

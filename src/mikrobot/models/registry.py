@@ -28,7 +28,7 @@ REPLACES = "replaces"
 """Prefix of a tag, followed by a symbol: the champion that the version replaced, which a rollback restores."""
 
 WINDOW = "window"
-"""Tag of a version: the rolling window to which its intervals are fitted (`intervals.Window`)."""
+"""Tag of a version: the rolling window to which its intervals are fitted (`conformal.Window`)."""
 
 
 class Registry:
@@ -361,7 +361,7 @@ class Registry:
             If the server does not answer.
         """
         from mikrobot.models import artefacts
-        from mikrobot.models.intervals import Window
+        from mikrobot.models.conformal import Window
 
         spec, curves, graph = self._files(name, version, *artefacts.FILES)
         with _readable(name, version):

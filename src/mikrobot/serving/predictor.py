@@ -82,7 +82,7 @@ class Answer(AnsweringModel):
         where there is no level.
     interval_up, interval_down : tuple of float, or None
         Venn-Abers bounds p0 and p1 of each; the probability is p1 / (1 - p0 + p1), between them. See
-        `models.intervals`. Also None for a model without intervals.
+        `models.conformal`. Also None for a model without intervals.
     set_up, set_down : "breaks", "holds", "both", "none", or None
         Prediction set: of levels that break, and of levels that hold, at most a tenth lies outside.
     predicted_up, predicted_down : "break", "hold", "abstain", or None
@@ -395,7 +395,7 @@ def _number(name: str, given: object) -> float:
 
 def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:
     """Return probabilities, bounds, sets and predictions of both sides, in the order of the fields of `Answer`."""
-    from mikrobot.models.intervals import PREDICTED, SETS
+    from mikrobot.models.conformal import PREDICTED, SETS
 
     answered = model.answer(rows)
     fields: list[list[Any]] = [side.tolist() for side in answered.probability.T]

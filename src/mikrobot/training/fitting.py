@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 
 from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.conformal import Intervals
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
-from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import NEARLY, Baseline, Start, corrected, served
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset

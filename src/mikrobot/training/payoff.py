@@ -16,7 +16,7 @@ from mikrobot.models.catalog import kind_of
 from mikrobot.paper.contracts import listed
 from mikrobot.paper.profiles import MT5_HEDGING
 from mikrobot.training.dataset import Dataset
-from mikrobot.training.intervals import Observations
+from mikrobot.training.day_bootstrap import Observations
 from mikrobot.training.scores import THRESHOLD
 
 Floats = NDArray[np.float64]

@@ -26,12 +26,12 @@ from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 from mikrobot.training import dataset, leakage
 from mikrobot.training.card import Card
+from mikrobot.training.champion_comparison import rule
 from mikrobot.training.dataset import Dataset, Rows
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
 from mikrobot.training.fitting import Fitted, Progress, answers, fit
 from mikrobot.training.learners import Parameters
 from mikrobot.training.lineage import code_version
-from mikrobot.training.promotion import rule
 from mikrobot.training.promotion_gate import Ruling
 from mikrobot.training.recipes import Recipe, recipe_of
 from mikrobot.training.rolling import Predictions

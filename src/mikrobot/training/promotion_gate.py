@@ -1,14 +1,14 @@
 """The promotion gate: the decision, clause by clause, to replace a champion by a challenger in a scope.
 
 There is no accuracy clause, because on these labels accuracy measures geometry. The gate compares
-figures that `promotion` measures; it has no side effects.
+figures that `champion_comparison` measures; it has no side effects.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mikrobot.training.intervals import Interval
+from mikrobot.training.day_bootstrap import Interval
 
 MOST_CALIBRATION_ERROR = 0.02
 """Maximum calibration error, beyond the error expected by chance."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.models.intervals import BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, between, cell
+from mikrobot.models.conformal import BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, between, cell
 from mikrobot.training.scores import calibration_error
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from mikrobot.training.intervals import FEWEST_DAYS
+from mikrobot.training.day_bootstrap import FEWEST_DAYS
 
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from mikrobot.analytics import journal
 from mikrobot.analytics import report as reporting
+from mikrobot.analytics import trade_journal
 from mikrobot.analytics.assessment import Assessment
-from mikrobot.analytics.journal import TradeRow
+from mikrobot.analytics.trade_journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, r_multiple
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
@@ -196,7 +196,7 @@ def write(files: Files, facts: reporting.Facts, judged: Assessment) -> None:
         _replace(files.report, reporting.page(facts, judged, files.report.parent))
     if files.trades is not None:
         trades = closed_trades(facts.orders, facts.fills)
-        _replace(files.trades, listed(journal.rows(trades, facts.decisions, facts.predictions, facts.levels)))
+        _replace(files.trades, listed(trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels)))
 
 
 def listed(rows: Sequence[TradeRow]) -> str:

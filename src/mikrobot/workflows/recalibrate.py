@@ -17,7 +17,7 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Prediction, Side
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.intervals import Window
+from mikrobot.models.conformal import Window
 from mikrobot.models.labels.samples import Prices
 from mikrobot.models.model import Model
 from mikrobot.models.registry import WINDOW, Registry

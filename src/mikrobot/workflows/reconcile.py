@@ -23,7 +23,7 @@ from mikrobot.live.arms import share_of
 from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.intervals import Window
+from mikrobot.models.conformal import Window
 from mikrobot.models.registry import Registry
 from mikrobot.models.spec import ModelSpec
 from mikrobot.paper.fills import fills_of

@@ -12,8 +12,8 @@ from mikrobot.domain.errors import FeatureMismatch, ModelError
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.conformal import BREAKS, HOLDS, Intervals
 from mikrobot.models.explanation import CALIBRATION, MEMBERS, explain
-from mikrobot.models.intervals import BREAKS, HOLDS, Intervals
 from mikrobot.models.labels.samples import SIDES
 from mikrobot.models.model import Model, Start
 from mikrobot.models.spec import ModelSpec

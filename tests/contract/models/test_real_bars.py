@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.studies import results
-from mikrobot.models.intervals import Intervals
+from mikrobot.models.conformal import Intervals
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation import fit_baselines

@@ -18,8 +18,8 @@ import xgboost as xgb
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.conformal import Intervals
 from mikrobot.models.diffusion import Diffusion
-from mikrobot.models.intervals import Intervals
 from mikrobot.models.model import Baseline, Model, Start
 from mikrobot.models.registry import Registry
 from mikrobot.models.spec import ModelSpec

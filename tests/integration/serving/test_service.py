@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
-from mikrobot.models.intervals import PREDICTED, SETS
+from mikrobot.models.conformal import PREDICTED, SETS
 from mikrobot.models.model import Model
 from mikrobot.models.scope import Scope
 from mikrobot.runtime import SystemClock, wait_until

@@ -13,9 +13,9 @@ import pytest
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.catalog import MODELS, kind_of
+from mikrobot.models.conformal import Window
 from mikrobot.models.explanation import explain
 from mikrobot.models.graph import Scorer
-from mikrobot.models.intervals import Window
 from mikrobot.models.registry import WINDOW, Registry
 from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope
 from mikrobot.settings import Settings

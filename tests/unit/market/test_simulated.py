@@ -14,7 +14,7 @@ from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.market import INSTRUMENTS, instrument
 from mikrobot.market.sessions import is_open
 from mikrobot.market.simulated import EPOCH, SimulatedSource
-from mikrobot.market.simulation import CHARACTERS
+from mikrobot.market.stochastic_model import CHARACTERS
 from mikrobot.runtime import ManualClock
 
 DAY = timedelta(days=1)

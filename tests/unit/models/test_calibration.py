@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mikrobot.models.calibration import Calibration
-from mikrobot.models.intervals import Intervals
+from mikrobot.models.conformal import Intervals
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3000), st.floats(0, 1))

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.intervals import BOTH, BREAKS, HOLDS, NONE
+from mikrobot.models.conformal import BOTH, BREAKS, HOLDS, NONE
 from mikrobot.models.model import Answered
 from mikrobot.models.scope import Scope
 from mikrobot.models.spec import ModelSpec

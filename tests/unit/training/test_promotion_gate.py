@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from mikrobot.training.intervals import Interval
+from mikrobot.training.day_bootstrap import Interval
 from mikrobot.training.promotion_gate import Differences, ModelFigures, against, first
 
 LOSING = Interval(-7.3, -7.6, -7.0)

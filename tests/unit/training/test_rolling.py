@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mikrobot.models.intervals import GRID, cell
+from mikrobot.models.conformal import GRID, cell
 from mikrobot.training.rolling import BANDS, FEWEST_KNOWN, Predictions, band, intervals, selective, windows
 
 DAY = np.timedelta64(1, "D")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.trading import Prediction, Side
-from mikrobot.models.intervals import GRID, Intervals, Window
+from mikrobot.models.conformal import GRID, Intervals, Window
 from mikrobot.models.task import Task
 from mikrobot.training.rolling import FEWEST_KNOWN
 from mikrobot.workflows.recalibrate import calibrated, outcomes_of, window_of

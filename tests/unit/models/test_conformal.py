@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
-from mikrobot.models import intervals
-from mikrobot.models.intervals import BOTH, BREAKS, GRID, HOLDS, NONE, PREDICTED, SETS, Intervals, between, cell
+from mikrobot.models import conformal
+from mikrobot.models.conformal import BOTH, BREAKS, GRID, HOLDS, NONE, PREDICTED, SETS, Intervals, between, cell
 
 
 def counted(score: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def test_bounds_are_isotonic_fits_with_one_more_sample(seed: int, levels: int) -
     """Levels with many samples each are bins; neighbours with the same bounds are one knot."""
     rng = np.random.default_rng(seed)
     asked = np.sort((rng.choice(GRID, levels, replace=False) + 0.5) / GRID)
-    sizes = rng.integers(intervals.SAMPLES_PER_BIN, 3 * intervals.SAMPLES_PER_BIN, levels)
+    sizes = rng.integers(conformal.SAMPLES_PER_BIN, 3 * conformal.SAMPLES_PER_BIN, levels)
     score = np.repeat(asked, sizes)
     outcome = rng.random(len(score)) < np.repeat(rng.random(levels), sizes)
     expected = np.array([[with_one_more(score, outcome, level, extra) for extra in (False, True)] for level in asked])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mikrobot.analytics.intervals import (
+from mikrobot.analytics.stationary_bootstrap import (
     intervals,
     mean,
     profit_factor,

@@ -18,8 +18,8 @@ from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHAMPION, Scope
 from mikrobot.training import promotion_gate
 from mikrobot.training.dataset import Dataset
+from mikrobot.training.day_bootstrap import Interval, Observations, difference, mean
 from mikrobot.training.evaluation import predict_baselines
-from mikrobot.training.intervals import Interval, Observations, difference, mean
 from mikrobot.training.payoff import FEWEST_TRADES, follow
 from mikrobot.training.promotion_gate import Differences, ModelFigures, Ruling
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability

@@ -12,8 +12,8 @@ from mikrobot.models.bos import BosInputs
 from mikrobot.models.scope import Scope
 from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
+from mikrobot.training.champion_comparison import rule
 from mikrobot.training.evaluation import fit_baselines
-from mikrobot.training.promotion import rule
 
 EURUSD, BTCUSDT = Scope("replay", "EURUSD"), Scope("replay", "BTCUSDT")
 INPUTS = BosInputs(5)

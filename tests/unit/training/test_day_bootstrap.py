@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mikrobot.training.intervals import FEWEST_DAYS, Interval, Observations, difference, mean
+from mikrobot.training.day_bootstrap import FEWEST_DAYS, Interval, Observations, difference, mean
 
 
 def observed(values, days):
