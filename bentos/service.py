@@ -25,7 +25,8 @@ from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ScopeError, ServingError
 from mikrobot.serving import report_links
-from mikrobot.serving.predictor import AnsweringModel, Predictor
+from mikrobot.serving.answers import AnsweringModel
+from mikrobot.serving.predictor import Predictor
 
 WATCH_SECONDS = 2.0
 """Interval between two checks of the champion alias: the maximum delay before a promoted version is served."""

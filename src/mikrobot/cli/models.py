@@ -220,7 +220,7 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     import numpy as np
 
     from mikrobot.models.explanation import explain as explained
-    from mikrobot.serving.predictor import row_of
+    from mikrobot.serving.requested_rows import row_of
 
     with _registry(quiet=json_) as registry:
         loaded = registry.load(name, version or _champion(registry, name, symbols))

@@ -27,8 +27,8 @@ from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import Clock, wait_until
+from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
-from mikrobot.serving.predictor import Answer
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows

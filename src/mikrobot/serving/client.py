@@ -15,7 +15,7 @@ import httpx
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.runtime import Breaker, BreakerOpen, Clock, retry
-from mikrobot.serving.predictor import Answer, Answers
+from mikrobot.serving.answers import Answer, Answers
 
 ATTEMPTS = 4
 

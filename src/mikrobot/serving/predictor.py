@@ -1,11 +1,10 @@
-"""In-memory prediction: the served version of each scope, input checks, and replacement without downtime.
+"""In-memory prediction: the served version of each scope, and its replacement without downtime.
 
-This module does not use HTTP. The registry and the models are passed in and not imported, so that a
-client that needs only `Answer` loads neither MLflow nor XGBoost.
+This module does not use HTTP. The registry is passed in.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Lock
@@ -15,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot import telemetry
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ScopeError, ServingError
-from mikrobot.domain.trading import BASELINE, answered_by
+from mikrobot.domain.errors import MikrobotError, ModelError, ScopeError, ServingError
+from mikrobot.domain.trading import BASELINE
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope
+from mikrobot.serving.answers import Answer, AnsweringModel, Answers, Bounds
+from mikrobot.serving.requested_rows import row_of, rows_of
 
 if TYPE_CHECKING:
     from mikrobot.models.model import Model
@@ -27,90 +28,8 @@ if TYPE_CHECKING:
 
 log = telemetry.logger("serving")
 
-Bounds = tuple[float, float]
-
 WARM_UP_ROWS = (1, 64)
 """Number of rows of the warm-up calls before a model is served: one row, and a batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweringModel:
-    """The model or baseline that made a prediction.
-
-    Attributes
-    ----------
-    model : str
-        Name of the model, or `BASELINE`.
-    version : str or None
-        Version in the registry; None for the baseline.
-    fitted_with : str
-        Registered version of the training run that fitted it: `version`, or that of the baseline.
-    source, symbol : str
-        The served scope.
-    trained_on : tuple of str
-        Symbols of the source that it was trained on, including `symbol`.
-    feature_hash : str
-        Version of the feature definitions that it expects.
-    trained_until : datetime
-        UTC; no later data was used in training.
-    swing : int
-        Bars on each side of the swings that form its levels.
-    """
-
-    model: str
-    version: str | None
-    fitted_with: str
-    source: str
-    symbol: str
-    trained_on: tuple[str, ...]
-    feature_hash: str
-    trained_until: datetime
-    swing: int
-
-    def __str__(self) -> str:
-        return answered_by(self.model, self.fitted_with, self.trained_on)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(AnsweringModel):
-    """The prediction for one feature row, with the model that made it.
-
-    Attributes
-    ----------
-    probability_up, probability_down : float or None
-        Probability, 0 to 1, of a break of the level above and below within the model's horizon; None
-        where there is no level.
-    interval_up, interval_down : tuple of float, or None
-        Venn-Abers bounds p0 and p1 of each; the probability is p1 / (1 - p0 + p1), between them. See
-        `models.conformal`. Also None for a model without intervals.
-    set_up, set_down : "breaks", "holds", "both", "none", or None
-        Prediction set: of levels that break, and of levels that hold, at most a tenth lies outside.
-    predicted_up, predicted_down : "break", "hold", "abstain", or None
-        The only outcome in the prediction set; "abstain" if the set has both or none.
-    """
-
-    probability_up: float | None
-    probability_down: float | None
-    interval_up: Bounds | None = None
-    interval_down: Bounds | None = None
-    set_up: str | None = None
-    set_down: str | None = None
-    predicted_up: str | None = None
-    predicted_down: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answers(AnsweringModel):
-    """The predictions for many rows, in their order; the fields of `Answer`."""
-
-    probability_up: tuple[float | None, ...]
-    probability_down: tuple[float | None, ...]
-    interval_up: tuple[Bounds | None, ...] = ()
-    interval_down: tuple[Bounds | None, ...] = ()
-    set_up: tuple[str | None, ...] = ()
-    set_down: tuple[str | None, ...] = ()
-    predicted_up: tuple[str | None, ...] = ()
-    predicted_down: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +214,7 @@ class Predictor:
             As `predict`.
         """
         served = self._serving(symbol, source)
-        spec = served.model.spec
-        _check_names(spec, columns)
-        values = _matrix(columns, rows)
-        position = {name: at for at, name in enumerate(columns)}
-        ordered = values[:, [position[name] for name in spec.columns]]
+        ordered = rows_of(served.model.spec, columns, rows)
         if not len(rows):
             return Answers(*served.origin, (), ())
         return Answers(*served.origin, *map(tuple, _answers(served.model, ordered)))
@@ -325,18 +240,6 @@ class Predictor:
         raise ScopeError(f"no model learned from {asked}; the service answers for {scopes}; train one on its bars")
 
 
-def row_of(spec: "ModelSpec", features: Mapping[str, float | None]) -> list[float]:
-    """Return feature values in the column order of a spec.
-
-    Raises
-    ------
-    FeatureMismatch
-        As `Predictor.predict`.
-    """
-    _check_names(spec, features)
-    return [_number(name, features[name]) for name in spec.columns]
-
-
 def _warm(model: "Model") -> None:
     """Make the first calls, which are slow, before the model is served."""
     for rows in WARM_UP_ROWS:
@@ -346,51 +249,6 @@ def _warm(model: "Model") -> None:
                 f"model {model.spec.name} version {model.spec.version} predicts {rows} rows with an array of "
                 f"shape {answered}, expected {(rows, 2)}; train it again"
             )
-
-
-def _check_names(spec: "ModelSpec", given: Iterable[str]) -> None:
-    names = list(given)
-    expected, unique = set(spec.columns), set(names)
-    complaints = []
-    if missing := [name for name in spec.columns if name not in unique]:
-        complaints.append(f"missing {', '.join(missing)}")
-    if unknown := sorted(unique - expected):
-        complaints.append(f"unknown {', '.join(unknown)}")
-    if len(names) != len(unique):
-        complaints.append(f"given twice {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
-    if complaints:
-        raise FeatureMismatch(
-            f"model {spec.name} version {spec.version} needs its {len(expected)} columns by name: "
-            + "; ".join(complaints)
-        )
-
-
-def _matrix(columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> NDArray[np.float64]:
-    values = np.empty((len(rows), len(columns)))
-    for number, row in enumerate(rows):
-        if len(row) != len(columns):
-            raise FeatureMismatch(
-                f"row {number} has {len(row)} values, expected one for each of {len(columns)} columns"
-            )
-        try:
-            values[number] = [_number(name, value) for name, value in zip(columns, row, strict=True)]
-        except FeatureMismatch as error:
-            raise FeatureMismatch(f"row {number}: {error}") from error
-    return values
-
-
-def _number(name: str, given: object) -> float:
-    if given is None:
-        return math.nan
-    if isinstance(given, bool) or not isinstance(given, (float, int, np.floating, np.integer)):
-        raise FeatureMismatch(f"{name} is {given!r}, expected a number, or null where it is missing")
-    try:
-        value = float(given)
-    except OverflowError:
-        value = math.inf
-    if math.isinf(value):
-        raise FeatureMismatch(f"{name} is infinite, expected a finite number, or null where it is missing")
-    return value
 
 
 def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:

@@ -21,7 +21,7 @@ from mikrobot.live.accounts import venue_of
 from mikrobot.live.streamer import Streamer
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
-from mikrobot.serving.predictor import Answer
+from mikrobot.serving.answers import Answer
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows

@@ -17,8 +17,8 @@ from mikrobot.models.conformal import PREDICTED, SETS
 from mikrobot.models.model import Model
 from mikrobot.models.scope import Scope
 from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
-from mikrobot.serving.predictor import Answer
 
 CLOCK = SystemClock()
 ONE = b'{"symbol": "EURUSD", "features": {"m1_rsi_14": '
