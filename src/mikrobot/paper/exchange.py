@@ -7,25 +7,21 @@ all use this event loop.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from heapq import heappop
 
 from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageError
-from mikrobot.paper import financing, limits, margin, requests
+from mikrobot.paper import amendments, financing, limits, requests
 from mikrobot.paper.account import Account
-from mikrobot.paper.admission import modification_objection
 from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.journal import Refused
 from mikrobot.paper.matching import Matching
-from mikrobot.paper.orders import Bracket, OneCancelsOther, Order, OrderRequest, OrderType, Status
+from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, Status
 from mikrobot.paper.profiles import Profile
 from mikrobot.paper.working_orders import FAR, WorkingOrders
-
-_NO_ORDER = "there is no working order with this id"
 
 
 class Exchange:
@@ -89,7 +85,7 @@ class Exchange:
             working.fence()
         account.expose()
         if account.marks and self._now != FAR:
-            self._mark(account, self._now)
+            limits.mark_periods(account, self.markets, self.rates, self._now)
         self._wake_for(account)
         return account
 
@@ -208,7 +204,7 @@ class Exchange:
             Reason for an immediate refusal, or an empty string. A rejection by the venue appears later,
             in the order's status on arrival.
         """
-        account = self._account(account_id)
+        account = self._matching(account_id).account
         self._turn(ts)
         latency = account.profile.latency
         arrives = ts
@@ -233,14 +229,7 @@ class Exchange:
         str
             Reason why nothing was canceled, or an empty string.
         """
-        account, matching = self._account(account_id), self._matchings[account_id]
-        orders = [account.orders[order_id]] if order_id in account.orders else _legs(account, order_id)
-        if not any(order.alive for order in orders):
-            return self._refuse(account, ts, order_id, "cancel", reason=_NO_ORDER)
-        for order in orders:
-            if order.alive:
-                matching.end(ts, order, Status.CANCELED, "on request")
-        return ""
+        return amendments.cancel(self._matching(account_id), ts, order_id)
 
     def modify(
         self, account_id: str, ts: int, order_id: str, *,
@@ -255,29 +244,8 @@ class Exchange:
         str
             Reason for a refusal, which leaves the order unchanged, or an empty string.
         """
-        account, matching = self._account(account_id), self._matchings[account_id]
-        order = account.orders.get(order_id)
-        if order is None or not order.alive:
-            return self._refuse(account, ts, order_id, "modify", reason=_no_terms(account, order_id))
-        if order.type in (OrderType.STOP, OrderType.TRAILING_STOP) and stop is None:
-            price, stop = None, price
-        contract = self.contracts[order.symbol]
-        try:
-            new = replace(
-                order,
-                quantity=order.quantity if quantity is None else contract.steps(quantity),
-                price=order.price if price is None else contract.ticks(price, "a limit"),
-                stop=order.stop if stop is None else contract.ticks(stop, "a stop"),
-            )
-        except OrderError as error:
-            return self._refuse(account, ts, order_id, "modify", reason=str(error))
-        reason = modification_objection(account, self.markets, self.rates, order, changed=new, ts=ts)
-        if reason:
-            return self._refuse(account, ts, order_id, "modify", reason=reason)
-        last = (new.price, new.stop) != (order.price, order.stop) or new.quantity > order.quantity
-        account.amend(ts, order, "on request", quantity=new.quantity, price=new.price, stop=new.stop, last=last)
-        matching.reconsider(order, ts)
-        return ""
+        matching = self._matching(account_id)
+        return amendments.modify(matching, ts, order_id, price=price, stop=stop, quantity=quantity)
 
     def close_out(self, account_id: str, ts: int, reason: str) -> None:
         """Cancel every order of an account and close every position at the last price.
@@ -289,7 +257,8 @@ class Exchange:
         reason : str
             Prefix of the ids of the closing orders, and reason of every cancellation.
         """
-        account, matching = self._account(account_id), self._matchings[account_id]
+        matching = self._matching(account_id)
+        account = matching.account
         self._turn(ts)
         for order in account.working():
             if order.alive:
@@ -303,13 +272,9 @@ class Exchange:
         if self._due <= ts:
             self._advance(ts, inclusive=True)
 
-    def _refuse(self, account: Account, ts: int, order_id: str, what: str, *, reason: str) -> str:
-        account.note(ts, f"{what}_refused", f"{order_id}: {reason}")
-        return reason
-
-    def _account(self, account_id: str) -> Account:
+    def _matching(self, account_id: str) -> Matching:
         try:
-            return self.accounts[account_id]
+            return self._matchings[account_id]
         except KeyError:
             raise UsageError(
                 f"no account {account_id!r}; the accounts are {', '.join(self.accounts) or 'none'}"
@@ -364,16 +329,7 @@ class Exchange:
 
     def _mark_days(self, ts: int) -> None:
         for account in self.accounts.values():
-            self._mark(account, ts)
-
-    def _mark(self, account: Account, ts: int) -> None:
-        """Record the equity at the start of a new day and of a new week, once each."""
-        rules = account.profile.limits
-        if account.profile.cash or not (rules.daily_loss_pct or rules.weekly_loss_pct):
-            return
-        for kind, number in (("day", limits.day), ("week", limits.week)):
-            if kind not in account.marked or number(account.marked[kind]) != number(ts):
-                account.note(ts, kind, str(margin.equity(account, self.markets, self.rates, ts)))
+            limits.mark_periods(account, self.markets, self.rates, ts)
 
     def _wake_for(self, account: Account) -> None:
         if account.pending and account.pending[0][0] < self._due:
@@ -394,17 +350,3 @@ class Exchange:
                 working.fence()
             else:
                 matching.arrive(order, ts)
-
-
-def _no_terms(account: Account, order_id: str) -> str:
-    """Return why an id cannot be modified: it is unknown, ended, or the id of a bracket."""
-    legs = [] if order_id in account.orders else _legs(account, order_id)
-    if not legs:
-        return _NO_ORDER
-    return f"a bracket has no terms of its own; modify one of {', '.join([leg.id for leg in legs])}"
-
-
-def _legs(account: Account, bracket_id: str) -> list[Order]:
-    """Return the orders of a bracket, whose ids are derived from the bracket's id."""
-    names = [f"{bracket_id}{part}" for part in (".entry", ".sl", ".tp")]
-    return [account.orders[name] for name in names if name in account.orders]

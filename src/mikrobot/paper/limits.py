@@ -4,7 +4,12 @@ A daily or weekly loss is measured from the equity at the start of the UTC day o
 Profits never trigger a limit. Does not close anything.
 """
 
+from collections.abc import Mapping
+
+from mikrobot.paper import margin
 from mikrobot.paper.account import Account
+from mikrobot.paper.book import Market
+from mikrobot.paper.conversion import Rates
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
@@ -33,6 +38,16 @@ def week(ts: int) -> int:
     1
     """
     return (ts - _MONDAY) // WEEK_MS
+
+
+def mark_periods(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> None:
+    """Record the equity at the start of a new day and of a new week, once each."""
+    rules = account.profile.limits
+    if account.profile.cash or not (rules.daily_loss_pct or rules.weekly_loss_pct):
+        return
+    for kind, number in (("day", day), ("week", week)):
+        if kind not in account.marked or number(account.marked[kind]) != number(ts):
+            account.note(ts, kind, str(margin.equity(account, markets, rates, ts)))
 
 
 def breach(account: Account, equity: int) -> str:

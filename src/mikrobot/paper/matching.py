@@ -15,11 +15,12 @@ from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.journal import Filled
+from mikrobot.paper.linked_orders import LinkedOrders
 from mikrobot.paper.liquidation import NO_RATE, Liquidation
 from mikrobot.paper.orders import Order, OrderType, Status, TimeInForce
 from mikrobot.paper.positions import Position
 from mikrobot.paper.pricing import ambiguous, beyond, draw, reached, slip, through
-from mikrobot.paper.working_orders import FAR, WorkingOrders
+from mikrobot.paper.working_orders import WorkingOrders
 
 
 class Matching:
@@ -35,9 +36,9 @@ class Matching:
 
     def __init__(self, account: Account, markets: Mapping[str, Market], rates: Rates) -> None:
         self.account, self.markets, self.rates = account, markets, rates
+        self.linked = LinkedOrders(account, markets)
         self.liquidation = Liquidation(account, markets, rates, self)
         self.bar: tuple[int, int, int] | None = None
-        self._entered: list[Order] = []
 
     def fork(self) -> "Matching":
         """Return a matching for a copy of the account on the same markets."""
@@ -90,7 +91,7 @@ class Matching:
         if opening and order.alive and order.type in (OrderType.STOP, OrderType.STOP_LIMIT):
             self._trigger_one(order, market, ts)
         if order.reduce_only:
-            self._drop_reducers(order.symbol, ts)
+            self.linked.drop_reducers(order.symbol, ts)
         self._conclude(self.account.working_orders[order.symbol], ts)
 
     def reconsider(self, order: Order, ts: int) -> None:
@@ -111,25 +112,16 @@ class Matching:
         working.fence()
 
     def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
-        """End an order without a fill; if it is an entry that never filled, end its exits too."""
-        self.account.move(ts, order, status, reason)
-        if not order.filled:
-            for child in self._children(order):
-                self.end(ts, child, Status.CANCELED, "its entry ended")
-        elif order.children:
-            self._size_exits(ts, order)
-        rival = self.account.orders.get(order.rival)
-        if status is Status.REJECTED and rival is not None and rival.alive:
-            self.end(ts, rival, Status.CANCELED, "the other leg was rejected")
+        """End an order without a fill, and the orders that depend on it."""
+        self.linked.end(ts, order, status, reason)
 
     def arm(self, ts: int) -> None:
         """Activate the exits of filled entries: first both legs, then check the stop, then the target."""
-        while self._entered:
-            entered, self._entered = self._entered, []
-            for entry in entered:
-                self._size_exits(ts, entry)
+        while self.linked.entered:
+            for entry in self.linked.take_entered():
+                self.linked.size_exits(ts, entry)
                 market = self.markets[entry.symbol]
-                fresh = [leg for leg in self._children(entry) if leg.status is Status.HELD and entry.opened]
+                fresh = [leg for leg in self.linked.children(entry) if leg.status is Status.HELD and entry.opened]
                 for leg in fresh:
                     self.account.move(ts, leg, Status.WORKING, "its entry filled")
                 for leg in fresh:
@@ -143,7 +135,7 @@ class Matching:
 
         Without a new price, and outside a bar, the margin check waits for the next event.
         """
-        if self._entered:
+        if self.linked.entered:
             self.arm(ts)
         if self.account.exposed:
             if at_price or self.bar is not None:
@@ -161,26 +153,6 @@ class Matching:
         order = account.orders[record.order]
         account.move(ts, order, Status.WORKING, reason)
         self._meet(order, market, ts)
-
-    def _children(self, order: Order) -> list[Order]:
-        orders = self.account.orders
-        return [leg for name in order.children if (leg := orders[name]).alive]
-
-    def _size_exits(self, ts: int, entry: Order) -> None:
-        """Set the exits of an entry to its open quantity; cancel them when nothing is open and the entry has ended."""
-        open_ = self._still_open(entry)
-        if open_ <= 0 and entry.alive:
-            return
-        for leg in self._children(entry):
-            if open_ <= 0:
-                reason = "the other leg filled" if entry.opened else "nothing is left to reduce"
-                self.end(ts, leg, Status.CANCELED, reason)
-            elif leg.leaves != open_:
-                self.account.amend(ts, leg, "resized to the open quantity", quantity=leg.filled + open_)
-
-    def _still_open(self, entry: Order) -> int:
-        """Return the size steps that an entry opened and its exits have not closed yet."""
-        return entry.opened - sum([self.account.orders[name].filled for name in entry.children])
 
     def _trigger(self, working: WorkingOrders, market: Market, ts: int) -> None:
         """Trigger the stops that the market has reached, furthest passed first, then by time priority."""
@@ -224,7 +196,7 @@ class Matching:
             price, size = level
             if limit is not None and sign * (price - limit) > 0:
                 return
-            wanted = self._allowed(order, ts)
+            wanted = self.linked.allowed(order, ts)
             quantity = wanted if size is None else min(working.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
                 before = order.filled
@@ -233,7 +205,7 @@ class Matching:
                     working.taken.take(sign, level, order.filled - before)
             if not order.alive or not order.leaves:
                 return
-        if level is not None and self.account.profile.unlimited_depth and self._allowed(order, ts):
+        if level is not None and self.account.profile.unlimited_depth and self.linked.allowed(order, ts):
             self._taker_fill(order, market, level[0], order.leaves, limit=limit, ts=ts, priced=False)
 
     def _taker_fill(
@@ -255,7 +227,7 @@ class Matching:
                 self._fill_limit(order, working, market, ts)
 
     def _fill_limit(self, order: Order, working: WorkingOrders, market: Market, ts: int) -> None:
-        sign, wanted, filled = order.sign, self._allowed(order, ts), 0
+        sign, wanted, filled = order.sign, self.linked.allowed(order, ts), 0
         best = market.best(sign)
         shares: list[tuple[Level, int]] = []
         for level in market.depth(sign):
@@ -282,35 +254,9 @@ class Matching:
             working.taken.take(order.sign, level, min(quantity, filled))
             filled -= min(quantity, filled)
 
-    def _allowed(self, order: Order, ts: int) -> int:
-        """Return the steps of an order that may still fill; cut a reduce-only order to what it can close."""
-        if not order.alive:
-            return 0
-        if not order.reduce_only:
-            return order.leaves
-        open_ = self.closable(order)
-        if open_ <= 0:
-            self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
-            return 0
-        if order.leaves > open_:
-            self.account.amend(ts, order, "cut to the open position", quantity=order.filled + open_)
-        return order.leaves
-
     def _covered(self, order: Order, ts: int) -> bool:
         """On a cash account, cut a reduce-only order to the coins it can lock; return whether any quantity remains."""
-        return not self.account.profile.cash or self._allowed(order, ts) > 0
-
-    def closable(self, order: Order) -> int:
-        """Return the size steps of the opposite position that an order can close; on a cash account, of coins.
-
-        On a cash account, a buy reduces only as an exit of a sale: it buys back the coins sold.
-        """
-        if self.account.profile.cash:
-            if order.sign > 0:
-                return self._still_open(self.account.orders[order.parent]) if order.parent else 0
-            return margin.sellable(self.account, self.markets[order.symbol].contract, order)
-        position = self.account.position_of(order)
-        return abs(position.closes(order.sign * FAR)) if position is not None else 0
+        return not self.account.profile.cash or self.linked.allowed(order, ts) > 0
 
     def _fill(
         self, order: Order, market: Market, price: int, quantity: int, *, ts: int,
@@ -346,7 +292,7 @@ class Matching:
         account.book(ts, "realised", profile.currency, profit[0], cause=order.id)
         account.book(ts, "insurance", profile.currency, uncovered, cause=order.symbol)
         account.book(ts, "fee", terms.fee_currency, -fee[0], cause=order.id)
-        self._after_fill(order, ts, cut)
+        self.linked.follow_fill(order, ts, cut)
 
     def _paid(
         self, order: Order, contract: Contract, price: int, quantity: int, *, ts: int, maker: bool
@@ -364,37 +310,6 @@ class Matching:
         reason = f"cut to what the free {contract.quote} pays"
         self.account.amend(ts, order, reason, quantity=order.filled + paid)
         return paid, reason
-
-    def _after_fill(self, order: Order, ts: int, cut: str) -> None:
-        account = self.account
-        if cut and (rival := account.orders.get(order.rival)) is not None and rival.alive:
-            self.end(ts, rival, Status.CANCELED, "the other leg filled")
-        if order.filled == order.quantity:
-            account.move(ts, order, Status.FILLED, cut)
-        elif order.status is not Status.PARTIALLY_FILLED:
-            account.move(ts, order, Status.PARTIALLY_FILLED)
-        if order.children:
-            self._entered.append(order)
-        if order.parent:
-            entry = account.orders[order.parent]
-            if entry.alive:
-                self.end(ts, entry, Status.CANCELED, "its exit filled")
-            self._size_exits(ts, entry)
-        elif order.rival and account.orders[order.rival].alive:
-            self.end(ts, account.orders[order.rival], Status.CANCELED, "the other leg filled")
-        self._drop_reducers(order.symbol, ts)
-
-    def _drop_reducers(self, symbol: str, ts: int) -> None:
-        """Cancel reduce-only orders that have no position left to reduce."""
-        working = self.account.working_orders[symbol]
-        if not working.stops and not working.limits:
-            return
-        for order in [*working.stops, *working.limits]:
-            entry = self.account.orders.get(order.parent)
-            if entry is not None and entry.alive:
-                continue
-            if order.reduce_only and order.alive and not self.closable(order):
-                self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
 
 
 def sees(order: Order, opened: int) -> bool:

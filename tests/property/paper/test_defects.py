@@ -10,6 +10,7 @@ from mikrobot.paper import bar_path, fees, matching
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Taken
 from mikrobot.paper.journal import Record
+from mikrobot.paper.linked_orders import LinkedOrders
 from mikrobot.paper.matching import Matching
 from mikrobot.paper.orders import Order, Status
 from tests.property.paper import audit
@@ -72,16 +73,16 @@ def test_a_fee_that_is_received_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_leg_that_becomes_active_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The canceled leg becomes active again immediately after its cancellation."""
-    ended = Matching.end
+    ended = LinkedOrders.end
 
-    def ends(self: Matching, ts: int, order: Order, status: Status, reason: str) -> None:
+    def ends(self: LinkedOrders, ts: int, order: Order, status: Status, reason: str) -> None:
         ended(self, ts, order, status, reason)
         if reason == "the other leg filled" and not order.parent:
             order.status, order.alive = Status.WORKING, True
             self.account.live[order.id] = order
             self.account.working_orders[order.symbol].seat(order)
 
-    monkeypatch.setattr(Matching, "end", ends)
+    monkeypatch.setattr(LinkedOrders, "end", ends)
     assert red(audit.one_leg_fills)
     assert red(audit.states_are_sound)
 
@@ -106,8 +107,8 @@ def test_cash_that_moves_without_a_record_is_caught(monkeypatch: pytest.MonkeyPa
 def test_a_stop_filled_at_its_price_through_a_gap_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     filled = Matching._fill
 
-    def flattering(self: Matching, order: Order, market: Any, price: int, *rest: Any, **more: Any) -> None:
-        filled(self, order, market, order.stop if order.triggered and order.stop else price, *rest, **more)
+    def flattering(self: Matching, order: Order, market: Any, price: int, *terms: Any, **named: Any) -> None:
+        filled(self, order, market, order.stop if order.triggered and order.stop else price, *terms, **named)
 
     monkeypatch.setattr(Matching, "_fill", flattering)
     assert red(audit.prices_were_there)
