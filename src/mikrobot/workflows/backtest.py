@@ -5,26 +5,21 @@ Computes feature rows and predictions from files of bars, and trades them minute
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from heapq import merge
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mikrobot.analytics.assessment import RULES, Assessment, assess
 from mikrobot.analytics.figures import Figure
 from mikrobot.analytics.marks import marked
-from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import UsageError
-from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
-from mikrobot.domain.trading import Decision, answered_by
-from mikrobot.features.catalog import CATALOG
-from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.live.trader import ATR, Traded, Trader, outlook
+from mikrobot.domain.market import close_times
+from mikrobot.domain.trading import Decision
+from mikrobot.live.trader import Traded, Trader
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
@@ -34,18 +29,19 @@ from mikrobot.settings import Settings
 from mikrobot.stack import local_stack
 from mikrobot.workflows import registered
 from mikrobot.workflows.backtest_files import NO_FILES, Files, Kept, facts_of, predictions_of, write
+from mikrobot.workflows.backtest_outlooks import (
+    BarOutlook,
+    Frames,
+    by_model,
+    by_rules,
+    columns_read,
+    feature_rows,
+    market_of,
+)
 from mikrobot.workflows.registered import Answering
 
 Say = Callable[[str], None]
-Frames = Mapping[str, pd.DataFrame]
-BarOutlook = tuple[Bar, Outlook | None]
-"""A bar and the outlook at its close; None for closes without a decision."""
-
-AT_ONCE = 50_000
-"""Bars of a symbol whose feature rows are in memory at once."""
-
 MINUTE = timedelta(minutes=1)
-OUTLOOK = ("atr", "above", "below", "up", "down", "by")
 
 
 def backtest(
@@ -88,22 +84,16 @@ def backtest(
     models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
     start = _start(source, models.values(), start)
     bars = _read(source, start - timedelta(days=settings.history_days), end)
-    traded_bars = {symbol: _span(frame, start, end) for symbol, frame in bars.items()}
-    if not any(map(len, traded_bars.values())):
-        span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
-        raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
+    traded_bars = _traded_bars(bars, start, end)
     say(f"computing features of {', '.join(bars)}")
-    levels = {
-        symbol: models[symbol].levels if symbol in models else Task(TRADED, settings.swing).columns for symbol in bars
-    }
-    rows = {symbol: frame for symbol, frame in _rows(bars, _columns(models, levels))}
-    rules = {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
-    outlooks = {symbol: by_model(model, rows[symbol]) for symbol, model in models.items() if symbol in rows} or rules
+    by_models, rules = _outlooks(settings, bars, models)
+    outlooks = by_models or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
-    started_at, kept = clock.now(), Kept()
-    account = trade(_nothing(settings, bars, start), _market(bars, outlooks, start, end), kept)
+    kept = Kept()
+    started_at = clock.now()
+    account = trade(_nothing(settings, bars, start), market_of(traded_bars, outlooks), kept)
     seconds = (clock.now() - started_at).total_seconds()
-    other = None if not models else trade(_nothing(settings, bars, start), _market(bars, rules, start, end))
+    other = None if not models else trade(_nothing(settings, bars, start), market_of(traded_bars, rules))
     judged = judge(account, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
@@ -117,14 +107,13 @@ def backtest(
             specs=list({answering.model.spec.version: answering.model.spec for answering in models.values()}.values()),
         )  # fmt: skip
         write(files, facts, judged)
+    count = sum(map(len, traded_bars.values()))
     return {
-        "model": named.partition("@")[0] if named else RULES,
-        "version": ", ".join(sorted({model.version for model in models.values() if model.version}, key=int)) or None,
-        "answered_by": {symbol: _named(answering) for symbol, answering in models.items()},
+        **_models_json(named, models),
         "profile": settings.profile,
         "data": {"files": [str(path) for path in paths], "from": start.isoformat(), "symbols": list(bars)},
-        "bars": sum(map(len, traded_bars.values())),
-        "bars_per_s": round(sum(map(len, traded_bars.values())) / seconds) if seconds else None,
+        "bars": count,
+        "bars_per_s": round(count / seconds) if seconds else None,
         "decisions": account.decisions,
         "orders": len(account.orders),
         "files": files.to_json(),
@@ -159,36 +148,6 @@ def trade(
             if order is not None:
                 account.orders.append(order)
     return account
-
-
-def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[BarOutlook]:
-    """Merge symbols by time; outlooks have the columns `OUTLOOK` by close, and no row for closes without a decision."""
-    return merge(*(_bar_outlooks(symbol, frame, outlooks[symbol]) for symbol, frame in bars.items()), key=_close)
-
-
-def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a model's outlooks for feature rows, at the levels that it was trained on."""
-    spec = answering.model.spec
-    above, below = answering.levels
-    chances = answering.model.predict(rows[list(spec.columns)].to_numpy("float64"))
-    by = answered_by(answering.name, spec.version, spec.symbols)
-    return _outlooks(rows, rows[above], rows[below], chances[:, 0], down=chances[:, 1], by=by)
-
-
-def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) -> pd.DataFrame:
-    """Return the outlooks of the rules alone: probability 1 of a break if a close is beyond the previous close's level.
-
-    Parameters
-    ----------
-    bars : DataFrame
-        A bar frame.
-    rows : DataFrame
-        The feature rows of its closes.
-    levels : (str, str)
-        Columns of the levels above and below.
-    """
-    above, below, close = rows[levels[0]].shift(), rows[levels[1]].shift(), bars["close"].to_numpy()
-    return _outlooks(rows, above, below, (close > above).astype(float), down=(close < below).astype(float), by=RULES)
 
 
 def judge(account: Traded, bars: Frames, settings: Settings, rules: Traded | None) -> Assessment:
@@ -241,6 +200,10 @@ def _values(figures: Mapping[str, Figure], names: Iterable[str]) -> dict[str, An
     return values | {"reasons": {name: figure.reason for name, figure in chosen.items() if figure.value is None}}
 
 
+def _percent(share: float | None) -> float | None:
+    return None if share is None or math.isnan(share) else 100 * share
+
+
 def _nothing(settings: Settings, symbols: Iterable[str], start: datetime) -> Traded:
     venue = Venue(symbols, settings.seed)
     venue.open(start, settings.balance)
@@ -261,12 +224,6 @@ def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str]
         return registered.by_symbol(Registry(settings.mlflow_url), named, symbols)
 
 
-def _named(answering: Answering) -> dict[str, Any]:
-    return {
-        "model": answering.name, "version": answering.version, "trained_on": list(answering.model.spec.symbols)
-    }  # fmt: skip
-
-
 def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:
     first = min(source.span(symbol)[0] for symbol in source.symbols())
     newest = max((answering.model.spec for answering in models), key=lambda spec: spec.trained_until, default=None)
@@ -281,57 +238,38 @@ def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | 
     return asked or max(first, learned)
 
 
+def _traded_bars(bars: Frames, start: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
+    """Return the bars of each symbol that close in the traded span; at least one symbol has some."""
+    traded_bars = {symbol: _span(frame, start, end) for symbol, frame in bars.items()}
+    if not any(map(len, traded_bars.values())):
+        span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
+        raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
+    return traded_bars
+
+
 def _span(frame: pd.DataFrame, start: datetime, end: datetime | None) -> pd.DataFrame:
     closes = close_times(frame)
     return frame[(closes > start) & (closes <= (end or closes.max()))]
 
 
-def _market(
-    bars: Frames, outlooks: Mapping[str, pd.DataFrame], start: datetime, end: datetime | None
-) -> Iterator[BarOutlook]:
-    return market_of({symbol: _span(frame, start, end) for symbol, frame in bars.items()}, outlooks)
+def _outlooks(
+    settings: Settings, bars: Frames, models: Mapping[str, Answering]
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Return the outlooks of the models and those of the rules alone, by symbol."""
+    without_model = Task(TRADED, settings.swing).columns
+    levels = {symbol: models[symbol].levels if symbol in models else without_model for symbol in bars}
+    rows = dict(feature_rows(bars, columns_read(models, levels)))
+    by_models = {symbol: by_model(model, rows[symbol]) for symbol, model in models.items() if symbol in rows}
+    return by_models, {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
 
 
-def _columns(models: Mapping[str, Answering], levels: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the feature columns that the levels and the models read."""
-    shown = [name for answering in models.values() for name in answering.model.spec.columns]
-    return list(dict.fromkeys([ATR, *(name for both in levels.values() for name in both), *shown]))
-
-
-def _rows(bars: Frames, wanted: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Compute the feature rows of symbols piece by piece, leads first, and keep the wanted columns."""
-    picked = [CATALOG.columns.index(name) for name in wanted]
-    led_by, lead_rows = leads(bars), dict[str, pd.DataFrame]()
-    for symbol in leads_first(bars):
-        frame, lead = bars[symbol], lead_rows.get(led_by.get(symbol, ""))
-        if symbol in led_by.values():
-            lead_rows[symbol] = FeaturePipeline([symbol]).lead_rows(symbol, frame)
-        pipeline = FeaturePipeline([symbol])
-        pieces = (frame.iloc[first : first + AT_ONCE] for first in range(0, len(frame), AT_ONCE))
-        values = [pipeline.compute(symbol, piece, lead)[:, picked] for piece in pieces]
-        yield symbol, pd.DataFrame(np.concatenate(values), index=pd.DatetimeIndex(close_times(frame)), columns=wanted)
-
-
-def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, *, down: Any, by: str) -> pd.DataFrame:
-    numbers = dict(zip(OUTLOOK[:-1], (rows[ATR], above, below, up, down), strict=True))
-    return pd.DataFrame(numbers, rows.index, dtype="float64").assign(by=by)
-
-
-def _bar_outlooks(symbol: str, frame: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[BarOutlook]:
-    """Yield the bars of one symbol with the outlooks at their closes."""
-    for first in range(0, len(frame), AT_ONCE):
-        piece = frame.iloc[first : first + AT_ONCE]
-        closes = pd.DatetimeIndex(close_times(piece))
-        decided = closes.isin(outlooks.index).tolist()
-        values = outlooks.reindex(closes).to_numpy().tolist()
-        rows = zip(bars_of(symbol, piece), values, decided, strict=True)
-        for bar, (atr, above, below, up, down, by), has_outlook in rows:
-            yield bar, outlook(bar, atr, above, below, up=up, down=down, by=by) if has_outlook else None
-
-
-def _close(pair: BarOutlook) -> datetime:
-    return pair[0].close_time
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None or math.isnan(share) else 100 * share
+def _models_json(named: str | None, models: Mapping[str, Answering]) -> dict[str, Any]:
+    versions = sorted({model.version for model in models.values() if model.version}, key=int)
+    return {
+        "model": named.partition("@")[0] if named else RULES,
+        "version": ", ".join(versions) or None,
+        "answered_by": {
+            symbol: {"model": model.name, "version": model.version, "trained_on": list(model.model.spec.symbols)}
+            for symbol, model in models.items()
+        },
+    }

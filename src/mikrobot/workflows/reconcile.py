@@ -36,8 +36,9 @@ from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
-from mikrobot.workflows.backtest import OUTLOOK, Say, by_model, figures_json, judge, market_of, trade
+from mikrobot.workflows.backtest import Say, figures_json, judge, trade
 from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write
+from mikrobot.workflows.backtest_outlooks import OUTLOOK, by_model, market_of
 from mikrobot.workflows.registered import Answering
 
 LAST = "last"
