@@ -10,7 +10,7 @@ import numpy as np
 from mikrobot.features.kernel.feature import ATRS, FLAG, HELD, SIGN, Output, Quantity, feature
 from mikrobot.features.kernel.parts import F8, I8, State, compiled, full, inlined, push, record, window
 from mikrobot.features.kernel.scale import NO_ATR, per_unit, unit
-from mikrobot.features.library.structure import NO_BREAK, REACH
+from mikrobot.features.library.structure import NO_BREAK, REACH, SWING_INPUTS
 
 NEAR_ATR = 0.2
 """Maximum distance of a retest from the broken level, in ATR of the breaking bar."""
@@ -226,14 +226,8 @@ def touches(book: State, first: int, step: int, width: float) -> int:
     state=lambda side: {"book": BOOK},
     warmup=lambda side: 0,
     tail=lambda side: HELD,
-    inputs={
-        "swing_high": "swing_{side}_high",
-        "high_age": "swing_{side}_high_age",
-        "swing_low": "swing_{side}_low",
-        "low_age": "swing_{side}_low_age",
-        "atr": "atr_14",
-    },
-    optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
+    inputs=SWING_INPUTS,
+    optional=tuple(SWING_INPUTS),
 )
 def levels(
     state: State,

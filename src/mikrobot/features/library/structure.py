@@ -26,6 +26,15 @@ EQUAL_ATR = 0.1
 
 REACH = Quantity("ATR", low=0)
 
+SWING_INPUTS = {
+    "swing_high": "swing_{side}_high",
+    "high_age": "swing_{side}_high_age",
+    "swing_low": "swing_{side}_low",
+    "low_age": "swing_{side}_low_age",
+    "atr": "atr_14",
+}
+"""The inputs of a step that keeps levels at swings; each may be NaN."""
+
 _NO_SWING = "no swing of this kind has been confirmed yet"
 _NO_PAIR = "fewer than two swings of this kind have been confirmed"
 _NO_LEVEL = "there is no unbroken level on this side"
@@ -140,14 +149,8 @@ def follow(sequence: State, swing: float, atr: float) -> None:
     state=lambda side: {"highs": SEQUENCE, "lows": SEQUENCE},
     warmup=lambda side: 0,
     tail=lambda side: HELD,
-    inputs={
-        "swing_high": "swing_{side}_high",
-        "high_age": "swing_{side}_high_age",
-        "swing_low": "swing_{side}_low",
-        "low_age": "swing_{side}_low_age",
-        "atr": "atr_14",
-    },
-    optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
+    inputs=SWING_INPUTS,
+    optional=tuple(SWING_INPUTS),
 )
 def sequence(
     state: State, swing_high: float, high_age: float, swing_low: float, low_age: float, atr: float, side: int
@@ -213,16 +216,8 @@ def _break_outputs(what: str, reached: str) -> dict[str, Output]:
     state=lambda side: {"above": LEVEL, "below": LEVEL, "trend": I8, "age": I8, "broken": F8},
     warmup=lambda side: 0,
     tail=lambda side: HELD,
-    inputs={
-        "top": "close",
-        "bottom": "close",
-        "swing_high": "swing_{side}_high",
-        "high_age": "swing_{side}_high_age",
-        "swing_low": "swing_{side}_low",
-        "low_age": "swing_{side}_low_age",
-        "atr": "atr_14",
-    },
-    optional=("swing_high", "high_age", "swing_low", "low_age", "atr"),
+    inputs={"top": "close", "bottom": "close", **SWING_INPUTS},
+    optional=tuple(SWING_INPUTS),
 )
 def breaks(
     state: State,
