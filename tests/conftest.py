@@ -143,10 +143,10 @@ class Installation:
 
     def start(self, *arguments: object, **settings: object) -> subprocess.Popen[str]:
         """Start the command as a terminal would: at the head of a process group of its own."""
-        given = {f"MIKROBOT_{name.upper()}": str(value) for name, value in settings.items()}
+        changed = {f"MIKROBOT_{name.upper()}": str(value) for name, value in settings.items()}
         process = subprocess.Popen(
             [Path(sys.executable).with_name("mikrobot"), *map(str, arguments)],
-            env=self.variables | given,
+            env=self.variables | changed,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ SMALL = 0.01
 
 
 def require_plausible(results: Sequence[dict[str, Any]]) -> None:
-    """Make sure that each measurement is of positive, finite figures, beside a named peer and a named limit."""
+    """Make sure that each measurement is of positive, finite figures, with a named peer and a named limit."""
     assert results
     for result in results:
         ours, peer, limit = (result[part] for part in ("ours", "peer", "limit"))
@@ -30,7 +30,7 @@ def require_plausible(results: Sequence[dict[str, Any]]) -> None:
 
 def measured(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python with arguments to its end, its temporary files in a folder; none of ours is left there."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *arguments, "--scale", str(SMALL)],
         env={**os.environ, "TMPDIR": str(folder)},
         cwd=folder,
@@ -38,7 +38,7 @@ def measured(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     left = [path.name for path in folder.glob("mikrobot-*")]  # Feast and ONNX Runtime leave files of their own
     assert left == [], left
-    return done
+    return process

@@ -145,7 +145,7 @@ def explained(span: pd.DataFrame, log_forecast: Floats, minutes: int) -> tuple[f
     return float(1.0 - np.mean(error**2) / np.var(deviation[own])), float(np.mean(error))
 
 
-def told_apart(span: pd.DataFrame, sigma: Floats, side: int, minutes: int) -> float:
+def break_auc(span: pd.DataFrame, sigma: Floats, side: int, minutes: int) -> float:
     """Return the AUC of a random walk of deviation `sigma` for breaks by the close.
 
     For every horizon its probability falls with distance over sigma, so that ratio gives the same ranking.
@@ -170,9 +170,9 @@ def judge(span: pd.DataFrame) -> Iterable[str]:
     """Yield the AUC of the catalog's forecasts on a span, compared with the ATR."""
     by_atr = (span["m1_atr_14"] / span["close"]).to_numpy()
     for side, minutes in ((5, 5), (5, 15), (15, 15)):
-        auc = {"ATR": told_apart(span, by_atr, side, minutes)}
+        auc = {"ATR": break_auc(span, by_atr, side, minutes)}
         for name in ("m1_har_15", f"m1_har_s_{minutes}"):
-            auc[name] = told_apart(span, span[name].to_numpy(), side, minutes)
+            auc[name] = break_auc(span, span[name].to_numpy(), side, minutes)
         values = ", ".join(f"{name} {value:.4f} ({value - auc['ATR']:+.4f})" for name, value in auc.items())
         yield f"{span['symbol'].iloc[0]}, swings of {side}, {minutes} minutes: AUC {values}"
 

@@ -39,9 +39,9 @@ def both(request):
     return frame, rows.rename(columns=lambda name: name.removeprefix("m1_"))
 
 
-def assert_equal(found: pd.Series, expected: pd.Series) -> None:
+def assert_equal(column: pd.Series, expected: pd.Series) -> None:
     assert expected.notna().sum() > 5_000
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(column, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_share_of_the_takers_and_its_average(both):

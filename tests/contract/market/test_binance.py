@@ -59,8 +59,8 @@ def test_an_answer_of_exactly_one_page_is_whole(source):
 
 def test_values_are_those_of_the_klines(source, venue):
     bars = source.history("BTCUSDT", START, START + 7 * MINUTE)
-    given = venue.klines({"startTime": str(epoch_us(START) // 1000), "limit": "7"})
-    expected = np.array([[float(row[i]) for i in (1, 2, 3, 4, 5, 8, 9)] for row in given])
+    klines = venue.klines({"startTime": str(epoch_us(START) // 1000), "limit": "7"})
+    expected = np.array([[float(row[i]) for i in (1, 2, 3, 4, 5, 8, 9)] for row in klines])
     assert (bars[["open", "high", "low", "close", "volume", "trades", "taker_volume"]].to_numpy() == expected).all()
     assert bars["spread"].isna().all()
 

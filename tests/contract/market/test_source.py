@@ -137,8 +137,8 @@ def test_the_feed_gives_history_in_order(case):
     bars = case.source.history(case.symbol, case.start, case.end)
     fed = list(closes(case.source, [case.symbol], case.start, case.end, clock=case.clock))
     assert [time for time, _ in fed] == list(bars["open_time"] + MINUTE)
-    given = np.array([[getattr(bar, name) for name in BAR_COLUMNS[1:]] for _, (bar,) in fed])
-    assert np.array_equal(given, bars[list(BAR_COLUMNS[1:])].to_numpy(), equal_nan=True)
+    values = np.array([[getattr(bar, name) for name in BAR_COLUMNS[1:]] for _, (bar,) in fed])
+    assert np.array_equal(values, bars[list(BAR_COLUMNS[1:])].to_numpy(), equal_nan=True)
 
 
 def test_symbols_it_does_not_have_are_refused(case):

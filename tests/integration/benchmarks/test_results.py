@@ -47,20 +47,20 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short")
 def test_a_run_fills_the_document_and_finds_no_edge_in_walks(folder: Path) -> None:
-    said: list[str] = []
+    progress: list[str] = []
     settings = configuration.load()
-    found = results.run(folder, settings, said.append)
-    assert json.loads(json.dumps(found)) == found
-    assert said == [
+    figures = results.run(folder, settings, progress.append)
+    assert json.loads(json.dumps(figures)) == figures
+    assert progress == [
         f"{symbol}: {what}"
         for symbol in ("EURUSD", "BTCUSDT")
         for what in ("n5 h5 close", "nowcast", "controls", "transfer", "omissions", "trials")
     ]
-    for studies in found["studies"].values():
+    for studies in figures["studies"].values():
         over = studies["n5 h5 close"]["uplift"]["over_forecast"]["auc"]
         assert over["low"] < 0.005
-    text = results.document(found, settings)
-    for told in (
+    text = results.document(figures, settings)
+    for row in (
         "| EURUSD nowcast |",
         "| BTCUSDT n5 h5 close, gaussian |",
         "GBPUSD, 2024-03-25",
@@ -69,8 +69,8 @@ def test_a_run_fills_the_document_and_finds_no_edge_in_walks(folder: Path) -> No
         "| EURUSD: minutes around news |",
         "| ETHUSDT: recent moves of BTCUSDT |",
     ):
-        assert told in text
-    shown = found["studies"]["EURUSD"]["nowcast"]["by_minutes_left"]["1"]["metrics"]["auc"]
+        assert row in text
+    shown = figures["studies"]["EURUSD"]["nowcast"]["by_minutes_left"]["1"]["metrics"]["auc"]
     assert f"| {shown:.4f} |" in text
 
 

@@ -59,9 +59,9 @@ def run(install, tmp_path) -> Iterator[tuple[Settings, Run]]:
 
 def recorded(settings: Settings, segment: Segment) -> Run:
     frame = SimulatedSource((SYMBOL,), settings.seed, CLOCK).history(SYMBOL, segment.history_from, segment.trade_until)
-    given = {**settings.model_dump(mode="json", exclude={"database_url"}), "segments": [segment.to_json()]}
+    recorded_settings = {**settings.model_dump(mode="json", exclude={"database_url"}), "segments": [segment.to_json()]}
     ended = segment.trade_until
-    run = Run("r1", "simulated", True, (SYMBOL,), ended, ended, ended, given)
+    run = Run("r1", "simulated", True, (SYMBOL,), ended, ended, ended, recorded_settings)
     with database.open_pool(settings) as pool:
         BarStore(pool).upsert("simulated", SYMBOL, Timeframe.M1, frame)
         Runs(pool).begin(run)

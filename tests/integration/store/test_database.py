@@ -58,8 +58,8 @@ def test_an_administrator_need_not_be_superuser(settings, postgres):
         admin.execute("CREATE ROLE landlord LOGIN CREATEDB CREATEROLE PASSWORD 'landlord'")
         for name in DATABASES:
             admin.execute(f"GRANT {name} TO landlord WITH ADMIN OPTION")
-    given = postgres.admin_url.partition("@")[2]
-    own = settings.model_copy(update={"database_url": SecretStr(f"postgresql://landlord:landlord@{given}")})
+    address = postgres.admin_url.partition("@")[2]
+    own = settings.model_copy(update={"database_url": SecretStr(f"postgresql://landlord:landlord@{address}")})
     databases.provision(own)
     databases.migrate(own)
 

@@ -31,7 +31,7 @@ SCOPES = BTCUSDT, EURUSD = Scope("replay", "BTCUSDT"), Scope("replay", "EURUSD")
 @pytest.fixture(scope="module")
 def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., TrainingResult]:
     def run(**changed: object) -> TrainingResult:
-        given: dict[str, object] = {
+        arguments: dict[str, object] = {
             "name": "bos",
             "source": "replay",
             "feature_hash": CATALOG.version,
@@ -39,7 +39,7 @@ def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., Train
             "bars": market,
             "rows": rows,
         }
-        return train(registry=registry, settings=Settings(), **(given | changed))  # type: ignore[arg-type]
+        return train(registry=registry, settings=Settings(), **(arguments | changed))  # type: ignore[arg-type]
 
     return run
 

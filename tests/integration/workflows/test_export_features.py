@@ -78,9 +78,9 @@ def test_memory_is_that_of_a_piece(files, tmp_path, monkeypatch):
     frame, lead_rows = FeaturePipeline.frame, FeaturePipeline.lead_rows
 
     def counted(step):
-        def fold(self, symbol, bars, *given):
+        def fold(self, symbol, bars, *arguments):
             folded.append(len(bars))
-            return step(self, symbol, bars, *given)
+            return step(self, symbol, bars, *arguments)
 
         return fold
 
@@ -125,6 +125,6 @@ def test_wrong_uses_are_refused(files, tmp_path):
 def test_the_command_reports_what_it_wrote(files, tmp_path):
     out = tmp_path / "rows.parquet"
     options = {"--out": out, "--timeframe": "M5", "--lead": files["BTCUSDT"]}
-    given = [str(part) for option in options.items() for part in option]
-    result = CliRunner().invoke(main, ["features", str(files["ETHUSDT"]), *given])
+    arguments = [str(part) for option in options.items() for part in option]
+    result = CliRunner().invoke(main, ["features", str(files["ETHUSDT"]), *arguments])
     assert f"{pq.read_metadata(out).num_rows:,} M5 rows of ETHUSDT, led by BTCUSDT in {out}" in result.stderr

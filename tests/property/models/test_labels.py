@@ -149,12 +149,12 @@ def test_random_bars_have_both_outcomes(task: Task) -> None:
 @every_task
 @settings(deadline=None, max_examples=50)
 @given(seeds, st.integers(1, 119))
-def test_later_bars_add_labels_and_change_none(task: Task, seed: int, known: int) -> None:
+def test_later_bars_add_labels_and_change_none(task: Task, seed: int, length: int) -> None:
     prices, levels, atr = market(seed)
     whole = listed(task.label(prices, levels, atr))
-    shorter = Prices(*(column[:known] for column in (prices.minute, prices.high, prices.low, prices.close)))
-    assert listed(task.label(shorter, levels[:known], atr[:known])) == [
-        sample for sample in whole if sample[3] <= prices.minute[known - 1]
+    shorter = Prices(*(column[:length] for column in (prices.minute, prices.high, prices.low, prices.close)))
+    assert listed(task.label(shorter, levels[:length], atr[:length])) == [
+        sample for sample in whole if sample[3] <= prices.minute[length - 1]
     ]
 
 

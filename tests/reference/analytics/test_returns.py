@@ -53,11 +53,11 @@ def naive(values, periods, annual_rate):
 @pytest.mark.parametrize("seed", range(20))
 def test_return_figures_equal_plain_numpy(seed, periods, annual_rate):
     returns = made_up(seed)
-    found = return_figures(returns, periods, annual_rate)
+    figures = return_figures(returns, periods, annual_rate)
     expected = naive(returns.to_numpy(), periods, annual_rate)
-    assert found.keys() == expected.keys()
+    assert figures.keys() == expected.keys()
     for name, value in expected.items():
-        assert found[name].value == pytest.approx(value, rel=TOLERANCE, abs=TOLERANCE), name
+        assert figures[name].value == pytest.approx(value, rel=TOLERANCE, abs=TOLERANCE), name
 
 
 @pytest.mark.parametrize(("periods", "annual_rate"), CASES)
@@ -66,11 +66,11 @@ def test_alpha_and_beta_equal_least_squares(seed, periods, annual_rate):
     rate = (1 + annual_rate) ** (1 / periods) - 1
     market = made_up(seed + 100)
     own = 0.7 * market + made_up(seed, len(market)) * 0.5
-    found = relative_figures(own, market, periods, annual_rate)
+    figures = relative_figures(own, market, periods, annual_rate)
     design = np.column_stack([market.to_numpy() - rate, np.ones(len(market))])
     (beta, alpha), *_ = np.linalg.lstsq(design, own.to_numpy() - rate, rcond=None)
-    assert found["beta"].value == pytest.approx(beta, abs=TOLERANCE)
-    assert found["alpha"].value == pytest.approx((1 + alpha) ** periods - 1, abs=TOLERANCE)
+    assert figures["beta"].value == pytest.approx(beta, abs=TOLERANCE)
+    assert figures["alpha"].value == pytest.approx((1 + alpha) ** periods - 1, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -87,6 +87,6 @@ def test_drawdown_equals_a_plain_loop(seed):
             longest = max(longest, at - peak_at) if fell else longest
             peak, peak_at = value, at
         fell = value < peak
-    found = drawdown_figures(pd.Series(equity, times), 1000.0)
-    assert found["max_drawdown"].value == pytest.approx(deepest, abs=TOLERANCE)
-    assert found["drawdown_days"].value == pytest.approx(longest / pd.Timedelta(days=1), abs=TOLERANCE)
+    figures = drawdown_figures(pd.Series(equity, times), 1000.0)
+    assert figures["max_drawdown"].value == pytest.approx(deepest, abs=TOLERANCE)
+    assert figures["drawdown_days"].value == pytest.approx(longest / pd.Timedelta(days=1), abs=TOLERANCE)

@@ -1,4 +1,4 @@
-"""What was tried: that each trial finds what it looks for where it is there, and nothing where it is not."""
+"""The trials: each finds its effect on samples that have it, and nothing on samples that do not."""
 
 from dataclasses import replace
 
@@ -25,8 +25,8 @@ def recipe() -> Recipe:
     return replace(recipe_of("bos", configuration.load()), compared={})
 
 
-def made(recipe: Recipe, chance: np.ndarray) -> tuple[Dataset, Split]:
-    """Samples of the working hours of New York, whose outcomes have these chances; no input tells of them."""
+def samples(recipe: Recipe, chance: np.ndarray) -> tuple[Dataset, Split]:
+    """Samples of the working hours of New York, whose outcomes have these chances and depend on no input."""
     rng = np.random.default_rng(3)
     hours = pd.bdate_range("2024-01-01", periods=COUNT // 96).to_numpy() + np.timedelta64(12, "h")
     time = (hours[:, None] + np.arange(96) * np.timedelta64(5, "m")).ravel().astype("datetime64[us]")
@@ -44,16 +44,16 @@ def made(recipe: Recipe, chance: np.ndarray) -> tuple[Dataset, Split]:
     return data, Split(*thirds, *starts)
 
 
-def test_inputs_that_tell_are_found(recipe: Recipe) -> None:
-    data, split = made(recipe, np.full(COUNT, 0.5))
-    told = data.inputs[:, recipe.inputs.names.index("news_since")] > 0
-    known = replace(data, outcome=np.random.default_rng(4).random(COUNT) < np.where(told, 0.7, 0.3))
-    assert trials.added(recipe, known, split, configuration.load(), prefix=trials.NEWS)["auc"]["low"] > 0.0
-    assert trials.added(recipe, known, split, configuration.load(), prefix=trials.LEAD)["auc"]["low"] <= 0.0
+def test_informative_inputs_are_found(recipe: Recipe) -> None:
+    data, split = samples(recipe, np.full(COUNT, 0.5))
+    after_news = data.inputs[:, recipe.inputs.names.index("news_since")] > 0
+    informative = replace(data, outcome=np.random.default_rng(4).random(COUNT) < np.where(after_news, 0.7, 0.3))
+    assert trials.added(recipe, informative, split, configuration.load(), prefix=trials.NEWS)["auc"]["low"] > 0.0
+    assert trials.added(recipe, informative, split, configuration.load(), prefix=trials.LEAD)["auc"]["low"] <= 0.0
     assert trials.added(recipe, data, split, configuration.load(), prefix=trials.NEWS)["auc"]["low"] <= 0.0
 
 
 def test_thirds_that_differ_are_better_calibrated_by_themselves(recipe: Recipe) -> None:
-    data, split = made(recipe, np.tile([0.1, 0.4, 0.7], COUNT // 3))
-    found = trials.regimes(recipe, data, split, configuration.load())
-    assert found["brier_skill"]["low"] > 0.1
+    data, split = samples(recipe, np.tile([0.1, 0.4, 0.7], COUNT // 3))
+    study = trials.regimes(recipe, data, split, configuration.load())
+    assert study["brier_skill"]["low"] > 0.1

@@ -26,13 +26,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_deviation_that_closes_came_to_is_that_of_the_walk(file):
+def test_the_realised_deviation_is_that_of_the_walk(file):
     span = volatility.rows(file, "2024-03-06", "2024-03-16")
     quiet = span["close_time"].dt.hour % 2 == 0
     middle = quiet & span["close_time"].dt.minute.between(5, 40)
-    found = np.exp(volatility.realised(span, 15)[middle])
+    deviation = np.exp(volatility.realised(span, 15)[middle])
     mean_range = np.sqrt(2 / np.pi) * np.sum(np.arange(1, 16) ** -0.5)  # of 15 steps, Feller (1951)
-    assert np.mean(found) == pytest.approx((1e-4 * mean_range + 2e-5) / (1.6 * np.sqrt(15)), rel=0.03)
+    assert np.mean(deviation) == pytest.approx((1e-4 * mean_range + 2e-5) / (1.6 * np.sqrt(15)), rel=0.03)
 
 
 def test_a_horizon_with_a_missing_minute_has_no_outcome(file):
@@ -50,11 +50,11 @@ def test_fitted_weights_explain_the_span_without_bias(file):
     assert volatility.fit_har([span], 15).sum() == pytest.approx(1.0, abs=0.3)
 
 
-def test_who_knows_the_volatility_ahead_tells_breaks_apart_better_than_who_does_not(file):
+def test_the_volatility_ahead_ranks_breaks_better_than_a_constant(file):
     span = volatility.rows(file, "2024-03-11", "2024-03-16")
-    known = np.where((span["close_time"] + pd.Timedelta(minutes=7)).dt.hour % 2, 2e-4, 1e-4)
-    ignorant = volatility.told_apart(span, np.ones(len(span)), 5, 15)
-    assert volatility.told_apart(span, known, 5, 15) > ignorant + 0.01
+    ahead = np.where((span["close_time"] + pd.Timedelta(minutes=7)).dt.hour % 2, 2e-4, 1e-4)
+    ignorant = volatility.break_auc(span, np.ones(len(span)), 5, 15)
+    assert volatility.break_auc(span, ahead, 5, 15) > ignorant + 0.01
 
 
 def test_the_command_prints_constants_by_the_names_of_the_module(file, capsys):

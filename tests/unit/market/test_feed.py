@@ -70,8 +70,8 @@ def test_merges_symbols_in_time_order_and_keeps_every_bar(frames):
         bars = [bar for _, group in feed for bar in group if bar.symbol == symbol]
         assert [bar.open_time for bar in bars] == list(frame["open_time"].dt.to_pydatetime())
         names = ["open", "high", "low", "close", "volume", "spread"]
-        given = np.array([[getattr(bar, name) for name in names] for bar in bars])
-        assert (given == frame[names].to_numpy()).all()
+        values = np.array([[getattr(bar, name) for name in names] for bar in bars])
+        assert (values == frame[names].to_numpy()).all()
 
 
 def test_an_instant_holds_the_bars_that_close_then_in_the_order_of_the_symbols(frames):
@@ -81,8 +81,8 @@ def test_an_instant_holds_the_bars_that_close_then_in_the_order_of_the_symbols(f
 
 
 def test_start_and_end_bound_the_opening_times(frames):
-    given = rows(closes(Shelf(frames), ("EURUSD",), START + 2 * MINUTE, START + 5 * MINUTE, clock=ManualClock(START)))
-    assert [bar.open_time for _, bar in given] == [START + n * MINUTE for n in (2, 3, 4)]
+    feed = rows(closes(Shelf(frames), ("EURUSD",), START + 2 * MINUTE, START + 5 * MINUTE, clock=ManualClock(START)))
+    assert [bar.open_time for _, bar in feed] == [START + n * MINUTE for n in (2, 3, 4)]
 
 
 def test_history_is_read_in_periods(make_bars):

@@ -89,13 +89,13 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_computed(
     files: dict[int, Path], tmp_path: Path
 ) -> None:
     data = files[2_000]
-    for given, complaint in (
+    for unwritable, complaint in (
         (Files(report=tmp_path), "--report .* is a folder"),
         (Files(trades=data), "--trades .* holds the bars to read"),
         (Files(tmp_path / "one", tmp_path / "one"), "--report and --trades are both"),
     ):
         with pytest.raises(UsageError, match=complaint):
-            traded(data, files=given)
+            traded(data, files=unwritable)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StoreError, match="cannot be written"):
         traded(data, files=Files(report=tmp_path / "file" / "report.html"))
