@@ -5,12 +5,9 @@ artefact is imported, and nothing is unpickled. MLflow is imported only where a 
 only where one is logged or loaded, so that listing versions is fast.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version as installed
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
@@ -82,34 +79,11 @@ class Registry:
         ServiceError
             If the server does not answer or refuses a request.
         """
-        import onnx
+        from mikrobot.models import tracking
 
-        from mikrobot.models import artefacts
-        from mikrobot.models.tracking import dataset, mlflow, register, signature, translated
-
-        spec = model.spec
-        tags = {**tags, "source": spec.source, "symbols": ",".join(spec.symbols)}
-        with translated(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(self.tracking_uri)
-            mlflow.set_experiment(spec.name)
-            with mlflow.start_run(tags=tags):
-                mlflow.log_params(dict(parameters))
-                mlflow.log_input(dataset(data_name, data_sha256), context="training")
-                for name, text in (texts or {}).items():
-                    mlflow.log_text(text, name)
-                logged = mlflow.onnx.log_model(
-                    onnx.load_model_from_string(model.graph),
-                    name=spec.name,
-                    signature=signature(model),
-                    pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
-                    metadata={"feature_hash": spec.feature_hash, "source": spec.source},
-                    onnx_execution_providers=["CPUExecutionProvider"],
-                    save_as_external_data=False,
-                    extra_files=artefacts.write(model, booster, Path(folder)),
-                )
-                # After the model: MLflow copies existing metrics to the model, and would write each one twice.
-                mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
-            return register(self.tracking_uri, spec.name, logged.model_uri, logged.model_id, tags=tags)
+        labelled = {**tags, "source": model.spec.source, "symbols": ",".join(model.spec.symbols)}
+        run = tracking.TrainingRun(parameters, metrics, labelled, data_name, data_sha256, texts or {})
+        return tracking.log(self.tracking_uri, model, run, booster)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.
@@ -245,23 +219,6 @@ class Registry:
         location = self._server.run_location(self.version(name, version).run_id, absent)
         return self._server.file(location, file, absent).decode("utf-8")
 
-    def _own(self, version: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
-        """Return the scopes of these symbols; the version must have been trained on all of them."""
-        if foreign := [symbol for symbol in symbols if symbol not in version.symbols]:
-            learned = ", ".join(version.symbols) or "nothing"
-            raise ModelError(
-                f"version {version.version} of model {version.name} learned from {learned}, "
-                f"not from {', '.join(foreign)}; train a model on its bars"
-            )
-        return tuple(scope for scope in version.scopes if scope.symbol in symbols)
-
-    def _crown(self, version: Version, scope: Scope, reason: str) -> None:
-        """Make a version the champion of a scope, and dismiss the challenger of the scope."""
-        self.record(version.name, version.version, scope.symbol, reason)
-        self._server.set_alias(version.name, scope.alias(CHAMPION), version.version)
-        if scope.alias(CHALLENGER) in self.aliases(version.name):
-            self.dismiss(version.name, scope)
-
     def note(self, name: str, version: str, key: str, value: str) -> None:
         """Set a tag of a version.
 
@@ -394,6 +351,23 @@ class Registry:
             If the server does not answer.
         """
         return self._server.aliases(name)
+
+    def _own(self, version: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
+        """Return the scopes of these symbols; the version must have been trained on all of them."""
+        if foreign := [symbol for symbol in symbols if symbol not in version.symbols]:
+            learned = ", ".join(version.symbols) or "nothing"
+            raise ModelError(
+                f"version {version.version} of model {version.name} learned from {learned}, "
+                f"not from {', '.join(foreign)}; train a model on its bars"
+            )
+        return tuple(scope for scope in version.scopes if scope.symbol in symbols)
+
+    def _crown(self, version: Version, scope: Scope, reason: str) -> None:
+        """Make a version the champion of a scope, and dismiss the challenger of the scope."""
+        self.record(version.name, version.version, scope.symbol, reason)
+        self._server.set_alias(version.name, scope.alias(CHAMPION), version.version)
+        if scope.alias(CHALLENGER) in self.aliases(version.name):
+            self.dismiss(version.name, scope)
 
     def _files(self, name: str, version: str, *paths: str) -> list[bytes]:
         absent = f"model {name} version {version} is not in the registry, or lost its artefacts"

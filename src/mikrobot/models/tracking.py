@@ -1,4 +1,4 @@
-"""The MLflow library: its environment, the metadata of logged models, and the translation of its errors.
+"""Log a training run and register its model with the MLflow library.
 
 Only this module imports mlflow, because mlflow reads its environment on import. Registered models are read through
 `tracking_server`.
@@ -7,9 +7,13 @@ Only this module imports mlflow, because mlflow reads its environment on import.
 import importlib
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +22,8 @@ from mikrobot.domain.errors import ServiceError
 from mikrobot.models.tracking_server import failure
 
 if TYPE_CHECKING:
+    import xgboost as xgb
+
     from mikrobot.models.model import Model
 
 # mlflow reads these on import and when it connects; with them it detects a server that is down within seconds.
@@ -27,7 +33,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
-import mlflow as mlflow  # after its environment
+import mlflow  # after its environment
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
@@ -53,7 +59,55 @@ def _load_without_plugins(module: str) -> None:
 _load_without_plugins("mlflow.tracking.request_header.registry")
 
 
-def register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tags: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """The record of one training run, except its model; see `Registry.log`."""
+
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    data_name: str
+    data_sha256: str
+    texts: Mapping[str, str]
+
+
+def log(tracking_uri: str, model: "Model", run: TrainingRun, booster: "xgb.Booster | None") -> str:
+    """Log a training run and its model, register the model, and return its version.
+
+    Raises
+    ------
+    ServiceError
+        If the server does not answer or refuses a request.
+    """
+    import onnx
+
+    from mikrobot.models import artefacts
+
+    spec = model.spec
+    with _translated(tracking_uri), tempfile.TemporaryDirectory() as folder:
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_experiment(spec.name)
+        with mlflow.start_run(tags=dict(run.tags)):
+            mlflow.log_params(dict(run.parameters))
+            mlflow.log_input(_dataset(run.data_name, run.data_sha256), context="training")
+            for name, text in run.texts.items():
+                mlflow.log_text(text, name)
+            logged = mlflow.onnx.log_model(
+                onnx.load_model_from_string(model.graph),
+                name=spec.name,
+                signature=_signature(model),
+                pip_requirements=[f"onnxruntime=={installed('onnxruntime')}"],
+                metadata={"feature_hash": spec.feature_hash, "source": spec.source},
+                onnx_execution_providers=["CPUExecutionProvider"],
+                save_as_external_data=False,
+                extra_files=artefacts.write(model, booster, Path(folder)),
+            )
+            # After the model: MLflow copies existing metrics to the model, and would write each one twice.
+            mlflow.log_metrics(dict(run.metrics), model_id=logged.model_id)
+        return _register(tracking_uri, spec.name, logged.model_uri, logged.model_id, tags=run.tags)
+
+
+def _register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tags: Mapping[str, str]) -> str:
     """Register a logged model under a name and return its version, without the output of ``mlflow.register_model``."""
     client = mlflow.MlflowClient(tracking_uri)
     try:
@@ -65,13 +119,13 @@ def register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tag
     return str(version.version)
 
 
-def signature(model: "Model") -> ModelSignature:
+def _signature(model: "Model") -> ModelSignature:
     """Return the MLflow signature of a graph: its inputs and its output."""
     sample = pd.DataFrame(np.zeros((1, len(model.inputs.names)), np.float32), columns=list(model.inputs.names))
     return infer_signature(sample, np.zeros((1, 1), np.float32))
 
 
-def dataset(name: str, sha256: str) -> MetaDataset:
+def _dataset(name: str, sha256: str) -> MetaDataset:
     """Return the MLflow dataset of a training run, with its name and hash."""
     source = CodeDatasetSource({"mikrobot.data": name})
     # mlflow marks `profile` abstract without being an abstract class: its own metadata dataset has none.
@@ -79,7 +133,7 @@ def dataset(name: str, sha256: str) -> MetaDataset:
 
 
 @contextmanager
-def translated(tracking_uri: str) -> Iterator[None]:
+def _translated(tracking_uri: str) -> Iterator[None]:
     """Translate the errors of mlflow to `ServiceError`."""
     try:
         yield
