@@ -202,8 +202,6 @@ def doctor(json_: bool) -> None:
 
     Example: mikrobot doctor
     """
-    from dataclasses import asdict
-
     from mikrobot.cli import tables
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
@@ -211,7 +209,7 @@ def doctor(json_: bool) -> None:
 
     findings = examine(configured(), SystemClock())
     if json_:
-        print_json([asdict(finding) for finding in findings])
+        print_json(findings)
     else:
         Console().table(tables.findings_table(findings))
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
@@ -284,7 +282,7 @@ def predict(example: bool, symbol: str | None, json_: bool) -> None:
     stop_on_sigterm()
     request = example_request(configured(), SystemClock(), symbol, Console(quiet=json_).say)
     if json_:
-        print_json(request.to_json())
+        print_json(request)
     else:
         click.echo(json.dumps(request.body, indent=1))
         click.echo(request.curl)

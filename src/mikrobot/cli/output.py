@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
+
+from mikrobot.domain.serialisation import plain
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,12 +22,8 @@ def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; Decimals become strings, so that they keep every digit."""
-    click.echo(json.dumps(value, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal | Path) else value.isoformat()
+    """Print a value as JSON; see `plain`."""
+    click.echo(json.dumps(plain(value)))
 
 
 def settings() -> Any:

@@ -43,10 +43,6 @@ class PlannedRun:
     deployment: str
     at: datetime
 
-    def to_json(self) -> dict[str, str]:
-        """Return the run as plain JSON values."""
-        return {"deployment": self.deployment, "at": self.at.isoformat()}
-
 
 @dataclass(frozen=True, slots=True)
 class Schedules:

@@ -6,9 +6,8 @@ does not suggest remedies.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mikrobot.live import pid_records
 from mikrobot.settings import Settings
@@ -98,10 +97,6 @@ class ServiceStatus:
     address: str
     errors: int
     last_error: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the status as plain JSON values."""
-        return asdict(self)
 
 
 def service_statuses(settings: Settings) -> list[ServiceStatus]:

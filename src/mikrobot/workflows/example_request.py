@@ -5,7 +5,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -40,10 +40,6 @@ class ExampleRequest:
     address: str
     body: dict[str, Any]
     curl: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the request as plain JSON values."""
-        return asdict(self)
 
 
 def example_request(settings: Settings, clock: Clock, symbol: str | None, say: local_stack.Say) -> ExampleRequest:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import Timeframe, close_times, instrument
+from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.live import pid_records
@@ -129,11 +130,11 @@ class Overview:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
         return {
-            "services": [service.to_json() for service in self.services],
+            "services": plain(self.services),
             "run": _session_json(self.session),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
-            "next_runs": [run.to_json() for run in self.schedules.next_runs],
+            "next_runs": plain(self.schedules.next_runs),
         }
 
 
