@@ -23,12 +23,14 @@ from benchmarks.studies import trials
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import BAR_COLUMNS
+from mikrobot.domain.serialisation import plain
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
 from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
 from mikrobot.training.dataset import Dataset, build, joined, needed
 from mikrobot.training.evaluation import fit_baselines, predict_baselines
+from mikrobot.training.evaluation_figures import ReliabilityBin
 from mikrobot.training.fitting import fit
 from mikrobot.training.lineage import code_version
 from mikrobot.training.pipeline import assess, check
@@ -151,11 +153,11 @@ def judge(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> di
     check(data, split)
     diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     fitted = fit(recipe, data, split, diffusion, settings=settings, progress=lambda stage, share: None)
-    figures = assess(recipe, fitted, data, split, seed=settings.seed)
+    evaluation = assess(recipe, fitted, data, split, seed=settings.seed)
     test = data.only(split.test)
     baselines = predict_baselines(diffusion, test, recipe.inputs)
     over_atr = uplift(baselines["forecast"], baselines["atr"], test.outcome, test.time, seed=settings.seed)
-    return figures | {"forecast_over_atr": over_atr["auc"]}
+    return {**plain(evaluation), "forecast_over_atr": plain(over_atr.auc)}
 
 
 def studied(market: StudiedMarket, study: str, folder: Path, settings: Settings) -> dict[str, Any]:
@@ -200,9 +202,9 @@ def without_groups(market: StudiedMarket, folder: Path, settings: Settings) -> d
     fitted = fit_baselines(data, split.train, recipe.task, recipe.inputs)
     baseline = predict_baselines(fitted, test, recipe.inputs)["forecast"]
 
-    def over_baseline(visible: Dataset, seed: int) -> dict[str, Any]:
+    def over_baseline(visible: Dataset, seed: int) -> Any:
         predicted = trials.learned(recipe, visible, split, settings.model_copy(update={"seed": seed}))
-        return uplift(predicted, baseline, test.outcome, test.time, seed=settings.seed)["auc"]
+        return plain(uplift(predicted, baseline, test.outcome, test.time, seed=settings.seed).auc)
 
     uplifts = {"all": over_baseline(data, settings.seed)}
     for more in range(1, OTHER_SEEDS + 1):
@@ -284,7 +286,7 @@ def document(figures: Mapping[str, Any], settings: Settings) -> str:
     return environment.get_template("results.md.j2").render(
         results=figures,
         markets={market.symbol: market for market in (EURUSD, BTCUSDT)},
-        noise=calibration_noise,
+        noise=lambda curve: calibration_noise([ReliabilityBin(**part) for part in curve]),
         floors={f"{symbol} {study}": floor for (symbol, study), floor in FLOORS.items()},
         seed=settings.seed,
         code=code_version(),

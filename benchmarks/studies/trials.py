@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mikrobot.domain.serialisation import plain
 from mikrobot.models.calibration import Calibration
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
@@ -58,7 +59,7 @@ def learned(recipe: Recipe, data: Dataset, split: Split, settings: Settings) -> 
 def compared(predicted: Floats, without: Floats, test: Dataset, settings: Settings) -> dict[str, Any]:
     """Return the uplift of a trial over the model without the change, and the calibration errors of both."""
     return {
-        **uplift(predicted, without, test.outcome, test.time, seed=settings.seed),
+        **plain(uplift(predicted, without, test.outcome, test.time, seed=settings.seed)),
         "ece": calibration_error(predicted, test.outcome),
         "ece_without": calibration_error(without, test.outcome),
     }

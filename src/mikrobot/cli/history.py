@@ -45,7 +45,7 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
     stop_on_sigterm()
     evaluation = judge(settings(), SystemClock(), named, data, control=control, say=console.say)
     if json_:
-        print_json(evaluation)
+        print_json(evaluation.to_json())
     else:
         console.table(tables.evaluation_table(evaluation))
 

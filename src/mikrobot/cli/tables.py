@@ -8,6 +8,9 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from mikrobot.stack.doctor import Finding
+    from mikrobot.training.day_bootstrap import Interval
+    from mikrobot.training.evaluation_figures import BandFigures
+    from mikrobot.workflows.evaluate import ModelEvaluation
     from mikrobot.workflows.trading_report import TradingReport
 
 
@@ -75,30 +78,27 @@ def difference_lines(comparison: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def evaluation_table(evaluation: Mapping[str, Any]) -> Table:
+def evaluation_table(judged: "ModelEvaluation") -> Table:
     """Show an evaluation: the model compared with its baselines, and its precision and coverage by band."""
     from mikrobot.training.promotion_gate import to_beat
 
-    shown = Table(
-        title=f"{evaluation['model']} version {evaluation['version']}", title_justify="left", box=None, padding=(0, 2)
-    )
+    evaluation = judged.evaluation
+    shown = Table(title=f"{judged.model} version {judged.version}", title_justify="left", box=None, padding=(0, 2))
     for heading in ("", "AUC", "Brier", "calibration error", "accuracy", "uplift of the model"):
         shown.add_column(heading, justify="left" if not heading else "right")
-    shown.add_row("model", *_figures(evaluation["metrics"]), "")
-    for name, baseline in evaluation["baselines"].items():
-        if name != "control":
-            over = evaluation["uplift"][f"over_{name.removeprefix('diffusion_')}"]["auc"]
-            shown.add_row(name.replace("_", " "), *_figures(baseline), _interval(over))
-    shown.add_row("majority", "0.5000", "", "", f"{evaluation['majority_accuracy']:.4f}", "")
-    for name, walk in evaluation.get("controls", {}).items():
-        over = walk["uplift"][f"over_{to_beat(walk['uplift'])}"]["auc"]
-        shown.add_row(f"{name} control", *_figures(walk["metrics"]), _interval(over))
-    data = evaluation["data"]
+    shown.add_row("model", *_figures(evaluation.metrics), "")
+    for name, baseline in evaluation.baselines.items():
+        over = evaluation.uplift[f"over_{name.removeprefix('diffusion_')}"].auc
+        shown.add_row(name.replace("_", " "), *_figures(baseline), _interval(over))
+    shown.add_row("majority", "0.5000", "", "", f"{evaluation.majority_accuracy:.4f}", "")
+    for name, walk in judged.controls.items():
+        over = walk.uplift[f"over_{to_beat(walk.uplift)}"].auc
+        shown.add_row(f"{name} control", *_figures(walk.metrics), _interval(over))
     samples = (
-        f"{data['samples']:,} samples from {data['from']} to {data['to']}, base rate {evaluation['base_rate']:.4f}, "
-        f"{data['seen_share']:.0%} of them within the span of the training"
+        f"{evaluation.samples:,} samples from {judged.start} to {judged.end}, base rate {evaluation.base_rate:.4f}, "
+        f"{judged.seen_share:.0%} of them within the span of the training"
     )
-    shown.caption = "\n".join([samples, *(_band(band) for band in evaluation["selective"] if band["coverage"])])
+    shown.caption = "\n".join([samples, *(_band(band) for band in evaluation.selective if band.coverage)])
     shown.caption_justify = "left"
     return shown
 
@@ -115,15 +115,15 @@ def _figures(metrics: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(f"{metrics[name]:.4f}" for name in ("auc", "brier", "ece", "accuracy"))
 
 
-def _interval(over: Mapping[str, float | None]) -> str:
-    if over["low"] is None:
-        return f"{over['value']:+.4f}"
-    return f"{over['value']:+.4f} [{over['low']:+.4f}, {over['high']:+.4f}]"
+def _interval(over: "Interval") -> str:
+    if over.low is None:
+        return f"{over.value:+.4f}"
+    return f"{over.value:+.4f} [{over.low:+.4f}, {over.high:+.4f}]"
 
 
-def _band(band: Mapping[str, Any]) -> str:
+def _band(figures: "BandFigures") -> str:
     return (
-        f"promising precision {band['band']['precision']:.2f}: coverage {band['coverage']:.3f}, "
-        f"precision {band['precision'] or 0.0:.3f}, recall {band['recall_covered'] or 0.0:.3f} among the covered, "
-        f"{band['recall_all'] or 0.0:.3f} of all"
+        f"promising precision {figures.band.precision:.2f}: coverage {figures.coverage:.3f}, "
+        f"precision {figures.precision or 0.0:.3f}, recall {figures.recall_covered or 0.0:.3f} among the covered, "
+        f"{figures.recall_all or 0.0:.3f} of all"
     )

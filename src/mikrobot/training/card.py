@@ -15,6 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from mikrobot.models.catalog import kind_of
 from mikrobot.models.kind import Target
 from mikrobot.models.spec import ModelSpec
+from mikrobot.training.evaluation_figures import ReliabilityBin
 from mikrobot.training.promotion_gate import to_beat
 from mikrobot.training.scores import calibration_noise
 
@@ -158,6 +159,7 @@ def _render(template: str, card: Card) -> str:
         keep_trailing_newline=True,
     )
     metrics, text = card.spec.metrics, kind_of(card.spec.name).card
+    curve = metrics.get("reliability", ())
     return environment.get_template(template).render(
         card=card,
         spec=card.spec,
@@ -167,9 +169,9 @@ def _render(template: str, card: Card) -> str:
         targets=targets(card.spec),
         models={"model": metrics["metrics"], **metrics["baselines"]},
         figures=("auc", "accuracy", "precision", "recall", "f1", "brier", "brier_skill", "log_loss", "ece"),
-        noise=calibration_noise(metrics["reliability"]) if metrics.get("reliability") else None,
+        noise=calibration_noise([ReliabilityBin(**part) for part in curve]) if curve else None,
         bands=bands(metrics),
         slices=parts(metrics),
         importance=list(card.importance.items())[:SHOWN_INPUTS],
-        picture=curve_picture(metrics["reliability"]) if metrics.get("reliability") else "",
+        picture=curve_picture(curve) if curve else "",
     )

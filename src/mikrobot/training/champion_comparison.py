@@ -177,7 +177,4 @@ def _differences(own: Judged, champion: Judged, data: Dataset) -> Differences:
 
 
 def _auc(probability: Floats, other: Floats, data: Dataset) -> Interval:
-    estimate = uplift(probability, other, data.outcome, data.time, seed=SEED)["auc"]
-    value = estimate["value"]
-    assert value is not None
-    return Interval(value, estimate["low"], estimate["high"])
+    return uplift(probability, other, data.outcome, data.time, seed=SEED).auc

@@ -5,7 +5,6 @@ the next bar is random in both, so the uplift over a volatility baseline must be
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from mikrobot.domain.market import close_times
 from mikrobot.settings import Settings
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import build, needed
+from mikrobot.training.evaluation_figures import Evaluation
 from mikrobot.training.pipeline import study
 from mikrobot.training.recipes import recipe_of
 
@@ -45,13 +45,13 @@ def controls(bars: Mapping[str, pd.DataFrame], seed: int) -> dict[str, dict[str,
     }
 
 
-def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, dict[str, Any]]:
+def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Evaluation]:
     """Train and evaluate a model on both controls of these bars.
 
     Returns
     -------
     dict
-        Metrics for ``flipped`` and ``gaussian``, each of a separate model on its own test span. An uplift over
+        Evaluations on ``flipped`` and ``gaussian``, each of a separate model on its own test span. An uplift over
         the baselines that is not about 0 shows an error of the pipeline.
 
     Raises
@@ -60,12 +60,12 @@ def control(name: str, bars: Mapping[str, pd.DataFrame], settings: Settings) -> 
         As `pipeline.train`.
     """
     recipe = recipe_of(name, settings)
-    metrics = {}
+    evaluations = {}
     for kind, market in controls(bars, settings.seed).items():
         rows = rows_of(market, needed(recipe.inputs, recipe.task))
         data = build(market, rows, f"{kind} control", recipe.inputs, task=recipe.task)
-        *_, metrics[kind] = study(recipe, data, settings)
-    return metrics
+        evaluations[kind] = study(recipe, data, settings)
+    return evaluations
 
 
 def flipped(bars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -5,7 +5,6 @@ gets a high AUC. The skill of a model is its uplift over the diffusion baselines
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.inputs import SideInputs
 from mikrobot.models.task import Task
 from mikrobot.training.dataset import Dataset
+from mikrobot.training.evaluation_figures import BaselineComparison, Evaluation
 from mikrobot.training.payoff import payoff
 from mikrobot.training.rolling import Predictions, intervals, selective
 from mikrobot.training.scores import reliability, scores
@@ -70,7 +70,7 @@ def evaluate(
     *,
     seed: int,
     history: Predictions | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Evaluate a model against the base rate, the majority class and the diffusion baselines.
 
     Parameters
@@ -86,39 +86,37 @@ def evaluate(
         Seed of the bootstrap.
     history : Predictions, optional
         Earlier predictions of the same model, which fill the first rolling windows.
-
-    Returns
-    -------
-    dict
-        Plain JSON values: ``samples``, ``base_rate``, ``majority_accuracy``, ``metrics`` (see `scores`),
-        ``baselines``: {``diffusion_<name>``: the same}, ``uplift``: {``over_<name>``: see `uplift`},
-        ``payoff``, ``reliability``, ``selective``, ``intervals``, and ``by_symbol``, ``by_session``, ``by_volatility``,
-        ``by_distance``, ``by_minutes_left``: the first six entries for each slice with both outcomes.
     """
     predictions = Predictions(probability, data.outcome, data.time, data.end)
-    return {
-        **_compared(probability, baselines, data, seed),
-        "payoff": payoff(probability, data, kind),
-        "reliability": reliability(probability, data.outcome),
-        "selective": selective(predictions, history),
-        "intervals": intervals(predictions, history),
+    whole = _compared(probability, baselines, data, seed)
+    return Evaluation(
+        samples=whole.samples,
+        base_rate=whole.base_rate,
+        majority_accuracy=whole.majority_accuracy,
+        metrics=whole.metrics,
+        baselines=whole.baselines,
+        uplift=whole.uplift,
+        payoff=payoff(probability, data, kind),
+        reliability=reliability(probability, data.outcome),
+        selective=selective(predictions, history),
+        intervals=intervals(predictions, history),
         **{f"by_{name}": _slices(parts, probability, baselines, data, seed=seed) for name, parts in slices(data)},
-    }
+    )
 
 
-def _compared(probability: Floats, baselines: Mapping[str, Floats], data: Dataset, seed: int) -> dict[str, Any]:
+def _compared(probability: Floats, baselines: Mapping[str, Floats], data: Dataset, seed: int) -> BaselineComparison:
     base = float(data.outcome.mean())
-    return {
-        "samples": len(data),
-        "base_rate": base,
-        "majority_accuracy": max(base, 1.0 - base),
-        "metrics": scores(probability, data.outcome),
-        "baselines": {f"diffusion_{name}": scores(baseline, data.outcome) for name, baseline in baselines.items()},
-        "uplift": {
+    return BaselineComparison(
+        samples=len(data),
+        base_rate=base,
+        majority_accuracy=max(base, 1.0 - base),
+        metrics=scores(probability, data.outcome),
+        baselines={f"diffusion_{name}": scores(baseline, data.outcome) for name, baseline in baselines.items()},
+        uplift={
             f"over_{name}": uplift(probability, baseline, data.outcome, data.time, seed=seed)
             for name, baseline in baselines.items()
         },
-    }
+    )
 
 
 def _slices(
@@ -128,7 +126,7 @@ def _slices(
     data: Dataset,
     *,
     seed: int,
-) -> dict[str, Any]:
+) -> dict[str, BaselineComparison]:
     return {
         name: _compared(
             probability[own], {key: baseline[own] for key, baseline in baselines.items()}, data.only(own), seed

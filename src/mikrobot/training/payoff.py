@@ -6,7 +6,6 @@ if the predictions point in the direction of price by more than the costs of tra
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from mikrobot.paper.contracts import listed
 from mikrobot.paper.profiles import MT5_HEDGING
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.day_bootstrap import Observations
+from mikrobot.training.evaluation_figures import Payoff
 from mikrobot.training.scores import THRESHOLD
 
 Floats = NDArray[np.float64]
@@ -60,8 +60,10 @@ def follow(probability: Floats, data: Dataset, kind: str) -> Followed:
     return Followed(gross, (cost[:, 0] / data.close[taken] + cost[:, 1]) / risk, data.time[taken])
 
 
-def payoff(probability: Floats, data: Dataset, kind: str) -> dict[str, Any]:
+def payoff(probability: Floats, data: Dataset, kind: str) -> Payoff:
     """Trade the samples whose outcome is more probable than not, and return the summary.
+
+    Reports only the number of trades below `FEWEST_TRADES`; R is `RISK_ATR` ATR at the entry.
 
     Parameters
     ----------
@@ -70,27 +72,19 @@ def payoff(probability: Floats, data: Dataset, kind: str) -> dict[str, Any]:
         Samples in order of time within each symbol.
     kind : str
         Kind of the model: a false break is traded against its side, every other kind with its side.
-
-    Returns
-    -------
-    dict
-        ``trades``; ``expectancy_r``: mean result after costs, in units of `RISK_ATR` ATR at the entry;
-        ``gross_r``: mean result before costs; ``cost_r``: mean costs, the typical spread and both commissions;
-        ``sharpe``: yearly Sharpe ratio of the daily sums in R. All but ``trades`` are None on fewer than
-        `FEWEST_TRADES` trades.
     """
     traded = follow(probability, data, kind)
     trades = len(traded.gross)
     if trades < FEWEST_TRADES:
-        return {"trades": trades, "expectancy_r": None, "gross_r": None, "cost_r": None, "sharpe": None}
+        return Payoff(trades)
     net = traded.net
-    return {
-        "trades": trades,
-        "expectancy_r": float(np.mean(net.values)),
-        "gross_r": float(np.mean(traded.gross)),
-        "cost_r": float(np.mean(traded.costs)),
-        "sharpe": _sharpe(net.values, net.times, data.time),
-    }
+    return Payoff(
+        trades=trades,
+        expectancy_r=float(np.mean(net.values)),
+        gross_r=float(np.mean(traded.gross)),
+        cost_r=float(np.mean(traded.costs)),
+        sharpe=_sharpe(net.values, net.times, data.time),
+    )
 
 
 def _taken(wanted: NDArray[np.int64], data: Dataset) -> NDArray[np.int64]:

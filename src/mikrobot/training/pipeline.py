@@ -5,7 +5,7 @@ after the third span is used. If the run fails, the current champion stays in se
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.domain.market import close_times
+from mikrobot.domain.serialisation import plain
 from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.diffusion import Diffusion
@@ -29,6 +30,7 @@ from mikrobot.training.card import Card
 from mikrobot.training.champion_comparison import rule
 from mikrobot.training.dataset import Dataset, Rows
 from mikrobot.training.evaluation import evaluate, fit_baselines, predict_baselines
+from mikrobot.training.evaluation_figures import Evaluation
 from mikrobot.training.fitting import Fitted, Progress, answers, fit
 from mikrobot.training.learners import Parameters
 from mikrobot.training.lineage import code_version
@@ -52,15 +54,15 @@ class TrainingResult:
     ----------
     version : str
         Version in the registry.
-    metrics : mapping
-        Metrics of the test span, plain JSON values: see `evaluate`. ``baselines`` also has the compared learners.
+    evaluation : Evaluation
+        Of the test span; `baselines` also has the compared learners.
     rulings : mapping of Scope to Ruling
         Rulings of the promotion gate; the version is now the champion of each scope whose ruling promotes it.
     spec : ModelSpec
     """
 
     version: str
-    metrics: Mapping[str, Any]
+    evaluation: Evaluation
     rulings: Mapping[Scope, Ruling]
     spec: ModelSpec
 
@@ -137,63 +139,41 @@ def train(
     recipe = recipe_of(name, settings)
     progress("dataset", 0.0)
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, task=recipe.task)
-    split, fitted, metrics = study(recipe, data, settings, progress)
-    model = Model(
-        _spec(recipe, fitted, data, source, feature_hash=feature_hash, metrics=metrics),
-        fitted.graph,
-        fitted.start,
-        fitted.calibration,
-        fitted.intervals,
-        fitted.baseline,
-    )
+    split = _split(recipe, data)
+    fitted = _fit(recipe, data, split, settings, progress=progress)
+    progress("evaluation", 0.0)
+    evaluation = assess(recipe, fitted, data, split, seed=settings.seed)
+    model = _model(_spec(recipe, fitted, data, source, feature_hash=feature_hash, evaluation=evaluation), fitted)
     progress("registry", 0.0)
     rulings = rule(model, registry, data, split.test, trade_from=trade_from, shadow_asked=shadow_asked)
-    version = _log(registry, model, fitted, data, split=split, settings=settings, rulings=rulings)
-    if model.baseline is not None:
-        registry.stand_in(name, version)
-    for scope, ruling in rulings.items():
-        _carry_out(ruling, registry, name, version, scope=scope)
+    version = _register(registry, model, fitted, data, split=split, settings=settings, rulings=rulings)
+    _promote(registry, model, version, rulings)
     progress("registry", 1.0)
-    result = TrainingResult(version, metrics, rulings, model.spec)
+    result = TrainingResult(version, evaluation, rulings, model.spec)
     log.info(
         "trained", model=name, version=version, champion_of=result.champion_of, reason=result.reason,
-        **metrics["metrics"],
+        **evaluation.metrics,
     )  # fmt: skip
     return result
 
 
-def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, *, scope: Scope) -> None:
-    """Promote a version in a scope, make it the challenger, or only record the reason of the refusal.
-
-    A champion that may no longer serve the scope is withdrawn; the baseline of the new version then serves it.
-    """
-    if ruling.promote:
-        registry.promote(name, version, ruling.reason, [scope.symbol])
-        return
-    registry.record(name, version, scope.symbol, ruling.reason)
-    if ruling.waits:
-        registry.challenge(name, version, scope)
-    elif ruling.unfit:
-        registry.withdraw(name, scope, ruling.unfit)
-
-
-def study(
-    recipe: Recipe, data: Dataset, settings: Settings, progress: Progress = lambda stage, share: None
-) -> tuple[Split, Fitted, dict[str, Any]]:
-    """Split samples, train on the first span, calibrate on the second, evaluate on the third; see `assess`.
+def study(recipe: Recipe, data: Dataset, settings: Settings) -> Evaluation:
+    """Split samples, train on the first span, calibrate on the second, evaluate on the third; register nothing.
 
     Raises
     ------
     ModelError, LeakageError
         As `train`.
     """
+    split = _split(recipe, data)
+    fitted = _fit(recipe, data, split, settings)
+    return assess(recipe, fitted, data, split, seed=settings.seed)
+
+
+def _split(recipe: Recipe, data: Dataset) -> Split:
     split = walk_forward(data.time, data.end, recipe.horizon)
     check(data, split)
-    diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
-    _check_leakage(recipe, data, split, diffusion, seed=settings.seed)
-    fitted = fit(recipe, data, split, diffusion, settings=settings, progress=progress)
-    progress("evaluation", 0.0)
-    return split, fitted, assess(recipe, fitted, data, split, seed=settings.seed)
+    return split
 
 
 def check(data: Dataset, split: Split) -> None:
@@ -216,6 +196,16 @@ def check(data: Dataset, split: Split) -> None:
             raise ModelError(f"{where}: all {len(chosen)} samples have the outcome {true > 0}; train on more history")
 
 
+def _fit(
+    recipe: Recipe, data: Dataset, split: Split, settings: Settings, *,
+    progress: Progress = lambda stage, share: None,
+) -> Fitted:  # fmt: skip
+    """Fit the diffusion baselines, refuse inputs that contain the outcome, and fit the model."""
+    diffusion = fit_baselines(data, split.train, recipe.task, recipe.inputs)
+    _check_leakage(recipe, data, split, diffusion, seed=settings.seed)
+    return fit(recipe, data, split, diffusion, settings=settings, progress=progress)
+
+
 def _check_leakage(
     recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], *, seed: int
 ) -> None:
@@ -224,18 +214,19 @@ def _check_leakage(
     leakage.check(train, recipe.inputs.names, baselines.get("forecast", baselines["atr"]), seed)
 
 
-def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, *, seed: int) -> dict[str, Any]:
+def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, *, seed: int) -> Evaluation:
     """Evaluate the model on the test span against its baselines and the compared learners; see `evaluate`."""
     names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
     earlier, predicted = (answers(recipe, fitted, data, rows) for rows in (split.validation, split.test))
     history = Predictions(earlier, before.outcome, before.time, before.end)
     baselines = predict_baselines(fitted.diffusion, test, recipe.inputs)
-    metrics = evaluate(predicted, baselines, test, recipe.task.kind, seed=seed, history=history)
+    evaluation = evaluate(predicted, baselines, test, recipe.task.kind, seed=seed, history=history)
+    compared = {}
     for name, learned in fitted.compared.items():
         scorer = Scorer(graph.joined([learned.member], len(names)), len(names))
         calibration = Calibration.fit(scorer(before.inputs), before.outcome)
-        metrics["baselines"][name] = scores(calibration(scorer(test.inputs)), test.outcome)
-    return metrics
+        compared[name] = scores(calibration(scorer(test.inputs)), test.outcome)
+    return replace(evaluation, baselines={**evaluation.baselines, **compared})
 
 
 def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Mapping[str, pd.DataFrame]:
@@ -244,8 +235,12 @@ def _until(bars: Mapping[str, pd.DataFrame], trade_from: datetime | None) -> Map
     return {symbol: frame[close_times(frame) <= pd.Timestamp(trade_from)] for symbol, frame in bars.items()}
 
 
+def _model(spec: ModelSpec, fitted: Fitted) -> Model:
+    return Model(spec, fitted.graph, fitted.start, fitted.calibration, fitted.intervals, fitted.baseline)
+
+
 def _spec(
-    recipe: Recipe, fitted: Fitted, data: Dataset, source: str, *, feature_hash: str, metrics: Mapping[str, Any]
+    recipe: Recipe, fitted: Fitted, data: Dataset, source: str, *, feature_hash: str, evaluation: Evaluation
 ) -> ModelSpec:
     return ModelSpec(
         name=recipe.task.kind,
@@ -258,14 +253,14 @@ def _spec(
         horizon_minutes=recipe.task.horizon,
         trained_from=_utc(data.time.min()),
         trained_until=_utc(data.end.max()),
-        metrics=metrics,
+        metrics=plain(evaluation),
         diffusion=fitted.diffusion,
         mode=recipe.task.mode,
         importance=fitted.importance(recipe.inputs.names),
     )
 
 
-def _log(
+def _register(
     registry: Registry, model: Model, fitted: Fitted, data: Dataset, *, split: Split, settings: Settings,
     rulings: Mapping[Scope, Ruling],
 ) -> str:  # fmt: skip
@@ -315,6 +310,29 @@ def _parameters(fitted: Fitted, split: Split, settings: Settings) -> dict[str, A
         "test_from": str(split.test_from),
         **{f"samples.{name}": len(getattr(split, name)) for name in ("train", "validation", "test")},
     }
+
+
+def _promote(registry: Registry, model: Model, version: str, rulings: Mapping[Scope, Ruling]) -> None:
+    """Give a version its roles: the baseline where it has one, and what each ruling decides in its scope."""
+    if model.baseline is not None:
+        registry.stand_in(model.spec.name, version)
+    for scope, ruling in rulings.items():
+        _carry_out(ruling, registry, model.spec.name, version, scope=scope)
+
+
+def _carry_out(ruling: Ruling, registry: Registry, name: str, version: str, *, scope: Scope) -> None:
+    """Promote a version in a scope, make it the challenger, or only record the reason of the refusal.
+
+    A champion that may no longer serve the scope is withdrawn; the baseline of the new version then serves it.
+    """
+    if ruling.promote:
+        registry.promote(name, version, ruling.reason, [scope.symbol])
+        return
+    registry.record(name, version, scope.symbol, ruling.reason)
+    if ruling.waits:
+        registry.challenge(name, version, scope)
+    elif ruling.unfit:
+        registry.withdraw(name, scope, ruling.unfit)
 
 
 _LOGGED = (

@@ -6,7 +6,6 @@ figures that `champion_comparison` measures; it has no side effects.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mikrobot.training.day_bootstrap import Interval
 
@@ -23,7 +22,7 @@ SHADOW = "shadow"
 """Name of the clause on the number of shadow predictions, which only time can satisfy."""
 
 
-def to_beat(uplifts: Mapping[str, Any]) -> str:
+def to_beat(uplifts: Mapping[str, object]) -> str:
     """Return the diffusion baseline that a model must beat: the forecast's, or the ATR's if there is no forecast.
 
     >>> to_beat({"over_atr": {}, "over_forecast": {}}), to_beat({"over_atr": {}})

@@ -6,12 +6,12 @@ then applied to that day. Fixed bands drift. No outcome of the evaluated day is 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.models.conformal import BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, between, cell
+from mikrobot.training.evaluation_figures import Band, BandFigures
 from mikrobot.training.scores import calibration_error
 
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ def windows(judged: Predictions, history: Predictions | None = None, days: int =
             yield window
 
 
-def selective(judged: Predictions, history: Predictions | None = None) -> list[dict[str, Any]]:
+def selective(judged: Predictions, history: Predictions | None = None) -> tuple[BandFigures, ...]:
     """Evaluate selective prediction with confidence bands that are chosen on the window before each day.
 
     A band (low, high) predicts "breaks" from `high` upwards, "holds" below `low`, and abstains in between.
@@ -116,11 +116,8 @@ def selective(judged: Predictions, history: Predictions | None = None) -> list[d
 
     Returns
     -------
-    list of dict
-        For each of `BANDS`: ``band`` (the targets, and the median ``low`` and ``high``, None if no band
-        qualified), ``samples`` of days with enough outcomes in the window, ``coverage`` of these samples,
-        ``accuracy``, ``precision`` and ``recall_covered`` among covered samples, and ``recall_all`` of all
-        events; None where there was nothing to count.
+    tuple of BandFigures
+        One for each of `BANDS`.
     """
     tallies = [_Tally() for _ in BANDS]
     for window in windows(judged, history):
@@ -130,10 +127,7 @@ def selective(judged: Predictions, history: Predictions | None = None) -> list[d
             tally.count(probability >= high, probability < low, outcome)
             if high < np.inf:
                 tally.bounds.append((low, high))
-    return [
-        {"band": {"precision": precision, "recall": recall, **tally.median()}, **tally.summary()}
-        for (precision, recall), tally in zip(BANDS, tallies, strict=True)
-    ]
+    return tuple(tally.figures(*targets) for targets, tally in zip(BANDS, tallies, strict=True))
 
 
 def band(
@@ -229,22 +223,19 @@ class _Tally:
         self.held += int((holds & ~breaks).sum())
         self.lost += int((holds & ~breaks & outcome).sum())
 
-    def median(self) -> dict[str, float | None]:
-        if not self.bounds:
-            return {"low": None, "high": None}
-        low, high = np.median(self.bounds, axis=0)
-        return {"low": float(low), "high": float(high)}
-
-    def summary(self) -> dict[str, float | None]:
+    def figures(self, precision: float, recall: float) -> BandFigures:
+        """Return the figures of the band with these targets."""
+        low, high = map(float, np.median(self.bounds, axis=0)) if self.bounds else (None, None)
         covered = self.alarms + self.held
-        return {
-            "samples": self.samples,
-            "coverage": _ratio(covered, self.samples),
-            "accuracy": _ratio(self.hits + self.held - self.lost, covered),
-            "precision": _ratio(self.hits, self.alarms),
-            "recall_covered": _ratio(self.hits, self.hits + self.lost),
-            "recall_all": _ratio(self.hits, self.events),
-        }
+        return BandFigures(
+            band=Band(precision, recall, low, high),
+            samples=self.samples,
+            coverage=_ratio(covered, self.samples),
+            accuracy=_ratio(self.hits + self.held - self.lost, covered),
+            precision=_ratio(self.hits, self.alarms),
+            recall_covered=_ratio(self.hits, self.hits + self.lost),
+            recall_all=_ratio(self.hits, self.events),
+        )
 
 
 def _joined(one: Predictions, other: Predictions) -> Predictions:

@@ -1,6 +1,6 @@
 """Scores of predicted probabilities against observed outcomes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.metrics import (
 )
 
 from mikrobot.models.bins import first_of_bins, sums_of_bins
+from mikrobot.training.evaluation_figures import ReliabilityBin
 
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]
@@ -88,36 +89,33 @@ def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) 
     return float(np.abs(predicted - observed).sum() / len(probability))
 
 
-def calibration_noise(bins: Sequence[Mapping[str, Any]]) -> float:
+def calibration_noise(bins: Sequence[ReliabilityBin]) -> float:
     """Return the calibration error that a perfectly calibrated model shows by chance, in the bins of `reliability`.
 
     The mean absolute deviation of a binomial count is approximately sqrt(2 variance / pi).
 
-    >>> round(calibration_noise([{"samples": 100, "said": 0.5}, {"samples": 100, "said": 0.1}]), 4)
+    >>> round(calibration_noise([ReliabilityBin(100, 0.5, 0.5), ReliabilityBin(100, 0.1, 0.1)]), 4)
     0.0319
     """
-    counts, predicted = (np.array([row[name] for row in bins], dtype=np.float64) for name in ("samples", "said"))
+    counts = np.array([part.samples for part in bins], dtype=np.float64)
+    predicted = np.array([part.said for part in bins])
     return float(np.sqrt(2.0 / np.pi * counts * predicted * (1.0 - predicted)).sum() / counts.sum())
 
 
-def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> list[dict[str, Any]]:
+def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
     """Return the reliability curve: predicted probability and observed frequency in bins of about equal size.
 
     Equal probabilities share a bin; the bins are in ascending order of probability.
 
-    Returns
-    -------
-    list of dict
-        ``samples`` of each bin, its mean predicted probability (key `said`) and its observed
-        frequency (key `happened`).
-
-    >>> reliability(np.array([0.1, 0.3, 0.8, 0.8]), np.array([False, False, True, True]), bins=2)
-    [{'samples': 2, 'said': 0.2, 'happened': 0.0}, {'samples': 2, 'said': 0.8, 'happened': 1.0}]
+    >>> from dataclasses import astuple
+    >>> curve = reliability(np.array([0.1, 0.3, 0.8, 0.8]), np.array([False, False, True, True]), bins=2)
+    >>> [astuple(part) for part in curve]
+    [(2, 0.2, 0.0), (2, 0.8, 1.0)]
     """
-    return [
-        {"samples": int(size), "said": float(predicted / size), "happened": float(observed / size)}
+    return tuple(
+        ReliabilityBin(int(size), float(predicted / size), float(observed / size))
         for size, predicted, observed in zip(*_binned(probability, outcome, bins), strict=True)
-    ]
+    )
 
 
 def _binned(probability: Floats, outcome: Outcomes, bins: int) -> list[NDArray[Any]]:

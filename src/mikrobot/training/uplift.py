@@ -5,13 +5,13 @@ resample is computed from counts by day and rank, whose size does not depend on 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from mikrobot.training.day_bootstrap import FEWEST_DAYS
+from mikrobot.training.day_bootstrap import FEWEST_DAYS, Interval
+from mikrobot.training.evaluation_figures import Uplift
 
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.bool_]
@@ -25,8 +25,8 @@ RANKS = 512
 
 def uplift(
     probability: Floats, baseline: Floats, outcome: Outcomes, times: Times, *, seed: int, draws: int = DRAWS
-) -> dict[str, dict[str, float | None]]:
-    """Return the uplift of a model over a baseline on the same samples.
+) -> Uplift:
+    """Return the uplift of a model over a baseline on the same samples; no interval on fewer than `FEWEST_DAYS` days.
 
     Parameters
     ----------
@@ -37,32 +37,20 @@ def uplift(
     seed : int
     draws : int
 
-    Returns
-    -------
-    dict
-        For ``auc`` (difference) and ``brier_skill`` (share of the baseline's Brier score saved):
-        ``value``, and the bounds ``low`` and ``high`` of the 95 % interval, None on fewer than `FEWEST_DAYS` days.
-
     >>> day = np.arange("2024-03-04", "2024-03-14", dtype="datetime64[D]").repeat(2)
-    >>> estimates = uplift(np.tile([0.2, 0.8], 10), np.full(20, 0.5), np.tile([False, True], 10), day, seed=1)
-    >>> estimates["auc"]
-    {'value': 0.5, 'low': 0.5, 'high': 0.5}
+    >>> uplift(np.tile([0.2, 0.8], 10), np.full(20, 0.5), np.tile([False, True], 10), day, seed=1).auc
+    Interval(value=0.5, low=0.5, high=0.5)
     """
     days, day = np.unique(times.astype("datetime64[D]"), return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws).astype(float)
     own, other = (_Daily.of(predicted, outcome, day, len(days)) for predicted in (probability, baseline))
     all_days = np.ones((1, len(days)))
-    values = {
-        "auc": float(roc_auc_score(outcome, probability) - roc_auc_score(outcome, baseline)),
-        "brier_skill": float(_saved(own, other, all_days)[0]),
-    }
-    spread: dict[str, Floats] = {"auc": own.auc(drawn) - other.auc(drawn), "brier_skill": _saved(own, other, drawn)}
-    spread["auc"] += values["auc"] - (own.auc(all_days) - other.auc(all_days))
-    estimates: dict[str, Any] = {}
-    for name, value in values.items():
-        low, high = np.nanquantile(spread[name], (0.025, 0.975)) if len(days) >= FEWEST_DAYS else (None, None)
-        estimates[name] = {"value": value, "low": _plain(low), "high": _plain(high)}
-    return estimates
+    auc = float(roc_auc_score(outcome, probability) - roc_auc_score(outcome, baseline))
+    by_rank = own.auc(drawn) - other.auc(drawn) + (auc - (own.auc(all_days) - other.auc(all_days)))
+    return Uplift(
+        auc=_interval(auc, by_rank, len(days)),
+        brier_skill=_interval(float(_saved(own, other, all_days)[0]), _saved(own, other, drawn), len(days)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +82,6 @@ def _saved(own: _Daily, other: _Daily, drawn: Floats) -> Floats:
     return np.asarray(1.0 - (drawn @ own.error) / (drawn @ other.error))
 
 
-def _plain(value: Any) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
+def _interval(value: float, spread: Floats, days: int) -> Interval:
+    low, high = np.nanquantile(spread, (0.025, 0.975)) if days >= FEWEST_DAYS else (np.nan, np.nan)
+    return Interval(value, *(None if np.isnan(bound) else float(bound) for bound in (low, high)))

@@ -5,6 +5,7 @@ from the registry. Fits nothing and stores nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.domain.serialisation import plain
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.model import Model
@@ -22,14 +24,57 @@ from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import controls
 from mikrobot.training.dataset import Dataset, build, needed
 from mikrobot.training.evaluation import evaluate, predict_baselines
+from mikrobot.training.evaluation_figures import Evaluation
 
 Say = Callable[[str], None]
 Bars = Mapping[str, pd.DataFrame]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelEvaluation:
+    """The evaluation of a registered model on given bars.
+
+    Attributes
+    ----------
+    model, version : str
+    files : tuple of Path
+        Files or folders of the bars; empty if the bars were given.
+    start, end : str
+        First close and last end of a sample, ISO, UTC.
+    seen_share : float
+        Share of the samples within the training span, 0 to 1.
+    evaluation : Evaluation
+    controls : mapping of str to Evaluation
+        The same on random walks derived from the bars, which have no edge; empty if they were not asked for.
+    """
+
+    model: str
+    version: str
+    files: tuple[Path, ...]
+    start: str
+    end: str
+    seen_share: float
+    evaluation: Evaluation
+    controls: Mapping[str, Evaluation]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON that `mikrobot evaluate --json` prints; its baselines include the AUC on Gaussian walks."""
+        own = plain(self.evaluation)
+        if self.controls:
+            own["baselines"]["control"] = {"auc": self.controls["gaussian"].metrics["auc"]}
+        data = {"from": self.start, "to": self.end, "samples": own["samples"], "seen_share": self.seen_share}
+        return {
+            "model": self.model,
+            "version": self.version,
+            "data": ({"files": plain(self.files)} if self.files else {}) | data,
+            **own,
+            **({"controls": plain(self.controls)} if self.controls else {}),
+        }
+
+
 def judge(
     settings: Settings, clock: Clock, named: str, paths: Sequence[Path], *, control: bool, say: Say
-) -> dict[str, Any]:
+) -> ModelEvaluation:
     """Evaluate a registered model on files of bars; start the registry if it is down, and stop it again.
 
     Parameters
@@ -42,11 +87,6 @@ def judge(
         Also evaluate it on random walks derived from the same bars, which have no edge.
     say : callable
         Called with one line of text for each step.
-
-    Returns
-    -------
-    dict
-        As `judged`, with ``data.files``.
 
     Raises
     ------
@@ -65,14 +105,13 @@ def judge(
         from mikrobot.workflows import registered
 
         model = registered.one(Registry(settings.mlflow_url), named, list(bars))
-    evaluation = judged(model, bars, settings.seed, control=control, say=say)
-    evaluation["data"] = {"files": [str(path) for path in paths], **evaluation["data"]}
-    return evaluation
+    return judged(model, bars, settings.seed, files=paths, control=control, say=say)
 
 
 def judged(
-    model: Model, bars: Bars, seed: int, *, control: bool = False, say: Say = lambda line: None
-) -> dict[str, Any]:
+    model: Model, bars: Bars, seed: int, *, files: Sequence[Path] = (), control: bool = False,
+    say: Say = lambda line: None,
+) -> ModelEvaluation:  # fmt: skip
     """Evaluate a model on bars.
 
     Parameters
@@ -82,14 +121,9 @@ def judged(
         Closed M1 bars by symbol, bar frames.
     seed : int
         Seed of the bootstrap and of the controls.
+    files : sequence of Path
+        Files that the bars come from; only named in the result.
     control : bool
-
-    Returns
-    -------
-    dict
-        Plain JSON values: ``model``, ``version``, ``data`` (``from``, ``to``, ``samples``, and ``seen_share``: the
-        share of samples within the training span); then the keys of `evaluate`. With `control`, ``controls``
-        has the same for each walk, and ``baselines.control`` the AUC on the Gaussian one.
 
     Raises
     ------
@@ -107,25 +141,23 @@ def judged(
     data = build(bars, rows_of(bars, columns), "file", model.inputs, task=model.spec.task)
     say(f"judging {len(data):,} samples")
     trained_until = np.datetime64(spec.trained_until.replace(tzinfo=None))
-    evaluation = {
-        "model": spec.name,
-        "version": spec.version,
-        "data": {
-            "from": f"{data.time.min()}Z",
-            "to": f"{data.end.max()}Z",
-            "samples": len(data),
-            "seen_share": float(np.mean(data.time <= trained_until)),
-        },
-        **_evaluated(model, data, seed),
-    }
+    own = _evaluated(model, data, seed)
+    walks = {}
     if control:
-        evaluation["controls"] = {}
         for name, walk in controls(bars, seed).items():
             say(f"judging the {name} control")
             dataset = build(walk, rows_of(walk, columns), "file", model.inputs, task=model.spec.task)
-            evaluation["controls"][name] = _evaluated(model, dataset, seed)
-        evaluation["baselines"]["control"] = {"auc": evaluation["controls"]["gaussian"]["metrics"]["auc"]}
-    return evaluation
+            walks[name] = _evaluated(model, dataset, seed)
+    return ModelEvaluation(
+        model=spec.name,
+        version=spec.version,
+        files=tuple(files),
+        start=f"{data.time.min()}Z",
+        end=f"{data.end.max()}Z",
+        seen_share=float(np.mean(data.time <= trained_until)),
+        evaluation=own,
+        controls=walks,
+    )
 
 
 def _read(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
@@ -133,7 +165,7 @@ def _read(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
     return {symbol: source.history(symbol, *source.span(symbol)) for symbol in source.symbols()}
 
 
-def _evaluated(model: Model, data: Dataset, seed: int) -> dict[str, Any]:
+def _evaluated(model: Model, data: Dataset, seed: int) -> Evaluation:
     if data.outcome.all() or not data.outcome.any():
         raise ModelError(
             f"expected samples of both outcomes from {data.time.min()} to {data.end.max()}, found {len(data)} of "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import ReplaySource
@@ -147,5 +148,5 @@ def _to_json(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
         "trained_from": spec.trained_from.isoformat(),
         "trained_until": spec.trained_until.isoformat(),
         "horizon_minutes": spec.horizon_minutes,
-        "metrics": dict(result.metrics),
+        "metrics": plain(result.evaluation),
     }

@@ -108,8 +108,8 @@ def test_the_baseline_is_the_diffusion_calibrated(
 
 
 def test_a_random_walk_shows_no_skill_over_the_diffusion_baseline(first: TrainingResult) -> None:
-    assert first.metrics["metrics"]["auc"] > 0.75
-    assert abs(first.metrics["uplift"]["over_atr"]["auc"]["value"]) < 0.03
+    assert first.evaluation.metrics["auc"] > 0.75
+    assert abs(first.evaluation.uplift["over_atr"].auc.value) < 0.03
     assert set(first.metrics["baselines"]) == {"diffusion_atr", "diffusion_forecast", "random_forest"}
     assert set(first.metrics["by_symbol"]) == {"EURUSD", "BTCUSDT"}
 
@@ -117,9 +117,9 @@ def test_a_random_walk_shows_no_skill_over_the_diffusion_baseline(first: Trainin
 def test_markets_without_an_edge_give_none_to_the_whole_pipeline(market: Bars) -> None:
     evaluations = control("bos", market, Settings())
     assert set(evaluations) == {"flipped", "gaussian"}
-    for metrics in evaluations.values():
-        assert metrics["metrics"]["auc"] > 0.7
-        assert metrics["uplift"]["over_atr"]["auc"]["value"] < 0.03
+    for evaluation in evaluations.values():
+        assert evaluation.metrics["auc"] > 0.7
+        assert evaluation.uplift["over_atr"].auc.value < 0.03
 
 
 def test_the_run_records_the_lineage_of_the_model(first: TrainingResult, registry: Registry) -> None:
@@ -130,7 +130,7 @@ def test_the_run_records_the_lineage_of_the_model(first: TrainingResult, registr
     assert run.data.tags["feature_hash"] == CATALOG.version
     assert run.data.tags["code_version"].startswith("0.")
     assert run.data.params["seed"] == "7"
-    assert run.data.metrics["metrics.brier"] == pytest.approx(first.metrics["metrics"]["brier"])
+    assert run.data.metrics["metrics.brier"] == pytest.approx(first.evaluation.metrics["brier"])
     assert "baselines.random_forest.auc" in run.data.metrics
     (data,) = run.inputs.dataset_inputs
     assert run.data.tags["data_sha256"].startswith(data.dataset.digest)

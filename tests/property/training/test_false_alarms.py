@@ -14,6 +14,7 @@ from mikrobot import settings as configuration
 from mikrobot.training import learners
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import build, needed
+from mikrobot.training.day_bootstrap import Interval
 from mikrobot.training.pipeline import study
 from mikrobot.training.recipes import recipe_of
 
@@ -53,22 +54,20 @@ def market(seed: int, memory: float) -> pd.DataFrame:
     ).assign(**missing)
 
 
-def over_truth(seed: int, memory: float) -> dict[str, float]:
+def over_truth(seed: int, memory: float) -> Interval:
     settings = configuration.load()
     recipe = replace(recipe_of("bos", settings), compared={})
     bars = {"BTCUSDT": market(seed, memory)}
     data = build(bars, rows_of(bars, needed(recipe.inputs, recipe.task)), "made up", recipe.inputs, task=recipe.task)
     data = replace(data, sigma_forecast=np.full(len(data), SIGMA))
-    *_, metrics = study(recipe, data, settings)
-    uplift: dict[str, float] = metrics["uplift"]["over_forecast"]["auc"]
-    return uplift
+    return study(recipe, data, settings).uplift["over_forecast"].auc
 
 
 def test_markets_without_an_edge_raise_no_more_alarms_than_chance() -> None:
-    alarms = [seed for seed in range(SEEDS) if over_truth(seed, memory=0.0)["low"] > 0.0]
+    alarms = [seed for seed in range(SEEDS) if over_truth(seed, memory=0.0).above_zero]
     assert len(alarms) <= MOST_ALARMS
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_planted_edge_is_found(seed: int) -> None:
-    assert over_truth(seed, memory=0.4)["low"] > 0.0
+    assert over_truth(seed, memory=0.4).above_zero

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from mikrobot.domain.serialisation import plain
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
@@ -30,7 +31,7 @@ def card(make_dataset: Callable[..., Dataset]) -> Card:
         horizon_minutes=5,
         trained_from=datetime(2024, 3, 4, tzinfo=UTC),
         trained_until=datetime(2024, 3, 8, tzinfo=UTC),
-        metrics=evaluate(baselines["atr"], baselines, data, "bos", seed=1),
+        metrics=plain(evaluate(baselines["atr"], baselines, data, "bos", seed=1)),
     )
     return Card(spec, "passed", ["EURUSD"], "0" * 64, "0.1.0", 7, {"boosting.max_depth": 5}, {"level_atr": 1.0})
 

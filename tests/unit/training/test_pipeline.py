@@ -49,7 +49,7 @@ def fitted_on(data: Dataset, seed: int = 7) -> tuple[Fitted, Split]:
 
 def skill(data: Dataset) -> float:
     fitted, split = fitted_on(data)
-    return float(assess(RECIPE, fitted, data, split, seed=1)["uplift"]["over_atr"]["auc"]["value"])
+    return float(assess(RECIPE, fitted, data, split, seed=1).uplift["over_atr"].auc.value)
 
 
 def test_a_planted_edge_is_found(make_dataset: Callable[..., Dataset]) -> None:

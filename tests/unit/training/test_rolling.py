@@ -54,13 +54,13 @@ def test_history_fills_the_first_windows() -> None:
 
 def test_a_band_reaches_its_targets_on_later_days() -> None:
     bands = selective(calibrated(60))
-    assert [(result["band"]["precision"], result["band"]["recall"]) for result in bands] == list(BANDS)
+    assert [(result.band.precision, result.band.recall) for result in bands] == list(BANDS)
     for result in bands:
-        assert result["precision"] > result["band"]["precision"]
-        assert result["recall_covered"] > result["band"]["recall"]
-        assert 0.2 < result["coverage"] < 1
-        assert result["recall_all"] < result["recall_covered"]
-    coverages = [result["coverage"] for result in bands]
+        assert result.precision > result.band.precision
+        assert result.recall_covered > result.band.recall
+        assert 0.2 < result.coverage < 1
+        assert result.recall_all < result.recall_covered
+    coverages = [result.coverage for result in bands]
     assert coverages == sorted(coverages, reverse=True)
 
 
@@ -68,16 +68,16 @@ def test_predictions_without_information_cover_nothing() -> None:
     judged = calibrated(20)
     blind = replace(judged, outcome=np.random.default_rng(2).random(len(judged.outcome)) < 0.4)
     for result in selective(blind):
-        assert result["coverage"] < 0.02
+        assert result.coverage < 0.02
 
 
 def test_the_day_judged_chooses_nothing() -> None:
     judged = calibrated(12)
     last = judged.time >= np.datetime64("2024-03-15")
     turned = replace(judged, outcome=judged.outcome ^ last)
-    one, other = (selective(result)[1]["band"] for result in (judged, turned))
+    one, other = (selective(result)[1].band for result in (judged, turned))
     assert one == other
-    assert selective(judged)[1]["precision"] != selective(turned)[1]["precision"]
+    assert selective(judged)[1].precision != selective(turned)[1].precision
 
 
 @settings(deadline=None, max_examples=40)
@@ -119,4 +119,4 @@ def test_too_little_history_gives_no_figures() -> None:
     few = calibrated(3)
     assert len(few.outcome) < FEWEST_KNOWN
     assert intervals(few) == {"samples": 0, "promised": 0.9}
-    assert {result["coverage"] for result in selective(few)} == {None}
+    assert {result.coverage for result in selective(few)} == {None}

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from mikrobot.training.evaluation_figures import ReliabilityBin
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability, scores
 
 RNG = np.random.default_rng(11)
@@ -36,7 +37,7 @@ def test_equal_probabilities_are_never_parted(sorted_by_outcome: bool) -> None:
     outcome = np.arange(4000) % 2 == 0
     outcome = np.sort(outcome) if sorted_by_outcome else outcome
     assert calibration_error(np.full(4000, 0.5), outcome) == 0
-    assert reliability(np.full(4000, 0.5), outcome) == [{"samples": 4000, "said": 0.5, "happened": 0.5}]
+    assert reliability(np.full(4000, 0.5), outcome) == (ReliabilityBin(samples=4000, said=0.5, happened=0.5),)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 500), st.integers(0, 3), st.integers(1, 30))
@@ -46,7 +47,7 @@ def test_the_order_of_the_samples_changes_nothing(seed: int, n: int, digits: int
     assert calibration_error(predicted[order], outcome[order], bins) == calibration_error(predicted, outcome, bins)
     curve = reliability(predicted, outcome, bins)
     assert reliability(predicted[order], outcome[order], bins) == curve
-    assert sum(part["samples"] for part in curve) == n
+    assert sum(part.samples for part in curve) == n
     assert len(curve) <= min(bins, n)
 
 
@@ -58,7 +59,7 @@ def test_a_calibrated_model_shows_the_expected_calibration_noise() -> None:
 
 def test_the_reliability_curve_of_the_truth_is_the_diagonal() -> None:
     curve = reliability(TRUTH, OUTCOME, bins=10)
-    assert sum(part["samples"] for part in curve) == N
-    predicted = [part["said"] for part in curve]
+    assert sum(part.samples for part in curve) == N
+    predicted = [part.said for part in curve]
     assert predicted == sorted(predicted)
-    assert [part["happened"] for part in curve] == pytest.approx(predicted, abs=0.05)
+    assert [part.happened for part in curve] == pytest.approx(predicted, abs=0.05)
