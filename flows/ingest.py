@@ -1,20 +1,23 @@
 """Ingest the bars of a market source into the store, through the quality gate."""
 
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
 from flows.names import flow_run_name
-from flows.progress import Progress, minute, plain
+from flows.progress import Progress, minute
 from flows.run_log import attach
+
+if TYPE_CHECKING:
+    from mikrobot.market.history import Backfill
+    from mikrobot.workflows.gate_counts import Gated
 
 
 @task(task_run_name="ingest {symbol}")
-def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]:
+def ingest_symbol(symbol: str, start: datetime, end: datetime) -> "Gated[Backfill]":
     """Fetch the missing bars of one symbol, check them, quarantine bad rows, store the others."""
     from expectations.quality_gate import check
     from mikrobot import settings as configuration
@@ -25,7 +28,7 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     from mikrobot.store.bars import BarStore
     from mikrobot.store.postgres import database
     from mikrobot.store.runs import Runs
-    from mikrobot.workflows.gate_counts import Tally
+    from mikrobot.workflows.gate_counts import Gated, Tally
 
     settings = configuration.load()
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
@@ -35,14 +38,13 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> dict[str, Any]
     get_run_logger().info(
         f"{symbol}: {result.fetched:,} bars fetched, {result.stored:,} stored, {result.quarantined} bad"
     )
-    finished: dict[str, Any] = plain(asdict(result) | {"checks": tally.counts()})
-    return finished
+    return Gated(result, tally.counts())
 
 
 @flow(name="ingest", flow_run_name=flow_run_name, on_running=[attach])
 def ingest(
     symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
-) -> list[dict[str, Any]]:
+) -> "list[Gated[Backfill]]":
     """Ingest symbols from start to end; by default those of the latest run, each over its own hours."""
     from mikrobot.workflows.default_span import default_spans
 
@@ -54,13 +56,18 @@ def ingest(
         progress(symbol, number / len(asked))
         results.append(ingest_symbol(symbol, part.start, part.end))
     progress("bars are stored", 1.0)
-    create_table_artifact(
-        key="ingest", table=[shown(result) for result in results], description=f"Bars of the {parts[-1].source} source."
-    )
+    table = [shown(symbol.result) for symbol in results]
+    create_table_artifact(key="ingest", table=table, description=f"Bars of the {parts[-1].source} source.")
     return results
 
 
-def shown(result: dict[str, Any]) -> dict[str, Any]:
+def shown(result: "Backfill") -> dict[str, str | int]:
     """Return the table row of a symbol, narrow enough for the Prefect UI."""
-    counts = {name: result[name] for name in ("symbol", "fetched", "stored", "quarantined")}
-    return counts | {"from": minute(result["first"]), "until": minute(result["last"])}
+    return {
+        "symbol": result.symbol,
+        "fetched": result.fetched,
+        "stored": result.stored,
+        "quarantined": result.quarantined,
+        "from": minute(result.first),
+        "until": minute(result.last),
+    }

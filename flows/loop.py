@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect import flow
 
@@ -16,6 +17,9 @@ from flows.report import report
 from flows.run_log import attach
 from flows.stale import crash_loops
 from flows.train import train
+
+if TYPE_CHECKING:
+    from mikrobot.workflows.run_summary import RunSummary
 
 
 @flow(name="trade", flow_run_name=flow_run_name, on_running=[attach])
@@ -32,7 +36,7 @@ def trade(run_id: str, number: int) -> datetime | None:
 
 
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
-def loop(run_id: str) -> dict[str, Any]:
+def loop(run_id: str) -> "RunSummary":
     """Ingest, check, materialise, train and trade each segment of the run, then monitor and report."""
     from mikrobot.workflows import summary
 
@@ -45,9 +49,8 @@ def loop(run_id: str) -> dict[str, Any]:
         stages.trained += train(symbols, segment.history_from, learned, trade_from=learned)
         stages.first_orders.append(trade(run_id, number))
         stages.materialized += materialize(symbols, segment.history_from, traded, since=learned)
-    stages.drift = monitor(run_id)
-    result = summary.conclude(run_id, stages)
-    return result | {"reports": {**result["reports"], **report(run_id)}}
+    result = summary.conclude(run_id, stages, monitor(run_id))
+    return replace(result, reports={**result.reports, **report(run_id)})
 
 
 def main(run_id: str) -> int:

@@ -1,27 +1,30 @@
 """Materialise the feature rows of stored bars into Feast, through the quality gate."""
 
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
 from flows.names import flow_run_name
-from flows.progress import Progress, minute, plain
+from flows.progress import Progress, minute
 from flows.run_log import attach
+
+if TYPE_CHECKING:
+    from mikrobot.workflows.gate_counts import Gated
+    from mikrobot.workflows.materialize import Materialized
 
 
 @task(task_run_name="materialize {symbol}")
 def materialize_symbol(
     source: str, symbol: str, *, start: datetime, end: datetime, since: datetime | None, lead: str | None
-) -> dict[str, Any]:
+) -> "Gated[Materialized]":
     """Compute, check and store the feature rows of one symbol."""
     from expectations.quality_gate import check
     from mikrobot import settings as configuration
     from mikrobot.store.postgres import database
-    from mikrobot.workflows.gate_counts import Tally
+    from mikrobot.workflows.gate_counts import Gated, Tally
     from mikrobot.workflows.materialize import Stores
     from mikrobot.workflows.materialize import materialize as materialize_rows
 
@@ -42,8 +45,7 @@ def materialize_symbol(
     get_run_logger().info(
         f"{symbol}: {result.rows:,} feature rows stored, {result.quarantined} bad, newest {result.newest}"
     )
-    finished: dict[str, Any] = plain(asdict(result) | {"checks": tally.counts()})
-    return finished
+    return Gated(result, tally.counts())
 
 
 @flow(name="materialize", flow_run_name=flow_run_name, on_running=[attach])
@@ -52,7 +54,7 @@ def materialize(
     start: datetime | None = None,
     end: datetime | None = None,
     since: datetime | None = None,
-) -> list[dict[str, Any]]:
+) -> "list[Gated[Materialized]]":
     """Materialise symbols from start to end; by default those of the latest run, each over its own hours.
 
     With `since`, writes only rows that close later; the features warm up on the bars before. Uses the lead of a
@@ -71,11 +73,16 @@ def materialize(
     written = "feature rows" if since is None else f"feature rows since {since:%Y-%m-%d %H:%M}"
     progress(f"{written} are stored", 1.0)
     description = f"Feature rows of the {parts[-1].source} source."
-    create_table_artifact(key="materialize", table=[shown(result) for result in results], description=description)
+    table = [shown(symbol.result) for symbol in results]
+    create_table_artifact(key="materialize", table=table, description=description)
     return results
 
 
-def shown(result: dict[str, Any]) -> dict[str, Any]:
+def shown(result: "Materialized") -> dict[str, str | int]:
     """Return the table row of a symbol, narrow enough for the Prefect UI."""
-    counts = {name: result[name] for name in ("symbol", "rows", "quarantined")}
-    return counts | {"newest": minute(result["newest"])}
+    return {
+        "symbol": result.symbol,
+        "rows": result.rows,
+        "quarantined": result.quarantined,
+        "newest": minute(result.newest),
+    }

@@ -1,7 +1,8 @@
 """Monitor feature drift, feature quality, and the calibration of the models."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -14,12 +15,17 @@ from flows.progress import Progress
 from flows.run_log import attach
 from flows.tables import fitted
 
+if TYPE_CHECKING:
+    from mikrobot.monitoring.drift_report import DriftReport
+    from mikrobot.workflows.feature_quality import RunQuality
+    from mikrobot.workflows.recalibrate import Recalibration
+
 NO_CHAMPION = "There is no champion."
 NO_CHALLENGER = "There is no challenger."
 
 
 @task(task_run_name="compare new feature rows with old ones")
-def compare(run_id: str | None) -> dict[str, Any]:
+def compare(run_id: str | None) -> "DriftReport":
     """Compare the newest feature rows of a run with older rows, and online with offline rows."""
     progress = Progress("drift")  # before the imports, which take seconds
     progress("comparing new feature rows with old ones", 0.0)
@@ -28,16 +34,16 @@ def compare(run_id: str | None) -> dict[str, Any]:
 
     comparison = drift.compare(configuration.load(), run_id)
     progress(
-        f"verdict: {comparison['verdict']}, {comparison['share']:.0%} of {len(comparison['scores'])} features, "
-        f"drift from {comparison['limit']:.0%}; "
-        f"{comparison['skewed_rows']} of {comparison['online_rows']} online rows differ from their offline row",
+        f"verdict: {comparison.verdict}, {comparison.share:.0%} of {len(comparison.scores)} features, "
+        f"drift from {comparison.limit:.0%}; "
+        f"{comparison.skewed_rows} of {comparison.online_rows} online rows differ from their offline row",
         1.0,
     )
     return comparison
 
 
 @task(task_run_name="assess the quality of feature rows")
-def assess_features(run_id: str | None) -> dict[str, Any]:
+def assess_features(run_id: str | None) -> "RunQuality":
     """Assess the newest feature rows of a run, and write the quality report."""
     progress = Progress("quality")  # before the imports, which take seconds
     progress("assessing the newest feature rows", 0.0)
@@ -45,12 +51,12 @@ def assess_features(run_id: str | None) -> dict[str, Any]:
     from mikrobot.workflows import feature_quality
 
     assessed = feature_quality.assess_run(configuration.load(), run_id)
-    progress(f"{assessed['findings']} columns of feature rows with findings", 1.0)
+    progress(f"{assessed.findings} columns of feature rows with findings", 1.0)
     return assessed
 
 
 @task(task_run_name="calibrate the champions on their newest outcomes")
-def recalibrate() -> list[dict[str, Any]]:
+def recalibrate() -> "list[Recalibration]":
     """Calibrate each champion on the outcomes of its newest predictions."""
     from mikrobot import settings as configuration
     from mikrobot.store.postgres import database
@@ -82,30 +88,26 @@ def reconsider() -> list[str]:
 
 
 @flow(name="monitor", flow_run_name=flow_run_name, on_running=[attach])
-def monitor(run_id: str | None = None) -> dict[str, Any]:
+def monitor(run_id: str | None = None) -> "DriftReport":
     """Report feature quality and drift, emit the drift event that triggers retraining, and recalibrate the models."""
-    from pathlib import Path
-
     assessed = assess_features(run_id)
-    address = link("feature-quality-html", assessed["report"], "report on the feature rows")
-    text = Path(assessed["markdown"]).read_text(encoding="utf-8")
+    address = link("feature-quality-html", str(assessed.report), "report on the feature rows")
+    text = assessed.markdown.read_text(encoding="utf-8")
     create_markdown_artifact(
         key="feature-quality",
         markdown=f"[Full report]({address})\n\n{fitted(text)}",
-        description=f"{assessed['findings']} columns with findings",
+        description=f"{assessed.findings} columns with findings",
     )
-    comparison = compare(run_id) | {"quality": assessed["report"]}
-    address = link("drift-html", comparison["report"], "drift report")
+    comparison = replace(compare(run_id), quality=assessed.report)
+    address = link("drift-html", str(comparison.report), "drift report")
     create_markdown_artifact(
-        key="drift", markdown=markdown(comparison, address), description=f"Verdict: {comparison['verdict']}"
+        key="drift", markdown=markdown(comparison, address), description=f"Verdict: {comparison.verdict}"
     )
-    if comparison["verdict"] == "drift":
+    if comparison.verdict == "drift":
         emit_event(
             "mikrobot.drift",
-            resource={"prefect.resource.id": f"mikrobot.features.{comparison['source']}"},
-            payload={
-                "reason": f"{comparison['share']:.0%} of the features drifted: {', '.join(comparison['drifted'][:5])}"
-            },
+            resource={"prefect.resource.id": f"mikrobot.features.{comparison.source}"},
+            payload={"reason": f"{comparison.share:.0%} of the features drifted: {', '.join(comparison.drifted[:5])}"},
         )
     windows, challengers = recalibrate(), reconsider()
     create_markdown_artifact(key="intervals", markdown=bullets(map(window_text, windows), NO_CHAMPION))
@@ -118,31 +120,31 @@ def bullets(lines: Iterable[str], otherwise: str) -> str:
     return "\n".join(f"- {line}" for line in lines) or otherwise
 
 
-def window_text(window: dict[str, Any]) -> str:
+def window_text(window: "Recalibration") -> str:
     """Return a sentence about the outcomes on which a champion's probabilities and bounds are based."""
-    outcomes = f"{window['outcomes']:,} outcomes of predictions of version {window['version']} are known"
-    if window["until"] is not None:
-        return f"{outcomes}; its probabilities and bounds are based on those up to {window['until']}."
-    if window["outcomes"] < window["needed"]:
-        return f"{outcomes}, {window['needed']:,} are needed: its probabilities and bounds do not change."
+    outcomes = f"{window.outcomes:,} outcomes of predictions of version {window.version} are known"
+    if window.until is not None:
+        return f"{outcomes}; its probabilities and bounds are based on those up to {window.until.isoformat()}."
+    if window.outcomes < window.needed:
+        return f"{outcomes}, {window.needed:,} are needed: its probabilities and bounds do not change."
     return f"{outcomes}, of recorded bars, which may be traded again: its probabilities and bounds do not change."
 
 
-def markdown(comparison: dict[str, Any], address: str) -> str:
+def markdown(comparison: "DriftReport", address: str) -> str:
     """Return the drift verdict as Markdown for the Prefect UI."""
-    market = f"{comparison['source']}{' (SIMULATED)' if comparison['simulated'] else ''}"
-    rows = "\n".join(f"| {name} | {comparison['scores'][name]:.3f} |" for name in comparison["drifted"])
-    return f"""# Drift: {comparison["verdict"]}
+    market = f"{comparison.source}{' (SIMULATED)' if comparison.simulated else ''}"
+    rows = "\n".join(f"| {name} | {comparison.scores[name]:.3f} |" for name in comparison.drifted)
+    return f"""# Drift: {comparison.verdict}
 
-Market: {market}. {comparison["share"]:.0%} of {len(comparison["scores"])} compared features have drifted,
-and from {comparison["limit"]:.0%} the verdict is drift: the rows of the last days compared with earlier rows.
+Market: {market}. {comparison.share:.0%} of {len(comparison.scores)} compared features have drifted,
+and from {comparison.limit:.0%} the verdict is drift: the rows of the last days compared with earlier rows.
 
-Of {comparison["online_rows"]} rows that were read online, {comparison["skewed_rows"]} differ from the offline row
+Of {comparison.online_rows} rows that were read online, {comparison.skewed_rows} differ from the offline row
 of the same close.
 
 | drifted feature | PSI |
 |---|---|
 {rows}
 
-[Full report]({address}), also in `{comparison["report"]}`
+[Full report]({address}), also in `{comparison.report}`
 """

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
+
+from mikrobot.domain.serialisation import plain
 
 STEP = 0.05
 """Minimum increase of the share between two updates of the artifact."""
@@ -43,18 +46,13 @@ class Progress:
 
 def tell(**event: Any) -> None:
     """Print one event as a line of JSON for the parent process."""
-    print(json.dumps(event, default=str), flush=True)
+    print(json.dumps(plain(event)), flush=True)
 
 
-def plain(value: Any) -> Any:
-    """Return a value as plain JSON types for artifacts, times as ISO text."""
-    return json.loads(json.dumps(value, default=str))
+def minute(time: datetime | None) -> str:
+    """Return the minute of a time; empty if there is none.
 
-
-def minute(time: str | None) -> str:
-    """Shorten an ISO time to its minute.
-
-    >>> minute("2025-03-14 10:00:00+00:00")
+    >>> minute(datetime(2025, 3, 14, 10))
     '2025-03-14 10:00'
     """
-    return time[:16].replace("T", " ") if time else ""
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

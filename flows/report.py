@@ -1,7 +1,5 @@
 """Write the trading report, and keep it as artifacts."""
 
-from typing import Any
-
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
@@ -14,7 +12,7 @@ from flows.tables import fitted
 
 
 @task(task_run_name="write the trading report")
-def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
+def write_report(run_id: str | None, days: int | None) -> dict[str, str]:
     """Write the trading report of a run; return its paths."""
     progress = Progress("report")  # before the imports, which take seconds
     progress("writing the trading report", 0.0)
@@ -28,7 +26,7 @@ def write_report(run_id: str | None, days: int | None) -> dict[str, Any]:
 
 
 @flow(name="report", flow_run_name=flow_run_name, on_running=[attach])
-def report(run_id: str | None = None, days: int | None = None) -> dict[str, Any]:
+def report(run_id: str | None = None, days: int | None = None) -> dict[str, str]:
     """Write the report of a run, by default of the latest, or of its last days; keep it as an artifact."""
     from pathlib import Path
 

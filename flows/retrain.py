@@ -1,6 +1,6 @@
 """Train again, for a reason that is recorded with the run."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -12,16 +12,19 @@ from flows.names import flow_run_name
 from flows.run_log import attach
 from flows.train import train
 
+if TYPE_CHECKING:
+    from mikrobot.workflows.training_report import TrainingReport
+
 
 @flow(name="retrain", flow_run_name=flow_run_name, on_running=[attach])
-def retrain(reason: str = "requested by hand") -> list[dict[str, Any]]:
+def retrain(reason: str = "requested by hand") -> "list[TrainingReport]":
     """Update bars and features, and train on the newest history of every symbol of the latest run."""
     get_run_logger().info(f"Training again: {reason}")
     ingest()
     materialize()
     trained = train()
     versions = "\n".join(
-        f"- Model version {training['version']}, learned from {', '.join(training['symbols'])}: {training['reason']}"
+        f"- Model version {training.version}, learned from {', '.join(training.symbols)}: {training.reason}"
         for training in trained
     )
     create_markdown_artifact(key="retrain", markdown=f"Reason: {reason}\n\n{versions}")

@@ -1,7 +1,7 @@
 """Train, evaluate and register a model on the newest history; promote it if it passes the gate."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -12,6 +12,9 @@ from flows.progress import Progress, minute
 from flows.run_log import attach
 from flows.tables import fitted
 
+if TYPE_CHECKING:
+    from mikrobot.workflows.training_report import TrainingReport
+
 STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "registry": 0.9}
 """Share of the whole at which each stage of a training begins."""
 
@@ -19,7 +22,7 @@ STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "re
 @task(task_run_name="train bos on {source} bars")
 def train_model(
     source: str, symbols: list[str], *, start: datetime, end: datetime, trade_from: datetime | None
-) -> dict[str, Any]:
+) -> "TrainingReport":
     """Train, evaluate and register a model; promote it if it passes the gate."""
     from mikrobot import settings as configuration
     from mikrobot.models.catalog import TRADED
@@ -39,7 +42,7 @@ def train_model(
             progress=lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
         )
     progress("registered", 1.0)
-    get_run_logger().info(f"version {training['version']}: {training['reason']}")
+    get_run_logger().info(f"version {training.version}: {training.reason}")
     return training
 
 
@@ -49,7 +52,7 @@ def train(
     start: datetime | None = None,
     end: datetime | None = None,
     trade_from: datetime | None = None,
-) -> list[dict[str, Any]]:
+) -> "list[TrainingReport]":
     """Train on symbols from start to end; by default those of the latest run, each over its own hours.
 
     Symbols whose hours do not overlap belong to different segments, and each segment has a model of its own.
@@ -63,23 +66,23 @@ def train(
     create_markdown_artifact(
         key="training",
         markdown=fitted("\n".join(map(markdown, trained))),
-        description="; ".join(training["reason"] for training in trained),
+        description="; ".join(training.reason for training in trained),
     )
     return trained
 
 
-def markdown(trained: dict[str, Any]) -> str:
+def markdown(trained: "TrainingReport") -> str:
     """Return the evaluation as Markdown for the Prefect UI: a row for each metric, so that the table fits the page."""
-    judged = {"model": trained["metrics"]["metrics"], **trained["metrics"]["baselines"]}
+    judged = {"model": trained.metrics.metrics, **trained.metrics.baselines}
     names = list(judged["model"])
     rows = "\n".join(
         f"| {name} | {' | '.join(_shown(figures.get(name)) for figures in judged.values())} |" for name in names
     )
-    return f"""# Model bos, version {trained["version"]}
+    return f"""# Model bos, version {trained.version}
 
-Champion of: {", ".join(trained["champion_of"]) or "no symbol, the diffusion baseline answers"}.
-{trained["reason"]}. Learned from {trained["source"]} bars of {", ".join(trained["symbols"])}
-up to {minute(trained["trained_until"])} UTC.
+Champion of: {", ".join(trained.champion_of) or "no symbol, the diffusion baseline answers"}.
+{trained.reason}. Learned from {trained.source} bars of {", ".join(trained.symbols)}
+up to {minute(trained.trained_until)} UTC.
 
 | on the test span | {" | ".join(name.replace("_", " ") for name in judged)} |
 |---|{"---:|" * len(judged)}

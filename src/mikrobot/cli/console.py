@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Iterable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.cells import cell_len
@@ -16,6 +16,10 @@ from rich.console import Console as RichConsole
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from mikrobot.workflows.run_summary import AnsweredBy, FinishedRun
+    from mikrobot.workflows.training_report import ModelTrainings, TrainingReport
 
 UNBOUNDED = 1_000_000
 """Maximum number of characters of a line in a file or a pipe."""
@@ -67,7 +71,7 @@ class Console:
             self._status.stop()
             self._status = None
 
-    def summary(self, summary: dict[str, Any]) -> None:
+    def summary(self, summary: "FinishedRun") -> None:
         """Print the tables of a run; paths and addresses are never wrapped, not even on a terminal."""
         facts, places = summary_tables(summary)
         self.table(facts)
@@ -110,19 +114,19 @@ def unbounded(table: Table) -> str:
     return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
 
 
-def summary_tables(summary: dict[str, Any]) -> tuple[Table, Table]:
+def summary_tables(summary: "FinishedRun") -> tuple[Table, Table]:
     """Return the tables of a run's summary: its results, and the paths and addresses of its reports and services.
 
     Services that are not in ``services`` are listed as stopped, with the command that starts them again.
     """
-    market = "SIMULATED market" if summary["simulated"] else f"{summary['source']}"
-    facts = _table(f"Run {summary['run']}: {market}")
+    market = "SIMULATED market" if summary.simulated else summary.source
+    facts = _table(f"Run {summary.run}: {market}")
     for name, value in _facts(summary):
         facts.add_row(name, Text(value))
     where = _table("Where to look")
-    for name, address in {**summary["services"], **summary["reports"]}.items():
-        where.add_row(name, Text(str(address)))
-    stopped = [name for name in PAGES if name not in summary["services"]]
+    for name, address in {**summary.services, **summary.reports}.items():
+        where.add_row(name, Text(address))
+    stopped = [name for name in PAGES if name not in summary.services]
     if stopped:
         where.add_row("stopped", Text(f"{', '.join(stopped)}; `mikrobot up` brings their pages up again"))
     return facts, where
@@ -135,74 +139,74 @@ def _table(title: str) -> Table:
     return table
 
 
-def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    trading, checks, drift = summary["trading"], summary["checks"], summary["drift"]
+def _facts(summary: "FinishedRun") -> list[tuple[str, str]]:
+    trading, checks, drift = summary.trading, summary.checks, summary.drift
     rows = [
-        ("symbols", ", ".join(summary["symbols"])),
-        ("bars", f"{summary['bars']:,}"),
-        ("features", f"{summary['features']} columns"),
-        ("online rows", f"{drift['online_rows']:,} read, {drift['skewed_rows']} differ from their offline row"),
-        ("checks", f"{checks['passed']} passed, {checks['failed']} failed, {checks['quarantined']} rows quarantined"),
+        ("symbols", ", ".join(summary.symbols)),
+        ("bars", f"{summary.bars:,}"),
+        ("features", f"{summary.features} columns"),
+        ("online rows", f"{drift.online_rows:,} read, {drift.skewed_rows} differ from their offline row"),
+        ("checks", f"{checks.passed} passed, {checks.failed} failed, {checks.quarantined} rows quarantined"),
     ]
     rows += [
-        (f"model {name}", _model(trained)) for name, model in summary["models"].items() for trained in _trained(model)
+        (f"model {name}", _model(trained)) for name, model in summary.models.items() for trained in _trained(model)
     ]
-    rows += [("answered by", f"{symbol}: {_origin(origin)}") for symbol, origin in summary["answered_by"].items()]
+    rows += [("answered by", f"{symbol}: {_origin(origin)}") for symbol, origin in summary.answered_by.items()]
     rows += [
         (
             "drift",
-            f"{drift['verdict']} ({drift['share']:.0%} of the compared features; drift from {drift['limit']:.0%})",
+            f"{drift.verdict} ({drift.share:.0%} of the compared features; drift from {drift.limit:.0%})",
         ),
         (
             "trading",
-            f"{trading['signals']} signals, {trading['approved']} of {trading['decisions']} decisions approved, "
-            f"{trading['orders']} orders, {trading['fills']} fills, {trading['trades']} trades",
+            f"{trading.signals} signals, {trading.approved} of {trading.decisions} decisions approved, "
+            f"{trading.orders} orders, {trading.fills} fills, {trading.trades} trades",
         ),
         (
             "result",
-            f"P&L {trading['pnl']} USD on paper, max drawdown {trading['max_drawdown']} USD, "
-            f"{trading['ambiguous_share']:.0%} of the trades ambiguous",
+            f"P&L {trading.pnl} USD on paper, max drawdown {trading.max_drawdown} USD, "
+            f"{trading.ambiguous_share:.0%} of the trades ambiguous",
         ),
     ]
     rows += [
-        (f"arm {name}", f"{arm['orders']} orders, {arm['trades']} trades, P&L {arm['pnl']} USD (run {arm['run']})")
-        for name, arm in summary["arms"].items()
+        (f"arm {name}", f"{arm.orders} orders, {arm.trades} trades, P&L {arm.pnl} USD (run {arm.run})")
+        for name, arm in summary.arms.items()
     ]
-    stages = ", ".join(f"{stage} {t['p50']:.1f}/{t['p99']:.1f}" for stage, t in summary["latency_ms"].items())
-    first = trading["seconds_to_first_order"]
-    seconds = f"{summary['seconds']}" + (f", first order after {first}" if first is not None else "")
+    stages = ", ".join(f"{stage} {t.p50:.1f}/{t.p99:.1f}" for stage, t in summary.latency_ms.items())
+    first = trading.seconds_to_first_order
+    seconds = f"{summary.seconds}" + (f", first order after {first}" if first is not None else "")
     return [*rows, ("latency ms p50/p99", stages), ("seconds", seconds)]
 
 
-def _origin(origin: dict[str, Any] | None) -> str:
+def _origin(origin: "AnsweredBy | None") -> str:
     """Return the name of the model that predicted for a symbol."""
     if origin is None:
         return "nothing, no minute of it was traded"
-    learned = f"learned from {', '.join(origin['trained_on'])}"
-    if origin["version"] is None:
+    learned = f"learned from {', '.join(origin.trained_on)}"
+    if origin.version is None:
         return f"the diffusion baseline, {learned}; no model has passed the gate"
-    return f"{origin['model']} v{origin['version']}, {learned}"
+    return f"{origin.model} v{origin.version}, {learned}"
 
 
-def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:
+def _trained(model: "ModelTrainings") -> "list[TrainingReport]":
     """Return the training of each segment, the earliest first."""
-    return [*reversed(model["earlier"]), model]
+    return [*reversed(model.earlier), model]
 
 
-def _model(model: dict[str, Any]) -> str:
+def _model(model: "TrainingReport") -> str:
     """Return a model's AUC compared with the diffusion baselines with the ATR and, if there is one, the forecast."""
     from mikrobot.training.promotion_gate import to_beat  # here, since it imports NumPy
 
-    judged = model["metrics"]
-    walks = {name: baseline["auc"] for name, baseline in judged["baselines"].items()}
+    judged = model.metrics
+    walks = {name: baseline["auc"] for name, baseline in judged.baselines.items()}
     baselines = f"{walks['diffusion_atr']:.4f} by ATR"
     if "diffusion_forecast" in walks:
         baselines += f" and {walks['diffusion_forecast']:.4f} by forecast"
-    uplift = judged["uplift"][f"over_{to_beat(judged['uplift'])}"]["auc"]
-    interval = "" if uplift["low"] is None else f" [{uplift['low']:+.4f}, {uplift['high']:+.4f}]"
-    champion_of = ", ".join(model["champion_of"])
-    state = f"champion of {champion_of}" if champion_of else model["alias"] or "not promoted"
+    uplift = judged.uplift[f"over_{to_beat(judged.uplift)}"].auc
+    interval = "" if uplift.low is None else f" [{uplift.low:+.4f}, {uplift.high:+.4f}]"
+    champion_of = ", ".join(model.champion_of)
+    state = f"champion of {champion_of}" if champion_of else model.alias or "not promoted"
     return (
-        f"v{model['version']} from {', '.join(model['symbols'])} ({state}): AUC {judged['metrics']['auc']:.4f}, "
-        f"diffusion {baselines}, uplift over the last {uplift['value']:+.4f}{interval}"
+        f"v{model.version} from {', '.join(model.symbols)} ({state}): AUC {judged.metrics['auc']:.4f}, "
+        f"diffusion {baselines}, uplift over the last {uplift.value:+.4f}{interval}"
     )

@@ -37,17 +37,18 @@ def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -
     """
     with _services(quiet=json_, trials=trials) as (settings, console):
         from mikrobot.workflows import train as workflow
+        from mikrobot.workflows.training_report import ModelTrainings
 
         trainings = {
             name: workflow.train_here(settings, name, data, partial(console.progress, name))
             for name in (MODELS if model == "all" else (model,))
         }
     if json_:
-        print_json({name: workflow.newest_first(trained) for name, trained in trainings.items()})
+        print_json({name: ModelTrainings.of(trained) for name, trained in trainings.items()})
         return
     for name, trained in ((name, trained) for name, segments in trainings.items() for trained in segments):
-        state = f"champion of {', '.join(trained['champion_of'])}" if trained["promoted"] else "not promoted"
-        click.echo(f"{name} version {trained['version']} ({state}): {trained['reason']}")
+        state = f"champion of {', '.join(trained.champion_of)}" if trained.promoted else "not promoted"
+        click.echo(f"{name} version {trained.version} ({state}): {trained.reason}")
 
 
 @click.group()

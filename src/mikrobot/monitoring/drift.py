@@ -6,9 +6,8 @@ not act on the verdict.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from jinja2 import Environment, PackageLoader
 
 from mikrobot.domain.errors import DataError, StoreError
 from mikrobot.features.catalog import CATALOG
+from mikrobot.monitoring.drift_report import Drift
 
 PSI_THRESHOLD = 0.1
 """Population stability index (PSI) at or above which a column counts as drifted; Evidently's default."""
@@ -40,37 +40,6 @@ MAXIMUM_ROWS = 20_000
 SHOWN = 20
 """Number of columns whose distributions the page shows, those with the largest PSI; to draw one takes longer than to
 measure it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """The result of a drift comparison.
-
-    Attributes
-    ----------
-    verdict : "stable" or "drift"
-        "drift" if `share` is at least `limit`.
-    share : float
-        Drifted columns over compared columns, 0 to 1.
-    limit : float
-        Minimum share of drifted columns for the verdict "drift".
-    drifted : tuple of str
-        Columns with a PSI of `PSI_THRESHOLD` or more, the largest PSI first.
-    scores : mapping of str to float
-        PSI by compared column, from 0 (same distribution) upwards.
-    left_out : mapping of str to str
-        Columns that were not compared, each with the reason.
-    report : Path
-        One HTML file that needs no network.
-    """
-
-    verdict: Literal["stable", "drift"]
-    share: float
-    limit: float
-    drifted: tuple[str, ...]
-    scores: Mapping[str, float]
-    left_out: Mapping[str, str]
-    report: Path
 
 
 def compare(

@@ -1,7 +1,6 @@
 """Compare the newest feature rows of a run with older rows (drift), and its online with its offline rows (skew)."""
 
 import math
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.live import wiring
 from mikrobot.live.session import recorded_run
 from mikrobot.monitoring import drift as monitoring
+from mikrobot.monitoring.drift_report import DriftReport
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
@@ -30,7 +30,7 @@ REFERENCE_ROWS = 20_000
 """Number of older rows that they are compared with, spread evenly over the history."""
 
 
-def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
+def compare(settings: Settings, run_id: str | None) -> DriftReport:
     """Compare the newest feature rows of a run with older rows, and online with offline rows.
 
     Parameters
@@ -39,12 +39,6 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         The verdict is based on its `drift_share`, not on the value recorded with the run.
     run_id : str or None
         None: the latest run.
-
-    Returns
-    -------
-    dict
-        The fields of `Drift` as plain JSON values, with source, simulated, online_rows (number of rows that the
-        worker read online) and skewed_rows (number of those that differ in any bit from the offline row).
 
     Raises
     ------
@@ -65,8 +59,9 @@ def compare(settings: Settings, run_id: str | None) -> dict[str, Any]:
         simulated=run.simulated,
     )
     online, skewed = _skew(settings, run, predictions)
-    market = {"source": run.source, "simulated": run.simulated, "online_rows": online, "skewed_rows": skewed}
-    return asdict(comparison) | {"report": str(comparison.report)} | market
+    return DriftReport.of(
+        comparison, source=run.source, simulated=run.simulated, online_rows=online, skewed_rows=skewed
+    )
 
 
 def _events(bars: BarStore, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:

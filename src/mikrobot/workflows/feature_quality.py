@@ -4,7 +4,8 @@ Collects the rows and the models that predicted, passes them to the assessment, 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,50 @@ ROWS = 20_000
 """Number of newest rows assessed per symbol: two weeks of minutes, in which most columns take all their values."""
 
 
-def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SymbolQuality:
+    """Counts of the feature rows of one symbol.
+
+    Attributes
+    ----------
+    rows : int
+    findings : int
+        Columns with a finding.
+    clusters : int
+        Clusters of redundant columns.
+    """
+
+    rows: int
+    findings: int
+    clusters: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuality:
+    """The quality of the feature rows of a run.
+
+    Attributes
+    ----------
+    report, markdown : Path
+        The report as HTML and as Markdown.
+    findings : int
+        Number of columns with a finding, summed over the symbols.
+    by_symbol : mapping of str to SymbolQuality
+    """
+
+    report: Path
+    markdown: Path
+    findings: int
+    by_symbol: Mapping[str, SymbolQuality]
+
+
+def assess_run(settings: Settings, run_id: str | None) -> RunQuality:
     """Assess the newest feature rows of each symbol of a run, and write the report.
 
     Parameters
     ----------
     run_id : str or None
         None: the latest run.
-
-    Returns
-    -------
-    dict
-        report and markdown (paths), findings (number of columns with a finding, summed over the symbols),
-        by_symbol (numbers of rows, findings and clusters of redundant columns).
 
     Raises
     ------
@@ -74,12 +106,8 @@ def assess_run(settings: Settings, run_id: str | None) -> dict[str, Any]:
         models=models,
         folder=report_folder(settings, run),
     )
-    return {
-        "report": str(report.html),
-        "markdown": str(report.markdown),
-        "findings": sum(len(quality.findings) for quality in qualities),
-        "by_symbol": {quality.symbol: _counts(quality) for quality in qualities},
-    }
+    by_symbol = {quality.symbol: _counts(quality) for quality in qualities}
+    return RunQuality(report.html, report.markdown, sum(counts.findings for counts in by_symbol.values()), by_symbol)
 
 
 def assess_file(path: Path, rows: int = ROWS) -> Quality:
@@ -127,8 +155,8 @@ def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[Model
     return [ModelInputs(TRADED, version, registry.load(TRADED, version).spec.importance) for version in asked]
 
 
-def _counts(quality: Quality) -> dict[str, int]:
-    return {"rows": quality.rows, "findings": len(quality.findings), "clusters": len(quality.clusters)}
+def _counts(quality: Quality) -> SymbolQuality:
+    return SymbolQuality(quality.rows, len(quality.findings), len(quality.clusters))
 
 
 @click.command()

@@ -1,8 +1,8 @@
 """Count the results of a quality gate over all frames that it checks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 import pandas as pd
 
@@ -22,6 +22,36 @@ class Counted(Checked, Protocol):
 
 
 Check = Callable[[pd.DataFrame], Counted]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class GateCounts:
+    """The counts of one suite of the quality gate.
+
+    Attributes
+    ----------
+    suite : str
+    passed, failed : int
+        Number of expectations by outcome.
+    rows, quarantined : int
+        Number of rows checked, and of bad rows among them.
+    """
+
+    suite: str
+    passed: int = 0
+    failed: int = 0
+    rows: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: "GateCounts") -> "GateCounts":
+        return GateCounts(
+            self.suite,
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.rows + other.rows,
+            self.quarantined + other.quarantined,
+        )
 
 
 @dataclass(slots=True)
@@ -55,21 +85,32 @@ class Tally:
         self.quarantined += len(checked.bad)
         return checked
 
-    def counts(self) -> dict[str, Any]:
-        """Return suite, passed, failed, rows and quarantined."""
-        names = ("suite", "passed", "failed", "rows", "quarantined")
-        return {name: getattr(self, name) for name in names}
+    def counts(self) -> GateCounts:
+        """Return the counts so far."""
+        return GateCounts(self.suite, self.passed, self.failed, self.rows, self.quarantined)
 
 
-def by_suite(counts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Gated(Generic[Result]):
+    """The result of a stage behind a quality gate.
+
+    Attributes
+    ----------
+    result : Backfill or Materialized
+    checks : GateCounts
+    """
+
+    result: Result
+    checks: GateCounts
+
+
+def by_suite(counts: Iterable[GateCounts]) -> tuple[GateCounts, ...]:
     """Sum the counts of each suite, in order of first appearance.
 
-    >>> by_suite([{"suite": "bars", "rows": 1}, {"suite": "bars", "rows": 2}])
-    [{'suite': 'bars', 'rows': 3}]
+    >>> by_suite([GateCounts("bars", 1, 0, 10, 0), GateCounts("bars", 2, 1, 10, 3)])
+    (GateCounts(suite='bars', passed=3, failed=1, rows=20, quarantined=3),)
     """
-    added: dict[str, dict[str, Any]] = {}
+    sums: dict[str, GateCounts] = {}
     for count in counts:
-        suite = added.setdefault(count["suite"], {"suite": count["suite"]} | dict.fromkeys(count.keys() - {"suite"}, 0))
-        for name in count.keys() - {"suite"}:
-            suite[name] += count[name]
-    return list(added.values())
+        sums[count.suite] = sums.get(count.suite, GateCounts(count.suite)) + count
+    return tuple(sums.values())

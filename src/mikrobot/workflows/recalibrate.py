@@ -5,9 +5,8 @@ it the ranking of the predictions, does not change.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,28 @@ from mikrobot.training.rolling import FEWEST_KNOWN, WINDOW_DAYS
 Outcomes = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """The outcomes on which the calibration of a champion is based.
+
+    Attributes
+    ----------
+    version : str
+    outcomes : int
+        Number of known outcomes of its newest predictions.
+    needed : int
+        Number of outcomes that a window needs.
+    until : datetime or None
+        Newest predicted close in the window, UTC; None if no window was stored.
+    """
+
+    version: str
+    outcomes: int
+    needed: int
+    until: datetime | None
+
+
+def recalibrate(settings: Settings, name: str = TRADED) -> list[Recalibration]:
     """Store a window of recent outcomes with each champion; the prediction service uses it from then on.
 
     The window ends at the newest predicted close. It counts the scores of the version without any window,
@@ -43,8 +63,8 @@ def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
 
     Returns
     -------
-    list of dict
-        For each champion version: version, outcomes, needed, and until (ISO, UTC; None if no window was stored).
+    list of Recalibration
+        One for each champion version.
 
     Raises
     ------
@@ -56,18 +76,16 @@ def recalibrate(settings: Settings, name: str = TRADED) -> list[dict[str, Any]]:
     return [_recalibrate(settings, registry, name, version) for version in champions]
 
 
-def _recalibrate(settings: Settings, registry: Registry, name: str, version: str) -> dict[str, Any]:
-    report: dict[str, Any] = {"version": version, "outcomes": 0, "needed": FEWEST_KNOWN, "until": None}
+def _recalibrate(settings: Settings, registry: Registry, name: str, version: str) -> Recalibration:
     model = registry.load(name, version, rolled=False)
     spec = model.spec
     with database.open_pool(settings) as pool:
         predictions = _newest(Ledger(pool).predictions_of(name, version, spec.source, spec.trained_until))
         bars = _bars(BarStore(pool), spec.source, predictions)
-    report["outcomes"], window = window_of(model, bars, predictions)
+    outcomes, window = window_of(model, bars, predictions)
     if window is not None:
         registry.note(name, version, WINDOW, window.to_json())
-        report["until"] = window.until.isoformat()
-    return report
+    return Recalibration(version, outcomes, FEWEST_KNOWN, None if window is None else window.until)
 
 
 def window_of(

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.live import arms, pid_records, wiring
 from mikrobot.live.session import plan, record_of
@@ -25,8 +27,11 @@ from mikrobot.stack import local_stack, processes, supervisor
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account
+from mikrobot.workflows.run_summary import FinishedRun
 
 RUN_RECORD = "run"
+
+_FINISHED = TypeAdapter(FinishedRun)
 
 
 class Display(Protocol):
@@ -38,7 +43,7 @@ class Display(Protocol):
     def progress(self, stage: str, text: str, share: float, symbols: Sequence[str] = ()) -> None:
         """Show the progress of a stage with its symbols; `share` runs from 0 to 1."""
 
-    def summary(self, summary: dict[str, Any]) -> None:
+    def summary(self, summary: FinishedRun) -> None:
         """Show the summary of the run."""
 
 
@@ -46,7 +51,7 @@ class LoopFailed(MikrobotError):
     """The loop flow failed; the message is the one line that it reported."""
 
 
-def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> dict[str, Any]:
+def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> FinishedRun:
     """Run the whole loop.
 
     Parameters
@@ -56,8 +61,8 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> di
 
     Returns
     -------
-    dict
-        The summary that `mikrobot run --json` prints, plain JSON values; `services` holds those that still run.
+    FinishedRun
+        The summary that `mikrobot run --json` prints; `services` holds those that still run.
 
     Raises
     ------
@@ -74,12 +79,13 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> di
     local_stack.prepare_home(settings.home)
     with _alone(settings.home), _stopping_what_started(settings, clock, display, served_flows=stay):
         run = _record(settings, source, segments, started_at, clock=clock, display=display)
-        summary = _follow(settings, run.id, display)
-        summary["seconds"] = round((clock.now() - started_at).total_seconds(), 1)
+        printed = _follow(settings, run.id, display)
+        seconds = round((clock.now() - started_at).total_seconds(), 1)
+        summary = _FINISHED.validate_python({**printed, "seconds": seconds})
         if stay:
             display.summary(summary)
             _stay(settings, run, source, clock, display=display)
-    return summary | {"services": still_up(settings, summary["services"])}
+    return replace(summary, services=still_up(settings, summary.services))
 
 
 def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]:
@@ -155,7 +161,7 @@ def _opening_line(run: Run, opening: paper_account.Opening) -> str:
 
 
 def _follow(settings: Settings, run_id: str, display: Display) -> dict[str, Any]:
-    """Run the loop flow to its end, and show its progress."""
+    """Run the loop flow to its end, and show its progress; return the summary that it printed."""
     log = settings.home / "logs" / "loop.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:

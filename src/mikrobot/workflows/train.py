@@ -1,13 +1,11 @@
-"""Train models on stored bars or bar files, and return the results as plain JSON values."""
+"""Train models on stored bars or bar files."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mikrobot.domain.market import Timeframe
-from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import ReplaySource
@@ -22,6 +20,7 @@ from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import needed
 from mikrobot.training.fitting import Progress
 from mikrobot.training.recipes import recipe_of
+from mikrobot.workflows.training_report import TrainingReport
 
 
 def train(
@@ -34,7 +33,7 @@ def train(
     end: datetime,
     trade_from: datetime | None,
     progress: Progress,
-) -> dict[str, Any]:
+) -> TrainingReport:
     """Train a model on stored bars that open in [start, end).
 
     Parameters
@@ -43,13 +42,6 @@ def train(
         UTC; nothing later is used. None, on a live source: a challenger first predicts in the champion's shadow.
     progress : callable
         Called with the stage and its completed share.
-
-    Returns
-    -------
-    dict
-        version, alias ("champion" or "challenger" of any symbol, or None), promoted (of any symbol),
-        champion_of and challenger_of (symbols), reason, source, symbols, trained_from and trained_until (ISO, UTC),
-        horizon_minutes, metrics (as `training.evaluation.evaluate`).
 
     Raises
     ------
@@ -73,25 +65,16 @@ def train(
         shadow_asked=settings.shadow_predictions if trade_from is None and is_live(source) else 0,
         progress=progress,
     )
-    return _to_json(result, source)
+    return _report(result, source)
 
 
-def newest_first(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the last of several trainings, and the others as ``earlier``, the newest first.
-
-    >>> newest_first([{"version": 1}, {"version": 2}])
-    {'version': 2, 'earlier': [{'version': 1}]}
-    """
-    return trained[-1] | {"earlier": list(trained[-2::-1])}
-
-
-def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> list[dict[str, Any]]:
+def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Progress) -> list[TrainingReport]:
     """Train a model on bar files, or on what the latest run has stored.
 
     Returns
     -------
-    list of dict
-        As `train`: one for the files, or one for each segment of the run.
+    list of TrainingReport
+        One for the files, or one for each segment of the run.
 
     Raises
     ------
@@ -131,22 +114,22 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         feature_hash=CATALOG.version,
         progress=progress,
     )
-    return [_to_json(result, files.name)]
+    return [_report(result, files.name)]
 
 
-def _to_json(result: pipeline.TrainingResult, source: str) -> dict[str, Any]:
+def _report(result: pipeline.TrainingResult, source: str) -> TrainingReport:
     spec = result.spec
-    return {
-        "version": result.version,
-        "alias": CHAMPION if result.champion_of else CHALLENGER if result.challenger_of else None,
-        "promoted": bool(result.champion_of),
-        "champion_of": list(result.champion_of),
-        "challenger_of": list(result.challenger_of),
-        "reason": result.reason,
-        "source": source,
-        "symbols": list(spec.symbols),
-        "trained_from": spec.trained_from.isoformat(),
-        "trained_until": spec.trained_until.isoformat(),
-        "horizon_minutes": spec.horizon_minutes,
-        "metrics": plain(result.evaluation),
-    }
+    return TrainingReport(
+        version=result.version,
+        alias=CHAMPION if result.champion_of else CHALLENGER if result.challenger_of else None,
+        promoted=bool(result.champion_of),
+        champion_of=result.champion_of,
+        challenger_of=result.challenger_of,
+        reason=result.reason,
+        source=source,
+        symbols=spec.symbols,
+        trained_from=spec.trained_from,
+        trained_until=spec.trained_until,
+        horizon_minutes=spec.horizon_minutes,
+        metrics=result.evaluation,
+    )

@@ -72,10 +72,10 @@ def test_the_drift_of_a_run_is_judged_by_the_current_share_and_its_page_names_a_
 ) -> None:
     """Within a day, most slow features drift, but fewer than 95%."""
     comparison = drift.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
-    assert (comparison["limit"], 0.1 < comparison["share"] < 0.95) == (0.1, True)
-    assert comparison["verdict"] == "drift"
-    assert drift.compare(database.model_copy(update={"drift_share": 0.95}), stored.id)["verdict"] == "stable"
-    assert "SIMULATED market" in Path(comparison["report"]).read_text(encoding="utf-8")
+    assert (comparison.limit, 0.1 < comparison.share < 0.95) == (0.1, True)
+    assert comparison.verdict == "drift"
+    assert drift.compare(database.model_copy(update={"drift_share": 0.95}), stored.id).verdict == "stable"
+    assert "SIMULATED market" in comparison.report.read_text(encoding="utf-8")
 
 
 def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(
@@ -87,13 +87,13 @@ def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with
     )
     monkeypatch.setattr(feature_quality, "Registry", lambda url: registry)
     report = feature_quality.assess_run(database, None)
-    assert report["by_symbol"]["EURUSD"]["rows"] == 1_499
-    assert "bos v3" in Path(report["markdown"]).read_text(encoding="utf-8")
-    assert CATALOG.version in Path(report["report"]).read_text(encoding="utf-8")
+    assert report.by_symbol["EURUSD"].rows == 1_499
+    assert "bos v3" in report.markdown.read_text(encoding="utf-8")
+    assert CATALOG.version in report.report.read_text(encoding="utf-8")
     until = stored.ends_at
     answered = Prediction("EURUSD", Side.BUY, until, 0.6, "bos", "2", CATALOG.version, {})
     Ledger(pool).commit("r1", until, predictions=[answered])
-    text = Path(feature_quality.assess_run(database, "r1")["markdown"]).read_text(encoding="utf-8")
+    text = feature_quality.assess_run(database, "r1").markdown.read_text(encoding="utf-8")
     assert "bos v2" in text
     assert "bos v3" not in text
 

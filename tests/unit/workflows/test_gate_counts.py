@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mikrobot.workflows.gate_counts import Tally, by_suite
+from mikrobot.workflows.gate_counts import GateCounts, Tally, by_suite
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ def test_a_tally_returns_the_verdict_of_the_gate_and_counts_it():
     checked = [tally(frame) for frame in frames]
     assert [verdict.passed for verdict in checked] == [True, False, False]
     assert [len(verdict.good) for verdict in checked] == [2, 1, 3]
-    assert tally.counts() == {"suite": "bars", "passed": 3, "failed": 3, "rows": 9, "quarantined": 3}
+    assert tally.counts() == GateCounts("bars", passed=3, failed=3, rows=9, quarantined=3)
 
 
 def test_a_tally_that_saw_nothing_counts_nothing():
-    assert Tally("bars", gate).counts() == {"suite": "bars", "passed": 0, "failed": 0, "rows": 0, "quarantined": 0}
+    assert Tally("bars", gate).counts() == GateCounts("bars", passed=0, failed=0, rows=0, quarantined=0)
 
 
 def test_counts_of_one_suite_are_added_and_suites_stay_in_order():
     counts = [Tally(suite, gate, passed, 1, 10, 2).counts() for suite, passed in (("b", 1), ("a", 2), ("b", 3))]
     added = by_suite(counts)
-    assert [count["suite"] for count in added] == ["b", "a"]
-    assert added[0] == {"suite": "b", "passed": 4, "failed": 2, "rows": 20, "quarantined": 4}
-    assert counts[0]["passed"] == 1
+    assert [count.suite for count in added] == ["b", "a"]
+    assert added[0] == GateCounts("b", passed=4, failed=2, rows=20, quarantined=4)
+    assert counts[0].passed == 1
