@@ -1,7 +1,6 @@
 """The command `mikrobot account`."""
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 import click
 
@@ -87,8 +86,7 @@ def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:
     with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
         chosen = paper_account.source_to_reset(settings, pool, source)
         fresh = paper_account.reset(pool, chosen, balance or settings.balance, SystemClock())
-    summary: dict[str, Any] = {"source": fresh.source, "at": fresh.at.isoformat(), "balance": str(fresh.balance)}
     if json_:
-        print_json(summary)
+        print_json(fresh)
     else:
         click.echo(f"the paper account of source {fresh.source} starts again with {fresh.balance} USD")

@@ -67,10 +67,10 @@ def new(
     if json_:
         print_json(begun)
         return
-    needed, what = begun["observations"], "market days" if unit == "day" else "trades of each arm"
-    click.echo(f"experiment {name} has begun: {', '.join(begun['arms'])}")
-    click.echo(f"  {needed['sequential']:,} {what} at most, looking as often as you like (mSPRT)")
-    click.echo(f"  {needed['fixed']:,} {what} for the classical test, looking once")
+    needed, what = begun.observations, "market days" if unit == "day" else "trades of each arm"
+    click.echo(f"experiment {name} has begun: {', '.join(begun.arms)}")
+    click.echo(f"  {needed.sequential:,} {what} at most, looking as often as you like (mSPRT)")
+    click.echo(f"  {needed.fixed:,} {what} for the classical test, looking once")
 
 
 @experiment.command()
@@ -88,9 +88,7 @@ def status(name: str | None, json_: bool) -> None:
         if json_:
             print_json(listed)
         for planned in listed if not json_ else ():
-            click.echo(
-                f"{planned['experiment']}  {' / '.join(planned['arms'])}  {'ended' if planned['ended'] else 'running'}"
-            )
+            click.echo(f"{planned.experiment}  {' / '.join(planned.arms)}  {'ended' if planned.ended else 'running'}")
         return
     current = _with_database(lambda settings: experiments.status(settings, name), json_)
     _show(current, json_)

@@ -4,19 +4,20 @@ An arm selects the runs that began after the experiment and whose recorded setti
 its id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mikrobot.analytics.experiments import wording
-from mikrobot.analytics.experiments.conclusion import Conclusion, conclude, plan
+from mikrobot.analytics.experiments.conclusion import Conclusion, Plan, conclude, plan
 from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
 from mikrobot.domain.market import instrument
+from mikrobot.domain.serialisation import plain
 from mikrobot.domain.trading import Trade
 from mikrobot.live import accounts, arms
 from mikrobot.live.session import segments_so_far
@@ -30,6 +31,49 @@ from mikrobot.store.runs import Run, Runs
 
 RUN, MODEL_VERSION = "run", "model_version"
 """Keys that an arm of an experiment may select by, besides recorded settings and the arm of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class BegunExperiment:
+    """An experiment that was recorded.
+
+    Attributes
+    ----------
+    experiment : str
+        Its id.
+    arms : mapping of str to mapping of str to str
+        By arm, the settings that it selects runs by.
+    unit : Unit
+    observations : Plan
+        Number of observations that it needs.
+    """
+
+    experiment: str
+    arms: Mapping[str, Mapping[str, str]]
+    unit: Unit
+    observations: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class ListedExperiment:
+    """An experiment in the list of all.
+
+    Attributes
+    ----------
+    experiment : str
+        Its id.
+    question : str
+    arms : tuple of str
+    begun_at : datetime
+        UTC.
+    ended : bool
+    """
+
+    experiment: str
+    question: str
+    arms: tuple[str, ...]
+    begun_at: datetime
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +104,7 @@ class ExperimentStatus:
             "ended_at": self.end.at.isoformat() if self.end else None,
             "ended_because": self.end.reason if self.end else None,
             "runs": self.runs,
-            **self.conclusion.to_json(),
+            **plain(self.conclusion),
         }
 
 
@@ -85,7 +129,7 @@ def parse_arm(text: str, count: int) -> Arm:
     return Arm(name, selects, 1 / count)
 
 
-def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
+def begin(settings: Settings, experiment: Experiment) -> BegunExperiment:
     """Check an experiment, compute the number of observations that it needs, and record it.
 
     Raises
@@ -97,12 +141,8 @@ def begin(settings: Settings, experiment: Experiment) -> dict[str, Any]:
     planned = plan(experiment)
     with database.open_pool(settings) as pool:
         Experiments(pool).begin(experiment)
-    return {
-        "experiment": experiment.id,
-        "arms": {arm.name: dict(arm.selects) for arm in experiment.arms},
-        "unit": experiment.unit.value,
-        "observations": {"fixed": planned.fixed, "sequential": planned.sequential},
-    }
+    selections = {arm.name: arm.selects for arm in experiment.arms}
+    return BegunExperiment(experiment.id, selections, experiment.unit, planned)
 
 
 def status(settings: Settings, experiment_id: str) -> ExperimentStatus:
@@ -128,18 +168,18 @@ def status(settings: Settings, experiment_id: str) -> ExperimentStatus:
     )
 
 
-def overview(settings: Settings) -> list[dict[str, Any]]:
-    """Return every experiment with its question, its arms, its start, and ``ended``."""
+def overview(settings: Settings) -> list[ListedExperiment]:
+    """Return every experiment."""
     with database.open_pool(settings) as pool:
         store = Experiments(pool)
         return [
-            {
-                "experiment": experiment.id,
-                "question": experiment.question,
-                "arms": [arm.name for arm in experiment.arms],
-                "begun_at": experiment.begun_at.isoformat(),
-                "ended": store.end(experiment.id) is not None,
-            }
+            ListedExperiment(
+                experiment=experiment.id,
+                question=experiment.question,
+                arms=tuple(arm.name for arm in experiment.arms),
+                begun_at=experiment.begun_at,
+                ended=store.end(experiment.id) is not None,
+            )
             for experiment in store.all()
         ]
 
@@ -154,7 +194,7 @@ def stop(settings: Settings, experiment_id: str, reason: str, clock: Clock) -> E
     """
     ended = status(settings, experiment_id)
     with database.open_pool(settings) as pool:
-        Experiments(pool).stop(experiment_id, clock.now(), reason, ended.conclusion.to_json())
+        Experiments(pool).stop(experiment_id, clock.now(), reason, plain(ended.conclusion))
     return status(settings, experiment_id)
 
 

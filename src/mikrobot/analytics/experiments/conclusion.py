@@ -1,9 +1,8 @@
 """The conclusion of an experiment so far: both tests, the checks, the stop rules, and the answer in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,11 +113,6 @@ class Conclusion:
     contrasts: tuple[Contrast, ...]
     aa_alarms: float | None
     allocation: Mapping[str, Mapping[str, float]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the conclusion as plain JSON values."""
-        contrasts = [asdict(contrast) | {"verdict": contrast.verdict.value} for contrast in self.contrasts]
-        return asdict(self) | {"contrasts": contrasts}
 
 
 def plan(experiment: Experiment) -> Plan:

@@ -10,6 +10,7 @@ from mikrobot.analytics.experiments.conclusion import Verdict, aa_alarms, conclu
 from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days, results_in_r
 from mikrobot.analytics.experiments.wording import markdown
 from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
+from mikrobot.domain.serialisation import plain
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 ARMS = (Arm("control", {"profile": "session1"}, 0.5), Arm("careful", {"profile": "ftmo"}, 0.5))
@@ -145,7 +146,7 @@ def test_an_earlier_look_does_not_change_a_later_result():
 def test_a_conclusion_is_plain_json_and_a_report(tmp_path):
     for days in (0, 5, 120):
         conclusion, contrast = judge(0.5, days)
-        json.dumps(conclusion.to_json(), allow_nan=False)
+        json.dumps(plain(conclusion), allow_nan=False)
         text = markdown(PLAN, conclusion, {"control": ["r1"], "careful": []})
         assert contrast.words in text
         assert "A/A test" in text
