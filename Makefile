@@ -38,7 +38,7 @@ run: install
 	$(BIN)/mikrobot run
 
 test: install
-	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadfile
+	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests, with the share of lines that they run; fails below the targets of tests/coverage_targets.py.
 coverage: install
