@@ -82,6 +82,7 @@ def test_markdown_has_a_row_a_measurement_under_the_machine() -> None:
 
 def test_an_unknown_benchmark_is_refused_before_any_is_run() -> None:
     with pytest.raises(
-        UsageError, match=r"no benchmark speed; there are features, models, stores, serving, signal, paper, report, run"
+        UsageError,
+        match=r"no benchmark speed; there are commands, features, models, stores, serving, signal, paper, report, run",
     ):
         suite.measure(["features", "speed"])
