@@ -191,13 +191,13 @@ def under_way(kept: Any, bar_files: dict[str, Path]) -> Callable[[str], subproce
             assert run.poll() is None, run.communicate()
             return pid_records.find(stage, kept.home) is not None
 
-        wait_until(reached, f"the run did not reach the stage {stage}", CLOCK, timeout_s=120, every_s=0.02)
+        wait_until(reached, f"the run did not reach the stage {stage}", CLOCK, timeout_s=600, every_s=0.02)
         return run
 
     return start
 
 
-def ended(run: subprocess.Popen[str], timeout_s: float = 120) -> Any:
+def ended(run: subprocess.Popen[str], timeout_s: float = 600) -> Any:
     out, err = run.communicate(timeout=timeout_s)
     return subprocess.CompletedProcess(run.args, run.returncode, out, err)
 
@@ -213,7 +213,7 @@ def test_a_second_run_is_refused_and_an_impatient_ctrl_c_leaves_nothing_of_the_f
     loop = pid_records.find("loop", kept.home)
     assert loop is not None
     os.killpg(run.pid, signal.SIGINT)
-    wait_until(lambda: not alive(loop), "the loop goes on", CLOCK, timeout_s=30, every_s=0.02)
+    wait_until(lambda: not alive(loop), "the loop goes on", CLOCK, timeout_s=300, every_s=0.02)
     os.killpg(run.pid, signal.SIGINT)
     process = ended(run)
     assert "interrupted; what was started has been stopped" in complaint(process)
@@ -224,7 +224,7 @@ def test_a_second_run_is_refused_and_an_impatient_ctrl_c_leaves_nothing_of_the_f
 def test_ctrl_c_while_postgres_starts_leaves_nothing_behind(kept, bar_files):
     run = kept.start(*REPLAY, "--data", bar_files["EURUSD"])
     note = kept.home / "postgres" / "postmaster.pid"
-    wait_until(note.exists, "PostgreSQL did not start", CLOCK, timeout_s=60, every_s=0.01)
+    wait_until(note.exists, "PostgreSQL did not start", CLOCK, timeout_s=300, every_s=0.01)
     os.killpg(run.pid, signal.SIGINT)
     process = ended(run)
     assert "interrupted; what was started has been stopped" in complaint(process)
@@ -233,7 +233,7 @@ def test_ctrl_c_while_postgres_starts_leaves_nothing_behind(kept, bar_files):
 
 def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_are_whole(kept, under_way, bar_files):
     run = under_way("loop")
-    wait_until(lambda: materializing(kept.settings), "no features were made", CLOCK, timeout_s=60, every_s=0.05)
+    wait_until(lambda: materializing(kept.settings), "no features were made", CLOCK, timeout_s=300, every_s=0.05)
     kill_postgres(kept.home)
     process = ended(run)
     log = kept.home / "logs" / "postgres.log"

@@ -1,4 +1,4 @@
-"""The invariants of the execution simulator, each on a thousand generated worlds."""
+"""The invariants of the execution simulator, each on a many generated worlds."""
 
 from hypothesis import HealthCheck, given, settings
 
@@ -6,15 +6,16 @@ from mikrobot.paper import journal
 from mikrobot.paper.account import Account
 from tests.property.paper.audit import CHECKS
 from tests.property.paper.world import CONTRACTS, NAMES, Draw, play, worlds
+from tests.soak import examples
 
-thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(1000), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def journal_text(account: Account) -> str:
     return journal.lines(account.journal)
 
 
-@thousand
+@many
 @given(worlds)
 def test_every_invariant_holds(world: list[Draw]) -> None:
     run = play(world)
@@ -22,7 +23,7 @@ def test_every_invariant_holds(world: list[Draw]) -> None:
         check(run)
 
 
-@thousand
+@many
 @given(worlds)
 def test_every_invariant_holds_if_orders_wait_for_the_open(world: list[Draw]) -> None:
     run = play(world, waits=True)
@@ -30,7 +31,7 @@ def test_every_invariant_holds_if_orders_wait_for_the_open(world: list[Draw]) ->
         check(run)
 
 
-@thousand
+@many
 @given(worlds)
 def test_replay_of_the_journal_rebuilds_every_account_and_the_same_bytes(world: list[Draw]) -> None:
     run, again = play(world, models=True), play(world, models=True)
@@ -49,7 +50,7 @@ def _working(account: Account) -> list[tuple[object, ...]]:
     return [(o.id, o.status, o.filled, o.quantity, o.price, o.stop, o.seq) for o in account.working()]
 
 
-@thousand
+@many
 @given(worlds)
 def test_accounts_on_one_exchange_do_not_affect_each_other(world: list[Draw]) -> None:
     together, reverse = play(world, models=True), play(world, reversed(NAMES), models=True)
@@ -58,7 +59,7 @@ def test_accounts_on_one_exchange_do_not_affect_each_other(world: list[Draw]) ->
         assert alone == journal_text(together.exchange.accounts[name]) == journal_text(reverse.exchange.accounts[name])
 
 
-@thousand
+@many
 @given(worlds)
 def test_later_events_do_not_change_earlier_records(world: list[Draw]) -> None:
     half = len(world) // 2

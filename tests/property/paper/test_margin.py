@@ -21,8 +21,9 @@ from mikrobot.paper.orders import Bracket, OrderRequest, OrderType
 from mikrobot.paper.profiles import Profile
 from tests.property.paper.audit import stop_outs_fill_at_their_level
 from tests.property.paper.world import BTC, EURUSD, NETTING, Run, Shown
+from tests.soak import examples
 
-thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(1000), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 PLAIN = replace(EURUSD, swap=None)
 FREE_OF_CHARGE = replace(NETTING, commission_per_lot=D(0))
 TICK, STEP = Fraction(1, 100_000), 1000
@@ -68,7 +69,7 @@ def request(name: str, ask: Ask, bid: int) -> OrderRequest:
     return OrderRequest(name, "EURUSD", ask.side, D(ask.size * STEP), ask.type, **prices)
 
 
-@thousand
+@many
 @given(asks, st.integers(500, 5000))
 def test_no_fill_opens_more_than_the_account_has_margin_for(path: list[Ask], money: int) -> None:
     exchange = Exchange([PLAIN])
@@ -133,7 +134,7 @@ def margin_run(profile: Profile, sizes: list[int], moves: list[tuple[int, int, i
 sizes = st.lists(st.integers(-80, 80).filter(bool), min_size=1, max_size=3)
 
 
-@thousand
+@many
 @given(sizes, bars, st.integers(0, 30))
 def test_a_bar_stops_an_account_out_at_its_level_and_inside_the_bar(
     sizes: list[int], moves: list[tuple[int, int, int]], spread: int
@@ -161,7 +162,7 @@ def levels(start: int, depth: list[tuple[int, int]], sign: int) -> list[tuple[in
 depths = st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 900)), min_size=1, max_size=4)
 
 
-@thousand
+@many
 @given(st.integers(1, 900), st.integers(0, 20_000), st.integers(1, 900_000), st.integers(0, 500_000), depths)
 def test_an_exit_on_a_cash_account_buys_back_as_much_as_it_can_afford(
     sold: int, money: int, near: int, gap: int, depth: list[tuple[int, int]]
@@ -227,7 +228,7 @@ trades = st.lists(
 )
 
 
-@thousand
+@many
 @given(trades, st.integers(0, 60_000))
 def test_a_cash_account_never_locks_more_than_its_balance(path: list[Trade], money: int) -> None:
     """A resting limit order keeps its locked cash: exits never cause its cancellation."""

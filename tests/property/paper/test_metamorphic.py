@@ -13,8 +13,9 @@ from mikrobot.paper.journal import Filled
 from mikrobot.paper.orders import Bracket, OrderRequest, OrderType
 from mikrobot.paper.profiles import Profile
 from tests.property.paper.world import EURUSD
+from tests.soak import examples
 
-thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(1000), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 RICH = Profile("rich", currency="USD", leverage=D(10_000), commission_per_lot=D("3.50"), unlimited_depth=True)
 MIDDLE = 220_000
 """Sum of a price in ticks and its mirror image."""
@@ -104,7 +105,7 @@ def order(name: str, step: Step, bid: int, *, mirrored: bool, times: int) -> Ord
             return OrderRequest(name, "EURUSD", side, size)
 
 
-@thousand
+@many
 @given(steps)
 def test_a_mirrored_market_mirrors_every_fill_and_keeps_the_profit(path: list[Step]) -> None:
     there, money = run(path)
@@ -116,7 +117,7 @@ def test_a_mirrored_market_mirrors_every_fill_and_keeps_the_profit(path: list[St
     assert money == mirrored_money
 
 
-@thousand
+@many
 @given(steps, st.integers(2, 9))
 def test_profit_and_fees_scale_with_the_size(path: list[Step], times: int) -> None:
     once, more = run(path)[0], run(path, times=times)[0]
@@ -128,7 +129,7 @@ def test_profit_and_fees_scale_with_the_size(path: list[Step], times: int) -> No
         assert abs(large.fee - times * one.fee) <= slack
 
 
-@thousand
+@many
 @given(steps)
 def test_a_repeated_quote_changes_no_fill(path: list[Step]) -> None:
     once, twice = run(path), run(path, twice=True)

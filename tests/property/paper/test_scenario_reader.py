@@ -27,8 +27,9 @@ from tests.reference.paper.cases import (
     snapshot,
     submit,
 )
+from tests.soak import examples
 
-thousand = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(1000), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 FX = scenario(
     quote(0, "1.10000", "1.10010"),
@@ -135,14 +136,14 @@ def test_the_unbroken_scenarios_are_valid() -> None:
     assert all("error" not in outcome(story) for story in VALID)
 
 
-@thousand
+@many
 @given(broken())
 def test_a_broken_scenario_gives_a_result_or_an_error_as_json(story: Any) -> None:
     answer = json.loads(json.dumps(outcome(story)))
     assert "error" in answer or "final" in answer
 
 
-@thousand
+@many
 @given(broken())
 def test_no_broken_scenario_gives_a_cash_account_a_negative_balance(story: Any) -> None:
     """The balances of a cash account stay at 0 or above in every broken scenario."""

@@ -14,13 +14,14 @@ from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Record, lines, parse
 from mikrobot.paper.venue import Venue
+from tests.soak import examples
 
 START = datetime(2024, 3, 11, 23, 20, tzinfo=UTC)  # every run includes midnight
 MINUTES = 90
 MINUTE = timedelta(minutes=1)
 SYMBOLS = {"EURUSD": 1.1, "USDJPY": 150.0, "BTCUSDT": 60_000.0}
 OPENING = Decimal("10000.00")
-thousand = settings(max_examples=1000, deadline=None, derandomize=True)
+many = settings(max_examples=examples(1000), deadline=None, derandomize=True)
 
 
 def market(rng: Random) -> Iterator[list[Bar]]:
@@ -73,7 +74,7 @@ def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venu
     return {name: parse(text) for name, text in ledger.items()}, venue
 
 
-@thousand
+@many
 @given(st.integers(0, 10_000), st.sets(st.integers(0, MINUTES - 1), min_size=1, max_size=6))
 def test_a_venue_restored_at_any_minutes_writes_a_byte_identical_journal(seed: int, restarts: set[int]) -> None:
     calm, _ = traded(seed, set())
@@ -83,7 +84,7 @@ def test_a_venue_restored_at_any_minutes_writes_a_byte_identical_journal(seed: i
     }
 
 
-@thousand
+@many
 @given(st.integers(0, 10_000))
 def test_the_ledger_fills_account_for_all_cash_changes(seed: int) -> None:
     journals, venue = traded(seed, set())
