@@ -8,7 +8,7 @@ from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.features.quality import BINS, assess, clusters
+from mikrobot.features.quality import BINS, FEWEST, assess, clusters, correlations
 
 ROWS = 3_000
 NAN = float("nan")
@@ -129,6 +129,19 @@ def test_redundant_columns_are_grouped_whatever_their_sign_and_shape():
     exact = frame[["base", "falling", "near"]].corr(method="spearman").abs().to_numpy().min()
     assert cluster.weakest >= 0.95
     assert cluster.weakest == pytest.approx(exact, abs=1e-12)
+
+
+def test_correlations_are_those_of_pandas_over_the_rows_where_both_are_known():
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(rng.normal(size=(400, 6)).cumsum(axis=0))
+    frame[frame.index % 7 == 3] = frame[frame.index % 7 == 3].where(rng.random((57, 6)) < 0.5)
+    frame.loc[350:, 0] = np.nan
+    frame.loc[:320, 1] = np.nan  # too few rows in common with 0
+    frame.loc[:200, 2] = 4.0
+    frame.loc[201:, 3] = np.nan  # where 3 is known, 2 is constant
+    expected = frame.corr(min_periods=FEWEST).to_numpy()
+    assert np.isnan(expected[2, 3])
+    np.testing.assert_allclose(correlations(frame.to_numpy()), np.nan_to_num(expected), atol=1e-12)
 
 
 def test_every_pair_of_a_cluster_reaches_the_bound_not_only_neighbours():
