@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
+from mikrobot.domain.serialisation import plain
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.catalog import MODELS, kind_of
 from mikrobot.models.conformal import Window
@@ -110,8 +111,8 @@ def test_the_baseline_is_the_diffusion_calibrated(
 def test_a_random_walk_shows_no_skill_over_the_diffusion_baseline(first: TrainingResult) -> None:
     assert first.evaluation.metrics["auc"] > 0.75
     assert abs(first.evaluation.uplift["over_atr"].auc.value) < 0.03
-    assert set(first.metrics["baselines"]) == {"diffusion_atr", "diffusion_forecast", "random_forest"}
-    assert set(first.metrics["by_symbol"]) == {"EURUSD", "BTCUSDT"}
+    assert set(first.evaluation.baselines) == {"diffusion_atr", "diffusion_forecast", "random_forest"}
+    assert set(first.evaluation.by_symbol) == {"EURUSD", "BTCUSDT"}
 
 
 def test_markets_without_an_edge_give_none_to_the_whole_pipeline(market: Bars) -> None:
@@ -148,7 +149,7 @@ def test_a_model_predicts_the_same_after_the_round_trip_over_http(
     assert np.nanmax(expected) < 1
     np.testing.assert_array_equal(again.predict(values), expected)
     assert one.spec == again.spec
-    assert one.spec.metrics == json.loads(json.dumps(first.metrics))
+    assert one.spec.metrics == json.loads(json.dumps(plain(first.evaluation)))
 
 
 def test_a_version_uses_the_intervals_of_its_stored_window(first: TrainingResult, registry: Registry) -> None:
@@ -331,7 +332,7 @@ def test_a_rollback_brings_back_what_the_champion_replaced_symbol_by_symbol(
 def test_the_card_of_a_version_is_kept_with_it(first: TrainingResult, registry: Registry) -> None:
     card = registry.text("bos", first.version, "card.md")
     assert "Promotion gate: BTCUSDT: skill refused: " in card
-    assert f"{first.metrics['metrics']['auc']:.4f}" in card
+    assert f"{first.evaluation.metrics['auc']:.4f}" in card
     assert "diffusion_atr" in card
     assert registry.text("bos", first.version, "card.html").startswith("<!doctype html>")
     with pytest.raises(ModelError, match=r"has no nothing\.md"):
