@@ -4,7 +4,9 @@ Stores no bad rows and stops no flow: the caller quarantines the rows, and raise
 `mikrobot.domain.errors.GateError` if a failed gate must stop the flow.
 """
 
-from collections.abc import Iterator
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -19,12 +21,24 @@ from great_expectations.exceptions.exceptions import GreatExpectationsError
 
 import expectations.vocabulary  # noqa: F401  the suites use its expectations
 from expectations import suites
-from expectations.suites import Expectation, Suite
+from expectations.suites import Expectation
 from mikrobot.domain.errors import GateError
 
 COLUMNS_AT_ONCE = 4
 """Maximum columns per batch. Great Expectations copies the whole batch for every metric: 160
 expectations on 300,000 x 80 take 45 s as one batch, 3 s as batches of two to four columns."""
+
+BOUNDED_AT_ONCE = 32
+"""Columns per pass over bounds; Great Expectations copies them."""
+
+_BOUNDED: defaultdict[str, set[str]] = defaultdict(
+    set,
+    {
+        "expect_column_values_to_be_between": {"column", "min_value", "max_value"},
+        "expect_column_values_to_be_known_after": {"column", "rows"},
+    },
+)
+"""The arguments of expectations about bounds, by type; one with other arguments, as `mostly`, is run by itself."""
 
 _RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 
@@ -78,9 +92,9 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
     """
     rows = frame.copy(deep=False)
     rows.index = pd.RangeIndex(len(frame))
+    expectations = suites.read(suite)["expectations"]
     with _ONE_AT_A_TIME:
-        results = _results(rows, suites.read(suite))
-    broken = [result for result in results if not result.success]
+        broken, evaluated = _broken(rows, expectations)
     reasons = _reasons(broken)
     bad = rows.index.isin(reasons.index)
     frame_fails = any(_severity(result) == "critical" for result in broken)
@@ -89,34 +103,91 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
         bad=frame[bad],
         reasons=reasons.set_axis(frame.index[bad]),
         passed=not frame_fails and bad.sum() <= allowed_share * len(frame),
-        expectations=len(results),
+        expectations=evaluated,
         failed=tuple(_description(result) for result in broken),
     )
 
 
-def _results(rows: pd.DataFrame, suite: Suite) -> list[ExpectationValidationResult]:
-    """Validate the frame, then its rows if the frame has rows and the required columns."""
-    of_frame, *of_columns = _batches(suite["expectations"])
-    with _batch_definition() as batch_definition:
-        results = _run(batch_definition, rows, of_frame)
-        if all(result.success for result in results):
-            for expectations in of_columns:
-                results += _run(batch_definition, rows[_columns(expectations)], expectations)
-    return results
+def _broken(rows: pd.DataFrame, expectations: list[Expectation]) -> tuple[list[ExpectationValidationResult], int]:
+    """Validate the frame, then its rows if the frame has rows and the required columns.
 
-
-def _batches(expectations: list[Expectation]) -> list[list[Expectation]]:
-    """Group the expectations: first those of the frame, then those of a few columns each."""
+    Returns
+    -------
+    list of ExpectationValidationResult
+        The broken expectations, in the order of the suite.
+    int
+        Number of evaluated expectations.
+    """
     of_frame = [expectation for expectation in expectations if not _columns([expectation])]
-    batches = [of_frame]
+    of_columns = [expectation for expectation in expectations if _columns([expectation])]
+    with _batch_definition() as batch_definition:
+        broken = _failures(_run(batch_definition, rows, of_frame))
+        if broken:
+            return broken, len(of_frame)
+        keeping = _keeping_their_bounds(batch_definition, rows, of_columns)
+        asked = [expectation for expectation in of_columns if _bounded(expectation) not in keeping]
+        for batch in _batches(asked):
+            broken += _failures(_run(batch_definition, rows[_columns(batch)], batch))
+    return broken, len(expectations)
+
+
+def _failures(results: list[ExpectationValidationResult]) -> list[ExpectationValidationResult]:
+    return [result for result in results if not result.success]
+
+
+def _keeping_their_bounds(
+    batch_definition: BatchDefinition[Any], rows: pd.DataFrame, expectations: list[Expectation]
+) -> set[str]:
+    """Return the columns for which no expectation about bounds can be broken, found in passes over many columns.
+
+    Such an expectation takes Great Expectations 14 ms, whatever the number of rows.
+    """
+    bounds: dict[str, dict[str, Any]] = {}
     for expectation in expectations:
-        if expectation in of_frame:
-            continue
-        columns = _columns([*batches[-1], expectation])
-        if batches[-1] is of_frame or len(columns) > COLUMNS_AT_ONCE:
-            batches.append([])
-        batches[-1].append(expectation)
-    return batches
+        if column := _bounded(expectation):
+            bounds.setdefault(column, {"low": -math.inf, "high": math.inf, "known_after": None})
+            bounds[column] |= _bound(expectation["kwargs"])
+    keeping: set[str] = set()
+    columns = list(bounds)
+    for start in range(0, len(columns), BOUNDED_AT_ONCE):
+        group = columns[start : start + BOUNDED_AT_ONCE]
+        pass_ = _bounds_expectation({column: bounds[column] for column in group})
+        (result,) = _run(batch_definition, rows[group], [pass_])
+        keeping |= set(group) - set(result.result["observed_value"])
+    return keeping
+
+
+def _bounded(expectation: Expectation) -> str | None:
+    """Return the column of an expectation about the bounds of rows, without exceptions; None of any other."""
+    kwargs = expectation["kwargs"]
+    plain = expectation["severity"] == "warning" and kwargs.keys() <= _BOUNDED[expectation["type"]]
+    return str(kwargs["column"]) if plain else None
+
+
+def _bound(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"min_value": "low", "max_value": "high", "rows": "known_after"}
+    return {names[key]: value for key, value in kwargs.items() if key in names}
+
+
+def _bounds_expectation(bounds: dict[str, dict[str, Any]]) -> Expectation:
+    return {
+        "type": "expect_table_columns_to_keep_their_bounds",
+        "kwargs": {"bounds": bounds},
+        "description": f"the bounds of {', '.join(bounds)}",
+        "severity": "warning",
+    }
+
+
+def _batches(expectations: list[Expectation]) -> Iterator[list[Expectation]]:
+    """Group expectations of columns into batches of few columns."""
+    batch: list[Expectation] = []
+    for expectation in expectations:
+        if batch and len(_columns([*batch, expectation])) > COLUMNS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(expectation)
+    if batch:
+        yield batch
 
 
 def _columns(expectations: list[Expectation]) -> list[str]:

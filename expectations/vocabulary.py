@@ -4,19 +4,23 @@ Import this module before reading a suite that uses them. They support pandas ba
 order of the rows.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
-from great_expectations.expectations.expectation import ColumnMapExpectation
+from great_expectations.expectations.expectation import BatchExpectation, ColumnMapExpectation
 from great_expectations.expectations.metrics.map_metric_provider.column_condition_partial import (
     column_condition_partial,
 )
 from great_expectations.expectations.metrics.map_metric_provider.column_map_metric_provider import (
     ColumnMapMetricProvider,
 )
+from great_expectations.expectations.metrics.metric_provider import metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
 
 class WholeMinutes(ColumnMapMetricProvider):
@@ -54,6 +58,34 @@ class KnownAfter(ColumnMapMetricProvider):
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column: pd.Series, rows: int, **_: Any) -> pd.Series:
         return column.notna() | (np.arange(len(column)) < rows)
+
+
+class ColumnsOutOfBounds(TableMetricProvider):
+    """Metric: the columns with a value out of its bounds, a value missing after its first rows, or another type."""
+
+    metric_name = "table.columns_out_of_bounds"
+    value_keys = ("bounds",)
+
+    @metric_value(engine=PandasExecutionEngine)
+    def _pandas(
+        cls,
+        execution_engine: PandasExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        **_: Any,
+    ) -> list[str]:
+        frame, *_rest = execution_engine.get_compute_domain(metric_domain_kwargs, MetricDomainTypes.TABLE)
+        bounds = metric_value_kwargs["bounds"]
+        return [name for name, bound in bounds.items() if not _keeps(frame[name], **bound)]
+
+
+def _keeps(values: pd.Series, low: float, high: float, known_after: int | None) -> bool:
+    if values.dtype != np.float64:
+        return False
+    array = values.to_numpy()
+    missing = np.isnan(array)
+    within = bool((missing | ((array >= low) & (array <= high))).all())
+    return within and (known_after is None or not missing[known_after:].any())
 
 
 class ExpectColumnValuesToBeWholeMinutes(ColumnMapExpectation):
@@ -96,3 +128,27 @@ class ExpectColumnValuesToBeKnownAfter(ExpectColumnValuesToNotBeNull):
     success_keys = ("rows", "mostly")
 
     rows: int
+
+
+class ExpectTableColumnsToKeepTheirBounds(BatchExpectation):
+    """Expect many columns of floats to keep their bounds: one pass in place of two expectations for each column.
+
+    Equivalent to `expect_column_values_to_be_between` and `expect_column_values_to_be_known_after` for each
+    column, without the rows of the result. Names the columns that break their bounds as the observed value.
+
+    Attributes
+    ----------
+    bounds : mapping of str to mapping
+        Column -> low and high (inclusive), and known_after: the number of first rows in which values may be
+        missing, None if they always may.
+    """
+
+    metric_dependencies = ("table.columns_out_of_bounds",)
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id",)
+    success_keys: ClassVar[tuple[str, ...]] = ("bounds",)
+
+    bounds: Mapping[str, Mapping[str, Any]]
+
+    def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        columns = metrics["table.columns_out_of_bounds"]
+        return {"success": not columns, "result": {"observed_value": columns}}

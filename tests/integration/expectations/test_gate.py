@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,29 @@ check(pd.read_parquet({str(tmp_path / "bars.parquet")!r}), "bars")
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_passes_over_many_columns_find_what_each_expectation_finds(
+    rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(11)
+    columns = random.choice(list(CATALOG.columns), 24, replace=False)
+    for column, damage in zip(columns, (np.nan, np.inf, -np.inf, 1e300, -1e300, np.nan) * 4, strict=True):
+        rows.loc[random.choice(ROWS, 5, replace=False), column] = damage
+    rows["m1_rsi_14"] = rows["m1_rsi_14"].astype("float32")
+    screened = check(rows, "features", allowed_share=1)
+    monkeypatch.setattr(quality_gate, "_BOUNDED", defaultdict(set))
+    alone = check(rows, "features", allowed_share=1)
+    assert len(alone.failed) >= 10
+    assert screened.failed == alone.failed
+    assert screened.reasons.to_dict() == alone.reasons.to_dict()
+    assert (screened.passed, screened.expectations) == (alone.passed, alone.expectations)
+
+
+def test_an_expectation_with_exceptions_is_run_by_itself(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = quality_gate.suites.read("features")
+    (bounded,) = (e for e in suite["expectations"] if e["description"].startswith("m1_rsi_14 finite"))
+    bounded["kwargs"]["mostly"] = 0.9
+    monkeypatch.setattr(quality_gate.suites, "read", lambda _: suite)
+    rows.loc[2_000, "m1_rsi_14"] = 100.5
+    assert check(rows, "features").failed == ()
