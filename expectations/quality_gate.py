@@ -5,7 +5,6 @@ Stores no bad rows and stops no flow: the caller quarantines the rows, and raise
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,14 +30,13 @@ expectations on 300,000 x 80 take 45 s as one batch, 3 s as batches of two to fo
 BOUNDED_AT_ONCE = 32
 """Columns per pass over bounds; Great Expectations copies them."""
 
-_BOUNDED: defaultdict[str, set[str]] = defaultdict(
-    set,
-    {
-        "expect_column_values_to_be_between": {"column", "min_value", "max_value"},
-        "expect_column_values_to_be_known_after": {"column", "rows"},
-    },
-)
+_BOUNDED: Mapping[str, set[str]] = {
+    "expect_column_values_to_be_between": {"column", "min_value", "max_value"},
+    "expect_column_values_to_be_known_after": {"column", "rows"},
+}
 """The arguments of expectations about bounds, by type; one with other arguments, as `mostly`, is run by itself."""
+
+_UNBOUNDED: Mapping[str, Any] = {"low": -math.inf, "high": math.inf, "known_after": None}
 
 _RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 
@@ -145,14 +143,13 @@ def _keeping_their_bounds(
     bounds: dict[str, dict[str, Any]] = {}
     for expectation in expectations:
         if column := _bounded(expectation):
-            bounds.setdefault(column, {"low": -math.inf, "high": math.inf, "known_after": None})
-            bounds[column] |= _bound(expectation["kwargs"])
+            bounds[column] = _narrowed(bounds.get(column, _UNBOUNDED), expectation["kwargs"])
     keeping: set[str] = set()
     columns = list(bounds)
     for start in range(0, len(columns), BOUNDED_AT_ONCE):
         group = columns[start : start + BOUNDED_AT_ONCE]
-        pass_ = _bounds_expectation({column: bounds[column] for column in group})
-        (result,) = _run(batch_definition, rows[group], [pass_])
+        expectation = _bounds_expectation({column: bounds[column] for column in group})
+        (result,) = _run(batch_definition, rows[group], [expectation])
         keeping |= set(group) - set(result.result["observed_value"])
     return keeping
 
@@ -160,13 +157,19 @@ def _keeping_their_bounds(
 def _bounded(expectation: Expectation) -> str | None:
     """Return the column of an expectation about the bounds of rows, without exceptions; None of any other."""
     kwargs = expectation["kwargs"]
-    plain = expectation["severity"] == "warning" and kwargs.keys() <= _BOUNDED[expectation["type"]]
+    plain = expectation["severity"] == "warning" and kwargs.keys() <= _BOUNDED.get(expectation["type"], set())
     return str(kwargs["column"]) if plain else None
 
 
-def _bound(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"min_value": "low", "max_value": "high", "rows": "known_after"}
-    return {names[key]: value for key, value in kwargs.items() if key in names}
+def _narrowed(bound: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bound that holds where `bound` and the arguments of an expectation both hold."""
+    low, high, rows = (kwargs.get(name) for name in ("min_value", "max_value", "rows"))
+    known_after = [number for number in (bound["known_after"], rows) if number is not None]
+    return {
+        "low": max(bound["low"], -math.inf if low is None else low),
+        "high": min(bound["high"], math.inf if high is None else high),
+        "known_after": min(known_after, default=None),
+    }
 
 
 def _bounds_expectation(bounds: dict[str, dict[str, Any]]) -> Expectation:

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -223,7 +222,7 @@ def test_passes_over_many_columns_find_what_each_expectation_finds(
         rows.loc[random.choice(ROWS, 5, replace=False), column] = damage
     rows["m1_rsi_14"] = rows["m1_rsi_14"].astype("float32")
     screened = check(rows, "features", allowed_share=1)
-    monkeypatch.setattr(quality_gate, "_BOUNDED", defaultdict(set))
+    monkeypatch.setattr(quality_gate, "_BOUNDED", {})
     alone = check(rows, "features", allowed_share=1)
     assert len(alone.failed) >= 10
     assert screened.failed == alone.failed
@@ -238,3 +237,22 @@ def test_an_expectation_with_exceptions_is_run_by_itself(rows: pd.DataFrame, mon
     monkeypatch.setattr(quality_gate.suites, "read", lambda _: suite)
     rows.loc[2_000, "m1_rsi_14"] = 100.5
     assert check(rows, "features").failed == ()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_ranges_of_a_column_both_hold(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    suite = quality_gate.suites.read("features")
+    ranges = [
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "m1_rsi_14", "min_value": 0, "max_value": highest},
+            "description": f"m1_rsi_14 up to {highest}",
+            "severity": "warning",
+        }
+        for highest in (90, 200)
+    ]
+    suite["expectations"] = ranges[::order]
+    monkeypatch.setattr(quality_gate.suites, "read", lambda _: suite)
+    rows["m1_rsi_14"] = 50.0
+    rows.loc[2_000, "m1_rsi_14"] = 95.0
+    assert check(rows, "features").reasons.to_dict() == {2_000: "m1_rsi_14 up to 90"}
