@@ -24,7 +24,6 @@ ALLOWED = {
     ("src/mikrobot/features/library/zones.py", "known"),  # the same
     ("src/mikrobot/features/quality.py", "known"),  # a field that templates read
     ("src/mikrobot/stack/doctor.py", "found"),  # a field that is a JSON key
-    ("src/mikrobot/training/evaluation_figures.py", "said"),  # the same
 }
 
 _CODE_SPAN = re.compile(r"```.*?```|``[^`]*``|`[^`]*`|'\w+'|\"\w+\"", re.DOTALL)

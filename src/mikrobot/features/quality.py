@@ -205,9 +205,9 @@ def correlations(values: NDArray[np.float64]) -> NDArray[np.float64]:
     array, columns x columns
         0 for pairs with fewer than `FEWEST` common rows, or constant over them except for rounding.
     """
-    known = ~np.isnan(values)
-    centred = np.where(known, values - np.nanmean(values, axis=0), 0.0)
-    counted = known.astype(np.float64)
+    has_value = ~np.isnan(values)
+    centred = np.where(has_value, values - np.nanmean(values, axis=0), 0.0)
+    counted = has_value.astype(np.float64)
     pairs = counted.T @ counted
     sums = centred.T @ counted
     with np.errstate(invalid="ignore", divide="ignore"):

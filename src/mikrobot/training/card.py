@@ -142,7 +142,7 @@ def curve_picture(reliability: Sequence[Mapping[str, float]]) -> str:
     figure = Figure(figsize=(4.2, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#c3cad3", linewidth=1)
-    axes.plot([p["said"] for p in reliability], [p["happened"] for p in reliability], marker="o", markersize=3)
+    axes.plot([p["predicted"] for p in reliability], [p["happened"] for p in reliability], marker="o", markersize=3)
     axes.set(xlabel="predicted probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
     image = io.StringIO()
     figure.savefig(image, format="svg", metadata={"Date": None})

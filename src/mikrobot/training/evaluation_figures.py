@@ -53,14 +53,14 @@ class ReliabilityBin:
     Attributes
     ----------
     samples : int
-    `said` : float
+    `predicted` : float
         Mean predicted probability.
     happened : float
         Observed frequency.
     """
 
     samples: int
-    said: float
+    predicted: float
     happened: float
 
 

@@ -98,7 +98,7 @@ def calibration_noise(bins: Sequence[ReliabilityBin]) -> float:
     0.0319
     """
     counts = np.array([part.samples for part in bins], dtype=np.float64)
-    predicted = np.array([part.said for part in bins])
+    predicted = np.array([part.predicted for part in bins])
     return float(np.sqrt(2.0 / np.pi * counts * predicted * (1.0 - predicted)).sum() / counts.sum())
 
 

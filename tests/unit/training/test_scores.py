@@ -37,7 +37,7 @@ def test_equal_probabilities_are_never_parted(sorted_by_outcome: bool) -> None:
     outcome = np.arange(4000) % 2 == 0
     outcome = np.sort(outcome) if sorted_by_outcome else outcome
     assert calibration_error(np.full(4000, 0.5), outcome) == 0
-    assert reliability(np.full(4000, 0.5), outcome) == (ReliabilityBin(samples=4000, said=0.5, happened=0.5),)
+    assert reliability(np.full(4000, 0.5), outcome) == (ReliabilityBin(samples=4000, predicted=0.5, happened=0.5),)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 500), st.integers(0, 3), st.integers(1, 30))
@@ -60,6 +60,6 @@ def test_a_calibrated_model_shows_the_expected_calibration_noise() -> None:
 def test_the_reliability_curve_of_the_truth_is_the_diagonal() -> None:
     curve = reliability(TRUTH, OUTCOME, bins=10)
     assert sum(part.samples for part in curve) == N
-    predicted = [part.said for part in curve]
+    predicted = [part.predicted for part in curve]
     assert predicted == sorted(predicted)
     assert [part.happened for part in curve] == pytest.approx(predicted, abs=0.05)
