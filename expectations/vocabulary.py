@@ -4,7 +4,7 @@ Import this module before reading a suite that uses them. They support pandas ba
 order of the rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,16 +76,37 @@ class ColumnsOutOfBounds(TableMetricProvider):
     ) -> list[str]:
         frame, *_rest = execution_engine.get_compute_domain(metric_domain_kwargs, MetricDomainTypes.TABLE)
         bounds = metric_value_kwargs["bounds"]
-        return [name for name, bound in bounds.items() if not _keeps(frame[name], **bound)]
+        return [str(row.column) for row in frame.itertuples() if not _keeps(row, **bounds[str(row.column)])]
 
 
-def _keeps(values: pd.Series, low: float, high: float, known_after: int | None) -> bool:
+def _keeps(extremes: Any, low: float, high: float, known_after: int | None) -> bool:
+    within = not (extremes.lowest < low or extremes.highest > high)  # NaN, of a column without values, is within
+    complete = known_after is None or extremes.last_missing < known_after
+    return bool(extremes.floats and within and complete)
+
+
+def column_extremes(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return what decides whether columns keep their bounds.
+
+    Returns
+    -------
+    DataFrame
+        A row per column: ``column``; ``floats``, False if the type is not float64; ``lowest`` and ``highest`` value,
+        NaN if there is none; ``last_missing``, the number of the last row without a value, -1 if there is none.
+    """
+    return pd.DataFrame(
+        [(column, *_extremes(frame[column])) for column in columns],
+        columns=["column", "floats", "lowest", "highest", "last_missing"],
+    )
+
+
+def _extremes(values: pd.Series) -> tuple[bool, float, float, int]:
     if values.dtype != np.float64:
-        return False
+        return False, np.nan, np.nan, -1
     array = values.to_numpy()
     missing = np.isnan(array)
-    within = bool((missing | ((array >= low) & (array <= high))).all())
-    return within and (known_after is None or not missing[known_after:].any())
+    last_missing = len(array) - 1 - int(missing[::-1].argmax()) if missing.any() else -1
+    return True, float(np.fmin.reduce(array)), float(np.fmax.reduce(array)), last_missing
 
 
 class ExpectColumnValuesToBeWholeMinutes(ColumnMapExpectation):
@@ -130,8 +151,8 @@ class ExpectColumnValuesToBeKnownAfter(ExpectColumnValuesToNotBeNull):
     rows: int
 
 
-class ExpectTableColumnsToKeepTheirBounds(BatchExpectation):
-    """Expect many columns of floats to keep their bounds: one pass in place of two expectations for each column.
+class ExpectColumnExtremesToKeepTheirBounds(BatchExpectation):
+    """Expect the columns of floats whose extremes are the rows of the batch (see `column_extremes`) to keep bounds.
 
     Equivalent to `expect_column_values_to_be_between` and `expect_column_values_to_be_known_after` for each
     column, without the rows of the result. Names the columns that break their bounds as the observed value.
