@@ -14,7 +14,7 @@ PYTEST ?= pytest
 # Threads that wait for each other leave the core to other processes.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install install-gpu run test soak coverage lint fmt docs bench lock clean
+.PHONY: install install-gpu run check test soak coverage lint fmt docs bench lock clean
 
 install: $(STAMP)
 
@@ -39,6 +39,10 @@ run: install
 
 test: install
 	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder
+
+# What needs no service: style, types, contracts, unit tests and doctests.
+check: lint
+	$(BIN)/python -m pytest -q -n 2 tests/unit src
 
 # The tests that draw random cases, with all of them.
 soak: install
