@@ -78,7 +78,7 @@ def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[f
             fitted,
             np.zeros((1, width), np.float32),
             name=name,
-            options={"zipmap": False},
+            options={id(fitted): {"zipmap": False}},  # by name, it would read every attribute of every tree
             target_opset={"": OPSET, "ai.onnx.ml": TREES_OPSET},
         )
     return Member(name, graph, platt)
