@@ -18,28 +18,14 @@ from mikrobot.settings import Settings
 @click.option("--environment", is_flag=True, help="Print the variables for the feast command instead.")
 def main(environment: bool) -> None:
     """Apply the feature definitions to Feast's registry and online store."""
+    from feature_repo.applying import apply
+
     try:
         settings = configuration.load()
         print(variables(settings) if environment else apply(settings))
     except MikrobotError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-
-
-def apply(settings: Settings) -> str:
-    """Apply the definitions to Feast's registry and online store; return a one-line summary.
-
-    Raises
-    ------
-    StoreError
-        If the database or the state folder cannot be used.
-    """
-    from feature_repo.definitions import definitions
-    from mikrobot.features.catalog import CATALOG
-    from mikrobot.store.feast.config import VIEW, open_feature_store
-
-    open_feature_store(settings).apply([*definitions(settings)])
-    return f"applied {VIEW} to Feast: {len(CATALOG.columns)} features, version {CATALOG.version}"
 
 
 def variables(settings: Settings) -> str:

@@ -38,14 +38,21 @@ def trade(run_id: str, number: int) -> datetime | None:
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
 def loop(run_id: str) -> "RunSummary":
     """Ingest, check, materialise, train and trade each segment of the run, then monitor and report."""
+    from feature_repo.applying import apply
+    from mikrobot import settings as configuration
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
     from mikrobot.workflows import summary
 
+    settings, clock = configuration.load(), SystemClock()
+    apply(settings)
     stages = summary.Stages()
     for number, segment in enumerate(summary.run_of(run_id).segments):
         symbols = list(segment.symbols)
         learned, traded = segment.trade_from, segment.trade_until
         stages.ingested += ingest(symbols, segment.history_from, learned)
         stages.materialized += materialize(symbols, segment.history_from, learned)
+        local_stack.await_service(settings, "mlflow", clock)
         stages.trained += train(symbols, segment.history_from, learned, trade_from=learned)
         stages.first_orders.append(trade(run_id, number))
         stages.materialized += materialize(symbols, segment.history_from, traded, since=learned)
@@ -55,10 +62,14 @@ def loop(run_id: str) -> "RunSummary":
 
 def main(run_id: str) -> int:
     """Run the loop and print its summary, or its error message, as a line of JSON."""
+    from mikrobot import settings as configuration
     from mikrobot.domain.errors import MikrobotError
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
 
-    asyncio.run(crash_loops())
     try:
+        local_stack.await_service(configuration.load(), "prefect", SystemClock())
+        asyncio.run(crash_loops())
         summary = loop(run_id)
     except MikrobotError as error:
         tell(event="error", message=str(error))

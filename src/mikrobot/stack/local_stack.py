@@ -1,8 +1,8 @@
 """The local stack: its services, and the order in which they start and stop.
 
 PostgreSQL starts first, since every other service keeps its state there; then Prefect, MLflow and the prediction
-service in parallel; then the Feast definitions and the served flows, which need them. Everything listens on
-`Settings.host`. `processes` runs the processes.
+service in parallel; then the served flows, which need Prefect. `up` waits for all of them; a run waits for each only
+where it needs it. Everything listens on `Settings.host`. `processes` runs the processes.
 """
 
 import os
@@ -140,15 +140,13 @@ def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Servi
     )
 
 
-def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True) -> list[str]:
+def up(settings: Settings, clock: Clock, say: Say) -> list[str]:
     """Start the services that do not run yet, and wait until all are ready.
 
     Parameters
     ----------
     say : callable
         Called with one line for each step; services that already run have no step.
-    served_flows : bool
-        Also start the flow server, which runs schedules and deployments.
 
     Returns
     -------
@@ -162,30 +160,93 @@ def up(settings: Settings, clock: Clock, say: Say, *, served_flows: bool = True)
     ServiceError
         If a service fails; the services that this call has started are stopped again.
     """
-    prepare_home(settings.home)
-    wanted = [s for s in services(settings).values() if served_flows or s.name != "flows"]
-    first = [service for service in wanted if service.port is not None]
-    for service in first:
-        processes.require_port(service, settings.home, settings.host)
-    started: list[str] = []
+    started = begin(settings, say)
     try:
-        _start_postgres(settings, say, started)
-        for service in first:
-            _start(service, settings, started)
         say("applying the Feast definitions")
         run_module("feature_repo", settings)
-        for service in first:
-            _await(service, settings, clock, say, started=started)
-        for service in wanted:
-            if service.port is None:
-                _start(service, settings, started)
-                _await(service, settings, clock, say, started=started)
-        if "flows" in started:
-            _await_scheduled(settings, clock, say)
+        serve_flows(settings, clock, say, started)
+        await_all(settings, clock, say, started)
     except BaseException:
         down(settings, started)
         raise
     return started
+
+
+def begin(settings: Settings, say: Say) -> list[str]:
+    """Start PostgreSQL, and those of Prefect, MLflow and the prediction service that do not run; wait for PostgreSQL.
+
+    Parameters
+    ----------
+    say : callable
+        Called with one line for each step; services that already run have no step.
+
+    Returns
+    -------
+    list of str
+        Names of the services that this call started, PostgreSQL included, in order.
+
+    Raises
+    ------
+    StoreError, ServiceError
+        As `up`.
+    """
+    prepare_home(settings.home)
+    servers = [service for service in services(settings).values() if service.port is not None]
+    for service in servers:
+        processes.require_port(service, settings.home, settings.host)
+    started: list[str] = []
+    try:
+        _start_postgres(settings, say, started)
+        for service in servers:
+            _start(service, settings, started)
+    except BaseException:
+        down(settings, started)
+        raise
+    return started
+
+
+def serve_flows(settings: Settings, clock: Clock, say: Say, started: list[str]) -> None:
+    """Start the flow server, which runs schedules and deployments, once Prefect is ready; add it to `started`.
+
+    Raises
+    ------
+    ServiceError
+        If Prefect ends, or is not ready in time.
+    """
+    await_service(settings, "prefect", clock, say=say, started=started)
+    _start(services(settings)["flows"], settings, started)
+
+
+def await_all(settings: Settings, clock: Clock, say: Say, started: Iterable[str]) -> None:
+    """Wait until every service is ready and, if the flow server was started, the schedules are there.
+
+    Parameters
+    ----------
+    started : iterable of str
+        Names of the services that were just started; the others have no step.
+
+    Raises
+    ------
+    ServiceError
+        If a service ends, or is not ready in time.
+    """
+    for service in services(settings).values():
+        _await(service, settings, clock, say, started=started)
+    if "flows" in started:
+        _await_scheduled(settings, clock, say)
+
+
+def await_service(
+    settings: Settings, name: str, clock: Clock, *, say: Say = lambda step: None, started: Iterable[str] = ()
+) -> None:
+    """Wait until a service is ready; report the step if the service is among those just started.
+
+    Raises
+    ------
+    ServiceError
+        If it has ended, or is not ready in time.
+    """
+    _await(services(settings)[name], settings, clock, say, started=started)
 
 
 def _await_scheduled(settings: Settings, clock: Clock, say: Say) -> None:

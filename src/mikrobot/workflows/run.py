@@ -77,12 +77,17 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
     settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
     _check_data(source, segments, display)
     local_stack.prepare_home(settings.home)
-    with _alone(settings.home), _stopping_what_started(settings, clock, display, served_flows=stay):
+    with _alone(settings.home), _stopping_what_started(settings, display) as started:
         run = _record(settings, source, segments, started_at, clock=clock, display=display)
-        printed = _follow(settings, run.id, display)
+        process = _start_loop(settings, run.id)
+        local_stack.await_service(settings, "prefect", clock, say=display.say, started=started)
+        if stay:
+            local_stack.serve_flows(settings, clock, display.say, started)
+        printed = _follow(process, settings, display)
         seconds = round((clock.now() - started_at).total_seconds(), 1)
         summary = _FINISHED.validate_python({**printed, "seconds": seconds})
         if stay:
+            local_stack.await_all(settings, clock, display.say, started)
             display.summary(summary)
             _stay(settings, run, source, clock, display=display)
     return replace(summary, services=still_up(settings, summary.services))
@@ -127,10 +132,11 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_what_started(settings: Settings, clock: Clock, display: Display, *, served_flows: bool) -> Iterator[None]:
-    started = local_stack.up(settings, clock, display.say, served_flows=served_flows)
+def _stopping_what_started(settings: Settings, display: Display) -> Iterator[list[str]]:
+    """Start the services; yield the names of those that this call started, which are stopped at the end."""
+    started = local_stack.begin(settings, display.say)
     try:
-        yield
+        yield started
     finally:
         display.say("stopping what this run started")
         local_stack.down(settings, [*started, "streamer", "worker", "loop"])
@@ -160,8 +166,8 @@ def _opening_line(run: Run, opening: paper_account.Opening) -> str:
     return f"the paper account of source {run.source} opens with {opening.total} USD, {origin}"
 
 
-def _follow(settings: Settings, run_id: str, display: Display) -> dict[str, Any]:
-    """Run the loop flow to its end, and show its progress; return the summary that it printed."""
+def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
+    """Start the loop flow, which waits for each service where it needs it."""
     log = settings.home / "logs" / "loop.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
@@ -176,6 +182,11 @@ def _follow(settings: Settings, run_id: str, display: Display) -> dict[str, Any]
             start_new_session=True,
         )
     pid_records.record("loop", settings.home, process.pid)
+    return process
+
+
+def _follow(process: subprocess.Popen[str], settings: Settings, display: Display) -> dict[str, Any]:
+    """Show the progress of the loop flow to its end; return the summary that it printed."""
     summary: dict[str, Any] | None = None
     failure = ""
     assert process.stdout is not None

@@ -20,6 +20,7 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.live import pid_records
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.stack import processes
 from mikrobot.store.bars import BarStore
 from mikrobot.store.postgres import bundled, database
 from tests.killing import alive, kill_9
@@ -250,6 +251,8 @@ def test_a_postgres_killed_in_the_middle_ends_the_run_in_one_line_and_its_bars_a
 
 
 def materializing(settings: Any) -> bool:
+    if not processes.answers(f"{settings.prefect_url}/api/health"):
+        return False
     wanted = {"flows": {"name": {"any_": ["materialize"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
     return bool(httpx.post(f"{settings.prefect_url}/api/flow_runs/filter", json=wanted, timeout=30).json())
 

@@ -66,7 +66,9 @@ def small(
         replay = ("--source", "replay", "--data", paths["bars"], "--history-days", 5, "--hours", 1)
         run = program.run("run", "--once", "--json", *replay, timeout_s=900)
         assert run.returncode == 0, run.stderr
-        local_stack.up(program.settings, SystemClock(), lambda line: None, served_flows=False)
+        local_stack.begin(program.settings, lambda line: None)
+        for service in ("mlflow", "bento"):
+            local_stack.await_service(program.settings, service, SystemClock())
         planned = program.run("experiment", "new", "planned", *PLAN)
         assert planned.returncode == 0, planned.stderr
         example = program.run("predict", "--example", "--json")

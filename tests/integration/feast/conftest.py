@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.__main__ import apply
+from feature_repo.applying import apply
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
 from mikrobot.store.feast.online import FeatureRows

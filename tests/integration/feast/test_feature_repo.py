@@ -7,7 +7,8 @@ import pytest
 from feast.repo_config import load_repo_config
 
 import feature_repo
-from feature_repo.__main__ import apply, variables
+from feature_repo.__main__ import variables
+from feature_repo.applying import apply
 from mikrobot.features.catalog import CATALOG
 from mikrobot.settings import Settings
 from mikrobot.store.feast.config import configuration, open_feature_store, registered_view

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from feature_repo.__main__ import apply
+from feature_repo.applying import apply
 from mikrobot import telemetry
 from mikrobot.domain.market import Bar, bars_of
 from mikrobot.features.catalog import CATALOG

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from feature_repo.__main__ import apply
+from feature_repo.applying import apply
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.session import plan, record_of
 from mikrobot.runtime import SystemClock, wait_until

@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from feature_repo.__main__ import apply
+from feature_repo.applying import apply
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.task import Task

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from expectations.quality_gate import check
-from feature_repo.__main__ import apply
+from feature_repo.applying import apply
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Prediction, Side
