@@ -19,6 +19,8 @@ AWAY_SECONDS = 2.0
 SUPERVISOR = "supervisor"
 """Record name of the process that restarts the live processes; `recorded` leaves it out, so it is never stopped."""
 
+_MARK = "STARTED_BY_MIKROBOT_AS"
+
 
 def find(name: str, home: Path) -> psutil.Process | None:
     """Return the recorded process if it is alive and is the one that was started."""
@@ -29,6 +31,26 @@ def find(name: str, home: Path) -> psutil.Process | None:
     except (OSError, psutil.NoSuchProcess, json.JSONDecodeError, KeyError):
         return None
     return process if alive else None
+
+
+def mark(name: str, home: Path) -> dict[str, str]:
+    """Return the environment variable that every process of a service inherits."""
+    return {_MARK: f"{home}/{name}"}
+
+
+def orphans(name: str, home: Path) -> list[psutil.Process]:
+    """Return what a service that has ended has left running: the processes that carry its mark."""
+    if find(name, home) is not None:
+        return []
+    return [process for process in psutil.process_iter() if mark(name, home).items() <= _variables(process).items()]
+
+
+def _variables(process: psutil.Process) -> dict[str, str]:
+    """Return the environment of a process; empty where it cannot be read, as of another user's."""
+    try:
+        return process.environ() if process.status() != psutil.STATUS_ZOMBIE else {}
+    except (psutil.Error, OSError):
+        return {}
 
 
 def record(name: str, home: Path, pid: int, log_from: int = 0) -> None:

@@ -90,8 +90,10 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     ports |= {"mlflow": settings.mlflow_port, "bento": settings.bento_port}
     for name, port in ports.items():
         ours = bundled.pid(settings.home) if name == "postgres" else pid_records.find(name, settings.home)
-        taken = processes.listening(settings.host, port)
-        state = f"{port}, {'used by this stack' if ours else 'taken by another program' if taken else 'free'}"
+        left = pid_records.orphans(name, settings.home)
+        taken = processes.listening(settings.host, port) and not left
+        held = "used by this stack" if ours else "taken by another program" if taken else "free"
+        state = f"{port}, {'used by what the ended service has left running' if left else held}"
         remedy = f"stop the program on port {port} or set MIKROBOT_{name.upper()}_PORT"
         yield Finding(f"port of {name}", bool(ours) or not taken, state, remedy)
 

@@ -54,6 +54,8 @@ class Service:
 def start(service: Service, home: Path, host: str) -> bool:
     """Start a service unless it already runs; return True if this call started it.
 
+    What an ended process of the service has left running is ended first.
+
     Raises
     ------
     ServiceError
@@ -61,6 +63,7 @@ def start(service: Service, home: Path, host: str) -> bool:
     """
     if pid_records.find(service.name, home) is not None:
         return False
+    _end_orphans(service.name, home)
     require_port(service, home, host)
     log = home / "logs" / f"{service.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,7 @@ def start(service: Service, home: Path, host: str) -> bool:
         log_from = output.tell()
         process = subprocess.Popen(
             list(service.command),
-            env={**os.environ, **service.environment},
+            env={**os.environ, **service.environment, **pid_records.mark(service.name, home)},
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -80,14 +83,16 @@ def start(service: Service, home: Path, host: str) -> bool:
 
 
 def require_port(service: Service, home: Path, host: str) -> None:
-    """Check that the port of a service is free, or in use by the service itself.
+    """Check that the port of a service is free, or in use by the service itself or what its end has left running.
 
     Raises
     ------
     ServiceError
         If another program uses its port.
     """
-    if service.port is not None and pid_records.find(service.name, home) is None and listening(host, service.port):
+    if service.port is None or not listening(host, service.port):
+        return
+    if pid_records.find(service.name, home) is None and not pid_records.orphans(service.name, home):
         raise ServiceError(
             f"port {service.port} is in use by another program, {service.name} needs it; "
             f"stop that program or set {service.setting} to a free port"
@@ -122,7 +127,7 @@ def supervising(home: Path) -> Iterator[None]:
 
 
 def stop(name: str, home: Path) -> bool:
-    """Stop a recorded process with all its children; return True if it was running.
+    """Stop a recorded process with all its children, or what its end has left running; return True if anything ran.
 
     Sends SIGTERM, again after half of `STOP_SECONDS`, and kills the remaining processes at the end.
     """
@@ -136,8 +141,20 @@ def stop(name: str, home: Path) -> bool:
         for left in psutil.wait_procs(family, timeout=2)[1]:
             _signal(left.kill)
         psutil.wait_procs(family, timeout=5)
+    left_over = _end_orphans(name, home)
     pid_records.forget(name, home)
-    return process is not None
+    return process is not None or left_over
+
+
+def _end_orphans(name: str, home: Path) -> bool:
+    """End what a service that has ended has left running; return True if there was anything."""
+    orphans = pid_records.orphans(name, home)
+    for process in orphans:
+        _signal(process.terminate)
+    for process in psutil.wait_procs(orphans, timeout=2)[1]:
+        _signal(process.kill)
+    psutil.wait_procs(orphans, timeout=5)
+    return bool(orphans)
 
 
 def listening(host: str, port: int) -> bool:

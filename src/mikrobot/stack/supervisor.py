@@ -30,9 +30,6 @@ from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
 
 LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
-ORPHANS_S = 15.0
-"""Timeout in seconds for the children of a killed process to end."""
-
 WATCH_S = 2.0
 """Seconds between two checks of the processes of a run that trades in the present."""
 
@@ -82,21 +79,12 @@ def trade(
                     f"the {dead[0].name} keeps dying: {pid_records.last_line(dead[0].name, settings.home)}"
                 )
             for service in dead:
-                _start_again(service, settings, clock)
+                processes.start(service, settings.home, settings.host)
             if ordered is None and ledger.counts(run_id)["orders"]:
                 ordered = clock.now()
             clock.sleep(0.25)
     tell("all hours are traded", 1.0)
     return ordered
-
-
-def _start_again(service: processes.Service, settings: Settings, clock: Clock) -> None:
-    """Restart a service that died, after its remaining child processes have released its port."""
-    port = service.port
-    if port is not None:
-        what = f"child processes of the ended {service.name} still hold port {port}"
-        wait_until(lambda: not processes.listening(settings.host, port), what, clock, timeout_s=ORPHANS_S)
-    processes.start(service, settings.home, settings.host)
 
 
 def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str], None]) -> None:
@@ -128,7 +116,7 @@ def _revive(
         say(f"the {service.name} keeps dying and stays down: {last}")
         return
     say(f"the {service.name} has ended and is started again: {last}")
-    _start_again(service, settings, clock)
+    processes.start(service, settings.home, settings.host)
 
 
 def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
@@ -172,9 +160,11 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
             )
             flow_run = created.raise_for_status().json()
     except httpx.HTTPError as error:
-        raise UsageError(
-            f"Prefect at {settings.prefect_url} has no retrain deployment ({error}): `mikrobot up` first"
-        ) from error
+        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.NOT_FOUND:
+            state = "does not serve the retrain flow"
+        else:
+            state = f"does not answer ({type(error).__name__})"
+        raise UsageError(f"Prefect at {settings.prefect_url} {state}: `mikrobot up` first") from error
     return f"{settings.prefect_url}/runs/flow-run/{flow_run['id']}"
 
 

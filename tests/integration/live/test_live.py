@@ -111,14 +111,14 @@ class Market:
         """Return True if a process of the stack is alive."""
         return pid_records.find(name, self.settings.home) is not None
 
-    def kill(self, name: str) -> None:
-        """End a process of the stack and its children as `kill -9` does."""
+    def kill(self, name: str, *, children: bool = True) -> None:
+        """End a process of the stack as `kill -9` does, with its children or its head alone."""
         head = pid_records.find(name, self.settings.home)
         if name == "postgres":
             number = bundled.pid(self.settings.home)
             head = None if number is None else psutil.Process(number)
         assert head is not None, f"{name} does not run"
-        kill_9(head)
+        kill_9(head, children=children)
 
 
 @pytest.fixture(scope="module")
@@ -371,8 +371,9 @@ def test_a_postgres_killed_inside_a_transaction_and_started_again_loses_and_doub
 
 
 def test_a_prediction_service_that_is_killed_is_started_again_and_no_minute_is_skipped(market, undisturbed):
+    """Its head alone is killed; the process that it leaves on its port is ended first."""
     with held(market, "bento killed", BOOKING):
-        market.kill("bento")
+        market.kill("bento", children=False)
     assert market.ledger("bento killed") == undisturbed
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mikrobot.domain.errors import ServiceError
 from mikrobot.live import pid_records
-from mikrobot.runtime import ManualClock, SystemClock
+from mikrobot.runtime import ManualClock, SystemClock, wait_until
 from mikrobot.stack import processes
 from mikrobot.stack.processes import Service
 from tests.killing import alive, kill_9
@@ -24,6 +24,20 @@ STUBBORN = (
     "subprocess.Popen([sys.executable, '-c', 'import threading; threading.Event().wait()']);"
     "threading.Event().wait()",
 )
+
+_CHILD = """
+import socket, threading
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+threading.Event().wait()
+"""
+_PARENT = f"""
+import subprocess, sys, threading
+subprocess.Popen([sys.executable, "-c", {_CHILD!r}])
+threading.Event().wait()
+"""
+LISTENING = (sys.executable, "-c", _PARENT)
+"""A process whose child listens on a port and prints it."""
 
 
 @pytest.fixture
@@ -49,6 +63,39 @@ def test_stop_ends_the_process_and_its_children_and_forgets_it(home):
     assert processes.stop("parent", home) is True
     assert not any(map(alive, (parent, *children)))
     assert pid_records.recorded(home) == []
+    assert processes.stop("parent", home) is False
+
+
+@pytest.fixture
+def orphan(home):
+    """A child that listens on a port and outlives its killed parent, by the name `parent`; give it and the port."""
+    parent = Service("parent", LISTENING, {})
+    processes.start(parent, home, "127.0.0.1")
+    log = home / "logs" / "parent.log"
+    wait_until(lambda: log.read_text().endswith("\n"), "the child does not listen", SystemClock(), timeout_s=30)
+    head = pid_records.find("parent", home)
+    (child,) = head.children()
+    kill_9(head, children=False)
+    assert alive(child)
+    return child, int(log.read_text())
+
+
+def test_what_a_killed_service_has_left_on_its_port_is_ended_by_the_next_start(home, orphan):
+    child, port = orphan
+    service = Service("parent", SLEEP, {}, port=port)
+    processes.require_port(service, home, "127.0.0.1")
+    assert processes.start(service, home, "127.0.0.1") is True
+    assert not alive(child)
+    assert pid_records.orphans("parent", home) == []
+
+
+def test_stop_ends_what_a_killed_service_has_left_running(home, orphan):
+    child, port = orphan
+    other = Service("other", SLEEP, {}, port=port, setting="MIKROBOT_OTHER_PORT")
+    with pytest.raises(ServiceError, match="is in use by another program"):
+        processes.require_port(other, home, "127.0.0.1")
+    assert processes.stop("parent", home) is True
+    assert not alive(child)
     assert processes.stop("parent", home) is False
 
 
