@@ -4,12 +4,15 @@ An arm selects the runs that began after the experiment and whose recorded setti
 its id.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from mikrobot import settings as configuration
 from mikrobot.analytics.experiments import wording
 from mikrobot.analytics.experiments.conclusion import Conclusion, Plan, conclude, plan
 from mikrobot.analytics.experiments.observations import by_day, by_trade, market_days
@@ -115,6 +118,8 @@ def parse_arm(text: str, count: int) -> Arm:
     ------
     UsageError
         If the text does not have this form, or a key is not a setting.
+    SettingsError
+        If a value is not one of its setting.
 
     >>> parse_arm("careful:profile=ftmo", 2)
     Arm(name='careful', selects={'profile': 'ftmo'}, share=0.5)
@@ -126,7 +131,14 @@ def parse_arm(text: str, count: int) -> Arm:
             f"arm {name}: {', '.join(sorted(unknown))} is not a setting; "
             f"an arm selects by {', '.join(sorted(selectable))}"
         )
-    return Arm(name, selects, 1 / count)
+    return Arm(name, {key: _as_recorded(key, value) for key, value in selects.items()}, 1 / count)
+
+
+def _as_recorded(key: str, value: str) -> str:
+    """Return the value of a setting as a run records it, so that .70 selects the runs with 0.7."""
+    if key not in Settings.model_fields:
+        return value
+    return str(configuration.load(**{key: value}).model_dump(mode="json")[key])
 
 
 def begin(settings: Settings, experiment: Experiment) -> BegunExperiment:
@@ -135,11 +147,15 @@ def begin(settings: Settings, experiment: Experiment) -> BegunExperiment:
     Raises
     ------
     UsageError
-        If its arms, id or floor are invalid, or its id is taken.
+        If its arms, id, numbers or floor are invalid, or its id is taken.
+    StoreError
+        If an arm names a run that does not exist.
     """
     _check(experiment)
     planned = plan(experiment)
     with database.open_pool(settings) as pool:
+        for named in [arm.selects[RUN] for arm in experiment.arms if RUN in arm.selects]:
+            Runs(pool).get(named)
         Experiments(pool).begin(experiment)
     selections = {arm.name: arm.selects for arm in experiment.arms}
     return BegunExperiment(experiment.id, selections, experiment.unit, planned)
@@ -221,6 +237,10 @@ def _check(experiment: Experiment) -> None:
         raise UsageError(
             f"an experiment compares two or more arms with different names, not {', '.join(names) or 'none'}"
         )
+    if any(arm.selects == other.selects for arm, other in combinations(experiment.arms, 2)):
+        raise UsageError("two arms of the experiment select the same runs; give each arm another value")
+    if not all(map(math.isfinite, (experiment.effect, experiment.deviation))):
+        raise UsageError("effect and deviation of an experiment must be finite numbers")
     if not experiment.id.replace("-", "").replace("_", "").isalnum():
         raise UsageError(f"the id of an experiment may have letters, digits, - and _ only, not {experiment.id!r}")
     if experiment.floor * len(names) > 1:

@@ -1,12 +1,14 @@
 """An experiment over the ledger: each run belongs to the arm with its settings, and later runs do not count."""
 
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from mikrobot.domain.errors import UsageError
+from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.experiments import Experiment, Unit
 from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.runtime import ManualClock
@@ -117,11 +119,22 @@ def test_the_report_begins_with_the_answer(database, pool):
     [
         (lambda: experiments.parse_arm("careful", 2), "an arm is NAME:KEY=VALUE"),
         (lambda: experiments.parse_arm("careful:colour=red", 2), "colour is not a setting"),
+        (lambda: experiments.parse_arm("careful:profile=reckless", 2), "setting profile: .*reckless"),
     ],
 )
 def test_an_arm_that_cannot_be_parsed_is_refused_with_the_expected_form(broken, complaint):
     with pytest.raises(UsageError, match=complaint):
         broken()
+
+
+def test_an_arm_selects_by_the_value_that_runs_record():
+    assert experiments.parse_arm("bold:entry_probability=.70", 2).selects == {"entry_probability": "0.7"}
+
+
+def test_an_arm_of_a_run_that_does_not_exist_is_refused(database):
+    arms = tuple(experiments.parse_arm(f"{name}:run={name}", 2) for name in ("old", "new"))
+    with pytest.raises(StoreError, match="there is no run 'old'"):
+        experiments.begin(database, planned(arms=arms))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +144,9 @@ def test_an_arm_that_cannot_be_parsed_is_refused_with_the_expected_form(broken, 
         ({"arms": planned().arms[:1] * 2}, "different names"),
         ({"id": "a/b"}, "letters, digits"),
         ({"floor": 0.6}, "cannot have a floor"),
+        ({"effect": math.nan}, "finite numbers"),
+        ({"deviation": math.inf}, "finite numbers"),
+        ({"arms": tuple(replace(planned().arms[0], name=name) for name in "ab")}, "select the same runs"),
     ],
 )
 def test_a_plan_that_cannot_answer_is_refused(database, change, complaint):
