@@ -71,7 +71,7 @@ def reset(source: str | None, balance: Decimal | None, json_: bool) -> None:
     """Start the paper account of a source again; the next run opens with the new balance.
 
     Deletes nothing: the reset is a record of its own, and earlier runs keep their ledgers and reports. A run that
-    currently trades on the account must be stopped first.
+    uses the account must be stopped first.
 
     Example: mikrobot account reset --balance 5000
     """

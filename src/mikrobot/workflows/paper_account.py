@@ -178,7 +178,7 @@ def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
     Raises
     ------
     UsageError
-        If there is no such source, no run yet, or a worker currently trades the account.
+        If there is no such source, no run yet, or a run uses the account, even if it does not trade yet.
     """
     latest = Runs(pool).latest()
     if named is None and latest is None:
@@ -186,10 +186,9 @@ def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
     source = named or (latest.source if latest else "")
     if source not in SOURCES:
         raise UsageError(f"there is no source {source!r}; the sources are {', '.join(SOURCES)}")
-    if latest is not None and latest.source == source and pid_records.find("worker", settings.home) is not None:
-        raise UsageError(
-            f"run {latest.id} trades on the account of source {source}: `mikrobot down` first, then reset it"
-        )
+    used = any(pid_records.find(process, settings.home) is not None for process in ("loop", "worker"))
+    if latest is not None and latest.source == source and used:
+        raise UsageError(f"run {latest.id} uses the account of source {source}: `mikrobot down` first, then reset it")
     return source
 
 

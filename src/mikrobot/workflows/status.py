@@ -29,6 +29,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
+from mikrobot.store.resets import Reset, Resets
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import paper_account
 from mikrobot.workflows.paper_account import PaperAccount
@@ -169,7 +170,7 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     run, now = Runs(pool).latest(), clock.now()
     if run is None:
         return Overview(now, services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
-    session = _session(run, Runs(pool), services, settings)
+    session = _session(run, Runs(pool), Resets(pool).latest(run.source), services, settings=settings)
     account = paper_account.state(settings, pool, run.source, clock)
     own = account if account is not None and account.run == run.id else None
     decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
@@ -187,7 +188,9 @@ def _trouble(settings: Settings, otherwise: str) -> str:
     return "a run is starting its services" if starting else otherwise
 
 
-def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings: Settings) -> Session:
+def _session(
+    run: Run, runs: Runs, reset: Reset | None, services: tuple[ServiceStatus, ...], *, settings: Settings
+) -> Session:
     last = run.segments[-1]
     reached, live = traded_until(runs, run.id, last), is_live(run.source)
     down = [service.name for service in services if service.name in ("streamer", "worker") and service.pid is None]
@@ -197,7 +200,8 @@ def _session(run: Run, runs: Runs, services: tuple[ServiceStatus, ...], settings
     elif down and in_loop and not pid_records.supervised(settings.home):
         state, text = "preparing", f"bars, feature rows and models come first, then {_hours(run, reached)} is traded"
     elif down and not in_loop:
-        remedy = _trouble(settings, "`mikrobot up` resumes it" if live else "`mikrobot run` starts one")
+        resumes = live and (reset is None or reset.at < run.started_at)
+        remedy = _trouble(settings, "`mikrobot up` resumes it" if resumes else "`mikrobot run` starts one")
         state, text = "stopped", f"stopped at {_minute(reached)}, no {' and no '.join(down)} runs: {remedy}"
     elif reached < last.trade_until:
         state, text = "hours", f"trading the hours up to {_minute(last.trade_until)}, now at {_minute(reached)}"

@@ -1,5 +1,6 @@
 """The paper account of a source: exact from run to run, no result counted twice, and a new start by a reset."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ import pytest
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.live import accounts, arms, wiring
+from mikrobot.live import accounts, arms, pid_records, wiring
 from mikrobot.paper import venue as rules
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Booked
@@ -212,6 +213,16 @@ def test_a_reset_starts_again_and_deletes_nothing(begin, trade, database, pool):
     run = begin("r2", "simulated", NINE + DAY)
     assert (opening(run), run.settings["continues"]) == ({"fx": "5000.00"}, None)
     assert Ledger(pool).journal("r1") == before
+
+
+@pytest.mark.parametrize("process", ["loop", "worker"])
+def test_an_account_that_a_run_uses_is_not_reset_even_before_it_trades(begin, database, pool, process):
+    begin("r1", "simulated", NINE)
+    assert paper_account.source_to_reset(database, pool, None) == "simulated"
+    pid_records.record(process, database.home, os.getpid())
+    with pytest.raises(UsageError, match=r"run r1 uses the account of source simulated: `mikrobot down` first"):
+        paper_account.source_to_reset(database, pool, None)
+    assert paper_account.source_to_reset(database, pool, "replay") == "replay"
 
 
 def test_a_reset_cannot_be_changed(pool):
