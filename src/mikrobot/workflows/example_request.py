@@ -18,7 +18,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Runs
+from mikrobot.store.runs import Run, Runs
 
 FIRST_MODEL_S = 60.0
 """Timeout in seconds for a prediction service that has just started to load its model."""
@@ -48,7 +48,7 @@ def example_request(settings: Settings, clock: Clock, symbol: str | None, say: l
     Parameters
     ----------
     symbol : str or None
-        None: the first symbol of the latest run.
+        None: the first symbol of the latest run of which a minute has been traded.
 
     Raises
     ------
@@ -60,17 +60,31 @@ def example_request(settings: Settings, clock: Clock, symbol: str | None, say: l
         If the service has no model for the symbol.
     """
     was_running = pid_records.find("bento", settings.home) is not None
-    with _services(settings, clock, say):
+    with local_stack.database_up(settings, say):
         with database.open_pool(settings) as pool:
-            traded = recorded_run(Runs(pool))
-        chosen = symbol or traded.symbols[0]
-        if chosen not in traded.symbols:
-            raise UnknownSymbol(f"the latest run has no {chosen!r}; it has {', '.join(traded.symbols)}")
-        if not was_running:
-            _await_model(settings, clock)
-        features = _newest_row(settings, traded.source, chosen, _columns(settings, traded.source, chosen))
-    body = {"symbol": chosen, "source": traded.source, "features": features}
+            run = recorded_run(Runs(pool))
+        rows = FeatureRows(settings)
+        chosen = _symbol_with_a_row(rows, run, symbol)
+        with _services(settings, clock, say):
+            if not was_running:
+                _await_model(settings, clock)
+            features = _newest_row(rows, run.source, chosen, _columns(settings, run.source, chosen))
+    body = {"symbol": chosen, "source": run.source, "features": features}
     return _request(f"{settings.bento_url}/predict", body)
+
+
+def _symbol_with_a_row(rows: FeatureRows, run: Run, asked: str | None) -> str:
+    """Return the symbol asked for, or else the first of the run that has a feature row."""
+    if asked is not None and asked not in run.symbols:
+        raise UnknownSymbol(f"the latest run has no {asked!r}; it has {', '.join(run.symbols)}")
+    traded = [symbol for symbol in run.symbols if rows.latest(run.source, symbol) is not None]
+    if asked is None and traded:
+        return traded[0]
+    if asked is None or asked not in traded:
+        named = f"; --symbol {traded[0]} has one" if traded else ""
+        what = f"no minute of {asked or 'any symbol'} has been traded on source {run.source}"
+        raise UsageError(f"{what}, so there is no feature row to show{named}")
+    return asked
 
 
 def _services(settings: Settings, clock: Clock, say: local_stack.Say) -> AbstractContextManager[None]:
@@ -97,11 +111,9 @@ def _columns(settings: Settings, source: str, symbol: str) -> Sequence[str]:
     return columns
 
 
-def _newest_row(settings: Settings, source: str, symbol: str, columns: Sequence[str]) -> dict[str, float | None]:
-    rows = FeatureRows(settings)
+def _newest_row(rows: FeatureRows, source: str, symbol: str, columns: Sequence[str]) -> dict[str, float | None]:
     newest = rows.latest(source, symbol)
-    if newest is None:
-        raise UsageError(f"no feature row of {symbol} ({source}) is online yet: `mikrobot run` first")
+    assert newest is not None
     row = rows.read(source, symbol, columns, newest)
     return {name: None if math.isnan(value) else value for name, value in row.items()}
 
