@@ -139,9 +139,11 @@ def up() -> None:
     from mikrobot.runtime import SystemClock
     from mikrobot.stack import local_stack, supervisor
     from mikrobot.workflows import status as workflow
+    from mikrobot.workflows.run import require_no_loop
 
     settings, console = configured(), Console()
     stop_on_sigterm()
+    require_no_loop(settings.home)
     started = local_stack.up(settings, SystemClock(), console.say)
     started += supervisor.resume(settings, console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
@@ -216,7 +218,7 @@ def doctor(json_: bool) -> None:
 
 
 @main.command()
-@click.option("--run", "run_id", help="Run to report on [default: the latest].")
+@click.option("--run", "run_id", help="Run to report on, an id or last [default: last].")
 @click.option("--days", type=click.IntRange(min=1), help="Only the last days of the run [default: all of it].")
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
 @as_json

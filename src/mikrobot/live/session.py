@@ -17,6 +17,9 @@ from mikrobot.store.runs import Run, Runs, Segment
 
 MINIMUM_HISTORY = timedelta(days=2)
 
+LAST = "last"
+"""Name of the latest run, in place of its id."""
+
 PRESENT = timedelta(minutes=2)
 """Maximum age of a bar that belongs to the present."""
 
@@ -53,14 +56,16 @@ def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:
 
 
 def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
-    """Return the run with this id; None: the latest run.
+    """Return the run with this id; None or ``last``: the latest run.
 
     Raises
     ------
     UsageError
         If there is no run.
+    StoreError
+        If there is no run with this id.
     """
-    if run_id is not None:
+    if run_id is not None and run_id != LAST:
         return runs.get(run_id)
     run = runs.latest()
     if run is None:

@@ -187,7 +187,8 @@ class Runs:
         """
         run = self._one(f"SELECT {_COLUMNS} FROM run WHERE id = %s", (run_id,))
         if run is None:
-            raise StoreError(f"there is no run {run_id!r} in the database")
+            newest = ", ".join(run.id for run in self.all()[:-4:-1]) or "none"
+            raise StoreError(f"there is no run {run_id!r}; the newest are {newest}, and `last` names the newest of all")
         return run
 
     def latest(self) -> Run | None:

@@ -41,8 +41,6 @@ from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write
 from mikrobot.workflows.backtest_outlooks import OUTLOOK, by_model, market_of
 from mikrobot.workflows.registered import Answering
 
-LAST = "last"
-
 
 def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: Files = NO_FILES) -> dict[str, Any]:
     """Trade a run again and compare; start the services that are needed and down, and stop them again.
@@ -69,7 +67,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
     """
     files.check()
     with local_stack.running(settings, clock, say, ("mlflow",)), database.open_pool(settings) as pool:
-        run, ledger = recorded_run(Runs(pool), None if run_id == LAST else run_id), Ledger(pool)
+        run, ledger = recorded_run(Runs(pool), run_id), Ledger(pool)
         paper = _paper(ledger, run)
         if not paper.predictions:
             raise UsageError(f"run {run.id} has no predictions: there is nothing to compare")

@@ -118,6 +118,19 @@ def _check_data(source: Source, segments: tuple[Segment, ...], display: Display)
             source.history(symbol, segment.history_from, segment.trade_until)
 
 
+def require_no_loop(home: Path) -> None:
+    """Check that no run is on its way, which stops the services at its end.
+
+    Raises
+    ------
+    ServiceError
+        If there is one.
+    """
+    loop = pid_records.find("loop", home)
+    if loop is not None:
+        raise ServiceError(f"a run uses {home} (pid {loop.pid}) and has started what it needs; wait for its end")
+
+
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Reserve the state folder for this run."""
