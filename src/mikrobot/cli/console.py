@@ -208,5 +208,5 @@ def _model(model: "TrainingReport") -> str:
     state = f"champion of {champion_of}" if champion_of else model.alias or "not promoted"
     return (
         f"v{model.version} from {', '.join(model.symbols)} ({state}): AUC {judged.metrics['auc']:.4f}, "
-        f"diffusion {baselines}, uplift over the last {uplift.value:+.4f}{interval}"
+        f"diffusion {baselines}, uplift over the forecast {uplift.value:+.4f}{interval}"
     )

@@ -91,12 +91,14 @@ _symbol = click.option(
 @_symbol
 @as_json
 def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
-    """Show the inputs, training span and metrics of a version, by default the champion.
+    """Show the inputs, training span and metrics of a version, by default the one that serves.
+
+    Without a champion, that is the version whose baseline answers.
 
     Example: mikrobot models show bos --symbol EURUSD
     """
     with _registry(quiet=json_) as registry:
-        spec = registry.spec(name, version or _champion(registry, name, symbols))
+        spec = registry.spec(name, version or _serving(registry, name, symbols))
     if json_:
         click.echo(spec.to_json())
         return
@@ -167,12 +169,12 @@ def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
 @_symbol
 @click.option("--out", type=OutPath(), help="Write the card as HTML to this file instead of printing Markdown.")
 def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | None) -> None:
-    """Print the model card of a version, by default of the champion.
+    """Print the model card of a version, by default of the one that serves.
 
     Example: mikrobot models card bos 3 --out card.html
     """
     with _registry() as registry:
-        chosen = version or _champion(registry, name, symbols)
+        chosen = version or _serving(registry, name, symbols)
         text = registry.text(name, chosen, "card.html" if out else "card.md")
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -186,27 +188,33 @@ def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
     return list(symbols) or None
 
 
-def _champion(registry: "Registry", name: str, symbols: tuple[str, ...]) -> str:
-    """Return the version that is the only champion of the symbols, by default of all."""
-    from mikrobot.domain.errors import ModelError
-    from mikrobot.models.scope import CHAMPION
+def _serving(registry: "Registry", name: str, symbols: tuple[str, ...]) -> str:
+    """Return the only version that serves the symbols, by default all: their champion, or their baseline without one.
 
-    holders = registry.holders(name, CHAMPION)
+    Raises
+    ------
+    ModelError
+        If there is none, or several.
+    """
+    from mikrobot.domain.errors import ModelError
+    from mikrobot.models.scope import BASELINE, CHAMPION
+
+    holders = registry.holders(name, BASELINE) | registry.holders(name, CHAMPION)
     chosen = _chosen(symbols)
-    champions = {scope: version for scope, version in holders.items() if chosen is None or scope.symbol in chosen}
+    serving = {scope: version for scope, version in holders.items() if chosen is None or scope.symbol in chosen}
     where = f" for {', '.join(chosen)}" if chosen else ""
-    if not champions:
-        raise ModelError(f"model {name} has no champion{where}; name a version (`mikrobot models list`)")
-    if len(set(champions.values())) > 1:
-        listed = ", ".join(f"{version} for {scope}" for scope, version in champions.items())
-        raise ModelError(f"model {name} has several champions: {listed}; name a version or --symbol")
-    return next(iter(champions.values()))
+    if not serving:
+        raise ModelError(f"no version of model {name} serves{where}; name a version (`mikrobot models list`)")
+    if len(set(serving.values())) > 1:
+        listed = ", ".join(f"{version} for {scope}" for scope, version in serving.items())
+        raise ModelError(f"several versions of model {name} serve: {listed}; name a version or --symbol")
+    return next(iter(serving.values()))
 
 
 @models.command()
 @click.argument("name", type=click.Choice(MODELS))
 @click.argument("row", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--version", help="Version to explain [default: the champion].")
+@click.option("--version", help="Version to explain [default: the one that serves].")
 @_symbol
 @as_json
 def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
@@ -224,7 +232,7 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     from mikrobot.serving.requested_rows import row_of
 
     with _registry(quiet=json_) as registry:
-        loaded = registry.load(name, version or _champion(registry, name, symbols))
+        loaded = registry.load(name, version or _serving(registry, name, symbols))
         booster = registry.booster(name, loaded.spec.version)
     explanations = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
     if json_:
@@ -233,7 +241,7 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     for explanation in explanations:
         direction = "up" if explanation.side > 0 else "down"
         click.echo(f"{direction}: probability {explanation.probability:.4f}, log odds {explanation.log_odds:+.3f}")
-        click.echo(f"  {'the walk':28} {explanation.start:+.3f}")
+        click.echo(f"  {'the diffusion baseline':28} {explanation.start:+.3f}")
         *inputs, members, calibration = explanation.added.items()
         rest = ("the other inputs", sum(value for _, value in inputs[SHOWN_INPUTS:]))
         for named, value in (*inputs[:SHOWN_INPUTS], rest, members, calibration):

@@ -44,7 +44,7 @@ def account_tables(accounts: Iterable[PaperAccount]) -> list[Table]:
         for market, balance in account.valuation.balances.items():
             own = [holding for holding in account.valuation.holdings if instrument(holding.symbol).asset == market]
             positions = "; ".join(f"{holding.symbol} {_holding(holding)}" for holding in own) or CLOSED
-            held.add_row(account.source, market, str(balance), positions)
+            held.add_row(account.source, market, f"{balance:.2f}", positions)
     return [_money(listed), held]
 
 
@@ -52,8 +52,8 @@ def _money(accounts: Iterable[PaperAccount]) -> Table:
     shown = _table("account, USD", "balance", "equity", "today", "since start", "at, UTC")
     for account in accounts:
         worth, at = account.valuation, f"{account.at:%Y-%m-%d %H:%M}"
-        today, total = f"{account.pnl_today:+}", f"{account.pnl:+}"
-        shown.add_row(account.source, str(worth.balance), str(worth.equity), today, total, at)
+        today, total = f"{account.pnl_today:+.2f}", f"{account.pnl:+.2f}"
+        shown.add_row(account.source, f"{worth.balance:.2f}", f"{worth.equity:.2f}", today, total, at)
     return shown
 
 
@@ -86,7 +86,7 @@ def _reasons(symbols: Iterable[SymbolState]) -> Table:
     shown = _table("symbol", "last decision, and why it is not traded")
     for symbol in symbols:
         shown.add_row(symbol.symbol, _decision(symbol.decision, symbol.why))
-        shown.add_row("", f"[yellow]stopped: {escape(symbol.stopped)}[/]" if symbol.stopped else "not stopped")
+        shown.add_row("", f"[yellow]not trading: {escape(symbol.stopped)}[/]" if symbol.stopped else "not stopped")
     return shown
 
 

@@ -225,7 +225,8 @@ def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str]
 
 
 def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:
-    first = min(source.span(symbol)[0] for symbol in source.symbols())
+    spans = [source.span(symbol) for symbol in source.symbols()]
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
     newest = max((answering.model.spec for answering in models), key=lambda spec: spec.trained_until, default=None)
     if newest is None:
         return asked or first
@@ -234,6 +235,11 @@ def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | 
         raise UsageError(
             f"model {newest.name} version {newest.version} learned from bars up to "
             f"{learned:%Y-%m-%d %H:%M}, later than --from {asked:%Y-%m-%d %H:%M}; trade later bars, or --rules-only"
+        )
+    if learned >= last:
+        raise UsageError(
+            f"model {newest.name} version {newest.version} learned from {newest.source} bars up to "
+            f"{learned:%Y-%m-%d %H:%M}, and the files end at {last:%Y-%m-%d %H:%M}; give later bars, or --rules-only"
         )
     return asked or max(first, learned)
 

@@ -89,7 +89,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, *, runs
             "entry probability": f"{rules.entry_probability:g}",
             "swing": str(rules.swing),
             "horizon": f"{rules.horizon_minutes} min",
-            "answers of": f"the {rules.model}",
+            "answers of": f"the {rules.model} or the baseline",
         },
         levels=Task(TRADED, rules.swing).columns,
         opening=rules.balance,

@@ -147,7 +147,7 @@ def test_a_simulated_market_is_called_so_in_the_first_line():
 def test_the_model_is_shown_with_its_baseline_and_the_interval_of_its_uplift():
     assert (
         "v2 from BTCUSDT (champion of BTCUSDT): AUC 0.8534, diffusion 0.8327 by ATR and 0.8514 by forecast, "
-        "uplift over the last +0.0020 [+0.0011, +0.0029]"
+        "uplift over the forecast +0.0020 [+0.0011, +0.0029]"
     ) in shown(SUMMARY)
 
 

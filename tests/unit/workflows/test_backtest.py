@@ -19,10 +19,11 @@ from mikrobot.cli.tables import backtest_table
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.live.trader import ATR
+from mikrobot.market.replay import ReplaySource
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.workflows.backtest import OWN, backtest
+from mikrobot.workflows.backtest import OWN, _start, backtest
 from mikrobot.workflows.backtest_files import COLUMNS, Files, predictions_of
 from mikrobot.workflows.backtest_outlooks import by_model, by_rules
 from mikrobot.workflows.registered import Answering
@@ -138,6 +139,17 @@ def test_a_span_without_bars_is_refused(files: dict[int, Path], bars: Any) -> No
     late = bars(4_000)["open_time"].iloc[-1].to_pydatetime() + timedelta(days=1)
     with pytest.raises(UsageError, match="no bar closes after"):
         traded(files[4_000], start=late)
+
+
+def test_files_that_end_before_a_model_was_trained_are_refused_with_the_two_times(files: dict[int, Path]) -> None:
+    source = ReplaySource([files[2_000]])
+    (_, end) = source.span("EURUSD")
+    spec = SimpleNamespace(name="bos", version="3", source="simulated", trained_until=end + timedelta(days=1))
+    answering: Any = SimpleNamespace(model=SimpleNamespace(spec=spec))
+    learned, last = (f"{at:%Y-%m-%d %H:%M}" for at in (spec.trained_until, end))
+    message = f"bos version 3 learned from simulated bars up to {learned}, and the files end at {last}; .*--rules-only"
+    with pytest.raises(UsageError, match=message):
+        _start(source, [answering], None)
 
 
 def test_the_rules_follow_the_levels_of_the_swing_that_is_set(files: dict[int, Path]) -> None:
