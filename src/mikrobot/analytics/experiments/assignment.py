@@ -6,8 +6,6 @@ The assignment is the same on every machine and needs no stored table.
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from scipy.stats import chisquare
-
 MISMATCH = 0.001
 """p-value of the unit counts below which there is a sample ratio mismatch (Fabijan et al. 2019, KDD)."""
 
@@ -50,6 +48,8 @@ def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> floa
     >>> sample_ratio({"a": 500, "b": 500}, {"a": 0.5, "b": 0.5})
     1.0
     """
+    from scipy.stats import chisquare  # takes a second, which every live process would need
+
     total = sum(counts.values())
     if total == 0:
         return None
