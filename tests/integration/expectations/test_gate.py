@@ -244,6 +244,25 @@ def test_an_expectation_with_exceptions_is_run_by_itself(rows: pd.DataFrame, mon
     assert check(rows, "features").failed == ()
 
 
+@pytest.mark.parametrize(
+    ("limits", "passed"),
+    [
+        ({"min_value": ROWS}, True),
+        ({"min_value": ROWS + 1}, False),
+        ({"max_value": ROWS}, True),
+        ({"max_value": ROWS - 1}, False),
+    ],
+)
+def test_the_number_of_rows_is_held_to_its_limits(
+    rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], passed: bool
+) -> None:
+    suite = quality_gate.suites.read("features")
+    (counted,) = (e for e in suite["expectations"] if e["type"] == "expect_table_row_count_to_be_between")
+    counted["kwargs"] = limits
+    monkeypatch.setattr(quality_gate.suites, "read", lambda _: suite)
+    assert check(rows, "features").passed is passed
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_two_ranges_of_a_column_both_hold(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     suite = quality_gate.suites.read("features")
