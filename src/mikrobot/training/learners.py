@@ -4,6 +4,7 @@ Each learner is fitted on one span, may use a second one for early stopping, and
 graph. The same samples, parameters and seed give the same bytes. This module computes no labels.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,9 @@ BOOSTING: dict[str, Any] = {
 MOST_ROUNDS = 400
 WATCHED_SAMPLES = 100_000
 """Maximum number of samples for early stopping, spread over the watched span."""
+
+EVALUATED_EVERY = 5
+"""Rounds from one evaluation on the watched span to the next; one takes as long as two or three rounds."""
 
 PATIENCE = 25
 """Boosting stops after this number of rounds without a better log loss on the watched span."""
@@ -121,9 +125,8 @@ def boosted(
 ) -> Learned:
     """Fit boosted trees that start from the margin, with early stopping on the watched span."""
     few = watched.thinned(WATCHED_SAMPLES)
-    booster = boost(matrices(train, few, int(parameters["max_bin"])), seed, parameters, [_Progress(progress)])
-    best = booster[: booster.best_iteration + 1]
-    return Learned(graph.of_booster("boosted", best), _gains(best, train.inputs.shape[1]), best)
+    booster = boost(matrices(train, few, int(parameters["max_bin"])), seed, parameters, progress=progress).booster
+    return Learned(graph.of_booster("boosted", booster), _gains(booster, train.inputs.shape[1]), booster)
 
 
 def matrices(train: Samples, watched: Samples, bins: int) -> tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]:
@@ -143,12 +146,28 @@ def matrices(train: Samples, watched: Samples, bins: int) -> tuple[xgb.QuantileD
     return first, second
 
 
+@dataclass(frozen=True, slots=True)
+class Boosted:
+    """Boosted trees up to the round with the smallest loss.
+
+    Attributes
+    ----------
+    booster : Booster
+    loss : float
+        Log loss on the watched span.
+    """
+
+    booster: xgb.Booster
+    loss: float
+
+
 def boost(
     spans: tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix],
     seed: int,
     parameters: Parameters,
-    callbacks: list[xgb.callback.TrainingCallback],
-) -> xgb.Booster:
+    *,
+    progress: Progress = lambda share: None,
+) -> Boosted:
     """Fit boosted trees on the first span, with early stopping on the second."""
     settings = {
         "objective": "binary:logistic",
@@ -159,15 +178,10 @@ def boost(
         "nthread": THREADS,
         **parameters,
     }
-    return xgb.train(
-        settings,
-        spans[0],
-        MOST_ROUNDS,
-        evals=[(spans[1], "watched")],
-        early_stopping_rounds=PATIENCE,
-        verbose_eval=False,
-        callbacks=callbacks,
-    )
+    trained, watched = spans
+    stopping = _EarlyStopping(watched, progress)
+    booster = xgb.train(settings, trained, MOST_ROUNDS, callbacks=[stopping])
+    return Boosted(booster[: stopping.rounds], stopping.loss)
 
 
 def forest(train: Samples, watched: Samples, seed: int, parameters: Parameters) -> Learned:
@@ -223,13 +237,31 @@ def _gains(booster: xgb.Booster, width: int) -> NDArray[np.float64]:
     return gains / gains.sum() if gains.any() else gains
 
 
-class _Progress(xgb.callback.TrainingCallback):
-    """Reports the progress of boosting."""
+class _EarlyStopping(xgb.callback.TrainingCallback):
+    """Evaluates the trees on the watched span, stops without progress, and reports the rounds.
 
-    def __init__(self, progress: Progress) -> None:
+    XGBoost's own early stopping evaluates after each round, which takes longer than the rounds.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of rounds with the smallest loss so far.
+    loss : float
+    """
+
+    def __init__(self, watched: xgb.QuantileDMatrix, progress: Progress) -> None:
+        self._watched = watched
         self._progress = progress
+        self.rounds = 0
+        self.loss = math.inf
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report the progress after each round; never stop the training."""
-        self._progress(min(1.0, (epoch + 1) / MOST_ROUNDS))
-        return False
+        """Return True to stop the training."""
+        rounds = epoch + 1
+        self._progress(min(1.0, rounds / MOST_ROUNDS))
+        if rounds % EVALUATED_EVERY and rounds < MOST_ROUNDS:
+            return False
+        loss = float(model.eval_set([(self._watched, "watched")], epoch).rpartition(":")[2])
+        if loss < self.loss:
+            self.rounds, self.loss = rounds, loss
+        return rounds - self.rounds >= PATIENCE

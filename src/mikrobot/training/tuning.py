@@ -156,7 +156,7 @@ def _loss(trial: Trial, spans: list[Fold], seed: int) -> float:
     }
     losses: list[float] = []
     for number, fold in enumerate(spans):
-        losses.append(float(boost(fold, seed, BOOSTING | parameters | {"max_bin": SEARCH_BINS}, []).best_score))
+        losses.append(boost(fold, seed, BOOSTING | parameters | {"max_bin": SEARCH_BINS}).loss)
         trial.report(float(np.mean(losses)), number)
         if trial.should_prune():
             raise optuna.TrialPruned
