@@ -38,7 +38,7 @@ run: install
 	$(BIN)/mikrobot run
 
 test: install
-	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder
 
 # What needs no service: style, types, contracts, unit tests and doctests.
 check: lint
@@ -46,7 +46,7 @@ check: lint
 
 # The tests that draw random cases, with all of them.
 soak: install
-	SOAK=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/property
+	SOAK=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope tests/property
 
 # The tests, with the share of lines that they run; fails below the targets of tests/coverage_targets.py.
 coverage: install

@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import psutil
 import psycopg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.market.simulated import SimulatedSource
@@ -48,6 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files by their folder; `make test` hands them to its workers in this order."""
     ranks = {Path(__file__).parent / folder: rank for rank, folder in enumerate(FOLDERS)}
     items.sort(key=lambda item: next((ranks[path] for path in item.path.parents if path in ranks), len(ranks)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give each file to one worker, and all files of e2e to the same one, which share a stack."""
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path: str = nodeid.partition("::")[0]
+            return "tests/e2e" if path.startswith("tests/e2e/") else path
+
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,21 +28,12 @@ from mikrobot.stack import local_stack
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
+from tests.replay_run import HISTORY_DAYS, Outcome
 
 CLOCK = SystemClock()
 TRADED = (datetime(2025, 3, 14, 10, tzinfo=UTC), datetime(2025, 3, 14, 12, tzinfo=UTC))
-HISTORY_DAYS = 5
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-ENTRY_PROBABILITY = 0.3
-"""Breaks within 5 minutes have a base rate of about 0.13, so the default of 0.55 would trade few in two hours."""
-
-NO_DRIFT = 1.0
-"""Six days of data may drift, and the drift event would start a retraining during the tests."""
-
-SOME_DRIFT = 0.01
-"""The same rows have drifted for the scheduled monitor flow, whose event starts the retraining under test."""
 
 DECLARED = {
     entry["name"]: entry for entry in yaml.safe_load((local_stack.ROOT / "prefect.yaml").read_text())["deployments"]
@@ -82,20 +72,6 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The output of a run of the command, and the processes that it left."""
-
-    code: int
-    out: str
-    err: str
-    left: list[str]
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
 class Traded:
     """The records of a run in the ledger."""
 
@@ -104,46 +80,6 @@ class Traded:
     orders: list[OrderIntent]
     fills: list[Fill]
     skips: list[Any]
-
-
-@pytest.fixture(scope="module")
-def program(install, tmp_path_factory) -> Iterator[Any]:
-    with install(tmp_path_factory.mktemp("replay")) as installation:
-        yield installation
-
-
-def run(program: Any, bar_files: dict[str, Path]) -> Outcome:
-    data = [part for path in bar_files.values() for part in ("--data", path)]
-    process = program.run(
-        "run", "--once", "--source", "replay", *data, "--history-days", HISTORY_DAYS, "--hours", 2, "--json",
-        entry_probability=ENTRY_PROBABILITY,
-        drift_share=NO_DRIFT,
-    )  # fmt: skip
-    return Outcome(process.returncode, process.stdout, process.stderr, program.left())
-
-
-@pytest.fixture(scope="module")
-def first(program, bar_files) -> Outcome:
-    """Run on an empty folder."""
-    outcome = run(program, bar_files)
-    assert outcome.code == 0, outcome.err
-    return outcome
-
-
-@pytest.fixture(scope="module")
-def running(program, first) -> Any:
-    """Start the stack of the same folder by `mikrobot up`; its monitor flow reports drift for any drifted share."""
-    process = program.run("up", drift_share=SOME_DRIFT)
-    assert process.returncode == 0, process.stderr
-    return program
-
-
-@pytest.fixture(scope="module")
-def second(running, bar_files) -> Outcome:
-    """Repeat the run on the stack that is up."""
-    outcome = run(running, bar_files)
-    assert outcome.code == 0, outcome.err
-    return outcome
 
 
 def traded(program: Any, run_id: str) -> Traded:
@@ -509,13 +445,6 @@ def test_the_ledger_refuses_to_forget(running, second):
         for statement in ("UPDATE journal SET seq = 1", "DELETE FROM orders", "TRUNCATE prediction"):
             with pytest.raises(Exception, match="append-only"):
                 connection.execute(statement)
-
-
-def test_down_stops_the_stack_and_status_shows_it(running, second):
-    process = running.run("down")
-    assert process.returncode == 0
-    assert running.left() == []
-    assert not any(state["ready"] for state in status(running).values())
 
 
 class Loaded(HTMLParser):

@@ -3,15 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mikrobot.runtime import SystemClock
-from mikrobot.stack import local_stack
 from tests.commands import commands
 
 PLAN = ("--arm", "a:profile=session1", "--arm", "b:profile=ftmo", "--effect", 1, "--deviation", 1)
@@ -37,7 +34,7 @@ CALLS: dict[str, tuple[object, ...]] = {
 }
 """Arguments by command, in the order in which they are called."""
 
-ELSEWHERE = {"run": "its document is that of the run which the other commands look at, checked below"}
+ELSEWHERE = {"run": "its document is checked in test_replay"}
 """Commands that are not called by themselves, with the reason."""
 
 HEAVY = {"mlflow", "pandas", "scipy", "sklearn", "xgboost", "onnxruntime", "alembic", "prefect", "feast"}
@@ -49,31 +46,20 @@ FOUND_FAULTS = {"doctor": 1}
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that is up, with one small run; the paths that calls name, and what the run printed."""
+    """The stack that is up after two runs, and the paths that calls name."""
 
     program: Any
     paths: dict[str, Path]
-    run: str
 
 
 @pytest.fixture(scope="module")
-def small(
-    install: Callable[..., Any], bar_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("json")
-    paths = {"bars": bar_files["EURUSD"], "row": folder / "row.json"}
-    with install(folder) as program:
-        replay = ("--source", "replay", "--data", paths["bars"], "--history-days", 5, "--hours", 1)
-        run = program.run("run", "--once", "--json", *replay, timeout_s=900)
-        assert run.returncode == 0, run.stderr
-        local_stack.begin(program.settings, lambda line: None)
-        for service in ("mlflow", "bento"):
-            local_stack.await_service(program.settings, service, SystemClock())
-        planned = program.run("experiment", "new", "planned", *PLAN)
-        assert planned.returncode == 0, planned.stderr
-        example = program.run("predict", "--example", "--json")
-        paths["row"].write_text(json.dumps(json.loads(example.stdout)["body"]))
-        yield Stack(program, paths, run.stdout)
+def stack(running: Any, second: Any, bar_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    paths = {"bars": bar_files["EURUSD"], "row": tmp_path_factory.mktemp("json") / "row.json"}
+    planned = running.run("experiment", "new", "planned", *PLAN)
+    assert planned.returncode == 0, planned.stderr
+    example = running.run("predict", "--example", "--json")
+    paths["row"].write_text(json.dumps(json.loads(example.stdout)["body"]))
+    return Stack(running, paths)
 
 
 def test_every_command_with_json_is_called() -> None:
@@ -81,20 +67,16 @@ def test_every_command_with_json_is_called() -> None:
     assert offering == CALLS.keys() | ELSEWHERE.keys()
 
 
-def test_a_run_prints_one_document(small: Stack) -> None:
-    assert json.loads(small.run)["symbols"] == ["EURUSD"]
-
-
 @pytest.mark.parametrize("command", CALLS)
-def test_a_command_prints_one_document(small: Stack, command: str) -> None:
-    arguments = (str(part).format(**small.paths) for part in CALLS[command])
-    process = small.program.run(*command.split(), *arguments, "--json")
+def test_a_command_prints_one_document(stack: Stack, command: str) -> None:
+    arguments = (str(part).format(**stack.paths) for part in CALLS[command])
+    process = stack.program.run(*command.split(), *arguments, "--json")
     assert process.returncode in (0, FOUND_FAULTS.get(command, 0)), process.stderr
     assert isinstance(json.loads(process.stdout), dict | list)
 
 
-def test_what_runs_already_is_not_reported_as_started(small: Stack) -> None:
-    process = small.program.run("models", "list")
+def test_what_runs_already_is_not_reported_as_started(stack: Stack) -> None:
+    process = stack.program.run("models", "list")
     assert process.returncode == 0
     assert "bos 1" in process.stdout
     assert process.stderr == ""
@@ -110,9 +92,9 @@ def test_what_runs_already_is_not_reported_as_started(small: Stack) -> None:
     ],
 )
 def test_a_reading_command_imports_no_framework_while_the_stack_is_up(
-    small: Stack, command: str, unneeded: set[str]
+    stack: Stack, command: str, unneeded: set[str]
 ) -> None:
-    arguments = ["models", *command.format(**small.paths).split()]
+    arguments = ["models", *command.format(**stack.paths).split()]
     script = f"""
 import sys
 from mikrobot.cli.main import main
@@ -123,7 +105,7 @@ except SystemExit as end:
 print(*sorted({unneeded} & sys.modules.keys()), file=sys.stderr)
 """
     process = subprocess.run(
-        [sys.executable, "-c", script], env=small.program.variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], env=stack.program.variables, capture_output=True, text=True, check=True
     )
     assert process.stdout.strip()
     assert process.stderr.split() == []
