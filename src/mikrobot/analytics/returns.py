@@ -5,7 +5,6 @@ Follows the definitions in `figures.MEASURES`; computed by empyrical. Does not u
 
 from collections.abc import Callable, Mapping
 
-import empyrical
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -99,6 +98,8 @@ def return_figures(
         total_return, cagr, volatility, sharpe, sortino, calmar, value_at_risk and tail_ratio; None
         with a reason if the account was ruined, there are too few days, or the returns do not vary.
     """
+    import empyrical  # takes a second, which every live process would need
+
     values = returns.to_numpy("float64")
     ruined = ruined or (RUINED if np.any(values <= -1) else "")
     rate, at = per_period(risk_free, periods), {"annualization": periods}
@@ -159,6 +160,8 @@ def relative_figures(
         beta and alpha; None with a reason if either account was ruined, too few days are common, or the
         benchmark does not move.
     """
+    import empyrical
+
     both = _common_returns(returns, benchmark)
     own, other = both[:, 0], both[:, 1]
     rate = per_period(risk_free, periods)
