@@ -6,7 +6,7 @@ computed from bars. Rows are read in pieces, so memory use is limited to that of
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -118,7 +118,10 @@ def needed(inputs: SideInputs, task: Task) -> tuple[str, ...]:
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
-    """Concatenate datasets and rescale the weights to mean 1."""
+    """Concatenate datasets and rescale the weights to mean 1; the inputs of a single one are not copied."""
+    if len(parts) == 1:
+        (part,) = parts
+        return replace(part, weight=part.weight / part.weight.mean())
     columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Dataset)}
     columns["weight"] = columns["weight"] / columns["weight"].mean()
     return Dataset(**columns)
