@@ -1,7 +1,7 @@
 """Benchmarks of `mikrobot run` from an empty state folder: seconds, and the memory of the whole stack.
 
-Takes minutes. The peer is the target that this project has set itself; the limit is what the same
-run took until its services were up and its loop began.
+Takes minutes. The peer is the target that this project has set itself; the limit is what the services
+alone take, started by `mikrobot up` in the same measurement.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,6 +24,7 @@ from mikrobot.domain.errors import ServiceError
 from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
+from mikrobot.stack import local_stack
 from mikrobot.store.postgres import bundled
 
 FIRST_ORDER_S, REPLAY_S, MEMORY_MB = 120.0, 300.0, 3072.0
@@ -37,13 +38,11 @@ SAMPLE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a run printed and took, and what its services alone had taken: seconds, and MB of memory at its highest."""
+    """What a command printed and took: seconds, and MB of memory at its highest."""
 
     output: str
     seconds: float
     peak_mb: float
-    services_seconds: float
-    services_mb: float
 
 
 def measure(scale: float = 1.0, data: Sequence[Path] = ()) -> Iterator[Measurement]:
@@ -73,14 +72,25 @@ def stack_mb(home: Path, *others: int) -> float:
 def _measured(market: str, scale: float, arguments: Sequence[str]) -> Iterator[Measurement]:
     hours, days = scaled(HOURS, scale), scaled(HISTORY_DAYS, scale, least=10)
     span = ("--hours", str(hours), "--history-days", str(days))
+    services = _services_alone()
     with temporary_settings() as settings:
         cache = {"MIKROBOT_CACHE": str(settings.home / "cache")} if scale == 1.0 else {}
         run = _watched(settings, cache, "run", "--once", "--json", *arguments, *span)
-    first, services = json.loads(run.output)["trading"]["seconds_to_first_order"], run.services_seconds
+    first = json.loads(run.output)["trading"]["seconds_to_first_order"]
     if first is not None:
-        yield _measurement(f"run, {market}: first order", "s", first, FIRST_ORDER_S, limit=services)
-    yield _measurement(f"run, {market}: {hours} hours traded", "s", run.seconds, REPLAY_S, limit=services)
-    yield _measurement(f"run, {market}: memory at its peak", "MB", run.peak_mb, MEMORY_MB, limit=run.services_mb)
+        yield _measurement(f"run, {market}: first order", "s", first, FIRST_ORDER_S, limit=services.seconds)
+    yield _measurement(f"run, {market}: {hours} hours traded", "s", run.seconds, REPLAY_S, limit=services.seconds)
+    yield _measurement(f"run, {market}: memory at its peak", "MB", run.peak_mb, MEMORY_MB, limit=services.peak_mb)
+
+
+def _services_alone() -> Watched:
+    """Start every service in an empty state folder, and stop them again."""
+    with temporary_settings() as settings:
+        try:
+            started = _watched(settings, {}, "up")
+            return replace(started, peak_mb=max(started.peak_mb, stack_mb(settings.home)))
+        finally:
+            local_stack.down(settings)
 
 
 def _measurement(name: str, unit: Unit, ours: float, target: float, *, limit: float) -> Measurement:
@@ -110,15 +120,13 @@ def _watched(settings: Settings, cache: Mapping[str, str], *arguments: str) -> W
         return Watched(output.read(), *taken)
 
 
-def _sampled(home: Path, process: subprocess.Popen[str]) -> tuple[float, float, float, float]:
-    """Return seconds and highest MB of a run, and those until its loop began."""
-    started, peak, services = perf_counter(), 0.0, (0.0, 0.0)
+def _sampled(home: Path, process: subprocess.Popen[str]) -> tuple[float, float]:
+    """Return the seconds and the highest MB of a command and of all that it starts."""
+    started, peak = perf_counter(), 0.0
     while process.poll() is None:
         peak = max(peak, stack_mb(home, process.pid))
-        if not (home / "logs" / "loop.log").exists():
-            services = (perf_counter() - started, peak)
         SystemClock().sleep(SAMPLE_SECONDS)
-    return (perf_counter() - started, peak, *services)
+    return perf_counter() - started, peak
 
 
 def _start(
