@@ -1,5 +1,6 @@
 """The command line: fast help, and wrong use reported in one line."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from mikrobot.cli.main import main
 from mikrobot.cli.parameters import OutPath
+from mikrobot.live import pid_records
 from tests.commands import commands
 
 HEAVY = (
@@ -54,6 +56,16 @@ def test_a_recorded_run_is_not_traded_again_by_other_rules(capsys, given):
     code, out, err = run(capsys, "backtest", "--run", "last", *given)
     assert (code, out) == (2, "")
     assert f"leave out {given[0]}" in err
+
+
+def test_up_is_refused_while_a_run_is_on_its_way_and_starts_nothing(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path))
+    monkeypatch.setattr("mikrobot.cli.main.stop_on_sigterm", lambda: None)
+    pid_records.record("loop", tmp_path, os.getpid())
+    code, out, err = run(capsys, "up")
+    assert (code, out) == (1, "")
+    assert f"a run uses {tmp_path} (pid {os.getpid()})" in " ".join(err.split())
+    assert pid_records.recorded(tmp_path) == ["loop"]
 
 
 def test_help_imports_nothing_heavy():
