@@ -119,16 +119,17 @@ def _check_data(source: Source, segments: tuple[Segment, ...], display: Display)
 
 
 def require_no_loop(home: Path) -> None:
-    """Check that no run is on its way, which stops the services at its end.
+    """Check that no run is on its way, which stops the services at its end; one that stays up after it is none.
 
     Raises
     ------
     ServiceError
         If there is one.
     """
-    loop = pid_records.find("loop", home)
-    if loop is not None:
-        raise ServiceError(f"a run uses {home} (pid {loop.pid}) and has started what it needs; wait for its end")
+    starting = None if pid_records.supervised(home) else pid_records.find(RUN_RECORD, home)
+    busy = pid_records.find("loop", home) or starting
+    if busy is not None:
+        raise ServiceError(f"a run uses {home} (pid {busy.pid}) and starts what it needs; wait for its end")
 
 
 @contextmanager

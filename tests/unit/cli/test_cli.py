@@ -58,14 +58,15 @@ def test_a_recorded_run_is_not_traded_again_by_other_rules(capsys, given):
     assert f"leave out {given[0]}" in err
 
 
-def test_up_is_refused_while_a_run_is_on_its_way_and_starts_nothing(capsys, monkeypatch, tmp_path):
+@pytest.mark.parametrize("process", ["run", "loop"])
+def test_up_is_refused_while_a_run_is_on_its_way_and_starts_nothing(capsys, monkeypatch, tmp_path, process):
     monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path))
     monkeypatch.setattr("mikrobot.cli.main.stop_on_sigterm", lambda: None)
-    pid_records.record("loop", tmp_path, os.getpid())
+    pid_records.record(process, tmp_path, os.getpid())
     code, out, err = run(capsys, "up")
     assert (code, out) == (1, "")
     assert f"a run uses {tmp_path} (pid {os.getpid()})" in " ".join(err.split())
-    assert pid_records.recorded(tmp_path) == ["loop"]
+    assert pid_records.recorded(tmp_path) == [process]
 
 
 def test_help_imports_nothing_heavy():
