@@ -44,9 +44,9 @@ test: install
 check: lint
 	$(BIN)/python -m pytest -q -n 2 tests/unit src
 
-# The tests that draw random cases, with all of them.
+# The long tests that `make test` leaves out, and those that draw random cases, with all of them.
 soak: install
-	SOAK=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope tests/property
+	SOAK=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
 
 # The tests, with the share of lines that they run; fails below the targets of tests/coverage_targets.py.
 coverage: install

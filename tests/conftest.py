@@ -29,6 +29,7 @@ from mikrobot.store.postgres import bundled
 from mikrobot.store.postgres import database as databases
 from mikrobot.store.postgres.database import DATABASES, Pool
 from tests.ports import HOST, reserved_ports
+from tests.soak import SOAK
 
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 
@@ -46,12 +47,22 @@ FOLDERS = ("e2e", "integration", "property", "contract", "reference", "unit")
 """Folders of tests, those with the longest files first, so that no worker ends with a long one alone."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files by their folder; `make test` hands them to its workers in this order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests of a soak or leave them out, and order the files by their folder.
+
+    `make test` hands the files to its workers in this order. A soak runs the tests that are marked `soak`, and those
+    that draw random cases.
+    """
+    soaked = {item for item in items if item.get_closest_marker("soak")}
+    drawing = {item for item in items if Path(__file__).parent / "property" in item.path.parents}
+    chosen = soaked | drawing if SOAK else set(items) - soaked
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     ranks = {Path(__file__).parent / folder: rank for rank, folder in enumerate(FOLDERS)}
+    items[:] = [item for item in items if item in chosen]
     items.sort(key=lambda item: next((ranks[path] for path in item.path.parents if path in ranks), len(ranks)))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Give each file to one worker, and all files of e2e to the same one, which share a stack."""
 

@@ -22,19 +22,21 @@ CALLS: dict[str, tuple[object, ...]] = {
     "account show": (),
     "report": (),
     "predict": ("--example",),
-    "evaluate": ("--model", "bos@1", "--data", "{bars}"),
     "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),
     "experiment new": ("fresh", *PLAN),
     "experiment status": ("planned",),
     "experiment report": ("planned",),
     "experiment stop": ("planned",),
-    "train": ("--model", "bos", "--data", "{bars}"),
     "bench": ("paper", "--scale", 0.01),
     "account reset": ("--source", "binance"),
 }
 """Arguments by command, in the order in which they are called."""
 
-ELSEWHERE = {"run": "its document is checked in test_replay"}
+ELSEWHERE = {
+    "run": "its document is checked in test_replay",
+    "evaluate": "its document is checked in test_stop",
+    "train": "its document is checked in test_stop",
+}
 """Commands that are not called by themselves, with the reason."""
 
 HEAVY = {"mlflow", "pandas", "scipy", "sklearn", "xgboost", "onnxruntime", "alembic", "prefect", "feast"}

@@ -45,6 +45,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mikrobot.training.learners.MOST_ROUNDS", 5)
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("short")
 def test_a_run_fills_the_document_and_finds_no_edge_in_walks(folder: Path) -> None:
     progress: list[str] = []

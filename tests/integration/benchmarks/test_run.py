@@ -10,6 +10,7 @@ from tests.measuring import SMALL, require_plausible
 FIRST_ORDER = "run, simulated market: first order"
 
 
+@pytest.mark.soak
 def test_a_run_is_measured_from_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("talib")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

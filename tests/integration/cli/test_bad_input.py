@@ -203,13 +203,14 @@ def ended(run: subprocess.Popen[str], timeout_s: float = 600) -> Any:
     return subprocess.CompletedProcess(run.args, run.returncode, out, err)
 
 
-def test_a_second_run_is_refused_and_an_impatient_ctrl_c_leaves_nothing_of_the_first(kept, under_way, bar_files):
-    run = under_way("worker")
+@pytest.mark.parametrize("stage", ["loop", pytest.param("worker", marks=pytest.mark.soak)])
+def test_a_second_run_is_refused_and_an_impatient_ctrl_c_leaves_nothing_of_the_first(kept, under_way, bar_files, stage):
+    run = under_way(stage)
     refused = kept.run(*REPLAY, "--data", bar_files["EURUSD"])
     assert f"another run uses {kept.home} (pid {run.pid})" in complaint(refused)
     assert refused.returncode == 1
     assert run.poll() is None
-    assert pid_records.find("worker", kept.home) is not None
+    assert pid_records.find(stage, kept.home) is not None
 
     loop = pid_records.find("loop", kept.home)
     assert loop is not None

@@ -65,6 +65,7 @@ BOOKING = "BEFORE INSERT ON journal FOR EACH ROW WHEN (NEW.kind = 'booked' AND N
 
 
 SYMBOLS = ("BTCUSDT", "EURUSD")
+ARMS = ("careful:profile=ftmo,balance=5000", "choosy:entry_probability=0.7")
 NOTHING = {"parameters": {}, "metrics": {}, "tags": {}}
 
 
@@ -240,7 +241,7 @@ def test_a_process_killed_inside_a_minute_resumes_without_a_trace_in_the_ledger(
     assert market.ledger(run_id) == undisturbed
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 6))])
 def test_a_worker_killed_at_random_instants_rebuilds_its_accounts_to_the_cent(market, undisturbed, seed):
     """The worker is killed after every restart; at any point of a minute, no fill is lost or duplicated."""
     run_id = f"random {seed}"
@@ -324,11 +325,11 @@ def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undistu
     }
 
 
-def test_arms_trade_like_runs_of_their_own_wherever_the_worker_is_killed(market, undisturbed):
+def test_arms_trade_like_runs_of_their_own_and_the_latest_run_is_that_which_they_follow(market, undisturbed):
     market.begin("alone", profile="ftmo", balance=Decimal(5000))
     market.trade("alone")
-    market.begin("several", arms=("careful:profile=ftmo,balance=5000", "choosy:entry_probability=0.7"))
-    kill_at_random(market, "several", Random(3))
+    market.begin("several", arms=ARMS)
+    market.trade("several")
     assert market.ledger("several") == undisturbed
     assert market.ledger("several-careful") == market.ledger("alone") != undisturbed
     assert market.ledger("several-choosy") not in (undisturbed, market.ledger("alone"))
@@ -337,6 +338,17 @@ def test_arms_trade_like_runs_of_their_own_wherever_the_worker_is_killed(market,
         latest = Runs(pool).latest()
         assert latest is not None
         assert latest.id == "several"
+
+
+@pytest.mark.soak
+def test_arms_trade_the_same_wherever_the_worker_is_killed(market, undisturbed):
+    market.begin("calm arms", arms=ARMS)
+    market.trade("calm arms")
+    market.begin("killed arms", arms=ARMS)
+    kill_at_random(market, "killed arms", Random(3))
+    for arm in ("", "-careful", "-choosy"):
+        calm = [line.replace("calm arms", "killed arms") for line in market.ledger(f"calm arms{arm}")]
+        assert market.ledger(f"killed arms{arm}") == calm
 
 
 def test_a_market_that_is_split_gives_each_day_of_a_symbol_to_one_arm(market, undisturbed):

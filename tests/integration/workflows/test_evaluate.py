@@ -1,11 +1,8 @@
-"""`mikrobot evaluate` as a user calls it: while the stack is down, with a model in the registry."""
+"""The evaluation of a model on bars that it has not all seen; e2e/test_stop calls the command."""
 
-import json
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +15,8 @@ from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Model
-from mikrobot.models.registry import Registry
 from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
-from mikrobot.runtime import SystemClock
-from mikrobot.stack import local_stack
 from mikrobot.training.computed import rows_of
 from mikrobot.training.dataset import build, needed
 from mikrobot.training.evaluation import fit_baselines
@@ -62,37 +56,6 @@ def model(bar_files: dict[str, Path]) -> Model:
         diffusion=fit_baselines(data, np.arange(len(data)), Task(), inputs),
     )
     return Model(spec, whole, None, Calibration.fit(booster.inplace_predict(data.inputs), data.outcome))
-
-
-@pytest.fixture(scope="module")
-def program(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with install(tmp_path_factory.mktemp("judge")) as installation:
-        yield installation
-
-
-def test_a_model_is_judged_and_the_registry_stopped_again(
-    program: Any, model: Model, bar_files: dict[str, Path]
-) -> None:
-    process = program.run("evaluate", "--model", "bos", "--data", bar_files["EURUSD"])
-    assert process.returncode == 1
-    assert process.stderr.splitlines()[-1].startswith("error: there is no model bos yet; train one")
-    assert program.left() == []
-
-    with local_stack.running(program.settings, SystemClock(), print, ["mlflow"]):
-        registry = Registry(program.settings.mlflow_url)
-        version = registry.log(model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64)
-        registry.promote("bos", version, "for the test")
-    assert program.left() == []
-
-    process = program.run("evaluate", "--model", f"bos@{version}", "--data", bar_files["EURUSD"], "--control", "--json")
-    assert process.returncode == 0, process.stderr
-    evaluation = json.loads(process.stdout)
-    assert (evaluation["model"], evaluation["version"]) == ("bos", version)
-    assert evaluation["data"]["files"] == [str(bar_files["EURUSD"])]
-    assert program.left() == []
-    (symbol, bars) = read_bars(bar_files["EURUSD"])
-    here = judged(model, {symbol: bars}, program.settings.seed, files=[bar_files["EURUSD"]], control=True)
-    assert json.loads(json.dumps(replace(here, version=version).to_json())) == evaluation
 
 
 def test_an_evaluation_includes_every_baseline(model: Model, bar_files: dict[str, Path]) -> None:

@@ -24,8 +24,8 @@ STEP = 5e-5
 SIGMA = STEP * 4**0.5
 """Standard deviation of a minute's log return; `STEP` is that of one of its four steps."""
 
-SEEDS, MOST_ALARMS = (40, 5) if SOAK else (10, 2)
-"""A 95 % interval lies above 0 by chance in one of 40 markets; more alarms occur in less than one of 600 runs."""
+SEEDS, MOST_ALARMS = (40, 5) if SOAK else (4, 1)
+"""A 95 % interval lies above 0 by chance in one of 40 markets; more alarms occur in less than one of 250 runs."""
 
 
 @pytest.fixture(autouse=True)
