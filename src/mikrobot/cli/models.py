@@ -77,7 +77,7 @@ def list_(json_: bool) -> None:
         for symbol in version.symbols:
             click.echo(f"    {symbol}: {version.promotion(symbol)}")
     if not versions:
-        click.echo("no model has been trained yet; train one: `mikrobot train`", err=True)
+        click.echo("no model has been trained yet; `mikrobot train` and `mikrobot run` train one", err=True)
 
 
 _symbol = click.option(
@@ -98,7 +98,8 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
     Example: mikrobot models show bos --symbol EURUSD
     """
     with _registry(quiet=json_) as registry:
-        spec = registry.spec(name, version or _serving(registry, name, symbols))
+        chosen = version or _serving(registry, name, symbols)
+        spec, recorded = registry.spec(name, chosen), registry.version(name, chosen)
     if json_:
         click.echo(spec.to_json())
         return
@@ -107,6 +108,8 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
     click.echo(f"features {spec.feature_hash}, {len(spec.columns)} columns, {len(spec.inputs.names)} inputs")
     for figure, value in spec.metrics["metrics"].items():
         click.echo(f"  {figure:12} {value:.4f}")
+    for symbol in recorded.symbols:
+        click.echo(f"    {symbol}: {recorded.promotion(symbol)}")
 
 
 @models.command()
@@ -218,7 +221,9 @@ def _serving(registry: "Registry", name: str, symbols: tuple[str, ...]) -> str:
 @_symbol
 @as_json
 def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...], json_: bool) -> None:
-    """Show what each input adds to the prediction for a row, in log odds, up to the served probability.
+    """Show what each input adds to a model's prediction for a row, in log odds, up to its probability.
+
+    A champion serves that probability. Of a version that has not passed the gate, the diffusion baseline is served.
 
     ROW is a JSON file of feature values by column, like the body of a request to /predict.
 
@@ -234,10 +239,14 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     with _registry(quiet=json_) as registry:
         loaded = registry.load(name, version or _serving(registry, name, symbols))
         booster = registry.booster(name, loaded.spec.version)
+        champion_of = _champion_of(registry, name, loaded.spec.version)
     explanations = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
     if json_:
-        print_json([_explained(explanation) for explanation in explanations])
+        model = {"model": name, "version": loaded.spec.version, "champion_of": champion_of}
+        print_json([model | _explained(explanation) for explanation in explanations])
         return
+    standing = f"champion of {', '.join(champion_of)}" if champion_of else "no champion: its baseline may be served"
+    click.echo(f"{name} {loaded.spec.version}, {standing}")
     for explanation in explanations:
         direction = "up" if explanation.side > 0 else "down"
         click.echo(f"{direction}: probability {explanation.probability:.4f}, log odds {explanation.log_odds:+.3f}")
@@ -246,6 +255,13 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
         rest = ("the other inputs", sum(value for _, value in inputs[SHOWN_INPUTS:]))
         for named, value in (*inputs[:SHOWN_INPUTS], rest, members, calibration):
             click.echo(f"  {named:28} {value:+.3f}")
+
+
+def _champion_of(registry: "Registry", name: str, version: str) -> list[str]:
+    """Return the symbols for which a version serves its own probabilities."""
+    from mikrobot.models.scope import CHAMPION
+
+    return [scope.symbol for scope, holder in registry.holders(name, CHAMPION).items() if holder == version]
 
 
 def _explained(side: "Explanation") -> dict[str, Any]:

@@ -19,6 +19,9 @@ AWAY_SECONDS = 2.0
 SUPERVISOR = "supervisor"
 """Record name of the process that restarts the live processes; `recorded` leaves it out, so it is never stopped."""
 
+STOPPER = "down"
+"""Record name of the command that stops the whole stack; no supervisor restarts anything meanwhile."""
+
 _MARK = "STARTED_BY_MIKROBOT_AS"
 
 
@@ -70,14 +73,19 @@ def forget(name: str, home: Path) -> None:
 
 
 def recorded(home: Path) -> list[str]:
-    """Return the names of all recorded processes except the supervisor, in the order they were started."""
+    """Return the names of all recorded processes except supervisor and stopper, in the order they were started."""
     paths = sorted((home / "run").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [path.stem for path in paths if path.stem != SUPERVISOR]
+    return [path.stem for path in paths if path.stem not in (SUPERVISOR, STOPPER)]
 
 
 def supervised(home: Path) -> bool:
     """Return True if a supervisor is alive, which restarts the live processes."""
     return find(SUPERVISOR, home) is not None
+
+
+def being_stopped(home: Path) -> bool:
+    """Return True while a command stops the whole stack."""
+    return find(STOPPER, home) is not None
 
 
 def require_alive(name: str, home: Path, clock: Clock) -> None:

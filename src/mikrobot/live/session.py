@@ -56,7 +56,7 @@ def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:
 
 
 def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
-    """Return the run with this id; None or ``last``: the latest run.
+    """Return the run with this id; None or ``last``: the latest run that traded, or the latest if none has.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
     """
     if run_id is not None and run_id != LAST:
         return runs.get(run_id)
-    run = runs.latest()
+    run = runs.latest(traded=True) or runs.latest()
     if run is None:
         raise UsageError("there has been no session yet: `mikrobot run` first")
     return run

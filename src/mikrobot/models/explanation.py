@@ -2,7 +2,7 @@
 
 The contributions of the inputs are the Shapley values of the model's boosted trees. Two further steps cover the
 other members, which have no Shapley values, and the calibration with the rolling window. All steps add up to the
-log odds of the served probability.
+log odds of the model's probability, which is served where the version is a champion.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Explanation:
         Log odds of the diffusion baseline, from which boosting starts, plus the trees' mean correction.
     added : mapping of str to float
         Contribution of each input, the largest absolute value first; then `MEMBERS` and `CALIBRATION`. `start` and
-        these add up to the log odds of the served probability.
+        these add up to the log odds of the model's probability.
     """
 
     side: int
@@ -42,12 +42,12 @@ class Explanation:
 
     @property
     def log_odds(self) -> float:
-        """Log odds of the served probability, the sum of all steps."""
+        """Log odds of the model's probability, the sum of all steps."""
         return self.start + sum(self.added.values())
 
     @property
     def probability(self) -> float:
-        """The served probability."""
+        """The model's probability."""
         return float(expit(self.log_odds))
 
 

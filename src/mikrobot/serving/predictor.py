@@ -222,7 +222,10 @@ class Predictor:
     def _serving(self, symbol: str | None, source: str | None) -> _Served:
         everything = self._served
         if not everything:
-            raise ServingError(f"no version of model {self._name} is served yet; train one: `mikrobot train`")
+            raise ServingError(
+                f"no version of model {self._name} is served: none has been trained (`mikrobot train`), "
+                "or the registry does not answer (`mikrobot status`)"
+            )
         if source is not None and symbol is not None and (exact := everything.get(Scope(source, symbol))):
             return exact
         matches = [

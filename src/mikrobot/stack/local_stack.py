@@ -325,14 +325,20 @@ def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
     """Stop services, newest first, PostgreSQL last; without names, all recorded ones.
 
-    Ignores Ctrl-C and SIGTERM meanwhile, so that a repeated signal leaves no process behind.
+    Without names, no supervisor restarts anything meanwhile. Ignores Ctrl-C and SIGTERM, so that a repeated signal
+    leaves no process behind.
 
     Returns
     -------
     list of str
         Names of the services that were running and have been stopped.
     """
-    chosen = ["postgres", *pid_records.recorded(settings.home)] if names is None else list(names)
+    if names is None:
+        if not settings.home.exists():
+            return []
+        with processes.stopping(settings.home):
+            return down(settings, ["postgres", *pid_records.recorded(settings.home)])
+    chosen = list(names)
     with _undisturbed():
         stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
         if "postgres" in chosen and settings.database_url is None and bundled.pid(settings.home) is not None:

@@ -119,11 +119,24 @@ def await_ready(service: Service, home: Path, clock: Clock) -> None:
 @contextlib.contextmanager
 def supervising(home: Path) -> Iterator[None]:
     """Record this process as the supervisor, which restarts the live processes, while the block runs."""
-    pid_records.record(pid_records.SUPERVISOR, home, os.getpid())
+    with _recorded_as(pid_records.SUPERVISOR, home):
+        yield
+
+
+@contextlib.contextmanager
+def stopping(home: Path) -> Iterator[None]:
+    """Record this process as that which stops the stack, so that no supervisor restarts anything in the block."""
+    with _recorded_as(pid_records.STOPPER, home):
+        yield
+
+
+@contextlib.contextmanager
+def _recorded_as(name: str, home: Path) -> Iterator[None]:
+    pid_records.record(name, home, os.getpid())
     try:
         yield
     finally:
-        pid_records.forget(pid_records.SUPERVISOR, home)
+        pid_records.forget(name, home)
 
 
 def stop(name: str, home: Path) -> bool:

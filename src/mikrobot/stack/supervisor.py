@@ -70,7 +70,7 @@ def trade(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            gone = [service for service in watched if not _alive(service, settings)]
+            gone = _gone(watched, settings)
             ended = [name for name in LIVE if runs.finished(run_id, name, number)]  # after it: the last act of each
             dead = [service for service in gone if service.name not in ended]
             restarts += len(dead)
@@ -98,7 +98,7 @@ def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str]
     with processes.supervising(settings.home):
         while True:
             clock.sleep(WATCH_S)
-            for service in [candidate for candidate in watched if not _alive(candidate, settings)]:
+            for service in _gone(watched, settings):
                 _revive(service, settings, deaths[service.name], clock, say=say)
 
 
@@ -203,8 +203,10 @@ def _named(registry: Registry, scopes: Sequence[Scope]) -> dict[str, tuple[str, 
     return named
 
 
-def _alive(service: processes.Service, settings: Settings) -> bool:
-    return pid_records.find(service.name, settings.home) is not None
+def _gone(watched: Sequence[processes.Service], settings: Settings) -> list[processes.Service]:
+    """Return the processes that have ended; none while a command stops the whole stack."""
+    gone = [service for service in watched if pid_records.find(service.name, settings.home) is None]
+    return [] if pid_records.being_stopped(settings.home) else gone
 
 
 def _over(runs: Runs, run_id: str, number: int) -> bool:

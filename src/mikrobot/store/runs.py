@@ -191,9 +191,13 @@ class Runs:
             raise StoreError(f"there is no run {run_id!r}; the newest are {newest}, and `last` names the newest of all")
         return run
 
-    def latest(self) -> Run | None:
-        """Return the run that began last and follows no other, or None."""
+    def latest(self, *, traded: bool = False) -> Run | None:
+        """Return the run that began last and follows no other, or None; with `traded`, of those that traded."""
         free = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' IS NULL"
+        if traded:
+            free += (
+                " AND EXISTS (SELECT FROM progress WHERE run_id = id AND process = 'worker' AND close_time IS NOT NULL)"
+            )
         return self._one(f"{free} ORDER BY started_at DESC, id DESC LIMIT 1", ())
 
     def followers(self, run_id: str) -> list[Run]:

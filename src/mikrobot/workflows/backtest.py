@@ -85,6 +85,7 @@ def backtest(
     start = _start(source, models.values(), start)
     bars = _read(source, start - timedelta(days=settings.history_days), end)
     traded_bars = _traded_bars(bars, start, end)
+    _name_untraded(source, traded_bars, say)
     say(f"computing features of {', '.join(bars)}")
     by_models, rules = _outlooks(settings, bars, models)
     outlooks = by_models or rules
@@ -99,7 +100,7 @@ def backtest(
         facts = facts_of(
             settings, account, traded_bars, "backtest", source=source.name,
             simulated=source.simulated,
-            span=(start, max(frame["open_time"].max() for frame in traded_bars.values() if len(frame)) + MINUTE),
+            span=(start, _end(traded_bars)),
             written_at=clock.now(),
             predictions=predictions_of(account.orders, outlooks, models) if models else [],
             decisions=kept.approved,
@@ -111,7 +112,12 @@ def backtest(
     return {
         **_models_json(named, models),
         "profile": settings.profile,
-        "data": {"files": [str(path) for path in paths], "from": start.isoformat(), "symbols": list(bars)},
+        "data": {
+            "files": [str(path) for path in paths],
+            "from": start.isoformat(),
+            "to": _end(traded_bars).isoformat(),
+            "symbols": [symbol for symbol, frame in traded_bars.items() if len(frame)],
+        },
         "bars": count,
         "bars_per_s": round(count / seconds) if seconds else None,
         "decisions": account.decisions,
@@ -251,6 +257,20 @@ def _traded_bars(bars: Frames, start: datetime, end: datetime | None) -> dict[st
         span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
         raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
     return traded_bars
+
+
+def _name_untraded(source: ReplaySource, traded_bars: Frames, say: Say) -> None:
+    """Name the symbols of the files that have no bar to trade."""
+    for symbol in source.symbols():
+        if not len(traded_bars.get(symbol, ())):
+            first, last = source.span(symbol)
+            say(f"{symbol} has no bar in the traded span; its files have {first:%Y-%m-%d} to {last:%Y-%m-%d}")
+
+
+def _end(traded_bars: Frames) -> datetime:
+    """Return the last close of the traded bars."""
+    last: pd.Timestamp = max(frame["open_time"].max() for frame in traded_bars.values() if len(frame))
+    return last.to_pydatetime() + MINUTE
 
 
 def _span(frame: pd.DataFrame, start: datetime, end: datetime | None) -> pd.DataFrame:

@@ -188,7 +188,9 @@ def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
         raise UsageError(f"there is no source {source!r}; the sources are {', '.join(SOURCES)}")
     used = any(pid_records.find(process, settings.home) is not None for process in ("loop", "worker"))
     if latest is not None and latest.source == source and used:
-        raise UsageError(f"run {latest.id} uses the account of source {source}: `mikrobot down` first, then reset it")
+        raise UsageError(
+            f"run {latest.id} uses the account of source {source}: reset it after its end, or end it by `mikrobot down`"
+        )
     return source
 
 

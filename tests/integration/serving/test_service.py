@@ -44,7 +44,8 @@ def promoted(stage: Any) -> Model:
 def test_without_a_champion_the_service_lives_unready_and_says_why(stage: Any) -> None:
     assert {path: answer.status_code for path, answer in stage.before.items()} == dict.fromkeys(stage.before, 503)
     assert stage.before["/predict"].json() == {
-        "error": "no version of model bos is served yet; train one: `mikrobot train`"
+        "error": "no version of model bos is served: none has been trained (`mikrobot train`), "
+        "or the registry does not answer (`mikrobot status`)"
     }
 
 

@@ -14,7 +14,7 @@ from mikrobot.live import pid_records
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, supervisor
+from mikrobot.stack import local_stack, processes, supervisor
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import bundled, database
@@ -133,3 +133,9 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
     await_minute(settings, CLOCK.now())
     closes = [close for close, _ in handled(settings)]
     assert closes == [begun.ends_at + n * MINUTE for n in range(1, len(closes) + 1)]
+    with watched(settings, begun) as messages, processes.stopping(settings.home):
+        local_stack.down(settings, ["streamer", "worker"])
+        CLOCK.sleep(2 * supervisor.WATCH_S)  # the supervisor looks at them
+    assert messages == []
+    assert local_stack.down(settings)[-1] == "postgres"
+    assert pid_records.recorded(settings.home) == []

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from mikrobot.domain.errors import StoreError
+from mikrobot.live.session import recorded_run
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import runs as module
 from mikrobot.store.postgres import database as databases
@@ -42,8 +43,20 @@ def test_a_run_comes_back_as_it_was_begun(runs, run):
 
 def test_a_database_without_runs_has_no_latest_run(pool):
     assert Runs(pool).latest() is None
+    assert Runs(pool).latest(traded=True) is None
     with pytest.raises(StoreError, match="no run 'r9'"):
         Runs(pool).get("r9")
+
+
+def test_a_run_that_ended_before_it_traded_does_not_hide_the_one_that_traded(runs, run):
+    later = replace(run, id="r0", started_at=run.started_at + MINUTE)
+    runs.begin(later)
+    assert runs.latest(traded=True) is None
+    assert recorded_run(runs) == later
+    runs.advance("r1", "worker", run.starts_at + MINUTE)
+    assert runs.latest(traded=True) == run
+    assert recorded_run(runs) == run
+    assert runs.latest() == later
 
 
 def test_the_latest_run_is_the_one_begun_last(runs, run):

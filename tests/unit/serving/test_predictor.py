@@ -34,7 +34,7 @@ def test_nothing_is_ready_before_there_is_a_champion(make_shelf: Callable[[], An
     predictor = Predictor(make_shelf())
     assert not predictor.refresh()
     assert not predictor.ready
-    with pytest.raises(ServingError, match="no version of model bos is served yet"):
+    with pytest.raises(ServingError, match="no version of model bos is served"):
         predictor.predict("EURUSD", ROW)
 
 

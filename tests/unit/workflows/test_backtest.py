@@ -48,6 +48,18 @@ def traded(file: Path, settings: Settings | None = None, files: Files | None = N
     )  # fmt: skip
 
 
+def test_a_symbol_without_a_bar_in_the_span_is_named(files: dict[int, Path], bars: Any) -> None:
+    later = bars(500, start=datetime(2024, 6, 3, tzinfo=UTC)).assign(spread=1e-5).rename(columns={"open_time": "ts"})
+    path = files[2_000].with_name("GBPUSD_M1.parquet")
+    later.to_parquet(path, index=False)
+    lines: list[str] = []
+    end = datetime(2024, 3, 5, tzinfo=UTC)
+    result = backtest(Settings(), SystemClock(), [files[2_000], path], None, start=None, end=end, say=lines.append)
+    assert result["data"]["symbols"] == ["EURUSD"]
+    assert result["data"]["to"] == end.isoformat()
+    assert "GBPUSD has no bar in the traded span; its files have 2024-06-03 to 2024-06-03" in lines
+
+
 def test_it_returns_every_figure_of_the_contract_as_plain_json(files: dict[int, Path]) -> None:
     result = traded(files[4_000])
     json.dumps(result, allow_nan=False)
