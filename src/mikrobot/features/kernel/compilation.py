@@ -2,7 +2,8 @@
 
 The source is written to a file named by the catalog's version and a hash of the source. Numba caches
 the compiled entry points next to it. A changed definition gets a new file, so a stale
-compilation is never loaded. Files are written atomically, so processes may start at the same time.
+compilation is never loaded. Files are written atomically, so processes may start at the same time; one
+of them compiles, the others wait for it.
 """
 
 import hashlib
@@ -10,10 +11,13 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from filelock import FileLock
 from numba import float64, from_dtype, int64, uint8
 
 from mikrobot.domain.errors import StoreError
@@ -45,7 +49,8 @@ def kernel(catalog: Catalog) -> ModuleType:
         module = _import(name, _written(cache_folder() / f"{name}.py", catalog.source))
         module.enter = module.update  # type: ignore[attr-defined]
         if not isinstance(module.update, FunctionType):  # it is one under NUMBA_DISABLE_JIT
-            _compile(module, catalog)
+            with _compiling_alone(Path(str(module.__file__))):
+                _compile(module, catalog)
         _loaded[name] = module
     return _loaded[name]
 
@@ -83,6 +88,23 @@ def _compile(module: ModuleType, catalog: Catalog) -> None:
     module.enter = compilation.entry_point  # type: ignore[attr-defined]
     module.update.disable_compile()
     module.fold.disable_compile()
+
+
+@contextmanager
+def _compiling_alone(source: Path) -> Iterator[None]:
+    """Lock other processes out of a compilation, which takes them a minute too; they then load it from the cache."""
+    if any(source.parent.glob(f"__pycache__/{source.stem}.fold-*.nbi")):
+        yield
+        return
+    lock = FileLock(source.with_suffix(".lock"))
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise _unwritable(source.parent, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _array(layout: Any) -> Any:
