@@ -82,7 +82,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "GX_ANALYTICS_ENABLED": "false",
         "FEAST_USAGE": "False",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
 
 

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -68,6 +72,18 @@ def test_boosting_starts_from_the_margin(spans):
         abs(predicted(learned, watched.inputs) - 0.5).mean()
         < abs(predicted(boosted(*spans, 1, BOOSTING), watched.inputs) - 0.5).mean() / 2
     )
+
+
+@pytest.mark.parametrize(("given", "sleeps"), [({}, True), ({"OMP_WAIT_POLICY": "ACTIVE"}, False)])
+def test_the_threads_of_the_learners_wait_asleep_unless_asked_otherwise(given, sleeps):
+    """OpenMP reads its variables when it is loaded, and then shows the ones that it took."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    shown = subprocess.run(
+        [sys.executable, "-c", "import mikrobot.training.learners"],
+        env=environment | {"OMP_DISPLAY_ENV": "verbose"} | given, capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    assert "GOMP_SPINCOUNT = " in shown
+    assert ("GOMP_SPINCOUNT = '0'" in shown) == sleeps
 
 
 def test_thinning_keeps_the_order_and_the_ends():
