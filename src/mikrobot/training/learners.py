@@ -24,6 +24,8 @@ from mikrobot.models import graph
 from mikrobot.models.graph import Member
 
 Parameters = Mapping[str, Any]
+Matrices = tuple[xgb.QuantileDMatrix, xgb.DMatrix]
+"""Training samples and watched samples, as XGBoost takes them."""
 Progress = Callable[[float], None]
 """Callback that receives the completed share, 0 to 1."""
 
@@ -129,19 +131,13 @@ def boosted(
     return Learned(graph.of_booster("boosted", booster), _gains(booster, train.inputs.shape[1]), booster)
 
 
-def matrices(train: Samples, watched: Samples, bins: int) -> tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]:
-    """Bin two spans with the same bins, for any number of `boost` calls."""
+def matrices(train: Samples, watched: Samples, bins: int) -> Matrices:
+    """Bin the first span, and convert the second one to evaluate on, for any number of `boost` calls."""
     first = xgb.QuantileDMatrix(
         train.inputs, train.outcome, weight=train.weight, base_margin=train.margin, max_bin=bins, nthread=THREADS
     )
-    second = xgb.QuantileDMatrix(
-        watched.inputs,
-        watched.outcome,
-        weight=watched.weight,
-        base_margin=watched.margin,
-        max_bin=bins,
-        ref=first,
-        nthread=THREADS,
+    second = xgb.DMatrix(  # without bins, which a prediction would have to convert to values again
+        watched.inputs, watched.outcome, weight=watched.weight, base_margin=watched.margin, nthread=THREADS
     )
     return first, second
 
@@ -162,7 +158,7 @@ class Boosted:
 
 
 def boost(
-    spans: tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix],
+    spans: Matrices,
     seed: int,
     parameters: Parameters,
     *,
@@ -249,7 +245,7 @@ class _EarlyStopping(xgb.callback.TrainingCallback):
     loss : float
     """
 
-    def __init__(self, watched: xgb.QuantileDMatrix, progress: Progress) -> None:
+    def __init__(self, watched: xgb.DMatrix, progress: Progress) -> None:
         self._watched = watched
         self._progress = progress
         self.rounds = 0

@@ -11,12 +11,11 @@ from datetime import timedelta
 
 import numpy as np
 import optuna
-import xgboost as xgb
 from numpy.typing import NDArray
 from optuna.trial import Trial, TrialState
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.training.learners import BOOSTING, Parameters, Samples, boost, matrices
+from mikrobot.training.learners import BOOSTING, Matrices, Parameters, Samples, boost, matrices
 from mikrobot.training.splits import folds
 
 Progress = Callable[[int, int], None]
@@ -38,9 +37,6 @@ TRIALS_TO_COMPARE = 5
 
 SHARE_KEPT = 30.0
 """Percentage of trials that continue after each fold."""
-
-Fold = tuple[xgb.QuantileDMatrix, xgb.QuantileDMatrix]
-"""Training samples and scored samples of a fold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,9 @@ def search(
     )
 
 
-def _folds(train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetime64], horizon: timedelta) -> list[Fold]:
+def _folds(
+    train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetime64], horizon: timedelta
+) -> list[Matrices]:
     """Return the binned samples of each fold."""
     binned = []
     for number, (trained, scored) in enumerate(folds(time, end, horizon, FOLDS), 1):
@@ -145,7 +143,7 @@ def _folds(train: Samples, time: NDArray[np.datetime64], end: NDArray[np.datetim
     return binned
 
 
-def _loss(trial: Trial, spans: list[Fold], seed: int) -> float:
+def _loss(trial: Trial, spans: list[Matrices], seed: int) -> float:
     parameters = {
         "max_depth": trial.suggest_int("max_depth", 3, 8),
         "learning_rate": trial.suggest_float("learning_rate", 0.05, 0.2, log=True),
