@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.models.kind import Reach
+from mikrobot.models.labels.samples import thin
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +99,7 @@ class Diffusion:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import SplineTransformer
 
-        chosen = np.unique(np.linspace(0, len(outcome) - 1, SAMPLES).astype(np.int64))
+        chosen = thin(np.arange(len(outcome)), SAMPLES)
         distance, sigma, minutes, outcome = distance[chosen], sigma[chosen], minutes[chosen], outcome[chosen]
 
         def loss(log_scale: float) -> float:

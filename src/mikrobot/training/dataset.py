@@ -83,7 +83,7 @@ class Dataset:
         """SHA-256 hash of every value, label and time."""
         digest = hashlib.sha256()
         for field in fields(self):
-            digest.update(np.ascontiguousarray(getattr(self, field.name)).tobytes())
+            digest.update(np.ascontiguousarray(getattr(self, field.name)).view(np.uint8).data)
         return digest.hexdigest()
 
     def only(self, chosen: NDArray[np.int64]) -> "Dataset":

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.diffusion import SAMPLES, Diffusion
 from mikrobot.models.inputs import SideInputs
+from mikrobot.models.labels.samples import thin
 from mikrobot.models.task import Task
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.evaluation_figures import BaselineComparison, Evaluation
@@ -35,18 +36,17 @@ def fit_baselines(data: Dataset, train: NDArray[np.int64], task: Task, seen: Sid
         ``atr``: the baseline with the ATR as volatility; ``forecast``: the baseline with the seasonal forecast, if the
         data have one. The weights of the forecast are fitted again on these samples.
     """
-    fitted, levels = {}, seen.levels(data.inputs[train])
-    chosen = data.only(train)
-    for name, sigma in _sigmas(chosen).items():
-        own = np.isfinite(sigma)
-        if own.any():
+    fitted = {}
+    for name, sigma in _sigmas(data).items():
+        own = thin(train[np.isfinite(sigma[train])], SAMPLES)
+        if len(own):
             fitted[name] = Diffusion.fit(
                 task.reach,
-                chosen.distance[own],
+                data.distance[own],
                 sigma[own],
-                chosen.minutes[own],
-                outcome=chosen.outcome[own],
-                levels=levels[own] if name == "forecast" else None,
+                data.minutes[own],
+                outcome=data.outcome[own],
+                levels=seen.levels(data.inputs[own]) if name == "forecast" else None,
             )
     return fitted
 

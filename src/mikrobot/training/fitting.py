@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from mikrobot.models import graph
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.conformal import Intervals
-from mikrobot.models.diffusion import Diffusion
+from mikrobot.models.diffusion import SAMPLES, Diffusion
 from mikrobot.models.graph import Scorer
+from mikrobot.models.labels.samples import thin
 from mikrobot.models.model import NEARLY, Baseline, Start, corrected, served
 from mikrobot.settings import Settings
 from mikrobot.training.dataset import Dataset
@@ -88,7 +89,7 @@ def fit(
     """Search the parameters, fit the learners on the training span, and calibrate their mean on the validation span."""
     names = recipe.inputs.names
     start = fitted_start = _start(recipe, data, split.train)
-    chosen = split.train[_spread(len(split.train))]
+    chosen = thin(split.train, MOST_TRAINING_SAMPLES)
     train, watched = (_samples(recipe, data, rows, start) for rows in (chosen, split.validation))
     progress("search", 0.0)
     best = search(
@@ -136,7 +137,9 @@ def _baseline(start: Start, recipe: Recipe, watched: Samples) -> Baseline:
 def _start(recipe: Recipe, data: Dataset, chosen: NDArray[np.int64]) -> Start | None:
     if recipe.starts_from is None:
         return None
-    return Start.fit(recipe.task, recipe.inputs, recipe.starts_from, data.inputs[chosen], outcome=data.outcome[chosen])
+    distance = data.inputs[:, recipe.inputs.names.index(recipe.starts_from)]
+    own = thin(chosen[np.isfinite(distance[chosen])], SAMPLES)
+    return Start.fit(recipe.task, recipe.inputs, recipe.starts_from, data.inputs[own], outcome=data.outcome[own])
 
 
 def _share(score: NDArray[np.float64], watched: Samples) -> float:
@@ -146,10 +149,6 @@ def _share(score: NDArray[np.float64], watched: Samples) -> float:
     if baseline <= 0.0:
         return 0.0
     return float(min(baseline / own, MOST_SHARE)) if own > 0.0 else MOST_SHARE
-
-
-def _spread(count: int) -> NDArray[np.int64]:
-    return np.linspace(0, count - 1, min(count, MOST_TRAINING_SAMPLES)).astype(np.int64)
 
 
 def _samples(recipe: Recipe, data: Dataset, rows: NDArray[np.int64], start: Start | None) -> Samples:

@@ -113,7 +113,7 @@ def check(data: Dataset, names: Sequence[str], baseline: Floats, seed: int) -> t
 
 def gains(data: Dataset, names: Sequence[str], baseline: Floats, seed: int) -> tuple[Gain, ...]:
     """Measure the gain of every input; see `check`."""
-    chosen = _stretch(data)
+    chosen = stretch(data.symbol)
     data, log_odds = data.only(chosen), logit(np.clip(baseline[chosen], 1e-6, 1 - 1e-6))
     now = _Labelled.of(log_odds, data.outcome, data.time)
     earlier, following = _following(data)
@@ -131,6 +131,13 @@ def gains(data: Dataset, names: Sequence[str], baseline: Floats, seed: int) -> t
             gain = replace(gain, shifted=later.gain(column[earlier]), shuffled=shuffled)
         measured.append(gain)
     return tuple(sorted(measured, key=lambda gain: gain.value, reverse=True))
+
+
+def stretch(symbol: NDArray[np.str_]) -> Indices:
+    """Return the rows that `gains` tests, given the symbol of each: the first of every symbol, contiguous in time."""
+    symbols = np.unique(symbol)
+    per_symbol = SAMPLES // len(symbols)
+    return np.concatenate([np.flatnonzero(symbol == own)[:per_symbol] for own in symbols])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +181,6 @@ def _binned(values: NDArray[np.floating]) -> Indices:
         edges = np.quantile(values[present], np.linspace(0, 1, _CELLS + 1)[1:-1])
         cells[present] = np.searchsorted(edges, values[present], side="right")
     return cells
-
-
-def _stretch(data: Dataset) -> Indices:
-    """Return the first samples of every symbol, contiguous in time."""
-    symbols = np.unique(data.symbol)
-    per_symbol = SAMPLES // len(symbols)
-    return np.concatenate([np.flatnonzero(data.symbol == symbol)[:per_symbol] for symbol in symbols])
 
 
 def _following(data: Dataset) -> tuple[Indices, Indices]:

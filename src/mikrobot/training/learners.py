@@ -22,6 +22,7 @@ from sklearn.svm import SVC
 
 from mikrobot.models import graph
 from mikrobot.models.graph import Member
+from mikrobot.models.labels.samples import thin
 
 Parameters = Mapping[str, Any]
 Matrices = tuple[xgb.QuantileDMatrix, xgb.DMatrix]
@@ -94,9 +95,7 @@ class Samples:
 
     def thinned(self, most: int) -> "Samples":
         """Return at most `most` samples, evenly spread over the span."""
-        if len(self) <= most:
-            return self
-        return self.take(np.linspace(0, len(self) - 1, most).astype(np.int64))
+        return self if len(self) <= most else self.take(thin(np.arange(len(self)), most))
 
 
 @dataclass(frozen=True, slots=True)

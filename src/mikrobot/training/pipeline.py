@@ -139,6 +139,7 @@ def train(
     recipe = recipe_of(name, settings)
     progress("dataset", 0.0)
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, task=recipe.task)
+    del rows  # a reader may hold all rows of a symbol; a caller that keeps no name for it then frees them
     split = _split(recipe, data)
     fitted = _fit(recipe, data, split, settings, progress=progress)
     progress("evaluation", 0.0)
@@ -209,9 +210,9 @@ def _fit(
 def _check_leakage(
     recipe: Recipe, data: Dataset, split: Split, diffusion: Mapping[str, Diffusion], *, seed: int
 ) -> None:
-    train = data.only(split.train)
-    baselines = predict_baselines(diffusion, train, recipe.inputs)
-    leakage.check(train, recipe.inputs.names, baselines.get("forecast", baselines["atr"]), seed)
+    tested = data.only(split.train[leakage.stretch(data.symbol[split.train])])
+    baselines = predict_baselines(diffusion, tested, recipe.inputs)
+    leakage.check(tested, recipe.inputs.names, baselines.get("forecast", baselines["atr"]), seed)
 
 
 def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, *, seed: int) -> Evaluation:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from optuna.trial import Trial, TrialState
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.models.labels.samples import thin
 from mikrobot.training.learners import BOOSTING, Matrices, Parameters, Samples, boost, matrices
 from mikrobot.training.splits import folds
 
@@ -132,7 +133,7 @@ def _folds(
     """Return the binned samples of each fold."""
     binned = []
     for number, (trained, scored) in enumerate(folds(time, end, horizon, FOLDS), 1):
-        parts = train.take(trained).thinned(SEARCH_SAMPLES), train.take(scored).thinned(SCORED_SAMPLES)
+        parts = train.take(thin(trained, SEARCH_SAMPLES)), train.take(thin(scored, SCORED_SAMPLES))
         for part in parts:
             if len(np.unique(part.outcome)) < 2:
                 raise ModelError(

@@ -1,6 +1,7 @@
 """One training run from feature rows to a registered version, with a real MLflow server."""
 
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +21,11 @@ from mikrobot.models.graph import Scorer
 from mikrobot.models.registry import WINDOW, Registry
 from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope
 from mikrobot.settings import Settings
+from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import control
-from mikrobot.training.dataset import Rows
+from mikrobot.training.dataset import Rows, needed
 from mikrobot.training.pipeline import TrainingResult, train
+from mikrobot.training.recipes import recipe_of
 
 Bars = dict[str, pd.DataFrame]
 TRADE_FROM = datetime(2024, 3, 11, tzinfo=UTC)
@@ -49,6 +52,36 @@ def trained(market: Bars, rows: Rows, registry: Registry) -> Callable[..., Train
 def first(trained: Callable[..., TrainingResult], registry: Registry) -> TrainingResult:
     assert registry.holders("bos", CHAMPION) == {}
     return trained()
+
+
+def test_feature_rows_are_released_once_the_samples_are_built(market: Bars, registry: Registry) -> None:
+    """The rows of 1.5 million bars take more than a gigabyte."""
+    readers: list[weakref.ref[Rows]] = []
+
+    def reader() -> Rows:
+        recipe = recipe_of("bos", Settings())
+        rows = rows_of(market, needed(recipe.inputs, recipe.task))
+        readers.append(weakref.ref(rows))
+        return rows
+
+    def progress(stage: str, share: float) -> None:
+        held[stage] = readers[0]() is not None
+        if stage == "search":
+            raise InterruptedError
+
+    held: dict[str, bool] = {}
+    with pytest.raises(InterruptedError):
+        train(
+            "bos",
+            market,
+            reader(),
+            registry,
+            settings=Settings(),
+            source="replay",
+            feature_hash=CATALOG.version,
+            progress=progress,
+        )
+    assert held == {"dataset": True, "search": False}
 
 
 @pytest.fixture

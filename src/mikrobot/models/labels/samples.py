@@ -170,6 +170,15 @@ def uniqueness(starts: Integers, ends: Integers) -> Floats:
     return np.asarray((total[ends] - total[starts]) / (ends - starts))
 
 
+def thin(rows: Integers, most: int) -> Integers:
+    """Return at most `most` of these rows, evenly spread.
+
+    >>> thin(np.arange(10), 4).tolist()
+    [0, 3, 6, 9]
+    """
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
 def _within_a_session(minute: Integers, last: Integers, exists: NDArray[np.bool_]) -> Integers:
     gaps = np.cumsum(np.diff(minute, prepend=minute[:1]) > SESSION_GAP_MINUTES)
     return np.where(exists & (gaps[last] == gaps), last, -1)
