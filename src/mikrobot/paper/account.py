@@ -281,6 +281,8 @@ class Account:
         if self.profile.cash:
             closed = 0
             self._hold(record.symbol, signed, record.price)
+        if closed and position.quantity * signed >= 0:
+            self._forget_entries(record.symbol, key)
         order.opened += record.quantity - closed
         if closed and self.profile.isolated:
             position.deficit = (
@@ -295,6 +297,13 @@ class Account:
         if record.unpriced and working.terms.presses:
             working.pressure.add(record.ts, record.sign, float(working.contract.quantity(record.unpriced)))
         self.exposed = True
+
+    def _forget_entries(self, symbol: str, key: str) -> None:
+        """Leave the exits of a position nothing to close: what their entries opened is closed."""
+        for leg in self.live.values():
+            if leg.parent and leg.symbol == symbol and (self.profile.netting or leg.ticket == key):
+                entry = self.orders[leg.parent]
+                entry.opened = sum([self.orders[name].filled for name in entry.children])
 
     def _hold(self, symbol: str, signed: int, price: int) -> None:
         """Update the bought coins with a fill; a sale uses them before coins that were deposited."""

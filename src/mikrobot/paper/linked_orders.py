@@ -95,6 +95,8 @@ class LinkedOrders:
             return 0
         if not order.reduce_only:
             return order.leaves
+        if self.dormant(order):
+            return 0
         open_ = self.closable(order)
         if open_ <= 0:
             self.end(ts, order, Status.CANCELED, "nothing is left to reduce")
@@ -102,6 +104,11 @@ class LinkedOrders:
         if order.leaves > open_:
             self.account.amend(ts, order, "cut to the open position", quantity=order.filled + open_)
         return order.leaves
+
+    def dormant(self, order: Order) -> bool:
+        """Return whether an exit waits until its entry, whose position another order closed, fills further."""
+        entry = self.account.orders.get(order.parent)
+        return entry is not None and entry.alive and self._still_open(entry) <= 0
 
     def closable(self, order: Order) -> int:
         """Return the size steps of the opposite position that an order can close; on a cash account, of coins.

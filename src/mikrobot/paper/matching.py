@@ -124,6 +124,7 @@ class Matching:
                 fresh = [leg for leg in self.linked.children(entry) if leg.status is Status.HELD and entry.opened]
                 for leg in fresh:
                     self.account.move(ts, leg, Status.WORKING, "its entry filled")
+                self.linked.drop_reducers(entry.symbol, ts)
                 for leg in fresh:
                     if leg.alive and leg.type is OrderType.LIMIT:
                         self._meet(leg, market, ts)
@@ -161,7 +162,7 @@ class Matching:
                 self._trigger_one(order, market, ts)
 
     def _trigger_one(self, order: Order, market: Market, ts: int) -> None:
-        if beyond(order, market) < 0:
+        if beyond(order, market) < 0 or self.linked.dormant(order):
             return
         self.account.move(ts, order, Status.TRIGGERED, f"{'ask' if order.sign > 0 else 'bid'} reached the stop")
         self._meet(order, market, ts)

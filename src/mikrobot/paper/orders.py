@@ -163,7 +163,8 @@ class Order:
     trail_ppm : int
         Distance of a trailing stop in millionths of the price; 0 if `trail` holds the distance.
     opened : int
-        Filled size steps that opened a position; the rest of its fills closed an existing one.
+        Filled size steps that opened a position; the rest of its fills closed an existing one. When the
+        position of a bracket closes or changes its side, only what its exits have closed remains.
     """
 
     id: str
