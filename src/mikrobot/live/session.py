@@ -109,10 +109,8 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
     chosen = tuple(symbols) or source.symbols()
     if foreign := set(chosen) - set(source.symbols()):
         raise UsageError(f"the source has no {', '.join(sorted(foreign))}; it has {', '.join(source.symbols())}")
-    spans = {symbol: source.span(symbol) for symbol in chosen}
-    if source.live:
-        now = clock.now().replace(second=0, microsecond=0)
-        spans = {symbol: (first, now) for symbol, (first, _) in spans.items()}
+    now = clock.now().replace(second=0, microsecond=0)
+    spans = {symbol: (source.first_open(symbol), now) if source.live else source.span(symbol) for symbol in chosen}
     groups = enumerate(_overlapping(spans, hours))
     return tuple(_segment(number, group, spans, hours, history_days=history_days) for number, group in groups)
 

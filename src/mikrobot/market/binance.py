@@ -107,16 +107,28 @@ class BinanceSource:
         UnknownSymbol
             If it is not one of the symbols, or Binance does not list it.
         """
+        first, now = self.first_open(symbol), self._clock.now()
+        latest = self.history(symbol, now - timedelta(days=1), now)
+        if latest.empty:
+            raise FeedError(f"{symbol}: Binance has no closed kline since {now - timedelta(days=1):%Y-%m-%d %H:%M} UTC")
+        return first, latest["open_time"].iloc[-1].to_pydatetime() + timedelta(minutes=1)
+
+    def first_open(self, symbol: str) -> datetime:
+        """Return the open time of the first kline.
+
+        Raises
+        ------
+        FeedError
+            If Binance does not respond.
+        UnknownSymbol
+            As `span`.
+        """
         if symbol not in self._listed:
             oldest = self._page(symbol, 0, None, limit=1)
             if not oldest:
                 raise FeedError(f"{symbol}: Binance has no klines; {_REMEDY}")
             self._listed[symbol] = instant(oldest[0][0] * 1000)
-        now = self._clock.now()
-        latest = self.history(symbol, now - timedelta(days=1), now)
-        if latest.empty:
-            raise FeedError(f"{symbol}: Binance has no closed kline since {now - timedelta(days=1):%Y-%m-%d %H:%M} UTC")
-        return self._listed[symbol], latest["open_time"].iloc[-1].to_pydatetime() + timedelta(minutes=1)
+        return self._listed[symbol]
 
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the closed klines that open in [start, end), as a bar frame with NaN spreads.

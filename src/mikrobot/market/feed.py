@@ -64,6 +64,15 @@ class Source(Protocol):
             If the source does not have the symbol.
         """
 
+    def first_open(self, symbol: str) -> datetime:
+        """Return the open time of the first bar, as `span` does, without a search for the last one.
+
+        Raises
+        ------
+        FeedError, UnknownSymbol
+            As `span`.
+        """
+
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the closed M1 bars that open in [start, end), as a bar frame.
 

@@ -84,8 +84,17 @@ class ReplaySource:
         UnknownSymbol
             If no file has the symbol.
         """
-        files = self._of(symbol)
-        return instant(files[0].first), instant(files[-1].last + MINUTE_US)
+        return self.first_open(symbol), instant(self._of(symbol)[-1].last + MINUTE_US)
+
+    def first_open(self, symbol: str) -> datetime:
+        """Return the open time of the first bar.
+
+        Raises
+        ------
+        UnknownSymbol
+            If no file has the symbol.
+        """
+        return instant(self._of(symbol)[0].first)
 
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the bars that open in [start, end).

@@ -1,8 +1,8 @@
 """The simulated source: endless bars from a seed, used if there is no other source.
 
 Every bar is a pure function of (seed, symbol, time) and does not depend on what is requested. Days are
-simulated one after the other from `EPOCH` and kept in memory, about 65 kB per day and symbol. The
-stochastic model is `mikrobot.market.stochastic_model`.
+simulated one after the other from `EPOCH`. Only the state at the start of each day and the days of the latest
+request stay in memory; a day has 65 kB. The stochastic model is `mikrobot.market.stochastic_model`.
 """
 
 from collections.abc import Sequence
@@ -70,13 +70,24 @@ class SimulatedSource:
         FeedError
             If no bar has closed yet.
         """
-        now = self._clock.now()
-        first = self.history(symbol, EPOCH, EPOCH + _LONGEST_CLOSURE)
+        first, now = self.first_open(symbol), self._clock.now()
         last = self.history(symbol, now - _LONGEST_CLOSURE, now)
-        if first.empty or last.empty:
-            begins = f"the simulated market begins on {EPOCH:%Y-%m-%d}"
+        return first, last["open_time"].iloc[-1].to_pydatetime() + _MINUTE
+
+    def first_open(self, symbol: str) -> datetime:
+        """Return the open time of the first bar; simulates the first days only.
+
+        Raises
+        ------
+        FeedError
+            If no bar has closed yet.
+        """
+        first = self.history(symbol, EPOCH, EPOCH + _LONGEST_CLOSURE)
+        if first.empty:
+            begins, now = f"the simulated market begins on {EPOCH:%Y-%m-%d}", self._clock.now()
             raise FeedError(f"{symbol}: {begins}, and it is {now:%Y-%m-%d %H:%M} UTC; set this machine's clock")
-        return first["open_time"].iloc[0].to_pydatetime(), last["open_time"].iloc[-1].to_pydatetime() + _MINUTE
+        opened: datetime = first["open_time"].iloc[0].to_pydatetime()
+        return opened
 
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the closed bars that open in [start, end).
@@ -93,20 +104,19 @@ class SimulatedSource:
 
 
 class _Path:
-    """The days of one symbol simulated so far."""
+    """The state of one symbol at the start of each day simulated so far, and the days of the latest request."""
 
     def __init__(self, of: Instrument, seed: int) -> None:
         self._instrument = of
         self._seed = seed
-        self._state = opening_state(of.symbol)
-        self._days: list[Day] = []
+        self._states = [opening_state(of.symbol)]
+        self._latest: dict[int, Day] = {}
 
     def bars(self, start: datetime, end: datetime) -> pd.DataFrame:
         if start >= end:
             return empty_bars()
         first, last = (start - EPOCH) // _DAY, -((EPOCH - end) // _DAY)
-        self._extend(last)
-        days = self._days[first:last]
+        days = self._days(first, last)
         times = np.concatenate([_open_times(first + i, day) for i, day in enumerate(days)])
         inside = slice(*np.searchsorted(times, [epoch_us(start), epoch_us(end)]))
         ticks = np.concatenate([day.ticks for day in days])[inside].T
@@ -118,11 +128,19 @@ class _Path:
         )
         return bar_frame(times[inside], prices[:4], volume, prices[4], trades=trades, taker_volume=taker_volume)
 
-    def _extend(self, days: int) -> None:
-        while len(self._days) < days:
-            date = EPOCH + len(self._days) * _DAY
-            day, self._state = simulate_day(self._instrument, self._seed, date, self._state)
-            self._days.append(day)
+    def _days(self, first: int, last: int) -> list[Day]:
+        """Return the days with the numbers first to last - 1, and forget the others."""
+        while len(self._states) <= first:
+            self._simulate(len(self._states) - 1)
+        self._latest = {number: self._latest.get(number) or self._simulate(number) for number in range(first, last)}
+        return list(self._latest.values())
+
+    def _simulate(self, number: int) -> Day:
+        date = EPOCH + number * _DAY
+        day, state = simulate_day(self._instrument, self._seed, date, self._states[number])
+        if number + 1 == len(self._states):
+            self._states.append(state)
+        return day
 
 
 def _open_times(number: int, day: Day) -> np.ndarray:

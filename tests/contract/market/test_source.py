@@ -115,6 +115,7 @@ def test_a_bar_that_has_not_closed_is_not_shown(case):
 def test_span_runs_from_the_first_open_to_the_last_close(case):
     first, last = case.source.span(case.symbol)
     assert first.tzinfo == last.tzinfo == UTC
+    assert case.source.first_open(case.symbol) == first
     assert case.source.history(case.symbol, first - timedelta(days=9), first).empty
     assert case.source.history(case.symbol, first, first + MINUTE)["open_time"].iloc[0] == first
     assert case.source.history(case.symbol, last - MINUTE, last)["open_time"].iloc[0] == last - MINUTE
@@ -146,3 +147,5 @@ def test_symbols_it_does_not_have_are_refused(case):
         case.source.history("ADAUSDT", case.start, case.end)
     with pytest.raises(UnknownSymbol, match="ADAUSDT"):
         case.source.span("ADAUSDT")
+    with pytest.raises(UnknownSymbol, match="ADAUSDT"):
+        case.source.first_open("ADAUSDT")

@@ -35,6 +35,9 @@ class SpannedSource:
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         return self.spans[symbol]
 
+    def first_open(self, symbol: str) -> datetime:
+        return self.spans[symbol][0]
+
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         return empty_bars()
 

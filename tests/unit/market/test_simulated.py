@@ -3,6 +3,7 @@
 Real bars: EURUSD 2018-2020 (HistData) and BTCUSDT 2024-2025 (Binance).
 """
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -74,6 +75,24 @@ def test_every_known_instrument_can_be_simulated():
     source = market(*INSTRUMENTS)
     for symbol in source.symbols():
         assert len(source.history(symbol, EPOCH, EPOCH + 3 * DAY)) > 2000
+
+
+def test_a_source_that_is_followed_keeps_only_the_days_of_its_latest_request():
+    source = market("BTCUSDT")
+    source.history("BTCUSDT", EPOCH, EPOCH + DAY)
+    tracemalloc.start()
+    for number in range(60):
+        source.history("BTCUSDT", EPOCH + number * DAY, EPOCH + (number + 1) * DAY)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000_000  # 60 days take 5 MB
+
+
+def test_a_day_that_was_forgotten_is_simulated_again_with_the_same_bars():
+    source = market("EURUSD")
+    before = source.history("EURUSD", EPOCH + 5 * DAY, EPOCH + 8 * DAY)
+    source.history("EURUSD", EPOCH + 40 * DAY, EPOCH + 41 * DAY)
+    assert_frame_equal(source.history("EURUSD", EPOCH + 5 * DAY, EPOCH + 8 * DAY), before)
 
 
 def test_bars_depend_on_seed_and_symbol_alone():
