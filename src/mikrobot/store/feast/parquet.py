@@ -247,7 +247,8 @@ def microseconds(times: pa.Array | pa.ChunkedArray) -> Microseconds:
 def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
-            absent = [name for name in columns if name not in file.schema_arrow.names]
+            stored = set(file.schema_arrow.names)  # pyarrow builds the schema at each access
+            absent = [name for name in columns if name not in stored]
             if absent:
                 raise StoreError(f"{path} lacks {', '.join(absent)}; remove it and write all its rows again")
             yield from file.iter_batches(batch_size=1 << 16, columns=columns)
