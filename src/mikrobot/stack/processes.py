@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -180,9 +181,15 @@ def listening(host: str, port: int) -> bool:
 def answers(url: str) -> bool:
     """Return True if a GET of the URL gives status 200."""
     try:
-        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+        return _client().get(url).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
+
+
+@cache
+def _client() -> httpx.Client:
+    """Return the client of every poll: a new one reads all certificates, which takes longer than the poll."""
+    return httpx.Client(timeout=2.0, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

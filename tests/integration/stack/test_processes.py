@@ -5,6 +5,8 @@ import os
 import socket
 import sys
 from datetime import UTC, datetime
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from threading import Thread
 
 import pytest
 
@@ -158,3 +160,13 @@ def wait_for_the_end(name, home):
     process = pid_records.find(name, home)
     if process is not None:
         process.wait(20)
+
+
+def test_a_poll_does_not_read_the_certificates_of_this_machine_again(tmp_path, monkeypatch):
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert processes.answers(url) is True
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+        assert processes.answers(url) is True
+        server.shutdown()
