@@ -102,9 +102,8 @@ def services(settings: Settings) -> dict[str, Service]:
         ),
         Service(
             "mlflow",
-            (*python, "mlflow", "server", "--host", host, "--port", str(settings.mlflow_port), "--workers", "1",
-             "--serve-artifacts", "--artifacts-destination", str(settings.home / "mlflow" / "artifacts"),
-             "--uvicorn-opts", "--log-level warning"),
+            (*python, "mikrobot.stack.mlflow_server", "--host", host, "--port", str(settings.mlflow_port),
+             "--artifacts", str(settings.home / "mlflow" / "artifacts")),
             common | {"MLFLOW_BACKEND_STORE_URI": database.url(settings, "mlflow", "postgresql+psycopg")},
             settings.mlflow_port,
             "MIKROBOT_MLFLOW_PORT",

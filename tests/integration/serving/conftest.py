@@ -85,11 +85,14 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[
     port = free_port()
     server = Server(
         (
-            "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts",
-            "--artifacts-destination", str(home / "artifacts"),
+            "mikrobot.stack.mlflow_server", "--host", "127.0.0.1", "--port", str(port),
+            "--artifacts", str(home / "artifacts"),
         ),
-        {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        {
+            "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow.db",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
         port,
         "/health",
         home / "server.log",

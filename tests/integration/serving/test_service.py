@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
@@ -39,6 +40,10 @@ def promoted(stage: Any) -> Model:
     model: Model = stage.promote()
     stage.await_served(model.spec.version)
     return model
+
+
+def test_the_registry_is_served_by_one_process(mlflow_server: Any) -> None:
+    assert psutil.Process(mlflow_server.process.pid).children(recursive=True) == []
 
 
 def test_without_a_champion_the_service_lives_unready_and_says_why(stage: Any) -> None:

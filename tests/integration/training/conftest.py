@@ -31,10 +31,15 @@ def mlflow_uri(
     home = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(artifacts)),
+        *(sys.executable, "-m", "mikrobot.stack.mlflow_server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--artifacts", str(artifacts)),
     ]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow.db",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
     uri = f"http://127.0.0.1:{port}"
