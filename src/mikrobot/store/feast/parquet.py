@@ -75,7 +75,8 @@ class MonthlyRows:
                 path = entity / f"{month}.parquet"
                 old = _read(path)
                 outside = None if old is None else old[~old[self.time].between(first, last)]
-                self._write(path, outside, part[months == month])
+                first_row, row_after = (np.searchsorted(months, month, side) for side in ("left", "right"))
+                self._write(path, outside, part.iloc[first_row:row_after])
 
     def merge(self, rows: pd.DataFrame) -> None:
         """Add rows to the stored ones; a row replaces the stored row of its entity and instant.
