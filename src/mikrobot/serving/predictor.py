@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
@@ -156,12 +157,16 @@ class Predictor:
         return _Served(scope, loaded[key], baseline, window)
 
     def watch(self, every_s: float, stop: Event) -> None:
-        """Refresh periodically until stopped; a failure is logged once, and the served models stay."""
+        """Refresh periodically until stopped; a failure is logged once, and the served models stay.
+
+        Imports what loading a model needs as soon as the registry answers, since the first model is waited for.
+        """
         complaint = ""
         while not stop.is_set():
             try:
                 self.refresh()
                 complaint = ""
+                import_module("mikrobot.models.artefacts")
             except MikrobotError as error:
                 if str(error) != complaint:
                     complaint = str(error)

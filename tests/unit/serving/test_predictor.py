@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -185,6 +187,29 @@ def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf:
     watching.join(5.0)
     assert not watching.is_alive()
     assert predictor.predict("EURUSD", ROW).version == "2"
+
+
+WATCHING = """
+import sys
+from threading import Event
+from mikrobot.serving.predictor import Predictor
+
+class Empty:
+    def holders(self, name, role):
+        return {}
+
+class Once(Event):
+    def wait(self, timeout=None):
+        self.set()
+
+Predictor(Empty()).watch(0.01, Once())
+print("onnxruntime" in sys.modules)
+"""
+
+
+def test_the_watch_imports_what_a_model_needs_before_there_is_one() -> None:
+    process = subprocess.run([sys.executable, "-c", WATCHING], capture_output=True, text=True, check=True)
+    assert process.stdout == "True\n"
 
 
 def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predictor, shelf: Any) -> None:
