@@ -1,6 +1,7 @@
 """The entry point of a live process: its arguments, its log and its exit code."""
 
 import signal
+import sys
 from collections.abc import Callable
 
 import click
@@ -17,7 +18,8 @@ Work = Callable[[Settings, str, int, Clock], None]
 def live_process(name: str, work: Work) -> click.Command:
     """Build the command of a live process; the settings come from the environment.
 
-    SIGTERM ends it like Ctrl-C. An expected error is logged as one line and sets the exit code.
+    SIGTERM ends it like Ctrl-C. An expected error is logged as one line and sets the exit code. With ``--held`` it
+    waits, with everything imported, until a line arrives on its standard input, and ends if there will be none.
 
     Parameters
     ----------
@@ -31,11 +33,15 @@ def live_process(name: str, work: Work) -> click.Command:
     @click.command(name, help=f"The {name} of one segment of a recorded run.")
     @click.option("--run", "run_id", required=True)
     @click.option("--segment", type=int, required=True)
-    def command(run_id: str, segment: int) -> None:
+    @click.option("--held", is_flag=True, help="Wait for a line on standard input before the work.")
+    def command(run_id: str, segment: int, *, held: bool) -> None:
         settings = configuration.load()
         telemetry.configure(settings.log_level)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
+            if held and not sys.stdin.readline():
+                log.info("not_released", run=run_id)
+                return
             work(settings, run_id, segment, SystemClock())
         except KeyboardInterrupt:
             log.info("stopped", run=run_id)

@@ -7,10 +7,11 @@ import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import httpx
 import psutil
@@ -52,10 +53,18 @@ class Service:
     timeout_s: float = 90.0
 
 
-def start(service: Service, home: Path, host: str) -> bool:
+def start(service: Service, home: Path, host: str, *, stdin: int | IO[bytes] = subprocess.DEVNULL) -> bool:
     """Start a service unless it already runs; return True if this call started it.
 
     What an ended process of the service has left running is ended first.
+
+    Parameters
+    ----------
+    service : Service
+    home : Path
+    host : str
+    stdin : int or binary file
+        Its standard input, as `subprocess.Popen` takes it.
 
     Raises
     ------
@@ -74,13 +83,31 @@ def start(service: Service, home: Path, host: str) -> bool:
             list(service.command),
             env={**os.environ, **service.environment, **pid_records.mark(service.name, home)},
             cwd=home,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     pid_records.record(service.name, home, process.pid, log_from)
     return True
+
+
+@contextlib.contextmanager
+def held(service: Service, home: Path, host: str) -> Iterator[Callable[[], None]]:
+    """Start a live process that imports its modules and then waits; yield the call that lets it work.
+
+    It ends if the block, or the calling process, ends without this call. See `mikrobot.live.entry`.
+    """
+    reading, writing = os.pipe()
+    with open(writing, "wb", buffering=0) as released:
+        with open(reading, "rb") as stdin:
+            start(replace(service, command=(*service.command, "--held")), home, host, stdin=stdin)
+
+        def release() -> None:
+            with contextlib.suppress(BrokenPipeError):  # it has died, which the supervisor sees
+                released.write(b"\n")
+
+        yield release
 
 
 def require_port(service: Service, home: Path, host: str) -> None:

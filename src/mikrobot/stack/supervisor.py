@@ -42,7 +42,9 @@ def trade(
 ) -> datetime | None:
     """Trade one segment of a run to its end.
 
-    On a live source, the two processes stay up and continue in the present; otherwise they end with the segment.
+    While the prediction service loads its model, the streamer restores the state of the features and the worker
+    imports its modules; the worker trades after that. On a live source, the two processes stay up and continue in
+    the present; otherwise they end with the segment.
 
     Returns
     -------
@@ -56,15 +58,17 @@ def trade(
     """
     with database.open_pool(settings) as pool:
         source = Runs(pool).get(run_id).source
-    await_served(settings, scopes_of(source, segment.symbols), clock)
-    pair = local_stack.live_processes(settings, run_id, number)
+    pair = worker, streamer = local_stack.live_processes(settings, run_id, number)
     watched = (local_stack.services(settings)["bento"], *pair)
     restarts = 0
     ordered: datetime | None = None
     with database.open_pool(settings) as pool, processes.supervising(settings.home):
         for service in pair:
             processes.stop(service.name, settings.home)
-            processes.start(service, settings.home, settings.host)
+        processes.start(streamer, settings.home, settings.host)
+        with processes.held(worker, settings.home, settings.host) as release:
+            await_served(settings, scopes_of(source, segment.symbols), clock)
+            release()
         runs, ledger = Runs(pool), Ledger(pool)
         while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
             runs, run_id, number

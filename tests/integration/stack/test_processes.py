@@ -49,6 +49,29 @@ def home(tmp_path):
         processes.stop(name, tmp_path)
 
 
+HELD = "from mikrobot.live.entry import live_process; live_process('probe', lambda *_: print('at work'))()"
+PROBE = Service("probe", (sys.executable, "-c", HELD, "--run", "r1", "--segment", "0"), {})
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_a_held_process_works_once_it_is_released_and_ends_without_that(home, released):
+    with processes.held(PROBE, home, "127.0.0.1") as release:
+        if released:
+            release()
+    wait_until(lambda: pid_records.find("probe", home) is None, "it goes on", SystemClock(), timeout_s=60)
+    log = (home / "logs" / "probe.log").read_text()
+    assert ("at work" in log, "not_released" in log) == (released, not released)
+
+
+def test_a_held_process_that_has_died_is_released_without_an_error(home):
+    with processes.held(PROBE, home, "127.0.0.1") as release:
+        process = pid_records.find("probe", home)
+        process.kill()
+        process.wait()
+        release()
+    assert pid_records.find("probe", home) is None
+
+
 def test_a_second_start_leaves_the_running_process_alone(home):
     service = Service("sleeper", SLEEP, {})
     assert processes.start(service, home, "127.0.0.1") is True
