@@ -1,12 +1,14 @@
 """The whole loop of a recorded run: ``python -m flows.loop RUN_ID`` prints its progress and summary."""
 
 import asyncio
+import importlib
 import sys
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prefect import flow
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.ingest import ingest
 from flows.materialize import materialize
@@ -20,6 +22,18 @@ from flows.train import train
 
 if TYPE_CHECKING:
     from mikrobot.workflows.run_summary import RunSummary
+
+BEFORE_TRADING = (
+    "feature_repo.applying",
+    "expectations.quality_gate",
+    "mikrobot.workflows.materialize",
+    "mikrobot.workflows.train",
+    "mikrobot.models.tracking",
+)
+"""Modules of the stages before the trading, whose frameworks take seconds to import."""
+
+NO_HEARTBEATS = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+"""Prefect waits up to a second for them at the end of each flow; `flows.stale` finds the loops that were killed."""
 
 
 @flow(name="trade", flow_run_name=flow_run_name, on_running=[attach])
@@ -68,9 +82,12 @@ def main(run_id: str) -> int:
     from mikrobot.stack import local_stack
 
     try:
+        for name in BEFORE_TRADING:  # while the services start
+            importlib.import_module(name)
         local_stack.await_service(configuration.load(), "prefect", SystemClock())
         asyncio.run(crash_loops())
-        summary = loop(run_id)
+        with temporary_settings(updates=NO_HEARTBEATS):
+            summary = loop(run_id)
     except MikrobotError as error:
         tell(event="error", message=str(error))
         return error.exit_code
