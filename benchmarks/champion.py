@@ -4,11 +4,11 @@ import pandas as pd
 
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.model import Model
-from mikrobot.models.registry import Registry
 from mikrobot.models.scope import scopes_of
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.stack.supervisor import await_served
+from mikrobot.store.model_registry import open_registry
 from mikrobot.training import pipeline
 
 SOURCE, SYMBOL = "simulated", "EURUSD"
@@ -28,7 +28,7 @@ def serve_champion(settings: Settings, bars: pd.DataFrame, rows: pd.DataFrame) -
     ServiceError
         If the prediction service ends or does not serve it in time.
     """
-    registry = Registry(settings.mlflow_url)
+    registry = open_registry(settings, signing=True)
     stored = rows.assign(source=SOURCE).rename(columns={"close_time": "event_timestamp"})
     trained = pipeline.train(
         "bos",

@@ -152,12 +152,13 @@ class Predictions:
     """Predicts breaks of structure from feature rows, with the champion of the registry."""
 
     def __init__(self) -> None:
-        from mikrobot.models.registry import Registry  # here, because BentoML's supervisor also imports this module
+        # Here, because BentoML's supervisor also imports this module.
+        from mikrobot.store.model_registry import open_registry
 
         settings = configuration.load()
         telemetry.configure(settings.log_level)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch logs once that the registry is unavailable
-        registry = Registry(settings.mlflow_url)
+        registry = open_registry(settings)
         self._predictor = Predictor(registry)
         self._challenger = Predictor(registry, role="challenger", stand_in="")
         self._reports = StaticFiles(directory=report_links.folder(settings), check_dir=False)

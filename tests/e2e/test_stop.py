@@ -8,14 +8,14 @@ import pytest
 
 from mikrobot.market.replay import read_bars
 from mikrobot.models.model import Model
-from mikrobot.models.registry import Registry
+from mikrobot.store.model_registry import open_registry
 from mikrobot.workflows.evaluate import judged
 
 
 @pytest.fixture(scope="module")
 def model(running: Any, second: Any) -> Model:
     """Return the first version in the registry of the stack, which a training wrote."""
-    return Registry(running.settings.mlflow_url).load("bos", "1")
+    return open_registry(running.settings).load("bos", "1")
 
 
 @pytest.fixture(scope="module")

@@ -283,13 +283,13 @@ def _registry(*, quiet: bool = False) -> Iterator["Registry"]:
     """Yield the registry; start MLflow if it does not answer, and stop it again."""
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console
-    from mikrobot.models.registry import Registry
     from mikrobot.runtime import SystemClock
     from mikrobot.stack import local_stack
+    from mikrobot.store.model_registry import open_registry
 
     settings = configuration.load()
     with local_stack.answering(settings, SystemClock(), Console(quiet=quiet).say, "mlflow"):
-        yield Registry(settings.mlflow_url)
+        yield open_registry(settings)
 
 
 @contextmanager

@@ -1,10 +1,9 @@
-"""Serialisation of a model: the files of its spec, curves, trees and graph, with the hash of the graph.
+"""Serialisation of a model: the files of its spec, curves, trees and graph, with the signed list of their hashes.
 
 This module writes files before they are logged and parses them after they were fetched; the registry
 stores them.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from mikrobot.models.calibration import Calibration
 from mikrobot.models.conformal import Intervals
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.model import Baseline, Model, Start
+from mikrobot.models.signatures import SIGNED, Signer
 from mikrobot.models.spec import tuples
 
 GRAPH = "model.onnx"
@@ -28,8 +28,8 @@ FILES = (specs.FILE, CURVES, GRAPH)
 """Paths of the files that `read` takes, among the files of a version; MLflow puts extra files into a folder."""
 
 
-def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
-    """Write the files that the graph does not contain: the spec with the graph's hash, the curves, and the trees.
+def write(model: Model, booster: xgb.Booster | None, folder: Path, signer: Signer) -> list[str]:
+    """Write the files that the graph does not contain: the spec, the curves, the trees and the signed list.
 
     Returns
     -------
@@ -42,31 +42,30 @@ def write(model: Model, booster: xgb.Booster | None, folder: Path) -> list[str]:
         "intervals": model.intervals and asdict(model.intervals),
         "baseline": model.baseline and asdict(model.baseline),
     }
-    (folder / Path(specs.FILE).name).write_text(specs.write(model.spec, _sha256(model.graph)))
-    (folder / Path(CURVES).name).write_text(json.dumps(curves, indent=1))
+    files = {specs.FILE: model.spec.to_json().encode(), CURVES: json.dumps(curves, indent=1).encode()}
     if booster is not None:
-        booster.save_model(folder / Path(BOOSTER).name)
+        files[BOOSTER] = bytes(booster.save_raw("ubj"))
+    files[SIGNED] = signer.sign(files | {GRAPH: model.graph})
+    for path, content in files.items():
+        (folder / Path(path).name).write_bytes(content)
     return [str(path) for path in sorted(folder.iterdir())]
 
 
 def read(spec: bytes, curves: bytes, graph: bytes, version: str) -> Model:
-    """Read a model from the content of `FILES`.
+    """Read a model from the content of `FILES`, whose signature has been checked.
 
     Raises
     ------
     ModelError
-        If the graph is not the one that was written, or the model has other inputs than this program computes.
+        If the model has other inputs than this program computes.
     ValueError, KeyError, TypeError
         If a file does not have the expected format.
     """
-    parsed, expected = specs.read(spec, version)
     kept = json.loads(curves)
-    if (actual := _sha256(graph)) != expected:
-        raise ModelError(f"{GRAPH} of {len(graph)} bytes has the hash {actual[:12]}, expected {expected[:12]}")
     if "scores" not in (kept["intervals"] or {"scores": ()}):
         raise ModelError("it was calibrated by an earlier version of this program")
     model = Model(
-        spec=parsed,
+        spec=specs.read(spec, version),
         graph=graph,
         start=_start(kept["start"]),
         calibration=Calibration(**tuples(kept["calibration"])),
@@ -91,10 +90,6 @@ def _intervals(kept: Mapping[str, Any] | None) -> Intervals | None:
 
 def _start(kept: Mapping[str, Any] | None) -> Start | None:
     return Start(**{**kept, "curve": Diffusion(**tuples(kept["curve"]))}) if kept else None
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def read_booster(content: bytes) -> xgb.Booster:

@@ -1,7 +1,8 @@
 """Conversion of fitted learners to one ONNX graph, and the session that runs it.
 
-A graph is data: loading one runs no code from the training environment. It maps the model inputs to one
-score per row, the mean of its members' probabilities. This module does not depend on features, labels
+A graph is data: loading one runs no code from the training environment, and one that reads other files, or has an
+operator that no conversion here makes, is refused. It maps the model inputs to one score per row, the mean of its
+members' probabilities. This module does not depend on features, labels
 or training.
 """
 
@@ -16,6 +17,7 @@ import onnxruntime
 import xgboost as xgb
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper
+from onnx.external_data_helper import uses_external_data
 from sklearn.base import ClassifierMixin
 
 from mikrobot.domain.errors import ModelError
@@ -24,6 +26,15 @@ Inputs = NDArray[np.float32]
 
 OPSET, TREES_OPSET = 15, 3
 """Operator set versions that every converter here supports: of ONNX itself, and of its machine learning domain."""
+
+OPERATORS = {
+    "": {
+        "Add", "ArgMax", "Cast", "Concat", "Expand", "Gather", "Identity", "MatMul", "Mean", "Mul", "Relu", "Reshape",
+        "Shape", "Sigmoid", "Sub",
+    },
+    "ai.onnx.ml": {"ArrayFeatureExtractor", "Imputer", "SVMClassifier", "Scaler", "TreeEnsembleClassifier"},
+}  # fmt: skip
+"""Operators that the conversions here make, by domain."""
 
 _INPUTS, _SCORE, _PROBABILITIES = "inputs", "score", "probabilities"
 
@@ -175,10 +186,11 @@ class Scorer:
     Raises
     ------
     ModelError
-        If it is not such a graph.
+        If it is not such a graph, has another operator, or refers to another file.
     """
 
     def __init__(self, graph: bytes, width: int) -> None:
+        _require_plain(graph)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = (
             1  # waking a thread pool takes longer than scoring a row
@@ -186,7 +198,7 @@ class Scorer:
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has one exception class for each error, and no common base
-            raise ModelError(f"{len(graph)} bytes are no ONNX graph ({str(error)[:120]}); train again") from error
+            raise _no_graph(graph, error) from error
         inputs = [(i.name, i.shape[-1]) for i in self._session.get_inputs()]
         if inputs != [(_INPUTS, width)] or [o.name for o in self._session.get_outputs()] != [_SCORE]:
             raise ModelError(f"expected a graph from {width} inputs to a score, found {inputs}; train again")
@@ -206,3 +218,24 @@ class Scorer:
         """
         (score,) = self._session.run([_SCORE], {_INPUTS: inputs})
         return np.asarray(score[:, 0], dtype=np.float64)
+
+
+def _require_plain(graph: bytes) -> None:
+    """Check that a graph has only `OPERATORS`, no functions of its own, and all its tensors inside."""
+    try:
+        model = onnx.load_model_from_string(graph)
+    except Exception as error:  # the class depends on the implementation of protobuf
+        raise _no_graph(graph, error) from error
+    foreign = sorted(
+        {f"{node.domain}.{node.op_type}".lstrip(".") for node in model.graph.node}
+        - {f"{domain}.{name}".lstrip(".") for domain, names in OPERATORS.items() for name in names}
+    )
+    if foreign or model.functions:
+        raise ModelError(f"the graph has the operators {', '.join(foreign) or 'of functions'}; train again")
+    tensors = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute)]
+    if model.graph.sparse_initializer or any(map(uses_external_data, tensors)):
+        raise ModelError("the graph reads other files; train again")
+
+
+def _no_graph(graph: bytes, error: Exception) -> ModelError:
+    return ModelError(f"{len(graph)} bytes are no ONNX graph ({str(error)[:120]}); train again")

@@ -1,8 +1,8 @@
 """The model registry in MLflow: models are logged with their lineage, registered by version and served by alias.
 
-A model is loaded from an ONNX graph and JSON, which are parsed directly and checked by hash; no class named by an
-artefact is imported, and nothing is unpickled. MLflow is imported only where a model is logged, and ONNX and XGBoost
-only where one is logged or loaded, so that listing versions is fast.
+A model is loaded from an ONNX graph and JSON, which are parsed directly once their signature has been checked; no class
+named by an artefact is imported, and nothing is unpickled. MLflow is imported only where a model is logged, and ONNX
+and XGBoost only where one is logged or loaded, so that listing versions is fast.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, scope_of
+from mikrobot.models.signatures import SIGNED, Signer, Verifier
 from mikrobot.models.tracking_server import TrackingServer
 from mikrobot.models.version import PROMOTION, Version
 
@@ -36,10 +37,15 @@ class Registry:
     tracking_uri : str
         Address of the MLflow server. It should store the artefacts itself (``--artifacts-destination``),
         so that a client needs only HTTP.
+    verifier : Verifier
+        Checks the files of a version before they are parsed.
+    signer : Signer, optional
+        Signs the files of a version; needed only to `log` one.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, verifier: Verifier, signer: Signer | None = None) -> None:
         self.tracking_uri = tracking_uri
+        self._verifier, self._signer = verifier, signer
         self._server = TrackingServer(tracking_uri)
 
     def log(
@@ -78,12 +84,16 @@ class Registry:
         ------
         ServiceError
             If the server does not answer or refuses a request.
+        ValueError
+            If the registry was opened without a signer.
         """
         from mikrobot.models import tracking
 
+        if self._signer is None:
+            raise ValueError("a model is signed when it is logged, and this registry has no signer")
         labelled = {**tags, "source": model.spec.source, "symbols": ",".join(model.spec.symbols)}
         run = tracking.TrainingRun(parameters, metrics, labelled, data_name, data_sha256, texts or {})
-        return tracking.log(self.tracking_uri, model, run, booster)
+        return tracking.log(self.tracking_uri, model, run, booster, signer=self._signer)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.
@@ -298,7 +308,7 @@ class Registry:
 
         (text,) = self._files(name, version, spec.FILE)
         with _readable(name, version):
-            return spec.read(text, version)[0]
+            return spec.read(text, version)
 
     def load(self, name: str, version: str, *, rolled: bool = True) -> "Model":
         """Load one version.
@@ -339,8 +349,8 @@ class Registry:
         from mikrobot.models import artefacts
 
         trees = f"model {name} version {version} has no boosted trees; only they explain a prediction"
-        location = self._server.model_location(name, version, trees)
-        return artefacts.read_booster(self._server.file(location, artefacts.BOOSTER, trees))
+        (content,) = self._files(name, version, artefacts.BOOSTER, absent=trees)
+        return artefacts.read_booster(content)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the version of each alias of a model; none for an unknown model.
@@ -369,10 +379,16 @@ class Registry:
         if scope.alias(CHALLENGER) in self.aliases(version.name):
             self.dismiss(version.name, scope)
 
-    def _files(self, name: str, version: str, *paths: str) -> list[bytes]:
-        absent = f"model {name} version {version} is not in the registry, or lost its artefacts"
+    def _files(self, name: str, version: str, *paths: str, absent: str = "") -> list[bytes]:
+        """Return files of a version once they are found to be those that its training signed."""
+        absent = absent or f"model {name} version {version} is not in the registry, or lost its artefacts"
+        unsigned = f"model {name} version {version} has no signature: an earlier program trained it; train again"
         location = self._server.model_location(name, version, absent)
-        return [self._server.file(location, path, absent) for path in paths]
+        files = {path: self._server.file(location, path, absent) for path in paths}
+        signed = self._server.file(location, SIGNED, unsigned)
+        with _readable(name, version):
+            self._verifier.check(signed, files)
+        return list(files.values())
 
 
 @contextmanager

@@ -129,24 +129,15 @@ class ModelSpec:
 _TIMES = ("trained_from", "trained_until")
 
 
-def write(spec: ModelSpec, graph_sha256: str) -> str:
-    """Return the spec of a graph as JSON, with the hash of the graph."""
-    return json.dumps(json.loads(spec.to_json()) | {"graph_sha256": graph_sha256}, indent=1)
-
-
-def read(text: bytes, version: str) -> tuple[ModelSpec, str]:
-    """Parse the output of `write`: the spec of a registered version, and the hash of its graph.
+def read(text: bytes, version: str) -> ModelSpec:
+    """Parse the spec of a registered version, which was written before it had a number.
 
     Raises
     ------
     ModelError
         If the text is not a spec.
-    ValueError, KeyError, TypeError
-        If the text is not JSON, or has no hash.
     """
-    value = json.loads(text)
-    graph_sha256 = value.pop("graph_sha256")
-    return replace(ModelSpec.from_json(json.dumps(value)), version=version), graph_sha256
+    return replace(ModelSpec.from_json(text.decode("utf-8", "replace")), version=version)
 
 
 def tuples(kept: Mapping[str, Any]) -> dict[str, Any]:

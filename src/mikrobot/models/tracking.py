@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xgboost as xgb
 
     from mikrobot.models.model import Model
+    from mikrobot.models.signatures import Signer
 
 # mlflow reads these on import and when it connects; with them it detects a server that is down within seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -71,7 +72,7 @@ class TrainingRun:
     texts: Mapping[str, str]
 
 
-def log(tracking_uri: str, model: "Model", run: TrainingRun, booster: "xgb.Booster | None") -> str:
+def log(tracking_uri: str, model: "Model", run: TrainingRun, booster: "xgb.Booster | None", *, signer: "Signer") -> str:
     """Log a training run and its model, register the model, and return its version.
 
     Raises
@@ -100,7 +101,7 @@ def log(tracking_uri: str, model: "Model", run: TrainingRun, booster: "xgb.Boost
                 metadata={"feature_hash": spec.feature_hash, "source": spec.source},
                 onnx_execution_providers=["CPUExecutionProvider"],
                 save_as_external_data=False,
-                extra_files=artefacts.write(model, booster, Path(folder)),
+                extra_files=artefacts.write(model, booster, Path(folder), signer),
             )
             # After the model: MLflow copies existing metrics to the model, and would write each one twice.
             mlflow.log_metrics(dict(run.metrics), model_id=logged.model_id)

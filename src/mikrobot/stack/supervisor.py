@@ -24,6 +24,7 @@ from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.resets import Resets
 from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
@@ -177,7 +178,7 @@ def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> N
     bento = local_stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
-    wanted = _named(Registry(settings.mlflow_url), scopes)
+    wanted = _named(open_registry(settings), scopes)
     with PredictionClient(settings.bento_url, scopes[0].source, clock) as predictions:
         wait_until(
             lambda: wanted.items() <= predictions.served().items(),

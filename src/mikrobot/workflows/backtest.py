@@ -225,9 +225,9 @@ def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[s
 
 def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str], *, say: Say) -> dict[str, Answering]:
     with local_stack.running(settings, clock, say, ("mlflow",)):
-        from mikrobot.models.registry import Registry
+        from mikrobot.store.model_registry import open_registry
 
-        return registered.by_symbol(Registry(settings.mlflow_url), named, symbols)
+        return registered.by_symbol(open_registry(settings), named, symbols)
 
 
 def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:

@@ -101,10 +101,10 @@ def judge(
     """
     bars = _read(paths)
     with local_stack.running(settings, clock, say, ("mlflow",)):
-        from mikrobot.models.registry import Registry
+        from mikrobot.store.model_registry import open_registry
         from mikrobot.workflows import registered
 
-        model = registered.one(Registry(settings.mlflow_url), named, list(bars))
+        model = registered.one(open_registry(settings), named, list(bars))
     return judged(model, bars, settings.seed, files=paths, control=control, say=say)
 
 

@@ -21,7 +21,6 @@ from mikrobot.features.quality import Quality, assess
 from mikrobot.live.session import recorded_run
 from mikrobot.market.replay import read_bars
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHAMPION, scopes_of
 from mikrobot.monitoring import quality_report
 from mikrobot.monitoring.quality_report import ModelInputs
@@ -30,6 +29,7 @@ from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.trading_report import report_folder
@@ -149,7 +149,7 @@ def _versions(ledger: Ledger, run: Run) -> list[str]:
 
 def _models(settings: Settings, run: Run, versions: Sequence[str]) -> list[ModelInputs]:
     """Return the input importance of these versions; before a run's first prediction, that of its champions."""
-    registry = Registry(settings.mlflow_url)
+    registry = open_registry(settings)
     champions = registry.holders(TRADED, CHAMPION)
     asked = versions or sorted({champions[s] for s in scopes_of(run.source, run.symbols) if s in champions}, key=int)
     return [ModelInputs(TRADED, version, registry.load(TRADED, version).spec.importance) for version in asked]

@@ -8,6 +8,7 @@ from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHALLENGER, Scope
 from mikrobot.settings import Settings
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.training import promotion_gate
 
@@ -55,7 +56,7 @@ def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | 
     ServiceError
         If MLflow does not answer.
     """
-    registry = Registry(settings.mlflow_url)
+    registry = open_registry(settings)
     challengers = registry.holders(name, CHALLENGER)
     results = []
     with database.open_pool(settings) as pool:

@@ -25,6 +25,7 @@ from mikrobot.models.task import Task
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.training.rolling import FEWEST_KNOWN, WINDOW_DAYS
 
@@ -71,7 +72,7 @@ def recalibrate(settings: Settings, name: str = TRADED) -> list[Recalibration]:
     ModelError, ServiceError
         If the champion cannot be loaded, or MLflow does not answer.
     """
-    registry = Registry(settings.mlflow_url)
+    registry = open_registry(settings)
     champions = sorted(set(registry.holders(name, CHAMPION).values()), key=int)
     return [_recalibrate(settings, registry, name, version) for version in champions]
 

@@ -34,6 +34,7 @@ from mikrobot.stack import local_stack
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.backtest import Say, figures_json, judge, trade
@@ -140,7 +141,7 @@ def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
 def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction]) -> _Again:
     venue = accounts.opened_venue(run, settings)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
-    registry = Registry(settings.mlflow_url)
+    registry = open_registry(settings)
     models = {maker: _served(registry, *maker) for maker in {(maker.model, maker.model_version) for maker in paper}}
     again.specs = [served.trained.model.spec for served in models.values()]
     for number, segment in enumerate(run.segments):

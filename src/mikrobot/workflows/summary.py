@@ -19,6 +19,7 @@ from mikrobot.monitoring.drift_report import DriftReport
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.gate_counts import Gated, by_suite
@@ -118,7 +119,7 @@ def _checks(stages: Stages) -> Checks:
 
 def _answered_by(settings: Settings, run: Run, ledger: Ledger) -> dict[str, AnsweredBy | None]:
     """Return the model with the most predictions for each symbol; None if there are no predictions."""
-    registry, counts = Registry(settings.mlflow_url), ledger.answers(run.id)
+    registry, counts = open_registry(settings), ledger.answers(run.id)
     return {symbol: _origin(registry, counts.get(symbol, {})) for symbol in run.symbols}
 
 

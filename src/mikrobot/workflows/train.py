@@ -9,11 +9,11 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
 from mikrobot.market.replay import ReplaySource
-from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHALLENGER, CHAMPION
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.training import pipeline
 from mikrobot.training.computed import rows_of
@@ -57,7 +57,7 @@ def train(
         name,
         bars,
         partial(offline.training_rows, settings),
-        Registry(settings.mlflow_url),
+        open_registry(settings, signing=True),
         settings=settings,
         source=source,
         feature_hash=CATALOG.version,
@@ -108,7 +108,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         name,
         bars,
         rows_of(bars, needed(recipe.inputs, recipe.task)),
-        Registry(settings.mlflow_url),
+        open_registry(settings, signing=True),
         settings=settings,
         source=files.name,
         feature_hash=CATALOG.version,

@@ -31,7 +31,6 @@ from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Model
-from mikrobot.models.registry import Registry
 from mikrobot.models.scope import scopes_of
 from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
@@ -40,6 +39,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervisor
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs, Segment
@@ -140,7 +140,7 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         store_history(settings, bar_files)
         for service in services:
             processes.await_ready(service, settings.home, CLOCK)
-        registry = Registry(settings.mlflow_url)
+        registry = open_registry(settings, signing=True)
         version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
         registry.promote("bos", version, "for the test")
         yield market
@@ -268,7 +268,7 @@ def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
 
 def test_a_challenger_predicts_in_the_shadow_of_the_champion_and_only_an_arm_trades_on_it(market, undisturbed):
     """The challenger is the same model under another version, so its arm trades like the run."""
-    registry = Registry(market.settings.mlflow_url)
+    registry = open_registry(market.settings, signing=True)
     version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
     scopes = scopes_of("replay", SYMBOLS)
     for scope in scopes:
@@ -306,7 +306,7 @@ def test_a_challenger_predicts_in_the_shadow_of_the_champion_and_only_an_arm_tra
 
 
 def test_each_symbol_is_traded_by_the_model_that_learned_from_it(market, undisturbed):
-    registry = Registry(market.settings.mlflow_url)
+    registry = open_registry(market.settings, signing=True)
     eurusd, btcusdt = scopes_of("replay", ("EURUSD", "BTCUSDT"))
     both = registry.champion("bos", eurusd)
     alone = registry.log(made_up_model(symbols=("BTCUSDT",)), **NOTHING, data_name="none", data_sha256="0" * 64)
@@ -419,7 +419,7 @@ def test_a_model_of_swing_15_is_traded_on_its_own_levels_and_again_in_the_backte
 ):
     from expectations.quality_gate import check
 
-    registry = Registry(market.settings.mlflow_url)
+    registry = open_registry(market.settings, signing=True)
     wide = registry.log(made_up_model(15), **NOTHING, data_name="none", data_sha256="0" * 64)
     registry.promote("bos", wide, "for the test")
     try:

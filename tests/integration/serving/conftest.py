@@ -25,6 +25,8 @@ from mikrobot.models.registry import Registry
 from mikrobot.models.spec import ModelSpec
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
+from mikrobot.settings import Settings
+from mikrobot.store.model_registry import open_registry
 
 ROOT = Path(__file__).resolve().parents[3]
 CLOCK = SystemClock()
@@ -145,6 +147,7 @@ class Stage:
     registry: Registry
     client: PredictionClient
     before: dict[str, httpx.Response]
+    artifacts: Path
     seed: int = 0
 
     def promote(self) -> Model:
@@ -202,7 +205,8 @@ def stage(
         before = {path: httpx.get(service.url + path) for path in ("/readyz", "/model")}
         before["/predict"] = httpx.post(f"{service.url}/predict", json={"symbol": "EURUSD", "features": {}})
         with PredictionClient(service.url, "simulated", CLOCK) as client:
-            stage = Stage(service, mlflow_server, Registry(mlflow_server.url), client, before)
+            registry = open_registry(Settings(home=home, mlflow_port=mlflow_server.port), signing=True)
+            stage = Stage(service, mlflow_server, registry, client, before, mlflow_server.log.parent / "artifacts")
             stage.await_served(stage.promote().spec.version)
             yield stage
     finally:

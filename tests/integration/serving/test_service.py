@@ -14,9 +14,11 @@ import psutil
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
+from mikrobot.models import graph
 from mikrobot.models.conformal import PREDICTED, SETS
 from mikrobot.models.model import Model
 from mikrobot.models.scope import Scope
+from mikrobot.models.signatures import SIGNED, Signer
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
@@ -257,6 +259,29 @@ def test_a_challenger_that_cannot_be_loaded_leaves_the_champion_alone(stage: Any
     assert stage.client.shadow("EURUSD", row) is None
     assert sides(stage.client.predict("EURUSD", row)) == expected(champion, [row])[0]
     stage.registry.dismiss("bos", EURUSD)
+
+
+def test_an_altered_model_is_not_served_and_the_last_good_one_answers(stage: Any, feature_rows: Rows) -> None:
+    """Somebody who can write to the registry replaces a model, signs it by another key and promotes it."""
+    champion, rows = promoted(stage), feature_rows(3)
+    before = set(stage.artifacts.rglob("model.onnx"))
+    altered = stage.registered()
+    (path,) = set(stage.artifacts.rglob("model.onnx")) - before
+    path.write_bytes(graph.constant(0.9999, len(altered.inputs.names)))
+    extra = {f"extra_files/{file.name}": file.read_bytes() for file in path.with_name("extra_files").iterdir()}
+    signed = extra.pop(SIGNED)
+    path.with_name("extra_files").joinpath("signed.json").write_bytes(
+        Signer("a key of somebody else").sign(extra | {"model.onnx": path.read_bytes()})
+    )
+    stage.registry.promote("bos", altered.spec.version, "by somebody else")
+    refused = f"model bos version {altered.spec.version} cannot be used: its signature is not of the key"
+    wait_until(lambda: refused in stage.service.log.read_text(), "not noticed", CLOCK, timeout_s=60)
+    path.with_name("extra_files").joinpath("signed.json").write_bytes(signed)
+    refused = f"model bos version {altered.spec.version} cannot be used: model.onnx is not the file"
+    wait_until(lambda: refused in stage.service.log.read_text(), "not noticed", CLOCK, timeout_s=60)
+    assert stage.served() == champion.spec.version
+    assert [sides(stage.client.predict("EURUSD", row)) for row in rows] == expected(champion, rows)
+    stage.registry.rollback("bos", "after the test")
 
 
 def test_the_api_page_describes_every_endpoint(stage: Any) -> None:

@@ -14,6 +14,8 @@ import pytest
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock
+from mikrobot.settings import Settings
+from mikrobot.store.model_registry import open_registry
 from mikrobot.training.dataset import Rows
 
 
@@ -56,8 +58,9 @@ def mlflow_uri(
 
 
 @pytest.fixture(scope="session")
-def registry(mlflow_uri: str) -> Registry:
-    return Registry(mlflow_uri)
+def registry(mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    settings = Settings(home=tmp_path_factory.mktemp("registry"), mlflow_port=int(mlflow_uri.rpartition(":")[2]))
+    return open_registry(settings, signing=True)
 
 
 @pytest.fixture(scope="session")

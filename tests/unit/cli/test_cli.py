@@ -119,9 +119,10 @@ for arguments in {calls}:
 def test_looking_at_versions_imports_no_framework():
     script = """
 from mikrobot.domain.errors import ServiceError
-from mikrobot.models.registry import Registry
+from mikrobot.settings import Settings
+from mikrobot.store.model_registry import open_registry
 try:
-    Registry("http://127.0.0.1:9").versions("bos")
+    open_registry(Settings(mlflow_port=9)).versions("bos")
 except ServiceError:
     pass
 else:

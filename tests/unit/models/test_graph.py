@@ -1,6 +1,9 @@
 import numpy as np
+import onnx
 import pytest
 import xgboost as xgb
+from onnx import helper
+from onnx.external_data_helper import set_external_data
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.neural_network import MLPClassifier
@@ -85,3 +88,44 @@ def test_bytes_that_are_no_graph_are_refused(samples, booster, broken):
 def test_a_graph_of_other_inputs_is_refused(samples, booster):
     with pytest.raises(ModelError, match="expected a graph from 7 inputs"):
         graph.Scorer(graph.joined([graph.of_booster("trees", booster)], WIDTH), 7)
+
+
+def altered(change) -> bytes:
+    model = onnx.load_model_from_string(graph.constant(0.5, WIDTH))
+    change(model)
+    return model.SerializeToString()
+
+
+def with_external_data(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[1]
+    tensor.ClearField("float_data")
+    tensor.raw_data = bytes(4)
+    set_external_data(tensor, location="secrets/postgres", offset=0, length=4)
+
+
+def with_another_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = "StringSplit"
+
+
+def with_a_function(model: onnx.ModelProto) -> None:
+    model.functions.append(
+        helper.make_function("", "Mean", ["a"], ["b"], [helper.make_node("Sin", ["a"], ["b"])], model.opset_import)
+    )
+
+
+def with_a_sparse_tensor(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (with_external_data, "the graph reads other files"),
+        (with_a_sparse_tensor, "the graph reads other files"),
+        (with_another_operator, "the graph has the operators StringSplit"),
+        (with_a_function, "the graph has the operators of functions"),
+    ],
+)
+def test_a_graph_that_is_more_than_data_is_refused(change, reason):
+    with pytest.raises(ModelError, match=reason):
+        graph.Scorer(altered(change), WIDTH)

@@ -1,0 +1,36 @@
+"""The model registry of a state folder, with the keys that sign its models and check their signatures."""
+
+import os
+from pathlib import Path
+
+from mikrobot.models.registry import Registry
+from mikrobot.models.signatures import Signer, Verifier
+from mikrobot.settings import Settings
+from mikrobot.store.postgres.passwords import password
+
+
+def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
+    """Return the registry of a state folder.
+
+    Parameters
+    ----------
+    settings : Settings
+    signing : bool
+        To register models, not only to load them; makes the key on first use.
+
+    Raises
+    ------
+    OSError
+        If `signing`, and the folder of the secrets cannot be written.
+    """
+    public_key = settings.home / "secrets" / "models.pub"
+    return Registry(settings.mlflow_url, Verifier(public_key), _signer(settings, public_key) if signing else None)
+
+
+def _signer(settings: Settings, public_key: Path) -> Signer:
+    signer = Signer(password(settings.home, "models"))
+    if not public_key.exists():
+        fresh = public_key.with_suffix(f".{os.getpid()}")
+        fresh.write_text(signer.public_key)
+        fresh.replace(public_key)
+    return signer
