@@ -28,6 +28,7 @@ SAMPLES = 200_000
 _POINTS = 256
 
 _LEAST = 1e-9
+_EPSILON = np.finfo(np.float64).eps
 
 RIDGE = 40.0
 """Ridge penalty on the weights: a prior with mean 0 and standard deviation 0.16 per deviation of the level."""
@@ -95,7 +96,6 @@ class Diffusion:
         from scipy.optimize import minimize_scalar
         from scipy.special import ndtr
         from sklearn.linear_model import LogisticRegression
-        from sklearn.metrics import log_loss
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import SplineTransformer
 
@@ -104,7 +104,7 @@ class Diffusion:
 
         def loss(log_scale: float) -> float:
             z = _reach(reach, np.exp(log_scale) * sigma, distance, minutes)
-            return float(log_loss(outcome, _tail_factor(reach) * ndtr(-z)))
+            return _log_loss(np.clip(_tail_factor(reach) * ndtr(-z), _EPSILON, 1.0 - _EPSILON), outcome)
 
         scale = float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded", options={"xatol": 1e-3}).x))
         step, weights, centres = scale * sigma, np.empty(0), np.empty(0)
@@ -115,7 +115,7 @@ class Diffusion:
         z = _reach(reach, step, distance, minutes)
         curve = make_pipeline(
             SplineTransformer(n_knots=8, degree=3, knots="quantile", extrapolation="linear"),
-            LogisticRegression(C=10.0, max_iter=300),
+            LogisticRegression(C=10.0, solver="newton-cholesky"),
         ).fit(z[:, None], outcome)
         low, high = float(z.min()), float(z.max())
         logits = curve.decision_function(np.linspace(low, high, _POINTS)[:, None])
@@ -175,6 +175,8 @@ def _fit_weights(
 ) -> tuple[float, Floats]:
     """Fit the weights of standardised levels in log k by log loss with a ridge penalty.
 
+    The curvature is the expected one (Fisher scoring), with which a few steps suffice.
+
     Returns
     -------
     tuple of (float, ndarray of float64, shape (levels,))
@@ -185,20 +187,33 @@ def _fit_weights(
 
     inputs = np.column_stack([np.ones(len(levels)), levels])
     way, looks = _way(reach, step, distance, minutes), _looks(reach, minutes)
-    factor, ridge = _tail_factor(reach), RIDGE / len(outcome)
+    factor = _tail_factor(reach)
+    ridge = RIDGE / len(outcome) * np.append(0.0, np.ones(levels.shape[1]))
 
-    def loss(weights: Floats) -> tuple[float, Floats]:
+    def predicted(weights: Floats) -> tuple[Floats, Floats]:
+        """Return the probabilities, and their derivatives by log k."""
         shorter = way * np.exp(-np.clip(inputs @ weights, -MOST_REACH, MOST_REACH))
         z = np.clip(shorter + looks, -MOST_REACH, MOST_REACH)
         p = np.clip(factor * ndtr(-z), _LEAST, 1.0 - _LEAST)
-        rising = factor * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) * shorter
-        slope = np.where(outcome, -1.0 / p, 1.0 / (1.0 - p)) * rising
-        penalised = np.concatenate([[0.0], weights[1:]])
-        value = -np.log(np.where(outcome, p, 1.0 - p)).mean() + 0.5 * ridge * (penalised @ penalised)
-        return float(value), inputs.T @ slope / len(outcome) + ridge * penalised
+        return p, factor * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) * shorter
 
-    fitted = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        p, rising = predicted(weights)
+        slope = np.where(outcome, -1.0 / p, 1.0 / (1.0 - p)) * rising
+        value = _log_loss(p, outcome) + 0.5 * ridge @ weights**2
+        return float(value), inputs.T @ slope / len(outcome) + ridge * weights
+
+    def curvature(weights: Floats) -> Floats:
+        p, rising = predicted(weights)
+        return (inputs.T * (rising**2 / (p * (1.0 - p)))) @ inputs / len(outcome) + np.diag(ridge)
+
+    start = np.zeros(inputs.shape[1])
+    fitted = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-6}).x
     return float(fitted[0]), np.asarray(fitted[1:])
+
+
+def _log_loss(probability: Floats, outcome: NDArray[np.bool_]) -> float:
+    return float(-np.log(np.where(outcome, probability, 1.0 - probability)).mean())
 
 
 def _reach(reach: Reach, step: Floats, distance: Floats, minutes: Floats) -> Floats:
