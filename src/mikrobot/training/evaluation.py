@@ -19,7 +19,7 @@ from mikrobot.training.payoff import payoff
 from mikrobot.training.rolling import Predictions, intervals, selective
 from mikrobot.training.scores import reliability, scores
 from mikrobot.training.slices import slices
-from mikrobot.training.uplift import uplift
+from mikrobot.training.uplift import uplifts
 
 Floats = NDArray[np.float64]
 
@@ -113,8 +113,8 @@ def _compared(probability: Floats, baselines: Mapping[str, Floats], data: Datase
         metrics=scores(probability, data.outcome),
         baselines={f"diffusion_{name}": scores(baseline, data.outcome) for name, baseline in baselines.items()},
         uplift={
-            f"over_{name}": uplift(probability, baseline, data.outcome, data.time, seed=seed)
-            for name, baseline in baselines.items()
+            f"over_{name}": estimate
+            for name, estimate in uplifts(probability, baselines, data.outcome, data.time, seed=seed).items()
         },
     )
 

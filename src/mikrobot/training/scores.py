@@ -1,19 +1,15 @@
-"""Scores of predicted probabilities against observed outcomes."""
+"""Scores of predicted probabilities against observed outcomes.
+
+They equal those of scikit-learn, which sorts and checks its arguments again for each score; an evaluation
+has dozens of slices.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    brier_score_loss,
-    f1_score,
-    log_loss,
-    precision_recall_curve,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-)
 
 from mikrobot.models.bins import first_of_bins, sums_of_bins
 from mikrobot.training.evaluation_figures import ReliabilityBin
@@ -23,7 +19,7 @@ Outcomes = NDArray[np.bool_]
 
 THRESHOLD = 0.5
 MIN_RECALL = 0.60
-"""Recall at which `precision_at_recall` is read."""
+"""Recall at which ``precision_at_recall`` is read."""
 
 BINS = 20
 
@@ -49,31 +45,31 @@ def scores(probability: Floats, outcome: Outcomes) -> dict[str, float]:
     >>> metrics["auc"], metrics["accuracy"], round(metrics["brier"], 3)
     (1.0, 1.0, 0.025)
     """
-    predicted = probability >= THRESHOLD
-    base = outcome.mean()
-    brier = float(brier_score_loss(outcome, probability))
+    ranked, predicted = _Ranked.of(probability, outcome), probability >= THRESHOLD
+    hits, alarms, events = (int(np.count_nonzero(flags)) for flags in (predicted & outcome, predicted, outcome))
+    base = events / len(outcome)
+    brier = float(np.mean((probability - outcome) ** 2))
     return {
-        "auc": float(roc_auc_score(outcome, probability)),
+        "auc": ranked.auc,
         "accuracy": float(np.mean(predicted == outcome)),
-        "precision": float(precision_score(outcome, predicted, zero_division=0.0)),
-        "recall": float(recall_score(outcome, predicted, zero_division=0.0)),
-        "f1": float(f1_score(outcome, predicted, zero_division=0.0)),
-        "precision_at_recall": precision_at_recall(probability, outcome),
+        "precision": hits / alarms if alarms else 0.0,
+        "recall": hits / events,
+        "f1": 2 * hits / (alarms + events),
+        "precision_at_recall": ranked.precision_at(MIN_RECALL),
         "brier": brier,
-        "brier_skill": float(1.0 - brier / (base * (1.0 - base))),
-        "log_loss": float(log_loss(outcome, probability)),
-        "ece": calibration_error(probability, outcome),
+        "brier_skill": 1.0 - brier / (base * (1.0 - base)),
+        "log_loss": _log_loss(probability, outcome),
+        "ece": ranked.calibration_error(BINS),
     }
 
 
-def precision_at_recall(probability: Floats, outcome: Outcomes, recall: float = MIN_RECALL) -> float:
-    """Return the best precision at any threshold with at least this recall.
+def auc(probability: Floats, outcome: Outcomes) -> float:
+    """Return the area under the ROC curve; both outcomes occur.
 
-    >>> precision_at_recall(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, True]), recall=0.6)
+    >>> auc(np.array([0.1, 0.5, 0.5]), np.array([False, False, True]))
     0.75
     """
-    precision, recalls, _ = precision_recall_curve(outcome, probability)
-    return float(precision[recalls >= recall].max())
+    return _Ranked.of(probability, outcome).auc
 
 
 def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) -> float:
@@ -85,8 +81,7 @@ def calibration_error(probability: Floats, outcome: Outcomes, bins: int = BINS) 
     >>> calibration_error(np.full(4, 0.5), np.array([False, False, True, True]))
     0.0
     """
-    _, predicted, observed = _binned(probability, outcome, bins)
-    return float(np.abs(predicted - observed).sum() / len(probability))
+    return _Ranked.of(probability, outcome).calibration_error(bins)
 
 
 def calibration_noise(bins: Sequence[ReliabilityBin]) -> float:
@@ -114,11 +109,44 @@ def reliability(probability: Floats, outcome: Outcomes, bins: int = BINS) -> tup
     """
     return tuple(
         ReliabilityBin(int(size), float(predicted / size), float(observed / size))
-        for size, predicted, observed in zip(*_binned(probability, outcome, bins), strict=True)
+        for size, predicted, observed in zip(*_Ranked.of(probability, outcome).binned(bins), strict=True)
     )
 
 
-def _binned(probability: Floats, outcome: Outcomes, bins: int) -> list[NDArray[Any]]:
-    """Return the number of samples, the sum of the probabilities and the number of true outcomes of each bin."""
-    value, number, count = np.unique(probability, return_inverse=True, return_counts=True)
-    return sums_of_bins(first_of_bins(count, bins), count, value * count, np.bincount(number, outcome))
+def _log_loss(probability: Floats, outcome: Outcomes) -> float:
+    least = np.finfo(probability.dtype).eps
+    return float(-np.log(np.clip(np.where(outcome, probability, 1.0 - probability), least, 1.0)).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """The different probabilities in ascending order, each with its numbers of samples and of true outcomes."""
+
+    value: Floats
+    count: NDArray[np.int64]
+    true: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, probability: Floats, outcome: Outcomes) -> "_Ranked":
+        value, number, count = np.unique(probability, return_inverse=True, return_counts=True)
+        return cls(value, count, np.bincount(number[outcome], minlength=len(value)))
+
+    @property
+    def auc(self) -> float:
+        """Share of the (true, false) pairs in the right order; ties count half."""
+        false = self.count - self.true
+        below = false.cumsum() - 0.5 * false
+        return float(self.true @ below / (self.true.sum() * false.sum()))
+
+    def precision_at(self, recall: float) -> float:
+        """Return the best precision at any threshold with at least this recall."""
+        hits, alarms = (counts[::-1].cumsum() for counts in (self.true, self.count))
+        return float((hits / alarms)[hits / hits[-1] >= recall].max())
+
+    def calibration_error(self, bins: int) -> float:
+        _, predicted, observed = self.binned(bins)
+        return float(np.abs(predicted - observed).sum() / self.count.sum())
+
+    def binned(self, bins: int) -> list[NDArray[Any]]:
+        """Return the number of samples, the sum of the probabilities and the number of true outcomes of each bin."""
+        return sums_of_bins(first_of_bins(self.count, bins), self.count, self.value * self.count, self.true)

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import (
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from mikrobot.training.evaluation_figures import ReliabilityBin
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability, scores
@@ -18,6 +26,26 @@ def test_the_truth_scores_better_than_the_base_rate_and_is_calibrated() -> None:
     assert metrics["brier_skill"] > 0.05
     assert metrics["ece"] < 0.02
     assert metrics["auc"] == pytest.approx(roc_auc_score(OUTCOME, TRUTH))
+
+
+@pytest.mark.parametrize("digits", [1, 2, 15])
+def test_the_scores_are_those_of_scikit_learn(digits: int) -> None:
+    """With one digit there are eleven probabilities, so most pairs are ties, and some are 0 or 1."""
+    probability = np.round(np.clip(TRUTH * 2.0, 0.0, 1.0), digits)
+    predicted = probability >= 0.5
+    precision, recalls, _ = precision_recall_curve(OUTCOME, probability)
+    expected = {
+        "auc": roc_auc_score(OUTCOME, probability),
+        "accuracy": np.mean(predicted == OUTCOME),
+        "precision": precision_score(OUTCOME, predicted),
+        "recall": recall_score(OUTCOME, predicted),
+        "f1": f1_score(OUTCOME, predicted),
+        "precision_at_recall": precision[recalls >= 0.6].max(),
+        "brier": brier_score_loss(OUTCOME, probability),
+        "log_loss": log_loss(OUTCOME, probability),
+    }
+    metrics = scores(probability, OUTCOME)
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_base_rate_itself_has_no_skill() -> None:
