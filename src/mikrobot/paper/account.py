@@ -132,6 +132,11 @@ class Account:
         return self.profile.currency
 
     @property
+    def free_cash(self) -> int:
+        """Return the cash of an isolated account that backs no position, minor units."""
+        return self.balances.get(self.currency, 0) - sum(map(self.backing, self.positions.values()))
+
+    @property
     def paid_in(self) -> int:
         """Return deposits less withdrawals in the account currency, minor units."""
         return self.totals.get(("deposit", self.currency), 0)
@@ -157,8 +162,16 @@ class Account:
 
         A ticket must name a position in the order's own symbol; a position in another symbol is ignored.
         """
-        position = self.positions.get(order.symbol if self.profile.netting else order.ticket or order.id)
+        position = self.positions.get(self.key_of(order))
         return position if position is not None and position.symbol == order.symbol else None
+
+    def backing(self, position: Position) -> int:
+        """Return the loss that an isolated position can still bear, minor units."""
+        return isolated.backing(self.working_orders[position.symbol].terms, position)
+
+    def key_of(self, order: Order) -> str:
+        """Return the key in `positions` of the position that a fill of this order opens or changes."""
+        return order.symbol if self.profile.netting else order.ticket or order.id
 
     def sides(self, symbol: str) -> tuple[int, int]:
         """Return the size steps of the open long and short positions in a symbol."""
@@ -254,6 +267,14 @@ class Account:
         key = (record.kind, record.currency)
         self.totals[key] = self.totals.get(key, 0) + record.amount
         self.exposed = True
+        if self.profile.isolated and record.amount < 0 and record.kind in isolated.CHARGES:
+            self._charge(self.key_of(self.orders[record.cause]) if record.kind == "fee" else record.cause)
+
+    def _charge(self, key: str) -> None:
+        """Take from the margin of an isolated position the part of a charge that exceeds the free cash."""
+        position = self.positions.get(key)
+        if position is not None:
+            position.deficit += min(max(-self.free_cash, 0), max(self.backing(position), 0))
 
     def _refused(self, record: Refused) -> None:
         self.refused.append(record)
@@ -268,14 +289,14 @@ class Account:
     def _filled(self, record: Filled) -> None:
         order = self._order(record.order)
         order.filled += record.quantity
-        key = record.symbol if self.profile.netting else order.ticket or order.id
+        key = self.key_of(order)
         position = self.positions.get(key)
         if position is None:
             position = self.positions[key] = Position(record.symbol, "" if self.profile.netting else key)
         working = self.working_orders[record.symbol]
         signed = record.sign * record.quantity
         closed = abs(position.closes(signed))
-        backed = isolated.backing(working.terms, position) if self.profile.isolated else 0
+        backed = self.backing(position) if self.profile.isolated else 0
         num, den = record.base_rate
         position.trade(signed, record.price, Fraction(num, den) if num else 0)
         if self.profile.cash:
@@ -285,13 +306,9 @@ class Account:
             self._forget_entries(record.symbol, key)
         order.opened += record.quantity - closed
         if closed and self.profile.isolated:
-            position.deficit = (
-                0
-                if closed < record.quantity
-                else isolated.deficit(
-                    working.terms, position, backed, record.realised, liquidated=order.id.startswith("liquidation.")
-                )
-            )
+            liquidated = order.id.startswith("liquidation.")
+            left = isolated.deficit(working.terms, position, backed, record.realised, liquidated=liquidated)
+            position.deficit = left if closed == record.quantity else 0
         if not position.quantity:
             del self.positions[key]
         if record.unpriced and working.terms.presses:

@@ -1,6 +1,7 @@
 """Financing of open positions: swap at the FX rollover, and funding of perpetuals.
 
-Each charge is one cash entry, converted at the rate of that instant and rounded once.
+Each charge is one cash entry, converted at the rate of that instant and rounded once. What an isolated
+account cannot pay, the insurance fund pays.
 """
 
 from collections.abc import Mapping
@@ -52,6 +53,7 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
             )
         owed = half_even(num * rate.value[0] * scale(account.currency), den * rate.value[1])
         account.book(ts, "swap", account.currency, owed, cause=position.ticket or position.symbol)
+        insure(account, position.symbol, ts)
 
 
 def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, *, mark: int | None) -> None:
@@ -66,3 +68,10 @@ def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, *, 
             unit = scale(account.currency)
             paid = half_even(position.quantity * twice * a * c * unit, 2 * b * d)
             account.book(ts, "funding", account.currency, -paid, cause=position.ticket or position.symbol)
+            insure(account, contract.symbol, ts)
+
+
+def insure(account: Account, symbol: str, ts: int) -> None:
+    """Let the insurance fund pay what neither free cash nor the margin of an isolated position could pay."""
+    if account.profile.isolated:
+        account.book(ts, "insurance", account.currency, max(-account.free_cash, 0), cause=symbol)

@@ -1,12 +1,16 @@
 """Margin of one position, and the loss that an isolated position can still bear.
 
 An isolated position can lose only the margin posted for it; the insurance fund pays any loss beyond
-that. Does not read markets or accounts.
+that. Fees and funding are paid from the free cash, then from the margin of their position, which moves
+its liquidation price; the insurance fund pays the rest. Does not read markets or accounts.
 """
 
 from mikrobot.paper.money import half_even
 from mikrobot.paper.positions import Position
 from mikrobot.paper.terms import Terms
+
+CHARGES = frozenset({"fee", "funding", "swap"})
+"""Kinds of cash entries that a position owes to the venue."""
 
 
 def position_margin(terms: Terms, position: Position) -> int:

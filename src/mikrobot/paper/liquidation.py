@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Protocol
 
-from mikrobot.paper import fees, isolated, margin
+from mikrobot.paper import fees, margin
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Market
 from mikrobot.paper.contracts import Contract
@@ -281,8 +281,10 @@ def _rate_missing(account: Account, rates: Rates, order: Order, ts: int) -> str:
 
 
 def _worth(account: Account, markets: Mapping[str, Market], rates: Rates, ts: int) -> int:
-    """Return the funds that back new positions, minor units: the equity, or the balance if isolated."""
-    if account.profile.isolated or not account.positions:
+    """Return the funds that back positions, minor units: the equity; if isolated, the free cash and all margins."""
+    if account.profile.isolated:
+        return account.free_cash + margin.used(account)
+    if not account.positions:
         return account.balances.get(account.currency, 0)
     return margin.equity(account, markets, rates, ts)
 
@@ -296,7 +298,7 @@ def _close_gain(
     booked = fees.profit(account, rates, market.contract, position.unrealised(price), price=price, ts=ts)
     gain = marked if booked is None else min(marked, booked[0])
     if account.profile.isolated:
-        return max(gain, -isolated.backing(account.working_orders[position.symbol].terms, position))
+        return max(gain, -account.backing(position)) - position.deficit
     return gain - marked
 
 

@@ -38,7 +38,7 @@ def used(account: Account) -> int:
 
 def used_after(account: Account, order: Order, signed: int, price: int, *, base_rate: Exact) -> int:
     """Return the margin of all open positions after a fill of signed steps, minor units."""
-    key = order.symbol if account.profile.netting else order.ticket or order.id
+    key = account.key_of(order)
     before = account.positions.get(key)
     after = replace(before) if before is not None else Position(order.symbol, key)
     after.trade(signed, price, base_rate)
@@ -46,7 +46,10 @@ def used_after(account: Account, order: Order, signed: int, price: int, *, base_
 
 
 def margins(account: Account) -> dict[str, int]:
-    """Return the margin used by symbol, minor units; for hedged positions, that of the larger side."""
+    """Return the margin used by symbol, minor units.
+
+    For hedged positions it is that of the larger side, or of both sides if each is isolated.
+    """
     return _by_symbol(account, account.positions.values())
 
 
@@ -57,7 +60,8 @@ def _by_symbol(account: Account, positions: Iterable[Position]) -> dict[str, int
         one = position_margin(account.working_orders[position.symbol].terms, position)
         sides[key] = sides.get(key, 0) + one
     symbols = {symbol for symbol, _ in sides}
-    return {s: max(sides.get((s, 1), 0), sides.get((s, -1), 0)) for s in sorted(symbols)}
+    total = sum if account.profile.isolated else max
+    return {s: total((sides.get((s, 1), 0), sides.get((s, -1), 0))) for s in sorted(symbols)}
 
 
 def unrealised(account: Account, position: Position, market: Market, rates: Rates, *, ts: int) -> int:

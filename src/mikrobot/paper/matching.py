@@ -8,7 +8,7 @@ stop is checked before the target). Does not know the source of prices or the ar
 from collections.abc import Iterable, Mapping
 from heapq import heappop
 
-from mikrobot.paper import fees, isolated, margin, requests
+from mikrobot.paper import fees, financing, isolated, margin, requests
 from mikrobot.paper.account import Account
 from mikrobot.paper.admission import objection
 from mikrobot.paper.book import Level, Market
@@ -293,6 +293,7 @@ class Matching:
         account.book(ts, "realised", profile.currency, profit[0], cause=order.id)
         account.book(ts, "insurance", profile.currency, uncovered, cause=order.symbol)
         account.book(ts, "fee", terms.fee_currency, -fee[0], cause=order.id)
+        financing.insure(account, order.symbol, ts)
         self.linked.follow_fill(order, ts, cut)
 
     def _paid(

@@ -21,7 +21,7 @@ class Position:
     base_value : int or Fraction
         Value in account currency of the open quantity of base when it was opened, used for margin.
     deficit : int
-        Part of the margin of an isolated position that losses have consumed, minor units.
+        Part of the margin of an isolated position that losses and charges have consumed, minor units.
     """
 
     symbol: str

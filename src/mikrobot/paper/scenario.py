@@ -265,8 +265,8 @@ def state(exchange: Exchange, account: Account, ts: int) -> dict[str, Any]:
     """Return balances, free cash, unrealised profit, margin and positions as strings.
 
     Free cash is the balance less the margin, or less the amounts that the orders of a cash account
-    lock. The unrealised profit of a cash account is that of its bought coins at the bid, by the
-    currency in which they were bought.
+    lock; the margin that an isolated position has lost already is not subtracted again. The unrealised
+    profit of a cash account is that of its bought coins at the bid, by the currency in which they were bought.
     """
     margins, taken = {}, margin.locked(account)
     unrealised: dict[str, str] = {}
@@ -276,10 +276,10 @@ def state(exchange: Exchange, account: Account, ts: int) -> dict[str, Any]:
         }
     else:
         margins = margin.margins(account)
-        taken = {account.currency: sum(margins.values())}
+        balance = account.balances.get(account.currency, 0)
+        taken = {account.currency: balance - account.free_cash if account.profile.isolated else sum(margins.values())}
         worth = margin.equity(account, exchange.markets, exchange.rates, ts)
-        open_profit = worth - account.balances.get(account.currency, 0)
-        unrealised[account.currency] = _text(decimal(open_profit, account.currency))
+        unrealised[account.currency] = _text(decimal(worth - balance, account.currency))
     free = {c: _text(decimal(amount - taken.get(c, 0), c)) for c, amount in account.balances.items()}
     return {
         "balances": _balances(account),

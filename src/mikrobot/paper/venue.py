@@ -228,13 +228,13 @@ class Venue:
         """Return the state of the account that trades a symbol, after all events up to that close."""
         exchange, account = self.exchange, self.exchange.accounts[self.markets[symbol]]
         equity = margin.equity(account, exchange.markets, exchange.rates, milliseconds(at))
-        own = account.balances[CURRENCY] if account.profile.isolated else equity
+        free = account.free_cash if account.profile.isolated else equity - margin.used(account)
         opening = account.marks.get("day", account.paid_in)
         return AccountSnapshot(
             contract=exchange.contracts[symbol],
             profile=account.profile,
             balance=account.balance(CURRENCY),
-            free_margin=_dollars(own - sum(margin.margins(account).values())),
+            free_margin=_dollars(free),
             engaged=frozenset(_engaged(exchange.accounts.values())),
             day_opening=_dollars(opening),
             day_loss=_dollars(max(opening - equity, 0)),

@@ -264,7 +264,7 @@ def _losses_are_bounded(account: Account) -> None:
     closed: dict[str, Life] = {}
     for record in account.journal:
         if isinstance(record, Booked) and record.kind == "insurance":
-            closed[record.cause].result += record.amount
+            closed.setdefault(record.cause, Life()).result += record.amount
         elif isinstance(record, Filled):
             contract, before = CONTRACTS[record.symbol], held[record.symbol]
             after = held[record.symbol] = before + record.sign * record.quantity
@@ -279,6 +279,17 @@ def _losses_are_bounded(account: Account) -> None:
             lives[record.symbol][-1].posted += notional * share * 10 ** DIGITS[account.currency]
     for life in (life for history in lives.values() for life in history):
         assert -life.result <= life.posted + 1
+
+
+def isolated_accounts_are_never_in_debt(run: Run) -> None:
+    """Section 6: when an event has been booked, the balance of an isolated account is not negative."""
+    for account in run.accounts:
+        if account.profile.isolated:
+            balance, ts = 0, 0
+            for entry in booked(account):
+                assert entry.ts == ts or balance >= 0, entry
+                balance, ts = balance + entry.amount, entry.ts
+            assert balance >= 0
 
 
 def money_is_conserved(run: Run) -> None:
@@ -392,6 +403,6 @@ def _entered_in(account: Account, entry: str, shown: Shown) -> bool:
 CHECKS = (
     cash_adds_up, fees_are_owed, profits_are_exact, positions_are_the_fills, cash_is_never_owed, prices_were_there,
     one_leg_fills, liquidity_is_used_once, states_are_sound, reducers_reduce, tickets_keep_to_their_symbol,
-    isolated_losses_are_bounded, money_is_conserved,
+    isolated_losses_are_bounded, isolated_accounts_are_never_in_debt, money_is_conserved,
     journals_hold_no_float, nothing_is_seen_early, bars_hurt_first, stop_outs_fill_at_their_level,
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Swap and funding, each amount computed by hand."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,8 +9,9 @@ from mikrobot.domain.errors import DataError
 from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import next_rollover
 from mikrobot.paper.exchange import Exchange
-from tests.unit.paper.venue import DAY, HOUR, ISOLATED, MINUTE, MONDAY, Venue
+from tests.unit.paper.venue import DAY, HOUR, ISOLATED, MINUTE, MONDAY, PERP, Venue
 
+FREE = replace(PERP, maker_fee=Decimal(0), taker_fee=Decimal(0))
 ROLLOVER = MONDAY + 21 * HOUR  # 17:00 in New York, where daylight saving time began the day before
 
 
@@ -92,6 +94,41 @@ def test_funding_is_quantity_times_mark_times_rate_and_longs_pay_a_positive_rate
         venue.send("a", "BTCPERP", side, "0.5")
         venue.exchange.funding(venue.ts, "BTCPERP", Decimal("0.0001"))
         assert venue.booked("funding") == [Decimal(paid)]
+
+
+def test_funding_beyond_the_free_cash_is_taken_from_the_margin_and_moves_the_liquidation_price() -> None:
+    """Long 1 from 50,000.0 has a margin of 5,000; 0.0225 x 50,000 = 1,125 are paid: 100 in cash, 1,025 of the margin.
+
+    (50,000 x 0.9 + 1,025) / (1 - 0.004) = 46,209.8; there it loses 3,790.20 of the 3,975 left.
+    """
+    venue = Venue(ISOLATED, {"USDT": "5100"}, (FREE,)).quote("BTCPERP", "49999.9", "50000.0")
+    venue.send("a", "BTCPERP", "buy", "1")
+    for rate in ("0.0075", "0.015"):
+        venue.exchange.funding(venue.ts, "BTCPERP", Decimal(rate), 500_000)
+    assert venue.booked("funding") == [Decimal(-375), Decimal(-750)]
+    assert (venue.balance("USDT"), venue.account.free_cash) == (Decimal(3975), 0)
+    assert venue.quote("BTCPERP", "46209.9", "46210.0").notes() == []
+    assert venue.quote("BTCPERP", "46209.8", "46209.9").notes() == ["liquidation"]
+    assert venue.balance("USDT") == Decimal("184.80")
+
+
+def test_funding_beyond_the_margin_is_paid_by_the_insurance_fund() -> None:
+    """0.12 x 50,000 = 6,000, of which 5,000 are there; with no margin left the next price liquidates the position."""
+    venue = Venue(ISOLATED, {"USDT": "5000"}, (FREE,)).quote("BTCPERP", "49999.9", "50000.0")
+    venue.send("a", "BTCPERP", "buy", "1")
+    venue.exchange.funding(venue.ts, "BTCPERP", Decimal("0.12"), 500_000)
+    assert venue.booked("insurance") == [Decimal(1000)]
+    assert venue.quote("BTCPERP", "49999.9", "50000.0").notes() == ["liquidation"]
+    assert venue.balance("USDT") == 0
+
+
+def test_a_replayed_journal_has_the_margin_that_funding_left() -> None:
+    venue = Venue(ISOLATED, {"USDT": "5100"}, (FREE,)).quote("BTCPERP", "49999.9", "50000.0")
+    venue.send("a", "BTCPERP", "buy", "1")
+    venue.exchange.funding(venue.ts, "BTCPERP", Decimal("0.0225"), 500_000)
+    rebuilt = Account.rebuilt("a", ISOLATED, venue.exchange.contracts, venue.account.journal)
+    assert rebuilt.positions == venue.account.positions
+    assert rebuilt.positions["BTCPERP"].deficit == 1025 * 10**8
 
 
 def test_funding_is_charged_before_an_order_that_arrives_at_the_same_instant() -> None:

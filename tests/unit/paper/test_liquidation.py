@@ -140,6 +140,24 @@ def test_an_isolated_position_cannot_lose_more_than_its_margin() -> None:
     assert venue.balance("USDT") == D("4955.00000000")  # 10,000 - 5,000 - 25 - 20
 
 
+def test_the_fee_of_a_liquidation_without_cash_is_paid_by_the_insurance_fund() -> None:
+    """The opening fee of 25 leaves no cash; a gap to 40,000 loses 10,000 with a margin of 5,000, and the fee is 20."""
+    venue = Venue(ISOLATED, {"USDT": "5025"}).quote("BTCPERP", "49999.9", "50000.0")
+    venue.send("a", "BTCPERP", "buy", "1")
+    venue.quote("BTCPERP", "40000.0", "40000.1")
+    assert venue.booked("insurance") == [D(5000), D(20)]
+    assert venue.balance("USDT") == 0
+
+
+def test_an_isolated_hedge_needs_the_margin_of_both_sides() -> None:
+    """5,000 of margin and a fee of 25 for each side; free are 10,050, or a millionth less."""
+    for money, state in (("10050", Status.FILLED), ("9999.999999", Status.REJECTED)):
+        venue = Venue(replace(ISOLATED, netting=False), {"USDT": money}).quote("BTCPERP", "50000.0", "50000.0")
+        venue.send("long", "BTCPERP", "buy", "1")
+        venue.send("short", "BTCPERP", "sell", "1")
+        assert venue.status("short") is state
+
+
 def test_daily_and_weekly_loss_limits_prevent_new_positions() -> None:
     limits = replace(NETTING.limits, daily_loss_pct=D(5), weekly_loss_pct=D(10))
     venue = Venue(replace(NETTING, limits=limits)).quote("EURUSD", "1.10000", "1.10010")
