@@ -2,28 +2,49 @@
 
 Environment variables are named ``MIKROBOT_<FIELD>``; lists are JSON. The file is ``mikrobot.toml`` in the
 working folder, or the path in ``MIKROBOT_CONFIG``. Secrets are not settings: they are in files
-of mode 0600 under `Settings.home`, or in ``MIKROBOT_DATABASE_URL``.
+of mode 0600 under `Settings.home`, or in ``MIKROBOT_DATABASE_URL``. Every value has bounds, and a name that is
+neither a setting nor in `OTHER_VARIABLES` is refused.
 """
 
 import json
 import os
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
-from pydantic_settings.exceptions import SettingsError as Unreadable
 
 from mikrobot.domain.errors import SettingsError
 from mikrobot.domain.sources import SOURCES
+
+PREFIX = "MIKROBOT_"
+
+OTHER_VARIABLES = {
+    "MIKROBOT_CONFIG": "path of the file of settings",
+    "MIKROBOT_CACHE": "folder of the compiled features",
+    "MIKROBOT_ROOT": "folder of the clone, in prefect.yaml",
+    "MIKROBOT_TEST_TIMESCALE_URL": "server of the tests that need TimescaleDB",
+}
+"""Variables with the prefix that are no settings, with their meaning."""
+
+SHOWN = 80
+"""Maximum length of a refused value in a message."""
+
+PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
 
 SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
@@ -58,65 +79,86 @@ RISK_PROFILES: dict[str, RiskProfile] = {
 }
 
 
+def _refused(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{reason}", {"reason": reason})
+
+
+def _decoded(given: Any) -> Any:
+    """Return the list in a text of JSON; a variable is one."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except (ValueError, RecursionError):
+        raise _refused('expected a JSON list, as ["EURUSD","BTCUSDT"]') from None
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=100)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=1000)]
+
+
 class Settings(BaseSettings):
     """All settings with their defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="MIKROBOT_", frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(Path(".mikrobot"), description="folder of all state: database, artefacts, logs, reports")
     profile: Literal["session1", "lightning", "ftmo"] = "session1"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    host: str = Field("127.0.0.1", description="address that every local service listens on")
-    postgres_port: int = Field(54329, ge=1, le=65535)
-    prefect_port: int = Field(4200, ge=1, le=65535)
-    mlflow_port: int = Field(5500, ge=1, le=65535)
-    bento_port: int = Field(3300, ge=1, le=65535)
+    host: str = Field("127.0.0.1", description="IPv4 address that every local service listens on, or localhost")
+    postgres_port: Port = 54329
+    prefect_port: Port = 4200
+    mlflow_port: Port = 5500
+    bento_port: Port = 3300
     database_url: SecretStr | None = Field(
         None, description="administrator's URL of your own PostgreSQL; unset: the bundled one"
     )
 
     source: str | None = Field(None, description="market source; unset: Binance if reachable, else simulated")
-    data: tuple[Path, ...] = Field((), description="bar files or folders of the replay source")
-    symbols: tuple[str, ...] = Field(
-        (), description="symbols to trade; unset: all symbols of the data, or EURUSD and BTCUSDT"
-    )
-    seed: int = Field(7, ge=0, description="seed of the simulated market, the models and the splits")
-    history_days: PositiveInt = Field(120, description="days of history before the traded period")
-    hours: PositiveInt = Field(24, description="length of the traded period in hours")
+    data: Paths = Field((), description="bar files or folders of the replay source")
+    symbols: Names = Field((), description="symbols to trade; unset: all symbols of the data, or EURUSD and BTCUSDT")
+    seed: int = Field(7, ge=0, lt=2**31, description="seed of the simulated market, the models and the splits")
+    history_days: int = Field(120, ge=1, le=18_262, description="days of history before the traded period; to 50 years")
+    hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
     binance_url: str = Field("https://api.binance.com/api", description="Binance REST API")
-    probe_seconds: float = Field(3.0, gt=0, description="seconds to wait for Binance before using the fallback")
+    probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
 
-    swing: PositiveInt = Field(5, description="bars on each side of a swing: 5 or 15")
-    horizon_minutes: PositiveInt = Field(5, description="minutes within which a break is predicted")
+    swing: int = Field(5, description="bars on each side of a swing: 5 or 15")
+    horizon_minutes: int = Field(5, ge=1, le=1440, description="minutes within which a break is predicted")
     trials: int = Field(
-        0, ge=0, description="trials of the parameter search in a training; 0 uses the default parameters"
+        0, ge=0, le=10_000, description="trials of the parameter search in a training; 0 uses the default parameters"
     )
-    tuning_seconds: float = Field(300, gt=0, description="seconds after which no new trial starts")
+    tuning_seconds: float = Field(300, gt=0, le=604_800, description="seconds after which no new trial starts")
     shadow_predictions: int = Field(
         500,
         ge=0,
+        le=10_000_000,
         description="live predictions of a challenger before it may replace the champion",
     )
     model: Literal["champion", "challenger"] = Field("champion", description="model whose predictions are traded")
-    entry_probability: float = Field(
-        0.55, ge=0, le=1, description="smallest break probability for which an order is placed"
-    )
-    arms: tuple[str, ...] = Field(
-        (), description="additional accounts that trade by other rules, as careful:profile=ftmo"
-    )
+    entry_probability: Share = Field(0.55, description="smallest break probability for which an order is placed")
+    arms: Names = Field((), description="additional accounts that trade by other rules, as careful:profile=ftmo")
     split: bool = Field(
         False, description="assign each day of a symbol to the run or one of its arms, by a stable hash"
     )
     balance: Decimal = Field(
         Decimal("10000"),
-        gt=0,
+        ge=1,
+        le=1_000_000_000,
+        decimal_places=2,
         description="initial balance in USD of the paper account of a source; later runs continue with its balance",
     )
 
-    quarantine_share: float = Field(0.01, ge=0, le=1, description="share of bad rows above which a quality gate fails")
-    drift_share: float = Field(0.5, ge=0, le=1, description="share of drifted features that makes the verdict 'drift'")
-    freshness_seconds: PositiveInt = Field(120, description="age in seconds at which a live feature row is stale")
+    quarantine_share: Share = Field(0.01, description="share of bad rows above which a quality gate fails")
+    drift_share: Share = Field(0.5, description="share of drifted features that makes the verdict 'drift'")
+    freshness_seconds: int = Field(
+        120, ge=1, le=86_400, description="age in seconds at which a live feature row is stale"
+    )
 
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917, the signature of pydantic-settings
@@ -128,20 +170,49 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _from_file())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, bool) and info.field_name != "split":
+            raise _refused("Input should not be true or false")
+        return given
+
+    @field_validator("host")
+    @classmethod
+    def _ipv4(cls, given: str) -> str:
+        try:
+            return given if given == "localhost" else str(IPv4Address(given))
+        except AddressValueError:
+            raise _refused("expected an IPv4 address of this machine, as 127.0.0.1, or localhost") from None
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not _is_url(given.get_secret_value(), "postgresql", "postgres"):
+            raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return given
+
+    @field_validator("binance_url")
+    @classmethod
+    def _web_address(cls, given: str) -> str:
+        if not _is_url(given, "https", "http"):
+            raise _refused("expected an address, as https://api.binance.com/api")
+        return given
 
     @field_validator("source")
     @classmethod
     def _known_source(cls, given: str | None) -> str | None:
         if given is not None and given not in SOURCES:
-            raise ValueError(f"expected one of {', '.join(SOURCES)}")
+            raise _refused(f"expected one of {', '.join(SOURCES)}")
         return given
 
     @field_validator("swing")
     @classmethod
     def _known_swing(cls, given: int) -> int:
         if given not in SWINGS:
-            raise ValueError(f"expected {' or '.join(map(str, SWINGS))}, the swings that have features")
+            raise _refused(f"expected {' or '.join(map(str, SWINGS))}, the swings that have features")
         return given
 
     @property
@@ -181,33 +252,108 @@ def load(**given: Any) -> Settings:
     Raises
     ------
     SettingsError
-        If a value is unknown or out of its range (the message names the field), the file is not TOML,
-        or the file in ``MIKROBOT_CONFIG`` does not exist (the message names the path).
+        If a name is unknown, a value is of the wrong type or out of its bounds, two services have the same port, or
+        the file cannot be read. The message names the variable, or the key and the file, and the remedy.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    _refuse_unknown_variables()
     try:
         settings = Settings(**chosen)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"setting {field}: {first['msg']} (found {first['input']!r})") from error
-    except Unreadable as error:
-        raise SettingsError(f'{error}: write a list as JSON, as MIKROBOT_SYMBOLS=["EURUSD","BTCUSDT"]') from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{_file().resolve()} is not TOML: {error}") from error
-    absolute = {"home": _absolute(settings.home), "data": tuple(_absolute(path) for path in settings.data)}
-    return settings.model_copy(update=absolute)
+        raise SettingsError(_complaint(error, chosen)) from error
+    _refuse_equal_ports(settings, chosen)
+    home, data = _absolute(settings.home), tuple(_absolute(path) for path in settings.data)
+    return settings.model_copy(update={"home": home, "data": data})
+
+
+def _refuse_unknown_variables() -> None:
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES.keys()
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in names)
+    if unknown:
+        raise SettingsError(
+            f"the variable {_named(unknown[0])} is not a setting; the nearest known one is "
+            f"{_nearest(unknown[0].upper(), names)}: rename or unset it"
+        )
+
+
+def _refuse_equal_ports(settings: Settings, chosen: Mapping[str, Any]) -> None:
+    used = [name for name in PORTS if settings.database_url is None or name != "postgres_port"]
+    for port in {getattr(settings, name) for name in used}:
+        same = [_origin(name, chosen) for name in used if getattr(settings, name) == port]
+        if len(same) > 1:
+            raise SettingsError(f"{' and '.join(same)} are the same port, {port}: give each service a port of its own")
+
+
+def _complaint(error: ValidationError, chosen: Mapping[str, Any]) -> str:
+    """Return the first complaint as one line: the place, the reason, the value and the remedy; no secret."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    place = _origin(name, chosen)
+    if first["type"] == "extra_forbidden":
+        nearest = _nearest(name, Settings.model_fields)
+        return f"{place} is not a setting; the nearest known one is {nearest}: rename or remove it"
+    item = f", item {first['loc'][1]}" if len(first["loc"]) > 1 else ""
+    value = "" if name == "database_url" else f" (found {_shown(first['input'])})"
+    return f"{place}{item}: {first['msg']}{value}; correct or remove it"
+
+
+def _origin(name: str, chosen: Mapping[str, Any]) -> str:
+    """Return the source of a setting in words: an argument, a variable, a key of the file, or the default."""
+    if name in chosen:
+        return f"setting {_named(name)}"
+    for variable, value in os.environ.items():
+        if value and variable.upper() == f"{PREFIX}{name.upper()}":
+            return variable
+    return f"{_named(name)} in {_file().absolute()}" if name in _from_file() else f"the default of {name}"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    return get_close_matches(name[:SHOWN], sorted(names), n=1, cutoff=0.0)[0]
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, on one line and not too long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _named(text: str) -> str:
+    return _shown(text).strip("'\"")
+
+
+def _is_url(given: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(given)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and given.isprintable()
+    except ValueError:
+        return False
+
+
+def _from_file() -> dict[str, Any]:
+    path = _file()
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except OSError as error:
+        raise SettingsError(f"{path.absolute()} cannot be read ({error.strerror}); make it readable") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path.absolute()} is not TOML: {error}; correct or remove it") from error
 
 
 def _file() -> Path:
     named = os.environ.get("MIKROBOT_CONFIG")
-    if named and not Path(named).is_file():
-        raise SettingsError(f"MIKROBOT_CONFIG names {named}, which is not a file; correct the path or unset it")
+    if named and not os.path.isfile(named):
+        raise SettingsError(f"MIKROBOT_CONFIG names {_named(named)}, which is not a file; correct the path or unset it")
     return Path(named or "mikrobot.toml")
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().resolve()
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{_named(str(path))} cannot be a path ({error}); give another one") from error
 
 
 def _as_text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The command line: fast help, and wrong use reported in one line."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,25 @@ def test_up_is_refused_while_a_run_is_on_its_way_and_starts_nothing(capsys, monk
     assert (code, out) == (1, "")
     assert f"a run uses {tmp_path} (pid {os.getpid()})" in " ".join(err.split())
     assert pid_records.recorded(tmp_path) == [process]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "arguments", "message"),
+    [
+        ("LANG", "C", ("run", "--once", "--source", "simulated", "--hours", "9" * 20), "setting hours: .* 87660"),
+        ("MIKROBOT_HOST", "999.1.1.1", ("up",), "MIKROBOT_HOST: expected an IPv4 address"),
+        ("MIKROBOT_DATABASE_URL", "postgresql://me@[::1/db", ("status",), "MIKROBOT_DATABASE_URL: expected postgresql"),
+        ("MIKROBOT_BOGUS", "1", ("doctor",), "MIKROBOT_BOGUS is not a setting; the nearest known one is MIKROBOT_"),
+        ("MIKROBOT_PREFECT_PORT", "5500", ("down",), "MIKROBOT_PREFECT_PORT and the default of mlflow_port are the"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_line(capsys, monkeypatch, tmp_path, variable, value, arguments, message):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(variable, value)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"error: .*{message}.*\n", err), err
+    assert not (tmp_path / "home").exists()
 
 
 def test_help_imports_nothing_heavy():

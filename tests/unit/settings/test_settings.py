@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -9,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from mikrobot.domain.errors import SettingsError
-from mikrobot.settings import RISK_PROFILES, Settings, load
+from mikrobot.settings import OTHER_VARIABLES, RISK_PROFILES, Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -69,15 +70,28 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("hours", 0, r"setting hours: Input should be greater than 0 \(found 0\)"),
-        ("source", "oanda", r"setting source: .*expected one of simulated, replay, binance, mt5 \(found"),
+        ("hours", 0, r"setting hours: Input should be greater than or equal to 1 \(found 0\); correct or remove it"),
+        ("hours", 10**20 - 1, "setting hours: .* less than or equal to 87660 .found 99999999999999999999"),
+        ("hours", True, "setting hours: Input should not be true or false"),
+        ("source", "oanda", r"setting source: expected one of simulated, replay, binance, mt5 \(found 'oanda'\)"),
         ("entry_probability", 1.5, r"setting entry_probability: .* less than or equal to 1 \(found 1\.5\)"),
         ("entry_probability", float("nan"), "setting entry_probability: .* less than or equal to 1"),
+        ("tuning_seconds", float("inf"), "setting tuning_seconds: .* less than or equal to 604800 .found inf"),
+        ("tuning_seconds", float("nan"), "setting tuning_seconds: .* found nan|setting tuning_seconds: .*nan"),
         ("bento_port", 70_000, "setting bento_port: .* less than or equal to 65535"),
         ("balance", "NaN", "setting balance: .* finite number"),
-        ("balance", "-1", "setting balance: .* greater than 0"),
-        ("swing", 7, r"setting swing: .*expected 5 or 15, the swings that have features \(found 7\)"),
-        ("hour", 3, r"setting hour: Extra inputs are not permitted \(found 3\)"),
+        ("balance", "-1", "setting balance: .* greater than or equal to 1"),
+        ("balance", "1e400", r"setting balance: .* less than or equal to 1000000000 \(found '1e400'\)"),
+        ("balance", "10.001", "setting balance: .* no more than 2 decimal places"),
+        ("swing", 7, r"setting swing: expected 5 or 15, the swings that have features \(found 7\)"),
+        ("host", "999.1.1.1", "setting host: expected an IPv4 address of this machine, as 127.0.0.1, or localhost"),
+        ("host", "::1", "setting host: expected an IPv4 address"),
+        ("binance_url", "ftp://host", "setting binance_url: expected an address, as https://"),
+        ("symbols", ("EURUSD", 5), r"setting symbols, item 1: .* valid string \(found 5\)"),
+        ("symbols", ["EURUSD"] * 101, "setting symbols: .* at most 100 items"),
+        ("home", "~nobody-here/state", "~nobody-here/state cannot be a path .* give another one"),
+        ("home", "state\0", r"state.x00 cannot be a path .* give another one"),
+        ("hour", 3, "setting hour is not a setting; the nearest known one is hours: rename or remove it"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_name_and_value(field: str, value: object, message: str) -> None:
@@ -85,16 +99,111 @@ def test_a_wrong_setting_is_refused_by_its_name_and_value(field: str, value: obj
         load(**{field: value})
 
 
-def test_a_wrong_variable_is_refused_by_the_name_of_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIKROBOT_HOURS", "soon")
-    with pytest.raises(SettingsError, match=r"setting hours: .* valid integer.*\(found 'soon'\)"):
+def test_a_number_that_python_does_not_print_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"setting hours: .* thousands of digits"):
+        load(hours=10**5000)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://root:hidden@host/",
+        "postgresql:///postgres",
+        "nonsense",
+        "postgresql://me:hidden@[::1/db",
+        "postgresql://me:hidden@host:99999/db",
+        "postgresql://me:hidden@ho\nst/db",
+    ],
+)
+def test_a_database_that_is_no_url_of_postgresql_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("MIKROBOT_DATABASE_URL", url)
+    expected = "MIKROBOT_DATABASE_URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE; correct or remove it"
+    with pytest.raises(SettingsError) as refusal:
+        load()
+    assert str(refusal.value) == expected
+    assert "hidden" not in str(refusal.value.__cause__)
+
+
+@pytest.mark.parametrize("url", ["postgres://me:pw@db.example:6543/db?sslmode=require", "postgresql://me@[::1]/db"])
+def test_a_url_of_postgresql_is_taken_as_it_is(url: str) -> None:
+    given = load(database_url=url).database_url
+    assert given is not None
+    assert given.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MIKROBOT_HOURS", "soon", r"MIKROBOT_HOURS: .* valid integer.*\(found 'soon'\); correct or remove it"),
+        ("mikrobot_hours", "soon", "mikrobot_hours: .* valid integer"),
+        ("MIKROBOT_SYMBOLS", "EURUSD,BTCUSDT", r'MIKROBOT_SYMBOLS: expected a JSON list, as \["EURUSD","BTCUSDT"\]'),
+        ("MIKROBOT_SYMBOLS", "[" * 100_000, r"MIKROBOT_SYMBOLS: expected a JSON list.*\.\.\."),
+        ("MIKROBOT_DATA", '{"a": 1}', "MIKROBOT_DATA: .* valid tuple"),
+        ("MIKROBOT_BOGUS", "1", "the variable MIKROBOT_BOGUS is not a setting; the nearest known one is MIKROBOT_H"),
+        ("MIKROBOT_HOUR", "", "the variable MIKROBOT_HOUR is not a setting; the nearest known one is MIKROBOT_HOURS"),
+        ("mikrobot_bogus", "1", "the variable mikrobot_bogus is not a setting"),
+        ("MIKROBOT_A\nB", "1", r"the variable MIKROBOT_A.nB is not a setting"),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=message) as refusal:
+        load()
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hours = 0", r"hours in {file}: Input should be greater than or equal to 1 \(found 0\); correct or remove it"),
+        ("hours = true", r"hours in {file}: Input should not be true or false"),
+        ("balance = 1e400", r"balance in {file}: Input should be a finite number \(found inf\)"),
+        ('symbols = "EURUSD"', r"symbols in {file}: expected a JSON list"),
+        ("hour = 3", "hour in {file} is not a setting; the nearest known one is hours: rename or remove it"),
+        ("hours = = 3", "{file} is not TOML: .*line 1.*; correct or remove it"),
+        (f"hours = {'9' * 5000}", "{file} is not TOML: .*4300 digits"),
+        (f"symbols = {'[' * 50_000}", "{file} is not TOML: .*recursion"),
+    ],
+)
+def test_a_wrong_key_is_refused_by_its_name_and_its_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mikrobot.toml").write_text(text)
+    with pytest.raises(SettingsError, match=message.format(file=re.escape(str(tmp_path / "mikrobot.toml")))):
         load()
 
 
-def test_a_list_that_is_not_json_is_refused_with_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIKROBOT_SYMBOLS", "EURUSD,BTCUSDT")
-    with pytest.raises(SettingsError, match=r'"symbols".*as MIKROBOT_SYMBOLS=\["EURUSD","BTCUSDT"\]'):
+def test_equal_ports_are_refused_with_the_place_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIKROBOT_PREFECT_PORT", "5500")
+    (tmp_path / "mikrobot.toml").write_text("bento_port = 5500")
+    with pytest.raises(SettingsError) as refusal:
         load()
+    assert str(refusal.value) == (
+        f"MIKROBOT_PREFECT_PORT and the default of mlflow_port and bento_port in {tmp_path}/mikrobot.toml "
+        "are the same port, 5500: give each service a port of its own"
+    )
+
+
+def test_the_port_of_the_bundled_server_is_free_for_others_where_it_is_not_used() -> None:
+    assert load(postgres_port=4200, database_url="postgresql://me:pw@host/db").postgres_port == 4200
+
+
+@pytest.mark.parametrize("variable", OTHER_VARIABLES)
+def test_the_other_variables_of_the_program_are_known(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, __file__)
+    if variable != "MIKROBOT_CONFIG":
+        load()
+
+
+def test_every_variable_that_the_program_names_is_known() -> None:
+    root = Path(__file__).resolve().parents[3]
+    folders = ("src", "bentos", "flows", "feature_repo", "expectations", "benchmarks", "docs")
+    texts = [path for folder in folders for path in (root / folder).rglob("*.*") if path.suffix in (".py", ".md")]
+    names = {name for path in texts for name in re.findall(r"\bMIKROBOT_[A-Z_]*[A-Z]\b", path.read_text())}
+    assert len(names) > 5
+    assert names - OTHER_VARIABLES.keys() <= {f"MIKROBOT_{name.upper()}" for name in Settings.model_fields}
 
 
 def test_paths_are_made_absolute(tmp_path: Path) -> None:

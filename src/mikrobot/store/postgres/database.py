@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from mikrobot.domain.errors import SettingsError, StoreError
+from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import retry
 from mikrobot.settings import Settings
 from mikrobot.store.postgres.passwords import password
@@ -269,13 +269,7 @@ def _admin(settings: Settings, database: str | None = None) -> str:
 def _server(settings: Settings) -> SplitResult:
     if settings.database_url is None:
         return urlsplit(f"postgresql://{settings.host}:{settings.postgres_port}/postgres")
-    given = urlsplit(settings.database_url.get_secret_value())
-    if given.scheme not in ("postgresql", "postgres") or not given.hostname:
-        raise SettingsError(
-            "setting database_url: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
-            f"found the scheme {given.scheme!r} and the host {given.hostname!r}"
-        )
-    return given._replace(scheme="postgresql")
+    return urlsplit(settings.database_url.get_secret_value())._replace(scheme="postgresql")
 
 
 def _password(settings: Settings, role: str) -> str:
