@@ -43,8 +43,7 @@ def test_a_model_is_judged_and_the_registry_stopped_again(stopped, model, bar_fi
 def test_a_model_that_does_not_exist_is_named_and_the_registry_stopped_again(stopped, bar_files):
     process = stopped.run("evaluate", "--model", "bos@99", "--data", bar_files["EURUSD"])
     assert process.returncode == 1
-    assert process.stderr.splitlines()[-1].startswith("error: ")
-    assert "bos 99" in process.stderr.splitlines()[-1]
+    assert process.stderr.splitlines()[-1].startswith("error: model bos version 99 is not in the registry")
     assert stopped.left() == []
 
 

@@ -332,7 +332,7 @@ def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
         Names of the services that were running and have been stopped.
     """
     if names is None:
-        if not settings.home.exists():
+        if not settings.home.is_dir():
             return []
         with processes.stopping(settings.home):
             return down(settings, ["postgres", *pid_records.recorded(settings.home)])

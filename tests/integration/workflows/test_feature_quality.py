@@ -85,7 +85,7 @@ def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with
         holders=lambda name, role: {Scope("simulated", "EURUSD"): "3", Scope("replay", "EURUSD"): "4"},
         load=lambda name, version: SimpleNamespace(spec=SimpleNamespace(importance={"level_atr": 1.0})),
     )
-    monkeypatch.setattr(feature_quality, "Registry", lambda url: registry)
+    monkeypatch.setattr(feature_quality, "open_registry", lambda settings: registry)
     report = feature_quality.assess_run(database, None)
     assert report.by_symbol["EURUSD"].rows == 1_499
     assert "bos v3" in report.markdown.read_text(encoding="utf-8")

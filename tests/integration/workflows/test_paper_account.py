@@ -220,7 +220,7 @@ def test_an_account_that_a_run_uses_is_not_reset_even_before_it_trades(begin, da
     begin("r1", "simulated", NINE)
     assert paper_account.source_to_reset(database, pool, None) == "simulated"
     pid_records.record(process, database.home, os.getpid())
-    with pytest.raises(UsageError, match=r"run r1 uses the account of source simulated: `mikrobot down` first"):
+    with pytest.raises(UsageError, match=r"run r1 uses the account of source simulated: reset it after its end"):
         paper_account.source_to_reset(database, pool, None)
     assert paper_account.source_to_reset(database, pool, "replay") == "replay"
 
