@@ -15,7 +15,7 @@ from typing import Any
 from mikrobot.domain.errors import DataError
 from mikrobot.paper import isolated, money
 from mikrobot.paper.contracts import Contract
-from mikrobot.paper.journal import Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
+from mikrobot.paper.journal import CLOSED, Amended, Booked, Filled, Moved, Noted, Record, Refused, Submitted
 from mikrobot.paper.orders import STATUSES, TERMINAL, TIMES_IN_FORCE, TRANSITIONS, TYPES, Order, Status, unsound
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
@@ -54,6 +54,8 @@ class Account:
         Equity in minor units at the start of the day and of the week, for the loss limits.
     marked : dict of str to int
         Times at which `marks` were set, milliseconds.
+    closures : dict of str to int
+        Times at which prices of a symbol were last noted as outside its trading hours, milliseconds.
     """
 
     def __init__(self, id: str, profile: Profile, contracts: Mapping[str, Contract], seed: int = 0) -> None:
@@ -70,6 +72,7 @@ class Account:
         self.journal: list[Record] = []
         self.marks: dict[str, int] = {}
         self.marked: dict[str, int] = {}
+        self.closures: dict[str, int] = {}
         self.called = False
         self.exposed = False
         self.working_orders = {symbol: WorkingOrders(contract, profile) for symbol, contract in contracts.items()}
@@ -330,6 +333,8 @@ class Account:
     def _noted(self, record: Noted) -> None:
         if record.kind in ("day", "week"):
             self.marks[record.kind], self.marked[record.kind] = int(record.detail), record.ts
+        elif record.kind == CLOSED:
+            self.closures[record.detail] = record.ts
         self.called = {"margin_call": True, "margin_call_over": False}.get(record.kind, self.called)
 
     def _order(self, order_id: str) -> Order:

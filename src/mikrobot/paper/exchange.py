@@ -17,7 +17,7 @@ from mikrobot.paper.bar_path import BarTicks, play
 from mikrobot.paper.book import Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
-from mikrobot.paper.journal import Refused
+from mikrobot.paper.journal import CLOSED, Refused
 from mikrobot.paper.matching import Matching
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, Status
 from mikrobot.paper.profiles import Profile
@@ -98,6 +98,8 @@ class Exchange:
     def book(self, ts: int, symbol: str, bids: Sequence[Level], asks: Sequence[Level]) -> None:
         """Process a full book, best levels first; it replaces the previous book.
 
+        A book, like a quote or a bar, from outside the trading hours is ignored: nothing trades at it.
+
         Raises
         ------
         BarError
@@ -106,6 +108,9 @@ class Exchange:
             If no contract has this symbol.
         """
         market = self._market(ts, symbol)
+        if not market.contract.is_open(ts):
+            self._ignore(market, ts)
+            return
         market.show(ts, bids, asks)
         for matching, working in self._working[symbol]:
             bid, ask = market.bid, market.ask
@@ -142,7 +147,8 @@ class Exchange:
         spread : int
             Ticks between bid and ask.
         opened : int, optional
-            Open time, ms; if omitted, all orders that have arrived count as submitted before the open.
+            Open time, ms; if omitted, all orders that have arrived count as submitted before the open, and
+            the bar belongs to the trading hours of its last millisecond.
 
         Raises
         ------
@@ -160,6 +166,9 @@ class Exchange:
             market, self._now = self.markets[symbol], ts
         else:
             market = self._market(ts, symbol)
+        if not market.contract.is_open(ts - 1 if opened is None else opened):
+            self._ignore(market, ts)
+            return
         low_ask, high_ask = low + spread, high + spread
         for matching, working in self._working[symbol]:
             if (
@@ -289,6 +298,14 @@ class Exchange:
         if self._due < ts:
             self._advance(ts, inclusive=False)
         return market
+
+    def _ignore(self, market: Market, ts: int) -> None:
+        """Note the first price from outside the trading hours on each account that has an order or a position."""
+        symbol = market.contract.symbol
+        for matching, working in self._working[symbol]:
+            account = matching.account
+            if account.closures.get(symbol, -1) <= market.ts and not (working.empty and not account.net(symbol)):
+                account.note(ts, CLOSED, symbol)
 
     def _turn(self, ts: int) -> None:
         """Advance the time; an earlier time is an error."""

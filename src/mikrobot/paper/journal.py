@@ -126,13 +126,16 @@ class Booked(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """An event that changed no balance, order or position: margin_call, stop_out, liquidation."""
+    """An event that changed no balance, order or position: margin_call, stop_out, liquidation, market_closed."""
 
     seq: int
     ts: int
     kind: str
     detail: str
 
+
+CLOSED = "market_closed"
+"""Kind of the note that prices of the symbol in `detail` are ignored until its market opens."""
 
 Record: TypeAlias = Submitted | Refused | Moved | Amended | Filled | Booked | Noted
 
