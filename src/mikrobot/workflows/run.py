@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
@@ -134,15 +135,20 @@ def require_no_loop(home: Path) -> None:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Reserve the state folder for this run."""
-    other = pid_records.find(RUN_RECORD, home)
-    if other is not None and other.pid != os.getpid():
-        raise ServiceError(f"another run uses {home} (pid {other.pid}); wait for it, or set MIKROBOT_HOME")
-    pid_records.record(RUN_RECORD, home, os.getpid())
+    """Reserve the state folder for this run; the lock ends with the process, however it ends."""
+    lock = FileLock(home / "run.lock", blocking=False)
     try:
+        lock.acquire()
+    except Timeout as error:
+        other = pid_records.find(RUN_RECORD, home)
+        who = f" (pid {other.pid})" if other is not None else ""
+        raise ServiceError(f"another run uses {home}{who}; wait for it, or set MIKROBOT_HOME") from error
+    try:
+        pid_records.record(RUN_RECORD, home, os.getpid())
         yield
     finally:
         pid_records.forget(RUN_RECORD, home)
+        lock.release()
 
 
 @contextmanager
