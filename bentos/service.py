@@ -5,36 +5,35 @@ is ready once a model is warm. It watches the registry and switches to a new cha
 requests; while the registry is unavailable, it continues with the loaded models.
 """
 
-import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from threading import Event, Thread
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import bentoml
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, FailFast, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from bentos import api_page
+from bentos import api_page, refusals
 from mikrobot import settings as configuration
 from mikrobot import telemetry
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ScopeError, ServingError
+from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ScopeError, ServingError
 from mikrobot.serving import report_links
-from mikrobot.serving.answers import AnsweringModel
+from mikrobot.serving.answers import Answer, AnsweringModel, Answers
 from mikrobot.serving.predictor import Predictor
+
+log = telemetry.logger("serving")
 
 WATCH_SECONDS = 2.0
 """Interval between two checks of the champion alias: the maximum delay before a promoted version is served."""
 
-MAXIMUM_ROWS = 10_000
-"""Maximum number of rows per batch, so that no request blocks the service for seconds."""
-
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
+Rows = Annotated[list[Annotated[list[Value], FailFast()]], FailFast(), Field(max_length=refusals.MAXIMUM_ITEMS["rows"])]
 Chance = Annotated[float, Field(ge=0, le=1)] | None
 Bounds = tuple[float, float] | None
 Set = Literal["breaks", "holds", "both", "none"] | None
@@ -58,7 +57,6 @@ PREDICTED = (
     "The only outcome in the prediction set, break or hold; abstain if the set is both or none. Null if there is no "
     "level."
 )
-Message = MutableMapping[str, Any]
 
 
 class OneAnswer(BaseModel, from_attributes=True):
@@ -105,35 +103,21 @@ class ManyAnswers(BaseModel, from_attributes=True):
     predicted_down: list[Predicted] = Field(description=PREDICTED)
 
 
-class OneLineRefusals:
-    """Middleware that shortens BentoML's validation errors to one line, like every other error."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Message, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        """Pass on every response except those that list validation errors."""
-        refused = False
-
-        async def passed_on(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] == 400:
-                refused = True
-            elif refused:
-                await JSONResponse({"error": _one_line(json.loads(message["body"]))}, 400)(scope, receive, send)
-            else:
-                await send(message)
-
-        await self._app(scope, receive, passed_on)
+A = TypeVar("A", OneAnswer, ManyAnswers)
 
 
-def _one_line(refusal: dict[str, Any]) -> str:
-    errors = [f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}" for error in refusal.get("detail", ())]
-    return "; ".join(errors[:5]) or str(refusal["error"])
+def _answer(kind: type[A], predicted: Answer | Answers) -> A:
+    """Return a prediction as a body; one that is out of its range is an error of the model, not of the request."""
+    try:
+        return kind.model_validate(predicted)
+    except ValidationError as error:
+        raise ModelError(f"model {predicted.model} predicts what is no answer: {error.errors()[0]['msg']}") from error
 
 
 def _refusal(error: MikrobotError) -> JSONResponse:
     status = {FeatureMismatch: 422, ScopeError: 404, ServingError: 503}.get(type(error), 500)
+    if status == 500:
+        log.error("prediction_failed", reason=str(error))
     return JSONResponse({"error": str(error)}, status)
 
 
@@ -157,6 +141,7 @@ class Predictions:
 
         settings = configuration.load()
         telemetry.configure(settings.log_level)
+        refusals.keep_out_of_the_log()
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # the watch logs once that the registry is unavailable
         registry = open_registry(settings)
         self._predictor = Predictor(registry)
@@ -191,7 +176,7 @@ class Predictions:
     async def predict(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
         """Predict one row of a symbol. Send every column of its model by name, null where a value is missing."""
         try:
-            answer = OneAnswer.model_validate(self._predictor.predict(symbol, features, source))
+            answer = _answer(OneAnswer, self._predictor.predict(symbol, features, source))
             self._request = {"symbol": answer.symbol, "source": answer.source, "features": features}
             return answer
         except MikrobotError as error:
@@ -201,7 +186,7 @@ class Predictions:
     async def shadow(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
         """Predict one row with the challenger of the symbol; 503 or 404 if there is none."""
         try:
-            return OneAnswer.model_validate(self._challenger.predict(symbol, features, source))
+            return _answer(OneAnswer, self._challenger.predict(symbol, features, source))
         except MikrobotError as error:
             return _refusal(error)
 
@@ -210,12 +195,12 @@ class Predictions:
         self,
         symbol: str,
         columns: list[str],
-        rows: Annotated[list[list[Value]], Field(max_length=MAXIMUM_ROWS)],
+        rows: Rows,
         source: str | None = None,
     ) -> Any:
         """Predict many rows of a symbol. Send its columns in any order, and each row's values in the same order."""
         try:
-            return ManyAnswers.model_validate(self._predictor.predict_many(symbol, columns, rows, source))
+            return _answer(ManyAnswers, self._predictor.predict_many(symbol, columns, rows, source))
         except MikrobotError as error:
             return _refusal(error)
 
@@ -261,4 +246,5 @@ class Predictions:
             return JSONResponse({"error": "there is no challenger"}, 404)
 
 
-Predictions.add_asgi_middleware(OneLineRefusals)  # type: ignore[attr-defined]  # the same
+Predictions.add_asgi_middleware(refusals.BoundedBodies)  # type: ignore[attr-defined]  # the same
+Predictions.add_asgi_middleware(refusals.OneLineRefusals)  # type: ignore[attr-defined]  # the same

@@ -187,7 +187,7 @@ class Predictor:
         Raises
         ------
         FeatureMismatch
-            If names are missing or unknown (the message lists all of them), or if a value is infinite or
+            If names are missing or unknown (the message lists up to 100 of them), or if a value is infinite or
             not a number.
         ScopeError
             If no model was trained on the symbol, or if models of several sources were and `source` is not given.

@@ -4,6 +4,7 @@ Does not know the catalog of features, and predicts nothing.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,12 @@ from mikrobot.domain.errors import FeatureMismatch
 
 if TYPE_CHECKING:
     from mikrobot.models.spec import ModelSpec
+
+LISTED = 100
+"""Maximum number of names in a message."""
+
+LONGEST = 100
+"""Maximum length of a name in a message."""
 
 
 def row_of(spec: "ModelSpec", features: Mapping[str, float | None]) -> list[float]:
@@ -43,20 +50,25 @@ def rows_of(spec: "ModelSpec", columns: Sequence[str], rows: Sequence[Sequence[f
 
 
 def _check_names(spec: "ModelSpec", given: Iterable[str]) -> None:
-    names = list(given)
-    expected, unique = set(spec.columns), set(names)
+    counts = Counter(list(given))
+    expected, unique = set(spec.columns), counts.keys()
     complaints = []
     if missing := [name for name in spec.columns if name not in unique]:
-        complaints.append(f"missing {', '.join(missing)}")
+        complaints.append(f"missing {_listed(missing)}")
     if unknown := sorted(unique - expected):
-        complaints.append(f"unknown {', '.join(unknown)}")
-    if len(names) != len(unique):
-        complaints.append(f"given twice {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+        complaints.append(f"unknown {_listed(unknown)}")
+    if repeated := sorted(name for name, count in counts.items() if count > 1):
+        complaints.append(f"given twice {_listed(repeated)}")
     if complaints:
         raise FeatureMismatch(
             f"model {spec.name} version {spec.version} needs its {len(expected)} columns by name: "
             + "; ".join(complaints)
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(name[:LONGEST] for name in names[:LISTED]) + rest
 
 
 def _matrix(columns: Sequence[str], rows: Sequence[Sequence[float | None]]) -> NDArray[np.float64]:
@@ -77,7 +89,7 @@ def _number(name: str, given: object) -> float:
     if given is None:
         return math.nan
     if isinstance(given, bool) or not isinstance(given, (float, int, np.floating, np.integer)):
-        raise FeatureMismatch(f"{name} is {given!r}, expected a number, or null where it is missing")
+        raise FeatureMismatch(f"{name[:LONGEST]} is {given!r}, expected a number, or null where it is missing")
     try:
         value = float(given)
     except OverflowError:
