@@ -186,6 +186,7 @@ def forest(train: Samples, watched: Samples, seed: int, parameters: Parameters) 
     )
     fitted = make_pipeline(SimpleImputer(strategy="constant", fill_value=APART, keep_empty_features=True), trees)
     fitted.fit(train.inputs, train.outcome, **{"randomforestclassifier__sample_weight": train.weight})
+    trees.set_params(bootstrap=False)  # else the conversion, which reads every property, draws all samples again
     return Learned(graph.of_classifier("forest", fitted, train.inputs.shape[1]), trees.feature_importances_)
 
 
