@@ -46,6 +46,9 @@ MOST_ROUNDS = 400
 WATCHED_SAMPLES = 100_000
 """Maximum number of samples for early stopping, spread over the watched span."""
 
+BINNED_SAMPLES = 60_000
+"""Maximum number of training samples that the bins are computed from, spread over the span."""
+
 EVALUATED_EVERY = 5
 """Rounds from one evaluation on the watched span to the next; one takes as long as two or three rounds."""
 
@@ -132,13 +135,25 @@ def boosted(
 
 def matrices(train: Samples, watched: Samples, bins: int) -> Matrices:
     """Bin the first span, and convert the second one to evaluate on, for any number of `boost` calls."""
-    first = xgb.QuantileDMatrix(
-        train.inputs, train.outcome, weight=train.weight, base_margin=train.margin, max_bin=bins, nthread=THREADS
-    )
+    few = train.thinned(BINNED_SAMPLES)
+    first = _binned(train, bins, None if few is train else _binned(few, bins))
     second = xgb.DMatrix(  # without bins, which a prediction would have to convert to values again
         watched.inputs, watched.outcome, weight=watched.weight, base_margin=watched.margin, nthread=THREADS
     )
     return first, second
+
+
+def _binned(samples: Samples, bins: int, ref: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
+    """Bin samples, by the bins of others if these are given."""
+    return xgb.QuantileDMatrix(
+        samples.inputs,
+        samples.outcome,
+        weight=samples.weight,
+        base_margin=samples.margin,
+        max_bin=bins,
+        ref=ref,
+        nthread=THREADS,
+    )
 
 
 @dataclass(frozen=True, slots=True)
