@@ -20,7 +20,7 @@ from mikrobot.paper.book import Level
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.journal import Filled, Moved
-from mikrobot.paper.money import decimal, whole
+from mikrobot.paper.money import decimal, minor, whole
 from mikrobot.paper.orders import TERMINAL, Bracket, OneCancelsOther, OrderRequest
 from mikrobot.paper.profiles import Profile
 from mikrobot.paper.scenario_keys import KEYS
@@ -187,8 +187,10 @@ class _Play:
     def _deposit(self, ts: int, event: reading.Json) -> None:
         currency = reading.text(event, "currency")
         amount = reading.number(reading.field(event, "amount"), "amount")
-        if self._account.profile.cash and self._account.balance(currency) + amount < 0:
-            raise ScenarioError(f"a withdrawal of {-amount} {currency} exceeds {self._account.balance(currency)}")
+        free = margin.withdrawable(self._account, self._exchange.markets, self._exchange.rates, currency, ts=ts)
+        if amount < 0 and minor(-amount, currency) > free:
+            left = decimal(max(free, 0), currency)
+            raise ScenarioError(f"a withdrawal of {_text(-amount)} {currency} exceeds the {_text(left)} that are free")
         self._account.deposit(ts, currency, amount)
 
     def _snapshot(self, ts: int, event: reading.Json) -> None:
