@@ -1,12 +1,13 @@
 """The command `mikrobot account`."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import click
 
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
 from mikrobot.cli.parameters import SOURCES
+from mikrobot.domain import amounts
 
 
 @click.group()
@@ -55,12 +56,9 @@ def _dollars(_: click.Context, __: click.Parameter, value: str | None) -> Decima
     if value is None:
         return None
     try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        raise click.BadParameter(f"{value!r} is not an amount of dollars") from None
-    if not amount.is_finite() or amount <= 0 or amount != round(amount, 2):
-        raise click.BadParameter(f"{value} must be above 0 and in whole cents")
-    return amount
+        return amounts.dollars(amounts.number(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, found {value[:40]!r}") from None
 
 
 @account.command()

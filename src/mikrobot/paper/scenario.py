@@ -132,16 +132,28 @@ class _Play:
             self._exchange.bar(ts, contract.symbol, *bar)
 
     def _detail(self, ts: int, contract: Contract, event: reading.Json) -> list[tuple[int, BarTicks]]:
-        """Return the finer bars of a bar; a finer bar that closes after it is an error."""
-        finer = []
+        """Return the finer bars of a bar; one that closes after it, or leaves its range, is an error."""
+        coarse, finer = self._ticks(contract, event), []
+        if not coarse.low <= min(coarse.open, coarse.close) <= max(coarse.open, coarse.close) <= coarse.high:
+            raise ScenarioError("the open or the close of the bar is outside its low and high; correct the bar")
         for bar in reading.items(event, "detail", "bar"):
             reading.only(bar, KEYS["detail"], "a finer bar")
             if reading.time(bar) > ts:
                 raise ScenarioError(f"a finer bar closes at t={bar['t']}, after the bar that it is part of")
             if bar.get("symbol") not in (None, contract.symbol):
                 raise ScenarioError(f"a finer bar has the symbol {reading.shown(bar['symbol'])}, not {contract.symbol}")
-            finer.append((reading.time(bar), self._ticks(contract, bar)))
+            finer.append((reading.time(bar), self._within(contract, bar, event, coarse=coarse)))
         return finer
+
+    def _within(self, contract: Contract, bar: reading.Json, event: reading.Json, *, coarse: BarTicks) -> BarTicks:
+        """Return a finer bar whose prices are within those of the bar that it is part of."""
+        ticks = self._ticks(contract, bar)
+        if ticks.low < coarse.low or ticks.high > coarse.high:
+            raise ScenarioError(
+                f"the finer bar at t={bar['t']} goes from {bar['low']} to {bar['high']}, "
+                f"beyond the bar that it is part of, from {event['low']} to {event['high']}; correct one of them"
+            )
+        return ticks
 
     def _funding(self, ts: int, event: reading.Json) -> None:
         contract, mark = self._contract(event), event.get("mark")

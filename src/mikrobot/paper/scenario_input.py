@@ -5,10 +5,11 @@ An invalid value is refused with an error that names the part that contains it. 
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
+from mikrobot.domain import amounts
 from mikrobot.domain.errors import MikrobotError, ScenarioError
 from mikrobot.domain.trading import Side
 from mikrobot.paper.contracts import Contract, Kind, Swap, Tier
@@ -129,12 +130,12 @@ def flag(given: Json, name: str, *, default: bool = False) -> bool:
 
 
 def number(value: Any, what: str) -> Decimal:
-    """Return a finite number that is given as text or as a number."""
+    """Return a finite number that is given as a number, or as text in ASCII digits."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ScenarioError(f"{what} must be a number, not {shown(value)}")
     try:
-        number = Decimal(str(value))
-    except (InvalidOperation, ValueError):
+        number = amounts.number(str(value))
+    except ValueError:
         raise ScenarioError(f"{what} must be a number, not {shown(value)}") from None
     if not number.is_finite():
         raise ScenarioError(f"{what} must be finite, not {shown(value)}")
