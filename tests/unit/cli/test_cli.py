@@ -159,6 +159,10 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
     ("arguments", "message"),
     [
         (["run", "--hours", "0"], "'--hours': 0 is not in the range x>=1; see `mikrobot run --help`"),
+        (["account", "reset", "--balance", "1e400"], "expected an amount above 0 and below 1,000,000,000,000,000"),
+        (["account", "reset", "--balance", "0.001"], "in whole cents, found '0.001'"),
+        (["account", "reset", "--balance", "1_000"], "'--balance': expected a number, found '1_000'"),
+        (["account", "reset", "--balance", "NaN"], "in whole cents, found 'NaN'"),
         (["run", "--nope"], "No such option '--nope'"),
         (["nope"], "No such command 'nope'; see `mikrobot --help`"),
         (["predict"], "give --example"),
