@@ -15,6 +15,8 @@ from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from mikrobot.serving.report_links import ROUTE
+
 MAXIMUM_BYTES = 8_000_000
 """Maximum size of a body: parsing more would keep other requests waiting."""
 
@@ -40,8 +42,8 @@ class BoundedBodies:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass on every request, a POST only with a body that its endpoint may parse."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        """Pass on every request, a POST only with a body that its endpoint may parse; reports take no body."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].startswith(f"/{ROUTE}/"):
             await self._app(scope, receive, send)
             return
         headers = Headers(raw=scope["headers"])

@@ -173,24 +173,18 @@ def locked(account: Account, aside: Order | None = None) -> dict[str, int]:
     return sums
 
 
-def withdrawable(
-    account: Account, markets: Mapping[str, Market], rates: Rates, currency: str, *, ts: int
-) -> int:  # fmt: skip
+def withdrawable(account: Account, currency: str) -> int:
     """Return the amount of a currency that may be withdrawn, minor units.
 
     Of a cash account it is the balance less what orders lock, apart from reduce-only orders, which are
-    cut to what is left. Of a margin account it is the free margin, without profit that is not realised.
+    cut to what is left. Of a margin account it is the balance; its positions may then be stopped out.
     """
     balance = account.balances.get(currency, 0)
     if account.profile.cash:
         return balance - sum(
             [lock.amount for lock in _claims(account) if lock.currency == currency and not lock.reduces]
         )
-    if currency != account.currency:
-        return balance
-    if account.profile.isolated:
-        return account.free_cash
-    return min(balance, equity(account, markets, rates, ts)) - used(account)
+    return balance
 
 
 def free_for(account: Account, order: Order, currency: str) -> int:

@@ -199,7 +199,7 @@ class _Play:
     def _deposit(self, ts: int, event: reading.Json) -> None:
         currency = reading.text(event, "currency")
         amount = reading.number(reading.field(event, "amount"), "amount")
-        free = margin.withdrawable(self._account, self._exchange.markets, self._exchange.rates, currency, ts=ts)
+        free = margin.withdrawable(self._account, currency)
         if amount < 0 and minor(-amount, currency) > free:
             left = decimal(max(free, 0), currency)
             raise ScenarioError(f"a withdrawal of {_text(-amount)} {currency} exceeds the {_text(left)} that are free")

@@ -34,7 +34,7 @@ def passed(*parts: bytes, headers: tuple[tuple[bytes, bytes], ...] = JSON) -> tu
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    scope = {"type": "http", "method": "POST", "headers": list(headers)}
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": list(headers)}
     asyncio.run(BoundedBodies(application)(scope, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"]), reached[0] if reached else None, len(parts) - left[0]
 
