@@ -36,11 +36,13 @@ class Market:
         One-minute volatility, 0 if unknown.
     converts_only : bool
         True if the newest price is a conversion rate, at which nothing trades.
+    open_from, open_until : int
+        Span in which the contract is known to trade, milliseconds; `trades_at` checks any other time.
     """
 
     __slots__ = (
         "_asks", "_bids", "ask", "bid", "contract", "converts_only", "mark_ask", "mark_bid",
-        "quoting", "sigma", "spread", "ts", "version",
+        "open_from", "open_until", "quoting", "sigma", "spread", "ts", "version",
     )  # fmt: skip
 
     def __init__(self, contract: Contract) -> None:
@@ -53,8 +55,18 @@ class Market:
         self.quoting = self.converts_only = False
         self.spread = 0
         self.sigma = 0.0
+        self.open_from = self.open_until = 0
         self._bids: Sequence[Level] | None = ()
         self._asks: Sequence[Level] | None = ()
+
+    def trades_at(self, ts: int) -> bool:
+        """Return whether the contract trades at an instant."""
+        if self.open_from <= ts < self.open_until:
+            return True
+        if not self.contract.is_open(ts):
+            return False
+        self.open_from, self.open_until = self.contract.open_span(ts)
+        return True
 
     def show(self, ts: int, bids: Sequence[Level], asks: Sequence[Level]) -> None:
         """Replace the book, best levels first.

@@ -164,6 +164,16 @@ class Contract:
         day, late = local.weekday(), local.time() >= ROLLOVER
         return day < 4 or (day == 4 and not late) or (day == 6 and late)
 
+    def open_span(self, ts: int) -> tuple[int, int]:
+        """Return a span, from its first instant to the one after its last, in which the contract always trades.
+
+        It contains the given instant, at which the contract must trade (ms since 1970, UTC).
+        """
+        if self.session == "always":
+            return 0, 1 << 62
+        monday = ts - (ts - _MONDAY_MS) % _WEEK_MS
+        return (monday, monday + _SURELY_OPEN_MS) if ts < monday + _SURELY_OPEN_MS else (ts, ts + 1)
+
     def _refuse(self, value: Decimal, step: Decimal, what: str) -> NoReturn:
         """Raise the error for a value that is not a positive number of steps."""
         whole(value, step, f"{self.symbol}: {what}")

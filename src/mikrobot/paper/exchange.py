@@ -108,7 +108,7 @@ class Exchange:
             If no contract has this symbol.
         """
         market = self._market(ts, symbol)
-        if not market.contract.is_open(ts):
+        if not market.trades_at(ts):
             self._ignore(market, ts)
             return
         market.show(ts, bids, asks)
@@ -166,7 +166,8 @@ class Exchange:
             market, self._now = self.markets[symbol], ts
         else:
             market = self._market(ts, symbol)
-        if not market.contract.is_open(ts - 1 if opened is None else opened):
+        formed = ts - 1 if opened is None else opened
+        if not market.open_from <= formed < market.open_until and not market.trades_at(formed):
             self._ignore(market, ts)
             return
         low_ask, high_ask = low + spread, high + spread

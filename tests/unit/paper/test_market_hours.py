@@ -6,6 +6,7 @@ from decimal import Decimal as D
 import pytest
 
 from mikrobot.paper.account import Account
+from mikrobot.paper.book import Market
 from mikrobot.paper.journal import CLOSED
 from mikrobot.paper.orders import Status
 from tests.unit.paper.venue import DAY, EURUSD, HOUR, MINUTE, MONDAY, NETTING, USDJPY, Venue
@@ -73,3 +74,12 @@ def test_the_journal_notes_a_closed_market_once_each_weekend_where_something_is_
         venue.at(SUNDAY + week).quote("EURUSD", "1.10000", "1.10010")
     assert venue.notes() == [CLOSED, CLOSED]
     assert idle.journal == []
+
+
+def test_remembered_trading_hours_equal_those_of_the_calendar() -> None:
+    """Five weeks around the change to daylight saving time in New York; some instants are out of order."""
+    market = Market(FX)
+    times = range(MONDAY - 14 * DAY, MONDAY + 21 * DAY, 10 * MINUTE)
+    for ts in times:
+        for asked in (ts - 1, ts, ts - 3 * HOUR):
+            assert market.trades_at(asked) == FX.is_open(asked), asked
