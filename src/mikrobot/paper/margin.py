@@ -177,14 +177,15 @@ def withdrawable(account: Account, currency: str) -> int:
     """Return the amount of a currency that may be withdrawn, minor units.
 
     Of a cash account it is the balance less what orders lock, apart from reduce-only orders, which are
-    cut to what is left. Of a margin account it is the balance; its positions may then be stopped out.
+    cut to what is left. Of a margin account it is the balance; its positions may then be stopped out. The
+    margin of an isolated position, which no stop-out protects, stays.
     """
     balance = account.balances.get(currency, 0)
     if account.profile.cash:
         return balance - sum(
             [lock.amount for lock in _claims(account) if lock.currency == currency and not lock.reduces]
         )
-    return balance
+    return account.free_cash if account.profile.isolated and currency == account.currency else balance
 
 
 def free_for(account: Account, order: Order, currency: str) -> int:

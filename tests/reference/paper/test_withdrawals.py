@@ -1,4 +1,4 @@
-"""A withdrawal takes at most the balance, of a cash account less what orders lock; each limit is computed by hand."""
+"""A withdrawal takes at most the balance, less what orders lock or isolated positions hold; computed by hand."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,9 +7,10 @@ import pytest
 
 from mikrobot.domain.errors import ScenarioError
 from mikrobot.paper.scenario import simulate
-from tests.reference.paper.cases import BTCUSDT, CASH, DOLLARS, EURUSD, book, quote, submit
+from tests.reference.paper.cases import BTCUSDT, CASH, DOLLARS, EURUSD, PERP, TETHER, book, quote, submit
 
 LONG = [quote(0, "1.10000", "1.10010"), submit(10, "a", "buy", "200000")]
+HELD = [book(0, [["49999.9", "9"]], [["50000.0", "9"]], "BTCPERP"), submit(10, "a", "buy", "1", symbol="BTCPERP")]
 RESTS = [
     book(0, [["40000.00", "9"]], [["40000.01", "9"]]),
     submit(10, "a", "buy", "1", "limit", "BTCUSDT", price="39000.00"),
@@ -23,6 +24,7 @@ FREE = {"maker_fee": "0", "taker_fee": "0"}
         (DOLLARS, EURUSD, [], "USD", "10000.00"),
         (DOLLARS, EURUSD, [*LONG, quote(20, "1.11010", "1.11020")], "USD", "10000.00"),  # without the open profit
         (DOLLARS, EURUSD, LONG, "EUR", "0.00"),
+        (TETHER, PERP | FREE, HELD, "USDT", "5000.00000000"),  # 10,000 - 50,000 / 10
         (CASH, BTCUSDT | FREE, RESTS, "USDT", "61000.00000000"),  # 100,000 - 39,000 locked by the limit order
         (CASH, BTCUSDT | FREE, RESTS, "BTC", "2.00000000"),
     ],
