@@ -179,6 +179,11 @@ class Settings(BaseSettings):
             raise _refused("Input should not be true or false")
         return given
 
+    @field_validator("balance")
+    @classmethod
+    def _without_exponent(cls, given: Decimal) -> Decimal:
+        return Decimal(f"{given:f}")
+
     @field_validator("host")
     @classmethod
     def _ipv4(cls, given: str) -> str:

@@ -219,7 +219,7 @@ def doctor(json_: bool) -> None:
 
 @main.command()
 @click.option("--run", "run_id", help="Run to report on, an id or last [default: last].")
-@click.option("--days", type=click.IntRange(min=1), help="Only the last days of the run [default: all of it].")
+@click.option("--days", type=click.IntRange(1, 36_525), help="Only the last days of the run [default: all of it].")
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
 @as_json
 def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> None:

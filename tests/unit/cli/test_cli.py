@@ -163,6 +163,7 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (["account", "reset", "--balance", "0.001"], "in whole cents, found '0.001'"),
         (["account", "reset", "--balance", "1_000"], "'--balance': expected a number, found '1_000'"),
         (["account", "reset", "--balance", "NaN"], "in whole cents, found 'NaN'"),
+        (["report", "--days", "99999999999"], "'--days': 99999999999 is not in the range 1<=x<=36525"),
         (["run", "--nope"], "No such option '--nope'"),
         (["nope"], "No such command 'nope'; see `mikrobot --help`"),
         (["predict"], "give --example"),

@@ -275,3 +275,7 @@ def test_settings_read_back_from_their_own_variables_are_equal(monkeypatch: pyte
         monkeypatch.setenv(name, value)
     assert load() == first
     assert isinstance(load(), Settings)
+
+
+def test_a_balance_is_written_without_an_exponent() -> None:
+    assert str(load(balance="1e9").balance) == "1000000000"
