@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
-from sklearn.metrics import roc_auc_score
 
 from mikrobot.domain.errors import LeakageError
 from mikrobot.training.dataset import Dataset
+from mikrobot.training.scores import auc
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -155,8 +155,8 @@ class _Labelled:
         fitted = time.astype("datetime64[D]").astype(np.int64) % 2 == 0
         if len(log_odds) < FEWEST_SAMPLES or any(len(np.unique(outcome[half])) < 2 for half in (fitted, ~fitted)):
             return None
-        auc = float(roc_auc_score(outcome[~fitted], log_odds[~fitted]))
-        return cls(log_odds, outcome, _binned(log_odds), fitted, auc)
+        baseline = auc(log_odds[~fitted], outcome[~fitted])
+        return cls(log_odds, outcome, _binned(log_odds), fitted, baseline)
 
     def gain(self, column: NDArray[np.float32]) -> float:
         """Return the share of wrong pairs put right by a correction of the log odds by cell of baseline and column."""
@@ -169,8 +169,7 @@ class _Labelled:
         mean = np.divide(expected, counts, out=np.full(size, 0.5), where=counts > 0)
         rate = (observed + _PRIOR * mean) / (counts + _PRIOR)
         corrected = self.log_odds + (logit(rate) - logit(mean))[cell]
-        auc = float(roc_auc_score(self.outcome[~self.fitted], corrected[~self.fitted]))
-        return (auc - self.auc) / (1.0 - self.auc)
+        return (auc(corrected[~self.fitted], self.outcome[~self.fitted]) - self.auc) / (1.0 - self.auc)
 
 
 def _binned(values: NDArray[np.floating]) -> Indices:
