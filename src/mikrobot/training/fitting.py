@@ -44,6 +44,8 @@ class Fitted:
         The diffusion baseline whose log odds are added to those of the graph.
     calibration : Calibration
     intervals : Intervals
+    validated : ndarray of float64
+        Predicted probabilities of the validation span, as they would be served; see `answers`.
     members, compared : mapping of str to Learned
         Fitted learners of the model, and fitted learners for comparison.
     search : Search
@@ -57,6 +59,7 @@ class Fitted:
     start: Start | None
     calibration: Calibration
     intervals: Intervals
+    validated: NDArray[np.float64]
     members: Mapping[str, Learned]
     compared: Mapping[str, Learned]
     search: Search
@@ -114,11 +117,14 @@ def fit(
             start = replace(start, share=_share(score, watched))
         score = corrected(score, start(watched.inputs, recipe.inputs))
     calibration = Calibration.fit(score, watched.outcome)
+    calibrated = calibration(score)
+    intervals = Intervals.of(calibrated, watched.outcome)
     return Fitted(
         graph=joined,
         start=start,
         calibration=calibration,
-        intervals=Intervals.of(calibration(score), watched.outcome),
+        intervals=intervals,
+        validated=served(calibrated, intervals),
         members=members,
         compared={name: learned[name] for name in recipe.compared},
         search=best,

@@ -218,8 +218,8 @@ def _check_leakage(
 def assess(recipe: Recipe, fitted: Fitted, data: Dataset, split: Split, *, seed: int) -> Evaluation:
     """Evaluate the model on the test span against its baselines and the compared learners; see `evaluate`."""
     names, before, test = recipe.inputs.names, data.only(split.validation), data.only(split.test)
-    earlier, predicted = (answers(recipe, fitted, data, rows) for rows in (split.validation, split.test))
-    history = Predictions(earlier, before.outcome, before.time, before.end)
+    predicted = answers(recipe, fitted, data, split.test)
+    history = Predictions(fitted.validated, before.outcome, before.time, before.end)
     baselines = predict_baselines(fitted.diffusion, test, recipe.inputs)
     evaluation = evaluate(predicted, baselines, test, recipe.task.kind, seed=seed, history=history)
     compared = {}

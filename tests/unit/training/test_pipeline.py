@@ -71,6 +71,12 @@ def test_what_comes_after_the_training_span_changes_no_learner(make_dataset: Cal
     assert (fitted.calibration, fitted.start, fitted.diffusion) == (again.calibration, again.start, again.diffusion)
 
 
+def test_the_validation_span_is_answered_as_it_would_be_served(make_dataset: Callable[..., Dataset]) -> None:
+    data = make_dataset(3000, edge=0.5)
+    fitted, split = fitted_on(data)
+    np.testing.assert_array_equal(fitted.validated, answers(RECIPE, fitted, data, split.validation))
+
+
 def test_another_seed_gives_another_model(make_dataset: Callable[..., Dataset]) -> None:
     data = make_dataset(3000, edge=0.5)
     assert fitted_on(data)[0].graph == fitted_on(data)[0].graph != fitted_on(data, seed=8)[0].graph
