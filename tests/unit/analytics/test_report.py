@@ -19,7 +19,7 @@ from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts.account import costs_figure, thinned
 from mikrobot.analytics.charts.trades import longer_bars
 from mikrobot.analytics.figures import MEASURES
-from mikrobot.analytics.report import DriftFacts, Facts, Refusal, limits, refusals, write
+from mikrobot.analytics.report import DriftFacts, Facts, Refusal, Report, limits, refusals, write
 from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
@@ -59,19 +59,31 @@ def shown(facts: Facts, folder: Path) -> Shown:
     return Shown(write(facts, folder).html.read_text())
 
 
-def test_the_page_loads_nothing_and_carries_plotly_once(made_up_facts: Build, tmp_path: Path) -> None:
-    html = write(made_up_facts(), tmp_path).html.read_text()
+@pytest.fixture(scope="module")
+def facts(made_up_facts: Build) -> Facts:
+    """The facts of a day with 40 trades."""
+    return made_up_facts(trades=40)
+
+
+@pytest.fixture(scope="module")
+def report(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of these facts, for tests that only read it."""
+    return write(facts, tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_loads_nothing_and_carries_plotly_once(report: Report) -> None:
+    html = report.html.read_text()
     assert not LOADS.search(html)
     assert html.count("plotly.js v") == 1
     assert html.count('class="plotly-graph-div"') == 6  # equity, results, costs, hours, two symbols
 
 
-def test_every_tag_is_closed(made_up_facts: Build, tmp_path: Path) -> None:
-    assert shown(made_up_facts(), tmp_path).open == []
+def test_every_tag_is_closed(report: Report) -> None:
+    assert Shown(report.html.read_text()).open == []
 
 
-def test_a_simulated_market_is_stated_at_the_top(made_up_facts: Build, tmp_path: Path) -> None:
-    report = write(made_up_facts(simulated=True), tmp_path)
+def test_a_simulated_market_is_stated_at_the_top(facts: Facts, report: Report) -> None:
+    assert facts.simulated
     page = Shown(report.html.read_text()).text
     assert page.index("SIMULATED market") < page.index("Profit and loss")
     assert "EURUSD · SIMULATED market" in page
@@ -85,32 +97,27 @@ def test_a_real_market_is_never_called_simulated(made_up_facts: Build, tmp_path:
     assert "Source: replay" in Shown(report.html.read_text()).text
 
 
-def test_the_figures_shown_are_those_of_the_metrics(made_up_facts: Build, tmp_path: Path) -> None:
-    facts = made_up_facts(trades=40)
+def test_the_figures_shown_are_those_of_the_metrics(facts: Facts, report: Report) -> None:
     total = performance(closed_trades(facts.orders, facts.fills), facts.opening)
     pnl = f"{total.pnl:+,.2f}".replace("-", "\N{MINUS SIGN}")
-    report = write(facts, tmp_path)
     for text in (Shown(report.html.read_text()).text, report.markdown.read_text()):
         assert pnl in text
         assert f"{report.assessment.total.max_drawdown:,.2f}" in text
         assert f"{total.win_rate:.0%}" in text
 
 
-def journal(facts: Facts, folder: Path) -> list[dict[str, Any]]:
+def journal(report: Report) -> list[dict[str, Any]]:
     """Return the trades of the journal on the page."""
-    html = write(facts, folder).html.read_text()
-    data = re.search(r'<script type="application/json" id="journal-data">(.*?)</script>', html, re.DOTALL)
+    page = report.html.read_text()
+    data = re.search(r'<script type="application/json" id="journal-data">(.*?)</script>', page, re.DOTALL)
     assert data is not None
     trades: list[dict[str, Any]] = json.loads(data.group(1))
     return trades
 
 
-def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(
-    made_up_facts: Build, tmp_path: Path
-) -> None:
-    facts = made_up_facts(trades=9)
-    listed = {trade["id"]: trade for trade in journal(facts, tmp_path)}
-    assert len(listed) == 9
+def test_each_trade_is_in_the_journal_with_its_reasons_its_model_and_its_level(facts: Facts, report: Report) -> None:
+    listed = {trade["id"]: trade for trade in journal(report)}
+    assert len(listed) == 40
     for order, decision, prediction in zip(facts.orders, facts.decisions, facts.predictions, strict=False):
         trade = listed[order.id]
         assert (trade["stop"], trade["target"]) == (str(order.stop), str(order.target))
@@ -126,7 +133,7 @@ def test_the_levels_drawn_are_those_of_the_predictions(made_up_facts: Build, tmp
         replace(prediction, features={**prediction.features, wide[prediction.side is Side.SELL]: 1.0 + number})
         for number, prediction in enumerate(facts.predictions)
     ]
-    listed = journal(replace(facts, predictions=asked, levels=wide), tmp_path)
+    listed = journal(write(replace(facts, predictions=asked, levels=wide), tmp_path))
     assert {trade["level"] for trade in listed} == {1.0 + number for number in range(9)}
 
 
@@ -136,14 +143,13 @@ def test_both_formats_show_the_trading_settings(made_up_facts: Build, tmp_path: 
         assert "profile ftmo · entry probability 0.7 · swing 15 · run" in text
 
 
-def test_results_in_the_journal_are_exact(made_up_facts: Build, tmp_path: Path) -> None:
-    facts = made_up_facts(trades=40)
-    earned = sum(Decimal(trade["pnl"]) for trade in journal(facts, tmp_path))
+def test_results_in_the_journal_are_exact(facts: Facts, report: Report) -> None:
+    earned = sum(Decimal(trade["pnl"]) for trade in journal(report))
     assert earned == performance(closed_trades(facts.orders, facts.fills), facts.opening).pnl
 
 
-def test_the_bars_around_a_trade_hold_its_prices(made_up_facts: Build, tmp_path: Path) -> None:
-    for trade in journal(made_up_facts(trades=20), tmp_path):
+def test_the_bars_around_a_trade_hold_its_prices(report: Report) -> None:
+    for trade in journal(report):
         bars = trade["bars"]
         assert min(bars["l"]) <= float(trade["entry"]) <= max(bars["h"])
         assert len(bars["at"]) == len(bars["c"]) <= 360
@@ -152,15 +158,12 @@ def test_the_bars_around_a_trade_hold_its_prices(made_up_facts: Build, tmp_path:
 
 def test_a_trade_without_a_decision_or_bars_is_still_listed(made_up_facts: Build, tmp_path: Path) -> None:
     facts = made_up_facts(trades=4, decisions=[], predictions=[], bars={})
-    for trade in journal(facts, tmp_path):
+    for trade in journal(write(facts, tmp_path)):
         assert (trade["decision"], trade["reasons"], trade["model"], trade["level"]) == (None, None, None, None)
         assert "bars" not in trade
 
 
-def test_every_figure_is_shown_with_its_interval_or_reason_and_its_convention(
-    made_up_facts: Build, tmp_path: Path
-) -> None:
-    report = write(made_up_facts(trades=30), tmp_path)
+def test_every_figure_is_shown_with_its_interval_or_reason_and_its_convention(report: Report) -> None:
     for text in (Shown(report.html.read_text()).text, report.markdown.read_text()):
         text = " ".join(text.split())
         for name, figure in report.assessment.figures.items():
@@ -263,16 +266,16 @@ def test_a_ruined_account_is_reported_as_ruined(made_up_facts: Build, tmp_path: 
     json.dumps(report.assessment.to_json(), allow_nan=False)
 
 
-def test_every_convention_states_the_observations_that_it_needs(made_up_facts: Build, tmp_path: Path) -> None:
-    text = words(made_up_facts(), tmp_path)
+def test_every_convention_states_the_observations_that_it_needs(report: Report) -> None:
+    text = " ".join(Shown(report.html.read_text()).text.split())
     for measure in MEASURES.values():
         assert f"needs {measure.least} " in measure.stated
         assert measure.stated in text
 
 
-def test_the_picture_is_a_png_of_its_size(made_up_facts: Build, tmp_path: Path) -> None:
-    for trades in (0, 12):
-        data = write(made_up_facts(trades=trades), tmp_path).png.read_bytes()
+def test_the_picture_is_a_png_of_its_size(made_up_facts: Build, report: Report, tmp_path: Path) -> None:
+    for written in (report, write(made_up_facts(trades=0), tmp_path)):
+        data = written.png.read_bytes()
         assert data.startswith(b"\x89PNG")
         assert struct.unpack(">II", data[16:24]) == (1400, 900)
 
@@ -339,9 +342,9 @@ def test_a_closed_market_next_to_an_open_one_is_not_drawn(made_up_facts: Build, 
     assert "No bar of EURUSD closed in this period: its market was closed." in Shown(html).text
 
 
-def test_every_cell_has_a_column_header_on_a_narrow_screen(made_up_facts: Build, tmp_path: Path) -> None:
+def test_every_cell_has_a_column_header_on_a_narrow_screen(report: Report) -> None:
     """On a narrow screen each row is a card, and each value is labelled with the header of its column."""
-    html = write(made_up_facts(trades=9), tmp_path).html.read_text()
+    html = report.html.read_text()
     assert "data-label" in html
     for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
         heads, _, rows = table.partition("</thead>")
