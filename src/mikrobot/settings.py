@@ -121,6 +121,9 @@ class Settings(BaseSettings):
 
     source: str | None = Field(None, description="market source; unset: Binance if reachable, else simulated")
     data: Paths = Field((), description="bar files or folders of the replay source")
+    data_clock: str | None = Field(None, description="clock of bar files that do not show it, as EET or Europe/London")
+    data_format: str | None = Field(None, description="format of the bar files; unset: recognised by their content")
+    data_symbol: str | None = Field(None, description="symbol of the bar files; unset: by their names")
     symbols: Names = Field((), description="symbols to trade; unset: all symbols of the data, or EURUSD and BTCUSDT")
     seed: int = Field(7, ge=0, lt=2**31, description="seed of the simulated market, the models and the splits")
     history_days: int = Field(120, ge=1, le=18_262, description="days of history before the traded period; to 50 years")

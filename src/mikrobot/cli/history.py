@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mikrobot.cli.output import as_json, print_json, settings, stop_on_sigterm
-from mikrobot.cli.parameters import BarPath, ModelName, OutPath
+from mikrobot.cli.parameters import BarPath, ModelName, OutPath, reads_bars
 from mikrobot.domain.errors import MikrobotError
 
 
@@ -30,8 +30,9 @@ def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
 )
 @click.option("--data", type=BarPath(), multiple=True, required=True, help="Bar file or folder; may be repeated.")
 @click.option("--control", is_flag=True, help="Also evaluate it on random walks derived from the same bars.")
+@reads_bars
 @as_json
-def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> None:
+def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool, reading: dict[str, str | None]) -> None:
     """Evaluate a model on other bars, compared with the base rate and the diffusion baselines.
 
     Example: mikrobot evaluate --model bos --data EURUSD_M1.parquet --control
@@ -43,7 +44,7 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
 
     console = Console()
     stop_on_sigterm()
-    evaluation = judge(settings(), SystemClock(), named, data, control=control, say=console.say)
+    evaluation = judge(settings(**reading), SystemClock(), named, data, control=control, say=console.say)
     if json_:
         print_json(evaluation.to_json())
     else:
@@ -63,6 +64,7 @@ def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool) -> 
 @click.option("--report", "page", type=OutPath(), help="Write the trading report to this HTML file.")
 @click.option("--trades", "trade_list", type=OutPath(), help="Write the closed trades to this CSV file.")
 @click.pass_context
+@reads_bars
 @as_json
 def backtest(
     context: click.Context,
@@ -76,6 +78,7 @@ def backtest(
     page: Path | None,
     trade_list: Path | None,
     json_: bool,
+    reading: dict[str, str | None],
 ) -> None:
     """Trade history with the live code, and compare the result with buy and hold and the rules alone.
 
@@ -118,7 +121,7 @@ def backtest(
     else:
         from mikrobot.workflows.backtest import backtest as trade_history
 
-        given, model = configuration.load(profile=profile), None if rules_only else named
+        given, model = configuration.load(profile=profile, **reading), None if rules_only else named
         result = trade_history(given, SystemClock(), data, model, start=start, end=end, say=console.say, files=files)
         table, lines = tables.backtest_table(result), []
     if json_:
@@ -155,7 +158,8 @@ def _refuse_beside_run(context: click.Context) -> None:
 @click.option("--out", type=OutPath(), required=True, help="Parquet file to write.")
 @click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="One row per bar.")
 @click.option("--lead", type=BarPath(), help="M1 bars of the symbol's lead, as BTCUSDT for ETHUSDT.")
-def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
+@reads_bars
+def features(file: Path, out: Path, timeframe: str, lead: Path | None, reading: dict[str, str | None]) -> None:
     """Write the feature rows of a file of M1 bars, one for each closed bar.
 
     With M5, writes one row for each five-minute bar, aggregated from the M1 bars.
@@ -166,11 +170,15 @@ def features(file: Path, out: Path, timeframe: str, lead: Path | None) -> None:
 
     from mikrobot.cli.console import Console
     from mikrobot.domain.market import Timeframe
+    from mikrobot.market.replay import reading_of
     from mikrobot.workflows.export_features import write_rows
 
     console = Console()
     try:
-        written = write_rows(file, out, Timeframe(timeframe), lead, progress=partial(console.progress, "features"))
+        written = write_rows(
+            file, out, Timeframe(timeframe), lead,
+            reading=reading_of(settings(**reading)), progress=partial(console.progress, "features"),
+        )  # fmt: skip
     finally:
         console.settle()
     led = f", led by {written.lead}" if written.lead else ""

@@ -13,12 +13,13 @@ from click.exceptions import NoArgsIsHelpError
 
 from mikrobot import __version__
 from mikrobot.cli.account import account
+from mikrobot.cli.bar_files import import_, inspect
 from mikrobot.cli.experiments import experiment
 from mikrobot.cli.history import backtest, evaluate, features, simulate
 from mikrobot.cli.models import models, train
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
-from mikrobot.cli.parameters import SOURCES, BarPath, Symbol
+from mikrobot.cli.parameters import SOURCES, BarPath, Symbol, reads_bars
 from mikrobot.domain.errors import MikrobotError
 
 SCALE = click.FloatRange(0, 1, min_open=True)
@@ -79,6 +80,7 @@ def _split(context: click.Context, option: click.Parameter, value: str | None) -
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
 @click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: also trade an account by other rules.")
 @click.option("--split", is_flag=True, help="Assign each day of a symbol to either the run or one arm.")
+@reads_bars
 @as_json
 def run(
     once: bool,
@@ -90,6 +92,7 @@ def run(
     arms: tuple[str, ...],
     split: bool,
     json_: bool,
+    reading: dict[str, str | None],
 ) -> None:
     """Run the whole loop: ingest, check, train, serve, trade on paper, report.
 
@@ -114,6 +117,7 @@ def run(
         history_days=history_days,
         arms=arms or None,
         split=split or None,
+        **reading,
     )
     stay = not once and not json_ and sys.stdout.isatty()
     console = Console()
@@ -322,7 +326,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
         console.table(suite.table(results))
 
 
-for command in (account, backtest, evaluate, experiment, features, models, simulate, train):
+for command in (account, backtest, evaluate, experiment, features, import_, inspect, models, simulate, train):
     main.add_command(command)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mikrobot.cli.output import as_json, print_json
-from mikrobot.cli.parameters import MODELS, BarPath, OutPath, Symbol
+from mikrobot.cli.parameters import MODELS, BarPath, OutPath, Symbol, reads_bars
 
 if TYPE_CHECKING:
     from mikrobot.cli.console import Console
@@ -27,15 +27,16 @@ SHOWN_INPUTS = 12
 @click.option("--model", type=click.Choice([*MODELS, "all"]), default="bos", show_default=True)
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
 @click.option("--trials", type=click.IntRange(min=0), help="Trials of the parameter search [default: the setting].")
+@reads_bars
 @as_json
-def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool) -> None:
+def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool, reading: dict[str, str | None]) -> None:
     """Train, evaluate and register a model; promote it if it passes the gate.
 
     Trains on the bars of --data, or else on the bars that the latest run has stored.
 
     Example: mikrobot train --model bos --data EURUSD_M1.parquet --trials 30
     """
-    with _services(quiet=json_, trials=trials) as (settings, console):
+    with _services(quiet=json_, trials=trials, **reading) as (settings, console):
         from mikrobot.workflows import train as workflow
         from mikrobot.workflows.training_report import ModelTrainings
 

@@ -26,11 +26,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(plain(value)))
 
 
-def settings() -> Any:
+def settings(**given: Any) -> Any:
     """Return the settings of `settings.load`, imported only when a command needs them."""
     from mikrobot import settings as configuration
 
-    return configuration.load()
+    return configuration.load(**given)
 
 
 def stop_on_sigterm() -> None:

@@ -1,6 +1,8 @@
 """Types of command parameters, checked before a command imports a large package or starts a service."""
 
 import os
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ SOURCES = click.Choice(list(sources.SOURCES))
 
 
 class BarPath(click.Path):
-    """A bar file, or a folder of bar files, with a known symbol in each file name; does not read the content."""
+    """A bar file, or a folder of bar files; does not read the content."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -27,14 +29,24 @@ class BarPath(click.Path):
 
         path = Path(value)
         try:
-            files = bar_files(path)
-            from mikrobot.market.replay import symbol_of  # imports pandas
-
-            for file in files:
-                symbol_of(file)
-        except (BarError, UnknownSymbol) as error:
+            bar_files(path)
+        except BarError as error:
             self.fail(str(error), param, ctx)
         return path
+
+
+def reads_bars(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how bar files are read; the command gets them as `reading`, settings by name."""
+
+    @click.option("--clock", help="Clock of files that do not show it: UTC, EET, NY+7, +02:00 or Europe/London.")
+    @click.option("--symbol", type=Symbol(), help="Symbol of the files [default: by their names].")
+    @click.option("--format", "format_", help="Format of the files [default: recognised by their content].")
+    @wraps(command)
+    def wrapped(*args: Any, clock: str | None, symbol: str | None, format_: str | None, **given: Any) -> None:
+        reading = {"data_clock": clock, "data_symbol": symbol, "data_format": format_}
+        command(*args, reading=reading, **given)
+
+    return wrapped
 
 
 class OutPath(click.Path):
@@ -51,6 +63,21 @@ class OutPath(click.Path):
         above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
         if not os.path.isdir(above) or not os.access(above, os.W_OK):
             self.fail(f"{path} cannot be written: {above} is not a writable folder; give another file", param, ctx)
+        return path
+
+
+class OutFolder(click.Path):
+    """A folder to write to; it and its missing parents can be created."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or refuse it in one line."""
+        path = Path(value)
+        there = next(part for part in (path.absolute(), *path.absolute().parents) if os.path.exists(part))
+        if not os.path.isdir(there) or not os.access(there, os.W_OK):
+            self.fail(f"{path} cannot be written: {there} is not a writable folder; give another", param, ctx)
         return path
 
 

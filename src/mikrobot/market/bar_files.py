@@ -5,11 +5,11 @@ from pathlib import Path
 
 from mikrobot.domain.errors import BarError
 
-SUFFIXES = (".parquet", ".csv")
+SUFFIXES = (".parquet", ".feather", ".csv", ".json", ".gz", ".zip")
 
 
 def bar_files(path: Path) -> list[Path]:
-    """Return the path itself if it is a file, or the Parquet and CSV files of a folder, sorted by name.
+    """Return the path itself if it is a file, or the bar files of a folder, sorted by name.
 
     Raises
     ------
@@ -17,12 +17,12 @@ def bar_files(path: Path) -> list[Path]:
         If the path does not exist or cannot be read, or the folder has no such file.
     """
     if not os.path.exists(path):  # Path.exists raises for a folder without permission
-        raise BarError(f"{path}: no such file or folder; give a Parquet or CSV file of M1 bars, or a folder of them")
+        raise BarError(f"{path}: no such file or folder; give a file of M1 bars, or a folder of them")
     if not os.access(path, os.R_OK):
         raise BarError(f"{path}: no permission to read it; change its permissions")
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise BarError(f"{path}: no Parquet or CSV file in this folder")
+        raise BarError(f"{path}: no bar file in this folder ({', '.join(SUFFIXES)})")
     return files

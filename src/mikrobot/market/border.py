@@ -4,15 +4,20 @@ Every check is one vectorised pass over the used rows. Invalid data is refused a
 first invalid row in the error; the quality gate cleans data, not this module.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
+from mikrobot.domain.market import AssetClass
+from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, week_minutes
 
 Times = NDArray[np.int64]
 """Open times as microseconds since the epoch, UTC."""
@@ -27,6 +32,13 @@ _ROUNDING = 1e-9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Numbers(Protocol):
+    """Numbers of rows, by place or slice."""
+
+    def __getitem__(self, row: Any, /) -> Any:
+        """Return the number of a row, or those of a slice."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowOrigin:
     """The origin of rows, for error messages that name one.
@@ -35,14 +47,14 @@ class RowOrigin:
     ----------
     name : str
         File or symbol.
-    numbers : sequence of int
+    numbers : sequence of int, or what is indexed like one
         The number of each row, as shown in the file.
     unit : str
         Unit of the numbers: "row" of a table, from 0, or "line" of a text file, from 1.
     """
 
     name: str
-    numbers: Sequence[int] | Times
+    numbers: Numbers
     unit: str = "row"
 
     def __call__(self, row: int) -> str:
@@ -134,20 +146,137 @@ def check_times(times: Times, origin: RowOrigin) -> None:
     )
 
 
+def commonest_step(times: Times) -> int:
+    """Return the step between rows that occurs most often, in microseconds; 0 for fewer than two rows.
+
+    >>> commonest_step(np.array([0, 1, 2, 60, 61]))
+    1
+    """
+    if len(times) < 2:
+        return 0
+    steps, counts = np.unique(np.diff(times), return_counts=True)
+    return int(steps[counts.argmax()])
+
+
 def check_timeframe(times: Times, origin: RowOrigin) -> None:
-    """Refuse times of which no two are one minute apart, as in hourly bars.
+    """Refuse times that are mostly more than a minute apart, as in hourly bars.
 
     Raises
     ------
     BarError
-        With the smallest step between bars.
+        With the step between most bars.
     """
-    if len(times) < 2:
-        return
-    step = int(np.diff(times).min())
+    step = commonest_step(times)
     if step > MINUTE_US:
-        spacing = f"the closest bars are {step // MINUTE_US} minutes apart"
-        raise BarError(f"{origin.name}: expected M1 bars, but {spacing}; export the one-minute timeframe")
+        label = next((f", {name}" for name, minutes in _TIMEFRAMES if step == minutes * MINUTE_US), "")
+        raise BarError(
+            f"{origin.name}: expected M1 bars, but most are {step // MINUTE_US} minutes apart{label}; "
+            "export the one-minute timeframe, since finer bars cannot be made of these"
+        )
+
+
+_TIMEFRAMES = (("M5", 5), ("M15", 15), ("M30", 30), ("H1", 60), ("H4", 240), ("D1", 1440))
+
+
+def check_plausible(times: Times, origin: RowOrigin, latest: datetime) -> None:
+    """Refuse times before 2000 or after `latest`.
+
+    Raises
+    ------
+    BarError
+        With the first such row, and the unit that the stamps seem to have.
+    """
+    bad = (times < _EARLIEST) | (times > epoch_us(latest))
+    if bad.any():
+        row = int(bad.argmax())
+        raise BarError(
+            f"{origin(row)}: time {_year_of(int(times[row]))}; expected 2000 to tomorrow{_unit(int(times[row]))}"
+        )
+
+
+_EARLIEST = 946_684_800_000_000  # 2000-01-01
+
+
+def _year_of(time: int) -> str:
+    return str(np.datetime64(time, "us"))[:16].replace("T", " ")
+
+
+def _unit(time: int) -> str:
+    """Return the unit in which the stamp would be plausible."""
+    for factor, text in _UNITS:
+        if _EARLIEST <= time * factor < 4 * _EARLIEST:
+            return f"; these look like {text}"
+    return ""
+
+
+_UNITS = (
+    (0.001, "microseconds read as milliseconds: divide them by 1000"),
+    (1e-6, "microseconds read as seconds: divide them by 1,000,000"),
+    (1_000, "milliseconds read as microseconds: multiply them by 1000"),
+    (1_000_000, "seconds read as microseconds: multiply them by 1,000,000"),
+)
+
+
+def check_hours(asset: AssetClass, times: Times, origin: RowOrigin) -> str | None:
+    """Refuse bars that are shifted against the trading hours; return a note on bars of the closed weekend.
+
+    Some brokers send a few bars of the weekend, or quote from an hour before the others. Times in a wrong clock have
+    bars of the weekend on one side and none in the last hour of the other.
+
+    Raises
+    ------
+    BarError
+        With the first bar of the weekend.
+    """
+    if asset == "crypto":
+        return None
+    since = week_minutes(times)
+    closed = (since >= WEEK_MINUTES + _SLACK) & (since < 7 * DAY_MINUTES - _SLACK)
+    count = int(closed.sum())
+    if not count:
+        return None
+    row = int(closed.argmax())
+    where = f"{origin(row)}: {instant(int(times[row])):%A} {_text(int(times[row]))} is in the closed weekend"
+    if count > max(_FEW, _MOST_SHARE * len(times)) or (count > _FEW and _shifted(since, closed)):
+        raise BarError(
+            f"{where}, as are {count} of {len(times)} bars: this looks like local time; convert it to UTC, "
+            "or give --clock"
+        )
+    return where + (f", as {'is' if count == 2 else 'are'} {count - 1} more" if count > 1 else "")
+
+
+def _shifted(since: NDArray[np.int64], closed: NDArray[np.bool_]) -> bool:
+    middle = (WEEK_MINUTES + 7 * DAY_MINUTES) // 2
+    late = np.mean(since[closed] < middle) > 0.5
+    missing = since < _LAST_MINUTES if late else (since >= WEEK_MINUTES - _LAST_MINUTES) & (since < WEEK_MINUTES)
+    return not missing.any()
+
+
+_SLACK, _LAST_MINUTES, _FEW = 5, 30, 5
+_MOST_SHARE = 0.03
+"""Share of bars in the closed weekend above which any file is refused; a clock wrong by an hour has 0.8 %."""
+
+
+def check_spread(spread: Floats, prices: Floats, origin: RowOrigin) -> None:
+    """Refuse spreads of which half are above 1 % of the price: these are points or pips, not prices.
+
+    Raises
+    ------
+    BarError
+        With the median and its share of the price.
+    """
+    quoted = np.isfinite(spread)
+    if not quoted.any():
+        return
+    median, price = float(np.median(spread[quoted])), float(np.median(prices[3][quoted]))
+    if median > _WIDEST * price:
+        raise BarError(
+            f"{origin.name}: the median spread is {median:g} at a price of {price:g}, so it is not in price units; "
+            "multiply points by the last decimal of the price, as 8 points of EURUSD are 0.00008"
+        )
+
+
+_WIDEST = 0.01
 
 
 def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
@@ -236,6 +365,24 @@ def spread_of(spread: Floats) -> Floats:
     array([0.1, nan])
     """
     return np.where(spread < 0, np.nan, spread)
+
+
+def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
+    """Return the one value of a column that names the symbol of each row.
+
+    Raises
+    ------
+    BarError
+        If it has several values, with the first row of another.
+    """
+    text = column.cast(pa.string())
+    first = str(text[0].as_py())
+    _refuse(
+        pc.fill_null(pc.not_equal(text, first), True).to_numpy(),
+        origin,
+        lambda i: f"column symbol has {text[i].as_py()} after {first}; give a file for each symbol",
+    )
+    return first
 
 
 def _refuse(bad: NDArray[np.bool_] | np.bool_, origin: RowOrigin, describe: Callable[[int], str]) -> None:

@@ -1,33 +1,118 @@
 """The replay source: bars from files, with the interface of a venue.
 
-A file is Parquet in the shared schema or a text export (`mikrobot.market.parquet`,
-`mikrobot.market.exports`). Its name contains the symbol. Several files of one symbol must not
+A file is Parquet in the shared schema (`mikrobot.market.parquet`) or has one of the formats of
+`mikrobot.market.formats`. Its name contains the symbol. Several files of one symbol must not
 overlap in time.
 """
 
-import re
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
-from mikrobot.domain.market import INSTRUMENTS, empty_bars, instrument
+from mikrobot.domain.market import empty_bars, instrument
 from mikrobot.market.bar_files import bar_files
-from mikrobot.market.border import MINUTE_US, epoch_us, instant
-from mikrobot.market.exports import TextBars, read_export
-from mikrobot.market.parquet import ParquetBars
-from mikrobot.runtime import Clock
+from mikrobot.market.border import MINUTE_US, epoch_us, instant, microseconds
+from mikrobot.market.clocks import Decided
+from mikrobot.market.conversion import clock_for, to_frame
+from mikrobot.market.formats.files import open_bar_file
+from mikrobot.market.formats.raw import Format, RawBars
+from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_known
+from mikrobot.market.names import check_column, symbol_of, symbols_in
+from mikrobot.market.parquet import ParquetBars, symbol_column
+from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
+from mikrobot.telemetry import logger
 
-BarFile = ParquetBars | TextBars
-
-_OTHER_TIMEFRAMES = re.compile(r"M[2-9]|M[1-9]\d|H\d{1,2}|D1|W1|MN1|DAILY|\d+[HD]|15M|30M|5M")
+log = logger("market")
 
 
-def open_source(settings: Settings, _: Clock) -> "ReplaySource":
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read files that do not show it themselves; None: by their name and content.
+
+    Attributes
+    ----------
+    clock : str or None
+        Clock of files whose vendor fixes none; see `clocks.clock_of`.
+    symbol : str or None
+    format : str or None
+        Name of a format of `formats.registry`.
+    """
+
+    clock: str | None = None
+    symbol: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBars:
+    """The bars of a file that was read whole.
+
+    Attributes
+    ----------
+    path : Path
+    frame : DataFrame
+        All bars, as a bar frame.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+
+    @property
+    def first(self) -> int:
+        """Open time of the first bar, microseconds since the epoch."""
+        return int(microseconds(self.frame["open_time"].iloc[:1])[0])
+
+    @property
+    def last(self) -> int:
+        """Open time of the last bar, microseconds since the epoch."""
+        return int(microseconds(self.frame["open_time"].iloc[-1:])[0])
+
+    def bars(self, start: int, end: int) -> pd.DataFrame:
+        """Return the bars that open in [start, end), microseconds since the epoch."""
+        used = slice(*np.searchsorted(microseconds(self.frame["open_time"]), [start, end]))
+        return self.frame.iloc[used].reset_index(drop=True)
+
+
+BarsOfFile = ParquetBars | FrameBars
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the bars of a file come from, and how they were read.
+
+    Attributes
+    ----------
+    path : Path
+    symbol : str
+    format : str
+        Name of the format, as in `--format`; "parquet" for the shared schema.
+    vendor : str
+    clock, evidence : str
+        The clock of the times as written, and what shows it.
+    volume : str
+        Unit of the volume as written: "base", "ticks" or "unknown".
+    spread : str
+        Unit of the spread as written: "price" or "points".
+    """
+
+    path: Path
+    symbol: str
+    format: str
+    vendor: str
+    clock: str
+    evidence: str
+    volume: str
+    spread: str
+
+
+def open_source(settings: Settings, clock: Clock) -> "ReplaySource":
     """Return the source that the settings describe.
 
     Raises
@@ -39,7 +124,12 @@ def open_source(settings: Settings, _: Clock) -> "ReplaySource":
     """
     if not settings.data:
         raise UsageError("a replay needs bars: give --data FILE_OR_FOLDER, once or more")
-    return ReplaySource(settings.data)
+    return ReplaySource(settings.data, reading_of(settings), clock)
+
+
+def reading_of(settings: Settings) -> Reading:
+    """Return how the settings say that files are read."""
+    return Reading(settings.data_clock, settings.data_symbol, settings.data_format)
 
 
 class ReplaySource:
@@ -48,7 +138,17 @@ class ReplaySource:
     Parameters
     ----------
     paths : sequence of Path
-        Files, or folders whose Parquet and CSV files are taken.
+        Files, or folders whose bar files are taken.
+    reading : Reading
+    clock : Clock
+        Bars from after its next day are refused.
+
+    Attributes
+    ----------
+    files : list of Provenance
+        By symbol, in the order of the files given.
+    notes : list of str
+        What was assumed or left out of the files, a line each; also logged as warnings.
 
     Raises
     ------
@@ -57,20 +157,46 @@ class ReplaySource:
         have bars of one symbol in the same span.
     UnknownSymbol
         If a file name contains no known symbol.
+    UsageError
+        If `reading` names an unknown clock or format.
     """
 
     name = "replay"
     simulated = False
     live = False
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._files: dict[str, list[BarFile]] = {}
+    def __init__(self, paths: Sequence[Path], reading: Reading | None = None, clock: Clock | None = None) -> None:
+        reading, latest = reading or Reading(), (clock or SystemClock()).now() + timedelta(days=1)
+        opened: dict[str, list[_Opened]] = {}
         for path in {file.resolve(): file for given in paths for file in bar_files(given)}.values():
-            symbol, file = _open(path)
-            self._files.setdefault(symbol, []).append(file)
-        for symbol, files in self._files.items():
-            files.sort(key=lambda file: file.first)
-            _check_apart(symbol, files)
+            file = _opened(path, reading, latest)
+            opened.setdefault(file.symbol, []).append(file)
+        self._files: dict[str, list[BarsOfFile]] = {}
+        self.files: list[Provenance] = []
+        self.notes: list[str] = []
+        for symbol, files in opened.items():
+            self._files[symbol] = self._converted(symbol, files, reading, latest)
+            self._files[symbol].sort(key=lambda file: file.first)
+            _check_apart(symbol, self._files[symbol])
+        for line in self.notes:
+            log.warning(line)
+
+    def _converted(
+        self, symbol: str, files: Sequence["_Opened"], reading: Reading, latest: datetime
+    ) -> list[BarsOfFile]:
+        traded = instrument(symbol)
+        decided = clock_for([file.bars for file in files if isinstance(file.bars, RawBars)], traded, reading.clock)
+        converted: list[BarsOfFile] = []
+        for file in files:
+            self.files.append(_provenance(file, decided))
+            if isinstance(file.bars, ParquetBars):
+                converted.append(file.bars)
+                self.notes.extend(file.bars.notes)
+            else:
+                imported = to_frame(file.bars, traded, decided, latest)
+                converted.append(FrameBars(file.path, imported.frame))
+                self.notes.extend(imported.notes)
+        return converted
 
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols, in the order of the files."""
@@ -111,13 +237,18 @@ class ReplaySource:
         parts = [part for file in files if len(part := file.bars(since, until))]
         return pd.concat(parts, ignore_index=True) if parts else empty_bars()
 
-    def _of(self, symbol: str) -> list[BarFile]:
+    def bars_of(self, path: Path) -> pd.DataFrame:
+        """Return all bars of one of the files."""
+        file = next(file for files in self._files.values() for file in files if file.path == path)
+        return file.bars(file.first, file.last + 1)
+
+    def _of(self, symbol: str) -> list[BarsOfFile]:
         if symbol not in self._files:
             raise UnknownSymbol(f"no file has bars of {symbol}; there are {', '.join(self._files)}")
         return self._files[symbol]
 
 
-def read_bars(path: Path) -> tuple[str, pd.DataFrame]:
+def read_bars(path: Path, reading: Reading | None = None) -> tuple[str, pd.DataFrame]:
     """Read and check a whole file.
 
     Returns
@@ -131,47 +262,56 @@ def read_bars(path: Path) -> tuple[str, pd.DataFrame]:
         As `ReplaySource`.
     """
     if not path.is_file():
-        raise BarError(f"{path}: no such file; give a Parquet or CSV file of M1 bars")
-    symbol, file = _open(path)
-    return symbol, file.bars(file.first, file.last + 1)
+        raise BarError(f"{path}: no such file; give a file of M1 bars")
+    source = ReplaySource([path], reading)
+    (symbol,) = source.symbols()
+    return symbol, source.history(symbol, *source.span(symbol))
 
 
-def symbol_of(path: Path) -> str:
-    """Return the symbol in a file name.
-
-    Raises
-    ------
-    UnknownSymbol
-        If there is none.
-
-    >>> symbol_of(Path("DAT_ASCII_EURUSD_M1_2018.csv"))
-    'EURUSD'
-    """
-    for word in _words(path):
-        if word in INSTRUMENTS:
-            return word
-    raise UnknownSymbol(
-        f"{path}: no known symbol in the file name; name it like EURUSD_M1.parquet. Known are {', '.join(INSTRUMENTS)}"
-    )
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    path: Path
+    symbol: str
+    format: Format
+    bars: RawBars | ParquetBars
 
 
-def _open(path: Path) -> tuple[str, BarFile]:
-    symbol = symbol_of(path)
-    other = [word for word in _words(path) if _OTHER_TIMEFRAMES.fullmatch(word)]
-    if other:
-        raise BarError(
-            f"{path}: expected M1 bars, but the file name contains {other[0]}; export the one-minute timeframe"
-        )
-    if path.suffix.lower() == ".parquet":
-        return symbol, ParquetBars(path)
-    return symbol, read_export(path, instrument(symbol))
+def _provenance(file: _Opened, decided: Decided | None) -> Provenance:
+    clock, evidence, volume, spread = "UTC", file.format.clock, "base", "price"
+    if isinstance(file.bars, RawBars):
+        volume, spread = file.bars.volume_unit, file.bars.spread_unit
+        if file.bars.clock is not None:
+            clock = file.bars.clock.name
+        elif decided is not None:
+            clock, evidence = decided.clock.name, decided.evidence
+    return Provenance(file.path, file.symbol, file.format.name, file.format.vendor, clock, evidence, volume, spread)
 
 
-def _words(path: Path) -> list[str]:
-    return re.split(r"[^A-Z0-9]+", path.stem.upper())
+def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
+    file = open_bar_file(path)
+    if file.kind == "parquet" and reading.format in (None, "parquet") and not is_known(file):
+        symbol = _symbol(path, reading, symbol_column(path))
+        return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, instrument(symbol), latest))
+    form = format_of(file, reading.format)
+    bars = form.read(file)
+    return _Opened(path, _symbol(path, reading, bars.symbol), form, bars)
 
 
-def _check_apart(symbol: str, files: list[BarFile]) -> None:
+def _symbol(path: Path, reading: Reading, column: str | None) -> str:
+    if reading.symbol is not None:
+        symbol = instrument(reading.symbol).symbol
+    elif column is not None and not symbols_in(path.name.partition(".")[0]):
+        symbols = symbols_in(column)
+        if len(symbols) != 1:
+            raise UnknownSymbol(f"{path}: its column symbol has {column}, which is no known symbol; give --symbol")
+        symbol = symbols[0]
+    else:
+        symbol = symbol_of(path)
+    check_column(path, symbol, column)
+    return symbol
+
+
+def _check_apart(symbol: str, files: list[BarsOfFile]) -> None:
     for before, after in pairwise(files):
         if after.first <= before.last:
             shared = (

@@ -3,7 +3,7 @@
 Holidays are not modelled: a bar on a holiday is treated like any other.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,6 +21,12 @@ ROLL_MINUTE = 17 * 60
 
 DAY_MINUTES = 1440
 _FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
+_EPOCH, _DAY = datetime(1970, 1, 1, tzinfo=UTC), timedelta(days=1)
+_FIRST_OPEN = 3 * DAY_MINUTES + ROLL_MINUTE
+"""Minutes from the start of 1970, a Thursday, to the first Sunday 17:00."""
+
+WEEK_MINUTES = 5 * DAY_MINUTES
+"""Minutes for which the foreign exchange market is open each week."""
 
 
 def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
@@ -49,6 +55,22 @@ def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
     weekday = np.asarray(local.dayofweek)
     minute = np.asarray(local.hour * 60 + local.minute)
     return _is_fx_week(weekday, minute)
+
+
+def week_minutes(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the minutes since the foreign exchange week opened, Sunday 17:00 New York, of times in microseconds.
+
+    The market closes `WEEK_MINUTES` after it opened.
+
+    >>> friday = pd.DatetimeIndex(["2025-01-03 21:59", "2025-01-03 22:00"], tz="UTC").as_unit("us")
+    >>> week_minutes(friday.asi8).tolist()
+    [7199, 7200]
+    """
+    minutes = times // 60_000_000
+    days, place = np.unique(minutes // DAY_MINUTES, return_inverse=True)
+    offsets = np.array([offset_minutes(NEW_YORK, _EPOCH + int(day) * _DAY) for day in days], dtype=np.int64)
+    since: NDArray[np.int64] = (minutes + offsets[place] - _FIRST_OPEN) % (7 * DAY_MINUTES)
+    return since
 
 
 def offset_minutes(zone: ZoneInfo, day: datetime) -> int:

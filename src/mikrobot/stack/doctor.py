@@ -129,11 +129,11 @@ def _postgres(settings: Settings) -> Finding:
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
-    from mikrobot.market.replay import ReplaySource
+    from mikrobot.market.replay import ReplaySource, reading_of
 
     if settings.data:
         try:
-            symbols = ReplaySource(settings.data).symbols()
+            symbols = ReplaySource(settings.data, reading_of(settings)).symbols()
         except MikrobotError as error:
             yield Finding("data", False, ", ".join(map(str, settings.data)), str(error))
         else:

@@ -20,7 +20,7 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.domain.market import close_times
 from mikrobot.domain.trading import Decision
 from mikrobot.live.trader import Traded, Trader
-from mikrobot.market.replay import ReplaySource
+from mikrobot.market.replay import ReplaySource, reading_of
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
 from mikrobot.paper.venue import Venue
@@ -80,7 +80,7 @@ def backtest(
         If `files` cannot be written.
     """
     files.check(paths)
-    source = ReplaySource(paths)
+    source = ReplaySource(paths, reading_of(settings), clock)
     models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
     start = _start(source, models.values(), start)
     bars = _read(source, start - timedelta(days=settings.history_days), end)

@@ -15,7 +15,7 @@ import pandas as pd
 from mikrobot.domain.errors import ModelError
 from mikrobot.domain.serialisation import plain
 from mikrobot.features.catalog import CATALOG
-from mikrobot.market.replay import ReplaySource
+from mikrobot.market.replay import ReplaySource, reading_of
 from mikrobot.models.model import Model
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -99,7 +99,7 @@ def judge(
     ServiceError
         If the registry does not start.
     """
-    bars = _read(paths)
+    bars = _read(paths, settings)
     with local_stack.running(settings, clock, say, ("mlflow",)):
         from mikrobot.store.model_registry import open_registry
         from mikrobot.workflows import registered
@@ -160,8 +160,8 @@ def judged(
     )
 
 
-def _read(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    source = ReplaySource(paths)
+def _read(paths: Sequence[Path], settings: Settings) -> dict[str, pd.DataFrame]:
+    source = ReplaySource(paths, reading_of(settings))
     return {symbol: source.history(symbol, *source.span(symbol)) for symbol in source.symbols()}
 
 

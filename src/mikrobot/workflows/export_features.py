@@ -6,7 +6,7 @@ Needs no database: bars are read, computed and written piece by piece. Does not 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mikrobot.domain.market import Timeframe, instrument
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.feed import chunks
-from mikrobot.market.replay import ReplaySource
+from mikrobot.market.replay import Reading, ReplaySource
 
 PIECE = timedelta(days=7)
 """Span of the bars in memory at once; a row has some hundred columns."""
@@ -52,6 +52,7 @@ def write_rows(
     timeframe: Timeframe,
     lead_file: Path | None,
     *,
+    reading: Reading | None = None,
     progress: Progress = lambda text, share: None,
 ) -> Written:
     """Compute the feature rows of a file of M1 bars, and write them to a Parquet file.
@@ -64,6 +65,7 @@ def write_rows(
         Parquet file; written completely or not at all.
     timeframe : Timeframe
         Rows are written at the closes of this timeframe.
+    reading : Reading or None
     lead_file : Path or None
         M1 bars of the symbol's lead; None: the features that read the lead are missing.
 
@@ -78,9 +80,10 @@ def write_rows(
     """
     if out.resolve() in {file.resolve(), lead_file and lead_file.resolve()}:
         raise UsageError(f"{out} holds the bars to read; give --out another file")
-    source = _single(file)
+    reading = reading or Reading()
+    source = _single(file, reading)
     (symbol,) = source.symbols()
-    leading = None if lead_file is None else _Lead(symbol, _single(lead_file))
+    leading = None if lead_file is None else _Lead(symbol, _single(lead_file, replace(reading, symbol=None)))
     rows = 0
     with _writer(out) as writer:
         for piece in _pieces(source, symbol, leading, timeframe, progress=progress):
@@ -119,8 +122,8 @@ class _Lead:
         return [rows]
 
 
-def _single(file: Path) -> ReplaySource:
-    source = ReplaySource([file])
+def _single(file: Path, reading: Reading) -> ReplaySource:
+    source = ReplaySource([file], reading)
     if len(source.symbols()) != 1:
         raise UsageError(f"{file}: expected bars of one symbol, found {', '.join(source.symbols())}; give one file")
     return source

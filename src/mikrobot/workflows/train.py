@@ -8,7 +8,7 @@ from pathlib import Path
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
-from mikrobot.market.replay import ReplaySource
+from mikrobot.market.replay import ReplaySource, reading_of
 from mikrobot.models.scope import CHALLENGER, CHAMPION
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
@@ -101,7 +101,7 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
             )
             for part in default_spans()
         ]
-    files = ReplaySource(data)
+    files = ReplaySource(data, reading_of(settings))
     bars = {symbol: files.history(symbol, *files.span(symbol)) for symbol in files.symbols()}
     recipe = recipe_of(name, settings)
     result = pipeline.train(

@@ -112,8 +112,8 @@ def test_a_bad_file_is_reported_with_its_row_before_anything_is_started(program,
     ("arguments", "message", "code"),
     [
         (["--data", "nowhere/EURUSD_M1.parquet"], r"nowhere/EURUSD_M1.parquet: no such file or folder; give", 2),
-        (["--data", "{folder}"], r"{folder}: no Parquet or CSV file in this folder", 2),
-        (["--data", "{folder}/../FOOBAR_M1.parquet"], r"no known symbol in the file name; name it like", 2),
+        (["--data", "{folder}"], r"{folder}: no bar file in this folder", 2),
+        (["--data", "{folder}/../FOOBAR_M1.csv"], r"no known symbol in the file name; name it like", 2),
         (["--data", "{folder}/../EURUSD_M1.parquet"], r"not a readable Parquet file .*; export it again", 1),
         (["--data", "{file}", "--symbols", "GBPUSD"], r"the source has no GBPUSD; it has EURUSD", 2),
         ([], r"a replay needs bars: give --data", 2),
@@ -124,8 +124,8 @@ def test_a_bad_file_is_reported_with_its_row_before_anything_is_started(program,
 def test_a_wrong_call_is_reported_before_anything_is_started(program, bar_files, tmp_path, arguments, message, code):
     folder = tmp_path / "empty"
     folder.mkdir()
-    for name in ("FOOBAR", "EURUSD"):
-        (tmp_path / f"{name}_M1.parquet").write_text("ts,open,high,low,close\n")
+    (tmp_path / "EURUSD_M1.parquet").write_text("ts,open,high,low,close\n")
+    (tmp_path / "FOOBAR_M1.csv").write_text("ts,open,high,low,close\n2025-01-06T00:00:00+00:00,1,1,1,1\n")
     named = {"folder": folder, "file": bar_files["EURUSD"]}
     process = program.run(*REPLAY, *(argument.format(**named) for argument in arguments))
     assert re.search(message.format(folder=re.escape(str(folder))), complaint(process)), process.stderr

@@ -10,7 +10,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import BarError, UnknownSymbol
-from mikrobot.market.replay import ReplaySource, read_bars, symbol_of
+from mikrobot.market.names import symbol_of
+from mikrobot.market.replay import Reading, ReplaySource, read_bars
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -156,7 +157,7 @@ REFUSED = {
     "off the minute": (set_cell(7, "ts", START + timedelta(minutes=7, seconds=2)), r"row 7: .*00:07:02 UTC is not on"),
     "hourly": (
         lambda t: t.assign(ts=START + (t["ts"] - START) * 60),
-        r"expected M1 bars.* closest .* 60 minutes apart",
+        r"expected M1 bars, but most are 60 minutes apart, H1",
     ),
 }
 
@@ -215,7 +216,7 @@ def test_a_folder_gives_all_its_bar_files_and_each_once(write, tmp_path):
 
 
 def test_a_folder_without_bar_files_is_refused(tmp_path):
-    with pytest.raises(BarError, match="no Parquet or CSV file in this folder"):
+    with pytest.raises(BarError, match="no bar file in this folder"):
         ReplaySource([tmp_path])
 
 
@@ -239,9 +240,48 @@ def test_a_name_without_a_known_symbol_is_refused(write):
         ReplaySource([write(name="bars_M1.parquet")])
 
 
-def test_a_name_with_another_timeframe_is_refused(write):
-    with pytest.raises(BarError, match=r"EURUSD_H1.parquet: expected M1 bars, but the file name contains H1"):
-        ReplaySource([write(name="EURUSD_H1.parquet")])
+@pytest.mark.parametrize("name", ["EURUSD_30d.parquet", "EURUSD_24h_2020_H1.parquet", "EURUSD_H1.parquet"])
+def test_the_content_decides_the_timeframe_and_not_the_name(write, name):
+    assert ReplaySource([write(name=name)]).symbols() == ("EURUSD",)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("EURUSD.m_M1.csv", "EURUSD"),
+        ("EURUSDm.csv", "EURUSD"),
+        ("#EURUSD.csv", "EURUSD"),
+        ("EUR_USD_2020.csv", "EURUSD"),
+        ("BTC_USDT-1m.feather", "BTCUSDT"),
+        ("BTCUSDT_UMCBL.csv", "BTCUSDT"),
+    ],
+)
+def test_suffixes_and_prefixes_of_brokers_and_exchanges_are_understood(name, symbol):
+    assert symbol_of(Path(name)) == symbol
+
+
+def test_another_instrument_whose_name_begins_alike_is_not_taken_for_it():
+    with pytest.raises(UnknownSymbol, match="no known symbol"):
+        symbol_of(Path("EURUSDT_M1.parquet"))
+
+
+def test_two_symbols_in_a_name_are_refused():
+    with pytest.raises(BarError, match="its name has the symbols BTCUSDT and ETHUSDT"):
+        symbol_of(Path("BTCUSDT_ETHUSDT_M1.parquet"))
+
+
+def test_a_column_of_symbols_names_the_file_and_must_agree_with_its_name(write):
+    path = write(lambda t: t.assign(symbol="EUR/USD"), "bars.parquet")
+    assert ReplaySource([path]).symbols() == ("EURUSD",)
+    with pytest.raises(BarError, match="its column symbol has GBPUSD, but the file is for EURUSD"):
+        ReplaySource([write(lambda t: t.assign(symbol="GBPUSD"))])
+    with pytest.raises(BarError, match="row 50: column symbol has GBPUSD after EURUSD"):
+        ReplaySource([write(lambda t: t.assign(symbol=["EURUSD"] * 50 + ["GBPUSD"] * 50))])
+
+
+def test_the_symbol_can_be_given(write):
+    path = write(name="bars.parquet")
+    assert ReplaySource([path], Reading(symbol="GBPUSD")).symbols() == ("GBPUSD",)
 
 
 def test_files_that_follow_each_other_are_one_history(write, table):
@@ -273,7 +313,7 @@ def mt5_lines(first, minutes, zone):
     return [MT5_HEADER, *(f"{t:%Y.%m.%d}\t{t:%H:%M:%S}\t{prices}\t{i + 1}\t0\t{i % 9}" for i, t in enumerate(times))]
 
 
-@pytest.mark.parametrize("first", ["2025-01-06 08:00", "2025-07-07 08:00", "2025-03-13 20:00"])
+@pytest.mark.parametrize("first", ["2025-01-06 08:00", "2025-07-07 08:00"])
 def test_an_mt5_export_is_converted_from_server_time(tmp_path, first):
     path = text(tmp_path, "EURUSD_M1_20250106.csv", mt5_lines(first, 30, "Europe/Athens"))
     symbol, bars = read_bars(path)
@@ -293,7 +333,29 @@ def test_a_server_that_changes_on_new_york_dates_is_recognised_by_the_closed_wee
 
 def test_a_server_in_another_zone_is_refused(tmp_path):
     path = text(tmp_path, "EURUSD_M1.csv", mt5_lines("2025-01-05 22:00", 90, "UTC"))
-    with pytest.raises(BarError, match=r"EURUSD_M1.csv: its clock is not Eastern European.*ts in UTC"):
+    with pytest.raises(BarError, match=r"EURUSD_M1.csv: .* it has bars of the weekend; name its clock with --clock"):
+        read_bars(path)
+    assert read_bars(path, Reading(clock="UTC"))[1]["open_time"].iloc[0] == pd.Timestamp("2025-01-05 22:00", tz="UTC")
+
+
+def test_dates_on_which_the_usual_servers_differ_need_the_clock(tmp_path):
+    path = text(tmp_path, "EURUSD_M1.csv", mt5_lines("2025-03-13 08:00", 30, "Europe/Athens"))
+    with pytest.raises(BarError, match=r"EET and NY\+7 differ on these dates; name its clock with --clock"):
+        read_bars(path)
+    assert read_bars(path, Reading(clock="eet"))[1]["open_time"].iloc[0] == pd.Timestamp("2025-03-13 08:00", tz="UTC")
+
+
+def test_a_clock_that_is_assumed_is_noted(tmp_path):
+    path = text(tmp_path, "EURUSD_M1.csv", mt5_lines("2025-01-07 08:00", 30, "Europe/Athens"))
+    (note,) = ReplaySource([path]).notes
+    assert "read in EET" in note
+    assert "--clock" in note
+    assert ReplaySource([path], Reading(clock="EET")).notes == []
+
+
+def test_crypto_of_a_server_needs_the_clock(tmp_path):
+    path = text(tmp_path, "BTCUSDT_M1.csv", mt5_lines("2025-01-07 08:00", 30, "Europe/Athens"))
+    with pytest.raises(BarError, match="nothing shows the clock of a market that never closes; name its clock"):
         read_bars(path)
 
 
@@ -306,25 +368,30 @@ def test_mt5_lines_that_break_the_schema_are_refused_with_their_number(tmp_path)
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], *lines[4:]]))
     with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: time '2025-01-06 10:04:00'; expected the form"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], lines[5].replace("2025.01.06", "2025-01-06")]))
-    with pytest.raises(BarError, match=r"EURUSD_M1.csv: .*invalid value 'many'.*expected the columns <DATE>"):
+    with pytest.raises(BarError, match=r"EURUSD_M1.csv, line 6: high is 'many'; expected a number"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], lines[5].replace("1.10020", "many")]))
-    with pytest.raises(BarError, match=r"EURUSD_M1.csv: the file is empty"):
+    with pytest.raises(BarError, match=r"EURUSD_M1.csv: the file has no bar"):
         read_bars(text(tmp_path, "EURUSD_M1.csv", lines[:1]))
+    with pytest.raises(BarError, match=r"line 6: a second header, its bars go on in line 7"):
+        read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:5], lines[0], *lines[5:]]))
+    with pytest.raises(BarError, match=r"line 9: high < low"):
+        read_bars(text(tmp_path, "EURUSD_M1.csv", [*lines[:3], "", "", *lines[3:6], crossed[10], *lines[11:]]))
+    with pytest.raises(BarError, match=r"line 2: open is '1,10000'; a decimal comma"):
+        read_bars(text(tmp_path, "EURUSD_M1.csv", [line.replace("1.1", "1,1") for line in lines]))
 
 
 def test_hourly_mt5_bars_are_refused(tmp_path):
     lines = mt5_lines("2025-01-06 08:00", 200, "Europe/Athens")
-    with pytest.raises(BarError, match=r"expected M1 bars, but the closest bars are 60 minutes apart"):
+    with pytest.raises(BarError, match=r"expected M1 bars, but most are 60 minutes apart, H1"):
         read_bars(text(tmp_path, "EURUSD.csv", [lines[0], *lines[1::60]]))
 
 
 @needs_shared
 def test_server_time_of_a_real_export_agrees_with_other_quotes_of_that_hour(monkeypatch):
-    from mikrobot.domain.market import instrument
-    from mikrobot.market import exports
+    from mikrobot.market import conversion
 
-    monkeypatch.setattr(exports, "check_timeframe", lambda *_: None)  # the real export at hand is hourly
-    hourly = exports.read_export(SHARED / "payloads/mt5_export_EURUSD_H1_2018.csv", instrument("EURUSD")).frame
+    monkeypatch.setattr(conversion, "check_timeframe", lambda *_: None)  # the real export at hand is hourly
+    _, hourly = read_bars(SHARED / "payloads/mt5_export_EURUSD_H1_2018.csv")
     source = ReplaySource([SHARED / "fx/EURUSD_M1.parquet"])
     minutes = source.history("EURUSD", datetime(2018, 1, 2, tzinfo=UTC), datetime(2019, 1, 1, tzinfo=UTC))
     closes = minutes.groupby(minutes["open_time"].dt.floor("h"))["close"].last()
@@ -386,7 +453,14 @@ def test_an_hour_that_new_york_has_twice_is_refused(tmp_path):
 
 def test_text_of_another_kind_is_refused(tmp_path):
     path = text(tmp_path, "EURUSD_M1.csv", ["time,open,high,low,close", "2025-01-01,1,1,1,1"])
-    with pytest.raises(BarError, match=r"neither a MetaTrader 5 nor a HistData M1 export; it begins with 'time,open"):
+    with pytest.raises(
+        BarError, match=r"line 2: its times have no offset from UTC; .* or name their clock with --clock"
+    ):
+        read_bars(path)
+    path = text(tmp_path, "EURUSD_M1.csv", ["when,first,last", "2025-01-01,1,1"])
+    with pytest.raises(
+        BarError, match=r"no known format of bars: it begins with 'when,first,last'; save it as Parquet"
+    ):
         read_bars(path)
 
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from mikrobot.cli.main import main
-from mikrobot.cli.parameters import OutPath
+from mikrobot.cli.parameters import OutFolder, OutPath
 from mikrobot.live import pid_records
 from tests.commands import commands
 
@@ -105,7 +105,7 @@ def wrong_paths(folder: str) -> Iterator[list[str]]:
     for words, command in commands():
         for position, parameter in enumerate(command.params):
             if isinstance(parameter.type, click.Path):
-                wrong = folder if isinstance(parameter.type, OutPath) else "nowhere/EURUSD_M1.parquet"
+                wrong = {OutPath: folder, OutFolder: __file__}.get(type(parameter.type), "nowhere/EURUSD_M1.parquet")
                 before = ["bos"] * position if isinstance(parameter, click.Argument) else [parameter.opts[0]]
                 yield [*words, *before, wrong]
 
@@ -173,8 +173,8 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (["predict", "--example", "--symbol", "foo"], "unknown symbol 'FOO'; known are EURUSD"),
         (["account", "reset", "--source", "kraken"], "'kraken' is not one of 'simulated', 'replay', 'binance', 'mt5'"),
         (
-            ["backtest", "--data", __file__],
-            "test_cli.py: no known symbol in the file name; name it like EURUSD_M1.parquet",
+            ["backtest", "--data", __file__, "--symbol", "NOPE"],
+            "'--symbol': unknown symbol 'NOPE'",
         ),
         (["run", "--source", "mt5"], "not built yet"),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),

@@ -1,0 +1,1 @@
+"""Formats of bar files: one module for each, listed in `registry`."""

@@ -1,0 +1,115 @@
+"""Times as files write them, in microseconds since the epoch of their clock."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mikrobot.domain.errors import BarError
+from mikrobot.market.border import Floats, RowOrigin, Times
+from mikrobot.market.clocks import UTC_CLOCK, FileClock
+
+_WIDTHS = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2}
+
+
+def of_text(column: pa.ChunkedArray, layout: str, origin: RowOrigin, shown: str) -> Times:
+    """Parse written times.
+
+    Parameters
+    ----------
+    column : ChunkedArray of string
+    layout : str
+        As `strptime` takes it; the day of the month as ``%d``.
+    origin : RowOrigin
+    shown : str
+        The layout in words, as ``YYYY.MM.DD HH:MM``.
+
+    Raises
+    ------
+    BarError
+        With the first row that has another layout, or a date that does not exist.
+    """
+    parsed = pc.strptime(column, format=layout, unit="us", error_is_null=True)
+    place = _place_of_day(layout)
+    day = pc.utf8_slice_codeunits(pc.if_else(parsed.is_null(), "01" * 10, column), place, place + 2)
+    moved = pc.not_equal(pc.day(parsed), day.cast(pa.int64()))  # 30 February becomes 1 March
+    wrong = pc.fill_null(moved, True).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise BarError(f"{origin(row)}: time {column[row].as_py()!r}; expected the form {shown} and a date that exists")
+    stamps: Times = parsed.cast(pa.int64()).to_numpy()
+    return stamps
+
+
+def _place_of_day(layout: str) -> int:
+    before, _, _ = layout.partition("%d")
+    for code, width in _WIDTHS.items():
+        before = before.replace(code, "0" * width)
+    return len(before)
+
+
+def of_epoch(values: Floats | Times, origin: RowOrigin) -> Times:
+    """Convert epoch stamps in seconds, milliseconds, microseconds or nanoseconds, each by its own magnitude.
+
+    Raises
+    ------
+    BarError
+        With the first row that is not a whole positive number.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    wrong = ~np.isfinite(numbers) | (numbers <= 0)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise BarError(f"{origin(row)}: time {numbers[row]:.15g}; expected the seconds or milliseconds since 1970")
+    whole = np.asarray(values).astype(np.int64)
+    times = np.where(numbers < 1e11, whole * 1_000_000, np.where(numbers < 1e14, whole * 1_000, whole))
+    return np.where(numbers >= 1e17, whole // 1_000, times)
+
+
+def of_any(column: pa.ChunkedArray, origin: RowOrigin) -> tuple[Times, FileClock | None]:
+    """Parse times that are all epoch stamps, or else ISO 8601 as ``2024-03-04T00:00:00+00:00``.
+
+    Returns
+    -------
+    (ndarray of int64, FileClock or None)
+        The times, and UTC; None where they have no offset, so that their clock is unknown.
+
+    Raises
+    ------
+    BarError
+        With the first row that is neither, or has no offset where others have one.
+    """
+    if pc.all(pc.match_substring_regex(column, r"^\d{9,19}(\.0*)?$")).as_py():
+        whole = pc.replace_substring_regex(column, r"\.0*$", "")
+        return of_epoch(whole.cast(pa.int64()).to_numpy(), origin), UTC_CLOCK
+    aware = pc.match_substring_regex(column, r"(?:Z|\d[+-]\d\d:?\d\d)$")
+    text = pd.Series(column.to_pandas(), dtype=object)
+    parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601").to_numpy(dtype="datetime64[us]")
+    wrong = np.isnat(parsed) | (aware.to_numpy() != aware[0].as_py())
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise BarError(
+            f"{origin(row)}: time {text.iloc[row]!r}; expected a form like 2024-03-04T00:00:00+00:00 in each row"
+        )
+    return parsed.view(np.int64), UTC_CLOCK if aware[0].as_py() else None
+
+
+def with_offset(column: pa.ChunkedArray, origin: RowOrigin) -> Times:
+    """Parse ``04.03.2024 01:00:00.000 GMT+0100``; UTC.
+
+    Raises
+    ------
+    BarError
+        With the first row of another form.
+    """
+    text = pd.Series(column.to_pandas(), dtype=object)
+    parsed = pd.to_datetime(text, format="%d.%m.%Y %H:%M:%S.%f GMT%z", utc=True, errors="coerce")
+    if parsed.isna().any():
+        row = int(parsed.isna().to_numpy().argmax())
+        raise BarError(f"{origin(row)}: time {text.iloc[row]!r}; expected the form DD.MM.YYYY HH:MM:SS.000 GMT+0100")
+    return np.asarray(parsed.to_numpy(dtype="datetime64[us]").view(np.int64))
+
+
+def without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cut the fraction of a second off written times."""
+    return pc.replace_substring_regex(column, r"\.\d+$", "")

@@ -1,0 +1,201 @@
+"""Reading delimited text into columns, with the line of what cannot be read."""
+
+import csv as lines
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+from mikrobot.domain.errors import BarError
+from mikrobot.market.border import Floats, RowOrigin, sole_value
+from mikrobot.market.formats.files import BarFile, LineNumbers
+
+PRICES = ("open", "high", "low", "close")
+
+_MISSING = ("", "nan", "null", "none", "n/a")
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
+_DECIMALS = re.compile(r"\d+\.(\d+)")
+_MOST_DECIMALS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a file as columns under lower-case names.
+
+    Attributes
+    ----------
+    table : Table
+    origin : RowOrigin
+    decimals : int
+        Most decimals of a price among the first rows.
+    """
+
+    table: pa.Table
+    origin: RowOrigin
+    decimals: int
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.table.num_rows)
+
+    def text(self, name: str) -> pa.ChunkedArray:
+        """Return a column as text."""
+        return self.table[name].cast(pa.string())
+
+    def numbers(self, *names: str) -> Floats:
+        """Return the first of these columns that there is, as float64; all NaN if there is none."""
+        for name in names:
+            if name in self.table.column_names:
+                values: Floats = pc.cast(self.table[name], pa.float64(), safe=False).to_numpy()
+                return values
+        return np.full(len(self), np.nan)
+
+    @property
+    def prices(self) -> Floats:
+        """Open, high, low and close, shape (4, n)."""
+        return np.stack([self.numbers(name) for name in PRICES])
+
+
+def read_rows(
+    file: BarFile, names: Sequence[str], *, headers: int = 0, texts: Sequence[str] = (), ignored: Sequence[str] = ()
+) -> Rows:
+    """Read the rows of a text file.
+
+    Parameters
+    ----------
+    file : BarFile
+    names : sequence of str
+        Name of each column, in the order of the file.
+    headers : int
+        Lines before the first row, without blank ones.
+    texts : sequence of str
+        Columns that are not numbers.
+    ignored : sequence of str
+        Columns that are not read.
+
+    Raises
+    ------
+    BarError
+        If there is no row, or with the first line that has another number of fields, or no number where one belongs.
+    """
+    numbers = LineNumbers(file.content, headers)
+    origin = RowOrigin(file.name, numbers, "line")
+    body = _after(file.content, headers)
+    if not body.strip():
+        raise BarError(f"{file.path}: the file has no bar; expected at least one below its header")
+    types = {name: pa.string() if name in texts else pa.float64() for name in names if name not in ignored}
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(body),
+            csv.ReadOptions(column_names=list(names)),
+            csv.ParseOptions(delimiter=file.delimiter),
+            csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
+        )
+    except pa.ArrowException as error:
+        raise _first_fault(body, file.delimiter, {name: types.get(name) for name in names}, origin) or BarError(
+            f"{file.path}: {str(error).splitlines()[0]}; export it again"
+        ) from error
+    return Rows(table, origin, _decimals_of_text(file, headers))
+
+
+def table_rows(file: BarFile) -> Rows:
+    """Read a Parquet or Feather file, its columns under lower-case names.
+
+    Raises
+    ------
+    BarError
+        If the file is damaged, has no row, or a column of prices is not of numbers.
+    """
+    table = file.table()
+    table = table.rename_columns([name.lower() for name in table.column_names])
+    if not table.num_rows:
+        raise BarError(f"{file.path}: the file has no bar; expected at least one")
+    for name in PRICES:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
+            raise BarError(f"{file.path}: column {name} is {kind}; expected numbers")
+    rows = Rows(table, RowOrigin(file.name, range(table.num_rows)), 0)
+    return Rows(table, rows.origin, decimals_of(rows.numbers("close")))
+
+
+def decimals_of(prices: Floats) -> int:
+    """Return the decimals of the grid that the first thousand prices lie on, at most 8.
+
+    >>> decimals_of(np.array([1.12345, 1.2]))
+    5
+    """
+    values = prices[np.isfinite(prices)][:1000]
+    for decimals in range(_MOST_DECIMALS):
+        scaled = values * 10**decimals
+        if np.all(np.abs(scaled - np.round(scaled)) <= np.maximum(1e-9 * np.abs(scaled), 1e-6)):
+            return decimals
+    return _MOST_DECIMALS
+
+
+def only_value(rows: Rows, name: str) -> str | None:
+    """Return the one value of a text column, None if there is no such column.
+
+    Raises
+    ------
+    BarError
+        As `sole_value`.
+    """
+    if name not in rows.table.column_names:
+        return None
+    return sole_value(rows.table[name], rows.origin)
+
+
+def _decimals_of_text(file: BarFile, headers: int) -> int:
+    first = file.head[headers : headers + 1000]
+    counts = [len(decimals) for line in first for decimals in _DECIMALS.findall(line.split(file.delimiter * 3)[0])]
+    return min(max(counts, default=0), _MOST_DECIMALS)
+
+
+def _after(content: bytes, headers: int) -> bytes:
+    """Return the content after so many lines that are not blank."""
+    position = 0
+    while headers > 0 and position < len(content):
+        end = content.find(b"\n", position)
+        end = len(content) if end < 0 else end + 1
+        headers -= bool(content[position:end].strip())
+        position = end
+    return content[position:]
+
+
+def _first_fault(body: bytes, delimiter: str, types: Mapping[str, Any], origin: RowOrigin) -> BarError | None:
+    """Return the error of the first line that cannot be read; `types` has a type, or None where unread, by column."""
+    text = body.decode("utf-8", errors="replace").split("\n")
+    rows = (fields for fields in lines.reader(text, delimiter=delimiter) if any(field.strip() for field in fields))
+    for row, fields in enumerate(rows):
+        if [field.strip().strip("<>").lower() for field in fields[:2]] == [
+            name.strip("<>") for name in list(types)[:2]
+        ]:
+            following = f"its bars go on in line {origin.numbers[row] + 1}"
+            return BarError(f"{origin(row)}: a second header, {following}; remove it, or give two files")
+        if len(fields) != len(types):
+            return BarError(f"{origin(row)}: {len(fields)} fields where there should be {len(types)}; correct the line")
+        for (name, kind), field in zip(types.items(), fields, strict=True):
+            if kind == pa.float64() and not _is_number(field):
+                return BarError(f"{origin(row)}: {name} is {field!r}; {_remedy(field)}")
+    return None
+
+
+def _is_number(field: str) -> bool:
+    if field.strip().lower() in _MISSING:
+        return True
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _remedy(field: str) -> str:
+    if _DECIMAL_COMMA.fullmatch(field.strip()):
+        return "a decimal comma; export it with decimal points"
+    return "expected a number"

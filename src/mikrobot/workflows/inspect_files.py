@@ -1,0 +1,142 @@
+"""What bar files hold: their format, clock, span, gaps and spreads, and what would be refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mikrobot.domain.errors import MikrobotError
+from mikrobot.domain.market import instrument
+from mikrobot.market.bar_files import bar_files
+from mikrobot.market.border import microseconds
+from mikrobot.market.replay import Provenance, Reading, ReplaySource
+from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, week_minutes
+
+GAP_SIZES = (("to 5 minutes", 5), ("to 1 hour", 60), ("to 1 day", 1440), ("longer", None))
+"""Sizes of gaps by their minutes without a bar while the market was open."""
+
+SPIKE = 30.0
+"""A bar whose range is so many times the median range of its day counts as a spike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a bar file holds.
+
+    Attributes
+    ----------
+    file : Provenance
+    bars : int
+    first, last : datetime
+        Open time of the first bar and of the last, UTC.
+    gaps : mapping of str to int
+        Number of gaps by size; minutes in which the market is closed do not count.
+    longest_gap : (datetime, int)
+        Open time of the last bar before the longest gap, and its open minutes; 0 minutes if there is no gap.
+    spikes : int
+    flat_share, zero_volume_share : float or None
+        Share of bars whose four prices are equal, and of those without volume; None where the volume is unknown.
+    spread : mapping of str to float
+        Quantiles of the spread in price units: p5, p50, p95; empty where it is unknown.
+    notes : tuple of str
+        What was assumed or left out.
+    """
+
+    file: Provenance
+    bars: int
+    first: datetime
+    last: datetime
+    gaps: dict[str, int]
+    longest_gap: tuple[datetime, int]
+    spikes: int
+    flat_share: float
+    zero_volume_share: float | None
+    spread: dict[str, float]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file that would be refused, and why."""
+
+    path: Path
+    reason: str
+
+
+def inspect(paths: Sequence[Path], reading: Reading) -> list[Inspected | Refused]:
+    """Inspect bar files, each for itself where they cannot be read together.
+
+    The files of one symbol are read together where this works, since the weekends of one show the clock of the others.
+    """
+    files = [file for path in paths for file in bar_files(path)]
+    try:
+        return _together(files, reading)
+    except MikrobotError:
+        return [_alone(file, reading) for file in files]
+
+
+def _alone(path: Path, reading: Reading) -> Inspected | Refused:
+    try:
+        (inspected,) = _together([path], reading)
+    except MikrobotError as error:
+        return Refused(path, str(error))
+    return inspected
+
+
+def _together(paths: Sequence[Path], reading: Reading) -> list[Inspected | Refused]:
+    source = ReplaySource(paths, reading)
+    return [_inspected(file, source.bars_of(file.path), source.notes) for file in source.files]
+
+
+def _inspected(file: Provenance, frame: pd.DataFrame, notes: Sequence[str]) -> Inspected:
+    gaps, longest = _gaps(file.symbol, frame)
+    flat = (frame["high"] == frame["low"]) & (frame["open"] == frame["close"])
+    spread = frame["spread"].dropna()
+    quantiles = {f"p{share}": float(spread.quantile(share / 100)) for share in (5, 50, 95)} if len(spread) else {}
+    return Inspected(
+        file,
+        len(frame),
+        frame["open_time"].iloc[0].to_pydatetime(),
+        frame["open_time"].iloc[-1].to_pydatetime(),
+        gaps,
+        longest,
+        _spikes(frame),
+        float(flat.mean()),
+        float((frame["volume"] == 0).mean()) if frame["volume"].notna().any() else None,
+        quantiles,
+        tuple(note for note in notes if note.startswith(file.path.name)),
+    )
+
+
+def _gaps(symbol: str, frame: pd.DataFrame) -> tuple[dict[str, int], tuple[datetime, int]]:
+    times = microseconds(frame["open_time"])
+    open_until = _open_minutes(symbol, times)
+    missing = np.diff(open_until) - 1
+    counts, lower = {}, 0
+    for label, upper in GAP_SIZES:
+        counts[label] = int(((missing > lower) & (missing <= (upper or np.inf))).sum())
+        lower = upper or lower
+    if not len(missing) or missing.max() <= 0:
+        return counts, (frame["open_time"].iloc[0].to_pydatetime(), 0)
+    place = int(missing.argmax())
+    return counts, (frame["open_time"].iloc[place].to_pydatetime(), int(missing[place]))
+
+
+def _open_minutes(symbol: str, times: Any) -> Any:
+    """Return for each time the minutes, since some fixed one, in which the market was open before it."""
+    minutes = times // 60_000_000
+    if instrument(symbol).asset == "crypto":
+        return minutes
+    since = week_minutes(times)
+    week = (minutes - since) // (7 * DAY_MINUTES)
+    return week * WEEK_MINUTES + np.minimum(since, WEEK_MINUTES)
+
+
+def _spikes(frame: pd.DataFrame) -> int:
+    ranges = (frame["high"] - frame["low"]) / frame["close"]
+    usual = ranges.groupby(frame["open_time"].dt.floor("D")).transform("median")
+    return int(((ranges > SPIKE * usual) & (usual > 0)).sum())

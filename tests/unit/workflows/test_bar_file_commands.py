@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from mikrobot.domain.errors import BarError, UsageError
+from mikrobot.market.replay import Reading, read_bars
+from mikrobot.workflows.import_files import PROVENANCE, import_files
+from mikrobot.workflows.inspect_files import Inspected, Refused, inspect
+
+HEADER = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
+
+
+def mt5_file(path: Path, times: pd.DatetimeIndex, prices: str = "1.10000\t1.10020\t1.09990\t1.10010") -> Path:
+    body = [f"{time:%Y.%m.%d\t%H:%M:%S}\t{prices}\t7\t0\t8" for time in times.tz_convert("Europe/Athens")]
+    path.write_text("\n".join([HEADER, *body]))
+    return path
+
+
+def week(*spans: tuple[str, int]) -> pd.DatetimeIndex:
+    parts = [pd.date_range(start, periods=minutes, freq="min", tz="UTC") for start, minutes in spans]
+    return parts[0].append(parts[1:])
+
+
+def one(path: Path, reading: Reading | None = None) -> Inspected:
+    (inspected,) = inspect([path], reading or Reading())
+    assert isinstance(inspected, Inspected), inspected
+    return inspected
+
+
+def test_a_file_is_described(tmp_path: Path) -> None:
+    path = mt5_file(
+        tmp_path / "EURUSD.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 30), ("2025-01-05 22:33", 9))
+    )
+    inspected = one(path)
+    assert (inspected.file.format, inspected.file.symbol, inspected.file.clock) == ("mt5", "EURUSD", "EET")
+    assert inspected.file.evidence == "1 weekend from and to 17:00 New York"
+    assert (inspected.file.volume, inspected.file.spread) == ("ticks", "points")
+    assert inspected.spread == pytest.approx({"p5": 8e-5, "p50": 8e-5, "p95": 8e-5})
+    assert inspected.bars == 99
+    assert (f"{inspected.first:%Y-%m-%d %H:%M}", f"{inspected.last:%Y-%m-%d %H:%M}") == (
+        "2025-01-03 21:00",
+        "2025-01-05 22:41",
+    )
+    assert inspected.gaps == {"to 5 minutes": 1, "to 1 hour": 0, "to 1 day": 0, "longer": 0}
+    assert (f"{inspected.longest_gap[0]:%H:%M}", inspected.longest_gap[1]) == ("22:29", 3)
+    assert inspected.zero_volume_share == 0
+
+
+def test_a_weekend_is_a_gap_of_crypto_and_not_of_foreign_exchange(tmp_path: Path) -> None:
+    times = week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 60))
+    prices = "93576.00\t93610.90\t93537.50\t93610.90"
+    assert sum(one(mt5_file(tmp_path / "EURUSD.csv", times)).gaps.values()) == 0
+    inspected = one(mt5_file(tmp_path / "BTCUSDT.csv", times, prices), Reading(clock="EET"))
+    assert inspected.gaps["longer"] == 1
+    assert inspected.longest_gap[1] == 48 * 60
+
+
+def test_spikes_flat_bars_and_bars_without_volume_are_counted(tmp_path: Path) -> None:
+    times = pd.date_range("2025-01-06 10:00", periods=100, freq="min", tz="UTC")
+    bars = pd.DataFrame({"ts": times, "open": 1.1, "high": 1.1001, "low": 1.1, "close": 1.1, "volume": 5.0})
+    bars.loc[10, "high"] = 1.15
+    bars.loc[20:29, "high"] = 1.1
+    bars.loc[:24, "volume"] = 0.0
+    path = tmp_path / "EURUSD.parquet"
+    bars.to_parquet(path)
+    inspected = one(path)
+    assert (inspected.spikes, inspected.flat_share, inspected.zero_volume_share) == (1, 0.1, 0.25)
+    assert inspected.spread == {}
+
+
+def test_each_file_that_would_be_refused_is_named_and_the_others_are_described(tmp_path: Path) -> None:
+    good = mt5_file(tmp_path / "EURUSD.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 30)))
+    bad = tmp_path / "GBPUSD.csv"
+    bad.write_text("a,b\n1,2\n")
+    described, refused = inspect([good, bad], Reading())
+    assert isinstance(described, Inspected)
+    assert isinstance(refused, Refused)
+    assert "no known format of bars: it begins with 'a,b'" in refused.reason
+
+
+def test_an_imported_file_is_read_back_equal_and_carries_its_provenance(tmp_path: Path) -> None:
+    path = mt5_file(tmp_path / "EURUSDm.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 30)))
+    (written,) = import_files([path], tmp_path / "out", Reading())
+    assert (written.symbol, written.bars) == ("EURUSD", 90)
+    pd.testing.assert_frame_equal(read_bars(written.path)[1], read_bars(path)[1])
+    (origin,) = json.loads(pq.read_schema(written.path).metadata[PROVENANCE])
+    assert (origin["path"], origin["format"], origin["clock"]) == (str(path), "mt5", "EET")
+
+
+def test_nothing_is_overwritten_and_nothing_written_where_a_file_is_refused(tmp_path: Path) -> None:
+    path = mt5_file(tmp_path / "EURUSD.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 30)))
+    import_files([path], tmp_path / "out", Reading())
+    with pytest.raises(UsageError, match=r"EURUSD_M1.parquet is there already; move it away"):
+        import_files([path], tmp_path / "out", Reading())
+    bad = tmp_path / "GBPUSD.csv"
+    bad.write_text("a,b\n1,2\n")
+    with pytest.raises(BarError):
+        import_files([path, bad], tmp_path / "other", Reading())
+    assert not (tmp_path / "other").exists()
