@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, scope_of
-from mikrobot.models.signatures import SIGNED, Signer, Verifier
+from mikrobot.models.signatures import SEAL, SIGNED, Signer, Verifier
 from mikrobot.models.tracking_server import TrackingServer
 from mikrobot.models.version import PROMOTION, Version
 
 if TYPE_CHECKING:
     import xgboost as xgb
 
+    from mikrobot.models.conformal import Window
     from mikrobot.models.model import Model
     from mikrobot.models.spec import ModelSpec
 
@@ -26,7 +27,7 @@ REPLACES = "replaces"
 """Prefix of a tag, followed by a symbol: the champion that the version replaced, which a rollback restores."""
 
 WINDOW = "window"
-"""Tag of a version: the rolling window to which its intervals are fitted (`conformal.Window`)."""
+"""Tag of a version: the signed rolling window to which its intervals are fitted (`conformal.Window`)."""
 
 
 class Registry:
@@ -38,9 +39,9 @@ class Registry:
         Address of the MLflow server. It should store the artefacts itself (``--artifacts-destination``),
         so that a client needs only HTTP.
     verifier : Verifier
-        Checks the files of a version before they are parsed.
+        Checks the files and the window of a version before they are parsed.
     signer : Signer, optional
-        Signs the files of a version; needed only to `log` one.
+        Signs the files and the window of a version; needed only to `log` one and to `roll` one.
     """
 
     def __init__(self, tracking_uri: str, verifier: Verifier, signer: Signer | None = None) -> None:
@@ -89,11 +90,10 @@ class Registry:
         """
         from mikrobot.models import tracking
 
-        if self._signer is None:
-            raise ValueError("a model is signed when it is logged, and this registry has no signer")
+        signer = self._require_signer()
         labelled = {**tags, "source": model.spec.source, "symbols": ",".join(model.spec.symbols)}
         run = tracking.TrainingRun(parameters, metrics, labelled, data_name, data_sha256, texts or {})
-        return tracking.log(self.tracking_uri, model, run, booster, signer=self._signer)
+        return tracking.log(self.tracking_uri, model, run, booster, signer=signer)
 
     def promote(self, name: str, version: str, reason: str, symbols: Sequence[str] | None = None) -> tuple[Scope, ...]:
         """Make a version the champion of its symbols; return the scopes.
@@ -241,8 +241,38 @@ class Registry:
         """
         self._server.set_tag(name, version, key, value)
 
-    def window(self, name: str, version: str) -> str:
-        """Return the stored rolling window of a version, as JSON; empty if it uses the intervals of its training.
+    def roll(self, name: str, version: str, window: "Window") -> None:
+        """Sign a rolling window and store it with a version.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `note`.
+        ValueError
+            If the registry was opened without a signer.
+        """
+        self.note(name, version, WINDOW, self._require_signer().sign_window(name, version, window.to_json()))
+
+    def window(self, name: str, version: str) -> "Window | None":
+        """Return the stored rolling window of a version; None if it uses the intervals of its training.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version, or its window was not signed for it.
+        ServiceError
+            If the server does not answer.
+        """
+        from mikrobot.models.conformal import Window
+
+        tag = self.window_tag(name, version)
+        if not tag:
+            return None
+        with _readable(name, version):
+            return Window.from_json(self._verifier.window(name, version, tag))
+
+    def window_tag(self, name: str, version: str) -> str:
+        """Return the tag of the window of a version as it is stored, unchecked; empty if there is none.
 
         Raises
         ------
@@ -323,18 +353,17 @@ class Registry:
         Raises
         ------
         ModelError
-            If there is no such version, or its artefacts are missing, corrupt or of another format.
+            If there is no such version, or its artefacts or its window are missing, corrupt or of another format.
         ServiceError
             If the server does not answer.
         """
         from mikrobot.models import artefacts
-        from mikrobot.models.conformal import Window
 
         spec, curves, graph = self._files(name, version, *artefacts.FILES)
         with _readable(name, version):
             model = artefacts.read(spec, curves, graph, version)
-            window = self.window(name, version) if rolled else ""
-            return replace(model, intervals=Window.from_json(window).intervals()) if window else model
+        window = self.window(name, version) if rolled else None
+        return replace(model, intervals=window.intervals()) if window else model
 
     def booster(self, name: str, version: str) -> "xgb.Booster":
         """Load the boosted trees of a version, which explain its predictions.
@@ -386,9 +415,16 @@ class Registry:
         location = self._server.model_location(name, version, absent)
         files = {path: self._server.file(location, path, absent) for path in paths}
         signed = self._server.file(location, SIGNED, unsigned)
+        seal = self.version(name, version).tags.get(SEAL, "")
         with _readable(name, version):
             self._verifier.check(signed, files)
+            self._verifier.check_seal(name, version, signed, seal)
         return list(files.values())
+
+    def _require_signer(self) -> Signer:
+        if self._signer is None:
+            raise ValueError("what is stored with a version is signed, and this registry has no signer")
+        return self._signer
 
 
 @contextmanager

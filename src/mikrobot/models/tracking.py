@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import ServiceError
+from mikrobot.models.signatures import SEAL, SIGNED
 from mikrobot.models.tracking_server import failure
 
 if TYPE_CHECKING:
@@ -105,7 +106,11 @@ def log(tracking_uri: str, model: "Model", run: TrainingRun, booster: "xgb.Boost
             )
             # After the model: MLflow copies existing metrics to the model, and would write each one twice.
             mlflow.log_metrics(dict(run.metrics), model_id=logged.model_id)
-        return _register(tracking_uri, spec.name, logged.model_uri, logged.model_id, tags=run.tags)
+            signed = Path(folder, Path(SIGNED).name).read_bytes()
+        version = _register(tracking_uri, spec.name, logged.model_uri, logged.model_id, tags=run.tags)
+        seal = signer.seal(spec.name, version, signed)
+        mlflow.MlflowClient(tracking_uri).set_model_version_tag(spec.name, version, SEAL, seal)
+        return version
 
 
 def _register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tags: Mapping[str, str]) -> str:

@@ -144,7 +144,7 @@ class Predictor:
         self, scope: Scope, version: str, *, baseline: bool, loaded: "dict[tuple[str, bool, str], Model]"
     ) -> _Served:
         """Return the model for a scope, loaded and warm; models in `loaded` are reused, and new ones are added."""
-        window = "" if baseline else self._registry.window(self._name, version)
+        window = "" if baseline else self._registry.window_tag(self._name, version)
         key = (version, baseline, window)
         if key not in loaded:
             registered = self._registry.load(self._name, version)

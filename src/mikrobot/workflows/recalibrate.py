@@ -19,7 +19,7 @@ from mikrobot.models.catalog import TRADED
 from mikrobot.models.conformal import Window
 from mikrobot.models.labels.samples import Prices
 from mikrobot.models.model import Model
-from mikrobot.models.registry import WINDOW, Registry
+from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHAMPION
 from mikrobot.models.task import Task
 from mikrobot.settings import Settings
@@ -72,7 +72,7 @@ def recalibrate(settings: Settings, name: str = TRADED) -> list[Recalibration]:
     ModelError, ServiceError
         If the champion cannot be loaded, or MLflow does not answer.
     """
-    registry = open_registry(settings)
+    registry = open_registry(settings, signing=True)
     champions = sorted(set(registry.holders(name, CHAMPION).values()), key=int)
     return [_recalibrate(settings, registry, name, version) for version in champions]
 
@@ -85,7 +85,7 @@ def _recalibrate(settings: Settings, registry: Registry, name: str, version: str
         bars = _bars(BarStore(pool), spec.source, predictions)
     outcomes, window = window_of(model, bars, predictions)
     if window is not None:
-        registry.note(name, version, WINDOW, window.to_json())
+        registry.roll(name, version, window)
     return Recalibration(version, outcomes, FEWEST_KNOWN, None if window is None else window.until)
 
 

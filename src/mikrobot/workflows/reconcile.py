@@ -23,7 +23,6 @@ from mikrobot.live.arms import share_of
 from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.conformal import Window
 from mikrobot.models.registry import Registry
 from mikrobot.models.spec import ModelSpec
 from mikrobot.paper.fills import fills_of
@@ -186,11 +185,10 @@ def _served(registry: Registry, name: str, version: str) -> Served:
     """Load the version that made predictions; the baseline has no window."""
     model = registry.load(TRADED, version, rolled=False)
     trained = Answering(model.diffusion() if name == BASELINE else model, name)
-    window = "" if name == BASELINE else registry.window(TRADED, version)
-    if not window:
+    window = None if name == BASELINE else registry.window(TRADED, version)
+    if window is None:
         return Served(trained, trained, model.spec.trained_until)
-    rolled = Window.from_json(window)
-    return Served(trained, Answering(replace(model, intervals=rolled.intervals()), name), rolled.until)
+    return Served(trained, Answering(replace(model, intervals=window.intervals()), name), window.until)
 
 
 def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:

@@ -190,13 +190,15 @@ def test_a_version_uses_the_intervals_of_its_stored_window(first: TrainingResult
     trained = registry.load("bos", first.version)
     window = Window.of(TRADE_FROM, np.full(50, 0.7), np.arange(50) % 2 == 0)
     try:
-        registry.note("bos", first.version, WINDOW, window.to_json())
+        registry.roll("bos", first.version, window)
         rolled = registry.load("bos", first.version)
         assert rolled.intervals == window.intervals() != trained.intervals
         assert rolled.calibration == trained.calibration
         assert registry.load("bos", first.version, rolled=False).intervals == trained.intervals
         registry.note("bos", first.version, WINDOW, "[]")
-        with pytest.raises(ModelError, match=f"version {first.version} cannot be used: expected the window"):
+        with pytest.raises(
+            ModelError, match=f"version {first.version} cannot be used: its rolling window was not signed"
+        ):
             registry.load("bos", first.version)
     finally:
         registry.note("bos", first.version, WINDOW, "")
