@@ -36,6 +36,9 @@ OPERATORS = {
 }  # fmt: skip
 """Operators that the conversions here make, by domain."""
 
+ATTRIBUTES = {"name", "doc_string", "type", "f", "i", "s", "t", "floats", "ints", "strings"}
+"""Fields that an attribute of an operator may have; others contain graphs, functions or more tensors."""
+
 _INPUTS, _SCORE, _PROBABILITIES = "inputs", "score", "probabilities"
 
 
@@ -232,7 +235,11 @@ def _require_plain(graph: bytes) -> None:
     )
     if foreign or model.functions:
         raise ModelError(f"the graph has the operators {', '.join(foreign) or 'of functions'}; train again")
-    tensors = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute)]
+    attributes = [attribute for node in model.graph.node for attribute in node.attribute]
+    nested = {field.name for attribute in attributes for field, _ in attribute.ListFields()} - ATTRIBUTES
+    if nested or model.training_info:
+        raise ModelError(f"the graph has parts of its own ({', '.join(sorted(nested)) or 'training'}); train again")
+    tensors = [*model.graph.initializer, *(attribute.t for attribute in attributes)]
     if model.graph.sparse_initializer or any(map(uses_external_data, tensors)):
         raise ModelError("the graph reads other files; train again")
 

@@ -117,6 +117,7 @@ def services(settings: Settings) -> dict[str, Service]:
             settings.bento_port,
             "MIKROBOT_BENTO_PORT",
             f"{settings.bento_url}/livez",
+            folder="bentoml/work",  # empty, so that a model that refers to a file by its name finds none
         ),
         Service(
             "flows",

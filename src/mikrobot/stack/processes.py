@@ -42,6 +42,8 @@ class Service:
         URL that answers 200 once the service is ready.
     timeout_s : float
         Timeout in seconds to become ready.
+    folder : str
+        Its working directory within the state folder, by default that itself; created if it is missing.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Service:
     setting: str = ""
     health: str | None = None
     timeout_s: float = 90.0
+    folder: str = ""
 
 
 def start(service: Service, home: Path, host: str, *, stdin: int | IO[bytes] = subprocess.DEVNULL) -> bool:
@@ -77,12 +80,14 @@ def start(service: Service, home: Path, host: str, *, stdin: int | IO[bytes] = s
     require_port(service, home, host)
     log = home / "logs" / f"{service.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    folder = home / service.folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
         log_from = output.tell()
         process = subprocess.Popen(
             list(service.command),
             env={**os.environ, **service.environment, **pid_records.mark(service.name, home)},
-            cwd=home,
+            cwd=folder,
             stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,

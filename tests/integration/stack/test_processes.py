@@ -72,6 +72,15 @@ def test_a_held_process_that_has_died_is_released_without_an_error(home):
     assert pid_records.find("probe", home) is None
 
 
+def test_a_service_with_a_folder_runs_in_it(home):
+    code = "import os, threading; print(os.getcwd(), os.listdir(), flush=True); threading.Event().wait()"
+    processes.start(Service("at-work", (sys.executable, "-c", code), {}, folder="some/work"), home, "127.0.0.1")
+    log = home / "logs" / "at-work.log"
+    wait_until(lambda: log.read_text().endswith("\n"), "it wrote nothing", SystemClock(), timeout_s=60)
+    assert log.read_text() == f"{home}/some/work []\n"
+    assert (home / "some" / "work").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_second_start_leaves_the_running_process_alone(home):
     service = Service("sleeper", SLEEP, {})
     assert processes.start(service, home, "127.0.0.1") is True

@@ -117,11 +117,45 @@ def with_a_sparse_tensor(model: onnx.ModelProto) -> None:
     model.graph.sparse_initializer.add()
 
 
+def with_external_data_above(model: onnx.ModelProto) -> None:
+    with_external_data(model)
+    set_external_data(model.graph.initializer[1], location="../../secrets/postgres", offset=0, length=4)
+
+
+def with_external_data_in_an_attribute(model: onnx.ModelProto) -> None:
+    tensor = helper.make_tensor("hidden", onnx.TensorProto.FLOAT, [1], bytes(4), raw=True)
+    set_external_data(tensor, location="secrets/postgres", offset=0, length=4)
+    model.graph.node[0].attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(tensor)
+
+
+def with_a_graph_inside(model: onnx.ModelProto) -> None:
+    inner = onnx.GraphProto(name="inner")
+    with_external_data(model)
+    inner.initializer.add().CopyFrom(model.graph.initializer.pop(1))
+    model.graph.node[0].attribute.add(name="body", type=onnx.AttributeProto.GRAPH).g.CopyFrom(inner)
+
+
+def with_a_list_of_tensors(model: onnx.ModelProto) -> None:
+    with_external_data_in_an_attribute(model)
+    attribute = model.graph.node[0].attribute[-1]
+    attribute.tensors.add().CopyFrom(attribute.t)
+    attribute.ClearField("t")
+
+
+def with_a_training(model: onnx.ModelProto) -> None:
+    model.training_info.add()
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (with_external_data, "the graph reads other files"),
         (with_a_sparse_tensor, "the graph reads other files"),
+        (with_external_data_above, "the graph reads other files"),
+        (with_external_data_in_an_attribute, "the graph reads other files"),
+        (with_a_graph_inside, r"the graph has parts of its own \(g\)"),
+        (with_a_list_of_tensors, r"the graph has parts of its own \(tensors\)"),
+        (with_a_training, r"the graph has parts of its own \(training\)"),
         (with_another_operator, "the graph has the operators StringSplit"),
         (with_a_function, "the graph has the operators of functions"),
     ],
