@@ -26,11 +26,12 @@ from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, S
 from mikrobot.serving import report_links
 from mikrobot.serving.answers import Answer, AnsweringModel, Answers
 from mikrobot.serving.predictor import Predictor
+from mikrobot.serving.watch import watch
 
 log = telemetry.logger("serving")
 
 WATCH_SECONDS = 2.0
-"""Interval between two checks of the champion alias: the maximum delay before a promoted version is served."""
+"""Interval between two polls of the aliases: the maximum delay before a promoted version is served."""
 
 Value = Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
 Rows = Annotated[list[Annotated[list[Value], FailFast()]], FailFast(), Field(max_length=refusals.MAXIMUM_ITEMS["rows"])]
@@ -149,8 +150,8 @@ class Predictions:
         self._reports = StaticFiles(directory=report_links.folder(settings), check_dir=False)
         self._request: dict[str, Any] | None = None
         self._stop = Event()
-        for predictor in (self._predictor, self._challenger):
-            Thread(target=predictor.watch, args=(WATCH_SECONDS, self._stop), daemon=True).start()
+        predictors = (self._predictor, self._challenger)
+        Thread(target=watch, args=(registry, predictors, WATCH_SECONDS, self._stop), daemon=True).start()
 
     def __is_ready__(self) -> bool:
         """Return for /readyz whether a model is warm for at least one scope."""

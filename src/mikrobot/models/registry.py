@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
-from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, scope_of
+from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, holders_of
 from mikrobot.models.signatures import SEAL, SIGNED, Signer, Verifier
 from mikrobot.models.tracking_server import TrackingServer
 from mikrobot.models.version import PROMOTION, Version
@@ -299,8 +299,7 @@ class Registry:
         ServiceError
             If the server does not answer.
         """
-        named = {scope_of(alias, role): version for alias, version in self.aliases(name).items()}
-        return {scope: version for scope, version in sorted(named.items(), key=str) if scope is not None}
+        return holders_of(self.aliases(name), role)
 
     def version(self, name: str, version: str) -> Version:
         """Return one version.

@@ -3,7 +3,7 @@
 A version serves a scope only if it was trained on bars of that source and symbol.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 CHAMPION = "champion"
@@ -61,3 +61,13 @@ def scope_of(alias: str, role: str) -> Scope | None:
     prefix, _, rest = alias.partition("-")
     source, dash, symbol = rest.partition("-")
     return Scope(source, symbol) if prefix == role and dash else None
+
+
+def holders_of(aliases: Mapping[str, str], role: str) -> dict[Scope, str]:
+    """Return the version that has a role in each scope, from the version of each alias.
+
+    >>> holders_of({"champion-replay-EURUSD": "3", "baseline-replay-EURUSD": "1"}, "champion")
+    {Scope(source='replay', symbol='EURUSD'): '3'}
+    """
+    named = {scope_of(alias, role): version for alias, version in aliases.items()}
+    return {scope: version for scope, version in sorted(named.items(), key=str) if scope is not None}

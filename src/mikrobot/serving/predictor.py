@@ -7,18 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot import telemetry
-from mikrobot.domain.errors import MikrobotError, ModelError, ScopeError, ServingError
+from mikrobot.domain.errors import ModelError, ScopeError, ServingError
 from mikrobot.domain.trading import BASELINE
 from mikrobot.models.catalog import TRADED
-from mikrobot.models.scope import Scope
+from mikrobot.models.scope import Scope, holders_of
 from mikrobot.serving.answers import Answer, AnsweringModel, Answers, Bounds
 from mikrobot.serving.requested_rows import row_of, rows_of
 
@@ -74,7 +73,7 @@ class Predictor:
     ) -> None:
         self._registry = registry
         self._name = name
-        self._role = role
+        self.role = role
         self._stand_in = stand_in
         self._served: dict[Scope, _Served] = {}
         self._refreshing = Lock()
@@ -98,10 +97,15 @@ class Predictor:
         """
         return self._serving(symbol, source).model.spec
 
-    def refresh(self) -> bool:
+    def refresh(self, aliases: Mapping[str, str] | None = None) -> bool:
         """Load and warm the versions that the registry names for each scope, then serve them.
 
         Running requests finish with the model that they started with.
+
+        Parameters
+        ----------
+        aliases : mapping of str to str, optional
+            Version of each alias of the model, as the registry has it now; by default the registry is asked.
 
         Returns
         -------
@@ -114,37 +118,44 @@ class Predictor:
             If a version cannot be loaded or fails to predict. Its scopes keep their models; the other scopes change.
         """
         with self._refreshing:
-            wanted = self._wanted()
+            wanted = self._wanted(self._registry.aliases(self._name) if aliases is None else aliases)
+            windows: dict[str, str] = {}
             loaded = {served.key: served.model for served in self._served.values()}
             kept = self._served if self._stand_in else {s: v for s, v in self._served.items() if s in wanted}
             fresh, failures = dict(kept), []
             for scope, (version, baseline) in wanted.items():
                 try:
-                    fresh[scope] = self._load(scope, version, baseline=baseline, loaded=loaded)
+                    fresh[scope] = self._load(scope, version, baseline=baseline, loaded=loaded, windows=windows)
                 except ModelError as error:
                     failures.append(f"{scope}: {error}")
             changed = [s for s in fresh if s not in self._served or fresh[s].key != self._served[s].key]
             gone = self._served.keys() - fresh.keys()
             self._served = fresh
         for scope in changed:
-            log.info(f"{self._role}_served", scope=str(scope), origin=str(AnsweringModel(*fresh[scope].origin)))
+            log.info(f"{self.role}_served", scope=str(scope), origin=str(AnsweringModel(*fresh[scope].origin)))
         if failures:
             raise ModelError("; ".join(failures))
         return bool(changed or gone)
 
-    def _wanted(self) -> dict[Scope, tuple[str, bool]]:
+    def _wanted(self, aliases: Mapping[str, str]) -> dict[Scope, tuple[str, bool]]:
         """Return the version to serve for each scope, and whether to serve only its baseline."""
-        baselines = self._registry.holders(self._name, self._stand_in) if self._stand_in else {}
+        baselines = holders_of(aliases, self._stand_in) if self._stand_in else {}
         return {
             **{scope: (version, True) for scope, version in baselines.items()},
-            **{scope: (version, False) for scope, version in self._registry.holders(self._name, self._role).items()},
+            **{scope: (version, False) for scope, version in holders_of(aliases, self.role).items()},
         }
 
     def _load(
-        self, scope: Scope, version: str, *, baseline: bool, loaded: "dict[tuple[str, bool, str], Model]"
-    ) -> _Served:
-        """Return the model for a scope, loaded and warm; models in `loaded` are reused, and new ones are added."""
-        window = "" if baseline else self._registry.window_tag(self._name, version)
+        self, scope: Scope, version: str, *, baseline: bool, loaded: "dict[tuple[str, bool, str], Model]",
+        windows: dict[str, str],
+    ) -> _Served:  # fmt: skip
+        """Return the model for a scope, loaded and warm.
+
+        Models in `loaded` and tags of windows in `windows` are reused, and new ones are added.
+        """
+        if not baseline and version not in windows:
+            windows[version] = self._registry.window_tag(self._name, version)
+        window = "" if baseline else windows[version]
         key = (version, baseline, window)
         if key not in loaded:
             registered = self._registry.load(self._name, version)
@@ -155,23 +166,6 @@ class Predictor:
             learned = ", ".join(map(str, loaded[key].spec.scopes))
             raise ModelError(f"version {version} learned from {learned}")
         return _Served(scope, loaded[key], baseline, window)
-
-    def watch(self, every_s: float, stop: Event) -> None:
-        """Refresh periodically until stopped; a failure is logged once, and the served models stay.
-
-        Imports what loading a model needs as soon as the registry answers, since the first model is waited for.
-        """
-        complaint = ""
-        while not stop.is_set():
-            try:
-                self.refresh()
-                complaint = ""
-                import_module("mikrobot.models.artefacts")
-            except MikrobotError as error:
-                if str(error) != complaint:
-                    complaint = str(error)
-                    log.warning(f"{self._role}_not_refreshed", reason=complaint, ready=self.ready)
-            stop.wait(every_s)
 
     def predict(self, symbol: str, features: Mapping[str, float | None], source: str | None = None) -> Answer:
         """Predict one row.

@@ -52,13 +52,16 @@ class Shelf:
     roles: dict[str, dict[Scope, str]] = field(default_factory=dict)
     kept: str = ""
     away: bool = False
+    asked: int = 0
 
-    def holders(self, name: str, role: str) -> dict[Scope, str]:
+    def aliases(self, name: str) -> dict[str, str]:
         if self.away:
             raise ModelError("the registry does not answer")
-        return self.roles.get(role, {})
+        self.asked += 1
+        return {scope.alias(role): held for role, holders in self.roles.items() for scope, held in holders.items()}
 
-    def window(self, name: str, version: str) -> str:
+    def window_tag(self, name: str, version: str) -> str:
+        self.asked += 1
         return self.kept
 
     def load(self, name: str, version: str) -> WeightedSum:

@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -169,47 +167,6 @@ def test_a_champion_that_does_not_answer_leaves_the_old_one(predictor: Predictor
     with pytest.raises(ModelError, match="version 2 predicts 1 rows with an array of shape"):
         predictor.refresh()
     assert predictor.predict("EURUSD", ROW).version == "1"
-
-
-def test_the_watch_outlives_a_registry_that_is_away(predictor: Predictor, shelf: Any) -> None:
-    stop = Event()
-    watching = Thread(target=predictor.watch, args=(0.01, stop))
-    shelf.away = True
-    shelf.promote("2")
-    watching.start()
-    assert not stop.wait(0.05)
-    assert predictor.predict("EURUSD", ROW).version == "1"
-    shelf.away = False
-    for _ in range(200):
-        if predictor.spec("EURUSD").version == "2" or stop.wait(0.01):
-            break
-    stop.set()
-    watching.join(5.0)
-    assert not watching.is_alive()
-    assert predictor.predict("EURUSD", ROW).version == "2"
-
-
-WATCHING = """
-import sys
-from threading import Event
-from mikrobot.serving.predictor import Predictor
-
-class Empty:
-    def holders(self, name, role):
-        return {}
-
-class Once(Event):
-    def wait(self, timeout=None):
-        self.set()
-
-Predictor(Empty()).watch(0.01, Once())
-print("onnxruntime" in sys.modules)
-"""
-
-
-def test_the_watch_imports_what_a_model_needs_before_there_is_one() -> None:
-    process = subprocess.run([sys.executable, "-c", WATCHING], capture_output=True, text=True, check=True)
-    assert process.stdout == "True\n"
 
 
 def test_no_request_fails_or_mixes_models_while_versions_change(predictor: Predictor, shelf: Any) -> None:
