@@ -4,6 +4,7 @@ Reads the logs of PostgreSQL, Prefect, MLflow, BentoML and the platform's own pr
 does not suggest remedies.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ _ERROR = re.compile(
     r"(?:[a-z_][\w.]*\s*(?:-|\||:)\s*)?"  # the name of a logger
     r"\[?\s*(?:(?:ERROR|CRITICAL|FATAL|PANIC)\b|(?:error|critical|fatal)\s*[\]:])"
 )
+_LEVEL = re.compile(r"ERROR|CRITICAL|FATAL|PANIC|error|critical|fatal")
+"""Levels that `_ERROR` matches; it is slow, and few lines have one."""
+
 _JSON_ERROR = re.compile(r'^\{.*"level": ?"(?:error|critical)"')
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^Fatal Python error")
 _BEGINS_RECORD = re.compile(
@@ -113,8 +117,41 @@ def errors_of(name: str, home: Path) -> LogErrors:
     path = home / "logs" / f"{name}.log"
     if not path.exists():
         return LogErrors()
-    lines = _lines(path, pid_records.log_from(name, home))
-    return errors_in(_since_postgres_started(lines) if name == "postgres" else lines, name)
+    carried = _carried_errors(name, home)
+    lines = _lines(path, 0 if carried else pid_records.log_from(name, home))
+    if name == "postgres" and (own := _since_postgres_started(lines)) is not lines:
+        lines, carried = own, None
+    errors = errors_in(lines, name)
+    return LogErrors(carried.count + errors.count, errors.last or carried.last) if carried else errors
+
+
+def carry_errors(name: str, home: Path) -> None:
+    """Record the errors of a service before the lines of its log are moved away, so that they stay counted."""
+    errors = errors_of(name, home)
+    record = {"process": _process_record(name, home), "count": errors.count, "last": errors.last}
+    path = _carried_path(name, home)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(record))
+    fresh.replace(path)
+
+
+def _carried_errors(name: str, home: Path) -> LogErrors | None:
+    """Return the errors in the moved lines of a running service; None if none were moved since it was started."""
+    try:
+        record = json.loads(_carried_path(name, home).read_text())
+        return LogErrors(record["count"], record["last"]) if record["process"] == _process_record(name, home) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _carried_path(name: str, home: Path) -> Path:
+    return home / "logs" / f"{name}.errors"
+
+
+def _process_record(name: str, home: Path) -> str:
+    """Return what is recorded of the process that writes a log; empty for PostgreSQL, whose log names its starts."""
+    path = home / "run" / f"{name}.json"
+    return path.read_text() if path.exists() else ""
 
 
 def errors_in(lines: Iterable[str], service: str = "") -> LogErrors:
@@ -141,8 +178,9 @@ def _records(lines: Iterable[str]) -> Iterator[list[str]]:
 
 def _is_next_traceback(record: list[str], line: str) -> bool:
     """Return True if a line starts a separate traceback: not the first of the record, and not chained to the last."""
-    has_traceback = any(_TRACEBACK.search(earlier) for earlier in record)
-    return bool(_TRACEBACK.search(line)) and has_traceback and not record[-1].startswith(_CHAINED)
+    if not _TRACEBACK.search(line) or record[-1].startswith(_CHAINED):
+        return False
+    return any(_TRACEBACK.search(earlier) for earlier in record)
 
 
 def _error(record: list[str]) -> str:
@@ -157,7 +195,7 @@ def _error(record: list[str]) -> str:
 
 
 def _is_error(line: str) -> bool:
-    return bool(_ERROR.match(line) or _JSON_ERROR.match(line))
+    return bool(_LEVEL.search(line) and (_ERROR.match(line) or _JSON_ERROR.match(line)))
 
 
 def _plain(line: str) -> str:
