@@ -27,6 +27,9 @@ _API = "/api/2.0/mlflow"
 _FILES = "/api/2.0/mlflow-artifacts/artifacts"
 _STORED = "mlflow-artifacts:/"
 _TRANSIENT = (429, 500, 502, 503, 504)
+_NO_FILE = (400, 404)
+"""Answers of MLflow without an error code: for a folder in place of a file, and for a missing file."""
+
 _UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -181,7 +184,7 @@ class TrackingServer:
         if response.is_success:
             return response
         code, message = _problem(response)
-        if absent and code in ABSENT:
+        if absent and (code in ABSENT or (not code and response.status_code in _NO_FILE)):
             raise ModelError(f"{absent}; see `mikrobot models list`")
         raise self._failure(message)
 

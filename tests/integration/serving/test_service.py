@@ -3,6 +3,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event
@@ -15,8 +16,9 @@ import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.models import graph
-from mikrobot.models.conformal import PREDICTED, SETS
+from mikrobot.models.conformal import PREDICTED, SETS, Window
 from mikrobot.models.model import Model
+from mikrobot.models.registry import WINDOW
 from mikrobot.models.scope import Scope
 from mikrobot.models.signatures import SIGNED, Signer
 from mikrobot.runtime import SystemClock, wait_until
@@ -282,6 +284,26 @@ def test_an_altered_model_is_not_served_and_the_last_good_one_answers(stage: Any
     assert stage.served() == champion.spec.version
     assert [sides(stage.client.predict("EURUSD", row)) for row in rows] == expected(champion, rows)
     stage.registry.rollback("bos", "after the test")
+
+
+def test_an_altered_window_is_not_served_and_the_last_good_one_answers(stage: Any, feature_rows: Rows) -> None:
+    """Somebody who can write tags makes every level break, with a window of the form that a recalibration stores."""
+    champion, rows = promoted(stage), feature_rows(3)
+    version, score = champion.spec.version, np.linspace(0, 1, 4_000)
+    window = Window.of(champion.spec.trained_until, score, np.ones(len(score), bool))
+    refused = f"model bos version {version} cannot be used: its rolling window was not signed for this version"
+    for tag in (window.to_json(), Signer("a key of somebody else").sign_window("bos", version, window.to_json())):
+        stage.registry.note("bos", version, WINDOW, tag)
+        wait_until(lambda: refused in stage.service.log.read_text(), "not noticed", CLOCK, timeout_s=60)
+        assert [sides(stage.client.predict("EURUSD", row)) for row in rows] == expected(champion, rows)
+    stage.registry.roll("bos", version, window)
+    rolled = replace(champion, intervals=window.intervals())
+    answers = expected(rolled, rows)
+    wait_until(
+        lambda: [sides(stage.client.predict("EURUSD", row)) for row in rows] == answers, "not served", CLOCK,
+        timeout_s=60,
+    )  # fmt: skip
+    assert answers != expected(champion, rows)
 
 
 def test_the_api_page_describes_every_endpoint(stage: Any) -> None:
