@@ -1,16 +1,14 @@
 """Serialisation of a model: the files of its spec, curves, trees and graph, with the signed list of their hashes.
 
 This module writes files before they are logged and parses them after they were fetched; the registry
-stores them.
+stores them. It imports XGBoost only for trees, which the prediction service never reads.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import xgboost as xgb
+from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
 from mikrobot.models import spec as specs
@@ -21,6 +19,9 @@ from mikrobot.models.model import Baseline, Model, Start
 from mikrobot.models.signatures import SIGNED, Signer
 from mikrobot.models.spec import tuples
 
+if TYPE_CHECKING:
+    import xgboost as xgb
+
 GRAPH = "model.onnx"
 CURVES = "extra_files/curves.json"
 BOOSTER = "extra_files/booster.ubj"
@@ -28,7 +29,7 @@ FILES = (specs.FILE, CURVES, GRAPH)
 """Paths of the files that `read` takes, among the files of a version; MLflow puts extra files into a folder."""
 
 
-def write(model: Model, booster: xgb.Booster | None, folder: Path, signer: Signer) -> list[str]:
+def write(model: Model, booster: "xgb.Booster | None", folder: Path, signer: Signer) -> list[str]:
     """Write the files that the graph does not contain: the spec, the curves, the trees and the signed list.
 
     Returns
@@ -92,6 +93,8 @@ def _start(kept: Mapping[str, Any] | None) -> Start | None:
     return Start(**{**kept, "curve": Diffusion(**tuples(kept["curve"]))}) if kept else None
 
 
-def read_booster(content: bytes) -> xgb.Booster:
+def read_booster(content: bytes) -> "xgb.Booster":
     """Read the boosted trees of a version."""
+    import xgboost as xgb
+
     return xgb.Booster(model_file=bytearray(content))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import isotonic_regression
 
 from mikrobot.models.bins import first_of_bins, sums_of_bins
 
@@ -63,6 +62,8 @@ class Calibration:
             In [0, 1], of samples that the model was not trained on; at least one.
         outcomes : ndarray of bool, shape (samples,)
         """
+        from sklearn.isotonic import isotonic_regression  # here, because a service that only answers has no use of it
+
         value, number, count = np.unique(scores, return_inverse=True, return_counts=True)
         first = first_of_bins(count, MOST_BINS, SAMPLES_PER_BIN)
         size, score, hits = sums_of_bins(first, count, value * count, np.bincount(number, outcomes))

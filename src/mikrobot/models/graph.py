@@ -3,24 +3,26 @@
 A graph is data: loading one runs no code from the training environment, and one that reads other files, or has an
 operator that no conversion here makes, is refused. It maps the model inputs to one score per row, the mean of its
 members' probabilities. This module does not depend on features, labels
-or training.
+or training, and imports the libraries of the learners only to convert them.
 """
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
 import onnxruntime
-import xgboost as xgb
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper
 from onnx.external_data_helper import uses_external_data
-from sklearn.base import ClassifierMixin
 
 from mikrobot.domain.errors import ModelError
+
+if TYPE_CHECKING:
+    import xgboost as xgb
+    from sklearn.base import ClassifierMixin
 
 Inputs = NDArray[np.float32]
 
@@ -61,7 +63,7 @@ class Member:
     platt: tuple[float, float] | None = None
 
 
-def of_booster(name: str, booster: xgb.Booster) -> Member:
+def of_booster(name: str, booster: "xgb.Booster") -> Member:
     """Convert boosted trees; missing values follow the default branches of the trees."""
     from onnxmltools.convert import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
@@ -74,7 +76,7 @@ def of_booster(name: str, booster: xgb.Booster) -> Member:
     return Member(name, graph)
 
 
-def of_classifier(name: str, fitted: ClassifierMixin, width: int, platt: tuple[float, float] | None = None) -> Member:
+def of_classifier(name: str, fitted: "ClassifierMixin", width: int, platt: tuple[float, float] | None = None) -> Member:
     """Convert a fitted scikit-learn classifier or pipeline with two classes.
 
     Parameters
