@@ -1,6 +1,10 @@
 """Benchmarks of the prediction service, compared with MLflow's own serving and with the bare model."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -9,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.champion import BARS, FEWEST, SOURCE, SYMBOL, serve_champion
 from benchmarks.features import simulated_bars
 from benchmarks.temporary_stack import serving, temporary_settings
-from benchmarks.timing import Measurement, Timed, compared, scaled
+from benchmarks.timing import Measurement, Timed, compared, rank, scaled
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.model import Model
 from mikrobot.runtime import SystemClock
@@ -17,6 +21,12 @@ from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 
 BATCH = 1_000
+
+LARGE_BYTES, PART_BYTES = 76_000_000, 1_000_000
+"""Size of a body that the service refuses, and of the parts in which it is sent."""
+
+OTHERS_MS = 100.0
+"""Target of the p99 of other requests while such bodies arrive."""
 
 
 def measure(scale: float = 1.0) -> Iterator[Measurement]:
@@ -44,6 +54,57 @@ def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Tim
     return Timed("MLflow's pyfunc, in process", lambda: loaded.predict(inputs))
 
 
+def while_large_bodies_arrive(settings: Settings, call: Callable[[], object], rounds: int) -> Iterator[Measurement]:
+    """Time one prediction while a client sends large bodies without a pause, of a known and of an unknown length."""
+    alone = _times_ms(call, rounds)
+    for length in ("known", "unknown"):
+        with _sending(settings, chunked=length == "unknown"):
+            times = _times_ms(call, rounds)
+        yield Measurement(
+            f"prediction, one row while 76 MB of {length} length arrive", "ms",
+            rank(times, 0.50), rank(times, 0.99), "the target of its p99", OTHERS_MS, "without them", rank(alone, 0.50),
+        )  # fmt: skip
+
+
+def _times_ms(call: Callable[[], object], rounds: int) -> list[float]:
+    times = []
+    for _ in range(rounds):
+        start = perf_counter()
+        call()
+        times.append((perf_counter() - start) * 1000.0)
+    return sorted(times)
+
+
+@contextmanager
+def _sending(settings: Settings, *, chunked: bool) -> Iterator[None]:
+    """Send large bodies, one after the other, while the block runs."""
+    stop = Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            _send_large(settings.host, settings.bento_port, chunked=chunked)
+
+    sender = Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        sender.join()
+
+
+def _send_large(host: str, port: int, *, chunked: bool) -> None:
+    """Send one large body to its end, or until the service closes the connection."""
+    size = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {LARGE_BYTES}"
+    head = f"POST /predict_batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{size}\r\n\r\n"
+    part = b" " * PART_BYTES
+    with suppress(ConnectionError), socket.create_connection((host, port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        for _ in range(LARGE_BYTES // PART_BYTES):
+            connection.sendall(b"%x\r\n%b\r\n" % (PART_BYTES, part) if chunked else part)
+        connection.recv(4096)
+
+
 def _predictions(
     settings: Settings, client: PredictionClient, model: Model, values: NDArray[np.float64], *, scale: float
 ) -> Iterator[Measurement]:
@@ -62,3 +123,4 @@ def _predictions(
         pyfunc(settings, model, values), limit=Timed("the bare model", lambda: model.predict(values)),
         rounds=scaled(30, scale),
     )  # fmt: skip
+    yield from while_large_bodies_arrive(settings, lambda: client.predict(SYMBOL, row), scaled(2_000, scale, least=20))

@@ -7,6 +7,7 @@ import pytest
 from tests.measuring import measured
 
 NAMES = ["prediction, one row over HTTP", "prediction, 1,000 rows over HTTP"]
+WHILE = [f"prediction, one row while 76 MB of {length} length arrive" for length in ("known", "unknown")]
 
 
 def test_predictions_are_measured_and_the_only_output_is_their_table(tmp_path: Path) -> None:
@@ -15,9 +16,11 @@ def test_predictions_are_measured_and_the_only_output_is_their_table(tmp_path: P
     machine, empty, _, _, *rows = process.stdout.splitlines()
     assert "cores; python" in machine
     assert empty == ""
-    assert process.stderr.splitlines() == NAMES
+    assert process.stderr.splitlines() == [*NAMES, *WHILE]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    assert [row[0] for row in cells] == NAMES
-    for _, p50, p99, unit, peer, peer_p50, ratio, limit, limit_p50 in cells:
-        assert (unit, peer, limit) == ("ms", "MLflow's pyfunc, in process", "the bare model")
+    assert [row[0] for row in cells] == [*NAMES, *WHILE]
+    compared = [("ms", "MLflow's pyfunc, in process", "the bare model")] * 2
+    compared += [("ms", "the target of its p99", "without them")] * 2
+    assert [(unit, peer, limit) for _, _, _, unit, peer, _, _, limit, _ in cells] == compared
+    for _, p50, p99, _, _, peer_p50, ratio, _, limit_p50 in cells:
         assert all(float(figure.replace(",", "")) > 0 for figure in (p50, p99, peer_p50, ratio, limit_p50))
