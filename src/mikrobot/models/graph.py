@@ -22,7 +22,6 @@ from mikrobot.domain.errors import ModelError
 
 if TYPE_CHECKING:
     import xgboost as xgb
-    from sklearn.base import ClassifierMixin
 
 Inputs = NDArray[np.float32]
 
@@ -76,11 +75,12 @@ def of_booster(name: str, booster: "xgb.Booster") -> Member:
     return Member(name, graph)
 
 
-def of_classifier(name: str, fitted: "ClassifierMixin", width: int, platt: tuple[float, float] | None = None) -> Member:
+def of_classifier(name: str, fitted: Any, width: int, platt: tuple[float, float] | None = None) -> Member:
     """Convert a fitted scikit-learn classifier or pipeline with two classes.
 
     Parameters
     ----------
+    fitted : sklearn.base.ClassifierMixin
     width : int
         Number of inputs.
     platt : tuple of float, optional
