@@ -23,6 +23,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import processes, schedules
 from mikrobot.stack.processes import Service
 from mikrobot.store.postgres import bundled, database
+from mikrobot.store.state_folder import make_private
 
 Say = Callable[[str], None]
 
@@ -383,15 +384,15 @@ def status(settings: Settings) -> list[State]:
 
 
 def prepare_home(home: Path) -> None:
-    """Create the state folder, and check that it is writable and has enough free space.
+    """Create the state folder for its owner alone, and check that it is writable and has enough free space.
 
     Raises
     ------
     StoreError
-        If it is not writable or too full; then nothing has been written.
+        If it is not writable, too full, or cannot be private; then nothing has been written.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = home / ".writable"
         probe.write_bytes(b"\0" * 4096)
         probe.unlink()
@@ -406,6 +407,7 @@ def prepare_home(home: Path) -> None:
             f"the disk of {home} has {free >> 20} MB free, {MINIMUM_FREE_BYTES >> 20} MB are needed; "
             "free some space or set MIKROBOT_HOME to another disk"
         )
+    make_private(home)
 
 
 def run_module(module: str, settings: Settings) -> None:

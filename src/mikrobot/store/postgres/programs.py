@@ -81,12 +81,17 @@ def programs(data: Path) -> Programs:
     folder = _folder()
     if sys.platform == "win32" or os.geteuid() != 0:
         return Programs(folder)
-    owner = data.stat() if data.exists() else None
-    if owner is not None and owner.st_uid != 0:
-        return _unprivileged(data.parent, folder, owner.st_uid, owner.st_gid)
-    if namespaces():
+    if not runs_as_another_account(data):
         return Programs(folder, prefix=NAMESPACE)
-    return _unprivileged(data.parent, folder, *_account())
+    owner = data.stat() if data.exists() else None
+    return _unprivileged(data.parent, folder, *((owner.st_uid, owner.st_gid) if owner else _account()))
+
+
+def runs_as_another_account(data: Path) -> bool:
+    """Return True if root has an unprivileged account run the server on a data folder, which need not exist yet."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return False
+    return data.stat().st_uid != 0 if data.exists() else not namespaces()
 
 
 def namespaces() -> bool:

@@ -1,0 +1,37 @@
+"""The permissions of the state folder: its owner alone reads it.
+
+Where root has another account run the bundled PostgreSQL, that account may pass through the folder, not list it.
+"""
+
+import stat
+from pathlib import Path
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.store.postgres.programs import runs_as_another_account
+
+PRIVATE = 0o700
+PASSABLE = 0o711
+
+
+def make_private(home: Path) -> None:
+    """Take the permissions of other accounts from the state folder.
+
+    Raises
+    ------
+    StoreError
+        If the folder is one that every account writes to, as /tmp, or belongs to another account.
+    """
+    mode = home.stat().st_mode
+    wanted = PASSABLE if runs_as_another_account(home / "postgres") else PRIVATE
+    if mode & stat.S_ISVTX:
+        raise StoreError(
+            f"every account writes to {home}: set MIKROBOT_HOME to a folder of its own, as {home}/mikrobot"
+        )
+    if stat.S_IMODE(mode) & ~wanted:
+        try:
+            home.chmod(wanted)
+        except PermissionError as error:
+            raise StoreError(
+                f"other accounts can read the state folder {home}, which belongs to another one: "
+                "set MIKROBOT_HOME to a folder of yours"
+            ) from error

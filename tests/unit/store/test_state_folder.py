@@ -1,0 +1,27 @@
+"""The permissions of the state folder."""
+
+import pytest
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.stack.local_stack import prepare_home
+from mikrobot.store.postgres.programs import runs_as_another_account
+from mikrobot.store.state_folder import PASSABLE, PRIVATE
+
+
+@pytest.mark.parametrize("former", [None, 0o755, 0o777, 0o750])
+def test_a_state_folder_is_its_owners_alone(tmp_path, former):
+    home = tmp_path / "above" / "home"
+    if former is not None:
+        home.mkdir(parents=True)
+        home.chmod(former)
+    prepare_home(home)
+    mode = PASSABLE if runs_as_another_account(home / "postgres") else PRIVATE
+    assert home.stat().st_mode & 0o777 == mode
+    assert list(home.iterdir()) == []
+
+
+def test_a_folder_that_every_account_writes_to_is_left_alone(tmp_path):
+    tmp_path.chmod(0o1777)
+    with pytest.raises(StoreError, match=r"every account writes to .*: set MIKROBOT_HOME to a folder of its own"):
+        prepare_home(tmp_path)
+    assert tmp_path.stat().st_mode & 0o7777 == 0o1777
