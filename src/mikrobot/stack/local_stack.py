@@ -23,7 +23,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import processes, schedules
 from mikrobot.stack.processes import Service
 from mikrobot.store.postgres import bundled, database
-from mikrobot.store.state_folder import make_private
+from mikrobot.store.state_folder import PASSABLE, make_private
 
 Say = Callable[[str], None]
 
@@ -392,7 +392,7 @@ def prepare_home(home: Path) -> None:
         If it is not writable, too full, or cannot be private; then nothing has been written.
     """
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.mkdir(mode=PASSABLE, parents=True, exist_ok=True)
         probe = home / ".writable"
         probe.write_bytes(b"\0" * 4096)
         probe.unlink()

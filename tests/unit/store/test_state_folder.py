@@ -4,6 +4,7 @@ import pytest
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.stack.local_stack import prepare_home
+from mikrobot.store import state_folder
 from mikrobot.store.postgres.programs import runs_as_another_account
 from mikrobot.store.state_folder import PASSABLE, PRIVATE
 
@@ -25,3 +26,9 @@ def test_a_folder_that_every_account_writes_to_is_left_alone(tmp_path):
     with pytest.raises(StoreError, match=r"every account writes to .*: set MIKROBOT_HOME to a folder of its own"):
         prepare_home(tmp_path)
     assert tmp_path.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_another_account_that_runs_postgresql_may_pass_through_a_new_state_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(state_folder, "runs_as_another_account", lambda data: True)
+    prepare_home(tmp_path / "home")
+    assert (tmp_path / "home").stat().st_mode & 0o777 == PASSABLE
