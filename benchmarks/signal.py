@@ -32,6 +32,7 @@ from mikrobot.store.feast.config import SERVICE, TIMESTAMP, VIEW, open_feature_s
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
+from mikrobot.store.postgres.roles import OWNER
 from mikrobot.store.runs import Runs, Segment
 from mikrobot.store.states import FeatureStates
 from mikrobot.telemetry import Timers
@@ -44,17 +45,22 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time one minute of one symbol through both live processes."""
     learned, rounds = scaled(BARS, scale, least=FEWEST), scaled(ROUNDS, scale)
     bars = simulated_bars(SYMBOL, learned + rounds + 1)
-    with temporary_database() as settings, serving(settings), database.open_pool(settings) as pool:
+    with (
+        temporary_database() as settings,
+        serving(settings),
+        database.open_pool(settings) as pool,
+        database.open_pool(settings, OWNER) as owner,
+    ):
         pipeline = FeaturePipeline([SYMBOL])
         rows = pipeline.frame(SYMBOL, bars.head(learned))
         model = serve_champion(settings, bars.head(learned), rows)
         traded = iter(bars_of(SYMBOL, bars.iloc[learned:]))
-        peer = Timed("the frameworks' own calls, in process", _front_doors(settings, model, bars, rows, pool=pool))
+        peer = Timed("the frameworks' own calls, in process", _front_doors(settings, model, bars, rows, owner=owner))
         with _trading(settings, pool, pipeline, _segment(bars, learned)) as streamer:
             yield compared(
                 "signal, from a closed bar to the ledger", "ms",
                 lambda: _publish(streamer, next(traded)),
-                peer, limit=_bare(model, rows, pool), rounds=rounds,
+                peer, limit=_bare(model, rows, owner), rounds=rounds,
             )  # fmt: skip
 
 
@@ -87,7 +93,7 @@ def _publish(streamer: Streamer, bar: Bar) -> None:
 
 
 def _front_doors(
-    settings: Settings, model: Model, bars: pd.DataFrame, rows: pd.DataFrame, *, pool: Pool
+    settings: Settings, model: Model, bars: pd.DataFrame, rows: pd.DataFrame, *, owner: Pool
 ) -> Callable[[], None]:
     """Do the same by TA-Lib, by the calls that Feast and MLflow put first, and by one INSERT."""
     feast = open_feature_store(settings)
@@ -95,7 +101,7 @@ def _front_doors(
     row = rows.tail(1).assign(source=SOURCE, symbol="GBPUSD")[["source", "symbol", TIMESTAMP, *CATALOG.columns]]
     indicators = talib_on(bars.head(WINDOW))
     predict = pyfunc(settings, model, rows[list(model.spec.columns)].to_numpy()[-1:])
-    insert = durable_insert(pool)
+    insert = durable_insert(owner)
 
     def call() -> None:
         indicators()
@@ -107,6 +113,6 @@ def _front_doors(
     return call
 
 
-def _bare(model: Model, rows: pd.DataFrame, pool: Pool) -> Timed:
-    values, insert = rows[list(model.spec.columns)].to_numpy()[-1:], durable_insert(pool)
+def _bare(model: Model, rows: pd.DataFrame, owner: Pool) -> Timed:
+    values, insert = rows[list(model.spec.columns)].to_numpy()[-1:], durable_insert(owner)
     return Timed("the bare model and one durable INSERT", lambda: (model.predict(values), insert.call()))

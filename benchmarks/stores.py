@@ -30,6 +30,7 @@ from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database, frames
 from mikrobot.store.postgres.database import Pool
+from mikrobot.store.postgres.roles import LIVE, OWNER
 from mikrobot.store.runs import Run, Runs
 
 BARS = 100_000
@@ -46,16 +47,20 @@ _PAGE = 8_192
 def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time bars, online rows, the ledger and training rows on a PostgreSQL of their own."""
     frame = simulated_bars(_SYMBOL, scaled(BARS, scale, least=2 * READ))
-    with temporary_database() as settings, database.open_pool(settings) as pool:
-        yield from _bars(settings, pool, frame, scale)
+    with (
+        temporary_database() as settings,
+        database.open_pool(settings) as pool,
+        database.open_pool(settings, OWNER) as owner,
+    ):
+        yield from _bars(settings, pool, owner, frame, scale=scale)
         yield from _online(settings, pool, frame, scale)
-        yield from _ledger(settings, pool, scale)
+        yield from _ledger(settings, pool, owner, scale)
         yield from _training(settings, frame, scale)
 
 
-def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:
+def _bars(settings: Settings, pool: Pool, owner: Pool, frame: pd.DataFrame, *, scale: float) -> Iterator[Measurement]:
     store = BarStore(pool)
-    _run(pool, "CREATE TABLE plain (ts timestamptz, " + " float8, ".join(BAR_COLUMNS[1:]) + " float8)")
+    _run(owner, "CREATE TABLE plain (ts timestamptz, " + " float8, ".join(BAR_COLUMNS[1:]) + " float8)")
     size = len(frames.encode(_SYMBOL, frame))
     yield compared(
         f"bars, upsert of {len(frame):,}",
@@ -63,12 +68,12 @@ def _bars(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> 
         Timed(
             "upsert",
             lambda: store.upsert(_SOURCE, _SYMBOL, Timeframe.M1, frame),
-            prepare=lambda: _run(pool, "TRUNCATE bar"),
+            prepare=lambda: _run(owner, "TRUNCATE bar"),
         ),
         Timed(
             "COPY into a table without a key",
-            lambda: _copy(pool, frame),
-            prepare=lambda: _run(pool, "TRUNCATE plain"),
+            lambda: _copy(owner, frame),
+            prepare=lambda: _run(owner, "TRUNCATE plain"),
         ),
         limit=Timed("writing as many bytes to the disk", lambda: _write(settings.home, bytes(size))),
         rounds=scaled(7, scale),
@@ -109,26 +114,28 @@ def _online(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -
     )  # fmt: skip
 
 
-def _ledger(settings: Settings, pool: Pool, scale: float) -> Iterator[Measurement]:
+def _ledger(settings: Settings, pool: Pool, owner: Pool, scale: float) -> Iterator[Measurement]:
+    """Time the commits of the live processes, by their role."""
     run = Run("bench", _SOURCE, True, (_SYMBOL,), _START, _START, _START, {})
     Runs(pool).begin(run)
-    ledger = Ledger(pool)
     minutes = (_minute(_START + number * _MINUTE) for number in count())
-    yield compared(
-        "ledger, commit of a minute", "ms",
-        lambda: ledger.commit(run.id, **next(minutes)),
-        durable_insert(pool),
-        limit=Timed("a page written to the disk", _page_writer(settings.home)),
-        rounds=scaled(300, scale),
-    )  # fmt: skip
     fills = _fills(_START + timedelta(days=1))
-    yield compared(
-        "ledger, one durable fill", "ms",
-        lambda: ledger.commit(run.id, **next(fills)),
-        durable_insert(pool),
-        limit=Timed("a page written to the disk", _page_writer(settings.home)),
-        rounds=scaled(300, scale),
-    )  # fmt: skip
+    with database.open_pool(settings, LIVE) as live:
+        ledger = Ledger(live)
+        yield compared(
+            "ledger, commit of a minute", "ms",
+            lambda: ledger.commit(run.id, **next(minutes)),
+            durable_insert(owner),
+            limit=Timed("a page written to the disk", _page_writer(settings.home)),
+            rounds=scaled(300, scale),
+        )  # fmt: skip
+        yield compared(
+            "ledger, one durable fill", "ms",
+            lambda: ledger.commit(run.id, **next(fills)),
+            durable_insert(owner),
+            limit=Timed("a page written to the disk", _page_writer(settings.home)),
+            rounds=scaled(300, scale),
+        )  # fmt: skip
 
 
 def _fills(start: datetime) -> Iterator[dict[str, Any]]:
@@ -169,10 +176,10 @@ def select_1(pool: Pool) -> Timed:
     return Timed("SELECT 1", lambda: _run(pool, "SELECT 1"))
 
 
-def durable_insert(pool: Pool) -> Timed:
-    """Return the smallest durable write of a server: one row, acknowledged from the disk."""
-    _run(pool, "CREATE TABLE IF NOT EXISTS note (at timestamptz, content text)")
-    return Timed("one durable INSERT", lambda: _run(pool, "INSERT INTO note VALUES (now(), 'one row')"))
+def durable_insert(owner: Pool) -> Timed:
+    """Return the smallest durable write of a server: one row in a table of the owner, acknowledged from the disk."""
+    _run(owner, "CREATE TABLE IF NOT EXISTS note (at timestamptz, content text)")
+    return Timed("one durable INSERT", lambda: _run(owner, "INSERT INTO note VALUES (now(), 'one row')"))
 
 
 def _run(pool: Pool, statement: str) -> None:

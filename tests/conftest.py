@@ -27,7 +27,8 @@ from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
 from mikrobot.store.postgres import bundled
 from mikrobot.store.postgres import database as databases
-from mikrobot.store.postgres.database import DATABASES, Pool
+from mikrobot.store.postgres.database import Pool
+from mikrobot.store.postgres.roles import DATABASES
 from tests.ports import HOST, reserved_ports
 from tests.soak import SOAK
 
@@ -135,8 +136,8 @@ def settings(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def database(postgres: Server, settings: Settings) -> Settings:
     """The same settings once every database is there, provisioned, migrated and empty."""
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
-        for name in DATABASES:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE {name}_template STRATEGY file_copy OWNER {name}")
+        for name, owner in DATABASES.items():
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {name}_template STRATEGY file_copy OWNER {owner}")
     return settings
 
 

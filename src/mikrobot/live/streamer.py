@@ -33,6 +33,7 @@ from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres import database
+from mikrobot.store.postgres.roles import LIVE
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
 
@@ -43,6 +44,9 @@ SNAPSHOT_EVERY = 60
 
 REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
+
+DIFFERS = "another bar of the same time is stored already, and history is not changed"
+"""Reason in the quarantine for a bar, and for the row that includes it."""
 
 PATIENCE_S = 5.0
 """Seconds that the streamer waits for the worker in the present before it continues without it."""
@@ -102,7 +106,10 @@ class Streamer:
 
     def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str) -> None:
         with self.timers.stage("bar_store"):
-            self.bars.append(self.run.source, bar)
+            stored = self.bars.append(self.run.source, bar)
+        if not stored:
+            self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+        wrong = wrong or ("" if stored else DIFFERS)
         if wrong:
             self.bars.quarantine_row(
                 self.run.source, bar.symbol, bar.close_time, CATALOG.columns, values=values, reason=wrong
@@ -159,7 +166,7 @@ class Streamer:
 def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
     """Stream a segment of a recorded run to its end, and record its latencies."""
     timers = telemetry.Timers()
-    with database.open_pool(settings) as pool:
+    with database.open_pool(settings, LIVE) as pool:
         runs = Runs(pool)
         run = runs.get(run_id)
         segment = run.segments[number]

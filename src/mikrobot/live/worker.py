@@ -34,6 +34,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.postgres import database
+from mikrobot.store.postgres.roles import LIVE
 from mikrobot.store.runs import Run, Runs, Segment
 
 log = telemetry.logger("worker")
@@ -357,7 +358,7 @@ def _account_run(
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
     """Trade a segment of a recorded run to its end, and record its latencies."""
     timers = telemetry.Timers()
-    with database.open_pool(settings) as pool:
+    with database.open_pool(settings, LIVE) as pool:
         runs, ledger = Runs(pool), Ledger(pool)
         run, bars = runs.get(run_id), BarStore(pool)
         segment = run.segments[number]

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from mikrobot.domain.errors import ModelError, ServiceError, UsageError
+from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import BASELINE as BASELINE_MODEL
 from mikrobot.live import pid_records, wiring
@@ -23,9 +24,11 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
+from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
+from mikrobot.store.postgres.database import Pool
 from mikrobot.store.resets import Resets
 from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
 
@@ -66,6 +69,7 @@ def trade(
     with database.open_pool(settings) as pool, processes.supervising(settings.home):
         for service in pair:
             processes.stop(service.name, settings.home)
+        _forget_untraded(pool, run_id, segment)
         processes.start(streamer, settings.home, settings.host)
         with processes.held(worker, settings.home, settings.host) as release:
             await_served(settings, scopes_of(source, segment.symbols), clock)
@@ -90,6 +94,14 @@ def trade(
             clock.sleep(0.25)
     tell("all hours are traded", 1.0)
     return ordered
+
+
+def _forget_untraded(pool: Pool, run_id: str, segment: Segment) -> None:
+    """Delete the bars that the streamer will store: it never changes one, and an earlier replay may have had others."""
+    runs = Runs(pool)
+    reached = runs.reached(run_id, "streamer")
+    start = max(reached, segment.trade_from) if reached else segment.trade_from
+    BarStore(pool).forget(runs.get(run_id).source, segment.symbols, Timeframe.M1, start)
 
 
 def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str], None]) -> None:

@@ -36,8 +36,14 @@ _STAGE = (
 _UPSERT = f"INSERT INTO bar SELECT %s, %s, %s, ts, {_NAMES} FROM stage ORDER BY ts {_OR_CHANGE}"
 _APPEND = (
     "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
-    f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast {_OR_CHANGE}"
+    f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast "
+    "ON CONFLICT DO NOTHING"
 )
+_IS_STORED = (
+    "SELECT FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s AND ts = %s "
+    f"AND ({_NAMES}) IS NOT DISTINCT FROM ({', '.join(['%s::float8'] * len(_VALUES))})"
+)
+_FORGET = "DELETE FROM bar WHERE source_id = %s AND symbol_id = ANY(%s) AND timeframe = %s AND ts >= %s"
 _SERIES = "FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
 _RANGE = f"SELECT {frames.PACKED} {_SERIES} AND ts >= %s AND ts < %s"
 _LAST = f"SELECT {frames.PACKED} FROM (SELECT * {_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest"
@@ -115,15 +121,37 @@ class BarStore:
 
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
-    def append(self, source: str, bar: Bar) -> None:
-        """Store one live bar immediately, but not durably.
+    def append(self, source: str, bar: Bar) -> bool:
+        """Store one live bar immediately, but not durably; a stored bar of the same time is never changed.
 
         A crash of the server loses the last fraction of a second. If it happens before `Runs.advance` announces the
         bar, `Runs.advance` calls this again.
+
+        Returns
+        -------
+        bool
+            False if another bar of the same time is stored.
         """
         key = self._key(source, bar.symbol, bar.timeframe)
         row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))
-        execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", lambda c: c.execute(_APPEND, row))
+
+        def work(connection: Connection) -> bool:
+            added = connection.execute(_APPEND, row).rowcount == 1
+            return added or connection.execute(_IS_STORED, row).fetchone() is not None
+
+        return execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", work)
+
+    def forget(self, source: str, symbols: Sequence[str], timeframe: Timeframe, start: datetime) -> None:
+        """Delete the bars of some symbols that open at an instant or later, before they are streamed again."""
+        numbers = [Int2(self._names.symbol(symbol)) for symbol in symbols]
+        values = (self._names.source(source), numbers, timeframe.seconds // 60, start)
+
+        def work(connection: Connection) -> None:
+            with connection.transaction():
+                connection.execute("SET LOCAL statement_timeout = '5min'")
+                connection.execute(_FORGET, values)
+
+        execute(self._pool, f"deleting the bars from {start}", work)
 
     def last(
         self, source: str, symbol: str, timeframe: Timeframe, n: int, *, until: datetime | None = None

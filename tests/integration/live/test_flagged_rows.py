@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from feature_repo.applying import apply
 from mikrobot import telemetry
-from mikrobot.domain.market import Bar, bars_of
+from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import STILL
 from mikrobot.live.accounts import venue_of
-from mikrobot.live.streamer import Streamer
+from mikrobot.live.streamer import DIFFERS, Streamer
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.serving.answers import Answer
@@ -115,6 +115,21 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         return Pair(streamer, worker)
 
     return make
+
+
+def test_a_bar_that_differs_from_the_stored_one_is_quarantined_and_its_row_is_not_traded(pair, history):
+    minutes = bars_of(SYMBOL, history.iloc[HISTORY : HISTORY + 3])
+    stored = replace(minutes[1], close=minutes[1].open)
+    both = pair(FeaturePipeline([SYMBOL]))
+    bars = both.streamer.bars
+    bars.append(SOURCE, stored)
+    both.trade(minutes)
+    start, end = minutes[0].open_time, minutes[2].close_time
+    assert bars_of(SYMBOL, bars.range(SOURCE, SYMBOL, Timeframe.M1, start, end=end)) == [minutes[0], stored, minutes[2]]
+    assert [(skip.close_time, skip.reason) for skip in both.worker.ledger.skips("r1")] == [
+        (stored.close_time, f"the feature row was flagged: {DIFFERS}")
+    ]
+    assert bars.quarantined(SOURCE, SYMBOL, "live")["reason"].tolist() == [DIFFERS]
 
 
 @pytest.mark.parametrize(

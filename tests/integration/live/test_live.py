@@ -42,6 +42,7 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.postgres.database import Pool
+from mikrobot.store.postgres.roles import OWNER
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import promote, reconcile
 from mikrobot.workflows.backtest_files import Files
@@ -203,7 +204,7 @@ def held(market: Market, run_id: str, row: str) -> Iterator[Callable[[], None]]:
     that, it would still execute the statement after the release.
     """
     market.begin(run_id)
-    address = database.url(market.settings, "mikrobot")
+    address = database.url(market.settings, OWNER)
     with ThreadPoolExecutor(1) as executor:
         with closing(psycopg.connect(address, autocommit=True)) as holder:
             holder.execute("SELECT pg_advisory_lock(1)")

@@ -67,14 +67,24 @@ def test_times_in_another_zone_are_stored_as_the_same_instants(store, bars):
     assert_frame_equal(everything(store), frame)
 
 
-def test_a_live_bar_is_stored_and_a_later_version_of_it_replaces_it(store):
+def test_a_live_bar_is_stored_once_and_another_one_of_the_same_time_does_not_replace_it(store):
     bar = Bar("EURUSD", START, 1.0, 1.2, 0.9, 1.1)
-    store.append("replay", bar)
-    store.append("replay", Bar("EURUSD", START, 1.0, 1.2, 0.9, 1.15))
+    assert store.append("replay", bar)
+    assert store.append("replay", bar)
+    assert not store.append("replay", Bar("EURUSD", START, 1.0, 1.2, 0.9, 1.15))
     stored = everything(store)
-    assert stored["close"].tolist() == [1.15]
+    assert stored["close"].tolist() == [1.1]
     assert math.isnan(stored["volume"].iloc[0])
     assert stored["open_time"].iloc[0] == START
+
+
+def test_bars_are_forgotten_from_an_instant_on_for_the_symbols_that_are_streamed_again(store, bars):
+    frame = bars(10, start=START)
+    for symbol in ("EURUSD", "BTCUSDT"):
+        store.upsert("replay", symbol, M1, frame)
+    store.forget("replay", ["EURUSD"], M1, START + 4 * MINUTE)
+    assert_frame_equal(everything(store), frame.head(4))
+    assert_frame_equal(everything(store, symbol="BTCUSDT"), frame)
 
 
 def test_last_gives_the_newest_bars_that_had_closed(store, bars):

@@ -10,13 +10,14 @@ from pydantic import SecretStr
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store.postgres import database as databases
-from mikrobot.store.postgres.database import DATABASES, Capability
+from mikrobot.store.postgres.database import Capability
+from mikrobot.store.postgres.roles import DATABASES, OWNER, ROLES
 
 
 def test_provides_every_database_to_its_owner_and_to_nobody_else(settings):
     databases.provision(settings)
-    for name in DATABASES:
-        with psycopg.connect(databases.url(settings, name)) as connection:
+    for owner in DATABASES.values():
+        with psycopg.connect(databases.url(settings, owner)) as connection:
             connection.execute("CREATE TABLE mine (id int)")
     intruder = databases.url(settings, "prefect").rpartition("/")[0] + "/mlflow"
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
@@ -34,7 +35,7 @@ def test_providing_twice_and_at_once_changes_nothing(settings):
 def test_passwords_are_readable_by_their_owner_only(settings):
     databases.provision(settings)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (settings.home / "secrets").iterdir()}
-    assert modes == dict.fromkeys(("postgres", *DATABASES), 0o600)
+    assert modes == dict.fromkeys(("postgres", *ROLES), 0o600)
 
 
 def test_a_lost_password_is_set_again(settings):
@@ -56,8 +57,8 @@ def test_an_administrator_need_not_be_superuser(settings, postgres):
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         admin.execute("DROP ROLE IF EXISTS landlord")
         admin.execute("CREATE ROLE landlord LOGIN CREATEDB CREATEROLE PASSWORD 'landlord'")
-        for name in DATABASES:
-            admin.execute(f"GRANT {name} TO landlord WITH ADMIN OPTION")
+        for role in ROLES:
+            admin.execute(f"GRANT {role} TO landlord WITH ADMIN OPTION")
     address = postgres.admin_url.partition("@")[2]
     own = settings.model_copy(update={"database_url": SecretStr(f"postgresql://landlord:landlord@{address}")})
     databases.provision(own)
@@ -69,11 +70,11 @@ def test_migrations_run_once_when_many_ask_at_once(settings):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(databases.migrate, [settings] * 4))
     with psycopg.connect(databases.url(settings, "mikrobot")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0006",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
 
 
 def test_bars_stored_before_trades_were_kept_have_unknown_ones(database):
-    with psycopg.connect(databases.url(database, "mikrobot")) as connection:
+    with psycopg.connect(databases.url(database, OWNER)) as connection:
         connection.execute(
             "DROP TABLE account_reset, shadow, journal, experiment_end, experiment"
         )  # newer than the bars' columns
@@ -87,7 +88,7 @@ def test_bars_stored_before_trades_were_kept_have_unknown_ones(database):
 
 
 def test_tables_of_a_newer_version_are_left_alone(database):
-    with psycopg.connect(databases.url(database, "mikrobot")) as connection:
+    with psycopg.connect(databases.url(database, OWNER)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match=r"tables are of a newer version of mikrobot .*9999"):
         databases.migrate(database)
@@ -123,11 +124,9 @@ def test_pooled_connections_have_time_limits(pool):
 
 
 def test_work_is_done_again_on_a_new_connection_when_the_server_cut_the_old_one(pool, postgres):
-    with pool.connection() as connection:
-        connection.execute("CREATE TABLE done (id int)")
     with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'mikrobot'")
-    databases.execute(pool, "noting", lambda connection: connection.execute("INSERT INTO done VALUES (1)"))
+    databases.execute(pool, "noting", lambda connection: connection.execute("INSERT INTO symbol (name) VALUES ('X')"))
 
 
 def test_a_failing_statement_is_not_repeated_but_reported_in_one_line(pool):

@@ -11,6 +11,8 @@ import pytest
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.store.ledger import JournalLine, Ledger, Skip
+from mikrobot.store.postgres import database as databases
+from mikrobot.store.postgres.roles import OWNER
 from mikrobot.store.runs import Runs
 
 MINUTE = timedelta(minutes=1)
@@ -148,13 +150,16 @@ def test_runs_do_not_mix(ledger, minute, run, pool):
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
-def test_the_database_refuses_to_change_what_is_written(ledger, minute, pool, postgres, table, statement):
+@pytest.mark.parametrize("setting", ["", "SET session_replication_role = replica"])
+def test_the_database_refuses_its_owner_and_administrator_to_change_what_is_written(
+    ledger, minute, database, postgres, table, statement, setting
+):
     ledger.commit("r1", **minute)
     column = {"feature_list": "names = names", "journal": "kind = 'other'"}.get(table, "symbol = 'other'")
-    for url in (pool.conninfo, postgres.admin_url.rpartition("/")[0] + "/mikrobot"):
-        with (
-            psycopg.connect(url) as connection,
-            pytest.raises(psycopg.errors.RaiseException, match="append-only"),
-        ):
-            connection.execute(statement.format(table, column))
+    owner, administrator = databases.url(database, OWNER), postgres.admin_url.rpartition("/")[0] + "/mikrobot"
+    for url in (administrator,) if setting else (owner, administrator):
+        with psycopg.connect(url) as connection:
+            connection.execute(setting)
+            with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+                connection.execute(statement.format(table, column))
     assert ledger.predictions("r1") == minute["predictions"]

@@ -1,15 +1,15 @@
-"""Databases, roles, schema and connections of the PostgreSQL server that all services share.
+"""Provision, migration and connections of the PostgreSQL server that all services share.
 
-The platform's tables, Prefect, MLflow and Feast each have a database with an owner role of the same name; the
-passwords are in ``home/secrets``. Works on the bundled server and on the user's own server. Every error is raised as
-a `StoreError` of one line.
+The platform's tables, Prefect, MLflow and Feast each have a database, with the roles of `roles`; their passwords are
+in ``home/secrets``. Works on the bundled server and on the user's own server. Every error is raised as a `StoreError`
+of one line.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, LiteralString, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import psycopg
@@ -19,14 +19,12 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import retry
 from mikrobot.settings import Settings
+from mikrobot.store.postgres import privileges, roles
 from mikrobot.store.postgres.passwords import password
 
 R = TypeVar("R")
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = roles.Connection
 Pool = ConnectionPool[Connection]
-
-DATABASES = ("mikrobot", "prefect", "mlflow", "feast")
-"""Each belongs to a role of the same name; no other role may connect to it."""
 
 FEAST_REGISTRY_SCHEMA = "registry"
 """Schema of Feast's registry in the database `feast`; Feast does not create it."""
@@ -46,14 +44,14 @@ class Capability(Enum):
     FULL = "TimescaleDB, full"
 
 
-def url(settings: Settings, database: str, scheme: str = "postgresql") -> str:
-    """Return the URL of a database for its owner; it contains the password.
+def url(settings: Settings, role: str = roles.APPLICATION, scheme: str = "postgresql") -> str:
+    """Return the URL of a role's database; it contains the password.
 
     Parameters
     ----------
     settings : Settings
-    database : str
-        One of `DATABASES`.
+    role : str
+        One of `roles.ROLES`.
     scheme : str
         Scheme with the driver for SQLAlchemy, as ``postgresql+psycopg`` or ``postgresql+asyncpg``.
 
@@ -64,14 +62,15 @@ def url(settings: Settings, database: str, scheme: str = "postgresql") -> str:
     """
     server = _server(settings)
     place = server.netloc.rpartition("@")[2]
-    return urlunsplit((scheme, f"{database}:{_password(settings, database)}@{place}", f"/{database}", server.query, ""))
+    path = f"/{roles.ROLES[role]}"
+    return urlunsplit((scheme, f"{role}:{_password(settings, role)}@{place}", path, server.query, ""))
 
 
 def provision(settings: Settings) -> None:
-    """Create every missing database and owner role, and set the passwords of ``home/secrets``.
+    """Create every missing database and role, hand over the tables to their owner, and set the passwords.
 
     Idempotent, and safe if several processes call it. Overwrites a different password, so one server belongs to one
-    state folder.
+    state folder. A server on which somebody else has prepared all this needs no administrator.
 
     Raises
     ------
@@ -79,20 +78,47 @@ def provision(settings: Settings) -> None:
         If the server does not answer or refuses a statement.
     """
     with translated("the databases could not be provided"):
-        with _connect(_admin(settings)) as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", [_PROVISION_LOCK])
-            for name in DATABASES:
-                _provide_role(connection, name, _password(settings, name))
-                _provide_database(connection, name)
+        try:
+            _provide(settings)
+        except psycopg.errors.InsufficientPrivilege as error:
+            _require_prepared(settings, error)
+        else:
+            _provide_timescale(settings)
         with _connect(url(settings, "feast")) as connection:
             schema = sql.Identifier(FEAST_REGISTRY_SCHEMA)
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-        with _connect(_admin(settings, "mikrobot")) as connection:
-            _provide_timescale(connection)
+
+
+def _provide(settings: Settings) -> None:
+    with _connect(_admin(settings)) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_PROVISION_LOCK])
+        for role in roles.ROLES:
+            roles.provide_role(connection, role, _password(settings, role))
+        for name in roles.DATABASES:
+            roles.provide_database(connection, name)
+        with _connect(_admin(settings, "mikrobot")) as inside:
+            roles.hand_over(inside)
+        for name in roles.DATABASES:
+            roles.admit(connection, name)
+
+
+def _require_prepared(settings: Settings, refusal: psycopg.Error) -> None:
+    """Check that every role enters its database although the administrator's role may not provide them."""
+    for role in roles.ROLES:
+        try:
+            _connect(url(settings, role)).close()
+        except psycopg.OperationalError as error:
+            raise StoreError(
+                f"the databases could not be provided: {_line(refusal)}, and {role} cannot enter its database "
+                f"({_line(error)}); give the role in MIKROBOT_DATABASE_URL the rights CREATEROLE and CREATEDB, "
+                "or prepare the server as docs/database.md describes"
+            ) from error
 
 
 def migrate(settings: Settings) -> None:
-    """Migrate the platform's tables to the newest revision; one process at a time, completely or not at all.
+    """Migrate the platform's tables to the newest revision, and grant the roles their rights on them.
+
+    One process at a time, completely or not at all.
 
     Raises
     ------
@@ -108,7 +134,7 @@ def migrate(settings: Settings) -> None:
     from sqlalchemy.exc import DBAPIError
 
     scripts = ScriptDirectory(str(_MIGRATIONS))
-    engine = create_engine(url(settings, "mikrobot", "postgresql+psycopg"), poolclass=pool.NullPool)
+    engine = create_engine(url(settings, roles.OWNER, "postgresql+psycopg"), poolclass=pool.NullPool)
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
@@ -117,6 +143,9 @@ def migrate(settings: Settings) -> None:
             ) as environment:
                 environment.configure(connection=connection)
                 environment.run_migrations()
+            driver: Any = connection.connection.driver_connection
+            with translated("the rights of the database roles could not be granted"):
+                privileges.grant(driver)
     except CommandError as error:
         raise StoreError(f"the tables are of a newer version of mikrobot than this one: {_line(error)}") from error
     except DBAPIError as error:
@@ -125,7 +154,7 @@ def migrate(settings: Settings) -> None:
 
 
 def open_pool(
-    settings: Settings, database: str = "mikrobot", *, minimum: int = 1, maximum: int = 8, timeout_s: float = 5.0
+    settings: Settings, role: str = roles.APPLICATION, *, minimum: int = 1, maximum: int = 8, timeout_s: float = 5.0
 ) -> Pool:
     """Open a pool of autocommitting connections; close it, or use it as a context manager.
 
@@ -134,7 +163,8 @@ def open_pool(
     Parameters
     ----------
     settings : Settings
-    database : str
+    role : str
+        One of `roles.ROLES`; the pool is on its database.
     minimum, maximum : int
         Number of connections.
     timeout_s : float
@@ -145,8 +175,8 @@ def open_pool(
     StoreError
         If the server does not answer, or the database does not exist yet.
     """
-    address = url(settings, database)
-    with translated(f"the database {database} cannot be used"):
+    address = url(settings, role)
+    with translated(f"the database {roles.ROLES[role]} cannot be used"):
         _connect(address).close()
         pool: Pool = ConnectionPool(
             address,
@@ -155,7 +185,7 @@ def open_pool(
             max_size=maximum,
             timeout=timeout_s,
             reconnect_timeout=10.0,
-            name=database,
+            name=role,
             open=False,
         )
         pool.open(wait=True, timeout=timeout_s)
@@ -215,7 +245,7 @@ def exclusive(settings: Settings, what: str) -> Iterator[None]:
         If the server does not answer.
     """
     with translated(f"the lock on the {what} cannot be acquired"):
-        connection = _connect(url(settings, "mikrobot"))
+        connection = _connect(url(settings))
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [what])
     with closing(connection):
         yield
@@ -297,26 +327,8 @@ def _remedy(error: Exception) -> str:
     return ""
 
 
-def _provide_role(connection: Connection, name: str, secret: str) -> None:
-    role = sql.Identifier(name)
-    if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", name):
-        connection.execute(sql.SQL("CREATE ROLE {}").format(role))
-        connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-    verifier = connection.pgconn.encrypt_password(secret.encode(), name.encode(), b"scram-sha-256").decode()
-    connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(verifier)))
-
-
-def _provide_database(connection: Connection, name: str) -> None:
-    if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", name):
-        named = sql.Identifier(name)
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(named, named))
-        connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(named))
-
-
-def _provide_timescale(connection: Connection) -> None:
-    if _exists(connection, "SELECT 1 FROM pg_available_extensions WHERE name = %s", "timescaledb"):
-        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-
-
-def _exists(connection: Connection, query: LiteralString, name: str) -> bool:
-    return connection.execute(query, [name]).fetchone() is not None
+def _provide_timescale(settings: Settings) -> None:
+    available = "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
+    with _connect(_admin(settings, "mikrobot")) as connection:
+        if connection.execute(available).fetchone() is not None:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
