@@ -44,7 +44,7 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-FOLDERS = ("e2e", "integration", "property", "contract", "reference", "unit")
+FOLDERS = ("e2e", "security", "integration", "property", "contract", "reference", "unit")
 """Folders of tests, those with the longest files first, so that no worker ends with a long one alone."""
 
 
