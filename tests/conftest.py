@@ -201,7 +201,7 @@ class Installation:
     def left(self) -> list[str]:
         """Return what runs in the state folder or listens on one of its ports."""
         listening = [f"{name} port {port}" for name, port in self.ports.items() if processes.listening(HOST, port)]
-        return listening + [f"{process.pid} {process.info['name']}" for process in self._processes()]
+        return listening + [f"{process.pid} {process.info['name']}" for process in self.processes()]
 
     def stop(self) -> None:
         """Stop the commands that run still, the services they left, and whatever else there is."""
@@ -211,11 +211,12 @@ class Installation:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.communicate(timeout=60)
         local_stack.down(self.settings)
-        for process in self._processes():
+        for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def _processes(self) -> Iterator[psutil.Process]:
+    def processes(self) -> Iterator[psutil.Process]:
+        """Yield the processes of this state folder."""
         for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.Error):
                 if process.status() != psutil.STATUS_ZOMBIE and self._is_ours(process):

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -45,6 +45,9 @@ SHOWN = 80
 """Maximum length of a refused value in a message."""
 
 PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
+
+CREDENTIALS = ("user", "password", "passfile", "service")
+"""Options of a PostgreSQL URL that choose or prove an account."""
 
 SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
@@ -244,12 +247,26 @@ class Settings(BaseSettings):
         return f"http://{self.host}:{self.bento_port}"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables that give a child process the same settings."""
+        """Return the environment variables that give a child process the same settings.
+
+        The URL of the database has no user and no password: a child has those of its own role.
+        """
         given = self.model_dump(mode="json", exclude_none=True, exclude={"database_url"})
         variables = {f"MIKROBOT_{name.upper()}": _as_text(value) for name, value in given.items()}
         if self.database_url is not None:
-            variables["MIKROBOT_DATABASE_URL"] = self.database_url.get_secret_value()
+            variables["MIKROBOT_DATABASE_URL"] = without_credentials(self.database_url.get_secret_value())
         return variables
+
+
+def without_credentials(url: str) -> str:
+    """Return the address of a database server without the user and the password.
+
+    >>> without_credentials("postgresql://me:mine@host:5432/db?sslmode=require&password=mine")
+    'postgresql://host:5432/db?sslmode=require'
+    """
+    parts = urlsplit(url)
+    options = [option for option in parts.query.split("&") if unquote(option.partition("=")[0]) not in CREDENTIALS]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(options)))
 
 
 def load(**given: Any) -> Settings:

@@ -40,6 +40,9 @@ _MEMORY = {
 }
 """Return freed frames to the system: saves half a GB in a loop, and costs a twentieth of its time."""
 
+_ADMINISTRATORS = ("PGPASSWORD", "POSTGRES_PASSWORD")
+"""Variables in which a user may have the password of the database administrator."""
+
 BACKGROUND = ("flows", "streamer", "worker")
 
 
@@ -56,9 +59,10 @@ class State:
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of every child process: the settings, and variables that keep the frameworks quiet.
 
-    Contains the database passwords of Prefect; never print it.
+    Contains no password, and hides that of the administrator from the child.
     """
     return settings.environment() | {
+        **dict.fromkeys(_ADMINISTRATORS, ""),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",

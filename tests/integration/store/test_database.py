@@ -11,7 +11,7 @@ from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store.postgres import database as databases
 from mikrobot.store.postgres.database import Capability
-from mikrobot.store.postgres.roles import DATABASES, OWNER, ROLES
+from mikrobot.store.postgres.roles import DATABASES, LIVE, OWNER, ROLES
 
 
 def test_provides_every_database_to_its_owner_and_to_nobody_else(settings):
@@ -63,6 +63,34 @@ def test_an_administrator_need_not_be_superuser(settings, postgres):
     own = settings.model_copy(update={"database_url": SecretStr(f"postgresql://landlord:landlord@{address}")})
     databases.provision(own)
     databases.migrate(own)
+
+
+@pytest.fixture
+def guest(settings, postgres):
+    """Return settings whose URL has a role without any right on the server."""
+    with psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        admin.execute("DROP ROLE IF EXISTS guest")
+        admin.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    address = postgres.admin_url.partition("@")[2]
+    return settings.model_copy(update={"database_url": SecretStr(f"postgresql://guest:guest@{address}")})
+
+
+def test_a_role_that_may_not_create_roles_is_named_with_the_remedy(guest):
+    with pytest.raises(StoreError) as failure:
+        databases.provision(guest)
+    line = str(failure.value)
+    assert line.startswith("the databases could not be provided: permission denied")
+    assert "mikrobot_owner cannot enter its database" in line
+    assert line.endswith("the rights CREATEROLE and CREATEDB, or prepare the server as docs/database.md describes")
+    assert "\n" not in line
+
+
+def test_on_a_server_that_somebody_has_prepared_no_administrator_is_needed(guest, settings, postgres):
+    databases.provision(settings)
+    databases.provision(guest)
+    databases.migrate(guest)
+    with databases.open_pool(guest, LIVE) as pool, pool.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM journal").fetchone() == (0,)
 
 
 def test_migrations_run_once_when_many_ask_at_once(settings):

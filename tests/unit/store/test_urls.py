@@ -30,6 +30,14 @@ def test_a_server_of_ones_own_keeps_its_place_and_options(tmp_path):
     assert database.url(settings, "feast") == f"postgresql://feast:{secret}@db.example:6543/feast?sslmode=require"
 
 
+def test_the_administrators_credentials_among_the_options_are_not_those_of_a_role(tmp_path):
+    settings = own(tmp_path, "postgresql://db.example/postgres?user=admin&sslmode=require&pass%77ord=secret")
+    secret = password(tmp_path, "mikrobot_live")
+    assert database.url(settings, "mikrobot_live") == (
+        f"postgresql://mikrobot_live:{secret}@db.example/mikrobot?sslmode=require"
+    )
+
+
 def test_passwords_that_cannot_be_kept_name_their_folder(tmp_path):
     (tmp_path / "secrets").write_text("not a folder")
     with pytest.raises(StoreError, match=r"the password in .*secrets/mikrobot cannot be used"):

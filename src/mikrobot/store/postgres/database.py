@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import retry
-from mikrobot.settings import Settings
+from mikrobot.settings import Settings, without_credentials
 from mikrobot.store.postgres import privileges, roles
 from mikrobot.store.postgres.passwords import password
 
@@ -60,10 +60,9 @@ def url(settings: Settings, role: str = roles.APPLICATION, scheme: str = "postgr
     StoreError
         If the folder of the passwords cannot be used.
     """
-    server = _server(settings)
-    place = server.netloc.rpartition("@")[2]
-    path = f"/{roles.ROLES[role]}"
-    return urlunsplit((scheme, f"{role}:{_password(settings, role)}@{place}", path, server.query, ""))
+    server = urlsplit(without_credentials(urlunsplit(_server(settings))))
+    place = f"{role}:{_password(settings, role)}@{server.netloc}"
+    return urlunsplit((scheme, place, f"/{roles.ROLES[role]}", server.query, ""))
 
 
 def provision(settings: Settings) -> None:
