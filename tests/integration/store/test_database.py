@@ -1,6 +1,8 @@
 """Provision, migration, URLs and pools on the bundled PostgreSQL."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -85,12 +87,29 @@ def test_a_role_that_may_not_create_roles_is_named_with_the_remedy(guest):
     assert "\n" not in line
 
 
-def test_on_a_server_that_somebody_has_prepared_no_administrator_is_needed(guest, settings, postgres):
-    databases.provision(settings)
+def test_on_a_server_prepared_as_the_document_says_no_administrator_is_needed(own_server):
+    address = own_server.start()
+    with psycopg.connect(address, autocommit=True) as admin:
+        admin.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+        guest = own_server.settings.model_copy(
+            update={"database_url": SecretStr(f"postgresql://guest:guest@{address.partition('@')[2]}")}
+        )
+        with pytest.raises(StoreError, match="cannot enter its database"):
+            databases.provision(guest)
+        for statement in prepared_by(own_server.home):
+            admin.execute(statement)
     databases.provision(guest)
     databases.migrate(guest)
     with databases.open_pool(guest, LIVE) as pool, pool.connection() as connection:
         assert connection.execute("SELECT count(*) FROM journal").fetchone() == (0,)
+
+
+def prepared_by(home):
+    """Return the statements of docs/database.md, with the passwords of a state folder."""
+    text = (Path(__file__).parents[3] / "docs" / "database.md").read_text()
+    (block,) = re.findall(r"```sql\n(.*?)```", text, flags=re.DOTALL)
+    filled = re.sub(r"secrets/\w+", lambda name: (home / name.group()).read_text(), block)
+    return filled.split(";\n")[:-1]
 
 
 def test_migrations_run_once_when_many_ask_at_once(settings):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -46,6 +46,7 @@ def test_no_rows_are_an_empty_bar_frame():
     assert_frame_equal(frames.decode(None), empty_bars())
 
 
+@settings(deadline=None)
 @given(
     open_time=st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC)),
     value=st.floats(allow_nan=True, allow_infinity=True),

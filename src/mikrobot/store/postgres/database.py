@@ -89,10 +89,11 @@ def provision(settings: Settings) -> None:
 
 
 def _provide(settings: Settings) -> None:
+    secrets = {role: _password(settings, role) for role in roles.ROLES}
     with _connect(_admin(settings)) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_PROVISION_LOCK])
-        for role in roles.ROLES:
-            roles.provide_role(connection, role, _password(settings, role))
+        for role, secret in secrets.items():
+            roles.provide_role(connection, role, secret)
         for name in roles.DATABASES:
             roles.provide_database(connection, name)
         with _connect(_admin(settings, "mikrobot")) as inside:
