@@ -5,6 +5,7 @@ Klines have no bid and ask, so spreads are unknown. Does not use streams, orders
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -47,6 +48,8 @@ _NUMBERS = (1, 2, 3, 4, 5, 8, 9)
 PAGE = 1000  # maximum number of klines per response: Binance spot API, GET /api/v3/klines
 
 _MINUTE_MS = 60_000
+_FIRST_US = 1_262_304_000_000_000  # 2010
+_LAST_MS = 4_102_444_800_000  # 2100
 _LONGEST_WAIT_S = 120.0
 _WAITS = 3
 _SURELY_CLOSED = timedelta(hours=1)
@@ -146,14 +149,12 @@ class BinanceSource:
         """
         since, until = epoch_us(start) // 1000, epoch_us(min(end, self._closed_before(end))) // 1000
         klines: list[Kline] = []
-        while since < until:
-            page = self._page(symbol, since, until - 1, PAGE)
-            klines += page
-            if len(page) < PAGE:
-                break
-            if page[-1][0] < since:
-                raise FeedError(f"{symbol}: Binance sent klines older than the requested ones; {_REMEDY}")
-            since = page[-1][0] + _MINUTE_MS
+        while since < until and (page := self._page(symbol, since, until - 1, PAGE)):
+            asked = [kline for kline in page if since <= kline[0] < until]
+            if not asked:
+                raise FeedError(f"{symbol}: Binance sent klines of other times than the requested ones; {_REMEDY}")
+            klines += asked
+            since = asked[-1][0] + _MINUTE_MS
         return self._frame(symbol, klines)
 
     def _closed_before(self, end: datetime) -> datetime:
@@ -176,7 +177,7 @@ class BinanceSource:
         answer = self._ask(symbol, lambda: self._client.get_klines(symbol=symbol, interval="1m", limit=limit, **bounds))
         if not isinstance(answer, list) or not all(_is_kline(row) for row in answer):
             raise FeedError(f"{symbol}: Binance sent no klines but {str(answer)[:80]!r}; {_REMEDY}")
-        return answer
+        return [[_milliseconds(symbol, kline[0]), *kline[1:]] for kline in answer]
 
     def _ask(self, what: str, request: Callable[[], R]) -> R:
         """Send a request; wait as long as Binance demands after too many requests."""
@@ -207,10 +208,7 @@ class BinanceSource:
         if error.status_code not in _TOO_MANY:
             refusal = f"HTTP {error.status_code}: {str(error.message)[:120]}"
             raise FeedError(f"{what}: Binance refused ({refusal}); {_REMEDY}") from error
-        try:
-            return float(error.response.headers.get("Retry-After", "60"))
-        except ValueError:
-            return 60.0
+        return _seconds(error.response.headers.get("Retry-After", ""), self._clock.now())
 
     def _frame(self, symbol: str, klines: list[Kline]) -> pd.DataFrame:
         if not klines:
@@ -255,6 +253,38 @@ def _client(url: str, timeout_s: float) -> Client:
     client = Client(ping=False, requests_params={"timeout": timeout_s})
     client.API_URL = url.rstrip("/")
     return client
+
+
+def _milliseconds(symbol: str, stamp: int) -> int:
+    """Return an open time in milliseconds, which Binance also sends in microseconds.
+
+    Raises
+    ------
+    FeedError
+        If it lies before 2010 in both units, or after 2100.
+    """
+    time = stamp // 1000 if stamp >= _FIRST_US else stamp
+    if not _FIRST_US // 1000 <= time < _LAST_MS:
+        raise FeedError(
+            f"{symbol}: Binance sent a kline with the time {stamp}, which is no time of a market; {_REMEDY}"
+        )
+    return time
+
+
+def _seconds(wait: str, now: datetime) -> float:
+    """Return the seconds of a Retry-After header, which has seconds or a date; a minute if it has neither.
+
+    >>> _seconds("17", instant(0)), _seconds("soon", instant(0))
+    (17.0, 60.0)
+    >>> _seconds("Thu, 01 Jan 1970 00:00:30 GMT", instant(0))
+    30.0
+    """
+    if wait.strip().isdecimal() and len(wait) < 9:
+        return float(wait)
+    try:
+        return max((parsedate_to_datetime(wait) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return 60.0
 
 
 def _is_kline(row: object) -> bool:

@@ -126,7 +126,7 @@ def test_a_silent_server_is_reported_long_before_it_gives_up(venue, clock):
         ((200, {}, "<html>Sign in to the hotel's network</html>"), "BTCUSDT: Binance sent no JSON but .*hotel"),
         ((200, {}, {"klines": []}), "sent no klines but"),
         ((200, {}, [["now", "1", "2"]]), "sent no klines but"),
-        ((200, {}, [[1736330400000, "x", "1", "1", "1", "1", 1736330459999, "1", 1, "1", "1", "0"]]), "not numbers"),
+        ((200, {}, [[1736337660000, "x", "1", "1", "1", "1", 1736330459999, "1", 1, "1", "1", "0"]]), "not numbers"),
         ((451, {}, {"code": 0, "msg": "Service unavailable from a restricted location"}), "HTTP 451: Service unavail"),
         ((503, {}, "upstream down"), "HTTP 503"),
     ],
@@ -142,19 +142,50 @@ def test_klines_that_break_the_schema_are_refused(source, venue):
     rest = [opened + 59_999, "5", 3, "0.5", "2", "0"]
     venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", *rest]]))
     with pytest.raises(BarError, match=r"Binance BTCUSDT, kline 0: .*whole minute"):
-        source.history("BTCUSDT", START, START + MINUTE)
-    opened -= opened % 60_000
+        source.history("BTCUSDT", START, START + 2 * MINUTE)
+    opened += 60_000 - opened % 60_000
     venue.script.append((200, {}, [[opened, "5", "4", "6", "5", "1", *rest]]))
     with pytest.raises(BarError, match="Binance BTCUSDT, kline 0: high < low"):
-        source.history("BTCUSDT", START, START + MINUTE)
+        source.history("BTCUSDT", START, START + 2 * MINUTE)
     venue.script.append((200, {}, [[opened, "5", "6", "4", "5", "0.4", *rest]]))
     with pytest.raises(BarError, match=r"Binance BTCUSDT, kline 0: taker volume 0.5 of volume 0.4"):
-        source.history("BTCUSDT", START, START + MINUTE)
+        source.history("BTCUSDT", START, START + 2 * MINUTE)
+
+
+def test_klines_outside_the_asked_window_are_left_out(source, venue):
+    wide = venue.klines({"startTime": str(epoch_us(START - 5 * MINUTE) // 1000), "limit": "20"})
+    venue.script.append((200, {}, wide))
+    bars = source.history("BTCUSDT", START, START + 7 * MINUTE)
+    assert list(bars["open_time"]) == [START.replace(second=0) + n * MINUTE for n in range(1, 8)]
+
+
+def test_short_pages_are_followed_until_the_end(source, venue):
+    first = venue.klines({"startTime": str(epoch_us(START) // 1000), "limit": "3"})
+    venue.script.append((200, {}, first))
+    assert len(source.history("BTCUSDT", START, START + 10 * MINUTE)) == 10
+    assert len(pages(venue)) == 2
+
+
+def test_stamps_in_microseconds_are_recognised_and_impossible_ones_refused(source, venue):
+    klines = venue.klines({"startTime": str(epoch_us(START) // 1000), "limit": "3"})
+    venue.script.append((200, {}, [[kline[0] * 1000, *kline[1:]] for kline in klines]))
+    bars = source.history("BTCUSDT", START, START + 3 * MINUTE)
+    assert bars["open_time"].iloc[0] == START.replace(second=0) + MINUTE
+    venue.script.append((200, {}, [[klines[0][0] // 1000, *klines[0][1:]]]))
+    with pytest.raises(FeedError, match="which is no time of a market"):
+        source.history("BTCUSDT", START, START + 3 * MINUTE)
+
+
+@pytest.mark.parametrize("wait", ["soon", "", "-3", "1e999", "nan", "9" * 400])
+def test_a_retry_after_that_is_no_number_waits_a_minute(source, venue, clock, wait):
+    venue.script.append((429, {"Retry-After": wait}, {"code": -1003, "msg": "Too many requests."}))
+    assert len(source.history("BTCUSDT", START, START + 10 * MINUTE)) == 10
+    assert clock.now() == NOW + timedelta(seconds=60)
 
 
 def test_pages_that_do_not_move_on_are_not_followed_for_ever(source, venue):
     venue.script.extend([(200, {}, venue.klines({"limit": "1000"}))] * 3)
-    with pytest.raises(FeedError, match="older than the requested ones"):
+    with pytest.raises(FeedError, match="of other times than the requested ones"):
         source.history("BTCUSDT", START, START + timedelta(days=1))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.errors import MikrobotError
@@ -94,7 +94,7 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, dict[str, object]]:
     return pa.table(arrays, names=[name for name, _ in columns]), written
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)
 @given(tables())
 def test_any_parquet_table_is_read_or_refused_in_one_line(
     folder: Path, written_table: tuple[pa.Table, dict[str, object]]
@@ -105,7 +105,7 @@ def test_any_parquet_table_is_read_or_refused_in_one_line(
     check(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)
 @given(
     st.sampled_from(HEADERS + LINES),
     st.lists(st.one_of(st.sampled_from(LINES), st.lists(st.sampled_from(FIELDS), min_size=1, max_size=12)), max_size=6),
@@ -123,7 +123,7 @@ def test_any_text_is_read_or_refused_in_one_line(
     check(path, Reading(clock=clock))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(("", "PAR1", "ARROW1", "\x1f\x8b", "PK\x03\x04", "[")))
 def test_any_bytes_are_refused_in_one_line(folder: Path, content: bytes, start: str) -> None:
     path = folder / "EURUSD_bytes.csv"
