@@ -202,7 +202,8 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
     BarError
         If the weekend fits no clock, or nothing shows the clock and the usual ones disagree.
     """
-    local = np.unique(np.concatenate(stamps))
+    local = np.sort(np.concatenate(stamps))
+    local = local[np.concatenate(([True], np.diff(local) > 0))]
     remedy = "name its clock with --clock, as --clock EET"
     if not fx:
         raise BarError(f"{name}: nothing shows the clock of a market that never closes; {remedy}")
@@ -263,6 +264,8 @@ def _near_the_roll(utc: Times, weekday: int) -> Flags:
 
 
 def _agree(candidates: Sequence[FileClock], local: Times) -> bool:
+    if len(candidates) == 1:
+        return True
     first, *others = (clock.to_utc(local) for clock in candidates)
     return all(np.array_equal(first, other) for other in others)
 

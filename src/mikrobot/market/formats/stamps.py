@@ -83,15 +83,27 @@ def of_any(column: pa.ChunkedArray, origin: RowOrigin) -> tuple[Times, FileClock
         whole = pc.replace_substring_regex(column, r"\.0*$", "")
         return of_epoch(whole.cast(pa.int64()).to_numpy(), origin), UTC_CLOCK
     aware = pc.match_substring_regex(column, r"(?:Z|\d[+-]\d\d:?\d\d)$")
+    clock = UTC_CLOCK if aware[0].as_py() else None
+    if pc.all(pc.equal(aware, aware[0])).as_py() and (parsed := _parsed(column, clock)) is not None:
+        return parsed, clock
     text = pd.Series(column.to_pandas(), dtype=object)
-    parsed = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601").to_numpy(dtype="datetime64[us]")
-    wrong = np.isnat(parsed) | (aware.to_numpy() != aware[0].as_py())
+    times = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601").to_numpy(dtype="datetime64[us]")
+    wrong = np.isnat(times) | (aware.to_numpy() != aware[0].as_py())
     if wrong.any():
         row = int(wrong.argmax())
         raise BarError(
             f"{origin(row)}: time {text.iloc[row]!r}; expected a form like 2024-03-04T00:00:00+00:00 in each row"
         )
-    return parsed.view(np.int64), UTC_CLOCK if aware[0].as_py() else None
+    return times.view(np.int64), clock
+
+
+def _parsed(column: pa.ChunkedArray, clock: FileClock | None) -> Times | None:
+    """Return the times that Arrow reads, which is faster than pandas; None if it does not read one of them."""
+    try:
+        times = column.cast(pa.timestamp("us", "UTC" if clock else None))
+    except pa.ArrowInvalid:
+        return None
+    return None if times.null_count else times.cast(pa.int64()).to_numpy()
 
 
 def with_offset(column: pa.ChunkedArray, origin: RowOrigin) -> Times:
