@@ -7,20 +7,19 @@ where it needs it. Everything listens on `Settings.host`. `processes` runs the p
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mikrobot.domain.errors import ServiceError, StoreError
 from mikrobot.live import pid_records
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import processes, schedules
+from mikrobot.stack import leases, processes, schedules
 from mikrobot.stack.processes import Service
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.state_folder import PASSABLE, make_private
@@ -42,6 +41,9 @@ _MEMORY = {
 
 _ADMINISTRATORS = ("PGPASSWORD", "POSTGRES_PASSWORD")
 """Variables in which a user may have the password of the database administrator."""
+
+SERVICES = ("postgres", "prefect", "mlflow", "bento", "flows")
+"""The permanent services, in the order they are started."""
 
 BACKGROUND = ("flows", "streamer", "worker")
 
@@ -164,20 +166,36 @@ def up(settings: Settings, clock: Clock, say: Say) -> list[str]:
     ServiceError
         If a service fails; the services that this call has started are stopped again.
     """
-    started = begin(settings, say)
-    try:
+    with using(settings, SERVICES):
+        started = begin(settings, say)
         say("applying the Feast definitions")
         run_module("feature_repo", settings)
         serve_flows(settings, clock, say, started)
         await_all(settings, clock, say, started)
-    except BaseException:
-        down(settings, started)
-        raise
+        leases.keep(SERVICES, settings.home)
     return started
+
+
+@contextmanager
+def using(settings: Settings, names: Iterable[str]) -> Iterator[None]:
+    """Use services within the block; then stop those that commands started for themselves and that none uses any more.
+
+    Raises
+    ------
+    StoreError
+        If the state folder cannot be used.
+    """
+    prepare_home(settings.home)
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(leases.lease(name, settings.home, partial(down, settings, [name])))
+        yield
 
 
 def begin(settings: Settings, say: Say) -> list[str]:
     """Start PostgreSQL, and those of Prefect, MLflow and the prediction service that do not run; wait for PostgreSQL.
+
+    Belongs in a block of `using`, which stops what it has started.
 
     Parameters
     ----------
@@ -194,18 +212,13 @@ def begin(settings: Settings, say: Say) -> list[str]:
     StoreError, ServiceError
         As `up`.
     """
-    prepare_home(settings.home)
     servers = [service for service in services(settings).values() if service.port is not None]
     for service in servers:
         processes.require_port(service, settings.home, settings.host)
     started: list[str] = []
-    try:
-        _start_postgres(settings, say, started)
-        for service in servers:
-            _start(service, settings, started)
-    except BaseException:
-        down(settings, started)
-        raise
+    _start_postgres(settings, say, started)
+    for service in servers:
+        _start(service, settings, started)
     return started
 
 
@@ -263,7 +276,7 @@ def _await_scheduled(settings: Settings, clock: Clock, say: Say) -> None:
 
 @contextmanager
 def database_up(settings: Settings, say: Say) -> Iterator[None]:
-    """Provide the migrated database: start PostgreSQL if it is down, and stop it again afterwards.
+    """Provide the migrated database: start PostgreSQL if it is down; its last user stops it again.
 
     Raises
     ------
@@ -272,18 +285,14 @@ def database_up(settings: Settings, say: Say) -> Iterator[None]:
     ServiceError
         If PostgreSQL does not start.
     """
-    prepare_home(settings.home)
-    started: list[str] = []
-    try:
-        _start_postgres(settings, say, started)
+    with using(settings, ["postgres"]):
+        _start_postgres(settings, say, [])
         yield
-    finally:
-        down(settings, started)
 
 
 @contextmanager
 def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) -> Iterator[None]:
-    """Provide services with the database: start those that are down, and stop them again afterwards.
+    """Provide services with the database: start those that are down; their last users stop them again.
 
     Parameters
     ----------
@@ -296,30 +305,30 @@ def running(settings: Settings, clock: Clock, say: Say, names: Iterable[str]) ->
         As `up`.
     """
     started: list[str] = []
-    with database_up(settings, say):
-        try:
-            for name in names:
-                service = services(settings)[name]
-                _start(service, settings, started)
-                _await(service, settings, clock, say, started=started)
-            yield
-        finally:
-            down(settings, started)
+    chosen = list(names)
+    with using(settings, ["postgres", *chosen]):
+        _start_postgres(settings, say, started)
+        for name in chosen:
+            service = services(settings)[name]
+            _start(service, settings, started)
+            _await(service, settings, clock, say, started=started)
+        yield
 
 
 @contextmanager
 def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator[None]:
-    """Provide one service: immediately if it answers, otherwise as `running` does.
+    """Provide one service: immediately if it is up until `down` and answers, otherwise as `running` does.
 
-    If it answers, the database is neither provisioned nor migrated, which would take longer than a short command.
+    If it is, the database is neither provisioned nor migrated, which would take longer than a short command.
 
     Raises
     ------
     StoreError, ServiceError
         As `up`.
     """
-    health = services(settings)[name].health
-    if {"postgres", name}.isdisjoint(ended(settings)) and health and processes.answers(health):
+    needed, health = ("postgres", name), services(settings)[name].health
+    stays = not any(leases.is_borrowed(service, settings.home) for service in needed)
+    if stays and set(needed).isdisjoint(ended(settings)) and health and processes.answers(health):
         yield
         return
     with running(settings, clock, say, [name]):
@@ -341,28 +350,15 @@ def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
         if not settings.home.is_dir():
             return []
         with processes.stopping(settings.home):
+            leases.keep(SERVICES, settings.home)
             return down(settings, ["postgres", *pid_records.recorded(settings.home)])
     chosen = list(names)
-    with _undisturbed():
+    with processes.undisturbed():
         stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
         if "postgres" in chosen and settings.database_url is None and bundled.pid(settings.home) is not None:
             bundled.stop(settings.home)
             stopped.append("postgres")
     return stopped
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM within the block; programs started within it inherit this."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def ended(settings: Settings) -> list[str]:
@@ -438,6 +434,7 @@ def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
     if settings.database_url is None:
         if bundled.pid(settings.home) is None:
             say("starting PostgreSQL")
+            leases.borrow("postgres", settings.home)
             started.append("postgres")
         bundled.start(settings.home, settings.host, settings.postgres_port)
     database.provision(settings)
@@ -446,6 +443,7 @@ def _start_postgres(settings: Settings, say: Say, started: list[str]) -> None:
 
 def _start(service: Service, settings: Settings, started: list[str]) -> None:
     if processes.start(service, settings.home, settings.host):
+        leases.borrow(service.name, settings.home)
         started.append(service.name)
 
 

@@ -5,8 +5,10 @@ Their output goes to ``home/logs/<name>.log``. Does not define the services: `lo
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -201,6 +203,20 @@ def _end_orphans(name: str, home: Path) -> bool:
         _signal(process.kill)
     psutil.wait_procs(orphans, timeout=5)
     return bool(orphans)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM within the block; programs started within it inherit this."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def listening(host: str, port: int) -> bool:

@@ -154,12 +154,12 @@ def _alone(home: Path) -> Iterator[None]:
 @contextmanager
 def _stopping_what_started(settings: Settings, display: Display) -> Iterator[list[str]]:
     """Start the services; yield the names of those that this call started, which are stopped at the end."""
-    started = local_stack.begin(settings, display.say)
-    try:
-        yield started
-    finally:
-        display.say("stopping what this run started")
-        local_stack.down(settings, [*started, "streamer", "worker", "loop"])
+    with local_stack.using(settings, local_stack.SERVICES):
+        try:
+            yield local_stack.begin(settings, display.say)
+        finally:
+            display.say("stopping what this run started")
+            local_stack.down(settings, ["streamer", "worker", "loop"])
 
 
 def _record(
