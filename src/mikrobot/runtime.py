@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Lock
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -16,6 +17,20 @@ from mikrobot.domain.errors import ServiceError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def uptime_s() -> float:
+    """Return the seconds since a fixed instant, mostly the start of the machine; setting the clock changes nothing.
+
+    Includes the time in which the machine slept where the system counts it (Linux).
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def boot_id() -> str:
+    """Return what identifies the current start of the machine; the same text on systems that do not name it."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else "this start"
 
 
 class Clock(Protocol):

@@ -133,6 +133,8 @@ def run(
 def up() -> None:
     """Start the local services, resume trading of the latest run of a live source, and leave both running.
 
+    A supervisor stays with them and restarts what dies, until `mikrobot down`.
+
     The run continues after the last minute that it has traded. Bars missed since then are stored and can
     trigger the stops and targets of open positions, but open no new positions.
 
@@ -141,7 +143,7 @@ def up() -> None:
     from mikrobot.cli import status_tables
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
-    from mikrobot.stack import local_stack, supervisor
+    from mikrobot.stack import local_stack, supervision, supervisor, wanted
     from mikrobot.workflows import status as workflow
     from mikrobot.workflows.run import require_no_loop
 
@@ -149,7 +151,11 @@ def up() -> None:
     stop_on_sigterm()
     require_no_loop(settings.home)
     started = local_stack.up(settings, SystemClock(), console.say)
+    wanted.want(settings, local_stack.SERVICES)
     started += supervisor.resume(settings, console.say)
+    if supervision.ensure(settings):
+        console.say("the supervisor restarts what dies")
+    supervisor.await_live(settings, SystemClock(), console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
     console.tables(status_tables.tables(workflow.overview(settings, SystemClock())))
 

@@ -9,7 +9,8 @@ import click
 from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import MikrobotError
-from mikrobot.runtime import Clock, SystemClock
+from mikrobot.live.steady_clock import anchored
+from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 
 Work = Callable[[Settings, str, int, Clock], None]
@@ -18,8 +19,9 @@ Work = Callable[[Settings, str, int, Clock], None]
 def live_process(name: str, work: Work) -> click.Command:
     """Build the command of a live process; the settings come from the environment.
 
-    SIGTERM ends it like Ctrl-C. An expected error is logged as one line and sets the exit code. With ``--held`` it
-    waits, with everything imported, until a line arrives on its standard input, and ends if there will be none.
+    Its clock does not follow when the clock of the machine is set. SIGTERM ends it like Ctrl-C. An expected error is
+    logged as one line and sets the exit code. With ``--held`` it waits, with everything imported, until a line arrives
+    on its standard input, and ends if there will be none.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def live_process(name: str, work: Work) -> click.Command:
             if held and not sys.stdin.readline():
                 log.info("not_released", run=run_id)
                 return
-            work(settings, run_id, segment, SystemClock())
+            work(settings, run_id, segment, anchored(settings.home))
         except KeyboardInterrupt:
             log.info("stopped", run=run_id)
         except MikrobotError as error:

@@ -1,11 +1,13 @@
 """Records of local processes by pid, so that any process can find the others of the same state folder.
 
-A record is a JSON file ``home/run/<name>.json`` with the pid and the start time of the process. The start time
-distinguishes the process from a later program with the same pid. Starts and stops nothing.
+A record is a JSON file ``home/run/<name>.json`` with the pid and the start time of the process, in seconds since the
+machine was started. The start time distinguishes the process from a later program with the same pid, also after the
+clock was set. Starts and stops nothing.
 """
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import psutil
@@ -17,10 +19,10 @@ AWAY_SECONDS = 2.0
 """Seconds between two checks of a process that has ended: a deliberate stop also ends the process that checks."""
 
 SUPERVISOR = "supervisor"
-"""Record name of the process that restarts the live processes; `recorded` leaves it out, so it is never stopped."""
+"""Record name of the process that restarts the others; `recorded` leaves it out, since it is stopped first."""
 
-STOPPER = "down"
-"""Record name of the command that stops the whole stack; no supervisor restarts anything meanwhile."""
+STAYING = "stay"
+"""Record name of a run that is over and stays up; `recorded` leaves it out, since the run has another record."""
 
 _MARK = "STARTED_BY_MIKROBOT_AS"
 
@@ -30,7 +32,7 @@ def find(name: str, home: Path) -> psutil.Process | None:
     try:
         noted = json.loads(_path(name, home).read_text())
         process = psutil.Process(noted["pid"])
-        alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - noted["created"]) < 1.0
+        alive = process.status() != psutil.STATUS_ZOMBIE and abs(_since_boot(process) - noted["created"]) < 1.5
     except (OSError, psutil.NoSuchProcess, json.JSONDecodeError, KeyError):
         return None
     return process if alive else None
@@ -39,6 +41,11 @@ def find(name: str, home: Path) -> psutil.Process | None:
 def mark(name: str, home: Path) -> dict[str, str]:
     """Return the environment variable that every process of a service inherits."""
     return {_MARK: f"{home}/{name}"}
+
+
+def unmark() -> None:
+    """Remove the mark of this process from the environment that its children inherit."""
+    os.environ.pop(_MARK, None)
 
 
 def orphans(name: str, home: Path) -> list[psutil.Process]:
@@ -62,7 +69,7 @@ def record(name: str, home: Path, pid: int, log_from: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(psutil.NoSuchProcess):
         fresh = path.with_suffix(".new")
-        created = psutil.Process(pid).create_time()
+        created = _since_boot(psutil.Process(pid))
         fresh.write_text(json.dumps({"pid": pid, "created": created, "log_from": log_from}))
         fresh.replace(path)
 
@@ -73,19 +80,49 @@ def forget(name: str, home: Path) -> None:
 
 
 def recorded(home: Path) -> list[str]:
-    """Return the names of all recorded processes except supervisor and stopper, in the order they were started."""
+    """Return the names of all recorded processes except the supervisor, in the order they were started."""
     paths = sorted((home / "run").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [path.stem for path in paths if path.stem not in (SUPERVISOR, STOPPER)]
+    return [path.stem for path in paths if path.stem not in (SUPERVISOR, STAYING)]
 
 
 def supervised(home: Path) -> bool:
-    """Return True if a supervisor is alive, which restarts the live processes."""
+    """Return True if a supervisor is alive, which restarts what has died."""
     return find(SUPERVISOR, home) is not None
 
 
-def being_stopped(home: Path) -> bool:
-    """Return True while a command stops the whole stack."""
-    return find(STOPPER, home) is not None
+def stays_up(home: Path) -> bool:
+    """Return True if a run that is over stays up until Ctrl-C."""
+    return find(STAYING, home) is not None
+
+
+def report_ready(name: str, home: Path) -> None:
+    """Record that this process works by now, under the name by which it was started."""
+    path = _ready_path(name, home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(str(os.getpid()))
+
+
+def is_ready(name: str, home: Path) -> bool:
+    """Return True if a recorded process runs and has reported that it works."""
+    process = find(name, home)
+    try:
+        return process is not None and int(_ready_path(name, home).read_text()) == process.pid
+    except (OSError, ValueError):
+        return False
+
+
+def kept_down(home: Path) -> dict[str, str]:
+    """Return the processes that the supervisor does not restart for now, since they keep dying, with the reason."""
+    try:
+        reported = json.loads(report_path(home).read_text())["kept_down"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return dict(reported) if supervised(home) else {}
+
+
+def report_path(home: Path) -> Path:
+    """Return the path of the supervisor's report."""
+    return home / "run" / "supervisor.report"
 
 
 def require_alive(name: str, home: Path, clock: Clock) -> None:
@@ -118,8 +155,17 @@ def last_line(name: str, home: Path) -> str:
     return f"{written[-1][:300]} (log: {log})" if written else f"it wrote nothing (log: {log})"
 
 
+def _since_boot(process: psutil.Process) -> float:
+    """Return the start of a process in seconds since the machine was started."""
+    return process.create_time() - psutil.boot_time()
+
+
 def _lost(name: str, home: Path) -> bool:
     return find(name, home) is None and not supervised(home)
+
+
+def _ready_path(name: str, home: Path) -> Path:
+    return home / "run" / f"{name}.ready"
 
 
 def _path(name: str, home: Path) -> Path:

@@ -72,6 +72,7 @@ class Streamer:
     def stream(self) -> None:
         """Publish every minute from the last published one to the end of the source."""
         resumed = self._resume()
+        pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
             closes(self.source, leads_first(self.segment.symbols), resumed, end, clock=self.clock), start=1

@@ -15,6 +15,7 @@ from mikrobot import telemetry
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import pid_records, wiring
@@ -22,6 +23,7 @@ from mikrobot.live.accounts import lines_of, venue_of
 from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
 from mikrobot.live.session import PRESENT, traded_until
+from mikrobot.live.steady_clock import TOLERANCE_S
 from mikrobot.live.trader import ATR, Trader, outlook
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
@@ -135,9 +137,12 @@ class Worker:
         """
         reached = traded_until(self.runs, self.run.id, self.segment)
         log.info("working", run=self.run.id, after=reached, accounts=len(self.accounts))
+        pid_records.report_ready("worker", self.settings.home)
         while True:
             published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0, segment=self.segment.number)
-            if published is not None and published > reached:
+            if published is not None and self._lies_ahead(published):
+                self.clock.sleep(1.0)
+            elif published is not None and published > reached:
                 with self.timers.stage("minute"):
                     self.handle(reached, published)
                 reached = published
@@ -147,6 +152,11 @@ class Worker:
                 return
             else:
                 pid_records.require_alive("streamer", self.settings.home, self.clock)
+
+    def _lies_ahead(self, close_time: datetime) -> bool:
+        """Return True if a live bar closes later than the time that has really passed allows; it is not traded yet."""
+        ahead = (close_time - self.clock.now()).total_seconds()
+        return is_live(self.run.source) and ahead > TOLERANCE_S
 
     def handle(self, after: datetime, close_time: datetime) -> None:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""

@@ -9,18 +9,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mikrobot.domain.errors import ServiceError, StoreError
-from mikrobot.live import pid_records
+from mikrobot.live import pid_records, steady_clock
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import leases, processes, schedules
+from mikrobot.stack import leases, processes, schedules, wanted
 from mikrobot.stack.processes import Service
+from mikrobot.stack.wanted import LIVE
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.state_folder import PASSABLE, make_private
 
@@ -141,8 +142,8 @@ def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Servi
     common = environment(settings)
     arguments = ("--run", run_id, "--segment", str(segment))
     return (
-        Service("worker", (sys.executable, "-m", "mikrobot.live.worker", *arguments), common),
-        Service("streamer", (sys.executable, "-m", "mikrobot.live.streamer", *arguments), common),
+        Service("worker", (sys.executable, "-m", "mikrobot.live.worker", *arguments), common, reports_ready=True),
+        Service("streamer", (sys.executable, "-m", "mikrobot.live.streamer", *arguments), common, reports_ready=True),
     )
 
 
@@ -336,28 +337,45 @@ def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator
 
 
 def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
-    """Stop services, newest first, PostgreSQL last; without names, all recorded ones.
+    """Stop services, newest first, PostgreSQL last; without names, all of the state folder.
 
-    Without names, no supervisor restarts anything meanwhile. Ignores Ctrl-C and SIGTERM, so that a repeated signal
-    leaves no process behind.
+    None of them is wanted any more, so that the supervisor does not restart it; the supervisor itself is ended before
+    all others, or once nothing is wanted. Ignores Ctrl-C and SIGTERM, so that a repeated signal leaves no process
+    behind.
 
     Returns
     -------
     list of str
         Names of the services that were running and have been stopped.
     """
-    if names is None:
-        if not settings.home.is_dir():
-            return []
-        with processes.stopping(settings.home):
-            leases.keep(SERVICES, settings.home)
-            return down(settings, ["postgres", *pid_records.recorded(settings.home)])
-    chosen = list(names)
+    if not settings.home.is_dir():
+        return []
     with processes.undisturbed():
-        stopped = [name for name in reversed(chosen) if name != "postgres" and processes.stop(name, settings.home)]
-        if "postgres" in chosen and settings.database_url is None and bundled.pid(settings.home) is not None:
-            bundled.stop(settings.home)
-            stopped.append("postgres")
+        if names is None:
+            return _down_all(settings)
+        chosen = list(names)
+        wanted.drop(settings.home, chosen)
+        if pid_records.supervised(settings.home) and not wanted.read(settings.home).names:
+            processes.stop(pid_records.SUPERVISOR, settings.home, children=False)
+        return _stop(settings, chosen)
+
+
+def _down_all(settings: Settings) -> list[str]:
+    wanted.clear(settings.home)
+    supervised = processes.stop(pid_records.SUPERVISOR, settings.home, children=False)
+    leases.keep(SERVICES, settings.home)
+    steady_clock.forget(settings.home)
+    recorded = pid_records.recorded(settings.home)
+    unrecorded = [name for name in (*SERVICES[1:], *LIVE, "loop") if name not in recorded]
+    stopped = _stop(settings, ["postgres", *unrecorded, *recorded])
+    return ["supervisor", *stopped] if supervised else stopped
+
+
+def _stop(settings: Settings, names: Sequence[str]) -> list[str]:
+    stopped = [name for name in reversed(names) if name != "postgres" and processes.stop(name, settings.home)]
+    if "postgres" in names and settings.database_url is None and bundled.pid(settings.home) is not None:
+        bundled.stop(settings.home)
+        stopped.append("postgres")
     return stopped
 
 
@@ -377,7 +395,8 @@ def status(settings: Settings) -> list[State]:
         process = pid_records.find(name, settings.home)
         service = by_name.get(name)
         health = service.health if service else None
-        ready = process is not None and (health is None or processes.answers(health))
+        ready = pid_records.is_ready(name, settings.home) if name in LIVE else process is not None
+        ready = ready and (health is None or processes.answers(health))
         address = health.partition("/api/")[0].removesuffix("/health").removesuffix("/livez") if health else ""
         states.append(State(name, process.pid if process else None, ready, address))
     return states

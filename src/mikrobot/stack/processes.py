@@ -42,6 +42,8 @@ class Service:
         Environment variable that sets the port; the error names it if the port is in use.
     health : str or None
         URL that answers 200 once the service is ready.
+    reports_ready : bool
+        The process itself records that it is ready.
     timeout_s : float
         Timeout in seconds to become ready.
     folder : str
@@ -54,6 +56,7 @@ class Service:
     port: int | None = None
     setting: str = ""
     health: str | None = None
+    reports_ready: bool = False
     timeout_s: float = 90.0
     folder: str = ""
 
@@ -61,7 +64,7 @@ class Service:
 def start(service: Service, home: Path, host: str, *, stdin: int | IO[bytes] = subprocess.DEVNULL) -> bool:
     """Start a service unless it already runs; return True if this call started it.
 
-    What an ended process of the service has left running is ended first.
+    What an ended process of the service has left running is ended first. Several processes may call this at once.
 
     Parameters
     ----------
@@ -76,8 +79,19 @@ def start(service: Service, home: Path, host: str, *, stdin: int | IO[bytes] = s
     ServiceError
         If another program uses its port.
     """
+    from filelock import FileLock  # here, because it takes a tenth of a second
+
     if pid_records.find(service.name, home) is not None:
         return False
+    (home / "run").mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "run" / f"{service.name}.start"):
+        if pid_records.find(service.name, home) is not None:
+            return False
+        _launch(service, home, host, stdin)
+    return True
+
+
+def _launch(service: Service, home: Path, host: str, stdin: int | IO[bytes]) -> None:
     _end_orphans(service.name, home)
     require_port(service, home, host)
     log = home / "logs" / f"{service.name}.log"
@@ -96,7 +110,6 @@ def start(service: Service, home: Path, host: str, *, stdin: int | IO[bytes] = s
             start_new_session=True,
         )
     pid_records.record(service.name, home, process.pid, log_from)
-    return True
 
 
 @contextlib.contextmanager
@@ -135,53 +148,58 @@ def require_port(service: Service, home: Path, host: str) -> None:
 
 
 def await_ready(service: Service, home: Path, clock: Clock) -> None:
-    """Wait until the service answers.
+    """Wait until the service is ready; one that has ended is waited for while a supervisor restarts it.
 
     Raises
     ------
     ServiceError
-        If it ends or does not answer in time; the message ends with the last line of its log.
+        If it ends or is not ready in time; the message ends with the last line of its log.
     """
 
     def ready() -> bool:
         if pid_records.find(service.name, home) is None:
+            if pid_records.supervised(home) and service.name not in pid_records.kept_down(home):
+                return False
             raise ServiceError(f"{service.name} stopped while starting: {pid_records.last_line(service.name, home)}")
-        return service.health is None or answers(service.health)
+        return is_ready(service, home)
 
     wait_until(ready, f"{service.name} did not become ready", clock, timeout_s=service.timeout_s)
 
 
+def is_ready(service: Service, home: Path) -> bool:
+    """Return True if a service that runs can be used."""
+    if service.reports_ready:
+        return pid_records.is_ready(service.name, home)
+    return service.health is None or answers(service.health)
+
+
 @contextlib.contextmanager
 def supervising(home: Path) -> Iterator[None]:
-    """Record this process as the supervisor, which restarts the live processes, while the block runs."""
-    with _recorded_as(pid_records.SUPERVISOR, home):
+    """Record this process as the supervisor, which restarts what has died, while the block runs."""
+    with recorded_as(pid_records.SUPERVISOR, home):
         yield
 
 
 @contextlib.contextmanager
-def stopping(home: Path) -> Iterator[None]:
-    """Record this process as that which stops the stack, so that no supervisor restarts anything in the block."""
-    with _recorded_as(pid_records.STOPPER, home):
-        yield
-
-
-@contextlib.contextmanager
-def _recorded_as(name: str, home: Path) -> Iterator[None]:
-    pid_records.record(name, home, os.getpid())
+def recorded_as(name: str, home: Path) -> Iterator[None]:
+    """Record this process under a name while the block runs."""
+    pid_records.record(name, home, os.getpid(), pid_records.log_from(name, home))
     try:
         yield
     finally:
         pid_records.forget(name, home)
 
 
-def stop(name: str, home: Path) -> bool:
-    """Stop a recorded process with all its children, or what its end has left running; return True if anything ran.
+def stop(name: str, home: Path, *, children: bool = True) -> bool:
+    """Stop a recorded process with its children, and what its end has left running; return True if anything ran.
+
+    Without `children`, those of a process that still runs are left alone.
 
     Sends SIGTERM, again after half of `STOP_SECONDS`, and kills the remaining processes at the end.
     """
     process = pid_records.find(name, home)
     if process is not None:
-        family = _family(process)
+        family = _family(process) if children else [process]
         for seconds in (STOP_SECONDS / 2, STOP_SECONDS / 2):
             _signal(process.terminate)
             if not psutil.wait_procs([process], timeout=seconds)[1]:

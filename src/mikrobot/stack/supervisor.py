@@ -1,13 +1,11 @@
-"""Start, supervise and resume the two live processes of a run, the streamer and the worker.
+"""Start and resume the two live processes of a run, the streamer and the worker, and follow them.
 
-They are separate processes that communicate through the stores. `trade` and `keep_trading` supervise them: a
-process that dies is restarted a few times, since both resume where they stopped, and so is the prediction
-service, which they wait for. After `trade` or `resume` there is no supervisor: each process then ends when it
-waits for one that has ended.
+They are separate processes that communicate through the stores, and resume where they stopped. The supervisor
+restarts those that die, see `watch`; `trade` and `keep_trading` only start that again if it has died itself.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import httpx
 
@@ -23,22 +21,19 @@ from mikrobot.models.scope import BASELINE, CHAMPION, Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes
+from mikrobot.stack import local_stack, processes, supervision, wanted
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.resets import Resets
-from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
+from mikrobot.store.runs import ProcessKind, Runs, Segment
 
 LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
 WATCH_S = 2.0
-"""Seconds between two checks of the processes of a run that trades in the present."""
-
-RESTARTS = 3
-"""Number of restarts of a segment's processes before the run fails."""
+"""Seconds between two looks at the supervisor of a run that trades in the present."""
 
 
 def trade(
@@ -58,40 +53,33 @@ def trade(
     Raises
     ------
     ServiceError
-        If the prediction service is not ready, or a process dies more than `RESTARTS` times.
+        If the prediction service is not ready, or a process has spent its budget of restarts.
     """
     with database.open_pool(settings) as pool:
         source = Runs(pool).get(run_id).source
-    pair = worker, streamer = local_stack.live_processes(settings, run_id, number)
-    watched = (local_stack.services(settings)["bento"], *pair)
-    restarts = 0
     ordered: datetime | None = None
-    with database.open_pool(settings) as pool, processes.supervising(settings.home):
-        for service in pair:
-            processes.stop(service.name, settings.home)
+    with database.open_pool(settings) as pool:
+        local_stack.down(settings, LIVE)
+        worker, streamer = local_stack.live_processes(settings, run_id, number)
         _forget_untraded(pool, run_id, segment)
         processes.start(streamer, settings.home, settings.host)
         with processes.held(worker, settings.home, settings.host) as release:
             await_served(settings, scopes_of(source, segment.symbols), clock)
             release()
+        wanted.want_live(settings, run_id, number)
+        supervision.ensure(settings)
         runs, ledger = Runs(pool), Ledger(pool)
         while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            gone = _gone(watched, settings)
-            ended = [name for name in LIVE if runs.finished(run_id, name, number)]  # after it: the last act of each
-            dead = [service for service in gone if service.name not in ended]
-            restarts += len(dead)
-            if restarts > RESTARTS:
-                raise ServiceError(
-                    f"the {dead[0].name} keeps dying: {pid_records.last_line(dead[0].name, settings.home)}"
-                )
-            for service in dead:
-                processes.start(service, settings.home, settings.host)
+            supervision.ensure(settings)
+            _require_restarts(settings)
             if ordered is None and ledger.counts(run_id)["orders"]:
                 ordered = clock.now()
             clock.sleep(0.25)
+        if not is_live(Runs(pool).get(run_id).source):
+            wanted.drop(settings.home, LIVE)
     tell("all hours are traded", 1.0)
     return ordered
 
@@ -104,36 +92,58 @@ def _forget_untraded(pool: Pool, run_id: str, segment: Segment) -> None:
     BarStore(pool).forget(runs.get(run_id).source, segment.symbols, Timeframe.M1, start)
 
 
-def keep_trading(settings: Settings, run: Run, clock: Clock, say: Callable[[str], None]) -> None:
-    """Supervise the processes of a run that trades in the present, and restart those that die; never returns.
+def begin(settings: Settings, run_id: str, number: int) -> list[str]:
+    """Start the live processes of a segment instead of those of another one, supervised; return their names."""
+    local_stack.down(settings, LIVE)
+    pair = local_stack.live_processes(settings, run_id, number)
+    for service in pair:
+        processes.start(service, settings.home, settings.host)
+    wanted.want_live(settings, run_id, number)
+    supervision.ensure(settings)
+    return [service.name for service in pair]
 
-    A process that has died more than `RESTARTS` times within an hour stays down, which `status` shows.
+
+def await_live(settings: Settings, clock: Clock, say: Callable[[str], None]) -> None:
+    """Wait until the live processes that are wanted work, if there are any.
+
+    Raises
+    ------
+    ServiceError
+        If one keeps dying, or does not work in time.
     """
-    pair = local_stack.live_processes(settings, run.id, run.segments[-1].number)
-    watched = (local_stack.services(settings)["bento"], *pair) if is_live(run.source) else ()
-    deaths: dict[str, list[datetime]] = {service.name: [] for service in watched}
-    with processes.supervising(settings.home):
-        while True:
-            clock.sleep(WATCH_S)
-            for service in _gone(watched, settings):
-                _revive(service, settings, deaths[service.name], clock, say=say)
+    live = wanted.read(settings.home).live
+    if live is None:
+        return
+    say("waiting for the worker and the streamer")
+    for service in local_stack.live_processes(settings, live.run, live.segment):
+        processes.await_ready(service, settings.home, clock)
 
 
-def _revive(
-    service: processes.Service, settings: Settings, deaths: list[datetime], clock: Clock, *, say: Callable[[str], None]
-) -> None:
-    """Restart a service that died, unless it has been restarted `RESTARTS` times within the last hour."""
-    now = clock.now()
-    recent = [at for at in deaths if now - at < timedelta(hours=1)]
-    if len(recent) > RESTARTS:
-        return
-    deaths[:] = [*recent, now]
-    last = pid_records.last_line(service.name, settings.home)
-    if len(recent) == RESTARTS:
-        say(f"the {service.name} keeps dying and stays down: {last}")
-        return
-    say(f"the {service.name} has ended and is started again: {last}")
-    processes.start(service, settings.home, settings.host)
+def _require_restarts(settings: Settings) -> None:
+    """Check that no process of the run has spent its budget of restarts.
+
+    Raises
+    ------
+    ServiceError
+        If one has.
+    """
+    kept_down = pid_records.kept_down(settings.home)
+    for name in (*LIVE, "bento"):
+        if name in kept_down:
+            raise ServiceError(f"the {name} keeps dying: {kept_down[name]}")
+
+
+def keep_trading(settings: Settings, clock: Clock, say: Callable[[str], None]) -> None:
+    """Report what the supervisor does to the processes that are up, and start it again if it dies; never returns."""
+    position = supervision.log_end(settings.home)
+    while True:
+        clock.sleep(WATCH_S)
+        events = supervision.events_since(settings.home, position)
+        position = supervision.log_end(settings.home)
+        for sentence in filter(None, map(supervision.sentence, events)):
+            say(sentence)
+        if supervision.ensure(settings):
+            say("the supervisor has ended and is started again")
 
 
 def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
@@ -155,8 +165,12 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     if reset is not None and reset.at >= run.started_at:
         say(f"the paper account of source {run.source} was reset after run {run.id}: `mikrobot run` starts with it")
         return []
-    pair = local_stack.live_processes(wiring.market_of(settings, run), run.id, run.segments[-1].number)
-    return [service.name for service in pair if processes.start(service, settings.home, settings.host)]
+    market, number = wiring.market_of(settings, run), run.segments[-1].number
+    live = wanted.read(settings.home).live
+    alive = all(pid_records.find(name, settings.home) for name in LIVE)
+    if live is not None and (live.run, live.segment) == (run.id, number) and alive:
+        return []
+    return begin(market, run.id, number)
 
 
 def trigger_retrain(settings: Settings, reason: str) -> str:
@@ -218,12 +232,6 @@ def _named(registry: Registry, scopes: Sequence[Scope]) -> dict[str, tuple[str, 
         else:
             raise ModelError(f"no model learned from {scope}; train one: `mikrobot train`")
     return named
-
-
-def _gone(watched: Sequence[processes.Service], settings: Settings) -> list[processes.Service]:
-    """Return the processes that have ended; none while a command stops the whole stack."""
-    gone = [service for service in watched if pid_records.find(service.name, settings.home) is None]
-    return [] if pid_records.being_stopped(settings.home) else gone
 
 
 def _over(runs: Runs, run_id: str, number: int) -> bool:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from mikrobot.live.session import plan, record_of
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervisor
+from mikrobot.stack import local_stack, processes, supervision, supervisor, wanted
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account
@@ -90,7 +90,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
         if stay:
             local_stack.await_all(settings, clock, display.say, started)
             display.summary(summary)
-            _stay(settings, run, source, clock, display=display)
+            _stay(settings, source, clock, display)
     return replace(summary, services=still_up(settings, summary.services))
 
 
@@ -99,14 +99,13 @@ def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]
     return {name: url for name, url in addresses.items() if pid_records.find(name, settings.home) is not None}
 
 
-def _stay(settings: Settings, run: Run, source: Source, clock: Clock, *, display: Display) -> None:
+def _stay(settings: Settings, source: Source, clock: Clock, display: Display) -> None:
     """Keep everything up until Ctrl-C; a live source continues to trade."""
     goes_on = "trading goes on in the present" if source.live else "the replay is finished and nothing trades any more"
     display.say(f"everything stays up, {goes_on}; `mikrobot status --watch` shows it, Ctrl-C stops it")
-    try:
-        supervisor.keep_trading(settings, run, clock, display.say)
-    except KeyboardInterrupt:
-        return
+    wanted.want(settings, ["flows"])
+    with suppress(KeyboardInterrupt), processes.recorded_as(pid_records.STAYING, settings.home):
+        supervisor.keep_trading(settings, clock, display.say)
 
 
 def _check_data(source: Source, segments: tuple[Segment, ...], display: Display) -> None:
@@ -127,7 +126,7 @@ def require_no_loop(home: Path) -> None:
     ServiceError
         If there is one.
     """
-    starting = None if pid_records.supervised(home) else pid_records.find(RUN_RECORD, home)
+    starting = None if pid_records.stays_up(home) else pid_records.find(RUN_RECORD, home)
     busy = pid_records.find("loop", home) or starting
     if busy is not None:
         raise ServiceError(f"a run uses {home} (pid {busy.pid}) and starts what it needs; wait for its end")
@@ -156,7 +155,10 @@ def _stopping_what_started(settings: Settings, display: Display) -> Iterator[lis
     """Start the services; yield the names of those that this call started, which are stopped at the end."""
     with local_stack.using(settings, local_stack.SERVICES):
         try:
-            yield local_stack.begin(settings, display.say)
+            started = local_stack.begin(settings, display.say)
+            wanted.want(settings, started)
+            supervision.ensure(settings)
+            yield started
         finally:
             display.say("stopping what this run started")
             local_stack.down(settings, ["streamer", "worker", "loop"])
@@ -167,8 +169,7 @@ def _record(
     display: Display,
 ) -> Run:  # fmt: skip
     """Record the run and its arms, with the opening balances from the account of the source."""
-    for name in ("streamer", "worker"):
-        processes.stop(name, settings.home)
+    local_stack.down(settings, ["streamer", "worker"])
     started_at = clock.now()
     record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at=started_at)
     record.settings["asked_at"] = asked_at.isoformat()
@@ -193,7 +194,7 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.loop", run_id],
-            env={**os.environ, **local_stack.environment(settings)},
+            env={**os.environ, **local_stack.environment(settings), **pid_records.mark("loop", settings.home)},
             cwd=settings.home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -208,7 +209,7 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
 def _follow(process: subprocess.Popen[str], settings: Settings, display: Display) -> dict[str, Any]:
     """Show the progress of the loop flow to its end; return the summary that it printed."""
     summary: dict[str, Any] | None = None
-    failure = ""
+    failure, position = "", supervision.log_end(settings.home)
     assert process.stdout is not None
     for line in process.stdout:
         event = _event(line)
@@ -223,13 +224,15 @@ def _follow(process: subprocess.Popen[str], settings: Settings, display: Display
     pid_records.forget("loop", settings.home)
     if summary is None or code != 0:
         last = f"the loop stopped: {pid_records.last_line('loop', settings.home)}"
-        raise LoopFailed(_ended(settings) or failure or last)
+        raise LoopFailed(_ended(settings, position) or failure or last)
     return summary
 
 
-def _ended(settings: Settings) -> str:
+def _ended(settings: Settings, position: int) -> str:
     """Return a message that names the service whose end stopped the loop; empty if there is none."""
-    names = local_stack.ended(settings)
+    events = supervision.events_since(settings.home, position)
+    died = [event["process"] for event in events if event["event"] == "died"]
+    names = [name for name in local_stack.SERVICES if name in died] + local_stack.ended(settings)
     if not names:
         return ""
     log = settings.home / "logs" / f"{names[0]}.log"

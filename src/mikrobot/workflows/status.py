@@ -22,7 +22,7 @@ from mikrobot.market.sessions import is_open
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import schedules, service_log
+from mikrobot.stack import schedules, service_log, wanted
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.bars import BarStore
@@ -184,7 +184,7 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
 
 def _trouble(settings: Settings, otherwise: str) -> str:
     """Return the given trouble, unless a run is currently starting its services."""
-    starting = pid_records.find("run", settings.home) is not None and not pid_records.supervised(settings.home)
+    starting = pid_records.find("run", settings.home) is not None and not pid_records.stays_up(settings.home)
     return "a run is starting its services" if starting else otherwise
 
 
@@ -197,7 +197,7 @@ def _session(
     in_loop = pid_records.find("loop", settings.home) is not None
     if not live and runs.finished(run.id, "worker", last.number):
         state, text = "finished", f"the replay is finished, it ended at {_minute(reached)}; nothing trades any more"
-    elif down and in_loop and not pid_records.supervised(settings.home):
+    elif down and in_loop and wanted.read(settings.home).live is None:
         state, text = "preparing", f"bars, feature rows and models come first, then {_hours(run, reached)} is traded"
     elif down and not in_loop:
         resumes = live and (reset is None or reset.at < run.started_at)

@@ -36,7 +36,7 @@ from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervisor
+from mikrobot.stack import local_stack, processes, supervisor, wanted
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
@@ -141,6 +141,7 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         store_history(settings, bar_files)
         for service in services:
             processes.await_ready(service, settings.home, CLOCK)
+        wanted.want(settings, ["mlflow", "bento"])
         registry = open_registry(settings, signing=True)
         version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
         registry.promote("bos", version, "for the test")
@@ -257,7 +258,7 @@ def kill_at_random(market: Market, run_id: str, rng: Random) -> None:
     """Trade a run, and kill its worker after every restart."""
     with ThreadPoolExecutor(1) as executor, database.open_pool(market.settings) as pool:
         run, runs = executor.submit(market.trade, run_id), Runs(pool)
-        for minute in sorted(rng.sample(range(5, 80), supervisor.RESTARTS)):
+        for minute in sorted(rng.sample(range(5, 80), 3)):
             at = FROM + timedelta(minutes=minute)
             wait_until(
                 lambda at=at: market.runs("worker") and (runs.reached(run_id, "worker") or FROM) >= at,

@@ -14,7 +14,7 @@ from mikrobot.live import pid_records
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervisor
+from mikrobot.stack import local_stack, supervisor
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import bundled, database
@@ -29,7 +29,7 @@ SYMBOL = "BTCUSDT"  # is never closed
 
 
 class Stopped(Exception):
-    """Raised to end the supervision."""
+    """Raised to end the following."""
 
 
 class StoppableClock(SystemClock):
@@ -69,11 +69,11 @@ def recorded(settings: Settings, segment: Segment) -> Run:
 
 
 @contextmanager
-def watched(settings: Settings, run: Run) -> Iterator[list[str]]:
-    """Keep the run trading as `mikrobot run` on a terminal does; yield its messages."""
+def followed(settings: Settings) -> Iterator[list[str]]:
+    """Follow the run as `mikrobot run` on a terminal does; yield its messages."""
     clock, messages = StoppableClock(), list[str]()
     with ThreadPoolExecutor(1) as executor:
-        watching = executor.submit(supervisor.keep_trading, settings, run, clock, messages.append)
+        watching = executor.submit(supervisor.keep_trading, settings, clock, messages.append)
         try:
             yield messages
         finally:
@@ -116,14 +116,12 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
     newest = handled(settings)[-1][1]
     assert "prediction service" in newest
     assert seen(settings)["symbols"][SYMBOL]["reason"].endswith(newest)
-    with watched(settings, begun) as messages:
+    with followed(settings) as messages:
         killed_at = CLOCK.now()
         worker = pid_records.find("worker", settings.home)
         assert worker is not None
         kill_9(worker)
         await_minute(settings, killed_at)
-        assert pid_records.supervised(settings.home)
-    assert not pid_records.supervised(settings.home)
     assert any("the worker has ended and is started again" in line for line in messages)
     local_stack.down(settings, ["streamer", "worker"])
     state = seen(settings)
@@ -133,9 +131,10 @@ def test_trading_goes_on_in_the_present_through_a_gap_a_death_and_a_restart(run)
     await_minute(settings, CLOCK.now())
     closes = [close for close, _ in handled(settings)]
     assert closes == [begun.ends_at + n * MINUTE for n in range(1, len(closes) + 1)]
-    with watched(settings, begun) as messages, processes.stopping(settings.home):
+    with followed(settings) as messages:
         local_stack.down(settings, ["streamer", "worker"])
-        CLOCK.sleep(2 * supervisor.WATCH_S)  # the supervisor looks at them
+        CLOCK.sleep(2 * supervisor.WATCH_S)  # which is longer than it takes to start a supervisor again
     assert messages == []
+    assert not pid_records.supervised(settings.home)
     assert local_stack.down(settings)[-1] == "postgres"
     assert pid_records.recorded(settings.home) == []

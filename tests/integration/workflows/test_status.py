@@ -20,6 +20,7 @@ from mikrobot.live import accounts, pid_records
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
+from mikrobot.stack import wanted
 from mikrobot.stack.schedules import PlannedRun, Schedules
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.bars import BarStore
@@ -185,14 +186,14 @@ def test_a_run_in_preparation_shows_its_next_steps_and_its_opening_balance(run, 
 
 def test_a_process_that_is_started_again_while_a_segment_is_traded_stops_nothing(run, look, database):
     run(source="replay", until=TEN + HOUR)
-    for name in ("loop", "supervisor"):
-        pid_records.record(name, database.home, os.getpid())
+    pid_records.record("loop", database.home, os.getpid())
+    wanted.want_live(database, "r1", 0)
     assert (look(TEN, ("streamer",)).session.state, stopped(look(TEN, ("streamer",)))) == ("hours", "")
 
 
 def test_a_process_that_stays_down_while_the_run_stays_up_is_named_with_the_remedy(run, look, database):
     run()
-    for name in ("run", "supervisor"):
+    for name in ("run", "stay"):
         pid_records.record(name, database.home, os.getpid())
     assert stopped(look(TEN, ("streamer",))).endswith("no worker runs: `mikrobot up` resumes it")
 

@@ -1,0 +1,67 @@
+"""The clock of the live processes: the time at which the stack was started, plus the time that has passed since.
+
+Setting the clock of the machine changes nothing for it, so that trading neither stops nor trades minutes that have
+not happened. All processes of a state folder share one anchor, the file ``home/run/clock``; it counts until the
+machine is restarted, or until `forget`. Time in which the machine sleeps has passed too, where the system reports it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from mikrobot.runtime import Clock, SystemClock, boot_id, uptime_s
+
+TOLERANCE_S = 5.0
+"""Largest difference to the clock of the machine that is no alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyClock:
+    """A clock that nobody can set; `at_boot` is the time at which the machine was started, UTC."""
+
+    at_boot: datetime
+
+    def now(self) -> datetime:
+        """Return the current time, UTC."""
+        return self.at_boot + timedelta(seconds=uptime_s())
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for that many seconds of real time."""
+        SystemClock().sleep(seconds)
+
+
+def anchored(home: Path) -> SteadyClock:
+    """Return the clock of a state folder; without an anchor, that of the machine becomes the anchor."""
+    try:
+        anchor = json.loads(_path(home).read_text())
+        if anchor["boot"] == boot_id():
+            return SteadyClock(datetime.fromisoformat(anchor["at_boot"]))
+    except (OSError, ValueError, KeyError):
+        pass
+    return anchor_at(SystemClock().now(), home)
+
+
+def anchor_at(now: datetime, home: Path) -> SteadyClock:
+    """Anchor the clock of a state folder: it is `now`, UTC."""
+    at_boot = now - timedelta(seconds=uptime_s())
+    fresh = _path(home).with_suffix(".new")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.write_text(json.dumps({"boot": boot_id(), "at_boot": at_boot.isoformat()}))
+    fresh.replace(_path(home))
+    return SteadyClock(at_boot)
+
+
+def forget(home: Path) -> None:
+    """Remove the anchor: the next process trusts the clock of the machine."""
+    _path(home).unlink(missing_ok=True)
+
+
+def set_by_s(steady: Clock, system: Clock) -> int:
+    """Return by how many seconds the clock of the machine was set, negative if back; 0 up to `TOLERANCE_S`."""
+    seconds = (system.now() - steady.now()).total_seconds()
+    return round(seconds) if abs(seconds) > TOLERANCE_S else 0
+
+
+def _path(home: Path) -> Path:
+    return home / "run" / "clock"

@@ -1,0 +1,276 @@
+"""The supervisor process of a state folder: ``python -m mikrobot.stack.watch``, started by `up` and by a run.
+
+Every second it compares the processes that run with those that are `wanted`, and starts again what has died, with
+back-off and a budget that refills. Every event is a line of ``home/logs/supervisor.log`` and a row of the database.
+It never stops what is wanted, except a server that no longer answers. SIGTERM ends it, and it ends by itself once
+nothing is wanted.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+
+import psutil
+
+from mikrobot import settings as configuration
+from mikrobot import telemetry
+from mikrobot.domain.errors import MikrobotError, StoreError
+from mikrobot.live import pid_records
+from mikrobot.live.pid_records import SUPERVISOR
+from mikrobot.live.steady_clock import anchored, set_by_s
+from mikrobot.runtime import Clock, SystemClock
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes, supervision, wanted
+from mikrobot.stack.processes import Service
+from mikrobot.stack.restarts import RestartBudget
+from mikrobot.stack.supervision import Report
+from mikrobot.stack.wanted import LIVE, Wanted
+from mikrobot.store.postgres import bundled, database
+from mikrobot.store.process_events import ProcessEvent, ProcessEvents
+from mikrobot.store.runs import ProcessKind, Runs
+
+log = telemetry.logger(SUPERVISOR)
+
+EVERY_S = 1.0
+"""Seconds between two checks."""
+
+HEALTH_EVERY_S = 10.0
+
+UNRESPONSIVE_S = 60.0
+"""Seconds without an answer after which a server that has answered before is restarted."""
+
+FLUSH_EVERY_S = 5.0
+
+
+@dataclass(slots=True)
+class EventLog:
+    """Writes each event to the log, and to the database as soon as that answers."""
+
+    settings: Settings
+    clock: Clock
+    _unstored: list[ProcessEvent] = field(default_factory=list)
+    _tried: float = -FLUSH_EVERY_S
+
+    def add(self, process: str, event: str, reason: str = "") -> None:
+        """Record an event."""
+        log.info(event, process=process, reason=reason)
+        self._unstored.append(ProcessEvent(self.clock.now(), process, event, reason))
+
+    def flush(self) -> None:
+        """Store the events that are not in the database yet, if it answers."""
+        if not self._unstored or perf_counter() - self._tried < FLUSH_EVERY_S or not _postgres_runs(self.settings):
+            return
+        self._tried = perf_counter()
+        try:
+            with database.open_pool(self.settings) as pool:
+                while self._unstored:
+                    ProcessEvents(pool).add(self._unstored[0])
+                    del self._unstored[0]
+        except StoreError as error:
+            log.warning("event_not_stored", reason=str(error))
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps the wanted processes of a state folder running."""
+
+    settings: Settings
+    events: EventLog
+    start: Callable[[str, Wanted], None]
+    clock: Clock
+    _budgets: dict[str, RestartBudget] = field(default_factory=dict)
+    _dead: set[str] = field(default_factory=set)
+    _kept_down: dict[str, str] = field(default_factory=dict)
+    _answered: dict[str, float] = field(default_factory=dict)
+    _asked: float = -HEALTH_EVERY_S
+    _silent_since: datetime | None = None
+    _reached: tuple[str, datetime | None] | None = None
+    _report: Report = field(default_factory=Report)
+
+    @property
+    def home(self) -> Path:
+        """The state folder."""
+        return self.settings.home
+
+    def check(self) -> bool:
+        """Restart what has died; return False once nothing is wanted."""
+        current = wanted.read(self.home)
+        for name in current.names:
+            if self._runs(name):
+                self._dead.discard(name)
+                self._kept_down.pop(name, None)
+            elif name == "postgres" or "postgres" not in current.services or _postgres_runs(self.settings):
+                self._restart(name, current)
+        if perf_counter() - self._asked >= HEALTH_EVERY_S:
+            self._asked = perf_counter()
+            self._stop_unresponsive(current)
+            self._follow_minutes(current)
+        self._write_report(current)
+        self.events.flush()
+        return bool(current.names)
+
+    def _runs(self, name: str) -> bool:
+        if name == "postgres":
+            return _postgres_runs(self.settings)
+        return pid_records.find(name, self.home) is not None
+
+    def _restart(self, name: str, current: Wanted) -> None:
+        """Start a dead process again, unless it has finished or its back-off lasts."""
+        if name in LIVE and self._has_finished(name, current):
+            return
+        if name not in self._dead:
+            self._dead.add(name)
+            self.events.add(name, "died", pid_records.last_line(name, self.home))
+        budget = self._budgets.setdefault(_budget_of(name, current), RestartBudget())
+        if budget.wait_s(perf_counter()) > 0:
+            if budget.is_spent(perf_counter()) and name not in self._kept_down:
+                self._kept_down[name] = pid_records.last_line(name, self.home)
+                self.events.add(name, "kept_down", self._kept_down[name])
+            return
+        budget.record(perf_counter())
+        self._start(name)
+
+    def _start(self, name: str) -> None:
+        """Start a process if it is still wanted; no command changes that meanwhile."""
+        last = pid_records.last_line(name, self.home)
+        with wanted.locked(self.home):
+            current = wanted.read(self.home)
+            if name not in current.names:
+                return
+            try:
+                self.start(name, current)
+            except (MikrobotError, OSError) as error:
+                self.events.add(name, "not_restarted", str(error))
+                return
+        self._dead.discard(name)
+        self.events.add(name, "restarted", last)
+
+    def _has_finished(self, name: str, current: Wanted) -> bool:
+        """Return True if a live process has reached the end of its segment."""
+        assert current.live is not None
+        kind: ProcessKind = "worker" if name == "worker" else "streamer"
+        try:
+            with database.open_pool(self.settings) as pool:
+                return Runs(pool).finished(current.live.run, kind, current.live.segment)
+        except StoreError:
+            return False
+
+    def _stop_unresponsive(self, current: Wanted) -> None:
+        """Stop a server that runs, has answered before, and no longer does; the next check starts it again."""
+        now = perf_counter()
+        for service in _servers(current):
+            if not self._runs(service.name):
+                self._answered.pop(service.name, None)
+            elif processes.is_ready(service, self.home):
+                self._answered[service.name] = now
+            elif now - self._answered.get(service.name, now) > UNRESPONSIVE_S:
+                self.events.add(service.name, "unresponsive")
+                processes.stop(service.name, self.home)
+
+    def _follow_minutes(self, current: Wanted) -> None:
+        """Note when the worker handled its newest minute."""
+        if current.live is None:
+            self._reached = None
+            return
+        with suppress(StoreError), database.open_pool(self.settings) as pool:
+            reached = (current.live.run, Runs(pool).reached(current.live.run, "worker"))
+            if reached != self._reached:
+                self._reached, self._silent_since = reached, self.clock.now()
+
+    def _write_report(self, current: Wanted) -> None:
+        kept_down = {name: reason for name, reason in self._kept_down.items() if name in current.names}
+        silent_since = self._silent_since if self._reached is not None else None
+        report = Report(kept_down, silent_since, set_by_s(self.clock, SystemClock()))
+        if report.clock_set_by_s and not self._report.clock_set_by_s:
+            self.events.add(SUPERVISOR, "clock_set", f"{report.clock_set_by_s} s")
+        if report != self._report:
+            supervision.write_report(report, self.home)
+            self._report = report
+
+
+def start(name: str, current: Wanted) -> None:
+    """Start a wanted process by its settings.
+
+    Raises
+    ------
+    ServiceError
+        If it cannot be started.
+    """
+    settings = current.settings_of(name)
+    if name == "postgres":
+        bundled.start(settings.home, settings.host, settings.postgres_port)
+        return
+    services = local_stack.services(settings)
+    if current.live is not None:
+        pair = local_stack.live_processes(settings, current.live.run, current.live.segment)
+        services |= {service.name: service for service in pair}
+    processes.start(services[name], settings.home, settings.host)
+
+
+def _servers(current: Wanted) -> Iterable[Service]:
+    """Return the wanted services that have a port of their own."""
+    for name in current.services:
+        if name != "postgres":
+            service = local_stack.services(current.settings_of(name))[name]
+            if service.port is not None:
+                yield service
+
+
+def _budget_of(name: str, current: Wanted) -> str:
+    """Return the key of a budget: a live process of another segment has a new one."""
+    return f"{name} {current.live.run} {current.live.segment}" if current.live and name in LIVE else name
+
+
+def _postgres_runs(settings: Settings) -> bool:
+    return settings.database_url is not None or bundled.pid(settings.home) is not None
+
+
+def main() -> int:
+    """Supervise the state folder of the settings until SIGTERM, or until nothing is wanted."""
+    from filelock import FileLock, Timeout
+
+    settings = configuration.load()
+    clock = anchored(settings.home)
+    telemetry.configure("INFO", json=True)
+    lock = FileLock(settings.home / "run" / "supervisor.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"error: a supervisor of {settings.home} runs already; `mikrobot down` ends it", file=sys.stderr)
+        return 1
+    pid_records.unmark()
+    (settings.home / "run" / "supervisor.pid").write_text(f"{os.getpid()}\n")
+    with lock, processes.supervising(settings.home):
+        _supervise(Supervisor(settings, EventLog(settings, clock), start, clock), clock)
+    return 0
+
+
+def _supervise(supervisor: Supervisor, clock: Clock) -> None:
+    """Check without end; SIGTERM ends it between two checks, so that a start is never left half done."""
+    ended: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, frame: ended.append(received))
+    supervisor.events.add(SUPERVISOR, "started", f"pid {os.getpid()}")
+    while _checked(supervisor) and not ended:
+        clock.sleep(EVERY_S)
+    supervisor.events.add(SUPERVISOR, "ended", "a signal" if ended else "nothing is wanted any more")
+    supervisor.events.flush()
+
+
+def _checked(supervisor: Supervisor) -> bool:
+    """Check once; a full disk or a damaged file does not end the supervisor."""
+    try:
+        return supervisor.check()
+    except (MikrobotError, OSError, psutil.Error) as error:
+        log.error("check_failed", reason=str(error))
+        return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
