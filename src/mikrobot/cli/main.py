@@ -181,6 +181,9 @@ def status(watch: bool, json_: bool) -> None:
     Shows the errors in the logs, the last bar and decision, open positions, the profit of the day, and the next
     scheduled flows. With --watch and --json, prints one JSON object per line.
 
+    Exits with 1 if something is wrong with a stack that should run: a dead process, no supervisor, no minute handled
+    for 3 minutes on an open market, a clock that was set, a scheduler that schedules nothing.
+
     Example: mikrobot status --watch
     """
     from mikrobot.cli import status_tables
@@ -197,8 +200,9 @@ def status(watch: bool, json_: bool) -> None:
             console.tables(status_tables.tables(overview), over=watch)
 
     if not watch:
-        show(workflow.overview(settings, clock))
-        return
+        overview = workflow.overview(settings, clock)
+        show(overview)
+        sys.exit(1 if overview.alarms else 0)
     stop_on_sigterm()
     with contextlib.suppress(KeyboardInterrupt):
         for overview in workflow.watch(settings, clock):

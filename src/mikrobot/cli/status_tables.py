@@ -20,7 +20,8 @@ CLOSED, OPEN = "no position", "{side} {lots} at {price} ({pnl:+})"
 
 def tables(overview: Overview) -> list[Table]:
     """Return the tables of `status`: the services, the run with its symbols and account, and the scheduled flows."""
-    shown = [_services(overview.services)]
+    shown = [_note(f"[red]{escape(alarm)}[/]") for alarm in overview.alarms]
+    shown.append(_services(overview.services))
     if any(service.errors for service in overview.services):
         shown.append(_last_errors(overview.services))
     if overview.trouble:

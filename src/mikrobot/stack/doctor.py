@@ -16,7 +16,7 @@ from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.live import pid_records
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, schedules, service_log
+from mikrobot.stack import alarms, local_stack, processes, schedules, service_log, wanted
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.postgres import bundled
 
@@ -142,11 +142,24 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 def _running_stack(settings: Settings, clock: Clock) -> Iterator[Finding]:
     statuses = service_log.service_statuses(settings)
+    yield from _alarms(settings, statuses, clock)
     if any(status.pid for status in statuses):
         yield from _ended(settings, statuses)
         yield from _logs(settings, statuses)
     if any(status.name == "flows" and status.pid for status in statuses):
         yield from _schedules(settings, clock)
+
+
+def _alarms(settings: Settings, statuses: list[ServiceStatus], clock: Clock) -> Iterator[Finding]:
+    """Report what is wrong with a stack that should run."""
+    names = wanted.read(settings.home).names
+    if not names:
+        return
+    lines = alarms.alarms(settings, statuses, schedules.reported(settings, clock))
+    for line in lines:
+        yield Finding("supervision", False, line, f"read {settings.home / 'logs' / 'supervisor.log'}")
+    if not lines:
+        yield Finding("supervision", True, f"{len(names)} processes run under the supervisor")
 
 
 def _ended(settings: Settings, statuses: list[ServiceStatus]) -> Iterator[Finding]:

@@ -86,6 +86,14 @@ def schedules(settings: Settings, clock: Clock) -> Schedules | None:
         ) from error
 
 
+def reported(settings: Settings, clock: Clock) -> Schedules | None:
+    """Return the state of all schedules; None if Prefect does not answer, or only with an error."""
+    try:
+        return schedules(settings, clock)
+    except ServiceError:
+        return None
+
+
 def next_runs(settings: Settings, clock: Clock) -> tuple[PlannedRun, ...]:
     """Return the next run of each deployment, the earliest first; empty while Prefect is down."""
     planned = schedules(settings, clock)

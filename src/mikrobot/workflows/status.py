@@ -22,7 +22,7 @@ from mikrobot.market.sessions import is_open
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import schedules, service_log, wanted
+from mikrobot.stack import alarms, schedules, service_log, wanted
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.bars import BarStore
@@ -118,6 +118,8 @@ class Overview:
         Of the served flows; empty while Prefect is down.
     trouble : str
         The reason why only the services can be shown; empty if there is none.
+    alarms : tuple of str
+        What is wrong with a stack that should run; `status` then exits with 1.
     """
 
     at: datetime
@@ -127,10 +129,12 @@ class Overview:
     account: PaperAccount | None = None
     schedules: Schedules = field(default_factory=Schedules)
     trouble: str = ""
+    alarms: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
         return {
+            "alarms": list(self.alarms),
             "services": plain(self.services),
             "run": _session_json(self.session),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
@@ -142,9 +146,14 @@ class Overview:
 def overview(settings: Settings, clock: Clock) -> Overview:
     """Return the services, the latest run and the account of its source."""
     services = tuple(service_log.service_statuses(settings))
+    planned = schedules.reported(settings, clock)
+    shown = _overview(settings, services, planned or Schedules(), clock)
+    return replace(shown, alarms=tuple(alarms.alarms(settings, services, planned)))
+
+
+def _overview(settings: Settings, services: tuple[ServiceStatus, ...], planned: Schedules, clock: Clock) -> Overview:
     if settings.database_url is None and not services[0].ready:
         return Overview(clock.now(), services, trouble=_trouble(settings, "the stack is down: `mikrobot up` starts it"))
-    planned = schedules.schedules(settings, clock) or Schedules()
     try:
         with database.open_pool(settings) as pool:
             return replace(look(settings, pool, services, clock), schedules=planned)
