@@ -154,7 +154,7 @@ def up() -> None:
     wanted.want(settings, local_stack.SERVICES)
     started += supervisor.resume(settings, console.say)
     if supervision.ensure(settings):
-        console.say("the supervisor restarts what dies")
+        started.append("supervisor")
     supervisor.await_live(settings, SystemClock(), console.say)
     console.say(f"started {', '.join(started)}" if started else "everything was running already")
     console.tables(status_tables.tables(workflow.overview(settings, SystemClock())))

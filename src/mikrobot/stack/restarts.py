@@ -11,6 +11,9 @@ WINDOW_S = 600.0
 FIRST_WAIT_S = 1.0
 """Seconds between the first restart and the second; every further wait is twice as long."""
 
+STABLE_S = 20.0
+"""Seconds after which a service that has been restarted and works has its whole budget again."""
+
 
 @dataclass(slots=True)
 class RestartBudget:
@@ -43,6 +46,11 @@ class RestartBudget:
     def record(self, now: float) -> None:
         """Count a restart."""
         self._restarts.append(now)
+
+    def record_work(self, now: float) -> None:
+        """Note that the service works: if its last restart is `STABLE_S` ago, its budget is refilled."""
+        if self._restarts and now - self._restarts[-1] >= STABLE_S:
+            self._restarts.clear()
 
     def _forget_old(self, now: float) -> None:
         while self._restarts and self._restarts[0] <= now - WINDOW_S:

@@ -61,6 +61,11 @@ HARMLESS: tuple[Harmless, ...] = (
     ),
     Harmless(
         "postgres",
+        r"FATAL: +the database system is (?:starting up|not yet accepting connections|shutting down|in recovery mode)",
+        "clients of a PostgreSQL that is started again ask until it answers",
+    ),
+    Harmless(
+        "postgres",
         r'violates unique constraint "registered_model_pk"',
         "MLflow registers the name of a model with every version, and continues if the name exists",
     ),

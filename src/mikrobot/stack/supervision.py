@@ -71,11 +71,11 @@ def log_end(home: Path) -> int:
 
 
 def events_since(home: Path, position: int) -> list[dict[str, str]]:
-    """Return the events logged after a position: `event`, `process` and `reason` of each."""
+    """Return the events logged after a position: `event`, `process` and `reason` of each; all of a log that is new."""
     if not _log(home).exists():
         return []
     with _log(home).open("rb") as file:
-        file.seek(position)
+        file.seek(position if position <= log_end(home) else 0)
         lines = file.read().decode(errors="replace").splitlines()
     return [event for line in lines if (event := _event(line))]
 

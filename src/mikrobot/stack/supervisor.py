@@ -200,15 +200,23 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
 
 
 def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> None:
-    """Wait until the service serves the registry's champion, or the baseline, of every scope."""
+    """Wait until the service serves the registry's champion, or the baseline, of every scope.
+
+    Raises
+    ------
+    ModelError
+        If a scope has neither.
+    ServiceError
+        If the service does not serve them in time.
+    """
+    models = _named(open_registry(settings), scopes)
     bento = local_stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
-    wanted = _named(open_registry(settings), scopes)
     with PredictionClient(settings.bento_url, scopes[0].source, clock) as predictions:
         wait_until(
-            lambda: wanted.items() <= predictions.served().items(),
-            f"the prediction service at {settings.bento_url} does not serve {wanted}",
+            lambda: models.items() <= predictions.served().items(),
+            f"the prediction service at {settings.bento_url} does not serve {models}",
             clock,
             timeout_s=60.0,
         )

@@ -9,7 +9,7 @@ nothing is wanted.
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +27,6 @@ from mikrobot.live.steady_clock import anchored, set_by_s
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervision, wanted
-from mikrobot.stack.processes import Service
 from mikrobot.stack.restarts import RestartBudget
 from mikrobot.stack.supervision import Report
 from mikrobot.stack.wanted import LIVE, Wanted
@@ -42,10 +41,19 @@ EVERY_S = 1.0
 
 HEALTH_EVERY_S = 10.0
 
+SERVERS = ("prefect", "mlflow", "bento")
+"""The services that answer on a port of their own."""
+
 UNRESPONSIVE_S = 60.0
 """Seconds without an answer after which a server that has answered before is restarted."""
 
 FLUSH_EVERY_S = 5.0
+
+WAITS_FOR = {"prefect": ("bento", *LIVE), "flows": ("prefect",)}
+"""Processes that are started again only once others work: trading comes first, and flows end without Prefect."""
+
+PATIENCE_S = 45.0
+"""Seconds after which a process no longer waits for the others."""
 
 
 @dataclass(slots=True)
@@ -58,9 +66,10 @@ class EventLog:
     _tried: float = -FLUSH_EVERY_S
 
     def add(self, process: str, event: str, reason: str = "") -> None:
-        """Record an event."""
-        log.info(event, process=process, reason=reason)
+        """Record an event; a full disk does not keep a process from being restarted."""
         self._unstored.append(ProcessEvent(self.clock.now(), process, event, reason))
+        with suppress(OSError):
+            log.info(event, process=process, reason=reason)
 
     def flush(self) -> None:
         """Store the events that are not in the database yet, if it answers."""
@@ -85,7 +94,7 @@ class Supervisor:
     start: Callable[[str, Wanted], None]
     clock: Clock
     _budgets: dict[str, RestartBudget] = field(default_factory=dict)
-    _dead: set[str] = field(default_factory=set)
+    _died: dict[str, float] = field(default_factory=dict)
     _kept_down: dict[str, str] = field(default_factory=dict)
     _answered: dict[str, float] = field(default_factory=dict)
     _asked: float = -HEALTH_EVERY_S
@@ -103,17 +112,35 @@ class Supervisor:
         current = wanted.read(self.home)
         for name in current.names:
             if self._runs(name):
-                self._dead.discard(name)
+                self._died.pop(name, None)
                 self._kept_down.pop(name, None)
             elif name == "postgres" or "postgres" not in current.services or _postgres_runs(self.settings):
                 self._restart(name, current)
         if perf_counter() - self._asked >= HEALTH_EVERY_S:
             self._asked = perf_counter()
-            self._stop_unresponsive(current)
-            self._follow_minutes(current)
+            self._examine(current)
         self._write_report(current)
         self.events.flush()
         return bool(current.names)
+
+    def _examine(self, current: Wanted) -> None:
+        """Do what takes too long for every check."""
+        for name in current.names:
+            if self._runs(name):
+                self._examine_running(name, current)
+            else:
+                self._answered.pop(name, None)
+        self._follow_minutes(current)
+
+    def _examine_running(self, name: str, current: Wanted) -> None:
+        """Refill the budget of a process that works; stop a server that no longer does, so that it is restarted."""
+        now = perf_counter()
+        if self._works(name, current):
+            self._answered[name] = now
+            self._budget(name, current).record_work(now)
+        elif name in SERVERS and now - self._answered.get(name, now) > UNRESPONSIVE_S:
+            self.events.add(name, "unresponsive")
+            processes.stop(name, self.home)
 
     def _runs(self, name: str) -> bool:
         if name == "postgres":
@@ -121,13 +148,15 @@ class Supervisor:
         return pid_records.find(name, self.home) is not None
 
     def _restart(self, name: str, current: Wanted) -> None:
-        """Start a dead process again, unless it has finished or its back-off lasts."""
+        """Start a dead process again, unless it has finished, waits for others or its back-off lasts."""
         if name in LIVE and self._has_finished(name, current):
             return
-        if name not in self._dead:
-            self._dead.add(name)
+        budget = self._budget(name, current)
+        if name not in self._died:
+            self._died[name] = perf_counter()
             self.events.add(name, "died", pid_records.last_line(name, self.home))
-        budget = self._budgets.setdefault(_budget_of(name, current), RestartBudget())
+        if self._waits(name, current):
+            return
         if budget.wait_s(perf_counter()) > 0:
             if budget.is_spent(perf_counter()) and name not in self._kept_down:
                 self._kept_down[name] = pid_records.last_line(name, self.home)
@@ -148,8 +177,28 @@ class Supervisor:
             except (MikrobotError, OSError) as error:
                 self.events.add(name, "not_restarted", str(error))
                 return
-        self._dead.discard(name)
+        self._died.pop(name, None)
         self.events.add(name, "restarted", last)
+
+    def _waits(self, name: str, current: Wanted) -> bool:
+        """Return True if others that are wanted have to work before a process is started again."""
+        if perf_counter() - self._died[name] > PATIENCE_S:
+            return False
+        earlier = [other for other in WAITS_FOR.get(name, ()) if other in current.names]
+        return not all(self._runs(other) and self._works(other, current) for other in earlier)
+
+    def _budget(self, name: str, current: Wanted) -> RestartBudget:
+        """Return the budget of a process; a live process of another segment has a new one."""
+        key = f"{name} {current.live.run} {current.live.segment}" if current.live and name in LIVE else name
+        return self._budgets.setdefault(key, RestartBudget())
+
+    def _works(self, name: str, current: Wanted) -> bool:
+        """Return True if a process that runs can be used."""
+        if name == "postgres":
+            return True
+        if name in LIVE:
+            return pid_records.is_ready(name, self.home)
+        return processes.is_ready(local_stack.services(current.settings_of(name))[name], self.home)
 
     def _has_finished(self, name: str, current: Wanted) -> bool:
         """Return True if a live process has reached the end of its segment."""
@@ -160,18 +209,6 @@ class Supervisor:
                 return Runs(pool).finished(current.live.run, kind, current.live.segment)
         except StoreError:
             return False
-
-    def _stop_unresponsive(self, current: Wanted) -> None:
-        """Stop a server that runs, has answered before, and no longer does; the next check starts it again."""
-        now = perf_counter()
-        for service in _servers(current):
-            if not self._runs(service.name):
-                self._answered.pop(service.name, None)
-            elif processes.is_ready(service, self.home):
-                self._answered[service.name] = now
-            elif now - self._answered.get(service.name, now) > UNRESPONSIVE_S:
-                self.events.add(service.name, "unresponsive")
-                processes.stop(service.name, self.home)
 
     def _follow_minutes(self, current: Wanted) -> None:
         """Note when the worker handled its newest minute."""
@@ -211,20 +248,6 @@ def start(name: str, current: Wanted) -> None:
         pair = local_stack.live_processes(settings, current.live.run, current.live.segment)
         services |= {service.name: service for service in pair}
     processes.start(services[name], settings.home, settings.host)
-
-
-def _servers(current: Wanted) -> Iterable[Service]:
-    """Return the wanted services that have a port of their own."""
-    for name in current.services:
-        if name != "postgres":
-            service = local_stack.services(current.settings_of(name))[name]
-            if service.port is not None:
-                yield service
-
-
-def _budget_of(name: str, current: Wanted) -> str:
-    """Return the key of a budget: a live process of another segment has a new one."""
-    return f"{name} {current.live.run} {current.live.segment}" if current.live and name in LIVE else name
 
 
 def _postgres_runs(settings: Settings) -> bool:
@@ -268,7 +291,8 @@ def _checked(supervisor: Supervisor) -> bool:
     try:
         return supervisor.check()
     except (MikrobotError, OSError, psutil.Error) as error:
-        log.error("check_failed", reason=str(error))
+        with suppress(OSError):
+            log.error("check_failed", reason=str(error))
         return True
 
 

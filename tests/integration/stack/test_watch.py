@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -10,12 +10,13 @@ import pytest
 from mikrobot.live import pid_records
 from mikrobot.runtime import ManualClock, SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervision, wanted
+from mikrobot.stack import local_stack, processes, supervision, wanted, watch
 from mikrobot.stack.processes import Service
 from mikrobot.stack.restarts import RESTARTS
 from mikrobot.stack.wanted import Wanted
 from mikrobot.stack.watch import EventLog, Supervisor
 from tests.killing import alive, kill_9
+from tests.ports import reserved_ports
 
 SLEEP = (sys.executable, "-S", "-c", "import threading; threading.Event().wait()")
 DIE = (sys.executable, "-S", "-c", "raise SystemExit('no such port')")
@@ -23,10 +24,12 @@ CLOCK = ManualClock(datetime(2025, 3, 14, tzinfo=UTC))
 
 
 @pytest.fixture
-def settings(tmp_path, monkeypatch) -> Settings:
+def settings(tmp_path, monkeypatch) -> Iterator[Settings]:
     monkeypatch.setenv("MIKROBOT_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
-    yield Settings(home=tmp_path)
-    local_stack.down(Settings(home=tmp_path))
+    with reserved_ports(2) as (mlflow, bento):
+        settings = Settings(home=tmp_path, mlflow_port=mlflow, bento_port=bento)
+        yield settings
+        local_stack.down(settings)
 
 
 @pytest.fixture
@@ -68,6 +71,19 @@ def test_several_that_are_killed_at_once_are_started_again_in_one_check(settings
         kill_9(running(settings, name))
     supervisor.check()
     assert all(running(settings, name) for name in ("mlflow", "bento"))
+
+
+def test_prefect_is_started_again_only_after_what_trades_works_or_after_a_while(settings, supervise, monkeypatch):
+    """Nothing answers on the port of the prediction service."""
+    supervisor = supervise(bento=SLEEP, prefect=SLEEP)
+    for name in ("bento", "prefect"):
+        kill_9(running(settings, name))
+    supervisor.check()
+    assert running(settings, "bento")
+    assert pid_records.find("prefect", settings.home) is None
+    monkeypatch.setattr(watch, "PATIENCE_S", 0.0)
+    supervisor.check()
+    assert running(settings, "prefect")
 
 
 def test_a_process_that_keeps_dying_stays_down_and_is_reported_and_the_others_are_kept(settings, supervise):

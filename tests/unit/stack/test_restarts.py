@@ -1,6 +1,6 @@
 """The back-off between restarts and the budget that refills."""
 
-from mikrobot.stack.restarts import RESTARTS, WINDOW_S, RestartBudget
+from mikrobot.stack.restarts import RESTARTS, STABLE_S, WINDOW_S, RestartBudget
 
 
 def restarted_as_fast_as_allowed(budget: RestartBudget, start: float, times: int) -> list[float]:
@@ -30,3 +30,12 @@ def test_a_service_that_has_run_for_long_has_its_whole_budget_again():
     budget = RestartBudget()
     restarted_as_fast_as_allowed(budget, 50.0, RESTARTS)
     assert budget.wait_s(66.0 + WINDOW_S) == 0.0
+
+
+def test_a_service_that_works_again_for_a_while_has_its_whole_budget_again():
+    budget = RestartBudget()
+    restarted_as_fast_as_allowed(budget, 50.0, RESTARTS)
+    budget.record_work(64.0 + STABLE_S)
+    assert budget.is_spent(64.0 + STABLE_S)
+    budget.record_work(65.0 + STABLE_S)
+    assert budget.wait_s(65.0 + STABLE_S) == 0.0
