@@ -75,8 +75,9 @@ def record(name: str, home: Path, pid: int, log_from: int = 0) -> None:
 
 
 def forget(name: str, home: Path) -> None:
-    """Remove a record without touching the process."""
-    _path(name, home).unlink(missing_ok=True)
+    """Remove a record without touching the process; on a disk that cannot be written, it stays until the next start."""
+    with contextlib.suppress(OSError):
+        _path(name, home).unlink()
 
 
 def recorded(home: Path) -> list[str]:

@@ -43,9 +43,10 @@ def borrow(name: str, home: Path) -> None:
 
 
 def keep(names: Iterable[str], home: Path) -> None:
-    """Let services run until `mikrobot down`, whoever started them."""
+    """Let services run until `mikrobot down`, whoever started them; a disk that cannot be written keeps the marks."""
     for name in names:
-        _mark(name, home).unlink(missing_ok=True)
+        with suppress(OSError):
+            _mark(name, home).unlink()
 
 
 def is_borrowed(name: str, home: Path) -> bool:

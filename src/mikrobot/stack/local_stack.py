@@ -354,21 +354,35 @@ def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
         if names is None:
             return _down_all(settings)
         chosen = list(names)
-        wanted.drop(settings.home, chosen)
-        if pid_records.supervised(settings.home) and not wanted.read(settings.home).names:
-            processes.stop(pid_records.SUPERVISOR, settings.home, children=False)
+        if not _dropped(settings.home, chosen) or not wanted.read(settings.home).names:
+            _end_supervision(settings.home)
         return _stop(settings, chosen)
 
 
 def _down_all(settings: Settings) -> list[str]:
     wanted.clear(settings.home)
-    supervised = processes.stop(pid_records.SUPERVISOR, settings.home, children=False)
+    supervised = _end_supervision(settings.home)
     leases.keep(SERVICES, settings.home)
-    steady_clock.forget(settings.home)
     recorded = pid_records.recorded(settings.home)
     unrecorded = [name for name in (*SERVICES[1:], *LIVE, "loop") if name not in recorded]
     stopped = _stop(settings, ["postgres", *unrecorded, *recorded])
     return ["supervisor", *stopped] if supervised else stopped
+
+
+def _dropped(home: Path, names: Sequence[str]) -> bool:
+    """Want services no more; return False if the disk cannot be written."""
+    try:
+        wanted.drop(home, names)
+    except OSError:
+        return False
+    return True
+
+
+def _end_supervision(home: Path) -> bool:
+    """End the supervisor, and return True if it ran; what is started later trusts the clock of the machine again."""
+    ended = processes.stop(pid_records.SUPERVISOR, home, children=False)
+    steady_clock.forget(home)
+    return ended
 
 
 def _stop(settings: Settings, names: Sequence[str]) -> list[str]:
@@ -410,6 +424,24 @@ def prepare_home(home: Path) -> None:
     StoreError
         If it is not writable, too full, or cannot be private; then nothing has been written.
     """
+    require_writable(home)
+    free = shutil.disk_usage(home).free
+    if free < MINIMUM_FREE_BYTES:
+        raise StoreError(
+            f"the disk of {home} has {free >> 20} MB free, {MINIMUM_FREE_BYTES >> 20} MB are needed; "
+            "free some space or set MIKROBOT_HOME to another disk"
+        )
+    make_private(home)
+
+
+def require_writable(home: Path) -> None:
+    """Create the state folder, and check that it is writable.
+
+    Raises
+    ------
+    StoreError
+        If it is not.
+    """
     try:
         home.mkdir(mode=PASSABLE, parents=True, exist_ok=True)
         probe = home / ".writable"
@@ -418,15 +450,8 @@ def prepare_home(home: Path) -> None:
     except OSError as error:
         raise StoreError(
             f"the state folder {home} cannot be written ({error.strerror}); "
-            "make it writable or set MIKROBOT_HOME to a folder that you can write"
+            "make it writable, free some space, or set MIKROBOT_HOME to a folder that you can write"
         ) from error
-    free = shutil.disk_usage(home).free
-    if free < MINIMUM_FREE_BYTES:
-        raise StoreError(
-            f"the disk of {home} has {free >> 20} MB free, {MINIMUM_FREE_BYTES >> 20} MB are needed; "
-            "free some space or set MIKROBOT_HOME to another disk"
-        )
-    make_private(home)
 
 
 def run_module(module: str, settings: Settings) -> None:

@@ -190,19 +190,19 @@ def recorded_as(name: str, home: Path) -> Iterator[None]:
         pid_records.forget(name, home)
 
 
-def stop(name: str, home: Path, *, children: bool = True) -> bool:
+def stop(name: str, home: Path, *, children: bool = True, seconds: float = STOP_SECONDS) -> bool:
     """Stop a recorded process with its children, and what its end has left running; return True if anything ran.
 
     Without `children`, those of a process that still runs are left alone.
 
-    Sends SIGTERM, again after half of `STOP_SECONDS`, and kills the remaining processes at the end.
+    Sends SIGTERM, again after half of the seconds, and kills the remaining processes at the end.
     """
     process = pid_records.find(name, home)
     if process is not None:
         family = _family(process) if children else [process]
-        for seconds in (STOP_SECONDS / 2, STOP_SECONDS / 2):
+        for _ in range(2):
             _signal(process.terminate)
-            if not psutil.wait_procs([process], timeout=seconds)[1]:
+            if not psutil.wait_procs([process], timeout=seconds / 2)[1]:
                 break
         for left in psutil.wait_procs(family, timeout=2)[1]:
             _signal(left.kill)

@@ -6,7 +6,7 @@ each process was started, without the URL of the database, which may contain a p
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,9 @@ def drop(home: Path, names: Iterable[str]) -> None:
 
 
 def clear(home: Path) -> None:
-    """Want nothing any more."""
-    _path(home).unlink(missing_ok=True)
+    """Want nothing any more, unless the disk cannot be written."""
+    with suppress(OSError):
+        _path(home).unlink()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ its own, and shows its progress. Stops what it started.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +25,12 @@ from mikrobot.live.session import plan, record_of
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervision, supervisor, wanted
+from mikrobot.stack import local_stack, processes, service_log, supervision, supervisor, wanted
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account
 from mikrobot.workflows.run_summary import FinishedRun
+from mikrobot.workflows.run_trouble import ending_on_trouble
 
 RUN_RECORD = "run"
 
@@ -192,6 +194,7 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
     log = settings.home / "logs" / "loop.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
+        log_from = errors.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.loop", run_id],
             env={**os.environ, **local_stack.environment(settings), **pid_records.mark("loop", settings.home)},
@@ -202,7 +205,7 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
             text=True,
             start_new_session=True,
         )
-    pid_records.record("loop", settings.home, process.pid)
+    pid_records.record("loop", settings.home, process.pid, log_from)
     return process
 
 
@@ -211,21 +214,30 @@ def _follow(process: subprocess.Popen[str], settings: Settings, display: Display
     summary: dict[str, Any] | None = None
     failure, position = "", supervision.log_end(settings.home)
     assert process.stdout is not None
-    for line in process.stdout:
-        event = _event(line)
-        match event.get("event"):
-            case "progress":
-                display.progress(event["stage"], event["text"], event["share"], event["symbols"])
-            case "summary":
-                summary = event["summary"]
-            case "error":
-                failure = event["message"]
-    code = process.wait()
-    pid_records.forget("loop", settings.home)
+    with ending_on_trouble(settings) as causes:
+        for line in process.stdout:
+            event = _event(line)
+            match event.get("event"):
+                case "progress":
+                    display.progress(event["stage"], event["text"], event["share"], event["symbols"])
+                case "summary":
+                    summary = event["summary"]
+                case "error":
+                    failure = event["message"]
+        code = process.wait()
     if summary is None or code != 0:
-        last = f"the loop stopped: {pid_records.last_line('loop', settings.home)}"
-        raise LoopFailed(_ended(settings, position) or failure or last)
+        raise LoopFailed("".join(causes) or _ended(settings, position) or failure or _ending(code, settings))
+    pid_records.forget("loop", settings.home)
     return summary
+
+
+def _ending(code: int, settings: Settings) -> str:
+    """Return how a loop ended that reported nothing itself: by a signal, or with an error in its log."""
+    log = settings.home / "logs" / "loop.log"
+    if code < 0:
+        return f"the loop was ended by {signal.Signals(-code).name}; the stored data is intact, run again (log: {log})"
+    error = service_log.errors_of("loop", settings.home).last or "it reported no error"
+    return f"the loop stopped: {error} (log: {log})"
 
 
 def _ended(settings: Settings, position: int) -> str:

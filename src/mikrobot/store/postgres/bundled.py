@@ -7,6 +7,7 @@ Any number of processes may call `start` and `stop` at the same time. Does not c
 
 import contextlib
 import errno
+import os
 import shutil
 import socket
 import sys
@@ -145,7 +146,9 @@ def _guarded(home: Path) -> Iterator[None]:
 def _alone(home: Path) -> Iterator[None]:
     """Lock the state folder against other starts and stops of the server; the lock ends with the process."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "postgres.lock").open("a+b") as file:
+    path = home / "postgres.lock"
+    writable = not path.exists() or os.access(path, os.W_OK)  # a server on a read-only disk can be stopped
+    with path.open("a+b" if writable else "rb") as file:
         if sys.platform == "win32":
             import msvcrt
 

@@ -1,0 +1,50 @@
+"""Troubles that a run cannot get over, found while it is on its way: they end it at once, with their cause.
+
+Left to itself, the loop would wait for minutes for what does not come back. Restarts nothing: the supervisor does.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from mikrobot.domain.errors import StoreError
+from mikrobot.live import pid_records
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes
+
+EVERY_S = 2.0
+"""Seconds between two looks."""
+
+STOP_S = 4.0
+"""Seconds that the loop has to end."""
+
+
+def trouble(settings: Settings) -> str:
+    """Return the cause in one line: a disk that cannot be written, or a process that keeps dying; empty without one."""
+    try:
+        local_stack.require_writable(settings.home)
+    except StoreError as error:
+        return str(error)
+    return next((f"the {name} keeps dying: {why}" for name, why in pid_records.kept_down(settings.home).items()), "")
+
+
+@contextmanager
+def ending_on_trouble(settings: Settings) -> Iterator[list[str]]:
+    """Stop the loop as soon as there is a trouble within the block; yield a list that then has its cause."""
+    causes: list[str] = []
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(EVERY_S):
+            if cause := trouble(settings):
+                causes.append(cause)
+                processes.stop("loop", settings.home, seconds=STOP_S)
+                return
+
+    thread = Thread(target=look, name="trouble")
+    thread.start()
+    try:
+        yield causes
+    finally:
+        over.set()
+        thread.join()

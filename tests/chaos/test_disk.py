@@ -1,0 +1,76 @@
+"""A disk that fills up or can no longer be written: one line that names it, and nothing is left running."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mikrobot.live import pid_records
+from mikrobot.runtime import SystemClock, wait_until
+
+CLOCK = SystemClock()
+REPLAY = ("run", "--once", "--json", "--source", "replay", "--hours", 1, "--history-days", 2)
+
+
+@pytest.fixture
+def small(install, tmp_path: Path) -> Iterator[Any]:
+    """An installation whose state folder is a disk of its own."""
+    with install(tmp_path) as installation:
+        installation.home.mkdir()
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", installation.home], check=False
+        ).returncode:
+            pytest.skip("mounting a small disk needs root")
+        try:
+            yield installation
+        finally:
+            installation.stop()
+            subprocess.run(["umount", "--lazy", installation.home], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Write zeros until nothing more fits."""
+    with suppress(OSError), (disk / "zeros").open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 20)):
+            pass
+
+
+def test_a_disk_that_fills_up_during_a_run_ends_it_with_one_line(small: Any, bar_files: dict[str, Path]) -> None:
+    run = small.start(*REPLAY, "--data", bar_files["EURUSD"])
+    wait_until(
+        lambda: run.poll() is not None or pid_records.find("loop", small.home) is not None,
+        "the loop did not start", CLOCK, timeout_s=300,
+    )  # fmt: skip
+    fill(small.home)
+    filled_at = CLOCK.now()
+    out, err = run.communicate(timeout=300)
+    print(f"ended after {(CLOCK.now() - filled_at).total_seconds():.0f} s")
+    assert err.splitlines()[-1].startswith(
+        f"error: the state folder {small.home} cannot be written (No space left on device)"
+    ), err
+    assert "Traceback" not in err
+    assert (out, run.returncode, small.left()) == ("", 1, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder immutable")
+def test_down_stops_a_stack_whose_folder_can_no_longer_be_written(install, tmp_path: Path, bar_files: Any) -> None:
+    with install(tmp_path) as installation:
+        run = installation.start(*REPLAY, "--data", bar_files["EURUSD"])
+        wait_until(
+            lambda: run.poll() is not None or pid_records.find("loop", installation.home) is not None,
+            "the loop did not start", CLOCK, timeout_s=300,
+        )  # fmt: skip
+        run.kill()
+        run.communicate()
+        frozen = [installation.home, installation.home / "run", installation.home / "postgres.lock"]
+        subprocess.run(["chattr", "+i", *frozen], check=True)
+        try:
+            process = installation.run("down")
+        finally:
+            subprocess.run(["chattr", "-i", *frozen], check=True)
+        assert (process.returncode, process.stderr) == (0, "")
+        assert installation.left() == []

@@ -1,0 +1,71 @@
+"""What a run cannot get over ends its loop, with the cause."""
+
+import os
+import sys
+
+import pytest
+
+from mikrobot.live import pid_records
+from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.settings import Settings
+from mikrobot.stack import processes, supervision
+from mikrobot.stack.processes import Service
+from mikrobot.stack.supervision import Report
+from mikrobot.workflows.run import _ending
+from mikrobot.workflows.run_trouble import ending_on_trouble, trouble
+
+SLEEP = (sys.executable, "-S", "-c", "import threading; threading.Event().wait()")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings of a folder in which a loop runs, and whose supervisor is this process."""
+    settings = Settings(home=tmp_path)
+    processes.start(Service("loop", SLEEP, {}), settings.home, settings.host)
+    pid_records.record("supervisor", settings.home, os.getpid())
+    yield settings
+    processes.stop("loop", settings.home)
+
+
+def keep_down(settings: Settings) -> None:
+    supervision.write_report(Report({"prefect": "no such module (log: prefect.log)"}), settings.home)
+
+
+def test_a_process_that_keeps_dying_is_a_trouble(settings):
+    assert trouble(settings) == ""
+    keep_down(settings)
+    assert trouble(settings) == "the prefect keeps dying: no such module (log: prefect.log)"
+
+
+def test_a_folder_that_cannot_be_written_is_a_trouble(tmp_path):
+    (tmp_path / "file").touch()
+    assert "cannot be written (File exists)" in trouble(Settings(home=tmp_path / "file"))
+
+
+def test_a_trouble_ends_the_loop_and_its_cause_is_kept(settings):
+    loop = pid_records.find("loop", settings.home)
+    with ending_on_trouble(settings) as causes:
+        keep_down(settings)
+        wait_until(lambda: bool(causes) and not loop.is_running(), "it goes on", SystemClock(), timeout_s=60)
+    assert causes == ["the prefect keeps dying: no such module (log: prefect.log)"]
+
+
+def test_a_loop_without_a_trouble_is_left_alone(settings):
+    with ending_on_trouble(settings) as causes:
+        pass
+    assert causes == []
+    assert pid_records.find("loop", settings.home) is not None
+
+
+def test_a_loop_that_was_killed_is_named_so_and_not_by_the_last_line_of_its_log(settings):
+    log = settings.home / "logs" / "loop.log"
+    log.write_text("Created version '1' of model 'bos'\n")
+    assert _ending(-9, settings) == (
+        f"the loop was ended by SIGKILL; the stored data is intact, run again (log: {log})"
+    )
+
+
+def test_a_loop_that_failed_is_named_by_its_exception(settings):
+    log = settings.home / "logs" / "loop.log"
+    log.write_text("Traceback (most recent call last):\n    f()\n    ^^^\nOSError: No space left on device\n")
+    assert _ending(1, settings) == f"the loop stopped: OSError: No space left on device (log: {log})"
