@@ -32,6 +32,8 @@ from mikrobot.store.postgres.roles import DATABASES
 from tests.ports import HOST, reserved_ports
 from tests.soak import SOAK
 
+pytest_plugins = ["tests.replay_market"]
+
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 
 
@@ -44,8 +46,12 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-FOLDERS = ("e2e", "security", "integration", "property", "contract", "reference", "unit")
+FOLDERS = ("e2e", "security", "integration", "chaos", "property", "contract", "reference", "unit")
 """Folders of tests, those with the longest files first, so that no worker ends with a long one alone."""
+
+
+SHARING = (("tests/e2e/",), ("tests/integration/live/test_live.py", "tests/chaos/test_replay.py"))
+"""Beginnings of the paths of files that share a stack; the last of them stops it."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,12 +71,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give each file to one worker, and all files of e2e to the same one, which share a stack."""
+    """Give each file to one worker, and all files that share a stack to the same one."""
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path: str = nodeid.partition("::")[0]
-            return "tests/e2e" if path.startswith("tests/e2e/") else path
+            return next((group[0] for group in SHARING if path.startswith(group)), path)
 
     return Files(config, log)
 

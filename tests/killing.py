@@ -1,10 +1,42 @@
 """Ending processes as `kill -9` does, for tests of what survives it."""
 
 from contextlib import suppress
+from pathlib import Path
+from random import Random
 
 import psutil
 
+from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.store.postgres import bundled
+
+
+def head_of(name: str, home: Path) -> psutil.Process | None:
+    """Return the process of a service or live process that others are children of, if it runs."""
+    if name != "postgres":
+        return pid_records.find(name, home)
+    number = bundled.pid(home)
+    return None if number is None else psutil.Process(number)
+
+
+def kill_some(names: tuple[str, ...], home: Path, rng: Random) -> str:
+    """Kill one or more processes at once, each with its children, as its head alone, or as one of its children.
+
+    Returns
+    -------
+    str
+        The names with the way in which each was killed.
+    """
+    ways = {name: rng.choice(("tree", "head", "child")) for name in rng.sample(names, rng.randint(1, len(names)))}
+    for name, way in ways.items():
+        head = head_of(name, home)
+        assert head is not None, f"{name} does not run"
+        children = head.children(recursive=True)
+        if way == "child" and children:
+            kill_9(rng.choice(children), children=False)
+        else:
+            kill_9(head, children=way == "tree")
+    return ", ".join(f"{name} ({way})" for name, way in ways.items())
 
 
 def kill_9(head: psutil.Process, *, children: bool = True) -> None:

@@ -8,52 +8,30 @@ that every kill happens at the same point of the same minute.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
-import numpy as np
-import psutil
 import psycopg
 import pytest
-import xgboost as xgb
 
-from mikrobot.domain.market import Timeframe
-from mikrobot.domain.trading import FillReason
-from mikrobot.features.catalog import CATALOG
-from mikrobot.live import accounts, arms, pid_records
-from mikrobot.market.replay import read_bars
-from mikrobot.models import graph
-from mikrobot.models.bos import BosInputs
-from mikrobot.models.calibration import Calibration
-from mikrobot.models.model import Model
+from mikrobot.live import accounts, arms
 from mikrobot.models.scope import scopes_of
-from mikrobot.models.spec import ModelSpec
 from mikrobot.models.task import Task
-from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervisor, wanted
+from mikrobot.runtime import wait_until
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.postgres.roles import OWNER
-from mikrobot.store.runs import Run, Runs, Segment
+from mikrobot.store.runs import Runs
 from mikrobot.workflows import promote, reconcile
 from mikrobot.workflows.backtest_files import Files
-from mikrobot.workflows.gate_counts import Check
-from mikrobot.workflows.materialize import Stores, materialize
-from tests.killing import kill_9
+from tests.replay_market import CLOCK, FROM, NOTHING, SYMBOLS, UNTIL, Market, made_up_model
 
-CLOCK = SystemClock()
-UNTIL = datetime(2025, 3, 14, 12, tzinfo=UTC)
-FROM = UNTIL - timedelta(minutes=100)
-HISTORY_FROM = FROM - timedelta(days=2)
 HALFWAY = FROM + timedelta(minutes=50)
 
 ANNOUNCEMENT = (
@@ -65,136 +43,7 @@ BOOKING = "BEFORE INSERT ON journal FOR EACH ROW WHEN (NEW.kind = 'booked' AND N
 """The first exit: predictions, decisions, orders and earlier records of the minute are written, but not committed."""
 
 
-SYMBOLS = ("BTCUSDT", "EURUSD")
 ARMS = ("careful:profile=ftmo,balance=5000", "choosy:entry_probability=0.7")
-NOTHING = {"parameters": {}, "metrics": {}, "tags": {}}
-
-
-@dataclass(frozen=True)
-class Market:
-    """PostgreSQL, Feast, MLflow and the prediction service, with two days of bars and a champion."""
-
-    settings: Settings
-    segment: Segment
-
-    def trade(self, run_id: str) -> None:
-        """Trade the last hours of the files as a run."""
-        supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=lambda text, share: None)
-
-    def begin(self, run_id: str, **changed: Any) -> None:
-        """Record a run and its arms, and delete the online rows of earlier runs."""
-        chosen = self.settings.model_copy(update=changed)
-        with database.open_pool(self.settings) as pool:
-            with pool.connection() as connection:
-                connection.execute("DELETE FROM bar WHERE ts >= %s", [FROM])
-            settings = {**chosen.model_dump(mode="json"), "segments": [self.segment.to_json()]}
-            started_at = CLOCK.now()
-            run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
-            for recorded in (run, *arms.following(run, chosen)):
-                Runs(pool).begin(recorded)
-
-    def ledger(self, run_id: str) -> list[str]:
-        """Return every record of a run as exact text, without the id of the run."""
-        with database.open_pool(self.settings) as pool:
-            ledger = Ledger(pool)
-            readers = (ledger.predictions, ledger.decisions, ledger.orders, ledger.journal, ledger.skips)
-            return [repr(record).replace(run_id, "RUN") for read in readers for record in read(run_id)]
-
-    def materialize_everything(self, check: Check) -> None:
-        """Store every bar of the files and their feature rows, as the scheduled flows do."""
-        with database.open_pool(self.settings) as pool:
-            stores = Stores.of(self.settings, pool)
-            for path in self.settings.data:
-                symbol, frame = read_bars(path)
-                stores.bars.upsert("replay", symbol, Timeframe.M1, frame)
-                materialize(self.settings, stores, "replay", symbol, start=HISTORY_FROM, end=UNTIL, check=check)
-
-    def runs(self, name: str) -> bool:
-        """Return True if a process of the stack is alive."""
-        return pid_records.find(name, self.settings.home) is not None
-
-    def kill(self, name: str, *, children: bool = True) -> None:
-        """End a process of the stack as `kill -9` does, with its children or its head alone."""
-        head = pid_records.find(name, self.settings.home)
-        if name == "postgres":
-            number = bundled.pid(self.settings.home)
-            head = None if number is None else psutil.Process(number)
-        assert head is not None, f"{name} does not run"
-        kill_9(head, children=children)
-
-
-@pytest.fixture(scope="module")
-def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Market]:
-    segment = Segment(tuple(bar_files), HISTORY_FROM, FROM, UNTIL)
-    chosen = {"source": "replay", "data": tuple(bar_files.values()), "symbols": segment.symbols}
-    with install(tmp_path_factory.mktemp("live")) as installation, pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MIKROBOT_DATABASE_URL", raising=False)
-        settings = installation.settings.model_copy(update={**chosen, "entry_probability": 0.3})
-        market = Market(settings, segment)
-        bundled.start(settings.home, settings.host, settings.postgres_port)
-        database.provision(settings)
-        database.migrate(settings)
-        services = [local_stack.services(settings)[name] for name in ("mlflow", "bento")]
-        for service in services:
-            processes.start(service, settings.home, settings.host)
-        local_stack.run_module("feature_repo", settings)
-        store_history(settings, bar_files)
-        for service in services:
-            processes.await_ready(service, settings.home, CLOCK)
-        wanted.want(settings, ["mlflow", "bento"])
-        registry = open_registry(settings, signing=True)
-        version = registry.log(made_up_model(), **NOTHING, data_name="none", data_sha256="0" * 64)
-        registry.promote("bos", version, "for the test")
-        yield market
-
-
-def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
-    with database.open_pool(settings) as pool:
-        for path in bar_files.values():
-            symbol, bars = read_bars(path)
-            history = bars[bars["open_time"].between(HISTORY_FROM, FROM, inclusive="left")]
-            BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
-
-
-def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
-    """Return a small booster whose probabilities scatter around one half, so that there are many trades."""
-    rng, inputs = np.random.default_rng(3), BosInputs(swing)
-    values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
-    outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
-    data = xgb.DMatrix(values, outcome)
-    booster = xgb.train(
-        {"objective": "binary:logistic", "max_depth": 4, "seed": 3, "nthread": 1, "base_score": 0.5}, data, 40
-    )
-    whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
-    spec = ModelSpec(
-        name="bos",
-        version="",
-        source="replay",
-        symbols=symbols,
-        feature_hash=CATALOG.version,
-        columns=inputs.columns,
-        swing=swing,
-        horizon_minutes=5,
-        trained_from=HISTORY_FROM,
-        trained_until=FROM,
-        metrics={},
-    )
-    return Model(spec, whole, None, Calibration((0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(market: Market) -> list[str]:
-    """Return the ledger of a run in which no process is killed."""
-    market.begin("calm")
-    market.trade("calm")
-    with database.open_pool(market.settings) as pool:
-        counts = Ledger(pool).counts("calm")
-        reasons = {fill.reason for fill in accounts.fills(Ledger(pool), "calm")}
-    assert counts["decisions"] == len(market.segment.symbols) * 100
-    assert counts["fills"] >= 8
-    assert FillReason.ENTRY in reasons
-    assert counts["skips"] == 0
-    return market.ledger("calm")
 
 
 @contextmanager

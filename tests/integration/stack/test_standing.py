@@ -1,9 +1,8 @@
-"""A standing stack of real processes, killed at random instants: it heals itself, and `down` leaves nothing."""
+"""A run in the present under a supervisor: what is recorded of a kill, and minutes after the clock was set."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 import psutil
@@ -22,7 +21,6 @@ from tests.killing import kill_9
 
 CLOCK = SystemClock()
 SYMBOL = "BTCUSDT"  # is never closed
-PROCESSES = ("postgres", "worker", "streamer")
 
 
 @pytest.fixture(scope="module")
@@ -53,55 +51,7 @@ def record(settings: Any, segment: Segment, run_id: str = "r1") -> None:
         Runs(pool).begin(Run(run_id, "simulated", True, (SYMBOL,), ended, ended, ended, recorded))
 
 
-def pid_of(standing: Any, name: str) -> int | None:
-    if name == "postgres":
-        return bundled.pid(standing.home)
-    process = pid_records.find(name, standing.home)
-    return process.pid if process is not None else None
-
-
-def await_minute(standing: Any, at: Any) -> None:
-    """Wait until a minute that closed after an instant has been handled, through restarts of the database."""
-
-    def handled() -> bool:
-        with suppress(Exception), database.open_pool(standing.settings) as pool:
-            return (Runs(pool).reached("r1", "worker") or at) > at
-        return False
-
-    wait_until(handled, f"no minute after {at} was handled", CLOCK, timeout_s=300, every_s=1)
-
-
-def kill_some(standing: Any, rng: Random) -> list[str]:
-    """Kill one or more processes at once, each with its children, as its head alone, or as one of its children."""
-    victims = rng.sample(PROCESSES, rng.randint(1, len(PROCESSES)))
-    for name in victims:
-        pid = pid_of(standing, name)
-        assert pid is not None, f"{name} does not run"
-        head = psutil.Process(pid)
-        children = head.children(recursive=True)
-        if children and rng.random() < 1 / 3:
-            kill_9(rng.choice(children), children=False)
-        else:
-            kill_9(head, children=rng.random() < 1 / 2)
-    return victims
-
-
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 21))])
-def test_after_kills_at_random_instants_everything_runs_and_a_minute_is_handled(standing, seed):
-    rng = Random(seed)
-    await_minute(standing, CLOCK.now())
-    CLOCK.sleep(rng.uniform(0, 60))
-    victims = kill_some(standing, rng)
-    killed_at = CLOCK.now()
-    wait_until(
-        lambda: all(pid_of(standing, name) for name in PROCESSES), f"after {victims}", CLOCK, timeout_s=120, every_s=0.5
-    )
-    await_minute(standing, killed_at)
-    assert pid_records.kept_down(standing.home) == {}
-
-
 def test_a_postgres_that_is_killed_is_in_the_events_of_the_database_once_it_is_back(standing):
-    await_minute(standing, CLOCK.now() - timedelta(minutes=3))
     kill_9(psutil.Process(bundled.pid(standing.home)))
 
     def stored() -> bool:

@@ -1,0 +1,107 @@
+"""Kill processes of a standing stack at random instants, and measure when everything works again.
+
+``python -m tests.chaos.recovery --kills 20 --seed 1`` does it to the stack of MIKROBOT_HOME, which `mikrobot up` has
+started after a run on a live source, and prints the table of docs/reliability.md.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from statistics import median
+from time import perf_counter
+
+import click
+
+from mikrobot import settings as configuration
+from mikrobot.domain.errors import MikrobotError
+from mikrobot.live import pid_records
+from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack, processes, wanted
+from mikrobot.store.postgres import database
+from tests.killing import head_of, kill_some
+
+CLOCK = SystemClock()
+TRADING = ("postgres", "bento", "worker", "streamer")
+"""The processes without which nothing is traded."""
+
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A kill, and the seconds until the processes that trade work again, and until all do."""
+
+    killed: str
+    trading_s: float
+    all_s: float
+
+
+def kill_and_measure(settings: Settings, names: tuple[str, ...], rng: Random) -> Recovery:
+    """Kill some of the processes, which must all work, and wait until all work again.
+
+    Raises
+    ------
+    ServiceError
+        If they do not within `TIMEOUT_S`.
+    """
+    killed = kill_some(names, settings.home, rng)
+    at = perf_counter()
+    await_working(settings, [name for name in TRADING if name in names], killed)
+    trading_s = perf_counter() - at
+    await_working(settings, names, killed)
+    return Recovery(killed, trading_s, perf_counter() - at)
+
+
+def await_working(settings: Settings, names: tuple[str, ...] | list[str], killed: str) -> None:
+    """Wait until processes work: they run and accept connections, serve a model, or have reported that they work."""
+    wait_until(
+        lambda: all(works(settings, name) for name in names),
+        f"not all of {', '.join(names)} worked again after a kill of {killed}",
+        CLOCK, timeout_s=TIMEOUT_S, every_s=0.1,
+    )  # fmt: skip
+
+
+def works(settings: Settings, name: str) -> bool:
+    """Return True if a process works."""
+    if head_of(name, settings.home) is None:
+        return False
+    if name == "postgres":
+        with suppress(MikrobotError), database.open_pool(settings):
+            return True
+        return False
+    if name == "bento":
+        return processes.answers(f"{settings.bento_url}/readyz")
+    if name in wanted.LIVE:
+        return pid_records.is_ready(name, settings.home)
+    return processes.is_ready(local_stack.services(settings)[name], settings.home)
+
+
+def measured(settings: Settings, kills: int, rng: Random) -> Iterator[Recovery]:
+    """Kill random processes again and again, each time after a pause of up to 30 s in which all work."""
+    names = wanted.read(settings.home).names
+    for _ in range(kills):
+        await_working(settings, names, "nothing")
+        CLOCK.sleep(rng.uniform(0, 30))
+        yield kill_and_measure(settings, names, rng)
+
+
+@click.command()
+@click.option("--kills", default=20)
+@click.option("--seed", default=1)
+def main(kills: int, seed: int) -> None:
+    """Print one line for each kill, then the median and the maximum."""
+    recoveries = []
+    for recovery in measured(configuration.load(), kills, Random(seed)):
+        recoveries.append(recovery)
+        click.echo(f"{recovery.trading_s:6.1f} s trading {recovery.all_s:6.1f} s all  {recovery.killed}")
+    for what, seconds in (
+        ("trading", [recovery.trading_s for recovery in recoveries]),
+        ("all", [recovery.all_s for recovery in recoveries]),
+    ):
+        click.echo(f"{what} again: median {median(seconds):.1f} s, maximum {max(seconds):.1f} s of {kills}")
+
+
+if __name__ == "__main__":
+    main()
