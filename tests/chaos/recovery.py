@@ -12,6 +12,7 @@ from statistics import median
 from time import perf_counter
 
 import click
+import psutil
 
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import MikrobotError
@@ -31,11 +32,15 @@ TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A kill, and the seconds until the processes that trade work again, and until all do."""
+    """A kill, the seconds until the processes that trade work again, and until all do.
+
+    `processor_s` are the seconds of a core that the processes have used which were started again.
+    """
 
     killed: str
     trading_s: float
     all_s: float
+    processor_s: float
 
 
 def kill_and_measure(settings: Settings, names: tuple[str, ...], rng: Random) -> Recovery:
@@ -46,12 +51,21 @@ def kill_and_measure(settings: Settings, names: tuple[str, ...], rng: Random) ->
     ServiceError
         If they do not within `TIMEOUT_S`.
     """
+    former = {name: head_of(name, settings.home) for name in names}
     killed = kill_some(names, settings.home, rng)
     at = perf_counter()
     await_working(settings, [name for name in TRADING if name in names], killed)
     trading_s = perf_counter() - at
     await_working(settings, names, killed)
-    return Recovery(killed, trading_s, perf_counter() - at)
+    all_s = perf_counter() - at
+    fresh = [head for name in names if (head := head_of(name, settings.home)) is not None and head != former[name]]
+    return Recovery(killed, trading_s, all_s, sum(map(processor_s, fresh)))
+
+
+def processor_s(head: psutil.Process) -> float:
+    """Return the processor time of a process and its children, user and system."""
+    times = [process.cpu_times() for process in (head, *head.children(recursive=True))]
+    return float(sum(time.user + time.system for time in times))
 
 
 def await_working(settings: Settings, names: tuple[str, ...] | list[str], killed: str) -> None:
@@ -95,12 +109,15 @@ def main(kills: int, seed: int) -> None:
     recoveries = []
     for recovery in measured(configuration.load(), kills, Random(seed)):
         recoveries.append(recovery)
-        click.echo(f"{recovery.trading_s:6.1f} s trading {recovery.all_s:6.1f} s all  {recovery.killed}")
+        click.echo(
+            f"{recovery.trading_s:6.1f} s trading {recovery.all_s:6.1f} s all "
+            f"{recovery.processor_s:6.1f} s of a core  {recovery.killed}"
+        )
     for what, seconds in (
         ("trading", [recovery.trading_s for recovery in recoveries]),
-        ("all", [recovery.all_s for recovery in recoveries]),
+        ("everything", [recovery.all_s for recovery in recoveries]),
     ):
-        click.echo(f"{what} again: median {median(seconds):.1f} s, maximum {max(seconds):.1f} s of {kills}")
+        click.echo(f"{what} works again: median {median(seconds):.1f} s, maximum {max(seconds):.1f} s of {kills}")
 
 
 if __name__ == "__main__":

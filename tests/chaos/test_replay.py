@@ -29,7 +29,7 @@ def test_after_kills_at_random_instants_the_ledger_equals_that_of_an_undisturbed
         for minute in sorted(rng.sample(range(5, 90), 2)):
             await_minute(market, run_id, FROM + timedelta(minutes=minute), run)
             CLOCK.sleep(rng.uniform(0, 0.5))
-            print(kill_some(tuple(filter(market.runs, PROCESSES)), market.settings.home, rng))
+            print(kill_some(tuple(filter(market.runs, (*PROCESSES, "supervisor"))), market.settings.home, rng))
         run.result(timeout=600)
     assert market.ledger(run_id) == undisturbed
     assert pid_records.kept_down(market.settings.home) == {}

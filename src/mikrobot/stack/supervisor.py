@@ -6,6 +6,7 @@ restarts those that die, see `watch`; `trade` and `keep_trading` only start that
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import count
 
 import httpx
 
@@ -31,6 +32,12 @@ from mikrobot.store.resets import Resets
 from mikrobot.store.runs import ProcessKind, Runs, Segment
 
 LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
+
+LOOK_S = 0.25
+"""Seconds between two looks at the progress of a segment."""
+
+LOOKS_PER_ENSURE = 20
+"""Looks between two starts of a supervisor that has died, so that one that cannot start is not tried all the time."""
 
 WATCH_S = 2.0
 """Seconds between two looks at the supervisor of a run that trades in the present."""
@@ -69,15 +76,17 @@ def trade(
         wanted.want_live(settings, run_id, number)
         supervision.ensure(settings)
         runs, ledger = Runs(pool), Ledger(pool)
+        looks = count()
         while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            supervision.ensure(settings)
+            if next(looks) % LOOKS_PER_ENSURE == 0:
+                supervision.ensure(settings)
             _require_restarts(settings)
             if ordered is None and ledger.counts(run_id)["orders"]:
                 ordered = clock.now()
-            clock.sleep(0.25)
+            clock.sleep(LOOK_S)
         if not is_live(Runs(pool).get(run_id).source):
             wanted.drop(settings.home, LIVE)
     tell("all hours are traded", 1.0)
