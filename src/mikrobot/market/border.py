@@ -375,7 +375,10 @@ def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
     BarError
         If it has several values, with the first row of another.
     """
-    text = column.cast(pa.string())
+    try:
+        text = column.cast(pa.string())
+    except pa.ArrowException as error:
+        raise BarError(f"{origin.name}: column symbol is {column.type}; expected text") from error
     first = str(text[0].as_py())
     _refuse(
         pc.fill_null(pc.not_equal(text, first), True).to_numpy(),

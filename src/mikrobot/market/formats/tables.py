@@ -51,9 +51,17 @@ class Rows:
         """Return the first of these columns that there is, as float64; all NaN if there is none."""
         for name in names:
             if name in self.table.column_names:
-                values: Floats = pc.cast(self.table[name], pa.float64(), safe=False).to_numpy()
-                return values
+                return self._floats(name)
         return np.full(len(self), np.nan)
+
+    def _floats(self, name: str) -> Floats:
+        column = self.table[name]
+        try:
+            halves = pa.types.is_float16(column.type)  # Arrow converts these only to float32
+            values: Floats = (column.cast(pa.float32()) if halves else column).cast(pa.float64(), safe=False).to_numpy()
+        except pa.ArrowException as error:
+            raise BarError(f"{self.origin.name}: column {name} is {column.type}; expected numbers") from error
+        return values
 
     @property
     def prices(self) -> Floats:
