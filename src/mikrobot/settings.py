@@ -8,6 +8,7 @@ neither a setting nor in `OTHER_VARIABLES` is refused.
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
 
 CREDENTIALS = ("user", "password", "passfile", "service")
 """Options of a PostgreSQL URL that choose or prove an account."""
+
+_UNESCAPED = re.compile("%(?!(?!00)[0-9a-fA-F]{2})|#|[@/?].*@", re.DOTALL)
+"""In a database URL after its scheme: where Python and PostgreSQL do not find the same host, or PostgreSQL none."""
 
 SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
@@ -201,7 +205,12 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgresql(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and not _is_url(given.get_secret_value(), "postgresql", "postgres"):
+        if given is None:
+            return None
+        address = given.get_secret_value()
+        if _UNESCAPED.search(address.partition("://")[2]):
+            raise _refused("expected the characters % @ / ? # of a user or password as %25 %40 %2F %3F %23, and no %00")
+        if not _is_url(address, "postgresql", "postgres"):
             raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return given
 
@@ -352,7 +361,8 @@ def _named(text: str) -> str:
 def _is_url(given: str, *schemes: str) -> bool:
     try:
         parts = urlsplit(given)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and given.isprintable()
+        host = unquote(parts.hostname or "").encode("idna")
+        return parts.scheme in schemes and bool(host) and parts.port != 0 and given.isprintable()
     except ValueError:
         return False
 

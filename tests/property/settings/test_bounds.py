@@ -10,9 +10,12 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 
 from mikrobot.domain.errors import SettingsError
 from mikrobot.settings import OTHER_VARIABLES, Settings, load
+from mikrobot.store.postgres.database import url
+from mikrobot.store.postgres.roles import LIVE
 from tests.soak import examples
 
 FIELDS = sorted(Settings.model_fields)
@@ -69,6 +72,19 @@ def test_a_variable_is_used_or_refused_by_its_name(name: str, value: str) -> Non
         refusal = usable()
     assert not refusal or variable in refusal or "cannot be a path" in refusal
     assert name != "database_url" or "hidden" not in refusal
+
+
+PART = st.one_of(TEXT, st.text("a.-%@:/?#[]é", max_size=80), st.just("x" * 64))
+
+
+@settings(max_examples=examples(2500), deadline=None)
+@given(st.one_of(PART, st.just("hidden%zz")), PART, st.one_of(st.integers(-1, 70_000).map(str), PART))
+def test_an_address_of_a_database_is_refused_or_one_that_the_driver_reads(secret: str, host: str, port: str) -> None:
+    address = f"postgresql://u:{secret}@{host}:{port}/db"
+    if usable(database_url=address):
+        return
+    for read in (address, url(load(database_url=address), LIVE)):
+        conninfo_to_dict(read).get("host", "").encode("idna")
 
 
 @settings(max_examples=examples(1000), deadline=None)
