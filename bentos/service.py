@@ -122,6 +122,10 @@ def _refusal(error: MikrobotError) -> JSONResponse:
     return JSONResponse({"error": str(error)}, status)
 
 
+def _no_challenger() -> JSONResponse:
+    return JSONResponse({"error": "there is no challenger"}, 404)
+
+
 pages = FastAPI(openapi_url=None)
 
 
@@ -185,9 +189,11 @@ class Predictions:
 
     @bentoml.api(output_spec=OneAnswer)
     async def shadow(self, symbol: str, features: dict[str, Value], source: str | None = None) -> Any:
-        """Predict one row with the challenger of the symbol; 503 or 404 if there is none."""
+        """Predict one row with the challenger of the symbol; 404 if there is none."""
         try:
             return _answer(OneAnswer, self._challenger.predict(symbol, features, source))
+        except ServingError:
+            return _no_challenger()
         except MikrobotError as error:
             return _refusal(error)
 
@@ -244,7 +250,7 @@ class Predictions:
         try:
             return Response(self._challenger.spec(symbol, source).to_json(), media_type="application/json")
         except (ScopeError, ServingError):
-            return JSONResponse({"error": "there is no challenger"}, 404)
+            return _no_challenger()
 
 
 Predictions.add_asgi_middleware(refusals.BoundedBodies)  # type: ignore[attr-defined]  # the same

@@ -27,9 +27,8 @@ _API = "/api/2.0/mlflow"
 _FILES = "/api/2.0/mlflow-artifacts/artifacts"
 _STORED = "mlflow-artifacts:/"
 _TRANSIENT = (429, 500, 502, 503, 504)
-_NO_FILE = (400, 404)
-"""Answers of MLflow without an error code: for a folder in place of a file, and for a missing file."""
-
+_IS_A_FOLDER = 400
+"""Status of MLflow's answer, without an error code, for a folder in place of a file."""
 _UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -160,7 +159,8 @@ class TrackingServer:
         """
         if not location.startswith(_STORED):
             raise self._failure(f"its artefacts are at {location}, expected {_STORED}...")
-        return self._call("GET", f"{_FILES}/{location.removeprefix(_STORED)}/{path}", absent).content
+        address = f"{_FILES}/{location.removeprefix(_STORED)}/{path}"
+        return self._call("GET", address, absent, missing=_IS_A_FOLDER).content
 
     def _search(self, name: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
@@ -179,12 +179,14 @@ class TrackingServer:
         except (ValueError, TypeError) as error:
             raise self._failure(f"expected JSON from {method}, found {response.text[:60]!r}") from error
 
-    def _call(self, verb: str, path: str, absent: str = "", **content: Any) -> httpx.Response:
+    def _call(
+        self, verb: str, path: str, absent: str = "", *, missing: int | None = None, **content: Any
+    ) -> httpx.Response:
         response = self._patiently(self._http.build_request(verb, path, **content))
         if response.is_success:
             return response
         code, message = _problem(response)
-        if absent and (code in ABSENT or (not code and response.status_code in _NO_FILE)):
+        if absent and (code in ABSENT or (not code and response.status_code == missing)):
             raise ModelError(f"{absent}; see `mikrobot models list`")
         raise self._failure(message)
 
