@@ -23,10 +23,9 @@ from bentos import api_page, refusals
 from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ScopeError, ServingError
-from mikrobot.serving import report_links
+from mikrobot.serving import report_links, watch
 from mikrobot.serving.answers import Answer, AnsweringModel, Answers
 from mikrobot.serving.predictor import Predictor
-from mikrobot.serving.watch import watch
 
 log = telemetry.logger("serving")
 
@@ -155,7 +154,7 @@ class Predictions:
         self._request: dict[str, Any] | None = None
         self._stop = Event()
         predictors = (self._predictor, self._challenger)
-        Thread(target=watch, args=(registry, predictors, WATCH_SECONDS, self._stop), daemon=True).start()
+        Thread(target=watch.watch, args=(registry, predictors, WATCH_SECONDS, self._stop), daemon=True).start()
 
     def __is_ready__(self) -> bool:
         """Return for /readyz whether a model is warm for at least one scope."""

@@ -41,7 +41,7 @@ class Registry:
     verifier : Verifier
         Checks the files and the window of a version before they are parsed.
     signer : Signer, optional
-        Signs the files and the window of a version; needed only to `log` one and to `roll` one.
+        Signs the files of a version; needed only to `log` one.
     """
 
     def __init__(self, tracking_uri: str, verifier: Verifier, signer: Signer | None = None) -> None:
@@ -242,7 +242,7 @@ class Registry:
         self._server.set_tag(name, version, key, value)
 
     def roll(self, name: str, version: str, window: "Window") -> None:
-        """Sign a rolling window and store it with a version.
+        """Sign a rolling window, which needs the signer, and store it with a version.
 
         Raises
         ------
