@@ -39,11 +39,12 @@ def fill(disk: Path) -> None:
             pass
 
 
-def test_a_disk_that_fills_up_during_a_run_ends_it_with_one_line(small: Any, bar_files: dict[str, Path]) -> None:
+@pytest.mark.parametrize("stage", ["loop", pytest.param("worker", marks=pytest.mark.soak)])
+def test_a_disk_that_fills_up_during_a_run_ends_it_with_one_line(small: Any, bar_files: Any, stage: str) -> None:
     run = small.start(*REPLAY, "--data", bar_files["EURUSD"])
     wait_until(
-        lambda: run.poll() is not None or pid_records.find("loop", small.home) is not None,
-        "the loop did not start", CLOCK, timeout_s=300,
+        lambda: run.poll() is not None or pid_records.find(stage, small.home) is not None,
+        f"the {stage} did not start", CLOCK, timeout_s=600,
     )  # fmt: skip
     fill(small.home)
     filled_at = CLOCK.now()
@@ -72,5 +73,7 @@ def test_down_stops_a_stack_whose_folder_can_no_longer_be_written(install, tmp_p
             process = installation.run("down")
         finally:
             subprocess.run(["chattr", "-i", *frozen], check=True)
-        assert (process.returncode, process.stderr) == (0, "")
+        assert (process.returncode, process.stdout) == (0, "")
+        assert process.stderr.startswith("stopped "), process.stderr
+        assert len(process.stderr.splitlines()) == 1
         assert installation.left() == []

@@ -23,7 +23,7 @@ from mikrobot.stack import leases, processes, schedules, wanted
 from mikrobot.stack.processes import Service
 from mikrobot.stack.wanted import LIVE
 from mikrobot.store.postgres import bundled, database
-from mikrobot.store.state_folder import PASSABLE, make_private
+from mikrobot.store.state_folder import make_private
 
 Say = Callable[[str], None]
 
@@ -424,7 +424,7 @@ def prepare_home(home: Path) -> None:
     StoreError
         If it is not writable, too full, or cannot be private; then nothing has been written.
     """
-    require_writable(home)
+    processes.require_writable(home)
     free = shutil.disk_usage(home).free
     if free < MINIMUM_FREE_BYTES:
         raise StoreError(
@@ -432,26 +432,6 @@ def prepare_home(home: Path) -> None:
             "free some space or set MIKROBOT_HOME to another disk"
         )
     make_private(home)
-
-
-def require_writable(home: Path) -> None:
-    """Create the state folder, and check that it is writable.
-
-    Raises
-    ------
-    StoreError
-        If it is not.
-    """
-    try:
-        home.mkdir(mode=PASSABLE, parents=True, exist_ok=True)
-        probe = home / ".writable"
-        probe.write_bytes(b"\0" * 4096)
-        probe.unlink()
-    except OSError as error:
-        raise StoreError(
-            f"the state folder {home} cannot be written ({error.strerror}); "
-            "make it writable, free some space, or set MIKROBOT_HOME to a folder that you can write"
-        ) from error
 
 
 def run_module(module: str, settings: Settings) -> None:

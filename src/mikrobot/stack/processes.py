@@ -18,9 +18,10 @@ from typing import IO
 import httpx
 import psutil
 
-from mikrobot.domain.errors import ServiceError
+from mikrobot.domain.errors import ServiceError, StoreError
 from mikrobot.live import pid_records
 from mikrobot.runtime import Clock, wait_until
+from mikrobot.store.state_folder import PASSABLE
 
 STOP_SECONDS = 20.0
 
@@ -154,16 +155,41 @@ def await_ready(service: Service, home: Path, clock: Clock) -> None:
     ------
     ServiceError
         If it ends or is not ready in time; the message ends with the last line of its log.
+    StoreError
+        If the state folder cannot be written meanwhile, as on a full disk.
     """
 
     def ready() -> bool:
-        if pid_records.find(service.name, home) is None:
-            if pid_records.supervised(home) and service.name not in pid_records.kept_down(home):
-                return False
+        alive = pid_records.find(service.name, home) is not None
+        if alive and is_ready(service, home):
+            return True
+        require_writable(home)
+        restarted = pid_records.supervised(home) and service.name not in pid_records.kept_down(home)
+        if not alive and not restarted:
             raise ServiceError(f"{service.name} stopped while starting: {pid_records.last_line(service.name, home)}")
-        return is_ready(service, home)
+        return False
 
     wait_until(ready, f"{service.name} did not become ready", clock, timeout_s=service.timeout_s)
+
+
+def require_writable(home: Path) -> None:
+    """Create the state folder, and check that it is writable.
+
+    Raises
+    ------
+    StoreError
+        If it is not.
+    """
+    try:
+        home.mkdir(mode=PASSABLE, parents=True, exist_ok=True)
+        probe = home / ".writable"
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink(missing_ok=True)  # several processes may check at once
+    except OSError as error:
+        raise StoreError(
+            f"the state folder {home} cannot be written ({error.strerror}); "
+            "make it writable, free some space, or set MIKROBOT_HOME to a folder that you can write"
+        ) from error
 
 
 def is_ready(service: Service, home: Path) -> bool:

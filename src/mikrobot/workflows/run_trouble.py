@@ -10,7 +10,7 @@ from threading import Event, Thread
 from mikrobot.domain.errors import StoreError
 from mikrobot.live import pid_records
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes
+from mikrobot.stack import processes
 
 EVERY_S = 2.0
 """Seconds between two looks."""
@@ -22,7 +22,7 @@ STOP_S = 4.0
 def trouble(settings: Settings) -> str:
     """Return the cause in one line: a disk that cannot be written, or a process that keeps dying; empty without one."""
     try:
-        local_stack.require_writable(settings.home)
+        processes.require_writable(settings.home)
     except StoreError as error:
         return str(error)
     return next((f"the {name} keeps dying: {why}" for name, why in pid_records.kept_down(settings.home).items()), "")
