@@ -25,7 +25,7 @@ from mikrobot.models.model import Model
 from mikrobot.models.spec import ModelSpec
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervisor, wanted
+from mikrobot.stack import local_stack, processes, supervision, supervisor, wanted
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
@@ -53,7 +53,8 @@ class Market:
 
     def trade(self, run_id: str) -> None:
         """Trade the last hours of the files as a run."""
-        supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=lambda text, share: None)
+        with supervision.kept(self.settings):
+            supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=lambda text, share: None)
 
     def begin(self, run_id: str, **changed: Any) -> None:
         """Record a run and its arms, and delete the online rows of earlier runs."""

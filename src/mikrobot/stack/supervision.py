@@ -5,15 +5,22 @@ The supervisor is the process `watch`; it owns the processes that `wanted` names
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Event, Thread
 
+from mikrobot.domain.errors import MikrobotError
 from mikrobot.live import pid_records
 from mikrobot.live.pid_records import SUPERVISOR
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, wanted
 from mikrobot.stack.processes import Service
+
+KEEP_EVERY_S = 5.0
+"""Seconds between two looks at the supervisor of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,26 @@ def ensure(settings: Settings) -> bool:
     return processes.start(
         Service(SUPERVISOR, command, local_stack.environment(settings)), settings.home, settings.host
     )
+
+
+@contextmanager
+def kept(settings: Settings) -> Iterator[None]:
+    """Start the supervisor, and start it again if it dies within the block."""
+    over = Event()
+
+    def keep() -> None:
+        while not over.wait(KEEP_EVERY_S):
+            with suppress(MikrobotError, OSError):  # as on a full disk; the next try may succeed
+                ensure(settings)
+
+    ensure(settings)
+    thread = Thread(target=keep, name="keeping the supervisor")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def report(home: Path) -> Report:

@@ -1,12 +1,11 @@
 """Start and resume the two live processes of a run, the streamer and the worker, and follow them.
 
 They are separate processes that communicate through the stores, and resume where they stopped. The supervisor
-restarts those that die, see `watch`; `trade` and `keep_trading` only start that again if it has died itself.
+restarts those that die, see `watch`.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import count
 
 import httpx
 
@@ -35,9 +34,6 @@ LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
 LOOK_S = 0.25
 """Seconds between two looks at the progress of a segment."""
-
-LOOKS_PER_ENSURE = 20
-"""Looks between two starts of a supervisor that has died, so that one that cannot start is not tried all the time."""
 
 WATCH_S = 2.0
 """Seconds between two looks at the supervisor of a run that trades in the present."""
@@ -76,13 +72,10 @@ def trade(
         wanted.want_live(settings, run_id, number)
         supervision.ensure(settings)
         runs, ledger = Runs(pool), Ledger(pool)
-        looks = count()
         while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
-            if next(looks) % LOOKS_PER_ENSURE == 0:
-                supervision.ensure(settings)
             _require_restarts(settings)
             if ordered is None and ledger.counts(run_id)["orders"]:
                 ordered = clock.now()

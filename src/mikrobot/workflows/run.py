@@ -159,8 +159,8 @@ def _stopping_what_started(settings: Settings, display: Display) -> Iterator[lis
         try:
             started = local_stack.begin(settings, display.say)
             wanted.want(settings, started)
-            supervision.ensure(settings)
-            yield started
+            with supervision.kept(settings):
+                yield started
         finally:
             display.say("stopping what this run started")
             local_stack.down(settings, ["streamer", "worker", "loop"])
