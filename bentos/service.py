@@ -1,8 +1,8 @@
 """The prediction service: serves the champion of each scope over HTTP.
 
-Start it with ``python -m bentoml serve bentos.service:Predictions``. It predicts one row or a batch, and
-is ready once a model is warm. It watches the registry and switches to a new champion between two
-requests; while the registry is unavailable, it continues with the loaded models.
+Start it with ``python -m bentos``. It predicts one row or a batch, and is ready once a model is warm. It watches the
+registry and switches to a new champion between two requests; while the registry is unavailable, it continues with the
+loaded models.
 """
 
 import logging
@@ -26,6 +26,7 @@ from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, S
 from mikrobot.serving import report_links, watch
 from mikrobot.serving.answers import Answer, AnsweringModel, Answers
 from mikrobot.serving.predictor import Predictor
+from mikrobot.store.model_registry import open_registry
 
 log = telemetry.logger("serving")
 
@@ -140,9 +141,6 @@ class Predictions:
     """Predicts breaks of structure from feature rows, with the champion of the registry."""
 
     def __init__(self) -> None:
-        # Here, because BentoML's supervisor also imports this module.
-        from mikrobot.store.model_registry import open_registry
-
         settings = configuration.load()
         telemetry.configure(settings.log_level)
         refusals.keep_out_of_the_log()

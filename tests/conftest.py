@@ -50,7 +50,11 @@ FOLDERS = ("e2e", "security", "integration", "chaos", "property", "contract", "r
 """Folders of tests, those with the longest files first, so that no worker ends with a long one alone."""
 
 
-SHARING = (("tests/e2e/",), ("tests/integration/live/test_live.py", "tests/chaos/test_replay.py"))
+SHARING = (
+    ("tests/e2e/",),
+    ("tests/security/",),
+    ("tests/integration/live/test_live.py", "tests/chaos/test_replay.py"),
+)
 """Beginnings of the paths of files that share a stack; the last of them stops it."""
 
 

@@ -119,8 +119,7 @@ def services(settings: Settings) -> dict[str, Service]:
         ),
         Service(
             "bento",
-            (*python, "bentoml", "serve", "bentos.service:Predictions", "--host", host,
-             "--port", str(settings.bento_port)),
+            (*python, "bentos", "--host", host, "--port", str(settings.bento_port)),
             common,
             settings.bento_port,
             "MIKROBOT_BENTO_PORT",

@@ -188,7 +188,7 @@ def stage(
     home = tmp_path_factory.mktemp("service")
     port = free_port()
     service = Server(
-        ("bentoml", "serve", "bentos.service:Predictions", "--host", "127.0.0.1", "--port", str(port)),
+        ("bentos", "--host", "127.0.0.1", "--port", str(port)),
         {
             "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
             "MIKROBOT_HOME": str(home),
