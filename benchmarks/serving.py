@@ -19,6 +19,7 @@ from mikrobot.models.model import Model
 from mikrobot.runtime import SystemClock
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
+from mikrobot.store import web_access
 
 BATCH = 1_000
 
@@ -36,7 +37,9 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
     with temporary_settings() as settings, serving(settings):
         model = serve_champion(settings, frame, rows)
         values = rows[list(model.spec.columns)].to_numpy()[-BATCH:]
-        with PredictionClient(settings.bento_url, SOURCE, SystemClock()) as client:
+        with PredictionClient(
+            settings.bento_url, SOURCE, SystemClock(), login=web_access.login(settings, "bento")
+        ) as client:
             yield from _predictions(settings, client, model, values, scale=scale)
 
 

@@ -1,8 +1,8 @@
 """Serve the predictions from one process: ``python -m bentos --host HOST --port PORT``.
 
 `bentoml serve` keeps a second process, circus, which listens on a TCP port of its own and runs every command that a
-local user sends there. This module serves the same application, with its metrics, limits and log, without circus.
-It serves with one worker: a process more on the same port needs a socket that both share.
+local user sends there. This module serves the same application, with its metrics, limits and log, behind the guard
+and without circus. It serves with one worker: a process more on the same port needs a socket that both share.
 """
 
 import os
@@ -15,6 +15,8 @@ from bentoml._internal.log import configure_server_logging
 from bentoml._internal.utils.uri import join_paths
 from bentoml.serving import ensure_prometheus_dir
 
+from mikrobot.stack.guard import Guard, own_login
+
 BACKLOG = 2048
 """Connections that wait to be accepted, as with `bentoml serve`."""
 
@@ -24,13 +26,14 @@ BACKLOG = 2048
 @click.option("--port", type=int, required=True)
 def main(host: str, port: int) -> None:
     """Serve the predictions until SIGTERM."""
+    login = own_login("bento")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = ensure_prometheus_dir()  # before the service imports its metrics
     configure_server_logging()  # type: ignore[no-untyped-call]  # BentoML has no types for it
     from bentos.service import Predictions
 
     service: Any = Predictions  # the decorator makes it a service
     _describe(service)
-    app = service.to_asgi()
+    app = Guard(service.to_asgi(), "bento", host, login=login)
     uvicorn.run(app, host=host, port=port, backlog=BACKLOG, log_config=None, server_header=False)
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shlex
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,6 +26,7 @@ from mikrobot.live import accounts
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import local_stack
+from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
@@ -269,9 +271,11 @@ def test_mlflow_shows_the_run_with_its_metrics_and_whose_baseline_answers(runnin
     api = f"{running.settings.mlflow_url}/api/2.0/mlflow"
     model = second.summary["models"]["bos"]
     for symbol in ("EURUSD", "BTCUSDT"):
-        standing = get(f"{api}/registered-models/alias", name="bos", alias=f"baseline-replay-{symbol}")["model_version"]
+        standing = get(running, f"{api}/registered-models/alias", name="bos", alias=f"baseline-replay-{symbol}")[
+            "model_version"
+        ]
         assert standing["version"] == model["version"]
-    logged = get(f"{api}/runs/get", run_id=standing["run_id"])["run"]
+    logged = get(running, f"{api}/runs/get", run_id=standing["run_id"])["run"]
     metrics = {metric["key"]: metric["value"] for metric in logged["data"]["metrics"]}
     judged = model["metrics"]["metrics"]
     assert metrics["metrics.auc"] == pytest.approx(judged["auc"])
@@ -279,7 +283,8 @@ def test_mlflow_shows_the_run_with_its_metrics_and_whose_baseline_answers(runnin
 
 
 def test_bentoml_counts_the_requests_of_the_run(running, second):
-    metrics = httpx.get(f"{running.settings.bento_url}/metrics").raise_for_status().text
+    page = httpx.get(f"{running.settings.bento_url}/metrics", auth=login(running, "bento"))
+    metrics = page.raise_for_status().text
     answered = re.findall(r'^bentoml_service_request_total\{(.*endpoint="/predict",.*)\} (\S+)$', metrics, re.MULTILINE)
     succeeded = sum(float(count) for labels, count in answered if 'code="200"' in labels)
     assert succeeded == second.summary["trading"]["decisions"]
@@ -308,7 +313,8 @@ def scheduled(running, second) -> dict[str, dict[str, Any]]:
     for deployment in deployments:
         for schedule in deployment["schedules"]:
             cron = {"schedule": {"cron": f"{due.minute} * * * *", "timezone": schedule["schedule"]["timezone"]}}
-            httpx.patch(f"{api}/{deployment['id']}/schedules/{schedule['id']}", json=cron).raise_for_status()
+            address = f"{api}/{deployment['id']}/schedules/{schedule['id']}"
+            httpx.patch(address, json=cron, auth=login(running, "prefect")).raise_for_status()
     names = {deployment["id"]: deployment["name"] for deployment in deployments}
     ended: dict[str, dict[str, Any]] = {}
 
@@ -361,7 +367,8 @@ def test_the_links_of_scheduled_runs_open(running, scheduled):
     assert len(addresses) == 6
     for address in addresses:
         assert address.startswith(running.settings.bento_url)
-        assert httpx.get(address).headers["content-type"].partition(";")[0] in ("text/html", "image/png")
+        page = httpx.get(address, auth=login(running, "bento"))
+        assert page.headers["content-type"].partition(";")[0] in ("text/html", "image/png")
 
 
 def test_every_scheduled_run_has_a_log_with_a_line_of_each_of_its_steps(running, scheduled):
@@ -400,8 +407,10 @@ def test_the_example_request_is_answered_unchanged(running, second):
     words = shlex.split(curl)
     assert json.loads(words[-1]) == json.loads(body)
     assert json.loads(body)["symbol"] == symbol
-    assert words[2] == f"{running.settings.bento_url}/predict"
-    assert httpx.post(words[2], json=json.loads(body)).status_code == 200
+    assert words[4] == f"{running.settings.bento_url}/predict"
+    answered = subprocess.run(["/bin/sh", "-c", f"{curl} -w '%{{http_code}}'"], capture_output=True, text=True)
+    assert answered.stdout.endswith("200"), answered.stdout
+    assert login(running, "bento")[1] not in curl
     assert json.loads(running.run("predict", "--example", "--symbol", symbol, "--json").stdout)["curl"] == curl
 
 
@@ -497,7 +506,8 @@ def same(one: float, other: float) -> bool:
 
 
 def prefect(program: Any, what: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.post(f"{program.settings.prefect_url}/api/{what}/filter", json=wanted, timeout=30)
+    address = f"{program.settings.prefect_url}/api/{what}/filter"
+    answer = httpx.post(address, json=wanted, auth=login(program, "prefect"), timeout=30)
     return answer.raise_for_status().json()
 
 
@@ -506,8 +516,13 @@ def starts_a_flow(task: dict[str, Any]) -> bool:
     return task["state"]["state_details"]["child_flow_run_id"] is not None
 
 
-def get(address: str, **query: str) -> dict[str, Any]:
-    return httpx.get(address, params=query, timeout=30).raise_for_status().json()
+def login(program: Any, service: str) -> tuple[str, str]:
+    return web_access.login(program.settings, service)
+
+
+def get(program: Any, address: str, **query: str) -> dict[str, Any]:
+    answer = httpx.get(address, params=query, auth=login(program, "mlflow"), timeout=30)
+    return answer.raise_for_status().json()
 
 
 def status(program: Any) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ the progress of the current step. In a file or a pipe, each row of a table is on
 import io
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from rich.console import Console as RichConsole
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
+
+from mikrobot.store.web_access import USER
 
 if TYPE_CHECKING:
     from mikrobot.workflows.run_summary import AnsweredBy, FinishedRun
@@ -124,12 +127,20 @@ def summary_tables(summary: "FinishedRun") -> tuple[Table, Table]:
     for name, value in _facts(summary):
         facts.add_row(name, Text(value))
     where = _table("Where to look")
+    if summary.services:
+        where.add_row("pages", Text(Path(summary.pages).as_uri()))
+        where.add_row("password", Text(password_note(Path(summary.pages))))
     for name, address in {**summary.services, **summary.reports}.items():
         where.add_row(name, Text(address))
     stopped = [name for name in PAGES if name not in summary.services]
     if stopped:
         where.add_row("stopped", Text(f"{', '.join(stopped)}; `mikrobot up` brings their pages up again"))
     return facts, where
+
+
+def password_note(pages: Path) -> str:
+    """Return the user and the files of the passwords, for a browser that asks: they are next to the page of links."""
+    return f"the page signs in; a browser that asks: user {USER}, password in {pages.parent / 'secrets' / 'web_*'}"
 
 
 def _table(title: str) -> Table:

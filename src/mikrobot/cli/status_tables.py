@@ -7,6 +7,7 @@ from decimal import Decimal
 from rich.markup import escape
 from rich.table import Table
 
+from mikrobot.cli.console import password_note
 from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Decision
 from mikrobot.paper.valuation import Holding
@@ -22,6 +23,8 @@ def tables(overview: Overview) -> list[Table]:
     """Return the tables of `status`: the services, the run with its symbols and account, and the scheduled flows."""
     shown = [_note(f"[red]{escape(alarm)}[/]") for alarm in overview.alarms]
     shown.append(_services(overview.services))
+    if overview.pages is not None:
+        shown.append(_note(f"{overview.pages.as_uri()}: {password_note(overview.pages)}"))
     if any(service.errors for service in overview.services):
         shown.append(_last_errors(overview.services))
     if overview.trouble:

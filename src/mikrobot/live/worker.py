@@ -32,6 +32,7 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
+from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger, Skip
@@ -377,7 +378,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             settings,
             bars,
             FeatureRows(settings),
-            PredictionClient(settings.bento_url, run.source, clock),
+            PredictionClient(settings.bento_url, run.source, clock, login=web_access.login(settings, "bento")),
             ledger,
             runs,
             timers,

@@ -42,12 +42,21 @@ class Registry:
         Checks the files and the window of a version before they are parsed.
     signer : Signer, optional
         Signs the files of a version; needed only to `log` one.
+    login : tuple of str, optional
+        User and password of the server.
     """
 
-    def __init__(self, tracking_uri: str, verifier: Verifier, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        verifier: Verifier,
+        signer: Signer | None = None,
+        *,
+        login: tuple[str, str] | None = None,
+    ) -> None:
         self.tracking_uri = tracking_uri
-        self._verifier, self._signer = verifier, signer
-        self._server = TrackingServer(tracking_uri)
+        self._verifier, self._signer, self._login = verifier, signer, login
+        self._server = TrackingServer(tracking_uri, login)
 
     def log(
         self,
@@ -92,6 +101,7 @@ class Registry:
 
         signer = self._require_signer()
         labelled = {**tags, "source": model.spec.source, "symbols": ",".join(model.spec.symbols)}
+        tracking.sign_in(self._login)
         run = tracking.TrainingRun(parameters, metrics, labelled, data_name, data_sha256, texts or {})
         return tracking.log(self.tracking_uri, model, run, booster, signer=signer)
 

@@ -113,6 +113,12 @@ def log(tracking_uri: str, model: "Model", run: TrainingRun, booster: "xgb.Boost
         return version
 
 
+def sign_in(login: tuple[str, str] | None) -> None:
+    """Set the user and the password that mlflow sends from now on; it reads them before each request."""
+    if login is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = login
+
+
 def _register(tracking_uri: str, name: str, model_uri: str, model_id: str, *, tags: Mapping[str, str]) -> str:
     """Register a logged model under a name and return its version, without the output of ``mlflow.register_model``."""
     client = mlflow.MlflowClient(tracking_uri)

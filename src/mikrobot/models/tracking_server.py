@@ -45,12 +45,14 @@ class TrackingServer:
     ----------
     url : str
         Address of the server, as ``http://127.0.0.1:5500``.
+    login : tuple of str or None
+        User and password of the server.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.url = url
         transport = httpx.HTTPTransport(retries=RECONNECTS, limits=httpx.Limits(max_keepalive_connections=0))
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False, transport=transport)
+        self._http = httpx.Client(base_url=url, auth=login, timeout=TIMEOUT_S, trust_env=False, transport=transport)
         self._patiently = retry(on=_Unavailable, attempts=ATTEMPTS, timeout_s=TIMEOUT_S)(self._send)
 
     def version(self, name: str, version: str) -> Version:

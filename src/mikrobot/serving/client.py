@@ -42,16 +42,27 @@ class PredictionClient:
         Market source of every feature row.
     clock : Clock
         Clock of the circuit breaker.
+    login : tuple of str or None
+        User and password of the service.
     timeout_s : float
         Timeout of one attempt.
     patience_s : float
         Seconds after which a call no longer retries a service that is down or not ready.
     """
 
-    def __init__(self, url: str, source: str, clock: Clock, *, timeout_s: float = 5.0, patience_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        source: str,
+        clock: Clock,
+        *,
+        login: tuple[str, str] | None = None,
+        timeout_s: float = 5.0,
+        patience_s: float = 5.0,
+    ) -> None:
         self._url = url.rstrip("/")
         self._source = source
-        self._http = httpx.Client(base_url=self._url, timeout=timeout_s, trust_env=False)
+        self._http = httpx.Client(base_url=self._url, auth=login, timeout=timeout_s, trust_env=False)
         breaker = Breaker(f"the prediction service at {self._url}", clock)
         self._patiently = retry(on=_Away, attempts=ATTEMPTS, timeout_s=patience_s)(breaker.call)
         self._columns: dict[str, tuple[str, ...]] = {}

@@ -19,9 +19,10 @@ from mikrobot.domain.errors import ServiceError, StoreError
 from mikrobot.live import pid_records, steady_clock
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import leases, processes, schedules, wanted
+from mikrobot.stack import leases, pages, processes, schedules, wanted
 from mikrobot.stack.processes import Service
 from mikrobot.stack.wanted import LIVE
+from mikrobot.store import web_access
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.state_folder import make_private
 
@@ -93,6 +94,21 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def flow_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a process that runs flows: it knows the password of Prefect; never print it."""
+    return environment(settings) | {"PREFECT_API_AUTH_STRING": ":".join(web_access.login(settings, "prefect"))}
+
+
+def _prefect_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of the Prefect server: it knows passwords; never print it."""
+    return environment(settings) | {
+        "PREFECT_API_DATABASE_CONNECTION_URL": database.url(settings, "prefect", "postgresql+asyncpg"),
+        "PREFECT_SERVER_API_AUTH_STRING": ":".join(web_access.login(settings, "prefect")),
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": settings.prefect_url,
+        "PREFECT_SERVER_UI_API_URL": "/api",  # under whichever name the browser called it
+    }
+
+
 def services(settings: Settings) -> dict[str, Service]:
     """Return the permanent services by name, in the order they are started."""
     common = environment(settings)
@@ -101,9 +117,8 @@ def services(settings: Settings) -> dict[str, Service]:
     listed = (
         Service(
             "prefect",
-            (*python, "prefect", "server", "start", "--host", host, "--port", str(settings.prefect_port)),
-            common
-            | {"PREFECT_API_DATABASE_CONNECTION_URL": database.url(settings, "prefect", "postgresql+asyncpg")},
+            (*python, "mikrobot.stack.prefect_server", "--host", host, "--port", str(settings.prefect_port)),
+            _prefect_environment(settings),
             settings.prefect_port,
             "MIKROBOT_PREFECT_PORT",
             f"{settings.prefect_url}/api/health",
@@ -129,8 +144,9 @@ def services(settings: Settings) -> dict[str, Service]:
         Service(
             "flows",
             (*python, "flows"),
-            common,
+            flow_environment(settings),
             health=f"{settings.prefect_url}/api/deployments/name/retrain/retrain",
+            login=web_access.login(settings, "prefect"),
         ),
     )  # fmt: skip
     return {service.name: service for service in listed}
@@ -217,6 +233,7 @@ def begin(settings: Settings, say: Say) -> list[str]:
         processes.require_port(service, settings.home, settings.host)
     started: list[str] = []
     _start_postgres(settings, say, started)
+    pages.write(settings)
     for service in servers:
         _start(service, settings, started)
     return started
@@ -326,9 +343,9 @@ def answering(settings: Settings, clock: Clock, say: Say, name: str) -> Iterator
     StoreError, ServiceError
         As `up`.
     """
-    needed, health = ("postgres", name), services(settings)[name].health
+    needed = ("postgres", name)
     stays = not any(leases.is_borrowed(service, settings.home) for service in needed)
-    if stays and set(needed).isdisjoint(ended(settings)) and health and processes.answers(health):
+    if stays and set(needed).isdisjoint(ended(settings)) and processes.healthy(services(settings)[name]):
         yield
         return
     with running(settings, clock, say, [name]):
@@ -409,7 +426,7 @@ def status(settings: Settings) -> list[State]:
         service = by_name.get(name)
         health = service.health if service else None
         ready = pid_records.is_ready(name, settings.home) if name in LIVE else process is not None
-        ready = ready and (health is None or processes.answers(health))
+        ready = ready and (service is None or processes.healthy(service))
         address = health.partition("/api/")[0].removesuffix("/health").removesuffix("/livez") if health else ""
         states.append(State(name, process.pid if process else None, ready, address))
     return states

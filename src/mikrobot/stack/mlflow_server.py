@@ -1,7 +1,8 @@
 """The MLflow server as one process: ``python -m mikrobot.stack.mlflow_server --host HOST --port PORT``.
 
 `mlflow server` keeps a second process with all of MLflow's imports, 200 MB, only to wait for the server. Reads the
-URI of the database from MLFLOW_BACKEND_STORE_URI. Uses the MLflow server without its authentication and its jobs.
+URI of the database from MLFLOW_BACKEND_STORE_URI, and the password from the state folder. Uses the MLflow server
+without its jobs, and with the guard in place of its authentication, which has users and permissions.
 """
 
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 import click
 import uvicorn
 
+from mikrobot.stack.guard import Guard, own_login
+
 
 @click.command()
 @click.option("--host", required=True)
@@ -17,11 +20,14 @@ import uvicorn
 @click.option("--artifacts", type=click.Path(path_type=Path), required=True, help="Folder of the artifacts.")
 def main(host: str, port: int, artifacts: Path) -> None:
     """Create or migrate the tables of MLflow, and serve it until SIGTERM."""
+    login = own_login("mlflow")
     _configure(os.environ["MLFLOW_BACKEND_STORE_URI"], artifacts)
     from mlflow.server.handlers import initialize_backend_stores
 
     initialize_backend_stores()
-    uvicorn.run("mlflow.server.fastapi_app:app", host=host, port=port, log_level="warning")
+    from mlflow.server.fastapi_app import app
+
+    uvicorn.run(Guard(app, "mlflow", host, login=login), host=host, port=port, log_level="warning")
 
 
 def _configure(database: str, artifacts: Path) -> None:

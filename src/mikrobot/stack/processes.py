@@ -22,6 +22,7 @@ from mikrobot.domain.errors import ServiceError, StoreError
 from mikrobot.live import pid_records
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.store.state_folder import PASSABLE
+from mikrobot.store.web_access import Login
 
 STOP_SECONDS = 20.0
 
@@ -42,7 +43,9 @@ class Service:
     setting : str
         Environment variable that sets the port; the error names it if the port is in use.
     health : str or None
-        URL that answers 200 once the service is ready.
+        URL that answers 200 once the service is ready; None: it is ready once it runs.
+    login : tuple of str or None
+        User and password that this URL needs.
     reports_ready : bool
         The process itself records that it is ready.
     timeout_s : float
@@ -58,6 +61,7 @@ class Service:
     setting: str = ""
     health: str | None = None
     reports_ready: bool = False
+    login: Login | None = None
     timeout_s: float = 90.0
     folder: str = ""
 
@@ -196,7 +200,7 @@ def is_ready(service: Service, home: Path) -> bool:
     """Return True if a service that runs can be used."""
     if service.reports_ready:
         return pid_records.is_ready(service.name, home)
-    return service.health is None or answers(service.health)
+    return healthy(service)
 
 
 @contextlib.contextmanager
@@ -270,10 +274,15 @@ def listening(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def answers(url: str) -> bool:
+def healthy(service: Service) -> bool:
+    """Return True if the health check of a service, if it has one, succeeds."""
+    return service.health is None or answers(service.health, service.login)
+
+
+def answers(url: str, login: Login | None = None) -> bool:
     """Return True if a GET of the URL gives status 200."""
     try:
-        return _client().get(url).status_code == httpx.codes.OK
+        return _client().get(url, auth=login).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 

@@ -12,6 +12,7 @@ import httpx
 from mikrobot.domain.errors import ServiceError
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
+from mikrobot.store import web_access
 
 GRACE = timedelta(minutes=1)
 """Time after which a due run is late; it normally starts within 15 s, since Prefect's runner polls every 10 s."""
@@ -75,7 +76,8 @@ def schedules(settings: Settings, clock: Clock) -> Schedules | None:
         If Prefect answers with an error.
     """
     try:
-        with httpx.Client(base_url=f"{settings.prefect_url}/api", timeout=10.0, trust_env=False) as http:
+        login = web_access.login(settings, "prefect")
+        with httpx.Client(base_url=f"{settings.prefect_url}/api", auth=login, timeout=10.0, trust_env=False) as http:
             return _read(_Api(http), clock.now())
     except httpx.TransportError:
         return None

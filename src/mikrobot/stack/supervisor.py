@@ -22,6 +22,7 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervision, wanted
+from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
@@ -185,7 +186,7 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
     """
     api = f"{settings.prefect_url}/api"
     try:
-        with httpx.Client(timeout=10.0) as client:
+        with httpx.Client(auth=web_access.login(settings, "prefect"), timeout=10.0, trust_env=False) as client:
             deployment = client.get(f"{api}/deployments/name/retrain/retrain").raise_for_status().json()
             created = client.post(
                 f"{api}/deployments/{deployment['id']}/create_flow_run",
@@ -215,7 +216,8 @@ def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> N
     bento = local_stack.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
-    with PredictionClient(settings.bento_url, scopes[0].source, clock) as predictions:
+    login = web_access.login(settings, "bento")
+    with PredictionClient(settings.bento_url, scopes[0].source, clock, login=login) as predictions:
         wait_until(
             lambda: models.items() <= predictions.served().items(),
             f"the prediction service at {settings.bento_url} does not serve {models}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from mikrobot.models.registry import Registry
 from mikrobot.models.signatures import Signer, Verifier
 from mikrobot.settings import Settings
+from mikrobot.store import web_access
 from mikrobot.store.postgres.passwords import password
 
 
@@ -24,7 +25,8 @@ def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
         If `signing`, and the folder of the secrets cannot be written.
     """
     public_key = settings.home / "secrets" / "models.pub"
-    return Registry(settings.mlflow_url, Verifier(public_key), _signer(settings, public_key) if signing else None)
+    signer = _signer(settings, public_key) if signing else None
+    return Registry(settings.mlflow_url, Verifier(public_key), signer, login=web_access.login(settings, "mlflow"))
 
 
 def _signer(settings: Settings, public_key: Path) -> Signer:

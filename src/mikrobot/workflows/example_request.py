@@ -16,6 +16,7 @@ from mikrobot.live.session import recorded_run
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes
+from mikrobot.store import web_access
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
@@ -70,7 +71,7 @@ def example_request(settings: Settings, clock: Clock, symbol: str | None, say: l
                 _await_model(settings, clock)
             features = _newest_row(rows, run.source, chosen, _columns(settings, run.source, chosen))
     body = {"symbol": chosen, "source": run.source, "features": features}
-    return _request(f"{settings.bento_url}/predict", body)
+    return _request(settings, body)
 
 
 def _symbol_with_a_row(rows: FeatureRows, run: Run, asked: str | None) -> str:
@@ -101,7 +102,8 @@ def _columns(settings: Settings, source: str, symbol: str) -> Sequence[str]:
     """Request the columns that the service's model for a symbol needs."""
     scope = {"symbol": symbol, "source": source}
     try:
-        answer = httpx.get(f"{settings.bento_url}/model", params=scope, timeout=10.0, trust_env=False)
+        login = web_access.login(settings, "bento")
+        answer = httpx.get(f"{settings.bento_url}/model", params=scope, auth=login, timeout=10.0, trust_env=False)
         spec = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ServingError(f"the prediction service at {settings.bento_url} does not answer: {error!r}") from error
@@ -118,6 +120,9 @@ def _newest_row(rows: FeatureRows, source: str, symbol: str, columns: Sequence[s
     return {name: None if math.isnan(value) else value for name, value in row.items()}
 
 
-def _request(address: str, body: dict[str, Any]) -> ExampleRequest:
-    data = shlex.quote(json.dumps(body))
-    return ExampleRequest(address, body, f"curl -s {address} -H 'Content-Type: application/json' -d {data}")
+def _request(settings: Settings, body: dict[str, Any]) -> ExampleRequest:
+    """Return the request; its curl line reads the password from its file, so that it can be shown to anybody."""
+    address, data = f"{settings.bento_url}/predict", shlex.quote(json.dumps(body))
+    secret = shlex.quote(str(web_access.password_file(settings, "bento")))
+    sign_in = f'-u "{web_access.USER}:$(cat {secret})"'
+    return ExampleRequest(address, body, f"curl -s {sign_in} {address} -H 'Content-Type: application/json' -d {data}")

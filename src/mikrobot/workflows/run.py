@@ -25,7 +25,7 @@ from mikrobot.live.session import plan, record_of
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, service_log, supervision, supervisor, wanted
+from mikrobot.stack import local_stack, pages, processes, service_log, supervision, supervisor, wanted
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account
@@ -88,7 +88,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
             local_stack.serve_flows(settings, clock, display.say, started)
         printed = _follow(process, settings, display)
         seconds = round((clock.now() - started_at).total_seconds(), 1)
-        summary = _FINISHED.validate_python({**printed, "seconds": seconds})
+        summary = _FINISHED.validate_python({**printed, "seconds": seconds, "pages": str(pages.path(settings))})
         if stay:
             local_stack.await_all(settings, clock, display.say, started)
             display.summary(summary)
@@ -197,7 +197,7 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
         log_from = errors.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.loop", run_id],
-            env={**os.environ, **local_stack.environment(settings), **pid_records.mark("loop", settings.home)},
+            env={**os.environ, **local_stack.flow_environment(settings), **pid_records.mark("loop", settings.home)},
             cwd=settings.home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -169,6 +169,9 @@ class FinishedRun(RunSummary):
     ----------
     seconds : float
         From the start of the command to the end of the loop.
+    pages : str
+        Path of the page whose links open the services.
     """
 
     seconds: float
+    pages: str

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ from mikrobot.market.sessions import is_open
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import alarms, schedules, service_log, wanted
+from mikrobot.stack import alarms, pages, schedules, service_log, wanted
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.bars import BarStore
@@ -31,6 +32,7 @@ from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.resets import Reset, Resets
 from mikrobot.store.runs import Run, Runs
+from mikrobot.store.web_access import SERVICES
 from mikrobot.workflows import paper_account
 from mikrobot.workflows.paper_account import PaperAccount
 
@@ -120,6 +122,8 @@ class Overview:
         The reason why only the services can be shown; empty if there is none.
     alarms : tuple of str
         What is wrong with a stack that should run; `status` then exits with 1.
+    pages : Path or None
+        The page whose links open the services; None while none of them is ready.
     """
 
     at: datetime
@@ -130,6 +134,7 @@ class Overview:
     schedules: Schedules = field(default_factory=Schedules)
     trouble: str = ""
     alarms: tuple[str, ...] = ()
+    pages: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -148,7 +153,9 @@ def overview(settings: Settings, clock: Clock) -> Overview:
     services = tuple(service_log.service_statuses(settings))
     planned = schedules.reported(settings, clock)
     shown = _overview(settings, services, planned or Schedules(), clock)
-    return replace(shown, alarms=tuple(alarms.alarms(settings, services, planned)))
+    opens = any(service.ready and service.name in SERVICES for service in services)
+    page = pages.path(settings) if opens else None
+    return replace(shown, alarms=tuple(alarms.alarms(settings, services, planned)), pages=page)
 
 
 def _overview(settings: Settings, services: tuple[ServiceStatus, ...], planned: Schedules, clock: Clock) -> Overview:

@@ -21,6 +21,7 @@ from mikrobot.live import pid_records
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import processes
+from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.postgres import bundled, database
 from tests.killing import alive, kill_9
@@ -255,7 +256,8 @@ def materializing(settings: Any) -> bool:
     if not processes.answers(f"{settings.prefect_url}/api/health"):
         return False
     wanted = {"flows": {"name": {"any_": ["materialize"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
-    return bool(httpx.post(f"{settings.prefect_url}/api/flow_runs/filter", json=wanted, timeout=30).json())
+    runs, login = f"{settings.prefect_url}/api/flow_runs/filter", web_access.login(settings, "prefect")
+    return bool(httpx.post(runs, json=wanted, auth=login, timeout=30).json())
 
 
 def kill_postgres(home: Path) -> None:

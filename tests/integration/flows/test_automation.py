@@ -17,6 +17,7 @@ from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import local_stack, processes, schedules
 from mikrobot.stack.schedules import Schedules
+from mikrobot.store import web_access
 from mikrobot.store.postgres import bundled, database
 from tests.killing import kill_9
 
@@ -41,6 +42,10 @@ class Automated:
     def settings(self) -> Any:
         return self.program.settings
 
+    @property
+    def login(self) -> tuple[str, str]:
+        return web_access.login(self.settings, "prefect")
+
     def start_flows(self) -> None:
         """Start the flow server and wait for the automation, which it registers last."""
         since = CLOCK.now()
@@ -59,13 +64,17 @@ class Automated:
         kill_9(head)
 
     def get(self, path: str) -> Any:
-        return httpx.get(f"{self.settings.prefect_url}/api/{path}", timeout=30).raise_for_status().json()
+        return self._request("GET", path).json()
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        return httpx.post(f"{self.settings.prefect_url}/api/{path}", json=body, timeout=30).raise_for_status().json()
+        return self._request("POST", path, json=body).json()
 
     def delete(self, path: str) -> None:
-        httpx.delete(f"{self.settings.prefect_url}/api/{path}", timeout=30).raise_for_status()
+        self._request("DELETE", path)
+
+    def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
+        url = f"{self.settings.prefect_url}/api/{path}"
+        return httpx.request(method, url, auth=self.login, timeout=30, **content).raise_for_status()
 
     def retrainings(self) -> list[dict[str, Any]]:
         deployment = self.get("deployments/name/retrain/retrain")["id"]
@@ -197,7 +206,9 @@ def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_o
 
 def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automated: Automated):
     emitted = [sys.executable, "-c", DRIFT]
-    subprocess.run(emitted, env=automated.program.variables | local_stack.environment(automated.settings), check=True)
+    subprocess.run(
+        emitted, env=automated.program.variables | local_stack.flow_environment(automated.settings), check=True
+    )
 
     def reasons() -> list[str]:
         return [run["parameters"]["reason"] for run in automated.retrainings()]

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
@@ -21,6 +21,8 @@ from mikrobot.live import accounts, arms
 from mikrobot.models.scope import scopes_of
 from mikrobot.models.task import Task
 from mikrobot.runtime import wait_until
+from mikrobot.stack import processes
+from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
@@ -125,7 +127,8 @@ def test_a_challenger_predicts_in_the_shadow_of_the_champion_and_only_an_arm_tra
     for scope in scopes:
         registry.challenge("bos", version, scope)
         page = f"{market.settings.bento_url}/challenger?symbol={scope.symbol}"
-        wait_until(lambda page=page: httpx.get(page).is_success, "the challenger is not served", CLOCK, timeout_s=30)
+        served = partial(processes.answers, page, web_access.login(market.settings, "bento"))
+        wait_until(served, "the challenger is not served", CLOCK, timeout_s=30)
     market.begin("shadowed", arms=("new:model=challenger",))
     market.trade("shadowed")
     assert market.ledger("shadowed") == undisturbed

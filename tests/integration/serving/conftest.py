@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from mikrobot.models.spec import ModelSpec
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
+from mikrobot.store import web_access
 from mikrobot.store.model_registry import open_registry
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,11 +43,17 @@ class Server:
     port: int
     alive: str
     log: Path
+    login: tuple[str, str]
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Return the address with the user and the password."""
+        return f"http://{':'.join(self.login)}@127.0.0.1:{self.port}"
+
+    @property
+    def authorization(self) -> str:
+        return f"Basic {b64encode(':'.join(self.login).encode()).decode()}"
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -82,7 +90,15 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Server]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return the settings of the state folder of both servers."""
+    return Settings(home=tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(
+    state: Settings, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     server = Server(
@@ -94,10 +110,12 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[
             "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MIKROBOT_HOME": str(state.home),
         },
         port,
         "/health",
         home / "server.log",
+        web_access.login(state, "mlflow"),
     )  # fmt: skip
     try:
         server.start()
@@ -181,12 +199,9 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def stage(
-    mlflow_server: Server, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Stage]:
+def stage(state: Settings, mlflow_server: Server, free_port: Callable[[], int]) -> Iterator[Stage]:
     """Start the service before there is a champion, record its responses, and promote a champion."""
-    home = tmp_path_factory.mktemp("service")
-    port = free_port()
+    home, port = state.home, free_port()
     service = Server(
         ("bentos", "--host", "127.0.0.1", "--port", str(port)),
         {
@@ -199,6 +214,7 @@ def stage(
         port,
         "/livez",
         home / "service.log",
+        web_access.login(state, "bento"),
     )
     try:
         service.start()

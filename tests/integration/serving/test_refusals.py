@@ -107,7 +107,8 @@ def test_a_field_that_is_too_long_is_named_before_the_others_are_looked_at(
 
 def sent(stage: Any, head: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", stage.service.port), timeout=60)
-    connection.sendall(f"POST /predict_batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}".encode())
+    own = f"Host: 127.0.0.1\r\nAuthorization: {stage.service.authorization}\r\n"
+    connection.sendall(f"POST /predict_batch HTTP/1.1\r\n{own}Content-Type: application/json\r\n{head}".encode())
     return connection
 
 

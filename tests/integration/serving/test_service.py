@@ -358,9 +358,9 @@ def test_a_report_is_served_as_a_page(stage: Any, reports: Path) -> None:
     ],
 )  # fmt: skip
 def test_nothing_but_files_of_the_folder_is_served(stage: Any, reports: Path, path: str) -> None:
-    host, port = stage.service.url.removeprefix("http://").split(":")
-    with closing(HTTPConnection(host, int(port), timeout=10)) as raw:
+    with closing(HTTPConnection("127.0.0.1", stage.service.port, timeout=10)) as raw:
         raw.putrequest("GET", path, skip_host=False)
+        raw.putheader("Authorization", stage.service.authorization)
         raw.endheaders()
         answer = raw.getresponse()
         assert answer.status == 404

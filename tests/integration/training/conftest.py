@@ -15,6 +15,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.registry import Registry
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
+from mikrobot.store import web_access
 from mikrobot.store.model_registry import open_registry
 from mikrobot.training.dataset import Rows
 
@@ -26,10 +27,16 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder."""
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="session")
 def mlflow_uri(
-    tmp_path_factory: pytest.TempPathFactory, artifacts: Path, free_port: Callable[[], int]
+    state: Path, tmp_path_factory: pytest.TempPathFactory, artifacts: Path, free_port: Callable[[], int]
 ) -> Iterator[str]:
-    """A real MLflow server on a free port, which stores the artefacts itself."""
+    """A real MLflow server on a free port, which stores the artefacts itself; its address has user and password."""
     home = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     command = [
@@ -38,16 +45,17 @@ def mlflow_uri(
     ]
     environment = {
         **os.environ,
+        "MIKROBOT_HOME": str(state),
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow.db",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
+    login = web_access.login(Settings(home=state), "mlflow")
     try:
-        _await(f"{uri}/health", server, home / "server.log")
-        yield uri
+        _await(f"http://127.0.0.1:{port}/health", server, home / "server.log")
+        yield f"http://{':'.join(login)}@127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -58,8 +66,8 @@ def mlflow_uri(
 
 
 @pytest.fixture(scope="session")
-def registry(mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    settings = Settings(home=tmp_path_factory.mktemp("registry"), mlflow_port=int(mlflow_uri.rpartition(":")[2]))
+def registry(mlflow_uri: str, state: Path) -> Registry:
+    settings = Settings(home=state, mlflow_port=int(mlflow_uri.rpartition(":")[2]))
     return open_registry(settings, signing=True)
 
 

@@ -129,6 +129,7 @@ SUMMARY = FinishedRun(
     reports={"trading": "/tmp/report.html"},
     services={"prefect": "http://127.0.0.1:4200"},
     seconds=140.1,
+    pages="/home/you/.mikrobot/pages.html",
 )
 
 
@@ -214,7 +215,10 @@ def test_a_pipe_gets_each_path_and_address_whole_on_its_line(environment):
         text=True,
         check=True,
     )
-    assert places(process.stdout) == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
+    shown = places(process.stdout)
+    assert shown.pop("pages") == "file:///home/you/.mikrobot/pages.html"
+    assert shown.pop("password").endswith("user mikrobot, password in /home/you/.mikrobot/secrets/web_*")
+    assert shown == {**ADDRESSES, "trading": LONG, "drift": "/d.html"}
 
 
 def test_a_fact_of_the_summary_is_one_line_in_a_pipe_and_has_no_blanks_at_its_end(capsys):
