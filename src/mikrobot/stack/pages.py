@@ -6,6 +6,7 @@ a file of mode 0600 in the state folder. Does not serve the page.
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment
 
@@ -78,5 +79,5 @@ def _replace(page: Path, text: str) -> None:
 
 
 def _signing_in(url: str, login: web_access.Login) -> str:
-    """Return the address with the user and the password, which contain no character that an address excludes."""
-    return url.replace("://", f"://{':'.join(login)}@") + SIGN_IN
+    """Return the address that signs in, with the user and the password."""
+    return url.replace("://", f"://{':'.join(quote(part, safe='') for part in login)}@") + SIGN_IN
