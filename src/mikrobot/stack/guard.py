@@ -56,7 +56,9 @@ class Guard:
     """
 
     def __init__(self, app: App, service: str, host: str, *, login: Login, checks_sockets: bool = False) -> None:
-        self._app, self._service, self._checks_sockets = app, service, checks_sockets
+        self._app = app
+        self._service = service
+        self._checks_sockets = checks_sockets
         self._names = {host.lower(), "localhost", "127.0.0.1", socket.gethostname().lower()}
         self._any_address = host == ANY_ADDRESS
         self._expected = b"Basic " + base64.b64encode(":".join(login).encode())
