@@ -28,7 +28,7 @@ from mikrobot.settings import Settings
 from mikrobot.store.model_registry import open_registry
 from tests.integration.serving.conftest import make_model
 
-SYMBOL = "GBPUSD"
+SYMBOL = "USDJPY"
 SCOPE = Scope("simulated", SYMBOL)
 READ = (*artefacts.FILES, SIGNED)
 Rows = Callable[[int], list[dict[str, float]]]
@@ -207,20 +207,19 @@ def registered(registry: Registry, artifacts: Path, seed: int) -> tuple[Model, P
 
 
 @pytest.fixture(scope="module")
-def altered(mlflow_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Altered]:
-    home = tmp_path_factory.mktemp("altered")
-    artifacts = mlflow_server.log.parent / "artifacts"
-    registry = open_registry(Settings(home=home, mlflow_port=mlflow_server.port), signing=True)
-    good, older = registered(registry, artifacts, 101)
+def altered(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Altered]:
+    home = stage.service.log.parent
+    registry = open_registry(Settings(home=home, mlflow_port=stage.mlflow.port), signing=True)
+    good, older = registered(registry, stage.artifacts, 101)
     registry.promote("bos", good.spec.version, "for the test")
     predictor = Predictor(registry)
-    with pytest.MonkeyPatch.context() as alone:  # other tests promote versions of other symbols and other keys
+    with pytest.MonkeyPatch.context() as alone:  # other tests promote versions of other symbols
         aliases = registry.aliases
         alone.setattr(registry, "aliases", lambda name: {a: v for a, v in aliases(name).items() if SYMBOL in a})
         assert predictor.refresh()
-        newer, folder = registered(registry, artifacts, 102)
+        newer, folder = registered(registry, stage.artifacts, 102)
         registry.promote("bos", newer.spec.version, "for the test")
-        backup = shutil.copytree(folder, home / "backup")
+        backup = shutil.copytree(folder, tmp_path_factory.mktemp("backup") / "version")
         yield Altered(registry, predictor, good, newer, folder, older, backup, Random(0))
     registry.withdraw("bos", SCOPE, "after the test")
 
@@ -254,6 +253,19 @@ def test_a_file_that_nothing_refers_to_changes_no_answer(altered: Altered) -> No
         altered.restore({})
     values = np.ones((5, len(loaded.spec.columns)))
     assert (loaded.predict(values) == altered.newer.predict(values)).all()
+
+
+def test_the_service_answered_with_a_good_version_all_the_while(
+    altered: Altered, stage: Any, feature_rows: Rows
+) -> None:
+    """The service polled the same registry during the alterations above."""
+    models = {model.spec.version: model for model in (altered.good, altered.newer)}
+    row = feature_rows(1)[0]
+    answer = stage.client.predict(SYMBOL, row)
+    model = models[answer.version]
+    expected = model.predict(np.array([[row[name] for name in model.spec.columns]]))
+    assert [answer.probability_up, answer.probability_down] == expected[0].tolist()
+    assert f"version {altered.version} cannot be used" in stage.service.log.read_text()
 
 
 def test_without_an_alteration_the_same_version_is_served(altered: Altered) -> None:
