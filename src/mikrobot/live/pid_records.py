@@ -8,6 +8,7 @@ clock was set. Starts and stops nothing.
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 
 import psutil
@@ -148,12 +149,17 @@ def log_from(name: str, home: Path) -> int:
         return 0
 
 
+_TAIL = 10
+_ERROR = re.compile(r"\bERROR\b|\bCRITICAL\b|^\w*(?:Error|Exception)\b")
+
+
 def last_line(name: str, home: Path) -> str:
-    """Return the last non-empty line of a service's log."""
+    """Return the last error among the last lines of a service's log; without one, the last non-empty line."""
     log = home / "logs" / f"{name}.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     written = [line.strip() for line in lines[-50:] if line.strip()]
-    return f"{written[-1][:300]} (log: {log})" if written else f"it wrote nothing (log: {log})"
+    telling = [line for line in written[-_TAIL:] if _ERROR.search(line)] or written
+    return f"{telling[-1][:300]} (log: {log})" if telling else f"it wrote nothing (log: {log})"
 
 
 def _since_boot(process: psutil.Process) -> float:

@@ -158,6 +158,13 @@ def test_a_service_that_dies_while_starting_fails_with_the_last_line_of_its_log(
         processes.await_ready(service, home, SystemClock())
 
 
+def test_the_error_is_named_and_not_the_line_of_the_ending_after_it(home):
+    wrote = "print('ERROR no such wheel'); print('INFO cleaning up'); raise SystemExit(1)"
+    processes.start(Service("broken", (sys.executable, "-c", wrote), {}), home, "127.0.0.1")
+    wait_for_the_end("broken", home)
+    assert pid_records.last_line("broken", home).startswith("ERROR no such wheel")
+
+
 def test_a_wait_for_a_living_process_goes_on(home):
     processes.start(Service("sleeper", SLEEP, {}), home, "127.0.0.1")
     clock = ManualClock(NOW)
