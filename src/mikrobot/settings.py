@@ -50,8 +50,10 @@ PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
 CREDENTIALS = ("user", "password", "passfile", "service")
 """Options of a PostgreSQL URL that choose or prove an account."""
 
-_UNESCAPED = re.compile("%(?!(?!00)[0-9a-fA-F]{2})|#|[@/?].*@", re.DOTALL)
+_UNESCAPED = re.compile("%(?!(?!00)[0-9a-fA-F]{2})|[# ]|[@/?].*@", re.DOTALL)
 """In a database URL after its scheme: where Python and PostgreSQL do not find the same host, or PostgreSQL none."""
+
+_OPTIONS = re.compile("([^=&]+=[^=&]*(&[^=&]+=[^=&]*)*)?")
 
 SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
@@ -209,8 +211,10 @@ class Settings(BaseSettings):
             return None
         address = given.get_secret_value()
         if _UNESCAPED.search(address.partition("://")[2]):
-            raise _refused("expected the characters % @ / ? # of a user or password as %25 %40 %2F %3F %23, and no %00")
-        if not _is_url(address, "postgresql", "postgres"):
+            raise _refused(
+                "expected % @ / ? # and a space as %25 %40 %2F %3F %23 %20 in a user or password, and no %00"
+            )
+        if not _is_url(address, "postgresql", "postgres") or not _OPTIONS.fullmatch(urlsplit(address).query):
             raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return given
 

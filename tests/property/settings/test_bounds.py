@@ -74,7 +74,7 @@ def test_a_variable_is_used_or_refused_by_its_name(name: str, value: str) -> Non
     assert name != "database_url" or "hidden" not in refusal
 
 
-PART = st.one_of(TEXT, st.text("a.-%@:/?#[]é", max_size=80), st.just("x" * 64))
+PART = st.one_of(TEXT.map(lambda text: text.replace("=", "")), st.text("a.-%@:/?#[]é", max_size=80), st.just("x" * 64))
 
 
 @settings(max_examples=examples(2500), deadline=None)
