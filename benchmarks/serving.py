@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from time import perf_counter
 
+import httpx
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ def _sending(settings: Settings, *, chunked: bool) -> Iterator[None]:
 
     def send() -> None:
         while not stop.is_set():
-            _send_large(settings.host, settings.bento_port, chunked=chunked)
+            _send_large(settings, chunked=chunked)
 
     sender = Thread(target=send)
     sender.start()
@@ -96,12 +97,18 @@ def _sending(settings: Settings, *, chunked: bool) -> Iterator[None]:
         sender.join()
 
 
-def _send_large(host: str, port: int, *, chunked: bool) -> None:
+def _send_large(settings: Settings, *, chunked: bool) -> None:
     """Send one large body to its end, or until the service closes the connection."""
     size = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {LARGE_BYTES}"
-    head = f"POST /predict_batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{size}\r\n\r\n"
+    request = httpx.Request("POST", f"{settings.bento_url}/predict_batch")
+    signed = next(httpx.BasicAuth(*web_access.login(settings, "bento")).auth_flow(request)).headers
+    head = f"POST /predict_batch HTTP/1.1\r\nHost: {signed['Host']}\r\nAuthorization: {signed['Authorization']}\r\n"
+    head += f"Content-Type: application/json\r\n{size}\r\n\r\n"
     part = b" " * PART_BYTES
-    with suppress(ConnectionError), socket.create_connection((host, port), timeout=60) as connection:
+    with (
+        suppress(ConnectionError),
+        socket.create_connection((settings.host, settings.bento_port), timeout=60) as connection,
+    ):
         connection.sendall(head.encode())
         for _ in range(LARGE_BYTES // PART_BYTES):
             connection.sendall(b"%x\r\n%b\r\n" % (PART_BYTES, part) if chunked else part)

@@ -18,12 +18,9 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.names import named
 from flows.stale import crash_deployed
-from mikrobot import settings as configuration
-from mikrobot.stack import log_rotation
 from mikrobot.stack.schedules import RUNS_AT_ONCE
 
 ROOT = Path(__file__).resolve().parents[1]
-ROTATING_SECONDS = 60.0
 NAMING_SECONDS = 10.0
 """Seconds between two checks for runs that Prefect has scheduled under a random name."""
 
@@ -71,13 +68,6 @@ async def keep_naming(flow_of: dict[Any, str]) -> None:
         await anyio.sleep(NAMING_SECONDS)
 
 
-async def keep_rotating(logs: Path) -> None:
-    """Keep the logs of the whole stack small until cancelled, since this process runs as long as the stack."""
-    while True:
-        await anyio.to_thread.run_sync(log_rotation.rotate, logs)
-        await anyio.sleep(ROTATING_SECONDS)
-
-
 async def serve() -> None:
     """Register every deployment and execute their runs until stopped."""
     entries = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -87,11 +77,9 @@ async def serve() -> None:
     for entry in entries:
         added = await deployment(entry)
         flow_of[await runner.aadd_deployment(added)] = added.flow_name
-    kept = [keep_naming(flow_of), keep_rotating(configuration.load().home / "logs")]
-    tasks = [asyncio.create_task(work) for work in kept]
+    naming = asyncio.create_task(keep_naming(flow_of))
     await runner.start()
-    for task in tasks:
-        task.cancel()
+    naming.cancel()
 
 
 if __name__ == "__main__":

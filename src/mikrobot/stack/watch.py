@@ -26,7 +26,7 @@ from mikrobot.live.pid_records import SUPERVISOR
 from mikrobot.live.steady_clock import anchored, set_by_s
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervision, wanted
+from mikrobot.stack import local_stack, log_rotation, processes, supervision, wanted
 from mikrobot.stack.restarts import RestartBudget
 from mikrobot.stack.supervision import Report
 from mikrobot.stack.wanted import LIVE, Wanted
@@ -40,6 +40,8 @@ EVERY_S = 1.0
 """Seconds between two checks."""
 
 HEALTH_EVERY_S = 10.0
+
+ROTATE_EVERY_S = 60.0
 
 SERVERS = ("prefect", "mlflow", "bento")
 """The services that answer on a port of their own."""
@@ -98,6 +100,7 @@ class Supervisor:
     _kept_down: dict[str, str] = field(default_factory=dict)
     _answered: dict[str, float] = field(default_factory=dict)
     _asked: float = -HEALTH_EVERY_S
+    _rotated: float = -ROTATE_EVERY_S
     _silent_since: datetime | None = None
     _reached: tuple[str, datetime | None] | None = None
     _report: Report = field(default_factory=Report)
@@ -119,6 +122,9 @@ class Supervisor:
         if perf_counter() - self._asked >= HEALTH_EVERY_S:
             self._asked = perf_counter()
             self._examine(current)
+        if perf_counter() - self._rotated >= ROTATE_EVERY_S:
+            self._rotated = perf_counter()
+            log_rotation.rotate(self.home / "logs")
         self._write_report(current)
         self.events.flush()
         return bool(current.names)

@@ -11,6 +11,7 @@ from mikrobot.live import pid_records
 from mikrobot.runtime import ManualClock, SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, supervision, wanted, watch
+from mikrobot.stack.log_rotation import LARGEST_BYTES
 from mikrobot.stack.processes import Service
 from mikrobot.stack.restarts import RESTARTS
 from mikrobot.stack.wanted import Wanted
@@ -63,6 +64,14 @@ def test_what_is_killed_is_started_again_and_what_runs_is_left_alone(settings, s
     supervisor.check()
     assert running(settings, "mlflow") != killed
     assert running(settings, "bento") == other
+
+
+def test_the_logs_are_kept_small(settings, supervise):
+    supervisor, large = supervise(mlflow=SLEEP), settings.home / "logs" / "mlflow.log"
+    large.write_bytes(b"line\n" * (LARGEST_BYTES // 4))
+    supervisor.check()
+    assert large.stat().st_size == 0
+    assert large.with_name("mlflow.log.1").stat().st_size > LARGEST_BYTES
 
 
 def test_several_that_are_killed_at_once_are_started_again_in_one_check(settings, supervise):
