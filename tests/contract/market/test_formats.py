@@ -198,7 +198,7 @@ def test_the_format_is_recognised_by_the_content(name: str, minutes: pd.DataFram
     assert format_of(open_bar_file(WRITERS[name](minutes, tmp_path))).name == name
 
 
-@pytest.mark.parametrize("name", set(WRITERS) - {"freqtrade", "copy_rates"})
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - {"freqtrade", "copy_rates"}))
 @pytest.mark.parametrize("packing", ["gz", "zip", "utf-16"])
 def test_packed_and_utf16_files_are_read(name: str, packing: str, minutes: pd.DataFrame, tmp_path: Path) -> None:
     plain = WRITERS[name](minutes, tmp_path)
