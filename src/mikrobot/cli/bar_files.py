@@ -5,26 +5,30 @@ from pathlib import Path
 import click
 
 from mikrobot.cli.output import as_json, print_json, settings
-from mikrobot.cli.parameters import BarPath, OutFolder, reads_bars
+from mikrobot.cli.parameters import BarPath, OutFolder, OutPath, reads_bars
 from mikrobot.domain.errors import MikrobotError
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=BarPath())
+@click.option("--html", "page", type=OutPath(), help="Also write it as a page with charts.")
 @reads_bars
 @as_json
-def inspect(files: tuple[Path, ...], json_: bool, reading: dict[str, str | None]) -> None:
+def inspect(files: tuple[Path, ...], page: Path | None, json_: bool, reading: dict[str, str | None]) -> None:
     """Show what bar files hold: format, symbol, clock, span, gaps, spikes and spreads, and what would be refused.
 
-    Example: mikrobot inspect EURUSD_M1_2020.csv
+    Example: mikrobot inspect EURUSD_M1_2020.csv --html bars.html
     """
     from mikrobot.cli import tables
     from mikrobot.cli.console import Console
     from mikrobot.market.replay import reading_of
-    from mikrobot.workflows.inspect_files import Refused
+    from mikrobot.workflows.inspect_files import Refused, write_page
     from mikrobot.workflows.inspect_files import inspect as look
 
-    entries = look(files, reading_of(settings(**reading)))
+    how = reading_of(settings(**reading))
+    entries = look(files, how)
+    if page is not None:
+        write_page(page, entries, how)
     if json_:
         print_json(entries)
     else:

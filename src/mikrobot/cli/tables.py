@@ -81,26 +81,11 @@ def difference_lines(comparison: Mapping[str, Any]) -> list[str]:
 
 def inspected_table(inspected: "Inspected") -> Table:
     """Show what a bar file holds."""
-    file, shown = inspected.file, _facts(str(inspected.file.path))
-    shown.add_row("symbol", file.symbol)
-    shown.add_row("format", f"{file.format}: {file.vendor}")
-    shown.add_row("clock", file.clock if file.evidence == file.clock else f"{file.clock}: {file.evidence}")
-    shown.add_row(
-        "bars", f"{inspected.bars:,}, {inspected.first:%Y-%m-%d %H:%M} to {inspected.last:%Y-%m-%d %H:%M} UTC"
-    )
-    gaps = ", ".join(f"{count:,} {size}" for size, count in inspected.gaps.items() if count)
-    at, minutes = inspected.longest_gap
-    shown.add_row(
-        "gaps while open", f"{gaps}; longest {minutes:,} minutes after {at:%Y-%m-%d %H:%M}" if gaps else "none"
-    )
-    shown.add_row("spikes", f"{inspected.spikes:,}")
-    shown.add_row("flat bars", f"{inspected.flat_share:.2%}")
-    without = "unknown" if inspected.zero_volume_share is None else f"{inspected.zero_volume_share:.2%}"
-    shown.add_row("bars without volume", f"{without}, unit {file.volume}")
-    spread = ", ".join(f"{name} {value:.6g}" for name, value in inspected.spread.items())
-    shown.add_row("spread in price units", f"{spread}; written in {file.spread}" if spread else "unknown")
-    for note in inspected.notes:
-        shown.add_row("note", note)
+    from mikrobot.workflows.inspect_files import facts
+
+    shown = _facts(str(inspected.file.path))
+    for fact in facts(inspected):
+        shown.add_row(*fact)
     return shown
 
 

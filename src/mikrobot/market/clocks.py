@@ -76,8 +76,8 @@ def clock_of(name: str) -> FileClock:
     array([0])
     """
     wanted = name.strip()
-    if wanted.upper() in _NAMED:
-        return _NAMED[wanted.upper()]
+    if wanted.upper() in NAMED:
+        return NAMED[wanted.upper()]
     offset = _OFFSET.fullmatch(wanted)
     if offset and int(offset[2]) <= 14:
         sign = 1 if offset[1] == "+" else -1
@@ -162,7 +162,7 @@ EET = FileClock("EET", lambda local: zone_to_utc(local, "Europe/Athens"))
 NEW_YORK_7 = FileClock("NY+7", lambda local: zone_to_utc(local - 7 * _HOUR_US, "America/New_York"))
 HISTDATA = FileClock("HistData", histdata_to_utc)
 
-_NAMED = {clock.name.upper(): clock for clock in (UTC_CLOCK, EET, NEW_YORK_7)} | {"GMT": UTC_CLOCK, "Z": UTC_CLOCK}
+NAMED = {clock.name.upper(): clock for clock in (UTC_CLOCK, EET, NEW_YORK_7)} | {"GMT": UTC_CLOCK, "Z": UTC_CLOCK}
 
 _SERVERS = (EET, NEW_YORK_7, UTC_CLOCK, *(clock_of(f"+0{hours}:00") for hours in (1, 2, 3)), clock_of("Europe/London"))
 """Clocks of broker servers that an edge of the trading week is compared with; the usual ones first."""

@@ -1,22 +1,26 @@
 """What bar files hold: their format, clock, span, gaps and spreads, and what would be refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mikrobot.analytics import bar_file_page
+from mikrobot.analytics.bar_file_page import Section
+from mikrobot.analytics.charts import bar_file
 from mikrobot.domain.errors import MikrobotError
 from mikrobot.domain.market import instrument
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import microseconds
+from mikrobot.market.clocks import NAMED as CLOCKS
 from mikrobot.market.replay import Provenance, Reading, ReplaySource
-from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, week_minutes
+from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, open_minutes, week_minutes
 
-GAP_SIZES = (("to 5 minutes", 5), ("to 1 hour", 60), ("to 1 day", 1440), ("longer", None))
+GAP_SIZES = (("up to 5 min", 5), ("up to 1 h", 60), ("up to 24 h", 1440), ("longer", None))
 """Sizes of gaps by their minutes without a bar while the market was open."""
 
 SPIKE = 30.0
@@ -90,6 +94,69 @@ def _alone(path: Path, reading: Reading) -> Inspected | Refused:
 def _together(paths: Sequence[Path], reading: Reading) -> list[Inspected | Refused]:
     source = ReplaySource(paths, reading)
     return [_inspected(file, source.bars_of(file.path), source.notes) for file in source.files]
+
+
+def write_page(page: Path, entries: Sequence[Inspected | Refused], reading: Reading) -> None:
+    """Write what files hold as an HTML page with charts.
+
+    Raises
+    ------
+    StoreError
+        If the page cannot be written.
+    """
+    sections = [
+        Section(str(entry.path), [("refused", entry.reason)])
+        if isinstance(entry, Refused)
+        else Section(str(entry.file.path), facts(entry), _charts(entry, reading))
+        for entry in entries
+    ]
+    bar_file_page.write(page, sections)
+
+
+def facts(inspected: Inspected) -> list[tuple[str, str]]:
+    """Return what a file holds in words, fact by fact."""
+    file, (at, minutes) = inspected.file, inspected.longest_gap
+    gaps = ", ".join(f"{count:,} of {size}" for size, count in inspected.gaps.items() if count)
+    longest = f"; the longest {minutes:,} min after {at:%Y-%m-%d %H:%M}"
+    without = "unknown" if inspected.zero_volume_share is None else f"{inspected.zero_volume_share:.2%}"
+    spread = ", ".join(f"{name} {value:.6g}" for name, value in inspected.spread.items())
+    span = f"{inspected.first:%Y-%m-%d %H:%M} to {inspected.last:%Y-%m-%d %H:%M} UTC"
+    return [
+        ("symbol", file.symbol),
+        ("format", f"{file.format}: {file.vendor}"),
+        ("clock", file.clock if file.evidence == file.clock else f"{file.clock}: {file.evidence}"),
+        ("bars", f"{inspected.bars:,}, {span}"),
+        ("gaps while open", gaps + longest if gaps else "none"),
+        ("spikes", f"{inspected.spikes:,} with a range over {SPIKE:.0f} times the median of their day"),
+        ("flat bars", f"{inspected.flat_share:.2%}"),
+        ("bars without volume", f"{without}, unit {file.volume}"),
+        ("spread in price units", f"{spread}; written in {file.spread}" if spread else "unknown"),
+        *(("note", note) for note in inspected.notes),
+    ]
+
+
+def _charts(inspected: Inspected, reading: Reading) -> dict[str, str]:
+    """Return the charts of a file, read again in the clock that was decided for all files of its symbol."""
+    clock = reading.clock or (inspected.file.clock if inspected.file.clock in CLOCKS else None)
+    source = ReplaySource([inspected.file.path], replace(reading, clock=clock))
+    bars = source.bars_of(inspected.file.path)
+    charts = {"Price": bar_file.price_figure(bars), "Missing minutes": bar_file.gaps_figure(_missing(inspected, bars))}
+    if bars["volume"].notna().any():
+        charts[f"Median volume by hour, in {inspected.file.volume}"] = bar_file.volume_figure(bars)
+    return charts
+
+
+def _missing(inspected: Inspected, bars: pd.DataFrame) -> pd.Series:
+    """Return the open minutes without a bar by day, from the first bar to the last."""
+    asset, days = instrument(inspected.file.symbol).asset, pd.date_range(inspected.first.date(), inspected.last.date())
+    expected = []
+    for day in days:
+        start = day.to_pydatetime().replace(tzinfo=UTC)
+        bounds = [(time - start) // timedelta(minutes=1) for time in (inspected.first, inspected.last)]
+        minutes = open_minutes(asset, start)
+        expected.append(int(((minutes >= bounds[0]) & (minutes <= bounds[1])).sum()))
+    there = bars["open_time"].dt.tz_localize(None).dt.floor("D").value_counts().reindex(days, fill_value=0)
+    return pd.Series(np.maximum(np.array(expected) - there.to_numpy(), 0), days)
 
 
 def _inspected(file: Provenance, frame: pd.DataFrame, notes: Sequence[str]) -> Inspected:

@@ -5,10 +5,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from mikrobot.analytics.charts import bar_file
+from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.replay import Reading, read_bars
 from mikrobot.workflows.import_files import PROVENANCE, import_files
-from mikrobot.workflows.inspect_files import Inspected, Refused, inspect
+from mikrobot.workflows.inspect_files import Inspected, Refused, inspect, write_page
 
 HEADER = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
 
@@ -44,7 +46,7 @@ def test_a_file_is_described(tmp_path: Path) -> None:
         "2025-01-03 21:00",
         "2025-01-05 22:41",
     )
-    assert inspected.gaps == {"to 5 minutes": 1, "to 1 hour": 0, "to 1 day": 0, "longer": 0}
+    assert inspected.gaps == {"up to 5 min": 1, "up to 1 h": 0, "up to 24 h": 0, "longer": 0}
     assert (f"{inspected.longest_gap[0]:%H:%M}", inspected.longest_gap[1]) == ("22:29", 3)
     assert inspected.zero_volume_share == 0
 
@@ -100,3 +102,26 @@ def test_nothing_is_overwritten_and_nothing_written_where_a_file_is_refused(tmp_
     with pytest.raises(BarError):
         import_files([path, bad], tmp_path / "other", Reading())
     assert not (tmp_path / "other").exists()
+
+
+def test_the_page_shows_each_file_with_its_charts_and_each_refusal(tmp_path: Path) -> None:
+    good = mt5_file(tmp_path / "EURUSD.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:05", 30)))
+    bad = tmp_path / "GBPUSD <b>.csv"
+    bad.write_text("a,b\n1,2\n")
+    entries = inspect([good, bad], Reading())
+    write_page(tmp_path / "page.html", entries, Reading())
+    text = (tmp_path / "page.html").read_text()
+    assert text.count('class="plotly-graph-div"') == 3
+    assert "1 weekend from and to 17:00 New York" in text
+    assert "no known format of bars" in text
+    assert "GBPUSD &lt;b&gt;.csv" in text
+    assert "https://" not in text.replace(plotly_script(), "")
+
+
+def test_the_calendar_counts_the_open_minutes_without_a_bar(tmp_path: Path) -> None:
+    times = week(("2025-01-03 21:00", 60), ("2025-01-05 22:05", 30), ("2025-01-05 22:40", 20))
+    drawn: list[pd.Series] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bar_file, "gaps_figure", lambda missing: drawn.append(missing) or "")
+        write_page(tmp_path / "page.html", inspect([mt5_file(tmp_path / "EURUSD.csv", times)], Reading()), Reading())
+    assert {f"{day:%A}": count for day, count in drawn[0].items()} == {"Friday": 0, "Saturday": 0, "Sunday": 10}
