@@ -23,6 +23,8 @@ CALLS: dict[str, tuple[object, ...]] = {
     "report": (),
     "predict": ("--example",),
     "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),
+    "inspect": ("{bars}",),
+    "import": ("{bars}", "--out", "{folder}"),
     "experiment new": ("fresh", *PLAN),
     "experiment status": ("planned",),
     "experiment report": ("planned",),
@@ -56,7 +58,8 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(running: Any, second: Any, bar_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    paths = {"bars": bar_files["EURUSD"], "row": tmp_path_factory.mktemp("json") / "row.json"}
+    folder = tmp_path_factory.mktemp("json")
+    paths = {"bars": bar_files["EURUSD"], "row": folder / "row.json", "folder": folder / "imported"}
     planned = running.run("experiment", "new", "planned", *PLAN)
     assert planned.returncode == 0, planned.stderr
     example = running.run("predict", "--example", "--json")

@@ -19,6 +19,7 @@ from mikrobot.stack import local_stack, processes, schedules
 from mikrobot.stack.schedules import Schedules
 from mikrobot.store import web_access
 from mikrobot.store.postgres import bundled, database
+from mikrobot.store.postgres.roles import OWNER
 from tests.killing import kill_9
 
 CLOCK = SystemClock()
@@ -192,7 +193,7 @@ def test_doctor_names_a_service_that_ended_by_itself(automated: Automated):
 
 
 def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_one_starts(automated: Automated):
-    with psycopg.connect(database.url(automated.settings, "mikrobot")) as connection:
+    with psycopg.connect(database.url(automated.settings, OWNER)) as connection:
         connection.execute("LOCK TABLE run IN ACCESS EXCLUSIVE MODE")  # keeps the retraining at its first question
         process = automated.program.run("retrain", "--reason", "to be killed")
         flow_run = process.stdout.strip().rpartition("/")[2]

@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import retry
 from mikrobot.settings import Settings, without_credentials
-from mikrobot.store.postgres import privileges, roles
+from mikrobot.store.postgres import roles
 from mikrobot.store.postgres.passwords import password
 
 R = TypeVar("R")
@@ -132,6 +132,8 @@ def migrate(settings: Settings) -> None:
     from alembic.util import CommandError
     from sqlalchemy import create_engine, pool
     from sqlalchemy.exc import DBAPIError
+
+    from mikrobot.store.postgres import privileges  # imports pandas
 
     scripts = ScriptDirectory(str(_MIGRATIONS))
     engine = create_engine(url(settings, roles.OWNER, "postgresql+psycopg"), poolclass=pool.NullPool)
