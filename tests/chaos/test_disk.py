@@ -22,7 +22,7 @@ def small(install, tmp_path: Path) -> Iterator[Any]:
     with install(tmp_path) as installation:
         installation.home.mkdir()
         if subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", installation.home], check=False
+            ["mount", "-t", "tmpfs", "-o", "size=2g,mode=700", "tmpfs", installation.home], check=False
         ).returncode:
             pytest.skip("mounting a small disk needs root")
         try:
