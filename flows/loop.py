@@ -21,7 +21,9 @@ from flows.stale import crash_loops
 from flows.train import train
 
 if TYPE_CHECKING:
+    from mikrobot.store.runs import Segment
     from mikrobot.workflows.run_summary import RunSummary
+    from mikrobot.workflows.summary import Stages
 
 BEFORE_TRADING = (
     "feature_repo.applying",
@@ -51,27 +53,45 @@ def trade(run_id: str, number: int) -> datetime | None:
 
 @flow(name="loop", flow_run_name=flow_run_name, on_running=[attach])
 def loop(run_id: str) -> "RunSummary":
-    """Ingest, check, materialise, train and trade each segment of the run, then monitor and report."""
+    """Ingest, check, materialise, train and trade each segment of the run, then monitor and report.
+
+    A run that was interrupted continues: stages that have ended are not repeated, and trading goes on where it was.
+    """
     from feature_repo.applying import apply
     from mikrobot import settings as configuration
-    from mikrobot.runtime import SystemClock
-    from mikrobot.stack import local_stack
     from mikrobot.workflows import summary
 
-    settings, clock = configuration.load(), SystemClock()
+    settings = configuration.load()
     apply(settings)
     stages = summary.Stages()
     for number, segment in enumerate(summary.run_of(run_id).segments):
-        symbols = list(segment.symbols)
-        learned, traded = segment.trade_from, segment.trade_until
-        stages.ingested += ingest(symbols, segment.history_from, learned)
-        stages.materialized += materialize(symbols, segment.history_from, learned)
-        local_stack.await_service(settings, "mlflow", clock)
-        stages.trained += train(symbols, segment.history_from, learned, trade_from=learned)
-        stages.first_orders.append(trade(run_id, number))
-        stages.materialized += materialize(symbols, segment.history_from, traded, since=learned)
+        _run_segment(run_id, number, segment, stages)
     result = summary.conclude(run_id, stages, monitor(run_id))
     return replace(result, reports={**result.reports, **report(run_id)})
+
+
+def _run_segment(run_id: str, number: int, segment: "Segment", stages: "Stages") -> None:
+    """Run the stages of a segment that have not ended yet; add the results of all to `stages`."""
+    from mikrobot import settings as configuration
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
+    from mikrobot.workflows import run_stages
+
+    once = run_stages.SegmentStages(run_id, number).once
+    symbols, learned = list(segment.symbols), segment.trade_from
+    start, traded = segment.history_from, segment.trade_until
+    ingested = once("ingest", run_stages.INGESTED, lambda: ingest(symbols, start, learned))
+    earlier = once("materialize", run_stages.MATERIALIZED, lambda: materialize(symbols, start, learned))
+    local_stack.await_service(configuration.load(), "mlflow", SystemClock())
+    trained = once("train", run_stages.TRAINED, lambda: train(symbols, start, learned, trade_from=learned))
+    first_order = once("trade", run_stages.FIRST_ORDER, lambda: trade(run_id, number))
+    later = once(
+        "materialize traded", run_stages.MATERIALIZED, lambda: materialize(symbols, start, traded, since=learned)
+    )
+    stages.ingested += ingested
+    stages.materialized += earlier + later
+    stages.trained += trained
+    stages.first_orders.append(first_order)
 
 
 def main(run_id: str) -> int:

@@ -3,7 +3,7 @@
 The servers stay up for the tests of several files; the last of them stops them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,10 +51,10 @@ class Market:
     segment: Segment
     installation: Any
 
-    def trade(self, run_id: str) -> None:
+    def trade(self, run_id: str, follow: Callable[[str, float], None] = lambda text, share: None) -> None:
         """Trade the last hours of the files as a run."""
         with supervision.kept(self.settings):
-            supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=lambda text, share: None)
+            supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=follow)
 
     def begin(self, run_id: str, **changed: Any) -> None:
         """Record a run and its arms, and delete the online rows of earlier runs."""
@@ -62,8 +62,12 @@ class Market:
         with database.open_pool(self.settings) as pool:
             with pool.connection() as connection:
                 connection.execute("DELETE FROM bar WHERE ts >= %s", [FROM])
-            settings = {**chosen.model_dump(mode="json"), "segments": [self.segment.to_json()]}
             started_at = CLOCK.now()
+            settings = {
+                **chosen.model_dump(mode="json"),
+                "segments": [self.segment.to_json()],
+                "asked_at": started_at.isoformat(),
+            }
             run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
             for recorded in (run, *arms.following(run, chosen)):
                 Runs(pool).begin(recorded)

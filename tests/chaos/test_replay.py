@@ -1,5 +1,6 @@
 """Processes killed at random instants of a replay: it goes on, and its ledger equals that of an undisturbed run."""
 
+import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from mikrobot.live import pid_records
 from mikrobot.runtime import wait_until
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Runs
+from mikrobot.store.stage_results import StageResults
 from tests.killing import head_of, kill_some
 from tests.replay_market import CLOCK, FROM, Market
 
@@ -46,6 +48,40 @@ def await_minute(market: Market, run_id: str, minute: datetime, run: "Future[Non
         return False
 
     wait_until(handled, f"{minute} was not handled", CLOCK, timeout_s=300)
+
+
+def test_a_run_killed_while_it_trades_and_resumed_has_the_ledger_of_an_undisturbed_run(
+    market: Market, undisturbed: list[str]
+) -> None:
+    """Everything is killed at once, as without power; the run goes on with settings that only its record has."""
+    market.begin("interrupted")
+    with database.open_pool(market.settings) as pool:
+        for stage in ("ingest", "train"):
+            StageResults(pool, "interrupted", 0).add(stage, [])
+
+    def follow(text: str, share: float) -> None:
+        if share > 0.3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        market.trade("interrupted", follow)
+    for name in ("supervisor", "streamer", "worker"):
+        market.kill(name)
+    assert 0 < len(market.ledger("interrupted")) < len(undisturbed)
+    refused = market.installation.run("run", "--resume", "--hours", 3)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.splitlines()[-1].startswith("error: run interrupted has hours 24, not 3: ")
+    resumed = market.installation.run("run", "--resume", "--once", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["run"] == "interrupted"
+    assert market.ledger("interrupted") == undisturbed
+    again = market.installation.run("run", "--resume")
+    assert "run, interrupted, has ended, so there is nothing to resume" in again.stderr
+    assert again.returncode == 2
+
+
+class Interrupted(Exception):
+    """The end of the power."""
 
 
 def test_down_after_a_kill_of_the_supervisor_and_of_a_head_leaves_nothing(market: Market) -> None:

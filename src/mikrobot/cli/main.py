@@ -80,10 +80,12 @@ def _split(context: click.Context, option: click.Parameter, value: str | None) -
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
 @click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: also trade an account by other rules.")
 @click.option("--split", is_flag=True, help="Assign each day of a symbol to either the run or one arm.")
+@click.option("--resume", is_flag=True, help="Continue the latest run, a replay that was interrupted.")
 @reads_bars
 @as_json
 def run(
     once: bool,
+    resume: bool,
     source: str | None,
     data: tuple[Path, ...],
     symbols: tuple[str, ...] | None,
@@ -102,27 +104,33 @@ def run(
     The paper account belongs to the source and continues from run to run; `mikrobot account --help` has the
     rules, and `mikrobot account reset` starts it again.
 
+    A replay that was interrupted continues with --resume, by its own settings: what has been stored and learned is
+    not repeated, and its trades are those of a run without interruption.
+
     Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
     """
     from mikrobot import settings as configuration
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
-    from mikrobot.workflows.run import run as run_loop
+    from mikrobot.workflows import run as workflow
 
-    settings = configuration.load(
-        source=source,
-        data=tuple(path.resolve() for path in data) or None,
-        symbols=symbols,
-        hours=hours,
-        history_days=history_days,
-        arms=arms or None,
-        split=split or None,
+    given = {
+        "source": source,
+        "data": tuple(path.resolve() for path in data) or None,
+        "symbols": symbols,
+        "hours": hours,
+        "history_days": history_days,
+        "arms": arms or None,
+        "split": split or None,
         **reading,
-    )
+    }
     stay = not once and not json_ and sys.stdout.isatty()
     console = Console()
     stop_on_sigterm()
-    summary = run_loop(settings, SystemClock(), console, stay=stay)
+    if resume:
+        summary = workflow.resume(configuration.load(), SystemClock(), console, given=given, stay=stay)
+    else:
+        summary = workflow.run(configuration.load(**given), SystemClock(), console, stay=stay)
     if json_:
         print_json(summary)
     elif not stay:

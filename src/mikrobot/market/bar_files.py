@@ -1,6 +1,8 @@
-"""Bar files under a path given by the user. Reads no file, and does not import pandas."""
+"""Bar files under a path given by the user. Reads no bar, and does not import pandas."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mikrobot.domain.errors import BarError
@@ -26,3 +28,22 @@ def bar_files(path: Path) -> list[Path]:
     if not files:
         raise BarError(f"{path}: no bar file in this folder ({', '.join(SUFFIXES)})")
     return files
+
+
+def digests(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of every bar file under some paths, by its path.
+
+    Raises
+    ------
+    BarError
+        If a path does not exist or cannot be read, or a folder has no bar file.
+    """
+    return {str(file): _sha256(file) for path in paths for file in bar_files(path)}
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise BarError(f"{file}: cannot be read ({error.strerror}); check the file and its permissions") from error

@@ -52,7 +52,7 @@ def trade(
     Returns
     -------
     datetime or None
-        Wall-clock time at which the first order was seen, UTC; None if there was none.
+        Wall-clock time at which the first order was seen, UTC; None if there was none, or one before this call.
 
     Raises
     ------
@@ -73,12 +73,13 @@ def trade(
         wanted.want_live(settings, run_id, number)
         supervision.ensure(settings)
         runs, ledger = Runs(pool), Ledger(pool)
+        begun = bool(ledger.counts(run_id)["orders"])
         while (handled := traded_until(runs, run_id, segment)) < segment.trade_until and not _over(
             runs, run_id, number
         ):
             tell(f"{handled:%Y-%m-%d %H:%M} UTC", _share(segment, handled))
             _require_restarts(settings)
-            if ordered is None and ledger.counts(run_id)["orders"]:
+            if ordered is None and not begun and ledger.counts(run_id)["orders"]:
                 ordered = clock.now()
             clock.sleep(LOOK_S)
         if not is_live(Runs(pool).get(run_id).source):

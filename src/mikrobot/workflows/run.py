@@ -1,7 +1,7 @@
 """`mikrobot run`: run the whole loop once, from an empty folder to a summary.
 
 Chooses the source, checks its data, starts the stack, records the run, starts the loop flow in a process of
-its own, and shows its progress. Stops what it started.
+its own, and shows its progress. Stops what it started. With `--resume`, continues the latest run instead of another.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -22,17 +22,20 @@ from pydantic import TypeAdapter
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.live import arms, pid_records, wiring
 from mikrobot.live.session import plan, record_of
+from mikrobot.market.bar_files import digests
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, pages, processes, service_log, supervision, supervisor, wanted
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
-from mikrobot.workflows import paper_account
+from mikrobot.workflows import paper_account, resumption
 from mikrobot.workflows.run_summary import FinishedRun
 from mikrobot.workflows.run_trouble import ending_on_trouble
 
 RUN_RECORD = "run"
+
+REMEDY = "the stored data is intact, run again, or `mikrobot run --resume` to continue a replay"
 
 _FINISHED = TypeAdapter(FinishedRun)
 
@@ -72,7 +75,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
     MikrobotError
         If any step fails, with one line of text; everything that this call started has been stopped.
     """
-    started_at = clock.now()
+    asked_at = clock.now()
     arms.planned(settings)
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
     source = wiring.open_source(settings, clock)
@@ -80,14 +83,62 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
     settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
     _check_data(source, segments, display)
     local_stack.prepare_home(settings.home)
-    with _alone(settings.home), _stopping_what_started(settings, display) as started:
-        run = _record(settings, source, segments, started_at, clock=clock, display=display)
-        process = _start_loop(settings, run.id)
+
+    def record() -> Run:
+        return _record(settings, source, segments, asked_at, clock=clock, display=display)
+
+    with _alone(settings.home):
+        return _carry_out(settings, source, record, asked_at, clock=clock, display=display, stay=stay)
+
+
+def resume(
+    settings: Settings, clock: Clock, display: Display, *, given: Mapping[str, Any], stay: bool
+) -> FinishedRun:  # fmt: skip
+    """Continue the latest run, a replay that was interrupted, by its own settings.
+
+    What an interrupted run has left running is used or stopped.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        Settings that the user has named, which must be those of the run; None: not named.
+    stay : bool
+        As in `run`.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to resume; see `resumption.interrupted`.
+    MikrobotError
+        As in `run`.
+    """
+    asked_at = clock.now()
+    resumption.require_home(settings)
+    local_stack.prepare_home(settings.home)
+    with _alone(settings.home), local_stack.database_up(settings, display.say):
+        interrupted = resumption.interrupted(settings, given)
+        local_stack.down(settings, [*supervisor.LIVE, "loop"])
+        settings = resumption.settings_of(settings, interrupted)
+        source = wiring.open_source(settings, clock)
+        _check_data(source, interrupted.segments, display)
+        display.say(f"run {interrupted.id} goes on where it was interrupted, by the settings that it was started with")
+        return _carry_out(
+            settings, source, lambda: interrupted, asked_at, clock=clock, display=display, stay=stay
+        )  # fmt: skip
+
+
+def _carry_out(
+    settings: Settings, source: Source, record: Callable[[], Run], asked_at: datetime, *, clock: Clock,
+    display: Display, stay: bool,
+) -> FinishedRun:  # fmt: skip
+    """Start the services and the loop of a run, once it is recorded, and follow the loop to its end."""
+    with _stopping_what_started(settings, display) as started:
+        process = _start_loop(settings, record().id)
         local_stack.await_service(settings, "prefect", clock, say=display.say, started=started)
         if stay:
             local_stack.serve_flows(settings, clock, display.say, started)
         printed = _follow(process, settings, display)
-        seconds = round((clock.now() - started_at).total_seconds(), 1)
+        seconds = round((clock.now() - asked_at).total_seconds(), 1)
         summary = _FINISHED.validate_python({**printed, "seconds": seconds, "pages": str(pages.path(settings))})
         if stay:
             local_stack.await_all(settings, clock, display.say, started)
@@ -158,12 +209,12 @@ def _stopping_what_started(settings: Settings, display: Display) -> Iterator[lis
     with local_stack.using(settings, local_stack.SERVICES):
         try:
             started = local_stack.begin(settings, display.say)
-            wanted.want(settings, started)
+            wanted.want(settings, ["postgres", *started])
             with supervision.kept(settings):
                 yield started
         finally:
             display.say("stopping what this run started")
-            local_stack.down(settings, ["streamer", "worker", "loop"])
+            local_stack.down(settings, [*supervisor.LIVE, "loop"])
 
 
 def _record(
@@ -171,10 +222,11 @@ def _record(
     display: Display,
 ) -> Run:  # fmt: skip
     """Record the run and its arms, with the opening balances from the account of the source."""
-    local_stack.down(settings, ["streamer", "worker"])
+    local_stack.down(settings, [*supervisor.LIVE, "loop"])
     started_at = clock.now()
     record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at=started_at)
     record.settings["asked_at"] = asked_at.isoformat()
+    record.settings[resumption.DIGESTS] = digests(settings.data)
     with database.open_pool(settings) as pool:
         opening = paper_account.take_up(settings, pool, record)
         record = replace(record, settings={**record.settings, **opening.to_json()})
@@ -235,7 +287,7 @@ def _ending(code: int, settings: Settings) -> str:
     """Return how a loop ended that reported nothing itself: by a signal, or with an error in its log."""
     log = settings.home / "logs" / "loop.log"
     if code < 0:
-        return f"the loop was ended by {signal.Signals(-code).name}; the stored data is intact, run again (log: {log})"
+        return f"the loop was ended by {signal.Signals(-code).name}; {REMEDY} (log: {log})"
     error = service_log.errors_of("loop", settings.home).last or "it reported no error"
     return f"the loop stopped: {error} (log: {log})"
 
@@ -248,7 +300,7 @@ def _ended(settings: Settings, position: int) -> str:
     if not names:
         return ""
     log = settings.home / "logs" / f"{names[0]}.log"
-    return f"{names[0]} ended in the middle of the run (log: {log}); the stored data is intact, run again"
+    return f"{names[0]} ended in the middle of the run (log: {log}); {REMEDY}"
 
 
 def _event(line: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import processes, supervision
 from mikrobot.stack.processes import Service
 from mikrobot.stack.supervision import Report
-from mikrobot.workflows.run import _ending
+from mikrobot.workflows.run import REMEDY, _ending
 from mikrobot.workflows.run_trouble import ending_on_trouble, trouble
 
 SLEEP = (sys.executable, "-S", "-c", "import threading; threading.Event().wait()")
@@ -60,9 +60,7 @@ def test_a_loop_without_a_trouble_is_left_alone(settings):
 def test_a_loop_that_was_killed_is_named_so_and_not_by_the_last_line_of_its_log(settings):
     log = settings.home / "logs" / "loop.log"
     log.write_text("Created version '1' of model 'bos'\n")
-    assert _ending(-9, settings) == (
-        f"the loop was ended by SIGKILL; the stored data is intact, run again (log: {log})"
-    )
+    assert _ending(-9, settings) == (f"the loop was ended by SIGKILL; {REMEDY} (log: {log})")
 
 
 def test_a_loop_that_failed_is_named_by_its_exception(settings):

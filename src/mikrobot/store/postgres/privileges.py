@@ -55,6 +55,7 @@ ACCESS: Mapping[str, Access] = {
     "run": Access({**APPEND, "UPDATE": ("summary",)}, READ),
     "progress": Access(_PROGRESS, _PROGRESS),
     "latency": Access(_LATENCY, _LATENCY),
+    "stage_result": RECORDED,
     "feature_list": LEDGER,
     "prediction": LEDGER,
     "shadow": LEDGER,
