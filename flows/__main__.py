@@ -1,19 +1,28 @@
-"""Serve the deployments of prefect.yaml from this process: ``python -m flows``."""
+"""Serve the deployments of prefect.yaml from this process: ``python -m flows``.
+
+SIGTERM cancels the flow runs in it and ends it. It also ends, with one line, when Prefect has refused connections for a
+while: Prefect's runner does not recover from that. The supervisor starts it again once Prefect answers.
+"""
 
 import asyncio
 import importlib
 import logging
+import os
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
+import psutil
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events import DeploymentEventTrigger
 from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 
 from flows.names import named
@@ -23,6 +32,41 @@ from mikrobot.stack.schedules import RUNS_AT_ONCE
 ROOT = Path(__file__).resolve().parents[1]
 NAMING_SECONDS = 10.0
 """Seconds between two checks for runs that Prefect has scheduled under a random name."""
+
+
+LOOK_SECONDS = 2.0
+"""Seconds between two looks for Prefect."""
+
+REFUSALS = 5
+"""Refused connections in a row after which Prefect is given up, before its runner fails after three polls."""
+
+OBSERVER = "prefect.FlowRunCancellingObserver"
+"""Logger that reports, with a traceback, that Prefect was restarted; it then polls, and works as before."""
+
+
+class FlowServer(Runner):
+    """Prefect's runner, which SIGTERM asks to end.
+
+    Prefect's own handler raises SystemExit in the middle of whatever the event loop does, and stops the runner from
+    another thread, so that asyncio reports tasks that nobody has awaited.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.asked_to_end = asyncio.Event()
+        self._serving_loop = asyncio.get_running_loop()
+
+    def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+        """Let the event loop know of the signal."""
+        self._serving_loop.call_soon_threadsafe(self.asked_to_end.set)
+
+
+def in_one_line(record: logging.LogRecord) -> bool:
+    """Replace the traceback of a log record by its error; a filter that drops nothing."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]!r})", ()
+        record.exc_info = None
+    return True
 
 
 async def deployment(entry: dict[str, Any]) -> Any:
@@ -68,19 +112,53 @@ async def keep_naming(flow_of: dict[Any, str]) -> None:
         await anyio.sleep(NAMING_SECONDS)
 
 
-async def serve() -> None:
-    """Register every deployment and execute their runs until stopped."""
+async def await_refusal(address: str) -> None:
+    """Return once the server of an address has refused connections several times in a row."""
+    url, refused = urlsplit(address), 0
+    assert url.hostname is not None
+    while refused < REFUSALS:
+        try:
+            async with await anyio.connect_tcp(url.hostname, url.port or 80):
+                refused = 0
+        except OSError:
+            refused += 1
+        await anyio.sleep(LOOK_SECONDS)
+
+
+async def serve() -> bool:
+    """Register every deployment and execute their runs until SIGTERM; return False if Prefect has ended before."""
     entries = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     await crash_deployed()
-    runner = Runner(name="mikrobot", limit=RUNS_AT_ONCE, pause_on_shutdown=False)
+    runner = FlowServer(name="mikrobot", limit=RUNS_AT_ONCE, pause_on_shutdown=False)
     flow_of = {}
     for entry in entries:
         added = await deployment(entry)
         flow_of[await runner.aadd_deployment(added)] = added.flow_name
     naming = asyncio.create_task(keep_naming(flow_of))
-    await runner.start()
-    naming.cancel()
+    serving, ended = asyncio.create_task(runner.start()), asyncio.create_task(runner.asked_to_end.wait())
+    refused = asyncio.create_task(await_refusal(PREFECT_API_URL.value()))
+    await asyncio.wait({serving, ended, refused}, return_when=asyncio.FIRST_COMPLETED)
+    if refused.done():
+        return False
+    for task in (naming, refused):
+        task.cancel()
+    if runner.started:
+        await runner.astop()
+    await serving
+    return True
+
+
+def main() -> None:
+    """Serve; end at once, with the flow runs in this process, if Prefect has ended."""
+    logging.getLogger(OBSERVER).addFilter(in_one_line)
+    with asyncio.Runner() as runner:
+        if runner.run(serve()):
+            return
+        print(f"error: Prefect at {PREFECT_API_URL.value()} refuses connections, so no flow can run", file=sys.stderr)
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+        os._exit(1)  # the runner would report to Prefect what it stops
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    main()

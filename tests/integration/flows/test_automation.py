@@ -205,6 +205,49 @@ def test_a_run_that_a_killed_flow_server_left_running_is_crashed_when_the_next_o
     assert automated.state(flow_run) == "CRASHED"
 
 
+def interrupted_retraining(automated: Automated, interrupt: Callable[[], object]) -> tuple[str, str]:
+    """Start a retraining, interrupt it at its first question; return the id of its flow run and the log since."""
+    log = automated.settings.home / "logs" / "flows.log"
+    position = log.stat().st_size
+    with psycopg.connect(database.url(automated.settings, OWNER)) as connection:
+        connection.execute("LOCK TABLE run IN ACCESS EXCLUSIVE MODE")
+        process = automated.program.run("retrain", "--reason", "to be interrupted")
+        flow_run = process.stdout.strip().rpartition("/")[2]
+        wait_until(lambda: automated.substates(flow_run) == ["RUNNING"], "no subflow ran", CLOCK, timeout_s=60)
+        interrupt()
+    return flow_run, log.read_bytes()[position:].decode()
+
+
+def test_a_flow_server_that_is_stopped_ends_the_run_in_it_and_writes_no_traceback(automated: Automated):
+    flow_run, written = interrupted_retraining(
+        automated, lambda: processes.stop("flows", automated.settings.home)
+    )  # fmt: skip
+    assert "Traceback" not in written, written
+    assert " | ERROR " not in written, written
+    assert automated.state(flow_run) == "CANCELLED"
+    automated.start_flows()
+
+
+def test_without_prefect_the_flow_server_ends_with_one_line(automated: Automated):
+    home = automated.settings.home
+    server, prefect = pid_records.find("flows", home), pid_records.find("prefect", home)
+    log = home / "logs" / "flows.log"
+    position = log.stat().st_size
+    assert server is not None
+    assert prefect is not None
+    try:
+        kill_9(prefect)
+        wait_until(lambda: pid_records.find("flows", home) is None, "it did not end", CLOCK, timeout_s=60)
+    finally:
+        service = local_stack.services(automated.settings)["prefect"]
+        processes.start(service, home, automated.settings.host)
+        processes.await_ready(service, home, CLOCK)
+        automated.start_flows()
+    written = log.read_bytes()[position:].decode()
+    assert "Traceback" not in written, written
+    assert f"error: Prefect at {automated.settings.prefect_url}/api refuses connections, so no flow can run" in written
+
+
 def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automated: Automated):
     emitted = [sys.executable, "-c", DRIFT]
     subprocess.run(
