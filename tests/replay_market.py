@@ -51,6 +51,16 @@ class Market:
     segment: Segment
     installation: Any
 
+    def serve(self) -> None:
+        """Start the servers that do not run."""
+        bundled.start(self.settings.home, self.settings.host, self.settings.postgres_port)
+        services = [local_stack.services(self.settings)[name] for name in ("mlflow", "bento")]
+        for service in services:
+            processes.start(service, self.settings.home, self.settings.host)
+        for service in services:
+            processes.await_ready(service, self.settings.home, CLOCK)
+        wanted.want(self.settings, ["postgres", "mlflow", "bento"])
+
     def trade(self, run_id: str, follow: Callable[[str, float], None] = lambda text, share: None) -> None:
         """Trade the last hours of the files as a run."""
         with supervision.kept(self.settings):

@@ -11,6 +11,7 @@ import pytest
 from mikrobot.domain.errors import StoreError
 from mikrobot.live import pid_records
 from mikrobot.runtime import wait_until
+from mikrobot.stack import supervision
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Runs
 from mikrobot.store.stage_results import StageResults
@@ -86,6 +87,8 @@ class Interrupted(Exception):
 
 def test_down_after_a_kill_of_the_supervisor_and_of_a_head_leaves_nothing(market: Market) -> None:
     """BentoML and MLflow leave processes that hold a port when their head is killed."""
+    market.serve()
+    supervision.ensure(market.settings)
     for name in ("supervisor", "bento", "mlflow"):
         market.kill(name, children=False)
     process = market.installation.run("down")
