@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
@@ -36,6 +37,13 @@ class Progress:
         if share < 1.0 and share - self._shown < STEP:
             return
         self._shown = share
+        try:
+            self._show(text, share)
+        except httpx.TransportError as error:  # the supervisor restarts Prefect, and the stage need not end for this
+            self._log.warning(f"Prefect does not show the progress: {error!r}")
+
+    def _show(self, text: str, share: float) -> None:
+        """Create or update the artifact."""
         if self._artifact is None:
             created = create_progress_artifact(progress=share * 100, key=f"{self._stage}-progress", description=text)
             assert isinstance(created, UUID)  # a coroutine only inside an event loop

@@ -184,6 +184,7 @@ class Supervisor:
                 self.events.add(name, "not_restarted", str(error))
                 return
         self._died.pop(name, None)
+        self._answered.pop(name, None)
         self.events.add(name, "restarted", last)
 
     def _waits(self, name: str, current: Wanted) -> bool:

@@ -31,11 +31,9 @@ from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account, resumption
 from mikrobot.workflows.run_summary import FinishedRun
-from mikrobot.workflows.run_trouble import ending_on_trouble
+from mikrobot.workflows.run_trouble import REMEDY, ending_on_trouble
 
 RUN_RECORD = "run"
-
-REMEDY = "the stored data is intact, run again, or `mikrobot run --resume` to continue a replay"
 
 _FINISHED = TypeAdapter(FinishedRun)
 

@@ -18,6 +18,11 @@ EVERY_S = 2.0
 STOP_S = 4.0
 """Seconds that the loop has to end."""
 
+PREFECT_AWAY_S = 20.0
+"""Seconds without Prefect after which a run ends; the supervisor restarts it sooner on a machine that has time."""
+
+REMEDY = "the stored data is intact, run again, or `mikrobot run --resume` to continue a replay"
+
 
 def trouble(settings: Settings) -> str:
     """Return the cause in one line: a disk that cannot be written, or a process that keeps dying; empty without one."""
@@ -35,8 +40,10 @@ def ending_on_trouble(settings: Settings) -> Iterator[list[str]]:
     over = Event()
 
     def look() -> None:
+        away_s = 0.0
         while not over.wait(EVERY_S):
-            if cause := trouble(settings):
+            away_s = 0.0 if processes.listening(settings.host, settings.prefect_port) else away_s + EVERY_S
+            if cause := trouble(settings) or _prefect_gone(settings, away_s):
                 causes.append(cause)
                 processes.stop("loop", settings.home, seconds=STOP_S)
                 return
@@ -48,3 +55,10 @@ def ending_on_trouble(settings: Settings) -> Iterator[list[str]]:
     finally:
         over.set()
         thread.join()
+
+
+def _prefect_gone(settings: Settings, away_s: float) -> str:
+    log = settings.home / "logs" / "prefect.log"
+    if away_s < PREFECT_AWAY_S:
+        return ""
+    return f"prefect has ended and not answered again for {away_s:.0f} s (log: {log}); {REMEDY}"

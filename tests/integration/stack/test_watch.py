@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from time import perf_counter
 
 import pytest
 
@@ -15,7 +16,7 @@ from mikrobot.stack.log_rotation import LARGEST_BYTES
 from mikrobot.stack.processes import Service
 from mikrobot.stack.restarts import RESTARTS
 from mikrobot.stack.wanted import Wanted
-from mikrobot.stack.watch import EventLog, Supervisor
+from mikrobot.stack.watch import UNRESPONSIVE_S, EventLog, Supervisor
 from tests.killing import alive, kill_9
 from tests.ports import reserved_ports
 
@@ -64,6 +65,21 @@ def test_what_is_killed_is_started_again_and_what_runs_is_left_alone(settings, s
     supervisor.check()
     assert running(settings, "mlflow") != killed
     assert running(settings, "bento") == other
+
+
+def test_a_server_that_no_longer_answers_is_restarted_once_and_then_has_time_to_start(settings, supervise, monkeypatch):
+    """Nothing answers on its port; it did once."""
+    supervisor = supervise(bento=SLEEP)
+    first = running(settings, "bento")
+    supervisor._answered["bento"] = perf_counter() - UNRESPONSIVE_S - 1
+    monkeypatch.setattr(watch, "HEALTH_EVERY_S", 0.0)
+    for _ in range(2):
+        supervisor.check()  # stops it, and starts it again
+    second = running(settings, "bento")
+    assert second != first
+    for _ in range(3):
+        supervisor.check()
+    assert running(settings, "bento") == second
 
 
 def test_the_logs_are_kept_small(settings, supervise):

@@ -11,8 +11,10 @@ from mikrobot.settings import Settings
 from mikrobot.stack import processes, supervision
 from mikrobot.stack.processes import Service
 from mikrobot.stack.supervision import Report
-from mikrobot.workflows.run import REMEDY, _ending
-from mikrobot.workflows.run_trouble import ending_on_trouble, trouble
+from mikrobot.workflows import run_trouble
+from mikrobot.workflows.run import _ending
+from mikrobot.workflows.run_trouble import REMEDY, ending_on_trouble, trouble
+from tests.ports import reserved_ports
 
 SLEEP = (sys.executable, "-S", "-c", "import threading; threading.Event().wait()")
 
@@ -48,6 +50,19 @@ def test_a_trouble_ends_the_loop_and_its_cause_is_kept(settings):
         keep_down(settings)
         wait_until(lambda: bool(causes) and not loop.is_running(), "it goes on", SystemClock(), timeout_s=60)
     assert causes == ["the prefect keeps dying: no such module (log: prefect.log)"]
+
+
+def test_prefect_that_does_not_come_back_ends_the_loop(settings, monkeypatch):
+    """Nothing listens on the port of Prefect, or somebody does."""
+    monkeypatch.setattr(run_trouble, "EVERY_S", 0.1)
+    monkeypatch.setattr(run_trouble, "PREFECT_AWAY_S", 0.3)
+    loop = pid_records.find("loop", settings.home)
+    with reserved_ports(1) as (port,):
+        away = settings.model_copy(update={"prefect_port": port})
+        with ending_on_trouble(away) as causes:
+            wait_until(lambda: bool(causes) and not loop.is_running(), "it goes on", SystemClock(), timeout_s=60)
+    log = settings.home / "logs" / "prefect.log"
+    assert causes == [f"prefect has ended and not answered again for 0 s (log: {log}); {REMEDY}"]
 
 
 def test_a_loop_without_a_trouble_is_left_alone(settings):
