@@ -190,7 +190,10 @@ def _any_volume(file: pq.ParquetFile) -> bool:
     statistics = [
         metadata.row_group(n).column(paths.index("volume")).statistics for n in range(metadata.num_row_groups)
     ]
-    return any(part is None or not part.has_min_max or part.max > 0 for part in statistics)
+    return any(
+        part is None or not part.has_min_max or isinstance(part.max, bytes) or part.max > 0  # bytes of half floats
+        for part in statistics
+    )
 
 
 def symbol_column(path: Path) -> str | None:

@@ -172,6 +172,13 @@ def test_a_broken_file_is_refused_with_its_name_and_row(write, change, message, 
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("rows", [None, 21], ids=["one row group", "several"])
+def test_a_volume_in_half_floats_is_read(write, rows):
+    _, bars = read_bars(write(lambda t: t.assign(volume=t["volume"].astype("float16")), rows=rows))
+    _, plain = read_bars(write(rows=rows))
+    np.testing.assert_allclose(bars["volume"], plain["volume"], rtol=1e-3)
+
+
 def test_a_bad_row_outside_the_span_that_is_used_does_not_matter(write):
     source = ReplaySource([write(set_cell(17, "low", 9.0))])
     assert len(source.history("EURUSD", START + 18 * MINUTE, START + 30 * MINUTE)) == 12
