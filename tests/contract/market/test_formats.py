@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.formats.files import open_bar_file
 from mikrobot.market.formats.registry import FORMATS, format_of
 from mikrobot.market.replay import Reading, ReplaySource, read_bars
@@ -269,3 +271,54 @@ def test_an_hour_that_a_zone_has_twice_is_read_in_the_order_of_the_rows(tmp_path
     source = ReplaySource([once], Reading(clock="EET"))
     assert len(source.history("BTCUSDT", *source.span("BTCUSDT"))) == 180
     assert "60 rows of an hour that exists twice left out" in source.notes[0]
+
+
+def test_dukascopy_in_local_time_is_read_by_its_offsets(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    def form(row: pd.Series) -> str:
+        return f"{athens(row):%d.%m.%Y %H:%M:%S}.000 GMT+0200,{prices(row)},{row['volume']}"
+
+    path = lines(tmp_path / "EURUSD_BID.csv", ["Local time,Open,High,Low,Close,Volume", *rows(minutes, form)])
+    assert list(read_bars(path)[1]["open_time"]) == list(minutes["ts"])
+    bare = [line.replace(" GMT+0200", "") for line in path.read_text().splitlines()]
+    with pytest.raises(BarError, match=r"line 2: local time .* without its offset; choose GMT in the export"):
+        read_bars(lines(tmp_path / "EURUSD_bare.csv", bare))
+
+
+def test_copy_rates_as_text_are_read(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    header = ",time,open,high,low,close,tick_volume,spread,real_volume"
+    for name, stamp in (("dates", "{:%Y-%m-%d %H:%M:%S}"), ("epochs", "{:%s}")):
+        body = [
+            f"{place},{stamp.format(athens(row).tz_localize(None))},{prices(row)},{row['volume']},{row['points']},0"
+            for place, (_, row) in enumerate(minutes.iterrows())
+        ]
+        _, bars = read_bars(lines(tmp_path / f"EURUSD_{name}.csv", [header, *body]))
+        assert list(bars["open_time"]) == list(minutes["ts"])
+        np.testing.assert_allclose(bars["spread"], minutes["points"] * 1e-5, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [
+        (
+            ["2025-01-06T10:00:00+00:00", "2025-01-06T10:01:00"],
+            "line 3: time '2025-01-06T10:01:00'; expected a form like",
+        ),
+        (["2025-01-06T10:00:00Z", "tomorrow Z"], "line 3: time 'tomorrow Z'; expected a form like"),
+        (["-5", "0"], "line 2: time '-5'"),
+    ],
+)
+def test_times_that_are_none_are_refused_with_their_line(stamps: list[str], message: str, tmp_path: Path) -> None:
+    body = [f"{stamp},1.1,1.1,1.1,1.1" for stamp in stamps]
+    with pytest.raises(BarError, match=re.escape(message)):
+        read_bars(lines(tmp_path / "EURUSD.csv", ["ts,open,high,low,close", *body]))
+
+
+def test_iso_times_that_arrow_does_not_read_are_read(tmp_path: Path) -> None:
+    body = [f"2025-01-06 10:0{minute}:00+0000,1.1,1.1,1.1,1.1" for minute in range(3)]
+    _, bars = read_bars(lines(tmp_path / "EURUSD.csv", ["ts,open,high,low,close", *body]))
+    assert bars["open_time"].iloc[0] == pd.Timestamp("2025-01-06 10:00", tz="UTC")
+
+
+def test_an_unknown_format_is_named_with_those_there_are(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no format 'mt6'; the formats are parquet, csv, mt5"):
+        read_bars(csv(minutes, tmp_path), Reading(format="mt6"))
