@@ -23,6 +23,7 @@ from mikrobot.models.model import Model
 from mikrobot.models.registry import WINDOW, Registry
 from mikrobot.models.scope import CHAMPION, Scope
 from mikrobot.models.signatures import SEAL, SIGNED, Signer
+from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.predictor import Predictor
 from mikrobot.settings import Settings
 from mikrobot.store.model_registry import open_registry
@@ -255,17 +256,29 @@ def test_a_file_that_nothing_refers_to_changes_no_answer(altered: Altered) -> No
     assert (loaded.predict(values) == altered.newer.predict(values)).all()
 
 
-def test_the_service_answered_with_a_good_version_all_the_while(
+def test_the_service_refuses_an_altered_champion_and_answers_with_a_good_version(
     altered: Altered, stage: Any, feature_rows: Rows
 ) -> None:
-    """The service polled the same registry during the alterations above."""
     models = {model.spec.version: model for model in (altered.good, altered.newer)}
-    row = feature_rows(1)[0]
-    answer = stage.client.predict(SYMBOL, row)
+    champion, folder = registered(altered.registry, stage.artifacts, 103)
+    path = folder / artefacts.FILES[0]
+    path.write_bytes(path.read_bytes() + b"altered")
+    altered.registry.promote("bos", champion.spec.version, "for the test")
+    refusal = f"version {champion.spec.version} cannot be used"
+    try:
+        wait_until(
+            lambda: refusal in stage.service.log.read_text(),
+            "the service did not refuse it",
+            SystemClock(),
+            timeout_s=60,
+        )
+        row = feature_rows(1)[0]
+        answer = stage.client.predict(SYMBOL, row)
+    finally:
+        altered.registry.promote("bos", altered.version, "for the test")
     model = models[answer.version]
     expected = model.predict(np.array([[row[name] for name in model.spec.columns]]))
     assert [answer.probability_up, answer.probability_down] == expected[0].tolist()
-    assert f"version {altered.version} cannot be used" in stage.service.log.read_text()
 
 
 def test_without_an_alteration_the_same_version_is_served(altered: Altered) -> None:
