@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.market import AssetClass
-from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, week_minutes
+from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, in_weekend, week_minutes
 
 Times = NDArray[np.int64]
 """Open times as microseconds since the epoch, UTC."""
@@ -231,7 +231,7 @@ def check_hours(asset: AssetClass, times: Times, origin: RowOrigin) -> str | Non
     if asset == "crypto":
         return None
     since = week_minutes(times)
-    closed = (since >= WEEK_MINUTES + _SLACK) & (since < 7 * DAY_MINUTES - _SLACK)
+    closed = in_weekend(times)
     count = int(closed.sum())
     if not count:
         return None
@@ -252,7 +252,7 @@ def _shifted(since: NDArray[np.int64], closed: NDArray[np.bool_]) -> bool:
     return not missing.any()
 
 
-_SLACK, _LAST_MINUTES, _FEW = 5, 30, 5
+_LAST_MINUTES, _FEW = 30, 5
 _MOST_SHARE = 0.03
 """Share of bars in the closed weekend above which any file is refused; a clock wrong by an hour has 0.8 %."""
 

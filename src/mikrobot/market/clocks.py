@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.border import MINUTE_US, Times, commonest_step, epoch_us
-from mikrobot.market.sessions import DAY_MINUTES, NEW_YORK, WEEK_MINUTES, week_minutes
+from mikrobot.market.sessions import NEW_YORK, in_weekend
 
 Flags = NDArray[np.bool_]
 
@@ -34,9 +34,6 @@ _WEEKEND_GAP = 30 * _HOUR_US
 
 _NEAR = 15
 """Minutes that the first or last bar of a week may be away from 17:00 New York: some brokers open late."""
-
-_EARLY = 5
-"""Minutes before the week opens, and after it closes, in which brokers send bars."""
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
@@ -219,7 +216,7 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
             weekends = f"{len(closes)} weekend{'s' if len(closes) > 1 else ''}"
             return Decided(fitting[0], f"{weekends} from and to 17:00 New York")
         raise BarError(f"{name}: its weekends fit {' and '.join(clock.name for clock in fitting)}; {remedy}")
-    usual = [clock for clock in (EET, NEW_YORK_7) if not _in_weekend(clock.to_utc(local))]
+    usual = [clock for clock in (EET, NEW_YORK_7) if not _has_weekend(clock.to_utc(local))]
     if not usual:
         raise BarError(
             f"{name}: with the clock of the usual servers, EET or NY+7, it has bars of the weekend; {remedy}"
@@ -232,9 +229,8 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
     raise BarError(f"{name}: no weekend shows its clock, and EET and NY+7 differ on these dates; {remedy}")
 
 
-def _in_weekend(utc: Times) -> bool:
-    since = week_minutes(utc[utc > TWICE])
-    return bool(((since >= WEEK_MINUTES + _EARLY) & (since < 7 * DAY_MINUTES - _EARLY)).any())
+def _has_weekend(utc: Times) -> bool:
+    return bool(in_weekend(utc[utc > TWICE]).any())
 
 
 def _edges(local: Times) -> tuple[Times, Times]:

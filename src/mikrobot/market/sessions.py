@@ -20,6 +20,7 @@ ROLL_MINUTE = 17 * 60
 """Minute of the New York day at which the FX day, and on Friday the week, ends."""
 
 DAY_MINUTES = 1440
+_SLACK = 5
 _FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
 _EPOCH, _DAY = datetime(1970, 1, 1, tzinfo=UTC), timedelta(days=1)
 _FIRST_OPEN = 3 * DAY_MINUTES + ROLL_MINUTE
@@ -71,6 +72,16 @@ def week_minutes(times: NDArray[np.int64]) -> NDArray[np.int64]:
     offsets = np.array([offset_minutes(NEW_YORK, _EPOCH + int(day) * _DAY) for day in days], dtype=np.int64)
     since: NDArray[np.int64] = (minutes + offsets[place] - _FIRST_OPEN) % (7 * DAY_MINUTES)
     return since
+
+
+def in_weekend(times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each time, in microseconds, whether foreign exchange is closed, five minutes at both ends left out.
+
+    Brokers send bars of a few minutes before the week opens and after it closes.
+    """
+    since = week_minutes(times)
+    closed: NDArray[np.bool_] = (since >= WEEK_MINUTES + _SLACK) & (since < 7 * DAY_MINUTES - _SLACK)
+    return closed
 
 
 def offset_minutes(zone: ZoneInfo, day: datetime) -> int:

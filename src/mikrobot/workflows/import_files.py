@@ -53,7 +53,12 @@ def import_files(paths: Sequence[Path], folder: Path, reading: Reading) -> list[
             os.replace(part, path)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give --out another folder") from error
-    return [Written(path, symbol, len(tables[symbol]), tuple(source.notes)) for symbol, path in targets.items()]
+    return [Written(path, symbol, len(tables[symbol]), _notes(source, symbol)) for symbol, path in targets.items()]
+
+
+def _notes(source: ReplaySource, symbol: str) -> tuple[str, ...]:
+    names = tuple(file.path.name for file in source.files if file.symbol == symbol)
+    return tuple(note for note in source.notes if note.startswith(names))
 
 
 def _table(source: ReplaySource, symbol: str) -> pa.Table:

@@ -92,6 +92,14 @@ def test_an_imported_file_is_read_back_equal_and_carries_its_provenance(tmp_path
     assert (origin["path"], origin["format"], origin["clock"]) == (str(path), "mt5", "EET")
 
 
+def test_an_imported_file_carries_the_notes_of_its_own_symbol_only(tmp_path: Path) -> None:
+    shown = mt5_file(tmp_path / "EURUSD.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 30)))
+    assumed = mt5_file(tmp_path / "GBPUSD.csv", week(("2025-01-07 08:00", 30)))
+    first, second = import_files([shown, assumed], tmp_path / "out", Reading())
+    assert (first.symbol, first.notes) == ("EURUSD", ())
+    assert len(second.notes) == 1
+
+
 def test_nothing_is_overwritten_and_nothing_written_where_a_file_is_refused(tmp_path: Path) -> None:
     path = mt5_file(tmp_path / "EURUSD.csv", week(("2025-01-03 21:00", 60), ("2025-01-05 22:00", 30)))
     import_files([path], tmp_path / "out", Reading())

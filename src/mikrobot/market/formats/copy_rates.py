@@ -3,7 +3,7 @@
 from mikrobot.market.formats import stamps
 from mikrobot.market.formats.dated_tables import times_of
 from mikrobot.market.formats.files import BarFile
-from mikrobot.market.formats.metatrader5 import volume_of
+from mikrobot.market.formats.metatrader5 import server_bars
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.tables import PRICES, read_rows, table_rows
 
@@ -26,19 +26,7 @@ def _read(file: BarFile) -> RawBars:
     else:
         rows = table_rows(file)
         opened = times_of(rows, "time")
-    volume, unit = volume_of(rows)
-    return RawBars(
-        opened,
-        rows.prices,
-        volume=volume,
-        volume_unit=unit,
-        spread=rows.numbers("spread"),
-        spread_unit="points",
-        decimals=rows.decimals,
-        origin=rows.origin,
-        clock=None,
-        server=True,
-    )
+    return server_bars(opened, rows)
 
 
 FORMAT = Format(

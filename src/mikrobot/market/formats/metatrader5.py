@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow.compute as pc
 
-from mikrobot.market.border import Floats
+from mikrobot.market.border import Floats, Times
 from mikrobot.market.formats import stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars, VolumeUnit
@@ -21,9 +21,14 @@ def _read(file: BarFile) -> RawBars:
     rows = read_rows(file, names, headers=1, texts=("date", "time"))
     written = pc.binary_join_element_wise(rows.text("date"), rows.text("time"), " ")
     layout = "%Y.%m.%d %H:%M:%S" if rows.table["time"][0].as_py().count(":") == 2 else "%Y.%m.%d %H:%M"
-    volume, unit = volume_of(rows)
+    return server_bars(stamps.of_text(written, layout, rows.origin, "YYYY.MM.DD HH:MM:SS"), rows)
+
+
+def server_bars(opened: Times, rows: Rows) -> RawBars:
+    """Return rows in the clock of a server, with spreads in points, under the names of ``copy_rates``."""
+    volume, unit = _volume_of(rows)
     return RawBars(
-        stamps.of_text(written, layout, rows.origin, "YYYY.MM.DD HH:MM:SS"),
+        opened,
         rows.prices,
         volume=volume,
         volume_unit=unit,
@@ -36,7 +41,7 @@ def _read(file: BarFile) -> RawBars:
     )
 
 
-def volume_of(rows: Rows) -> tuple[Floats, VolumeUnit]:
+def _volume_of(rows: Rows) -> tuple[Floats, VolumeUnit]:
     """Return the real volume if the server knows it, or else the number of ticks, and its unit."""
     real = rows.numbers("real_volume")
     if np.nansum(real) > 0:
