@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.features import simulated_bars
 from benchmarks.timing import Measurement, Timed, compared, scaled
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.trading import Side
 from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import listed

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.features import simulated_bars
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.analytics import report as reporting
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Side
 
 TRADES = 10_000

@@ -60,7 +60,7 @@ def materialize(
     With `since`, writes only rows that close later; the features warm up on the bars before. Uses the lead of a
     symbol if both are materialised together.
     """
-    from mikrobot.domain.market import leads
+    from mikrobot.domain.instruments.registry import leads
     from mikrobot.workflows.default_span import default_spans
 
     parts = default_spans(symbols, start, end)

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from mikrobot.domain.instruments import registry
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
@@ -33,6 +34,15 @@ from tests.ports import HOST, reserved_ports
 from tests.soak import SOAK
 
 pytest_plugins = ["tests.replay_market"]
+
+
+@pytest.fixture(autouse=True)
+def shipped_instruments() -> Iterator[None]:
+    """Leave no instruments of a file or a run in the process of the tests."""
+    yield
+    registry.use_file(None)
+    registry.adopt({})
+
 
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 

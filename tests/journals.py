@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.trading import OrderIntent
 from mikrobot.live.accounts import lines_of
 from mikrobot.paper.journal import Filled, Submitted
@@ -35,7 +35,7 @@ def lines_of_a_trade(
         Number of the first line on the account.
     by : "target" or "time"
     """
-    contract, account = contract_of(order.symbol), instrument(order.symbol).asset
+    contract, account = contract_of(order.symbol), instrument(order.symbol).market
     sign, steps = order.side.sign, contract.steps(order.lots * contract.lot)
     entered, left = (milliseconds(at) for at in (order.submitted_at + timedelta(minutes=1), left_at))
     leaving, parent = (f"{order.id}.tp", order.id) if by == "target" else (f"{order.id}.time", "")

@@ -30,6 +30,7 @@ from pydantic_settings import (
 )
 
 from mikrobot.domain.errors import SettingsError
+from mikrobot.domain.instruments import registry
 from mikrobot.domain.sources import SOURCES
 
 PREFIX = "MIKROBOT_"
@@ -133,6 +134,9 @@ class Settings(BaseSettings):
     data_clock: str | None = Field(None, description="clock of bar files that do not show it, as EET or Europe/London")
     data_format: str | None = Field(None, description="format of the bar files; unset: recognised by their content")
     data_symbol: str | None = Field(None, description="symbol of the bar files; unset: by their names")
+    instruments: Path | None = Field(
+        None, description="file of instruments, see docs/data.md; unset: instruments.toml next to mikrobot.toml"
+    )
     symbols: Names = Field((), description="symbols to trade; unset: all symbols of the data, or EURUSD and BTCUSDT")
     seed: int = Field(7, ge=0, lt=2**31, description="seed of the simulated market, the models and the splits")
     history_days: int = Field(120, ge=1, le=18_262, description="days of history before the traded period; to 50 years")
@@ -285,13 +289,15 @@ def without_credentials(url: str) -> str:
 def load(**given: Any) -> Settings:
     """Read the settings; arguments that are not None override every other source.
 
-    Paths are made absolute, so that they are the same for every process of the stack.
+    Paths are made absolute, so that they are the same for every process of the stack. The instruments of the user's
+    file become those of this process.
 
     Raises
     ------
     SettingsError
         If a name is unknown, a value is of the wrong type or out of its bounds, two services have the same port, or
-        the file cannot be read. The message names the variable, or the key and the file, and the remedy.
+        the file or the file of instruments cannot be read. The message names the variable, or the key and the file, and
+        the remedy.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     _refuse_unknown_variables()
@@ -301,7 +307,20 @@ def load(**given: Any) -> Settings:
         raise SettingsError(_complaint(error, chosen)) from error
     _refuse_equal_ports(settings, chosen)
     home, data = _absolute(settings.home), tuple(_absolute(path) for path in settings.data)
-    return settings.model_copy(update={"home": home, "data": data})
+    instruments = _instruments(settings, chosen)
+    registry.use_file(instruments)
+    return settings.model_copy(update={"home": home, "data": data, "instruments": instruments})
+
+
+def _instruments(settings: Settings, chosen: Mapping[str, Any]) -> Path | None:
+    """Return the file of instruments: the given one, else an instruments.toml next to the file of settings."""
+    if settings.instruments is None:
+        beside = _file().with_name("instruments.toml")
+        return _absolute(beside) if beside.is_file() else None
+    path = _absolute(settings.instruments)
+    if not path.is_file():
+        raise SettingsError(f"{_origin('instruments', chosen)} names {path}, which is not a file; correct the path")
+    return path
 
 
 def _refuse_unknown_variables() -> None:

@@ -39,7 +39,8 @@ from mikrobot.analytics.trades import (
     r_multiple,
     trade_figures,
 )
-from mikrobot.domain.market import AssetClass, instrument
+from mikrobot.domain.instruments.instrument import Market
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.trading import Trade
 
 HOLD = "buy and hold"
@@ -109,7 +110,7 @@ class Assessment:
     returns: pd.Series
     excursions: Sequence[Excursion | None]
     regimes: Mapping[str, str]
-    calendar: AssetClass
+    calendar: Market
     risk_free: float
     ruined: str = ""
 
@@ -253,20 +254,20 @@ def ruin(equity: pd.Series) -> str:
     return f"ruined: the equity fell to {lost.iloc[0]:,.2f} on {lost.index[0]:%Y-%m-%d %H:%M} UTC" if len(lost) else ""
 
 
-def calendar_of(symbols: Sequence[str]) -> AssetClass:
+def calendar_of(symbols: Sequence[str]) -> Market:
     """Return the calendar of an account: "crypto" if it trades any crypto symbol, otherwise "fx".
 
     >>> calendar_of(["EURUSD"]), calendar_of(["EURUSD", "BTCUSDT"])
     ('fx', 'crypto')
     """
-    return "crypto" if any(instrument(symbol).asset == "crypto" for symbol in symbols) else "fx"
+    return "crypto" if any(not instrument(symbol).closes for symbol in symbols) else "fx"
 
 
 def _benchmarks(
     others: Mapping[str, pd.Series],
     own: pd.Series,
     opening: float,
-    calendar: AssetClass,
+    calendar: Market,
     *,
     risk_free: float,
     ruined: str,
@@ -284,7 +285,7 @@ def _benchmarks(
     return benchmarks
 
 
-def _by_day(equity: pd.Series, opening: float, calendar: AssetClass) -> pd.Series:
+def _by_day(equity: pd.Series, opening: float, calendar: Market) -> pd.Series:
     """Return the daily returns of equity marks; a mark at midnight belongs to the day that ends."""
     ended = equity.set_axis(pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1))
     return daily_returns(daily_equity(ended, calendar), opening)

@@ -15,8 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.analytics.charges import DEPOSIT, Charge
-from mikrobot.analytics.trades import AT_PAR, OpenTrade, unit_value
-from mikrobot.domain.market import instrument
+from mikrobot.analytics.trades import OpenTrade, unit_value
+from mikrobot.domain.instruments.rates import rate_symbol
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.instruments.shapes import AT_PAR
 from mikrobot.domain.trading import Fill, FillReason, Side, Trade
 
 Floats = NDArray[np.float64]
@@ -129,10 +131,19 @@ def _open_at(
         price = np.where(np.isnan(price), entry, price)
         unit = np.repeat([_unit(positions[place]) for place in places], lengths)
         if not is_closed and instrument(symbol).quote not in AT_PAR:
-            unit = unit / price if instrument(symbol).base in AT_PAR else 0.0 * price
+            unit = unit / price if instrument(symbol).base in AT_PAR else unit * _rate(symbol, closes, at)
         worth += np.bincount(at, (price - entry) * unit * side.sign, count)
         notional += np.bincount(at, price * unit, count)
     return worth, notional
+
+
+def _rate(symbol: str, closes: Mapping[str, dict[Side, Floats]], at: Instants) -> Floats:
+    """Return the dollars for one unit of the quote currency at marks; 0 where no bar converts it."""
+    other = rate_symbol(symbol, closes)
+    if other is None:
+        return np.zeros(len(at))
+    price = closes[other][Side.BUY][at]
+    return np.nan_to_num(price if instrument(other).quote in AT_PAR else 1 / price)
 
 
 def _unit(position: Trade | OpenTrade) -> float:

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.analytics.figures import Figure, figure, shortfall
-from mikrobot.domain.market import AssetClass
+from mikrobot.domain.instruments.instrument import Market
 
-PERIODS: dict[AssetClass, int] = {"fx": 252, "crypto": 365}
+PERIODS: dict[Market, int] = {"fx": 252, "crypto": 365}
 """Trading days a year; an account that trades any crypto uses the crypto calendar."""
 
 PAUSE_DAYS = 7
@@ -25,7 +25,7 @@ _FLAT = 1e-12
 Returns = NDArray[np.float64]
 
 
-def daily_equity(equity: pd.Series, calendar: AssetClass) -> pd.Series:
+def daily_equity(equity: pd.Series, calendar: Market) -> pd.Series:
     """Return the last equity of every market day.
 
     Parameters

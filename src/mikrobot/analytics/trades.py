@@ -16,16 +16,14 @@ import pandas as pd
 from mikrobot.analytics.figures import Figure, shortfall
 from mikrobot.analytics.returns import drawdowns
 from mikrobot.domain.errors import DataError
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.instruments.shapes import AT_PAR
 from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Trade
 
 ZERO = Decimal(0)
 
 SESSIONS = ((0, "Tokyo"), (8, "London"), (13, "London and New York"), (16, "New York"), (21, "Sydney"), (23, "Tokyo"))
 """UTC hour at which each session starts, the same in winter and summer."""
-
-AT_PAR = ("USD", "USDT")
-"""Currencies treated as equal to the account currency."""
 
 
 @dataclass(frozen=True, slots=True)

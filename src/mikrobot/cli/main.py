@@ -16,6 +16,7 @@ from mikrobot.cli.account import account
 from mikrobot.cli.bar_files import import_, inspect
 from mikrobot.cli.experiments import experiment
 from mikrobot.cli.history import backtest, evaluate, features, simulate
+from mikrobot.cli.instruments import instruments
 from mikrobot.cli.models import models, train
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
@@ -344,7 +345,9 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
         console.table(suite.table(results))
 
 
-for command in (account, backtest, evaluate, experiment, features, import_, inspect, models, simulate, train):
+for command in (
+    *(account, backtest, evaluate, experiment, features, import_, inspect, instruments, models, simulate, train),
+):
     main.add_command(command)
 
 

@@ -10,6 +10,7 @@ import click
 
 from mikrobot.domain import sources
 from mikrobot.domain.errors import BarError, UnknownSymbol
+from mikrobot.domain.instruments import registry
 from mikrobot.models import catalog
 
 MODELS = tuple(catalog.MODELS)
@@ -97,15 +98,19 @@ class ModelName(click.ParamType[str]):
 
 
 class Symbol(click.ParamType[str]):
-    """A symbol of a known instrument, in upper or lower case."""
+    """The symbol of an instrument, or a name of its shape, in upper or lower case."""
 
     name = "symbol"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the symbol in upper case, or refuse an unknown one."""
-        from mikrobot.domain.market import instrument  # imports pandas
+        """Return the symbol in upper case, or refuse one that is in no table and has no shape."""
+        from mikrobot import settings as configuration
 
+        name = str(value).strip().upper()
+        configuration.load()  # with the user's instruments
+        if not registry.is_known(name) and registry.guess(name) is not None:
+            return name
         try:
-            return instrument(str(value).strip().upper()).symbol
+            return registry.instrument(name).symbol
         except UnknownSymbol as error:
             self.fail(str(error), param, ctx)

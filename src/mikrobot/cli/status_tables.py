@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from mikrobot.cli.console import password_note
-from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Decision
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
@@ -46,7 +45,7 @@ def account_tables(accounts: Iterable[PaperAccount]) -> list[Table]:
     held = _table("account", "market", "balance USD", "open positions")
     for account in listed:
         for market, balance in account.valuation.balances.items():
-            own = [holding for holding in account.valuation.holdings if instrument(holding.symbol).asset == market]
+            own = [holding for holding in account.valuation.holdings if holding.market == market]
             positions = "; ".join(f"{holding.symbol} {_holding(holding)}" for holding in own) or CLOSED
             held.add_row(account.source, market, f"{balance:.2f}", positions)
     return [_money(listed), held]

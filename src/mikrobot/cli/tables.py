@@ -1,10 +1,12 @@
 """The tables that commands print. Computes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
+
+from mikrobot.domain.instruments.entries import ASSET_CLASSES, Entry
 
 if TYPE_CHECKING:
     from mikrobot.stack.doctor import Finding
@@ -152,3 +154,25 @@ def _band(figures: "BandFigures") -> str:
         f"precision {figures.precision or 0.0:.3f}, recall {figures.recall_covered or 0.0:.3f} among the covered, "
         f"{figures.recall_all or 0.0:.3f} of all"
     )
+
+
+def instruments_table(listed: Sequence[Entry]) -> Table:
+    """Show instruments by asset class; an amount in brackets has no public source."""
+    shown = Table(box=None, padding=(0, 2))
+    for column in ("class", "symbol", "quote", "hours"):
+        shown.add_column(column)
+    amounts = ("tick", "spread", "lot", "size_step", "leverage")
+    for name in amounts:
+        shown.add_column(name.replace("_", " "), justify="right")
+    shown.add_column("other names", overflow="fold")
+    order = {asset: number for number, asset in enumerate(ASSET_CLASSES)}
+    before = ""
+    for entry in sorted(listed, key=lambda entry: order[entry.instrument.asset]):
+        traded = entry.instrument
+        asset = "" if traded.asset == before else traded.asset
+        before = traded.asset
+        values = (f"{getattr(traded, name):f}" for name in amounts)
+        marked = (f"({value})" if name in entry.assumed else value for name, value in zip(amounts, values, strict=True))
+        symbol = traded.symbol if entry.origin == "table" else f"{traded.symbol} ({entry.origin})"
+        shown.add_row(asset, symbol, traded.quote, traded.session, *marked, ", ".join(entry.aliases))
+    return shown

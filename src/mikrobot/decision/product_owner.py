@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.trading import ANSWERED_BY, Decision, OrderIntent, Side
 from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
 from mikrobot.paper.venue import AccountSnapshot
@@ -180,7 +180,11 @@ def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: Risk
     """Set stop, target and size of the trade; return no plan if a valid stop and target do not exist."""
     if not 0 < outlook.atr < math.inf:
         return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive ATR")
-    traded, contract = instrument(outlook.symbol), standing.contract
+    traded, contract, account = instrument(outlook.symbol), standing.contract, standing.profile
+    if standing.rate is None and account.currency not in (contract.base, contract.quote):
+        return None, _Check(
+            "rate", False, f"no price of the last minute converts {contract.quote} to {account.currency}"
+        )
     width = spread_ticks(contract, outlook.spread)
     distance = traded.quantize(STOP_ATR * outlook.atr, "up")
     close = contract.price(bid_ticks(contract, outlook.close) + (width if side is Side.SELL else 0))
@@ -198,14 +202,15 @@ def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: Risk
 def _loss_per_lot(standing: AccountSnapshot, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
     """Return the loss in dollars of one lot from entry to stop, including both commissions."""
     contract, account = standing.contract, standing.profile
-    moved = worth(contract, account.currency, distance * contract.lot, stop)
-    return moved + sum(charges(contract, account, contract.lot, price) for price in (close, stop))
+    moved = worth(contract, account.currency, distance * contract.lot, stop, rate=standing.rate)
+    return moved + sum(charges(contract, account, contract.lot, price, rate=standing.rate) for price in (close, stop))
 
 
 def _size(standing: AccountSnapshot, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
     """Return the lots that lose `risk_pct` of the balance at the stop, capped by free margin and `MAX_FX_LOTS`."""
     contract, account = standing.contract, standing.profile
-    bound = worth(contract, account.currency, contract.lot * close, close) * contract.margin_rate / account.leverage
+    value = worth(contract, account.currency, contract.lot * close, close, rate=standing.rate)
+    bound = value * contract.margin_rate / account.leverage
     lots = min(standing.balance * risk_pct / 100 / loss, standing.free_margin * MARGIN_SHARE / bound)
     traded = instrument(contract.symbol)
     if traded.asset == "fx":
@@ -220,14 +225,19 @@ def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profi
         share < MAX_SPREAD_SHARE,
         f"{plan.spread} is {share:.1%} of the stop distance {plan.distance}, must stay below {MAX_SPREAD_SHARE:.0%}",
     )
-    step = instrument(outlook.symbol).size_step
-    yield _cost_check(plan, standing, max(plan.lots, step))
+    least = instrument(outlook.symbol).min_size
+    yield _cost_check(plan, standing, max(plan.lots, least))
     allowed = _cents(standing.balance * profile.risk_pct / 100)
     yield _Check(
         "size",
-        plan.lots >= step,
-        f"{plan.lots} lots lose {plan.risk} at the stop, {allowed} is allowed, at least {step} lots are traded",
+        plan.lots >= least,
+        f"{plan.lots} lots lose {plan.risk} at the stop, {allowed} is allowed, at least {least} lots are traded",
     )
+    contract, value = standing.contract, plan.lots * standing.contract.lot * plan.close
+    if plan.lots >= least and value < contract.min_notional:
+        yield _Check(
+            "notional", False, f"{value:f} {contract.quote}, the venue takes {contract.min_notional:f} or more"
+        )
     lost, cap = standing.day_loss, _cents(standing.day_opening * profile.daily_loss_pct / 100)
     yield _Check("daily_loss", lost + plan.risk <= cap, f"{lost:.2f} lost today and {plan.risk} at risk, cap {cap}")
 
@@ -235,7 +245,8 @@ def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profi
 def _cost_check(plan: _Plan, standing: AccountSnapshot, lots: Decimal) -> _Check:
     """Compare the profit at the target with the round-trip costs, each amount rounded against the trade."""
     contract, currency = standing.contract, standing.profile.currency
-    earned = worth(contract, currency, lots * contract.lot * abs(plan.target - plan.close), plan.target)
+    moved = lots * contract.lot * abs(plan.target - plan.close)
+    earned = worth(contract, currency, moved, plan.target, rate=standing.rate)
     gain, costs = earned.quantize(CENT, ROUND_FLOOR), _round_trip(plan, standing, lots * contract.lot)
     listed = ", ".join(f"{name} {amount}" for name, amount in costs.items())
     total = sum(costs.values())
@@ -248,9 +259,10 @@ def _round_trip(plan: _Plan, standing: AccountSnapshot, units: Decimal) -> dict[
     contract, account = standing.contract, standing.profile
     slipped = contract.price(account.slippage.expected_ticks(int(plan.spread / contract.tick)))
     spread, slippage = (
-        worth(contract, account.currency, units * width, plan.close) for width in (plan.spread, slipped)
+        worth(contract, account.currency, units * width, plan.close, rate=standing.rate)
+        for width in (plan.spread, slipped)
     )
-    sides = [charges(contract, account, units, price) for price in (plan.close, plan.target)]
+    sides = [charges(contract, account, units, price, rate=standing.rate) for price in (plan.close, plan.target)]
     amounts = {"spread": [spread], "commissions": sides, "slippage": [slippage]}
     return {
         name: sum((amount.quantize(CENT, ROUND_CEILING) for amount in booked), Decimal(0))

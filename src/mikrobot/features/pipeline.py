@@ -2,7 +2,7 @@
 
 A feature row is known at the close of its bar and uses only bars closed by then. A symbol with a
 lead reads the lead's newest row at that time. So update the lead's bar of a minute before the bars
-of its followers (`mikrobot.domain.market.leads_first`), or pass the lead's rows with a whole frame.
+of its followers (`mikrobot.domain.instruments.registry.leads_first`), or pass the lead's rows with a whole frame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSymbol
-from mikrobot.domain.market import INSTRUMENTS, Bar, Timeframe, leads
+from mikrobot.domain.instruments.registry import instrument, is_known, leads
+from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.kernel.bars import BAR_FIELDS, NO_SYMBOL, bar_records, lead_records, refusal, utc
 from mikrobot.features.kernel.compilation import kernel
@@ -39,10 +40,10 @@ class FeaturePipeline:
     Parameters
     ----------
     symbols : sequence of str
-        A symbol unknown to `domain.market` counts as a market that trades around the clock, like crypto.
+        An unknown symbol counts as a market that trades around the clock, like crypto.
     catalog : Catalog
     lead_of : mapping of str to str, optional
-        Symbol -> its lead, both among the symbols; by default the leads in `domain.market`.
+        Symbol -> its lead, both among the symbols; by default the leads of the instruments.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class FeaturePipeline:
         self.catalog = catalog
         self.columns = catalog.columns
         self.states: Any = np.zeros(len(self.symbols), catalog.state)
-        self.states["market"]["fx"] = [_is_fx(symbol) for symbol in self.symbols]
+        self.states["market"]["fx"] = [_closes(symbol) for symbol in self.symbols]
         self._memory = self.states.view(np.uint8)
         self.rows = self._newest_rows()
         self.rows[:] = np.nan
@@ -331,8 +332,8 @@ class FeaturePipeline:
         return refusal(bar.symbol, fault, bar.open_time, _named(values), self._last(self._index[bar.symbol]))
 
 
-def _is_fx(symbol: str) -> bool:
-    return symbol in INSTRUMENTS and INSTRUMENTS[symbol].asset == "fx"
+def _closes(symbol: str) -> bool:
+    return is_known(symbol) and instrument(symbol).closes
 
 
 def _named(values: Sequence[float]) -> dict[str, float]:

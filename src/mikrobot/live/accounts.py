@@ -12,7 +12,9 @@ import pandas as pd
 
 from mikrobot.analytics.charges import Charge, charges
 from mikrobot.domain.errors import DataError
-from mikrobot.domain.market import Bar, Timeframe, bars_of, instrument
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.trading import Fill
 from mikrobot.paper import journal
 from mikrobot.paper.account import Account
@@ -50,7 +52,7 @@ def journals(ledger: Ledger, run_id: str, kinds: Sequence[str] | None = None) ->
     return by_account
 
 
-def fills(ledger: Ledger, run_id: str) -> list[Fill]:
+def fills(ledger: Ledger, run: Run) -> list[Fill]:
     """Return the fills of a run, in order of time.
 
     Raises
@@ -58,18 +60,20 @@ def fills(ledger: Ledger, run_id: str) -> list[Fill]:
     DataError
         If the run has orders but no journal, because it was traded before journals were kept.
     """
-    by_account = journals(ledger, run_id, _OF_FILLS)
-    if not by_account and ledger.counts(run_id)["orders"]:
+    by_account = journals(ledger, run.id, _OF_FILLS)
+    if not by_account and ledger.counts(run.id)["orders"]:
         raise DataError(
-            f"run {run_id} was traded before journals were kept: its fills are in the table fill only, and its reports "
+            f"run {run.id} was traded before journals were kept: its fills are in the table fill only, and its reports "
             f"cannot be written again; trade the same hours in a new run to get a report"
         )
-    return fills_of(by_account)
+    with registry.using(run.instruments):
+        return fills_of(by_account)
 
 
 def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
     """Return the charges of the accounts of a run other than commission, in order of time."""
-    contracts = {symbol: contract_of(symbol) for symbol in run.symbols}
+    with registry.using(run.instruments):
+        contracts = {symbol: contract_of(symbol) for symbol in run.symbols}
     by_account = journals(ledger, run.id)
     accounts = (Account.rebuilt(name, VENUE_RULES[name], contracts, records) for name, records in by_account.items())
     return sorted(charge for account in accounts for charge in charges(account))
@@ -108,7 +112,7 @@ def venue_at(run: Run, settings: Settings, ledger: Ledger, bars: BarStore, *, at
 
 def opened_venue(run: Run, settings: Settings) -> Venue:
     """Return a new venue with the opening balances that a run has recorded."""
-    venue = Venue(run.symbols, settings.seed)
+    venue = _new_venue(run, settings)
     venue.open_with(run.starts_at, opening_of(run, settings.balance))
     return venue
 
@@ -117,7 +121,8 @@ def opening_of(run: Run, balance: Decimal) -> dict[str, Decimal]:
     """Return the opening balances of a run by market; without a record, the balance divided equally."""
     recorded = run.settings.get(OPENING)
     if recorded is None:
-        return divided(balance, (instrument(symbol).asset for symbol in run.symbols))
+        with registry.using(run.instruments):
+            return divided(balance, [instrument(symbol).market for symbol in run.symbols])
     return {market: Decimal(amount) for market, amount in recorded.items()}
 
 
@@ -145,9 +150,15 @@ def _venue(
 ) -> Venue:
     if not by_account:
         return opened_venue(run, settings)
-    venue = Venue(run.symbols, settings.seed)
+    venue = _new_venue(run, settings)
     venue.restore(by_account, last_bars(run, bars, at), at)
     return venue
+
+
+def _new_venue(run: Run, settings: Settings) -> Venue:
+    """Return a venue without accounts, with the instruments of a run."""
+    with registry.using(run.instruments):
+        return Venue(run.symbols, settings.seed)
 
 
 def last_bars(run: Run, bars: BarStore, at: datetime) -> list[Bar]:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mikrobot.domain.errors import UsageError
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.rates import require_rates
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.store.runs import Run, Runs, Segment
+from mikrobot.store.runs import INSTRUMENTS, Run, Runs, Segment
 
 MINIMUM_HISTORY = timedelta(days=2)
 
@@ -27,18 +29,20 @@ PRESENT = timedelta(minutes=2)
 def record_of(
     run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], *, started_at: datetime
 ) -> Run:
-    """Return the record of a new run: its market, its segments and every setting."""
+    """Return the record of a new run: its market, its segments, its instruments and every setting."""
+    symbols = tuple(symbol for segment in segments for symbol in segment.symbols)
     return Run(
         id=run_id,
         source=source.name,
         simulated=source.simulated,
-        symbols=tuple(symbol for segment in segments for symbol in segment.symbols),
+        symbols=symbols,
         starts_at=segments[0].trade_from,
         ends_at=segments[-1].trade_until,
         started_at=started_at,
         settings={
             **settings.model_dump(mode="json", exclude={"database_url"}),
             "segments": [segment.to_json() for segment in segments],
+            INSTRUMENTS: registry.recordable(symbols),
         },
     )
 
@@ -58,6 +62,8 @@ def traded_until(runs: Runs, run_id: str, segment: Segment) -> datetime:
 def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
     """Return the run with this id; None or ``last``: the latest run that traded, or the latest if none has.
 
+    Its instruments become those of this process, unless it has adopted those of another run.
+
     Raises
     ------
     UsageError
@@ -65,11 +71,12 @@ def recorded_run(runs: Runs, run_id: str | None = None) -> Run:
     StoreError
         If there is no run with this id.
     """
-    if run_id is not None and run_id != LAST:
-        return runs.get(run_id)
-    run = runs.latest(traded=True) or runs.latest()
+    named = run_id is not None and run_id != LAST
+    run = runs.get(str(run_id)) if named else runs.latest(traded=True) or runs.latest()
     if run is None:
         raise UsageError("there has been no session yet: `mikrobot run` first")
+    if not registry.has_adopted():
+        registry.adopt(run.instruments)
     return run
 
 
@@ -104,14 +111,18 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
     Raises
     ------
     UsageError
-        If a symbol is not in the source, or its history is too short to train on.
+        If a symbol is not in the source, its history is too short to train on, or no other symbol of the same hours
+        converts its quote currency to dollars.
     """
-    chosen = tuple(symbols) or source.symbols()
+    named = (registry.instrument(symbol).symbol if registry.is_known(symbol) else symbol for symbol in symbols)
+    chosen = tuple(dict.fromkeys(named)) or source.symbols()
     if foreign := set(chosen) - set(source.symbols()):
         raise UsageError(f"the source has no {', '.join(sorted(foreign))}; it has {', '.join(source.symbols())}")
     now = clock.now().replace(second=0, microsecond=0)
     spans = {symbol: (source.first_open(symbol), now) if source.live else source.span(symbol) for symbol in chosen}
-    groups = enumerate(_overlapping(spans, hours))
+    groups = list(enumerate(_overlapping(spans, hours)))
+    for _, group in groups:
+        require_rates(group)
     return tuple(_segment(number, group, spans, hours, history_days=history_days) for number, group in groups)
 
 

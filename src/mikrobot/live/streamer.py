@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from mikrobot import telemetry
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import Bar, Timeframe, leads_first
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.registry import leads_first
+from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
@@ -170,6 +172,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
     with database.open_pool(settings, LIVE) as pool:
         runs = Runs(pool)
         run = runs.get(run_id)
+        registry.adopt(run.instruments)
         segment = run.segments[number]
         streamer = Streamer(
             run,

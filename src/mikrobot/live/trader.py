@@ -47,7 +47,7 @@ class Trader:
         """Play closed bars in order of close time, and close expired positions at each close and at `until`."""
         closed = None
         for closed, group in groupby(bars, key=lambda bar: bar.close_time):
-            for bar in group:
+            for bar in self.venue.rates_first(group):
                 self.venue.play(bar)
             self.venue.leave_expired(closed)
         if closed != until:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from mikrobot import telemetry
 from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
+from mikrobot.domain.instruments import registry
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
@@ -372,6 +373,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
     with database.open_pool(settings, LIVE) as pool:
         runs, ledger = Runs(pool), Ledger(pool)
         run, bars = runs.get(run_id), BarStore(pool)
+        registry.adopt(run.instruments)
         segment = run.segments[number]
         worker = Worker(
             segment,

@@ -16,7 +16,8 @@ from binance.exceptions import BinanceAPIException, BinanceRequestException
 from requests.exceptions import RequestException
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
-from mikrobot.domain.market import empty_bars, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import empty_bars
 from mikrobot.market.border import (
     RowOrigin,
     bar_frame,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import AssetClass
+from mikrobot.domain.instruments.sessions import SessionName
 from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, in_weekend, week_minutes
 
 Times = NDArray[np.int64]
@@ -217,7 +217,7 @@ _UNITS = (
 )
 
 
-def check_hours(asset: AssetClass, times: Times, origin: RowOrigin) -> str | None:
+def check_hours(session: SessionName, times: Times, origin: RowOrigin) -> str | None:
     """Refuse bars that are shifted against the trading hours; return a note on bars of the closed weekend.
 
     Some brokers send a few bars of the weekend, or quote from an hour before the others. Times in a wrong clock have
@@ -228,7 +228,7 @@ def check_hours(asset: AssetClass, times: Times, origin: RowOrigin) -> str | Non
     BarError
         With the first bar of the weekend.
     """
-    if asset == "crypto":
+    if session == "always":
         return None
     since = week_minutes(times)
     closed = in_weekend(times)

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, UsageError
+from mikrobot.domain.instruments.sessions import FRIDAY, SUNDAY, Session
 from mikrobot.market.border import MINUTE_US, Times, commonest_step, epoch_us
 from mikrobot.market.sessions import NEW_YORK, in_weekend
 
@@ -33,7 +34,7 @@ _WEEKEND_GAP = 30 * _HOUR_US
 """Shortest time without a bar that counts as a weekend: it lasts 48 hours, or 24 in bars of a public holiday."""
 
 _NEAR = 15
-"""Minutes that the first or last bar of a week may be away from 17:00 New York: some brokers open late."""
+"""Minutes that the first or last bar of a week may be away from the hours of its session: some brokers open late."""
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 
@@ -182,7 +183,7 @@ class Decided:
     assumed: bool = False
 
 
-def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
+def decide(name: str, stamps: Sequence[Times], session: Session | None) -> Decided:
     """Decide which server clock the files of one symbol have.
 
     Parameters
@@ -191,8 +192,8 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
         The file or files, for messages.
     stamps : sequence of ndarray of int64
         Open times of each file, in local time.
-    fx : bool
-        The market closes from Friday to Sunday 17:00 New York.
+    session : Session or None
+        Trading hours of the market; None: it never closes.
 
     Raises
     ------
@@ -202,11 +203,11 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
     local = np.sort(np.concatenate(stamps))
     local = local[np.concatenate(([True], np.diff(local) > 0))]
     remedy = "name its clock with --clock, as --clock EET"
-    if not fx:
+    if session is None:
         raise BarError(f"{name}: nothing shows the clock of a market that never closes; {remedy}")
     closes, opens = _edges(local)
     if len(closes):
-        fits = {clock: _fit(clock, closes, opens) for clock in _SERVERS}
+        fits = {clock: _fit(clock, closes, opens, session) for clock in _SERVERS}
         best = max(fits.values())
         fitting = [clock for clock, fit in fits.items() if fit == best]
         if best[0] < 0.5:
@@ -214,7 +215,7 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
             raise BarError(f"{name}: the market is closed from {at} in its clock, which fits no known server; {remedy}")
         if _agree(fitting, local):
             weekends = f"{len(closes)} weekend{'s' if len(closes) > 1 else ''}"
-            return Decided(fitting[0], f"{weekends} from and to 17:00 New York")
+            return Decided(fitting[0], f"{weekends} {_hours(session)} New York")
         raise BarError(f"{name}: its weekends fit {' and '.join(clock.name for clock in fitting)}; {remedy}")
     usual = [clock for clock in (EET, NEW_YORK_7) if not _has_weekend(clock.to_utc(local))]
     if not usual:
@@ -229,6 +230,11 @@ def decide(name: str, stamps: Sequence[Times], *, fx: bool) -> Decided:
     raise BarError(f"{name}: no weekend shows its clock, and EET and NY+7 differ on these dates; {remedy}")
 
 
+def _hours(session: Session) -> str:
+    closes, opens = (f"{minute // 60}:{minute % 60:02}" for minute in (session.closes, session.opens))
+    return f"from and to {closes}" if closes == opens else f"from {closes} to {opens}"
+
+
 def _has_weekend(utc: Times) -> bool:
     return bool(in_weekend(utc[utc > TWICE]).any())
 
@@ -239,21 +245,21 @@ def _edges(local: Times) -> tuple[Times, Times]:
     return local[gaps] + commonest_step(local), local[gaps + 1]
 
 
-def _fit(clock: FileClock, closes: Times, opens: Times) -> tuple[float, float]:
-    """Return the share of closes and opens at 17:00 New York, and that of the closes alone.
+def _fit(clock: FileClock, closes: Times, opens: Times, session: Session) -> tuple[float, float]:
+    """Return the share of closes and opens at the hours of the session, and that of the closes alone.
 
     Holidays move some of both. The closes decide between two clocks, since some servers begin their week at midnight
     of their own clock, an hour late while the summer times of both continents differ.
     """
-    ends = _near_the_roll(clock.to_utc(closes), weekday=4)
-    starts = _near_the_roll(clock.to_utc(opens), weekday=6)
+    ends = _near(clock.to_utc(closes), FRIDAY, session.closes)
+    starts = _near(clock.to_utc(opens), SUNDAY, session.opens)
     return float(np.mean([ends, starts])), float(np.mean(ends))
 
 
-def _near_the_roll(utc: Times, weekday: int) -> Flags:
+def _near(utc: Times, weekday: int, minute: int) -> Flags:
     index = pd.DatetimeIndex(np.where(utc <= TWICE, 0, utc).view("datetime64[us]")).tz_localize("UTC")
     local = index.tz_convert(NEW_YORK)
-    minutes = np.asarray(local.hour * 60 + local.minute) - 17 * 60
+    minutes = np.asarray(local.hour * 60 + local.minute) - minute
     near = (np.asarray(local.dayofweek) == weekday) & (np.abs(minutes) <= _NEAR)
     result: Flags = near & (utc > TWICE)
     return result

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import Instrument
+from mikrobot.domain.instruments.instrument import Instrument
+from mikrobot.domain.instruments.sessions import SESSIONS
 from mikrobot.market.border import (
     MINUTE_US,
     Floats,
@@ -70,7 +71,7 @@ def clock_for(files: Sequence[RawBars], instrument: Instrument, named: str | Non
             "or name their clock with --clock, as --clock UTC"
         )
     names = ", ".join(dict.fromkeys(file.origin.name for file in open_))
-    return decide(names, [file.stamps for file in open_], fx=instrument.asset == "fx")
+    return decide(names, [file.stamps for file in open_], SESSIONS[instrument.session])
 
 
 def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, latest: datetime) -> Imported:
@@ -90,7 +91,7 @@ def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, late
     BarError
         With the first row that cannot be a bar.
     """
-    if raw.clock is HISTDATA and instrument.asset != "fx":
+    if raw.clock is HISTDATA and not instrument.closes:
         raise BarError(
             f"{raw.origin.name}: HistData has no {instrument.symbol}; give the format of the file with --format"
         )
@@ -102,9 +103,9 @@ def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, late
         notes = (*notes, f"{raw.origin.name}: bars of {step / 1e6:g} s, aggregated to M1")
     check_times(times, raw.origin)
     check_timeframe(times, raw.origin)
-    stray = check_hours(instrument.asset, times, raw.origin)
+    stray = check_hours(instrument.session, times, raw.origin)
     check_prices(raw.prices, times, raw.origin)
-    countable = raw.volume_unit != "ticks" or instrument.asset == "fx"
+    countable = raw.volume_unit != "ticks" or instrument.market == "fx"
     volume = _any_known(raw.volume) if countable else np.full(len(times), np.nan)
     check_volume(volume, times, raw.origin)
     check_trades(raw.trades, times, raw.origin)

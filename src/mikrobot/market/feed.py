@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import FeedError
-from mikrobot.domain.market import Bar, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Bar
 from mikrobot.market.sessions import is_open
 from mikrobot.runtime import Clock, retry
 from mikrobot.telemetry import logger
@@ -177,7 +178,7 @@ def _is_due(symbol: str, bars: pd.DataFrame, until: datetime, clock: Clock) -> b
     newest = pd.Timestamp(until).floor("min") - _MINUTE
     if newest < clock.now() - 2 * _MINUTE or (len(bars) and bars["open_time"].iloc[-1] >= newest):
         return False
-    return bool(is_open(instrument(symbol).asset, pd.DatetimeIndex([newest]))[0])
+    return bool(is_open(instrument(symbol).session, pd.DatetimeIndex([newest]))[0])
 
 
 def _merged(symbols: Sequence[str], frames: list[pd.DataFrame]) -> Iterator[tuple[datetime, list[Bar]]]:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mikrobot.domain.errors import BarError
-from mikrobot.domain.market import Instrument, empty_bars
+from mikrobot.domain.instruments.instrument import Instrument
+from mikrobot.domain.market import empty_bars
 from mikrobot.market.border import (
     Floats,
     RowOrigin,
@@ -79,7 +80,7 @@ class ParquetBars:
             check_plausible(self._times, self._origin, latest)
             check_times(self._times, self._origin)
             check_timeframe(self._times, self._origin)
-            stray = check_hours(instrument.asset, self._times, self._origin)
+            stray = check_hours(instrument.session, self._times, self._origin)
         self.notes = (stray,) if stray else ()
         self.first, self.last = int(self._times[0]), int(self._times[-1])
         self._held: tuple[int, pa.Table] | None = None

@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
-from mikrobot.domain.market import empty_bars, instrument
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.entries import Entry
+from mikrobot.domain.instruments.instrument import Instrument
+from mikrobot.domain.market import empty_bars
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant, microseconds
 from mikrobot.market.clocks import Decided
@@ -23,6 +26,7 @@ from mikrobot.market.conversion import clock_for, to_frame
 from mikrobot.market.formats.files import open_bar_file
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_known
+from mikrobot.market.inference import SAMPLE, describe, infer, provisional
 from mikrobot.market.names import check_column, symbol_of, symbols_in
 from mikrobot.market.parquet import ParquetBars, symbol_column
 from mikrobot.runtime import Clock, SystemClock
@@ -147,6 +151,8 @@ class ReplaySource:
     ----------
     files : list of Provenance
         By symbol, in the order of the files given.
+    inferred : dict of str to Entry
+        The instruments of symbols in no table; this process knows them from now on.
     notes : list of str
         What was assumed or left out of the files, a line each; also logged as warnings.
 
@@ -172,19 +178,22 @@ class ReplaySource:
             file = _opened(path, reading, latest)
             opened.setdefault(file.symbol, []).append(file)
         self._files: dict[str, list[BarsOfFile]] = {}
+        self.inferred: dict[str, Entry] = {}
         self.files: list[Provenance] = []
         self.notes: list[str] = []
         for symbol, files in opened.items():
             self._files[symbol] = self._converted(symbol, files, reading, latest)
             self._files[symbol].sort(key=lambda file: file.first)
             _check_apart(symbol, self._files[symbol])
+            if not registry.is_listed(symbol):
+                self._infer(symbol)
         for line in self.notes:
             log.warning(line)
 
     def _converted(
         self, symbol: str, files: Sequence["_Opened"], reading: Reading, latest: datetime
     ) -> list[BarsOfFile]:
-        traded = instrument(symbol)
+        traded = _instrument(symbol)
         decided = clock_for([file.bars for file in files if isinstance(file.bars, RawBars)], traded, reading.clock)
         converted: list[BarsOfFile] = []
         for file in files:
@@ -197,6 +206,17 @@ class ReplaySource:
                 converted.append(FrameBars(file.path, imported.frame))
                 self.notes.extend(imported.notes)
         return converted
+
+    def sample(self, symbol: str) -> pd.DataFrame:
+        """Return the newest bars of a symbol, as many as an instrument is inferred from."""
+        newest = self._of(symbol)[-1]
+        return newest.bars(newest.last - SAMPLE * MINUTE_US, newest.last + 1)
+
+    def _infer(self, symbol: str) -> None:
+        entry = infer(symbol, self.sample(symbol))
+        registry.add_inferred(entry)
+        self.inferred[symbol] = entry
+        self.notes.append(describe(entry))
 
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols, in the order of the files."""
@@ -291,7 +311,7 @@ def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
     file = open_bar_file(path)
     if file.kind == "parquet" and reading.format in (None, "parquet") and not is_known(file):
         symbol = _symbol(path, reading, symbol_column(path))
-        return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, instrument(symbol), latest))
+        return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, _instrument(symbol), latest))
     form = format_of(file, reading.format)
     bars = form.read(file)
     return _Opened(path, _symbol(path, reading, bars.symbol), form, bars)
@@ -299,7 +319,7 @@ def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
 
 def _symbol(path: Path, reading: Reading, column: str | None) -> str:
     if reading.symbol is not None:
-        symbol = instrument(reading.symbol).symbol
+        symbol = _instrument(reading.symbol).symbol
     elif column is not None and not symbols_in(path.name.partition(".")[0]):
         symbols = symbols_in(column)
         if len(symbols) != 1:
@@ -309,6 +329,11 @@ def _symbol(path: Path, reading: Reading, column: str | None) -> str:
         symbol = symbol_of(path)
     check_column(path, symbol, column)
     return symbol
+
+
+def _instrument(symbol: str) -> Instrument:
+    """Return the instrument of a symbol; if it is in no table, one to read its files with."""
+    return registry.instrument(symbol) if registry.is_known(symbol) else provisional(symbol)
 
 
 def _check_apart(symbol: str, files: list[BarsOfFile]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.domain.market import AssetClass
+from mikrobot.domain.instruments.sessions import SESSIONS, SessionName
 
 NEW_YORK = ZoneInfo("America/New_York")
 LONDON = ZoneInfo("Europe/London")
@@ -21,7 +21,6 @@ ROLL_MINUTE = 17 * 60
 
 DAY_MINUTES = 1440
 _SLACK = 5
-_FRIDAY, _SATURDAY, _SUNDAY = 4, 5, 6
 _EPOCH, _DAY = datetime(1970, 1, 1, tzinfo=UTC), timedelta(days=1)
 _FIRST_OPEN = 3 * DAY_MINUTES + ROLL_MINUTE
 """Minutes from the start of 1970, a Thursday, to the first Sunday 17:00."""
@@ -30,15 +29,13 @@ WEEK_MINUTES = 5 * DAY_MINUTES
 """Minutes for which the foreign exchange market is open each week."""
 
 
-def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
+def is_open(session: SessionName, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
     """Return for each time whether the market is open.
-
-    FX trades from Sunday 17:00 to Friday 17:00 America/New_York, summer time included; crypto
-    always.
 
     Parameters
     ----------
-    asset : "fx" or "crypto"
+    session : str
+        A name of `domain.instruments.sessions.SESSIONS`.
     times : pandas.DatetimeIndex
         With a timezone; for a bar its open time.
 
@@ -50,12 +47,14 @@ def is_open(asset: AssetClass, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
     >>> is_open("fx", friday).tolist()
     [True, False]
     """
-    if asset == "crypto":
+    hours = SESSIONS[session]
+    if hours is None:
         return np.ones(len(times), dtype=bool)
     local = times.tz_convert(NEW_YORK)
     weekday = np.asarray(local.dayofweek)
     minute = np.asarray(local.hour * 60 + local.minute)
-    return _is_fx_week(weekday, minute)
+    opened: NDArray[np.bool_] = ~hours.closed(weekday, minute)
+    return opened
 
 
 def week_minutes(times: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -98,22 +97,16 @@ def offset_minutes(zone: ZoneInfo, day: datetime) -> int:
     return int(offset.total_seconds() // 60)
 
 
-def open_minutes(asset: AssetClass, day: datetime) -> NDArray[np.int64]:
+def open_minutes(session: SessionName, day: datetime) -> NDArray[np.int64]:
     """Return the minutes of a UTC day (0 to 1439) at which bars of the market may open.
 
     >>> len(open_minutes("fx", datetime(2025, 1, 4, tzinfo=UTC)))  # a Saturday
     0
     """
-    minutes = np.arange(DAY_MINUTES)
-    if asset == "crypto":
+    minutes, hours = np.arange(DAY_MINUTES), SESSIONS[session]
+    if hours is None:
         return minutes
     local = minutes + offset_minutes(NEW_YORK, day)
     weekday = (day.weekday() + local // DAY_MINUTES) % 7
-    return minutes[_is_fx_week(weekday, local % DAY_MINUTES)]
-
-
-def _is_fx_week(weekday: NDArray[np.int64], minute: NDArray[np.int64]) -> NDArray[np.bool_]:
-    after_roll = minute >= ROLL_MINUTE
-    closed = (weekday == _SATURDAY) | ((weekday == _FRIDAY) & after_roll) | ((weekday == _SUNDAY) & ~after_roll)
-    opened: NDArray[np.bool_] = ~closed
+    opened: NDArray[np.int64] = minutes[~hours.closed(weekday, local % DAY_MINUTES)]
     return opened

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
-from mikrobot.domain.market import Instrument, empty_bars, instrument
+from mikrobot.domain.instruments.instrument import Instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import empty_bars
 from mikrobot.market.border import MINUTE_US, bar_frame, epoch_us
-from mikrobot.market.stochastic_model import Day, opening_state, simulate_day
+from mikrobot.market.stochastic_model import CHARACTERS, Day, opening_state, simulate_day
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 
@@ -39,7 +41,7 @@ class SimulatedSource:
     Parameters
     ----------
     symbols : sequence of str
-        Known instruments.
+        Those of `stochastic_model.CHARACTERS`.
     seed : int
     clock : Clock
         Bars that have not closed yet are not returned.
@@ -47,7 +49,7 @@ class SimulatedSource:
     Raises
     ------
     UnknownSymbol
-        If a symbol is not a known instrument.
+        If a symbol is not one of them.
     """
 
     name = "simulated"
@@ -55,6 +57,9 @@ class SimulatedSource:
     live = True
 
     def __init__(self, symbols: Sequence[str], seed: int, clock: Clock) -> None:
+        for symbol in symbols:
+            if symbol not in CHARACTERS:
+                raise UnknownSymbol(f"{symbol} is not simulated; the simulated market has {', '.join(CHARACTERS)}")
         self._paths = {symbol: _Path(instrument(symbol), seed) for symbol in symbols}
         self._clock = clock
 

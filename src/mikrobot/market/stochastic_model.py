@@ -28,7 +28,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mikrobot.domain.market import AssetClass, Instrument
+from mikrobot.domain.instruments.instrument import Instrument, Market
 from mikrobot.market.sessions import (
     DAY_MINUTES,
     LONDON,
@@ -129,16 +129,16 @@ def simulate_day(instrument: Instrument, seed: int, day: datetime, state: Floats
         The bars, and the state at the end of the day. Both depend on the arguments only.
     """
     character = CHARACTERS[instrument.symbol]
-    manner = _FX if instrument.asset == "fx" else _CRYPTO
-    minutes = open_minutes(instrument.asset, day)
+    manner = _FX if instrument.closes else _CRYPTO
+    minutes = open_minutes(instrument.session, day)
     seeds = [seed, crc32(instrument.symbol.encode()), day.toordinal()]
     rng = np.random.default_rng(seeds)
     grid = _Grid(float(1 / instrument.tick), float(instrument.spread / instrument.tick))
-    shape = _Shape(season(instrument.asset, day), spread_shape(instrument.asset, day), _gap(instrument.asset, day))
+    shape = _Shape(season(instrument.market, day), spread_shape(instrument.market, day), _gap(instrument.market, day))
     state, ticks, volume = state.copy(), np.zeros((DAY_MINUTES, 5), np.int32), np.full(DAY_MINUTES, np.nan)
     _walk(minutes, shape, _noise(rng, manner), character, manner, grid, state, ticks, volume)
     kept = minutes[~np.isnan(volume[minutes])]
-    if instrument.asset == "fx":
+    if instrument.closes:
         trades = taker_volume = np.full(len(kept), np.nan)
     else:
         trades = np.rint(volume[kept] / character.size)
@@ -154,7 +154,7 @@ def _taker_share(rng: np.random.Generator, ticks: Ticks) -> Floats:
     return share
 
 
-def season(asset: AssetClass, day: datetime) -> Floats:
+def season(market: Market, day: datetime) -> Floats:
     """Return the volatility of each minute of a UTC day relative to a typical minute, shape (1440,).
 
     FX follows the hours of the three centres closely, crypto loosely; crypto is calmer at the weekend.
@@ -163,7 +163,7 @@ def season(asset: AssetClass, day: datetime) -> Floats:
         np.roll(curve, -offset_minutes(zone, day))
         for curve, zone in ((_TOKYO_DAY, TOKYO), (_LONDON_DAY, LONDON), (_NEW_YORK_DAY, NEW_YORK))
     )
-    if asset == "fx":
+    if market == "fx":
         fx: Floats = np.sqrt(0.2 + tokyo + london + new_york)
         return fx
     slack = 0.72 if day.weekday() >= 5 else 1.0
@@ -171,12 +171,12 @@ def season(asset: AssetClass, day: datetime) -> Floats:
     return crypto
 
 
-def spread_shape(asset: AssetClass, day: datetime) -> Floats:
+def spread_shape(market: Market, day: datetime) -> Floats:
     """Return the spread of each minute of a UTC day relative to the typical spread, shape (1440,).
 
     FX spreads are wide around the 17:00 New York roll, and therefore at the start of the week.
     """
-    if asset == "crypto":
+    if market == "crypto":
         return np.ones(DAY_MINUTES)
     since = (np.arange(DAY_MINUTES) + offset_minutes(NEW_YORK, day) - ROLL_MINUTE) % DAY_MINUTES
     until = DAY_MINUTES - since
@@ -254,8 +254,8 @@ def _noise(rng: np.random.Generator, manner: _Manner) -> _Noise:
     )
 
 
-def _gap(asset: AssetClass, day: datetime) -> float:
-    return _GAP_MINUTES if asset == "fx" and day.weekday() == 6 else 0.0
+def _gap(market: Market, day: datetime) -> float:
+    return _GAP_MINUTES if market == "fx" and day.weekday() == 6 else 0.0
 
 
 def _curve(*knots: tuple[float, float]) -> Floats:

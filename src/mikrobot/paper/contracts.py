@@ -8,48 +8,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Literal, NoReturn
+from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from mikrobot.domain.errors import OrderError
-from mikrobot.domain.market import Instrument
+from mikrobot.domain.instruments.instrument import Instrument, Swap
+from mikrobot.domain.instruments.sessions import SESSIONS, SessionName
 from mikrobot.paper.money import Exact, Ratio, counted, half_even, ratio, scale, whole
 
 NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = time(17)
 """Local time in New York at which the FX day and week end and swap is charged."""
 
-WEDNESDAY = 2
-
 _DAY_MS = 86_400_000
 _WEEK_MS = 7 * _DAY_MS
 _MONDAY_MS = 4 * _DAY_MS  # the first Monday of 1970, 5 January
-_SURELY_OPEN_MS = 4 * _DAY_MS + 21 * 3_600_000  # 17:00 on Friday in New York is 21:00 or 22:00 UTC
+_CLOSE_MS = 21 * 3_600_000  # 17:00 in New York is 21:00 or 22:00 UTC
+_SURELY_OPEN_MS = 4 * _DAY_MS + _CLOSE_MS
+
+SPOT_FEE = Decimal("0.001")
+"""Regular fee of Binance spot, https://www.binance.com/en/fee/schedule."""
 
 
 class Kind(Enum):
-    """Kind of contract, which determines how it settles."""
+    """Kind of contract, which determines how it settles; CFDs on metals, indices and energy settle like FX."""
 
     FX = "fx"
     SPOT = "spot"
     PERP = "perp"
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """Overnight financing in points (tenths of a pip); a positive value is received.
-
-    Attributes
-    ----------
-    long, short : Decimal
-        Points per night for each side.
-    triple_day : int
-        Weekday (Monday 0) whose rollover charges three nights, to cover the weekend.
-    """
-
-    long: Decimal
-    short: Decimal
-    triple_day: int = WEDNESDAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +72,12 @@ class Contract:
         Daily volatility, and average daily volume in units of base (0 if unknown), for market impact.
     min_notional : Decimal
         Minimum price times quantity of an order that opens a position, in quote currency.
-    session : "always" or "fx"
-        Trading hours; FX trades from Sunday 17:00 to Friday 17:00 New York.
+    session : str
+        Trading hours, as a name of `domain.instruments.sessions.SESSIONS`.
+    commission_per_lot : Decimal or None
+        Commission per lot and side in account currency; None: that of the account's profile.
+    converts : bool
+        True for a perpetual whose price also counts as a rate between its currencies.
     value : (int, int)
         Value of one tick on one step in quote currency, as a ratio; derived.
     """
@@ -108,8 +98,10 @@ class Contract:
     spread: int = 0
     sigma_d: float = 0.006
     adv: float = 0.0
-    session: Literal["always", "fx"] = "always"
+    session: SessionName = "always"
     min_notional: Decimal = Decimal(0)
+    commission_per_lot: Decimal | None = None
+    converts: bool = False
     value: Ratio = field(init=False)
 
     def __post_init__(self) -> None:
@@ -158,11 +150,11 @@ class Contract:
 
     def is_open(self, ts: int) -> bool:
         """Return whether the contract trades at an instant (ms since 1970, UTC)."""
-        if self.session == "always" or (ts - _MONDAY_MS) % _WEEK_MS < _SURELY_OPEN_MS:
+        session, since = SESSIONS[self.session], (ts - _MONDAY_MS) % _WEEK_MS
+        if session is None or (since < _SURELY_OPEN_MS and (self.session == "fx" or since % _DAY_MS < _CLOSE_MS)):
             return True
         local = datetime.fromtimestamp(ts / 1000, UTC).astimezone(NEW_YORK)
-        day, late = local.weekday(), local.time() >= ROLLOVER
-        return day < 4 or (day == 4 and not late) or (day == 6 and late)
+        return not session.closed(local.weekday(), local.hour * 60 + local.minute)
 
     def open_span(self, ts: int) -> tuple[int, int]:
         """Return a span, from its first instant to the one after its last, in which the contract always trades.
@@ -171,8 +163,13 @@ class Contract:
         """
         if self.session == "always":
             return 0, 1 << 62
-        monday = ts - (ts - _MONDAY_MS) % _WEEK_MS
-        return (monday, monday + _SURELY_OPEN_MS) if ts < monday + _SURELY_OPEN_MS else (ts, ts + 1)
+        monday, midnight = ts - (ts - _MONDAY_MS) % _WEEK_MS, ts - ts % _DAY_MS
+        first, end = (monday, monday + _SURELY_OPEN_MS) if self.session == "fx" else (midnight, midnight + _CLOSE_MS)
+        return (first, end) if ts < min(end, monday + _SURELY_OPEN_MS) else (ts, ts + 1)
+
+    def commission(self, of_account: Decimal) -> Decimal:
+        """Return the commission per lot and side, that of the account where the contract has none of its own."""
+        return of_account if self.commission_per_lot is None else self.commission_per_lot
 
     def _refuse(self, value: Decimal, step: Decimal, what: str) -> NoReturn:
         """Raise the error for a value that is not a positive number of steps."""
@@ -180,27 +177,33 @@ class Contract:
         raise OrderError(f"{self.symbol}: {what} must be positive, not {value}")
 
 
-def listed(instrument: Instrument) -> Contract:
-    """Return the contract of an instrument as listed by a raw-spread FX broker or a spot exchange.
+def listed(instrument: Instrument, leverage: Decimal | None = None) -> Contract:
+    """Return the contract of an instrument as listed by a raw-spread FX and CFD broker or a spot exchange.
 
-    FX commission is per lot and belongs to the account's profile; crypto pays the regular 0.1 % of
-    Binance spot (https://www.binance.com/en/fee/schedule).
+    Parameters
+    ----------
+    instrument : Instrument
+    leverage : Decimal or None
+        Leverage of the account that trades it, from which that of the instrument may differ; None: the same.
     """
-    fx = instrument.asset == "fx"
-    fee = Decimal(0) if fx else Decimal("0.001")
+    of_broker = instrument.market == "fx"
     return Contract(
         symbol=instrument.symbol,
-        kind=Kind.FX if fx else Kind.SPOT,
+        kind=Kind.FX if of_broker else Kind.SPOT,
         base=instrument.base,
         quote=instrument.quote,
         tick=instrument.tick,
         step=instrument.size_step * instrument.lot,
         pip=instrument.pip,
         lot=instrument.lot,
-        maker_fee=fee,
-        taker_fee=fee,
+        maker_fee=instrument.maker_fee if of_broker else SPOT_FEE,
+        taker_fee=instrument.taker_fee if of_broker else SPOT_FEE,
+        margin_rate=Decimal(1) if leverage is None else leverage / instrument.leverage,
+        swap=instrument.swap,
         spread=int(instrument.spread / instrument.tick),
-        session="fx" if fx else "always",
+        session=instrument.session,
+        min_notional=instrument.min_notional,
+        commission_per_lot=instrument.commission,
     )
 
 

@@ -36,13 +36,13 @@ PAR = Rate((1, 1), False)
 
 
 class Rates:
-    """Look up conversion rates in the markets of an exchange, ignoring perpetuals."""
+    """Look up conversion rates in the markets of an exchange, ignoring perpetuals that do not convert."""
 
     def __init__(self, markets: Iterable[Market]) -> None:
         self._pairs = {
             (market.contract.base, market.contract.quote): market
             for market in markets
-            if market.contract.kind.value != "perp"
+            if market.contract.kind.value != "perp" or market.contract.converts
         }
 
     def rate(self, source: str, target: str, ts: int, *, receives: bool) -> Rate | None:

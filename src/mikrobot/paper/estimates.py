@@ -20,7 +20,7 @@ def bid_ticks(contract: Contract, bid: float) -> int:
     BarError
         If it is not finite.
 
-    >>> from mikrobot.domain.market import instrument
+    >>> from mikrobot.domain.instruments.registry import instrument
     >>> from mikrobot.paper.contracts import listed
     >>> bid_ticks(listed(instrument("EURUSD")), 1.1 + 0.2)
     130000
@@ -41,7 +41,7 @@ def spread_ticks(contract: Contract, quoted: float) -> int:
     BarError
         If it is infinite.
 
-    >>> from mikrobot.domain.market import instrument
+    >>> from mikrobot.domain.instruments.registry import instrument
     >>> from mikrobot.paper.contracts import listed
     >>> [spread_ticks(listed(instrument("EURUSD")), quoted) for quoted in (0.00012, 0.0, -0.1, math.nan)]
     [12, 0, 8, 8]
@@ -53,15 +53,25 @@ def spread_ticks(contract: Contract, quoted: float) -> int:
     return math.ceil(round(quoted / float(contract.tick), 6))
 
 
-def worth(contract: Contract, currency: str, amount: Decimal, price: Decimal) -> Decimal:
-    """Convert an amount of the quote currency to account currency at the contract's own price.
+def worth(
+    contract: Contract, currency: str, amount: Decimal, price: Decimal, *, rate: Decimal | None = None
+) -> Decimal:
+    """Convert an amount of the quote currency to account currency, if possible at the contract's own price.
+
+    Parameters
+    ----------
+    contract : Contract
+    currency : str
+    amount, price : Decimal
+    rate : Decimal or None
+        Value of one unit of the quote currency in account currency.
 
     Raises
     ------
     UsageError
-        If the account currency is neither the base nor the quote of the contract.
+        If the account currency is neither the base nor the quote of the contract, and there is no rate.
 
-    >>> from mikrobot.domain.market import instrument
+    >>> from mikrobot.domain.instruments.registry import instrument
     >>> from mikrobot.paper.contracts import listed
     >>> f"{worth(listed(instrument('USDJPY')), 'USD', Decimal(30_000), Decimal('150.000')):.2f}"
     '200.00'
@@ -70,13 +80,17 @@ def worth(contract: Contract, currency: str, amount: Decimal, price: Decimal) ->
         return amount
     if contract.base == currency:
         return amount / price
+    if rate is not None:
+        return amount * rate
     raise UsageError(
         f"{contract.symbol}: the price of the pair cannot convert {contract.quote} to the account's {currency}; "
-        f"trade pairs that contain {currency}"
+        f"add the bars of a symbol that does"
     )
 
 
-def charges(contract: Contract, profile: Profile, quantity: Decimal, price: Decimal) -> Decimal:
+def charges(
+    contract: Contract, profile: Profile, quantity: Decimal, price: Decimal, *, rate: Decimal | None = None
+) -> Decimal:
     """Return a taker's fees for one fill: the venue's share of the notional plus the commission per lot.
 
     Parameters
@@ -87,6 +101,10 @@ def charges(contract: Contract, profile: Profile, quantity: Decimal, price: Deci
     quantity : Decimal
         Units of base.
     price : Decimal
+    rate : Decimal or None
+        As in `worth`.
     """
-    share = contract.taker_fee * worth(contract, profile.currency, quantity * price, price)
-    return share + quantity / contract.lot * profile.commission_per_lot
+    share = contract.taker_fee and contract.taker_fee * worth(
+        contract, profile.currency, quantity * price, price, rate=rate
+    )
+    return share + quantity / contract.lot * contract.commission(profile.commission_per_lot)

@@ -8,7 +8,8 @@ time of the bar's close. Does not value open positions.
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from mikrobot.domain.market import Timeframe, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import Fill, FillReason, Side
 from mikrobot.paper import money
 from mikrobot.paper.journal import Filled, Record, Submitted

@@ -304,6 +304,12 @@ def liquidation_price(contract: Contract, profile: Profile, position: Position) 
     entry = Fraction(position.cost) / position.quantity
     num, den = contract.value
     lost = Fraction(position.deficit * den, scale(profile.currency) * num * abs(position.quantity))
+    if position.base_value:  # quoted in a currency without par, so the deficit is a share of the value at the entry
+        lost = (
+            entry
+            * position.deficit
+            / (Fraction(position.base_value) * Fraction(contract.step) * scale(profile.currency))
+        )
     notional = abs(Fraction(position.cost)) * Fraction(num, den)
     rate = Fraction(maintenance_rate(contract, Decimal(notional.numerator) / notional.denominator))
     share = Fraction(contract.margin_rate) / Fraction(profile.leverage)

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from mikrobot.domain import amounts
 from mikrobot.domain.errors import MikrobotError, ScenarioError
+from mikrobot.domain.instruments.instrument import Swap
 from mikrobot.domain.trading import Side
-from mikrobot.paper.contracts import Contract, Kind, Swap, Tier
+from mikrobot.paper.contracts import Contract, Kind, Tier
 from mikrobot.paper.money import whole
 from mikrobot.paper.orders import Bracket, OrderRequest, OrderType, TimeInForce
 from mikrobot.paper.profiles import Profile

@@ -58,12 +58,13 @@ class Terms:
         self.gain = _ratio(value * unit)
         self.maker = _ratio(value * fee_unit * Fraction(contract.maker_fee))
         self.taker = _ratio(value * fee_unit * Fraction(contract.taker_fee))
-        self.commission = _ratio(step / Fraction(contract.lot) * Fraction(profile.commission_per_lot) * unit)
+        per_lot = contract.commission(profile.commission_per_lot)
+        self.commission = _ratio(step / Fraction(contract.lot) * Fraction(per_lot) * unit)
         self.margin_on = {contract.quote: "cost", contract.base: "quantity"}.get(profile.currency, "base_value")
         share = Fraction(contract.margin_rate) / Fraction(profile.leverage)
         self.margin = _ratio((value if self.margin_on == "cost" else step) * share * unit)
         self.converts_base = self.margin_on == "base_value" and not profile.cash
-        paid_in = profile.commission_currency if profile.commission_per_lot else ""
+        paid_in = profile.commission_currency if per_lot else ""
         needed = (contract.quote if self.converts_base else "", "" if profile.cash else paid_in)
         self.foreign = tuple(dict.fromkeys(name for name in needed if name not in ("", profile.currency)))
         self.slips = profile.slippage.active

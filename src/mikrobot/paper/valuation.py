@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from mikrobot.domain.market import instrument
 from mikrobot.domain.trading import Side
 from mikrobot.paper import limits, margin, money
 from mikrobot.paper.account import Account
@@ -22,6 +21,8 @@ class Holding:
     Attributes
     ----------
     symbol : str
+    market : str
+        Name of the account.
     side : Side
     lots : Decimal
     price : Decimal
@@ -31,6 +32,7 @@ class Holding:
     """
 
     symbol: str
+    market: str
     side: Side
     lots: Decimal
     price: Decimal
@@ -96,9 +98,10 @@ def _holdings(venue: Venue, now: int) -> Iterator[Holding]:
 
 
 def _holding(venue: Venue, position: Position, unrealised: int) -> Holding:
-    contract, traded = venue.exchange.contracts[position.symbol], instrument(position.symbol)
+    contract, traded = venue.exchange.contracts[position.symbol], venue.instruments[position.symbol]
     return Holding(
         position.symbol,
+        traded.market,
         Side.BUY if position.quantity > 0 else Side.SELL,
         traded.quantize_size(contract.quantity(abs(position.quantity)) / contract.lot),
         contract.price(round(Fraction(position.cost) / position.quantity)),

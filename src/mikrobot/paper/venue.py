@@ -1,9 +1,10 @@
 """The trading venue of a strategy: one simulated exchange with one account per market.
 
-Live trading, replay and backtest all use `Venue`. FX trades on an MT5 hedging account. Crypto can be
+Live trading, replay and backtest all use `Venue`. FX and CFDs trade on an MT5 hedging account. Crypto can be
 sold short, so it trades under the rules of an isolated-margin perpetual at the bar prices, with the
-fees of Binance futures. Funding is not charged because no bar source publishes it; swap is not charged
-either. Every account is in US dollars, and one USDT counts as one dollar. Latency and slippage are
+fees of its instrument. Funding is not charged because no bar source publishes it; swap is charged where the
+instrument has one. Every account is in US dollars, and one unit of a stablecoin counts as one dollar. Results in
+another currency are converted at the price of another symbol of the venue. Latency and slippage are
 drawn from the seed, the account's name and the order's id. None of these depends on the run, so the
 same bars and orders give the same fills. Does not make decisions, read a clock or write to a store.
 """
@@ -14,7 +15,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from mikrobot.domain.errors import DataError
-from mikrobot.domain.market import Bar, instrument
+from mikrobot.domain.instruments.rates import needs_rate, rate_symbol, require_rates
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.instruments.shapes import AT_PAR
+from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper import limits, margin, money
 from mikrobot.paper.account import Account
@@ -29,9 +33,6 @@ CURRENCY = "USD"
 
 VENUE_RULES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLATED_PERP, currency=CURRENCY)}
 """Account profile of each market, by the market's name."""
-
-PERP_MAKER, PERP_TAKER = Decimal("0.0002"), Decimal("0.0005")
-"""Fees of a regular user of Binance futures, https://www.binance.com/en/fee/futureFee."""
 
 RUN_END = "run_end"
 """Prefix of the ids of orders that close the positions left open at the end of a run."""
@@ -60,6 +61,9 @@ class AccountSnapshot:
         Equity of the account at the start of the UTC day, and its loss since then; 0 if it has grown.
     limit : str
         Loss limit that the account has reached, which stops new positions; empty if none.
+    rate : Decimal or None
+        Dollars for one unit of the quote currency, from another symbol; None if the own price converts, or no rate is
+        younger than a minute.
     """
 
     contract: Contract
@@ -70,6 +74,7 @@ class AccountSnapshot:
     day_opening: Decimal
     day_loss: Decimal
     limit: str = ""
+    rate: Decimal | None = None
 
 
 def contract_of(symbol: str) -> Contract:
@@ -80,10 +85,22 @@ def contract_of(symbol: str) -> Contract:
     UnknownSymbol
         If the symbol is not a known instrument.
     """
-    contract = listed(instrument(symbol))
-    if contract.kind is Kind.FX:
+    traded = instrument(symbol)
+    contract = listed(traded, VENUE_RULES[traded.market].leverage)
+    if traded.market == "fx":
         return contract
-    return replace(contract, kind=Kind.PERP, quote=CURRENCY, maker_fee=PERP_MAKER, taker_fee=PERP_TAKER)
+    quote = CURRENCY if traded.quote in AT_PAR else traded.quote
+    base = CURRENCY if traded.base in AT_PAR and quote != CURRENCY else traded.base
+    return replace(
+        contract,
+        kind=Kind.PERP,
+        base=base,
+        quote=quote,
+        maker_fee=traded.maker_fee,
+        taker_fee=traded.taker_fee,
+        converts=quote == CURRENCY,
+        swap=None,
+    )
 
 
 def divided(balance: Decimal, markets: Iterable[str]) -> dict[str, Decimal]:
@@ -113,14 +130,26 @@ class Venue:
 
     Attributes
     ----------
+    instruments : dict of str to Instrument
+        By symbol, as they were when the venue was built.
     exchange : Exchange
     markets : dict of str to str
         Account name by symbol.
+
+    Raises
+    ------
+    UnknownSymbol
+        If a symbol is not a known instrument.
+    UsageError
+        If no symbol converts the quote currency of another to dollars.
     """
 
     def __init__(self, symbols: Iterable[str], seed: int) -> None:
-        self.markets = {symbol: instrument(symbol).asset for symbol in symbols}
+        self.instruments = {symbol: instrument(symbol) for symbol in symbols}
+        self.markets: dict[str, str] = {symbol: traded.market for symbol, traded in self.instruments.items()}
+        require_rates(self.markets)
         self.exchange = Exchange(map(contract_of, self.markets), waits_for_open=True)
+        self._rates = frozenset(rate_symbol(symbol, self.markets) for symbol in filter(needs_rate, self.markets))
         self._seed = seed
         self._returned: dict[str, int] = {}
 
@@ -171,6 +200,10 @@ class Venue:
         first, high, low, last = (bid_ticks(contract, price) for price in (bar.open, bar.high, bar.low, bar.close))
         self.exchange.bar(closed, bar.symbol, first, high, low, last, spread_ticks(contract, bar.spread), opened)
 
+    def rates_first(self, bars: Iterable[Bar]) -> Iterable[Bar]:
+        """Order the bars of one close so that those whose prices convert others come first."""
+        return bars if not self._rates else sorted(bars, key=lambda bar: bar.symbol not in self._rates)
+
     def leave_expired(self, at: datetime) -> None:
         """Process all events due by a close, then send a market exit for every position past its time limit.
 
@@ -216,7 +249,7 @@ class Venue:
         str
             Reason for an immediate refusal, or an empty string.
         """
-        traded = instrument(order.symbol)
+        traded = self.instruments[order.symbol]
         entry = OrderRequest(
             order.id, order.symbol, order.side, order.lots * traded.lot,
             tif=TimeInForce.GTD, expires=milliseconds(order.expires_at),
@@ -239,6 +272,7 @@ class Venue:
             day_opening=_dollars(opening),
             day_loss=_dollars(max(opening - equity, 0)),
             limit=limits.breach(account, equity),
+            rate=self._rate(account, symbol, milliseconds(at)),
         )
 
     def unrecorded(self) -> dict[str, list[Record]]:
@@ -249,6 +283,13 @@ class Venue:
             if account.seq > start:
                 new[name], self._returned[name] = account.journal[start:], account.seq
         return new
+
+    def _rate(self, account: Account, symbol: str, now: int) -> Decimal | None:
+        contract, exchange = self.exchange.contracts[symbol], self.exchange
+        if CURRENCY in (contract.quote, contract.base):
+            return None
+        rate = exchange.rates.rate(contract.quote, account.currency, now, receives=False)
+        return None if rate is None or rate.stale else Decimal(rate.value[0]) / Decimal(rate.value[1])
 
     def _leave(self, account: Account, symbol: str, entry: str, name: str, *, now: int) -> None:
         ticket = None if account.profile.netting else entry

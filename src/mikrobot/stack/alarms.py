@@ -6,7 +6,7 @@ Nothing is wrong with a stack that is not wanted, as after `mikrobot down`.
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.sources import is_live
 from mikrobot.live import pid_records, steady_clock
 from mikrobot.runtime import Clock
@@ -88,7 +88,7 @@ def _open_since(live: LiveRun, start: datetime, now: datetime) -> bool:
 
     times = DatetimeIndex([start, now])
     return not is_live(live.settings["source"]) or any(
-        is_open(instrument(symbol).asset, times).all() for symbol in live.settings["symbols"]
+        is_open(instrument(symbol).session, times).all() for symbol in live.settings["symbols"]
     )
 
 

@@ -17,6 +17,8 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from mikrobot.domain.errors import StoreError
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.entries import Entry
 from mikrobot.runtime import retry
 from mikrobot.store.postgres.database import TRANSIENT, Connection, Pool, connect_beside, execute, translated
 
@@ -31,6 +33,9 @@ OPENING = "opening"
 
 CONTINUES = "continues"
 """Key of a run's settings: the id of the run whose final balances it opened with, or None."""
+
+INSTRUMENTS = "traded_instruments"
+"""Key of a run's settings: the entries of its instruments by symbol, whose numbers it always uses."""
 
 _CHANNEL = "progress"
 _COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
@@ -137,6 +142,11 @@ class Run:
     def segments(self) -> tuple[Segment, ...]:
         """The segments in order of time."""
         return tuple(Segment.from_json(value, number) for number, value in enumerate(self.settings["segments"]))
+
+    @property
+    def instruments(self) -> dict[str, Entry]:
+        """The instruments recorded with the run, by symbol; none in an old run."""
+        return registry.recorded(self.settings.get(INSTRUMENTS, {}))
 
 
 def advance(connection: Connection, run_id: str, process: str, close_time: datetime) -> bool:

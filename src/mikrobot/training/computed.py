@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.domain.market import close_times, leads
+from mikrobot.domain.instruments.registry import leads
+from mikrobot.domain.market import close_times
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.training.dataset import Rows

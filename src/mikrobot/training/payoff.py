@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.models.catalog import kind_of
 from mikrobot.paper.contracts import listed
 from mikrobot.paper.profiles import MT5_HEDGING
@@ -104,10 +104,14 @@ def _places(symbols: NDArray[np.str_], chosen: NDArray[np.int64]) -> NDArray[np.
 
 
 def _costs(symbol: str) -> tuple[float, float]:
-    """Return the costs of a round trip: the spread in price, and the commissions as a share of the price."""
-    traded = instrument(symbol)
-    per_side = MT5_HEDGING.commission_per_lot / traded.lot if traded.asset == "fx" else listed(traded).taker_fee
-    return float(traded.spread), 2.0 * float(per_side)
+    """Return the costs of a round trip: those in price, and those as a share of the price."""
+    traded, contract = instrument(symbol), listed(instrument(symbol))
+    commission = contract.commission(MT5_HEDGING.commission_per_lot) / traded.lot
+    if traded.asset == "fx":
+        return float(traded.spread), 2.0 * float(commission)
+    if traded.market == "crypto":
+        return float(traded.spread), 2.0 * float(contract.taker_fee)
+    return float(traded.spread + 2 * commission), 2.0 * float(contract.taker_fee)
 
 
 def _sharpe(results: Floats, times: NDArray[np.datetime64], span: NDArray[np.datetime64]) -> float | None:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from mikrobot.analytics.assessment import RULES
 from mikrobot.decision.product_owner import Outlook
-from mikrobot.domain.market import Bar, bars_of, close_times, leads, leads_first
+from mikrobot.domain.instruments.registry import leads, leads_first
+from mikrobot.domain.market import Bar, bars_of, close_times
 from mikrobot.domain.trading import answered_by
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline

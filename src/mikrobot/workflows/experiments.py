@@ -19,7 +19,8 @@ from mikrobot.analytics.experiments.observations import by_day, by_trade, market
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.experiments import Arm, Experiment, Observation, Unit
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.serialisation import plain
 from mikrobot.domain.trading import Trade
 from mikrobot.live import accounts, arms
@@ -273,11 +274,12 @@ def _observe(pool: Pool, unit: Unit, arm: Arm, runs: Sequence[Run]) -> tuple[lis
     observations: list[Observation] = []
     counted, units = set[str](), set[str]()
     for run in reversed(runs):
-        days = _days(Runs(pool), run)
-        trades = _trades(Ledger(pool), run, arm.selects.get(MODEL_VERSION))
-        fresh = [trade for trade in trades if f"{run.source} {trade.exit.filled_at:%Y-%m-%d}" not in counted]
-        new = [day for day in days if f"{run.source} {day}" not in counted]
-        observations += by_day(arm.name, fresh, new, run.source) if unit is Unit.DAY else by_trade(arm.name, fresh)
+        with registry.using(run.instruments):
+            days = _days(Runs(pool), run)
+            trades = _trades(Ledger(pool), run, arm.selects.get(MODEL_VERSION))
+            fresh = [trade for trade in trades if f"{run.source} {trade.exit.filled_at:%Y-%m-%d}" not in counted]
+            new = [day for day in days if f"{run.source} {day}" not in counted]
+            observations += by_day(arm.name, fresh, new, run.source) if unit is Unit.DAY else by_trade(arm.name, fresh)
         counted |= {f"{run.source} {day}" for day in days}
         units |= {f"{run.source} {unit}" for unit in _units(run, new)}
     return observations, units
@@ -295,13 +297,13 @@ def _units(run: Run, days: Sequence[str]) -> list[str]:
 def _days(runs: Runs, run: Run) -> list[str]:
     days: list[str] = []
     for segment in segments_so_far(runs, run):
-        weekends = any(instrument(symbol).asset == "crypto" for symbol in segment.symbols)
+        weekends = any(not instrument(symbol).closes for symbol in segment.symbols)
         days += market_days(segment.trade_from, segment.trade_until, weekends=weekends)
     return days
 
 
 def _trades(ledger: Ledger, run: Run, model_version: str | None) -> list[Trade]:
-    trades = list(closed_trades(ledger.orders(run.id), accounts.fills(ledger, run.id)))
+    trades = list(closed_trades(ledger.orders(run.id), accounts.fills(ledger, run)))
     if model_version is None:
         return trades
     asked: dict[tuple[str, datetime], str] = {

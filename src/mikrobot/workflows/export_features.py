@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mikrobot.domain.errors import StoreError, UsageError
-from mikrobot.domain.market import Timeframe, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.feed import chunks

@@ -13,7 +13,8 @@ from mikrobot.analytics import bar_file_page
 from mikrobot.analytics.bar_file_page import Section
 from mikrobot.analytics.charts import bar_file
 from mikrobot.domain.errors import MikrobotError
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.instruments.sessions import SESSIONS
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import microseconds
 from mikrobot.market.clocks import NAMED as CLOCKS
@@ -148,12 +149,15 @@ def _charts(inspected: Inspected, reading: Reading) -> dict[str, str]:
 
 def _missing(inspected: Inspected, bars: pd.DataFrame) -> pd.Series:
     """Return the open minutes without a bar by day, from the first bar to the last."""
-    asset, days = instrument(inspected.file.symbol).asset, pd.date_range(inspected.first.date(), inspected.last.date())
+    session, days = (
+        instrument(inspected.file.symbol).session,
+        pd.date_range(inspected.first.date(), inspected.last.date()),
+    )
     expected = []
     for day in days:
         start = day.to_pydatetime().replace(tzinfo=UTC)
         bounds = [(time - start) // timedelta(minutes=1) for time in (inspected.first, inspected.last)]
-        minutes = open_minutes(asset, start)
+        minutes = open_minutes(session, start)
         expected.append(int(((minutes >= bounds[0]) & (minutes <= bounds[1])).sum()))
     there = bars["open_time"].dt.tz_localize(None).dt.floor("D").value_counts().reindex(days, fill_value=0)
     return pd.Series(np.maximum(np.array(expected) - there.to_numpy(), 0), days)
@@ -196,11 +200,14 @@ def _gaps(symbol: str, frame: pd.DataFrame) -> tuple[dict[str, int], tuple[datet
 def _open_minutes(symbol: str, times: Any) -> Any:
     """Return for each time the minutes, since some fixed one, in which the market was open before it."""
     minutes = times // 60_000_000
-    if instrument(symbol).asset == "crypto":
+    session = SESSIONS[instrument(symbol).session]
+    if session is None:
         return minutes
     since = week_minutes(times)
-    week = (minutes - since) // (7 * DAY_MINUTES)
-    return week * WEEK_MINUTES + np.minimum(since, WEEK_MINUTES)
+    week, closed = (minutes - since) // (7 * DAY_MINUTES), session.pause[1] - session.pause[0]
+    day, minute = np.divmod(np.minimum(since, WEEK_MINUTES), DAY_MINUTES)
+    opened = day * (DAY_MINUTES - closed) + np.maximum(minute - closed, 0)  # the break begins the day, at 17:00
+    return week * (WEEK_MINUTES - 5 * closed) + opened
 
 
 def _spikes(frame: pd.DataFrame) -> int:

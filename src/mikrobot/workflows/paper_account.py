@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from mikrobot.domain.errors import UsageError
-from mikrobot.domain.market import instrument
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.sources import SOURCES, is_live
 from mikrobot.live import accounts, pid_records, wiring
 from mikrobot.paper.valuation import Valuation, value
@@ -131,7 +131,7 @@ def take_up(settings: Settings, pool: Pool, run: Run) -> Opening:
     DataError
         If the journal of the previous run is incomplete, or a position of it cannot be closed.
     """
-    markets = {instrument(symbol).asset for symbol in run.symbols}
+    markets = {instrument(symbol).market for symbol in run.symbols}
     before = _before(pool, run)
     if before is None:
         reset = Resets(pool).latest(run.source)

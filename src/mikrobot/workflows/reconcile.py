@@ -123,7 +123,7 @@ class _Again:
 
 def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
     """Return a run's record within its hours, without its later trading in the present and its closing."""
-    accounts.fills(ledger, run.id)  # refuses a run that is older than journals
+    accounts.fills(ledger, run)  # refuses a run that is older than journals
     return fidelity.RunRecord(
         [order for order in ledger.orders(run.id) if order.submitted_at <= run.ends_at],
         fills_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),

@@ -20,8 +20,8 @@ from mikrobot.store.runs import Run, Runs
 DIGESTS = "bar_digests"
 """Key of a run's settings: the digest of each of its bar files, by path."""
 
-OF_THE_MACHINE = frozenset({"home", "host", *PORTS, "database_url", "log_level"})
-"""Settings that do not change what a run does; the current ones are used."""
+OF_THE_MACHINE = frozenset({"home", "host", *PORTS, "database_url", "log_level", "instruments"})
+"""Settings that do not change what a run does, whose instruments are recorded; the current ones are used."""
 
 UNORDERED = ("data", "symbols")
 

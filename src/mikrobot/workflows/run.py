@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
+from mikrobot.domain.instruments import registry
 from mikrobot.live import arms, pid_records, wiring
 from mikrobot.live.session import plan, record_of
 from mikrobot.market.bar_files import digests
@@ -117,6 +118,7 @@ def resume(
         interrupted = resumption.interrupted(settings, given)
         local_stack.down(settings, [*supervisor.LIVE, "loop"])
         settings = resumption.settings_of(settings, interrupted)
+        registry.adopt(interrupted.instruments)
         source = wiring.open_source(settings, clock)
         _check_data(source, interrupted.segments, display)
         display.say(f"run {interrupted.id} goes on where it was interrupted, by the settings that it was started with")

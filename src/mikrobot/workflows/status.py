@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.domain.market import Timeframe, close_times, instrument
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
@@ -186,6 +188,7 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     run, now = Runs(pool).latest(), clock.now()
     if run is None:
         return Overview(now, services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
+    registry.adopt(run.instruments)
     session = _session(run, Runs(pool), Resets(pool).latest(run.source), services, settings=settings)
     account = paper_account.state(settings, pool, run.source, clock)
     own = account if account is not None and account.run == run.id else None
@@ -251,8 +254,8 @@ def _stopped(
     """Return the reason why a symbol cannot be traded now, the most fundamental first; empty if there is none."""
     if session.state in ("preparing", "finished", "stopped"):
         return session.text
-    asset = instrument(symbol).asset
-    if session.state == "present" and not is_open(asset, pd.DatetimeIndex([now]))[0]:
+    traded = instrument(symbol)
+    if session.state == "present" and not is_open(traded.session, pd.DatetimeIndex([now]))[0]:
         return f"the market is closed{_until_open(symbol, now)}"
     if session.state == "present" and age is not None and age > SILENCE:
         silent = age // timedelta(minutes=1)
@@ -260,8 +263,8 @@ def _stopped(
             f"no fresh bar for {silent} minutes on an open market: missed minutes are caught up, or the source is "
             "silent (logs/streamer.log)"
         )
-    if account is not None and (limit := account.valuation.limits.get(asset)):
-        return f"account {asset}: {limit}"
+    if account is not None and (limit := account.valuation.limits.get(traded.market)):
+        return f"account {traded.market}: {limit}"
     if skip is not None and (decision is None or skip.close_time > decision.close_time):
         return f"the minute up to {_minute(skip.close_time)} was skipped: {skip.reason}"
     return ""
@@ -269,7 +272,7 @@ def _stopped(
 
 def _until_open(symbol: str, now: datetime) -> str:
     minutes = pd.date_range(pd.Timestamp(now).ceil("min"), now + _WEEKEND, freq="min")
-    opens = minutes[is_open(instrument(symbol).asset, minutes)]
+    opens = minutes[is_open(instrument(symbol).session, minutes)]
     return f" until {_minute(opens[0])}" if len(opens) else ""
 
 

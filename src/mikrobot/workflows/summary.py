@@ -8,6 +8,7 @@ from mikrobot import settings as configuration
 from mikrobot.analytics.assessment import account_performance
 from mikrobot.analytics.marks import marked
 from mikrobot.analytics.trades import Performance, closed_trades, open_positions
+from mikrobot.domain.instruments import registry
 from mikrobot.domain.serialisation import plain
 from mikrobot.domain.trading import BASELINE, Fill, OrderIntent
 from mikrobot.features.catalog import CATALOG
@@ -49,9 +50,11 @@ class Stages:
 
 
 def run_of(run_id: str) -> Run:
-    """Return a recorded run."""
+    """Return a recorded run; its instruments become those of this process."""
     with database.open_pool(configuration.load()) as pool:
-        return Runs(pool).get(run_id)
+        run = Runs(pool).get(run_id)
+    registry.adopt(run.instruments)
+    return run
 
 
 def conclude(run_id: str, stages: Stages, drift: DriftReport) -> RunSummary:
@@ -160,7 +163,7 @@ def _earned(
     settings: Settings, run: Run, ledger: Ledger, bars: BarStore
 ) -> tuple[list[OrderIntent], list[Fill], Performance]:
     """Return the orders and fills of a run, and its performance, computed as in the trading report."""
-    orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run.id), accounts.charges_of(ledger, run)
+    orders, fills, charges = ledger.orders(run.id), accounts.fills(ledger, run), accounts.charges_of(ledger, run)
     trades, held = closed_trades(orders, fills), open_positions(orders, fills)
     opening = wiring.rules_of(settings, run).balance
     nav = marked(trades, accounts.traded_bars(run, bars, run.segments), opening, held, charges=charges)["nav"]

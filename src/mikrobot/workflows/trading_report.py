@@ -97,7 +97,7 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, *, runs
         predictions=ledger.predictions(run.id),
         decisions=ledger.decisions(run.id),
         orders=ledger.orders(run.id),
-        fills=accounts.fills(ledger, run.id),
+        fills=accounts.fills(ledger, run),
         charges=accounts.charges_of(ledger, run),
         counts={
             name: trading[name]

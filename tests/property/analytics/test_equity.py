@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from mikrobot.analytics.assessment import Assessment, assess
 from mikrobot.analytics.charges import Charge, charges
 from mikrobot.analytics.trades import OpenTrade, closed_trades, open_positions
-from mikrobot.domain.market import BAR_COLUMNS, Bar, instrument
+from mikrobot.domain.instruments.instrument import Swap
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import BAR_COLUMNS, Bar
 from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper import margin
-from mikrobot.paper.contracts import Swap
 from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Booked, Noted

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.decision.product_owner import Outlook, decide_trade
-from mikrobot.domain.market import Bar, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import FillReason, Side, Trade
 from mikrobot.paper.estimates import spread_ticks
 from mikrobot.paper.fills import fills_of

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.analytics.trades import closed_trades
-from mikrobot.domain.market import Bar, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Record, lines, parse

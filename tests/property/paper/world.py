@@ -10,10 +10,11 @@ from decimal import Decimal as D
 
 from hypothesis import strategies as st
 
+from mikrobot.domain.instruments.instrument import Swap
 from mikrobot.domain.trading import Side
 from mikrobot.paper.account import Account
 from mikrobot.paper.book import Level
-from mikrobot.paper.contracts import Contract, Kind, Swap
+from mikrobot.paper.contracts import Contract, Kind
 from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.orders import Bracket, OneCancelsOther, OrderRequest, OrderType, TimeInForce
 from mikrobot.paper.profiles import Profile

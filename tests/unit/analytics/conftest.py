@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from mikrobot.analytics.report import CheckFacts, Facts, ModelFacts
-from mikrobot.domain.market import BAR_COLUMNS, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.domain.trading import Decision, Fill, FillReason, OrderIntent, Prediction, Side, Trade
 from mikrobot.models.task import Task
 

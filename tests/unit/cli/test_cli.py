@@ -169,8 +169,8 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (["predict"], "give --example"),
         (["backtest", "--model", "boss"], "there is no model 'boss'; the models are bos, nowcast, retest, false_break"),
         (["evaluate", "--model", "bos@"], "nothing follows the @ of 'bos@'"),
-        (["models", "show", "bos", "--symbol", "foo"], "unknown symbol 'FOO'; known are EURUSD"),
-        (["predict", "--example", "--symbol", "foo"], "unknown symbol 'FOO'; known are EURUSD"),
+        (["models", "show", "bos", "--symbol", "foo"], "unknown symbol 'FOO'; `mikrobot instruments list` shows all"),
+        (["predict", "--example", "--symbol", "foo"], "unknown symbol 'FOO'; `mikrobot instruments list` shows all"),
         (["account", "reset", "--source", "kraken"], "'kraken' is not one of 'simulated', 'replay', 'binance', 'mt5'"),
         (
             ["backtest", "--data", __file__, "--symbol", "NOPE"],
@@ -178,7 +178,10 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         ),
         (["run", "--source", "mt5"], "not built yet"),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
-        (["run", "--source", "simulated", "--symbols", "FOO"], "unknown symbol 'FOO'; known are EURUSD"),
+        (
+            ["run", "--source", "simulated", "--symbols", "FOO"],
+            "unknown symbol 'FOO'; `mikrobot instruments list` shows all",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):

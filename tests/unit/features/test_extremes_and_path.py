@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.domain.market import INSTRUMENTS, bars_of, instrument
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import bars_of
 from mikrobot.features.kernel.composition import Catalog
 from mikrobot.features.library.extremes import day, extremes, round_number
 from mikrobot.features.library.indicators import atr, log_return
@@ -34,7 +35,13 @@ def test_round_prices_read_off_by_hand(draw, symbol, price, above, below):
     assert rows["m1_round_1_below"].iloc[-1] * unit == pytest.approx(below, rel=1e-9)
 
 
-DECADES = {symbol: (-1, 0, 1) for symbol in INSTRUMENTS} | {
+SYMBOLS = (
+    *("EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "XAUUSD"),
+    *("BTCUSDT", "ETHUSDT", "ADAUSDT", "FILUSDT"),
+)
+
+DECADES = {symbol: (-1, 0, 1) for symbol in SYMBOLS} | {
+    "XAUUSD": (2, 3, 4),
     "USDJPY": (1, 2, 3),
     "BTCUSDT": (3, 4, 5),
     "ETHUSDT": (2, 3, 4),
@@ -47,7 +54,7 @@ def near_round_prices(symbol, rng):
     tick = instrument(symbol).tick
     prices = set()
     for decade in (D(1).scaleb(power) for power in DECADES[symbol]):
-        step = decade * (D("0.001") if instrument(symbol).asset == "fx" else D("0.01"))
+        step = decade * (D("0.001") if instrument(symbol).closes else D("0.01"))
         whole = [int(decade / step), int(9 * decade / step), *rng.integers(decade / step, 10 * decade / step, 150)]
         prices |= {(int(steps) * step + away * tick).quantize(tick) for steps in whole for away in (-1, 0, 1)}
     return sorted(price for price in prices if price > 0)
@@ -55,13 +62,13 @@ def near_round_prices(symbol, rng):
 
 def exactly(symbol, price, multiple):
     """Return the distances to the round prices in Decimal."""
-    share = D("0.001") if instrument(symbol).asset == "fx" else D("0.01")
+    share = D("0.001") if instrument(symbol).closes else D("0.01")
     step = D(1).scaleb(price.adjusted()) * share * multiple
     return step - price % step, price % step
 
 
 @pytest.mark.parametrize("multiple", [1, 10])
-@pytest.mark.parametrize("symbol", INSTRUMENTS)
+@pytest.mark.parametrize("symbol", SYMBOLS)
 def test_distances_to_round_prices_are_exact_on_the_whole_price_grid(draw, symbol, multiple):
     prices = near_round_prices(symbol, np.random.default_rng(4))
     floats = [float(price) for price in prices]

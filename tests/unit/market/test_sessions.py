@@ -27,7 +27,7 @@ def test_fx_trades_from_sunday_to_friday_17_new_york(time, opened):
 
 
 def test_crypto_is_always_open():
-    assert is_open("crypto", pd.date_range("2025-01-01", periods=14, freq="12h", tz="UTC")).all()
+    assert is_open("always", pd.date_range("2025-01-01", periods=14, freq="12h", tz="UTC")).all()
 
 
 def test_open_minutes_of_every_day_of_a_year_agree_with_the_instants():

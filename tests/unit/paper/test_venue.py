@@ -262,5 +262,5 @@ def test_the_value_of_a_venue_is_its_cash_plus_unrealised_profit() -> None:
     play(venue, bar(0, (1.10000, 1.10060, 1.09990, 1.10050)))
     valuation = value(venue, NINE + MINUTE)
     assert (valuation.balance, valuation.equity) == (D("9996.50"), D("10036.50"))
-    assert valuation.holdings == (Holding("EURUSD", Side.BUY, D("1.00"), D("1.10010"), D("40.00")),)
+    assert valuation.holdings == (Holding("EURUSD", "fx", Side.BUY, D("1.00"), D("1.10010"), D("40.00")),)
     assert valuation.earned == {"EURUSD": D("36.50")}

@@ -4,9 +4,10 @@ from dataclasses import replace
 from decimal import Decimal as D
 from typing import Any
 
+from mikrobot.domain.instruments.instrument import Swap
 from mikrobot.domain.trading import Side
 from mikrobot.paper.account import Account
-from mikrobot.paper.contracts import Contract, Kind, Swap
+from mikrobot.paper.contracts import Contract, Kind
 from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.journal import Booked, Filled, Noted
 from mikrobot.paper.money import decimal
