@@ -1,7 +1,8 @@
 """The instrument of a symbol that is in no table, from its name and its bars.
 
 The name gives asset class, base and quote; the prices give the tick, the volumes the size step. The spread is the
-median of the quoted ones, else Roll's estimate, at least a tick. Everything else is usual for the asset class.
+median of the quoted ones. Without any, it is Roll's estimate for a coin, whose bars are of trades, and usual for the
+asset class at a broker, whose bars are of bids. Everything else is usual for the asset class.
 
 References
 ----------
@@ -64,7 +65,7 @@ def infer(symbol: str, bars: pd.DataFrame) -> Entry:
     """
     sample = bars.iloc[-SAMPLE:]
     tick, of_tick = _tick(sample[["open", "high", "low", "close"]].to_numpy("float64").ravel())
-    spread, of_spread = _spread(sample, tick)
+    spread, of_spread = _spread(symbol, sample, tick)
     inferred: dict[str, Any] = {"tick": tick, "spread": spread}
     reasons = [f"tick: {of_tick}", f"spread: {of_spread}"]
     step = _size_step(sample["volume"].to_numpy("float64"))
@@ -131,11 +132,18 @@ def _tick(prices: Floats) -> tuple[Decimal, str]:
     return Decimal(f"{Decimal(1).scaleb(-max(digits, 0)):f}"), f"the prices are on no grid, {_DIGITS} digits"
 
 
-def _spread(bars: pd.DataFrame, tick: Decimal) -> tuple[Decimal, str]:
+def _spread(symbol: str, bars: pd.DataFrame, tick: Decimal) -> tuple[Decimal, str]:
+    """Return the spread and what shows it: bid bars of a broker do not, the trades of an exchange do."""
     quoted = bars["spread"].to_numpy("float64")
     quoted = quoted[np.isfinite(quoted) & (quoted > 0)]
     if len(quoted):
         return _up(float(np.median(quoted)), tick), "median of the quoted ones"
+    asset = _shape(symbol).asset
+    if registry.is_listed(symbol):
+        return _up(float(registry.instrument(symbol).spread), tick), "no bar quotes one, so that of its entry"
+    if asset != "crypto":
+        ticks = registry.usual_spread(asset)
+        return ticks * tick, f"no bar quotes one, so {ticks} ticks as is usual for {asset}"
     estimate = roll(bars["close"].to_numpy("float64"))
     if estimate is None:
         return tick, "one tick, as Roll (1984) finds none"

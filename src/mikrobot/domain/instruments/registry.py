@@ -12,6 +12,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from mikrobot.domain.errors import SettingsError, UnknownSymbol
@@ -187,6 +188,16 @@ def by_class(asset: str, tick: Decimal) -> dict[str, Any]:
     points = {"fx": 10, "metal": 10}.get(asset, 1)
     sizes = {"size_step": Decimal("0.01"), "min_size": Decimal("0.01")}
     return sizes | class_defaults(asset) | {"tick": tick, "pip": points * tick, "spread": tick}
+
+
+def usual_spread(asset: str) -> int:
+    """Return the median spread of the table's instruments of an asset class, in ticks.
+
+    >>> usual_spread("fx")
+    17
+    """
+    spreads = (entry.instrument for entry in _shipped().values() if entry.instrument.asset == asset)
+    return int(median_low(traded.spread / traded.tick for traded in spreads))
 
 
 def _lookup(symbol: str) -> Entry | None:
