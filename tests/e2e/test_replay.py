@@ -30,6 +30,7 @@ from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
+from mikrobot.store.runs import Runs
 from tests.replay_run import HISTORY_DAYS, Outcome
 
 CLOCK = SystemClock()
@@ -89,7 +90,7 @@ def traded(program: Any, run_id: str) -> Traded:
         ledger = Ledger(pool)
         return Traded(
             ledger.predictions(run_id), ledger.decisions(run_id), ledger.orders(run_id),
-            accounts.fills(ledger, run_id), ledger.skips(run_id),
+            accounts.fills(ledger, Runs(pool).get(run_id)), ledger.skips(run_id),
         )  # fmt: skip
 
 

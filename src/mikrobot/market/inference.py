@@ -34,7 +34,7 @@ _ON_GRID, _NOISE = 0.999, 1e-3
 _DIGITS = 6
 """Digits of a price without a grid, as of averages."""
 
-_ENOUGH = 50
+_ENOUGH = 20
 """Different prices from which a step other than a power of ten is believed."""
 
 
