@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @task(task_run_name="ingest {symbol}")
-def ingest_symbol(symbol: str, start: datetime, end: datetime) -> "Gated[Backfill]":
+def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "Gated[Backfill]":
     """Fetch the missing bars of one symbol, check them, quarantine bad rows, store the others."""
     from expectations.quality_gate import check
     from mikrobot import settings as configuration
@@ -32,7 +32,7 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> "Gated[Backfil
 
     settings = configuration.load()
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
-        source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool))), SystemClock())
+        source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool), run_id)), SystemClock())
         tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
         result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
     get_run_logger().info(
@@ -43,18 +43,25 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime) -> "Gated[Backfil
 
 @flow(name="ingest", flow_run_name=flow_run_name, on_running=[attach])
 def ingest(
-    symbols: list[str] | None = None, start: datetime | None = None, end: datetime | None = None
+    symbols: list[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    run_id: str | None = None,
 ) -> "list[Gated[Backfill]]":
-    """Ingest symbols from start to end; by default those of the latest run, each over its own hours."""
+    """Ingest symbols from start to end; by default those of a run, each over its own hours.
+
+    The run is that of `run_id`, by default the latest one that traded.
+    """
     from mikrobot.workflows.default_span import default_spans
 
-    parts = default_spans(symbols, start, end)
+    parts = default_spans(symbols, start, end, run_id=run_id)
     asked = [(symbol, part) for part in parts for symbol in part.symbols]
     progress = Progress("ingest", [symbol for symbol, _ in asked])
     results = []
     for number, (symbol, part) in enumerate(asked):
         progress(symbol, number / len(asked))
-        results.append(ingest_symbol(symbol, part.start, part.end))
+        results.append(ingest_symbol(symbol, part.start, part.end, part.run.id))
     progress("bars are stored", 1.0)
     table = [shown(symbol.result) for symbol in results]
     create_table_artifact(key="ingest", table=table, description=f"Bars of the {parts[-1].source} source.")

@@ -80,13 +80,17 @@ def _run_segment(run_id: str, number: int, segment: "Segment", stages: "Stages")
     once = run_stages.SegmentStages(run_id, number).once
     symbols, learned = list(segment.symbols), segment.trade_from
     start, traded = segment.history_from, segment.trade_until
-    ingested = once("ingest", run_stages.INGESTED, lambda: ingest(symbols, start, learned))
-    earlier = once("materialize", run_stages.MATERIALIZED, lambda: materialize(symbols, start, learned))
+    ingested = once("ingest", run_stages.INGESTED, lambda: ingest(symbols, start, learned, run_id=run_id))
+    earlier = once("materialize", run_stages.MATERIALIZED, lambda: materialize(symbols, start, learned, run_id=run_id))
     local_stack.await_service(configuration.load(), "mlflow", SystemClock())
-    trained = once("train", run_stages.TRAINED, lambda: train(symbols, start, learned, trade_from=learned))
+    trained = once(
+        "train", run_stages.TRAINED, lambda: train(symbols, start, learned, trade_from=learned, run_id=run_id)
+    )
     first_order = once("trade", run_stages.FIRST_ORDER, lambda: trade(run_id, number))
     later = once(
-        "materialize traded", run_stages.MATERIALIZED, lambda: materialize(symbols, start, traded, since=learned)
+        "materialize traded",
+        run_stages.MATERIALIZED,
+        lambda: materialize(symbols, start, traded, since=learned, run_id=run_id),
     )
     stages.ingested += ingested
     stages.materialized += earlier + later

@@ -54,16 +54,18 @@ def materialize(
     start: datetime | None = None,
     end: datetime | None = None,
     since: datetime | None = None,
+    *,
+    run_id: str | None = None,
 ) -> "list[Gated[Materialized]]":
-    """Materialise symbols from start to end; by default those of the latest run, each over its own hours.
+    """Materialise symbols from start to end; by default those of a run, each over its own hours.
 
-    With `since`, writes only rows that close later; the features warm up on the bars before. Uses the lead of a
-    symbol if both are materialised together.
+    The run is that of `run_id`, by default the latest one that traded. With `since`, writes only rows that close
+    later; the features warm up on the bars before. Uses the lead of a symbol if both are materialised together.
     """
     from mikrobot.domain.instruments.registry import leads
     from mikrobot.workflows.default_span import default_spans
 
-    parts = default_spans(symbols, start, end)
+    parts = default_spans(symbols, start, end, run_id=run_id)
     asked = [(symbol, leads(part.symbols).get(symbol), part) for part in parts for symbol in part.symbols]
     progress = Progress("materialize", [symbol for symbol, *_ in asked])
     results = []

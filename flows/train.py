@@ -52,8 +52,12 @@ def train(
     start: datetime | None = None,
     end: datetime | None = None,
     trade_from: datetime | None = None,
+    *,
+    run_id: str | None = None,
 ) -> "list[TrainingReport]":
-    """Train on symbols from start to end; by default those of the latest run, each over its own hours.
+    """Train on symbols from start to end; by default those of a run, each over its own hours.
+
+    The run is that of `run_id`, by default the latest one that traded.
 
     Symbols whose hours do not overlap belong to different segments, and each segment has a model of its own.
     """
@@ -61,7 +65,7 @@ def train(
 
     trained = [
         train_model(part.source, list(part.symbols), start=part.start, end=part.end, trade_from=trade_from)
-        for part in default_spans(symbols, start, end)
+        for part in default_spans(symbols, start, end, run_id=run_id)
     ]
     create_markdown_artifact(
         key="training",

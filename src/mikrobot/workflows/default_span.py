@@ -38,8 +38,10 @@ def default_spans(
     start: datetime | None = None,
     end: datetime | None = None,
     clock: Clock | None = None,
+    *,
+    run_id: str | None = None,
 ) -> tuple[DefaultSpan, ...]:
-    """Fill missing arguments from the latest run: one span for each of its segments, up to now on a live source.
+    """Fill missing arguments from a run: one span for each of its segments, up to now on a live source.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def default_spans(
     start, end : datetime, optional
         UTC; default: the history and the traded hours of each segment.
     clock : Clock, optional
+    run_id : str, optional
+        Default: the latest run that traded, or the latest if none has.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def default_spans(
     """
     clock = clock or SystemClock()
     with database.open_pool(configuration.load()) as pool:
-        run = recorded_run(Runs(pool))
+        run = recorded_run(Runs(pool), run_id)
     now = clock.now().replace(second=0, microsecond=0)
     return tuple(
         DefaultSpan(

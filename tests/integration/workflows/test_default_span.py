@@ -48,6 +48,15 @@ def test_a_replay_is_every_segment_of_the_latest_run_over_its_own_hours(runs):
     ]
 
 
+def test_a_run_that_has_not_traded_yet_uses_its_own_market(runs):
+    before = begin(runs, "simulated", FIRST, started_at=NOW - timedelta(hours=1))
+    runs.advance(before.id, "worker", FIRST.trade_until, lambda: None)
+    begun = begin(runs, "replay", LAST)
+    (span,) = default_spans(["BTCUSDT"], run_id=begun.id)
+    assert (span.source, span.run.id) == ("replay", begun.id)
+    assert default_spans()[0].run.id == before.id
+
+
 def test_a_live_market_goes_on_to_the_last_whole_minute(runs):
     begin(runs, "simulated", LAST)
     (span,) = default_spans(clock=ManualClock(NOW))
