@@ -87,7 +87,8 @@ def of(
     """
     where = f"{place}: entry {symbol}"
     values = ({} if before is None else _values(before)) | of_keys(given, where)
-    values = {"min_size": values.get("size_step")} | values
+    if "min_size" not in given and ("size_step" in given or "min_size" not in values):
+        values["min_size"] = values.get("size_step")
     missing = [name for name in ("asset", "base", "quote", *_AMOUNTS, "session") if values.get(name) is None]
     if missing:
         raise SettingsError(f"{where}: {', '.join(missing)} missing; `mikrobot instruments infer FILE` prints an entry")

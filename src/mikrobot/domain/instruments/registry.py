@@ -186,8 +186,9 @@ def class_defaults(asset: str) -> dict[str, Any]:
 def by_class(asset: str, tick: Decimal) -> dict[str, Any]:
     """Return the values of an instrument with a tick, as its asset class has them."""
     points = {"fx": 10, "metal": 10}.get(asset, 1)
-    sizes = {"size_step": Decimal("0.01"), "min_size": Decimal("0.01")}
-    return sizes | class_defaults(asset) | {"tick": tick, "pip": points * tick, "spread": tick}
+    values = {"size_step": Decimal("0.01")} | class_defaults(asset)
+    values.pop("min_size", None)
+    return values | {"tick": tick, "pip": points * tick, "spread": tick}
 
 
 def usual_spread(asset: str) -> int:

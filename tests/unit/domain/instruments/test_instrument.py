@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mikrobot.domain.errors import UnknownSymbol
@@ -18,6 +18,7 @@ NOISE = Decimal("0.000001")  # of a step: distance from the grid at which a floa
 def test_a_quantized_price_lies_on_the_tick_grid_and_stays_there(
     traded: Instrument, price: float, rounding: str
 ) -> None:
+    assume(price >= traded.tick)
     quantized = traded.quantize(price, rounding)
     assert quantized % traded.tick == 0
     assert traded.quantize(quantized, rounding) == quantized
@@ -26,6 +27,7 @@ def test_a_quantized_price_lies_on_the_tick_grid_and_stays_there(
 
 @given(instruments, prices)
 def test_up_never_lowers_and_down_never_raises_a_price(traded: Instrument, price: float) -> None:
+    assume(price >= traded.tick)
     exact, noise = Decimal(repr(price)), traded.tick * NOISE
     assert exact - noise <= traded.quantize(price, "up") < exact + traded.tick
     assert exact - traded.tick < traded.quantize(price, "down") <= exact + noise

@@ -8,7 +8,7 @@ import pytest
 
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import SettingsError, UsageError
-from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments import entries, registry
 from mikrobot.domain.instruments.rates import require_rates
 from mikrobot.domain.instruments.shapes import Shape
 
@@ -137,3 +137,15 @@ def test_symbols_with_their_rates_are_accepted() -> None:
         UsageError, match=r"EURGBP is quoted in GBP, .* add a file of GBPUSD .*--data GBPUSD_M1\.parquet"
     ):
         require_rates(["EURGBP", "EURUSD"])
+
+
+def test_the_entries_in_the_documentation_are_accepted_and_its_keys_are_all() -> None:
+    text = (Path(__file__).parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    registry.use_file(file_of(example))
+    assert registry.instrument("US30").lot == 5
+    assert registry.instrument("OMXS30").quote == "SEK"
+    table = text.partition("| key | meaning |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    keys = {key.strip(" `") for row in rows for key in row.split(",")}
+    assert keys == set(entries.FIELDS)
