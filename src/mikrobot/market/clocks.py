@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, UsageError
-from mikrobot.domain.instruments.sessions import FRIDAY, SUNDAY, Session
+from mikrobot.domain.instruments.sessions import FRIDAY, NEW_YORK, SUNDAY, Session
 from mikrobot.market.border import MINUTE_US, Times, commonest_step, epoch_us
-from mikrobot.market.sessions import NEW_YORK, in_weekend
+from mikrobot.market.sessions import in_weekend
 
 Flags = NDArray[np.bool_]
 

@@ -1,18 +1,15 @@
-"""Trading sessions: market hours, and local time in the financial centres.
-
-Holidays are not modelled: a bar on a holiday is treated like any other.
-"""
+"""Trading sessions: market hours with their holidays, and local time in the financial centres."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mikrobot.domain.instruments.sessions import SESSIONS, SessionName
+from mikrobot.domain.instruments.sessions import NEW_YORK, SESSIONS, SessionName, closures
 
-NEW_YORK = ZoneInfo("America/New_York")
 LONDON = ZoneInfo("Europe/London")
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -53,8 +50,31 @@ def is_open(session: SessionName, times: pd.DatetimeIndex) -> NDArray[np.bool_]:
     local = times.tz_convert(NEW_YORK)
     weekday = np.asarray(local.dayofweek)
     minute = np.asarray(local.hour * 60 + local.minute)
-    opened: NDArray[np.bool_] = ~hours.closed(weekday, minute)
+    minutes = times.as_unit("s").asi8 // 60
+    on_holiday = holiday_minutes(session, minutes + 1) > holiday_minutes(session, minutes)
+    opened: NDArray[np.bool_] = ~(hours.closed(weekday, minute) | on_holiday)
     return opened
+
+
+def holiday_minutes(session: SessionName, minutes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each minute since 1970 UTC the minutes before it in which holidays kept the market closed.
+
+    >>> bounds = pd.DatetimeIndex(["2025-12-24 23:00", "2025-12-26"], tz="UTC").as_unit("s").asi8 // 60
+    >>> np.diff(holiday_minutes("fx", bounds)).tolist()  # until 22:00 UTC on Christmas Day
+    [1380]
+    """
+    starts, ends, before = _closures(session)
+    place = np.searchsorted(starts, minutes, side="right") - 1
+    inside = np.minimum(minutes, ends[place]) - starts[place]
+    counted: NDArray[np.int64] = np.where(place < 0, 0, before[place] + inside)
+    return counted
+
+
+@cache
+def _closures(session: SessionName) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return starts and ends of the closures, after an empty one, and the closed minutes before each start."""
+    starts, ends = (np.array([0, *bounds], dtype=np.int64) for bounds in closures(session))
+    return starts, ends, np.concatenate(([0], np.cumsum(ends - starts)[:-1]))
 
 
 def week_minutes(times: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -108,5 +128,7 @@ def open_minutes(session: SessionName, day: datetime) -> NDArray[np.int64]:
         return minutes
     local = minutes + offset_minutes(NEW_YORK, day)
     weekday = (day.weekday() + local // DAY_MINUTES) % 7
-    opened: NDArray[np.int64] = minutes[~hours.closed(weekday, local % DAY_MINUTES)]
+    first = int(day.timestamp()) // 60
+    on_holiday = np.diff(holiday_minutes(session, np.arange(first, first + DAY_MINUTES + 1))) > 0
+    opened: NDArray[np.int64] = minutes[~(hours.closed(weekday, local % DAY_MINUTES) | on_holiday)]
     return opened

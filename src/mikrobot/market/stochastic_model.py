@@ -29,10 +29,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mikrobot.domain.instruments.instrument import Instrument, Market
+from mikrobot.domain.instruments.sessions import NEW_YORK
 from mikrobot.market.sessions import (
     DAY_MINUTES,
     LONDON,
-    NEW_YORK,
     ROLL_MINUTE,
     TOKYO,
     offset_minutes,

@@ -9,18 +9,16 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import NoReturn
-from zoneinfo import ZoneInfo
 
 from mikrobot.domain.errors import OrderError
 from mikrobot.domain.instruments.instrument import Instrument, Swap
-from mikrobot.domain.instruments.sessions import SESSIONS, SessionName
+from mikrobot.domain.instruments.sessions import NEW_YORK, SESSIONS, SessionName, between_holidays, on_holiday
 from mikrobot.paper.money import Exact, Ratio, counted, half_even, ratio, scale, whole
 
-NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = time(17)
 """Local time in New York at which the FX day and week end and swap is charged."""
 
-_DAY_MS = 86_400_000
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
 _WEEK_MS = 7 * _DAY_MS
 _MONDAY_MS = 4 * _DAY_MS  # the first Monday of 1970, 5 January
 _CLOSE_MS = 21 * 3_600_000  # 17:00 in New York is 21:00 or 22:00 UTC
@@ -151,7 +149,9 @@ class Contract:
     def is_open(self, ts: int) -> bool:
         """Return whether the contract trades at an instant (ms since 1970, UTC)."""
         session, since = SESSIONS[self.session], (ts - _MONDAY_MS) % _WEEK_MS
-        if session is None or (since < _SURELY_OPEN_MS and (self.session == "fx" or since % _DAY_MS < _CLOSE_MS)):
+        if session is None or on_holiday(self.session, ts // _MINUTE_MS):
+            return session is None
+        if since < _SURELY_OPEN_MS and (self.session == "fx" or since % _DAY_MS < _CLOSE_MS):
             return True
         local = datetime.fromtimestamp(ts / 1000, UTC).astimezone(NEW_YORK)
         return not session.closed(local.weekday(), local.hour * 60 + local.minute)
@@ -165,7 +165,10 @@ class Contract:
             return 0, 1 << 62
         monday, midnight = ts - (ts - _MONDAY_MS) % _WEEK_MS, ts - ts % _DAY_MS
         first, end = (monday, monday + _SURELY_OPEN_MS) if self.session == "fx" else (midnight, midnight + _CLOSE_MS)
-        return (first, end) if ts < min(end, monday + _SURELY_OPEN_MS) else (ts, ts + 1)
+        if ts >= min(end, monday + _SURELY_OPEN_MS):
+            return ts, ts + 1
+        reopened, closes = between_holidays(self.session, ts // _MINUTE_MS)
+        return max(first, reopened * _MINUTE_MS), min(end, closes * _MINUTE_MS)
 
     def commission(self, of_account: Decimal) -> Decimal:
         """Return the commission per lot and side, that of the account where the contract has none of its own."""

@@ -19,7 +19,7 @@ from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import microseconds
 from mikrobot.market.clocks import NAMED as CLOCKS
 from mikrobot.market.replay import Provenance, Reading, ReplaySource
-from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, open_minutes, week_minutes
+from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, holiday_minutes, open_minutes, week_minutes
 
 GAP_SIZES = (("up to 5 min", 5), ("up to 1 h", 60), ("up to 24 h", 1440), ("longer", None))
 """Sizes of gaps by their minutes without a bar while the market was open."""
@@ -149,10 +149,8 @@ def _charts(inspected: Inspected, reading: Reading) -> dict[str, str]:
 
 def _missing(inspected: Inspected, bars: pd.DataFrame) -> pd.Series:
     """Return the open minutes without a bar by day, from the first bar to the last."""
-    session, days = (
-        instrument(inspected.file.symbol).session,
-        pd.date_range(inspected.first.date(), inspected.last.date()),
-    )
+    session = instrument(inspected.file.symbol).session
+    days = pd.date_range(inspected.first.date(), inspected.last.date())
     expected = []
     for day in days:
         start = day.to_pydatetime().replace(tzinfo=UTC)
@@ -199,15 +197,15 @@ def _gaps(symbol: str, frame: pd.DataFrame) -> tuple[dict[str, int], tuple[datet
 
 def _open_minutes(symbol: str, times: Any) -> Any:
     """Return for each time the minutes, since some fixed one, in which the market was open before it."""
-    minutes = times // 60_000_000
-    session = SESSIONS[instrument(symbol).session]
+    minutes, name = times // 60_000_000, instrument(symbol).session
+    session = SESSIONS[name]
     if session is None:
         return minutes
     since = week_minutes(times)
     week, closed = (minutes - since) // (7 * DAY_MINUTES), session.pause[1] - session.pause[0]
     day, minute = np.divmod(np.minimum(since, WEEK_MINUTES), DAY_MINUTES)
     opened = day * (DAY_MINUTES - closed) + np.maximum(minute - closed, 0)  # the break begins the day, at 17:00
-    return week * (WEEK_MINUTES - 5 * closed) + opened
+    return week * (WEEK_MINUTES - 5 * closed) + opened - holiday_minutes(name, minutes)
 
 
 def _spikes(frame: pd.DataFrame) -> int:
