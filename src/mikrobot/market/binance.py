@@ -1,9 +1,12 @@
 """The Binance spot source: public one-minute klines over REST, without an account.
 
-Klines have no bid and ask, so spreads are unknown. Does not use streams, orders or account data.
+Klines have no bid and ask, so spreads are unknown. An odd kline does not stop the others: one without a usable time is
+left out and logged; one with odd values is passed on, and the checks of bars put it into quarantine with their reason.
+Does not use streams, orders or account data.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from threading import Thread
@@ -18,17 +21,7 @@ from requests.exceptions import RequestException
 from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import empty_bars
-from mikrobot.market.border import (
-    RowOrigin,
-    bar_frame,
-    check_prices,
-    check_times,
-    check_trades,
-    check_volume,
-    epoch_us,
-    instant,
-    taker_volume_of,
-)
+from mikrobot.market.border import bar_frame, epoch_us, instant, within_volume
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
@@ -56,6 +49,9 @@ _WAITS = 3
 _SURELY_CLOSED = timedelta(hours=1)
 _TOO_MANY = (418, 429)
 _UNKNOWN_SYMBOL = -1121
+_SHOWN = 120
+"""Characters of an odd kline in a log."""
+
 _REMEDY = "check the network, or trade another source (--source simulated)"
 
 
@@ -129,34 +125,33 @@ class BinanceSource:
         """
         if symbol not in self._listed:
             oldest = self._page(symbol, 0, None, limit=1)
-            if not oldest:
+            if not oldest.klines:
                 raise FeedError(f"{symbol}: Binance has no klines; {_REMEDY}")
-            self._listed[symbol] = instant(oldest[0][0] * 1000)
+            self._listed[symbol] = instant(oldest.klines[0][0] * 1000)
         return self._listed[symbol]
 
     def history(self, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the closed klines that open in [start, end), as a bar frame with NaN spreads.
 
-        A kline counts as closed when both the local clock and Binance's server time have reached its close.
+        A kline counts as closed when both the local clock and Binance's server time have reached its close. Values
+        are as Binance sent them, NaN where they are no numbers; the caller checks them.
 
         Raises
         ------
-        BarError
-            If a kline breaks the bar schema.
         FeedError
-            If Binance does not respond in time, refuses, or sends a response without klines.
+            If Binance does not respond in time, refuses, or sends a response that is mostly not of klines.
         UnknownSymbol
             If it is not one of the symbols, or Binance does not list it.
         """
         since, until = epoch_us(start) // 1000, epoch_us(min(end, self._closed_before(end))) // 1000
         klines: list[Kline] = []
-        while since < until and (page := self._page(symbol, since, until - 1, PAGE)):
-            asked = [kline for kline in page if since <= kline[0] < until]
+        while since < until and (page := self._page(symbol, since, until - 1, PAGE)).klines:
+            asked = [kline for kline in page.klines if since <= kline[0] < until]
             if not asked:
                 raise FeedError(f"{symbol}: Binance sent klines of other times than the requested ones; {_REMEDY}")
             klines += asked
-            since = asked[-1][0] + _MINUTE_MS
-        return self._frame(symbol, klines)
+            since = asked[-1][0] + (1 + page.odd_at_end) * _MINUTE_MS
+        return _frame(klines)
 
     def _closed_before(self, end: datetime) -> datetime:
         """Return the open time before which every kline has closed."""
@@ -170,15 +165,21 @@ class BinanceSource:
             raise FeedError(f"Binance sent no server time but {str(server)[:80]!r}; {_REMEDY}") from error
         return min(now, server_now) - timedelta(minutes=1) + timedelta(milliseconds=1)
 
-    def _page(self, symbol: str, since: int, until: int | None, limit: int) -> list[Kline]:
+    def _page(self, symbol: str, since: int, until: int | None, limit: int) -> "_Page":
         """Return the klines that open from `since` to `until`, milliseconds, both included."""
         if symbol not in self._symbols:
             raise UnknownSymbol(f"{symbol} is not a symbol of this source; the symbols are {', '.join(self._symbols)}")
         bounds = {"startTime": since} if until is None else {"startTime": since, "endTime": until}
         answer = self._ask(symbol, lambda: self._client.get_klines(symbol=symbol, interval="1m", limit=limit, **bounds))
-        if not isinstance(answer, list) or not all(_is_kline(row) for row in answer):
+        if not isinstance(answer, list):
             raise FeedError(f"{symbol}: Binance sent no klines but {str(answer)[:80]!r}; {_REMEDY}")
-        return [[_milliseconds(symbol, kline[0]), *kline[1:]] for kline in answer]
+        page, odd = _page_of(answer)
+        if len(odd) > len(page.klines):
+            reason, kline = odd[0]
+            raise FeedError(f"{symbol}: Binance sent no klines but {str(kline)[:80]!r}, {reason}; {_REMEDY}")
+        for reason, kline in odd:
+            log.warning("kline_left_out", symbol=symbol, reason=reason, kline=str(kline)[:_SHOWN])
+        return page
 
     def _ask(self, what: str, request: Callable[[], R]) -> R:
         """Send a request; wait as long as Binance demands after too many requests."""
@@ -211,25 +212,6 @@ class BinanceSource:
             raise FeedError(f"{what}: Binance refused ({refusal}); {_REMEDY}") from error
         return _seconds(error.response.headers.get("Retry-After", ""), self._clock.now())
 
-    def _frame(self, symbol: str, klines: list[Kline]) -> pd.DataFrame:
-        if not klines:
-            return empty_bars()
-        try:
-            times = np.array([row[0] for row in klines], dtype=np.int64) * 1000
-            numbers = np.array([[row[i] for i in _NUMBERS] for row in klines], dtype=np.float64).T
-        except (TypeError, ValueError) as error:
-            raise FeedError(f"{symbol}: Binance sent a kline that is not numbers ({error}); {_REMEDY}") from error
-        origin = RowOrigin(f"Binance {symbol}", range(len(klines)), "kline")
-        check_times(times, origin)
-        check_prices(numbers[:4], times, origin)
-        volume, trades, bought = numbers[4:]
-        check_volume(volume, times, origin)
-        check_trades(trades, times, origin)
-        taker_volume = taker_volume_of(bought, volume, times, origin)
-        return bar_frame(
-            times, numbers[:4], volume, np.full(len(times), np.nan), trades=trades, taker_volume=taker_volume
-        )
-
 
 def reachable(url: str, timeout_s: float) -> bool:
     """Return True if a Binance REST API responds at an address within the timeout.
@@ -256,20 +238,74 @@ def _client(url: str, timeout_s: float) -> Client:
     return client
 
 
-def _milliseconds(symbol: str, stamp: int) -> int:
-    """Return an open time in milliseconds, which Binance also sends in microseconds.
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """An answer of Binance.
 
-    Raises
-    ------
-    FeedError
-        If it lies before 2010 in both units, or after 2100.
+    Attributes
+    ----------
+    klines : list of Kline
+        With a usable time, in milliseconds, strictly increasing.
+    odd_at_end : int
+        Number of klines without a usable time after the last of these.
     """
-    time = stamp // 1000 if stamp >= _FIRST_US else stamp
+
+    klines: list[Kline]
+    odd_at_end: int
+
+
+def _page_of(answer: list[Any]) -> tuple[_Page, list[tuple[str, Any]]]:
+    """Return the usable klines of an answer, and each of the others with the reason."""
+    usable: list[Kline] = []
+    odd: list[tuple[str, Any]] = []
+    odd_at_end = 0
+    for row in answer:
+        reason = _fault(row, usable[-1][0] if usable else 0)
+        if reason:
+            odd.append((reason, row))
+            odd_at_end += 1
+        else:
+            usable.append([_milliseconds(row[0]), *row[1:]])
+            odd_at_end = 0
+    return _Page(usable, odd_at_end), odd
+
+
+def _fault(row: Any, previous: int) -> str:
+    """Return why a row is no kline after one that opens at `previous`, milliseconds; an empty text if it is one."""
+    if not isinstance(row, list) or len(row) <= max(_NUMBERS) or type(row[0]) is not int:
+        return "which is not the list of a kline"
+    time = _milliseconds(row[0])
     if not _FIRST_US // 1000 <= time < _LAST_MS:
-        raise FeedError(
-            f"{symbol}: Binance sent a kline with the time {stamp}, which is no time of a market; {_REMEDY}"
-        )
-    return time
+        return f"whose time {str(row[0])[:20]} is no time of a market"
+    if time % _MINUTE_MS:
+        return "whose time is not on a whole minute"
+    if time <= previous:
+        return "whose time does not come after the one before"
+    return ""
+
+
+def _milliseconds(stamp: int) -> int:
+    """Return an open time in milliseconds, which Binance also sends in microseconds."""
+    return stamp // 1000 if stamp >= _FIRST_US else stamp
+
+
+def _frame(klines: list[Kline]) -> pd.DataFrame:
+    if not klines:
+        return empty_bars()
+    times = np.array([row[0] for row in klines], dtype=np.int64) * 1000
+    numbers = np.array([[_number(row[place]) for place in _NUMBERS] for row in klines]).T
+    volume, trades, bought = numbers[4:]
+    unknown = np.full(len(times), np.nan)
+    taken = within_volume(bought, volume)
+    return bar_frame(times, numbers[:4], volume, unknown, trades=trades, taker_volume=taken)
+
+
+def _number(field: Any) -> float:
+    """Return the number of a field; NaN if it has none."""
+    try:
+        return float(field)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def _seconds(wait: str, now: datetime) -> float:
@@ -286,7 +322,3 @@ def _seconds(wait: str, now: datetime) -> float:
         return max((parsedate_to_datetime(wait) - now).total_seconds(), 0.0)
     except (ValueError, TypeError):
         return 60.0
-
-
-def _is_kline(row: object) -> bool:
-    return isinstance(row, list) and len(row) > max(_NUMBERS) and isinstance(row[0], int)

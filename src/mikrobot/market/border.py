@@ -135,11 +135,13 @@ def check_times(times: Times, origin: RowOrigin) -> None:
         With the first invalid row, its time, and the remedy.
     """
     steps = np.diff(times)
-    _refuse(times % MINUTE_US != 0, origin, lambda i: f"time {_text(times[i])} is not on a whole minute; give M1 bars")
-    _refuse(
+    refuse_rows(
+        times % MINUTE_US != 0, origin, lambda i: f"time {_text(times[i])} is not on a whole minute; give M1 bars"
+    )
+    refuse_rows(
         np.concatenate(([False], steps == 0)), origin, lambda i: f"time {_text(times[i])} appears twice; drop one row"
     )
-    _refuse(
+    refuse_rows(
         np.concatenate(([False], steps < 0)),
         origin,
         lambda i: f"time {_text(times[i])} comes after {_text(times[i - 1])}; sort the rows by time",
@@ -301,15 +303,15 @@ def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
     def where(i: int) -> str:
         return f"at {_text(times[i])} (open {opened[i]}, high {high[i]}, low {low[i]}, close {close[i]}); {remedy}"
 
-    _refuse(
+    refuse_rows(
         np.logical_not(np.isfinite(prices)).any(axis=0),
         origin,
         lambda i: f"a price is missing or not finite {where(i)}",
     )
-    _refuse((prices <= 0).any(axis=0), origin, lambda i: f"a price is not positive {where(i)}")
-    _refuse(np.less(high, low), origin, lambda i: f"high < low {where(i)}")
+    refuse_rows((prices <= 0).any(axis=0), origin, lambda i: f"a price is not positive {where(i)}")
+    refuse_rows(np.less(high, low), origin, lambda i: f"high < low {where(i)}")
     outside = (np.minimum(opened, close) < low) | (np.maximum(opened, close) > high)
-    _refuse(outside, origin, lambda i: f"open or close is outside low to high {where(i)}")
+    refuse_rows(outside, origin, lambda i: f"open or close is outside low to high {where(i)}")
 
 
 def check_volume(volume: Floats, times: Times, origin: RowOrigin) -> None:
@@ -321,7 +323,7 @@ def check_volume(volume: Floats, times: Times, origin: RowOrigin) -> None:
         With the first such row.
     """
     bad = np.isinf(volume) | (volume < 0)
-    _refuse(bad, origin, lambda i: f"volume {volume[i]} at {_text(times[i])}; leave unknown volumes empty")
+    refuse_rows(bad, origin, lambda i: f"volume {volume[i]} at {_text(times[i])}; leave unknown volumes empty")
 
 
 def check_trades(trades: Floats, times: Times, origin: RowOrigin) -> None:
@@ -333,7 +335,7 @@ def check_trades(trades: Floats, times: Times, origin: RowOrigin) -> None:
         With the first such row.
     """
     bad = np.isinf(trades) | (trades < 0)
-    _refuse(bad, origin, lambda i: f"{trades[i]} trades at {_text(times[i])}; leave unknown numbers empty")
+    refuse_rows(bad, origin, lambda i: f"{trades[i]} trades at {_text(times[i])}; leave unknown numbers empty")
 
 
 def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: RowOrigin) -> Floats:
@@ -354,8 +356,17 @@ def taker_volume_of(bought: Floats, volume: Floats, times: Times, origin: RowOri
     def values(i: int) -> str:
         return f"taker volume {bought[i]} of volume {volume[i]} at {_text(times[i])}"
 
-    _refuse(bad, origin, lambda i: f"{values(i)}; expected 0 to the volume, or empty where unknown")
-    return np.where(bought > volume, volume, bought)
+    refuse_rows(bad, origin, lambda i: f"{values(i)}; expected 0 to the volume, or empty where unknown")
+    return within_volume(bought, volume)
+
+
+def within_volume(bought: Floats, volume: Floats) -> Floats:
+    """Return the taker volume, limited to the volume where it exceeds it by no more than a rounding error.
+
+    >>> within_volume(np.array([1.0, 1 + 1e-12, 2.0]), np.array([2.0, 1.0, 1.0])).tolist()
+    [1.0, 1.0, 2.0]
+    """
+    return np.where((bought > volume) & (bought <= volume * (1 + _ROUNDING)), volume, bought)
 
 
 def spread_of(spread: Floats) -> Floats:
@@ -380,7 +391,7 @@ def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
     except pa.ArrowException as error:
         raise BarError(f"{origin.name}: column symbol is {column.type}; expected text") from error
     first = str(text[0].as_py())
-    _refuse(
+    refuse_rows(
         pc.fill_null(pc.not_equal(text, first), True).to_numpy(),
         origin,
         lambda i: f"column symbol has {text[i].as_py()} after {first}; give a file for each symbol",
@@ -388,7 +399,14 @@ def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
     return first
 
 
-def _refuse(bad: NDArray[np.bool_] | np.bool_, origin: RowOrigin, describe: Callable[[int], str]) -> None:
+def refuse_rows(bad: NDArray[np.bool_] | np.bool_, origin: RowOrigin, describe: Callable[[int], str]) -> None:
+    """Refuse rows of which one is bad.
+
+    Raises
+    ------
+    BarError
+        With the first bad row and its description.
+    """
     if bad.any():
         first = int(bad.argmax())
         raise BarError(f"{origin(first)}: {describe(first)}")

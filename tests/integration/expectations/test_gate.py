@@ -117,6 +117,16 @@ def test_the_gate_fails_only_above_the_allowed_share(bars: pd.DataFrame) -> None
     assert not check(bars, "bars", allowed_share=0.01).passed
 
 
+def test_one_bad_row_of_a_short_frame_passes_unless_none_is_allowed(bars: pd.DataFrame) -> None:
+    short = bars.head(30).copy()
+    short.loc[7, "high"] = 0.5
+    assert check(short, "bars", allowed_share=0.01).passed
+    assert not check(short, "bars", allowed_share=0).passed
+    short.loc[8, "high"] = 0.5
+    assert not check(short, "bars", allowed_share=0.01).passed
+    assert not check(short.loc[[7]], "bars", allowed_share=0.01).passed
+
+
 def test_duplicate_times_fail_the_frame_and_name_the_rows(bars: pd.DataFrame) -> None:
     bars.loc[20, "open_time"] = bars.loc[19, "open_time"]
     checked = check(bars, "bars", allowed_share=1)
