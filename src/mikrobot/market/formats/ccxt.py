@@ -1,4 +1,7 @@
-"""OHLCV as ccxt returns it, and CSV files with the same columns, as of dukascopy-node: an epoch and the prices."""
+"""OHLCV as ccxt returns it, and CSV files with the same columns, as of dukascopy-node: an epoch and the prices.
+
+Bitstamp's minutes on Kaggle have the same columns, with rows of NaN for minutes without a trade, which are left out.
+"""
 
 import json
 import re
@@ -35,7 +38,7 @@ def _first(file: BarFile) -> str:
 
 def _read(file: BarFile) -> RawBars:
     rows = _json_rows(file) if file.kind == "json" else _text_rows(file)
-    return RawBars(
+    bars = RawBars(
         stamps.of_epoch(rows.numbers("timestamp"), rows.origin),
         rows.prices,
         volume=rows.numbers("volume", "volume_(btc)"),
@@ -43,6 +46,8 @@ def _read(file: BarFile) -> RawBars:
         origin=rows.origin,
         clock=UTC_CLOCK,
     )
+    traded = ~np.isnan(bars.prices).all(axis=0)
+    return bars.only(traded) if "volume_(btc)" in file.columns and not traded.all() and traded.any() else bars
 
 
 def _text_rows(file: BarFile) -> Rows:

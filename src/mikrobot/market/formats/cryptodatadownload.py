@@ -1,4 +1,4 @@
-"""CryptoDataDownload's CSV: a line with its address, a header, the newest bar first; UTC."""
+"""CryptoDataDownload's CSV: often a line with its address, a header, the newest bar first; UTC."""
 
 from mikrobot.market.clocks import UTC_CLOCK
 from mikrobot.market.formats import stamps
@@ -14,18 +14,23 @@ def _recognises(file: BarFile) -> bool:
 def _header(file: BarFile) -> int | None:
     """Return the place of the header among the first two lines."""
     return next(
-        (line for line in (0, 1) if file.head[line : line + 1] and {"unix", "symbol", *PRICES} <= _names(file, line)),
+        (
+            line
+            for line in (0, 1)
+            if file.head[line : line + 1] and {"unix", "symbol", *PRICES} <= {*_names(file, line)}
+        ),
         None,
     )
 
 
-def _names(file: BarFile, line: int) -> set[str]:
-    return {field.strip() for field in file.head[line].lower().split(",")}
+def _names(file: BarFile, line: int) -> tuple[str, ...]:
+    fields = (field.strip() for field in file.head[line].lower().split(","))
+    return tuple("unix" if field == "unix timestamp" else field for field in fields)
 
 
 def _read(file: BarFile) -> RawBars:
     line = _header(file) or 0
-    names = tuple(field.strip() for field in file.head[line].lower().split(","))
+    names = _names(file, line)
     base = next((name for name in names if name.startswith("volume")), "volume")
     read = ("unix", "symbol", *PRICES, base, "tradecount")
     rows = read_rows(

@@ -2,7 +2,10 @@
 
 import gzip
 import io
+import lzma
+import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +24,16 @@ Kind = Literal["text", "json", "parquet", "feather"]
 HEAD_BYTES = 1 << 16
 """Bytes of a text file of which the first lines are taken."""
 
+_EXCEL_HINT = re.compile(rb'"?sep=."?\n', re.IGNORECASE)
+"""First line of files that Excel shall open: it names the delimiter."""
+
 DELIMITERS = ("\t", ";", ",")
 
 _MAGIC: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1": "feather", b"FEA1": "feather"}
+
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
+"""Errors of archives; zipfile raises RuntimeError for a password, and its child for an unknown compression."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ def open_bar_file(path: Path) -> BarFile:
         if kind is not None:
             return BarFile(path, path.name, kind, b"")
         name, content = _unpacked(path, start)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, *_DAMAGED) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BarError(f"{path}: cannot be read ({reason}); check its permissions, or export it again") from error
     packed = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), None)
@@ -147,6 +157,8 @@ def _unpacked(path: Path, start: bytes) -> tuple[str, bytes]:
             return path.name.removesuffix(".gz"), packed.read()
     if start.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(path) as archive:
+            if "[Content_Types].xml" in archive.namelist():
+                raise BarError(f"{path}: an Excel workbook; save the sheet as CSV")
             members = [info for info in archive.infolist() if not info.is_dir() and not _is_note(info.filename)]
             if len(members) != 1:
                 listed = ", ".join(info.filename for info in members[:3]) or "none"
@@ -171,7 +183,23 @@ def _utf8(path: Path, content: bytes) -> bytes:
     content = content.removeprefix(b"\xef\xbb\xbf")
     if b"\x00" in content[:HEAD_BYTES]:
         raise BarError(f"{path}: neither text nor a Parquet or Feather table; export it as CSV in UTF-8, or as Parquet")
-    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in content else content
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"\x1a" in content[-16:]:  # the mark of the end of a file in DOS
+        content = content.rstrip(b"\x1a\n")
+    if hint := _EXCEL_HINT.match(content):
+        content = b"\n" + content[hint.end() :]
+    return _without_last_delimiter(content)
+
+
+def _without_last_delimiter(content: bytes) -> bytes:
+    """Cut the delimiter off that ends each line, which begins no field."""
+    first = [line.rstrip() for line in content[:HEAD_BYTES].split(b"\n")[:-1] if line.strip()][:50]
+    for mark in DELIMITERS:
+        ending = mark.encode()
+        if mark != "\t" and first and all(line.endswith(ending) for line in first):
+            return content.replace(ending + b"\n", b"\n").removesuffix(ending)
+    return content
 
 
 class LineNumbers:

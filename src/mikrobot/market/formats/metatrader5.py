@@ -13,7 +13,7 @@ _NAMED = {"<date>": "date", "<time>": "time", "<tickvol>": "tick_volume", "<vol>
 
 
 def _recognises(file: BarFile) -> bool:
-    return {"<date>", "<time>", "<open>", "<close>"} <= set(file.columns)
+    return file.columns[:1] == ("<date>",) and {"<time>", "<open>", "<close>"} <= set(file.columns)
 
 
 def _read(file: BarFile) -> RawBars:

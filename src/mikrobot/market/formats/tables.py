@@ -18,6 +18,8 @@ PRICES = ("open", "high", "low", "close")
 
 _MISSING = ("", "nan", "null", "none", "n/a")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+\.\d+")
+_BLANK = re.compile(rb"^[ \t]+$", re.MULTILINE)
 _DECIMALS = re.compile(r"\d+\.(\d+)")
 _MOST_DECIMALS = 8
 
@@ -97,12 +99,7 @@ def read_rows(
         raise BarError(f"{file.path}: the file has no bar; expected at least one below its header")
     types = {name: pa.string() if name in texts else pa.float64() for name in names if name not in ignored}
     try:
-        table = csv.read_csv(
-            pa.BufferReader(body),
-            csv.ReadOptions(column_names=list(names)),
-            csv.ParseOptions(delimiter=file.delimiter),
-            csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
-        )
+        table = _parsed(file, body, names, types)
     except pa.ArrowException as error:
         raise _first_fault(body, file.delimiter, {name: types.get(name) for name in names}, origin) or BarError(
             f"{file.path}: {str(error).splitlines()[0]}; export it again"
@@ -110,24 +107,45 @@ def read_rows(
     return Rows(table, origin, _decimals_of_text(file, headers))
 
 
-def table_rows(file: BarFile) -> Rows:
+def _parsed(file: BarFile, body: bytes, names: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+    try:
+        return csv.read_csv(
+            pa.BufferReader(body),
+            csv.ReadOptions(column_names=list(names)),
+            csv.ParseOptions(delimiter=file.delimiter),
+            csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
+        )
+    except pa.ArrowException:
+        emptied = _BLANK.sub(b"", body)  # Arrow skips empty lines only
+        if len(emptied) == len(body):
+            raise
+        return _parsed(file, emptied, names, types)
+
+
+def table_rows(file: BarFile, prices: Sequence[str] = PRICES) -> Rows:
     """Read a Parquet or Feather file, its columns under lower-case names.
+
+    Parameters
+    ----------
+    file : BarFile
+    prices : sequence of str
+        Columns that must be numbers; the last one shows the decimals.
 
     Raises
     ------
     BarError
-        If the file is damaged, has no row, or a column of prices is not of numbers.
+        If the file is damaged, has no row, or one of these columns is not of numbers.
     """
     table = file.table()
     table = table.rename_columns([name.lower() for name in table.column_names])
     if not table.num_rows:
         raise BarError(f"{file.path}: the file has no bar; expected at least one")
-    for name in PRICES:
+    for name in prices:
         kind = table.schema.field(name).type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
             raise BarError(f"{file.path}: column {name} is {kind}; expected numbers")
     rows = Rows(table, RowOrigin(file.name, range(table.num_rows)), 0)
-    return Rows(table, rows.origin, decimals_of(rows.numbers("close")))
+    return Rows(table, rows.origin, decimals_of(rows.numbers(prices[-1])))
 
 
 def decimals_of(prices: Floats) -> int:
@@ -179,6 +197,8 @@ def _first_fault(body: bytes, delimiter: str, types: Mapping[str, Any], origin: 
     text = body.decode("utf-8", errors="replace").split("\n")
     rows = (fields for fields in lines.reader(text, delimiter=delimiter) if any(field.strip() for field in fields))
     for row, fields in enumerate(rows):
+        if any("\x00" in field for field in fields):
+            return BarError(f"{origin(row)}: bytes of zero; the file broke off, export it again")
         if [field.strip().strip("<>").lower() for field in fields[:2]] == [
             name.strip("<>") for name in list(types)[:2]
         ]:
@@ -205,4 +225,6 @@ def _is_number(field: str) -> bool:
 def _remedy(field: str) -> str:
     if _DECIMAL_COMMA.fullmatch(field.strip()):
         return "a decimal comma; export it with decimal points"
+    if _THOUSANDS.fullmatch(field.strip()):
+        return "a comma between thousands; export it without"
     return "expected a number"
