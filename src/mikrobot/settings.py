@@ -8,7 +8,6 @@ neither a setting nor in `OTHER_VARIABLES` is refused.
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from mikrobot.domain.addresses import has_unescaped_marks, is_postgresql_url, is_web_address
 from mikrobot.domain.errors import SettingsError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.sources import SOURCES
@@ -51,10 +51,7 @@ PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
 CREDENTIALS = ("user", "password", "passfile", "service")
 """Options of a PostgreSQL URL that choose or prove an account."""
 
-_UNESCAPED = re.compile("%(?!(?!00)[0-9a-fA-F]{2})|[# ]|[@/?].*@", re.DOTALL)
-"""In a database URL after its scheme: where Python and PostgreSQL do not find the same host, or PostgreSQL none."""
-
-_OPTIONS = re.compile("([^=&]+=[^=&]*(&[^=&]+=[^=&]*)*)?")
+_SWITCHES = ("split", "data_ticks")
 
 SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
@@ -95,17 +92,27 @@ def _refused(reason: str) -> PydanticCustomError:
 
 def _decoded(given: Any) -> Any:
     """Return the list in a text of JSON; a variable is one."""
+    return _from_json(given, 'a JSON list, as ["EURUSD","BTCUSDT"]')
+
+
+def _decoded_table(given: Any) -> Any:
+    """Return the table in a text of JSON; a variable is one."""
+    return _from_json(given, 'a table of JSON, as {"bars/broker": "EET"}')
+
+
+def _from_json(given: Any, expected: str) -> Any:
     if not isinstance(given, str):
         return given
     try:
         return json.loads(given)
     except (ValueError, RecursionError):
-        raise _refused('expected a JSON list, as ["EURUSD","BTCUSDT"]') from None
+        raise _refused(f"expected {expected}") from None
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=100)]
+FolderClocks = Annotated[dict[str, str], NoDecode, BeforeValidator(_decoded_table), Field(max_length=1000)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=1000)]
 
 
@@ -132,8 +139,12 @@ class Settings(BaseSettings):
     source: str | None = Field(None, description="market source; unset: Binance if reachable, else simulated")
     data: Paths = Field((), description="bar files or folders of the replay source")
     data_clock: str | None = Field(None, description="clock of bar files that do not show it, as EET or Europe/London")
+    data_clocks: FolderClocks = Field(
+        {}, description="clock of the bar files below each folder, instead of data_clock; --clock overrides both"
+    )
     data_format: str | None = Field(None, description="format of the bar files; unset: recognised by their content")
     data_symbol: str | None = Field(None, description="symbol of the bar files; unset: by their names")
+    data_ticks: bool = Field(False, description="the files hold ticks or trades, which are aggregated to M1 bars")
     instruments: Path | None = Field(
         None, description="file of instruments, see docs/data.md; unset: instruments.toml next to mikrobot.toml"
     )
@@ -191,7 +202,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _no_switch_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
-        if isinstance(given, bool) and info.field_name != "split":
+        if isinstance(given, bool) and info.field_name not in _SWITCHES:
             raise _refused("Input should not be true or false")
         return given
 
@@ -214,18 +225,18 @@ class Settings(BaseSettings):
         if given is None:
             return None
         address = given.get_secret_value()
-        if _UNESCAPED.search(address.partition("://")[2]):
+        if has_unescaped_marks(address):
             raise _refused(
                 "expected % @ / ? # and a space as %25 %40 %2F %3F %23 %20 in a user or password, and no %00"
             )
-        if not _is_url(address, "postgresql", "postgres") or not _OPTIONS.fullmatch(urlsplit(address).query):
+        if not is_postgresql_url(address):
             raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return given
 
     @field_validator("binance_url")
     @classmethod
     def _web_address(cls, given: str) -> str:
-        if not _is_url(given, "https", "http"):
+        if not is_web_address(given):
             raise _refused("expected an address, as https://api.binance.com/api")
         return given
 
@@ -306,10 +317,16 @@ def load(**given: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(_complaint(error, chosen)) from error
     _refuse_equal_ports(settings, chosen)
-    home, data = _absolute(settings.home), tuple(_absolute(path) for path in settings.data)
     instruments = _instruments(settings, chosen)
     registry.use_file(instruments)
-    return settings.model_copy(update={"home": home, "data": data, "instruments": instruments})
+    return settings.model_copy(
+        update={
+            "home": _absolute(settings.home),
+            "data": tuple(_absolute(path) for path in settings.data),
+            "data_clocks": _folder_clocks(settings, chosen),
+            "instruments": instruments,
+        }
+    )
 
 
 def _instruments(settings: Settings, chosen: Mapping[str, Any]) -> Path | None:
@@ -321,6 +338,13 @@ def _instruments(settings: Settings, chosen: Mapping[str, Any]) -> Path | None:
     if not path.is_file():
         raise SettingsError(f"{_origin('instruments', chosen)} names {path}, which is not a file; correct the path")
     return path
+
+
+def _folder_clocks(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, str]:
+    """Return the clocks of folders by their absolute paths; none where an argument gives one clock for all files."""
+    if "data_clock" in chosen and "data_clocks" not in chosen:
+        return {}
+    return {str(_absolute(Path(folder))): clock for folder, clock in settings.data_clocks.items()}
 
 
 def _refuse_unknown_variables() -> None:
@@ -381,15 +405,6 @@ def _named(text: str) -> str:
     return _shown(text).strip("'\"")
 
 
-def _is_url(given: str, *schemes: str) -> bool:
-    try:
-        parts = urlsplit(given)
-        host = unquote(parts.hostname or "").encode("idna")
-        return parts.scheme in schemes and bool(host) and parts.port != 0 and given.isprintable()
-    except ValueError:
-        return False
-
-
 def _from_file() -> dict[str, Any]:
     path = _file()
     try:
@@ -415,4 +430,4 @@ def _absolute(path: Path) -> Path:
 
 
 def _as_text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, list) else str(value)
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)

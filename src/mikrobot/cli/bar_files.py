@@ -14,7 +14,7 @@ from mikrobot.domain.errors import MikrobotError
 @click.option("--html", "page", type=OutPath(), help="Also write it as a page with charts.")
 @reads_bars
 @as_json
-def inspect(files: tuple[Path, ...], page: Path | None, json_: bool, reading: dict[str, str | None]) -> None:
+def inspect(files: tuple[Path, ...], page: Path | None, json_: bool, reading: dict[str, str | bool | None]) -> None:
     """Show what bar files hold: format, symbol, clock, span, gaps, spikes and spreads, and what would be refused.
 
     Example: mikrobot inspect EURUSD_M1_2020.csv --html bars.html
@@ -46,7 +46,7 @@ def inspect(files: tuple[Path, ...], page: Path | None, json_: bool, reading: di
 @click.option("--out", type=OutFolder(), required=True, help="Folder to write to.")
 @reads_bars
 @as_json
-def import_(files: tuple[Path, ...], out: Path, json_: bool, reading: dict[str, str | None]) -> None:
+def import_(files: tuple[Path, ...], out: Path, json_: bool, reading: dict[str, str | bool | None]) -> None:
     """Write the bars of files to a folder as Parquet in the shared schema, a file for each symbol.
 
     Example: mikrobot import DAT_ASCII_EURUSD_M1_2018.csv --out bars

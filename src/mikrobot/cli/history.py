@@ -32,7 +32,9 @@ def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
 @click.option("--control", is_flag=True, help="Also evaluate it on random walks derived from the same bars.")
 @reads_bars
 @as_json
-def evaluate(named: str, data: tuple[Path, ...], control: bool, json_: bool, reading: dict[str, str | None]) -> None:
+def evaluate(
+    named: str, data: tuple[Path, ...], control: bool, json_: bool, reading: dict[str, str | bool | None]
+) -> None:
     """Evaluate a model on other bars, compared with the base rate and the diffusion baselines.
 
     Example: mikrobot evaluate --model bos --data EURUSD_M1.parquet --control
@@ -78,7 +80,7 @@ def backtest(
     page: Path | None,
     trade_list: Path | None,
     json_: bool,
-    reading: dict[str, str | None],
+    reading: dict[str, str | bool | None],
 ) -> None:
     """Trade history with the live code, and compare the result with buy and hold and the rules alone.
 
@@ -159,7 +161,7 @@ def _refuse_beside_run(context: click.Context) -> None:
 @click.option("--timeframe", type=click.Choice(["M1", "M5"]), default="M1", show_default=True, help="One row per bar.")
 @click.option("--lead", type=BarPath(), help="M1 bars of the symbol's lead, as BTCUSDT for ETHUSDT.")
 @reads_bars
-def features(file: Path, out: Path, timeframe: str, lead: Path | None, reading: dict[str, str | None]) -> None:
+def features(file: Path, out: Path, timeframe: str, lead: Path | None, reading: dict[str, str | bool | None]) -> None:
     """Write the feature rows of a file of M1 bars, one for each closed bar.
 
     With M5, writes one row for each five-minute bar, aggregated from the M1 bars.

@@ -95,7 +95,7 @@ def run(
     arms: tuple[str, ...],
     split: bool,
     json_: bool,
-    reading: dict[str, str | None],
+    reading: dict[str, str | bool | None],
 ) -> None:
     """Run the whole loop: ingest, check, train, serve, trade on paper, report.
 

@@ -29,7 +29,9 @@ SHOWN_INPUTS = 12
 @click.option("--trials", type=click.IntRange(min=0), help="Trials of the parameter search [default: the setting].")
 @reads_bars
 @as_json
-def train(model: str, data: tuple[Path, ...], trials: int | None, json_: bool, reading: dict[str, str | None]) -> None:
+def train(
+    model: str, data: tuple[Path, ...], trials: int | None, json_: bool, reading: dict[str, str | bool | None]
+) -> None:
     """Train, evaluate and register a model; promote it if it passes the gate.
 
     Trains on the bars of --data, or else on the bars that the latest run has stored.

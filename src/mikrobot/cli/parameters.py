@@ -42,9 +42,17 @@ def reads_bars(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--clock", help="Clock of files that do not show it: UTC, EET, NY+7, +02:00 or Europe/London.")
     @click.option("--symbol", type=Symbol(), help="Symbol of the files [default: by their names].")
     @click.option("--format", "format_", help="Format of the files [default: recognised by their content].")
+    @click.option("--ticks", is_flag=True, help="The files hold ticks or trades: aggregate them to M1 bars.")
     @wraps(command)
-    def wrapped(*args: Any, clock: str | None, symbol: str | None, format_: str | None, **given: Any) -> None:
-        reading = {"data_clock": clock, "data_symbol": symbol, "data_format": format_}
+    def wrapped(
+        *args: Any, clock: str | None, symbol: str | None, format_: str | None, ticks: bool, **given: Any
+    ) -> None:
+        reading = {
+            "data_clock": clock,
+            "data_symbol": symbol,
+            "data_format": format_,
+            "data_ticks": ticks or None,
+        }
         command(*args, reading=reading, **given)
 
     return wrapped

@@ -27,7 +27,7 @@ from mikrobot.market.border import (
     spread_of,
     taker_volume_of,
 )
-from mikrobot.market.clocks import HISTDATA, NO_TIME, TWICE, Decided, clock_of, decide
+from mikrobot.market.clocks import HISTDATA, NO_TIME, TWICE, Decided, decide
 from mikrobot.market.formats.raw import RawBars
 
 
@@ -47,31 +47,27 @@ class Imported:
     notes: tuple[str, ...]
 
 
-def clock_for(files: Sequence[RawBars], instrument: Instrument, named: str | None) -> Decided | None:
-    """Return the clock of the files of a symbol whose vendor fixes none, all of them together; None if there are none.
+def clock_for(files: Sequence[RawBars], instrument: Instrument) -> Decided | None:
+    """Return the clock that files of a symbol show together, none of which has a fixed or named one; None of no file.
 
     Raises
     ------
-    UsageError
-        If `named` is no clock.
     BarError
-        If no clock is named, and nothing shows which it is.
+        If nothing shows which it is.
     """
-    open_ = [file for file in files if file.clock is None]
-    if not open_:
+    if not files:
         return None
-    if named is not None:
-        return Decided(clock_of(named), "named by --clock")
-    for file in open_:
-        check_timeframe(np.sort(file.stamps), file.origin)
-    local = next((file for file in open_ if not file.server), None)
+    for file in files:
+        if not file.ticks:
+            check_timeframe(np.sort(file.stamps), file.origin)
+    local = next((file for file in files if not file.server), None)
     if local is not None:
         raise BarError(
             f"{local.origin(0)}: its times have no offset from UTC; write them as 2024-03-04T00:00:00+00:00, "
             "or name their clock with --clock, as --clock UTC"
         )
-    names = ", ".join(dict.fromkeys(file.origin.name for file in open_))
-    return decide(names, [file.stamps for file in open_], SESSIONS[instrument.session])
+    names = ", ".join(dict.fromkeys(file.origin.name for file in files))
+    return decide(names, [file.stamps for file in files], SESSIONS[instrument.session])
 
 
 def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, latest: datetime) -> Imported:
@@ -102,7 +98,8 @@ def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, late
         times, raw = _minutes(times, raw)
         notes = (*notes, f"{raw.origin.name}: bars of {step / 1e6:g} s, aggregated to M1")
     check_times(times, raw.origin)
-    check_timeframe(times, raw.origin)
+    if not raw.ticks:
+        check_timeframe(times, raw.origin)
     stray = check_hours(instrument.session, times, raw.origin)
     check_prices(raw.prices, times, raw.origin)
     countable = raw.volume_unit != "ticks" or instrument.market == "fx"

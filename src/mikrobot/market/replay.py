@@ -5,8 +5,8 @@ A file is Parquet in the shared schema (`mikrobot.market.parquet`) or has one of
 overlap in time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +21,11 @@ from mikrobot.domain.instruments.instrument import Instrument
 from mikrobot.domain.market import empty_bars
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant, microseconds
-from mikrobot.market.clocks import Decided
+from mikrobot.market.clocks import Decided, clock_of
 from mikrobot.market.conversion import clock_for, to_frame
-from mikrobot.market.formats.files import open_bar_file
+from mikrobot.market.formats.files import BarFile, open_bar_file
 from mikrobot.market.formats.raw import Format, RawBars
-from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_known
+from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_recognised
 from mikrobot.market.inference import SAMPLE, describe, infer, provisional
 from mikrobot.market.names import check_column, symbol_of, symbols_in
 from mikrobot.market.parquet import ParquetBars, symbol_column
@@ -47,11 +47,30 @@ class Reading:
     symbol : str or None
     format : str or None
         Name of a format of `formats.registry`.
+    ticks : bool
+        The files hold ticks or trades, which are aggregated to M1 bars.
+    folder_clocks : mapping of Path to str
+        Clock of the files below a folder, where no `clock` is given; the innermost folder decides.
     """
 
     clock: str | None = None
     symbol: str | None = None
     format: str | None = None
+    ticks: bool = False
+    folder_clocks: Mapping[Path, str] = field(default_factory=dict)
+
+    def clock_of(self, path: Path) -> Decided | None:
+        """Return the clock that is named for a file; None if none is.
+
+        Raises
+        ------
+        UsageError
+            If a name is no clock.
+        """
+        folder = next((folder for folder in path.resolve().parents if folder in self.folder_clocks), None)
+        if folder is not None:
+            return Decided(clock_of(self.folder_clocks[folder]), f"named by data_clocks for {folder}")
+        return None if self.clock is None else Decided(clock_of(self.clock), "named by --clock or data_clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +123,8 @@ class Provenance:
         Unit of the volume as written: "base", "ticks" or "unknown".
     spread : str
         Unit of the spread as written: "price" or "points".
+    ticks : int
+        Ticks or trades that the bars are made of; 0 if the file has bars.
     """
 
     path: Path
@@ -114,6 +135,7 @@ class Provenance:
     evidence: str
     volume: str
     spread: str
+    ticks: int = 0
 
 
 def open_source(settings: Settings, clock: Clock) -> "ReplaySource":
@@ -132,8 +154,22 @@ def open_source(settings: Settings, clock: Clock) -> "ReplaySource":
 
 
 def reading_of(settings: Settings) -> Reading:
-    """Return how the settings say that files are read."""
-    return Reading(settings.data_clock, settings.data_symbol, settings.data_format)
+    """Return how the settings say that files are read.
+
+    Raises
+    ------
+    UsageError
+        If a clock of a folder is unknown, or its folder does not exist.
+    """
+    folders = {Path(folder): name for folder, name in settings.data_clocks.items()}
+    for folder, name in folders.items():
+        try:
+            clock_of(name)
+        except UsageError as error:
+            raise UsageError(f"data_clocks, {folder}: {error}") from error
+        if not folder.is_dir():
+            raise UsageError(f"data_clocks has the clock of {folder}, which is no folder; correct or remove it")
+    return Reading(settings.data_clock, settings.data_symbol, settings.data_format, settings.data_ticks, folders)
 
 
 class ReplaySource:
@@ -194,9 +230,10 @@ class ReplaySource:
         self, symbol: str, files: Sequence["_Opened"], reading: Reading, latest: datetime
     ) -> list[BarsOfFile]:
         traded = _instrument(symbol)
-        decided = clock_for([file.bars for file in files if isinstance(file.bars, RawBars)], traded, reading.clock)
+        clocks = _clocks(files, traded, reading)
         converted: list[BarsOfFile] = []
         for file in files:
+            decided = clocks.get(file.path)
             self.files.append(_provenance(file, decided))
             if isinstance(file.bars, ParquetBars):
                 converted.append(file.bars)
@@ -296,25 +333,41 @@ class _Opened:
     bars: RawBars | ParquetBars
 
 
+def _clocks(files: Sequence[_Opened], traded: Instrument, reading: Reading) -> dict[Path, Decided]:
+    """Return the clock of each file whose vendor fixes none; those without a named clock are looked at together."""
+    unfixed = {file.path: file.bars for file in files if isinstance(file.bars, RawBars) and file.bars.clock is None}
+    named = {path: clock for path in unfixed if (clock := reading.clock_of(path)) is not None}
+    shown = clock_for([bars for path, bars in unfixed.items() if path not in named], traded)
+    return {path: named.get(path, shown) for path in unfixed}
+
+
 def _provenance(file: _Opened, decided: Decided | None) -> Provenance:
-    clock, evidence, volume, spread = "UTC", file.format.clock, "base", "price"
+    clock, evidence, volume, spread, ticks = "UTC", file.format.clock, "base", "price", 0
     if isinstance(file.bars, RawBars):
-        volume, spread = file.bars.volume_unit, file.bars.spread_unit
+        volume, spread, ticks = file.bars.volume_unit, file.bars.spread_unit, file.bars.ticks
         if file.bars.clock is not None:
             clock = file.bars.clock.name
         elif decided is not None:
             clock, evidence = decided.clock.name, decided.evidence
-    return Provenance(file.path, file.symbol, file.format.name, file.format.vendor, clock, evidence, volume, spread)
+    return Provenance(
+        file.path, file.symbol, file.format.name, file.format.vendor, clock, evidence, volume, spread, ticks
+    )
 
 
 def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
     file = open_bar_file(path)
-    if file.kind == "parquet" and reading.format in (None, "parquet") and not is_known(file):
+    if not reading.ticks and _is_shared_parquet(file, reading.format):
         symbol = _symbol(path, reading, symbol_column(path))
         return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, _instrument(symbol), latest))
-    form = format_of(file, reading.format)
+    form = format_of(file, reading.format, ticks=reading.ticks)
     bars = form.read(file)
     return _Opened(path, _symbol(path, reading, bars.symbol), form, bars)
+
+
+def _is_shared_parquet(file: BarFile, named: str | None) -> bool:
+    if file.kind != "parquet":
+        return False
+    return named == SHARED_PARQUET.name or (named is None and not is_recognised(file))
 
 
 def _symbol(path: Path, reading: Reading, column: str | None) -> str:

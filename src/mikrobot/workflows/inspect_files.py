@@ -126,7 +126,7 @@ def facts(inspected: Inspected) -> list[tuple[str, str]]:
         ("symbol", file.symbol),
         ("format", f"{file.format}: {file.vendor}"),
         ("clock", file.clock if file.evidence == file.clock else f"{file.clock}: {file.evidence}"),
-        ("bars", f"{inspected.bars:,}, {span}"),
+        ("bars", f"{inspected.bars:,}, {span}" + (f", of {file.ticks:,} ticks" if file.ticks else "")),
         ("gaps while open", gaps + longest if gaps else "none"),
         ("spikes", f"{inspected.spikes:,} with a range over {SPIKE:.0f} times the median of their day"),
         ("flat bars", f"{inspected.flat_share:.2%}"),

@@ -14,7 +14,8 @@ import pytest
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.formats.files import open_bar_file
 from mikrobot.market.formats.registry import FORMATS, format_of
-from mikrobot.market.replay import Reading, ReplaySource, read_bars
+from mikrobot.market.replay import Reading, ReplaySource, read_bars, reading_of
+from mikrobot.settings import Settings
 
 START = "2025-01-03 20:00"
 """A Friday, two hours before the weekend, so that it shows the clock of a server."""
@@ -322,3 +323,40 @@ def test_iso_times_that_arrow_does_not_read_are_read(tmp_path: Path) -> None:
 def test_an_unknown_format_is_named_with_those_there_are(minutes: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no format 'mt6'; the formats are parquet, csv, mt5"):
         read_bars(csv(minutes, tmp_path), Reading(format="mt6"))
+
+
+def test_a_parquet_format_of_another_file_is_refused(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(BarError, match=r"EURUSD_M1.csv: not a Parquet file; leave out --format"):
+        read_bars(csv(minutes, tmp_path), Reading(format="parquet"))
+
+
+def test_the_innermost_folder_with_a_clock_decides(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    inner = tmp_path / "brokers" / "one"
+    inner.mkdir(parents=True)
+    clocks = {tmp_path: "UTC", tmp_path / "brokers" / "one": "EET", tmp_path / "brokers": "Europe/London"}
+    path = mt5(minutes, inner)
+    source = ReplaySource([path], Reading(clock="NY+7", folder_clocks=clocks))
+    assert source.first_open("EURUSD") == minutes["ts"].iloc[0]
+    assert (source.files[0].clock, source.files[0].evidence) == ("EET", f"named by data_clocks for {inner}")
+
+
+def test_files_of_one_symbol_may_have_several_clocks(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    week = pd.Timedelta(days=7)
+    for name, part in (("eet", minutes), ("utc", minutes.assign(ts=minutes["ts"] + week + pd.Timedelta(hours=2)))):
+        (tmp_path / name).mkdir()
+        mt5(part, tmp_path / name)  # written in EET, so that hours are added to what shall be read as UTC
+    source = ReplaySource([tmp_path / "eet", tmp_path / "utc"], Reading(folder_clocks={tmp_path / "utc": "+04:00"}))
+    assert source.span("EURUSD") == (minutes["ts"].iloc[0], minutes["ts"].iloc[-1] + week + pd.Timedelta(minutes=1))
+    assert [file.clock for file in source.files] == ["EET", "+04:00"]
+
+
+def test_a_clock_of_a_folder_does_not_replace_that_of_a_vendor(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    source = ReplaySource([binance(minutes, tmp_path)], Reading(folder_clocks={tmp_path: "EET"}))
+    assert source.first_open("EURUSD") == minutes["ts"].iloc[0]
+
+
+def test_clocks_of_folders_are_checked_when_they_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"data_clocks, {tmp_path}: unknown clock 'EETT'; give UTC, EET"):
+        reading_of(Settings(data_clocks={str(tmp_path): "EETT"}))
+    with pytest.raises(UsageError, match=r"data_clocks has the clock of .*absent, which is no folder; correct"):
+        reading_of(Settings(data_clocks={str(tmp_path / "absent"): "EET"}))

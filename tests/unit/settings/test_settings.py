@@ -87,6 +87,9 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("host", "999.1.1.1", "setting host: expected an IPv4 address of this machine, as 127.0.0.1, or localhost"),
         ("host", "::1", "setting host: expected an IPv4 address"),
         ("binance_url", "ftp://host", "setting binance_url: expected an address, as https://"),
+        ("data_clocks", {"bars": 3}, r"setting data_clocks, item bars: .* valid string \(found 3\)"),
+        ("data_clocks", ["EET"], "setting data_clocks: Input should be a valid dictionary"),
+        ("data_clocks", "EET", 'setting data_clocks: expected a table of JSON, as {"bars/broker": "EET"}'),
         ("symbols", ("EURUSD", 5), r"setting symbols, item 1: .* valid string \(found 5\)"),
         ("symbols", ["EURUSD"] * 101, "setting symbols: .* at most 100 items"),
         ("home", "~nobody-here/state", "~nobody-here/state cannot be a path .* give another one"),
@@ -97,6 +100,40 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_wrong_setting_is_refused_by_its_name_and_value(field: str, value: object, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://api binance.com/api", "https://api.binance.com/api?limit=5", "https://api.binance.com/api#klines",
+        "https://api.binance.com:99999/api", "https://api..binance.com/api", "https://me:mine@api.binance.com/api",
+        "https://api.binance.com/a pi", "https://<host>/api", "https:///api", "api.binance.com/api", "https://[::1/api",
+    ],
+)  # fmt: skip
+def test_a_malformed_address_is_refused_when_the_settings_are_read(address: str) -> None:
+    with pytest.raises(SettingsError, match="setting binance_url: expected an address, as https://"):
+        load(binance_url=address)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8000/api", "https://api1.binance.com/api/", "http://[::1]:80"])
+def test_other_addresses_are_accepted(address: str) -> None:
+    assert load(binance_url=address).binance_url == address
+
+
+def test_clocks_of_folders_are_read_from_the_file_and_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mikrobot.toml").write_text('[data_clocks]\n"bars/broker" = "EET"\n')
+    assert load().data_clocks == {str(tmp_path / "bars" / "broker"): "EET"}
+    assert json.loads(load().environment()["MIKROBOT_DATA_CLOCKS"]) == load().data_clocks
+    monkeypatch.setenv("MIKROBOT_DATA_CLOCKS", '{"bars": "UTC"}')
+    assert load().data_clocks == {str(tmp_path / "bars"): "UTC"}
+
+
+def test_a_clock_given_as_an_argument_overrides_those_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "mikrobot.toml").write_text('data_clock = "UTC"\n[data_clocks]\nbars = "EET"\n')
+    assert (load().data_clock, load().data_clocks) == ("UTC", {str(tmp_path / "bars"): "EET"})
+    assert (load(data_clock="NY+7").data_clock, load(data_clock="NY+7").data_clocks) == ("NY+7", {})
 
 
 def test_a_number_that_python_does_not_print_is_refused() -> None:

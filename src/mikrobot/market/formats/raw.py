@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.market.border import Floats, RowOrigin, Times
+from mikrobot.market.border import Floats, Numbers, RowOrigin, Times
 from mikrobot.market.clocks import FileClock
 from mikrobot.market.formats.files import BarFile
 
@@ -15,6 +15,26 @@ SpreadUnit = Literal["price", "points"]
 VolumeUnit = Literal["base", "ticks", "unknown"]
 
 _UNKNOWN = np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class PartOfRows:
+    """Numbers of some of the rows of a file, or of all in another order; computed only when one is asked for.
+
+    Attributes
+    ----------
+    numbers : sequence of int, or what is indexed like one
+        Of all rows.
+    places : ndarray of int64
+        Place of each used row among all.
+    """
+
+    numbers: Numbers
+    places: NDArray[np.int64]
+
+    def __getitem__(self, row: Any) -> Any:
+        """Return the number of a used row."""
+        return self.numbers[int(self.places[row])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,8 @@ class RawBars:
         Decimals of the prices as written.
     symbol : str or None
         Value of a column with the symbol.
+    ticks : int
+        Ticks or trades that the bars are made of; 0 where the file has bars.
     """
 
     stamps: Times
@@ -61,6 +83,7 @@ class RawBars:
     spread_unit: SpreadUnit = "price"
     decimals: int = 0
     symbol: str | None = None
+    ticks: int = 0
 
     def __post_init__(self) -> None:
         """Fill what is not given with NaN."""
@@ -71,8 +94,9 @@ class RawBars:
     def only(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> "RawBars":
         """Return some of the rows: those of a mask, or of places in another order."""
         columns = {name: getattr(self, name)[kept] for name in ("stamps", "volume", "spread", "trades", "taker_volume")}
-        numbers = np.asarray(self.origin.numbers[:])[kept]
-        return replace(self, **columns, prices=self.prices[:, kept], origin=replace(self.origin, numbers=numbers))
+        places = np.flatnonzero(kept) if kept.dtype == np.bool_ else kept
+        origin = replace(self.origin, numbers=PartOfRows(self.origin.numbers, places))
+        return replace(self, **columns, prices=self.prices[:, kept], origin=origin)
 
     def oldest_first(self) -> "RawBars":
         """Return the rows with the oldest first, where the file begins with the newest."""
@@ -83,7 +107,7 @@ class RawBars:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of bar files.
+    """A format of bar files, or of files of ticks, which its reader aggregates.
 
     Attributes
     ----------
@@ -97,6 +121,8 @@ class Format:
         Takes a file and returns True if the file has this format, by its first lines or columns.
     read : callable
         Takes a file and returns its rows.
+    ticks : bool
+        The file holds ticks or trades.
     """
 
     name: str
@@ -104,3 +130,4 @@ class Format:
     clock: str
     recognises: Callable[[BarFile], bool]
     read: Callable[[BarFile], RawBars]
+    ticks: bool = False

@@ -1,18 +1,22 @@
-"""The formats of bar files, in the order in which a file is compared with them."""
+"""The formats of files of bars and of ticks, in the order in which a file is compared with them."""
 
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.formats import (
     binance_klines,
+    binance_trades,
     ccxt,
     copy_rates,
     cryptodatadownload,
     dated_tables,
     dukascopy,
     histdata,
+    histdata_ticks,
     metatrader4,
     metatrader5,
+    metatrader5_ticks,
     ninjatrader,
     shared_csv,
+    tick_tables,
 )
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
@@ -37,21 +41,48 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def _elsewhere(file: BarFile) -> RawBars:
-    raise AssertionError(f"{file.path} is read by market.parquet, row group by row group")
+def _refused(file: BarFile) -> RawBars:
+    raise BarError(f"{file.path}: not a Parquet file; leave out --format, or give that of the file")
 
 
-SHARED_PARQUET = Format("parquet", "the shared schema as Parquet", "UTC", lambda file: "ts" in file.columns, _elsewhere)
+SHARED_PARQUET = Format(
+    "parquet",
+    "the shared schema as Parquet",
+    "UTC",
+    lambda file: file.kind == "parquet" and {"ts", "open"} <= set(file.columns),
+    _refused,
+)
 """The shared schema as Parquet, which `market.parquet` reads in pieces; not among `FORMATS`, which are read whole."""
+
+TICK_FORMATS: dict[str, Format] = {
+    entry.name: entry
+    for entry in (
+        metatrader5_ticks.FORMAT,
+        metatrader5_ticks.COPIED,
+        histdata_ticks.FORMAT,
+        binance_trades.FORMAT,
+        dukascopy.TICKS,
+        tick_tables.FORMAT,
+    )
+}
+"""Formats of quotes and trades; their readers return the M1 bars of these."""
+
+_ALL = {SHARED_PARQUET.name: SHARED_PARQUET, **FORMATS, **TICK_FORMATS}
 
 RECIPE = (
     "save it as Parquet or CSV with the columns ts (open time, UTC, as 2024-03-04T00:00:00+00:00), open, high, low, "
     "close and, if known, volume and spread in price units"
 )
-"""What to do with a file of no known format."""
+"""What to do with a file of bars of no known format."""
+
+TICK_RECIPE = (
+    "save it as Parquet or CSV with the columns ts (UTC, as 2024-03-04T00:00:00.250+00:00), bid and ask, or ts, price, "
+    "amount and, if known, side"
+)
+"""What to do with a file of ticks of no known format."""
 
 
-def format_of(file: BarFile, name: str | None = None) -> Format:
+def format_of(file: BarFile, name: str | None = None, *, ticks: bool = False) -> Format:
     """Return the format of a file.
 
     Parameters
@@ -59,27 +90,40 @@ def format_of(file: BarFile, name: str | None = None) -> Format:
     file : BarFile
     name : str or None
         Format to take whatever the content looks like; None: recognised by the content.
+    ticks : bool
+        The file holds ticks or trades, not bars.
 
     Raises
     ------
     BarError
-        If the content has no known format, with what it begins with.
+        If the content has no known format, with what it begins with; or the format is one of ticks and not of bars,
+        or the other way round.
     UsageError
         If there is no format of that name.
     """
-    if name is not None:
-        if name not in FORMATS:
-            raise UsageError(f"there is no format {name!r}; the formats are parquet, {', '.join(FORMATS)}")
-        return FORMATS[name]
-    for entry in FORMATS.values():
+    entry = _recognised(file, ticks=ticks) if name is None else _ALL.get(name)
+    if entry is None:
+        raise UsageError(f"there is no format {name!r}; the formats are {', '.join(_ALL)}")
+    if entry.ticks and not ticks:
+        raise BarError(
+            f"{file.path}: holds ticks or trades ({entry.vendor}), not bars; give --ticks to aggregate them to M1"
+        )
+    if ticks and not entry.ticks:
+        raise BarError(f"{file.path}: holds bars ({entry.vendor}), not ticks or trades; leave out --ticks")
+    return entry
+
+
+def _recognised(file: BarFile, *, ticks: bool) -> Format:
+    for entry in sorted(_ALL.values(), key=lambda entry: entry.ticks != ticks):
         if entry.recognises(file):
             return entry
-    raise BarError(f"{file.path}: no known format of bars: {_signature(file)}; {RECIPE}")
+    kind, recipe = ("ticks", TICK_RECIPE) if ticks else ("bars", RECIPE)
+    raise BarError(f"{file.path}: no known format of {kind}: {_signature(file)}; {recipe}")
 
 
-def is_known(file: BarFile) -> bool:
-    """Return whether a format of the registry recognises a file."""
-    return any(entry.recognises(file) for entry in FORMATS.values())
+def is_recognised(file: BarFile) -> bool:
+    """Return whether a format of bars or of ticks other than the shared Parquet recognises a file."""
+    return any(entry.recognises(file) for entry in (*FORMATS.values(), *TICK_FORMATS.values()))
 
 
 def _signature(file: BarFile) -> str:

@@ -1,5 +1,7 @@
 """Times as files write them, in microseconds since the epoch of their clock."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -41,11 +43,43 @@ def of_text(column: pa.ChunkedArray, layout: str, origin: RowOrigin, shown: str)
     return stamps
 
 
+def of_text_with_fraction(
+    column: pa.ChunkedArray, layout: str, origin: RowOrigin, shown: str, *, mark: str = "."
+) -> Times:
+    """Parse written times that end in the fraction of a second, or in nothing.
+
+    Parameters
+    ----------
+    column, layout, origin, shown
+        As `of_text` takes them, without the fraction.
+    mark : str
+        Before the fraction; may be empty.
+
+    Raises
+    ------
+    BarError
+        As `of_text`, or with the first row of another fraction.
+    """
+    width = _width(layout)
+    rest = pc.utf8_slice_codeunits(column, width)
+    wrong = pc.invert(pc.match_substring_regex(rest, rf"^({re.escape(mark)}\d+)?$")).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise BarError(f"{origin(row)}: time {column[row].as_py()!r}; expected the form {shown} and a fraction")
+    digits = pc.utf8_rpad(pc.utf8_slice_codeunits(rest, len(mark), len(mark) + 6), 6, "0")
+    whole = of_text(pc.utf8_slice_codeunits(column, 0, width), layout, origin, shown)
+    return np.asarray(whole + digits.cast(pa.int64()).to_numpy())
+
+
 def _place_of_day(layout: str) -> int:
     before, _, _ = layout.partition("%d")
+    return _width(before)
+
+
+def _width(layout: str) -> int:
     for code, width in _WIDTHS.items():
-        before = before.replace(code, "0" * width)
-    return len(before)
+        layout = layout.replace(code, "0" * width)
+    return len(layout)
 
 
 def of_epoch(values: Floats | Times, origin: RowOrigin) -> Times:
@@ -67,7 +101,7 @@ def of_epoch(values: Floats | Times, origin: RowOrigin) -> Times:
 
 
 def of_any(column: pa.ChunkedArray, origin: RowOrigin) -> tuple[Times, FileClock | None]:
-    """Parse times that are all epoch stamps, or else ISO 8601 as ``2024-03-04T00:00:00+00:00``.
+    """Parse times that are all epoch stamps, seconds also with a fraction, or else ISO 8601 with or without an offset.
 
     Returns
     -------
@@ -82,6 +116,8 @@ def of_any(column: pa.ChunkedArray, origin: RowOrigin) -> tuple[Times, FileClock
     if pc.all(pc.match_substring_regex(column, r"^\d{9,19}(\.0*)?$")).as_py():
         whole = pc.replace_substring_regex(column, r"\.0*$", "")
         return of_epoch(whole.cast(pa.int64()).to_numpy(), origin), UTC_CLOCK
+    if pc.all(pc.match_substring_regex(column, r"^\d{9,10}\.\d+$")).as_py():
+        return np.rint(column.cast(pa.float64()).to_numpy() * 1e6).astype(np.int64), UTC_CLOCK
     aware = pc.match_substring_regex(column, r"(?:Z|\d[+-]\d\d:?\d\d)$")
     clock = UTC_CLOCK if aware[0].as_py() else None
     if pc.all(pc.equal(aware, aware[0])).as_py() and (parsed := _parsed(column, clock)) is not None:
