@@ -1,0 +1,96 @@
+"""Exports of brokers' servers in three clocks, over whole years with every change of summer time, come back in UTC.
+
+The bars are real where the shared data is on this machine, and generated ones in any case.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pytest
+
+from mikrobot.market.replay import ReplaySource
+from tests.soak import SOAK
+
+REAL = Path(__file__).parents[4] / "shared/data/fx/EURUSD_M1.parquet"
+COLUMNS = ["open_time", "open", "high", "low", "close"]
+CLOCKS = ("UTC", "EET", "NY+7")
+
+
+def exported(bars: pd.DataFrame, clock: str, path: Path) -> Path:
+    """Write bars as MetaTrader 5 exports them on a server with a clock."""
+    zone, hours = {"UTC": ("UTC", 0), "EET": ("Europe/Athens", 0), "NY+7": ("America/New_York", 7)}[clock]
+    local = bars["open_time"].dt.tz_convert(zone).dt.tz_localize(None) + pd.Timedelta(hours=hours)
+    times = pa.array(local.to_numpy("datetime64[s]"))
+    columns = {
+        "<DATE>": pc.strftime(times, "%Y.%m.%d"),
+        "<TIME>": pc.strftime(times, "%H:%M:%S"),
+        **{f"<{name.upper()}>": pa.array(bars[name].to_numpy()) for name in COLUMNS[1:]},
+        "<TICKVOL>": pa.array(np.full(len(bars), 7)),
+        "<VOL>": pa.array(np.zeros(len(bars), dtype=np.int64)),
+        "<SPREAD>": pa.array(np.full(len(bars), 8)),
+    }
+    path.parent.mkdir(exist_ok=True)
+    csv.write_csv(pa.table(columns), path, csv.WriteOptions(delimiter="\t", quoting_style="none"))
+    return path
+
+
+def weeks(first: str, last: str) -> list[pd.DataFrame]:
+    """Return bars of the first hour, the last hour and each midday of every trading week, a frame for each week."""
+    frames = []
+    for sunday in pd.date_range(first, last, freq="W-SUN"):
+        opened = pd.Timestamp(f"{sunday:%Y-%m-%d} 17:00", tz="America/New_York").tz_convert("UTC")
+        friday = pd.Timestamp(f"{sunday + pd.Timedelta(days=5):%Y-%m-%d} 16:00", tz="America/New_York")
+        starts = [opened, *(opened + pd.Timedelta(hours=15 + 24 * day) for day in range(5)), friday.tz_convert("UTC")]
+        times = pd.DatetimeIndex(np.concatenate([pd.date_range(start, periods=60, freq="min") for start in starts]))
+        close = np.round(1.1 + 1e-5 * np.cumsum(np.random.default_rng(sunday.day).integers(-3, 4, len(times))), 5)
+        prices = {"open": close, "high": np.round(close + 2e-5, 5), "low": np.round(close - 2e-5, 5), "close": close}
+        frames.append(pd.DataFrame({"open_time": times.tz_localize("UTC") if times.tz is None else times, **prices}))
+    return frames
+
+
+def read(paths: list[Path]) -> tuple[pd.DataFrame, str]:
+    source = ReplaySource(paths)
+    return source.history("EURUSD", *source.span("EURUSD"))[COLUMNS], source.files[0].clock
+
+
+def agrees(bars: pd.DataFrame, expected: pd.DataFrame) -> bool:
+    same_times = np.array_equal(bars["open_time"].to_numpy("datetime64[us]"), expected["open_time"].to_numpy("M8[us]"))
+    return same_times and np.array_equal(bars[COLUMNS[1:]].to_numpy(), expected[COLUMNS[1:]].to_numpy())
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_generated_years_come_back_equal(clock: str, tmp_path: Path) -> None:
+    bars = pd.concat(weeks("2016-01-03", "2024-12-29"), ignore_index=True)
+    back, shown = read([exported(bars, clock, tmp_path / "EURUSD.csv")])
+    assert shown == clock
+    assert agrees(back, bars)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_each_weekend_of_two_years_shows_the_clock_by_itself(clock: str, tmp_path: Path) -> None:
+    frames = weeks("2023-01-01", "2024-12-29")
+    wrong = []
+    for number, (week, following) in enumerate(pairwise(frames)):
+        bars = pd.concat([week, following], ignore_index=True)
+        back, _ = read([exported(bars, clock, tmp_path / str(number) / "EURUSD.csv")])
+        if not agrees(back, bars):
+            wrong.append(f"{week['open_time'].iloc[0]:%Y-%m-%d}")
+    assert wrong == []
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the shared market data is not on this machine")
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_real_years_come_back_equal(clock: str, tmp_path: Path) -> None:
+    source = ReplaySource([REAL])
+    first, last = source.span("EURUSD")
+    bars = source.history("EURUSD", first if SOAK else pd.Timestamp("2018-06-01", tz="UTC"), last)
+    years = bars["open_time"].dt.year
+    paths = [exported(bars[years == year], clock, tmp_path / f"EURUSD_{year}.csv") for year in years.unique()]
+    back, shown = read(paths)
+    assert shown == clock
+    assert agrees(back, bars)
