@@ -1,4 +1,4 @@
-"""Benchmarks of bar files: reading them, beside pandas and the bytes alone, its memory, and inspecting a long one."""
+"""Benchmarks of bar files: reading them, compared with pandas and with the bytes, its memory; inspecting a long file."""
 
 import subprocess
 import sys

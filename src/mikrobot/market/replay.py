@@ -333,7 +333,7 @@ class _Opened:
     bars: RawBars | ParquetBars
 
 
-def _clocks(files: Sequence[_Opened], traded: Instrument, reading: Reading) -> dict[Path, Decided]:
+def _clocks(files: Sequence[_Opened], traded: Instrument, reading: Reading) -> dict[Path, Decided | None]:
     """Return the clock of each file whose vendor fixes none; those without a named clock are looked at together."""
     unfixed = {file.path: file.bars for file in files if isinstance(file.bars, RawBars) and file.bars.clock is None}
     named = {path: clock for path in unfixed if (clock := reading.clock_of(path)) is not None}

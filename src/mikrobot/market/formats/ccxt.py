@@ -46,8 +46,8 @@ def _read(file: BarFile) -> RawBars:
         origin=rows.origin,
         clock=UTC_CLOCK,
     )
-    traded = ~np.isnan(bars.prices).all(axis=0)
-    return bars.only(traded) if "volume_(btc)" in file.columns and not traded.all() and traded.any() else bars
+    traded = np.flatnonzero(~np.isnan(bars.prices).all(axis=0))
+    return bars.only(traded) if "volume_(btc)" in file.columns and 0 < len(traded) < len(bars.stamps) else bars
 
 
 def _text_rows(file: BarFile) -> Rows:

@@ -94,7 +94,7 @@ class RawBars:
     def only(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> "RawBars":
         """Return some of the rows: those of a mask, or of places in another order."""
         columns = {name: getattr(self, name)[kept] for name in ("stamps", "volume", "spread", "trades", "taker_volume")}
-        places = np.flatnonzero(kept) if kept.dtype == np.bool_ else kept
+        places = np.arange(len(self.stamps))[kept]
         origin = replace(self.origin, numbers=PartOfRows(self.origin.numbers, places))
         return replace(self, **columns, prices=self.prices[:, kept], origin=origin)
 
