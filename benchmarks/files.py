@@ -1,5 +1,6 @@
-"""Benchmarks of bar files: reading them, compared with pandas and with the bytes, its memory; inspecting a long file."""
+"""Benchmarks of bar files: reading them, compared with pandas and with the bytes; its memory; inspecting a long one."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -83,32 +84,34 @@ def _described(path: Path) -> pd.DataFrame:
 def _memory(name: str, path: Path, bars: pd.DataFrame) -> Measurement:
     """Weigh the most memory that a fresh process needs in addition while it reads a file."""
     frame = read_bars(path)[1].memory_usage(index=True).sum() / 1e6
-    ours = _peak(
-        "from mikrobot.market.replay import read_bars; from pathlib import Path", f"read_bars(Path({str(path)!r}))"
-    )
-    peer = _peak(
-        "from benchmarks.files import peer_of; from pathlib import Path", f"peer_of({name!r})(Path({str(path)!r}))"
-    )
+    ours, peer = (_growth(name, path, reader) for reader in ("ours", "pandas"))
     return Measurement(
         f"files, memory of reading {len(bars):,} rows of {name}", "MB", ours, ours, "pandas", peer, "the frame", frame
     )
 
 
-def peer_of(name: str) -> Callable[[Path], Any]:
-    """Return how pandas reads one of the formats."""
-    return next(peer for format_name, _, peer in _FORMATS if format_name == name)
+def growth(name: str, path: Path, reader: str) -> float:
+    """Return the growth of the highest memory of this process while it reads a file, in MB."""
+    call = read_bars if reader == "ours" else next(peer for format_name, _, peer in _FORMATS if format_name == name)
+    before = _highest_mb()
+    call(path)
+    return _highest_mb() - before
 
 
-def _peak(setup: str, call: str) -> float:
-    """Return the growth of the highest memory of a process during a call, in MB."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # getrusage counts bytes there, KiB elsewhere
-    program = (
-        f"{setup}; import pandas, pyarrow.csv, pyarrow.parquet, resource; "
-        "most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
-        f"before = most(); kept = {call}; print(most() - before)"
-    )
+def _growth(name: str, path: Path, reader: str) -> float:
+    """Return `growth` of a fresh process."""
+    arguments = f"{name!r}, Path({str(path)!r}), {reader!r}"
+    program = f"from pathlib import Path; from benchmarks.files import growth; print(growth({arguments}))"
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    return float(shown) / unit
+    return float(shown)
+
+
+def _highest_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage there counts the memory of the parent too
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def _parquet(bars: pd.DataFrame, folder: Path) -> Path:

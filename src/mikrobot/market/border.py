@@ -156,7 +156,10 @@ def commonest_step(times: Times) -> int:
     """
     if len(times) < 2:
         return 0
-    steps, counts = np.unique(np.diff(times), return_counts=True)
+    between = np.diff(times)
+    if 2 * np.count_nonzero(between == MINUTE_US) > len(between):  # without sorting
+        return MINUTE_US
+    steps, counts = np.unique(between, return_counts=True)
     return int(steps[counts.argmax()])
 
 

@@ -200,8 +200,9 @@ def decide(name: str, stamps: Sequence[Times], session: Session | None) -> Decid
     BarError
         If the weekend fits no clock, or nothing shows the clock and the usual ones disagree.
     """
-    local = np.sort(np.concatenate(stamps))
-    local = local[np.concatenate(([True], np.diff(local) > 0))]
+    local = np.concatenate(stamps)
+    if (np.diff(local) <= 0).any():
+        local = np.unique(local)
     remedy = "name its clock with --clock, as --clock EET"
     if session is None:
         raise BarError(f"{name}: nothing shows the clock of a market that never closes; {remedy}")

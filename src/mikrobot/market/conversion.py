@@ -59,7 +59,7 @@ def clock_for(files: Sequence[RawBars], instrument: Instrument) -> Decided | Non
         return None
     for file in files:
         if not file.ticks:
-            check_timeframe(np.sort(file.stamps), file.origin)
+            check_timeframe(_sorted(file.stamps), file.origin)
     local = next((file for file in files if not file.server), None)
     if local is not None:
         raise BarError(
@@ -68,6 +68,10 @@ def clock_for(files: Sequence[RawBars], instrument: Instrument) -> Decided | Non
         )
     names = ", ".join(dict.fromkeys(file.origin.name for file in files))
     return decide(names, [file.stamps for file in files], SESSIONS[instrument.session])
+
+
+def _sorted(stamps: Times) -> Times:
+    return np.sort(stamps) if (np.diff(stamps) < 0).any() else stamps
 
 
 def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, latest: datetime) -> Imported:

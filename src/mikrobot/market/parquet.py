@@ -6,7 +6,7 @@ columns are ignored. Opening a file reads and validates its times; the other col
 validated on request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -100,7 +100,7 @@ class ParquetBars:
             if self._starts[number] < until and self._starts[number + 1] > since
         ]
         parts = [self._part(number, since, until) for number in groups]
-        return pd.concat(parts, ignore_index=True) if parts else empty_bars()
+        return joined(parts)
 
     def _part(self, group: int, since: int, until: int) -> pd.DataFrame:
         table, first = self._read(group), int(self._starts[group])
@@ -195,6 +195,13 @@ def _any_volume(file: pq.ParquetFile) -> bool:
         part is None or not part.has_min_max or isinstance(part.max, bytes) or part.max > 0  # bytes of half floats
         for part in statistics
     )
+
+
+def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join bar frames in order; one alone is not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    return pd.concat(parts, ignore_index=True) if parts else empty_bars()
 
 
 def symbol_column(path: Path) -> str | None:

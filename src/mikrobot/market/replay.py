@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.instrument import Instrument
-from mikrobot.domain.market import empty_bars
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant, microseconds
 from mikrobot.market.clocks import Decided, clock_of
@@ -28,7 +28,7 @@ from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_recognised
 from mikrobot.market.inference import SAMPLE, describe, infer, provisional
 from mikrobot.market.names import check_column, symbol_of, symbols_in
-from mikrobot.market.parquet import ParquetBars, symbol_column
+from mikrobot.market.parquet import ParquetBars, joined, symbol_column
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
@@ -99,8 +99,10 @@ class FrameBars:
 
     def bars(self, start: int, end: int) -> pd.DataFrame:
         """Return the bars that open in [start, end), microseconds since the epoch."""
-        used = slice(*np.searchsorted(microseconds(self.frame["open_time"]), [start, end]))
-        return self.frame.iloc[used].reset_index(drop=True)
+        first, last = np.searchsorted(microseconds(self.frame["open_time"]), [start, end])
+        if last - first == len(self.frame):
+            return self.frame.copy(deep=False)
+        return self.frame.iloc[first:last].reset_index(drop=True)
 
 
 BarsOfFile = ParquetBars | FrameBars
@@ -292,7 +294,7 @@ class ReplaySource:
         since, until = epoch_us(start), epoch_us(end)
         files = [file for file in self._of(symbol) if file.first < until and file.last >= since]
         parts = [part for file in files if len(part := file.bars(since, until))]
-        return pd.concat(parts, ignore_index=True) if parts else empty_bars()
+        return joined(parts)
 
     def bars_of(self, path: Path) -> pd.DataFrame:
         """Return all bars of one of the files."""
@@ -361,6 +363,7 @@ def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
         return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, _instrument(symbol), latest))
     form = format_of(file, reading.format, ticks=reading.ticks)
     bars = form.read(file)
+    pa.default_memory_pool().release_unused()  # the columns of the file, before as many are built again
     return _Opened(path, _symbol(path, reading, bars.symbol), form, bars)
 
 

@@ -27,6 +27,8 @@ HEAD_BYTES = 1 << 16
 _EXCEL_HINT = re.compile(rb'"?sep=."?\n', re.IGNORECASE)
 """First line of files that Excel shall open: it names the delimiter."""
 
+_MARK = re.compile(rb"\S")
+
 DELIMITERS = ("\t", ";", ",")
 
 _MAGIC: dict[bytes, Kind] = {b"PAR1": "parquet", b"ARROW1": "feather", b"FEA1": "feather"}
@@ -146,9 +148,10 @@ def open_bar_file(path: Path) -> BarFile:
     if packed is not None:
         return BarFile(path, name, packed, content)
     text = _utf8(path, content)
-    if not text.strip():
+    first = _MARK.search(text)
+    if first is None:
         raise BarError(f"{path}: the file is empty; expected at least one bar")
-    return BarFile(path, name, "json" if text.lstrip()[:1] in (b"[", b"{") else "text", text)
+    return BarFile(path, name, "json" if first[0] in b"[{" else "text", text)
 
 
 def _unpacked(path: Path, start: bytes) -> tuple[str, bytes]:

@@ -5,8 +5,6 @@ HistData offers its bars in the same layout; `histdata` comes first in the regis
 
 import re
 
-import pyarrow.compute as pc
-
 from mikrobot.market.formats import stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
@@ -27,9 +25,8 @@ def read_lines(file: BarFile) -> RawBars:
     """Read lines of date, time, prices and number of ticks; the clock is unknown."""
     names = ("date", "time", "open", "high", "low", "close", "tick_volume")[: len(file.columns)]
     rows = read_rows(file, names, texts=("date", "time"))
-    written = pc.binary_join_element_wise(rows.text("date"), rows.text("time"), " ")
     return RawBars(
-        stamps.of_text(written, "%Y.%m.%d %H:%M", rows.origin, "YYYY.MM.DD HH:MM"),
+        stamps.of_date_and_time(rows.text("date"), rows.text("time"), origin=rows.origin),
         rows.prices,
         volume=rows.numbers("tick_volume"),
         volume_unit="ticks",

@@ -1,7 +1,6 @@
 """MetaTrader 5's "Export bars": tab separated, with a header in angle brackets, in the time of the broker's server."""
 
 import numpy as np
-import pyarrow.compute as pc
 
 from mikrobot.market.border import Floats, Times
 from mikrobot.market.formats import stamps
@@ -19,9 +18,7 @@ def _recognises(file: BarFile) -> bool:
 def _read(file: BarFile) -> RawBars:
     names = [_NAMED.get(name, name.strip("<>")) for name in file.columns]
     rows = read_rows(file, names, headers=1, texts=("date", "time"))
-    written = pc.binary_join_element_wise(rows.text("date"), rows.text("time"), " ")
-    layout = "%Y.%m.%d %H:%M:%S" if rows.table["time"][0].as_py().count(":") == 2 else "%Y.%m.%d %H:%M"
-    return server_bars(stamps.of_text(written, layout, rows.origin, "YYYY.MM.DD HH:MM:SS"), rows)
+    return server_bars(stamps.of_date_and_time(rows.text("date"), rows.text("time"), origin=rows.origin), rows)
 
 
 def server_bars(opened: Times, rows: Rows) -> RawBars:

@@ -43,6 +43,30 @@ def of_text(column: pa.ChunkedArray, layout: str, origin: RowOrigin, shown: str)
     return stamps
 
 
+def of_date_and_time(dates: pa.ChunkedArray, times: pa.ChunkedArray, *, origin: RowOrigin) -> Times:
+    """Parse dates as ``2024.03.04`` with times of the day as ``10:00`` or ``10:00:30``; each distinct one once.
+
+    Raises
+    ------
+    BarError
+        As `of_text`.
+    """
+    seconds = times[0].as_py().count(":") == 2
+    layout, shown = "%Y.%m.%d %H:%M" + ":%S" * seconds, "YYYY.MM.DD HH:MM" + ":SS" * seconds
+
+    def parsed(*parts: pa.ChunkedArray | pa.Array | str) -> Times:
+        return of_text(pa.chunked_array([pc.binary_join_element_wise(*parts, " ")]), layout, origin, shown)
+
+    days, minutes = (column.combine_chunks().dictionary_encode() for column in (dates, times))
+    try:
+        midnights = parsed(days.dictionary, "00:00:00" if seconds else "00:00")
+        since = parsed("1970.01.01", minutes.dictionary)
+    except BarError:
+        return parsed(dates.combine_chunks(), times.combine_chunks())  # raises it with the first row
+    summed: Times = midnights[days.indices.to_numpy()] + since[minutes.indices.to_numpy()]
+    return summed
+
+
 def of_text_with_fraction(
     column: pa.ChunkedArray, layout: str, origin: RowOrigin, shown: str, *, mark: str = "."
 ) -> Times:
@@ -96,6 +120,9 @@ def of_epoch(values: Floats | Times, origin: RowOrigin) -> Times:
         row = int(wrong.argmax())
         raise BarError(f"{origin(row)}: time {numbers[row]:.15g}; expected the seconds or milliseconds since 1970")
     whole = np.asarray(values).astype(np.int64)
+    if len(numbers) and 1e11 <= numbers.min() and numbers.max() < 1e14:  # all in milliseconds, without further copies
+        whole *= 1_000
+        return whole
     times = np.where(numbers < 1e11, whole * 1_000_000, np.where(numbers < 1e14, whole * 1_000, whole))
     return np.where(numbers >= 1e17, whole // 1_000, times)
 

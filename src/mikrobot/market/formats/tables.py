@@ -19,6 +19,7 @@ PRICES = ("open", "high", "low", "close")
 _MISSING = ("", "nan", "null", "none", "n/a")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+\.\d+")
+_FIELD = re.compile(rb"\S")
 _BLANK = re.compile(rb"^[ \t]+$", re.MULTILINE)
 _DECIMALS = re.compile(r"\d+\.(\d+)")
 _MOST_DECIMALS = 8
@@ -95,7 +96,7 @@ def read_rows(
     numbers = LineNumbers(file.content, headers)
     origin = RowOrigin(file.name, numbers, "line")
     body = _after(file.content, headers)
-    if not body.strip():
+    if not _FIELD.search(body):
         raise BarError(f"{file.path}: the file has no bar; expected at least one below its header")
     types = {name: pa.string() if name in texts else pa.float64() for name in names if name not in ignored}
     try:
@@ -107,10 +108,12 @@ def read_rows(
     return Rows(table, origin, _decimals_of_text(file, headers))
 
 
-def _parsed(file: BarFile, body: bytes, names: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+def _parsed(
+    file: BarFile, body: memoryview | bytes, names: Sequence[str], types: Mapping[str, pa.DataType]
+) -> pa.Table:
     try:
         return csv.read_csv(
-            pa.BufferReader(body),
+            pa.BufferReader(pa.py_buffer(body)),
             csv.ReadOptions(column_names=list(names)),
             csv.ParseOptions(delimiter=file.delimiter),
             csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
@@ -181,20 +184,20 @@ def _decimals_of_text(file: BarFile, headers: int) -> int:
     return min(max(counts, default=0), _MOST_DECIMALS)
 
 
-def _after(content: bytes, headers: int) -> bytes:
-    """Return the content after so many lines that are not blank."""
+def _after(content: bytes, headers: int) -> memoryview:
+    """Return the content after so many lines that are not blank, without a copy."""
     position = 0
     while headers > 0 and position < len(content):
         end = content.find(b"\n", position)
         end = len(content) if end < 0 else end + 1
         headers -= bool(content[position:end].strip())
         position = end
-    return content[position:]
+    return memoryview(content)[position:]
 
 
-def _first_fault(body: bytes, delimiter: str, types: Mapping[str, Any], origin: RowOrigin) -> BarError | None:
+def _first_fault(body: memoryview, delimiter: str, types: Mapping[str, Any], origin: RowOrigin) -> BarError | None:
     """Return the error of the first line that cannot be read; `types` has a type, or None where unread, by column."""
-    text = body.decode("utf-8", errors="replace").split("\n")
+    text = bytes(body).decode("utf-8", errors="replace").split("\n")
     rows = (fields for fields in lines.reader(text, delimiter=delimiter) if any(field.strip() for field in fields))
     for row, fields in enumerate(rows):
         if any("\x00" in field for field in fields):
