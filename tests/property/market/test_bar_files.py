@@ -13,7 +13,10 @@ from mikrobot.domain.errors import MikrobotError
 from mikrobot.market.replay import Reading, read_bars
 
 NAMES = ("ts", "open", "high", "low", "close", "volume", "spread", "ask_close", "trades", "taker_buy_volume", "symbol")
-EXTRA = ("time", "date", "tick_volume", "real_volume", "Open", "note", "")
+EXTRA = (
+    "time", "date", "tick_volume", "real_volume", "Open", "note", "", "bid", "ask", "price", "amount",
+    "side", "time_msc", "flags",
+)  # fmt: skip
 TYPES = (
     pa.float64(), pa.float32(), pa.float16(), pa.int64(), pa.int8(), pa.string(), pa.bool_(), pa.decimal128(12, 5),
     pa.timestamp("s", "UTC"), pa.timestamp("ms", "UTC"), pa.timestamp("us", "UTC"), pa.timestamp("ns", "UTC"),
@@ -26,16 +29,22 @@ HEADERS = (
     "Datetime,Open,High,Low,Close,Adj Close,Volume",
     "Unix,Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD,tradecount",
     "time,open,high,low,close,tick_volume,spread,real_volume", "Price,Close,High,Low,Open,Volume", "",
+    "ts,bid,ask", "timestamp,symbol,side,size,price", "<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>",
+    "Gmt time,Ask,Bid,AskVolume,BidVolume", "timestamp,askPrice,bidPrice",
+    "id,price,qty,quote_qty,time,is_buyer_maker",
+    "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker", "sep=;",
+    ",time,bid,ask,last,volume,time_msc,flags,volume_real",
 )  # fmt: skip
 FIELDS = (
     "1.1", "1.10000", "1,1", "-1", "0", "nan", "inf", "", '"1.1"', "1e308", "2025.01.06",
     "2025-01-06T10:00:00Z", "10:00:00",
     "20250106 100000", "06.01.2025 10:00:00.000", "1736157600", "1736157600000",
-    "1736157600000000", "EURUSD", "\x1f", "é", "x" * 300,
+    "1736157600000000", "1736157600.25", "20250106 100000123", "10:00:00.123", "true", "Buy", "EURUSD", "\x1f", "é", "x" * 300,
 )  # fmt: skip
 LINES = (
     "20250106 100000;1.1;1.1;1.1;1.1;0", "20250106 100100;1.1;1.1;1.1;1.1;7", "2025.01.06,10:00,1.1,1.1,1.1,1.1,7",
     "1736157600000,1.1,1.1,1.1,1.1,7", "1736157600000,1,1,1,1,1,1736157659999,1,1,1,1,0", "[[1736157600000,1,1,1,1,1]]",
+    "20250106 100000123,1.1,1.2,0", "7,2.5,3,4.5,1736157600000,True,True", "7,2.5,3,4,5,1736157600000000,true,true",
 )  # fmt: skip
 
 
@@ -86,23 +95,25 @@ def values(kind: pa.DataType, count: int, draw: st.DrawFn) -> pa.Array:
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[pa.Table, dict[str, object]]:
     count = draw(st.sampled_from((0, 1, 2, 5, 40)))
+    quotes = [("ts", pa.timestamp("us", "UTC")), ("bid", pa.float64()), ("ask", pa.float64())]
     usual = [("ts", pa.timestamp("us", "UTC")), *((name, pa.float64()) for name in NAMES[1:5])]
     changed = draw(st.lists(st.tuples(st.sampled_from(NAMES + EXTRA), st.sampled_from(TYPES)), max_size=4))
-    columns = [(name, kind) for name, kind in usual if draw(st.booleans()) or not changed] + changed
+    expected = draw(st.sampled_from((usual, usual, quotes)))
+    columns = [(name, kind) for name, kind in expected if draw(st.booleans()) or not changed] + changed
     arrays = [values(kind, count, draw) for _, kind in columns]
     written = {"row_group_size": draw(st.sampled_from((1, 7, 100))), "write_statistics": draw(st.booleans())}
     return pa.table(arrays, names=[name for name, _ in columns]), written
 
 
 @settings(deadline=None)
-@given(tables())
+@given(tables(), st.booleans())
 def test_any_parquet_table_is_read_or_refused_in_one_line(
-    folder: Path, written_table: tuple[pa.Table, dict[str, object]]
+    folder: Path, written_table: tuple[pa.Table, dict[str, object]], ticks: bool
 ) -> None:
     table, written = written_table
     path = folder / "EURUSD_M1.parquet"
     pq.write_table(table, path, **written)
-    check(path)
+    check(path, Reading(ticks=ticks))
 
 
 @settings(deadline=None)
@@ -113,14 +124,22 @@ def test_any_parquet_table_is_read_or_refused_in_one_line(
     st.sampled_from(("\n", "\r\n", "\r", "\n\n")),
     st.sampled_from(("utf-8", "utf-8-sig", "utf-16", "latin-1")),
     st.sampled_from((None, "EET", "UTC")),
+    st.booleans(),
 )
 def test_any_text_is_read_or_refused_in_one_line(
-    folder: Path, header: str, rows: list[str | list[str]], mark: str, end: str, encoding: str, clock: str | None
+    folder: Path,
+    header: str,
+    rows: list[str | list[str]],
+    mark: str,
+    end: str,
+    encoding: str,
+    clock: str | None,
+    ticks: bool,
 ) -> None:
     written = [header, *(row if isinstance(row, str) else mark.join(row) for row in rows)]
     path = folder / "EURUSD_text.csv"
     path.write_bytes(end.join(written).encode(encoding, errors="replace"))
-    check(path, Reading(clock=clock))
+    check(path, Reading(clock=clock, ticks=ticks))
 
 
 @settings(deadline=None)
