@@ -120,7 +120,7 @@ def of_epoch(values: Floats | Times, origin: RowOrigin) -> Times:
         row = int(wrong.argmax())
         raise BarError(f"{origin(row)}: time {numbers[row]:.15g}; expected the seconds or milliseconds since 1970")
     whole = np.asarray(values).astype(np.int64)
-    if len(numbers) and 1e11 <= numbers.min() and numbers.max() < 1e14:  # all in milliseconds, without further copies
+    if len(numbers) and numbers.min() >= 1e11 and numbers.max() < 1e14:  # all in milliseconds, without further copies
         whole *= 1_000
         return whole
     times = np.where(numbers < 1e11, whole * 1_000_000, np.where(numbers < 1e14, whole * 1_000, whole))
