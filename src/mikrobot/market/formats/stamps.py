@@ -183,8 +183,3 @@ def with_offset(column: pa.ChunkedArray, origin: RowOrigin) -> Times:
         row = int(parsed.isna().to_numpy().argmax())
         raise BarError(f"{origin(row)}: time {text.iloc[row]!r}; expected the form DD.MM.YYYY HH:MM:SS.000 GMT+0100")
     return np.asarray(parsed.to_numpy(dtype="datetime64[us]").view(np.int64))
-
-
-def without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cut the fraction of a second off written times."""
-    return pc.replace_substring_regex(column, r"\.\d+$", "")
