@@ -11,6 +11,9 @@ PROGRESS = /^Collecting/ { if (++n % 50 == 0) print "  " n " packages fetched" }
 
 PYTEST ?= pytest
 
+# Tests wait for services a third of their time, so one process more than cores keeps two cores busy.
+WORKERS ?= 3
+
 # Threads that wait for each other leave the core to other processes.
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -38,7 +41,7 @@ run: install
 	$(BIN)/mikrobot run
 
 test: install
-	$(BIN)/python -m $(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m $(PYTEST) -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # What needs no service: style, types, contracts, unit tests and doctests.
 check: lint

@@ -1,6 +1,7 @@
 """A replay of recorded bars that tests trade and disturb: real servers, a made-up champion, and exact ledgers.
 
-The servers stay up for the tests of several files; the last of them stops them.
+The servers stay up for the tests of several files; the last of them stops them. Every session imports this module, so
+the libraries of training and of Feast are imported where they are used.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xgboost as xgb
 
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.trading import FillReason
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import accounts, arms
 from mikrobot.market.replay import read_bars
-from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
 from mikrobot.models.model import Model
@@ -32,7 +31,6 @@ from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows.gate_counts import Check
-from mikrobot.workflows.materialize import Stores, materialize
 from tests.killing import head_of, kill_9
 
 CLOCK = SystemClock()
@@ -91,6 +89,8 @@ class Market:
 
     def materialize_everything(self, check: Check) -> None:
         """Store every bar of the files and their feature rows, as the scheduled flows do."""
+        from mikrobot.workflows.materialize import Stores, materialize
+
         with database.open_pool(self.settings) as pool:
             stores = Stores.of(self.settings, pool)
             for path in self.settings.data:
@@ -144,6 +144,10 @@ def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
 
 def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
     """Return a small booster whose probabilities scatter around one half, so that there are many trades."""
+    import xgboost as xgb
+
+    from mikrobot.models import graph
+
     rng, inputs = np.random.default_rng(3), BosInputs(swing)
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
     outcome = values.sum(axis=1) + rng.normal(size=len(values)) > 0
