@@ -1,13 +1,13 @@
 """Structured logs and stage timers.
 
-Logs go to standard error, so that standard output contains only results. Timers keep every
-sample of a stage in memory: a run has thousands, not millions.
+Logs go to standard error, so that standard output contains only results. Timers keep the newest
+samples of a stage in memory, so that a process may run for years.
 """
 
 import logging
 import math
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter_ns
@@ -79,6 +79,10 @@ def logger(component: str) -> Any:
     return structlog.get_logger(component=component)
 
 
+NEWEST = 20_000
+"""Samples that `Timers` keep of each stage: those of two weeks, if there is one in every minute."""
+
+
 class Timers:
     """Record durations by stage, in milliseconds.
 
@@ -90,7 +94,8 @@ class Timers:
     """
 
     def __init__(self) -> None:
-        self._samples: dict[str, list[float]] = defaultdict(list)
+        self._samples: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=NEWEST))
+        self._counts: Counter[str] = Counter()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -104,14 +109,15 @@ class Timers:
     def record(self, name: str, milliseconds: float) -> None:
         """Add one sample to a stage."""
         self._samples[name].append(milliseconds)
+        self._counts[name] += 1
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Return n, p50 and p99 of each stage that has samples (nearest rank, milliseconds)."""
-        return {name: _quantiles(sorted(samples)) for name, samples in self._samples.items()}
+        """Return n, p50 and p99 of each stage (nearest rank, milliseconds), the quantiles of the `NEWEST` samples."""
+        return {name: _quantiles(sorted(samples), self._counts[name]) for name, samples in self._samples.items()}
 
 
-def _quantiles(ordered: list[float]) -> dict[str, float]:
+def _quantiles(ordered: list[float], n: int) -> dict[str, float]:
     def rank(share: float) -> float:
         return round(ordered[math.ceil(share * len(ordered)) - 1], 3)
 
-    return {"n": len(ordered), "p50": rank(0.50), "p99": rank(0.99)}
+    return {"n": n, "p50": rank(0.50), "p99": rank(0.99)}

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,6 @@ from mikrobot.runtime import SystemClock, wait_until
 
 CLOCK = SystemClock()
 REPLAY = ("run", "--once", "--json", "--source", "replay", "--hours", 1, "--history-days", 2)
-
-
-@pytest.fixture
-def small(install, tmp_path: Path) -> Iterator[Any]:
-    """An installation whose state folder is a disk of its own."""
-    with install(tmp_path) as installation:
-        installation.home.mkdir()
-        if subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2g,mode=700", "tmpfs", installation.home], check=False
-        ).returncode:
-            pytest.skip("mounting a small disk needs root")
-        try:
-            yield installation
-        finally:
-            installation.stop()
-            subprocess.run(["umount", "--lazy", installation.home], check=True)
 
 
 def fill(disk: Path) -> None:

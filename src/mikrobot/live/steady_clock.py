@@ -3,6 +3,7 @@
 Setting the clock of the machine changes nothing for it, so that trading neither stops nor trades minutes that have
 not happened. All processes of a state folder share one anchor, the file ``home/run/clock``; it counts until the
 machine is restarted, or until `forget`. Time in which the machine sleeps has passed too, where the system reports it.
+An anchor may have a rate above 1, at which a test lets hours pass in minutes; no setting does that.
 """
 
 import json
@@ -19,17 +20,26 @@ TOLERANCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SteadyClock:
-    """A clock that nobody can set; `at_boot` is the time at which the machine was started, UTC."""
+    """A clock that nobody can set.
+
+    Attributes
+    ----------
+    at_boot : datetime
+        Its time at the start of the machine, UTC.
+    rate : float
+        Seconds that pass on it in one second of real time.
+    """
 
     at_boot: datetime
+    rate: float = 1.0
 
     def now(self) -> datetime:
         """Return the current time, UTC."""
-        return self.at_boot + timedelta(seconds=uptime_s())
+        return self.at_boot + timedelta(seconds=uptime_s() * self.rate)
 
     def sleep(self, seconds: float) -> None:
-        """Wait for that many seconds of real time."""
-        SystemClock().sleep(seconds)
+        """Wait until that many seconds have passed on this clock."""
+        SystemClock().sleep(seconds / self.rate)
 
 
 def anchored(home: Path) -> SteadyClock:
@@ -37,20 +47,20 @@ def anchored(home: Path) -> SteadyClock:
     try:
         anchor = json.loads(_path(home).read_text())
         if anchor["boot"] == boot_id():
-            return SteadyClock(datetime.fromisoformat(anchor["at_boot"]))
+            return SteadyClock(datetime.fromisoformat(anchor["at_boot"]), anchor["rate"])
     except (OSError, ValueError, KeyError):
         pass
     return anchor_at(SystemClock().now(), home)
 
 
-def anchor_at(now: datetime, home: Path) -> SteadyClock:
-    """Anchor the clock of a state folder: it is `now`, UTC."""
-    at_boot = now - timedelta(seconds=uptime_s())
+def anchor_at(now: datetime, home: Path, rate: float = 1.0) -> SteadyClock:
+    """Anchor the clock of a state folder: it is `now`, UTC, and advances at a rate."""
+    at_boot = now - timedelta(seconds=uptime_s() * rate)
     fresh = _path(home).with_suffix(".new")
     fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_text(json.dumps({"boot": boot_id(), "at_boot": at_boot.isoformat()}))
+    fresh.write_text(json.dumps({"boot": boot_id(), "at_boot": at_boot.isoformat(), "rate": rate}))
     fresh.replace(_path(home))
-    return SteadyClock(at_boot)
+    return SteadyClock(at_boot, rate)
 
 
 def forget(home: Path) -> None:

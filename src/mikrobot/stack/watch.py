@@ -277,7 +277,7 @@ def main() -> int:
     pid_records.unmark()
     (settings.home / "run" / "supervisor.pid").write_text(f"{os.getpid()}\n")
     with lock, processes.supervising(settings.home):
-        _supervise(Supervisor(settings, EventLog(settings, clock), start, clock), clock)
+        _supervise(Supervisor(settings, EventLog(settings, clock), start, clock), SystemClock())
     return 0
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mikrobot.live import steady_clock
-from mikrobot.runtime import ManualClock, SystemClock
+from mikrobot.runtime import ManualClock, SystemClock, uptime_s
 
 SECOND = timedelta(seconds=1)
 
@@ -24,6 +24,14 @@ def test_every_process_of_a_state_folder_has_the_same_time_whatever_the_clock_wa
     first = steady_clock.anchor_at(an_hour_ago, tmp_path)
     assert steady_clock.anchored(tmp_path) == first
     assert abs(first.now() - an_hour_ago) < 10 * SECOND
+
+
+def test_at_a_rate_hours_pass_in_minutes_for_every_process_of_the_folder(tmp_path):
+    start, began = datetime(2025, 3, 14, tzinfo=UTC), uptime_s()
+    steady_clock.anchor_at(start, tmp_path, rate=600)
+    clock = steady_clock.anchored(tmp_path)
+    clock.sleep(60)
+    assert timedelta(seconds=60) <= clock.now() - start <= 600 * (uptime_s() - began) * SECOND
 
 
 def test_an_anchor_of_another_start_of_the_machine_does_not_count(tmp_path):

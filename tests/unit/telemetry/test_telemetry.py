@@ -82,6 +82,14 @@ def test_quantiles_are_by_nearest_rank() -> None:
     assert timers.summary() == {"read": {"n": 100, "p50": 50.0, "p99": 99.0}}
 
 
+def test_old_samples_are_counted_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "NEWEST", 100)
+    timers = Timers()
+    for milliseconds in range(1, 1001):
+        timers.record("read", float(milliseconds))
+    assert timers.summary() == {"read": {"n": 1000, "p50": 950.0, "p99": 999.0}}
+
+
 def test_one_sample_is_its_own_quantile_and_no_stage_gives_nothing() -> None:
     timers = Timers()
     assert timers.summary() == {}
