@@ -100,7 +100,8 @@ def measure(settings: Settings, length: timedelta) -> Hour:
 
 def watched(settings: Settings, names: Sequence[str], length: timedelta) -> Iterator[dict[str, Use]]:
     """Yield what each process uses, every `EVERY` of real time."""
-    for _ in range(length // EVERY):
+    end = CLOCK.now() + length
+    while CLOCK.now() < end:
         CLOCK.sleep(EVERY.total_seconds())
         yield {name: use_of(name, settings.home) for name in names}
 

@@ -53,7 +53,10 @@ def require_refusals(small: Any, bars: Any) -> None:
 def test_an_empty_folder_is_refused_and_down_has_nothing_to_stop(small: Any, bar_files: Any) -> None:
     with read_only(small):
         require_refusals(small, bar_files["EURUSD"])
-        assert run(small, "status").returncode == 0
+        status = run(small, "status")
+        assert (status.returncode, status.stdout) == (1, "")
+        assert len(status.stderr.splitlines()) == 1
+        assert "(Read-only file system)" in status.stderr
         assert run(small, "down").stderr == "nothing was running\n"
     assert (list(small.home.iterdir()), small.left()) == ([], [])
 

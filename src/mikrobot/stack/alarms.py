@@ -5,11 +5,11 @@ Nothing is wrong with a stack that is not wanted, as after `mikrobot down`.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.sources import is_live
 from mikrobot.live import pid_records, steady_clock
-from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import supervision, wanted
 from mikrobot.stack.schedules import Schedules
@@ -38,7 +38,7 @@ def alarms(settings: Settings, services: Sequence[ServiceStatus], planned: Sched
         *_supervisor(settings),
         *_dead(current, services, report),
         *_clock(report),
-        *_silence(current.live, report, steady_clock.anchored(settings.home)),
+        *_silence(current.live, report, settings.home),
         *_scheduler(current, planned),
     ]
 
@@ -69,9 +69,10 @@ def _clock(report: Report) -> Iterator[str]:
         )
 
 
-def _silence(live: LiveRun | None, report: Report, clock: Clock) -> Iterator[str]:
+def _silence(live: LiveRun | None, report: Report, home: Path) -> Iterator[str]:
     if live is None or report.silent_since is None:
         return
+    clock = steady_clock.anchored(home)  # here, since an anchor is written where there is none
     silent = clock.now() - report.silent_since
     if silent > SILENCE and _open_since(live, clock.now() - SILENCE, clock.now()):
         yield (

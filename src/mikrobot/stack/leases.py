@@ -4,6 +4,7 @@ A lease is a read lock of ``home/run/<name>.users``, which ends with its process
 ``home/run/<name>.borrowed`` marks a service that was started for commands only; `mikrobot up` keeps it instead.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,7 +62,31 @@ def _mark(name: str, home: Path) -> Path:
 def _stop_if_last(users: "ReadWriteLock", name: str, home: Path, stop: Callable[[], object]) -> None:
     from filelock import Timeout
 
-    with suppress(Timeout), users.write_lock(blocking=False):
+    with suppress(Timeout), _alone(users):
         if is_borrowed(name, home):
             stop()
             keep([name], home)
+
+
+@contextmanager
+def _alone(users: "ReadWriteLock") -> Iterator[None]:
+    """Lock the users of a service for writing; on a disk that cannot be written, without the lock: no command goes on.
+
+    Raises
+    ------
+    Timeout
+        If another command uses the service.
+    """
+    from filelock import Timeout
+
+    try:
+        users.acquire_write(blocking=False)
+    except Timeout:
+        raise
+    except (OSError, sqlite3.Error):
+        yield
+        return
+    try:
+        yield
+    finally:
+        users.release()
