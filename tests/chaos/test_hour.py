@@ -25,5 +25,6 @@ def test_an_hour_at_ten_times_the_rate_leaves_memory_files_and_logs_as_they_were
         print(hour)
     assert (hour.errors, hour.restarts) == ({}, [])
     assert hour.minutes >= 0.95 * RATE * (HOUR / timedelta(minutes=1))
-    assert abs(hour.total.memory_pct) < 5
-    assert abs(hour.total.descriptors) <= 20
+    assert hour.total.memory_pct < 5
+    own = [growth.descriptors for name, growth in hour.growths.items() if name != "postgres"]
+    assert sum(own) <= 20  # each connection to PostgreSQL has about forty files open there, whoever connects

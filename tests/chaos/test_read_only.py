@@ -74,7 +74,7 @@ def test_a_stack_that_was_killed_is_shown_as_down(small: Any, bar_files: Any) ->
     """As after a power cut: the clock of the stack has no anchor of this start of the machine."""
     assert small.run("up").returncode == 0
     for process in [*small.processes()]:
-        kill_9(process)
+        kill_9(process, children=False)
     (small.home / "run" / "clock").unlink()
     with read_only(small):
         require_refusals(small, bar_files["EURUSD"])
