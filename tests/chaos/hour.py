@@ -35,7 +35,7 @@ WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a process and its children use: memory in bytes, shared pages by share, and open file descriptors."""
+    """What a process and its children use: memory in bytes that no other process shares, and open file descriptors."""
 
     memory: int
     descriptors: int
@@ -113,7 +113,7 @@ def use_of(name: str, home: Path) -> Use:
     uses = []
     for process in (head, *([] if name == "flows" else head.children(recursive=True))):
         with suppress(psutil.NoSuchProcess):
-            uses.append(Use(process.memory_full_info().pss, process.num_fds()))
+            uses.append(Use(process.memory_full_info().uss, process.num_fds()))
     return together(uses)
 
 
