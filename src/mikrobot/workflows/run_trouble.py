@@ -4,13 +4,13 @@ Left to itself, the loop would wait for minutes for what does not come back. Res
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
-from mikrobot.domain.errors import StoreError
+from mikrobot.domain.errors import ServiceError, StoreError
 from mikrobot.live import pid_records
 from mikrobot.settings import Settings
-from mikrobot.stack import processes
+from mikrobot.stack import processes, wanted
 
 EVERY_S = 2.0
 """Seconds between two looks."""
@@ -35,7 +35,10 @@ def trouble(settings: Settings) -> str:
 
 @contextmanager
 def ending_on_trouble(settings: Settings) -> Iterator[list[str]]:
-    """Stop the loop as soon as there is a trouble within the block; yield a list that then has its cause."""
+    """Stop the loop as soon as there is a trouble within the block; yield a list that then has its cause.
+
+    The live processes end with the loop, which started them, so the supervisor must not start them again.
+    """
     causes: list[str] = []
     over = Event()
 
@@ -45,6 +48,8 @@ def ending_on_trouble(settings: Settings) -> Iterator[list[str]]:
             away_s = 0.0 if processes.listening(settings.host, settings.prefect_port) else away_s + EVERY_S
             if cause := trouble(settings) or _prefect_gone(settings, away_s):
                 causes.append(cause)
+                with suppress(OSError, ServiceError):  # the disk may be the cause
+                    wanted.drop(settings.home, wanted.LIVE)
                 processes.stop("loop", settings.home, seconds=STOP_S)
                 return
 

@@ -8,7 +8,7 @@ import pytest
 from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import processes, supervision
+from mikrobot.stack import processes, supervision, wanted
 from mikrobot.stack.processes import Service
 from mikrobot.stack.supervision import Report
 from mikrobot.workflows import run_trouble
@@ -50,6 +50,16 @@ def test_a_trouble_ends_the_loop_and_its_cause_is_kept(settings):
         keep_down(settings)
         wait_until(lambda: bool(causes) and not loop.is_running(), "it goes on", SystemClock(), timeout_s=60)
     assert causes == ["the prefect keeps dying: no such module (log: prefect.log)"]
+
+
+def test_the_live_processes_that_end_with_the_loop_are_not_started_again(settings):
+    wanted.want(settings, ["prefect"])
+    wanted.want_live(settings, "r1", 0)
+    loop = pid_records.find("loop", settings.home)
+    with ending_on_trouble(settings):
+        keep_down(settings)
+        wait_until(lambda: not loop.is_running(), "it goes on", SystemClock(), timeout_s=60)
+    assert wanted.read(settings.home).names == ("prefect",)
 
 
 def test_prefect_that_does_not_come_back_ends_the_loop(settings, monkeypatch):
