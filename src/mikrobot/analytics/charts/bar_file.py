@@ -9,6 +9,9 @@ from mikrobot.analytics.charts.style import DOWN, INK, axis, fragment
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _POINTS = 3_000
+_SPACED_WEEKS = 100
+"""Weeks up to which a narrow screen has room for a line between two of them."""
+
 _WEEK, _WEEKEND = np.timedelta64(7, "D"), np.timedelta64(1, "D")
 
 
@@ -39,7 +42,7 @@ def gaps_figure(missing: pd.Series) -> str:
     cells[weekday, (mondays - weeks[0]) // _WEEK] = missing.to_numpy(dtype=float)
     heat = go.Heatmap(
         x=weeks.astype("datetime64[ns]"), y=_DAYS, z=cells, colorscale=[[0, "#eef4f1"], [1, DOWN]],
-        zmin=0, xgap=1, ygap=1,
+        zmin=0, xgap=int(len(weeks) <= _SPACED_WEEKS), ygap=1,
         hovertemplate="week of %{x|%Y-%m-%d}, %{y}: %{z} minutes missing<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(heat).update_xaxes(**axis()).update_yaxes(**axis(autorange="reversed"))
