@@ -34,6 +34,9 @@ _ON_GRID, _NOISE = 0.999, 1e-3
 _DIGITS = 6
 """Digits of a price without a grid, as of averages."""
 
+_OFF, _FEW = 0.01, 0.05
+"""Distance from the grid in ticks, and share of prices at it, from which prices are finer than the tick."""
+
 _ENOUGH = 20
 """Different prices from which a step other than a power of ten is believed."""
 
@@ -74,6 +77,19 @@ def infer(symbol: str, bars: pd.DataFrame) -> Entry:
         reasons.append("size step: grid of the volumes")
     source = f"inferred from the name and {len(sample):,} bars; {'; '.join(reasons)}"
     return _entry(symbol, inferred, source, tuple(inferred))
+
+
+def off_grid(traded: Instrument, bars: pd.DataFrame) -> str:
+    """Return a line for the user if prices are finer than the tick of their instrument, else an empty text."""
+    closes = bars["close"].to_numpy("float64")[-SAMPLE:]
+    ticks = closes / float(traded.tick)
+    share = float(np.mean(np.abs(ticks - np.rint(ticks)) > _OFF)) if len(closes) else 0.0
+    if share < _FEW:
+        return ""
+    return (
+        f"{share:.0%} of the prices of {traded.symbol} are finer than its tick {traded.tick:f} and are rounded to it "
+        "in trading; if the tick is wrong, give it in instruments.toml (`mikrobot instruments infer FILE` prints it)"
+    )
 
 
 def describe(entry: Entry) -> str:

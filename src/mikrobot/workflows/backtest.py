@@ -17,9 +17,12 @@ from mikrobot.analytics.assessment import RULES, Assessment, assess
 from mikrobot.analytics.figures import Figure
 from mikrobot.analytics.marks import marked
 from mikrobot.domain.errors import UsageError
+from mikrobot.domain.instruments.rates import require_rates
+from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import close_times
 from mikrobot.domain.trading import Decision
 from mikrobot.live.trader import Traded, Trader
+from mikrobot.market.inference import off_grid
 from mikrobot.market.replay import ReplaySource, reading_of
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
@@ -74,8 +77,8 @@ def backtest(
     ModelError, FeatureMismatch, ServiceError
         If there is no such model for the current features, or the registry does not start.
     UsageError
-        If no bars are left to trade, the model was trained on the bars to trade, or the paths in `files`
-        are invalid.
+        If no bars are left to trade, the model was trained on the bars to trade, no symbol converts the quote
+        currency of another to dollars, or the paths in `files` are invalid.
     StoreError
         If `files` cannot be written.
     """
@@ -84,6 +87,10 @@ def backtest(
     models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
     start = _start(source, models.values(), start)
     bars = _read(source, start - timedelta(days=settings.history_days), end)
+    require_rates(bars)
+    for symbol, frame in bars.items():
+        if note := off_grid(instrument(symbol), frame):
+            say(note)
     traded_bars = _traded_bars(bars, start, end)
     _name_untraded(source, traded_bars, say)
     say(f"computing features of {', '.join(bars)}")

@@ -25,6 +25,7 @@ from mikrobot.live import arms, pid_records, wiring
 from mikrobot.live.session import plan, record_of
 from mikrobot.market.bar_files import digests
 from mikrobot.market.feed import Source
+from mikrobot.market.inference import off_grid
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, pages, processes, service_log, supervision, supervisor, wanted
@@ -168,7 +169,9 @@ def _check_data(source: Source, segments: tuple[Segment, ...], display: Display)
     for segment in segments:
         for symbol in segment.symbols:
             display.say(f"checking the bars of {symbol}")
-            source.history(symbol, segment.history_from, segment.trade_until)
+            bars = source.history(symbol, segment.history_from, segment.trade_until)
+            if note := off_grid(registry.instrument(symbol), bars):
+                display.say(note)
 
 
 def require_no_loop(home: Path) -> None:

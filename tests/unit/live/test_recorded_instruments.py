@@ -1,4 +1,4 @@
-"""A run uses the instruments that were recorded with it, whatever the user's file says afterwards."""
+"""A run uses the instruments that were recorded with it, whatever the user's file has afterwards."""
 
 import json
 from datetime import UTC, datetime, timedelta

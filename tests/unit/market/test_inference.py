@@ -9,7 +9,7 @@ import pytest
 
 from mikrobot.domain.errors import UnknownSymbol
 from mikrobot.domain.instruments import entries, registry
-from mikrobot.market.inference import infer
+from mikrobot.market.inference import infer, off_grid
 from mikrobot.market.replay import ReplaySource
 
 
@@ -98,3 +98,11 @@ def test_the_same_bars_give_the_same_entry_and_its_toml_reads_back(tmp_path: Pat
 def test_a_name_without_a_shape_is_refused() -> None:
     with pytest.raises(UnknownSymbol, match="unknown symbol 'SPAIN35'"):
         infer("SPAIN35", pd.DataFrame({name: [1.0] for name in ("open", "high", "low", "close", "volume", "spread")}))
+
+
+def test_prices_finer_than_the_tick_are_reported() -> None:
+    traded = registry.instrument("XAUUSD")
+    assert off_grid(traded, bars(0.01, 2000.0)) == ""
+    assert "90% of the prices of XAUUSD are finer than its tick 0.01" in off_grid(
+        traded, pd.DataFrame({"close": [2000 + number * 0.001 for number in range(100)]})
+    )
