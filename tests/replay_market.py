@@ -179,7 +179,7 @@ def undisturbed(market: Market) -> list[str]:
     market.trade("calm")
     with database.open_pool(market.settings) as pool:
         counts = Ledger(pool).counts("calm")
-        reasons = {fill.reason for fill in accounts.fills(Ledger(pool), "calm")}
+        reasons = {fill.reason for fill in accounts.fills(Ledger(pool), Runs(pool).get("calm"))}
     assert counts["decisions"] == len(market.segment.symbols) * 100
     assert counts["fills"] >= 8
     assert FillReason.ENTRY in reasons

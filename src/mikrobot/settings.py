@@ -335,8 +335,9 @@ def _instruments(settings: Settings, chosen: Mapping[str, Any]) -> Path | None:
         beside = _file().with_name("instruments.toml")
         return _absolute(beside) if beside.is_file() else None
     path = _absolute(settings.instruments)
-    if not path.is_file():
-        raise SettingsError(f"{_origin('instruments', chosen)} names {path}, which is not a file; correct the path")
+    if not os.path.isfile(path):  # unlike Path.is_file, also of a path too long to be one
+        named = f"{_origin('instruments', chosen)} names {str(path)!r}"
+        raise SettingsError(f"{named}, which is not a file; correct the path")
     return path
 
 

@@ -114,7 +114,7 @@ def test_a_bad_file_is_reported_with_its_row_before_anything_is_started(program,
     [
         (["--data", "nowhere/EURUSD_M1.parquet"], r"nowhere/EURUSD_M1.parquet: no such file or folder; give", 2),
         (["--data", "{folder}"], r"{folder}: no bar file in this folder", 2),
-        (["--data", "{folder}/../FOOBAR_M1.csv"], r"no known symbol in the file name; name it like", 2),
+        (["--data", "{folder}/../FOOBAR_M1.csv"], r"no symbol in the file name; name it like", 2),
         (["--data", "{folder}/../EURUSD_M1.parquet"], r"not a readable Parquet file .*; export it again", 1),
         (["--data", "{file}", "--symbols", "GBPUSD"], r"the source has no GBPUSD; it has EURUSD", 2),
         ([], r"a replay needs bars: give --data", 2),

@@ -61,7 +61,7 @@ def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_miss
     worker = worker_of(database, pool, run, segment, ManualClock(bars[-1].close_time + timedelta(hours=8)))
     for bar in bars[1:]:
         worker.handle(bar.open_time, bar.close_time)
-    entry, leaving = accounts.fills(Ledger(pool), run.id)
+    entry, leaving = accounts.fills(Ledger(pool), run)
     assert (entry.reason, leaving.reason) == (FillReason.ENTRY, FillReason.TIME)
     assert leaving.filled_at == at + 30 * MINUTE
     assert len(Ledger(pool).decisions(run.id)) == 1

@@ -125,7 +125,7 @@ def test_what_is_open_when_another_run_takes_the_account_up_is_closed_at_its_las
     first = begin("r1", "simulated", NINE)
     trade(first, RISEN)
     assert opening(begin("r2", "simulated", NINE + DAY)) == {"fx": "10033.00"}
-    entry, leaving = accounts.fills(Ledger(pool), "r1")
+    entry, leaving = accounts.fills(Ledger(pool), first)
     assert (leaving.reason.value, leaving.price, leaving.pnl, leaving.order_id) == (
         "run_end", D("1.10050"), D("40.00"), entry.order_id,
     )  # fmt: skip

@@ -96,7 +96,7 @@ def test_the_file_may_be_named_and_a_missing_one_is_refused(monkeypatch: pytest.
     configuration.load()
     assert registry.instrument("EURUSD").lot == 1000
     monkeypatch.setenv("MIKROBOT_INSTRUMENTS", "other.toml")
-    with pytest.raises(SettingsError, match=r"MIKROBOT_INSTRUMENTS names .*other\.toml, which is not a file"):
+    with pytest.raises(SettingsError, match=r"MIKROBOT_INSTRUMENTS names .*other\.toml', which is not a file"):
         configuration.load()
 
 
@@ -141,7 +141,7 @@ def test_symbols_with_their_rates_are_accepted() -> None:
 
 def test_the_entries_in_the_documentation_are_accepted_and_its_keys_are_all() -> None:
     text = (Path(__file__).parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
-    example = text.partition("```toml\n")[2].partition("```")[0]
+    example = text.partition("## Instruments\n")[2].partition("```toml\n")[2].partition("```")[0]
     registry.use_file(file_of(example))
     assert registry.instrument("US30").lot == 5
     assert registry.instrument("OMXS30").quote == "SEK"
