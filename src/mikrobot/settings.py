@@ -312,6 +312,7 @@ def load(**given: Any) -> Settings:
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     _refuse_unknown_variables()
+    _refuse_unknown_keys()
     try:
         settings = Settings(**chosen)
     except ValidationError as error:
@@ -336,7 +337,7 @@ def _instruments(settings: Settings, chosen: Mapping[str, Any]) -> Path | None:
         return _absolute(beside) if beside.is_file() else None
     path = _absolute(settings.instruments)
     if not os.path.isfile(path):  # unlike Path.is_file, also of a path too long to be one
-        named = f"{_origin('instruments', chosen)} names {str(path)!r}"
+        named = f"{_origin('instruments', chosen)} names {_shown(str(settings.instruments))}"
         raise SettingsError(f"{named}, which is not a file; correct the path")
     return path
 
@@ -355,6 +356,16 @@ def _refuse_unknown_variables() -> None:
         raise SettingsError(
             f"the variable {_named(unknown[0])} is not a setting; the nearest known one is "
             f"{_nearest(unknown[0].upper(), names)}: rename or unset it"
+        )
+
+
+def _refuse_unknown_keys() -> None:
+    """Refuse keys of the file that are no setting as written: another case would be taken for the setting."""
+    unknown = sorted(_from_file().keys() - Settings.model_fields.keys())
+    if unknown:
+        raise SettingsError(
+            f"{_named(unknown[0])} in {_file().absolute()} is not a setting; the nearest known one is "
+            f"{_nearest(unknown[0], Settings.model_fields)}: rename or remove it"
         )
 
 
