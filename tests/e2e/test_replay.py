@@ -308,7 +308,7 @@ def scheduled(running, second) -> dict[str, dict[str, Any]]:
 
     All of them are due in the same minute; the retraining is started by the event of the monitor flow.
     """
-    due = (CLOCK.now() + timedelta(seconds=80)).replace(second=0, microsecond=0)
+    due = (CLOCK.now() + timedelta(seconds=130)).replace(second=0, microsecond=0)
     deployments = prefect(running, "deployments", {})
     api = f"{running.settings.prefect_url}/api/deployments"
     for deployment in deployments:
