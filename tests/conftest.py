@@ -38,10 +38,11 @@ pytest_plugins = ["tests.replay_market"]
 
 @pytest.fixture(autouse=True)
 def shipped_instruments() -> Iterator[None]:
-    """Leave no instruments of a file or a run in the process of the tests."""
+    """Leave no instruments of a file, a run or an inference in the process of the tests."""
     yield
     registry.use_file(None)
     registry.adopt({})
+    registry._inferred.clear()
 
 
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
