@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from benchmarks.timing import Measurement, Timed, compared, scaled
-from mikrobot.market.replay import Reading, read_bars
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import read_bars
 from mikrobot.workflows.inspect_files import inspect
 
 ROWS = 1_000_000

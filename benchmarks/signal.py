@@ -26,7 +26,7 @@ from mikrobot.live.streamer import Streamer
 from mikrobot.models.model import Model
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes
+from mikrobot.stack import processes, service_table
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.config import SERVICE, TIMESTAMP, VIEW, open_feature_store
 from mikrobot.store.feast.online import FeatureRows
@@ -76,7 +76,7 @@ def _trading(settings: Settings, pool: Pool, pipeline: FeaturePipeline, segment:
     source = wiring.open_source(settings, clock)
     run = record_of("bench", settings, source, (segment,), started_at=clock.now())
     Runs(pool).begin(run)
-    worker, streamer = local_stack.live_processes(settings, run.id, 0)
+    worker, streamer = service_table.live_processes(settings, run.id, 0)
     pid_records.record(streamer.name, settings.home, os.getpid())
     processes.start(worker, settings.home, settings.host)
     stores = BarStore(pool), FeatureRows(settings), FeatureStates(pool), Runs(pool)

@@ -12,7 +12,7 @@ from pathlib import Path
 from mikrobot import settings as configuration
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes
+from mikrobot.stack import local_stack, processes, service_table
 from mikrobot.store.postgres import bundled, database
 
 
@@ -50,7 +50,7 @@ def temporary_database() -> Iterator[Settings]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[None]:
     """Run MLflow, on SQLite, and the prediction service."""
-    services = local_stack.services(settings)
+    services = service_table.services(settings)
     backend = {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{settings.home / 'mlflow.db'}"}
     mlflow = replace(services["mlflow"], environment={**services["mlflow"].environment, **backend})
     try:

@@ -71,7 +71,12 @@ class Checked:
     failed: tuple[str, ...]
 
 
-def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Checked:
+def check_ingested(frame: pd.DataFrame, allowed_share: float) -> Checked:
+    """Validate bars before they are stored: unless no bad row is allowed, an odd one does not stop a short backfill."""
+    return check(frame, "bars", allowed_share, allowed_rows=1 if allowed_share else 0)
+
+
+def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01, *, allowed_rows: int = 0) -> Checked:
     """Validate a frame with a suite.
 
     Parameters
@@ -81,8 +86,9 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
     suite : str
         Name of a suite, "bars" or "features".
     allowed_share : float
-        Share of bad rows, 0 to 1, above which the gate fails. Unless it is 0, one bad row among others passes in a
-        frame of any length, so that an odd bar does not stop a short backfill.
+        Share of bad rows, 0 to 1, above which the gate fails.
+    allowed_rows : int
+        Number of bad rows that pass among good ones, also where they are a larger share.
 
     Raises
     ------
@@ -96,19 +102,16 @@ def check(frame: pd.DataFrame, suite: str, allowed_share: float = 0.01) -> Check
         broken, evaluated = _broken(rows, expectations)
     reasons = _reasons(broken)
     bad = rows.index.isin(reasons.index)
+    count = int(bad.sum())
     frame_fails = any(_severity(result) == "critical" for result in broken)
     return Checked(
         good=frame[~bad] if bad.any() else frame,
         bad=frame[bad],
         reasons=reasons.set_axis(frame.index[bad]),
-        passed=not frame_fails and bool(bad.sum() <= _most_bad(len(frame), allowed_share)),
+        passed=not frame_fails and (count <= allowed_share * len(frame) or count <= allowed_rows < len(frame)),
         expectations=evaluated,
         failed=tuple(_description(result) for result in broken),
     )
-
-
-def _most_bad(rows: int, allowed_share: float) -> float:
-    return max(allowed_share * rows, 1 if allowed_share and rows > 1 else 0)
 
 
 def _broken(rows: pd.DataFrame, expectations: list[Expectation]) -> tuple[list[ExpectationValidationResult], int]:

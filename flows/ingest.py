@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @task(task_run_name="ingest {symbol}")
 def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "Gated[Backfill]":
     """Fetch the missing bars of one symbol, check them, quarantine bad rows, store the others."""
-    from expectations.quality_gate import check
+    from expectations.quality_gate import check_ingested
     from mikrobot import settings as configuration
     from mikrobot.live import wiring
     from mikrobot.live.session import recorded_run
@@ -33,7 +33,7 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "
     settings = configuration.load()
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
         source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool), run_id)), SystemClock())
-        tally = Tally("bars", lambda frame: check(frame, "bars", settings.quarantine_share))
+        tally = Tally("bars", lambda frame: check_ingested(frame, settings.quarantine_share))
         result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
     get_run_logger().info(
         f"{symbol}: {result.fetched:,} bars fetched, {result.stored:,} stored, {result.quarantined} bad"

@@ -24,7 +24,7 @@ from mikrobot.models.model import Model
 from mikrobot.models.spec import ModelSpec
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervision, supervisor, wanted
+from mikrobot.stack import local_stack, processes, service_table, supervision, supervisor, wanted
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
@@ -52,7 +52,7 @@ class Market:
     def serve(self) -> None:
         """Start the servers that do not run."""
         bundled.start(self.settings.home, self.settings.host, self.settings.postgres_port)
-        services = [local_stack.services(self.settings)[name] for name in ("mlflow", "bento")]
+        services = [service_table.services(self.settings)[name] for name in ("mlflow", "bento")]
         for service in services:
             processes.start(service, self.settings.home, self.settings.host)
         for service in services:
@@ -120,7 +120,7 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         bundled.start(settings.home, settings.host, settings.postgres_port)
         database.provision(settings)
         database.migrate(settings)
-        services = [local_stack.services(settings)[name] for name in ("mlflow", "bento")]
+        services = [service_table.services(settings)[name] for name in ("mlflow", "bento")]
         for service in services:
             processes.start(service, settings.home, settings.host)
         local_stack.run_module("feature_repo", settings)

@@ -8,11 +8,9 @@ neither a setting nor in `OTHER_VARIABLES` is refused.
 
 import json
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,8 +30,7 @@ from mikrobot.domain.addresses import has_unescaped_marks, is_postgresql_url, is
 from mikrobot.domain.errors import SettingsError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.sources import SOURCES
-
-PREFIX = "MIKROBOT_"
+from mikrobot.settings_file import PREFIX, absolute, file_path, name_of, nearest, origin, read_file, shown
 
 OTHER_VARIABLES = {
     "MIKROBOT_CONFIG": "path of the file of settings",
@@ -42,9 +39,6 @@ OTHER_VARIABLES = {
     "MIKROBOT_TEST_TIMESCALE_URL": "server of the tests that need TimescaleDB",
 }
 """Variables with the prefix that are no settings, with their meaning."""
-
-SHOWN = 80
-"""Maximum length of a refused value in a message."""
 
 PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
 
@@ -197,7 +191,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, file."""
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _from_file())
+        return init_settings, env_settings, InitSettingsSource(settings_cls, read_file())
 
     @field_validator("*", mode="before")
     @classmethod
@@ -322,31 +316,31 @@ def load(**given: Any) -> Settings:
     registry.use_file(instruments)
     return settings.model_copy(
         update={
-            "home": _absolute(settings.home),
-            "data": tuple(_absolute(path) for path in settings.data),
+            "home": absolute(settings.home),
+            "data": tuple(absolute(path) for path in settings.data),
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
         }
     )
 
 
-def _instruments(settings: Settings, chosen: Mapping[str, Any]) -> Path | None:
-    """Return the file of instruments: the given one, else an instruments.toml next to the file of settings."""
+def _instruments(settings: Settings, given: Container[str]) -> Path | None:
+    """Return the file of instruments: the one of the settings, else an instruments.toml next to their file."""
     if settings.instruments is None:
-        beside = _file().with_name("instruments.toml")
-        return _absolute(beside) if beside.is_file() else None
-    path = _absolute(settings.instruments)
+        neighbour = file_path().with_name("instruments.toml")
+        return absolute(neighbour) if neighbour.is_file() else None
+    path = absolute(settings.instruments)
     if not os.path.isfile(path):  # unlike Path.is_file, also of a path too long to be one
-        named = f"{_origin('instruments', chosen)} names {_shown(str(settings.instruments))}"
-        raise SettingsError(f"{named}, which is not a file; correct the path")
+        place = origin("instruments", given)
+        raise SettingsError(f"{place} names {shown(str(settings.instruments))}, which is not a file; correct the path")
     return path
 
 
-def _folder_clocks(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, str]:
+def _folder_clocks(settings: Settings, given: Container[str]) -> dict[str, str]:
     """Return the clocks of folders by their absolute paths; none where an argument gives one clock for all files."""
-    if "data_clock" in chosen and "data_clocks" not in chosen:
+    if "data_clock" in given and "data_clocks" not in given:
         return {}
-    return {str(_absolute(Path(folder))): clock for folder, clock in settings.data_clocks.items()}
+    return {str(absolute(Path(folder))): clock for folder, clock in settings.data_clocks.items()}
 
 
 def _refuse_unknown_variables() -> None:
@@ -354,91 +348,41 @@ def _refuse_unknown_variables() -> None:
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in names)
     if unknown:
         raise SettingsError(
-            f"the variable {_named(unknown[0])} is not a setting; the nearest known one is "
-            f"{_nearest(unknown[0].upper(), names)}: rename or unset it"
+            f"the variable {name_of(unknown[0])} is not a setting; the nearest known one is "
+            f"{nearest(unknown[0].upper(), names)}: rename or unset it"
         )
 
 
 def _refuse_unknown_keys() -> None:
     """Refuse keys of the file that are no setting as written: another case would be taken for the setting."""
-    unknown = sorted(_from_file().keys() - Settings.model_fields.keys())
+    unknown = sorted(read_file().keys() - Settings.model_fields.keys())
     if unknown:
-        raise SettingsError(
-            f"{_named(unknown[0])} in {_file().absolute()} is not a setting; the nearest known one is "
-            f"{_nearest(unknown[0], Settings.model_fields)}: rename or remove it"
-        )
+        raise SettingsError(_no_setting(f"{name_of(unknown[0])} in {file_path().absolute()}", unknown[0]))
 
 
-def _refuse_equal_ports(settings: Settings, chosen: Mapping[str, Any]) -> None:
+def _no_setting(place: str, name: str) -> str:
+    closest = nearest(name, Settings.model_fields)
+    return f"{place} is not a setting; the nearest known one is {closest}: rename or remove it"
+
+
+def _refuse_equal_ports(settings: Settings, given: Container[str]) -> None:
     used = [name for name in PORTS if settings.database_url is None or name != "postgres_port"]
     for port in {getattr(settings, name) for name in used}:
-        same = [_origin(name, chosen) for name in used if getattr(settings, name) == port]
+        same = [origin(name, given) for name in used if getattr(settings, name) == port]
         if len(same) > 1:
             raise SettingsError(f"{' and '.join(same)} are the same port, {port}: give each service a port of its own")
 
 
-def _complaint(error: ValidationError, chosen: Mapping[str, Any]) -> str:
+def _complaint(error: ValidationError, given: Container[str]) -> str:
     """Return the first complaint as one line: the place, the reason, the value and the remedy; no secret."""
     first = error.errors()[0]
     name = str(first["loc"][0])
-    place = _origin(name, chosen)
+    place = origin(name, given)
     if first["type"] == "extra_forbidden":
-        nearest = _nearest(name, Settings.model_fields)
-        return f"{place} is not a setting; the nearest known one is {nearest}: rename or remove it"
+        return _no_setting(place, name)
     item = f", item {first['loc'][1]}" if len(first["loc"]) > 1 else ""
-    value = "" if name == "database_url" else f" (found {_shown(first['input'])})"
+    value = "" if name == "database_url" else f" (found {shown(first['input'])})"
     return f"{place}{item}: {first['msg']}{value}; correct or remove it"
-
-
-def _origin(name: str, chosen: Mapping[str, Any]) -> str:
-    """Return the source of a setting in words: an argument, a variable, a key of the file, or the default."""
-    if name in chosen:
-        return f"setting {_named(name)}"
-    for variable, value in os.environ.items():
-        if value and variable.upper() == f"{PREFIX}{name.upper()}":
-            return variable
-    return f"{_named(name)} in {_file().absolute()}" if name in _from_file() else f"the default of {name}"
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    return get_close_matches(name[:SHOWN], sorted(names), n=1, cutoff=0.0)[0]
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message, on one line and not too long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python prints no integer of more than 4300 digits
-        text = "a number of thousands of digits"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-def _named(text: str) -> str:
-    return _shown(text).strip("'\"")
-
-
-def _from_file() -> dict[str, Any]:
-    path = _file()
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except OSError as error:
-        raise SettingsError(f"{path.absolute()} cannot be read ({error.strerror}); make it readable") from error
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path.absolute()} is not TOML: {error}; correct or remove it") from error
-
-
-def _file() -> Path:
-    named = os.environ.get("MIKROBOT_CONFIG")
-    if named and not os.path.isfile(named):
-        raise SettingsError(f"MIKROBOT_CONFIG names {_named(named)}, which is not a file; correct the path or unset it")
-    return Path(named or "mikrobot.toml")
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise SettingsError(f"{_named(str(path))} cannot be a path ({error}); give another one") from error
 
 
 def _as_text(value: Any) -> str:

@@ -19,7 +19,7 @@ from mikrobot.domain.errors import MikrobotError
 from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, wanted
+from mikrobot.stack import processes, service_table, wanted
 from mikrobot.store.postgres import database
 from tests.killing import head_of, kill_some
 
@@ -89,7 +89,7 @@ def works(settings: Settings, name: str) -> bool:
         return processes.answers(f"{settings.bento_url}/readyz")
     if name in wanted.LIVE:
         return pid_records.is_ready(name, settings.home)
-    return processes.is_ready(local_stack.services(settings)[name], settings.home)
+    return processes.is_ready(service_table.services(settings)[name], settings.home)
 
 
 def measured(settings: Settings, kills: int, rng: Random) -> Iterator[Recovery]:

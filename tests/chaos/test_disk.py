@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from mikrobot.live import pid_records
-from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.runtime import SystemClock
+from tests.chaos.short_replay import begun
 
 CLOCK = SystemClock()
-REPLAY = ("run", "--once", "--json", "--source", "replay", "--hours", 1, "--history-days", 2)
 
 
 def fill(disk: Path) -> None:
@@ -24,11 +23,7 @@ def fill(disk: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["loop", pytest.param("worker", marks=pytest.mark.soak)])
 def test_a_disk_that_fills_up_during_a_run_ends_it_with_one_line(small: Any, bar_files: Any, stage: str) -> None:
-    run = small.start(*REPLAY, "--data", bar_files["EURUSD"])
-    wait_until(
-        lambda: run.poll() is not None or pid_records.find(stage, small.home) is not None,
-        f"the {stage} did not start", CLOCK, timeout_s=600,
-    )  # fmt: skip
+    run = begun(small, bar_files["EURUSD"], stage)
     fill(small.home)
     filled_at = CLOCK.now()
     out, err = run.communicate(timeout=300)
@@ -43,11 +38,7 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_with_one_line(small: Any, bar
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder immutable")
 def test_down_stops_a_stack_whose_folder_can_no_longer_be_written(install, tmp_path: Path, bar_files: Any) -> None:
     with install(tmp_path) as installation:
-        run = installation.start(*REPLAY, "--data", bar_files["EURUSD"])
-        wait_until(
-            lambda: run.poll() is not None or pid_records.find("loop", installation.home) is not None,
-            "the loop did not start", CLOCK, timeout_s=300,
-        )  # fmt: skip
+        run = begun(installation, bar_files["EURUSD"], "loop")
         run.kill()
         run.communicate()
         frozen = [installation.home, installation.home / "run", installation.home / "postgres.lock"]

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from mikrobot.live import pid_records
-from mikrobot.runtime import SystemClock, wait_until
+from mikrobot.runtime import SystemClock
+from tests.chaos.short_replay import REPLAY, begun
 from tests.killing import kill_9
 
 CLOCK = SystemClock()
-RUN = ("run", "--once", "--json", "--source", "replay", "--hours", 1, "--history-days", 2)
 
 
 @contextmanager
@@ -44,7 +43,7 @@ def run(small: Any, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 def require_refusals(small: Any, bars: Any) -> None:
     """Try to start something; nothing but one line remains of it."""
-    for arguments in (("up",), (*RUN, "--data", bars)):
+    for arguments in (("up",), (*REPLAY, "--data", bars)):
         process = run(small, *arguments)
         assert (process.returncode, process.stdout) == (1, "")
         assert process.stderr.splitlines()[-1] == refusal(small)
@@ -87,11 +86,7 @@ def test_a_stack_that_was_killed_is_shown_as_down(small: Any, bar_files: Any) ->
 
 @pytest.mark.parametrize("stage", ["loop", pytest.param("worker", marks=pytest.mark.soak)])
 def test_a_run_whose_disk_becomes_read_only_ends(small: Any, bar_files: Any, stage: str) -> None:
-    process = small.start(*RUN, "--data", bar_files["EURUSD"])
-    wait_until(
-        lambda: process.poll() is not None or pid_records.find(stage, small.home) is not None,
-        f"the {stage} did not start", CLOCK, timeout_s=600,
-    )  # fmt: skip
+    process = begun(small, bar_files["EURUSD"], stage)
     with read_only(small):
         at = CLOCK.now()
         out, err = process.communicate(timeout=300)

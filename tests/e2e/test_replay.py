@@ -25,7 +25,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live import accounts
 from mikrobot.market.replay import read_bars
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.stack import local_stack
+from mikrobot.stack import service_table
 from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -39,7 +39,7 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 DECLARED = {
-    entry["name"]: entry for entry in yaml.safe_load((local_stack.ROOT / "prefect.yaml").read_text())["deployments"]
+    entry["name"]: entry for entry in yaml.safe_load((service_table.ROOT / "prefect.yaml").read_text())["deployments"]
 }
 ARTIFACTS = {
     "ingest": {"ingest", "ingest-progress"},

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack
+from mikrobot.stack import service_table
 from mikrobot.stack.local_stack import environment, live_processes, services
 from mikrobot.store.postgres import bundled, passwords
 from mikrobot.store.postgres.roles import DATABASES, ROLES
@@ -69,7 +69,7 @@ def test_a_stack_on_a_server_of_ones_own_runs_without_the_administrators_passwor
     assert started.returncode == 0, started.stderr
     environments = {process.pid: process.environ() for process in program.processes()}
     try:
-        assert len(environments) >= len(local_stack.services(program.settings))
+        assert len(environments) >= len(service_table.services(program.settings))
         for variables in environments.values():
             assert secret not in "\n".join(variables.values())
             assert len(held(variables, program.home)) <= 1

@@ -21,7 +21,7 @@ def inspect(files: tuple[Path, ...], page: Path | None, json_: bool, reading: di
     """
     from mikrobot.cli import tables
     from mikrobot.cli.console import Console
-    from mikrobot.market.replay import reading_of
+    from mikrobot.market.reading import reading_of
     from mikrobot.workflows.inspect_files import Refused, write_page
     from mikrobot.workflows.inspect_files import inspect as look
 
@@ -51,7 +51,7 @@ def import_(files: tuple[Path, ...], out: Path, json_: bool, reading: dict[str, 
 
     Example: mikrobot import DAT_ASCII_EURUSD_M1_2018.csv --out bars
     """
-    from mikrobot.market.replay import reading_of
+    from mikrobot.market.reading import reading_of
     from mikrobot.workflows.import_files import import_files
 
     written = import_files(files, out, reading_of(settings(**reading)))

@@ -172,7 +172,7 @@ def features(file: Path, out: Path, timeframe: str, lead: Path | None, reading: 
 
     from mikrobot.cli.console import Console
     from mikrobot.domain.market import Timeframe
-    from mikrobot.market.replay import reading_of
+    from mikrobot.market.reading import reading_of
     from mikrobot.workflows.export_features import write_rows
 
     console = Console()

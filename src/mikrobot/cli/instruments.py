@@ -61,7 +61,8 @@ def infer(file: Path, json_: bool, reading: dict[str, str | None]) -> None:
     Example: mikrobot instruments infer SUIUSDT-1m-2024-05.zip >> instruments.toml
     """
     from mikrobot.market.inference import infer as inferred
-    from mikrobot.market.replay import ReplaySource, reading_of
+    from mikrobot.market.reading import reading_of
+    from mikrobot.market.replay import ReplaySource
 
     source = ReplaySource([file], reading_of(settings(**reading)))
     answers = [inferred(symbol, source.sample(symbol)) for symbol in source.symbols()]

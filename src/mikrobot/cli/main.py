@@ -152,7 +152,7 @@ def up() -> None:
     from mikrobot.cli import status_tables
     from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
-    from mikrobot.stack import local_stack, supervision, supervisor, wanted
+    from mikrobot.stack import local_stack, service_table, supervision, supervisor, wanted
     from mikrobot.workflows import status as workflow
     from mikrobot.workflows.run import require_no_loop
 
@@ -160,7 +160,7 @@ def up() -> None:
     stop_on_sigterm()
     require_no_loop(settings.home)
     started = local_stack.up(settings, SystemClock(), console.say)
-    wanted.want(settings, local_stack.SERVICES)
+    wanted.want(settings, service_table.SERVICES)
     started += supervisor.resume(settings, console.say)
     if supervision.ensure(settings):
         started.append("supervisor")

@@ -4,10 +4,7 @@ Every check is one vectorised pass over the used rows. Invalid data is refused a
 first invalid row in the error; the quality gate cleans data, not this module.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,6 +14,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
 from mikrobot.domain.instruments.sessions import SessionName
+from mikrobot.market.row_origin import RowOrigin, refuse_rows
 from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, in_weekend, week_minutes
 
 Times = NDArray[np.int64]
@@ -30,44 +28,6 @@ _ROUNDING = 1e-9
 """Share by which the taker volume may exceed the volume, for the rounding error of sums of floats."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Numbers(Protocol):
-    """Numbers of rows, by place or slice."""
-
-    def __getitem__(self, row: Any, /) -> Any:
-        """Return the number of a row, or those of a slice."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowOrigin:
-    """The origin of rows, for error messages that name one.
-
-    Attributes
-    ----------
-    name : str
-        File or symbol.
-    numbers : sequence of int, or what is indexed like one
-        The number of each row, as shown in the file.
-    unit : str
-        Unit of the numbers: "row" of a table, from 0, or "line" of a text file, from 1.
-    """
-
-    name: str
-    numbers: Numbers
-    unit: str = "row"
-
-    def __call__(self, row: int) -> str:
-        """Return the name of a row.
-
-        >>> RowOrigin("EURUSD_M1.csv", range(2, 90), "line")(10)
-        'EURUSD_M1.csv, line 12'
-        """
-        return f"{self.name}, {self.unit} {self.numbers[row]}"
-
-    def part(self, rows: slice) -> "RowOrigin":
-        """Return the origin of some of the rows."""
-        return replace(self, numbers=self.numbers[rows])
 
 
 def bar_frame(
@@ -400,19 +360,6 @@ def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
         lambda i: f"column symbol has {text[i].as_py()} after {first}; give a file for each symbol",
     )
     return first
-
-
-def refuse_rows(bad: NDArray[np.bool_] | np.bool_, origin: RowOrigin, describe: Callable[[int], str]) -> None:
-    """Refuse rows of which one is bad.
-
-    Raises
-    ------
-    BarError
-        With the first bad row and its description.
-    """
-    if bad.any():
-        first = int(bad.argmax())
-        raise BarError(f"{origin(first)}: {describe(first)}")
 
 
 def _text(time: int) -> str:

@@ -21,7 +21,6 @@ from mikrobot.domain.instruments.instrument import Instrument
 from mikrobot.domain.market import empty_bars
 from mikrobot.market.border import (
     Floats,
-    RowOrigin,
     Times,
     bar_frame,
     check_hours,
@@ -36,6 +35,7 @@ from mikrobot.market.border import (
     spread_of,
     taker_volume_of,
 )
+from mikrobot.market.row_origin import RowOrigin
 
 _PRICES = ["open", "high", "low", "close"]
 _OPTIONAL = ["volume", "spread", "ask_close", "trades", "taker_buy_volume"]

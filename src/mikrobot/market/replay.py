@@ -5,8 +5,8 @@ A file is Parquet in the shared schema (`mikrobot.market.parquet`) or has one of
 overlap in time.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.instrument import Instrument
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import MINUTE_US, epoch_us, instant, microseconds
-from mikrobot.market.clocks import Decided, clock_of
+from mikrobot.market.clocks import Decided
 from mikrobot.market.conversion import clock_for, to_frame
 from mikrobot.market.formats.files import BarFile, open_bar_file
 from mikrobot.market.formats.raw import Format, RawBars
@@ -29,48 +29,12 @@ from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_recog
 from mikrobot.market.inference import SAMPLE, describe, infer, provisional
 from mikrobot.market.names import check_column, symbol_of, symbols_in
 from mikrobot.market.parquet import ParquetBars, joined, symbol_column
+from mikrobot.market.reading import Reading, reading_of
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 
 log = logger("market")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How to read files that do not show it themselves; None: by their name and content.
-
-    Attributes
-    ----------
-    clock : str or None
-        Clock of files whose vendor fixes none; see `clocks.clock_of`.
-    symbol : str or None
-    format : str or None
-        Name of a format of `formats.registry`.
-    ticks : bool
-        The files hold ticks or trades, which are aggregated to M1 bars.
-    folder_clocks : mapping of Path to str
-        Clock of the files below a folder, where no `clock` is given; the innermost folder decides.
-    """
-
-    clock: str | None = None
-    symbol: str | None = None
-    format: str | None = None
-    ticks: bool = False
-    folder_clocks: Mapping[Path, str] = field(default_factory=dict)
-
-    def clock_of(self, path: Path) -> Decided | None:
-        """Return the clock that is named for a file; None if none is.
-
-        Raises
-        ------
-        UsageError
-            If a name is no clock.
-        """
-        folder = next((folder for folder in path.resolve().parents if folder in self.folder_clocks), None)
-        if folder is not None:
-            return Decided(clock_of(self.folder_clocks[folder]), f"named by data_clocks for {folder}")
-        return None if self.clock is None else Decided(clock_of(self.clock), "named by --clock or data_clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,25 +117,6 @@ def open_source(settings: Settings, clock: Clock) -> "ReplaySource":
     if not settings.data:
         raise UsageError("a replay needs bars: give --data FILE_OR_FOLDER, once or more")
     return ReplaySource(settings.data, reading_of(settings), clock)
-
-
-def reading_of(settings: Settings) -> Reading:
-    """Return how the settings say that files are read.
-
-    Raises
-    ------
-    UsageError
-        If a clock of a folder is unknown, or its folder does not exist.
-    """
-    folders = {Path(folder): name for folder, name in settings.data_clocks.items()}
-    for folder, name in folders.items():
-        try:
-            clock_of(name)
-        except UsageError as error:
-            raise UsageError(f"data_clocks, {folder}: {error}") from error
-        if not folder.is_dir():
-            raise UsageError(f"data_clocks has the clock of {folder}, which is no folder; correct or remove it")
-    return Reading(settings.data_clock, settings.data_symbol, settings.data_format, settings.data_ticks, folders)
 
 
 class ReplaySource:

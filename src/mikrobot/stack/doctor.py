@@ -16,7 +16,7 @@ from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.live import pid_records
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import alarms, local_stack, processes, schedules, service_log, wanted
+from mikrobot.stack import alarms, local_stack, processes, schedules, service_log, service_table, wanted
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.postgres import bundled
 
@@ -56,7 +56,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
         _memory(),
         _home(settings.home),
         *_ports(settings),
-        _versions(local_stack.ROOT / "requirements.lock"),
+        _versions(service_table.ROOT / "requirements.lock"),
         _postgres(settings),
         *_data(settings),
         _clock(clock),
@@ -129,7 +129,8 @@ def _postgres(settings: Settings) -> Finding:
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
-    from mikrobot.market.replay import ReplaySource, reading_of
+    from mikrobot.market.reading import reading_of
+    from mikrobot.market.replay import ReplaySource
 
     if settings.data:
         try:

@@ -16,7 +16,7 @@ from mikrobot.domain.errors import MikrobotError
 from mikrobot.live import pid_records
 from mikrobot.live.pid_records import SUPERVISOR
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, wanted
+from mikrobot.stack import processes, service_table, wanted
 from mikrobot.stack.processes import Service
 
 KEEP_EVERY_S = 5.0
@@ -48,7 +48,7 @@ def ensure(settings: Settings) -> bool:
         return False
     command = (sys.executable, "-m", "mikrobot.stack.watch")
     return processes.start(
-        Service(SUPERVISOR, command, local_stack.environment(settings)), settings.home, settings.host
+        Service(SUPERVISOR, command, service_table.environment(settings)), settings.home, settings.host
     )
 
 

@@ -21,7 +21,7 @@ from mikrobot.models.scope import BASELINE, CHAMPION, Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervision, wanted
+from mikrobot.stack import local_stack, processes, service_table, supervision, wanted
 from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -64,7 +64,7 @@ def trade(
     ordered: datetime | None = None
     with database.open_pool(settings) as pool:
         local_stack.down(settings, LIVE)
-        worker, streamer = local_stack.live_processes(settings, run_id, number)
+        worker, streamer = service_table.live_processes(settings, run_id, number)
         _forget_untraded(pool, run_id, segment)
         processes.start(streamer, settings.home, settings.host)
         with processes.held(worker, settings.home, settings.host) as release:
@@ -99,7 +99,7 @@ def _forget_untraded(pool: Pool, run_id: str, segment: Segment) -> None:
 def begin(settings: Settings, run_id: str, number: int) -> list[str]:
     """Start the live processes of a segment instead of those of another one, supervised; return their names."""
     local_stack.down(settings, LIVE)
-    pair = local_stack.live_processes(settings, run_id, number)
+    pair = service_table.live_processes(settings, run_id, number)
     for service in pair:
         processes.start(service, settings.home, settings.host)
     wanted.want_live(settings, run_id, number)
@@ -119,7 +119,7 @@ def await_live(settings: Settings, clock: Clock, say: Callable[[str], None]) -> 
     if live is None:
         return
     say("waiting for the worker and the streamer")
-    for service in local_stack.live_processes(settings, live.run, live.segment):
+    for service in service_table.live_processes(settings, live.run, live.segment):
         processes.await_ready(service, settings.home, clock)
 
 
@@ -214,7 +214,7 @@ def await_served(settings: Settings, scopes: Sequence[Scope], clock: Clock) -> N
         If the service does not serve them in time.
     """
     models = _named(open_registry(settings), scopes)
-    bento = local_stack.services(settings)["bento"]
+    bento = service_table.services(settings)["bento"]
     ready = processes.Service(bento.name, bento.command, {}, health=f"{settings.bento_url}/readyz", timeout_s=60.0)
     processes.await_ready(ready, settings.home, clock)
     login = web_access.login(settings, "bento")

@@ -26,7 +26,7 @@ from mikrobot.live.pid_records import SUPERVISOR
 from mikrobot.live.steady_clock import anchored, set_by_s
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, log_rotation, processes, supervision, wanted
+from mikrobot.stack import log_rotation, processes, service_table, supervision, wanted
 from mikrobot.stack.restarts import RestartBudget
 from mikrobot.stack.supervision import Report
 from mikrobot.stack.wanted import LIVE, Wanted
@@ -205,7 +205,7 @@ class Supervisor:
             return True
         if name in LIVE:
             return pid_records.is_ready(name, self.home)
-        return processes.is_ready(local_stack.services(current.settings_of(name))[name], self.home)
+        return processes.is_ready(service_table.services(current.settings_of(name))[name], self.home)
 
     def _has_finished(self, name: str, current: Wanted) -> bool:
         """Return True if a live process has reached the end of its segment."""
@@ -250,9 +250,9 @@ def start(name: str, current: Wanted) -> None:
     if name == "postgres":
         bundled.start(settings.home, settings.host, settings.postgres_port)
         return
-    services = local_stack.services(settings)
+    services = service_table.services(settings)
     if current.live is not None:
-        pair = local_stack.live_processes(settings, current.live.run, current.live.segment)
+        pair = service_table.live_processes(settings, current.live.run, current.live.segment)
         services |= {service.name: service for service in pair}
     processes.start(services[name], settings.home, settings.host)
 

@@ -23,7 +23,8 @@ from mikrobot.domain.market import close_times
 from mikrobot.domain.trading import Decision
 from mikrobot.live.trader import Traded, Trader
 from mikrobot.market.inference import off_grid
-from mikrobot.market.replay import ReplaySource, reading_of
+from mikrobot.market.reading import reading_of
+from mikrobot.market.replay import ReplaySource
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
 from mikrobot.paper.venue import Venue

@@ -15,7 +15,8 @@ import pandas as pd
 from mikrobot.domain.errors import ModelError
 from mikrobot.domain.serialisation import plain
 from mikrobot.features.catalog import CATALOG
-from mikrobot.market.replay import ReplaySource, reading_of
+from mikrobot.market.reading import reading_of
+from mikrobot.market.replay import ReplaySource
 from mikrobot.models.model import Model
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings

@@ -20,7 +20,8 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.feed import chunks
-from mikrobot.market.replay import Reading, ReplaySource
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import ReplaySource
 
 PIECE = timedelta(days=7)
 """Span of the bars in memory at once; a row has some hundred columns."""

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.serialisation import plain
-from mikrobot.market.replay import Reading, ReplaySource
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import ReplaySource
 
 PROVENANCE = b"mikrobot.provenance"
 """Key of the metadata of the written files: a JSON list of where the bars come from and how they were read."""

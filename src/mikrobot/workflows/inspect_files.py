@@ -18,7 +18,8 @@ from mikrobot.domain.instruments.sessions import SESSIONS
 from mikrobot.market.bar_files import bar_files
 from mikrobot.market.border import microseconds
 from mikrobot.market.clocks import NAMED as CLOCKS
-from mikrobot.market.replay import Provenance, Reading, ReplaySource
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import Provenance, ReplaySource
 from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, holiday_minutes, open_minutes, week_minutes
 
 GAP_SIZES = (("up to 5 min", 5), ("up to 1 h", 60), ("up to 24 h", 1440), ("longer", None))

@@ -28,7 +28,7 @@ from mikrobot.market.feed import Source
 from mikrobot.market.inference import off_grid
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, pages, processes, service_log, supervision, supervisor, wanted
+from mikrobot.stack import local_stack, pages, processes, service_log, service_table, supervision, supervisor, wanted
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account, resumption
@@ -209,7 +209,7 @@ def _alone(home: Path) -> Iterator[None]:
 @contextmanager
 def _stopping_what_started(settings: Settings, display: Display) -> Iterator[list[str]]:
     """Start the services; yield the names of those that this call started, which are stopped at the end."""
-    with local_stack.using(settings, local_stack.SERVICES):
+    with local_stack.using(settings, service_table.SERVICES):
         try:
             started = local_stack.begin(settings, display.say)
             wanted.want(settings, ["postgres", *started])
@@ -252,7 +252,7 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
         log_from = errors.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.loop", run_id],
-            env={**os.environ, **local_stack.flow_environment(settings), **pid_records.mark("loop", settings.home)},
+            env={**os.environ, **service_table.flow_environment(settings), **pid_records.mark("loop", settings.home)},
             cwd=settings.home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -299,7 +299,7 @@ def _ended(settings: Settings, position: int) -> str:
     """Return a message that names the service whose end stopped the loop; empty if there is none."""
     events = supervision.events_since(settings.home, position)
     died = [event["process"] for event in events if event["event"] == "died"]
-    names = [name for name in local_stack.SERVICES if name in died] + local_stack.ended(settings)
+    names = [name for name in service_table.SERVICES if name in died] + local_stack.ended(settings)
     if not names:
         return ""
     log = settings.home / "logs" / f"{names[0]}.log"

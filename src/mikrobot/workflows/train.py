@@ -8,7 +8,8 @@ from pathlib import Path
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
-from mikrobot.market.replay import ReplaySource, reading_of
+from mikrobot.market.reading import reading_of
+from mikrobot.market.replay import ReplaySource
 from mikrobot.models.scope import CHALLENGER, CHAMPION
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore

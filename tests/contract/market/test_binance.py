@@ -10,7 +10,7 @@ import pytest
 import stamina
 from structlog.testing import capture_logs
 
-from expectations.quality_gate import check
+from expectations.quality_gate import check, check_ingested
 from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.market.binance import PAGE, BinanceSource, reachable
 from mikrobot.market.border import epoch_us
@@ -217,7 +217,7 @@ def test_an_odd_kline_is_quarantined_with_its_reason_and_the_others_are_stored(s
     ]
     store = KeptBars()
     result = backfill(
-        source, store, "BTCUSDT", START, end=START + 30 * MINUTE, check=lambda bars: check(bars, "bars", 0.01)
+        source, store, "BTCUSDT", START, end=START + 30 * MINUTE, check=lambda bars: check_ingested(bars, 0.01)
     )
     assert (result.fetched, result.stored, result.quarantined) == (30, 29, 1)
     assert store.reasons == ["close known"]

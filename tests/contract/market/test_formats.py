@@ -14,7 +14,8 @@ import pytest
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.formats.files import open_bar_file
 from mikrobot.market.formats.registry import FORMATS, format_of
-from mikrobot.market.replay import Reading, ReplaySource, read_bars, reading_of
+from mikrobot.market.reading import Reading, reading_of
+from mikrobot.market.replay import ReplaySource, read_bars
 from mikrobot.settings import Settings
 
 START = "2025-01-03 20:00"

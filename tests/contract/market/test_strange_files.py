@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.replay import Reading, read_bars
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import read_bars
 
 MT5 = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
 ISO = "ts,open,high,low,close,volume"

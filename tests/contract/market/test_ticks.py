@@ -12,7 +12,8 @@ import pytest
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.formats.files import open_bar_file
 from mikrobot.market.formats.registry import FORMATS, TICK_FORMATS, format_of
-from mikrobot.market.replay import Reading, ReplaySource, read_bars
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import ReplaySource, read_bars
 
 Write = Callable[[pd.DataFrame, Path], Path]
 
@@ -167,6 +168,13 @@ def text_of_trades(trades: pd.DataFrame, folder: Path) -> Path:
     return lines(folder / "BTCUSDT2025-01-03.csv", ["timestamp,symbol,side,size,price,tickDirection,trdMatchID", *body])
 
 
+def require_equal(bars: pd.DataFrame, expected: pd.DataFrame, *names: str) -> None:
+    """Compare times, prices and some other columns, to rounding."""
+    assert list(bars["open_time"]) == list(expected.index)
+    for name in ("open", "high", "low", "close", *names):
+        np.testing.assert_allclose(bars[name], expected[name], rtol=1e-9, err_msg=name)
+
+
 QUOTES: tuple[Write, ...] = (
     ticks, parquet, mt5_ticks, copy_ticks, histdata_ticks, dukascopy_ticks, dukascopy_node,
 )  # fmt: skip
@@ -187,11 +195,8 @@ def test_quotes_become_bars_of_the_bid_with_their_number_and_the_last_spread(
     write: Write, quotes: pd.DataFrame, tmp_path: Path
 ) -> None:
     symbol, bars = read_bars(write(quotes, tmp_path), TICKS)
-    expected = bars_of_quotes(quotes)
     assert symbol == "EURUSD"
-    assert list(bars["open_time"]) == list(expected.index)
-    for name in ("open", "high", "low", "close", "volume", "spread"):
-        np.testing.assert_allclose(bars[name], expected[name], rtol=1e-9, err_msg=name)
+    require_equal(bars, bars_of_quotes(quotes), "volume", "spread")
     assert bars[["trades", "taker_volume"]].isna().all(axis=None)
 
 
@@ -200,11 +205,8 @@ def test_trades_become_bars_with_their_volume_number_and_taker_volume(
     write: Write, trades: pd.DataFrame, tmp_path: Path
 ) -> None:
     symbol, bars = read_bars(write(trades, tmp_path), TICKS)
-    expected = bars_of_trades(trades)
     assert symbol == "BTCUSDT"
-    assert list(bars["open_time"]) == list(expected.index)
-    for name in ("open", "high", "low", "close", "volume", "trades", "taker_volume"):
-        np.testing.assert_allclose(bars[name], expected[name], rtol=1e-9, err_msg=name)
+    require_equal(bars, bars_of_trades(trades), "volume", "trades", "taker_volume")
     assert bars["spread"].isna().all()
 
 

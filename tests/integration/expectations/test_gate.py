@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from expectations import quality_gate
-from expectations.quality_gate import check
+from expectations.quality_gate import check, check_ingested
 from mikrobot.domain.errors import GateError
 from mikrobot.domain.market import BAR_COLUMNS, close_times
 from mikrobot.features.catalog import CATALOG
@@ -117,14 +117,15 @@ def test_the_gate_fails_only_above_the_allowed_share(bars: pd.DataFrame) -> None
     assert not check(bars, "bars", allowed_share=0.01).passed
 
 
-def test_one_bad_row_of_a_short_frame_passes_unless_none_is_allowed(bars: pd.DataFrame) -> None:
+def test_one_bad_bar_of_a_short_backfill_passes_unless_none_is_allowed(bars: pd.DataFrame) -> None:
     short = bars.head(30).copy()
     short.loc[7, "high"] = 0.5
-    assert check(short, "bars", allowed_share=0.01).passed
-    assert not check(short, "bars", allowed_share=0).passed
-    short.loc[8, "high"] = 0.5
+    assert check_ingested(short, 0.01).passed
     assert not check(short, "bars", allowed_share=0.01).passed
-    assert not check(short.loc[[7]], "bars", allowed_share=0.01).passed
+    assert not check_ingested(short, 0).passed
+    assert not check_ingested(short.loc[[7]], 0.01).passed
+    short.loc[8, "high"] = 0.5
+    assert not check_ingested(short, 0.01).passed
 
 
 def test_duplicate_times_fail_the_frame_and_name_the_rows(bars: pd.DataFrame) -> None:

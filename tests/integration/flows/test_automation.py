@@ -15,7 +15,7 @@ import yaml
 
 from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.stack import local_stack, processes, schedules
+from mikrobot.stack import processes, schedules, service_table
 from mikrobot.stack.schedules import Schedules
 from mikrobot.store import web_access
 from mikrobot.store.postgres import bundled, database
@@ -24,7 +24,7 @@ from tests.killing import kill_9
 
 CLOCK = SystemClock()
 DECLARED = {
-    entry["name"]: entry for entry in yaml.safe_load((local_stack.ROOT / "prefect.yaml").read_text())["deployments"]
+    entry["name"]: entry for entry in yaml.safe_load((service_table.ROOT / "prefect.yaml").read_text())["deployments"]
 }
 DRIFT = """
 from prefect.events import emit_event
@@ -55,7 +55,7 @@ class Automated:
             automations = self.post("automations/filter", {})
             return any(datetime.fromisoformat(automation["updated"]) > since for automation in automations)
 
-        processes.start(local_stack.services(self.settings)["flows"], self.settings.home, self.settings.host)
+        processes.start(service_table.services(self.settings)["flows"], self.settings.home, self.settings.host)
         wait_until(registered, "the flow server registered nothing", CLOCK, timeout_s=90)
 
     def kill_flows(self) -> None:
@@ -98,7 +98,7 @@ def automated(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
         bundled.start(settings.home, settings.host, settings.postgres_port)
         database.provision(settings)
         database.migrate(settings)
-        prefect = local_stack.services(settings)["prefect"]
+        prefect = service_table.services(settings)["prefect"]
         processes.start(prefect, settings.home, settings.host)
         processes.await_ready(prefect, settings.home, CLOCK)
         automated = Automated(program)
@@ -239,7 +239,7 @@ def test_without_prefect_the_flow_server_ends_with_one_line(automated: Automated
         kill_9(prefect)
         wait_until(lambda: pid_records.find("flows", home) is None, "it did not end", CLOCK, timeout_s=60)
     finally:
-        service = local_stack.services(automated.settings)["prefect"]
+        service = service_table.services(automated.settings)["prefect"]
         processes.start(service, home, automated.settings.host)
         processes.await_ready(service, home, CLOCK)
         automated.start_flows()
@@ -251,7 +251,7 @@ def test_without_prefect_the_flow_server_ends_with_one_line(automated: Automated
 def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automated: Automated):
     emitted = [sys.executable, "-c", DRIFT]
     subprocess.run(
-        emitted, env=automated.program.variables | local_stack.flow_environment(automated.settings), check=True
+        emitted, env=automated.program.variables | service_table.flow_environment(automated.settings), check=True
     )
 
     def reasons() -> list[str]:

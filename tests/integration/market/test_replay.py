@@ -11,7 +11,8 @@ from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import BarError, UnknownSymbol
 from mikrobot.market.names import symbol_of
-from mikrobot.market.replay import Reading, ReplaySource, read_bars
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import ReplaySource, read_bars
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -8,14 +8,14 @@ import psutil
 import pytest
 
 from mikrobot.runtime import SystemClock, wait_until
-from mikrobot.stack import leases, local_stack
+from mikrobot.stack import leases, local_stack, service_table
 from mikrobot.store.postgres import bundled, database
 from tests.killing import kill_9
 
 USER = """
 import sys
 from mikrobot import settings
-from mikrobot.stack import local_stack
+from mikrobot.stack import local_stack, service_table
 with local_stack.database_up(settings.load(), lambda line: None):
     print("uses it", flush=True)
     sys.stdin.read()
@@ -78,7 +78,7 @@ def test_a_command_leaves_a_server_alone_that_it_has_not_started(home, use):
 
 def test_what_the_stack_keeps_is_no_longer_stopped_by_the_command_that_started_it(home, use):
     command = use()
-    leases.keep(local_stack.SERVICES, home.home)
+    leases.keep(service_table.SERVICES, home.home)
     leave(command)
     assert bundled.pid(home.home) is not None
     assert local_stack.down(home.settings) == ["postgres"]

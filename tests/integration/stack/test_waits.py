@@ -10,7 +10,7 @@ from mikrobot.live import pid_records, wiring
 from mikrobot.live.session import plan, record_of
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes
+from mikrobot.stack import processes, service_table
 from mikrobot.stack.processes import Service
 from mikrobot.store.runs import Runs
 
@@ -54,7 +54,7 @@ def last_words(name: str, settings: Settings) -> str:
 
 
 def test_a_streamer_waits_for_a_dead_worker_as_long_as_somebody_starts_it_again(market):
-    _, streamer = local_stack.live_processes(market, "waiting", 0)
+    _, streamer = service_table.live_processes(market, "waiting", 0)
     with processes.supervising(market.home):
         start(market, dying("worker", "no such model"), streamer)
         wait_until(lambda: "waiting_for_worker" in log_of("streamer", market), "no wait", CLOCK, timeout_s=180)
@@ -63,13 +63,13 @@ def test_a_streamer_waits_for_a_dead_worker_as_long_as_somebody_starts_it_again(
 
 
 def test_a_worker_does_not_wait_for_a_dead_streamer(market):
-    worker, _ = local_stack.live_processes(market, "waiting", 0)
+    worker, _ = service_table.live_processes(market, "waiting", 0)
     start(market, worker, dying("streamer", "no such bars"))
     assert "streamer has ended and nothing starts it again: no such bars" in last_words("worker", market)
 
 
 def test_nobody_waits_for_a_worker_that_does_not_wait_for_a_dead_prediction_service(market):
-    start(market, dying("bento", "no such port"), *local_stack.live_processes(market, "waiting", 0))
+    start(market, dying("bento", "no such port"), *service_table.live_processes(market, "waiting", 0))
     message = "bento has ended and nothing starts it again: no such port"
     assert message in last_words("worker", market)
     assert "worker has ended and nothing starts it again" in last_words("streamer", market)

@@ -11,7 +11,7 @@ import pytest
 from mikrobot.live import pid_records
 from mikrobot.runtime import ManualClock, SystemClock, wait_until
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, supervision, wanted, watch
+from mikrobot.stack import local_stack, processes, service_table, supervision, wanted, watch
 from mikrobot.stack.log_rotation import LARGEST_BYTES
 from mikrobot.stack.processes import Service
 from mikrobot.stack.restarts import RESTARTS
@@ -146,7 +146,7 @@ def test_a_second_supervisor_refuses_to_start_and_the_first_one_ends_by_down(set
     wait_until(
         lambda: supervision.events_since(settings.home, 0), "no supervisor", SystemClock(), timeout_s=120, every_s=0.2
     )
-    variables = local_stack.environment(settings)
+    variables = service_table.environment(settings)
     command = [sys.executable, "-m", "mikrobot.stack.watch"]
     second = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert second.returncode == 1

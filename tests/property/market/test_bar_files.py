@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.errors import MikrobotError
-from mikrobot.market.replay import Reading, read_bars
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import read_bars
 
 NAMES = ("ts", "open", "high", "low", "close", "volume", "spread", "ask_close", "trades", "taker_buy_volume", "symbol")
 EXTRA = (

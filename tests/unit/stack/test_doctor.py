@@ -15,7 +15,7 @@ from mikrobot.cli.tables import findings_table
 from mikrobot.live import pid_records
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
-from mikrobot.stack import doctor, local_stack
+from mikrobot.stack import doctor, service_table
 from mikrobot.stack.doctor import Finding
 
 NOW = ManualClock(datetime(2026, 3, 4, 12, 30, tzinfo=UTC))
@@ -93,7 +93,7 @@ def test_a_full_disk_is_reported(settings, monkeypatch):
     ids=["another version", "no lock"],
 )
 def test_packages_other_than_pinned_are_reported(settings, tmp_path, monkeypatch, lock, expected):
-    monkeypatch.setattr(local_stack, "ROOT", tmp_path)
+    monkeypatch.setattr(service_table, "ROOT", tmp_path)
     if lock is not None:
         (tmp_path / "requirements.lock").write_text(lock)
     versions = examined(settings)["versions"]
@@ -102,7 +102,7 @@ def test_packages_other_than_pinned_are_reported(settings, tmp_path, monkeypatch
 
 
 def test_a_package_of_another_platform_is_not_missed(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(local_stack, "ROOT", tmp_path)
+    monkeypatch.setattr(service_table, "ROOT", tmp_path)
     (tmp_path / "requirements.lock").write_text("metatrader5==5.0 ; sys_platform == 'never'\n")
     assert examined(settings)["versions"].ok
 

@@ -8,7 +8,8 @@ import pytest
 from mikrobot.analytics.charts import bar_file
 from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.domain.errors import BarError, UsageError
-from mikrobot.market.replay import Reading, read_bars
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import read_bars
 from mikrobot.workflows.import_files import PROVENANCE, import_files
 from mikrobot.workflows.inspect_files import Inspected, Refused, inspect, write_page
 

@@ -127,16 +127,13 @@ def use_file(path: Path | None) -> None:
     SettingsError
         If the file cannot be read or an entry of it is wrong.
     """
-    of_file = {} if path is None else dict(_entries_of(path))
-    _of_user.clear()
-    _of_user.update(of_file)
+    _replace(_of_user, {} if path is None else dict(_entries_of(path)))
     _names.cache_clear()
 
 
 def adopt(recorded: Mapping[str, Entry]) -> None:
     """Use recorded instruments in this process from now on."""
-    _adopted.clear()
-    _adopted.update(recorded)
+    _replace(_adopted, recorded)
 
 
 def has_adopted() -> bool:
@@ -207,6 +204,13 @@ def _lookup(symbol: str) -> Entry | None:
             return layer[symbol]
     alias = _names().get(symbol)
     return None if alias is None else _lookup(alias)
+
+
+def _replace(layer: dict[str, Entry], fresh: Mapping[str, Entry]) -> None:
+    """Replace the entries of a layer; another thread finds those that stay at every instant."""
+    layer.update(fresh)
+    for symbol in layer.keys() - fresh.keys():
+        del layer[symbol]
 
 
 def _layers() -> tuple[Mapping[str, Entry], ...]:

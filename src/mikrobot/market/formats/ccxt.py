@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.border import RowOrigin
 from mikrobot.market.clocks import UTC_CLOCK
 from mikrobot.market.formats import stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.tables import PRICES, Rows, decimals_of, read_rows
+from mikrobot.market.row_origin import RowOrigin
 
 _NAMES = ("timestamp", *PRICES, "volume")
 _LINE = re.compile(r"\d{10,19}(?:\.0)?(?:,[\d.eE+-]+){4,5}")

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.market.border import Floats, Numbers, RowOrigin, Times
+from mikrobot.market.border import Floats, Times
 from mikrobot.market.clocks import FileClock
 from mikrobot.market.formats.files import BarFile
+from mikrobot.market.row_origin import Numbers, RowOrigin
 
 SpreadUnit = Literal["price", "points"]
 VolumeUnit = Literal["base", "ticks", "unknown"]

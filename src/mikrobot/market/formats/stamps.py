@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.border import Floats, RowOrigin, Times
+from mikrobot.market.border import Floats, Times
 from mikrobot.market.clocks import UTC_CLOCK, FileClock
+from mikrobot.market.row_origin import RowOrigin
 
 _WIDTHS = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2}
 

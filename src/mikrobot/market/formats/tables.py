@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.border import Floats, RowOrigin, sole_value
+from mikrobot.market.border import Floats, sole_value
 from mikrobot.market.formats.files import BarFile, LineNumbers
+from mikrobot.market.row_origin import RowOrigin
 
 PRICES = ("open", "high", "low", "close")
 

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.border import MINUTE_US, Floats, RowOrigin, Times, refuse_rows
+from mikrobot.market.border import MINUTE_US, Floats, Times
 from mikrobot.market.clocks import FileClock
 from mikrobot.market.formats.raw import PartOfRows, RawBars
 from mikrobot.market.formats.tables import decimals_of
+from mikrobot.market.row_origin import RowOrigin, refuse_rows
 
 Flags = NDArray[np.bool_]
 

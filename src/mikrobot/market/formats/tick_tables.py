@@ -8,13 +8,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.border import Times, refuse_rows
+from mikrobot.market.border import Times
 from mikrobot.market.clocks import UTC_CLOCK, FileClock
 from mikrobot.market.formats import stamps, tick_bars
 from mikrobot.market.formats.dated_tables import times_of
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.tables import Rows, only_value, read_rows, table_rows
+from mikrobot.market.row_origin import refuse_rows
 
 _TIMES = ("ts", "timestamp", "time", "datetime", "date")
 _AMOUNTS = ("amount", "quantity", "qty", "size", "volume")
