@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from mikrobot.settings import Settings
 from mikrobot.stack import service_table
-from mikrobot.stack.local_stack import environment, live_processes, services
+from mikrobot.stack.service_table import environment, live_processes, services
 from mikrobot.store.postgres import bundled, passwords
 from mikrobot.store.postgres.roles import DATABASES, ROLES
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mikrobot.settings import Settings
-from mikrobot.stack.local_stack import ROOT, environment, services
+from mikrobot.stack.service_table import ROOT, environment, services
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
 CONTAINERS: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
