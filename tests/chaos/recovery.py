@@ -20,6 +20,8 @@ from mikrobot.live import pid_records
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import processes, service_table, wanted
+from mikrobot.stack.restarts import STABLE_S
+from mikrobot.stack.watch import HEALTH_EVERY_S
 from mikrobot.store.postgres import database
 from tests.killing import head_of, kill_some
 
@@ -28,6 +30,9 @@ TRADING = ("postgres", "bento", "worker", "streamer")
 """The processes without which nothing is traded."""
 
 TIMEOUT_S = 300.0
+
+PAUSE_S = (STABLE_S + HEALTH_EVERY_S, 60.0)
+"""Shortest and longest pause between two kills: five in a row without work between them keep a process down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +98,11 @@ def works(settings: Settings, name: str) -> bool:
 
 
 def measured(settings: Settings, kills: int, rng: Random) -> Iterator[Recovery]:
-    """Kill random processes again and again, each time after a pause of up to 30 s in which all work."""
+    """Kill random processes again and again, each time after a pause in which all work and their budgets refill."""
     names = wanted.read(settings.home).names
     for _ in range(kills):
         await_working(settings, names, "nothing")
-        CLOCK.sleep(rng.uniform(0, 30))
+        CLOCK.sleep(rng.uniform(*PAUSE_S))
         yield kill_and_measure(settings, names, rng)
 
 

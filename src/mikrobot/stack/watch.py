@@ -27,11 +27,11 @@ from mikrobot.live.steady_clock import anchored, set_by_s
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.stack import log_rotation, processes, service_table, supervision, wanted
+from mikrobot.stack.event_log import EventLog
 from mikrobot.stack.restarts import RestartBudget
 from mikrobot.stack.supervision import Report
 from mikrobot.stack.wanted import LIVE, Wanted
 from mikrobot.store.postgres import bundled, database
-from mikrobot.store.process_events import ProcessEvent, ProcessEvents
 from mikrobot.store.runs import ProcessKind, Runs
 
 log = telemetry.logger(SUPERVISOR)
@@ -49,42 +49,11 @@ SERVERS = ("prefect", "mlflow", "bento")
 UNRESPONSIVE_S = 60.0
 """Seconds without an answer after which a server that has answered before is restarted."""
 
-FLUSH_EVERY_S = 5.0
-
 WAITS_FOR = {"prefect": ("bento", *LIVE), "flows": ("prefect",)}
 """Processes that are started again only once others work: trading comes first, and flows end without Prefect."""
 
 PATIENCE_S = 45.0
 """Seconds after which a process no longer waits for the others."""
-
-
-@dataclass(slots=True)
-class EventLog:
-    """Writes each event to the log, and to the database as soon as that answers."""
-
-    settings: Settings
-    clock: Clock
-    _unstored: list[ProcessEvent] = field(default_factory=list)
-    _tried: float = -FLUSH_EVERY_S
-
-    def add(self, process: str, event: str, reason: str = "") -> None:
-        """Record an event; a full disk does not keep a process from being restarted."""
-        self._unstored.append(ProcessEvent(self.clock.now(), process, event, reason))
-        with suppress(OSError):
-            log.info(event, process=process, reason=reason)
-
-    def flush(self) -> None:
-        """Store the events that are not in the database yet, if it answers."""
-        if not self._unstored or perf_counter() - self._tried < FLUSH_EVERY_S or not _postgres_runs(self.settings):
-            return
-        self._tried = perf_counter()
-        try:
-            with database.open_pool(self.settings) as pool:
-                while self._unstored:
-                    ProcessEvents(pool).add(self._unstored[0])
-                    del self._unstored[0]
-        except StoreError as error:
-            log.warning("event_not_stored", reason=str(error))
 
 
 @dataclass(slots=True)
@@ -126,7 +95,8 @@ class Supervisor:
             self._rotated = perf_counter()
             log_rotation.rotate(self.home / "logs")
         self._write_report(current)
-        self.events.flush()
+        if _postgres_runs(self.settings):
+            self.events.store()
         return bool(current.names)
 
     def _examine(self, current: Wanted) -> None:
@@ -290,7 +260,7 @@ def _supervise(supervisor: Supervisor, clock: Clock) -> None:
     while _checked(supervisor) and not ended:
         clock.sleep(EVERY_S)
     supervisor.events.add(SUPERVISOR, "ended", "a signal" if ended else "nothing is wanted any more")
-    supervisor.events.flush()
+    supervisor.events.end()
 
 
 def _checked(supervisor: Supervisor) -> bool:

@@ -1,7 +1,9 @@
 """The supervisor on small processes that are really started, killed and started again."""
 
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import perf_counter
@@ -12,11 +14,12 @@ from mikrobot.live import pid_records
 from mikrobot.runtime import ManualClock, SystemClock, wait_until
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack, processes, service_table, supervision, wanted, watch
+from mikrobot.stack.event_log import EventLog
 from mikrobot.stack.log_rotation import LARGEST_BYTES
 from mikrobot.stack.processes import Service
 from mikrobot.stack.restarts import RESTARTS
 from mikrobot.stack.wanted import Wanted
-from mikrobot.stack.watch import UNRESPONSIVE_S, EventLog, Supervisor
+from mikrobot.stack.watch import UNRESPONSIVE_S, Supervisor
 from tests.killing import alive, kill_9
 from tests.ports import reserved_ports
 
@@ -167,3 +170,17 @@ def test_a_supervisor_that_is_killed_is_replaced_and_what_it_supervises_is_not_t
     assert not pid_records.supervised(settings.home)
     assert supervision.ensure(settings)
     assert running(settings, "mlflow") == service
+
+
+def test_the_supervisor_does_not_wait_for_a_database_that_does_not_answer(settings, supervise, monkeypatch):
+    """As while PostgreSQL is killed: it accepts a connection, and keeps silent."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MIKROBOT_DATABASE_URL", f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        supervisor = supervise(mlflow=SLEEP)
+        supervisor.settings, supervisor.events.settings = (
+            Settings(**settings.model_dump(exclude={"database_url"})) for _ in range(2)
+        )
+        kill_9(running(settings, "mlflow"))
+        assert supervisor.check()
+        assert "events" in {thread.name for thread in threading.enumerate()}
+        assert running(settings, "mlflow")
