@@ -66,6 +66,11 @@ HARMLESS: tuple[Harmless, ...] = (
     ),
     Harmless(
         "postgres",
+        r"FATAL: +connection to client lost",
+        "a client ended while its query ran, and PostgreSQL ends the query; why the client ended is in its own log",
+    ),
+    Harmless(
+        "postgres",
         r'violates unique constraint "registered_model_pk"',
         "MLflow registers the name of a model with every version, and continues if the name exists",
     ),

@@ -118,6 +118,7 @@ def test_a_service_without_a_log_has_no_errors(tmp_path):
 HARMLESS_LINES = [
     "2026-11-29 01:18:29.230 UTC [7] FATAL:  terminating connection due to administrator command",
     "2026-11-29 23:53:31.163 UTC [7] FATAL:  the database system is not yet accepting connections",
+    "2026-11-30 08:21:52.677 UTC [12657] FATAL:  connection to client lost",
     '2026-11-29 01:18:29.230 UTC [7] ERROR:  duplicate key value violates unique constraint "registered_model_pk"',
     '2026-11-29 13:05:03.418 UTC [1585] ERROR:  duplicate key value violates unique constraint "pk_task_run"',
 ]
