@@ -19,8 +19,10 @@ from binance.exceptions import BinanceAPIException, BinanceRequestException
 from requests.exceptions import RequestException
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
-from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.market import empty_bars
+from mikrobot.market.binance_instruments import entry_of
 from mikrobot.market.border import bar_frame, epoch_us, instant, within_volume
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -66,7 +68,7 @@ class BinanceSource:
     Parameters
     ----------
     symbols : sequence of str
-        Known crypto instruments.
+        Coins; one in no table is looked up by `instruments`.
     url : str
         REST address, as ``https://api.binance.com/api``.
     clock : Clock
@@ -76,7 +78,7 @@ class BinanceSource:
     Raises
     ------
     UnknownSymbol
-        If a symbol is unknown or not traded on Binance spot.
+        If a symbol is one that Binance spot does not trade.
     """
 
     name = "binance"
@@ -85,7 +87,7 @@ class BinanceSource:
 
     def __init__(self, symbols: Sequence[str], url: str, clock: Clock, timeout_s: float) -> None:
         for symbol in symbols:
-            if instrument(symbol).asset != "crypto":
+            if registry.is_known(symbol) and registry.instrument(symbol).asset != "crypto":
                 raise UnknownSymbol(f"{symbol} is not traded on Binance spot; give crypto symbols, as BTCUSDT")
         self._symbols = tuple(symbols)
         self._clock = clock
@@ -96,6 +98,26 @@ class BinanceSource:
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols, in the order given."""
         return self._symbols
+
+    def instruments(self) -> dict[str, Entry]:
+        """Return the instruments of the symbols as Binance lists them now.
+
+        Raises
+        ------
+        FeedError
+            If Binance does not respond, or does not trade a symbol at present.
+        UnknownSymbol
+            If Binance does not list a symbol.
+        """
+        return {symbol: self._instrument(symbol) for symbol in self._symbols}
+
+    def _instrument(self, symbol: str) -> Entry:
+        # python-binance's public call downloads the listings of all symbols, some 15 MB.
+        answer = self._ask(symbol, lambda: self._client._get("exchangeInfo", data={"symbol": symbol}))
+        listings = answer.get("symbols") if isinstance(answer, dict) else None
+        if not isinstance(listings, list) or len(listings) != 1 or not isinstance(listings[0], dict):
+            raise FeedError(f"{symbol}: Binance sent no exchangeInfo but {str(answer)[:80]!r}; {_REMEDY}")
+        return entry_of(symbol, listings[0])
 
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         """Return the open time of the first kline and the close time of the last closed one.

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import FeedError
+from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import Bar
 from mikrobot.market.sessions import is_open
@@ -53,6 +54,17 @@ class Source(Protocol):
 
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols of the source."""
+
+    def instruments(self) -> dict[str, Entry]:
+        """Return the instruments of the symbols by the metadata of the venue; empty if it has none.
+
+        Raises
+        ------
+        FeedError
+            If the venue does not respond, or does not trade a symbol at present.
+        UnknownSymbol
+            If the venue does not list a symbol.
+        """
 
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         """Return the open time of the first bar and the close time of the last bar available now.

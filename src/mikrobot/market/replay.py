@@ -206,6 +206,10 @@ class ReplaySource:
         """Return the symbols, in the order of the files."""
         return tuple(self._files)
 
+    def instruments(self) -> dict[str, Entry]:
+        """Return nothing: a file of bars has no metadata of a venue."""
+        return {}
+
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         """Return the open time of the first bar and the close time of the last.
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.instrument import Instrument
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import empty_bars
@@ -66,6 +67,10 @@ class SimulatedSource:
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols, in the order given."""
         return tuple(self._paths)
+
+    def instruments(self) -> dict[str, Entry]:
+        """Return nothing: a simulated market has the instruments of the tables."""
+        return {}
 
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         """Return the open time of the first bar and the close time of the last one by now.

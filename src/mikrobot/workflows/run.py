@@ -79,6 +79,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
     arms.planned(settings)
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
     source = wiring.open_source(settings, clock)
+    registry.use_venue(source.instruments())
     segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock=clock)
     settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
     _check_data(source, segments, display)

@@ -33,10 +33,22 @@ def kline(opened: int) -> list[object]:
     return [opened, *prices, f"{volume:.8f}", opened + MINUTE_MS - 1, *rest]
 
 
+def listing(symbol: str, tick: str = "0.01000000", step: str = "0.00001000") -> dict[str, object]:
+    """Return the listing of a pair of USDT, with the filters that decide its grid."""
+    filters = [
+        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
+        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "9000.00000000", "stepSize": step},
+        {"filterType": "NOTIONAL", "minNotional": "5.00000000", "applyMinToMarket": True, "avgPriceMins": 5},
+    ]
+    coin = symbol.removesuffix("USDT")
+    return {"symbol": symbol, "status": "TRADING", "baseAsset": coin, "quoteAsset": "USDT", "filters": filters}
+
+
 class KlineServer(ThreadingHTTPServer):
     """Serve one-minute klines from `LISTED` to `now`, the forming one included.
 
-    `script` contains responses sent before the normal ones: (status, headers, body) or SILENT.
+    `script` contains responses sent before the normal ones: (status, headers, body) or SILENT. `listings` are those
+    of `exchangeInfo` by symbol.
     """
 
     daemon_threads = True
@@ -46,6 +58,7 @@ class KlineServer(ThreadingHTTPServer):
         self.now = datetime(2025, 1, 10, tzinfo=UTC)
         self.script: deque[object] = deque()
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.listings = {"BTCUSDT": listing("BTCUSDT")}
         self.released = Event()
         self.url = f"http://127.0.0.1:{self.server_port}/api"
 
@@ -76,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {}, {}
         if path == "/api/v3/time":
             return 200, {}, {"serverTime": milliseconds(self.server.now)}
+        if path == "/api/v3/exchangeInfo" and query.get("symbol") in self.server.listings:
+            return 200, {}, {"timezone": "UTC", "symbols": [self.server.listings[query["symbol"]]]}
         if query.get("symbol") != "BTCUSDT" or query.get("interval") != "1m":
             return 400, {}, {"code": -1121, "msg": "Invalid symbol."}
         return 200, {}, self.server.klines(query)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.errors import DataError, UsageError
+from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.market import empty_bars
 from mikrobot.live.session import plan, record_of
 from mikrobot.live.wiring import rules_of
@@ -31,6 +32,9 @@ class SpannedSource:
 
     def symbols(self) -> tuple[str, ...]:
         return tuple(self.spans)
+
+    def instruments(self) -> dict[str, Entry]:
+        return {}
 
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         return self.spans[symbol]

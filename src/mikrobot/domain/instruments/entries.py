@@ -15,7 +15,7 @@ from mikrobot.domain.errors import SettingsError
 from mikrobot.domain.instruments.instrument import AssetClass, Instrument, Swap
 from mikrobot.domain.instruments.sessions import SESSIONS
 
-Origin = Literal["table", "file", "inferred"]
+Origin = Literal["table", "file", "venue", "inferred"]
 
 ASSET_CLASSES: tuple[str, ...] = get_args(AssetClass)
 
@@ -44,7 +44,7 @@ class Entry:
         Fields without a public source.
     aliases : tuple of str
         Other names of it at brokers and exchanges, in capitals.
-    origin : "table", "file" or "inferred"
+    origin : "table", "file", "venue" or "inferred"
     """
 
     instrument: Instrument

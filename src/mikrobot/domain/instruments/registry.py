@@ -1,8 +1,9 @@
 """The registry of instruments: the one place that everything asks for a symbol.
 
-An entry is taken from the first of: the instruments recorded with a run (`adopt`, `using`), the user's file
-(`use_file`), the tables of this package, and what was inferred from bars (`add_inferred`). All processes of a run
-adopt its recorded instruments, so that they use the same numbers, and a report in a year still does.
+An entry is taken from the first of: the instruments recorded with a run (`adopt`, `using`), the metadata of the
+venue that is the source (`use_venue`), the user's file (`use_file`), the tables of this package, and what was
+inferred from bars (`add_inferred`). All processes of a run adopt its recorded instruments, so that they use the same
+numbers, and a report in a year still does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ DEFAULTS = "defaults"
 """Table of a shipped file with the values that its entries share."""
 
 _adopted: dict[str, Entry] = {}
+_of_venue: dict[str, Entry] = {}
 _of_user: dict[str, Entry] = {}
 _inferred: dict[str, Entry] = {}
 _recorded: ContextVar[Mapping[str, Entry]] = ContextVar("recorded instruments")
@@ -131,6 +133,11 @@ def use_file(path: Path | None) -> None:
     _names.cache_clear()
 
 
+def use_venue(listed: Mapping[str, Entry]) -> None:
+    """Take these instruments of the venue that is the source in this process from now on."""
+    _replace(_of_venue, listed)
+
+
 def adopt(recorded: Mapping[str, Entry]) -> None:
     """Use recorded instruments in this process from now on."""
     _replace(_adopted, recorded)
@@ -214,7 +221,7 @@ def _replace(layer: dict[str, Entry], fresh: Mapping[str, Entry]) -> None:
 
 
 def _layers() -> tuple[Mapping[str, Entry], ...]:
-    return _recorded.get({}), _adopted, _of_user, _shipped(), _inferred
+    return _recorded.get({}), _adopted, _of_venue, _of_user, _shipped(), _inferred
 
 
 @cache
