@@ -1,9 +1,12 @@
 """Every format of ticks and trades: a file made from known ones is aggregated to the bars of these."""
 
+import gzip
+import json
 import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -168,6 +171,30 @@ def text_of_trades(trades: pd.DataFrame, folder: Path) -> Path:
     return lines(folder / "BTCUSDT2025-01-03.csv", ["timestamp,symbol,side,size,price,tickDirection,trdMatchID", *body])
 
 
+def ccxt_trades(trades: pd.DataFrame, folder: Path) -> Path:
+    """Write trades as ccxt returns them, with the exchange's own answer in each."""
+
+    def form(row: pd.Series) -> dict[str, Any]:
+        own = {"info": {"p": f"{row['price']:.8f}", "T": ms(row)}, "symbol": "BTC/USDT", "fee": None}
+        return own | {"timestamp": ms(row), "side": row["side"], "price": row["price"], "amount": row["amount"]}
+
+    path = folder / "trades_BTCUSDT.json"
+    path.write_text(json.dumps(rows(trades, form), indent=1))
+    return path
+
+
+def freqtrade_trades(trades: pd.DataFrame, folder: Path) -> Path:
+    """Write trades as freqtrade stores them: lists without names, packed."""
+
+    def form(row: pd.Series) -> list[Any]:
+        cost = row["price"] * row["amount"]
+        return [ms(row), str(row["last"]), None, row["side"], row["price"], row["amount"], cost]
+
+    path = folder / "BTC_USDT-trades.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(rows(trades, form)).encode()))
+    return path
+
+
 def require_equal(bars: pd.DataFrame, expected: pd.DataFrame, *names: str) -> None:
     """Compare times, prices and some other columns, to rounding."""
     assert list(bars["open_time"]) == list(expected.index)
@@ -178,7 +205,9 @@ def require_equal(bars: pd.DataFrame, expected: pd.DataFrame, *names: str) -> No
 QUOTES: tuple[Write, ...] = (
     ticks, parquet, mt5_ticks, copy_ticks, histdata_ticks, dukascopy_ticks, dukascopy_node,
 )  # fmt: skip
-TRADES: tuple[Write, ...] = (binance_trades, binance_futures, table_of_trades, text_of_trades)
+TRADES: tuple[Write, ...] = (
+    binance_trades, binance_futures, table_of_trades, text_of_trades, ccxt_trades, freqtrade_trades,
+)  # fmt: skip
 
 
 def test_each_format_of_ticks_is_written_here_and_is_in_the_document(
@@ -344,3 +373,21 @@ def test_real_trades_keep_their_volume(tmp_path: Path) -> None:
     assert bars["volume"].sum() == pytest.approx(trades["amount"].sum())
     assert bars["taker_volume"].sum() == pytest.approx(trades["amount"][trades["side"] == "buy"].sum())
     assert bars["open_time"].iloc[0] == trades["ts"].iloc[0].floor("min")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[[1735862400000, "7", null, "buy", 95000.5, 0.1, 9500.05], [1735862400000]]', "row 1: no trade"),
+        ('[[1735862400000, "7", null, "buy", 95000.5, 0.1, 9500.05], 7]', "row 1: no trade"),
+        ('[[1735862400000, "7", null, "sold", 95000.5, 0.1, 9500.05]]', "row 0: side 'sold'; expected buy or sell"),
+        ('[[1735862400000, "7", null, "buy", {}, 0.1, 9500.05]]', "row 0: price is '{}'; expected a number"),
+        ('[[1735862400000, "7", null, "buy", 95000.5, 0.1, 9500.05]', "not JSON to its end"),
+        ('[{"timestamp": 1735862400000, "price": 95000.5, "side": "buy"}]', "row 0: amount is 'None'"),
+    ],
+)
+def test_an_odd_trade_of_a_json_file_is_named(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades.json"
+    path.write_text(content)
+    with pytest.raises(BarError, match=re.escape(message)):
+        read_bars(path, TICKS)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mikrobot.domain.errors import BarError
 from mikrobot.market.clocks import UTC_CLOCK
-from mikrobot.market.formats import stamps
+from mikrobot.market.formats import json_trades, stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.tables import PRICES, Rows, decimals_of, read_rows
@@ -24,7 +24,7 @@ _LINE_START = re.compile(r'"?\d{9,19}(?:\.0)?"?\D')
 
 def _recognises(file: BarFile) -> bool:
     if file.kind == "json":
-        return True
+        return not json_trades.recognises(file)
     names = file.columns
     headed = (
         len(names) > 4 and names[0] == "timestamp" and set(PRICES) <= set(names) and _LINE_START.match(_first(file))

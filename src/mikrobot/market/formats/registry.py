@@ -11,6 +11,7 @@ from mikrobot.market.formats import (
     dukascopy,
     histdata,
     histdata_ticks,
+    json_trades,
     metatrader4,
     metatrader5,
     metatrader5_ticks,
@@ -62,6 +63,7 @@ TICK_FORMATS: dict[str, Format] = {
         histdata_ticks.FORMAT,
         binance_trades.FORMAT,
         dukascopy.TICKS,
+        json_trades.FORMAT,
         tick_tables.FORMAT,
     )
 }
