@@ -52,8 +52,10 @@ def reading_of(settings: Settings) -> Reading:
     Raises
     ------
     UsageError
-        If a clock of a folder is unknown, or its folder does not exist.
+        If a clock is unknown, or a folder with a clock does not exist.
     """
+    if settings.data_clock is not None:
+        clock_of(settings.data_clock)
     folders = {Path(folder): name for folder, name in settings.data_clocks.items()}
     for folder, name in folders.items():
         try:

@@ -132,9 +132,14 @@ def _data(settings: Settings) -> Iterator[Finding]:
     from mikrobot.market.reading import reading_of
     from mikrobot.market.replay import ReplaySource
 
+    try:
+        reading = reading_of(settings)
+    except MikrobotError as error:
+        yield Finding("reading of bar files", False, "a setting is wrong", str(error))
+        return
     if settings.data:
         try:
-            symbols = ReplaySource(settings.data, reading_of(settings)).symbols()
+            symbols = ReplaySource(settings.data, reading).symbols()
         except MikrobotError as error:
             yield Finding("data", False, ", ".join(map(str, settings.data)), str(error))
         else:

@@ -107,6 +107,13 @@ def test_a_package_of_another_platform_is_not_missed(settings, tmp_path, monkeyp
     assert examined(settings)["versions"].ok
 
 
+def test_an_unknown_clock_of_bar_files_is_reported(settings):
+    wrong = examined(settings.model_copy(update={"data_clock": "Mars/Base"}))["reading of bar files"]
+    assert not wrong.ok
+    assert "Mars/Base" in wrong.remedy
+    assert "reading of bar files" not in examined(settings)
+
+
 def test_data_are_listed_by_symbol_or_reported_with_their_fault(settings, tmp_path):
     opened = pd.date_range("2025-03-03", periods=3, freq="min", tz="UTC", unit="ms")
     whole = pd.DataFrame({"ts": opened, "open": 1.1, "high": 1.1, "low": 1.1, "close": 1.1})
