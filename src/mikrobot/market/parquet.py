@@ -69,9 +69,8 @@ class ParquetBars:
     def __init__(self, path: Path, instrument: Instrument, latest: datetime) -> None:
         self.path = path
         with self._opened() as file:
-            self._columns = _checked_columns(path, file.schema_arrow)
-            sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
-            self._starts = np.concatenate(([0], np.cumsum(sizes))).astype(int)
+            self._columns, self._layout = _checked_columns(path, file.schema_arrow), _layout(file)
+            self._starts = np.concatenate(([0], np.cumsum(self._layout[1]))).astype(int)
             if not self._starts[-1]:
                 raise BarError(f"{path}: the file is empty; expected at least one bar")
             self._times = _times(file.read(columns=["ts"])["ts"], path)
@@ -124,6 +123,8 @@ class ParquetBars:
         """Read a row group; the last one is cached for the next call."""
         if self._held is None or self._held[0] != group:
             with self._opened() as file:
+                if _layout(file) != self._layout:
+                    raise BarError(f"{self.path}: was changed while it was read; run the command again")
                 self._held = group, file.read_row_group(group, columns=self._columns)
         return self._held[1]
 
@@ -135,6 +136,12 @@ class ParquetBars:
         except (pa.ArrowException, OSError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise BarError(f"{self.path}: not a readable Parquet file ({reason}); export it again") from error
+
+
+def _layout(file: pq.ParquetFile) -> tuple[pa.Schema, tuple[int, ...]]:
+    """Return the columns of a file and the number of rows in each of its groups."""
+    groups = range(file.metadata.num_row_groups)
+    return file.schema_arrow, tuple(file.metadata.row_group(number).num_rows for number in groups)
 
 
 def _checked_columns(path: Path, schema: pa.Schema) -> list[str]:

@@ -209,6 +209,22 @@ def test_a_page_that_rotted_is_refused_when_it_is_read(write):
         read_bars(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop(columns="high"),
+        lambda table: table.iloc[:40],
+        lambda table: table.astype({"close": "float32"}),
+    ],
+    ids=["another column", "fewer rows", "another type"],
+)
+def test_a_file_that_is_replaced_while_it_is_read_is_refused(write, change):
+    source = ReplaySource([write()])
+    write(change)
+    with pytest.raises(BarError, match=r"EURUSD_M1.parquet: was changed while it was read; run the command again"):
+        source.history("EURUSD", START, START + timedelta(days=1))
+
+
 # Paths and names
 
 
