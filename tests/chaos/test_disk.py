@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from mikrobot.domain.errors import StoreError
 from mikrobot.runtime import SystemClock
+from mikrobot.stack import processes
 from tests.chaos.short_replay import begun
 
 CLOCK = SystemClock()
@@ -33,6 +35,16 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_with_one_line(small: Any, bar
     ), err
     assert "Traceback" not in err
     assert (out, run.returncode, small.left()) == ("", 1, [])
+
+
+def test_a_disk_with_a_few_free_pages_counts_as_full(small: Any) -> None:
+    small.home.mkdir(exist_ok=True)
+    processes.require_room(small.home)
+    fill(small.home)
+    os.truncate(small.home / "zeros", (small.home / "zeros").stat().st_size - (1 << 20))
+    processes.require_writable(small.home)
+    with pytest.raises(StoreError, match=r"cannot be written .No space left on device."):
+        processes.require_room(small.home)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder immutable")

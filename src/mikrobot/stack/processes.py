@@ -4,7 +4,9 @@ Their output goes to ``home/logs/<name>.log``. Does not define the services: `lo
 """
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +27,9 @@ from mikrobot.store.state_folder import PASSABLE
 from mikrobot.store.web_access import Login
 
 STOP_SECONDS = 20.0
+
+LEAST_FREE_BYTES = 16 << 20
+"""Size of a file of PostgreSQL's log, which it creates when the ones before are full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,7 @@ def await_ready(service: Service, home: Path, clock: Clock) -> None:
         alive = pid_records.find(service.name, home) is not None
         if alive and is_ready(service, home):
             return True
-        require_writable(home)
+        require_room(home)
         restarted = pid_records.supervised(home) and service.name not in pid_records.kept_down(home)
         if not alive and not restarted:
             raise ServiceError(f"{service.name} stopped while starting: {pid_records.last_line(service.name, home)}")
@@ -190,10 +195,29 @@ def require_writable(home: Path) -> None:
         probe.write_bytes(b"\0" * 4096)
         probe.unlink(missing_ok=True)  # several processes may check at once
     except OSError as error:
-        raise StoreError(
-            f"the state folder {home} cannot be written ({error.strerror}); "
-            "make it writable, free some space, or set MIKROBOT_HOME to a folder that you can write"
-        ) from error
+        raise _cannot_be_written(home, error) from error
+
+
+def require_room(home: Path) -> None:
+    """Check that the state folder of what runs is writable, with space for a file of PostgreSQL's log.
+
+    A full disk has some free pages at times, as services delete their temporary files, and yet PostgreSQL ends.
+
+    Raises
+    ------
+    StoreError
+        If it is not.
+    """
+    require_writable(home)
+    if shutil.disk_usage(home).free < LEAST_FREE_BYTES:
+        raise _cannot_be_written(home, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def _cannot_be_written(home: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the state folder {home} cannot be written ({error.strerror}); "
+        "make it writable, free some space, or set MIKROBOT_HOME to a folder that you can write"
+    )
 
 
 def is_ready(service: Service, home: Path) -> bool:

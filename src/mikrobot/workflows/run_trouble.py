@@ -27,7 +27,7 @@ REMEDY = "the stored data is intact, run again, or `mikrobot run --resume` to co
 def trouble(settings: Settings) -> str:
     """Return the cause in one line: a disk that cannot be written, or a process that keeps dying; empty without one."""
     try:
-        processes.require_writable(settings.home)
+        processes.require_room(settings.home)
     except StoreError as error:
         return str(error)
     return next((f"the {name} keeps dying: {why}" for name, why in pid_records.kept_down(settings.home).items()), "")
