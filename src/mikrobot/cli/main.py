@@ -18,6 +18,7 @@ from mikrobot.cli.experiments import experiment
 from mikrobot.cli.history import backtest, evaluate, features, simulate
 from mikrobot.cli.instruments import instruments
 from mikrobot.cli.models import models, train
+from mikrobot.cli.order_books import book
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
 from mikrobot.cli.parameters import SOURCES, BarPath, Symbol, reads_bars
@@ -346,7 +347,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 
 for command in (
-    *(account, backtest, evaluate, experiment, features, import_, inspect, instruments, models, simulate, train),
+    *(account, backtest, book, evaluate, experiment, features, import_, inspect, instruments, models, simulate, train),
 ):
     main.add_command(command)
 

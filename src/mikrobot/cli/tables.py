@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mikrobot.training.evaluation_figures import BandFigures
     from mikrobot.workflows.evaluate import ModelEvaluation
     from mikrobot.workflows.inspect_files import Inspected, Refused
+    from mikrobot.workflows.replay_book import ReplayedBook
     from mikrobot.workflows.trading_report import TradingReport
 
 
@@ -95,6 +96,18 @@ def refused_table(refused: "Refused") -> Table:
     """Show why a bar file would be refused."""
     shown = _facts(str(refused.path))
     shown.add_row("refused", refused.reason)
+    return shown
+
+
+def book_table(replayed: "ReplayedBook") -> Table:
+    """Show an order book at the end of a recording."""
+    shown = _facts(replayed.file)
+    shown.add_row("symbol", replayed.symbol)
+    shown.add_row("state", f"{replayed.state}: {replayed.reason}" if replayed.reason else replayed.state)
+    shown.add_row("changes", f"{replayed.events:,}, {replayed.applied:,} applied, {replayed.gaps} gaps")
+    shown.add_row("crossed", f"after {replayed.crossed} changes")
+    shown.add_row("equal to the ticker", f"{replayed.ticker_equal:,} of {replayed.ticker_compared:,} changes")
+    shown.add_row("messages", f"{replayed.messages:,}, {replayed.messages_per_s:,.0f}/s")
     return shown
 
 

@@ -78,6 +78,10 @@ class FeedError(MikrobotError):
     """A market source failed or did not answer in time."""
 
 
+class BookNotLive(MikrobotError):
+    """An order book cannot be read, since it is not in step with its venue."""
+
+
 class StoreError(MikrobotError):
     """The database or the state folder failed."""
 

@@ -1,0 +1,129 @@
+"""Messages of Binance's market data streams and its depth snapshots, converted to events.
+
+Spot and USD-M futures differ in a field or two; both are read here. Unknown fields are ignored, since Binance adds
+some at times. Opens no connection.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from mikrobot.domain.errors import FeedError
+from mikrobot.domain.market_events import BookSnapshot, BookUpdate, Level, Tick, Trade
+
+Event = BookUpdate | BookSnapshot | Tick | Trade
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    """A message of a combined stream; or a depth snapshot of REST, which has no stream."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Depth(msgspec.Struct, gc=False):
+    s: str
+    E: int
+    U: int
+    u: int
+    b: list[Level]
+    a: list[Level]
+    pu: int | None = None
+
+
+class _BookTicker(msgspec.Struct, gc=False):
+    s: str
+    u: int
+    b: float
+    B: float
+    a: float
+    A: float
+
+
+class _Trade(msgspec.Struct, gc=False):
+    s: str
+    T: int
+    p: float
+    q: float
+    m: bool
+    t: int | None = None
+    a: int | None = None
+
+
+class _Snapshot(msgspec.Struct, gc=False):
+    last_id: int = msgspec.field(name="lastUpdateId")
+    bids: list[Level]
+    asks: list[Level]
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+# Binance sends numbers as text, which is read where `strict` is off.
+_depth = msgspec.json.Decoder(_Depth, strict=False).decode
+_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
+_trade = msgspec.json.Decoder(_Trade, strict=False).decode
+_snapshot = msgspec.json.Decoder(_Snapshot, strict=False).decode
+
+
+def event(message: bytes) -> Event | None:
+    """Return the event of a message of a combined stream, or of a depth snapshot; None for any other message.
+
+    Raises
+    ------
+    FeedError
+        If the message is not JSON, or a field of it is missing or of another kind.
+    """
+    try:
+        envelope = _envelope(message)
+        read = _READERS.get(envelope.stream)
+        if read is None:
+            read = _READERS[envelope.stream] = _reader(envelope.stream)
+        return read(envelope.data if envelope.stream else message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FeedError(f"a message of Binance cannot be read ({error}): {message[:80]!r}") from error
+
+
+def update_of(data: bytes | msgspec.Raw) -> BookUpdate:
+    """Return the event of a message `depthUpdate`."""
+    raw = _depth(data)
+    return BookUpdate(raw.s, raw.E, raw.U, raw.u, raw.b, raw.a, raw.pu)
+
+
+def tick_of(data: bytes | msgspec.Raw) -> Tick:
+    """Return the event of a message `bookTicker`."""
+    raw = _ticker(data)
+    return Tick(raw.s, raw.u, raw.b, raw.B, raw.a, raw.A)
+
+
+def trade_of(data: bytes | msgspec.Raw) -> Trade:
+    """Return the event of a message `trade` or `aggTrade`."""
+    raw = _trade(data)
+    number = raw.a if raw.a is not None else raw.t
+    if number is None:
+        raise msgspec.ValidationError("Object missing required field `t` or `a`")
+    return Trade(raw.s, number, raw.T, raw.p, raw.q, not raw.m)
+
+
+def snapshot_of(data: bytes | msgspec.Raw) -> BookSnapshot:
+    """Return the event of an answer to ``GET /depth``."""
+    raw = _snapshot(data)
+    return BookSnapshot(raw.last_id, raw.bids, raw.asks)
+
+
+def _nothing(data: bytes | msgspec.Raw) -> None:
+    return None
+
+
+_KINDS: dict[str, Callable[[bytes | msgspec.Raw], Event | None]] = {
+    "depth": update_of,
+    "bookTicker": tick_of,
+    "trade": trade_of,
+    "aggTrade": trade_of,
+}
+
+_READERS: dict[str, Callable[[bytes | msgspec.Raw], Event | None]] = {"": snapshot_of}
+"""Reader of each stream that has been seen."""
+
+
+def _reader(stream: str) -> Callable[[bytes | msgspec.Raw], Event | None]:
+    kind = stream.split("@")[1] if "@" in stream else ""
+    return _KINDS.get(kind, _nothing)

@@ -1,0 +1,37 @@
+"""Recorded streams of a venue: a line for each message, ``receive_ns message``, packed by gzip or not."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mikrobot.domain.errors import FeedError
+
+
+def messages(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the messages of a file in the order they were received.
+
+    Yields
+    ------
+    (int, bytes)
+        Time of receipt, nanoseconds since the epoch, and the message as it was received.
+
+    Raises
+    ------
+    FeedError
+        If the file cannot be read, or with the first line that is no message.
+    """
+    try:
+        packed = path.open("rb").read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                stamp, _, message = line.partition(b" ")
+                if not stamp.isdigit() or not message:
+                    text = line[:60].decode("utf-8", "replace").rstrip()
+                    raise FeedError(
+                        f"{path}, line {number}: {text!r}; expected `receive_ns message`, as 17231612 {{...}}"
+                    )
+                yield int(stamp), message
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FeedError(f"{path} cannot be read ({reason}); give a recording of streams, packed or not") from error
