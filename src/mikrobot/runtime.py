@@ -3,6 +3,7 @@
 The only module that reads the system time or sleeps; all other code receives a clock.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait for that many seconds."""
 
+    async def wait(self, seconds: float) -> None:
+        """Wait for that many seconds, while other tasks of the event loop go on."""
+
 
 class SystemClock:
     """The system clock."""
@@ -53,6 +57,10 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait for that many seconds of real time."""
         time.sleep(seconds)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for that many seconds of real time, while other tasks of the event loop go on."""
+        await asyncio.sleep(seconds)
 
 
 @dataclass
@@ -68,6 +76,11 @@ class ManualClock:
     def sleep(self, seconds: float) -> None:
         """Move the clock forward by that many seconds without waiting."""
         self.time += timedelta(seconds=seconds)
+
+    async def wait(self, seconds: float) -> None:
+        """Move the clock forward by that many seconds; other tasks of the event loop take one step."""
+        self.sleep(seconds)
+        await asyncio.sleep(0)
 
 
 def retry(

@@ -45,6 +45,9 @@ PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
 CREDENTIALS = ("user", "password", "passfile", "service")
 """Options of a PostgreSQL URL that choose or prove an account."""
 
+BINANCE_REST = "https://api.binance.com/api"
+BINANCE_STREAMS = "wss://stream.binance.com:9443"
+
 _SWITCHES = ("split", "data_ticks")
 
 SWINGS = (5, 15)
@@ -146,7 +149,8 @@ class Settings(BaseSettings):
     seed: int = Field(7, ge=0, lt=2**31, description="seed of the simulated market, the models and the splits")
     history_days: int = Field(120, ge=1, le=18_262, description="days of history before the traded period; to 50 years")
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
-    binance_url: str = Field("https://api.binance.com/api", description="Binance REST API")
+    binance_url: str = Field(BINANCE_REST, description="Binance REST API")
+    binance_stream_url: str = Field(BINANCE_STREAMS, description="Binance's streams; empty: poll the REST API only")
     probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
 
     swing: int = Field(5, description="bars on each side of a swing: 5 or 15")
@@ -231,7 +235,15 @@ class Settings(BaseSettings):
     @classmethod
     def _web_address(cls, given: str) -> str:
         if not is_web_address(given):
-            raise _refused("expected an address, as https://api.binance.com/api")
+            raise _refused(f"expected an address, as {BINANCE_REST}")
+        return given
+
+    @field_validator("binance_stream_url")
+    @classmethod
+    def _stream_address(cls, given: str) -> str:
+        secure = given.removeprefix("ws")
+        if given and (secure == given or not is_web_address(f"http{secure}")):
+            raise _refused(f"expected an address, as {BINANCE_STREAMS}, or nothing")
         return given
 
     @field_validator("source")

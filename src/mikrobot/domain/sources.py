@@ -18,12 +18,16 @@ class SourceKind:
         New bars arrive as time passes.
     simulated : bool
         The market is simulated.
+    streams : str or None
+        Module whose ``open_stream(settings, symbols, clock)`` returns a
+        `mikrobot.market.streams.bar_stream.BarStream`, or None if the settings turn it off.
     """
 
     name: str
     module: str | None
     live: bool
     simulated: bool = False
+    streams: str | None = None
 
 
 SOURCES: dict[str, SourceKind] = {
@@ -31,7 +35,7 @@ SOURCES: dict[str, SourceKind] = {
     for kind in (
         SourceKind("simulated", "mikrobot.market.simulated", live=True, simulated=True),
         SourceKind("replay", "mikrobot.market.replay", live=False),
-        SourceKind("binance", "mikrobot.market.binance", live=True),
+        SourceKind("binance", "mikrobot.market.binance", live=True, streams="mikrobot.market.binance_streams"),
         SourceKind("mt5", None, live=True),
     )
 }

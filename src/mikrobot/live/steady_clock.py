@@ -41,6 +41,10 @@ class SteadyClock:
         """Wait until that many seconds have passed on this clock."""
         SystemClock().sleep(seconds / self.rate)
 
+    async def wait(self, seconds: float) -> None:
+        """Wait as `sleep` does, while other tasks of the event loop go on."""
+        await SystemClock().wait(seconds / self.rate)
+
 
 def anchored(home: Path) -> SteadyClock:
     """Return the clock of a state folder; without an anchor, that of the machine becomes the anchor."""

@@ -30,6 +30,7 @@ from mikrobot.live import pid_records, wiring
 from mikrobot.live.entry import live_process
 from mikrobot.live.session import PRESENT
 from mikrobot.market.feed import Source, closes
+from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
@@ -56,7 +57,10 @@ PATIENCE_S = 5.0
 
 @dataclass(slots=True)
 class Streamer:
-    """Publishes the feature rows of one segment of a run; ``home`` holds the pid record of the worker."""
+    """Publishes the feature rows of one segment of a run.
+
+    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself.
+    """
 
     run: Run
     segment: Segment
@@ -69,6 +73,7 @@ class Streamer:
     clock: Clock
     timers: telemetry.Timers
     home: Path
+    arriving: BarStream | None = None
     check: RowCheck = field(default_factory=RowCheck)
 
     def stream(self) -> None:
@@ -77,9 +82,14 @@ class Streamer:
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
-            closes(self.source, leads_first(self.segment.symbols), resumed, end, clock=self.clock), start=1
+            closes(
+                self.source, leads_first(self.segment.symbols), resumed, end, clock=self.clock, stream=self.arriving
+            ),
+            start=1,
         ):
             self.publish(close_time, bars)
+            for bar in self.arriving.take_revised() if self.arriving is not None else ():
+                self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
             if number % REPORT_EVERY == 0:
@@ -186,11 +196,14 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             clock,
             timers,
             settings.home,
+            wiring.open_stream(settings, segment.symbols, clock),
         )
         try:
             streamer.stream()
             runs.finish(run_id, "streamer", number)
         finally:
+            if streamer.arriving is not None:
+                streamer.arriving.close()
             runs.record_latencies(run_id, "streamer", number, timers.summary())
 
 

@@ -1,6 +1,6 @@
 """Build objects from Settings: the only module that chooses an adapter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.sources import SOURCES
 from mikrobot.market.feed import Source
+from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store.runs import OPENING, Run
@@ -91,3 +92,12 @@ def open_source(settings: Settings, clock: Clock) -> Source:
         raise UsageError(f"the {settings.source} source is not built yet; export M1 bars and use --source replay")
     source: Source = import_module(module).open_source(settings, clock)
     return source
+
+
+def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> BarStream | None:
+    """Return the stream of closed bars of the source that the settings name; None if it has none."""
+    module = SOURCES[settings.source].streams if settings.source is not None else None
+    if module is None:
+        return None
+    stream: BarStream | None = import_module(module).open_stream(settings, symbols, clock)
+    return stream

@@ -4,12 +4,18 @@ Spot and USD-M futures differ in a field or two; both are read here. Unknown fie
 some at times. Opens no connection.
 """
 
+import math
 from collections.abc import Callable
 
 import msgspec
 
 from mikrobot.domain.errors import FeedError
+from mikrobot.domain.market import Bar
 from mikrobot.domain.market_events import BookSnapshot, BookUpdate, Level, Tick, Trade
+from mikrobot.market.border import instant
+
+MICROSECONDS_FROM = 1_262_304_000_000_000
+"""Stamps from here on, 2010 in microseconds, are microseconds, which Binance sends on request."""
 
 Event = BookUpdate | BookSnapshot | Tick | Trade
 
@@ -50,6 +56,23 @@ class _Trade(msgspec.Struct, gc=False):
     a: int | None = None
 
 
+class _Candle(msgspec.Struct, gc=False):
+    t: int
+    x: bool
+    open: float = msgspec.field(name="o")
+    high: float = msgspec.field(name="h")
+    low: float = msgspec.field(name="l")
+    close: float = msgspec.field(name="c")
+    volume: float = msgspec.field(name="v")
+    trades: float = msgspec.field(name="n")
+    bought: float = msgspec.field(name="V")
+
+
+class _Kline(msgspec.Struct, gc=False):
+    s: str
+    k: _Candle
+
+
 class _Snapshot(msgspec.Struct, gc=False):
     last_id: int = msgspec.field(name="lastUpdateId")
     bids: list[Level]
@@ -61,6 +84,7 @@ _envelope = msgspec.json.Decoder(_Envelope).decode
 _depth = msgspec.json.Decoder(_Depth, strict=False).decode
 _ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
 _trade = msgspec.json.Decoder(_Trade, strict=False).decode
+_kline = msgspec.json.Decoder(_Kline, strict=False).decode
 _snapshot = msgspec.json.Decoder(_Snapshot, strict=False).decode
 
 
@@ -101,6 +125,30 @@ def trade_of(data: bytes | msgspec.Raw) -> Trade:
     if number is None:
         raise msgspec.ValidationError("Object missing required field `t` or `a`")
     return Trade(raw.s, number, raw.T, raw.p, raw.q, not raw.m)
+
+
+def closed_bar_of(data: bytes | msgspec.Raw) -> Bar | None:
+    """Return the bar of a message `kline`; None while it forms.
+
+    Raises
+    ------
+    FeedError
+        If the message cannot be read, or its values are not those of a bar.
+    """
+    try:
+        raw = _kline(data)
+    except msgspec.DecodeError as error:
+        raise FeedError(f"a kline of Binance cannot be read ({error}): {bytes(data)[:80]!r}") from error
+    candle = raw.k
+    if not candle.x:
+        return None
+    opened = instant(candle.t if candle.t >= MICROSECONDS_FROM else candle.t * 1000)
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    ordered = 0 < candle.low <= min(prices) and max(prices) <= candle.high < math.inf
+    if not ordered or not 0 <= candle.volume < math.inf or opened.second or opened.microsecond:
+        raise FeedError(f"{raw.s}: a kline of {opened:%Y-%m-%d %H:%M:%S} is no bar: {prices}, volume {candle.volume}")
+    taken = min(candle.bought, candle.volume)
+    return Bar(raw.s, opened, *prices, volume=candle.volume, trades=candle.trades, taker_volume=taken)
 
 
 def snapshot_of(data: bytes | msgspec.Raw) -> BookSnapshot:

@@ -18,6 +18,7 @@ from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import Bar
 from mikrobot.market.sessions import is_open
+from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock, retry
 from mikrobot.telemetry import logger
 
@@ -121,13 +122,20 @@ def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.Dat
 
 
 def closes(
-    source: Source, symbols: Sequence[str], start: datetime, end: datetime | None, *, clock: Clock
+    source: Source,
+    symbols: Sequence[str],
+    start: datetime,
+    end: datetime | None,
+    *,
+    clock: Clock,
+    stream: BarStream | None = None,
 ) -> Iterator[tuple[datetime, list[Bar]]]:
     """Yield the bars that close at each minute, in time order.
 
-    The past is read in periods of `CHUNK`. On a live source the feed then waits with the clock for
-    each next minute. A minute without bars is not yielded. A bar that is due is requested `PATIENCE`
-    more times, and is left out if it is still missing while other symbols have theirs.
+    The past is read in periods of `CHUNK`. On a live source the feed then waits for each next minute: with a stream
+    for its bars to arrive, otherwise with the clock. A minute that the stream has not whole is requested from the
+    source. A minute without bars is not yielded. A bar that is due is requested `PATIENCE` more times, and is left
+    out if it is still missing while other symbols have theirs.
 
     Parameters
     ----------
@@ -138,6 +146,8 @@ def closes(
         Bars opening in [start, end), on whole minutes, UTC. Without `end` a live source is
         followed without end, also through failures of the venue; any other source to its last bar.
     clock : Clock
+    stream : BarStream or None
+        Closed bars of the same venue, as they arrive.
 
     Yields
     ------
@@ -162,13 +172,40 @@ def closes(
                 for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock=clock)):
                     yield instant, bars
                     reached = instant
+            read_until = max(reached, _minute_of(available))
         except FeedError as error:
             if end is not None:
                 raise
             log.warning("feed_down", source=source.name, since=reached.isoformat(), error=str(error))
+            read_until = reached
         if last is not None and available >= last:
             return
-        clock.sleep(_seconds_to_next_close(clock.now()))
+        if stream is None or read_until < _minute_of(available):
+            clock.sleep(_seconds_to_next_close(clock.now()))
+            continue
+        for instant, bars in _streamed(stream, symbols, read_until, clock):
+            yield instant, bars
+            reached = instant
+
+
+def _streamed(
+    stream: BarStream, symbols: Sequence[str], opened: datetime, clock: Clock
+) -> Iterator[tuple[datetime, list[Bar]]]:
+    """Yield the minutes that a stream has whole, from the one that opens at `opened` on, until one is not."""
+    while True:
+        traded = [symbol for symbol in symbols if is_open(instrument(symbol).session, pd.DatetimeIndex([opened]))[0]]
+        if not traded:
+            clock.sleep(_seconds_to_next_close(clock.now()))
+            return
+        arrived = stream.minute(opened, traded)
+        if any(symbol not in arrived for symbol in traded):
+            return
+        yield opened + _MINUTE, [arrived[symbol] for symbol in traded]
+        opened += _MINUTE
+
+
+def _minute_of(time: datetime) -> datetime:
+    return time.replace(second=0, microsecond=0)
 
 
 def _read(

@@ -1,0 +1,126 @@
+"""Klines of Binance spot by websocket: closed bars within milliseconds of their close.
+
+Runs one event loop in a thread of its own. What is missing, late or lost is read by REST: see `feed.closes`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random, SystemRandom
+from threading import Thread
+from urllib.parse import quote
+
+import msgspec
+
+from mikrobot.domain.errors import FeedError
+from mikrobot.domain.market import Bar
+from mikrobot.market.binance_messages import closed_bar_of
+from mikrobot.market.streams.closed_bars import ClosedBars
+from mikrobot.market.streams.connection import Connection, StreamStatus
+from mikrobot.market.streams.shared_budget import Budget, SharedBudget
+from mikrobot.runtime import Clock
+from mikrobot.settings import BINANCE_REST, BINANCE_STREAMS, Settings
+from mikrobot.telemetry import logger
+
+log = logger("market")
+
+DUE = timedelta(seconds=2)
+"""Time after its close at which a bar that has not arrived is read by REST."""
+
+STREAMS_PER_SOCKET = 200
+
+ATTEMPTS = "run/binance.attempts"
+"""File of the state folder that counts the attempts to connect of all its processes."""
+
+MOST_ATTEMPTS, ATTEMPTS_WITHIN = 60, timedelta(minutes=5)
+"""Attempts to connect that are made within a time; Binance blocks an address that makes more than 300."""
+
+_MINUTE = timedelta(minutes=1)
+
+
+def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> "BinanceStream | None":
+    """Return the stream of the symbols; None if the settings name no server of streams.
+
+    A server of REST other than Binance's has no streams unless its address is set too.
+    """
+    url = settings.binance_stream_url
+    if not url or (url == BINANCE_STREAMS and settings.binance_url != BINANCE_REST):
+        log.info("no_streams", rest=settings.binance_url, remedy="set MIKROBOT_BINANCE_STREAM_URL for streams")
+        return None
+    return BinanceStream(symbols, url, clock, attempts=attempts_of(settings.home), rng=SystemRandom())
+
+
+def attempts_of(home: Path) -> SharedBudget:
+    """Return the attempts to connect of all processes of a state folder."""
+    return SharedBudget(home / ATTEMPTS, MOST_ATTEMPTS, ATTEMPTS_WITHIN)
+
+
+class BinanceStream:
+    """Closed one-minute klines; see `BarStream`.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+    url : str
+        Address of the server, as ``wss://stream.binance.com:9443``.
+    clock : Clock
+    attempts : Budget
+    rng : Random
+        For the waits between attempts.
+    """
+
+    def __init__(self, symbols: Sequence[str], url: str, clock: Clock, *, attempts: Budget, rng: Random) -> None:
+        self._clock = clock
+        self._bars = ClosedBars()
+        names = [f"{symbol.lower()}@kline_1m" for symbol in symbols]
+        self._connections = [
+            Connection(
+                f"{url.rstrip('/')}/stream?streams={'/'.join(quote(name, safe='@') for name in group)}",
+                group, self._take, lambda reason: None, clock=clock, attempts=attempts, rng=rng,
+            )
+            for group in (names[at : at + STREAMS_PER_SOCKET] for at in range(0, len(names), STREAMS_PER_SOCKET))
+        ]  # fmt: skip
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._run, daemon=True, name="binance-streams")
+        self._thread.start()
+
+    def minute(self, open_time: datetime, symbols: Sequence[str]) -> dict[str, Bar]:
+        """Return the bars of a minute as soon as all symbols have theirs, or those that arrived in time."""
+        until = open_time + _MINUTE + DUE
+        return self._bars.minute(open_time, symbols, until, self._clock)
+
+    def take_revised(self) -> list[Bar]:
+        """Return the bars that Binance has sent again with other values since the last call."""
+        return self._bars.take_revised()
+
+    def status(self) -> list[StreamStatus]:
+        """Return the state of connection connection."""
+        return [connection.status() for connection in self._connections]
+
+    def close(self) -> None:
+        """End all connections and the thread."""
+        self._loop.call_soon_threadsafe(self._cancel)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._tasks = [self._loop.create_task(connection.run()) for connection in self._connections]
+        self._loop.run_until_complete(asyncio.wait(self._tasks))
+        self._loop.close()
+        for task in self._tasks:
+            if not task.cancelled() and (error := task.exception()):
+                log.error("streams_ended", error=repr(error))
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _take(self, stream: str, data: msgspec.Raw) -> None:
+        try:
+            bar = closed_bar_of(data)
+        except FeedError as error:
+            log.warning("kline_left_out", stream=stream, reason=str(error))
+            return
+        if bar is not None:
+            self._bars.put(bar)

@@ -1,0 +1,27 @@
+"""The stream of closed bars of a live venue, as the feed uses it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from mikrobot.domain.market import Bar
+from mikrobot.market.streams.connection import StreamStatus
+
+
+class BarStream(Protocol):
+    """Closed bars that a venue sends by itself."""
+
+    def minute(self, open_time: datetime, symbols: Sequence[str]) -> dict[str, Bar]:
+        """Return the bars of a minute as soon as all symbols have theirs, or those that arrived in time.
+
+        Waits until 2 s after the close.
+        """
+
+    def take_revised(self) -> list[Bar]:
+        """Return the bars that the venue has sent again with other values since the last call."""
+
+    def status(self) -> list[StreamStatus]:
+        """Return the state of each connection."""
+
+    def close(self) -> None:
+        """End all connections."""
