@@ -107,6 +107,15 @@ def book_table(replayed: "ReplayedBook") -> Table:
     shown.add_row("changes", f"{replayed.events:,}, {replayed.applied:,} applied, {replayed.gaps} gaps")
     shown.add_row("crossed", f"after {replayed.crossed} changes")
     shown.add_row("equal to the ticker", f"{replayed.ticker_equal:,} of {replayed.ticker_compared:,} changes")
+    low, high = replayed.trusted_range
+    due = ", a new snapshot is due" if replayed.needs_snapshot else ""
+    shown.add_row("trusted range", f"{low:.10g} to {high:.10g}{due}")
+    if (sample := replayed.sample) is not None:
+        shown.add_row("best prices", f"{sample.bid:.10g} and {sample.ask:.10g}, spread {sample.spread:.4g}")
+        shown.add_row("size of 1, 5, 10 bids", ", ".join(f"{size:g}" for size in sample.depth_bid))
+        shown.add_row("size of 1, 5, 10 asks", ", ".join(f"{size:g}" for size in sample.depth_ask))
+        shown.add_row("imbalance", f"{sample.imbalance:+.2f}, micro-price {sample.micro_price:.10g}")
+    shown.add_row("from, to", f"{replayed.first:%Y-%m-%d %H:%M:%S} to {replayed.last:%Y-%m-%d %H:%M:%S} UTC")
     shown.add_row("messages", f"{replayed.messages:,}, {replayed.messages_per_s:,.0f}/s")
     return shown
 

@@ -59,7 +59,7 @@ class BookUpdate(msgspec.Struct, frozen=True, gc=False):
     Attributes
     ----------
     symbol : str
-    event_ms : int
+    time_ms : int
     first_id, last_id : int
         The first and the last of the changes that the message sums up.
     bids, asks : sequence of Level
@@ -68,7 +68,7 @@ class BookUpdate(msgspec.Struct, frozen=True, gc=False):
     """
 
     symbol: str
-    event_ms: int
+    time_ms: int
     first_id: int
     last_id: int
     bids: Sequence[Level]

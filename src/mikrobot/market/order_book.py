@@ -280,11 +280,11 @@ class OrderBook:
             if not self._is_after(update, self._last_id):
                 return
             follows = self._joins(update, self._last_id)
+        elif update.last_id <= self._last_id:
+            return  # a message that arrived twice
         elif self.chained:
             follows = update.previous_id == self._last_id
         else:
-            if update.last_id <= self._last_id:
-                return
             follows = update.first_id <= self._last_id + 1
         if not follows:
             self.gaps += 1

@@ -126,6 +126,12 @@ def test_a_futures_change_that_names_another_one_before_loses_the_book(previous)
     assert (book.state, book.gaps) == ("lost", 1)
 
 
+def test_a_repeated_futures_change_is_applied_once():
+    repeated = change(9, 12, [(100.0, 2.0)], previous=8)
+    book = futures(repeated, change(13, 14, [(100.0, 3.0)], previous=12), repeated)
+    assert (book.state, book.applied, best(book)[0]) == ("live", 2, (100.0, 3.0))
+
+
 def test_a_lost_book_is_live_again_with_a_snapshot_and_the_changes_kept_since():
     book = spot(change(13, 13, [(100.0, 9.0)]))
     book.change(change(14, 15, [(100.5, 1.5)]))
