@@ -12,7 +12,8 @@
     │   ├── BarError              a bar or a file of bars breaks the schema
     │   ├── GateError             an expectation suite stopped the flow
     │   ├── LeakageError          a model input uses future data
-    │   └── StaleFeatures         the online row does not belong to the requested bar
+    │   ├── StaleFeatures         the online row does not belong to the requested bar
+    │   └── BookNotLive           an order book is not in step with its venue
     ├── FeedError                 a market source failed or did not answer
     ├── StoreError                the database or the state folder failed
     ├── ModelError                a model is missing, incompatible or corrupt
@@ -74,12 +75,12 @@ class StaleFeatures(DataError):
     """The online feature row is older than the requested bar, or missing."""
 
 
+class BookNotLive(DataError):
+    """An order book cannot be read, since it is not in step with its venue."""
+
+
 class FeedError(MikrobotError):
     """A market source failed or did not answer in time."""
-
-
-class BookNotLive(MikrobotError):
-    """An order book cannot be read, since it is not in step with its venue."""
 
 
 class StoreError(MikrobotError):
