@@ -165,14 +165,15 @@ def closes(
     reached = max(start, min(first for first, _ in spans))
     last = end if source.live else _earlier(end, max(close for _, close in spans))
     while True:
-        available = _earlier(last, clock.now() - timedelta(seconds=GRACE_S)) if source.live else last
+        # Whole minutes only: one that closes between two requests would be read for some of the symbols.
+        available = _earlier(last, _minute_of(clock.now() - timedelta(seconds=GRACE_S))) if source.live else last
         assert available is not None
         try:
             for since, until in chunks(reached, available):
                 for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock=clock)):
                     yield instant, bars
                     reached = instant
-            read_until = max(reached, _minute_of(available))
+            read_until = max(reached, available)
         except FeedError as error:
             if end is not None:
                 raise
@@ -180,7 +181,7 @@ def closes(
             read_until = reached
         if last is not None and available >= last:
             return
-        if stream is None or read_until < _minute_of(available):
+        if stream is None or read_until < available:
             clock.sleep(_seconds_to_next_close(clock.now()))
             continue
         for instant, bars in _streamed(stream, symbols, read_until, clock):

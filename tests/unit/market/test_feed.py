@@ -119,6 +119,23 @@ def test_bars_shown_minutes_late_by_a_slow_venue_are_all_given(frames):
     assert times == [START + n * MINUTE for n in range(251, 256)]
 
 
+def test_a_minute_that_closes_between_two_requests_is_lost_for_no_symbol(make_bars):
+    """The second request takes so long that another minute has closed, and its answer could have that bar too."""
+    frames = {"ETHUSDT": make_bars(60, START), "BTCUSDT": make_bars(60, START, seed=2)}
+    clock = ManualClock(START + 10 * MINUTE + timedelta(seconds=30))
+    source = Shelf(frames, clock)
+    answer = source.history
+
+    def slow(symbol, start, end):
+        if symbol == "BTCUSDT":
+            clock.sleep(40)
+        return answer(symbol, start, end)
+
+    source.history = slow
+    feed = closes(source, list(frames), START, START + 20 * MINUTE, clock=clock)
+    assert [[bar.symbol for bar in bars] for _, bars in feed] == [list(frames)] * 20
+
+
 def test_a_minute_that_nobody_traded_is_absent(frames):
     clock = ManualClock(START + 99 * MINUTE)
     feed = closes(Shelf(frames, clock), ("EURUSD",), START + 99 * MINUTE, None, clock=clock)
