@@ -5,9 +5,9 @@ its owner passes snapshots, changes and ticks on, and asks for a new snapshot wh
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush, nlargest, nsmallest
+from heapq import heappop, heappush, nsmallest
 from itertools import islice
 from typing import Literal
 
@@ -33,6 +33,9 @@ DIFFERENT_TICKS = 3
 
 MOST_LEVELS = 20_000
 """Levels of a side above which the half that is farthest from the best price is dropped."""
+
+LEAST_LEVELS = 4_000
+"""Levels of a side, removed ones included, up to which nothing is forgotten."""
 
 NEAR_EDGE = 0.25
 """Share of the range below or above the best price that is left when a new snapshot is due."""
@@ -67,42 +70,41 @@ class BookSample:
 class _Side:
     """The levels of one side; `sign` is -1 for bids and 1 for asks, so that the best has the smallest signed price.
 
-    `signed` is a heap of the signed prices of all levels; it also holds those that were removed until they come up.
+    A level that was removed keeps its place with a size of 0 until it would be the best. `signed` is a heap of the
+    signed prices of all levels, those included.
     """
 
-    __slots__ = ("edge", "levels", "sign", "signed")
+    __slots__ = ("edge", "levels", "most", "sign", "signed")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.levels: dict[float, float] = {}
         self.signed: list[float] = []
         self.edge = 0.0
+        self.most = LEAST_LEVELS
 
     def replace(self, levels: Sequence[Level]) -> None:
-        self.levels = {price: size for price, size in levels if size > 0}
+        self.levels = dict(levels)
         self.edge = self.sign * levels[-1][0] if levels else float("-inf")
         self._rebuild()
 
-    def change(self, changes: Iterable[Level]) -> None:
+    def change(self, changes: Sequence[Level]) -> None:
         levels, signed, sign = self.levels, self.signed, self.sign
-        for price, size in changes:
-            if size > 0:
-                if price not in levels:
-                    heappush(signed, sign * price)
-                levels[price] = size
-            elif price in levels:
-                del levels[price]
-        if len(signed) > 2 * len(levels) + 1_000 or len(levels) > MOST_LEVELS:
+        for price in [price for price, _ in changes if price not in levels]:
+            heappush(signed, sign * price)
+        levels.update(changes)
+        if len(levels) > self.most:
             self._rebuild()
 
     def best(self) -> Level | None:
         levels, signed, sign = self.levels, self.signed, self.sign
         while signed:
             price = sign * signed[0]
-            size = levels.get(price)
-            if size is not None:
+            size = levels.get(price, 0.0)
+            if size > 0:
                 return price, size
             heappop(signed)
+            levels.pop(price, None)
         return None
 
     def signed_best(self) -> float:
@@ -112,8 +114,9 @@ class _Side:
 
     def nearest(self, count: int) -> list[Level]:
         """Return the best levels, at most `count`, as far as they are trusted."""
-        take = nlargest if self.sign < 0 else nsmallest
-        return [(price, self.levels[price]) for price in take(count, self.levels) if self.sign * price <= self.edge]
+        sign, edge = self.sign, self.edge
+        trusted = [sign * price for price, size in self.levels.items() if size > 0 and sign * price <= edge]
+        return [(sign * price, self.levels[sign * price]) for price in nsmallest(count, trusted)]
 
     def is_near_edge(self, opened: float) -> bool:
         """Return whether little is left of the trusted range since the best price was `opened`, a signed price."""
@@ -121,13 +124,14 @@ class _Side:
         return best is None or self.edge - self.sign * best[0] < NEAR_EDGE * (self.edge - opened)
 
     def _rebuild(self) -> None:
-        if len(self.levels) > MOST_LEVELS:
-            take = nlargest if self.sign < 0 else nsmallest
-            nearest = take(MOST_LEVELS // 2, self.levels)
-            self.levels = {price: self.levels[price] for price in nearest}
-            self.edge = min(self.edge, self.sign * nearest[-1])
-        self.signed = [self.sign * price for price in self.levels]
-        heapify(self.signed)
+        """Forget the removed levels, and of too many the farthest half."""
+        signed = sorted(self.sign * price for price, size in self.levels.items() if size > 0)
+        if len(signed) > MOST_LEVELS:
+            signed = signed[: MOST_LEVELS // 2]
+            self.edge = min(self.edge, signed[-1])
+        self.levels = {self.sign * price: self.levels[self.sign * price] for price in signed}
+        self.signed = signed  # a sorted list is a heap
+        self.most = max(2 * len(signed), LEAST_LEVELS)
 
 
 class OrderBook:

@@ -1,6 +1,7 @@
 """The order book: the rules of Binance for spot and USD-M futures, and when a book is not to be trusted."""
 
 import math
+from random import Random
 
 import pytest
 
@@ -192,14 +193,36 @@ def test_a_side_without_a_trusted_level_gives_no_sample():
 
 def test_the_number_of_levels_is_bounded(monkeypatch):
     monkeypatch.setattr(order_book, "MOST_LEVELS", 100)
+    monkeypatch.setattr(order_book, "LEAST_LEVELS", 120)
     book = spot()
     for number in range(11, 2_000):
         book.change(change(number, number, [(50.0 + number / 100, 1.0)], [(200.0 + number, 1.0)]))
     assert (book.state, best(book)[0]) == ("live", (100.0, 1.0))
     bids, asks = book.levels(5_000)
-    assert len(bids) <= 100
-    assert len(asks) <= 100
+    assert len(bids) <= 120
+    assert len(asks) <= 120
     assert bids == sorted(bids, reverse=True)
+
+
+def test_the_best_levels_equal_those_of_a_plain_dictionary_whatever_changes():
+    rng, book = Random(5), spot()
+    plain = {"bids": dict(BIDS), "asks": dict(ASKS)}
+    for number in range(11, 3_000):
+        middle = 100.5 + rng.randint(-1, 1) / 4
+        changes = {
+            "bids": [(middle - rng.randint(1, 40) / 4, float(rng.choice((0, 0, 1, 2)))) for _ in range(4)],
+            "asks": [(middle + rng.randint(1, 40) / 4, float(rng.choice((0, 0, 1, 2)))) for _ in range(4)],
+        }
+        changes["bids"] += [(price, 0.0) for price in plain["bids"] if price >= middle]
+        changes["asks"] += [(price, 0.0) for price in plain["asks"] if price <= middle]
+        book.change(change(number, number, **changes))
+        for side, levels in changes.items():
+            plain[side] |= dict(levels)
+            plain[side] = {price: size for price, size in plain[side].items() if size}
+        bids, asks = book.levels(5)
+        trusted = book.trusted_range
+        assert bids == sorted((level for level in plain["bids"].items() if level[0] >= trusted[0]), reverse=True)[:5]
+        assert asks == sorted(level for level in plain["asks"].items() if level[0] <= trusted[1])[:5]
 
 
 # Samples
