@@ -22,7 +22,7 @@ from benchmarks.timing import Measurement
 from mikrobot import telemetry
 from mikrobot.domain.errors import UsageError
 
-QUICK = ("commands", "files", "features", "models", "stores", "serving", "signal", "paper", "report")
+QUICK = ("commands", "files", "features", "models", "stores", "streams", "serving", "signal", "paper", "report")
 """What is run when no name is given."""
 
 GROUPS = (*QUICK, "run")
