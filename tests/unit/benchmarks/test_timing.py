@@ -83,6 +83,6 @@ def test_markdown_has_a_row_a_measurement_under_the_machine() -> None:
 def test_an_unknown_benchmark_is_refused_before_any_is_run() -> None:
     with pytest.raises(
         UsageError,
-        match=r"no benchmark speed; there are commands, files, features, models, stores, serving, signal, paper, ",
+        match=r"no benchmark speed; there are commands, files, features, models, stores, streams, serving, signal, ",
     ):
         suite.measure(["features", "speed"])
