@@ -28,6 +28,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.entry import live_process
+from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.session import PRESENT
 from mikrobot.market.feed import Source, closes
 from mikrobot.market.streams.bar_stream import BarStream
@@ -47,9 +48,6 @@ SNAPSHOT_EVERY = 60
 
 REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
-
-DIFFERS = "another bar of the same time is stored already, and history is not changed"
-"""Reason in the quarantine for a bar, and for the row that includes it."""
 
 PATIENCE_S = 5.0
 """Seconds that the streamer waits for the worker in the present before it continues without it."""
@@ -88,12 +86,19 @@ class Streamer:
             start=1,
         ):
             self.publish(close_time, bars)
-            for bar in self.arriving.take_revised() if self.arriving is not None else ():
-                self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+            if self.arriving is not None:
+                self._compare(close_time, self.arriving)
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
             if number % REPORT_EVERY == 0:
                 self.runs.record_latencies(self.run.id, "streamer", self.segment.number, self.timers.summary())
+
+    def _compare(self, close_time: datetime, arriving: BarStream) -> None:
+        """Keep the later versions of bars that arrived on the stream, and of those that the venue has by now."""
+        for bar in arriving.take_revised():
+            self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+        if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
+            compare(self.source, self.bars, self.segment.symbols, close_time)
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""

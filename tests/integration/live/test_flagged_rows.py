@@ -18,7 +18,8 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import STILL
 from mikrobot.live.accounts import venue_of
-from mikrobot.live.streamer import DIFFERS, Streamer
+from mikrobot.live.published_bars import DIFFERS
+from mikrobot.live.streamer import Streamer
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.serving.answers import Answer
