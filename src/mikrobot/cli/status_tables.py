@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
+from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
@@ -31,6 +32,7 @@ def tables(overview: Overview) -> list[Table]:
     if overview.session is not None:
         market = f"{overview.session.source}{', a SIMULATED market' if overview.session.simulated else ''}"
         shown.append(_note(f"Run {overview.session.run} ({market}): {overview.session.text}"))
+        shown += [_note(_stream(status)) for status in overview.streams]
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:
         shown.append(_money([overview.account]))
@@ -67,6 +69,15 @@ def _services(services: Iterable[ServiceStatus]) -> Table:
         errors = str(service.errors) if service.pid else ""
         shown.add_row(service.name, str(service.pid or ""), word, service.address, errors)
     return shown
+
+
+def _stream(status: StreamStatus) -> str:
+    """Return a connection in one line."""
+    others = f" and {len(status.streams) - 1} more" if len(status.streams) > 1 else ""
+    state = status.state if status.state == "live" else f"[yellow]{status.state}[/], bars are read by REST"
+    reason = f": {escape(status.reason)}" if status.reason else ""
+    counts = f"{status.messages:,} messages, lost {status.losses} times"
+    return f"Streams {escape(status.streams[0])}{others}: {state}{reason}; {counts}"
 
 
 def _last_errors(services: Iterable[ServiceStatus]) -> Table:

@@ -26,7 +26,7 @@ from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
-from mikrobot.live import pid_records, wiring
+from mikrobot.live import pid_records, stream_report, wiring
 from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.session import PRESENT
@@ -77,6 +77,8 @@ class Streamer:
     def stream(self) -> None:
         """Publish every minute from the last published one to the end of the source."""
         resumed = self._resume()
+        if self.arriving is None:
+            stream_report.forget(self.home)
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
@@ -94,9 +96,10 @@ class Streamer:
                 self.runs.record_latencies(self.run.id, "streamer", self.segment.number, self.timers.summary())
 
     def _compare(self, close_time: datetime, arriving: BarStream) -> None:
-        """Keep the later versions of bars that arrived on the stream, and of those that the venue has by now."""
+        """Keep later versions of bars, those on the stream and those that the venue has by now; report the streams."""
         for bar in arriving.take_revised():
             self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+        stream_report.write(arriving.status(), self.home)
         if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
             compare(self.source, self.bars, self.segment.symbols, close_time)
 

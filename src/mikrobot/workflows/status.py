@@ -19,9 +19,10 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
-from mikrobot.live import pid_records
+from mikrobot.live import pid_records, stream_report
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
+from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -126,6 +127,8 @@ class Overview:
         What is wrong with a stack that should run; `status` then exits with 1.
     pages : Path or None
         The page whose links open the services; None while none of them is ready.
+    streams : tuple of StreamStatus
+        The connections to the streams of the source; empty if it has none.
     """
 
     at: datetime
@@ -137,6 +140,7 @@ class Overview:
     trouble: str = ""
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
+    streams: tuple[StreamStatus, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -144,6 +148,7 @@ class Overview:
             "alarms": list(self.alarms),
             "services": plain(self.services),
             "run": _session_json(self.session),
+            "streams": plain(self.streams),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
             "next_runs": plain(self.schedules.next_runs),
@@ -198,7 +203,7 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         _symbol(symbol, session, closes[symbol], decisions.get(symbol), skip=skips.get(symbol), account=own, now=now)
         for symbol in run.symbols
     )
-    return Overview(now, services, session, symbols, account)
+    return Overview(now, services, session, symbols, account, streams=stream_report.read(settings.home))
 
 
 def _trouble(settings: Settings, otherwise: str) -> str:

@@ -16,7 +16,8 @@ from rich.console import Console
 from mikrobot.cli import status_tables
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.live import accounts, pid_records
+from mikrobot.live import accounts, pid_records, stream_report
+from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
@@ -256,6 +257,28 @@ def test_the_json_keeps_its_contract_and_the_tables_hold_the_same(run, handle, l
     text = drawn(overview)
     for part in ("EURUSD", "2024-03-12 10:01, 0 s ago", "probability refused: 0.2", "SIMULATED", "10000"):
         assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "shown"),
+    [
+        ("live", "", "Streams btcusdt@kline_1m: live; 1,200 messages, lost 0 times"),
+        ("polling", "no attempt is allowed", "Streams btcusdt@kline_1m: polling, bars are read by REST: no attempt is"),
+    ],
+)
+def test_the_streams_of_a_running_streamer_are_shown_with_their_state(
+    run, handle, look, database, state, reason, shown
+):
+    handle(run(), TEN + MINUTE)
+    connection = StreamStatus(("btcusdt@kline_1m",), state, reason, 1_200, 1, 0, 0)
+    pid_records.record("streamer", database.home, os.getpid())
+    stream_report.write([connection], database.home)
+    overview = look(TEN + MINUTE)
+    assert overview.streams == (connection,)
+    assert overview.to_json()["streams"][0]["state"] == state
+    assert shown in drawn(overview)
+    pid_records.forget("streamer", database.home)
+    assert look(TEN + MINUTE).streams == ()
 
 
 def test_flows_that_are_due_are_shown_with_the_time_until_then(run, handle, look):
