@@ -162,8 +162,18 @@ HISTDATA = FileClock("HistData", histdata_to_utc)
 
 NAMED = {clock.name.upper(): clock for clock in (UTC_CLOCK, EET, NEW_YORK_7)} | {"GMT": UTC_CLOCK, "Z": UTC_CLOCK}
 
-_SERVERS = (EET, NEW_YORK_7, UTC_CLOCK, *(clock_of(f"+0{hours}:00") for hours in (1, 2, 3)), clock_of("Europe/London"))
-"""Clocks of broker servers that an edge of the trading week is compared with; the usual ones first."""
+_SERVERS = (
+    EET,
+    NEW_YORK_7,
+    UTC_CLOCK,
+    *(clock_of(f"+0{hours}:00") for hours in (1, 2, 3)),
+    *(clock_of(zone) for zone in ("Europe/London", "Europe/Berlin", "America/New_York")),
+    HISTDATA,
+)
+"""Clocks of broker servers that an edge of the trading week is compared with, the usual ones first.
+
+HistData has the layout of MetaTrader 4, and its files may have been renamed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +218,9 @@ def decide(name: str, stamps: Sequence[Times], session: Session | None) -> Decid
         raise BarError(f"{name}: nothing shows the clock of a market that never closes; {remedy}")
     closes, opens = _edges(local)
     if len(closes):
-        fits = {clock: _fit(clock, closes, opens, session) for clock in _SERVERS}
-        best = max(fits.values())
-        fitting = [clock for clock, fit in fits.items() if fit == best]
-        if best[0] < 0.5:
-            at = f"{_text(closes[0])} to {_text(opens[0])}"
-            raise BarError(f"{name}: the market is closed from {at} in its clock, which fits no known server; {remedy}")
-        if _agree(fitting, local):
-            weekends = f"{len(closes)} weekend{'s' if len(closes) > 1 else ''}"
-            return Decided(fitting[0], f"{weekends} {_hours(session)} New York")
-        raise BarError(f"{name}: its weekends fit {' and '.join(clock.name for clock in fitting)}; {remedy}")
+        fitting = _by_weekends(name, local, closes, opens, session=session, remedy=remedy)
+        weekends = f"{len(closes)} weekend{'s' if len(closes) > 1 else ''}"
+        return Decided(fitting, f"{weekends} {_hours(session)} New York")
     usual = [clock for clock in (EET, NEW_YORK_7) if not _has_weekend(clock.to_utc(local))]
     if not usual:
         raise BarError(
@@ -229,6 +232,37 @@ def decide(name: str, stamps: Sequence[Times], session: Session | None) -> Decid
     if _agree(usual, local):
         return Decided(EET, "no weekend shows it; EET and NY+7 agree on these dates", assumed=True)
     raise BarError(f"{name}: no weekend shows its clock, and EET and NY+7 differ on these dates; {remedy}")
+
+
+def _by_weekends(name: str, local: Times, closes: Times, opens: Times, *, session: Session, remedy: str) -> FileClock:
+    """Return the clock that fits the weekends; refuse those that fit none, or several that differ."""
+    edges = {clock: _fitting_edges(clock, closes, opens, session) for clock in _SERVERS}
+    fits = {clock: _fit(*at) for clock, at in edges.items()}
+    best = max(fits.values())
+    fitting = [clock for clock, fit in fits.items() if fit == best]
+    if best[0] < _LEAST_FIT:
+        at = f"{_text(closes[0])} to {_text(opens[0])}"
+        raise BarError(f"{name}: the market is closed from {at} in its clock, which fits no known server; {remedy}")
+    if best[0] < _CLEAR_FIT:  # one edge of each weekend fits one clock, the other edge another
+        fitting += [clock for clock, fit in fits.items() if fit[0] >= _LEAST_FIT and clock not in fitting]
+    if not _agree(fitting, local):
+        raise BarError(f"{name}: its weekends fit {' and '.join(clock.name for clock in fitting)}; {remedy}")
+    ends, starts = edges[fitting[0]]
+    for clock, (other_ends, other_starts) in edges.items():
+        elsewhere = ~(ends & starts) & other_ends & other_starts
+        if np.mean(elsewhere) > _FEW_WEEKENDS:
+            raise BarError(
+                f"{name}: {int(elsewhere.sum())} of its {len(closes)} weekends fit {clock.name}, the first after "
+                f"{_text(closes[int(elsewhere.argmax())])} in its clock, and the others {fitting[0].name}; {remedy}"
+            )
+    return fitting[0]
+
+
+_LEAST_FIT, _CLEAR_FIT = 0.5, 0.75
+"""Share of edges of weekends that a clock must fit, and from which it is preferred to any that fits fewer of them."""
+
+_FEW_WEEKENDS = 0.05
+"""Share of weekends that may fit another clock with both edges."""
 
 
 def _hours(session: Session) -> str:
@@ -246,14 +280,18 @@ def _edges(local: Times) -> tuple[Times, Times]:
     return local[gaps] + commonest_step(local), local[gaps + 1]
 
 
-def _fit(clock: FileClock, closes: Times, opens: Times, session: Session) -> tuple[float, float]:
+def _fitting_edges(clock: FileClock, closes: Times, opens: Times, session: Session) -> tuple[Flags, Flags]:
+    """Return for each weekend whether its close and its open are at the hours of the session."""
+    ends = _near(clock.to_utc(closes), FRIDAY, session.closes)
+    return ends, _near(clock.to_utc(opens), SUNDAY, session.opens)
+
+
+def _fit(ends: Flags, starts: Flags) -> tuple[float, float]:
     """Return the share of closes and opens at the hours of the session, and that of the closes alone.
 
     Holidays move some of both. The closes decide between two clocks, since some servers begin their week at midnight
     of their own clock, an hour late while the summer times of both continents differ.
     """
-    ends = _near(clock.to_utc(closes), FRIDAY, session.closes)
-    starts = _near(clock.to_utc(opens), SUNDAY, session.opens)
     return float(np.mean([ends, starts])), float(np.mean(ends))
 
 

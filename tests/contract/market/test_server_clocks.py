@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pytest
 
+from mikrobot.domain.errors import BarError
 from mikrobot.market.replay import ReplaySource
 from tests.soak import SOAK
 
@@ -22,9 +23,10 @@ CLOCKS = ("UTC", "EET", "NY+7")
 
 
 def exported(bars: pd.DataFrame, clock: str, path: Path) -> Path:
-    """Write bars as MetaTrader 5 exports them on a server with a clock."""
-    zone, hours = {"UTC": ("UTC", 0), "EET": ("Europe/Athens", 0), "NY+7": ("America/New_York", 7)}[clock]
-    local = bars["open_time"].dt.tz_convert(zone).dt.tz_localize(None) + pd.Timedelta(hours=hours)
+    """Write bars as MetaTrader 5 exports them on a server with a clock: a zone, or one and hours."""
+    servers = {"UTC": "UTC+0", "EET": "Europe/Athens+0", "NY+7": "America/New_York+7"}
+    zone, hours = servers.get(clock, clock if "+" in clock else f"{clock}+0").split("+")
+    local = bars["open_time"].dt.tz_convert(zone).dt.tz_localize(None) + pd.Timedelta(hours=int(hours))
     times = pa.array(local.to_numpy("datetime64[s]"))
     columns = {
         "<DATE>": pc.strftime(times, "%Y.%m.%d"),
@@ -81,6 +83,49 @@ def test_each_weekend_of_two_years_shows_the_clock_by_itself(clock: str, tmp_pat
         if not agrees(back, bars):
             wrong.append(f"{week['open_time'].iloc[0]:%Y-%m-%d}")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("Europe/London", "Europe/London"),
+        ("Europe/Moscow", "+03:00"),
+        ("America/New_York", "America/New_York"),
+    ],
+)
+def test_the_weekends_of_a_year_show_other_servers_too(zone: str, shown: str, tmp_path: Path) -> None:
+    bars = pd.concat(weeks("2023-01-08", "2023-12-10"), ignore_index=True)
+    back, clock = read([exported(bars, zone, tmp_path / "EURUSD.csv")])
+    assert clock == shown
+    assert agrees(back, bars)
+
+
+@pytest.mark.parametrize("clock", ["America/New_York+6", "Asia/Dubai", "Australia/Sydney"])
+def test_a_clock_of_no_known_server_is_refused(clock: str, tmp_path: Path) -> None:
+    bars = pd.concat(weeks("2023-01-08", "2023-12-10"), ignore_index=True)
+    with pytest.raises(BarError, match=r"EURUSD.csv: .* name its clock with --clock"):
+        read([exported(bars, clock, tmp_path / "EURUSD.csv")])
+
+
+def test_an_account_that_moved_to_another_server_is_refused(tmp_path: Path) -> None:
+    before, after = weeks("2023-01-08", "2023-06-25"), weeks("2023-07-02", "2023-12-10")
+    paths = [
+        exported(pd.concat(part, ignore_index=True), clock, tmp_path / name / "EURUSD.csv")
+        for name, part, clock in (("a", before, "EET"), ("b", after, "UTC"))
+    ]
+    with pytest.raises(BarError, match=r"of its \d+ weekends fit (EET|UTC), the first after .* clock, and the"):
+        read(paths)
+
+
+def test_edges_that_fit_two_clocks_are_refused(tmp_path: Path) -> None:
+    """An index that closes an hour early on Fridays opens in one clock and closes in another."""
+    frames = weeks("2023-01-08", "2023-02-26")
+    for week in frames:
+        week.loc[week.index[-60:], "open_time"] -= pd.Timedelta(hours=1)
+    bars = pd.concat(frames, ignore_index=True)
+    with pytest.raises(BarError, match=r"its weekends fit \+01:00 .*and EET.*; name its clock with --clock"):
+        read([exported(bars, "EET", tmp_path / "EURUSD.csv")])
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the shared market data is not on this machine")

@@ -27,26 +27,24 @@ def _recognises(file: BarFile) -> bool:
 
 def is_ascii_layout(file: BarFile) -> bool:
     """Return True for the ASCII layout with HistData's name or without any volume."""
-    return bool(file.head) and bool(LINE.fullmatch(file.head[0])) and (_named(file) or _no_volume(file, ";"))
+    return bool(file.head) and bool(LINE.fullmatch(file.head[0])) and (_named(file) or _no_volume(file))
 
 
 def is_metatrader_layout(file: BarFile) -> bool:
-    """Return True for MetaTrader 4's layout with HistData's name or without any volume, which MetaTrader has."""
-    return (
-        bool(file.head) and bool(metatrader4.LINE.fullmatch(file.head[0])) and (_named(file) or _no_volume(file, ","))
-    )
+    """Return True for MetaTrader 4's layout with HistData's name; without it, the weekends show whose clock it is."""
+    return bool(file.head) and bool(metatrader4.LINE.fullmatch(file.head[0])) and _named(file)
 
 
 def _named(file: BarFile) -> bool:
     return file.name.upper().startswith("DAT_")
 
 
-def _no_volume(file: BarFile, delimiter: str) -> bool:
-    return all(line.rpartition(delimiter)[2].strip('"') == "0" for line in file.head)
+def _no_volume(file: BarFile) -> bool:
+    return all(line.rpartition(";")[2].strip('"') == "0" for line in file.head)
 
 
 def _read(file: BarFile) -> RawBars:
-    if is_metatrader_layout(file):
+    if metatrader4.LINE.fullmatch(file.head[0] if file.head else ""):
         bars = metatrader4.read_lines(file)
     else:
         rows = read_rows(file, ("time", "open", "high", "low", "close", "volume"), texts=("time",))
