@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mikrobot.domain.errors import BarError, UnknownSymbol
 from mikrobot.domain.instruments.registry import coins, guess, instrument, names
-from mikrobot.domain.instruments.shapes import AT_PAR
+from mikrobot.domain.instruments.shapes import AT_PAR, CURRENCIES
 
 _SUFFIX = re.compile(r"(?!T)[A-Z0-9]{1,4}")
 """What brokers append, as in EURUSDm or EURUSDpro; not T, since EURUSDT is another instrument."""
@@ -63,7 +63,10 @@ def symbols_in(text: str) -> list[str]:
     """
     words = [word for word in _PARTS.split(text) if word]
     listed = names()
-    resolved = [_of_word(word, listed) for word in words]
+    resolved = [
+        _of_metal(word, following, listed) or _of_word(word, listed)
+        for word, following in zip(words, [*words[1:], ""], strict=True)
+    ]
     joined = list(_joined(words, resolved, listed))
     return list(dict.fromkeys(symbol for symbol in (*resolved, *joined) if symbol is not None))
 
@@ -90,6 +93,15 @@ def _of_word(word: str, listed: Mapping[str, str]) -> str | None:
     if shape is not None and (shape.quote in AT_PAR[1:] or shape.asset != "crypto"):
         return _suffixed(capitals, listed) or capitals if shape.asset == "crypto" else capitals
     return _suffixed(capitals, listed) or _prefixed(capitals, listed) or _coin(word)
+
+
+def _of_metal(word: str, following: str, listed: Mapping[str, str]) -> str | None:
+    """Return the symbol of a metal in another currency than that of its short name, as of XAU_EUR; else None."""
+    symbol, currency = listed.get(word.upper()), following.upper()
+    if symbol in (None, word.upper()) or currency not in CURRENCIES:
+        return None
+    metal = instrument(str(symbol))
+    return metal.base + currency if metal.asset == "metal" and currency != metal.quote else None
 
 
 def _joined(words: list[str], resolved: list[str | None], listed: Mapping[str, str]) -> Iterator[str]:
@@ -119,6 +131,8 @@ def _suffixed(word: str, listed: Mapping[str, str]) -> str | None:
     for end in range(len(word) - 1, 3, -1):
         name, rest = word[:end], word[end:]
         if name in listed and (_LETTERS if name[-1].isdigit() else _SUFFIX).fullmatch(rest):
+            if rest in CURRENCIES and rest != instrument(listed[name]).quote:
+                return _of_metal(name, rest, listed)  # GOLDEUR is no gold in dollars
             return listed[name]
     return None
 
@@ -133,6 +147,9 @@ def _prefixed(word: str, listed: Mapping[str, str]) -> str | None:
 
 
 def _coin(word: str) -> str | None:
-    """Return the symbol of a coin that is quoted in dollars or another coin: in capitals, as words end alike."""
-    shape = guess(word)
-    return None if shape is None else word
+    """Return the symbol of a coin that is quoted in dollars or another coin.
+
+    Words end alike, so that it is in capitals, or its base is a coin of a table.
+    """
+    shape = guess(word.upper())
+    return None if shape is None or not (word.isupper() or shape.base in coins()) else word.upper()

@@ -45,6 +45,13 @@ from mikrobot.market.names import symbol_of, symbols_in
         ("USTEC_M1_2024.csv", "NAS100"),
         ("DE40.a.csv", "GER40"),
         ("XTIUSD.csv", "USOIL"),
+        ("XAU_EUR_M1.csv", "XAUEUR"),
+        ("OANDA_XAG_GBP.csv", "XAGGBP"),
+        ("GOLDEUR.csv", "XAUEUR"),
+        ("GOLD_USD.csv", "XAUUSD"),
+        ("GER40EUR.csv", "GER40"),
+        ("btcusd_1-min_data.csv", "BTCUSD"),
+        ("BTC-USDT-SWAP_1m.csv", "BTCUSDT"),
     ],
 )
 def test_a_file_name_shows_its_symbol(name: str, symbol: str) -> None:
@@ -60,7 +67,9 @@ def test_two_symbols_in_a_name_are_refused(name: str) -> None:
         symbol_of(Path(name))
 
 
-@pytest.mark.parametrize("name", ["data_24h_2020_H1.csv", "prices_usd.csv", "amateur.csv", "30d.csv", "US300.csv"])
+@pytest.mark.parametrize(
+    "name", ["data_24h_2020_H1.csv", "prices_usd.csv", "amateur.csv", "30d.csv", "US300.csv", "EURUSDJPY.csv"]
+)
 def test_words_that_are_no_symbol_decide_nothing(name: str) -> None:
     with pytest.raises(UnknownSymbol, match=f"{name}: no symbol in the file name; name it like .* or give --symbol"):
         symbol_of(Path(name))
