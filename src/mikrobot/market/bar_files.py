@@ -11,7 +11,7 @@ SUFFIXES = (".parquet", ".feather", ".csv", ".json", ".gz", ".zip")
 
 
 def bar_files(path: Path) -> list[Path]:
-    """Return the path itself if it is a file, or the bar files of a folder, sorted by name.
+    """Return the path itself if it is a file, or the bar files of a folder, sorted by name; hidden files are no bars.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def bar_files(path: Path) -> list[Path]:
         raise BarError(f"{path}: no permission to read it; change its permissions")
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     if not files:
         raise BarError(f"{path}: no bar file in this folder ({', '.join(SUFFIXES)})")
     return files

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
+from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.instrument import Instrument
 from mikrobot.domain.instruments.sessions import SessionName
 from mikrobot.market.row_origin import RowOrigin, refuse_rows
 from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, in_weekend, week_minutes
@@ -222,26 +224,50 @@ _MOST_SHARE = 0.03
 """Share of bars in the closed weekend above which any file is refused; a clock wrong by an hour has 0.8 %."""
 
 
-def check_spread(spread: Floats, prices: Floats, origin: RowOrigin) -> None:
-    """Refuse spreads of which half are above 1 % of the price: these are points or pips, not prices.
+def check_spread(spread: Floats, prices: Floats, origin: RowOrigin, usual: float | None = None) -> None:
+    """Refuse spreads that are points or pips, not prices.
+
+    Parameters
+    ----------
+    spread : ndarray of float64, shape (n,)
+    prices : ndarray of float64, shape (4, n)
+    origin : RowOrigin
+    usual : float or None
+        Typical spread of the instrument in price units; None if it is not known.
 
     Raises
     ------
     BarError
-        With the median and its share of the price.
+        With the median, if it is negative, above 1 % of the price or 20 times the usual spread; or if the spreads are
+        whole numbers, unlike the prices, and their median is above 5 times the usual one.
     """
     quoted = np.isfinite(spread)
     if not quoted.any():
         return
     median, price = float(np.median(spread[quoted])), float(np.median(prices[3][quoted]))
-    if median > _WIDEST * price:
+    if median < 0:
+        raise BarError(f"{origin.name}: the median spread is {median:g}, so bid and ask are exchanged; rename them")
+    times_usual = 0.0 if not usual else median / usual
+    counted = times_usual > _COUNTED and bool((spread[quoted] % 1 == 0).all() and (prices % 1 != 0).any())
+    if median > _WIDEST * price or times_usual > _UNUSUAL or counted:
+        compared = f", {times_usual:.0f} times the usual {usual:g}" if usual and median <= _WIDEST * price else ""
+        remedy = "; if it is right, give the usual spread in instruments.toml" if compared else ""
         raise BarError(
-            f"{origin.name}: the median spread is {median:g} at a price of {price:g}, so it is not in price units; "
-            "multiply points by the last decimal of the price, as 8 points of EURUSD are 0.00008"
+            f"{origin.name}: the median spread is {median:g} at a price of {price:g}{compared}, so it is not in price "
+            f"units; multiply points by the last decimal of the price, as 8 points of EURUSD are 0.00008{remedy}"
         )
 
 
-_WIDEST = 0.01
+def usual_spread_of(instrument: Instrument) -> float | None:
+    """Return the typical spread of an instrument, as `check_spread` takes it; None where venues differ too much.
+
+    Brokers quote a coin a thousand times wider than exchanges do, and an instrument in no table has no typical spread.
+    """
+    listed = instrument.market == "fx" and registry.is_listed(instrument.symbol)
+    return float(instrument.spread) if listed else None
+
+
+_WIDEST, _UNUSUAL, _COUNTED = 0.01, 20.0, 5.0
 
 
 def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
@@ -341,8 +367,8 @@ def spread_of(spread: Floats) -> Floats:
     return np.where(spread < 0, np.nan, spread)
 
 
-def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
-    """Return the one value of a column that names the symbol of each row.
+def sole_value(column: pa.ChunkedArray, origin: RowOrigin, name: str = "symbol") -> str:
+    """Return the one value of a column, `name`, that has the symbol of each row.
 
     Raises
     ------
@@ -352,12 +378,12 @@ def sole_value(column: pa.ChunkedArray, origin: RowOrigin) -> str:
     try:
         text = column.cast(pa.string())
     except pa.ArrowException as error:
-        raise BarError(f"{origin.name}: column symbol is {column.type}; expected text") from error
+        raise BarError(f"{origin.name}: column {name} is {column.type}; expected text") from error
     first = str(text[0].as_py())
     refuse_rows(
         pc.fill_null(pc.not_equal(text, first), True).to_numpy(),
         origin,
-        lambda i: f"column symbol has {text[i].as_py()} after {first}; give a file for each symbol",
+        lambda i: f"column {name} has {text[i].as_py()} after {first}; give a file for each symbol",
     )
     return first
 

@@ -26,9 +26,11 @@ from mikrobot.market.border import (
     commonest_step,
     spread_of,
     taker_volume_of,
+    usual_spread_of,
 )
 from mikrobot.market.clocks import HISTDATA, NO_TIME, TWICE, Decided, decide
 from mikrobot.market.formats.raw import RawBars
+from mikrobot.market.sessions import is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,16 @@ def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, late
     check_times(times, raw.origin)
     if not raw.ticks:
         check_timeframe(times, raw.origin)
+    times, raw, filled = _without_fillers(times, raw, instrument)
+    notes = (*notes, *filled)
     stray = check_hours(instrument.session, times, raw.origin)
     check_prices(raw.prices, times, raw.origin)
-    countable = raw.volume_unit != "ticks" or instrument.market == "fx"
+    countable = raw.volume_unit == "base" or instrument.market == "fx"
     volume = _any_known(raw.volume) if countable else np.full(len(times), np.nan)
     check_volume(volume, times, raw.origin)
     check_trades(raw.trades, times, raw.origin)
     spread = _any_known(raw.spread) * (10.0**-raw.decimals if raw.spread_unit == "points" else 1.0)
-    check_spread(spread, raw.prices, raw.origin)
+    check_spread(spread, raw.prices, raw.origin, usual_spread_of(instrument))
     frame = bar_frame(
         times,
         raw.prices,
@@ -164,6 +168,21 @@ def _minutes(times: Times, raw: RawBars) -> tuple[Times, RawBars]:
     return minutes[first], replace(
         raw.only(first), prices=prices, spread=raw.spread[last], volume=volume, trades=trades, taker_volume=taker
     )
+
+
+def _without_fillers(times: Times, raw: RawBars, instrument: Instrument) -> tuple[Times, RawBars, tuple[str, ...]]:
+    """Leave out the flat bars without volume with which Dukascopy fills the hours in which a market is closed."""
+    flat = (raw.volume == 0) & (raw.prices == raw.prices[0]).all(axis=0)
+    places = np.flatnonzero(flat) if instrument.closes else np.empty(0, dtype=np.int64)
+    if len(places):
+        index = pd.DatetimeIndex(times[places].view("datetime64[us]")).tz_localize("UTC")
+        places = places[~is_open(instrument.session, index)]
+    if not 0 < len(places) < len(times):
+        return times, raw, ()
+    note = f"{raw.origin(int(places[0]))}: {len(places):,} flat bars without volume of a closed market left out"
+    kept = np.ones(len(times), dtype=bool)
+    kept[places] = False
+    return times[kept], raw.only(kept), (note,)
 
 
 def _any_known(values: Floats) -> Floats:

@@ -34,10 +34,14 @@ from mikrobot.market.border import (
     sole_value,
     spread_of,
     taker_volume_of,
+    usual_spread_of,
 )
 from mikrobot.market.row_origin import RowOrigin
 
 _PRICES = ["open", "high", "low", "close"]
+_ENOUGH = 1000
+"""Bars of which the median spread is compared with the usual one: a few may be those of the hour before the open."""
+
 _OPTIONAL = ["volume", "spread", "ask_close", "trades", "taker_buy_volume"]
 
 
@@ -81,6 +85,7 @@ class ParquetBars:
             check_timeframe(self._times, self._origin)
             stray = check_hours(instrument.session, self._times, self._origin)
         self.notes = (stray,) if stray else ()
+        self._usual_spread = usual_spread_of(instrument)
         self.first, self.last = int(self._times[0]), int(self._times[-1])
         self._held: tuple[int, pa.Table] | None = None
 
@@ -113,7 +118,8 @@ class ParquetBars:
         check_prices(prices, times, origin)
         check_volume(volume, times, origin)
         spread = column["spread"] if "spread" in column else column.get("ask_close", unknown) - column["close"]
-        check_spread(spread, prices, origin)
+        enough = len(times) >= min(_ENOUGH, len(self._times))
+        check_spread(spread, prices, origin, self._usual_spread if enough else None)
         trades = column.get("trades", unknown)
         check_trades(trades, times, origin)
         taker_volume = taker_volume_of(column.get("taker_buy_volume", unknown), volume, times, origin)

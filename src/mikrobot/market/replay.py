@@ -308,6 +308,8 @@ def _provenance(file: _Opened, decided: Decided | None) -> Provenance:
 def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
     file = open_bar_file(path)
     if not reading.ticks and _is_shared_parquet(file, reading.format):
+        if file.content:
+            raise BarError(f"{path}: a Parquet file of the shared schema in an archive; unpack it")
         symbol = _symbol(path, reading, symbol_column(path))
         return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, _instrument(symbol), latest))
     form = format_of(file, reading.format, ticks=reading.ticks)

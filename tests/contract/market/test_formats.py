@@ -233,7 +233,8 @@ def test_a_weekend_shows_the_clock_of_a_server(clock: str, day: str, tmp_path: P
     local = times.tz_convert(zone).tz_localize(None) + pd.Timedelta(hours=hours)
     header = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
     path = lines(
-        tmp_path / "EURUSD.csv", [header, *(f"{t:%Y.%m.%d\t%H:%M:%S}\t1.1\t1.1\t1.1\t1.1\t1\t0\t1" for t in local)]
+        tmp_path / "EURUSD.csv",
+        [header, *(f"{t:%Y.%m.%d\t%H:%M:%S}\t1.10001\t1.10001\t1.10001\t1.10001\t1\t0\t1" for t in local)],
     )
     source = ReplaySource([path])
     assert list(source.history("EURUSD", *source.span("EURUSD"))["open_time"]) == list(times)
@@ -266,7 +267,7 @@ def test_an_hour_that_a_zone_has_twice_is_read_in_the_order_of_the_rows(tmp_path
     times = pd.date_range("2024-10-26 22:00", periods=300, freq="min", tz="UTC")
     header = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
     local = times.tz_convert("Europe/Athens")
-    body = [f"{t:%Y.%m.%d\t%H:%M:%S}\t1.1\t1.1\t1.1\t1.1\t1\t0\t1" for t in local]
+    body = [f"{t:%Y.%m.%d\t%H:%M:%S}\t1.10001\t1.10001\t1.10001\t1.10001\t1\t0\t1" for t in local]
     path = lines(tmp_path / "BTCUSDT.csv", [header, *body])
     assert list(read_bars(path, Reading(clock="EET"))[1]["open_time"]) == list(times)
     once = lines(tmp_path / "BTCUSDT_once.csv", [header, *dict.fromkeys(body)])

@@ -17,6 +17,9 @@ _SIDES = r"(?:,(?:true|false)){1,2}"
 _AGGREGATE = re.compile(rf"\d+,[\d.]+,[\d.]+,\d+,\d+,\d{{13,19}}{_SIDES}", re.IGNORECASE)
 _SINGLE = re.compile(rf"\d+,[\d.]+,[\d.]+,[\d.]+,\d{{13,19}}{_SIDES}", re.IGNORECASE)
 
+_COIN_MARGINED = re.compile(r"[A-Z]USD_(?:PERP|\d{6})")
+"""In the names of files of futures with a margin in coins."""
+
 _AGGREGATE_NAMES = ("id", "price", "quantity", "first_trade_id", "last_trade_id", "time", "is_buyer_maker", "best")
 _SINGLE_NAMES = ("id", "price", "quantity", "quote_quantity", "time", "is_buyer_maker", "best")
 
@@ -46,6 +49,11 @@ def _read(file: BarFile) -> RawBars:
     names, headers = _names(file)
     if names is None:
         raise BarError(f"{file.path}: not the columns of trades; expected price, quantity, time and is_buyer_maker")
+    if _COIN_MARGINED.search(file.name) and "base_quantity" not in names:
+        raise BarError(
+            f"{file.path}: amounts in contracts, as futures with a margin in coins have them; give the trades with "
+            "base_qty, or the klines"
+        )
     used = ("price", "quantity", "base_quantity", "first_trade_id", "last_trade_id", "time", "is_buyer_maker")
     rows = read_rows(
         file, names, headers=headers, texts=("is_buyer_maker",), ignored=[name for name in names if name not in used]
@@ -59,6 +67,7 @@ def _read(file: BarFile) -> RawBars:
         count=_count(rows),
         origin=rows.origin,
         clock=UTC_CLOCK,
+        symbol=rows.symbol,
     )
 
 

@@ -45,6 +45,7 @@ def _read(file: BarFile) -> RawBars:
         decimals=rows.decimals,
         origin=rows.origin,
         clock=UTC_CLOCK,
+        symbol=rows.symbol,
     )
     traded = np.flatnonzero(~np.isnan(bars.prices).all(axis=0))
     return bars.only(traded) if "volume_(btc)" in file.columns and 0 < len(traded) < len(bars.stamps) else bars

@@ -4,7 +4,7 @@ from mikrobot.market.clocks import UTC_CLOCK
 from mikrobot.market.formats import stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
-from mikrobot.market.formats.tables import PRICES, only_value, read_rows
+from mikrobot.market.formats.tables import PRICES, read_rows
 
 
 def _recognises(file: BarFile) -> bool:
@@ -31,7 +31,7 @@ def _names(file: BarFile, line: int) -> tuple[str, ...]:
 def _read(file: BarFile) -> RawBars:
     line = _header(file) or 0
     names = _names(file, line)
-    base = next((name for name in names if name.startswith("volume")), "volume")
+    base = _volume_of_base(file, names, line)
     read = ("unix", "symbol", *PRICES, base, "tradecount")
     rows = read_rows(
         file, names, headers=line + 1, texts=("symbol",), ignored=[name for name in names if name not in read]
@@ -44,9 +44,16 @@ def _read(file: BarFile) -> RawBars:
         decimals=rows.decimals,
         origin=rows.origin,
         clock=UTC_CLOCK,
-        symbol=only_value(rows, "symbol"),
+        symbol=rows.symbol,
     )
     return bars.oldest_first()
+
+
+def _volume_of_base(file: BarFile, names: tuple[str, ...], header: int) -> str:
+    """Return the column with the volume in base units: that of the coin, where two columns name their currencies."""
+    volumes = [name for name in names if name.startswith("volume")]
+    pair = dict(zip(names, file.fields(header + 1), strict=False)).get("symbol", "")
+    return next((name for name in volumes if pair.startswith(name.removeprefix("volume").strip(" _()"))), "volume")
 
 
 FORMAT = Format("cryptodatadownload", "CryptoDataDownload CSV", "UTC epoch", _recognises, _read)

@@ -1,5 +1,7 @@
 """Tables with one column of times and the prices under their English names: freqtrade, TradingView, yfinance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -10,6 +12,7 @@ from mikrobot.market.formats import stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.tables import PRICES, Rows, read_rows, table_rows
+from mikrobot.market.names import symbols_in
 
 
 def _has(file: BarFile, *first: str) -> bool:
@@ -35,7 +38,13 @@ def _is_stacked(file: BarFile) -> bool:
 
 def _read_freqtrade(file: BarFile) -> RawBars:
     rows = table_rows(file)
-    return _bars(rows, times_of(rows, "date"), UTC_CLOCK)
+    return _bars(rows, times_of(rows, "date"), clock_of_times(rows, "date"))
+
+
+def clock_of_times(rows: Rows, name: str) -> FileClock | None:
+    """Return UTC for a column of times of a table, None for timestamps without a timezone, whose clock is unknown."""
+    kind = rows.table.schema.field(name).type
+    return None if pa.types.is_timestamp(kind) and kind.tz is None else UTC_CLOCK
 
 
 def times_of(rows: Rows, name: str) -> Times:
@@ -65,13 +74,26 @@ def _read_tradingview(file: BarFile) -> RawBars:
 
 def _read_yfinance(file: BarFile) -> RawBars:
     headers = 3 if _is_stacked(file) else 1
+    ticker = _ticker(file) if headers == 3 else None
     names = ("datetime", *file.columns[1:])
     rows = _rows(file, names, headers, [name for name in names if name not in ("datetime", *PRICES, "volume")])
-    return _bars(rows, *stamps.of_any(rows.text("datetime"), rows.origin))
+    bars = _bars(rows, *stamps.of_any(rows.text("datetime"), rows.origin))
+    return bars if ticker is None else replace(bars, symbol=ticker)
+
+
+def _ticker(file: BarFile) -> str | None:
+    """Return the one ticker of the second header line; None if it is no symbol, as that of a future."""
+    tickers = list(dict.fromkeys(field.upper() for field in file.fields(1)[1:] if field))
+    if len(tickers) > 1:
+        raise BarError(f"{file.path}: has bars of {' and '.join(tickers[:2])}; give a file for each symbol")
+    return tickers[0] if tickers and symbols_in(tickers[0]) else None
 
 
 def _rows(file: BarFile, names: tuple[str, ...], headers: int, ignored: list[str]) -> Rows:
-    unique = [name if name not in names[:place] else f"{name}_{place}" for place, name in enumerate(names)]
+    """Read the rows; of plotted columns of one name only the first is read, a price must be there once."""
+    unique = [
+        f"{name}_{place}" if name in names[:place] and name not in PRICES else name for place, name in enumerate(names)
+    ]
     extra = [name for name in unique if name not in names]
     return read_rows(file, unique, headers=headers, texts=(names[0],), ignored=[*ignored, *extra])
 
@@ -85,6 +107,7 @@ def _bars(rows: Rows, opened: Times, clock: FileClock | None) -> RawBars:
         decimals=rows.decimals,
         origin=rows.origin,
         clock=clock,
+        symbol=rows.symbol,
     )
 
 

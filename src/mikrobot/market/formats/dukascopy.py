@@ -48,6 +48,7 @@ def _read(file: BarFile) -> RawBars:
         decimals=rows.decimals,
         origin=rows.origin,
         clock=clock,
+        symbol=rows.symbol,
     )
 
 
@@ -57,7 +58,7 @@ def _read_ticks(file: BarFile) -> RawBars:
     rows = read_rows(file, names, headers=1, texts=("time",), ignored=[name for name in names if name not in used])
     times, clock = stamps.of_any(rows.text("time"), rows.origin) if file.columns[:3] == _NODE else _times(file, rows)
     bid, ask = rows.numbers("bid", "bidprice"), rows.numbers("ask", "askprice")
-    return tick_bars.of_quotes(times, bid, ask, origin=rows.origin, clock=clock)
+    return tick_bars.of_quotes(times, bid, ask, origin=rows.origin, clock=clock, symbol=rows.symbol)
 
 
 def _times(file: BarFile, rows: Rows) -> tuple[Times, FileClock]:

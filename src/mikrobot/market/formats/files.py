@@ -102,7 +102,7 @@ class BarFile:
     @cached_property
     def table_schema(self) -> pa.Schema:
         """Schema of a Parquet or Feather file."""
-        return self._arrow(lambda: pq.read_schema(self.path) if self.kind == "parquet" else self.table().schema)
+        return self._arrow(lambda: pq.read_schema(self._bytes) if self.kind == "parquet" else self.table().schema)
 
     def table(self) -> pa.Table:
         """Read a Parquet or Feather file.
@@ -113,7 +113,12 @@ class BarFile:
             If it is damaged.
         """
         reader = pq.read_table if self.kind == "parquet" else feather.read_table
-        return self._arrow(lambda: reader(io.BytesIO(self.content) if self.content else self.path))
+        return self._arrow(lambda: reader(self._bytes))
+
+    @property
+    def _bytes(self) -> Path | io.BytesIO:
+        """The table: the file, or the content of an archive."""
+        return io.BytesIO(self.content) if self.content else self.path
 
     def _arrow(self, read: Any) -> Any:
         try:

@@ -19,7 +19,8 @@ _NAMES = ("timestamp", "id", "type", "side", "price", "amount", "cost")
 """Places of a trade in freqtrade's lists."""
 
 _OBJECTS = re.compile(rb'\s*\[\s*\{[^[]*"price"')
-_LISTS = re.compile(rb'\s*\[\s*\[\s*\d{10,19}(?:\.0)?\s*,\s*(?:"|null)')
+_LISTS = re.compile(rb'\s*\[\s*\[\s*\d{10,19}(?:\.0)?\s*,\s*(?:"[^"]*"|null)\s*,\s*(?:"[A-Za-z_]*"|null)')
+"""A time, an identity and a type; klines of Binance's interface have prices as text there."""
 
 _REMEDY = (
     'expected [{"timestamp": milliseconds, "side": "buy", "price": number, "amount": number}, ...], or lists of '

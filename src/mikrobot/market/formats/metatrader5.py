@@ -35,6 +35,7 @@ def server_bars(opened: Times, rows: Rows) -> RawBars:
         origin=rows.origin,
         clock=None,
         server=True,
+        symbol=rows.symbol,
     )
 
 

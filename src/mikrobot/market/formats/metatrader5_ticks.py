@@ -46,7 +46,7 @@ def _bars(times: Times, rows: Rows) -> RawBars:
     """Return bars of the bid, or of the trades where the file has no quote."""
     bid, ask, last = (rows.numbers(name) for name in ("bid", "ask", "last"))
     if np.nansum(bid) != 0 or not np.nansum(last) > 0:
-        return tick_bars.of_quotes(times, bid, ask, origin=rows.origin, clock=None, server=True)
+        return tick_bars.of_quotes(times, bid, ask, origin=rows.origin, clock=None, server=True, symbol=rows.symbol)
     traded = np.flatnonzero(last > 0)
     flags = np.nan_to_num(rows.numbers("flags")).astype(np.int64)[traded]
     sided = bool((flags & (_BUY | _SELL)).all())
@@ -58,6 +58,7 @@ def _bars(times: Times, rows: Rows) -> RawBars:
         origin=tick_bars.part(rows.origin, traded),
         clock=None,
         server=True,
+        symbol=rows.symbol,
     )
 
 

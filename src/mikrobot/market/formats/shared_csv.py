@@ -3,7 +3,7 @@
 from mikrobot.market.formats import stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
-from mikrobot.market.formats.tables import PRICES, only_value, read_rows
+from mikrobot.market.formats.tables import PRICES, read_rows
 
 _NUMBERS = (*PRICES, "volume", "spread", "ask_close", "trades", "taker_buy_volume")
 
@@ -13,8 +13,8 @@ def _recognises(file: BarFile) -> bool:
 
 
 def _read(file: BarFile) -> RawBars:
-    others = [name for name in file.columns if name not in (*_NUMBERS, "ts", "symbol")]
-    rows = read_rows(file, file.columns, headers=1, texts=("ts", "symbol"), ignored=others)
+    others = [name for name in file.columns if name not in (*_NUMBERS, "ts")]
+    rows = read_rows(file, file.columns, headers=1, texts=("ts",), ignored=others)
     spread = rows.numbers("spread")
     if "spread" not in file.columns:
         spread = rows.numbers("ask_close") - rows.numbers("close")
@@ -29,7 +29,7 @@ def _read(file: BarFile) -> RawBars:
         decimals=rows.decimals,
         origin=rows.origin,
         clock=clock,
-        symbol=only_value(rows, "symbol"),
+        symbol=rows.symbol,
     )
 
 

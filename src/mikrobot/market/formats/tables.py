@@ -17,6 +17,9 @@ from mikrobot.market.row_origin import RowOrigin
 
 PRICES = ("open", "high", "low", "close")
 
+_SYMBOLS = ("symbol", "ticker", "pair")
+"""Columns that name the symbol of each row; every format may have one."""
+
 _MISSING = ("", "nan", "null", "none", "n/a")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+\.\d+")
@@ -71,6 +74,18 @@ class Rows:
         """Open, high, low and close, shape (4, n)."""
         return np.stack([self.numbers(name) for name in PRICES])
 
+    @property
+    def symbol(self) -> str | None:
+        """The one value of the column that names the symbol; None if there is no such column.
+
+        Raises
+        ------
+        BarError
+            As `sole_value`.
+        """
+        name = next((name for name in _SYMBOLS if name in self.table.column_names), None)
+        return None if name is None else sole_value(self.table[name], self.origin, name)
+
 
 def read_rows(
     file: BarFile, names: Sequence[str], *, headers: int = 0, texts: Sequence[str] = (), ignored: Sequence[str] = ()
@@ -85,15 +100,20 @@ def read_rows(
     headers : int
         Lines before the first row, without blank ones.
     texts : sequence of str
-        Columns that are not numbers.
+        Columns that are not numbers; those that name the symbol are read as such in any case.
     ignored : sequence of str
         Columns that are not read.
 
     Raises
     ------
     BarError
-        If there is no row, or with the first line that has another number of fields, or no number where one belongs.
+        If there is no row, if two columns that are read have one name, or with the first line that has another number
+        of fields, or no number where one belongs.
     """
+    texts, ignored = (*texts, *_SYMBOLS), [name for name in ignored if name not in _SYMBOLS]
+    repeated = next((name for name in names if name not in ignored and names.count(name) > 1), None)
+    if repeated is not None:
+        raise BarError(f"{file.path}: several columns are named {repeated}; keep one of them")
     numbers = LineNumbers(file.content, headers)
     origin = RowOrigin(file.name, numbers, "line")
     body = _after(file.content, headers)
@@ -106,7 +126,7 @@ def read_rows(
         raise _first_fault(body, file.delimiter, {name: types.get(name) for name in names}, origin) or BarError(
             f"{file.path}: {str(error).splitlines()[0]}; export it again"
         ) from error
-    return Rows(table, origin, _decimals_of_text(file, headers))
+    return Rows(table, origin, _decimals_of_text(file, names, headers))
 
 
 def _parsed(
@@ -166,22 +186,12 @@ def decimals_of(prices: Floats) -> int:
     return _MOST_DECIMALS
 
 
-def only_value(rows: Rows, name: str) -> str | None:
-    """Return the one value of a text column, None if there is no such column.
-
-    Raises
-    ------
-    BarError
-        As `sole_value`.
-    """
-    if name not in rows.table.column_names:
-        return None
-    return sole_value(rows.table[name], rows.origin)
-
-
-def _decimals_of_text(file: BarFile, headers: int) -> int:
-    first = file.head[headers : headers + 1000]
-    counts = [len(decimals) for line in first for decimals in _DECIMALS.findall(line.split(file.delimiter * 3)[0])]
+def _decimals_of_text(file: BarFile, names: Sequence[str], headers: int) -> int:
+    """Return the most decimals of a price in the first thousand lines; dates and volumes have points too."""
+    places = [place for place, name in enumerate(names) if name in PRICES]
+    lines_of_fields = [line.split(file.delimiter) for line in file.head[headers : headers + 1000]]
+    prices = (fields[place] for fields in lines_of_fields for place in places if place < len(fields))
+    counts = (len(match[1]) for price in prices if (match := _DECIMALS.search(price)))
     return min(max(counts, default=0), _MOST_DECIMALS)
 
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError
 from mikrobot.market.border import Times
-from mikrobot.market.clocks import UTC_CLOCK, FileClock
+from mikrobot.market.clocks import FileClock
 from mikrobot.market.formats import stamps, tick_bars
-from mikrobot.market.formats.dated_tables import times_of
+from mikrobot.market.formats.dated_tables import clock_of_times, times_of
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
-from mikrobot.market.formats.tables import Rows, only_value, read_rows, table_rows
+from mikrobot.market.formats.tables import Rows, read_rows, table_rows
 from mikrobot.market.row_origin import refuse_rows
 
 _TIMES = ("ts", "timestamp", "time", "datetime", "date")
@@ -39,10 +39,9 @@ def _read(file: BarFile) -> RawBars:
     numbers = ("bid", "ask") if quotes else ("price", str(amount))
     rows = _rows(file, stamp, numbers)
     times, clock = _times(file, rows, stamp)
-    symbol = only_value(rows, "symbol")
     if quotes:
         bid, ask = rows.numbers("bid"), rows.numbers("ask")
-        return tick_bars.of_quotes(times, bid, ask, origin=rows.origin, clock=clock, symbol=symbol)
+        return tick_bars.of_quotes(times, bid, ask, origin=rows.origin, clock=clock, symbol=rows.symbol)
     return tick_bars.of_trades(
         times,
         rows.numbers("price"),
@@ -50,24 +49,23 @@ def _read(file: BarFile) -> RawBars:
         bought=_bought(rows) if "side" in file.columns else None,
         origin=rows.origin,
         clock=clock,
-        symbol=symbol,
+        symbol=rows.symbol,
     )
 
 
 def _rows(file: BarFile, stamp: str, numbers: tuple[str, ...]) -> Rows:
     if file.kind != "text":
         return table_rows(file, numbers)
-    used = (stamp, *numbers, "side", "symbol")
+    used = (stamp, *numbers, "side")
     names = [name or f"column {place}" for place, name in enumerate(file.columns)]
     ignored = [name for name in names if name not in used]
-    return read_rows(file, names, headers=1, texts=(stamp, "side", "symbol"), ignored=ignored)
+    return read_rows(file, names, headers=1, texts=(stamp, "side"), ignored=ignored)
 
 
 def _times(file: BarFile, rows: Rows, stamp: str) -> tuple[Times, FileClock | None]:
     if file.kind == "text":
         return stamps.of_any(rows.text(stamp), rows.origin)
-    kind = rows.table.schema.field(stamp).type
-    return times_of(rows, stamp), None if pa.types.is_timestamp(kind) and kind.tz is None else UTC_CLOCK
+    return times_of(rows, stamp), clock_of_times(rows, stamp)
 
 
 def _bought(rows: Rows) -> NDArray[np.bool_]:
