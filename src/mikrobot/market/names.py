@@ -64,8 +64,7 @@ def symbols_in(text: str) -> list[str]:
     words = [word for word in _PARTS.split(text) if word]
     listed = names()
     resolved = [
-        _of_metal(word, following, listed) or _of_word(word, listed)
-        for word, following in zip(words, [*words[1:], ""], strict=True)
+        _of_metal(word, following, listed) or _of_word(word, listed) for word, following in pairwise([*words, ""])
     ]
     joined = list(_joined(words, resolved, listed))
     return list(dict.fromkeys(symbol for symbol in (*resolved, *joined) if symbol is not None))

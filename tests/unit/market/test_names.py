@@ -80,3 +80,7 @@ def test_the_names_of_the_users_file_are_recognised(tmp_path: Path) -> None:
     path.write_text('[SWE30]\nasset = "index"\nquote = "SEK"\ntick = 0.25\naliases = ["OMXS30"]\n')
     registry.use_file(path)
     assert symbols_in("OMXS30.cash_M1.csv") == symbols_in("SWE30m") == ["SWE30"]
+
+
+def test_a_text_without_a_word_has_no_symbol() -> None:
+    assert symbols_in("") == symbols_in("_") == []
