@@ -84,6 +84,16 @@ def check_column(path: Path, symbol: str, written: str | None) -> None:
         )
 
 
+def is_of_ask(path: Path) -> bool:
+    """Return whether a file name has the word ask, as Dukascopy names the bars of that side.
+
+    >>> is_of_ask(Path("EURUSD_Candlestick_1_M_ASK.csv")), is_of_ask(Path("BASKET_EURUSD.csv"))
+    (True, False)
+    """
+    words = path.name.upper().replace("_", " ").replace("-", " ").replace(".", " ").split()
+    return "ASK" in words and "BID" not in words
+
+
 def _of_word(word: str, listed: Mapping[str, str]) -> str | None:
     capitals = word.upper()
     if capitals in listed:

@@ -27,7 +27,7 @@ from mikrobot.market.formats.files import BarFile, open_bar_file
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_recognised
 from mikrobot.market.inference import SAMPLE, describe, infer, provisional
-from mikrobot.market.names import check_column, symbol_of, symbols_in
+from mikrobot.market.names import check_column, is_of_ask, symbol_of, symbols_in
 from mikrobot.market.parquet import ParquetBars, joined, symbol_column
 from mikrobot.market.reading import Reading, reading_of
 from mikrobot.runtime import Clock, SystemClock
@@ -182,6 +182,10 @@ class ReplaySource:
         for file in files:
             decided = clocks.get(file.path)
             self.files.append(_provenance(file, decided))
+            if not reading.ticks and is_of_ask(file.path):
+                self.notes.append(
+                    f"{file.path.name}: bars of the ask by its name, read as those of the bid; export the bid"
+                )
             if isinstance(file.bars, ParquetBars):
                 converted.append(file.bars)
                 self.notes.extend(file.bars.notes)

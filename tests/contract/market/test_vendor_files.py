@@ -257,3 +257,17 @@ def test_a_message_names_the_file_and_one_line(tmp_path: Path) -> None:
     refuses(
         path, "^" + re.escape("EURUSD.csv, line 32: time 2025-01-07 10:29:00 UTC appears twice; drop one row") + "$"
     )
+
+
+def test_bars_of_the_ask_are_read_with_a_warning(tmp_path: Path) -> None:
+    header, form = "Gmt time,Open,High,Low,Close,Volume", "{time:%d.%m.%Y %H:%M:%S}.000,{prices},7"
+    for side, warned in (("ASK", True), ("BID", False)):
+        source = ReplaySource([text(tmp_path / f"EURUSD_Candlestick_1_M_{side}_01.01.2025.csv", header, form)])
+        assert any("bars of the ask by its name" in note for note in source.notes) is warned
+
+
+def test_a_column_timestamp_may_have_times_with_an_offset(tmp_path: Path) -> None:
+    header = "timestamp,open,high,low,close,volume"
+    path = text(tmp_path / "BTCUSDT.csv", header, "{time:%Y-%m-%d %H:%M:%S}+00:00,{prices},7")
+    assert read_bars(path)[1]["open_time"].iloc[0] == FIRST
+    refuses(text(path, header, "{time:%Y-%m-%d %H:%M:%S},{prices},7"), "line 2: its times have no offset from UTC")

@@ -68,7 +68,16 @@ def test_two_symbols_in_a_name_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["data_24h_2020_H1.csv", "prices_usd.csv", "amateur.csv", "30d.csv", "US300.csv", "EURUSDJPY.csv"]
+    "name",
+    [
+        "data_24h_2020_H1.csv",
+        "prices_usd.csv",
+        "amateur.csv",
+        "30d.csv",
+        "US300.csv",
+        "EURUSDJPY.csv",
+        "USSC2000.IDXUSD_BID.csv",
+    ],
 )
 def test_words_that_are_no_symbol_decide_nothing(name: str) -> None:
     with pytest.raises(UnknownSymbol, match=f"{name}: no symbol in the file name; name it like .* or give --symbol"):

@@ -204,6 +204,8 @@ def _text(name: str, value: Any, where: str) -> str:
     allowed = {"asset": ASSET_CLASSES, "session": tuple(SESSIONS)}.get(name)
     if not isinstance(value, str) or (allowed is not None and value not in allowed):
         raise SettingsError(f"{where}: {name} is {value!r}; expected {' or '.join(allowed or ('text',))}")
+    if name in ("base", "quote") and not (value.isalnum() and value == value.upper()):
+        raise SettingsError(f'{where}: {name} is {value!r}; expected a currency or coin in capitals, as "USD"')
     return value
 
 

@@ -259,19 +259,30 @@ def _completed(symbol: str, given: Mapping[str, Any], asset: str) -> dict[str, A
 
 def _entries_of(path: Path) -> Iterator[tuple[str, Entry]]:
     """Yield the entries of the user's file, completed by the table's entry of the symbol, else by its class."""
-    for symbol, given in entries.read(path).items():
+    tables = entries.read(path)
+    listed = {alias: symbol for symbol, entry in _shipped().items() for alias in entry.aliases}
+    aliases: dict[str, str] = {}
+    for symbol, given in tables.items():
         if not isinstance(given, dict):
             raise SettingsError(f"{path}: {symbol} is not in an entry; begin one with [SYMBOL]")
+        if symbol in listed and "asset" not in given:
+            raise SettingsError(
+                f"{path}: entry {symbol}: this is another name of {listed[symbol]}; begin it with [{listed[symbol]}]"
+            )
         if symbol != symbol.upper() or not symbol.isalnum() or not symbol.isascii():
             raise SettingsError(
                 f"{path}: entry {symbol}: expected a symbol of capitals and digits; name it like "
                 f"[{''.join(filter(str.isalnum, symbol)).upper() or 'SUIUSDT'}]"
             )
         before = _shipped().get(symbol)
-        if before is not None:
-            yield symbol, entries.of(symbol, given, str(path), before)
-            continue
-        yield symbol, _added(symbol, given, str(path))
+        entry = _added(symbol, given, str(path)) if before is None else entries.of(symbol, given, str(path), before)
+        for alias in entry.aliases if "aliases" in given else ():
+            other = alias if alias in tables or alias in _shipped() else aliases.setdefault(alias, symbol)
+            if other != symbol:
+                raise SettingsError(
+                    f"{path}: entry {symbol}: its alias {alias} is already that of {other}; remove it from one of them"
+                )
+        yield symbol, entry
 
 
 def _added(symbol: str, given: Mapping[str, Any], place: str) -> Entry:

@@ -25,6 +25,9 @@ AT_PAR = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD")
 _COIN_QUOTES = ("USDT", "USDC", "FDUSD", "USD", "BUSD", "TUSD")
 _OTHER_QUOTES = ("BTC", "ETH", "BNB", *sorted(CURRENCIES - {"USD"}))
 _COIN = re.compile("(?=.*[A-Z])[A-Z0-9]{2,12}")
+_NO_COINS = frozenset(("IDX", "CMD"))
+"""Dukascopy's marks of indices and commodities, as in USSC2000.IDX/USD."""
+
 _DOLLAR_COIN = re.compile("[A-Z]{3,6}")
 
 
@@ -71,7 +74,7 @@ def _plausible(split: Shape) -> bool:
     """Return whether the base may be a coin of no table: with a dollar or another coin behind it, words are alike."""
     if split.quote not in _COIN_QUOTES or split.base == split.quote:
         return False
-    if split.quote == "USD" and split.base in CURRENCIES | METALS:
+    if split.quote == "USD" and split.base in CURRENCIES | METALS | _NO_COINS:
         return False
     pattern = _DOLLAR_COIN if split.quote == "USD" else _COIN
     return pattern.fullmatch(split.base) is not None

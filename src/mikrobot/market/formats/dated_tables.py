@@ -28,7 +28,7 @@ def _is_tradingview(file: BarFile) -> bool:
 
 
 def _is_yfinance(file: BarFile) -> bool:
-    return file.kind == "text" and (_has(file, "datetime", "date") or _is_stacked(file))
+    return file.kind == "text" and (_has(file, "datetime", "date", "timestamp") or _is_stacked(file))
 
 
 def _is_stacked(file: BarFile) -> bool:
@@ -115,4 +115,6 @@ FREQTRADE = Format("freqtrade", "freqtrade Feather or Parquet", "UTC", _is_freqt
 TRADINGVIEW = Format(
     "tradingview", "TradingView, export chart data", "UTC epoch or offset", _is_tradingview, _read_tradingview
 )
-YFINANCE = Format("yfinance", "yfinance CSV", "the offset of each time", _is_yfinance, _read_yfinance)
+YFINANCE = Format(
+    "yfinance", "yfinance CSV and the like, as on Kaggle", "the offset of each time", _is_yfinance, _read_yfinance
+)

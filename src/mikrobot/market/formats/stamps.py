@@ -146,7 +146,7 @@ def of_any(column: pa.ChunkedArray, origin: RowOrigin) -> tuple[Times, FileClock
         return of_epoch(whole.cast(pa.int64()).to_numpy(), origin), UTC_CLOCK
     if pc.all(pc.match_substring_regex(column, r"^\d{9,10}\.\d+$")).as_py():
         return np.rint(column.cast(pa.float64()).to_numpy() * 1e6).astype(np.int64), UTC_CLOCK
-    aware = pc.match_substring_regex(column, r"(?:Z|\d[+-]\d\d:?\d\d|:\d\d(?:\.\d+)?[+-]\d\d)$")
+    aware = pc.match_substring_regex(column, r"(?:[Zz]|\d[+-]\d\d:?\d\d|:\d\d(?:\.\d+)?[+-]\d\d)$")
     clock = UTC_CLOCK if aware[0].as_py() else None
     if pc.all(pc.equal(aware, aware[0])).as_py() and (parsed := _parsed(column, clock)) is not None:
         return parsed, clock

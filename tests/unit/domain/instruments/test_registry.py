@@ -72,6 +72,10 @@ def test_a_file_adds_an_index_with_another_name() -> None:
         ("[eurusd]\ntick = 1", r"entry eurusd: expected a symbol of capitals and digits; name it like \[EURUSD\]"),
         ("tick = 1", r"tick is not in an entry; begin one with \[SYMBOL\]"),
         ("[EURUSD", "is not TOML"),
+        ("[EURUSD]\nquote = ''", "quote is ''; expected a currency or coin in capitals, as"),
+        ("[GOLD]\nlot = 10", r"entry GOLD: this is another name of XAUUSD; begin it with \[XAUUSD\]"),
+        ("[US30]\naliases = ['DOW', 'EURUSD']", "entry US30: its alias EURUSD is already that of EURUSD; remove it"),
+        ("[US30]\naliases = ['X']\n[US500]\naliases = ['x']", "entry US500: its alias X is already that of US30"),
     ],
 )
 def test_a_wrong_entry_is_refused_by_file_entry_key_and_remedy(text: str, complaint: str) -> None:
