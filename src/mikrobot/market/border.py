@@ -238,7 +238,7 @@ def check_spread(spread: Floats, prices: Floats, origin: RowOrigin, usual: float
     Raises
     ------
     BarError
-        With the median, if it is negative, above 1 % of the price or 20 times the usual spread; or if the spreads are
+        With the median, if it is negative, above 1 % of the price or 50 times the usual spread; or if the spreads are
         whole numbers, unlike the prices, and their median is above 5 times the usual one.
     """
     quoted = np.isfinite(spread)
@@ -267,7 +267,7 @@ def usual_spread_of(instrument: Instrument) -> float | None:
     return float(instrument.spread) if listed else None
 
 
-_WIDEST, _UNUSUAL, _COUNTED = 0.01, 20.0, 5.0
+_WIDEST, _UNUSUAL, _COUNTED = 0.01, 50.0, 5.0
 
 
 def check_prices(prices: Floats, times: Times, origin: RowOrigin) -> None:
@@ -365,6 +365,10 @@ def spread_of(spread: Floats) -> Floats:
     array([0.1, nan])
     """
     return np.where(spread < 0, np.nan, spread)
+
+
+SYMBOL_COLUMNS = ("symbol", "ticker", "pair")
+"""Columns that name the symbol of each row, in files of any format."""
 
 
 def sole_value(column: pa.ChunkedArray, origin: RowOrigin, name: str = "symbol") -> str:

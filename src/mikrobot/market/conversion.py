@@ -115,7 +115,8 @@ def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, late
     check_volume(volume, times, raw.origin)
     check_trades(raw.trades, times, raw.origin)
     spread = _any_known(raw.spread) * (10.0**-raw.decimals if raw.spread_unit == "points" else 1.0)
-    check_spread(spread, raw.prices, raw.origin, usual_spread_of(instrument))
+    counted = raw.ticks or raw.spread_unit == "points"  # their unit is certain, however wide they are
+    check_spread(spread, raw.prices, raw.origin, None if counted else usual_spread_of(instrument))
     frame = bar_frame(
         times,
         raw.prices,

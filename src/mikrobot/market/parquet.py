@@ -20,6 +20,7 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.instruments.instrument import Instrument
 from mikrobot.domain.market import empty_bars
 from mikrobot.market.border import (
+    SYMBOL_COLUMNS,
     Floats,
     Times,
     bar_frame,
@@ -218,7 +219,7 @@ def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def symbol_column(path: Path) -> str | None:
-    """Return the one value of the column ``symbol``, None if the file has none.
+    """Return the one value of the column that names the symbol, None if the file has none.
 
     Raises
     ------
@@ -227,10 +228,11 @@ def symbol_column(path: Path) -> str | None:
     """
     try:
         with pq.ParquetFile(path) as file:
-            if "symbol" not in file.schema_arrow.names or not file.metadata.num_rows:
+            name = next((name for name in SYMBOL_COLUMNS if name in file.schema_arrow.names), None)
+            if name is None or not file.metadata.num_rows:
                 return None
-            column = file.read(columns=["symbol"])["symbol"]
+            column = file.read(columns=[name])[name]
     except (pa.ArrowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BarError(f"{path}: not a readable Parquet file ({reason}); export it again") from error
-    return sole_value(column, RowOrigin(path.name, range(len(column))))
+    return sole_value(column, RowOrigin(path.name, range(len(column))), name)

@@ -314,12 +314,12 @@ def _opened(path: Path, reading: Reading, latest: datetime) -> _Opened:
     if not reading.ticks and _is_shared_parquet(file, reading.format):
         if file.content:
             raise BarError(f"{path}: a Parquet file of the shared schema in an archive; unpack it")
-        symbol = _symbol(path, reading, symbol_column(path))
+        symbol = _symbol(file, reading, symbol_column(path))
         return _Opened(path, symbol, SHARED_PARQUET, ParquetBars(path, _instrument(symbol), latest))
     form = format_of(file, reading.format, ticks=reading.ticks)
     bars = form.read(file)
     pa.default_memory_pool().release_unused()  # the columns of the file, before as many are built again
-    return _Opened(path, _symbol(path, reading, bars.symbol), form, bars)
+    return _Opened(path, _symbol(file, reading, bars.symbol), form, bars)
 
 
 def _is_shared_parquet(file: BarFile, named: str | None) -> bool:
@@ -328,7 +328,9 @@ def _is_shared_parquet(file: BarFile, named: str | None) -> bool:
     return named == SHARED_PARQUET.name or (named is None and not is_recognised(file))
 
 
-def _symbol(path: Path, reading: Reading, column: str | None) -> str:
+def _symbol(file: BarFile, reading: Reading, column: str | None) -> str:
+    path = file.path
+    in_archive = [] if file.name == path.name else symbols_in(file.name.partition(".")[0])
     if reading.symbol is not None:
         symbol = _instrument(reading.symbol).symbol
     elif column is not None and not symbols_in(path.name.partition(".")[0]):
@@ -336,8 +338,14 @@ def _symbol(path: Path, reading: Reading, column: str | None) -> str:
         if len(symbols) != 1:
             raise UnknownSymbol(f"{path}: its column symbol has {column}, which is no known symbol; give --symbol")
         symbol = symbols[0]
+    elif in_archive and not symbols_in(path.name):
+        symbol = symbol_of(Path(file.name))
     else:
         symbol = symbol_of(path)
+    if reading.symbol is None and in_archive and in_archive != [symbol]:
+        raise BarError(
+            f"{path}: the file in it is {file.name}, but it is named for {symbol}; rename it, or give --symbol"
+        )
     check_column(path, symbol, column)
     return symbol
 

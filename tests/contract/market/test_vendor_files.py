@@ -80,6 +80,13 @@ def test_a_spread_of_a_bad_hour_is_kept(tmp_path: Path) -> None:
     assert bars["spread"].median() == 0.95
 
 
+def test_a_wide_spread_of_a_server_is_kept(tmp_path: Path) -> None:
+    """In the first minutes of a week."""
+    form = "{time:%Y.%m.%d}\t{time:%H:%M:%S}\t" + "\t".join(["1.42051"] * 4) + "\t5\t0\t450"
+    _, bars = read_bars(text(tmp_path / "EURUSD_M1.csv", MT5, form), Reading(clock="UTC"))
+    np.testing.assert_allclose(bars["spread"], 0.0045, rtol=1e-9)
+
+
 def test_bid_and_ask_that_are_exchanged_are_refused(tmp_path: Path) -> None:
     path = text(tmp_path / "EURUSD.csv", "ts,bid,ask", "{iso},1.08008,1.08000")
     refuses(path, "the median spread is -8e-05, so bid and ask are exchanged", Reading(ticks=True))
@@ -113,6 +120,13 @@ def test_a_table_of_freqtrade_with_two_symbols_is_refused(tmp_path: Path) -> Non
     frame = pd.DataFrame({"date": TIMES, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 5.0})
     frame.assign(pair=["EUR/USD"] * 15 + ["GBP/USD"] * 15).to_feather(tmp_path / "EUR_USD-1m.feather")
     refuses(tmp_path / "EUR_USD-1m.feather", "row 15: column pair has GBP/USD after EUR/USD")
+
+
+@pytest.mark.parametrize("name", ["pair", "symbol", "ticker"])
+def test_a_table_of_the_shared_schema_with_two_symbols_is_refused(name: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ts": TIMES, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0})
+    frame.assign(**{name: ["EURUSD"] * 15 + ["GBPUSD"] * 15}).to_parquet(tmp_path / "EURUSD.parquet")
+    refuses(tmp_path / "EURUSD.parquet", f"row 15: column {name} has GBPUSD after EURUSD")
 
 
 def test_tickers_above_the_prices_of_yfinance_are_compared(tmp_path: Path) -> None:
@@ -271,3 +285,13 @@ def test_a_column_timestamp_may_have_times_with_an_offset(tmp_path: Path) -> Non
     path = text(tmp_path / "BTCUSDT.csv", header, "{time:%Y-%m-%d %H:%M:%S}+00:00,{prices},7")
     assert read_bars(path)[1]["open_time"].iloc[0] == FIRST
     refuses(text(path, header, "{time:%Y-%m-%d %H:%M:%S},{prices},7"), "line 2: its times have no offset from UTC")
+
+
+def test_the_name_in_an_archive_is_compared_with_that_of_the_archive(tmp_path: Path) -> None:
+    klines = text(tmp_path / "ETHUSDT-1m-2025-01.csv", KLINES, "{ms},9,9,9,9,420,{ms},3780,33,210,1890,0")
+    for name in ("klines.zip", "ETHUSDT.zip", "BTCUSDT.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.write(klines, klines.name)
+    assert read_bars(tmp_path / "klines.zip")[0] == read_bars(tmp_path / "ETHUSDT.zip")[0] == "ETHUSDT"
+    refuses(tmp_path / "BTCUSDT.zip", r"the file in it is ETHUSDT-1m-2025-01.csv, but it is named for BTCUSDT; rename")
+    assert read_bars(tmp_path / "BTCUSDT.zip", Reading(symbol="BTCUSDT"))[0] == "BTCUSDT"

@@ -11,14 +11,11 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from mikrobot.domain.errors import BarError
-from mikrobot.market.border import Floats, sole_value
+from mikrobot.market.border import SYMBOL_COLUMNS, Floats, sole_value
 from mikrobot.market.formats.files import BarFile, LineNumbers
 from mikrobot.market.row_origin import RowOrigin
 
 PRICES = ("open", "high", "low", "close")
-
-_SYMBOLS = ("symbol", "ticker", "pair")
-"""Columns that name the symbol of each row; every format may have one."""
 
 _MISSING = ("", "nan", "null", "none", "n/a")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
@@ -83,7 +80,7 @@ class Rows:
         BarError
             As `sole_value`.
         """
-        name = next((name for name in _SYMBOLS if name in self.table.column_names), None)
+        name = next((name for name in SYMBOL_COLUMNS if name in self.table.column_names), None)
         return None if name is None else sole_value(self.table[name], self.origin, name)
 
 
@@ -110,7 +107,7 @@ def read_rows(
         If there is no row, if two columns that are read have one name, or with the first line that has another number
         of fields, or no number where one belongs.
     """
-    texts, ignored = (*texts, *_SYMBOLS), [name for name in ignored if name not in _SYMBOLS]
+    texts, ignored = (*texts, *SYMBOL_COLUMNS), [name for name in ignored if name not in SYMBOL_COLUMNS]
     repeated = next((name for name in names if name not in ignored and names.count(name) > 1), None)
     if repeated is not None:
         raise BarError(f"{file.path}: several columns are named {repeated}; keep one of them")
