@@ -117,7 +117,9 @@ def _shape(symbol: str) -> Shape:
 def _entry(symbol: str, inferred: dict[str, Any], source: str, certain: tuple[str, ...]) -> Entry:
     shape = _shape(symbol)
     before = registry.entry(symbol).to_json() if registry.is_listed(symbol) else {}
-    usual = registry.by_class(shape.asset, inferred["tick"]) | {"size_step": _usual_step(shape, inferred["tick"])}
+    usual = registry.by_class(shape.asset, inferred["tick"], shape.base) | {
+        "size_step": _usual_step(shape, inferred["tick"])
+    }
     usual["min_size"] = usual["size_step"]
     kept = {name: value for name, value in before.items() if name not in ("tick", "pip", "spread", "assumed")}
     values = usual | {"base": shape.base, "quote": shape.quote} | kept | inferred

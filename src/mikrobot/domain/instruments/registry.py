@@ -187,11 +187,17 @@ def class_defaults(asset: str) -> dict[str, Any]:
     return dict(_shipped_file(asset)[DEFAULTS])
 
 
-def by_class(asset: str, tick: Decimal) -> dict[str, Any]:
-    """Return the values of an instrument with a tick, as its asset class has them."""
+def by_class(asset: str, tick: Decimal, base: str = "") -> dict[str, Any]:
+    """Return the values of an instrument with a tick, as its asset class has them.
+
+    A metal in another currency has the lot and the leverage of the same metal in dollars.
+    """
     points = {"fx": 10, "metal": 10}.get(asset, 1)
     values = {"size_step": Decimal("0.01")} | class_defaults(asset)
     values.pop("min_size", None)
+    in_dollars = _shipped().get(f"{base}USD") if asset == "metal" else None
+    if in_dollars is not None:
+        values |= {"lot": in_dollars.instrument.lot, "leverage": in_dollars.instrument.leverage}
     return values | {"tick": tick, "pip": points * tick, "spread": tick}
 
 
@@ -301,7 +307,7 @@ def _added(symbol: str, given: Mapping[str, Any], place: str) -> Entry:
             "`mikrobot instruments infer FILE` print the entry"
         )
     parts = {"base": symbol} if shape is None else {"base": shape.base, "quote": shape.quote}
-    values = by_class(asset, own["tick"]) | parts
+    values = by_class(asset, own["tick"], parts["base"]) | parts
     assumed = [name for name in ASSUMABLE if name in values and name not in given]
     return entries.of(symbol, values | {"assumed": assumed, "source": place} | dict(given), place)
 

@@ -153,3 +153,10 @@ def test_the_entries_in_the_documentation_are_accepted_and_its_keys_are_all() ->
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     keys = {key.strip(" `") for row in rows for key in row.split(",")}
     assert keys == set(entries.FIELDS)
+
+
+def test_a_metal_in_another_currency_has_the_lot_of_the_one_in_dollars() -> None:
+    registry.use_file(file_of("[XAGEUR]\ntick = 0.001\n[XAUGBP]\ntick = 0.01\n"))
+    silver, gold = registry.instrument("XAGEUR"), registry.instrument("XAUGBP")
+    assert (silver.lot, silver.leverage, silver.quote) == (5000, 10, "EUR")
+    assert (gold.lot, gold.leverage) == (100, 20)
