@@ -11,6 +11,7 @@ import pytest
 
 from mikrobot.domain.errors import BarError
 from mikrobot.market.bar_files import bar_files
+from mikrobot.market.formats.registry import FORMATS, SHARED_PARQUET, TICK_FORMATS
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import ReplaySource, read_bars
 
@@ -195,6 +196,12 @@ def test_aggregate_trades_in_contracts_are_refused(tmp_path: Path) -> None:
     refuses(path, "amounts in contracts, .* give the trades with base_qty, or the klines", Reading(ticks=True))
 
 
+def test_contracts_of_bybit_are_read_by_their_base_units(tmp_path: Path) -> None:
+    header = "timestamp,symbol,side,size,price,grossValue,homeNotional,foreignNotional"
+    path = text(tmp_path / "BTCUSD2025-01-07.csv", header, "{s}.25,BTCUSD,Buy,21000,42000.0,1,0.5,21000")
+    assert read_bars(path, Reading(ticks=True))[1]["volume"].tolist() == [0.5] * len(TIMES)
+
+
 @pytest.mark.parametrize("volumes", ["Volume USD,Volume BTC", "Volume BTC,Volume USD"])
 def test_the_volume_in_the_coin_is_taken_wherever_it_stands(volumes: str, tmp_path: Path) -> None:
     amounts = ",".join("2" if name.endswith("BTC") else "187152" for name in volumes.split(","))
@@ -295,3 +302,28 @@ def test_the_name_in_an_archive_is_compared_with_that_of_the_archive(tmp_path: P
     assert read_bars(tmp_path / "klines.zip")[0] == read_bars(tmp_path / "ETHUSDT.zip")[0] == "ETHUSDT"
     refuses(tmp_path / "BTCUSDT.zip", r"the file in it is ETHUSDT-1m-2025-01.csv, but it is named for BTCUSDT; rename")
     assert read_bars(tmp_path / "BTCUSDT.zip", Reading(symbol="BTCUSDT"))[0] == "BTCUSDT"
+
+
+NAMED = sorted(set(FORMATS) | set(TICK_FORMATS) | {SHARED_PARQUET.name})
+OTHERS = {
+    "EURUSD.csv": b"<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\n2025.01.07\t10:00:00\t1.08\t1.08\t1.08\t1.08\n",
+    "EURUSD_M1.csv": b"ts,open,high,low,close\n2025-01-07T10:00:00+00:00,1.08,1.08,1.08,1.08\n",
+    "EURUSD_ticks.csv": b"ts,bid,ask\n2025-01-07T10:00:00+00:00,1.08,1.09\n",
+    "EURUSD_words.csv": b"nothing of bars\nat all\n",
+    "EURUSD.json": b"[[1, 2], [3]]",
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_format_of_another_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    for file, content in OTHERS.items():
+        (tmp_path / file).write_bytes(content)
+    pd.DataFrame({"when": TIMES, "price": 1.0}).to_parquet(tmp_path / "EURUSD.parquet")
+    pd.DataFrame({"when": TIMES, "price": 1.0}).to_feather(tmp_path / "EURUSD.feather")
+    for path in sorted(tmp_path.iterdir()):
+        reading = Reading(clock="UTC", format=name, ticks=name in TICK_FORMATS)
+        try:
+            answer = read_bars(path, reading)[0]
+        except BarError as error:
+            answer = str(error)
+        assert answer == "EURUSD" or (path.name in answer and "\n" not in answer)

@@ -27,12 +27,17 @@ def _recognises(file: BarFile) -> bool:
 
 def is_ascii_layout(file: BarFile) -> bool:
     """Return True for the ASCII layout with HistData's name or without any volume."""
-    return bool(file.head) and bool(LINE.fullmatch(file.head[0])) and (_named(file) or _no_volume(file))
+    return has_ascii_layout(file) and (_named(file) or _no_volume(file))
+
+
+def has_ascii_layout(file: BarFile) -> bool:
+    """Return True for the layout that HistData and NinjaTrader share."""
+    return bool(file.head) and bool(LINE.fullmatch(file.head[0]))
 
 
 def is_metatrader_layout(file: BarFile) -> bool:
     """Return True for MetaTrader 4's layout with HistData's name; without it, the weekends show whose clock it is."""
-    return bool(file.head) and bool(metatrader4.LINE.fullmatch(file.head[0])) and _named(file)
+    return metatrader4.has_layout(file) and _named(file)
 
 
 def _named(file: BarFile) -> bool:
@@ -44,7 +49,7 @@ def _no_volume(file: BarFile) -> bool:
 
 
 def _read(file: BarFile) -> RawBars:
-    if metatrader4.LINE.fullmatch(file.head[0] if file.head else ""):
+    if metatrader4.has_layout(file):
         bars = metatrader4.read_lines(file)
     else:
         rows = read_rows(file, ("time", "open", "high", "low", "close", "volume"), texts=("time",))
@@ -71,4 +76,5 @@ FORMAT = Format(
     "New York time until 2018, then UTC-5 with European dates",
     _recognises,
     _read,
+    accepts=lambda file: has_ascii_layout(file) or metatrader4.has_layout(file),
 )

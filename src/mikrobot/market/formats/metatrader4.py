@@ -13,7 +13,8 @@ from mikrobot.market.formats.tables import read_rows
 LINE = re.compile(r'"?\d{4}\.\d\d\.\d\d"?,"?\d\d:\d\d"?(?:,"?[\d.]+"?){4,5}')
 
 
-def _recognises(file: BarFile) -> bool:
+def has_layout(file: BarFile) -> bool:
+    """Return True for a file that begins with a line of this layout."""
     return bool(file.head) and bool(LINE.fullmatch(file.head[0]))
 
 
@@ -37,4 +38,4 @@ def read_lines(file: BarFile) -> RawBars:
     )
 
 
-FORMAT = Format("mt4", "MetaTrader 4, history center", "the broker's server: shown by the weekends", _recognises, _read)
+FORMAT = Format("mt4", "MetaTrader 4, history center", "the broker's server: shown by the weekends", has_layout, _read)

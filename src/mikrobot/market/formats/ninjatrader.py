@@ -1,7 +1,7 @@
 """NinjaTrader 8's export: semicolons, times in UTC at the end of each bar; read where `--format` names it."""
 
 from mikrobot.market.clocks import UTC_CLOCK
-from mikrobot.market.formats import stamps
+from mikrobot.market.formats import histdata, stamps
 from mikrobot.market.formats.files import BarFile
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.tables import read_rows
@@ -26,4 +26,11 @@ def _read(file: BarFile) -> RawBars:
     )
 
 
-FORMAT = Format("ninjatrader", "NinjaTrader 8; named by --format", "UTC, at the end of each bar", _recognises, _read)
+FORMAT = Format(
+    "ninjatrader",
+    "NinjaTrader 8; named by --format",
+    "UTC, at the end of each bar",
+    _recognises,
+    _read,
+    accepts=histdata.has_ascii_layout,
+)

@@ -124,6 +124,9 @@ class Format:
         Takes a file and returns its rows.
     ticks : bool
         The file holds ticks or trades.
+    accepts : callable or None
+        Takes a file and returns True if it has the layout of this format, where that does not show it; None: as
+        `recognises`.
     """
 
     name: str
@@ -132,3 +135,4 @@ class Format:
     recognises: Callable[[BarFile], bool]
     read: Callable[[BarFile], RawBars]
     ticks: bool = False
+    accepts: Callable[[BarFile], bool] | None = None

@@ -91,15 +91,15 @@ def format_of(file: BarFile, name: str | None = None, *, ticks: bool = False) ->
     ----------
     file : BarFile
     name : str or None
-        Format to take whatever the content looks like; None: recognised by the content.
+        Format to take where the content has the layout of several; None: recognised by the content.
     ticks : bool
         The file holds ticks or trades, not bars.
 
     Raises
     ------
     BarError
-        If the content has no known format, with what it begins with; or the format is one of ticks and not of bars,
-        or the other way round.
+        If the content has no known format, or not the one of that name, with what it begins with; or the format is
+        one of ticks and not of bars, or the other way round.
     UsageError
         If there is no format of that name.
     """
@@ -112,6 +112,11 @@ def format_of(file: BarFile, name: str | None = None, *, ticks: bool = False) ->
         )
     if ticks and not entry.ticks:
         raise BarError(f"{file.path}: holds bars ({entry.vendor}), not ticks or trades; leave out --ticks")
+    if name is not None and entry is not SHARED_PARQUET and not (entry.accepts or entry.recognises)(file):
+        raise BarError(
+            f"{file.path}: not of the format {name} ({entry.vendor}): {_signature(file)}; leave out --format, or give "
+            "that of the file"
+        )
     return entry
 
 

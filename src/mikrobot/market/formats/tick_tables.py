@@ -18,7 +18,8 @@ from mikrobot.market.formats.tables import Rows, read_rows, table_rows
 from mikrobot.market.row_origin import refuse_rows
 
 _TIMES = ("ts", "timestamp", "time", "datetime", "date")
-_AMOUNTS = ("amount", "quantity", "qty", "size", "volume")
+_AMOUNTS = ("homenotional", "amount", "quantity", "qty", "size", "volume")
+"""BitMEX and Bybit have the base units in homeNotional, and contracts as the size of inverse ones."""
 
 
 def _recognises(file: BarFile) -> bool:
