@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mikrobot.domain.errors import MikrobotError
+from mikrobot.market.formats.registry import FORMATS, SHARED_PARQUET, TICK_FORMATS
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import read_bars
 
@@ -34,7 +35,10 @@ HEADERS = (
     "Gmt time,Ask,Bid,AskVolume,BidVolume", "timestamp,askPrice,bidPrice",
     "id,price,qty,quote_qty,time,is_buyer_maker",
     "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker", "sep=;",
-    ",time,bid,ask,last,volume,time_msc,flags,volume_real",
+    ",time,bid,ask,last,volume,time_msc,flags,volume_real", "ts,open,high,low,close,close",
+    "time,symbol,open,high,low,close", "timestamp,open,high,low,close,volume,pair",
+    "Price,Close,High,Low,Open\nTicker,EURUSD=X,EURUSD=X\nDatetime,,", "unix,date,symbol,open,high,low,close,Volume",
+    "open_time,open,high,low,close,volume,close_time,quote_volume,trades,taker_volume,taker_quote_volume,ignore",
 )  # fmt: skip
 FIELDS = (
     "1.1", "1.10000", "1,1", "-1", "0", "nan", "inf", "", '"1.1"', "1e308", "2025.01.06",
@@ -43,6 +47,7 @@ FIELDS = (
     "1736157600000000", "1736157600.25", "20250106 100000123",
     "10:00:00.123", "true", "Buy", "EURUSD", "\x1f", "é", "x" * 300,
 )  # fmt: skip
+FORMAT_NAMES = st.one_of(st.none(), st.sampled_from(sorted((*FORMATS, *TICK_FORMATS, SHARED_PARQUET.name))))
 LINES = (
     "20250106 100000;1.1;1.1;1.1;1.1;0", "20250106 100100;1.1;1.1;1.1;1.1;7", "2025.01.06,10:00,1.1,1.1,1.1,1.1,7",
     "1736157600000,1.1,1.1,1.1,1.1,7", "1736157600000,1,1,1,1,1,1736157659999,1,1,1,1,0", "[[1736157600000,1,1,1,1,1]]",
@@ -110,14 +115,14 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, dict[str, object]]:
 
 
 @settings(deadline=None)
-@given(tables(), st.booleans())
+@given(tables(), st.booleans(), FORMAT_NAMES)
 def test_any_parquet_table_is_read_or_refused_in_one_line(
-    folder: Path, written_table: tuple[pa.Table, dict[str, object]], ticks: bool
+    folder: Path, written_table: tuple[pa.Table, dict[str, object]], ticks: bool, named: str | None
 ) -> None:
     table, written = written_table
     path = folder / "EURUSD_M1.parquet"
     pq.write_table(table, path, **written)
-    check(path, Reading(ticks=ticks))
+    check(path, Reading(ticks=ticks, format=named))
 
 
 @settings(deadline=None)
@@ -129,6 +134,7 @@ def test_any_parquet_table_is_read_or_refused_in_one_line(
     st.sampled_from(("utf-8", "utf-8-sig", "utf-16", "latin-1")),
     st.sampled_from((None, "EET", "UTC")),
     st.booleans(),
+    FORMAT_NAMES,
 )
 def test_any_text_is_read_or_refused_in_one_line(
     folder: Path,
@@ -139,11 +145,12 @@ def test_any_text_is_read_or_refused_in_one_line(
     encoding: str,
     clock: str | None,
     ticks: bool,
+    named: str | None,
 ) -> None:
     written = [header, *(row if isinstance(row, str) else mark.join(row) for row in rows)]
     path = folder / "EURUSD_text.csv"
     path.write_bytes(end.join(written).encode(encoding, errors="replace"))
-    check(path, Reading(clock=clock, ticks=ticks))
+    check(path, Reading(clock=clock, ticks=ticks, format=named))
 
 
 @settings(deadline=None)
