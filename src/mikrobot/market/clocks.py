@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.domain.instruments.sessions import FRIDAY, NEW_YORK, SUNDAY, Session
 from mikrobot.market.border import MINUTE_US, Times, commonest_step, epoch_us
-from mikrobot.market.sessions import in_weekend
+from mikrobot.market.sessions import DAY_MINUTES, ROLL_MINUTE, in_weekend, week_minutes
 
 Flags = NDArray[np.bool_]
 
@@ -221,14 +221,15 @@ def decide(name: str, stamps: Sequence[Times], session: Session | None) -> Decid
         fitting = _by_weekends(name, local, closes, opens, session=session, remedy=remedy)
         weekends = f"{len(closes)} weekend{'s' if len(closes) > 1 else ''}"
         return Decided(fitting, f"{weekends} {_hours(session)} New York")
-    usual = [clock for clock in (EET, NEW_YORK_7) if not _has_weekend(clock.to_utc(local))]
+    closed = {clock: _closed_hours(clock.to_utc(local), session) for clock in (EET, NEW_YORK_7)}
+    usual = [clock for clock, hours in closed.items() if not hours]
     if not usual:
         raise BarError(
-            f"{name}: with the clock of the usual servers, EET or NY+7, it has bars of the weekend; {remedy}"
+            f"{name}: with the clock of the usual servers, EET or NY+7, it has bars of {closed[EET]}; {remedy}"
         )
     if len(usual) == 1:
         other = NEW_YORK_7 if usual == [EET] else EET
-        return Decided(usual[0], f"with {other.name} it would have bars of the weekend")
+        return Decided(usual[0], f"with {other.name} it would have bars of {closed[other]}")
     if _agree(usual, local):
         return Decided(EET, "no weekend shows it; EET and NY+7 agree on these dates", assumed=True)
     raise BarError(f"{name}: no weekend shows its clock, and EET and NY+7 differ on these dates; {remedy}")
@@ -261,6 +262,9 @@ def _by_weekends(name: str, local: Times, closes: Times, opens: Times, *, sessio
 _LEAST_FIT, _CLEAR_FIT = 0.5, 0.75
 """Share of edges of weekends that a clock must fit, and from which it is preferred to any that fits fewer of them."""
 
+_FEW_BARS = 5
+"""Bars of the daily break that brokers send by mistake."""
+
 _FEW_WEEKENDS = 0.05
 """Share of weekends that may fit another clock with both edges."""
 
@@ -270,8 +274,14 @@ def _hours(session: Session) -> str:
     return f"from and to {closes}" if closes == opens else f"from {closes} to {opens}"
 
 
-def _has_weekend(utc: Times) -> bool:
-    return bool(in_weekend(utc[utc > TWICE]).any())
+def _closed_hours(utc: Times, session: Session) -> str:
+    """Return the closed hours of which there are bars: the weekend, or the daily break for more than a few of them."""
+    utc = utc[utc > TWICE]
+    if in_weekend(utc).any():
+        return "the weekend"
+    minute = (week_minutes(utc) + ROLL_MINUTE) % DAY_MINUTES
+    in_break = (minute >= session.pause[0] + _NEAR) & (minute < session.pause[1] - _NEAR)
+    return "the daily break" if int(in_break.sum()) > _FEW_BARS else ""
 
 
 def _edges(local: Times) -> tuple[Times, Times]:

@@ -5,7 +5,7 @@ A file is Parquet in the shared schema (`mikrobot.market.parquet`) or has one of
 overlap in time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -182,10 +182,7 @@ class ReplaySource:
         for file in files:
             decided = clocks.get(file.path)
             self.files.append(_provenance(file, decided))
-            if not reading.ticks and is_of_ask(file.path):
-                self.notes.append(
-                    f"{file.path.name}: bars of the ask by its name, read as those of the bid; export the bid"
-                )
+            self.notes.extend(_notes_of_name(file.path, symbol, reading))
             if isinstance(file.bars, ParquetBars):
                 converted.append(file.bars)
                 self.notes.extend(file.bars.notes)
@@ -294,6 +291,15 @@ def _clocks(files: Sequence[_Opened], traded: Instrument, reading: Reading) -> d
     named = {path: clock for path in unfixed if (clock := reading.clock_of(path)) is not None}
     shown = clock_for([bars for path, bars in unfixed.items() if path not in named], traded)
     return {path: named.get(path, shown) for path in unfixed}
+
+
+def _notes_of_name(path: Path, symbol: str, reading: Reading) -> Iterator[str]:
+    if not reading.ticks and is_of_ask(path):
+        yield f"{path.name}: bars of the ask by its name, read as those of the bid; export the bid"
+    named = symbols_in(path.name.partition(".")[0])
+    if reading.symbol is not None and named and symbol not in named:
+        names = " and ".join(named)
+        yield f"{path.name}: named for {names}, read as {symbol} by --symbol; leave it out if this is wrong"
 
 
 def _provenance(file: _Opened, decided: Decided | None) -> Provenance:

@@ -118,6 +118,19 @@ def test_an_account_that_moved_to_another_server_is_refused(tmp_path: Path) -> N
         read(paths)
 
 
+@pytest.mark.parametrize(("clock", "fits"), [("EET", True), ("UTC", False)])
+def test_the_daily_break_of_a_metal_contradicts_a_clock(clock: str, fits: bool, tmp_path: Path) -> None:
+    times = pd.date_range("2024-02-06 12:00", "2024-02-07 12:00", freq="min", tz="UTC")
+    times = times[times.hour != 22]  # 17:00 to 18:00 New York
+    bars = pd.DataFrame({"open_time": times, **dict.fromkeys(COLUMNS[1:], 2030.15)})
+    source_of = exported(bars, clock, tmp_path / "XAUUSD.csv")
+    if fits:
+        assert ReplaySource([source_of]).first_open("XAUUSD") == times[0]
+        return
+    with pytest.raises(BarError, match=r"EET or NY\+7, it has bars of the daily break; name its clock with --clock"):
+        ReplaySource([source_of])
+
+
 def test_edges_that_fit_two_clocks_are_refused(tmp_path: Path) -> None:
     """An index that closes an hour early on Fridays opens in one clock and closes in another."""
     frames = weeks("2023-01-08", "2023-02-26")

@@ -327,3 +327,13 @@ def test_a_format_of_another_file_is_refused_in_one_line(name: str, tmp_path: Pa
         except BarError as error:
             answer = str(error)
         assert answer == "EURUSD" or (path.name in answer and "\n" not in answer)
+
+
+def test_a_name_that_the_option_contradicts_is_read_with_a_warning(tmp_path: Path) -> None:
+    path = text(tmp_path / "GBPUSD_M1.csv", "ts,open,high,low,close", "{iso},{prices}")
+    source = ReplaySource([path], Reading(symbol="EURUSD"))
+    assert source.symbols() == ("EURUSD",)
+    assert source.notes == [
+        "GBPUSD_M1.csv: named for GBPUSD, read as EURUSD by --symbol; leave it out if this is wrong"
+    ]
+    assert ReplaySource([path], Reading(symbol="GBPUSD")).notes == []
