@@ -238,15 +238,13 @@ def check_spread(spread: Floats, prices: Floats, origin: RowOrigin, usual: float
     Raises
     ------
     BarError
-        With the median, if it is negative, above 1 % of the price or 50 times the usual spread; or if the spreads are
+        With the median, if it is above 1 % of the price or 50 times the usual spread; or if the spreads are
         whole numbers, unlike the prices, and their median is above 5 times the usual one.
     """
     quoted = np.isfinite(spread)
     if not quoted.any():
         return
     median, price = float(np.median(spread[quoted])), float(np.median(prices[3][quoted]))
-    if median < 0:
-        raise BarError(f"{origin.name}: the median spread is {median:g}, so bid and ask are exchanged; rename them")
     times_usual = 0.0 if not usual else median / usual
     counted = times_usual > _COUNTED and bool((spread[quoted] % 1 == 0).all() and (prices % 1 != 0).any())
     if median > _WIDEST * price or times_usual > _UNUSUAL or counted:
@@ -256,6 +254,20 @@ def check_spread(spread: Floats, prices: Floats, origin: RowOrigin, usual: float
             f"{origin.name}: the median spread is {median:g} at a price of {price:g}{compared}, so it is not in price "
             f"units; multiply points by the last decimal of the price, as 8 points of EURUSD are 0.00008{remedy}"
         )
+
+
+def check_sides(spread: Floats, origin: RowOrigin) -> None:
+    """Refuse spreads of which half are negative; a few are, where bid and ask are from different times.
+
+    Raises
+    ------
+    BarError
+        With the median.
+    """
+    quoted = spread[np.isfinite(spread)]
+    if len(quoted) and np.median(quoted) < 0:
+        median = float(np.median(quoted))
+        raise BarError(f"{origin.name}: the median spread is {median:g}, so bid and ask are exchanged; rename them")
 
 
 def usual_spread_of(instrument: Instrument) -> float | None:

@@ -18,6 +18,7 @@ from mikrobot.market.border import (
     check_hours,
     check_plausible,
     check_prices,
+    check_sides,
     check_spread,
     check_timeframe,
     check_times,
@@ -116,6 +117,7 @@ def to_frame(raw: RawBars, instrument: Instrument, decided: Decided | None, late
     check_trades(raw.trades, times, raw.origin)
     spread = _any_known(raw.spread) * (10.0**-raw.decimals if raw.spread_unit == "points" else 1.0)
     counted = raw.ticks or raw.spread_unit == "points"  # their unit is certain, however wide they are
+    check_sides(spread, raw.origin)
     check_spread(spread, raw.prices, raw.origin, None if counted else usual_spread_of(instrument))
     frame = bar_frame(
         times,

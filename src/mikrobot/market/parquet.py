@@ -27,6 +27,7 @@ from mikrobot.market.border import (
     check_hours,
     check_plausible,
     check_prices,
+    check_sides,
     check_spread,
     check_timeframe,
     check_times,
@@ -121,6 +122,8 @@ class ParquetBars:
         spread = column["spread"] if "spread" in column else column.get("ask_close", unknown) - column["close"]
         enough = len(times) >= min(_ENOUGH, len(self._times))
         check_spread(spread, prices, origin, self._usual_spread if enough else None)
+        if enough:
+            check_sides(spread, origin)
         trades = column.get("trades", unknown)
         check_trades(trades, times, origin)
         taker_volume = taker_volume_of(column.get("taker_buy_volume", unknown), volume, times, origin)

@@ -81,6 +81,18 @@ def test_a_spread_of_a_bad_hour_is_kept(tmp_path: Path) -> None:
     assert bars["spread"].median() == 0.95
 
 
+def test_a_few_bars_with_a_wide_or_negative_spread_are_kept(tmp_path: Path) -> None:
+    """A live replay reads a table bar by bar."""
+    spread = np.full(len(TIMES), 0.2)
+    spread[:2] = -0.1, 15.0
+    frame = pd.DataFrame({"ts": TIMES, "open": 2030.15, "high": 2030.15, "low": 2030.15, "close": 2030.15})
+    frame.assign(spread=spread).to_parquet(tmp_path / "XAUUSD.parquet")
+    source = ReplaySource([tmp_path / "XAUUSD.parquet"])
+    minute = pd.Timedelta(minutes=1)
+    answers = [source.history("XAUUSD", time, time + minute)["spread"].iloc[0] for time in TIMES[:3]]
+    np.testing.assert_equal(answers, [np.nan, 15.0, 0.2])
+
+
 def test_a_wide_spread_of_a_server_is_kept(tmp_path: Path) -> None:
     """In the first minutes of a week."""
     form = "{time:%Y.%m.%d}\t{time:%H:%M:%S}\t" + "\t".join(["1.42051"] * 4) + "\t5\t0\t450"
