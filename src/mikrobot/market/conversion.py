@@ -18,8 +18,6 @@ from mikrobot.market.border import (
     check_hours,
     check_plausible,
     check_prices,
-    check_sides,
-    check_spread,
     check_timeframe,
     check_times,
     check_trades,
@@ -27,11 +25,11 @@ from mikrobot.market.border import (
     commonest_step,
     spread_of,
     taker_volume_of,
-    usual_spread_of,
 )
 from mikrobot.market.clocks import HISTDATA, NO_TIME, TWICE, Decided, decide
 from mikrobot.market.formats.raw import RawBars
 from mikrobot.market.sessions import is_open
+from mikrobot.market.spreads import check_sides, check_spread, usual_spread_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,6 @@ from mikrobot.market.border import (
     check_hours,
     check_plausible,
     check_prices,
-    check_sides,
-    check_spread,
     check_timeframe,
     check_times,
     check_trades,
@@ -36,9 +34,9 @@ from mikrobot.market.border import (
     sole_value,
     spread_of,
     taker_volume_of,
-    usual_spread_of,
 )
 from mikrobot.market.row_origin import RowOrigin
+from mikrobot.market.spreads import check_sides, check_spread, usual_spread_of
 
 _PRICES = ["open", "high", "low", "close"]
 _ENOUGH = 1000
