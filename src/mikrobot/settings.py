@@ -29,7 +29,7 @@ from pydantic_settings import (
 from mikrobot.domain.addresses import has_unescaped_marks, is_postgresql_url, is_web_address
 from mikrobot.domain.errors import SettingsError
 from mikrobot.domain.instruments import registry
-from mikrobot.domain.sources import SOURCES
+from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.settings_file import PREFIX, absolute, file_path, name_of, nearest, origin, read_file, shown
 
 OTHER_VARIABLES = {
@@ -307,7 +307,8 @@ def load(**given: Any) -> Settings:
     """Read the settings; arguments that are not None override every other source.
 
     Paths are made absolute, so that they are the same for every process of the stack. The instruments of the user's
-    file become those of this process.
+    file become those of this process. The source `binance` on another server than Binance's is `binance-local`, so that
+    the bars of the two never mix.
 
     Raises
     ------
@@ -332,6 +333,7 @@ def load(**given: Any) -> Settings:
             "data": tuple(absolute(path) for path in settings.data),
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
+            "source": settings.source and at_address(settings.source, settings.binance_url),
         }
     )
 

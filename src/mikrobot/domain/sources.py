@@ -1,6 +1,7 @@
 """The registry of market sources. Opens none of them."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,37 @@ SOURCES: dict[str, SourceKind] = {
         SourceKind("replay", "mikrobot.market.replay", live=False),
         SourceKind("binance", "mikrobot.market.binance", live=True, streams="mikrobot.market.binance_streams"),
         SourceKind("mt5", None, live=True),
+        SourceKind(
+            "binance-local",
+            "mikrobot.market.binance",
+            live=True,
+            simulated=True,
+            streams="mikrobot.market.binance_streams",
+        ),
     )
 }
+
+
+def at_address(name: str, url: str) -> str:
+    """Return the source whose bars a server of Binance's protocol gives: only Binance itself has those of `binance`.
+
+    >>> at_address("binance", "https://api.binance.com/api"), at_address("binance", "http://127.0.0.1:8310/api")
+    ('binance', 'binance-local')
+    """
+    host = urlsplit(url).hostname or ""
+    genuine = host.endswith(_BINANCE)
+    return "binance-local" if name == "binance" and not genuine else name
+
+
+_BINANCE = (".binance.com", ".binance.us", ".binance.vision")
+"""Ends of the names of Binance's servers."""
 
 
 def real_first() -> list[str]:
     """Return the names of the sources: recorded markets, then live ones, then the simulated one.
 
     >>> real_first()
-    ['replay', 'binance', 'mt5', 'simulated']
+    ['replay', 'binance', 'mt5', 'simulated', 'binance-local']
     """
     return sorted(SOURCES, key=lambda name: (SOURCES[name].simulated, SOURCES[name].live))
 

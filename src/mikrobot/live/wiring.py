@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mikrobot.domain.errors import DataError, UsageError
-from mikrobot.domain.sources import SOURCES
+from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.market.feed import Source
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock
@@ -33,8 +33,12 @@ def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
     from mikrobot.market.binance import reachable
 
     if reachable(settings.binance_url, settings.probe_seconds):
-        say("Binance answers: trading its public market data on paper")
-        return "binance"
+        source = at_address("binance", settings.binance_url)
+        if source == "binance":
+            say("Binance answers: trading its public market data on paper")
+        else:
+            say(f"{settings.binance_url} answers, which is not Binance: the market is SIMULATED")
+        return source
     say(f"Binance did not answer within {settings.probe_seconds:g} s: the market is SIMULATED")
     return "simulated"
 

@@ -22,6 +22,7 @@ from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.market import empty_bars
+from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.market.binance_instruments import entry_of
 from mikrobot.market.border import bar_frame, epoch_us, instant, within_volume
 from mikrobot.runtime import Clock
@@ -59,7 +60,8 @@ _REMEDY = "check the network, or trade another source (--source simulated)"
 
 def open_source(settings: Settings, clock: Clock) -> "BinanceSource":
     """Return the source that the settings describe."""
-    return BinanceSource(settings.symbols or DEFAULT_SYMBOLS, settings.binance_url, clock, TIMEOUT_S)
+    name = settings.source or at_address("binance", settings.binance_url)
+    return BinanceSource(settings.symbols or DEFAULT_SYMBOLS, settings.binance_url, clock, TIMEOUT_S, name=name)
 
 
 class BinanceSource:
@@ -74,6 +76,8 @@ class BinanceSource:
     clock : Clock
     timeout_s : float
         Seconds within which each response must begin.
+    name : str
+        ``binance``, or ``binance-local`` for another server of its protocol.
 
     Raises
     ------
@@ -81,11 +85,12 @@ class BinanceSource:
         If a symbol is one that Binance spot does not trade.
     """
 
-    name = "binance"
-    simulated = False
     live = True
 
-    def __init__(self, symbols: Sequence[str], url: str, clock: Clock, timeout_s: float) -> None:
+    def __init__(
+        self, symbols: Sequence[str], url: str, clock: Clock, timeout_s: float, *, name: str = "binance"
+    ) -> None:
+        self.name, self.simulated = name, SOURCES[name].simulated
         for symbol in symbols:
             if registry.is_known(symbol) and registry.instrument(symbol).asset != "crypto":
                 raise UnknownSymbol(f"{symbol} is not traded on Binance spot; give crypto symbols, as BTCUSDT")

@@ -47,17 +47,23 @@ def simulated(request):
     return SimulatedSource(["EURUSD", "BTCUSDT"], 7, clock), clock, "EURUSD"
 
 
-def binance(request):
+def binance(request, name="binance"):
     venue, clock = request.getfixturevalue("venue"), ManualClock(NOW)
     venue.now = NOW
-    return BinanceSource(["BTCUSDT"], venue.url, clock, 3.0), clock, "BTCUSDT"
+    return BinanceSource(["BTCUSDT"], venue.url, clock, 3.0, name=name), clock, "BTCUSDT"
 
 
-CASES = (replay, simulated, binance)
+def binance_local(request):
+    return binance(request, "binance-local")
+
+
+CASES = (replay, simulated, binance, binance_local)
 
 
 def test_every_source_is_under_this_contract():
-    assert {make.__name__ for make in CASES} == {name for name, kind in SOURCES.items() if kind.module}
+    assert {make.__name__.replace("_", "-") for make in CASES} == {
+        name for name, kind in SOURCES.items() if kind.module
+    }
 
 
 @pytest.fixture(params=CASES, ids=lambda make: make.__name__)

@@ -73,7 +73,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("hours", 0, r"setting hours: Input should be greater than or equal to 1 \(found 0\); correct or remove it"),
         ("hours", 10**20 - 1, "setting hours: .* less than or equal to 87660 .found 99999999999999999999"),
         ("hours", True, "setting hours: Input should not be true or false"),
-        ("source", "oanda", r"setting source: expected one of simulated, replay, binance, mt5 \(found 'oanda'\)"),
+        ("source", "oanda", r"setting source: expected one of simulated, replay, binance, mt5, binance-local \(found 'oanda'\)"),
         ("entry_probability", 1.5, r"setting entry_probability: .* less than or equal to 1 \(found 1\.5\)"),
         ("entry_probability", float("nan"), "setting entry_probability: .* less than or equal to 1"),
         ("tuning_seconds", float("inf"), "setting tuning_seconds: .* less than or equal to 604800 .found inf"),
@@ -245,6 +245,20 @@ def test_the_other_variables_of_the_program_are_known(variable: str, monkeypatch
     monkeypatch.setenv(variable, __file__)
     if variable != "MIKROBOT_CONFIG":
         load()
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("https://api.binance.com/api", "binance"),
+        ("https://data-api.binance.vision/api", "binance"),
+        ("http://127.0.0.1:8310/api", "binance-local"),
+        ("https://api.notbinance.com/api", "binance-local"),
+    ],
+)
+def test_bars_of_another_server_are_never_those_of_binance(url: str, source: str) -> None:
+    assert load(source="binance", binance_url=url).source == source
+    assert load(source="replay", binance_url=url).source == "replay"
 
 
 def test_every_variable_that_the_program_names_is_known() -> None:
