@@ -23,7 +23,7 @@ class Scope:
     Attributes
     ----------
     source : str
-        For example ``simulated``, ``replay``, ``binance`` or ``mt5``.
+        For example ``simulated``, ``replay``, ``binance`` or ``binance-local``.
     symbol : str
 
     >>> str(Scope("replay", "EURUSD"))
@@ -55,11 +55,13 @@ def scope_of(alias: str, role: str) -> Scope | None:
 
     >>> scope_of("champion-replay-EURUSD", "champion")
     Scope(source='replay', symbol='EURUSD')
+    >>> scope_of("champion-binance-local-BTCUSDT", "champion")
+    Scope(source='binance-local', symbol='BTCUSDT')
     >>> scope_of("baseline-replay-EURUSD", "champion") is None
     True
     """
     prefix, _, rest = alias.partition("-")
-    source, dash, symbol = rest.partition("-")
+    source, dash, symbol = rest.rpartition("-")
     return Scope(source, symbol) if prefix == role and dash else None
 
 
