@@ -180,17 +180,25 @@ class BinanceSource:
             since = asked[-1][0] + (1 + page.odd_at_end) * _MINUTE_MS
         return _frame(klines)
 
-    def _closed_before(self, end: datetime) -> datetime:
-        """Return the open time before which every kline has closed."""
-        now = self._clock.now()
-        if end < now - _SURELY_CLOSED:
-            return end
+    def time(self) -> datetime:
+        """Return the time of the clock or of Binance's server, whichever is earlier, UTC.
+
+        Raises
+        ------
+        FeedError
+            If Binance does not respond.
+        """
         server = self._ask("the server's time", self._client.get_server_time)
         try:
-            server_now = instant(int(server["serverTime"]) * 1000)
+            return min(self._clock.now(), instant(int(server["serverTime"]) * 1000))
         except (KeyError, TypeError, ValueError) as error:
             raise FeedError(f"Binance sent no server time but {str(server)[:80]!r}; {_REMEDY}") from error
-        return min(now, server_now) - timedelta(minutes=1) + timedelta(milliseconds=1)
+
+    def _closed_before(self, end: datetime) -> datetime:
+        """Return the open time before which every kline has closed."""
+        if end < self._clock.now() - _SURELY_CLOSED:
+            return end
+        return self.time() - timedelta(minutes=1) + timedelta(milliseconds=1)
 
     def _page(self, symbol: str, since: int, until: int | None, limit: int) -> "_Page":
         """Return the klines that open from `since` to `until`, milliseconds, both included."""

@@ -25,9 +25,6 @@ from mikrobot.telemetry import logger
 
 log = logger("market")
 
-DUE = timedelta(seconds=2)
-"""Time after its close at which a bar that has not arrived is read by REST."""
-
 STREAMS_PER_SOCKET = 200
 
 ATTEMPTS = "run/binance.attempts"
@@ -35,8 +32,6 @@ ATTEMPTS = "run/binance.attempts"
 
 MOST_ATTEMPTS, ATTEMPTS_WITHIN = 60, timedelta(minutes=5)
 """Attempts to connect that are made within a time; Binance blocks an address that makes more than 300."""
-
-_MINUTE = timedelta(minutes=1)
 
 
 def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> "BinanceStream | None":
@@ -85,9 +80,8 @@ class BinanceStream:
         self._thread = Thread(target=self._run, daemon=True, name="binance-streams")
         self._thread.start()
 
-    def minute(self, open_time: datetime, symbols: Sequence[str]) -> dict[str, Bar]:
-        """Return the bars of a minute as soon as all symbols have theirs, or those that arrived in time."""
-        until = open_time + _MINUTE + DUE
+    def minute(self, open_time: datetime, symbols: Sequence[str], until: datetime) -> dict[str, Bar]:
+        """Return the bars of a minute as soon as all symbols have theirs, or at a time those that have arrived."""
         return self._bars.minute(open_time, symbols, until, self._clock)
 
     def take_revised(self) -> list[Bar]:

@@ -30,6 +30,9 @@ CHUNK = timedelta(days=7)
 GRACE_S = 1.0
 """Seconds from a close to the request for its bar, and between two such requests."""
 
+DUE = timedelta(seconds=2)
+"""Time after its close at which a bar that has not arrived on a stream is requested."""
+
 PATIENCE = 3
 """Number of further requests for a bar that is due."""
 
@@ -78,6 +81,15 @@ class Source(Protocol):
             If the source does not have the symbol.
         """
 
+    def time(self) -> datetime:
+        """Return the time up to which bars have closed: that of the clock or of the venue, whichever is earlier, UTC.
+
+        Raises
+        ------
+        FeedError
+            If the venue does not respond.
+        """
+
     def first_open(self, symbol: str) -> datetime:
         """Return the open time of the first bar, as `span` does, without a search for the last one.
 
@@ -119,6 +131,12 @@ def chunks(start: datetime, end: datetime, length: timedelta = CHUNK) -> Iterato
 def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
     """Return history from a source, with retries on `FeedError`; see `Source.history`."""
     return source.history(symbol, start, end)
+
+
+@retry(on=FeedError)
+def fetch_time(source: Source) -> datetime:
+    """Return the time of a source, with retries on `FeedError`; see `Source.time`."""
+    return source.time()
 
 
 def closes(
@@ -164,11 +182,16 @@ def closes(
     spans = [retry(on=FeedError)(source.span)(symbol) for symbol in symbols]
     reached = max(start, min(first for first, _ in spans))
     last = end if source.live else _earlier(end, max(close for _, close in spans))
+    behind = timedelta(0)
     while True:
-        # Whole minutes only: one that closes between two requests would be read for some of the symbols.
         available = _earlier(last, _minute_of(clock.now() - timedelta(seconds=GRACE_S))) if source.live else last
         assert available is not None
         try:
+            if source.live:
+                # Whole minutes only, and closed at the venue too: one that closes between two requests, or by our
+                # clock before its own, would be read for some of the symbols only.
+                behind = max(clock.now() - fetch_time(source), timedelta(0))
+                available = min(available, _minute_of(clock.now() - behind))
             for since, until in chunks(reached, available):
                 for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock=clock)):
                     yield instant, bars
@@ -182,23 +205,26 @@ def closes(
         if last is not None and available >= last:
             return
         if stream is None or read_until < available:
-            clock.sleep(_seconds_to_next_close(clock.now()))
+            clock.sleep(_seconds_to_next_close(clock.now() - behind))
             continue
-        for instant, bars in _streamed(stream, symbols, read_until, clock):
+        for instant, bars in _streamed(stream, symbols, read_until, behind, clock=clock):
             yield instant, bars
             reached = instant
 
 
 def _streamed(
-    stream: BarStream, symbols: Sequence[str], opened: datetime, clock: Clock
+    stream: BarStream, symbols: Sequence[str], opened: datetime, behind: timedelta, *, clock: Clock
 ) -> Iterator[tuple[datetime, list[Bar]]]:
-    """Yield the minutes that a stream has whole, from the one that opens at `opened` on, until one is not."""
+    """Yield the minutes that a stream has whole, from the one that opens at `opened` on, until one is not.
+
+    `behind` is the time by which the clock of the venue is behind ours.
+    """
     while True:
         traded = [symbol for symbol in symbols if is_open(instrument(symbol).session, pd.DatetimeIndex([opened]))[0]]
         if not traded:
-            clock.sleep(_seconds_to_next_close(clock.now()))
+            clock.sleep(_seconds_to_next_close(clock.now() - behind))
             return
-        arrived = stream.minute(opened, traded)
+        arrived = stream.minute(opened, traded, opened + _MINUTE + DUE + behind)
         if any(symbol not in arrived for symbol in traded):
             return
         yield opened + _MINUTE, [arrived[symbol] for symbol in traded]

@@ -211,6 +211,10 @@ class ReplaySource:
         """Return nothing: a file of bars has no metadata of a venue."""
         return {}
 
+    def time(self) -> datetime:
+        """Return the close of the last bar of all symbols."""
+        return max(instant(self._of(symbol)[-1].last + MINUTE_US) for symbol in self._files)
+
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         """Return the open time of the first bar and the close time of the last.
 

@@ -72,6 +72,10 @@ class SimulatedSource:
         """Return nothing: a simulated market has the instruments of the tables."""
         return {}
 
+    def time(self) -> datetime:
+        """Return the time of the clock, UTC."""
+        return self._clock.now()
+
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         """Return the open time of the first bar and the close time of the last one by now.
 

@@ -80,6 +80,10 @@ def expected(opened: datetime) -> Bar:
     return Bar("BTCUSDT", opened, *prices, volume=float(row[5]), trades=float(row[8]), taker_volume=float(row[9]))
 
 
+def minute(stream, opened):
+    return stream.minute(opened, ["BTCUSDT"], opened + 2 * MINUTE)
+
+
 def state(stream):
     (status,) = stream.status()
     return status
@@ -95,26 +99,26 @@ def received(stream, count):
 def test_a_closed_kline_is_a_bar_and_a_forming_one_is_none(server, stream):
     server.send(message(START, closed=False))
     server.send(message(START))
-    assert stream.minute(START, ["BTCUSDT"]) == {"BTCUSDT": expected(START)}
+    assert minute(stream, START) == {"BTCUSDT": expected(START)}
     assert state(stream).messages == 2
 
 
 def test_a_forming_kline_is_never_taken_for_a_bar(server, stream):
     server.send(message(START, closed=False))
     received(stream, 1)
-    assert stream.minute(START, ["BTCUSDT"]) == {}
+    assert minute(stream, START) == {}
 
 
 def test_stamps_in_microseconds_are_read(server, stream):
     server.send(message(START, t=milliseconds(START) * 1000))
-    assert stream.minute(START, ["BTCUSDT"])["BTCUSDT"].open_time == START
+    assert minute(stream, START)["BTCUSDT"].open_time == START
 
 
 def test_the_same_kline_twice_is_one_bar_and_another_version_is_kept_apart(server, stream):
     for change in ({}, {}, {"c": "1.5", "l": "1.5"}):
         server.send(message(START, **change))
     received(stream, 3)
-    assert stream.minute(START, ["BTCUSDT"]) == {"BTCUSDT": expected(START)}
+    assert minute(stream, START) == {"BTCUSDT": expected(START)}
     (revised,) = stream.take_revised()
     assert revised.close == 1.5
     assert stream.take_revised() == []
@@ -126,15 +130,15 @@ def test_the_same_kline_twice_is_one_bar_and_another_version_is_kept_apart(serve
 def test_a_kline_that_is_no_bar_is_left_out(change, server, stream):
     server.send(message(START, **change))
     server.send(message(START + MINUTE))
-    assert set(stream.minute(START + MINUTE, ["BTCUSDT"])) == {"BTCUSDT"}
-    assert stream.minute(START, ["BTCUSDT"]) == {}
+    assert set(minute(stream, START + MINUTE)) == {"BTCUSDT"}
+    assert minute(stream, START) == {}
 
 
 @pytest.mark.parametrize("text", ["{", "<html>403</html>", "null", '{"stream":7}'])
 def test_a_message_that_cannot_be_read_is_counted_and_ends_nothing(text, server, stream):
     server.send(text)
     server.send(message(START))
-    assert set(stream.minute(START, ["BTCUSDT"])) == {"BTCUSDT"}
+    assert set(minute(stream, START)) == {"BTCUSDT"}
     assert state(stream).malformed == 1
     assert server.accepted == 1
 
@@ -143,7 +147,7 @@ def test_other_streams_and_events_are_ignored(server, stream):
     server.send({"stream": "btcusdt@trade", "data": {}})
     server.send({"result": None, "id": 1})
     server.send(message(START))
-    assert set(stream.minute(START, ["BTCUSDT"])) == {"BTCUSDT"}
+    assert set(minute(stream, START)) == {"BTCUSDT"}
 
 
 # Connections
@@ -156,7 +160,7 @@ def test_a_lost_connection_is_opened_again_and_says_so(server, stream):
     until(lambda: state(stream).losses == 1, "the loss is noticed")
     until(lambda: len(server.open) == 1, "another connection")
     server.send(message(START + MINUTE))
-    assert set(stream.minute(START + MINUTE, ["BTCUSDT"])) == {"BTCUSDT"}
+    assert set(minute(stream, START + MINUTE)) == {"BTCUSDT"}
     until(lambda: state(stream).state == "live", "live again")
     assert (state(stream).opened, state(stream).reason) == (2, "")
 
@@ -192,7 +196,7 @@ def test_before_the_server_shuts_down_the_next_socket_is_up_and_no_bar_is_lost_o
     until(lambda: len(server.open) == 2, "both sockets are open")
     server.send(message(START + MINUTE), to=0)
     server.send(message(START + MINUTE), to=1)
-    assert set(stream.minute(START + MINUTE, ["BTCUSDT"])) == {"BTCUSDT"}
+    assert set(minute(stream, START + MINUTE)) == {"BTCUSDT"}
     until(lambda: len(server.open) == 1, "the first socket is closed")
     assert (state(stream).losses, stream.take_revised()) == (0, [])
 

@@ -39,6 +39,9 @@ class SpannedSource:
     def span(self, symbol: str) -> tuple[datetime, datetime]:
         return self.spans[symbol]
 
+    def time(self) -> datetime:
+        return NOW
+
     def first_open(self, symbol: str) -> datetime:
         return self.spans[symbol][0]
 

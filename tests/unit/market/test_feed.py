@@ -22,10 +22,13 @@ class Shelf:
     def __init__(self, frames, clock=None, delay_s=0.0):
         self.frames, self.clock, self.delay_s = frames, clock, delay_s
         self.live = clock is not None
-        self.asked, self.failures = [], 0
+        self.asked, self.failures, self.behind_s = [], 0, 0.0
 
     def symbols(self):
         return tuple(self.frames)
+
+    def time(self):
+        return self.clock.now() - timedelta(seconds=self.behind_s)
 
     def span(self, symbol):
         times = self.frames[symbol]["open_time"]
@@ -129,6 +132,24 @@ def test_a_minute_that_closes_between_two_requests_is_lost_for_no_symbol(make_ba
     def slow(symbol, start, end):
         if symbol == "BTCUSDT":
             clock.sleep(40)
+        return answer(symbol, start, end)
+
+    source.history = slow
+    feed = closes(source, list(frames), START, START + 20 * MINUTE, clock=clock)
+    assert [[bar.symbol for bar in bars] for _, bars in feed] == [list(frames)] * 20
+
+
+def test_a_venue_whose_clock_is_behind_loses_no_bar(make_bars):
+    """By the time of the second request the bar has closed at the venue, too."""
+    frames = {"ETHUSDT": make_bars(60, START), "BTCUSDT": make_bars(60, START, seed=2)}
+    clock = ManualClock(START + 10 * MINUTE + timedelta(seconds=3))
+    source = Shelf(frames, clock)
+    source.behind_s = source.delay_s = 5.0
+    answer = source.history
+
+    def slow(symbol, start, end):
+        if symbol == "BTCUSDT":
+            clock.sleep(4)
         return answer(symbol, start, end)
 
     source.history = slow

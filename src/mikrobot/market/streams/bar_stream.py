@@ -11,11 +11,8 @@ from mikrobot.market.streams.connection import StreamStatus
 class BarStream(Protocol):
     """Closed bars that a venue sends by itself."""
 
-    def minute(self, open_time: datetime, symbols: Sequence[str]) -> dict[str, Bar]:
-        """Return the bars of a minute as soon as all symbols have theirs, or those that arrived in time.
-
-        Waits until 2 s after the close.
-        """
+    def minute(self, open_time: datetime, symbols: Sequence[str], until: datetime) -> dict[str, Bar]:
+        """Return the bars of a minute as soon as all symbols have theirs, or at a time those that have arrived."""
 
     def take_revised(self) -> list[Bar]:
         """Return the bars that the venue has sent again with other values since the last call."""
