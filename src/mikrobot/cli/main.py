@@ -21,7 +21,8 @@ from mikrobot.cli.models import models, train
 from mikrobot.cli.order_books import book
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
-from mikrobot.cli.parameters import SOURCES, BarPath, Symbol, reads_bars
+from mikrobot.cli.parameters import SOURCES, BarPath, Symbol, SymbolList, reads_bars
+from mikrobot.cli.venue import venue
 from mikrobot.domain.errors import MikrobotError
 
 SCALE = click.FloatRange(0, 1, min_open=True)
@@ -68,16 +69,11 @@ def main() -> None:
     telemetry.configure("WARNING")
 
 
-def _split(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    symbol = Symbol()
-    return tuple(symbol.convert(part, option, context) for part in value.split(",") if part.strip()) if value else None
-
-
 @main.command()
 @click.option("--once", is_flag=True, help="Stop everything that this run started when it ends.")
 @click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
-@click.option("--symbols", callback=_split, help="Symbols to trade, as EURUSD,BTCUSDT.")
+@click.option("--symbols", type=SymbolList(), help="Symbols to trade, as EURUSD,BTCUSDT.")
 @click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
 @click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: also trade an account by other rules.")
@@ -119,7 +115,7 @@ def run(
     given = {
         "source": source,
         "data": tuple(path.resolve() for path in data) or None,
-        "symbols": symbols,
+        "symbols": symbols or None,
         "hours": hours,
         "history_days": history_days,
         "arms": arms or None,
@@ -348,6 +344,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 for command in (
     *(account, backtest, book, evaluate, experiment, features, import_, inspect, instruments, models, simulate, train),
+    venue,
 ):
     main.add_command(command)
 

@@ -122,3 +122,14 @@ class Symbol(click.ParamType[str]):
             return registry.instrument(name).symbol
         except UnknownSymbol as error:
             self.fail(str(error), param, ctx)
+
+
+class SymbolList(click.ParamType[tuple[str, ...]]):
+    """Symbols separated by commas."""
+
+    name = "symbols"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the symbols in upper case, or refuse one as `Symbol` does."""
+        symbol = Symbol()
+        return tuple(symbol.convert(part, param, ctx) for part in str(value).split(",") if part.strip())

@@ -1,0 +1,133 @@
+"""Opens a venue from options: the only place where the sources of its markets are chosen."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mikrobot.domain.errors import UnknownSymbol, UsageError
+from mikrobot.domain.instruments.registry import instrument
+from mikrobot.market.local_venue.bar_history import BarHistory, Bars
+from mikrobot.market.local_venue.clock import MarketClock
+from mikrobot.market.local_venue.feed import Feed
+from mikrobot.market.local_venue.generated_feed import GeneratedFeed, GeneratedMarket
+from mikrobot.market.local_venue.listing import listing_of
+from mikrobot.market.local_venue.markets import MARKETS
+from mikrobot.market.local_venue.server import LocalVenue
+from mikrobot.market.reading import Reading
+from mikrobot.market.replay import ReplaySource
+from mikrobot.market.simulated import SimulatedSource
+from mikrobot.market.stochastic_model import CHARACTERS
+from mikrobot.runtime import ManualClock, SystemClock
+
+HISTORY = timedelta(days=30)
+"""Bars before the market time at which the venue begins, where the data have them."""
+
+_LEAST_AHEAD = timedelta(minutes=1)
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOptions:
+    """What a venue serves.
+
+    Attributes
+    ----------
+    data : sequence of Path
+        Bar files or folders; without any, the simulated market.
+    symbols : sequence of str
+        Without any, all coins of the data.
+    speed : float
+        Market seconds per real second.
+    seed : int
+    rates : mapping of str to float
+        Share of messages or answers with a fault, by its name.
+    start : datetime or None
+        Market time at which it begins; None: after `HISTORY`, or half of the data if they are shorter.
+    reading : Reading
+        How the bar files are read.
+    """
+
+    data: Sequence[Path] = ()
+    symbols: Sequence[str] = ()
+    speed: float = 1.0
+    seed: int = 7
+    rates: Mapping[str, float] = field(default_factory=dict)
+    start: datetime | None = None
+    reading: Reading = field(default_factory=Reading)
+
+
+def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVenue:
+    """Return a venue whose market time begins now.
+
+    Parameters
+    ----------
+    options : VenueOptions
+    elapsed_s : callable
+        Seconds since a fixed instant.
+
+    Raises
+    ------
+    BarError
+        If a bar file breaks the schema.
+    UnknownSymbol
+        If a symbol is not in the data, or no coin.
+    UsageError
+        If the data have no coin, or the start is outside of them.
+    """
+    source, symbols, end = _source(options)
+    histories = {symbol: BarHistory(source, listing_of(instrument(symbol)), options.seed) for symbol in symbols}
+    first = min(_time(history.first_minute) for history in histories.values())
+    start = _start(options.start, first, end)
+    clock = MarketClock(elapsed_s, _milliseconds(start), options.speed, None if end is None else _milliseconds(end))
+    generated = {symbol: GeneratedMarket(history) for symbol, history in histories.items()}
+    feeds: dict[str, dict[str, Feed]] = {
+        name: {symbol: GeneratedFeed(market, generated[symbol]) for symbol in symbols}
+        for name, market in MARKETS.items()
+    }
+    return LocalVenue(feeds, clock, options.rates, options.seed)
+
+
+def _source(options: VenueOptions) -> tuple[Bars, Sequence[str], datetime | None]:
+    """Return the source of the bars, the symbols, and the close of the last bar; None if there is no last one."""
+    if not options.data:
+        symbols = options.symbols or tuple(symbol for symbol in CHARACTERS if _is_coin(symbol))
+        source = SimulatedSource(_coins(symbols), options.seed, ManualClock(_NEVER))
+        return source, source.symbols(), None
+    replay = ReplaySource(options.data, options.reading, SystemClock())
+    for symbol in options.symbols:
+        replay.span(symbol)
+    symbols = _coins(options.symbols) or tuple(symbol for symbol in replay.symbols() if _is_coin(symbol))
+    if not symbols:
+        raise UsageError(f"the data have bars of {', '.join(replay.symbols())}; the venue lists coins, as BTCUSDT")
+    return replay, symbols, max(replay.span(symbol)[1] for symbol in symbols)
+
+
+def _coins(symbols: Sequence[str]) -> Sequence[str]:
+    for symbol in symbols:
+        if not _is_coin(symbol):
+            raise UnknownSymbol(f"{symbol} is not traded on Binance; give symbols of coins, as BTCUSDT")
+    return symbols
+
+
+def _is_coin(symbol: str) -> bool:
+    return instrument(symbol).asset == "crypto"
+
+
+def _start(given: datetime | None, first: datetime, end: datetime | None) -> datetime:
+    if given is None:
+        return first + HISTORY if end is None else min(first + HISTORY, first + (end - first) / 2)
+    if given < first or (end is not None and given > end - _LEAST_AHEAD):
+        until = "" if end is None else f" and before {end:%Y-%m-%d %H:%M}"
+        raise UsageError(
+            f"the market time begins at {given:%Y-%m-%d %H:%M}; give one from {first:%Y-%m-%d %H:%M}{until}"
+        )
+    return given
+
+
+def _time(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * 60, UTC)
+
+
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
