@@ -14,7 +14,7 @@ from tests.venue_client import closed_klines, collect, run, running
 START = datetime(2024, 3, 6, 12, tzinfo=UTC)
 START_MS = int(START.timestamp()) * 1000
 MINUTE_MS = 60_000
-SPEED = 120.0
+SPEED = 300.0
 SPOT, USDM = "spot", "usdm"
 PATHS = {SPOT: {"kline": "", "depth": ""}, USDM: {"kline": "/market", "depth": "/public"}}
 REST = {SPOT: "/api/v3", USDM: "/fapi/v1"}
@@ -98,13 +98,14 @@ def test_a_book_joins_its_snapshot_and_equals_the_best_prices(coin_file, market,
     async def scenario():
         path = f"{PATHS[market]['depth']}/stream?streams=btcusdt@bookTicker/btcusdt@{depth}"
 
-        def count_of(messages):
-            return sum(1 for message in messages if "depth" in message["stream"])
+        def newer(messages, than):
+            return sum(1 for message in messages if message["data"]["u"] > than and "depth" in message["stream"])
 
         async with running(options(coin_file)) as client, client.connect(path) as socket:
-            messages = await collect(socket, lambda messages: count_of(messages) == 5)
+            messages = await collect(socket, lambda messages: newer(messages, 0) == 5)
             snapshot = await client.get(f"{REST[market]}/depth", symbol="BTCUSDT", limit=100)
-            messages += await collect(socket, lambda messages: count_of(messages) == 80)
+            last = snapshot["lastUpdateId"]
+            messages += await collect(socket, lambda messages: newer(messages, last) == 40)
         book, tickers, compared = Book(market, snapshot), {}, 0
         for message in messages:
             if "bookTicker" in message["stream"]:
@@ -114,7 +115,7 @@ def test_a_book_joins_its_snapshot_and_equals_the_best_prices(coin_file, market,
                 assert book.best() == best_of(tickers[max(before)])
                 assert book.best()[0] < book.best()[2]
                 compared += 1
-        assert compared > 20
+        assert compared >= 40
 
     run(scenario())
 
