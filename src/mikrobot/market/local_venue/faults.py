@@ -212,10 +212,7 @@ FAULTS: Mapping[str, Fault] = {
         rate=1.0,
     ),
     "clock_skew": Fault(f"the server time is {SKEW_MS / 1000} s ahead", on_answer=_skewed, lasting=True),
-    "html": Fault(
-        "the answer is a page of HTML with status 200",
-        on_answer=lambda answer, _: replace(answer, body=HTML.format(status=200)),
-    ),
+    "html": Fault("the answer is a page of HTML with status 200", on_answer=_refuse(200, 0, "", None)),
     "http_403": Fault("HTTP 403 with a page of HTML", on_answer=_refuse(403, 0, "", None)),
     "http_418": Fault(f"HTTP 418, Retry-After {BAN_S}", on_answer=_refuse(418, -1003, _BANNED, BAN_S)),
     "http_418_bare": Fault("HTTP 418 without Retry-After", on_answer=_refuse(418, -1003, _BANNED, None)),
