@@ -12,6 +12,7 @@ from mikrobot.market.local_venue.faults import FAULTS, describe
 
 PORT = 8310
 
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SPEED = click.FloatRange(0, 10_000, min_open=True)
 
 
@@ -42,6 +43,7 @@ class FaultRate(click.ParamType[tuple[str, float]]):
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
 @click.option("--fault", "faults", type=FaultRate(), multiple=True, help="NAME=RATE, per message or per request.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=7, show_default=True, help="Of prices and faults.")
+@click.option("--stream", "streams", type=FILE, multiple=True, help="Recorded stream to send again, instead of bars.")
 @reads_bars
 def venue(
     data: tuple[Path, ...],
@@ -51,6 +53,7 @@ def venue(
     port: int,
     faults: tuple[tuple[str, float], ...],
     seed: int,
+    streams: tuple[Path, ...],
     reading: dict[str, str | bool | None],
 ) -> None:
     """Serve a local market that speaks Binance's protocol, spot and USD-M futures, until Ctrl-C.
@@ -74,6 +77,7 @@ def venue(
         rates=dict(faults),
         start=None if start is None else start.replace(tzinfo=UTC),
         reading=reading_of(settings(**reading)),
+        streams=streams,
     )
     opened = open_venue(options, uptime_s)
 

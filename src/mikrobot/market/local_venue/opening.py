@@ -7,12 +7,15 @@ from pathlib import Path
 
 from mikrobot.domain.errors import UnknownSymbol, UsageError
 from mikrobot.domain.instruments.registry import instrument
+from mikrobot.market.border import instant
 from mikrobot.market.local_venue.bar_history import BarHistory, Bars
 from mikrobot.market.local_venue.clock import MarketClock
 from mikrobot.market.local_venue.feed import Feed
 from mikrobot.market.local_venue.generated_feed import GeneratedFeed, GeneratedMarket
 from mikrobot.market.local_venue.listing import listing_of
 from mikrobot.market.local_venue.markets import MARKETS
+from mikrobot.market.local_venue.recorded_feed import RecordedFeed
+from mikrobot.market.local_venue.recordings import read_recordings
 from mikrobot.market.local_venue.server import LocalVenue
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import ReplaySource
@@ -46,6 +49,8 @@ class VenueOptions:
         Market time at which it begins; None: after `HISTORY`, or half of the data if they are shorter.
     reading : Reading
         How the bar files are read.
+    streams : sequence of Path
+        Recorded streams, which are sent again instead of a generated market.
     """
 
     data: Sequence[Path] = ()
@@ -55,6 +60,7 @@ class VenueOptions:
     rates: Mapping[str, float] = field(default_factory=dict)
     start: datetime | None = None
     reading: Reading = field(default_factory=Reading)
+    streams: Sequence[Path] = ()
 
 
 def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVenue:
@@ -69,12 +75,14 @@ def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVe
     Raises
     ------
     BarError
-        If a bar file breaks the schema.
+        If a bar file breaks the schema, or a recording cannot be read.
     UnknownSymbol
         If a symbol is not in the data, or no coin.
     UsageError
-        If the data have no coin, or the start is outside of them.
+        If the data have no coin, the start is outside of them, or both bars and recordings are given.
     """
+    if options.streams:
+        return _recorded(options, elapsed_s)
     source, symbols, end = _source(options)
     histories = {symbol: BarHistory(source, listing_of(instrument(symbol)), options.seed) for symbol in symbols}
     first = min(_time(history.first_minute) for history in histories.values())
@@ -85,6 +93,22 @@ def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVe
         name: {symbol: GeneratedFeed(market, generated[symbol]) for symbol in symbols}
         for name, market in MARKETS.items()
     }
+    return LocalVenue(feeds, clock, options.rates, options.seed)
+
+
+def _recorded(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVenue:
+    if options.data or options.symbols:
+        raise UsageError("a recorded stream has its own symbols and times; give --stream without --data and --symbols")
+    recordings = read_recordings(options.streams)
+    times_ms = [message.due_ms for recording in recordings for message in recording.messages]
+    first, end = (instant(edge(times_ms) * 1000) for edge in (min, max))
+    start = first if options.start is None else _start(options.start, first, end)
+    clock = MarketClock(elapsed_s, _milliseconds(start) - 1, options.speed, _milliseconds(end))
+    feeds: dict[str, dict[str, Feed]] = {name: {} for name in MARKETS}
+    for recording in recordings:
+        listing = listing_of(instrument(recording.symbol))
+        feed = RecordedFeed(MARKETS[recording.market], listing, recording)
+        feeds[recording.market][recording.symbol] = feed
     return LocalVenue(feeds, clock, options.rates, options.seed)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mikrobot.market.local_venue.opening import VenueOptions
+from tests.contract.market.local_venue.books import Book, best_of
 from tests.venue_client import closed_klines, collect, run, running
 
 START = datetime(2024, 3, 6, 12, tzinfo=UTC)
@@ -45,51 +46,6 @@ def test_closed_klines_equal_the_bars_and_forming_ones_come_before(coin_file, co
         assert all(message["E"] % 2000 == 0 for message in forming)
 
     run(scenario())
-
-
-def levels_of(rows):
-    return {float(price): float(size) for price, size in rows}
-
-
-class Book:
-    """A local order book by Binance's rules, which refuses a gap."""
-
-    def __init__(self, market, snapshot):
-        self.market = market
-        self.last = snapshot["lastUpdateId"]
-        self.joined = False
-        self.sides = {
-            side: {float(p): float(q) for p, q in snapshot[name]} for side, name in (("b", "bids"), ("a", "asks"))
-        }
-
-    def apply(self, diff):
-        """Apply a diff; return False if it is older than the snapshot."""
-        if self.market == SPOT:
-            if diff["u"] <= self.last:
-                return False
-            assert diff["U"] <= self.last + 1, f"gap before {diff['U']}"
-        elif not self.joined:
-            if diff["u"] < self.last:
-                return False
-            assert diff["pu"] <= self.last <= diff["u"]
-        else:
-            assert diff["pu"] == self.last
-        self.joined = True
-        self.last = diff["u"]
-        for side, levels in self.sides.items():
-            for price, size in diff[side]:
-                levels[float(price)] = float(size)
-                if float(size) == 0:
-                    del levels[float(price)]
-        return True
-
-    def best(self):
-        bid, ask = max(self.sides["b"]), min(self.sides["a"])
-        return bid, self.sides["b"][bid], ask, self.sides["a"][ask]
-
-
-def best_of(ticker):
-    return tuple(float(ticker[key]) for key in "bBaA")
 
 
 @pytest.mark.parametrize("depth", ["depth", "depth@100ms"])
@@ -291,7 +247,7 @@ def test_a_hole_of_the_data_is_a_hole_of_the_market(coin_file, coin_bars):
         hole = datetime(2024, 3, 4, 11, 38, 30, tzinfo=UTC)
         after = int(datetime(2024, 3, 4, 13, 40, tzinfo=UTC).timestamp()) * 1000
         path = "/stream?streams=btcusdt@depth@100ms/btcusdt@kline_1m"
-        async with running(options(coin_file, start=hole, speed=4000.0)) as client, client.connect(path) as socket:
+        async with running(options(coin_file, start=hole, speed=10_000.0)) as client, client.connect(path) as socket:
             messages = await collect(
                 socket, lambda found: any(m["data"].get("k", {}).get("t", 0) >= after for m in found)
             )

@@ -1,0 +1,116 @@
+"""Reads recorded streams of Binance: lines with the time of receipt in nanoseconds and the JSON of the message.
+
+A line without a stream is a snapshot of the order book by REST. Changes no message.
+"""
+
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from mikrobot.domain.errors import BarError
+from mikrobot.market.local_venue.markets import kind_of
+from mikrobot.market.local_venue.messages import Payload
+
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMessage:
+    """A message of a recording.
+
+    Attributes
+    ----------
+    due_ms : int
+        When it was received, by the clock of the venue.
+    stream : str
+    payload : Payload
+    """
+
+    due_ms: int
+    stream: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The messages of one symbol on one market, in order.
+
+    Attributes
+    ----------
+    market : str
+        "spot" or "usdm".
+    symbol : str
+    messages : list of RecordedMessage
+    snapshots : list of Payload
+        Snapshots of the order book.
+    """
+
+    market: str
+    symbol: str
+    messages: list[RecordedMessage] = field(default_factory=list)
+    snapshots: list[Payload] = field(default_factory=list)
+
+
+def read_recordings(paths: Sequence[Path]) -> list[Recording]:
+    """Return what files have recorded, joined by market and symbol.
+
+    Raises
+    ------
+    BarError
+        If a file cannot be read, or a line of it is no recorded message.
+    """
+    joined: dict[tuple[str, str], Recording] = {}
+    for path in paths:
+        one = _read(path)
+        recording = joined.setdefault((one.market, one.symbol), Recording(one.market, one.symbol))
+        recording.messages.extend(one.messages)
+        recording.snapshots.extend(one.snapshots)
+    for recording in joined.values():
+        recording.messages.sort(key=lambda message: message.due_ms)
+    return list(joined.values())
+
+
+def _read(path: Path) -> Recording:
+    received: list[tuple[int, str, Payload]] = []
+    snapshots: list[Payload] = []
+    for received_ns, message in _lines(path):
+        if "stream" in message:
+            received.append((received_ns // _NS_PER_MS, message["stream"], message["data"]))
+        else:
+            snapshots.append(message)
+    if not received:
+        raise BarError(f"{path}: no message of a stream; give a recording with lines like 1723161254087891268 {{...}}")
+    ahead_ms = next((payload["E"] - received_ms for received_ms, _, payload in received if "E" in payload), 0)
+    symbol = received[0][1].partition("@")[0].upper()
+    if any(stream.partition("@")[0].upper() != symbol for _, stream, _ in received):
+        raise BarError(f"{path}: streams of several symbols; give a recording of each")
+    futures = any("pu" in payload for _, stream, payload in received if kind_of(stream) == "depth")
+    messages = [RecordedMessage(received_ms + ahead_ms, stream, payload) for received_ms, stream, payload in received]
+    return Recording("usdm" if futures else "spot", symbol, messages, snapshots)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Payload]]:
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                yield _message(line, f"{path}, line {number}")
+    except (OSError, EOFError) as error:
+        raise BarError(f"{path}: cannot be read ({error}); give a recording as text or gzip") from error
+
+
+def _message(line: bytes, place: str) -> tuple[int, Payload]:
+    """Return the time of receipt in nanoseconds, and the message."""
+    received_ns, _, text = line.partition(b" ")
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        message = None
+    is_recorded = isinstance(message, dict) and (
+        "lastUpdateId" in message or ("stream" in message and isinstance(message.get("data"), dict))
+    )
+    if not is_recorded or not received_ns.isdigit():
+        raise BarError(f"{place}: {line[:40]!r} is no recorded message; expected RECEIVED_NS {{JSON}}")
+    return int(received_ns), message

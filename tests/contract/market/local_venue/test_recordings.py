@@ -1,0 +1,158 @@
+"""Recorded streams that the local venue sends again."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mikrobot.domain.errors import BarError, UsageError
+from mikrobot.market.local_venue.opening import VenueOptions, open_venue
+from mikrobot.runtime import uptime_s
+from tests.contract.market.local_venue.books import Book, best_of
+from tests.venue_client import closed_klines, collect, run, running
+
+START_MS = int(datetime(2024, 3, 6, 12, tzinfo=UTC).timestamp()) * 1000
+RECEIVED_LATE_MS = -1270
+"""The clock of the recorder was slow by this, as in the recordings of the developers."""
+
+SHARED = Path(__file__).parents[5] / "shared/data/orderbook"
+PATHS = {"spot": "", "usdm": "/public"}
+REST = {"spot": "/api/v3", "usdm": "/fapi/v1"}
+
+
+def recorded(coin_file, market, path, minutes=3, *, snapshot=True):
+    """Write what a generated venue sends in some minutes as a recording."""
+    feed = open_venue(VenueOptions(data=[coin_file]), uptime_s).feeds[market]["BTCUSDT"]
+    until = START_MS + minutes * 60_000
+    messages = [
+        message
+        for name in ("depth@100ms", "bookTicker", "aggTrade")
+        for message in feed.messages(f"btcusdt@{name}", START_MS, until)
+    ]
+    lines = []
+    for message in sorted(messages, key=lambda message: message.due_ms):
+        name, data = message.stream, message.payload
+        if message.kind == "aggTrade":
+            name, data = "btcusdt@trade", {key: data[key] for key in "EspqTm"} | {"e": "trade", "t": data["a"]}
+        lines.append(
+            f"{(message.due_ms + RECEIVED_LATE_MS) * 1_000_000 + 17} {json.dumps({'stream': name, 'data': data})}"
+        )
+    if snapshot:
+        book = feed.depth(20, START_MS + 3000)
+        lines.insert(12, f"{(START_MS + 3010 + RECEIVED_LATE_MS) * 1_000_000} {json.dumps(book)}")
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    return path
+
+
+@pytest.mark.parametrize("market", ["spot", "usdm"])
+def test_the_recorded_messages_are_sent_again(coin_file, tmp_path, market):
+    file = recorded(coin_file, market, tmp_path / "BTCUSDT.txt.gz")
+    lines = [json.loads(line.partition(b" ")[2]) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    wanted = [line["data"] for line in lines if "bookTicker" in line.get("stream", "")]
+
+    async def scenario():
+        async with (
+            running(VenueOptions(streams=[file], speed=200.0)) as client,
+            client.connect(f"{PATHS[market]}/ws/btcusdt@bookTicker") as socket,
+        ):
+            messages = await collect(socket, lambda messages: len(messages) == 100)
+        place = wanted.index(messages[0])
+        assert messages == wanted[place : place + 100]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("market", ["spot", "usdm"])
+def test_a_client_joins_the_book_of_a_recording_at_any_time(coin_file, tmp_path, market):
+    file = recorded(coin_file, market, tmp_path / "BTCUSDT.txt.gz")
+    run(book_is_exact(file, market, 200.0, 40))
+
+
+async def book_is_exact(file, market, speed, diffs):
+    """Join the book of a recording and compare its best prices with the bookTicker after each diff."""
+    path = f"{PATHS[market]}/stream?streams=btcusdt@bookTicker/btcusdt@depth@100ms"
+
+    def newer(messages, than):
+        return sum(1 for message in messages if message["data"]["u"] > than and "depth" in message["stream"])
+
+    async with running(VenueOptions(streams=[file], speed=speed)) as client, client.connect(path) as socket:
+        messages = await collect(socket, lambda messages: newer(messages, 0) == 20)
+        snapshot = await client.get(f"{REST[market]}/depth", symbol="BTCUSDT", limit=1000)
+        messages += await collect(socket, lambda messages: newer(messages, snapshot["lastUpdateId"]) == diffs)
+    book, tickers, compared = Book(market, snapshot), {}, 0
+    for message in messages:
+        if "bookTicker" in message["stream"]:
+            tickers[message["data"]["u"]] = message["data"]
+        elif book.apply(message["data"]):
+            before = [number for number in tickers if number <= message["data"]["u"]]
+            assert book.best() == best_of(tickers[max(before)])
+            compared += 1
+    assert compared >= diffs
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the recordings are not on this machine")
+@pytest.mark.parametrize(("name", "market"), [("spot_stream_20240808", "spot"), ("usdm_stream_20240808", "usdm")])
+def test_the_recordings_of_binance_give_an_exact_book(name, market):
+    run(book_is_exact(SHARED / f"BTCUSDT_{name}.txt.gz", market, 20.0, 100))
+
+
+def test_klines_and_trades_follow_from_the_recorded_trades(coin_file, tmp_path):
+    file = recorded(coin_file, "usdm", tmp_path / "BTCUSDT.txt.gz")
+
+    async def scenario():
+        async with running(VenueOptions(streams=[file], speed=600.0)) as client:
+            async with client.connect("/market/ws/btcusdt@kline_1m") as socket:
+                messages = await collect(socket, lambda messages: len(closed_klines(messages)) == 2)
+            rows = await client.get("/fapi/v1/klines", symbol="BTCUSDT", interval="1m", startTime=START_MS, limit=2)
+            for kline, row in zip(closed_klines(messages), rows, strict=True):
+                assert [kline[key] for key in "tohlcvTqnVQ"] == row[:-1]
+                trades = await client.get(
+                    "/fapi/v1/aggTrades", symbol="BTCUSDT", startTime=kline["t"], endTime=kline["T"], limit=1000
+                )
+                assert len(trades) == kline["n"]
+                assert {trades[0]["p"], trades[-1]["p"]} == {kline["o"], kline["c"]}
+
+    run(scenario())
+
+
+def test_a_recording_without_a_snapshot_has_no_book(coin_file, tmp_path):
+    file = recorded(coin_file, "spot", tmp_path / "BTCUSDT.txt.gz", 1, snapshot=False)
+
+    async def scenario():
+        async with running(VenueOptions(streams=[file])) as client:
+            status, _, body = await client.answer("/api/v3/depth", symbol="BTCUSDT")
+            assert (status, json.loads(body)["code"]) == (503, -1000)
+            assert (await client.get("/fapi/v1/depth", symbol="BTCUSDT"))["code"] == -1121
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "no message of a stream"),
+        (b"17 {}\n", r"line 1: b'17 \{\}\\n' is no recorded message"),
+        (b'17 {"stream": "btcusdt@trade", "data": {}}\nopen,high,low', "line 2: b'open,high,low' is no recorded"),
+        (b'1 {"stream":"btcusdt@x","data":{}}\n2 {"stream":"ethusdt@x","data":{}}', "streams of several symbols"),
+    ],
+)
+def test_files_that_are_no_recordings_are_refused(tmp_path, content, complaint):
+    file = tmp_path / "stream.txt"
+    file.write_bytes(content)
+    with pytest.raises(BarError, match=complaint):
+        open_venue(VenueOptions(streams=[file]), uptime_s)
+
+
+def test_a_recording_that_breaks_off_is_refused(coin_file, tmp_path):
+    file = recorded(coin_file, "spot", tmp_path / "BTCUSDT.txt.gz", 1)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(BarError, match="cannot be read"):
+        open_venue(VenueOptions(streams=[file]), uptime_s)
+
+
+def test_bars_and_recordings_are_not_mixed(coin_file, tmp_path):
+    file = recorded(coin_file, "spot", tmp_path / "BTCUSDT.txt.gz", 1)
+    with pytest.raises(UsageError, match="give --stream without --data"):
+        open_venue(VenueOptions(streams=[file], data=[coin_file]), uptime_s)
