@@ -176,6 +176,12 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
             ["backtest", "--data", __file__, "--symbol", "NOPE"],
             "'--symbol': unknown symbol 'NOPE'",
         ),
+        (["venue", "--fault", "fire=1"], "there is no fault 'fire'; the faults are drop, stall"),
+        (["venue", "--fault", "drop"], "'drop' gives no rate; expected NAME=RATE"),
+        (["venue", "--fault", "drop=nan"], "'drop=nan' gives no rate; expected NAME=RATE"),
+        (["venue", "--symbols", "EURUSD"], "EURUSD is not traded on Binance; give symbols of coins"),
+        (["venue", "--symbols", "SOLUSDT"], "SOLUSDT is not simulated"),
+        (["venue", "--start", "2024-01-01"], "the market time begins at 2024-01-01 00:00; give one from 2025-01-01"),
         (["run", "--source", "mt5"], "not built yet"),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
         (

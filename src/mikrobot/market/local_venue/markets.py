@@ -3,7 +3,7 @@
 Sources: Binance spot API documentation of 2026-07, USD-M documentation of 2026-04.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,17 +92,13 @@ def kind_of(stream: str) -> str:
     return stream.partition("@")[2].partition("@")[0].partition("_")[0]
 
 
-UpdateId = Callable[[int], int]
-"""Return the update id after an event, by the number of the event since the epoch; ids increase."""
-
-
 def spot_update_id(event: int) -> int:
-    """Return the update id of spot after an event."""
+    """Return the update id of spot after an event, by its number since the epoch; ids increase."""
     return event * 8 + 1 + key_of("spot", event) % 8
 
 
 def usdm_update_id(event: int) -> int:
-    """Return the update id of USD-M after an event."""
+    """Return the update id of USD-M after an event, by its number since the epoch; ids increase."""
     return event * 1000 + 1 + key_of("usdm", event) % 1000
 
 

@@ -182,8 +182,8 @@ async def sees_forming_rest(client):
 def refusal(status, retry_after, content):
     async def sees(client, name):
         await client.control(fault=name)
-        found, headers, body = await client.answer("/api/v3/time")
-        assert (found, headers.get("Retry-After")) == (status, retry_after)
+        shown, headers, body = await client.answer("/api/v3/time")
+        assert (shown, headers.get("Retry-After")) == (status, retry_after)
         assert content in body
         assert (await client.answer("/api/v3/time"))[0] == 200, "it happens once"
         await client.control(fault=name, retry_after=17)
