@@ -25,6 +25,7 @@ DAY = 1440
 
 _HOUR = 60
 _DAYS_KEPT = 8
+_DAYS_AT_ONCE = 31
 _HOURS_KEPT = 60
 
 
@@ -63,7 +64,6 @@ class _Day:
     bars: ListedBars
     first_aggregate: Integers
     first_trade: Integers
-    next_ids: tuple[int, int]
 
 
 class BarHistory:
@@ -127,24 +127,29 @@ class BarHistory:
         return int(bars.bars.minute[place]) if place >= 0 else None
 
     def prepare(self, minute: int) -> None:
-        """Read the day of a minute that comes soon; each symbol does so at another minute before it."""
+        """Read the day that comes soon after a minute; each symbol does so at another minute."""
         self._day((minute + 2 + self.key % (_HOUR - 4)) // DAY)
 
     def _read_day(self, day: int) -> _Day:
-        for earlier in range(max(self._ids), day):
-            self._ids[earlier + 1] = self._read(earlier).next_ids
-        bars = self._read(day)
-        if day in self._ids:
-            self._ids[day + 1] = bars.next_ids
-        return bars
+        while (reached := max(self._ids)) < day:
+            self._count(reached, min(reached + _DAYS_AT_ONCE, day))
+        bars, aggregates, trades = self._numbered(day, day + 1)
+        return _Day(bars, aggregates[:-1], trades[:-1])
 
-    def _read(self, day: int) -> _Day:
-        frame = self._source.history(self.listing.symbol, *(instant(n * DAY * MINUTE_US) for n in (day, day + 1)))
-        bars = listed_bars(frame, self.listing, self.key)
+    def _count(self, day: int, until: int) -> None:
+        """Remember the first ids of the days after `day` up to `until`."""
+        bars, aggregates, trades = self._numbered(day, until)
+        for later in range(day + 1, until + 1):
+            place = int(np.searchsorted(bars.minute, later * DAY))
+            self._ids[later] = (int(aggregates[place]), int(trades[place]))
+
+    def _numbered(self, day: int, until: int) -> tuple[ListedBars, Integers, Integers]:
+        """Return the bars of the days in [day, until), and the first ids of each bar and of the one that follows."""
+        span = (instant(border * DAY * MINUTE_US) for border in (day, until))
+        bars = listed_bars(self._source.history(self.listing.symbol, *span), self.listing, self.key)
         aggregate, trade = self._ids.get(day, (1, 1))
         aggregates = aggregate + np.concatenate(([0], np.cumsum(numbers_of_trades(bars, self.listing))))
-        trades = trade + np.concatenate(([0], np.cumsum(bars.count)))
-        return _Day(bars, aggregates[:-1], trades[:-1], (int(aggregates[-1]), int(trades[-1])))
+        return bars, aggregates, trade + np.concatenate(([0], np.cumsum(bars.count)))
 
     def _make_block(self, hour: int) -> Block | None:
         day = self._day(hour * _HOUR // DAY)

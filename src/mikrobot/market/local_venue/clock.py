@@ -38,6 +38,6 @@ class MarketClock:
         passed_ms = (self._elapsed_s() - self._began_s) * self.speed * 1000
         return int(min(self._start_ms + passed_ms, self._end_ms))
 
-    def has_ended(self) -> bool:
-        """Return True once the market time has reached the end of the data."""
-        return self.now_ms() >= self._end_ms
+    def is_end(self, time_ms: int) -> bool:
+        """Return True if the clock has stopped at a market time."""
+        return time_ms >= self._end_ms

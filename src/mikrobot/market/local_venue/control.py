@@ -59,11 +59,12 @@ class Control:
 
     def state(self, requests: int) -> dict[str, Any]:
         """Return the market time, what is active, and counts since the start."""
+        now_ms = self._clock.now_ms()
         connections = self._broadcaster.connections.values()
         return {
-            "market_time": instant(self._clock.now_ms() * 1000).isoformat(),
+            "market_time": instant(now_ms * 1000).isoformat(),
             "speed": self._clock.speed,
-            "ended": self._clock.has_ended(),
+            "ended": self._clock.is_end(now_ms),
             "requests": requests,
             "messages": self._broadcaster.sent,
             "connections": {

@@ -9,7 +9,7 @@ from mikrobot.domain.errors import UnknownSymbol, UsageError
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.market.border import instant
 from mikrobot.market.local_venue.bar_history import BarHistory, Bars
-from mikrobot.market.local_venue.clock import MarketClock
+from mikrobot.market.local_venue.clock import MINUTE_MS, MarketClock
 from mikrobot.market.local_venue.feed import Feed
 from mikrobot.market.local_venue.generated_feed import GeneratedFeed, GeneratedMarket
 from mikrobot.market.local_venue.listing import listing_of
@@ -25,6 +25,9 @@ from mikrobot.runtime import ManualClock, SystemClock
 
 HISTORY = timedelta(days=30)
 """Bars before the market time at which the venue begins, where the data have them."""
+
+_AFTER_LAST_MS = 1000
+"""Market time after the last close, in which its kline is sent."""
 
 _LEAST_AHEAD = timedelta(minutes=1)
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
@@ -87,7 +90,10 @@ def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVe
     histories = {symbol: BarHistory(source, listing_of(instrument(symbol)), options.seed) for symbol in symbols}
     first = min(_time(history.first_minute) for history in histories.values())
     start = _start(options.start, first, end)
-    clock = MarketClock(elapsed_s, _milliseconds(start), options.speed, None if end is None else _milliseconds(end))
+    for history in histories.values():
+        history.prepare(_milliseconds(start) // MINUTE_MS)
+    stop_ms = None if end is None else _milliseconds(end) + _AFTER_LAST_MS
+    clock = MarketClock(elapsed_s, _milliseconds(start), options.speed, stop_ms)
     generated = {symbol: GeneratedMarket(history) for symbol, history in histories.items()}
     feeds: dict[str, dict[str, Feed]] = {
         name: {symbol: GeneratedFeed(market, generated[symbol]) for symbol in symbols}

@@ -104,10 +104,12 @@ class LocalVenue:
             content_type="text/html" if html else "application/json",
         )
 
-    async def _state(self, _: web.Request) -> web.Response:
+    async def _state(self, request: web.Request) -> web.Response:
+        _refuse_pages(request)
         return web.json_response(self._control.state(sum(api.requests for api in self._apis.values())))
 
     async def _fault(self, request: web.Request) -> web.Response:
+        _refuse_pages(request)
         try:
             given = orjson.loads(await request.read())
         except orjson.JSONDecodeError:
@@ -117,7 +119,8 @@ class LocalVenue:
         except WrongRequest as error:
             return web.json_response({"error": str(error)}, status=400)
 
-    async def _clear(self, _: web.Request) -> web.Response:
+    async def _clear(self, request: web.Request) -> web.Response:
+        _refuse_pages(request)
         return web.json_response(self._control.clear())
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -219,6 +222,12 @@ async def _cancelled(tasks: Iterable["asyncio.Task[None]"]) -> None:
     for task in tasks:
         with suppress(asyncio.CancelledError, ConnectionError):
             await task
+
+
+def _refuse_pages(request: web.Request) -> None:
+    """Refuse a request that a page in a browser sends."""
+    if "Origin" in request.headers:
+        raise web.HTTPForbidden(text="a web page may not control the venue")
 
 
 def _abort(request: web.Request) -> None:

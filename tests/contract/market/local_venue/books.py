@@ -44,3 +44,22 @@ class Book:
 
 def best_of(ticker):
     return tuple(float(ticker[key]) for key in "bBaA")
+
+
+def compare(book, messages):
+    """Apply the diffs among messages, and compare the best prices and sizes after each with the bookTicker.
+
+    The bookTicker of a diff is the last one with an id of at most that of the diff, whenever it arrived. Returns the
+    number of comparisons; a diff that ends after the last bookTicker is not compared.
+    """
+    tickers = {message["u"]: message for message in messages if "B" in message}
+    compared = 0
+    for diff in messages:
+        if "B" in diff or not book.apply(diff):
+            continue
+        bid, _, ask, _ = book.best()
+        assert bid < ask
+        if diff["u"] <= max(tickers):
+            assert book.best() == best_of(tickers[max(number for number in tickers if number <= diff["u"])])
+            compared += 1
+    return compared

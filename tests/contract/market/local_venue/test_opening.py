@@ -7,8 +7,7 @@ import pytest
 from mikrobot.domain.errors import UnknownSymbol, UsageError
 from mikrobot.market.local_venue.feed import Window
 from mikrobot.market.local_venue.opening import VenueOptions, open_venue
-
-ALL = Window(None, None, 100_000)
+from mikrobot.market.simulated import EPOCH
 
 
 def opened(**options):
@@ -24,15 +23,15 @@ def test_without_data_the_simulated_market_begins_after_thirty_days():
     venue = opened()
     assert sorted(venue.feeds["spot"]) == sorted(venue.feeds["usdm"]) == ["ADAUSDT", "BTCUSDT", "ETHUSDT", "FILUSDT"]
     assert market_time(venue) == datetime(2025, 1, 31, tzinfo=UTC)
-    rows = venue.feeds["spot"]["BTCUSDT"].klines(ALL, venue.clock.now_ms(), forming=True)
-    assert len(rows) == 30 * 1440
+    (first,) = venue.feeds["spot"]["BTCUSDT"].klines(Window(0, None, 1), venue.clock.now_ms(), forming=True)
+    assert first[0] == int(EPOCH.timestamp()) * 1000
 
 
 def test_short_data_begin_in_their_middle_and_end(coin_file, coin_bars):
     venue = opened(data=[coin_file])
     first, last = coin_bars["ts"].iloc[[0, -1]]
     assert market_time(venue) == first + (last + timedelta(minutes=1) - first) / 2
-    assert not venue.clock.has_ended()
+    assert not venue.clock.is_end(venue.clock.now_ms())
 
 
 def test_a_start_outside_of_the_data_is_refused(coin_file):
