@@ -28,11 +28,6 @@ def uptime_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
-async def pause(seconds: float) -> None:
-    """Wait for that many seconds of real time, while other tasks run."""
-    await asyncio.sleep(seconds)
-
-
 def boot_id() -> str:
     """Return what identifies the current start of the machine; the same text on systems that do not name it."""
     path = Path("/proc/sys/kernel/random/boot_id")

@@ -15,8 +15,10 @@ from mikrobot.market.local_venue.draws import Integers, draw
 from mikrobot.market.local_venue.tape import event_times
 from mikrobot.market.local_venue.trades import EVENTS
 
-LEVELS = 20
-"""Price levels of each side."""
+NEAR, FAR = 10, 10
+"""Price levels of each side below the best: close together, and `WIDER` times as far apart."""
+
+WIDER = 16
 
 Level = tuple[int, int]
 """Price units and size units; a size of 0 removes the level."""
@@ -25,7 +27,8 @@ _PERIOD = 48
 """Events between two changes of the size of a level."""
 
 _SIZES = 997
-_DEPTHS = np.arange(LEVELS - 1, dtype=np.int64)[None, :]
+_NEAR = np.arange(NEAR, dtype=np.int64)[None, :]
+_FAR = np.arange(FAR, dtype=np.int64)[None, :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,8 @@ def books_of_minute(history: BarHistory, minute: int) -> MinuteBooks | None:
     bid = np.maximum(np.where(buy, price - spread, price), 1)
     ask = np.maximum(np.where(buy, price, price + spread), bid + 1)
     gap = history.listing.level_gap(int(position[0].bars.open[position[1]]))
-    below = ((bid - 1) // gap)[:, None] * gap - _DEPTHS * gap
-    above = (ask // gap + 1)[:, None] * gap + _DEPTHS * gap
-    bids = _side(history, minute, np.concatenate((bid[:, None], below), axis=1), np.where(buy, 0, next_size))
-    asks = _side(history, minute, np.concatenate((ask[:, None], above), axis=1), np.where(buy, next_size, 0))
+    bids = _side(history, minute, _prices(bid, gap, -1), np.where(buy, 0, next_size))
+    asks = _side(history, minute, _prices(ask, gap, 1), np.where(buy, next_size, 0))
     books = [Book(*sides) for sides in zip(bids, asks, strict=True)]
     return MinuteBooks(minute, event_times(history, minute), books)
 
@@ -108,6 +109,14 @@ def _next_trades(history: BarHistory, minute: int) -> tuple[Integers, Integers, 
     nearest = np.minimum(following, number - 1)
     size = np.where(following < number, block.trades.size[place, nearest], 0)
     return block.trades.price[place, nearest], block.trades.buy[place, nearest].astype(np.int64), size
+
+
+def _prices(best: Integers, gap: int, sign: int) -> Integers:
+    """Return the prices of one side after each event; `sign` is -1 for bids and 1 for asks."""
+    away = sign * best[:, None]
+    near = (away // gap + 1 + _NEAR) * gap
+    far = (near[:, -1:] // (WIDER * gap) + 1 + _FAR) * WIDER * gap
+    return sign * np.concatenate((away, near, far), axis=1)
 
 
 def _side(history: BarHistory, minute: int, prices: Integers, at_best: Integers) -> list[list[Level]]:

@@ -9,7 +9,7 @@ from mikrobot.market.local_venue.connections import Connection
 from mikrobot.market.local_venue.feed import Feed
 from mikrobot.market.local_venue.injection import Injector, Requested
 from mikrobot.market.local_venue.messages import Message
-from mikrobot.runtime import pause
+from mikrobot.runtime import SystemClock
 
 TICK_S = 0.01
 """Real seconds between two rounds."""
@@ -73,9 +73,10 @@ class Broadcaster:
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
+        real = SystemClock()
         while True:
             self.send_due()
-            await pause(TICK_S)
+            await real.wait(TICK_S)
 
     def send_due(self) -> None:
         """Send what is due by now."""

@@ -78,7 +78,9 @@ def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVe
     Raises
     ------
     BarError
-        If a bar file breaks the schema, or a recording cannot be read.
+        If a bar file breaks the schema.
+    FeedError
+        If a recording cannot be read.
     UnknownSymbol
         If a symbol is not in the data, or no coin.
     UsageError

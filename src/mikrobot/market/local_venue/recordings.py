@@ -3,16 +3,16 @@
 A line without a stream is a snapshot of the order book by REST. Changes no message.
 """
 
-import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 
-from mikrobot.domain.errors import BarError
+from mikrobot.domain.errors import FeedError
 from mikrobot.market.local_venue.markets import kind_of
 from mikrobot.market.local_venue.messages import Payload
+from mikrobot.market.recorded_streams import messages
 
 _NS_PER_MS = 1_000_000
 
@@ -59,7 +59,7 @@ def read_recordings(paths: Sequence[Path]) -> list[Recording]:
 
     Raises
     ------
-    BarError
+    FeedError
         If a file cannot be read, or a line of it is no recorded message.
     """
     joined: dict[tuple[str, str], Recording] = {}
@@ -76,41 +76,31 @@ def read_recordings(paths: Sequence[Path]) -> list[Recording]:
 def _read(path: Path) -> Recording:
     received: list[tuple[int, str, Payload]] = []
     snapshots: list[Payload] = []
-    for received_ns, message in _lines(path):
+    for number, (received_ns, text) in enumerate(messages(path), 1):
+        message = _message(text, f"{path}, line {number}")
         if "stream" in message:
             received.append((received_ns // _NS_PER_MS, message["stream"], message["data"]))
         else:
             snapshots.append(message)
     if not received:
-        raise BarError(f"{path}: no message of a stream; give a recording with lines like 1723161254087891268 {{...}}")
+        raise FeedError(f"{path}: no message of a stream; give a recording with lines like 1723161254087891268 {{...}}")
     ahead_ms = next((payload["E"] - received_ms for received_ms, _, payload in received if "E" in payload), 0)
     symbol = received[0][1].partition("@")[0].upper()
     if any(stream.partition("@")[0].upper() != symbol for _, stream, _ in received):
-        raise BarError(f"{path}: streams of several symbols; give a recording of each")
+        raise FeedError(f"{path}: streams of several symbols; give a recording of each")
     futures = any("pu" in payload for _, stream, payload in received if kind_of(stream) == "depth")
-    messages = [RecordedMessage(received_ms + ahead_ms, stream, payload) for received_ms, stream, payload in received]
-    return Recording("usdm" if futures else "spot", symbol, messages, snapshots)
+    sent = [RecordedMessage(received_ms + ahead_ms, stream, payload) for received_ms, stream, payload in received]
+    return Recording("usdm" if futures else "spot", symbol, sent, snapshots)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Payload]]:
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                yield _message(line, f"{path}, line {number}")
-    except (OSError, EOFError) as error:
-        raise BarError(f"{path}: cannot be read ({error}); give a recording as text or gzip") from error
-
-
-def _message(line: bytes, place: str) -> tuple[int, Payload]:
-    """Return the time of receipt in nanoseconds, and the message."""
-    received_ns, _, text = line.partition(b" ")
+def _message(text: bytes, place: str) -> Payload:
+    """Return a message of a stream or a snapshot."""
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:
         message = None
-    is_recorded = isinstance(message, dict) and (
-        "lastUpdateId" in message or ("stream" in message and isinstance(message.get("data"), dict))
-    )
-    if not is_recorded or not received_ns.isdigit():
-        raise BarError(f"{place}: {line[:40]!r} is no recorded message; expected RECEIVED_NS {{JSON}}")
-    return int(received_ns), message
+    if isinstance(message, dict):
+        in_stream = isinstance(message.get("stream"), str) and isinstance(message.get("data"), dict)
+        if in_stream or "lastUpdateId" in message:
+            return message
+    raise FeedError(f"{place}: {text[:40]!r} is no message of a combined stream, and no depth snapshot")

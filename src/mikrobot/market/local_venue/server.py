@@ -20,7 +20,7 @@ from mikrobot.market.local_venue.injection import Injector
 from mikrobot.market.local_venue.markets import MARKETS, SPOT, USDM, Market, Path
 from mikrobot.market.local_venue.rest import NAMES, RestApi
 from mikrobot.market.local_venue.subscriptions import reply_to
-from mikrobot.runtime import pause, uptime_s
+from mikrobot.runtime import SystemClock, uptime_s
 
 HOST = "127.0.0.1"
 
@@ -239,6 +239,6 @@ async def _ping(socket: web.WebSocketResponse, connection: Connection) -> None:
     """Send a ping from time to time; end a connection whose client does not answer."""
     market = connection.market
     while uptime_s() - connection.last_pong_s < market.pong_s:
-        await pause(market.ping_s)
+        await SystemClock().wait(market.ping_s)
         await socket.ping()
     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Pong timeout")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mikrobot.domain.errors import BarError, UsageError
+from mikrobot.domain.errors import FeedError, UsageError
 from mikrobot.market.local_venue.opening import VenueOptions, open_venue
 from mikrobot.runtime import uptime_s
 from tests.contract.market.local_venue.books import Book, compare
@@ -125,22 +125,22 @@ def test_a_recording_without_a_snapshot_has_no_book(coin_file, tmp_path):
     ("content", "complaint"),
     [
         (b"", "no message of a stream"),
-        (b"17 {}\n", r"line 1: b'17 \{\}\\n' is no recorded message"),
-        (b'17 {"stream": "btcusdt@trade", "data": {}}\nopen,high,low', "line 2: b'open,high,low' is no recorded"),
+        (b"17 {}\n", r"line 1: b'\{\}\\n' is no message of a combined stream"),
+        (b'17 {"stream": "btcusdt@trade", "data": {}}\nopen,high,low', "line 2: 'open,high,low'; expected"),
         (b'1 {"stream":"btcusdt@x","data":{}}\n2 {"stream":"ethusdt@x","data":{}}', "streams of several symbols"),
     ],
 )
 def test_files_that_are_no_recordings_are_refused(tmp_path, content, complaint):
     file = tmp_path / "stream.txt"
     file.write_bytes(content)
-    with pytest.raises(BarError, match=complaint):
+    with pytest.raises(FeedError, match=complaint):
         open_venue(VenueOptions(streams=[file]), uptime_s)
 
 
 def test_a_recording_that_breaks_off_is_refused(coin_file, tmp_path):
     file = recorded(coin_file, "spot", tmp_path / "BTCUSDT.txt.gz", 1)
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(BarError, match="cannot be read"):
+    with pytest.raises(FeedError, match="cannot be read"):
         open_venue(VenueOptions(streams=[file]), uptime_s)
 
 
