@@ -47,9 +47,9 @@ class VenueClient:
         async with self._session.request(method, f"{self.http}/_control", json=wanted or None) as response:
             return await response.json()
 
-    def connect(self, path: str) -> Any:
+    def connect(self, path: str, *, autoping: bool = True) -> Any:
         """Open a websocket, as a context manager."""
-        return self._session.ws_connect(self.ws + path, max_msg_size=0)
+        return self._session.ws_connect(self.ws + path, max_msg_size=0, autoping=autoping)
 
 
 @asynccontextmanager

@@ -83,11 +83,11 @@ def venue(
 
     def announce(taken: int) -> None:
         begins = datetime.fromtimestamp(opened.clock.now_ms() // 1000, UTC)
+        origin = {"simulated": "SIMULATED ", "bars": "", "recording": "recorded "}[opened.origin]
         listed = ", ".join(dict.fromkeys(symbol for feeds in opened.feeds.values() for symbol in feeds))
         http, socket = f"http://127.0.0.1:{taken}", f"ws://127.0.0.1:{taken}"
-        click.echo(
-            f"ready: {http} lists {listed}; it is {begins:%Y-%m-%d %H:%M:%S} UTC there, at {speed:g} times speed"
-        )
+        moment = f"{begins:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(f"ready: {http} lists {origin}{listed}; it is {moment} there, at {speed:g} times speed")
         click.echo(f"MIKROBOT_BINANCE_URL={http}/api")
         click.echo(f"MIKROBOT_BINANCE_STREAM_URL={socket}")
         click.echo(f"MIKROBOT_BINANCE_FUTURES_URL={http}/fapi")

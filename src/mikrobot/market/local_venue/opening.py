@@ -16,7 +16,7 @@ from mikrobot.market.local_venue.listing import listing_of
 from mikrobot.market.local_venue.markets import MARKETS
 from mikrobot.market.local_venue.recorded_feed import RecordedFeed
 from mikrobot.market.local_venue.recordings import read_recordings
-from mikrobot.market.local_venue.server import LocalVenue
+from mikrobot.market.local_venue.server import LocalVenue, Origin
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import ReplaySource
 from mikrobot.market.simulated import SimulatedSource
@@ -101,7 +101,8 @@ def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVe
         name: {symbol: GeneratedFeed(market, generated[symbol]) for symbol in symbols}
         for name, market in MARKETS.items()
     }
-    return LocalVenue(feeds, clock, options.rates, options.seed)
+    origin: Origin = "bars" if options.data else "simulated"
+    return LocalVenue(feeds, clock, rates=options.rates, seed=options.seed, origin=origin)
 
 
 def _recorded(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVenue:
@@ -117,7 +118,7 @@ def _recorded(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVen
         listing = listing_of(instrument(recording.symbol))
         feed = RecordedFeed(MARKETS[recording.market], listing, recording)
         feeds[recording.market][recording.symbol] = feed
-    return LocalVenue(feeds, clock, options.rates, options.seed)
+    return LocalVenue(feeds, clock, rates=options.rates, seed=options.seed, origin="recording")
 
 
 def _source(options: VenueOptions) -> tuple[Bars, Sequence[str], datetime | None]:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -29,6 +30,8 @@ MOST_ATTEMPTS = 300
 
 ATTEMPTS_MS = 300_000
 
+Origin = Literal["simulated", "bars", "recording"]
+
 _PATHS: tuple[tuple[str, Market, Path], ...] = (
     ("", SPOT, ""),
     ("/public", USDM, "public"),
@@ -48,13 +51,22 @@ class LocalVenue:
         Share of messages or answers with a fault, by its name.
     seed : int
         Of the faults.
+    origin : "simulated", "bars" or "recording"
+        What its prices are made from.
     """
 
     def __init__(
-        self, feeds: Mapping[str, Mapping[str, Feed]], clock: MarketClock, rates: Mapping[str, float], seed: int
+        self,
+        feeds: Mapping[str, Mapping[str, Feed]],
+        clock: MarketClock,
+        *,
+        rates: Mapping[str, float],
+        seed: int,
+        origin: Origin,
     ) -> None:
         self.clock = clock
         self.feeds = feeds
+        self.origin = origin
         self._injector = Injector(rates, seed, clock)
         self._broadcaster = Broadcaster(feeds, clock, self._injector)
         self._control = Control(clock, self._injector, self._broadcaster)
@@ -106,7 +118,8 @@ class LocalVenue:
 
     async def _state(self, request: web.Request) -> web.Response:
         _refuse_pages(request)
-        return web.json_response(self._control.state(sum(api.requests for api in self._apis.values())))
+        requests = sum(api.requests for api in self._apis.values())
+        return web.json_response({"origin": self.origin, **self._control.state(requests)})
 
     async def _fault(self, request: web.Request) -> web.Response:
         _refuse_pages(request)

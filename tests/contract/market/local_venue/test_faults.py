@@ -360,6 +360,7 @@ def test_the_state_counts_what_has_been_sent(coin_file):
                 assert (one["market"], one["streams"]) == ("spot", ["btcusdt@aggTrade"])
             await client.get("/api/v3/ping")
             state = await client.control()
+            assert state["origin"] == "bars"
             assert (state["connections"]["opened"], state["requests"]) == (1, 1)
             assert state["messages"] >= 50
 

@@ -23,6 +23,7 @@ def test_without_data_the_simulated_market_begins_after_thirty_days():
     venue = opened()
     assert sorted(venue.feeds["spot"]) == sorted(venue.feeds["usdm"]) == ["ADAUSDT", "BTCUSDT", "ETHUSDT", "FILUSDT"]
     assert market_time(venue) == datetime(2025, 1, 31, tzinfo=UTC)
+    assert venue.origin == "simulated"
     (first,) = venue.feeds["spot"]["BTCUSDT"].klines(Window(0, None, 1), venue.clock.now_ms(), forming=True)
     assert first[0] == int(EPOCH.timestamp()) * 1000
 

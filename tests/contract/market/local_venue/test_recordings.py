@@ -86,6 +86,7 @@ def test_a_recording_without_a_snapshot_has_no_book(coin_file, tmp_path):
 
     async def scenario():
         async with running(VenueOptions(streams=[file])) as client:
+            assert (await client.control())["origin"] == "recording"
             status, _, body = await client.answer("/api/v3/depth", symbol="BTCUSDT")
             assert (status, json.loads(body)["code"]) == (503, -1000)
             assert (await client.get("/fapi/v1/depth", symbol="BTCUSDT"))["code"] == -1121

@@ -1,6 +1,7 @@
 """The streams of the local venue, over real sockets."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from mikrobot.market.local_venue import markets, server
 from mikrobot.market.local_venue.opening import VenueOptions
 from tests.contract.market.local_venue.books import Book, best_of, compare
 from tests.venue_client import closed_klines, collect, run, running
@@ -72,7 +74,7 @@ def test_snapshots_of_futures_have_ids_that_no_update_covers(coin_file):
         async with running(options(coin_file)) as client, client.connect("/public/ws/btcusdt@depth@100ms") as socket:
             diffs = await collect(socket, lambda messages: len(messages) == 40)
             snapshots = [await client.get("/fapi/v1/depth", symbol="BTCUSDT") for _ in range(30)]
-        assert all(diff["U"] > before["u"] for before, diff in pairwise(diffs))
+        assert all(diff["pu"] == before["u"] < diff["U"] <= diff["u"] for before, diff in pairwise(diffs))
         assert any(diff["U"] != before["u"] + 1 for before, diff in pairwise(diffs))
         assert len({snapshot["lastUpdateId"] for snapshot in snapshots}) > 1
 
@@ -208,6 +210,27 @@ def test_too_many_connection_attempts_are_refused(coin_file):
                 status, _, _ = await client.answer("/ws")
                 assert status == 400, "an attempt without the headers of a websocket"
             assert (await client.answer("/ws"))[0] == 429
+
+    run(scenario())
+
+
+def test_the_server_pings_and_ends_a_connection_without_a_pong(coin_file, monkeypatch):
+    quick = replace(markets.SPOT, ping_s=0.05, pong_s=0.3)
+    monkeypatch.setattr(server, "_PATHS", (("", quick, ""),))
+
+    async def scenario():
+        async with running(options(coin_file)) as client:
+            async with client.connect("/ws", autoping=False) as socket:
+                for _ in range(20):
+                    message = await socket.receive()
+                    assert message.type == aiohttp.WSMsgType.PING
+                    await socket.pong(message.data)
+            async with client.connect("/ws", autoping=False) as socket:
+                kinds = []
+                while not kinds or kinds[-1] == aiohttp.WSMsgType.PING:
+                    kinds.append((await socket.receive()).type)
+                assert len(kinds) > 2
+                assert (kinds[-1], socket.close_code) == (aiohttp.WSMsgType.CLOSE, 1008)
 
     run(scenario())
 
