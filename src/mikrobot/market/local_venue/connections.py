@@ -44,6 +44,8 @@ class Connection:
         Messages sent so far.
     last_pong_s : float
         When the client last answered a ping, by `uptime_s`.
+    ping_payload : bytes
+        Payload of the latest ping, which its pong must have.
     """
 
     def __init__(self, number: int, market: Market, path: Path, *, combined: bool, microseconds: bool) -> None:
@@ -52,6 +54,7 @@ class Connection:
         self.streams: dict[str, None] = {}
         self.sent = 0
         self.last_pong_s = uptime_s()
+        self.ping_payload = b""
         self._path = path
         self._combined = combined
         self._microseconds = microseconds

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import orjson
@@ -78,11 +79,10 @@ class LocalVenue:
         app = web.Application()
         for market in MARKETS.values():
             for name in NAMES:
-                app.router.add_get(f"{market.prefix}/{name}", self._rest)
-        for prefix, _, _ in _PATHS:
-            app.router.add_get(f"{prefix}/ws", self._websocket)
-            app.router.add_get(f"{prefix}/ws/{{streams:.*}}", self._websocket)
-            app.router.add_get(f"{prefix}/stream", self._websocket)
+                app.router.add_get(f"{market.prefix}/{name}", partial(self._rest, market, name))
+        for prefix, market, path in _PATHS:
+            for place in ("/ws", "/ws/{streams:.*}", "/stream"):
+                app.router.add_get(prefix + place, partial(self._websocket, market, path))
         app.router.add_get("/_control", self._state)
         app.router.add_post("/_control", self._fault)
         app.router.add_delete("/_control", self._clear)
@@ -97,9 +97,7 @@ class LocalVenue:
         for connection in self._broadcaster.connections.values():
             connection.close()
 
-    async def _rest(self, request: web.Request) -> web.Response:
-        _, part, _, name = request.path.split("/")
-        market = SPOT if part == "api" else USDM
+    async def _rest(self, market: Market, name: str, request: web.Request) -> web.Response:
         wants_us = request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND"
         answer, charge = self._apis[market.name].answer(
             name, request.query, request.remote or "", microseconds=wants_us
@@ -136,19 +134,17 @@ class LocalVenue:
         _refuse_pages(request)
         return web.json_response(self._control.clear())
 
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+    async def _websocket(self, market: Market, path: Path, request: web.Request) -> web.StreamResponse:
         if not self._admits(request.remote or ""):
             return web.Response(status=429, text="Too many connection attempts")
-        prefix = request.path.removesuffix("/").split("/")[1]
-        market, path = next(((market, path) for at, market, path in _PATHS if at == f"/{prefix}"), (SPOT, _PATHS[0][2]))
-        combined = "/stream" in request.path
+        combined = request.path.endswith("/stream")
         streams = request.query.get("streams", "") if combined else request.match_info.get("streams", "")
         connection = Connection(
             self._broadcaster.next_number(),
             market,
             path,
             combined=combined,
-            microseconds=request.query.get("timeUnit", "").upper() == "MICROSECOND" and market is SPOT,
+            microseconds=request.query.get("timeUnit", "").upper() == "MICROSECOND" and market.name == "spot",
         )
         connection.streams |= dict.fromkeys(filter(None, streams.split("/")))
         socket = web.WebSocketResponse(autoping=False, compress=False)
@@ -178,7 +174,7 @@ class LocalVenue:
                 connection.reply(reply_to(message.data, connection))
             elif message.type == WSMsgType.PING:
                 await socket.pong(message.data)
-            elif message.type == WSMsgType.PONG:
+            elif message.type == WSMsgType.PONG and message.data == connection.ping_payload:
                 connection.last_pong_s = uptime_s()
 
     def _admits(self, address: str) -> bool:
@@ -253,5 +249,6 @@ async def _ping(socket: web.WebSocketResponse, connection: Connection) -> None:
     market = connection.market
     while uptime_s() - connection.last_pong_s < market.pong_s:
         await SystemClock().wait(market.ping_s)
-        await socket.ping()
+        connection.ping_payload = str(int(uptime_s() * 1000)).encode()
+        await socket.ping(connection.ping_payload)
     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Pong timeout")
