@@ -35,6 +35,8 @@ class Connection:
         Messages have an envelope with the name of their stream.
     microseconds : bool
         The client wants times in microseconds.
+    abort : callable
+        End the connection without a close frame.
 
     Attributes
     ----------
@@ -48,8 +50,18 @@ class Connection:
         Payload of the latest ping, which its pong must have.
     """
 
-    def __init__(self, number: int, market: Market, path: Path, *, combined: bool, microseconds: bool) -> None:
+    def __init__(
+        self,
+        number: int,
+        market: Market,
+        path: Path,
+        *,
+        combined: bool,
+        microseconds: bool,
+        abort: Callable[[], None],
+    ) -> None:
         self.number = number
+        self._abort = abort
         self.market = market
         self.streams: dict[str, None] = {}
         self.sent = 0
@@ -63,7 +75,6 @@ class Connection:
         self._filled = asyncio.Event()
         self._stalled = False
         self._last: WSCloseCode | None = None
-        self._abort: Callable[[], None] | None = None
 
     def sends(self, stream: str) -> bool:
         """Return True if a stream sends data on this connection once it is subscribed."""
@@ -96,7 +107,7 @@ class Connection:
 
     def act(self, action: str, now_ms: int) -> None:
         """Let something happen to the connection; see `faults.Action`."""
-        if action == "abort" and self._abort is not None:
+        if action == "abort":
             self._abort()
         elif action == "stall":
             self._stalled = True
@@ -107,9 +118,8 @@ class Connection:
         elif action == "expire":
             self._end(WSCloseCode.POLICY_VIOLATION)
 
-    async def send(self, socket: web.WebSocketResponse, abort: Callable[[], None]) -> None:
+    async def send(self, socket: web.WebSocketResponse) -> None:
         """Send what is queued until the connection ends."""
-        self._abort = abort
         while not socket.closed:
             await self._filled.wait()
             self._filled.clear()
@@ -137,7 +147,7 @@ class Connection:
             return
         self._queue.extend([text] * copies)
         if len(self._queue) > LONGEST_QUEUE:
-            self._end(WSCloseCode.MESSAGE_TOO_BIG)
+            self._abort()
         self._filled.set()
 
     def _text(self, message: Message, *, microseconds: bool) -> str:

@@ -145,13 +145,14 @@ class LocalVenue:
             path,
             combined=combined,
             microseconds=request.query.get("timeUnit", "").upper() == "MICROSECOND" and market.name == "spot",
+            abort=lambda: _abort(request),
         )
         connection.streams |= dict.fromkeys(filter(None, streams.split("/")))
         socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
         self._broadcaster.connections[connection.number] = connection
         tasks = [
-            asyncio.create_task(connection.send(socket, lambda: _abort(request))),
+            asyncio.create_task(connection.send(socket)),
             asyncio.create_task(_ping(socket, connection)),
         ]
         try:

@@ -342,6 +342,16 @@ def test_wrong_requests_to_the_control_address_are_refused(coin_file, wanted, co
     run(scenario())
 
 
+def test_a_client_that_does_not_read_is_disconnected(coin_file):
+    async def scenario():
+        async with running(options(coin_file, rates={"overflow": 1.0})) as client, client.connect(TRADES):
+            await client.get("/api/v3/ping")
+            while (await client.control())["connections"]["open"]:
+                pass
+
+    run(scenario())
+
+
 def test_a_web_page_cannot_control_the_venue(coin_file):
     async def scenario():
         async with running(options(coin_file)) as client:
