@@ -34,8 +34,7 @@ def start(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_announces_its_addresses_answers_and_ends_quietly(coin_file, start, number):
+def test_it_announces_its_addresses_answers_and_ends_quietly(coin_file, start):
     process = start("--data", coin_file, "--port", 0, "--speed", 60, "--start", "2024-03-06 12:00:00")
     ready, *lines = [process.stdout.readline() for _ in range(5)]
     assert ready.startswith("ready: http://127.0.0.1:")
@@ -50,14 +49,18 @@ def test_it_announces_its_addresses_answers_and_ends_quietly(coin_file, start, n
     for name, path in (("MIKROBOT_BINANCE_URL", "/v3/time"), ("MIKROBOT_BINANCE_FUTURES_URL", "/v1/time")):
         with urllib.request.urlopen(named[name] + path, timeout=10) as answer:
             assert json.load(answer)["serverTime"] >= 1_709_726_400_000
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_a_port_that_is_taken_is_reported(coin_file, start):
-    port = start("--data", coin_file, "--port", 0).stdout.readline().split()[1].rpartition(":")[2]
+def test_a_port_that_is_taken_is_reported_and_the_first_venue_ends_on_sigterm(coin_file, start):
+    first = start("--data", coin_file, "--port", 0)
+    port = first.stdout.readline().split()[1].rpartition(":")[2]
     second = start("--data", coin_file, "--port", port)
     out, err = second.communicate(timeout=20)
     assert (second.returncode, out) == (1, "")
     assert err == f"error: port {port} of 127.0.0.1 is taken; give another one with --port\n"
+    first.terminate()
+    first.communicate(timeout=20)
+    assert first.returncode == 0
