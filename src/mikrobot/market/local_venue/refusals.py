@@ -1,8 +1,9 @@
 """The errors of Binance's REST API, and the reading of its parameters."""
 
-import json
 import re
 from collections.abc import Mapping
+
+import orjson
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
@@ -88,8 +89,8 @@ def symbols_of(query: Mapping[str, str]) -> list[str] | None:
     if "symbols" not in query:
         return [symbol_of(query)] if "symbol" in query else None
     try:
-        symbols = json.loads(query["symbols"])
-    except ValueError:
+        symbols = orjson.loads(query["symbols"])
+    except orjson.JSONDecodeError:
         raise _illegal("symbols") from None
     if not isinstance(symbols, list) or not all(isinstance(item, str) and _SYMBOL.fullmatch(item) for item in symbols):
         raise _illegal("symbols")

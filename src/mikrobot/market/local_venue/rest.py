@@ -134,7 +134,8 @@ class RestApi:
         if self._market.name == "spot":
             most = limit(query, _SPOT_DEFAULT_LEVELS, _SPOT_MOST_LEVELS, strict=False)
         else:
-            most = number(query, "limit") or _DEFAULT
+            given = number(query, "limit")
+            most = _DEFAULT if given is None else given
             if most not in _USDM_LEVELS:
                 raise Refusal(-4021, f"'{most}' is not valid depth limit.")
         book = feed.depth(most, now_ms)

@@ -3,8 +3,9 @@
 A stream that the venue does not have, or that is on another path, is acknowledged and stays silent, as on Binance.
 """
 
-import json
 from typing import Any
+
+import orjson
 
 from mikrobot.market.local_venue.connections import Connection
 
@@ -14,8 +15,8 @@ _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS")
 def reply_to(text: str, connection: Connection) -> dict[str, Any]:
     """Carry out a request and return its answer."""
     try:
-        request = json.loads(text)
-    except ValueError:
+        request = orjson.loads(text)
+    except orjson.JSONDecodeError:
         return {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}
     if not isinstance(request, dict) or "method" not in request:
         return {"code": 2, "msg": "Invalid request: missing field `method` at line 1 column 1"}

@@ -113,6 +113,13 @@ def test_windows_and_limits_are_those_of_binance(coin_file, prefix, most):
             assert await opens(limit=2, startTime=now - 5 * MINUTE_MS + 1) == [-4, -3]
             assert await opens(startTime=now - 2 * MINUTE_MS, endTime=now - MINUTE_MS) == [-2, -1]
             assert await opens(startTime=now + MINUTE_MS) == []
+            assert await opens(startTime="9" * 20) == []
+            assert await opens(endTime="9" * 20, limit=1) == [0]
+            assert await client.get(f"{prefix}/aggTrades", symbol=SYMBOL, fromId="9" * 20) == []
+            assert [row["a"] for row in await client.get(f"{prefix}/aggTrades", symbol=SYMBOL, fromId=0, limit=2)] == [
+                1,
+                2,
+            ]
             assert len(await opens()) == 500
             assert await opens(startTime=1) == (await opens(startTime=1, limit=500))
 
@@ -149,7 +156,8 @@ def test_futures_refuse_limits_that_spot_cuts(coin_file):
             query = {"symbol": SYMBOL, "interval": "1m", "limit": 9999}
             assert len(await client.get("/api/v3/klines", **query)) == 1000
             assert (await client.get("/fapi/v1/klines", **query))["code"] == -1130
-            assert (await client.get("/fapi/v1/depth", symbol=SYMBOL, limit=7))["code"] == -4021
+            for most in (0, 7, "9" * 20):
+                assert (await client.get("/fapi/v1/depth", symbol=SYMBOL, limit=most))["code"] == -4021
 
     run(scenario())
 
