@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mikrobot.market.local_venue import markets, server
-from mikrobot.market.local_venue.opening import VenueOptions
+from mikrobot.market.local_venue.opening import VenueOptions, open_venue
+from mikrobot.runtime import uptime_s
 from tests.contract.market.local_venue.books import Book, best_of, compare
 from tests.venue_client import closed_klines, collect, run, running
 
@@ -256,20 +257,18 @@ def test_streams_can_be_in_microseconds(coin_file):
     run(scenario())
 
 
-def test_a_hole_of_the_data_is_a_hole_of_the_market(coin_file, coin_bars):
-    async def scenario():
-        hole = datetime(2024, 3, 4, 11, 38, 30, tzinfo=UTC)
-        after = int(datetime(2024, 3, 4, 13, 40, tzinfo=UTC).timestamp()) * 1000
-        path = "/stream?streams=btcusdt@depth@100ms/btcusdt@kline_1m"
-        async with running(options(coin_file, start=hole, speed=10_000.0)) as client, client.connect(path) as socket:
-            messages = await collect(
-                socket, lambda found: any(m["data"].get("k", {}).get("t", 0) >= after for m in found)
-            )
-        diffs = [message["data"] for message in messages if "depth" in message["stream"]]
-        assert all(diff["U"] == before["u"] + 1 for before, diff in pairwise(diffs))
-        assert max(diff["E"] - before["E"] for before, diff in pairwise(diffs)) >= 7_200_000
-
-    run(scenario())
+@pytest.mark.parametrize("market", [SPOT, USDM])
+def test_a_hole_of_the_data_is_a_hole_of_the_market(coin_file, market):
+    feed = open_venue(options(coin_file), uptime_s).feeds[market]["BTCUSDT"]
+    since, until = (datetime(2024, 3, 4, hour, 38, tzinfo=UTC).timestamp() * 1000 for hour in (11, 13))
+    span = int(since), int(until) + 4 * MINUTE_MS
+    opens = {message.payload["k"]["t"] for message in feed.messages("btcusdt@kline_1m", *span) if message.closed}
+    minutes = [(opened - span[0]) // MINUTE_MS for opened in sorted(opens)]
+    assert minutes == [-1, 0, 1, 122]
+    diffs = [message.payload for message in feed.messages("btcusdt@depth@100ms", *span)]
+    assert max(after["E"] - before["E"] for before, after in pairwise(diffs)) >= 7_200_000
+    for before, after in pairwise(diffs):
+        assert (after["U"] == before["u"] + 1) if market == SPOT else (after["pu"] == before["u"])
 
 
 def test_the_market_ends_with_the_data(coin_file, coin_bars):
