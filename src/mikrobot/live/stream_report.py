@@ -38,4 +38,4 @@ def forget(home: Path) -> None:
 
 
 def _path(home: Path) -> Path:
-    return home / "run" / "streams.json"
+    return home / "run" / "streams"

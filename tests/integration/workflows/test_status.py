@@ -273,6 +273,7 @@ def test_the_streams_of_a_running_streamer_are_shown_with_their_state(
     connection = StreamStatus(("btcusdt@kline_1m",), state, reason, 1_200, 1, 0, 0)
     pid_records.record("streamer", database.home, os.getpid())
     stream_report.write([connection], database.home)
+    assert list(pid_records.recorded(database.home)) == ["streamer"]
     overview = look(TEN + MINUTE)
     assert overview.streams == (connection,)
     assert overview.to_json()["streams"][0]["state"] == state
