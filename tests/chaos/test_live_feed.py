@@ -1,0 +1,17 @@
+"""The live feed with a venue that drops, stalls, repeats, withholds and refuses: every bar, once, as it is in truth."""
+
+import pytest
+
+from tests.chaos.live_feed import coins, differences, follow
+
+
+@pytest.mark.parametrize(
+    ("minutes", "symbols", "faults", "seed"),
+    [(20, 3, 8, 1), pytest.param(1_440, 20, 100, 2, marks=pytest.mark.soak)],
+)
+def test_every_bar_is_yielded_once_whatever_the_venue_does(minutes: int, symbols: int, faults: int, seed: int) -> None:
+    followed, truth = follow(coins(symbols), minutes, faults, seed)
+    print(followed.faults, followed.states)
+    assert followed.faults.total() == faults
+    assert min(map(len, truth.values())) >= minutes
+    assert differences(followed, truth) == []
