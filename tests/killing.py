@@ -27,16 +27,19 @@ def kill_some(names: tuple[str, ...], home: Path, rng: Random) -> str:
     str
         The names with the way in which each was killed.
     """
-    ways = {name: rng.choice(("tree", "head", "child")) for name in rng.sample(names, rng.randint(1, len(names)))}
-    for name, way in ways.items():
-        head = head_of(name, home)
-        assert head is not None, f"{name} does not run"
-        children = head.children(recursive=True)
-        if way == "child" and children:
-            kill_9(rng.choice(children), children=False)
-        else:
-            kill_9(head, children=way == "tree")
-    return ", ".join(f"{name} ({way})" for name, way in ways.items())
+    drawn = [(name, rng.choice(("tree", "head", "child"))) for name in rng.sample(names, rng.randint(1, len(names)))]
+    heads = [(name, way, head) for name, way in drawn if (head := head_of(name, home)) is not None]
+    assert heads, f"none of {', '.join(names)} runs"
+    killed = []
+    for name, way, head in heads:
+        with suppress(psutil.NoSuchProcess):  # it ended with one that was killed before
+            children = head.children(recursive=True)
+            if way == "child" and children:
+                kill_9(rng.choice(children), children=False)
+            else:
+                kill_9(head, children=way == "tree")
+            killed.append(f"{name} ({way})")
+    return ", ".join(killed)
 
 
 def kill_9(head: psutil.Process, *, children: bool = True) -> None:

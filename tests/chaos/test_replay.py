@@ -26,6 +26,7 @@ def test_after_kills_at_random_instants_the_ledger_equals_that_of_an_undisturbed
     market: Market, undisturbed: list[str], seed: int
 ) -> None:
     run_id, rng = f"chaos {seed}", Random(seed)
+    market.serve()
     market.begin(run_id)
     with ThreadPoolExecutor(1) as executor:
         run = executor.submit(market.trade, run_id)
