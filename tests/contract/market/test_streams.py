@@ -158,7 +158,7 @@ def test_a_lost_connection_is_opened_again_and_says_so(server, stream):
     until(lambda: state(stream).state == "live", "live")
     server.drop()
     until(lambda: state(stream).losses == 1, "the loss is noticed")
-    until(lambda: len(server.open) == 1, "another connection")
+    until(lambda: server.accepted == 2 and len(server.open) == 1, "another connection")
     server.send(message(START + MINUTE))
     assert set(minute(stream, START + MINUTE)) == {"BTCUSDT"}
     until(lambda: state(stream).state == "live", "live again")
