@@ -66,12 +66,15 @@ class Followed:
         Of the streams at the end.
     states : Counter
         How often each state was seen, by a look a second of market time.
+    late_s : list of float
+        Seconds of market time from each close to its bars, by the clock of the client.
     """
 
     bars: list[tuple[datetime, Bar]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     status: list[StreamStatus] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
+    late_s: list[float] = field(default_factory=list)
 
 
 def write_bars(folder: Path, symbols: Sequence[str], minutes: int, seed: int) -> None:
@@ -99,16 +102,16 @@ def running_venue(folder: Path, speed: float, seed: int) -> Iterator[str]:
         process.wait(30)
 
 
-def market_clock(url: str, speed: float) -> SteadyClock:
-    """Return a clock with the time of the venue."""
+def market_clock(url: str, speed: float, ahead_s: float) -> SteadyClock:
+    """Return a clock that is so many seconds ahead of the venue."""
     before = uptime_s()
     now_ms = httpx.get(f"{url}/api/v3/time").json()["serverTime"]
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    return SteadyClock(now - timedelta(seconds=(before + uptime_s()) / 2 * speed), speed)
+    return SteadyClock(now - timedelta(seconds=(before + uptime_s()) / 2 * speed - ahead_s), speed)
 
 
 def follow(
-    symbols: Sequence[str], minutes: int, faults: int, seed: int, *, speed: float = 60.0
+    symbols: Sequence[str], minutes: int, faults: int, seed: int, *, speed: float = 60.0, ahead_s: float = 0.0
 ) -> tuple[Followed, dict[str, list[Bar]]]:
     """Follow symbols for so many minutes of market with so many faults.
 
@@ -121,7 +124,7 @@ def follow(
     with TemporaryDirectory() as folder, ExitStack() as stack:
         write_bars(Path(folder), symbols, minutes, seed)
         url = stack.enter_context(running_venue(Path(folder), speed, seed))
-        clock = market_clock(url, speed)
+        clock = market_clock(url, speed, ahead_s)
         start = clock.now().replace(second=0, microsecond=0) - 5 * MINUTE
         end = start + timedelta(minutes=minutes + 5)
         stream = BinanceStream(
@@ -134,6 +137,7 @@ def follow(
             source = BinanceSource(symbols, f"{url}/api", clock, 10.0)
             for close, bars in closes(source, symbols, start, None, clock=clock, stream=stream):
                 followed.bars.extend((close, bar) for bar in bars)
+                followed.late_s.append((clock.now() - close).total_seconds())
                 if close >= end:
                     break
             followed.status = stream.status()
