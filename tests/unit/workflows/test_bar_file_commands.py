@@ -4,9 +4,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from mikrobot.analytics.charts import bar_file
 from mikrobot.analytics.charts.style import plotly_script
+from mikrobot.cli.main import main
 from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import read_bars
@@ -134,3 +136,52 @@ def test_the_calendar_counts_the_open_minutes_without_a_bar(tmp_path: Path) -> N
         patch.setattr(bar_file, "gaps_figure", lambda missing: drawn.append(missing) or "")
         write_page(tmp_path / "page.html", inspect([mt5_file(tmp_path / "EURUSD.csv", times)], Reading()), Reading())
     assert {f"{day:%A}": count for day, count in drawn[0].items()} == {"Friday": 0, "Saturday": 0, "Sunday": 10}
+
+
+def ticks_file(folder: Path) -> Path:
+    """Three days of quotes of EURUSD, four a minute."""
+    times = pd.date_range("2025-01-06 00:00:05", periods=3 * 1440 * 4, freq="15s", tz="UTC")
+    bids = [1.03 + 0.0001 * ((number * 7) % 23) for number in range(len(times))]
+    lines = [f"{time.isoformat()},{bid:.5f},{bid + 8e-5:.5f}" for time, bid in zip(times, bids, strict=True)]
+    path = folder / "EURUSD_ticks.csv"
+    path.write_text("\n".join(["ts,bid,ask", *lines]))
+    return path
+
+
+def command(*words: object) -> str:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def test_ticks_are_aggregated_by_every_command_that_reads_bar_files(tmp_path: Path) -> None:
+    path, out = ticks_file(tmp_path), tmp_path / "bars"
+    (inspected,) = json.loads(command("inspect", path, "--ticks", "--json"))
+    assert (inspected["file"]["format"], inspected["bars"]) == ("ticks", 3 * 1440)
+    command("import", path, "--ticks", "--out", out)
+    (imported,) = out.iterdir()
+    bars = read_bars(imported)[1]
+    assert len(bars) == 3 * 1440
+    assert bars["volume"].eq(4).all()
+    assert bars["spread"].median() == pytest.approx(8e-5)
+    rows = {}
+    for name, words in {"ticks": (path, "--ticks"), "bars": (imported,)}.items():
+        command("features", *words, "--out", tmp_path / f"{name}.parquet")
+        rows[name] = pd.read_parquet(tmp_path / f"{name}.parquet")
+    pd.testing.assert_frame_equal(rows["ticks"], rows["bars"])
+    traded = [
+        json.loads(command("backtest", "--rules-only", "--json", "--data", *words))
+        for words in ((path, "--ticks"), (imported,))
+    ]
+    assert traded[0]["decisions"] == traded[1]["decisions"] > 0
+    assert traded[0]["pnl"] == traded[1]["pnl"]
+
+
+@pytest.mark.parametrize("words", [("inspect",), ("features", "--out", "rows.parquet"), ("import", "--out", "bars")])
+def test_ticks_without_the_option_are_refused_with_it_named(words: tuple[str, ...], tmp_path: Path) -> None:
+    name, *options = words
+    options = [str(tmp_path / option) if option in ("rows.parquet", "bars") else option for option in options]
+    result = CliRunner().invoke(main, [name, str(ticks_file(tmp_path)), *options])
+    assert result.exit_code == 1
+    assert "give --ticks to aggregate them to M1" in result.stdout + result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["EURUSD_ticks.csv"]
