@@ -22,7 +22,7 @@ from mikrobot.market.reading import Reading
 from mikrobot.market.replay import Provenance, ReplaySource
 from mikrobot.market.sessions import DAY_MINUTES, WEEK_MINUTES, holiday_minutes, open_minutes, week_minutes
 
-GAP_SIZES = (("up to 5 min", 5), ("up to 1 h", 60), ("up to 24 h", 1440), ("longer", None))
+GAP_SIZES = (("up to 5 min", 5), ("up to 1 h", 60), ("up to 24 h", 1440), ("over 24 h", None))
 """Sizes of gaps by their minutes without a bar while the market was open."""
 
 SPIKE = 30.0
@@ -120,7 +120,8 @@ def facts(inspected: Inspected) -> list[tuple[str, str]]:
     file, (at, minutes) = inspected.file, inspected.longest_gap
     gaps = ", ".join(f"{count:,} of {size}" for size, count in inspected.gaps.items() if count)
     longest = f"; the longest {minutes:,} min after {at:%Y-%m-%d %H:%M}"
-    without = "unknown" if inspected.zero_volume_share is None else f"{inspected.zero_volume_share:.2%}"
+    share = inspected.zero_volume_share
+    without = "unknown, the file has no volume" if share is None else f"{share:.2%}, unit {file.volume}"
     spread = ", ".join(f"{name} {value:.6g}" for name, value in inspected.spread.items())
     span = f"{inspected.first:%Y-%m-%d %H:%M} to {inspected.last:%Y-%m-%d %H:%M} UTC"
     return [
@@ -131,7 +132,7 @@ def facts(inspected: Inspected) -> list[tuple[str, str]]:
         ("gaps while open", gaps + longest if gaps else "none"),
         ("spikes", f"{inspected.spikes:,} with a range over {SPIKE:.0f} times the median of their day"),
         ("flat bars", f"{inspected.flat_share:.2%}"),
-        ("bars without volume", f"{without}, unit {file.volume}"),
+        ("bars without volume", without),
         ("spread in price units", f"{spread}; written in {file.spread}" if spread else "unknown"),
         *(("note", note) for note in inspected.notes),
     ]

@@ -13,7 +13,7 @@ from mikrobot.domain.errors import BarError, UsageError
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import read_bars
 from mikrobot.workflows.import_files import PROVENANCE, import_files
-from mikrobot.workflows.inspect_files import Inspected, Refused, inspect, write_page
+from mikrobot.workflows.inspect_files import Inspected, Refused, facts, inspect, write_page
 
 HEADER = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
 
@@ -49,7 +49,7 @@ def test_a_file_is_described(tmp_path: Path) -> None:
         "2025-01-03 21:00",
         "2025-01-05 22:41",
     )
-    assert inspected.gaps == {"up to 5 min": 1, "up to 1 h": 0, "up to 24 h": 0, "longer": 0}
+    assert inspected.gaps == {"up to 5 min": 1, "up to 1 h": 0, "up to 24 h": 0, "over 24 h": 0}
     assert (f"{inspected.longest_gap[0]:%H:%M}", inspected.longest_gap[1]) == ("22:29", 3)
     assert inspected.zero_volume_share == 0
 
@@ -59,7 +59,7 @@ def test_a_weekend_is_a_gap_of_crypto_and_not_of_foreign_exchange(tmp_path: Path
     prices = "93576.00\t93610.90\t93537.50\t93610.90"
     assert sum(one(mt5_file(tmp_path / "EURUSD.csv", times)).gaps.values()) == 0
     inspected = one(mt5_file(tmp_path / "BTCUSDT.csv", times, prices), Reading(clock="EET"))
-    assert inspected.gaps["longer"] == 1
+    assert inspected.gaps["over 24 h"] == 1
     assert inspected.longest_gap[1] == 48 * 60
 
 
@@ -74,6 +74,17 @@ def test_spikes_flat_bars_and_bars_without_volume_are_counted(tmp_path: Path) ->
     inspected = one(path)
     assert (inspected.spikes, inspected.flat_share, inspected.zero_volume_share) == (1, 0.1, 0.25)
     assert inspected.spread == {}
+    assert dict(facts(inspected))["bars without volume"] == "25.00%, unit base"
+
+
+def test_a_file_without_volume_and_with_a_long_gap_is_put_into_words(tmp_path: Path) -> None:
+    times = pd.date_range("2025-01-06 10:00", periods=200, freq="min", tz="UTC")
+    times = times[:100].append(times[100:] + pd.Timedelta(days=3))
+    path = tmp_path / "BTCUSDT.parquet"
+    pd.DataFrame({"ts": times, "open": 9e4, "high": 9.1e4, "low": 8.9e4, "close": 9e4}).to_parquet(path)
+    words = dict(facts(one(path)))
+    assert words["gaps while open"] == "1 of over 24 h; the longest 4,320 min after 2025-01-06 11:39"
+    assert words["bars without volume"] == "unknown, the file has no volume"
 
 
 def test_each_file_that_would_be_refused_is_named_and_the_others_are_described(tmp_path: Path) -> None:
