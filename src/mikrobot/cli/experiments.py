@@ -87,7 +87,10 @@ def status(name: str | None, json_: bool) -> None:
         listed = _with_database(experiments.overview, json_)
         if json_:
             print_json(listed)
-        for planned in listed if not json_ else ():
+            return
+        if not listed:
+            click.echo("no experiment is planned: `mikrobot experiment new --help` shows how")
+        for planned in listed:
             click.echo(f"{planned.experiment}  {' / '.join(planned.arms)}  {'ended' if planned.ended else 'running'}")
         return
     current = _with_database(lambda settings: experiments.status(settings, name), json_)
