@@ -135,11 +135,13 @@ def _carry_out(
 ) -> FinishedRun:  # fmt: skip
     """Start the services and the loop of a run, once it is recorded, and follow the loop to its end."""
     with _stopping_what_started(settings, display) as started:
-        process = _start_loop(settings, record().id)
-        local_stack.await_service(settings, "prefect", clock, say=display.say, started=started)
-        if stay:
-            local_stack.serve_flows(settings, clock, display.say, started)
-        printed = _follow(process, settings, display)
+        run = record()
+        with _showing_how_to_resume(run, source, display):
+            process = _start_loop(settings, run.id)
+            local_stack.await_service(settings, "prefect", clock, say=display.say, started=started)
+            if stay:
+                local_stack.serve_flows(settings, clock, display.say, started)
+            printed = _follow(process, settings, display)
         seconds = round((clock.now() - asked_at).total_seconds(), 1)
         summary = _FINISHED.validate_python({**printed, "seconds": seconds, "pages": str(pages.path(settings))})
         if stay:
@@ -147,6 +149,17 @@ def _carry_out(
             display.summary(summary)
             _stay(settings, source, clock, display)
     return replace(summary, services=still_up(settings, summary.services))
+
+
+@contextmanager
+def _showing_how_to_resume(run: Run, source: Source, display: Display) -> Iterator[None]:
+    """Show the command that continues a replay if it is interrupted within the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not source.live:
+            display.say(f"run {run.id} is interrupted: `mikrobot run --resume` continues it")
+        raise
 
 
 def still_up(settings: Settings, addresses: Mapping[str, str]) -> dict[str, str]:

@@ -220,6 +220,7 @@ def test_a_second_run_is_refused_and_an_impatient_ctrl_c_leaves_nothing_of_the_f
     os.killpg(run.pid, signal.SIGINT)
     process = ended(run)
     assert "interrupted; what was started has been stopped" in complaint(process)
+    assert "is interrupted: `mikrobot run --resume` continues it" in process.stderr
     assert process.returncode == 1
     assert kept.left() == []
 
