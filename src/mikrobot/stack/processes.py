@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 from typing import IO
 
 import httpx
@@ -27,6 +28,7 @@ from mikrobot.store.state_folder import PASSABLE
 from mikrobot.store.web_access import Login
 
 STOP_SECONDS = 20.0
+REAP_EVERY_S = 0.05
 
 LEAST_FREE_BYTES = 16 << 20
 """Size of a file of PostgreSQL's log, which it creates when the ones before are full."""
@@ -256,11 +258,11 @@ def stop(name: str, home: Path, *, children: bool = True, seconds: float = STOP_
         family = _family(process) if children else [process]
         for _ in range(2):
             _signal(process.terminate)
-            if not psutil.wait_procs([process], timeout=seconds / 2)[1]:
+            if not _remaining([process], seconds / 2):
                 break
-        for left in psutil.wait_procs(family, timeout=2)[1]:
+        for left in _remaining(family, 2):
             _signal(left.kill)
-        psutil.wait_procs(family, timeout=5)
+        _remaining(family, 5)
     left_over = _end_orphans(name, home)
     pid_records.forget(name, home)
     return process is not None or left_over
@@ -271,10 +273,31 @@ def _end_orphans(name: str, home: Path) -> bool:
     orphans = pid_records.orphans(name, home)
     for process in orphans:
         _signal(process.terminate)
-    for process in psutil.wait_procs(orphans, timeout=2)[1]:
+    for process in _remaining(orphans, 2):
         _signal(process.kill)
-    psutil.wait_procs(orphans, timeout=5)
+    _remaining(orphans, 5)
     return bool(orphans)
+
+
+def _remaining(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the end of processes; return those that still run after some seconds.
+
+    A zombie has ended; it stays until its parent reaps it, as the supervisor does with what it has restarted.
+    """
+    until = perf_counter() + seconds
+    remaining = list(processes)
+    while True:
+        alive = psutil.wait_procs(remaining, timeout=REAP_EVERY_S)[1]
+        remaining = [process for process in alive if not _is_zombie(process)]
+        if not remaining or perf_counter() >= until:
+            return remaining
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 from datetime import UTC, datetime
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -36,6 +37,11 @@ threading.Event().wait()
 _PARENT = f"""
 import subprocess, sys, threading
 subprocess.Popen([sys.executable, "-c", {_CHILD!r}])
+threading.Event().wait()
+"""
+_NEVER_REAPING = f"""
+import subprocess, threading
+print(subprocess.Popen({SLEEP!r}).pid, flush=True)
 threading.Event().wait()
 """
 LISTENING = (sys.executable, "-c", _PARENT)
@@ -131,6 +137,19 @@ def test_stop_ends_what_a_killed_service_has_left_running(home, orphan):
     assert processes.stop("parent", home) is True
     assert not alive(child)
     assert processes.stop("parent", home) is False
+
+
+def test_stop_does_not_wait_for_the_parent_of_a_process_that_has_ended(home):
+    with subprocess.Popen([sys.executable, "-c", _NEVER_REAPING], stdout=subprocess.PIPE, text=True) as parent:
+        pid_records.record("probe", home, int(parent.stdout.readline()), 0)
+        stop = Thread(target=processes.stop, args=("probe", home), kwargs={"seconds": 7200}, daemon=True)
+        stop.start()
+        try:
+            wait_until(lambda: not stop.is_alive(), "stop waits on", SystemClock(), timeout_s=60)
+            assert parent.poll() is None
+        finally:
+            parent.kill()
+    assert pid_records.find("probe", home) is None
 
 
 def test_a_pid_that_now_belongs_to_another_program_is_never_touched(home):
