@@ -106,11 +106,11 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
     if json_:
         click.echo(spec.to_json())
         return
-    span = f"{spec.trained_from} to {spec.trained_until}"
+    span = f"{spec.trained_from:%Y-%m-%d %H:%M} to {spec.trained_until:%Y-%m-%d %H:%M} UTC"
     click.echo(f"{spec.name} {spec.version}: {spec.source} {', '.join(spec.symbols)}, {span}")
     click.echo(f"features {spec.feature_hash}, {len(spec.columns)} columns, {len(spec.inputs.names)} inputs")
     for figure, value in spec.metrics["metrics"].items():
-        click.echo(f"  {figure:12} {value:.4f}")
+        click.echo(f"  {figure:19} {value:.4f}")
     for symbol in recorded.symbols:
         click.echo(f"    {symbol}: {recorded.promotion(symbol)}")
 
