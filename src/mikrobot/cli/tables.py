@@ -109,7 +109,7 @@ def book_table(replayed: "ReplayedBook") -> Table:
     shown.add_row("equal to the ticker", f"{replayed.ticker_equal:,} of {replayed.ticker_compared:,} changes")
     low, high = replayed.trusted_range
     due = ", a new snapshot is due" if replayed.needs_snapshot else ""
-    shown.add_row("trusted range", f"{low:.10g} to {high:.10g}{due}")
+    shown.add_row("trusted range", (f"{low:.10g} to {high:.10g}" if high > 0 else "none") + due)
     if (sample := replayed.sample) is not None:
         shown.add_row("best prices", f"{sample.bid:.10g} and {sample.ask:.10g}, spread {sample.spread:.4g}")
         shown.add_row("size of 1, 5, 10 bids", ", ".join(f"{size:g}" for size in sample.depth_bid))

@@ -130,6 +130,12 @@ def test_the_table_shows_what_the_object_has(tmp_path):
     assert "live" in result.stdout
 
 
+def test_the_table_of_a_recording_without_its_snapshot_has_no_trusted_range(tmp_path):
+    shown = CliRunner().invoke(main, ["book", str(write(tmp_path / "a.txt", [depth(1, 2)]))])
+    (row,) = [text.split() for text in shown.output.splitlines() if "trusted range" in text]
+    assert row == ["trusted", "range", "none,", "a", "new", "snapshot", "is", "due"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
