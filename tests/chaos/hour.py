@@ -35,7 +35,7 @@ WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a process and its children use: memory in bytes that no other process shares, and open file descriptors."""
+    """What a process and its children use: bytes of anonymous memory, and open file descriptors."""
 
     memory: int
     descriptors: int
@@ -106,14 +106,20 @@ def watched(settings: Settings, names: Sequence[str], length: timedelta) -> Iter
         yield {name: use_of(name, settings.home) for name in names}
 
 
+def anonymous_bytes(pid: int) -> int:
+    """Return the memory of a process that is no part of a file, so that others that load the same files do not count."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return 1024 * int(next(line for line in rollup.splitlines() if line.startswith("Anonymous:")).split()[1])
+
+
 def use_of(name: str, home: Path) -> Use:
     """Return what a process uses; the runs that the flow server starts end by themselves, and do not count."""
     head = head_of(name, home)
     assert head is not None, f"{name} does not run"
     uses = []
     for process in (head, *([] if name == "flows" else head.children(recursive=True))):
-        with suppress(psutil.NoSuchProcess):
-            uses.append(Use(process.memory_full_info().uss, process.num_fds()))
+        with suppress(psutil.NoSuchProcess, OSError):
+            uses.append(Use(anonymous_bytes(process.pid), process.num_fds()))
     return together(uses)
 
 

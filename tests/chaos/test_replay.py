@@ -35,6 +35,7 @@ def test_after_kills_at_random_instants_the_ledger_equals_that_of_an_undisturbed
             CLOCK.sleep(rng.uniform(0, 0.5))
             print(kill_some(tuple(filter(market.runs, (*PROCESSES, "supervisor"))), market.settings.home, rng))
         run.result(timeout=600)
+    market.serve()  # what was killed last may still be on its way back
     assert market.ledger(run_id) == undisturbed
     assert pid_records.kept_down(market.settings.home) == {}
 
