@@ -107,7 +107,7 @@ def watched(settings: Settings, names: Sequence[str], length: timedelta) -> Iter
 
 
 def anonymous_bytes(pid: int) -> int:
-    """Return the memory of a process that is no part of a file, so that others that load the same files do not count."""
+    """Return the memory of a process that is no part of a file, which others that load the same file may share."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return 1024 * int(next(line for line in rollup.splitlines() if line.startswith("Anonymous:")).split()[1])
 
