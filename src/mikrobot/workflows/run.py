@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.domain.instruments import registry
+from mikrobot.domain.sources import is_live
 from mikrobot.live import arms, pid_records, wiring
 from mikrobot.live.session import plan, record_of
 from mikrobot.market.bar_files import digests
@@ -89,6 +90,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
         return _record(settings, source, segments, asked_at, clock=clock, display=display)
 
     with _alone(settings.home):
+        require_no_session(settings.home)
         return _carry_out(settings, source, record, asked_at, clock=clock, display=display, stay=stay)
 
 
@@ -200,6 +202,22 @@ def require_no_loop(home: Path) -> None:
     busy = pid_records.find("loop", home) or starting
     if busy is not None:
         raise ServiceError(f"a run uses {home} (pid {busy.pid}) and starts what it needs; wait for its end")
+
+
+def require_no_session(home: Path) -> None:
+    """Check that no run trades the present, since a state folder has the live processes of one run only.
+
+    Raises
+    ------
+    ServiceError
+        If one does.
+    """
+    live = wanted.read(home).live
+    if live is not None and is_live(live.settings["source"]) and pid_records.find("worker", home) is not None:
+        raise ServiceError(
+            f"run {live.run} trades the present in {home}, and this run would end it; `mikrobot down` first, or set "
+            "MIKROBOT_HOME to another folder"
+        )
 
 
 @contextmanager
