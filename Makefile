@@ -25,7 +25,7 @@ install: $(STAMP)
 $(LOCKED): requirements.lock
 	@echo "installing the packages of requirements.lock into $(VENV); this takes some minutes, once"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock | awk '$(PROGRESS)'
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock | awk '$(PROGRESS)'
 	touch $@
 
 $(STAMP): $(LOCKED) pyproject.toml
