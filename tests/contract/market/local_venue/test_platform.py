@@ -51,7 +51,9 @@ def test_the_stream_and_the_source_read_the_bars_of_the_data(coin_file, coin_bar
                         pass
                 closed, minutes = [], 0
                 while len(closed) < 2:
-                    closed += (await asyncio.to_thread(stream.minute, START + minutes * MINUTE, ["BTCUSDT"])).values()
+                    opened = START + minutes * MINUTE
+                    bars = await asyncio.to_thread(stream.minute, opened, ["BTCUSDT"], opened + 1.1 * MINUTE)
+                    closed += bars.values()
                     minutes += 1
             finally:
                 await asyncio.to_thread(stream.close)
