@@ -38,6 +38,7 @@ CALLS: dict[str, tuple[object, ...]] = {
 """Arguments by command, in the order in which they are called."""
 
 ELSEWHERE = {
+    "book": "its document is checked in contract/market/test_recorded_streams",
     "run": "its document is checked in test_replay",
     "evaluate": "its document is checked in test_stop",
     "train": "its document is checked in test_stop",
