@@ -173,7 +173,10 @@ def test_doctor_notices_a_due_run_that_the_flow_server_does_not_start(automated:
         due = CLOCK.now() - schedules.GRACE * 2
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
         late = automated.post(f"deployments/{deployment}/create_flow_run", {"state": state})
-        assert [run.deployment for run in read(automated).late] == ["report"]
+        wait_until(
+            lambda: [run.deployment for run in read(automated).late] == ["report"],
+            "the late run was not shown", CLOCK, timeout_s=20,
+        )  # fmt: skip
         finding = findings(automated)["late runs"]
         assert not finding["ok"]
         assert "report, due" in finding["found"]
