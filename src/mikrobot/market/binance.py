@@ -24,6 +24,7 @@ from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.market import empty_bars
 from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.market.binance_instruments import entry_of
+from mikrobot.market.binance_messages import MICROSECONDS_FROM
 from mikrobot.market.border import bar_frame, epoch_us, instant, within_volume
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -45,7 +46,6 @@ _NUMBERS = (1, 2, 3, 4, 5, 8, 9)
 PAGE = 1000  # maximum number of klines per response: Binance spot API, GET /api/v3/klines
 
 _MINUTE_MS = 60_000
-_FIRST_US = 1_262_304_000_000_000  # 2010
 _LAST_MS = 4_102_444_800_000  # 2100
 _LONGEST_WAIT_S = 120.0
 _WAITS = 3
@@ -310,7 +310,7 @@ def _fault(row: Any, previous: int) -> str:
     if not isinstance(row, list) or len(row) <= max(_NUMBERS) or type(row[0]) is not int:
         return "which is not the list of a kline"
     time = _milliseconds(row[0])
-    if not _FIRST_US // 1000 <= time < _LAST_MS:
+    if not MICROSECONDS_FROM // 1000 <= time < _LAST_MS:
         return f"whose time {str(row[0])[:20]} is no time of a market"
     if time % _MINUTE_MS:
         return "whose time is not on a whole minute"
@@ -321,7 +321,7 @@ def _fault(row: Any, previous: int) -> str:
 
 def _milliseconds(stamp: int) -> int:
     """Return an open time in milliseconds, which Binance also sends in microseconds."""
-    return stamp // 1000 if stamp >= _FIRST_US else stamp
+    return stamp // 1000 if stamp >= MICROSECONDS_FROM else stamp
 
 
 def _frame(klines: list[Kline]) -> pd.DataFrame:

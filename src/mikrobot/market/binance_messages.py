@@ -142,6 +142,8 @@ def closed_bar_of(data: bytes | msgspec.Raw) -> Bar | None:
     candle = raw.k
     if not candle.x:
         return None
+    if not 0 <= candle.t < 100 * MICROSECONDS_FROM:
+        raise FeedError(f"{raw.s}: a kline with the time {candle.t} is no bar")
     opened = instant(candle.t if candle.t >= MICROSECONDS_FROM else candle.t * 1000)
     prices = (candle.open, candle.high, candle.low, candle.close)
     ordered = 0 < candle.low <= min(prices) and max(prices) <= candle.high < math.inf

@@ -72,7 +72,7 @@ class BinanceStream:
         self._connections = [
             Connection(
                 f"{url.rstrip('/')}/stream?streams={'/'.join(quote(name, safe='@') for name in group)}",
-                group, self._take, lambda reason: None, clock=clock, attempts=attempts, rng=rng,
+                group, self._take, clock=clock, attempts=attempts, rng=rng,
             )
             for group in (names[at : at + STREAMS_PER_SOCKET] for at in range(0, len(names), STREAMS_PER_SOCKET))
         ]  # fmt: skip
@@ -89,7 +89,7 @@ class BinanceStream:
         return self._bars.take_revised()
 
     def status(self) -> list[StreamStatus]:
-        """Return the state of connection connection."""
+        """Return the state of each connection."""
         return [connection.status() for connection in self._connections]
 
     def close(self) -> None:
@@ -101,10 +101,10 @@ class BinanceStream:
         asyncio.set_event_loop(self._loop)
         self._tasks = [self._loop.create_task(connection.run()) for connection in self._connections]
         self._loop.run_until_complete(asyncio.wait(self._tasks))
-        self._loop.close()
         for task in self._tasks:
-            if not task.cancelled() and (error := task.exception()):
-                log.error("streams_ended", error=repr(error))
+            if not task.cancelled():
+                task.exception()  # logged by the connection
+        self._loop.close()
 
     def _cancel(self) -> None:
         for task in self._tasks:

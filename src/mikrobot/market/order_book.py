@@ -207,8 +207,7 @@ class OrderBook:
         self._awaiting.clear()
         self.state, self.reason = "live", ""
         for update in after:
-            if self._last_id is not None:
-                self._follow(update)
+            self._follow_or_keep(update)
 
     def tick(self, tick: Tick) -> None:
         """Compare the book with the best prices of the venue, as of the changes that they follow."""
@@ -276,6 +275,13 @@ class OrderBook:
             (bid_size - ask_size) / both,
             (bid * ask_size + ask * bid_size) / both,
         )
+
+    def _follow_or_keep(self, update: BookUpdate) -> None:
+        """Apply a kept change, or keep it for the next snapshot where one before it was missing."""
+        if self._last_id is None:
+            self._keep(update)
+        else:
+            self._follow(update)
 
     def _follow(self, update: BookUpdate) -> None:
         """Apply a change after the last one, if none is missing between them."""

@@ -77,6 +77,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
         If any step fails, with one line of text; everything that this call started has been stopped.
     """
     asked_at = clock.now()
+    require_no_session(settings.home)
     arms.planned(settings)
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
     source = wiring.open_source(settings, clock)
@@ -90,7 +91,6 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
         return _record(settings, source, segments, asked_at, clock=clock, display=display)
 
     with _alone(settings.home):
-        require_no_session(settings.home)
         return _carry_out(settings, source, record, asked_at, clock=clock, display=display, stay=stay)
 
 

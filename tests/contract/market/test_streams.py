@@ -125,7 +125,17 @@ def test_the_same_kline_twice_is_one_bar_and_another_version_is_kept_apart(serve
 
 
 @pytest.mark.parametrize(
-    "change", [{"h": "nan"}, {"h": "1"}, {"v": "-1"}, {"l": "0"}, {"h": "inf"}, {"t": milliseconds(START) + 7_000}]
+    "change",
+    [
+        {"h": "nan"},
+        {"h": "1"},
+        {"v": "-1"},
+        {"l": "0"},
+        {"h": "inf"},
+        {"t": milliseconds(START) + 7_000},
+        {"t": 10**18},
+        {"t": -1},
+    ],
 )
 def test_a_kline_that_is_no_bar_is_left_out(change, server, stream):
     server.send(message(START, **change))
@@ -178,6 +188,16 @@ def test_an_unreachable_server_makes_it_poll_with_the_reason(server, stream):
     server.close()
     until(lambda: state(stream).state == "polling", "polling")
     assert "Connect call failed" in state(stream).reason or "refused" in state(stream).reason
+
+
+def test_a_budget_that_cannot_be_counted_makes_it_poll_with_the_reason(server, clock, tmp_path):
+    (tmp_path / "run").write_text("a file where the folder belongs")
+    opened = BinanceStream(["BTCUSDT"], server.url, clock, attempts=attempts_of(tmp_path), rng=Random(1))
+    until(lambda: state(opened).state == "polling", "polling")
+    assert "cannot be written" in state(opened).reason
+    (tmp_path / "run").unlink()
+    until(lambda: server.accepted == 1, "a connection once it can")
+    opened.close()
 
 
 def test_a_silent_stream_is_stale_by_name_and_the_socket_is_replaced(server, stream):

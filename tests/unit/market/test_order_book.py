@@ -141,6 +141,16 @@ def test_a_lost_book_is_live_again_with_a_snapshot_and_the_changes_kept_since():
     assert best(book)[0] == (100.5, 1.5)
 
 
+def test_changes_after_a_hole_among_the_kept_ones_are_kept_for_the_next_snapshot():
+    book = OrderBook("BTCUSDT", chained=False)
+    for update in (change(11, 11), change(14, 14), change(15, 15, [(100.5, 1.5)])):
+        book.change(update)
+    book.snapshot(snapshot(10))
+    assert (book.state, book.gaps) == ("lost", 1)
+    book.snapshot(snapshot(13))
+    assert (book.state, best(book)[0]) == ("live", (100.5, 1.5))
+
+
 # Levels
 
 

@@ -18,6 +18,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from mikrobot.domain.errors import FeedError
 from mikrobot.market.streams.backoff import Backoff
 from mikrobot.market.streams.shared_budget import Budget
 from mikrobot.market.streams.watchdog import Watchdog
@@ -42,6 +43,9 @@ WATCH_S = 1.0
 
 LONGEST_WAIT_S = 600.0
 """Longest time between two replacements of a socket on which a stream stays silent."""
+
+UNCOUNTED_WAIT_S = 10.0
+"""Seconds until the next attempt where attempts cannot be counted, as on a full disk."""
 
 SHUTDOWN = "serverShutdown"
 
@@ -107,8 +111,6 @@ class Connection:
         Their names.
     deliver : callable
         Gets every message; raises no error.
-    lost : callable
-        Called when the socket was lost, with the reason, since messages are missing then.
     clock : Clock
     attempts : Budget
         Attempts to connect.
@@ -124,15 +126,14 @@ class Connection:
     """
 
     def __init__(
-        self, url: str, streams: Sequence[str], deliver: Deliver, lost: Callable[[str], None], *, clock: Clock,
-        attempts: Budget, rng: Random,
-    ) -> None:  # fmt: skip
+        self, url: str, streams: Sequence[str], deliver: Deliver, *, clock: Clock, attempts: Budget, rng: Random
+    ) -> None:
         self.url = url
         self.watchdogs = {stream: Watchdog(stream) for stream in streams}
         self.state: ConnectionState = "connecting"
         self.reason = "not connected yet"
         self.opened = self.losses = self.malformed = self.messages = 0
-        self._deliver, self._lost, self._clock, self._attempts = deliver, lost, clock, attempts
+        self._deliver, self._clock, self._attempts = deliver, clock, attempts
         self._backoff = Backoff(rng)
         self._failed = 0
         self._replace = asyncio.Event()
@@ -151,6 +152,10 @@ class Connection:
                 socket = await self._socket()
                 while True:
                     socket = await self._followed(socket)
+            except Exception as error:
+                self.state, self.reason = "polling", f"the connection has ended for good: {error!r}"
+                log.exception("stream_ended", streams=list(self.watchdogs))
+                raise
             finally:
                 for open_socket in [*self._sockets]:
                     await self._close(open_socket)
@@ -194,8 +199,15 @@ class Connection:
 
     async def _allowed(self) -> None:
         """Wait until another attempt is allowed."""
-        while (wait := self._attempts.take(self._clock.now())) > 0:
-            self.state, self.reason = "polling", f"no attempt to connect is allowed for {wait:.0f} s"
+        while True:
+            try:
+                wait = self._attempts.take(self._clock.now())
+                reason = f"no attempt to connect is allowed for {wait:.0f} s"
+            except FeedError as error:
+                wait, reason = UNCOUNTED_WAIT_S, str(error)
+            if wait <= 0:
+                return
+            self.state, self.reason = "polling", reason
             await self._clock.wait(wait)
 
     async def _read(self, socket: _Socket) -> str:
@@ -241,7 +253,6 @@ class Connection:
         self.losses += 1
         self._failed += 1
         self._fail(f"the connection was lost: {reason}")
-        self._lost(self.reason)
 
     def _fail(self, reason: str) -> None:
         self.state = "polling" if self._failed >= POLLING_AFTER else "reconnecting"
