@@ -89,10 +89,10 @@ def _last_errors(services: Iterable[ServiceStatus]) -> Table:
 
 
 def _symbols(symbols: Iterable[SymbolState]) -> Table:
-    shown = _table("symbol", "last bar, UTC", "position", "P&L today")
+    shown = _table("symbol", "last bar, UTC", "quality", "position", "P&L today")
     for symbol in symbols:
         position = "; ".join(map(_holding, symbol.holdings)) or CLOSED
-        shown.add_row(symbol.symbol, _last_bar(symbol), position, _signed(symbol.pnl_today))
+        shown.add_row(symbol.symbol, _last_bar(symbol), _quality(symbol), position, _signed(symbol.pnl_today))
     return shown
 
 
@@ -121,6 +121,11 @@ def _last_bar(symbol: SymbolState) -> str:
     if symbol.last_bar is None:
         return "none"
     return f"{symbol.last_bar:%Y-%m-%d %H:%M}" + (f", {_span(symbol.age)} ago" if symbol.age is not None else "")
+
+
+def _quality(symbol: SymbolState) -> str:
+    score = "" if symbol.quality is None else f"{symbol.quality:.3f}"
+    return f"{score} [red]halted[/]".strip() if symbol.halts else score
 
 
 def _decision(decision: Decision | None, why: str) -> str:

@@ -23,10 +23,12 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.registry import leads_first
 from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.quality import QualityScore
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
 from mikrobot.live import pid_records, stream_report, wiring
+from mikrobot.live.bar_quality import BarQuality
 from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.session import PRESENT
@@ -73,12 +75,19 @@ class Streamer:
     home: Path
     arriving: BarStream | None = None
     check: RowCheck = field(default_factory=RowCheck)
+    quality: BarQuality = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without a bar."""
+        self.quality = BarQuality(self.run.source)
 
     def stream(self) -> None:
         """Publish every minute from the last published one to the end of the source."""
         resumed = self._resume()
         if self.arriving is None:
             stream_report.forget(self.home)
+        if self.source.live:
+            self.quality.follow(self.clock.now(), compares=self.arriving is not None)
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
@@ -99,9 +108,11 @@ class Streamer:
         """Keep later versions of bars, those on the stream and those that the venue has by now; report the streams."""
         for bar in arriving.take_revised():
             self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+            self.quality.note_revised(bar)
         stream_report.write(arriving.status(), self.home)
         if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
-            compare(self.source, self.bars, self.segment.symbols, close_time)
+            for bar in compare(self.source, self.bars, self.segment.symbols, close_time):
+                self.quality.note_revised(bar)
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
@@ -118,18 +129,22 @@ class Streamer:
                 values = self.pipeline.update(bar)
         except BarError as error:
             log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
+            self.quality.note_refused(bar.symbol)
             return partial(self.bars.quarantine_bar, self.run.source, bar, str(error))
+        with self.timers.stage("quality"):
+            scored = self.quality.score(bar, self.clock.now())
         with self.timers.stage("row_check"):
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:
             log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
-        return partial(self._store, bar, values, wrong)
+        return partial(self._store, bar, values, wrong, scored)
 
-    def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str) -> None:
+    def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str, scored: QualityScore) -> None:
         with self.timers.stage("bar_store"):
-            stored = self.bars.append(self.run.source, bar)
+            stored = self.bars.append(self.run.source, bar, scored)
         if not stored:
             self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+            self.quality.note_conflict(bar.symbol)
         wrong = wrong or ("" if stored else DIFFERS)
         if wrong:
             self.bars.quarantine_row(
@@ -159,6 +174,7 @@ class Streamer:
         rows: dict[str, pd.DataFrame] = {}
         for symbol in leads_first(self.segment.symbols):
             rows[symbol] = self._restore(symbol, until, rows.get(self.pipeline.lead_of.get(symbol, "")))
+            self.quality.restore(symbol, self.segment, until, states=self.states, bars=self.bars)
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
         return until
 
@@ -182,6 +198,7 @@ class Streamer:
         for symbol in self.segment.symbols:
             snapshot = self.pipeline.snapshot(symbol)
             self.states.save(self.run.source, symbol, CATALOG.version, close_time, snapshot=snapshot)
+            self.quality.save(symbol, close_time, self.states)
 
 
 def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.domain.quality import QualityScore
 from mikrobot.store.postgres import frames
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.postgres.names import Names
@@ -39,11 +40,18 @@ _APPEND = (
     f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast "
     "ON CONFLICT DO NOTHING"
 )
+_SCORED = (
+    "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), "
+    "scored AS (INSERT INTO quality SELECT %s, %s, %s, %s::float8, %s FROM fast ON CONFLICT DO NOTHING) "
+    f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast "
+    "ON CONFLICT DO NOTHING"
+)
 _IS_STORED = (
     "SELECT FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s AND ts = %s "
     f"AND ({_NAMES}) IS NOT DISTINCT FROM ({', '.join(['%s::float8'] * len(_VALUES))})"
 )
 _FORGET = "DELETE FROM bar WHERE source_id = %s AND symbol_id = ANY(%s) AND timeframe = %s AND ts >= %s"
+_FORGET_SCORES = "DELETE FROM quality WHERE source_id = %s AND symbol_id = ANY(%s) AND close_time > %s"
 _SERIES = "FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
 _RANGE = f"SELECT {frames.PACKED} {_SERIES} AND ts >= %s AND ts < %s"
 _LAST = f"SELECT {frames.PACKED} FROM (SELECT * {_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest"
@@ -121,8 +129,8 @@ class BarStore:
 
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
-    def append(self, source: str, bar: Bar) -> bool:
-        """Store one live bar immediately, but not durably; a stored bar of the same time is never changed.
+    def append(self, source: str, bar: Bar, scored: QualityScore | None = None) -> bool:
+        """Store one live bar with its quality, immediately, but not durably; a stored bar or score is never changed.
 
         A crash of the server loses the last fraction of a second. If it happens before `Runs.advance` announces the
         bar, `Runs.advance` calls this again.
@@ -136,13 +144,14 @@ class BarStore:
         row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))
 
         def work(connection: Connection) -> bool:
-            added = connection.execute(_APPEND, row).rowcount == 1
+            statement, values = (_APPEND, row) if scored is None else (_SCORED, (*_score_row(key, scored), *row))
+            added = connection.execute(statement, values).rowcount == 1
             return added or connection.execute(_IS_STORED, row).fetchone() is not None
 
         return execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", work)
 
     def forget(self, source: str, symbols: Sequence[str], timeframe: Timeframe, start: datetime) -> None:
-        """Delete the bars of some symbols that open at an instant or later, before they are streamed again."""
+        """Delete the bars of some symbols that open at an instant or later, and their scores, to stream them again."""
         numbers = [Int2(self._names.symbol(symbol)) for symbol in symbols]
         values = (self._names.source(source), numbers, timeframe.seconds // 60, start)
 
@@ -150,6 +159,7 @@ class BarStore:
             with connection.transaction():
                 connection.execute("SET LOCAL statement_timeout = '5min'")
                 connection.execute(_FORGET, values)
+                connection.execute(_FORGET_SCORES, (values[0], numbers, start))
 
         execute(self._pool, f"deleting the bars from {start}", work)
 
@@ -264,6 +274,10 @@ class BarStore:
 
         ((packed,),) = execute(self._pool, f"reading {symbol} bars", work)
         return frames.decode(packed)
+
+
+def _score_row(key: _Key, scored: QualityScore) -> tuple[Any, ...]:
+    return (*key[:2], scored.close_time, scored.score, Jsonb(dict(scored.parts)))
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ LEDGER = Access(APPEND, APPEND)
 
 _PROGRESS: Rights = {**APPEND, "UPDATE": ("close_time", "finished")}
 _LATENCY: Rights = {**APPEND, "UPDATE": ("summary",)}
+_ENDED: Rights = {**APPEND, "UPDATE": ("until",)}
 _STATE: Rights = {**APPEND, "UPDATE": ("snapshot", "saved"), "DELETE": ()}
 
 ACCESS: Mapping[str, Access] = {
@@ -50,6 +51,7 @@ ACCESS: Mapping[str, Access] = {
     "source": LEDGER,
     "symbol": LEDGER,
     "bar": Access({**APPEND, "UPDATE": BAR_COLUMNS[1:], "DELETE": ()}, APPEND),
+    "quality": Access({**APPEND, "DELETE": ()}, APPEND),
     "quarantine": LEDGER,
     "feature_state": Access(_STATE, _STATE),
     "run": Access({**APPEND, "UPDATE": ("summary",)}, READ),
@@ -63,6 +65,7 @@ ACCESS: Mapping[str, Access] = {
     "orders": LEDGER,
     "journal": LEDGER,
     "skip": LEDGER,
+    "trading_states": Access(_ENDED, _ENDED),
     "fill": Access(READ, READ),
     "experiment": RECORDED,
     "experiment_end": RECORDED,
