@@ -44,13 +44,13 @@ class BarQuality:
     _refused: Counter[str] = field(default_factory=Counter)
     _revised: dict[str, Revision] = field(default_factory=dict)
 
-    def score(self, bar: Bar, now: datetime) -> QualityScore:
-        """Return the score of a bar that is published at a time."""
+    def score(self, bar: Bar, now: datetime, delay_s: float | None = None) -> QualityScore:
+        """Return the score of a bar that is published at a time, whose message was on its way for some seconds."""
         recent = self._scored.setdefault(bar.symbol, OrderedDict())
         recent[bar.open_time] = _prices(bar)
         if len(recent) > REMEMBERED:
             recent.popitem(last=False)
-        return self._scorer.score(bar, self._arrival(bar, now))
+        return self._scorer.score(bar, self._arrival(bar, now, delay_s))
 
     def follow(self, at: datetime, *, compares: bool) -> None:
         """Begin to measure how bars arrive, in the present of a live source.
@@ -98,12 +98,13 @@ class BarQuality:
     def _revise(self, symbol: str, kind: Revision) -> None:
         self._revised[symbol] = max(kind, self._revised.get(symbol, "none"), key=_GRAVER.__getitem__)
 
-    def _arrival(self, bar: Bar, now: datetime) -> Arrival | None:
+    def _arrival(self, bar: Bar, now: datetime, delay_s: float | None) -> Arrival | None:
         refused, revision = self._refused.pop(bar.symbol, 0), self._revised.pop(bar.symbol, None)
         followed = self._follows_from is not None and bar.close_time > self._follows_from
         arrival = Arrival(refused=refused, revision=revision or ("none" if self._compares and followed else None))
         if followed:
-            arrival = replace(arrival, late_s=max((now - bar.close_time).total_seconds(), 0.0))
+            late_s = max((now - bar.close_time).total_seconds(), 0.0)
+            arrival = replace(arrival, late_s=late_s, delay_s=delay_s)
         return arrival
 
 

@@ -132,7 +132,8 @@ class Streamer:
             self.quality.note_refused(bar.symbol)
             return partial(self.bars.quarantine_bar, self.run.source, bar, str(error))
         with self.timers.stage("quality"):
-            scored = self.quality.score(bar, self.clock.now())
+            delay_s = self.arriving.delay_s(bar) if self.arriving is not None else None
+            scored = self.quality.score(bar, self.clock.now(), delay_s)
         with self.timers.stage("row_check"):
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:

@@ -15,9 +15,10 @@ import msgspec
 
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market import Bar
-from mikrobot.market.binance_messages import closed_bar_of
+from mikrobot.market.binance_messages import closed_bar_of, sent_at
 from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.market.streams.connection import Connection, StreamStatus
+from mikrobot.market.streams.feed_delay import FeedDelay
 from mikrobot.market.streams.shared_budget import Budget, SharedBudget
 from mikrobot.runtime import Clock
 from mikrobot.settings import BINANCE_REST, BINANCE_STREAMS, Settings
@@ -68,6 +69,7 @@ class BinanceStream:
     def __init__(self, symbols: Sequence[str], url: str, clock: Clock, *, attempts: Budget, rng: Random) -> None:
         self._clock = clock
         self._bars = ClosedBars()
+        self._delay = FeedDelay()
         names = [f"{symbol.lower()}@kline_1m" for symbol in symbols]
         self._connections = [
             Connection(
@@ -87,6 +89,10 @@ class BinanceStream:
     def take_revised(self) -> list[Bar]:
         """Return the bars that Binance has sent again with other values since the last call."""
         return self._bars.take_revised()
+
+    def delay_s(self, bar: Bar) -> float | None:
+        """Return the seconds that the message of a bar was on its way; None if it was read by REST."""
+        return self._delay.of(bar)
 
     def status(self) -> list[StreamStatus]:
         """Return the state of each connection."""
@@ -117,4 +123,6 @@ class BinanceStream:
             log.warning("kline_left_out", stream=stream, reason=str(error))
             return
         if bar is not None:
+            if (sent := sent_at(data)) is not None:
+                self._delay.note(bar, sent, self._clock.now())
             self._bars.put(bar)

@@ -153,6 +153,16 @@ def test_a_message_that_cannot_be_read_is_counted_and_ends_nothing(text, server,
     assert server.accepted == 1
 
 
+def test_the_delay_of_a_message_is_measured_beyond_the_least_of_the_clocks_that_differ(server, stream, clock):
+    for number, seconds in enumerate((7200, 10_000)):
+        stamped = message(START + number * MINUTE)
+        stamped["data"]["E"] = milliseconds(clock.now() - timedelta(seconds=seconds))
+        server.send(stamped)
+        (bar,) = minute(stream, START + number * MINUTE).values()
+    assert stream.delay_s(bar) == pytest.approx(2800, abs=600)
+    assert stream.delay_s(expected(START)) is None
+
+
 def test_other_streams_and_events_are_ignored(server, stream):
     server.send({"stream": "btcusdt@trade", "data": {}})
     server.send({"result": None, "id": 1})

@@ -17,6 +17,9 @@ class BarStream(Protocol):
     def take_revised(self) -> list[Bar]:
         """Return the bars that the venue has sent again with other values since the last call."""
 
+    def delay_s(self, bar: Bar) -> float | None:
+        """Return the seconds that the message of a bar was on its way, see `FeedDelay`; None if it had none."""
+
     def status(self) -> list[StreamStatus]:
         """Return the state of each connection."""
 
