@@ -77,7 +77,8 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
             raise UsageError(f"run {run.id} has no predictions: there is nothing to compare")
         say(f"trading run {run.id} again")
         settings, begun = wiring.rules_of(settings, run), clock.now()
-        again = _again(run, settings, BarStore(pool), paper.predictions, halted=halted_of(pool, run))
+        halted = halted_of(pool, run)
+        again = _again(run, settings, BarStore(pool), paper.predictions, halted=halted)
         seconds = (clock.now() - begun).total_seconds()
         recorded = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
@@ -93,6 +94,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
         "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
         "bars": bars,
+        "halted": len(halted),
         "bars_per_s": round(bars / seconds) if seconds else None,
         "decisions": len(again.decisions),
         "files": files.to_json(),

@@ -18,6 +18,7 @@ from mikrobot.runtime import ManualClock
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.quality import QualityScores
 from mikrobot.store.trading_states import TradingStates
+from mikrobot.workflows import data_quality
 from mikrobot.workflows.gate_halts import halting
 from mikrobot.workflows.reconcile import halted_of
 from tests.integration.live.conftest import HISTORY, SOURCE, SYMBOL
@@ -89,6 +90,15 @@ def test_a_run_that_is_decided_again_halts_at_the_same_closes_for_the_same_reaso
     assert [at for _, at in skips] == [bar.close_time for bar in (*minutes[2:5], *minutes[10:14])]
     assert "the expectation suite of bars failed: EURUSD: 40 of 60 are bad" in skips[SYMBOL, minutes[10].close_time]
     assert halted_of(pool, both.worker.run) == skips
+
+
+def test_the_last_day_of_a_run_is_summed_up_with_its_halts(pair, database, minutes):
+    pair(FeaturePipeline([SYMBOL])).trade(crossed(minutes[:8], 2))
+    data = data_quality.assess(database, "r1")
+    (scores,) = data.symbols
+    assert (scores.closes, scores.low, scores.last, scores.least) == (8, 1, 1.0, 0.0)
+    assert scores.parts == (("quotes", 1),)
+    assert [(halt.since, halt.until) for halt in data.halts] == [(minutes[2].close_time, minutes[5].close_time)]
 
 
 def test_a_suite_that_fails_again_is_one_halt_and_another_source_is_not_concerned(pair, pool, minutes):
