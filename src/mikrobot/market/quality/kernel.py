@@ -266,7 +266,7 @@ def _activity(s: State, high: float, low: float, volume: float) -> float:
     moved = volume == 0.0 and high > low and share < 0.1
     wrong = s.zero_run * log(share) <= log(_RARE_ZERO) and s.zero_run > 0
     s.zero_bars = s.zero_bars * (1 - _ZERO_MEMORY) + 1
-    s.zeros = s.zeros * (1 - _ZERO_MEMORY) + (1 if volume == 0.0 and not wrong else 0)
+    s.zeros = s.zeros * (1 - _ZERO_MEMORY) + (1 if s.zero_run == 1 else 0)  # an outage counts once
     return 0.0 if wrong or moved else 1.0
 
 

@@ -187,3 +187,12 @@ def test_a_frame_without_bars_has_no_scores():
     empty: Any = SOURCE.history(COIN, WEDNESDAY, WEDNESDAY)
     assert score_frame(COIN, empty).empty
     assert np.isfinite(score_frame(COIN, SOURCE.history(COIN, WEDNESDAY, WEDNESDAY + MINUTE))["score"]).all()
+
+
+def test_a_minute_without_trades_is_normal_where_there_are_some_and_an_outage_is_not():
+    given = bars(COIN)
+    rare = [replace(bar, volume=0.0, high=bar.close, low=bar.close, open=bar.close) for bar in given[::400]]
+    thin = sorted([bar for n, bar in enumerate(given) if n % 400] + rare, key=lambda bar: bar.open_time)
+    assert low(thin[:-3]) == []
+    outage = [replace(bar, volume=0.0, high=bar.close, low=bar.close, open=bar.close) for bar in thin[-3:]]
+    assert {part for _, part in low([*thin[:-3], *outage])} == {"volume"}
