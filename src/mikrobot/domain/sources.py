@@ -12,9 +12,9 @@ class SourceKind:
     ----------
     name : str
         Stored with everything computed from its bars.
-    module : str or None
+    module : str
         Module whose ``open_source(settings, clock)`` returns a `mikrobot.market.feed.Source`; it is
-        imported only when the source is opened. None: not implemented yet.
+        imported only when the source is opened.
     live : bool
         New bars arrive as time passes.
     simulated : bool
@@ -25,11 +25,14 @@ class SourceKind:
     """
 
     name: str
-    module: str | None
+    module: str
     live: bool
     simulated: bool = False
     streams: str | None = None
 
+
+MT5_LOCAL = "mt5-local"
+"""Source of the bars of the stand-in for a MetaTrader 5 terminal."""
 
 SOURCES: dict[str, SourceKind] = {
     kind.name: kind
@@ -37,7 +40,7 @@ SOURCES: dict[str, SourceKind] = {
         SourceKind("simulated", "mikrobot.market.simulated", live=True, simulated=True),
         SourceKind("replay", "mikrobot.market.replay", live=False),
         SourceKind("binance", "mikrobot.market.binance", live=True, streams="mikrobot.market.binance_streams"),
-        SourceKind("mt5", None, live=True),
+        SourceKind("mt5", "mikrobot.market.mt5.source", live=True),
         SourceKind(
             "binance-local",
             "mikrobot.market.binance",
@@ -45,6 +48,7 @@ SOURCES: dict[str, SourceKind] = {
             simulated=True,
             streams="mikrobot.market.binance_streams",
         ),
+        SourceKind(MT5_LOCAL, "mikrobot.market.mt5.source", live=True, simulated=True),
     )
 }
 
@@ -68,7 +72,7 @@ def real_first() -> list[str]:
     """Return the names of the sources: recorded markets, then live ones, then the simulated one.
 
     >>> real_first()
-    ['replay', 'binance', 'mt5', 'simulated', 'binance-local']
+    ['replay', 'binance', 'mt5', 'simulated', 'binance-local', 'mt5-local']
     """
     return sorted(SOURCES, key=lambda name: (SOURCES[name].simulated, SOURCES[name].live))
 
