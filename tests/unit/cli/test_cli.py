@@ -26,6 +26,7 @@ HEAVY = (
     "evidently",
     "great_expectations",
     "bentoml",
+    "rpyc",
 )
 
 

@@ -95,7 +95,7 @@ def _over_bridge(host: str, port: int, timeout_s: float) -> Opened:
         connection.close()
 
     try:
-        return Opened(connection.root.getmodule(PACKAGE), place, close)
+        return Opened(_module_of(connection.root), place, close)
     except ImportError as error:
         close()
         raise SettingsError(
@@ -107,3 +107,12 @@ def _over_bridge(host: str, port: int, timeout_s: float) -> Opened:
             f"{place} does not answer as a bridge ({type(error).__name__}: {first_line(error)}); "
             "start `rpyc_classic` on that port, see docs/metatrader.md"
         ) from error
+
+
+def _module_of(root: Any) -> Any:
+    """Return the module that a server gives out, or the server itself if it has the functions of the module."""
+    try:
+        getmodule = root.getmodule
+    except AttributeError:
+        return root
+    return getmodule(PACKAGE)

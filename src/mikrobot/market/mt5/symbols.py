@@ -5,7 +5,7 @@ from mikrobot.domain.instruments import registry
 from mikrobot.market.mt5.terminal import Terminal
 from mikrobot.market.names import symbols_in
 
-_LISTED = {"name": str, "select": bool}
+_LISTED, _WATCHED = {"name": str}, {"select": bool}
 _SHOWN = 5
 
 
@@ -31,7 +31,7 @@ def name_at_broker(terminal: Terminal, symbol: str) -> str:
     names = [name for part in (symbol, *aliases) for name in terminal.names(part) if symbols_in(name) == [symbol]]
     names = list(dict.fromkeys(names))
     if len(names) > 1:
-        watched = [name for name in names if (terminal.info(name, _LISTED) or {}).get("select")]
+        watched = [name for name in names if (terminal.info(name, _WATCHED) or {}).get("select")]
         if len(watched) != 1:
             raise UsageError(
                 f"{symbol}: the broker lists {', '.join(names[:_SHOWN])}; show the one to trade in the Market Watch of "

@@ -14,6 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 import rpyc
+from rpyc.utils.server import ThreadedServer
 
 from mikrobot.domain.errors import FeedError, SettingsError, UnknownSymbol
 from mikrobot.market.local_terminal.structures import RATES
@@ -198,6 +199,19 @@ def test_a_plain_rpyc_classic_bridge_is_read(tmp_path, free_port):
         bars = source.history("EURUSD", datetime(2025, 1, 10, 9, tzinfo=UTC), datetime(2025, 1, 10, 12, tzinfo=UTC))
         assert len(bars) > 170
         assert source.instruments()["EURUSD"].origin == "venue"
+
+
+def test_a_server_with_the_functions_of_the_module_is_read(broker):
+    module = broker().module
+    names = [name for name in dir(module) if not name.startswith("_") and callable(getattr(module, name))]
+    service = type("FunctionsService", (rpyc.Service,), {f"exposed_{name}": getattr(module, name) for name in names})
+    server = ThreadedServer(service, "127.0.0.1", protocol_config={"allow_public_attrs": True})
+    server.listener.listen()
+    Thread(target=server.start, daemon=True).start()
+    clock = ManualClock(NOW)
+    source = mt5.Mt5Source(["EURUSD"], link_to(server.port, clock), clock, name="mt5-local")
+    assert len(source.history("EURUSD", NOW.replace(hour=9), NOW.replace(hour=10))) > 55
+    server.close()
 
 
 def test_a_bridge_without_the_package_is_one_line(tmp_path, free_port):
