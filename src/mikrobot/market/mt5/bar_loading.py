@@ -19,8 +19,8 @@ _LONGEST_S = 30
 _PAUSE_S = 0.5
 """Seconds between two such questions."""
 
-_EQUAL = 2
-"""Equal answers in a row that make a span whole; one more where there are no bars."""
+_EQUAL, _EQUAL_EMPTY = 2, 10
+"""Equal answers in a row that make a span whole, with bars and without any."""
 
 _DEEPEST = 1 << 24
 """Bars back that are searched for the first one: 30 years of minutes."""
@@ -78,7 +78,7 @@ class BarLoader:
     ) -> Rows | TerminalFailed:
         """Repeat a question until its answers are equal."""
         equal, waited_s = 1, 0.0
-        while equal < _EQUAL + (isinstance(answer, TerminalFailed) or not len(answer)):
+        while equal < (_EQUAL_EMPTY if isinstance(answer, TerminalFailed) or not len(answer) else _EQUAL):
             if waited_s >= _LONGEST_S:
                 raise FeedError(
                     f"{name}: the terminal still loads its history after {_LONGEST_S} s; wait, and repeat the command"
