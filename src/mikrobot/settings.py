@@ -42,13 +42,16 @@ OTHER_VARIABLES = {
 }
 """Variables with the prefix that are no settings, with their meaning."""
 
-PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port")
+PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port", "venue_port")
 
 CREDENTIALS = ("user", "password", "passfile", "service")
 """Options of a PostgreSQL URL that choose or prove an account."""
 
 BINANCE_REST = "https://api.binance.com/api"
 BINANCE_STREAMS = "wss://stream.binance.com:9443"
+
+_LOCAL = at_address("binance", "http://127.0.0.1")
+"""Source of the bars of a venue on this machine."""
 
 _SWITCHES = ("split", "data_ticks")
 
@@ -155,6 +158,12 @@ class Settings(BaseSettings):
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
     binance_url: str = Field(BINANCE_REST, description="Binance REST API")
     binance_stream_url: str = Field(BINANCE_STREAMS, description="Binance's streams; empty: poll the REST API only")
+    record: Path | None = Field(None, description="folder into which the session of a live source is recorded")
+    venue: Literal["local"] | None = Field(
+        None, description="local: a run starts a venue on this machine, and trades it instead of Binance"
+    )
+    venue_speed: float = Field(60.0, gt=0, le=600, description="market seconds per real second on that venue")
+    venue_port: Port = 8310
     probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
     mt5_host: str | None = Field(
         None, description="host of the RPyC bridge; unset: this machine, on Windows without a bridge"
@@ -347,9 +356,10 @@ def load(**given: Any) -> Settings:
     _refuse_equal_ports(settings, chosen)
     instruments = _instruments(settings, chosen)
     registry.use_file(instruments)
-    return settings.model_copy(
+    loaded = settings.model_copy(
         update={
             "home": absolute(settings.home),
+            "record": settings.record and absolute(settings.record),
             "data": tuple(absolute(path) for path in settings.data),
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
@@ -357,6 +367,24 @@ def load(**given: Any) -> Settings:
             "source": settings.source and at_address(settings.source, settings.binance_url),
         }
     )
+    return on_venue(loaded) if loaded.venue else loaded
+
+
+def on_venue(settings: Settings) -> Settings:
+    """Return settings that trade the local venue of a run, on its port.
+
+    Raises
+    ------
+    SettingsError
+        If they name another source than Binance, or bar files.
+    """
+    if settings.source not in {None, "binance", _LOCAL}:
+        raise SettingsError(f"the local venue stands for Binance, not for {settings.source}: give --source binance")
+    if settings.data:
+        raise SettingsError("the local venue of a run makes its own market: leave the bar files out, or leave it out")
+    address = f"127.0.0.1:{settings.venue_port}"
+    urls = {"binance_url": f"http://{address}/api", "binance_stream_url": f"ws://{address}"}
+    return settings.model_copy(update={"source": _LOCAL, **urls})
 
 
 def _instruments(settings: Settings, given: Container[str]) -> Path | None:
@@ -401,7 +429,9 @@ def _no_setting(place: str, name: str) -> str:
 
 
 def _refuse_equal_ports(settings: Settings, given: Container[str]) -> None:
-    used = [name for name in PORTS if settings.database_url is None or name != "postgres_port"]
+    unused = {"postgres_port"} if settings.database_url is not None else set()
+    unused |= set() if settings.venue else {"venue_port"}
+    used = [name for name in PORTS if name not in unused]
     for port in {getattr(settings, name) for name in used}:
         same = [origin(name, given) for name in used if getattr(settings, name) == port]
         if len(same) > 1:

@@ -1,6 +1,7 @@
 """Follow a local venue at many times real speed, with faults at random instants, and compare every bar with the truth.
 
-``python -m tests.chaos.live_feed --minutes 1440 --symbols 20 --faults 100 --seed 1`` prints what happened.
+``python -m tests.chaos.live_feed --minutes 1440 --symbols 20 --faults 100 --seed 1`` prints what happened; with
+``--kpis``, the rows of docs/requirements.md about the feed.
 """
 
 import json
@@ -22,13 +23,15 @@ import httpx
 
 from mikrobot.domain.instruments.registry import symbols as known_symbols
 from mikrobot.domain.market import Bar, bars_of
+from mikrobot.live.recording import RecordedSource, Recording
 from mikrobot.live.steady_clock import SteadyClock
 from mikrobot.market.binance import BinanceSource
 from mikrobot.market.binance_streams import BinanceStream, attempts_of
-from mikrobot.market.feed import closes
+from mikrobot.market.feed import Source, closes
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.runtime import ManualClock, SystemClock, uptime_s
+from mikrobot.store.runs import Run
 
 MINUTE = timedelta(minutes=1)
 
@@ -111,9 +114,10 @@ def market_clock(url: str, speed: float, ahead_s: float) -> SteadyClock:
 
 
 def follow(
-    symbols: Sequence[str], minutes: int, faults: int, seed: int, *, speed: float = 60.0, ahead_s: float = 0.0
-) -> tuple[Followed, dict[str, list[Bar]]]:
-    """Follow symbols for so many minutes of market with so many faults.
+    symbols: Sequence[str], minutes: int, faults: int, seed: int, *, speed: float = 60.0, ahead_s: float = 0.0,
+    record: Path | None = None,
+) -> tuple[Followed, dict[str, list[Bar]]]:  # fmt: skip
+    """Follow symbols for so many minutes of market with so many faults; record the session into a folder.
 
     Returns
     -------
@@ -130,14 +134,23 @@ def follow(
         stream = BinanceStream(
             symbols, url.replace("http", "ws"), clock, attempts=attempts_of(Path(folder)), rng=Random(seed)
         )
+        source: Source = BinanceSource(symbols, f"{url}/api", clock, 10.0, name="binance-local")
+        recording = None
+        if record is not None:
+            run = Run("followed", source.name, True, tuple(symbols), start, end, start, {})
+            recording = Recording(record, run, Path(folder), clock)
+            stack.callback(recording.close)
+            stream.record(recording.take)
+            source = RecordedSource(source, recording)
         over = Event()
         troubles = Thread(target=_trouble, args=(url, clock, Random(seed), faults, minutes, over, followed, stream))
         troubles.start()
         try:
-            source = BinanceSource(symbols, f"{url}/api", clock, 10.0)
             for close, bars in closes(source, symbols, start, None, clock=clock, stream=stream):
                 followed.bars.extend((close, bar) for bar in bars)
                 followed.late_s.append((clock.now() - close).total_seconds())
+                if recording is not None:
+                    recording.published(close, bars)
                 if close >= end:
                     break
             followed.status = stream.status()
@@ -191,6 +204,63 @@ def _same(bar: Bar, other: Bar | None) -> bool:
     return other is not None and all(getattr(bar, name) == getattr(other, name) for name in names)
 
 
+@dataclass(frozen=True)
+class Kpis:
+    """The indicators of a feed.
+
+    Attributes
+    ----------
+    uptime_pct : float
+        Bars that were passed on before the next minute closed, as they are in truth, of all bars.
+    late_s : tuple of float
+        p50 and p99 of the market time from a close to its bars.
+    late_ms : tuple of float
+        The same in real time, in which the venue, the feed and the faults took place.
+    live_pct : float
+        Looks at the connections, one a second of market time, in which they were live.
+    lost : int
+        Sockets that were lost.
+    """
+
+    uptime_pct: float
+    late_s: tuple[float, float]
+    late_ms: tuple[float, float]
+    live_pct: float
+    lost: int
+
+    def rows(self, run: str) -> list[str]:
+        """Return the rows of docs/requirements.md; `run` names the soak."""
+        p50, p99 = self.late_s
+        real50, real99 = self.late_ms
+        return [
+            f"| data ingestion uptime | 99.9 % | {self.uptime_pct:.3f} % of the bars passed on right and before the "
+            f"next minute closed ({run}) |",
+            f"| closed bar to the feed, faults included | | {p50:.1f} / {p99:.1f} s of market time, {real50:.0f} / "
+            f"{real99:.0f} ms of real time ({run}) |",
+            f"| websocket connection stability | 99.5 % | live in {self.live_pct:.2f} % of the looks, one a second; "
+            f"{self.lost} sockets lost ({run}) |",
+        ]
+
+
+def kpis(followed: Followed, truth: dict[str, list[Bar]], speed: float) -> Kpis:
+    """Return the indicators of what a feed has yielded."""
+    due = {(bar.symbol, bar.open_time): bar for bars in truth.values() for bar in bars}
+    late = dict(zip(dict.fromkeys(close for close, _ in followed.bars), followed.late_s, strict=True))
+    good = sum(
+        late[close] < MINUTE.total_seconds() and _same(bar, due.get((bar.symbol, bar.open_time)))
+        for close, bar in {(bar.symbol, bar.open_time): (close, bar) for close, bar in followed.bars}.values()
+    )
+    ranked = sorted(followed.late_s)
+    late_s = (ranked[len(ranked) // 2], ranked[int(0.99 * len(ranked))])
+    return Kpis(
+        uptime_pct=100 * good / len(due),
+        late_s=late_s,
+        late_ms=(1000 * late_s[0] / speed, 1000 * late_s[1] / speed),
+        live_pct=100 * followed.states["live"] / followed.states.total(),
+        lost=sum(status.losses for status in followed.status),
+    )
+
+
 def coins(count: int) -> list[str]:
     """Return so many symbols of the simulated venue."""
     return [symbol for symbol in known_symbols() if symbol.endswith("USDT")][:count]
@@ -202,11 +272,16 @@ def coins(count: int) -> list[str]:
 @click.option("--faults", default=100)
 @click.option("--seed", default=1)
 @click.option("--speed", default=60.0)
-def main(minutes: int, symbols: int, faults: int, seed: int, speed: float) -> None:
+@click.option("--kpis", "only_kpis", is_flag=True, help="Print the rows of docs/requirements.md.")
+def main(minutes: int, symbols: int, faults: int, seed: int, speed: float, *, only_kpis: bool) -> None:
     """Print what happened."""
     began = SystemClock().now()
     followed, truth = follow(coins(symbols), minutes, faults, seed, speed=speed)
     wrong = differences(followed, truth)
+    if only_kpis:
+        run = f"soak of {minutes:,} minutes, {symbols} symbols, {faults} faults, seed {seed}"
+        click.echo("\n".join(kpis(followed, truth, speed).rows(run)))
+        return
     seconds = (SystemClock().now() - began).total_seconds()
     click.echo(f"{len(followed.bars):,} bars of {symbols} symbols in {seconds:.0f} s; {len(wrong)} wrong")
     click.echo(f"faults: {', '.join(f'{name} {count}' for name, count in sorted(followed.faults.items()))}")

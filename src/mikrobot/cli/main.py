@@ -21,9 +21,9 @@ from mikrobot.cli.models import models, train
 from mikrobot.cli.order_books import book
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
-from mikrobot.cli.parameters import SOURCES, BarPath, Symbol, SymbolList, reads_bars
+from mikrobot.cli.parameters import SOURCES, BarPath, OutFolder, Symbol, SymbolList, reads_bars
 from mikrobot.cli.terminal import terminal
-from mikrobot.cli.venue import venue
+from mikrobot.cli.venue import venue as local_venue
 from mikrobot.domain.errors import MikrobotError
 
 SCALE = click.FloatRange(0, 1, min_open=True)
@@ -73,12 +73,14 @@ def main() -> None:
 @main.command()
 @click.option("--once", is_flag=True, help="Stop everything that this run started when it ends.")
 @click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
+@click.option("--venue", type=click.Choice(["local"]), help="Trade a venue that the run starts on this machine.")
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
 @click.option("--symbols", type=SymbolList(), help="Symbols to trade, as EURUSD,BTCUSDT.")
 @click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
 @click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: also trade an account by other rules.")
 @click.option("--split", is_flag=True, help="Assign each day of a symbol to either the run or one arm.")
+@click.option("--record", type=OutFolder(), help="Record the session of a live source into this folder.")
 @click.option("--resume", is_flag=True, help="Continue the latest run, a replay that was interrupted.")
 @reads_bars
 @as_json
@@ -86,12 +88,14 @@ def run(
     once: bool,
     resume: bool,
     source: str | None,
+    venue: str | None,
     data: tuple[Path, ...],
     symbols: tuple[str, ...] | None,
     hours: int | None,
     history_days: int | None,
     arms: tuple[str, ...],
     split: bool,
+    record: Path | None,
     json_: bool,
     reading: dict[str, str | bool | None],
 ) -> None:
@@ -103,8 +107,13 @@ def run(
     The paper account belongs to the source and continues from run to run; `mikrobot account --help` has the
     rules, and `mikrobot account reset` starts it again.
 
+    With --source binance --venue local, the run starts a local venue and trades the coming hours on it, at 60 times
+    real speed: the live path without a network. Its market is simulated.
+
     A replay that was interrupted continues with --resume, by its own settings: what has been stored and learned is
     not repeated, and its trades are those of a run without interruption.
+
+    With --record, every message of a live source is recorded; --source replay --data FOLDER trades the same bars again.
 
     Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
     """
@@ -115,12 +124,14 @@ def run(
 
     given = {
         "source": source,
+        "venue": venue,
         "data": tuple(path.resolve() for path in data) or None,
         "symbols": symbols or None,
         "hours": hours,
         "history_days": history_days,
         "arms": arms or None,
         "split": split or None,
+        "record": record,
         **reading,
     }
     stay = not once and not json_ and sys.stdout.isatty()
@@ -346,7 +357,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 for command in (
     *(account, backtest, book, evaluate, experiment, features, import_, inspect, instruments, models, simulate, train),
     terminal,
-    venue,
+    local_venue,
 ):
     main.add_command(command)
 

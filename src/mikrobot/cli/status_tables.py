@@ -10,6 +10,7 @@ from rich.table import Table
 from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.recorder import RecordingStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
@@ -33,6 +34,8 @@ def tables(overview: Overview) -> list[Table]:
         market = f"{overview.session.source}{', a SIMULATED market' if overview.session.simulated else ''}"
         shown.append(_note(f"Run {overview.session.run} ({market}): {overview.session.text}"))
         shown += [_note(_stream(status)) for status in overview.streams]
+        if overview.recording is not None:
+            shown.append(_note(_recording(overview.recording)))
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:
         shown.append(_money([overview.account]))
@@ -78,6 +81,14 @@ def _stream(status: StreamStatus) -> str:
     reason = f": {escape(status.reason)}" if status.reason else ""
     counts = f"{status.messages:,} messages, lost {status.losses} times"
     return f"Streams {escape(status.streams[0])}{others}: {state}{reason}; {counts}"
+
+
+def _recording(status: RecordingStatus) -> str:
+    """Return how a recording fares, in one line."""
+    left_out = f", [yellow]{status.left_out:,} left out, the disk is too slow[/]" if status.left_out else ""
+    stopped = f"; [red]stopped: {escape(status.stopped)}[/]" if status.stopped else ""
+    written = f"{status.messages:,} messages, {status.bytes / 1e6:.1f} MB"
+    return f"Recorded into {escape(status.folder)}: {written}{left_out}{stopped}"
 
 
 def _last_errors(services: Iterable[ServiceStatus]) -> Table:

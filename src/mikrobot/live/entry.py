@@ -9,7 +9,7 @@ import click
 from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import MikrobotError
-from mikrobot.live.steady_clock import anchored
+from mikrobot.live.steady_clock import anchored, market_clock
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 
@@ -19,7 +19,8 @@ Work = Callable[[Settings, str, int, Clock], None]
 def live_process(name: str, work: Work) -> click.Command:
     """Build the command of a live process; the settings come from the environment.
 
-    Its clock does not follow when the clock of the machine is set. SIGTERM ends it like Ctrl-C. An expected error is
+    Its clock does not follow when the clock of the machine is set; on a local venue it is market time.
+    SIGTERM ends it like Ctrl-C. An expected error is
     logged as one line and sets the exit code. With ``--held`` it waits, with everything imported, until a line arrives
     on its standard input, and ends if there will be none.
 
@@ -44,7 +45,7 @@ def live_process(name: str, work: Work) -> click.Command:
             if held and not sys.stdin.readline():
                 log.info("not_released", run=run_id)
                 return
-            work(settings, run_id, segment, anchored(settings.home))
+            work(settings, run_id, segment, market_clock(settings, anchored(settings.home)))
         except KeyboardInterrupt:
             log.info("stopped", run=run_id)
         except MikrobotError as error:

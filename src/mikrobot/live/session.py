@@ -88,8 +88,10 @@ def streams(runs: Runs, source: str) -> bool:
     return not runs.finished(run.id, "streamer", run.segments[-1].number)
 
 
-def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, *, clock: Clock) -> tuple[Segment, ...]:
-    """Choose the hours to trade: the last hours of the source.
+def plan(
+    source: Source, symbols: Sequence[str], hours: int, history_days: int, *, clock: Clock, coming: bool = False
+) -> tuple[Segment, ...]:
+    """Choose the hours to trade: the last hours of the source, or the coming ones.
 
     Parameters
     ----------
@@ -102,6 +104,8 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
         Days before these hours to train on; fewer if the source has fewer.
     clock : Clock
         Gives the current time, at which the history of a live source ends.
+    coming : bool
+        Trade the hours of a live source that begin now, instead of those that end now.
 
     Returns
     -------
@@ -119,7 +123,8 @@ def plan(source: Source, symbols: Sequence[str], hours: int, history_days: int, 
     if foreign := set(chosen) - set(source.symbols()):
         raise UsageError(f"the source has no {', '.join(sorted(foreign))}; it has {', '.join(source.symbols())}")
     now = clock.now().replace(second=0, microsecond=0)
-    spans = {symbol: (source.first_open(symbol), now) if source.live else source.span(symbol) for symbol in chosen}
+    end = now + timedelta(hours=hours) if coming else now
+    spans = {symbol: (source.first_open(symbol), end) if source.live else source.span(symbol) for symbol in chosen}
     groups = list(enumerate(_overlapping(spans, hours)))
     for _, group in groups:
         require_rates(group)

@@ -3,7 +3,10 @@
 Setting the clock of the machine changes nothing for it, so that trading neither stops nor trades minutes that have
 not happened. All processes of a state folder share one anchor, the file ``home/run/clock``; it counts until the
 machine is restarted, or until `forget`. Time in which the machine sleeps has passed too, where the system reports it.
-An anchor may have a rate above 1, at which a test lets hours pass in minutes; no setting does that.
+An anchor may have a rate above 1, at which hours pass in minutes; only tests give the anchor of the stack one.
+
+A local venue that a run has started has an anchor of its own, ``home/run/market``: the market time by which its
+streams, time-outs and intervals count.
 """
 
 import json
@@ -13,6 +16,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from mikrobot.runtime import Clock, SystemClock, boot_id, uptime_s
+from mikrobot.settings import Settings
+
+STACK, MARKET = "clock", "market"
+"""Files of the anchors: of the live processes and the supervisor, and of the local venue of a run."""
 
 TOLERANCE_S = 5.0
 """Largest difference to the clock of the machine that is no alarm."""
@@ -48,29 +55,36 @@ class SteadyClock:
 
 def anchored(home: Path) -> SteadyClock:
     """Return the clock of a state folder; without an anchor, that of the machine becomes the anchor."""
-    try:
-        anchor = json.loads(_path(home).read_text())
-        if anchor["boot"] == boot_id():
-            return SteadyClock(datetime.fromisoformat(anchor["at_boot"]), anchor["rate"])
-    except (OSError, ValueError, KeyError):
-        pass
-    return anchor_at(SystemClock().now(), home)
+    return _read(home, STACK) or anchor_at(SystemClock().now(), home)
 
 
-def anchor_at(now: datetime, home: Path, rate: float = 1.0) -> SteadyClock:
-    """Anchor the clock of a state folder: it is `now`, UTC, and advances at a rate."""
+def market_clock(settings: Settings, otherwise: Clock) -> Clock:
+    """Return the clock of the market that settings trade: that of the local venue of a run, or another one.
+
+    Parameters
+    ----------
+    settings : Settings
+    otherwise : Clock
+        Used where the settings name no local venue, or where it has never been started on this start of the machine.
+    """
+    return (_read(settings.home, MARKET) if settings.venue else None) or otherwise
+
+
+def anchor_at(now: datetime, home: Path, rate: float = 1.0, *, name: str = STACK) -> SteadyClock:
+    """Anchor a clock of a state folder: it is `now`, UTC, and advances at a rate."""
     at_boot = now - timedelta(seconds=uptime_s() * rate)
-    fresh = _path(home).with_suffix(".new")
+    path = _path(home, name)
+    fresh = path.with_suffix(".new")
     fresh.parent.mkdir(parents=True, exist_ok=True)
     fresh.write_text(json.dumps({"boot": boot_id(), "at_boot": at_boot.isoformat(), "rate": rate}))
-    fresh.replace(_path(home))
+    fresh.replace(path)
     return SteadyClock(at_boot, rate)
 
 
 def forget(home: Path) -> None:
     """Remove the anchor, unless the disk cannot be written: the next process trusts the clock of the machine."""
     with suppress(OSError):
-        _path(home).unlink()
+        _path(home, STACK).unlink()
 
 
 def set_by_s(steady: Clock, system: Clock) -> int:
@@ -79,5 +93,16 @@ def set_by_s(steady: Clock, system: Clock) -> int:
     return round(seconds) if abs(seconds) > TOLERANCE_S else 0
 
 
-def _path(home: Path) -> Path:
-    return home / "run" / "clock"
+def _read(home: Path, name: str) -> SteadyClock | None:
+    """Return an anchored clock; None without an anchor of this start of the machine."""
+    try:
+        anchor = json.loads(_path(home, name).read_text())
+        if anchor["boot"] == boot_id():
+            return SteadyClock(datetime.fromisoformat(anchor["at_boot"]), anchor["rate"])
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def _path(home: Path, name: str) -> Path:
+    return home / "run" / name

@@ -9,6 +9,7 @@ from a snapshot of the feature state and the stored bars.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ from mikrobot.live import pid_records, stream_report, wiring
 from mikrobot.live.bar_quality import BarQuality
 from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
+from mikrobot.live.recording import RecordedSource, Recording, recorded
 from mikrobot.live.session import PRESENT
 from mikrobot.market.feed import Source, closes
 from mikrobot.market.streams.bar_stream import BarStream
@@ -59,7 +61,8 @@ PATIENCE_S = 5.0
 class Streamer:
     """Publishes the feature rows of one segment of a run.
 
-    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself.
+    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself;
+    ``recording`` is where the session is recorded, if it is.
     """
 
     run: Run
@@ -74,6 +77,7 @@ class Streamer:
     timers: telemetry.Timers
     home: Path
     arriving: BarStream | None = None
+    recording: Recording | None = None
     check: RowCheck = field(default_factory=RowCheck)
     quality: BarQuality = field(init=False)
 
@@ -119,6 +123,8 @@ class Streamer:
         with self.timers.stage("bar_to_announcement"):
             stores = [self._folded(bar) for bar in bars]
             self.runs.advance(self.run.id, "streamer", close_time, lambda: [store() for store in stores])
+        if self.recording is not None:
+            self.recording.published(close_time, bars)
         with self.timers.stage("announcement_to_handled"):
             self._await_worker(close_time)
 
@@ -205,17 +211,19 @@ class Streamer:
 def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
     """Stream a segment of a recorded run to its end, and record its latencies."""
     timers = telemetry.Timers()
-    with database.open_pool(settings, LIVE) as pool:
+    with database.open_pool(settings, LIVE) as pool, ExitStack() as ending:
         runs = Runs(pool)
         run = runs.get(run_id)
         registry.adopt(run.instruments)
-        segment = run.segments[number]
+        segment, bars = run.segments[number], BarStore(pool)
+        kept = ending.enter_context(recorded(settings, run, segment, bars, clock=clock))
+        source = wiring.open_source(settings, clock)
         streamer = Streamer(
             run,
             segment,
-            wiring.open_source(settings, clock),
+            RecordedSource(source, kept) if kept else source,
             FeaturePipeline(segment.symbols),
-            BarStore(pool),
+            bars,
             FeatureRows(settings),
             FeatureStates(pool),
             runs,
@@ -223,7 +231,10 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             timers,
             settings.home,
             wiring.open_stream(settings, segment.symbols, clock),
+            kept,
         )
+        if kept and streamer.arriving is not None:
+            streamer.arriving.record(kept.take)
         try:
             streamer.stream()
             runs.finish(run_id, "streamer", number)

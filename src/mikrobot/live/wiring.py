@@ -8,10 +8,11 @@ from typing import Any
 
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.sources import SOURCES, at_address
+from mikrobot.live.steady_clock import market_clock
 from mikrobot.market.feed import Source
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock, SystemClock
-from mikrobot.settings import Settings
+from mikrobot.settings import Settings, on_venue
 from mikrobot.store.runs import OPENING, Run
 
 RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes")
@@ -57,11 +58,20 @@ def _terminal(settings: Settings, say: Callable[[str], None]) -> str:
 
 
 def market_of(settings: Settings, run: Run) -> Settings:
-    """Return the settings with the market of a recorded run: its source, data, symbols and seed."""
+    """Return the settings with the market of a recorded run: its source, data, symbols, seed, venue and recording."""
     data, seed = (_recorded(run, name) for name in ("data", "seed"))
     paths = tuple(Path(path) for path in data)
     market = {"source": run.source, "data": paths, "symbols": run.symbols, "seed": seed}
-    return settings.model_copy(update=market)
+    market |= {name: run.settings[name] for name in ("venue", "venue_speed") if name in run.settings}
+    if (folder := run.settings.get("record")) is not None:
+        market["record"] = Path(folder)
+    chosen = settings.model_copy(update=market)
+    return on_venue(chosen) if chosen.venue else chosen
+
+
+def market_time(settings: Settings, run: Run, otherwise: Clock) -> Clock:
+    """Return the clock of the market of a recorded run: that of its local venue, or another one."""
+    return market_clock(settings.model_copy(update={"venue": run.settings.get("venue")}), otherwise)
 
 
 def rules_of(settings: Settings, run: Run) -> Settings:

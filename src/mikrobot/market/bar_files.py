@@ -7,11 +7,19 @@ from pathlib import Path
 
 from mikrobot.domain.errors import BarError
 
+MARK = "recording.json"
+"""File of a recorded session that describes it: its source, its symbols, and whether its market is simulated."""
+
+HISTORY = "history"
+"""Folder of a recorded session with the bars of before."""
+
 SUFFIXES = (".parquet", ".feather", ".csv", ".json", ".gz", ".zip")
 
 
 def bar_files(path: Path) -> list[Path]:
     """Return the path itself if it is a file, or the bar files of a folder, sorted by name; hidden files are no bars.
+
+    Of a recorded session, these are all files that it consists of.
 
     Raises
     ------
@@ -24,6 +32,8 @@ def bar_files(path: Path) -> list[Path]:
         raise BarError(f"{path}: no permission to read it; change its permissions")
     if not path.is_dir():
         return [path]
+    if (path / MARK).is_file():
+        return sorted([path / MARK, *path.glob("*.gz"), *path.glob(f"{HISTORY}/*.parquet")])
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     if not files:
         raise BarError(f"{path}: no bar file in this folder ({', '.join(SUFFIXES)})")

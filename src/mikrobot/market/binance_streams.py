@@ -6,6 +6,7 @@ Runs one event loop in a thread of its own. What is missing, late or lost is rea
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from threading import Thread
@@ -16,6 +17,7 @@ import msgspec
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market import Bar
 from mikrobot.market.binance_messages import closed_bar_of, sent_at
+from mikrobot.market.streams.bar_stream import Take
 from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.market.streams.connection import Connection, StreamStatus
 from mikrobot.market.streams.feed_delay import FeedDelay
@@ -85,6 +87,11 @@ class BinanceStream:
     def minute(self, open_time: datetime, symbols: Sequence[str], until: datetime) -> dict[str, Bar]:
         """Return the bars of a minute as soon as all symbols have theirs, or at a time those that have arrived."""
         return self._bars.minute(open_time, symbols, until, self._clock)
+
+    def record(self, take: Take) -> None:
+        """Pass every raw message on from now, with the channel of its socket and the time of receipt."""
+        for number, connection in enumerate(self._connections, start=1):
+            connection.record = partial(take, f"klines{number}")
 
     def take_revised(self) -> list[Bar]:
         """Return the bars that Binance has sent again with other values since the last call."""

@@ -8,8 +8,14 @@ from pathlib import Path
 from mikrobot.domain.errors import FeedError
 
 
-def messages(path: Path) -> Iterator[tuple[int, bytes]]:
+def messages(path: Path, *, broken_off: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yield the messages of a file in the order they were received.
+
+    Parameters
+    ----------
+    path : Path
+    broken_off : bool
+        Read a file that breaks off, as of a process that was killed, up to its last whole line.
 
     Yields
     ------
@@ -25,6 +31,8 @@ def messages(path: Path) -> Iterator[tuple[int, bytes]]:
         packed = path.open("rb").read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
+                if broken_off and not line.endswith(b"\n"):
+                    return
                 stamp, _, message = line.partition(b" ")
                 if not stamp.isdigit() or not message:
                     text = line[:60].decode("utf-8", "replace").rstrip()
@@ -33,5 +41,7 @@ def messages(path: Path) -> Iterator[tuple[int, bytes]]:
                     )
                 yield int(stamp), message
     except (OSError, EOFError, zlib.error) as error:
+        if broken_off and isinstance(error, EOFError):
+            return
         reason = getattr(error, "strerror", None) or str(error)
         raise FeedError(f"{path} cannot be read ({reason}); give a recording of streams, packed or not") from error

@@ -30,6 +30,7 @@ from mikrobot.market.inference import SAMPLE, describe, infer, provisional
 from mikrobot.market.names import check_column, is_of_ask, symbol_of, symbols_in
 from mikrobot.market.parquet import ParquetBars, joined, symbol_column
 from mikrobot.market.reading import Reading, reading_of
+from mikrobot.market.recorded_bars import RecordedSession, is_recording
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
@@ -125,7 +126,7 @@ class ReplaySource:
     Parameters
     ----------
     paths : sequence of Path
-        Files, or folders whose bar files are taken.
+        Files, folders whose bar files are taken, or folders of recorded sessions.
     reading : Reading
     clock : Clock
         Bars from after its next day are refused.
@@ -136,6 +137,8 @@ class ReplaySource:
         By symbol, in the order of the files given.
     inferred : dict of str to Entry
         The instruments of symbols in no table; this process knows them from now on.
+    simulated : bool
+        They are a recorded session of a simulated market.
     notes : list of str
         What was assumed or left out of the files, a line each; also logged as warnings.
 
@@ -151,21 +154,25 @@ class ReplaySource:
     """
 
     name = "replay"
-    simulated = False
     live = False
 
     def __init__(self, paths: Sequence[Path], reading: Reading | None = None, clock: Clock | None = None) -> None:
         reading, latest = reading or Reading(), (clock or SystemClock()).now() + timedelta(days=1)
         opened: dict[str, list[_Opened]] = {}
-        for path in {file.resolve(): file for given in paths for file in bar_files(given)}.values():
+        sessions = [RecordedSession(given, latest) for given in paths if is_recording(given)]
+        files_of_bars = [file for given in paths if not is_recording(given) for file in bar_files(given)]
+        for path in {file.resolve(): file for file in files_of_bars}.values():
             file = _opened(path, reading, latest)
             opened.setdefault(file.symbol, []).append(file)
         self._files: dict[str, list[BarsOfFile]] = {}
         self.inferred: dict[str, Entry] = {}
         self.files: list[Provenance] = []
         self.notes: list[str] = []
-        for symbol, files in opened.items():
-            self._files[symbol] = self._converted(symbol, files, reading, latest)
+        self.simulated = any(session.simulated for session in sessions)
+        recorded = [symbol for session in sessions for symbol in session.frames]
+        for symbol in dict.fromkeys([*opened, *recorded]):
+            self._files[symbol] = self._converted(symbol, opened.get(symbol, []), reading, latest)
+            self._files[symbol] += self._recorded(symbol, sessions)
             self._files[symbol].sort(key=lambda file: file.first)
             _check_apart(symbol, self._files[symbol])
             if not registry.is_listed(symbol):
@@ -191,6 +198,19 @@ class ReplaySource:
                 converted.append(FrameBars(file.path, imported.frame))
                 self.notes.extend(imported.notes)
         return converted
+
+    def _recorded(self, symbol: str, sessions: Sequence[RecordedSession]) -> list[FrameBars]:
+        """Return the bars of recorded sessions."""
+        own = [
+            FrameBars(session.folder / symbol, session.frames[symbol])
+            for session in sessions
+            if symbol in session.frames
+        ]
+        self.files += [
+            Provenance(bars.path, symbol, "recording", "mikrobot", "UTC", "the recording", "base", "price")
+            for bars in own
+        ]
+        return own
 
     def sample(self, symbol: str) -> pd.DataFrame:
         """Return the newest bars of a symbol, as many as an instrument is inferred from."""

@@ -21,7 +21,7 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import leases, pages, processes, schedules, wanted
 from mikrobot.stack.processes import Service
-from mikrobot.stack.service_table import SERVICES, environment, services
+from mikrobot.stack.service_table import SERVICES, VENUE, environment, services, venue
 from mikrobot.stack.wanted import LIVE
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.state_folder import make_private
@@ -303,7 +303,12 @@ def status(settings: Settings) -> list[State]:
     postgres = bundled.pid(settings.home)
     states = [State("postgres", postgres, postgres is not None, f"{settings.host}:{settings.postgres_port}")]
     by_name = services(settings) if postgres is not None else {}
-    for name in ("prefect", "mlflow", "bento", *BACKGROUND):
+    local = () if pid_records.find(VENUE, settings.home) is None else (VENUE,)
+    if local:
+        recorded = wanted.read(settings.home).services.get(VENUE, {})
+        port = recorded.get("venue_port", settings.venue_port)
+        by_name[VENUE] = venue(settings.model_copy(update={"venue_port": port}))
+    for name in ("prefect", "mlflow", "bento", *local, *BACKGROUND):
         process = pid_records.find(name, settings.home)
         service = by_name.get(name)
         health = service.health if service else None

@@ -28,6 +28,9 @@ _ADMINISTRATORS = ("PGPASSWORD", "POSTGRES_PASSWORD")
 SERVICES = ("postgres", "prefect", "mlflow", "bento", "flows")
 """The permanent services, in the order they are started."""
 
+VENUE = "venue"
+"""The local venue, which only a run on it starts."""
+
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment of every child process: the settings, and variables that keep the frameworks quiet.
@@ -119,6 +122,18 @@ def services(settings: Settings) -> dict[str, Service]:
         ),
     )  # fmt: skip
     return {service.name: service for service in listed}
+
+
+def venue(settings: Settings) -> Service:
+    """Return the local venue of a run."""
+    return Service(
+        VENUE,
+        (sys.executable, "-m", "mikrobot.stack.venue_server"),
+        environment(settings),
+        settings.venue_port,
+        "MIKROBOT_VENUE_PORT",
+        f"http://127.0.0.1:{settings.venue_port}/api/v3/ping",
+    )
 
 
 def live_processes(settings: Settings, run_id: str, segment: int) -> tuple[Service, Service]:

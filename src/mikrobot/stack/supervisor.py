@@ -21,7 +21,7 @@ from mikrobot.models.scope import BASELINE, CHAMPION, Scope, scopes_of
 from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, processes, service_table, supervision, wanted
+from mikrobot.stack import local_market, local_stack, processes, service_table, supervision, wanted
 from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -66,6 +66,8 @@ def trade(
         local_stack.down(settings, LIVE)
         worker, streamer = service_table.live_processes(settings, run_id, number)
         _forget_untraded(pool, run_id, segment)
+        if settings.venue:
+            local_market.accelerate(settings)
         processes.start(streamer, settings.home, settings.host)
         with processes.held(worker, settings.home, settings.host) as release:
             await_served(settings, scopes_of(source, segment.symbols), clock)
@@ -154,8 +156,8 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     """Start the processes of the latest run again if its source is live; return their names.
 
     They continue after the last traded minute. Bars missed since then are stored and can trigger the stops and
-    targets of open positions, but get no decisions. A run whose account has been reset since it began does not
-    resume.
+    targets of open positions, but get no decisions. The market of a local venue has stood still, and goes on after
+    that minute. A run whose account has been reset since it began does not resume.
     """
     with database.open_pool(settings) as pool:
         run = Runs(pool).latest()
@@ -169,12 +171,18 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     if reset is not None and reset.at >= run.started_at:
         say(f"the paper account of source {run.source} was reset after run {run.id}: `mikrobot run` starts with it")
         return []
-    market, number = wiring.market_of(settings, run), run.segments[-1].number
+    market, segment = wiring.market_of(settings, run), run.segments[-1]
     live = wanted.read(settings.home).live
     alive = all(pid_records.find(name, settings.home) for name in LIVE)
-    if live is not None and (live.run, live.segment) == (run.id, number) and alive:
+    if live is not None and (live.run, live.segment) == (run.id, segment.number) and alive:
         return []
-    return begin(market, run.id, number)
+    if not market.venue:
+        return begin(market, run.id, segment.number)
+    local_stack.down(settings, LIVE)
+    with database.open_pool(settings) as pool:
+        reached = Runs(pool).reached(run.id, "streamer") or segment.trade_from
+    local_market.start(market, max(reached, segment.trade_from), rate=market.venue_speed)
+    return [service_table.VENUE, *begin(market, run.id, segment.number)]
 
 
 def trigger_retrain(settings: Settings, reason: str) -> str:

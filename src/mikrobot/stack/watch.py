@@ -175,7 +175,7 @@ class Supervisor:
             return True
         if name in LIVE:
             return pid_records.is_ready(name, self.home)
-        return processes.is_ready(service_table.services(current.settings_of(name))[name], self.home)
+        return processes.is_ready(_service(name, current), self.home)
 
     def _has_finished(self, name: str, current: Wanted) -> bool:
         """Return True if a live process has reached the end of its segment."""
@@ -220,11 +220,17 @@ def start(name: str, current: Wanted) -> None:
     if name == "postgres":
         bundled.start(settings.home, settings.host, settings.postgres_port)
         return
-    services = service_table.services(settings)
-    if current.live is not None:
+    processes.start(_service(name, current), settings.home, settings.host)
+
+
+def _service(name: str, current: Wanted) -> processes.Service:
+    settings = current.settings_of(name)
+    if name == service_table.VENUE:
+        return service_table.venue(settings)
+    if current.live is not None and name in LIVE:
         pair = service_table.live_processes(settings, current.live.run, current.live.segment)
-        services |= {service.name: service for service in pair}
-    processes.start(services[name], settings.home, settings.host)
+        return next(service for service in pair if service.name == name)
+    return service_table.services(settings)[name]
 
 
 def _postgres_runs(settings: Settings) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from mikrobot import settings as configuration
 from mikrobot.domain.sources import is_live
+from mikrobot.live import wiring
 from mikrobot.live.session import recorded_run
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.store.postgres import database
@@ -64,9 +65,10 @@ def default_spans(
     UsageError
         If there has been no run.
     """
-    clock = clock or SystemClock()
-    with database.open_pool(configuration.load()) as pool:
+    settings = configuration.load()
+    with database.open_pool(settings) as pool:
         run = recorded_run(Runs(pool), run_id)
+    clock = clock or wiring.market_time(settings, run, SystemClock())
     now = clock.now().replace(second=0, microsecond=0)
     return tuple(
         DefaultSpan(

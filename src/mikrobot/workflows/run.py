@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,14 +22,24 @@ from pydantic import TypeAdapter
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.sources import is_live
-from mikrobot.live import arms, pid_records, wiring
+from mikrobot.live import arms, pid_records, recording, wiring
 from mikrobot.live.session import plan, record_of
 from mikrobot.market.bar_files import digests
 from mikrobot.market.feed import Source
 from mikrobot.market.inference import off_grid
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack, pages, processes, service_log, service_table, supervision, supervisor, wanted
+from mikrobot.stack import (
+    local_market,
+    local_stack,
+    pages,
+    processes,
+    service_log,
+    service_table,
+    supervision,
+    supervisor,
+    wanted,
+)
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.workflows import paper_account, resumption
@@ -80,17 +90,26 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
     require_no_session(settings.home)
     arms.planned(settings)
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
-    source = wiring.open_source(settings, clock)
-    registry.use_venue(source.instruments())
-    segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock=clock)
-    settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
-    _check_data(source, segments, display)
-    local_stack.prepare_home(settings.home)
+    recording.require_possible(settings)
+    with ExitStack() as reserved:
+        market = clock
+        if settings.venue:
+            local_stack.prepare_home(settings.home)
+            reserved.enter_context(_alone(settings.home))
+            market = reserved.enter_context(local_market.opened(settings, display.say))
+        source = wiring.open_source(settings, market)
+        registry.use_venue(source.instruments())
+        coming = settings.venue is not None
+        segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock=market, coming=coming)
+        settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
+        _check_data(source, segments, display)
+        if not settings.venue:
+            local_stack.prepare_home(settings.home)
+            reserved.enter_context(_alone(settings.home))
 
-    def record() -> Run:
-        return _record(settings, source, segments, asked_at, clock=clock, display=display)
+        def record() -> Run:
+            return _record(settings, source, segments, asked_at, clock=clock, display=display)
 
-    with _alone(settings.home):
         return _carry_out(settings, source, record, asked_at, clock=clock, display=display, stay=stay)
 
 

@@ -20,11 +20,12 @@ from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
-from mikrobot.live import pid_records, stream_report
+from mikrobot.live import pid_records, recording, stream_report, wiring
 from mikrobot.live.halt_watch import SILENCE
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.recorder import RecordingStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -136,6 +137,8 @@ class Overview:
         The page whose links open the services; None while none of them is ready.
     streams : tuple of StreamStatus
         The connections to the streams of the source; empty if it has none.
+    recording : RecordingStatus or None
+        None if the session is not recorded.
     """
 
     at: datetime
@@ -148,6 +151,7 @@ class Overview:
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
+    recording: RecordingStatus | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -156,6 +160,7 @@ class Overview:
             "services": plain(self.services),
             "run": _session_json(self.session),
             "streams": plain(self.streams),
+            "recording": plain(self.recording),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
             "next_runs": plain(self.schedules.next_runs),
@@ -197,10 +202,12 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     services : tuple of ServiceStatus
         Includes the streamer and the worker: a live run without them is stopped.
     """
-    run, now = Runs(pool).latest(), clock.now()
+    run = Runs(pool).latest()
     if run is None:
-        return Overview(now, services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
+        return Overview(clock.now(), services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
     registry.adopt(run.instruments)
+    clock = wiring.market_time(settings, run, clock)
+    now = clock.now()
     session = _session(run, Runs(pool), Resets(pool).latest(run.source), services, settings=settings)
     account = paper_account.state(settings, pool, run.source, clock)
     own = account if account is not None and account.run == run.id else None
@@ -215,7 +222,8 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         )
         for symbol in run.symbols
     )  # fmt: skip
-    return Overview(now, services, session, symbols, account, streams=stream_report.read(settings.home))
+    streams, kept = stream_report.read(settings.home), recording.read(settings.home)
+    return Overview(now, services, session, symbols, account, streams=streams, recording=kept)
 
 
 def _quality(pool: Pool, run: Run, symbol: str, last_bar: datetime | None) -> float | None:

@@ -19,6 +19,8 @@ class MarketClock:
         Market seconds per real second.
     end_ms : int or None
         Market time at which it stops; None: never.
+    began_s : float or None
+        When it was `start_ms` there, by `elapsed_s`; None: now.
 
     >>> seconds = iter((10.0, 10.5, 99.0))
     >>> clock = MarketClock(lambda: next(seconds), 0, 60.0, 90_000)
@@ -26,12 +28,15 @@ class MarketClock:
     (30000, 90000)
     """
 
-    def __init__(self, elapsed_s: Callable[[], float], start_ms: int, speed: float, end_ms: int | None = None) -> None:
+    def __init__(
+        self, elapsed_s: Callable[[], float], start_ms: int, speed: float, end_ms: int | None = None,
+        *, began_s: float | None = None,
+    ) -> None:  # fmt: skip
         self.speed = speed
         self._elapsed_s = elapsed_s
         self._start_ms = start_ms
         self._end_ms: float = inf if end_ms is None else end_ms
-        self._began_s = elapsed_s()
+        self._began_s = elapsed_s() if began_s is None else began_s
 
     def now_ms(self) -> int:
         """Return the market time, milliseconds since the epoch."""

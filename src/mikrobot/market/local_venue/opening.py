@@ -50,6 +50,8 @@ class VenueOptions:
         Share of messages or answers with a fault, by its name.
     start : datetime or None
         Market time at which it begins; None: after `HISTORY`, or half of the data if they are shorter.
+    began_s : float or None
+        When it was that market time, by the clock of `open_venue`; None: now.
     reading : Reading
         How the bar files are read.
     streams : sequence of Path
@@ -62,6 +64,7 @@ class VenueOptions:
     seed: int = 7
     rates: Mapping[str, float] = field(default_factory=dict)
     start: datetime | None = None
+    began_s: float | None = None
     reading: Reading = field(default_factory=Reading)
     streams: Sequence[Path] = ()
 
@@ -95,7 +98,7 @@ def open_venue(options: VenueOptions, elapsed_s: Callable[[], float]) -> LocalVe
     for history in histories.values():
         history.prepare(_milliseconds(start) // MINUTE_MS)
     stop_ms = None if end is None else _milliseconds(end) + _AFTER_LAST_MS
-    clock = MarketClock(elapsed_s, _milliseconds(start), options.speed, stop_ms)
+    clock = MarketClock(elapsed_s, _milliseconds(start), options.speed, stop_ms, began_s=options.began_s)
     generated = {symbol: GeneratedMarket(history) for symbol, history in histories.items()}
     feeds: dict[str, dict[str, Feed]] = {
         name: {symbol: GeneratedFeed(market, generated[symbol]) for symbol in symbols}

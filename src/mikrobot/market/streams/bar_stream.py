@@ -1,11 +1,14 @@
 """The stream of closed bars of a live venue, as the feed uses it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from mikrobot.domain.market import Bar
 from mikrobot.market.streams.connection import StreamStatus
+
+Take = Callable[[str, datetime, bytes], None]
+"""Takes the channel of a socket, the time of receipt and a raw message."""
 
 
 class BarStream(Protocol):
@@ -13,6 +16,9 @@ class BarStream(Protocol):
 
     def minute(self, open_time: datetime, symbols: Sequence[str], until: datetime) -> dict[str, Bar]:
         """Return the bars of a minute as soon as all symbols have theirs, or at a time those that have arrived."""
+
+    def record(self, take: Take) -> None:
+        """Pass every raw message on from now, with the channel of its socket and the time of receipt."""
 
     def take_revised(self) -> list[Bar]:
         """Return the bars that the venue has sent again with other values since the last call."""

@@ -66,6 +66,9 @@ _decode = msgspec.json.Decoder(_Message).decode
 Deliver = Callable[[str, msgspec.Raw], None]
 """Takes the name of a stream and the data of a message of it."""
 
+Record = Callable[[datetime, bytes], None]
+"""Takes the time of receipt and a raw message."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
@@ -123,6 +126,8 @@ class Connection:
         Why it is not live; empty if it is.
     opened, losses, malformed, messages : int
         Sockets opened, sockets lost, messages that could not be read, and all messages.
+    record : callable or None
+        Gets every raw message as it was received.
     """
 
     def __init__(
@@ -133,6 +138,7 @@ class Connection:
         self.state: ConnectionState = "connecting"
         self.reason = "not connected yet"
         self.opened = self.losses = self.malformed = self.messages = 0
+        self.record: Record | None = None
         self._deliver, self._clock, self._attempts = deliver, clock, attempts
         self._backoff = Backoff(rng)
         self._failed = 0
@@ -224,6 +230,8 @@ class Connection:
     def _take(self, message: bytes, socket: _Socket) -> None:
         now = self._clock.now()
         self.messages += 1
+        if self.record is not None:
+            self.record(now, message)
         try:
             received = _decode(message)
         except msgspec.DecodeError as error:
