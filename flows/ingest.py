@@ -35,7 +35,9 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
         run = recorded_run(Runs(pool), run_id)
         clock = wiring.market_time(settings, run, SystemClock())
-        source = wiring.open_source(wiring.market_of(settings, run), clock)
+        market = wiring.market_of(settings, run)
+        symbols = tuple(dict.fromkeys((*market.symbols, symbol)))
+        source = wiring.open_source(market.model_copy(update={"symbols": symbols}), clock)
         tally = Tally("bars", lambda frame: check_ingested(frame, settings.quarantine_share))
         with halting(pool, source.name, symbol, "bars", clock=clock):
             result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)

@@ -29,7 +29,7 @@ def named(flow: str, parameters: Mapping[str, Any], at: datetime | None) -> str:
     >>> named("ingest", {"symbols": ["EURUSD"], "end": "2025-03-14T10:00:00+00:00"}, None)
     'ingest: EURUSD until 2025-03-14 10:00'
     """
-    describe = {"trade": _segment, "retrain": _reason, "report": _days, "monitor": _run, "loop": _run}
+    describe = {"trade": _segment, "retrain": _reason, "report": _days, "monitor": _run, "loop": _run, "join": _joined}
     text = f"{flow}: {describe.get(flow, _symbols)(parameters)}"
     return text if at is None else f"{text}, {at:%Y-%m-%d %H:%M}"
 
@@ -37,6 +37,10 @@ def named(flow: str, parameters: Mapping[str, Any], at: datetime | None) -> str:
 def _run(parameters: Mapping[str, Any]) -> str:
     run_id = parameters.get("run_id")
     return f"run {run_id}" if run_id else "the latest run"
+
+
+def _joined(parameters: Mapping[str, Any]) -> str:
+    return f"{', '.join(parameters['symbols'])} in {_run(parameters)}"
 
 
 def _days(parameters: Mapping[str, Any]) -> str:

@@ -14,9 +14,9 @@ async def crash_deployed() -> int:
 
 
 async def crash_loops() -> int:
-    """Set the running flow runs of an earlier `mikrobot run` to Crashed; return their number."""
+    """Set the running flow runs of an earlier `mikrobot run` or `symbols add` to Crashed; return their number."""
     running = FlowRunFilter.model_validate({"state": RUNNING})
-    loops = FlowFilter.model_validate({"name": {"any_": ["loop"]}})
+    loops = FlowFilter.model_validate({"name": {"any_": ["loop", "join"]}})
     return await _crash(running, loops, "its command is gone")
 
 

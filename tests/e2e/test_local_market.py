@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mikrobot.domain.market import Timeframe, bars_of
+from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import local_stack
 from mikrobot.store.bars import BarStore
@@ -19,7 +19,8 @@ from mikrobot.store.runs import Runs
 from tests.replay_run import ENTRY_PROBABILITY, NO_DRIFT
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-OPTIONS = ("--once", "--hours", 1, "--history-days", 3, "--json")
+EARLY, LATE = datetime(2025, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+OPTIONS = ("--once", "--hours", 1, "--history-days", 5, "--json")
 
 
 @dataclass(frozen=True)
@@ -67,42 +68,90 @@ def test_the_coming_hours_are_traded_on_a_market_that_is_marked_simulated(live: 
     assert live.left == []
 
 
-def test_two_replays_of_the_recording_have_the_bars_of_the_session_and_equal_ledgers(live: Live) -> None:
-    runs = []
-    for _ in range(2):
-        ended = live.run("run", "--source", "replay", "--data", live.folder, *OPTIONS)
-        assert ended.returncode == 0, ended.stderr
-        runs.append(json.loads(ended.stdout))
-    assert [run["simulated"] for run in runs] == [True, True]
-    first, second = (ledger(live.program, run["run"]) for run in runs)
-    assert first == second
-    assert len(first) > 100
-    settings = live.program.settings
-    with local_stack.database_up(settings, lambda text: None), database.open_pool(settings) as pool:
-        session = Runs(pool).get(live.summary["run"])
-        for symbol in SYMBOLS:
-            span = (session.starts_at, session.ends_at)
-            traded, again = (
-                bars_of(symbol, BarStore(pool).range(source, symbol, Timeframe.M1, span[0], end=span[1]))
-                for source in ("binance-local", "replay")
+def test_two_replays_of_the_recording_have_the_bars_of_the_session_and_equal_ledgers(
+    live: Live, install, tmp_path
+) -> None:
+    ledgers = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        with install(tmp_path / place) as program:
+            ended = Live(program, live.folder, {}, [], {}).run(
+                "run", "--source", "replay", "--data", live.folder, *OPTIONS
             )
-            assert len(traded) == 60
-            assert repr(again) == repr(traded)
+            assert ended.returncode == 0, ended.stderr
+            replayed = json.loads(ended.stdout)
+            assert (replayed["source"], replayed["simulated"]) == ("replay", True)
+            ledgers.append(ledger(program, replayed["run"]))
+            again = traded_bars(program, "replay")
+    assert ledgers[0] == ledgers[1]
+    assert len(ledgers[0]) > 100
+    traded = traded_bars(live.program, "binance-local", live.summary["run"])
+    for symbol, bars in traded.items():
+        assert len(bars) == 60
+        assert set(map(repr, bars)) <= set(map(repr, again[symbol]))
 
 
-def test_up_lets_the_market_go_on_where_it_stood_and_down_ends_it(live: Live) -> None:
+def traded_bars(program: Any, source: str, run_id: str | None = None) -> dict[str, list[Bar]]:
+    """Return the stored bars of the hours of a run by symbol; without a run, all."""
+    settings = program.settings
+    with local_stack.database_up(settings, lambda text: None), database.open_pool(settings) as pool:
+        run = None if run_id is None else Runs(pool).get(run_id)
+        start, end = (EARLY, LATE) if run is None else (run.starts_at, run.ends_at)
+        return {
+            symbol: bars_of(symbol, BarStore(pool).range(source, symbol, Timeframe.M1, start, end=end))
+            for symbol in SYMBOLS
+        }
+
+
+def trades(live: Live) -> bool:
+    run = live.status()["run"]
+    return run["id"] != live.summary["run"] and decided(live, "BTCUSDT")
+
+
+def decided(live: Live, symbol: str) -> bool:
+    state = live.status()["symbols"].get(symbol)
+    return state is not None and state["last_decision"] is not None
+
+
+def assert_no_minute_is_missing(live: Live) -> None:
+    """Every symbol has a decision at each minute since its first one, and none was skipped."""
+    with database.open_pool(live.program.settings) as pool:
+        run = Runs(pool).latest()
+        assert run is not None
+        decisions = Ledger(pool).decisions(run.id)
+        assert [skip.reason for skip in Ledger(pool).skips(run.id) if skip.symbol != "ADAUSDT"] == []
+    for symbol in SYMBOLS:
+        closes = [decision.close_time for decision in decisions if decision.symbol == symbol]
+        assert closes == [run.starts_at + timedelta(minutes=1) * n for n in range(1, len(closes) + 1)]
+
+
+def test_up_lets_the_market_go_on_symbols_join_it_and_down_ends_it(live: Live) -> None:
     def last_bar() -> datetime:
         return datetime.fromisoformat(live.status()["symbols"]["BTCUSDT"]["last_bar"])
 
-    # The replays are later runs: the run on the venue is continued by another one.
-    begun = live.run("run", "--source", "binance", "--venue", "local", "--symbols", "BTCUSDT", *OPTIONS)
-    assert begun.returncode == 0, begun.stderr
+    session = live.program.start(
+        "run", "--source", "binance", "--venue", "local", "--symbols", ",".join(SYMBOLS),
+        "--hours", 240, "--history-days", 5, entry_probability=ENTRY_PROBABILITY, drift_share=NO_DRIFT, **live.venue,
+    )  # fmt: skip
+    wait_until(lambda: trades(live), "the run does not trade", SystemClock(), timeout_s=240, every_s=1)
+    session.terminate()
+    session.communicate(timeout=60)
     up = live.program.run("up", **live.venue)
     assert up.returncode == 0, up.stderr
     stood = datetime.fromisoformat(live.status()["symbols"]["BTCUSDT"]["last_bar"])
     wait_until(
         lambda: last_bar() >= stood + timedelta(minutes=5), "the market stands still", SystemClock(), timeout_s=60
     )
+    joined = live.run("symbols", "add", "ADAUSDT")
+    assert joined.returncode == 0, joined.stderr
+    assert "trades ADAUSDT too" in joined.stderr
+    wait_until(lambda: decided(live, "ADAUSDT"), "ADAUSDT is not traded", SystemClock(), timeout_s=60, every_s=1)
+    assert_no_minute_is_missing(live)
+    unknown = live.run("symbols", "add", "SOLUSDT")
+    assert unknown.returncode != 0
+    assert "SOLUSDT: Binance does not list this symbol" in unknown.stderr
+    again = live.run("symbols", "add", "ADAUSDT")
+    assert (again.returncode, "trades ADAUSDT already" in again.stderr) == (2, True)
     status = live.status()
     assert {service["name"]: service["ready"] for service in status["services"]}["venue"]
     assert status["run"]["simulated"]

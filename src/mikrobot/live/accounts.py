@@ -80,9 +80,9 @@ def charges_of(ledger: Ledger, run: Run) -> list[Charge]:
 
 
 def traded_bars(run: Run, bars: BarStore, segments: Sequence[Segment]) -> dict[str, pd.DataFrame]:
-    """Return the M1 bar frame of each symbol over the traded span of its segment."""
+    """Return the M1 bar frame of each symbol over the span in which it was traded."""
     return {
-        symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, end=segment.trade_until)
+        symbol: bars.range(run.source, symbol, Timeframe.M1, run.trades_from(symbol, segment), end=segment.trade_until)
         for segment in segments
         for symbol in segment.symbols
     }

@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from mikrobot.domain.errors import FeedError
+from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.registry import instrument
-from mikrobot.domain.market import Bar
+from mikrobot.domain.market import Bar, empty_bars
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock, retry
@@ -153,7 +153,8 @@ def closes(
     The past is read in periods of `CHUNK`. On a live source the feed then waits for each next minute: with a stream
     for its bars to arrive, otherwise with the clock. A minute that the stream has not whole is requested from the
     source. A minute without bars is not yielded. A bar that is due is requested `PATIENCE` more times, and is left
-    out if it is still missing while other symbols have theirs.
+    out if it is still missing while other symbols have theirs. A symbol that a live venue no longer lists is logged,
+    and the others go on.
 
     Parameters
     ----------
@@ -176,10 +177,12 @@ def closes(
     ------
     FeedError
         If `end` is given and the venue fails for longer than the retries of `fetch`.
-    BarError, UnknownSymbol
+    BarError
         As `Source.history`.
+    UnknownSymbol
+        If a source that is not live does not have a symbol, or a live one has none of them at the start.
     """
-    spans = [retry(on=FeedError)(source.span)(symbol) for symbol in symbols]
+    spans = _spans(source, symbols)
     reached = max(start, min(first for first, _ in spans))
     last = end if source.live else _earlier(end, max(close for _, close in spans))
     behind = timedelta(0)
@@ -212,6 +215,30 @@ def closes(
             reached = instant
 
 
+def _spans(source: Source, symbols: Sequence[str]) -> list[tuple[datetime, datetime]]:
+    """Return the spans of the symbols; of a live source, of those that the venue still trades."""
+    spans: list[tuple[datetime, datetime]] = []
+    for number, symbol in enumerate(symbols, start=1):
+        try:
+            spans.append(retry(on=FeedError)(source.span)(symbol))
+        except (FeedError, UnknownSymbol) as error:
+            if not source.live or (number == len(symbols) and not spans):
+                raise
+            log.warning("symbol_gone", symbol=symbol, reason=str(error))
+    return spans
+
+
+def _bars(source: Source, symbol: str, since: datetime, until: datetime) -> pd.DataFrame:
+    """Read the bars of a symbol; a live one that the venue no longer lists has none, and the others go on."""
+    try:
+        return fetch(source, symbol, since, until)
+    except UnknownSymbol as error:
+        if not source.live:
+            raise
+        log.warning("symbol_gone", symbol=symbol, reason=str(error))
+        return empty_bars()
+
+
 def _streamed(
     stream: BarStream, symbols: Sequence[str], opened: datetime, behind: timedelta, *, clock: Clock
 ) -> Iterator[tuple[datetime, list[Bar]]]:
@@ -239,14 +266,14 @@ def _read(
     source: Source, symbols: Sequence[str], since: datetime, until: datetime, *, clock: Clock
 ) -> list[pd.DataFrame]:
     """Read one period; on a live source, request bars that are due again for a short time."""
-    frames = [fetch(source, symbol, since, until) for symbol in symbols]
+    frames = [_bars(source, symbol, since, until) for symbol in symbols]
     for _ in range(PATIENCE if source.live else 0):
         late = [i for i, symbol in enumerate(symbols) if _is_due(symbol, frames[i], until, clock)]
         if not late:
             break
         clock.sleep(GRACE_S)
         for i in late:
-            frames[i] = fetch(source, symbols[i], since, until)
+            frames[i] = _bars(source, symbols[i], since, until)
     return frames
 
 

@@ -4,8 +4,9 @@ They are separate processes that communicate through the stores, and resume wher
 restarts those that die, see `watch`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -29,7 +30,7 @@ from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.resets import Resets
-from mikrobot.store.runs import ProcessKind, Runs, Segment
+from mikrobot.store.runs import ProcessKind, Run, Runs, Segment
 
 LIVE: tuple[ProcessKind, ...] = ("streamer", "worker")
 
@@ -176,13 +177,55 @@ def resume(settings: Settings, say: Callable[[str], None]) -> list[str]:
     alive = all(pid_records.find(name, settings.home) for name in LIVE)
     if live is not None and (live.run, live.segment) == (run.id, segment.number) and alive:
         return []
-    if not market.venue:
-        return begin(market, run.id, segment.number)
     local_stack.down(settings, LIVE)
+    return _go_on(market, run)
+
+
+def _go_on(market: Settings, run: Run) -> list[str]:
+    """Start the live processes of the last segment of a run, on a local venue whose market has stood still."""
+    number = run.segments[-1].number
+    if not market.venue:
+        return begin(market, run.id, number)
+    local_market.start(market, _published(market, run), rate=market.venue_speed)
+    return [service_table.VENUE, *begin(market, run.id, number)]
+
+
+def _published(settings: Settings, run: Run) -> datetime:
+    """Return the close up to which the last segment of a run was streamed."""
+    begins = run.segments[-1].trade_from
     with database.open_pool(settings) as pool:
-        reached = Runs(pool).reached(run.id, "streamer") or segment.trade_from
-    local_market.start(market, max(reached, segment.trade_from), rate=market.venue_speed)
-    return [service_table.VENUE, *begin(market, run.id, segment.number)]
+        return max(Runs(pool).reached(run.id, "streamer") or begins, begins)
+
+
+def rejoin(
+    settings: Settings,
+    run_id: str,
+    instruments: Mapping[str, Mapping[str, Any]],
+    catch_up: Callable[[datetime], object],
+) -> None:
+    """Trade more symbols in a run from its next minute on: start its live processes again, with them.
+
+    The minutes that close meanwhile are handled a few seconds late. If it fails, the run trades on without them.
+
+    Parameters
+    ----------
+    settings : Settings
+    run_id : str
+    instruments : mapping of str to mapping
+        Entry of each symbol, as `registry.recordable` returns it.
+    catch_up : callable
+        Stores the bars of the symbols that open before an instant.
+    """
+    with database.open_pool(settings) as pool:
+        run = Runs(pool).get(run_id)
+    local_stack.down(settings, LIVE)
+    try:
+        reached = _published(settings, run)
+        catch_up(reached)
+        with database.open_pool(settings) as pool:
+            run = Runs(pool).add_symbols(run_id, reached, instruments)
+    finally:
+        _go_on(wiring.market_of(settings, run), run)
 
 
 def trigger_retrain(settings: Settings, reason: str) -> str:

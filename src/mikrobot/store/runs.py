@@ -6,9 +6,9 @@ process, and a poll catches announcements that were lost while the server restar
 """
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from time import perf_counter
@@ -34,12 +34,22 @@ OPENING = "opening"
 CONTINUES = "continues"
 """Key of a run's settings: the id of the run whose final balances it opened with, or None."""
 
+JOINED = "joined"
+"""Key of a run's settings: symbols that were added while it traded, with the instant after which they are traded."""
+
 INSTRUMENTS = "traded_instruments"
 """Key of a run's settings: the entries of its instruments by symbol, whose numbers it always uses."""
 
 _CHANNEL = "progress"
 _COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
 _BEGIN = f"INSERT INTO run ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_JOIN = "INSERT INTO run_symbol (run_id, symbol, at, instrument) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_READ = f"""
+{_COLUMNS}, (
+    SELECT jsonb_agg(jsonb_build_array(symbol, at, instrument) ORDER BY at, symbol)
+    FROM run_symbol WHERE run_symbol.run_id = run.id
+)
+"""
 _ADVANCE = f"""
 WITH moved AS (
     INSERT INTO progress (run_id, process, close_time) VALUES (%(run)s, %(process)s, %(close_time)s)
@@ -143,6 +153,11 @@ class Run:
         """The segments in order of time."""
         return tuple(Segment.from_json(value, number) for number, value in enumerate(self.settings["segments"]))
 
+    def trades_from(self, symbol: str, segment: Segment) -> datetime:
+        """Return the instant after which a symbol of a segment is traded, later for one that was added."""
+        joined = self.settings.get(JOINED, {}).get(symbol)
+        return segment.trade_from if joined is None else max(segment.trade_from, datetime.fromisoformat(joined))
+
     @property
     def instruments(self) -> dict[str, Entry]:
         """The instruments recorded with the run, by symbol; none in an old run."""
@@ -187,6 +202,27 @@ class Runs:
         if (stored.source, stored.started_at) != (run.source, run.started_at):
             raise StoreError(f"run {run.id} exists already, it began at {stored.started_at}: give this run another id")
 
+    def add_symbols(self, run_id: str, at: datetime, instruments: Mapping[str, Mapping[str, Any]]) -> Run:
+        """Add symbols to the last segment of a run and of the runs that follow it; return the run.
+
+        Parameters
+        ----------
+        run_id : str
+        at : datetime
+            They are traded from the first close after it on, UTC.
+        instruments : mapping of str to mapping
+            The entry of each symbol, as `registry.recordable` returns it.
+        """
+        runs = [run_id, *(follower.id for follower in self.followers(run_id))]
+        rows = [(run, symbol, at, Jsonb(dict(entry))) for run in runs for symbol, entry in instruments.items()]
+
+        def work(connection: Connection) -> None:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(_JOIN, rows)
+
+        execute(self._pool, f"adding symbols to run {run_id}", work)
+        return self.get(run_id)
+
     def get(self, run_id: str) -> Run:
         """Return a run.
 
@@ -195,7 +231,7 @@ class Runs:
         StoreError
             If there is no run with this id.
         """
-        run = self._one(f"SELECT {_COLUMNS} FROM run WHERE id = %s", (run_id,))
+        run = self._one(f"SELECT {_READ} FROM run WHERE id = %s", (run_id,))
         if run is None:
             newest = ", ".join(run.id for run in self.all()[:-4:-1]) or "none"
             raise StoreError(f"there is no run {run_id!r}; the newest are {newest}, and `last` names the newest of all")
@@ -203,7 +239,7 @@ class Runs:
 
     def latest(self, *, traded: bool = False) -> Run | None:
         """Return the run that began last and follows no other, or None; with `traded`, of those that traded."""
-        free = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' IS NULL"
+        free = f"SELECT {_READ} FROM run WHERE settings ->> '{FOLLOWS}' IS NULL"
         if traded:
             free += (
                 " AND EXISTS (SELECT FROM progress WHERE run_id = id AND process = 'worker' AND close_time IS NOT NULL)"
@@ -212,12 +248,12 @@ class Runs:
 
     def followers(self, run_id: str) -> list[Run]:
         """Return the runs that follow a run, sorted by id."""
-        query = f"SELECT {_COLUMNS} FROM run WHERE settings ->> '{FOLLOWS}' = %s ORDER BY id"
+        query = f"SELECT {_READ} FROM run WHERE settings ->> '{FOLLOWS}' = %s ORDER BY id"
         return [_run(row) for row in self._rows(query, (run_id,))]
 
     def all(self) -> list[Run]:
         """Return every run in order of its start."""
-        rows = self._rows(f"SELECT {_COLUMNS} FROM run ORDER BY started_at, id", ())
+        rows = self._rows(f"SELECT {_READ} FROM run ORDER BY started_at, id", ())
         return [_run(row) for row in rows]
 
     def conclude(self, run_id: str, summary: Mapping[str, Any]) -> None:
@@ -345,7 +381,23 @@ def _part(process: ProcessKind, segment: int) -> str:
 
 
 def _run(row: tuple[Any, ...]) -> Run:
-    return Run(row[0], row[1], row[2], tuple(row[3]), *row[4:])
+    *values, joined = row
+    run = Run(values[0], values[1], values[2], tuple(values[3]), *values[4:])
+    return _with(run, joined) if joined else run
+
+
+def _with(run: Run, joined: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Run:
+    """Return a run with the symbols that were added to it, in its last segment."""
+    symbols = [symbol for symbol, _, _ in joined if symbol not in run.symbols]
+    *earlier, last = run.settings["segments"]
+    settings = {
+        **run.settings,
+        "symbols": [*run.symbols, *symbols],
+        "segments": [*earlier, {**last, "symbols": [*last["symbols"], *symbols]}],
+        INSTRUMENTS: {**run.settings.get(INSTRUMENTS, {}), **{symbol: entry for symbol, _, entry in joined}},
+        JOINED: {symbol: at for symbol, at, _ in joined},
+    }
+    return replace(run, symbols=(*run.symbols, *symbols), settings=settings)
 
 
 def _await(

@@ -169,7 +169,9 @@ def _again(
         if number:
             again.traded.trader.venue = _taken_up(again.traded.trader.venue, run, settings, bars, at=segment.trade_from)
         frames = {
-            symbol: bars.range(run.source, symbol, Timeframe.M1, segment.trade_from, end=segment.trade_until)
+            symbol: bars.range(
+                run.source, symbol, Timeframe.M1, run.trades_from(symbol, segment), end=segment.trade_until
+            )
             for symbol in segment.symbols
         }
         again.bars |= frames

@@ -158,11 +158,11 @@ def _carry_out(
     with _stopping_what_started(settings, display) as started:
         run = record()
         with _showing_how_to_resume(run, source, display):
-            process = _start_loop(settings, run.id)
+            process = start_flow(settings, "flows.loop", run.id)
             local_stack.await_service(settings, "prefect", clock, say=display.say, started=started)
             if stay:
                 local_stack.serve_flows(settings, clock, display.say, started)
-            printed = _follow(process, settings, display)
+            printed = follow(process, settings, display)
         seconds = round((clock.now() - asked_at).total_seconds(), 1)
         summary = _FINISHED.validate_python({**printed, "seconds": seconds, "pages": str(pages.path(settings))})
         if stay:
@@ -295,14 +295,14 @@ def _opening_line(run: Run, opening: paper_account.Opening) -> str:
     return f"the paper account of source {run.source} opens with {opening.total} USD, {origin}"
 
 
-def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
-    """Start the loop flow, which waits for each service where it needs it."""
+def start_flow(settings: Settings, module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a flow in a process of its own, recorded as the loop; it waits for each service where it needs it."""
     log = settings.home / "logs" / "loop.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
         log_from = errors.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.loop", run_id],
+            [sys.executable, "-m", module, *arguments],
             env={**os.environ, **service_table.flow_environment(settings), **pid_records.mark("loop", settings.home)},
             cwd=settings.home,
             stdin=subprocess.DEVNULL,
@@ -315,8 +315,14 @@ def _start_loop(settings: Settings, run_id: str) -> subprocess.Popen[str]:
     return process
 
 
-def _follow(process: subprocess.Popen[str], settings: Settings, display: Display) -> dict[str, Any]:
-    """Show the progress of the loop flow to its end; return the summary that it printed."""
+def follow(process: subprocess.Popen[str], settings: Settings, display: Display) -> dict[str, Any]:
+    """Show the progress of a flow to its end; return the summary that it printed.
+
+    Raises
+    ------
+    LoopFailed
+        If it failed.
+    """
     summary: dict[str, Any] | None = None
     failure, position = "", supervision.log_end(settings.home)
     assert process.stdout is not None

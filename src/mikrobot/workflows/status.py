@@ -206,10 +206,10 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     if run is None:
         return Overview(clock.now(), services, trouble=_trouble(settings, "no session yet: `mikrobot run` starts one"))
     registry.adopt(run.instruments)
-    clock = wiring.market_time(settings, run, clock)
-    now = clock.now()
+    market = wiring.market_time(settings, run, clock)
+    now = market.now()
     session = _session(run, Runs(pool), Resets(pool).latest(run.source), services, settings=settings)
-    account = paper_account.state(settings, pool, run.source, clock)
+    account = paper_account.state(settings, pool, run.source, market)
     own = account if account is not None and account.run == run.id else None
     decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
     closes = _last_closes(run, BarStore(pool), Runs(pool))
@@ -223,7 +223,7 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         for symbol in run.symbols
     )  # fmt: skip
     streams, kept = stream_report.read(settings.home), recording.read(settings.home)
-    return Overview(now, services, session, symbols, account, streams=streams, recording=kept)
+    return Overview(clock.now(), services, session, symbols, account, streams=streams, recording=kept)
 
 
 def _quality(pool: Pool, run: Run, symbol: str, last_bar: datetime | None) -> float | None:

@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from mikrobot.domain.errors import StoreError
+from mikrobot.domain.instruments import registry
 from mikrobot.live.session import recorded_run
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import runs as module
 from mikrobot.store.postgres import database as databases
-from mikrobot.store.runs import Runs
+from mikrobot.store.runs import FOLLOWS, Runs, Segment
 
 MINUTE = timedelta(minutes=1)
 
@@ -39,6 +40,23 @@ def await_waiters(postgres, number):
 def test_a_run_comes_back_as_it_was_begun(runs, run):
     assert runs.get("r1") == run
     assert runs.latest() == run
+
+
+def test_a_symbol_that_joins_a_run_is_traded_after_that_instant_in_its_last_segment_and_by_its_arms(pool, run):
+    segment = Segment(run.symbols, run.starts_at - MINUTE, run.starts_at, run.ends_at)
+    run, runs = replace(run, settings={**run.settings, "segments": [segment.to_json()]}), Runs(pool)
+    for begun in (run, replace(run, id="arm", settings={**run.settings, FOLLOWS: run.id})):
+        runs.begin(begun)
+    entries, at = registry.recordable(["ADAUSDT"]), run.starts_at + 5 * MINUTE
+    joined = runs.add_symbols(run.id, at, entries)
+    assert joined == runs.get(run.id) == runs.add_symbols(run.id, at + MINUTE, entries)
+    for wider in (joined, runs.get("arm")):
+        assert wider.symbols == (*run.symbols, "ADAUSDT")
+        assert [segment.symbols for segment in wider.segments][-1][-1] == "ADAUSDT"
+        assert wider.instruments["ADAUSDT"] == registry.entry("ADAUSDT")
+        last = wider.segments[-1]
+        assert wider.trades_from("ADAUSDT", last) == at
+        assert wider.trades_from(run.symbols[0], last) == last.trade_from
 
 
 def test_a_database_without_runs_has_no_latest_run(pool):

@@ -6,6 +6,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from sqlalchemy import create_engine, pool
 
 from mikrobot.domain.market import Timeframe
@@ -45,7 +46,9 @@ def former(own_server, run, bars):
         admin.execute("REVOKE CONNECT ON DATABASE mikrobot FROM PUBLIC")
     migrate_to(own_server.settings, LAST_OF_0_2_0)
     with databases.open_pool(own_server.settings) as opened:
-        Runs(opened).begin(run)
+        with opened.connection() as connection:  # as version 0.2.0 did, which has no table of later symbols
+            market = (run.id, run.source, run.simulated, list(run.symbols), run.starts_at, run.ends_at, run.started_at)
+            connection.execute(f"INSERT INTO run VALUES ({', '.join(['%s'] * 8)})", (*market, Jsonb(run.settings)))
         Runs(opened).conclude("r1", {"trades": 3})
         BarStore(opened).upsert("replay", "EURUSD", Timeframe.M1, bars(100))
         journal = [JournalLine("fx", 0, "booked", '{"record":"booked",  "seq":0}')]

@@ -22,6 +22,7 @@ SPAN = {"symbols": ["EURUSD", "BTCUSDT"], "start": "2025-03-09T10:00:00+00:00", 
         ("report", {"run_id": "20250314-1", "days": None}, None, "report: run 20250314-1"),
         ("trade", {"run_id": "20250314-1", "number": 0}, None, "trade: run 20250314-1, segment 1"),
         ("loop", {"run_id": "20250314-1"}, None, "loop: run 20250314-1"),
+        ("join", {"run_id": "20250314-1", "symbols": ["SOLUSDT"]}, None, "join: SOLUSDT in run 20250314-1"),
         ("retrain", {"reason": "drift: 61% {x}"}, AT, "retrain: drift: 61% {x}, 2025-03-17 05:30"),
     ],
 )

@@ -85,6 +85,14 @@ def test_a_live_source_is_traded_up_to_the_last_closed_minute_even_where_a_marke
     assert set(segment.symbols) == {"EURUSD", "BTCUSDT"}
 
 
+def test_on_a_venue_of_its_own_a_run_trades_the_hours_that_come_next():
+    source = SpannedSource({"BTCUSDT": (at(2025, 1, 1), NOW)}, live=True, name="binance-local", simulated=True)
+    (segment,) = plan(source, (), hours=2, history_days=3, clock=CLOCK, coming=True)
+    now = NOW.replace(second=0)
+    assert (segment.trade_from, segment.trade_until) == (now, now + timedelta(hours=2))
+    assert segment.history_from == now - timedelta(days=3)
+
+
 def test_a_symbol_that_the_source_has_not_is_named():
     with pytest.raises(UsageError, match="no GBPUSD; it has EURUSD"):
         plan(SpannedSource({"EURUSD": (at(2019, 1, 1), at(2020, 1, 1))}), ("GBPUSD",), 24, 120, clock=CLOCK)

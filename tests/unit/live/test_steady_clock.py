@@ -7,6 +7,7 @@ import pytest
 
 from mikrobot.live import steady_clock
 from mikrobot.runtime import ManualClock, SystemClock, uptime_s
+from mikrobot.settings import Settings
 
 SECOND = timedelta(seconds=1)
 
@@ -51,3 +52,14 @@ def test_after_it_is_forgotten_the_clock_of_the_machine_is_trusted_again(tmp_pat
 def test_a_difference_above_five_seconds_is_a_clock_that_was_set(difference, expected):
     steady = ManualClock(datetime(2025, 3, 14, tzinfo=UTC))
     assert steady_clock.set_by_s(steady, ManualClock(steady.time + difference * SECOND)) == expected
+
+
+def test_the_market_time_of_a_local_venue_is_that_of_settings_that_trade_it(tmp_path):
+    machine, on_venue = SystemClock(), Settings(home=tmp_path, venue="local")
+    assert steady_clock.market_clock(on_venue, machine) is machine
+    start, began = datetime(2030, 1, 1, tzinfo=UTC), uptime_s()
+    steady_clock.anchor_at(start, tmp_path, 60, name=steady_clock.MARKET)
+    passed = steady_clock.market_clock(on_venue, machine).now() - start
+    assert timedelta(0) <= passed <= 60 * (uptime_s() - began) * SECOND
+    assert steady_clock.market_clock(Settings(home=tmp_path), machine) is machine
+    assert abs(steady_clock.anchored(tmp_path).now() - machine.now()) < SECOND

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import stamina
 
-from mikrobot.domain.errors import FeedError
+from mikrobot.domain.errors import FeedError, UnknownSymbol
 from mikrobot.domain.market import empty_bars
 from mikrobot.market.feed import CHUNK, GRACE_S, closes
 from mikrobot.runtime import ManualClock
@@ -193,3 +193,40 @@ def test_a_source_without_bars_in_the_span_gives_nothing(frames):
             return empty_bars()
 
     assert list(closes(Empty(frames), ("EURUSD",), START, None, clock=ManualClock(START))) == []
+
+
+class Delisting(Shelf):
+    """A live source that no longer lists a symbol, as the others go on."""
+
+    gone = "EURUSD"
+
+    def span(self, symbol):
+        if symbol == self.gone:
+            raise UnknownSymbol(f"{symbol}: the venue does not list this symbol")
+        return super().span(symbol)
+
+    def history(self, symbol, start, end):
+        if symbol == self.gone:
+            raise UnknownSymbol(f"{symbol}: the venue does not list this symbol")
+        return super().history(symbol, start, end)
+
+
+def test_a_symbol_that_a_live_venue_no_longer_lists_is_named_and_the_others_go_on(frames, capsys):
+    clock = ManualClock(START + 50 * MINUTE)
+    feed = closes(Delisting(frames, clock), ("EURUSD", "BTCUSDT"), START, START + 60 * MINUTE, clock=clock)
+    expected = frames["BTCUSDT"][frames["BTCUSDT"]["open_time"] < START + 60 * MINUTE]
+    assert [bar.open_time for _, bar in rows(feed)] == list(expected["open_time"].dt.to_pydatetime())
+    shown = capsys.readouterr()
+    assert "symbol_gone" in shown.out + shown.err
+    assert "EURUSD: the venue does not list this symbol" in shown.out + shown.err
+
+
+def test_a_live_venue_that_lists_none_of_the_symbols_ends_the_feed(frames):
+    clock = ManualClock(START + 50 * MINUTE)
+    with pytest.raises(UnknownSymbol, match="EURUSD: the venue does not list"):
+        next(closes(Delisting(frames, clock), ("EURUSD",), START, None, clock=clock))
+
+
+def test_a_replay_without_a_symbol_ends_in_its_name(frames):
+    with pytest.raises(UnknownSymbol, match="EURUSD: the venue does not list"):
+        next(closes(Delisting(frames), ("BTCUSDT", "EURUSD"), START, None, clock=ManualClock(START)))

@@ -261,6 +261,26 @@ def test_bars_of_another_server_are_never_those_of_binance(url: str, source: str
     assert load(source="replay", binance_url=url).source == "replay"
 
 
+def test_a_local_venue_stands_for_binance_on_its_port() -> None:
+    settings = load(venue="local", source="binance", venue_port=8400)
+    assert settings.source == load(venue="local").source == "binance-local"
+    assert settings.binance_url == "http://127.0.0.1:8400/api"
+    assert settings.binance_stream_url == "ws://127.0.0.1:8400"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"source": "replay"}, "the local venue stands for Binance, not for replay: give --source binance"),
+        ({"data": ("bars.parquet",)}, "the local venue of a run makes its own market: leave the bar files out"),
+        ({"venue_port": 4200}, "setting venue_port are the same port, 4200"),
+    ],
+)
+def test_a_local_venue_with_what_it_cannot_trade_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(venue="local", **given)
+
+
 def test_every_variable_that_the_program_names_is_known() -> None:
     root = Path(__file__).resolve().parents[3]
     folders = ("src", "bentos", "flows", "feature_repo", "expectations", "benchmarks", "docs")

@@ -58,6 +58,7 @@ ACCESS: Mapping[str, Access] = {
     "progress": Access(_PROGRESS, _PROGRESS),
     "latency": Access(_LATENCY, _LATENCY),
     "stage_result": RECORDED,
+    "run_symbol": RECORDED,
     "feature_list": LEDGER,
     "prediction": LEDGER,
     "shadow": LEDGER,
