@@ -105,7 +105,7 @@ def traded_bars(program: Any, source: str, run_id: str | None = None) -> dict[st
 
 def trades(live: Live) -> bool:
     run = live.status()["run"]
-    return run["id"] != live.summary["run"] and decided(live, "BTCUSDT")
+    return run is not None and run["id"] != live.summary["run"] and decided(live, "BTCUSDT")
 
 
 def decided(live: Live, symbol: str) -> bool:
