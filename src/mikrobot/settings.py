@@ -50,7 +50,7 @@ CREDENTIALS = ("user", "password", "passfile", "service")
 BINANCE_REST = "https://api.binance.com/api"
 BINANCE_STREAMS = "wss://stream.binance.com:9443"
 
-_SWITCHES = ("split", "data_ticks")
+_SWITCHES = ("split", "data_ticks", "books")
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
     binance_url: str = Field(BINANCE_REST, description="Binance REST API")
     binance_stream_url: str = Field(BINANCE_STREAMS, description="Binance's streams; empty: poll the REST API only")
+    books: bool = Field(True, description="keep order books of live symbols, as samples for features")
     probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
     mt5_host: str | None = Field(
         None, description="host of the RPyC bridge; unset: this machine, on Windows without a bridge"
