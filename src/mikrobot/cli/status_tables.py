@@ -10,6 +10,7 @@ from rich.table import Table
 from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
@@ -33,6 +34,7 @@ def tables(overview: Overview) -> list[Table]:
         market = f"{overview.session.source}{', a SIMULATED market' if overview.session.simulated else ''}"
         shown.append(_note(f"Run {overview.session.run} ({market}): {overview.session.text}"))
         shown += [_note(_stream(status)) for status in overview.streams]
+        shown += [_books(overview.books)] if overview.books else []
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:
         shown.append(_money([overview.account]))
@@ -78,6 +80,16 @@ def _stream(status: StreamStatus) -> str:
     reason = f": {escape(status.reason)}" if status.reason else ""
     counts = f"{status.messages:,} messages, lost {status.losses} times"
     return f"Streams {escape(status.streams[0])}{others}: {state}{reason}; {counts}"
+
+
+def _books(books: Iterable[BookStatus]) -> Table:
+    shown = _table("order book", "state", "changes", "gaps", "snapshots", "equal to ticks", "reason")
+    for book in books:
+        state = book.state if book.state == "live" else f"[yellow]{book.state}[/]"
+        equal = f"{book.ticker_equal / book.ticker_compared:.1%}" if book.ticker_compared else ""
+        counts = (f"{book.changes:,}", str(book.gaps), str(book.snapshots))
+        shown.add_row(book.symbol, state, *counts, equal, escape(book.reason))
+    return shown
 
 
 def _last_errors(services: Iterable[ServiceStatus]) -> Table:

@@ -10,6 +10,7 @@ from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.market.feed import Source
 from mikrobot.market.streams.bar_stream import BarStream
+from mikrobot.market.streams.book_stream import BookStream, First
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.store.runs import OPENING, Run
@@ -115,3 +116,12 @@ def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> Bar
         return None
     stream: BarStream | None = import_module(module).open_stream(settings, symbols, clock)
     return stream
+
+
+def open_books(settings: Settings, symbols: Sequence[str], clock: Clock, first: First) -> BookStream | None:
+    """Return the order books of the source that the settings name; None if it has none."""
+    module = SOURCES[settings.source].books if settings.source is not None else None
+    if module is None:
+        return None
+    books: BookStream | None = import_module(module).open_books(settings, symbols, clock, first)
+    return books

@@ -20,11 +20,12 @@ from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
-from mikrobot.live import pid_records, stream_report
+from mikrobot.live import book_report, pid_records, stream_report
 from mikrobot.live.halt_watch import SILENCE
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -136,6 +137,8 @@ class Overview:
         The page whose links open the services; None while none of them is ready.
     streams : tuple of StreamStatus
         The connections to the streams of the source; empty if it has none.
+    books : tuple of BookStatus
+        The live order books; empty if the source has none.
     """
 
     at: datetime
@@ -148,6 +151,7 @@ class Overview:
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
+    books: tuple[BookStatus, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -156,6 +160,7 @@ class Overview:
             "services": plain(self.services),
             "run": _session_json(self.session),
             "streams": plain(self.streams),
+            "books": plain(self.books),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
             "next_runs": plain(self.schedules.next_runs),
@@ -215,7 +220,8 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         )
         for symbol in run.symbols
     )  # fmt: skip
-    return Overview(now, services, session, symbols, account, streams=stream_report.read(settings.home))
+    streams, books = stream_report.read(settings.home), book_report.read(settings.home)
+    return Overview(now, services, session, symbols, account, streams=streams, books=books)
 
 
 def _quality(pool: Pool, run: Run, symbol: str, last_bar: datetime | None) -> float | None:

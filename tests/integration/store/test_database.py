@@ -117,7 +117,7 @@ def test_migrations_run_once_when_many_ask_at_once(settings):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(databases.migrate, [settings] * 4))
     with psycopg.connect(databases.url(settings, "mikrobot")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0009",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0011",)]
 
 
 def test_bars_stored_before_trades_were_kept_have_unknown_ones(database):
