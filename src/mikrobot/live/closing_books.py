@@ -15,6 +15,7 @@ from mikrobot.domain.market import Bar
 from mikrobot.domain.order_books import ClosingBook
 from mikrobot.live import book_report, wiring
 from mikrobot.live.accounts import fills
+from mikrobot.live.session import PRESENT
 from mikrobot.market.streams.book_stream import BookStream
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -35,12 +36,14 @@ class ClosingBooks:
     ----------
     run : Run
     samples : BookSamples
+    clock : Clock
     live : BookStream or None
         None where the source has no order books, or the settings turn them off.
     """
 
     run: Run
     samples: BookSamples
+    clock: Clock
     live: BookStream | None = None
     _stored: dict[tuple[str, datetime], ClosingBook] = field(default_factory=dict)
 
@@ -48,7 +51,7 @@ class ClosingBooks:
     def of(cls, settings: Settings, run: Run, symbols: Sequence[str], *, pool: Pool, clock: Clock) -> Self:
         """Return the books of a run on its source, and start to follow them."""
         held = HeldSymbols(run, Ledger(pool), Runs(pool), clock)
-        return cls(run, BookSamples(pool), wiring.open_books(settings, symbols, clock, held))
+        return cls(run, BookSamples(pool), clock, wiring.open_books(settings, symbols, clock, held))
 
     def resume(self, symbols: Sequence[str], after: datetime, until: datetime) -> None:
         """Read the books that were stored with minutes after the last published one."""
@@ -56,11 +59,13 @@ class ClosingBooks:
             self._stored = self.samples.closing(self.run.source, symbols, after, until=until)
 
     def at_close(self, close_time: datetime, bars: Sequence[Bar]) -> dict[str, ClosingBook]:
-        """Return the book of each of the bars that close at a time; without those that have none."""
+        """Return the book of each of the bars that close at a time; without those that have none, as in the past."""
         if self.live is None:
             return {}
         symbols = [bar.symbol for bar in bars]
         stored = {symbol: book for symbol in symbols if (book := self._stored.pop((symbol, close_time), None))}
+        if self.clock.now() - close_time >= PRESENT:
+            return stored
         return stored | self.live.at_close(close_time, [symbol for symbol in symbols if symbol not in stored])
 
     def report(self, home: Path) -> None:

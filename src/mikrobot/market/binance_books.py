@@ -120,6 +120,7 @@ class LiveBooks:
         self._books = {symbol: LiveBook(symbol, chained=market.chained) for symbol in symbols}
         self._by_stream = {f"{symbol.lower()}@{kind}": symbol for symbol in symbols for kind in (DEPTH, TICKER)}
         self._changed: dict[str, LiveBook] = {}
+        self._logged: dict[str, tuple[str, int, int]] = {}
         self._ended = ""
         self._limit_known = False
         half = STREAMS_PER_SOCKET // 2
@@ -237,6 +238,15 @@ class LiveBooks:
             for connection, books in self._connections.items():
                 for book in books:
                     book.watch(now, _trouble(connection, f"{book.symbol.lower()}@{DEPTH}", now))
+                    self._log_change(book)
+
+    def _log_change(self, book: LiveBook) -> None:
+        status = book.status()
+        changed = (status.state, status.gaps, status.snapshots)
+        if self._logged.get(book.symbol) != changed:
+            self._logged[book.symbol] = changed
+            counts = {"gaps": status.gaps, "snapshots": status.snapshots}
+            log.info("book_state", symbol=book.symbol, state=status.state, reason=status.reason, **counts)
 
     async def _fetch(self) -> None:
         """Fetch the snapshots that are due, one after the other."""

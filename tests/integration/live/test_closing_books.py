@@ -91,7 +91,7 @@ def start(database: Settings, pool: Pool, tmp_path):
     runs.advance(run.id, "worker", until)
 
     def make() -> Streamer:
-        pipeline, books = FeaturePipeline((SYMBOL,)), ClosingBooks(run, BookSamples(pool), venue)
+        pipeline, books = FeaturePipeline((SYMBOL,)), ClosingBooks(run, BookSamples(pool), ManualClock(FROM), venue)
         stores = (bars, published, FeatureStates(pool), runs)
         clock, timers = ManualClock(until), telemetry.Timers()
         source = ReplaySource([tmp_path])
@@ -136,6 +136,13 @@ def test_rows_with_books_are_the_same_in_stream_and_batch_also_after_a_crash(
     assert rows["m1_book_depth_10_bid"].notna().any()
     stored = BarStore(pool).range(SOURCE, SYMBOL, Timeframe.M1, FROM, end=FROM + MINUTES * MINUTE)
     assert len(stored) == len(BookSamples(pool).closing(SOURCE, [SYMBOL], FROM, until=FROM + MINUTES * MINUTE))
+
+
+def test_minutes_of_the_past_have_no_books(start, database, pool, monkeypatch):
+    streamer = start()
+    streamer.books.clock.time = FROM + 90 * MINUTE
+    streamer.stream()
+    assert offline(database, pool, monkeypatch)[BOOK_COLUMNS].isna().all(axis=None)
 
 
 def test_without_books_nothing_is_stored_and_their_columns_are_missing(start, database, pool, monkeypatch):

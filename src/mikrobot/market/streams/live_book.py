@@ -226,10 +226,10 @@ class LiveBook:
 def merge(first: BookUpdate, second: BookUpdate) -> BookUpdate | None:
     """Return one change that does what two in a row do; None if one is missing between them or they cannot be merged.
 
-    >>> one = BookUpdate("A", 0, 1, 2, [(9.0, 1.0)], [])
-    >>> merge(one, BookUpdate("A", 1, 3, 4, [(9.0, 0.0)], [])).bids
+    >>> one = BookUpdate("A", 1, 1, 2, [(9.0, 1.0)], [])
+    >>> merge(one, BookUpdate("A", 2, 3, 4, [(9.0, 0.0)], [])).bids
     [(9.0, 0.0)]
-    >>> merge(one, BookUpdate("A", 1, 4, 4, [], [])) is None
+    >>> merge(one, BookUpdate("A", 2, 4, 4, [], [])) is None
     True
     """
     if second.last_id <= first.last_id:
