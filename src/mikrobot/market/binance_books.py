@@ -6,7 +6,7 @@ fetched one after the other in another thread, as far as the request weight of t
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random, SystemRandom
 from threading import Thread
@@ -123,6 +123,7 @@ class LiveBooks:
         self._logged: dict[str, tuple[str, int, int]] = {}
         self._ended = ""
         self._limit_known = False
+        self._refused = datetime.min.replace(tzinfo=UTC), ""
         half = STREAMS_PER_SOCKET // 2
         groups = [list(symbols[at : at + half]) for at in range(0, len(symbols), half)]
         address = f"{stream_url.rstrip('/')}{market.stream_path}/stream?streams="
@@ -306,8 +307,10 @@ class LiveBooks:
         wait_s = await asyncio.to_thread(self._weight.take, self._clock.now(), weight)
         if wait_s <= 0:
             return True
+        until, refusal = self._refused
+        is_refused = self._clock.now() < until
         for book in waiting:
-            book.explain(f"its snapshot waits for request weight, {wait_s:.0f} s")
+            book.explain(refusal if is_refused else f"its snapshot waits for request weight, {wait_s:.0f} s")
         await self._clock.wait(min(wait_s, WATCH_S))
         return False
 
@@ -319,6 +322,7 @@ class LiveBooks:
         log.warning("snapshot_failed", market=self._market.name, symbols=len(waiting), reason=str(error))
         if isinstance(error, DepthRefused):
             until = self._clock.now() + timedelta(seconds=error.seconds)
+            self._refused = until, f"no snapshot: {error}"
             await asyncio.to_thread(self._weight.refuse, until)
         for book in waiting:
             book.explain(f"no snapshot: {error}")
