@@ -145,10 +145,10 @@ class Streamer:
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:
             log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
-        return partial(self._store, bar, book, values, wrong, scored)
+        return partial(self._store, bar, values, wrong, scored, book=book)
 
     def _store(
-        self, bar: Bar, book: ClosingBook | None, values: NDArray[np.float64], wrong: str, scored: QualityScore
+        self, bar: Bar, values: NDArray[np.float64], wrong: str, scored: QualityScore, *, book: ClosingBook | None
     ) -> None:
         with self.timers.stage("bar_store"):
             stored = self.bars.append(self.run.source, bar, scored, book)

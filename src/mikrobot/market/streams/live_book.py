@@ -48,7 +48,7 @@ class BookStatus:
     coalesced : int
         Changes that were merged into the one before, since they arrived faster than they were applied.
     snapshots : int
-        Snapshots that were taken.
+        Snapshots that were fetched.
     """
 
     symbol: str
