@@ -53,7 +53,7 @@ BINANCE_STREAMS = "wss://stream.binance.com:9443"
 _LOCAL = at_address("binance", "http://127.0.0.1")
 """Source of the bars of a venue on this machine."""
 
-_SWITCHES = ("split", "data_ticks")
+_SWITCHES = ("split", "data_ticks", "books")
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -158,6 +158,7 @@ class Settings(BaseSettings):
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
     binance_url: str = Field(BINANCE_REST, description="Binance REST API")
     binance_stream_url: str = Field(BINANCE_STREAMS, description="Binance's streams; empty: poll the REST API only")
+    books: bool = Field(True, description="keep order books of live symbols, as samples for features")
     record: Path | None = Field(None, description="folder into which the session of a live source is recorded")
     venue: Literal["local"] | None = Field(
         None, description="local: a run starts a venue on this machine, and trades it instead of Binance"

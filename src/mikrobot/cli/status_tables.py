@@ -10,6 +10,7 @@ from rich.table import Table
 from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.streams.recorder import RecordingStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
@@ -36,6 +37,7 @@ def tables(overview: Overview) -> list[Table]:
         shown += [_note(_stream(status)) for status in overview.streams]
         if overview.recording is not None:
             shown.append(_note(_recording(overview.recording)))
+        shown += [_books(overview.books)] if overview.books else []
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:
         shown.append(_money([overview.account]))
@@ -89,6 +91,16 @@ def _recording(status: RecordingStatus) -> str:
     stopped = f"; [red]stopped: {escape(status.stopped)}[/]" if status.stopped else ""
     written = f"{status.messages:,} messages, {status.bytes / 1e6:.1f} MB"
     return f"Recorded into {escape(status.folder)}: {written}{left_out}{stopped}"
+
+
+def _books(books: Iterable[BookStatus]) -> Table:
+    shown = _table("order book", "state", "changes", "gaps", "snapshots", "equal to ticks", "reason")
+    for book in books:
+        state = book.state if book.state == "live" else f"[yellow]{book.state}[/]"
+        equal = f"{book.ticker_equal / book.ticker_compared:.1%}" if book.ticker_compared else ""
+        counts = (f"{book.changes:,}", str(book.gaps), str(book.snapshots))
+        shown.add_row(book.symbol, state, *counts, equal, escape(book.reason))
+    return shown
 
 
 def _last_errors(services: Iterable[ServiceStatus]) -> Table:

@@ -22,6 +22,9 @@ class SourceKind:
     streams : str or None
         Module whose ``open_stream(settings, symbols, clock)`` returns a
         `mikrobot.market.streams.bar_stream.BarStream`, or None if the settings turn it off.
+    books : str or None
+        Module whose ``open_books(settings, symbols, clock, first)`` returns a
+        `mikrobot.market.streams.book_stream.BookStream`, or None if the settings turn it off.
     """
 
     name: str
@@ -29,6 +32,7 @@ class SourceKind:
     live: bool
     simulated: bool = False
     streams: str | None = None
+    books: str | None = None
 
 
 MT5_LOCAL = "mt5-local"
@@ -39,7 +43,13 @@ SOURCES: dict[str, SourceKind] = {
     for kind in (
         SourceKind("simulated", "mikrobot.market.simulated", live=True, simulated=True),
         SourceKind("replay", "mikrobot.market.replay", live=False),
-        SourceKind("binance", "mikrobot.market.binance", live=True, streams="mikrobot.market.binance_streams"),
+        SourceKind(
+            "binance",
+            "mikrobot.market.binance",
+            live=True,
+            streams="mikrobot.market.binance_streams",
+            books="mikrobot.market.binance_books",
+        ),
         SourceKind("mt5", "mikrobot.market.mt5.source", live=True),
         SourceKind(
             "binance-local",
@@ -47,6 +57,7 @@ SOURCES: dict[str, SourceKind] = {
             live=True,
             simulated=True,
             streams="mikrobot.market.binance_streams",
+            books="mikrobot.market.binance_books",
         ),
         SourceKind(MT5_LOCAL, "mikrobot.market.mt5.source", live=True, simulated=True),
     )

@@ -24,12 +24,14 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.registry import leads_first
 from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.order_books import ClosingBook
 from mikrobot.domain.quality import QualityScore
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
 from mikrobot.live import pid_records, stream_report, wiring
 from mikrobot.live.bar_quality import BarQuality
+from mikrobot.live.closing_books import ClosingBooks
 from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.recording import RecordedSource, Recording, recorded
@@ -61,8 +63,8 @@ PATIENCE_S = 5.0
 class Streamer:
     """Publishes the feature rows of one segment of a run.
 
-    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself;
-    ``recording`` is where the session is recorded, if it is.
+    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself, and
+    ``books`` the order books at their closes; ``recording`` is where the session is recorded, if it is.
     """
 
     run: Run
@@ -77,6 +79,7 @@ class Streamer:
     timers: telemetry.Timers
     home: Path
     arriving: BarStream | None = None
+    books: ClosingBooks | None = None
     recording: Recording | None = None
     check: RowCheck = field(default_factory=RowCheck)
     quality: BarQuality = field(init=False)
@@ -103,6 +106,8 @@ class Streamer:
             self.publish(close_time, bars)
             if self.arriving is not None:
                 self._compare(close_time, self.arriving)
+            if self.books is not None:
+                self.books.report(self.home)
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
             if number % REPORT_EVERY == 0:
@@ -121,18 +126,19 @@ class Streamer:
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
         with self.timers.stage("bar_to_announcement"):
-            stores = [self._folded(bar) for bar in bars]
+            books = self.books.at_close(close_time, bars) if self.books is not None else {}
+            stores = [self._folded(bar, books.get(bar.symbol)) for bar in bars]
             self.runs.advance(self.run.id, "streamer", close_time, lambda: [store() for store in stores])
         if self.recording is not None:
             self.recording.published(close_time, bars)
         with self.timers.stage("announcement_to_handled"):
             self._await_worker(close_time)
 
-    def _folded(self, bar: Bar) -> Callable[[], object]:
+    def _folded(self, bar: Bar, book: ClosingBook | None) -> Callable[[], object]:
         """Update the feature state with a bar; return the call that stores the bar and its row, or quarantines them."""
         try:
             with self.timers.stage("feature_step"):
-                values = self.pipeline.update(bar)
+                values = self.pipeline.update(bar, None if book is None else book.values)
         except BarError as error:
             log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
             self.quality.note_refused(bar.symbol)
@@ -144,11 +150,13 @@ class Streamer:
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:
             log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
-        return partial(self._store, bar, values, wrong, scored)
+        return partial(self._store, bar, values, wrong, scored, book=book)
 
-    def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str, scored: QualityScore) -> None:
+    def _store(
+        self, bar: Bar, values: NDArray[np.float64], wrong: str, scored: QualityScore, *, book: ClosingBook | None
+    ) -> None:
         with self.timers.stage("bar_store"):
-            stored = self.bars.append(self.run.source, bar, scored)
+            stored = self.bars.append(self.run.source, bar, scored, book)
         if not stored:
             self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
             self.quality.note_conflict(bar.symbol)
@@ -182,6 +190,8 @@ class Streamer:
         for symbol in leads_first(self.segment.symbols):
             rows[symbol] = self._restore(symbol, until, rows.get(self.pipeline.lead_of.get(symbol, "")))
             self.quality.restore(symbol, self.segment, until, states=self.states, bars=self.bars)
+        if self.books is not None:
+            self.books.resume(self.segment.symbols, until, self.clock.now())
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
         return until
 
@@ -231,6 +241,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             timers,
             settings.home,
             wiring.open_stream(settings, segment.symbols, clock),
+            ClosingBooks.of(settings, run, segment.symbols, pool=pool, clock=clock),
             kept,
         )
         if kept and streamer.arriving is not None:
@@ -241,6 +252,8 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
         finally:
             if streamer.arriving is not None:
                 streamer.arriving.close()
+            if streamer.books is not None:
+                streamer.books.close()
             runs.record_latencies(run_id, "streamer", number, timers.summary())
 
 

@@ -11,6 +11,7 @@ from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.live.steady_clock import market_clock
 from mikrobot.market.feed import Source
 from mikrobot.market.streams.bar_stream import BarStream
+from mikrobot.market.streams.book_stream import BookStream, First
 from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings, on_venue
 from mikrobot.store.runs import OPENING, Run
@@ -125,3 +126,12 @@ def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> Bar
         return None
     stream: BarStream | None = import_module(module).open_stream(settings, symbols, clock)
     return stream
+
+
+def open_books(settings: Settings, symbols: Sequence[str], clock: Clock, first: First) -> BookStream | None:
+    """Return the order books of the source that the settings name; None if it has none."""
+    module = SOURCES[settings.source].books if settings.source is not None else None
+    if module is None:
+        return None
+    books: BookStream | None = import_module(module).open_books(settings, symbols, clock, first)
+    return books

@@ -115,7 +115,8 @@ def event(message: bytes) -> Event | None:
 def update_of(data: bytes | msgspec.Raw) -> BookUpdate:
     """Return the event of a message `depthUpdate`."""
     raw = _depth(data)
-    return BookUpdate(raw.s, raw.E, raw.U, raw.u, raw.b, raw.a, raw.pu)
+    time_ms = raw.E if raw.E < MICROSECONDS_FROM else raw.E // 1000
+    return BookUpdate(raw.s, time_ms, raw.U, raw.u, raw.b, raw.a, raw.pu)
 
 
 def tick_of(data: bytes | msgspec.Raw) -> Tick:

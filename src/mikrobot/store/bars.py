@@ -18,7 +18,9 @@ from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.domain.order_books import ClosingBook
 from mikrobot.domain.quality import QualityScore
+from mikrobot.store import books
 from mikrobot.store.postgres import frames
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.postgres.names import Names
@@ -129,8 +131,12 @@ class BarStore:
 
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
-    def append(self, source: str, bar: Bar, scored: QualityScore | None = None) -> bool:
+    def append(
+        self, source: str, bar: Bar, scored: QualityScore | None = None, book: ClosingBook | None = None
+    ) -> bool:
         """Store one live bar with its quality, immediately, but not durably; a stored bar or score is never changed.
+
+        The order book at its close is stored in the same transaction; a stored one is never changed either.
 
         A crash of the server loses the last fraction of a second. If it happens before `Runs.advance` announces the
         bar, `Runs.advance` calls this again.
@@ -145,7 +151,12 @@ class BarStore:
 
         def work(connection: Connection) -> bool:
             statement, values = (_APPEND, row) if scored is None else (_SCORED, (*_score_row(key, scored), *row))
-            added = connection.execute(statement, values).rowcount == 1
+            if book is None:
+                added = connection.execute(statement, values).rowcount == 1
+            else:
+                with connection.transaction():
+                    added = connection.execute(statement, values).rowcount == 1
+                    books.insert(connection, key[0], key[1], book)
             return added or connection.execute(_IS_STORED, row).fetchone() is not None
 
         return execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", work)

@@ -20,11 +20,12 @@ from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
-from mikrobot.live import pid_records, recording, stream_report, wiring
+from mikrobot.live import book_report, pid_records, recording, stream_report, wiring
 from mikrobot.live.halt_watch import SILENCE
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.streams.recorder import RecordingStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
@@ -137,6 +138,8 @@ class Overview:
         The page whose links open the services; None while none of them is ready.
     streams : tuple of StreamStatus
         The connections to the streams of the source; empty if it has none.
+    books : tuple of BookStatus
+        The live order books; empty if the source has none.
     recording : RecordingStatus or None
         None if the session is not recorded.
     """
@@ -151,6 +154,7 @@ class Overview:
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
+    books: tuple[BookStatus, ...] = ()
     recording: RecordingStatus | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -160,6 +164,7 @@ class Overview:
             "services": plain(self.services),
             "run": _session_json(self.session),
             "streams": plain(self.streams),
+            "books": plain(self.books),
             "recording": plain(self.recording),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
@@ -222,8 +227,11 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         )
         for symbol in run.symbols
     )  # fmt: skip
-    streams, kept = stream_report.read(settings.home), recording.read(settings.home)
-    return Overview(clock.now(), services, session, symbols, account, streams=streams, recording=kept)
+    streams, books = stream_report.read(settings.home), book_report.read(settings.home)
+    return Overview(
+        clock.now(), services, session, symbols, account,
+        streams=streams, books=books, recording=recording.read(settings.home),
+    )  # fmt: skip
 
 
 def _quality(pool: Pool, run: Run, symbol: str, last_bar: datetime | None) -> float | None:

@@ -300,6 +300,29 @@ def test_a_heavy_request_waits_until_enough_is_free_again(tmp_path):
     assert weights.take(START + timedelta(seconds=60), 40) == 0.0
 
 
+def test_what_others_have_spent_is_added_as_far_as_it_was_not_recorded(tmp_path):
+    one, other = (SharedBudget(tmp_path / "weights", 100, MINUTE) for _ in range(2))
+    assert one.take(START, 30) == 0.0
+    one.correct(START + timedelta(seconds=1), 30, START)
+    assert other.take(START + timedelta(seconds=1), 20) == 0.0
+    one.correct(START + timedelta(seconds=2), 90, START)
+    assert other.take(START + timedelta(seconds=2), 20) == pytest.approx(58.0)
+    assert other.take(START + timedelta(seconds=61), 20) == 0.0
+
+
+def test_a_refusal_of_the_venue_holds_for_all_processes_as_long_as_it_demands(tmp_path):
+    one, other = (SharedBudget(tmp_path / "weights", 100, MINUTE) for _ in range(2))
+    one.refuse(START + 3 * MINUTE)
+    assert other.take(START) == pytest.approx(180.0)
+    assert other.take(START + 3 * MINUTE) == 0.0
+
+
+@pytest.mark.parametrize("text", ["2025-01-1", "2035-01-10T12:00:00+00:00"])
+def test_a_refusal_that_no_venue_has_sent_is_none(text, tmp_path):
+    (tmp_path / "weights.refused").write_text(text)
+    assert SharedBudget(tmp_path / "weights", 100, MINUTE).take(START) == 0.0
+
+
 def test_half_a_line_of_a_killed_process_is_no_attempt(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / ATTEMPTS).write_text(f"{START.isoformat()} 1\n2025-01-1")

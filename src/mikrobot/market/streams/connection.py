@@ -69,6 +69,9 @@ Deliver = Callable[[str, msgspec.Raw], None]
 Record = Callable[[datetime, bytes], None]
 """Takes the time of receipt and a raw message."""
 
+Lose = Callable[[str], None]
+"""Takes the reason why a socket was lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
@@ -118,6 +121,8 @@ class Connection:
     attempts : Budget
         Attempts to connect.
     rng : Random
+    lose : callable
+        Called whenever the socket was lost; raises no error. Not called where a second socket has replaced it.
 
     Attributes
     ----------
@@ -131,7 +136,15 @@ class Connection:
     """
 
     def __init__(
-        self, url: str, streams: Sequence[str], deliver: Deliver, *, clock: Clock, attempts: Budget, rng: Random
+        self,
+        url: str,
+        streams: Sequence[str],
+        deliver: Deliver,
+        *,
+        clock: Clock,
+        attempts: Budget,
+        rng: Random,
+        lose: Lose = lambda reason: None,
     ) -> None:
         self.url = url
         self.watchdogs = {stream: Watchdog(stream) for stream in streams}
@@ -139,7 +152,7 @@ class Connection:
         self.reason = "not connected yet"
         self.opened = self.losses = self.malformed = self.messages = 0
         self.record: Record | None = None
-        self._deliver, self._clock, self._attempts = deliver, clock, attempts
+        self._deliver, self._lose, self._clock, self._attempts = deliver, lose, clock, attempts
         self._backoff = Backoff(rng)
         self._failed = 0
         self._replace = asyncio.Event()
@@ -261,6 +274,7 @@ class Connection:
         self.losses += 1
         self._failed += 1
         self._fail(f"the connection was lost: {reason}")
+        self._lose(self.reason)
 
     def _fail(self, reason: str) -> None:
         self.state = "polling" if self._failed >= POLLING_AFTER else "reconnecting"

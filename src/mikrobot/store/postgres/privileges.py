@@ -52,6 +52,7 @@ ACCESS: Mapping[str, Access] = {
     "symbol": LEDGER,
     "bar": Access({**APPEND, "UPDATE": BAR_COLUMNS[1:], "DELETE": ()}, APPEND),
     "quality": Access({**APPEND, "DELETE": ()}, APPEND),
+    "book_sample": LEDGER,
     "quarantine": LEDGER,
     "feature_state": Access(_STATE, _STATE),
     "run": Access({**APPEND, "UPDATE": ("summary",)}, READ),

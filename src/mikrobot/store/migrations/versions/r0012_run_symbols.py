@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
@@ -29,4 +29,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: a run without them could not be reported on."""
-    raise NotImplementedError("revision 0011 cannot be undone: restore a backup into a new database instead")
+    raise NotImplementedError("revision 0012 cannot be undone: restore a backup into a new database instead")
