@@ -47,6 +47,8 @@ CREDENTIALS = ("user", "password", "passfile", "service")
 
 BINANCE_REST = "https://api.binance.com/api"
 BINANCE_STREAMS = "wss://stream.binance.com:9443"
+BINANCE_FUTURES_REST = "https://fapi.binance.com/fapi"
+BINANCE_FUTURES_STREAMS = "wss://fstream.binance.com"
 
 _SWITCHES = ("split", "data_ticks")
 
@@ -151,6 +153,10 @@ class Settings(BaseSettings):
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
     binance_url: str = Field(BINANCE_REST, description="Binance REST API")
     binance_stream_url: str = Field(BINANCE_STREAMS, description="Binance's streams; empty: poll the REST API only")
+    binance_futures_url: str = Field(BINANCE_FUTURES_REST, description="REST API of Binance's USD-M futures")
+    binance_futures_stream_url: str = Field(
+        BINANCE_FUTURES_STREAMS, description="streams of Binance's USD-M futures; empty: poll the REST API only"
+    )
     probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
 
     swing: int = Field(5, description="bars on each side of a swing: 5 or 15")
@@ -231,19 +237,19 @@ class Settings(BaseSettings):
             raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return given
 
-    @field_validator("binance_url")
+    @field_validator("binance_url", "binance_futures_url")
     @classmethod
-    def _web_address(cls, given: str) -> str:
+    def _web_address(cls, given: str, info: ValidationInfo) -> str:
         if not is_web_address(given):
-            raise _refused(f"expected an address, as {BINANCE_REST}")
+            raise _refused(f"expected an address, as {_default(info)}")
         return given
 
-    @field_validator("binance_stream_url")
+    @field_validator("binance_stream_url", "binance_futures_stream_url")
     @classmethod
-    def _stream_address(cls, given: str) -> str:
+    def _stream_address(cls, given: str, info: ValidationInfo) -> str:
         secure = given.removeprefix("ws")
         if given and (secure == given or not is_web_address(f"http{secure}")):
-            raise _refused(f"expected an address, as {BINANCE_STREAMS}, or nothing")
+            raise _refused(f"expected an address, as {_default(info)}, or nothing")
         return given
 
     @field_validator("source")
@@ -333,9 +339,19 @@ def load(**given: Any) -> Settings:
             "data": tuple(absolute(path) for path in settings.data),
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
-            "source": settings.source and at_address(settings.source, settings.binance_url),
+            "source": settings.source and at_address(settings.source, _address(settings)),
         }
     )
+
+
+def _address(settings: Settings) -> str:
+    """Return the address of the venue of the source; empty if it has none."""
+    setting = SOURCES[settings.source].address if settings.source is not None else None
+    return "" if setting is None else str(getattr(settings, setting))
+
+
+def _default(info: ValidationInfo) -> str:
+    return str(Settings.model_fields[str(info.field_name)].default)
 
 
 def _instruments(settings: Settings, given: Container[str]) -> Path | None:

@@ -1,6 +1,6 @@
 """The registry of market sources. Opens none of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 
@@ -22,6 +22,10 @@ class SourceKind:
     streams : str or None
         Module whose ``open_stream(settings, symbols, clock)`` returns a
         `mikrobot.market.streams.bar_stream.BarStream`, or None if the settings turn it off.
+    address : str or None
+        Setting with the address of its venue.
+    elsewhere : str or None
+        Source of the bars that another server of the same protocol gives at that address.
     """
 
     name: str
@@ -29,6 +33,15 @@ class SourceKind:
     live: bool
     simulated: bool = False
     streams: str | None = None
+    address: str | None = None
+    elsewhere: str | None = None
+
+
+def _binance(name: str, address: str) -> tuple[SourceKind, SourceKind]:
+    """Return the source of a market of Binance, and that of other servers of its protocol."""
+    module, streams = "mikrobot.market.binance", "mikrobot.market.binance_streams"
+    genuine = SourceKind(name, module, live=True, streams=streams, address=address, elsewhere=f"{name}-local")
+    return genuine, replace(genuine, name=f"{name}-local", simulated=True, elsewhere=None)
 
 
 SOURCES: dict[str, SourceKind] = {
@@ -36,28 +49,23 @@ SOURCES: dict[str, SourceKind] = {
     for kind in (
         SourceKind("simulated", "mikrobot.market.simulated", live=True, simulated=True),
         SourceKind("replay", "mikrobot.market.replay", live=False),
-        SourceKind("binance", "mikrobot.market.binance", live=True, streams="mikrobot.market.binance_streams"),
+        *_binance("binance", "binance_url"),
+        *_binance("binance-usdm", "binance_futures_url"),
         SourceKind("mt5", None, live=True),
-        SourceKind(
-            "binance-local",
-            "mikrobot.market.binance",
-            live=True,
-            simulated=True,
-            streams="mikrobot.market.binance_streams",
-        ),
     )
 }
 
 
 def at_address(name: str, url: str) -> str:
-    """Return the source whose bars a server of Binance's protocol gives: only Binance itself has those of `binance`.
+    """Return the source whose bars the server at an address gives: only Binance itself has those of `binance`.
 
     >>> at_address("binance", "https://api.binance.com/api"), at_address("binance", "http://127.0.0.1:8310/api")
     ('binance', 'binance-local')
+    >>> at_address("binance-usdm", "http://127.0.0.1:8310/fapi"), at_address("simulated", "")
+    ('binance-usdm-local', 'simulated')
     """
-    host = urlsplit(url).hostname or ""
-    genuine = host.endswith(_BINANCE)
-    return "binance-local" if name == "binance" and not genuine else name
+    kind, host = SOURCES.get(name), urlsplit(url).hostname or ""
+    return name if kind is None or kind.elsewhere is None or host.endswith(_BINANCE) else kind.elsewhere
 
 
 _BINANCE = (".binance.com", ".binance.us", ".binance.vision")
@@ -68,7 +76,7 @@ def real_first() -> list[str]:
     """Return the names of the sources: recorded markets, then live ones, then the simulated one.
 
     >>> real_first()
-    ['replay', 'binance', 'mt5', 'simulated', 'binance-local']
+    ['replay', 'binance', 'binance-usdm', 'mt5', 'simulated', 'binance-local', 'binance-usdm-local']
     """
     return sorted(SOURCES, key=lambda name: (SOURCES[name].simulated, SOURCES[name].live))
 

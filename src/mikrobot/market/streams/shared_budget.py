@@ -3,6 +3,8 @@
 A venue counts both by the address of the machine, and blocks it for minutes to days when they are exceeded.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -40,21 +42,44 @@ class SharedBudget:
         FeedError
             If the file cannot be used.
         """
+        with self._locked():
+            spent = self._spent(now)
+            left = sum(size for _, size in spent) + amount - self._most
+            if left <= 0 or not spent:
+                self._write([*spent, (now, amount)])
+                return 0.0
+            return (_freed(spent, left) + self._within - now).total_seconds()
+
+    def correct(self, now: datetime, used: int) -> None:
+        """Count as spent what the venue has counted at `now`: other programs of the machine ask too.
+
+        Raises
+        ------
+        FeedError
+            If the file cannot be used.
+        """
+        with self._locked():
+            spent = self._spent(now)
+            others = used - sum(size for _, size in spent)
+            if others > 0:
+                self._write([*spent, (now, others)])
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         from filelock import FileLock  # here, because it takes a tenth of a second
 
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._path}.lock"):
-                spent = sorted(entry for entry in self._read() if now - self._within < entry[0] <= now)
-                left = sum(size for _, size in spent) + amount - self._most
-                if left <= 0 or not spent:
-                    self._path.write_text(
-                        "".join(f"{time.isoformat()} {size}\n" for time, size in (*spent, (now, amount)))
-                    )
-                    return 0.0
-                return (_freed(spent, left) + self._within - now).total_seconds()
+                yield
         except OSError as error:
             raise FeedError(f"{self._path} cannot be written ({error.strerror}); free some space") from error
+
+    def _spent(self, now: datetime) -> list[tuple[datetime, int]]:
+        return sorted(entry for entry in self._read() if now - self._within < entry[0] <= now)
+
+    def _write(self, spent: Sequence[tuple[datetime, int]]) -> None:
+        self._path.write_text("".join(f"{time.isoformat()} {size}\n" for time, size in spent))
 
     def _read(self) -> list[tuple[datetime, int]]:
         spent: list[tuple[datetime, int]] = []
