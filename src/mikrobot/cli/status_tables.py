@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
+from mikrobot.live import clock_report
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
@@ -33,6 +34,8 @@ def tables(overview: Overview) -> list[Table]:
         market = f"{overview.session.source}{', a SIMULATED market' if overview.session.simulated else ''}"
         shown.append(_note(f"Run {overview.session.run} ({market}): {overview.session.text}"))
         shown += [_note(_stream(status)) for status in overview.streams]
+        if overview.clock is not None and not overview.clock.is_tolerated:
+            shown.append(_note(f"[yellow]{clock_report.text(overview.clock)}[/]: it decides when bars are closed"))
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:
         shown.append(_money([overview.account]))

@@ -26,7 +26,7 @@ from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
-from mikrobot.live import pid_records, stream_report, wiring
+from mikrobot.live import bar_truth, clock_report, pid_records, stream_report, wiring
 from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.session import PRESENT
@@ -79,6 +79,7 @@ class Streamer:
         resumed = self._resume()
         if self.arriving is None:
             stream_report.forget(self.home)
+            clock_report.forget(self.home)
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
@@ -87,6 +88,8 @@ class Streamer:
             ),
             start=1,
         ):
+            if self.arriving is not None:
+                bar_truth.keep_origins(self.bars, self.run.source, self.arriving)
             self.publish(close_time, bars)
             if self.arriving is not None:
                 self._compare(close_time, self.arriving)
@@ -97,11 +100,11 @@ class Streamer:
 
     def _compare(self, close_time: datetime, arriving: BarStream) -> None:
         """Keep later versions of bars, those on the stream and those that the venue has by now; report the streams."""
-        for bar in arriving.take_revised():
-            self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+        bar_truth.keep(self.bars, self.run.source, arriving, self.clock.now())
         stream_report.write(arriving.status(), self.home)
+        clock_report.write(self.source, self.home)
         if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
-            compare(self.source, self.bars, self.segment.symbols, close_time)
+            compare(self.source, self.bars, self.segment.symbols, close_time, clock=self.clock)
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
@@ -129,7 +132,8 @@ class Streamer:
         with self.timers.stage("bar_store"):
             stored = self.bars.append(self.run.source, bar)
         if not stored:
-            self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+            known_at = bar_truth.known_at(bar.close_time, self.clock.now())
+            self.bars.versions.add(self.run.source, bar, known_at, DIFFERS)
         wrong = wrong or ("" if stored else DIFFERS)
         if wrong:
             self.bars.quarantine_row(

@@ -18,6 +18,8 @@ from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.store.bar_disagreements import BarDisagreements
+from mikrobot.store.bar_versions import BarVersions
 from mikrobot.store.postgres import frames
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.postgres.names import Names
@@ -80,11 +82,20 @@ class BarStore:
     ----------
     pool : ConnectionPool
         On the database `mikrobot`.
+
+    Attributes
+    ----------
+    versions : BarVersions
+        Later versions of the bars.
+    disagreements : BarDisagreements
+        Minutes in which a bar and its trades differ.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._names = Names(pool)
+        self.versions = BarVersions(pool)
+        self.disagreements = BarDisagreements(pool)
 
     def upsert(self, source: str, symbol: str, timeframe: Timeframe, bars: pd.DataFrame) -> int:
         """Store a frame durably, completely or not at all.

@@ -19,10 +19,11 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
-from mikrobot.live import pid_records, stream_report
+from mikrobot.live import clock_report, pid_records, stream_report
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.venue_clock import ClockOffset
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -129,6 +130,8 @@ class Overview:
         The page whose links open the services; None while none of them is ready.
     streams : tuple of StreamStatus
         The connections to the streams of the source; empty if it has none.
+    clock : ClockOffset or None
+        How far the clock of the venue is from ours; None if it reports no time.
     """
 
     at: datetime
@@ -141,6 +144,7 @@ class Overview:
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
+    clock: ClockOffset | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -149,6 +153,7 @@ class Overview:
             "services": plain(self.services),
             "run": _session_json(self.session),
             "streams": plain(self.streams),
+            "clock_offset_s": self.clock.offset.total_seconds() if self.clock else None,
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
             "next_runs": plain(self.schedules.next_runs),
@@ -203,7 +208,15 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         _symbol(symbol, session, closes[symbol], decisions.get(symbol), skip=skips.get(symbol), account=own, now=now)
         for symbol in run.symbols
     )
-    return Overview(now, services, session, symbols, account, streams=stream_report.read(settings.home))
+    return Overview(
+        now,
+        services,
+        session,
+        symbols,
+        account,
+        streams=stream_report.read(settings.home),
+        clock=clock_report.read(settings.home),
+    )
 
 
 def _trouble(settings: Settings, otherwise: str) -> str:

@@ -118,7 +118,7 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
     return make
 
 
-def test_a_bar_that_differs_from_the_stored_one_is_quarantined_and_its_row_is_not_traded(pair, history):
+def test_a_bar_that_differs_from_the_stored_one_is_a_revision_and_its_row_is_not_traded(pair, history):
     minutes = bars_of(SYMBOL, history.iloc[HISTORY : HISTORY + 3])
     stored = replace(minutes[1], close=minutes[1].open)
     both = pair(FeaturePipeline([SYMBOL]))
@@ -130,7 +130,8 @@ def test_a_bar_that_differs_from_the_stored_one_is_quarantined_and_its_row_is_no
     assert [(skip.close_time, skip.reason) for skip in both.worker.ledger.skips("r1")] == [
         (stored.close_time, f"the feature row was flagged: {DIFFERS}")
     ]
-    assert bars.quarantined(SOURCE, SYMBOL, "live")["reason"].tolist() == [DIFFERS]
+    (revision,) = bars.versions.revisions(SOURCE, [SYMBOL], start, end=end)
+    assert (revision.bar, revision.reason) == (minutes[1], DIFFERS)
 
 
 @pytest.mark.parametrize(
