@@ -20,6 +20,8 @@ CALLS: dict[str, tuple[object, ...]] = {
     "status": (),
     "doctor": (),
     "account show": (),
+    "history gaps": (),
+    "history revisions": (),
     "report": (),
     "predict": ("--example",),
     "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),

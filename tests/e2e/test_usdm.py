@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from mikrobot.runtime import SystemClock
+
 
 @pytest.mark.soak
 def test_a_run_on_usdm_futures_trades_and_is_marked_simulated(install, tmp_path):

@@ -10,8 +10,10 @@ from mikrobot.domain.instruments.entries import ASSET_CLASSES, Entry
 
 if TYPE_CHECKING:
     from mikrobot.stack.doctor import Finding
+    from mikrobot.store.bar_versions import Revision
     from mikrobot.training.day_bootstrap import Interval
     from mikrobot.training.evaluation_figures import BandFigures
+    from mikrobot.workflows.bar_history import Gap
     from mikrobot.workflows.evaluate import ModelEvaluation
     from mikrobot.workflows.inspect_files import Inspected, Refused
     from mikrobot.workflows.replay_book import ReplayedBook
@@ -197,4 +199,30 @@ def instruments_table(listed: Sequence[Entry]) -> Table:
         marked = (f"({value})" if name in entry.assumed else value for name, value in zip(amounts, values, strict=True))
         symbol = traded.symbol if entry.origin == "table" else f"{traded.symbol} ({entry.origin})"
         shown.add_row(asset, symbol, traded.quote, traded.session, *marked, ", ".join(entry.aliases))
+    return shown
+
+
+def gaps_table(gaps: "Sequence[Gap]") -> Table:
+    """Show the gaps of stored bars."""
+    shown = _plain("symbol", "first minute, UTC", "last minute, UTC", "minutes")
+    for gap in gaps:
+        shown.add_row(gap.symbol, f"{gap.first:%Y-%m-%d %H:%M}", f"{gap.last:%Y-%m-%d %H:%M}", f"{gap.minutes:,}")
+    return shown
+
+
+def revisions_table(revisions: "Sequence[Revision]") -> Table:
+    """Show later versions of bars."""
+    shown = _plain("symbol", "minute, UTC", "known from, UTC", "open", "high", "low", "close", "volume", "reason")
+    for revision in revisions:
+        bar = revision.bar
+        values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        times = (f"{bar.open_time:%Y-%m-%d %H:%M}", f"{revision.known_at:%Y-%m-%d %H:%M:%S}")
+        shown.add_row(bar.symbol, *times, *(f"{value:.12g}" for value in values), revision.reason)
+    return shown
+
+
+def _plain(*headings: str) -> Table:
+    shown = Table(box=None, padding=(0, 2))
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
     return shown
