@@ -22,6 +22,7 @@ CALLS: dict[str, tuple[object, ...]] = {
     "account show": (),
     "history gaps": (),
     "history revisions": (),
+    "history bars": ("--symbol", "EURUSD", "--from", "2025-03-14T10:00", "--to", "2025-03-14T11:00"),
     "report": (),
     "predict": ("--example",),
     "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),

@@ -1,9 +1,12 @@
-"""The command `mikrobot history`: the gaps and the later versions of stored bars."""
+"""The command `mikrobot history`: stored bars, their gaps and their later versions."""
+
+from typing import Any
 
 import click
 
+from mikrobot.cli.history import utc
 from mikrobot.cli.output import as_json, print_json, settings, stop_on_sigterm
-from mikrobot.cli.parameters import SOURCES, SymbolList
+from mikrobot.cli.parameters import SOURCES, Symbol, SymbolList
 
 _source = click.option("--source", type=SOURCES, help="Source of the bars [default: that of the latest run].")
 _symbols = click.option("--symbols", type=SymbolList(), default=(), help="Symbols [default: those of the latest run].")
@@ -11,9 +14,9 @@ _symbols = click.option("--symbols", type=SymbolList(), default=(), help="Symbol
 
 @click.group()
 def history() -> None:
-    """Show what is missing in the stored bars, and what the venue has changed later.
+    """Show stored bars, what is missing in them, and what the venue has changed later.
 
-    Both start the database if it is down, and stop it again.
+    Each starts the database if it is down, and stops it again.
 
     Example: mikrobot history gaps --source binance
     """
@@ -71,3 +74,36 @@ def revisions(source: str | None, symbols: tuple[str, ...], json_: bool) -> None
         console.table(tables.revisions_table(later))
     else:
         click.echo("no revision: the venue has changed no bar that was traded")
+
+
+@history.command()
+@_source
+@click.option("--symbol", type=Symbol(), required=True)
+@click.option("--from", "start", callback=utc, required=True, help="First minute, as 2025-03-01T08:00 (UTC).")
+@click.option("--to", "end", callback=utc, required=True, help="End of the last minute.")
+@click.option("--as-known", "at", callback=utc, help="Time whose versions to show [default: now].")
+@as_json
+def bars(source: str | None, symbol: str, start: Any, end: Any, at: Any, json_: bool) -> None:
+    """List stored bars in the version that was known at a time, and what a bar was made from if not by the venue.
+
+    Example: mikrobot history bars --symbol BTCUSDT --from 2026-03-01T08:00 --to 2026-03-01T09:00
+    """
+    from mikrobot.cli import tables
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.stack import local_stack
+    from mikrobot.store.postgres import database
+    from mikrobot.workflows import bar_history
+
+    if start >= end:
+        raise click.UsageError(f"--from {start:%Y-%m-%dT%H:%M} is not before --to {end:%Y-%m-%dT%H:%M}")
+    given, console = settings(), Console(quiet=json_)
+    stop_on_sigterm()
+    with local_stack.database_up(given, console.say), database.open_pool(given) as pool:
+        shown = bar_history.bars(pool, source, symbol, start, end=end, at=at or SystemClock().now())
+    if json_:
+        print_json(shown)
+    elif shown:
+        console.table(tables.bars_table(shown))
+    else:
+        click.echo("no bar is stored there")

@@ -1,6 +1,6 @@
 """The tables that commands print. Computes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -9,11 +9,12 @@ from rich.text import Text
 from mikrobot.domain.instruments.entries import ASSET_CLASSES, Entry
 
 if TYPE_CHECKING:
+    from mikrobot.domain.market import Bar
     from mikrobot.stack.doctor import Finding
     from mikrobot.store.bar_versions import Revision
     from mikrobot.training.day_bootstrap import Interval
     from mikrobot.training.evaluation_figures import BandFigures
-    from mikrobot.workflows.bar_history import Gap
+    from mikrobot.workflows.bar_history import Gap, KnownBar
     from mikrobot.workflows.evaluate import ModelEvaluation
     from mikrobot.workflows.inspect_files import Inspected, Refused
     from mikrobot.workflows.replay_book import ReplayedBook
@@ -212,13 +213,28 @@ def gaps_table(gaps: "Sequence[Gap]") -> Table:
 
 def revisions_table(revisions: "Sequence[Revision]") -> Table:
     """Show later versions of bars."""
-    shown = _plain("symbol", "minute, UTC", "known from, UTC", "open", "high", "low", "close", "volume", "reason")
+    shown = _plain("symbol", "minute, UTC", *_VALUES, "known from, UTC", "reason")
     for revision in revisions:
-        bar = revision.bar
-        values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        times = (f"{bar.open_time:%Y-%m-%d %H:%M}", f"{revision.known_at:%Y-%m-%d %H:%M:%S}")
-        shown.add_row(bar.symbol, *times, *(f"{value:.12g}" for value in values), revision.reason)
+        known_at = f"{revision.known_at:%Y-%m-%d %H:%M:%S}"
+        shown.add_row(revision.bar.symbol, *_cells(revision.bar), known_at, revision.reason)
     return shown
+
+
+def bars_table(bars: "Sequence[KnownBar]") -> Table:
+    """Show bars with what they were made from, if not by the venue."""
+    shown = _plain("minute, UTC", *_VALUES, "made from")
+    for version in bars:
+        shown.add_row(*_cells(version.bar), version.origin)
+    return shown
+
+
+_VALUES = ("open", "high", "low", "close", "volume")
+
+
+def _cells(bar: "Bar") -> Iterator[str]:
+    yield f"{bar.open_time:%Y-%m-%d %H:%M}"
+    for name in _VALUES:
+        yield f"{getattr(bar, name):.12g}"
 
 
 def _plain(*headings: str) -> Table:

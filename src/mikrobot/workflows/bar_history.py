@@ -1,4 +1,4 @@
-"""The stored bars of a source: their gaps, and the versions that came later. Changes nothing."""
+"""The stored bars of a source: as they were known at a time, their gaps and later versions. Changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.instruments.registry import instrument
-from mikrobot.domain.market import Timeframe
+from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.sources import SOURCES
 from mikrobot.live.session import recorded_run
 from mikrobot.market.sessions import is_open
@@ -72,6 +72,38 @@ def revisions(pool: Pool, source: str | None, symbols: Sequence[str]) -> list[Re
     return BarStore(pool).versions.revisions(named, traded, _ALWAYS[0], end=_ALWAYS[1])
 
 
+@dataclass(frozen=True, slots=True)
+class KnownBar:
+    """A bar in the version that was known at a time.
+
+    Attributes
+    ----------
+    bar : Bar
+    origin : str
+        Empty if the version that was traded is the venue's own; else what it was made from.
+    """
+
+    bar: Bar
+    origin: str
+
+
+def bars(
+    pool: Pool, source: str | None, symbol: str, start: datetime, *, end: datetime, at: datetime
+) -> list[KnownBar]:
+    """Return the bars of a symbol that open in [start, end), each in the version that was known at a time.
+
+    Raises
+    ------
+    UsageError
+        As `gaps`.
+    """
+    named, _ = _market(pool, source, (symbol,))
+    versions = BarStore(pool).versions
+    origins = versions.origins(named, (symbol,), start, end=end)
+    frame = versions.as_known(named, symbol, Timeframe.M1, start, end=end, at=at)
+    return [KnownBar(bar, origins.get((symbol, bar.open_time), "")) for bar in bars_of(symbol, frame)]
+
+
 def gaps_of(symbol: str, opened: pd.Series) -> list[Gap]:
     """Return the gaps between bars by their open times, increasing.
 
@@ -81,7 +113,7 @@ def gaps_of(symbol: str, opened: pd.Series) -> list[Gap]:
     """
     times = pd.DatetimeIndex(opened)
     gaps = []
-    for place in np.flatnonzero(np.diff(times.to_numpy()) > np.timedelta64(1, "m")):
+    for place in np.flatnonzero(np.diff(times.to_numpy()) > np.timedelta64(1, "m")).tolist():
         between = pd.date_range(times[place] + _MINUTE, times[place + 1] - _MINUTE, freq="min")
         missing = between[is_open(instrument(symbol).session, between)]
         if len(missing):

@@ -54,6 +54,16 @@ def test_revisions_are_listed_with_the_time_from_which_they_are_known(pool, run,
     (revision,) = bar_history.revisions(pool, None, ())
     assert (revision.bar.volume, revision.known_at) == (bar.volume + 1, FRIDAY + 9 * MINUTE)
     assert "another one" in drawn(tables.revisions_table([revision]))
+    store.versions.add_origin("binance", bar, "trades")
+    span = {"start": FRIDAY, "end": FRIDAY + 5 * MINUTE}
+    before, after = (
+        bar_history.bars(pool, None, "BTCUSDT", **span, at=FRIDAY + minutes * MINUTE) for minutes in (8, 9)
+    )
+    assert [(shown.bar.volume, shown.origin) for shown in (*before, *after)] == [
+        (bar.volume, "trades"),
+        (bar.volume + 1, "trades"),
+    ]
+    assert "trades" in drawn(tables.bars_table(after))
 
 
 def test_a_source_that_was_never_traded_needs_symbols(pool, run):

@@ -78,7 +78,7 @@ def decode(packed: bytes | None, *, newest_first: bool = False) -> pd.DataFrame:
     rows = np.frombuffer(packed or b"", ">f8").reshape(-1, len(_FIELDS))[:: -1 if newest_first else 1]
     times = (rows[:, 0].view(">i8").astype("int64") + _EPOCH_US).view("datetime64[us]")
     bars = pd.DataFrame(rows[:, 1:].astype("float64"), columns=_COLUMNS)
-    bars.insert(0, "open_time", pd.array(times, dtype=_TIMES))
+    bars.insert(0, "open_time", pd.Index(pd.array(times, dtype=_TIMES)))
     return bars
 
 
