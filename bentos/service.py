@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from bentos import api_page, refusals
+from bentos import api_page, data_metrics, refusals
 from mikrobot import settings as configuration
 from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ScopeError, ServingError
@@ -252,3 +252,4 @@ class Predictions:
 
 Predictions.add_asgi_middleware(refusals.BoundedBodies)  # type: ignore[attr-defined]  # the same
 Predictions.add_asgi_middleware(refusals.OneLineRefusals)  # type: ignore[attr-defined]  # the same
+Predictions.add_asgi_middleware(data_metrics.DataMetrics, home=configuration.load().home)  # type: ignore[attr-defined]  # the same

@@ -29,12 +29,15 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "
     from mikrobot.store.postgres import database
     from mikrobot.store.runs import Runs
     from mikrobot.workflows.gate_counts import Gated, Tally
+    from mikrobot.workflows.gate_halts import halting
 
     settings = configuration.load()
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
-        source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool), run_id)), SystemClock())
+        clock = SystemClock()
+        source = wiring.open_source(wiring.market_of(settings, recorded_run(Runs(pool), run_id)), clock)
         tally = Tally("bars", lambda frame: check_ingested(frame, settings.quarantine_share))
-        result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
+        with halting(pool, source.name, symbol, "bars", clock=clock):
+            result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
     get_run_logger().info(
         f"{symbol}: {result.fetched:,} bars fetched, {result.stored:,} stored, {result.quarantined} bad"
     )

@@ -23,25 +23,28 @@ def materialize_symbol(
     """Compute, check and store the feature rows of one symbol."""
     from expectations.quality_gate import check
     from mikrobot import settings as configuration
+    from mikrobot.runtime import SystemClock
     from mikrobot.store.postgres import database
     from mikrobot.workflows.gate_counts import Gated, Tally
+    from mikrobot.workflows.gate_halts import halting
     from mikrobot.workflows.materialize import Stores
     from mikrobot.workflows.materialize import materialize as materialize_rows
 
     settings = configuration.load()
     with database.exclusive(settings, f"features of {symbol}"), database.open_pool(settings) as pool:
         tally = Tally("features", lambda frame: check(frame, "features", settings.quarantine_share))
-        result = materialize_rows(
-            settings,
-            Stores.of(settings, pool),
-            source,
-            symbol,
-            start=start,
-            end=end,
-            check=tally,
-            since=since,
-            lead=lead,
-        )
+        with halting(pool, source, symbol, "features", clock=SystemClock()):
+            result = materialize_rows(
+                settings,
+                Stores.of(settings, pool),
+                source,
+                symbol,
+                start=start,
+                end=end,
+                check=tally,
+                since=since,
+                lead=lead,
+            )
     get_run_logger().info(
         f"{symbol}: {result.rows:,} feature rows stored, {result.quarantined} bad, newest {result.newest}"
     )

@@ -1,4 +1,4 @@
-"""Monitor feature drift, feature quality, and the calibration of the models."""
+"""Monitor the quality of the data and of the features, feature drift, and the calibration of the models."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,7 +16,9 @@ from flows.run_log import attach
 from flows.tables import fitted
 
 if TYPE_CHECKING:
+    from mikrobot.domain.trading_states import TradingState
     from mikrobot.monitoring.drift_report import DriftReport
+    from mikrobot.workflows.data_quality import DataQuality, SymbolScores
     from mikrobot.workflows.feature_quality import RunQuality
     from mikrobot.workflows.recalibrate import Recalibration
 
@@ -40,6 +42,15 @@ def compare(run_id: str | None) -> "DriftReport":
         1.0,
     )
     return comparison
+
+
+@task(task_run_name="sum up the quality of the data")
+def sum_up_data(run_id: str | None) -> "DataQuality":
+    """Sum up the quality scores and the halts of a run over its last day."""
+    from mikrobot import settings as configuration
+    from mikrobot.workflows import data_quality
+
+    return data_quality.assess(configuration.load(), run_id)
 
 
 @task(task_run_name="assess the quality of feature rows")
@@ -98,6 +109,9 @@ def monitor(run_id: str | None = None) -> "DriftReport":
         markdown=f"[Full report]({address})\n\n{fitted(text)}",
         description=f"{assessed.findings} columns with findings",
     )
+    data = sum_up_data(run_id)
+    halted = f"{len(data.halts)} halts" if len(data.halts) != 1 else "1 halt"
+    create_markdown_artifact(key="data-quality", markdown=fitted(data_markdown(data)), description=halted)
     comparison = replace(compare(run_id), quality=assessed.report)
     address = link("drift-html", str(comparison.report), "drift report")
     create_markdown_artifact(
@@ -113,6 +127,35 @@ def monitor(run_id: str | None = None) -> "DriftReport":
     create_markdown_artifact(key="intervals", markdown=bullets(map(window_text, windows), NO_CHAMPION))
     create_markdown_artifact(key="challenger", markdown=bullets(challengers, NO_CHALLENGER))
     return comparison
+
+
+def data_markdown(data: "DataQuality") -> str:
+    """Return the quality of the data as Markdown for the Prefect UI."""
+    market = f"{data.source}{' (SIMULATED)' if data.simulated else ''}"
+    halts = "\n".join(map(_halt_row, data.halts))
+    listed = f"| symbol | halted from | until | reason |\n|---|---|---|---|\n{halts}" if halts else "No halt."
+    scores = "\n".join(map(_scores_row, data.symbols))
+    return f"""# Data quality: {market}
+
+The last day that was traded; a score below 0.95 halts the trades of a symbol.
+
+| symbol | last | mean | least | closes | below 0.95 | parts below 1 |
+|---|---|---|---|---|---|---|
+{scores}
+
+{listed}
+"""
+
+
+def _scores_row(scores: "SymbolScores") -> str:
+    figures = ("" if value is None else f"{value:.3f}" for value in (scores.last, scores.mean, scores.least))
+    parts = ", ".join(f"{name} {count}" for name, count in scores.parts)
+    return f"| {scores.symbol} | {' | '.join(figures)} | {scores.closes:,} | {scores.low:,} | {parts} |"
+
+
+def _halt_row(halt: "TradingState") -> str:
+    until = "now" if halt.until is None else f"{halt.until:%m-%d %H:%M}"
+    return f"| {halt.symbol} | {halt.since:%m-%d %H:%M} | {until} | {halt.reason.replace('|', '/')} |"
 
 
 def bullets(lines: Iterable[str], otherwise: str) -> str:

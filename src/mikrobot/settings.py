@@ -8,6 +8,7 @@ neither a setting nor in `OTHER_VARIABLES` is refused.
 
 import json
 import os
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,6 +37,7 @@ OTHER_VARIABLES = {
     "MIKROBOT_CONFIG": "path of the file of settings",
     "MIKROBOT_CACHE": "folder of the compiled features",
     "MIKROBOT_ROOT": "folder of the clone, in prefect.yaml",
+    "MIKROBOT_MT5_PASSWORD": "password of mt5_login",
     "MIKROBOT_TEST_TIMESCALE_URL": "server of the tests that need TimescaleDB",
 }
 """Variables with the prefix that are no settings, with their meaning."""
@@ -50,7 +52,9 @@ BINANCE_STREAMS = "wss://stream.binance.com:9443"
 BINANCE_FUTURES_REST = "https://fapi.binance.com/fapi"
 BINANCE_FUTURES_STREAMS = "wss://fstream.binance.com"
 
-_SWITCHES = ("split", "data_ticks")
+_SWITCHES = ("split", "data_ticks", "books")
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
@@ -157,7 +161,17 @@ class Settings(BaseSettings):
     binance_futures_stream_url: str = Field(
         BINANCE_FUTURES_STREAMS, description="streams of Binance's USD-M futures; empty: poll the REST API only"
     )
+    books: bool = Field(True, description="keep order books of live symbols, as samples for features")
     probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
+    mt5_host: str | None = Field(
+        None, description="host of the RPyC bridge; unset: this machine, on Windows without a bridge"
+    )
+    mt5_port: Port = Field(18812, description="port of the RPyC bridge")
+    mt5_login: int | None = Field(None, ge=1, description="account number; unset: the terminal's own")
+    mt5_password_file: Path | None = Field(None, description="file of its password, else MIKROBOT_MT5_PASSWORD")
+    mt5_server: str | None = Field(None, description="name of the broker's server; unset: the terminal's own")
+    mt5_terminal: str | None = Field(None, description="path of terminal64.exe; unset: the one found by the package")
+    mt5_timeout_seconds: float = Field(60.0, ge=1, le=600, description="seconds within which the terminal must answer")
 
     swing: int = Field(5, description="bars on each side of a swing: 5 or 15")
     horizon_minutes: int = Field(5, ge=1, le=1440, description="minutes within which a break is predicted")
@@ -252,6 +266,13 @@ class Settings(BaseSettings):
             raise _refused(f"expected an address, as {_default(info)}, or nothing")
         return given
 
+    @field_validator("mt5_host")
+    @classmethod
+    def _host_name(cls, given: str | None) -> str | None:
+        if given is not None and not _HOST.fullmatch(given):
+            raise _refused("expected a host without scheme and port, as 127.0.0.1")
+        return given
+
     @field_validator("source")
     @classmethod
     def _known_source(cls, given: str | None) -> str | None:
@@ -339,6 +360,7 @@ def load(**given: Any) -> Settings:
             "data": tuple(absolute(path) for path in settings.data),
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
+            "mt5_password_file": settings.mt5_password_file and absolute(settings.mt5_password_file),
             "source": settings.source and at_address(settings.source, _address(settings)),
         }
     )

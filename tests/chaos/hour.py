@@ -35,10 +35,11 @@ WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a process and its children use: bytes of anonymous memory, and open file descriptors."""
+    """What a process and its children use: bytes of anonymous memory, open file descriptors, and their number."""
 
     memory: int
     descriptors: int
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,18 @@ def use_of(name: str, home: Path) -> Use:
 
 def together(uses: Sequence[Use]) -> Use:
     """Return the sum of several uses."""
-    return Use(sum(use.memory for use in uses), sum(use.descriptors for use in uses))
+    return Use(
+        sum(use.memory for use in uses), sum(use.descriptors for use in uses), sum(use.processes for use in uses)
+    )
 
 
 def middle(uses: Sequence[Use]) -> Use:
-    """Return the median of the memory and that of the file descriptors."""
-    return Use(round(median(use.memory for use in uses)), round(median(use.descriptors for use in uses)))
+    """Return the median of each figure."""
+    return Use(
+        round(median(use.memory for use in uses)),
+        round(median(use.descriptors for use in uses)),
+        round(median(use.processes for use in uses)),
+    )
 
 
 def traded(settings: Settings) -> datetime:
@@ -158,7 +165,8 @@ def main(minutes: int, rate: int) -> None:
     for name, growth in {**hour.growths, "all": hour.total}.items():
         click.echo(
             f"{name:10} {growth.start.memory / 1e6:7.1f} MB {growth.end.memory / 1e6:7.1f} MB "
-            f"{growth.memory_pct:+5.1f} %  {growth.start.descriptors:4} {growth.end.descriptors:4} file descriptors"
+            f"{growth.memory_pct:+5.1f} %  {growth.start.descriptors:4} {growth.end.descriptors:4} file descriptors "
+            f"of {growth.start.processes:2} {growth.end.processes:2} processes"
         )
     click.echo(f"{hour.minutes} minutes traded in {minutes}; restarts: {', '.join(hour.restarts) or 'none'}")
     click.echo(f"errors: {', '.join(f'{name}: {error}' for name, error in hour.errors.items()) or 'none'}")

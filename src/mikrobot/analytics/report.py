@@ -27,6 +27,7 @@ from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import ANSWERED_BY, Decision, Fill, OrderIntent, Prediction, Trade
+from mikrobot.domain.trading_states import TradingState
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
 
@@ -129,6 +130,8 @@ class Facts:
     charges : sequence of Charge
         Every cash entry of the account that no fill records, and its slippage, from its journal.
     currency : str
+    halts : sequence of TradingState
+        The spans in which no position could be opened, in the order in which they began.
     """
 
     run_id: str
@@ -155,6 +158,7 @@ class Facts:
     rules: Mapping[str, str] = field(default_factory=dict)
     refused: Sequence["Refusal"] = ()
     levels: tuple[str, str] = Task(TRADED).columns
+    halts: Sequence[TradingState] = ()
 
     def since(self, start: datetime) -> "Facts":
         """Return the facts of the decisions from an instant on.
@@ -180,6 +184,7 @@ class Facts:
             fills=[fill for fill in self.fills if fill.order_id in kept],
             charges=[charge for charge in self.charges if charge.at >= start],
             counts={},
+            halts=[halt for halt in self.halts if halt.until is None or halt.until > start],
         )
 
 

@@ -13,6 +13,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from mikrobot.analytics.assessment import Assessment
 from mikrobot.analytics.figures import MEASURES, Figure
 from mikrobot.analytics.stationary_bootstrap import Interval
+from mikrobot.domain.trading_states import TradingState
 
 
 def figure_rows(assessment: Assessment) -> list[dict[str, str]]:
@@ -68,6 +69,11 @@ def minute(at: datetime, previous: datetime | None = None) -> str:
     return f"{at:%H:%M}" if previous and at.date() == previous.date() else f"{at:%Y-%m-%d %H:%M}"
 
 
+def _minutes_between(halt: TradingState) -> str:
+    """Return the length of a halt in minutes; an empty text if it has not ended."""
+    return "" if halt.until is None else f"{(halt.until - halt.since).total_seconds() / 60:,.0f}"
+
+
 def _money(amount: Decimal) -> str:
     return f"{amount:,.2f}".replace("-", "\N{MINUS SIGN}")
 
@@ -107,6 +113,7 @@ TEMPLATES = Environment(
 
 TEMPLATES.filters |= {
     "minute": minute,
+    "minutes_between": _minutes_between,
     "money": _money,
     "signed": _signed,
     "share": _share,

@@ -23,6 +23,7 @@ from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
 from mikrobot.cli.parameters import SOURCES, BarPath, Symbol, SymbolList, reads_bars
 from mikrobot.cli.stored_bars import history
+from mikrobot.cli.terminal import terminal
 from mikrobot.cli.venue import venue
 from mikrobot.domain.errors import MikrobotError
 
@@ -345,7 +346,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 for command in (
     *(account, backtest, book, evaluate, experiment, features, history, import_, inspect, instruments, models),
-    *(simulate, train, venue),
+    *(simulate, terminal, train, venue),
 ):
     main.add_command(command)
 

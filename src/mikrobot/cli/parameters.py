@@ -1,7 +1,7 @@
 """Types of command parameters, checked before a command imports a large package or starts a service."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,35 @@ def reads_bars(command: Callable[..., None]) -> Callable[..., None]:
         command(*args, reading=reading, **given)
 
     return wrapped
+
+
+class FaultRate(click.ParamType[tuple[str, float]]):
+    """A fault and its rate as NAME=RATE.
+
+    Parameters
+    ----------
+    faults : collection of str
+        Names of the faults.
+    """
+
+    name = "name=rate"
+
+    def __init__(self, faults: Collection[str]) -> None:
+        self._faults = faults
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        """Return the name and the rate, or refuse them in one line."""
+        name, _, given = str(value).partition("=")
+        if name not in self._faults:
+            self.fail(f"there is no fault {name!r}; the faults are {', '.join(self._faults)}", param, ctx)
+        try:
+            rate = float(given)
+        except ValueError:
+            rate = -1.0
+        if not 0 <= rate <= 1:
+            example = next(iter(self._faults))
+            self.fail(f"{value!r} gives no rate; expected NAME=RATE, as {example}=0.001", param, ctx)
+        return name, rate
 
 
 class OutPath(click.Path):

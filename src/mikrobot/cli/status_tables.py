@@ -11,6 +11,7 @@ from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
 from mikrobot.live import clock_report
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.paper.valuation import Holding
 from mikrobot.stack.schedules import Schedules
 from mikrobot.stack.service_log import ServiceStatus
@@ -36,6 +37,7 @@ def tables(overview: Overview) -> list[Table]:
         shown += [_note(_stream(status)) for status in overview.streams]
         if overview.clock is not None and not overview.clock.is_tolerated:
             shown.append(_note(f"[yellow]{clock_report.text(overview.clock)}[/]: it decides when bars are closed"))
+        shown += [_books(overview.books)] if overview.books else []
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:
         shown.append(_money([overview.account]))
@@ -83,6 +85,16 @@ def _stream(status: StreamStatus) -> str:
     return f"Streams {escape(status.streams[0])}{others}: {state}{reason}; {counts}"
 
 
+def _books(books: Iterable[BookStatus]) -> Table:
+    shown = _table("order book", "state", "changes", "gaps", "snapshots", "equal to ticks", "reason")
+    for book in books:
+        state = book.state if book.state == "live" else f"[yellow]{book.state}[/]"
+        equal = f"{book.ticker_equal / book.ticker_compared:.1%}" if book.ticker_compared else ""
+        counts = (f"{book.changes:,}", str(book.gaps), str(book.snapshots))
+        shown.add_row(book.symbol, state, *counts, equal, escape(book.reason))
+    return shown
+
+
 def _last_errors(services: Iterable[ServiceStatus]) -> Table:
     shown = _table("service", "last error in its log")
     for service in services:
@@ -92,10 +104,10 @@ def _last_errors(services: Iterable[ServiceStatus]) -> Table:
 
 
 def _symbols(symbols: Iterable[SymbolState]) -> Table:
-    shown = _table("symbol", "last bar, UTC", "position", "P&L today")
+    shown = _table("symbol", "last bar, UTC", "quality", "position", "P&L today")
     for symbol in symbols:
         position = "; ".join(map(_holding, symbol.holdings)) or CLOSED
-        shown.add_row(symbol.symbol, _last_bar(symbol), position, _signed(symbol.pnl_today))
+        shown.add_row(symbol.symbol, _last_bar(symbol), _quality(symbol), position, _signed(symbol.pnl_today))
     return shown
 
 
@@ -124,6 +136,11 @@ def _last_bar(symbol: SymbolState) -> str:
     if symbol.last_bar is None:
         return "none"
     return f"{symbol.last_bar:%Y-%m-%d %H:%M}" + (f", {_span(symbol.age)} ago" if symbol.age is not None else "")
+
+
+def _quality(symbol: SymbolState) -> str:
+    score = "" if symbol.quality is None else f"{symbol.quality:.3f}"
+    return f"{score} [red]halted[/]".strip() if symbol.halts else score
 
 
 def _decision(decision: Decision | None, why: str) -> str:

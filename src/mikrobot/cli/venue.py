@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from mikrobot.cli.output import settings
-from mikrobot.cli.parameters import BarPath, SymbolList, reads_bars
+from mikrobot.cli.parameters import BarPath, FaultRate, SymbolList, reads_bars
 from mikrobot.market.local_venue.faults import FAULTS, describe
 
 PORT = 8310
@@ -16,32 +15,13 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SPEED = click.FloatRange(0, 10_000, min_open=True)
 
 
-class FaultRate(click.ParamType[tuple[str, float]]):
-    """A fault and its rate as NAME=RATE."""
-
-    name = "name=rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        """Return the name and the rate, or refuse them in one line."""
-        name, _, given = str(value).partition("=")
-        if name not in FAULTS:
-            self.fail(f"there is no fault {name!r}; the faults are {', '.join(FAULTS)}", param, ctx)
-        try:
-            rate = float(given)
-        except ValueError:
-            rate = -1.0
-        if not 0 <= rate <= 1:
-            self.fail(f"{value!r} gives no rate; expected NAME=RATE with a rate from 0 to 1, as drop=0.001", param, ctx)
-        return name, rate
-
-
 @click.command(epilog="\b\nFaults:\n" + "\n".join(f"  {describe(name)}" for name in FAULTS))
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder [default: the simulated market].")
 @click.option("--symbols", type=SymbolList(), help="Symbols to list, as BTCUSDT,ETHUSDT [default: all coins].")
 @click.option("--speed", type=SPEED, default=1.0, show_default=True, help="Market seconds per real second.")
 @click.option("--start", type=click.DateTime(), help="Market time to begin at, UTC [default: after 30 days of bars].")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
-@click.option("--fault", "faults", type=FaultRate(), multiple=True, help="NAME=RATE, per message or per request.")
+@click.option("--fault", "faults", type=FaultRate(FAULTS), multiple=True, help="NAME=RATE, per message or per request.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=7, show_default=True, help="Of prices and faults.")
 @click.option("--stream", "streams", type=FILE, multiple=True, help="Recorded stream to send again, instead of bars.")
 @reads_bars

@@ -12,9 +12,9 @@ class SourceKind:
     ----------
     name : str
         Stored with everything computed from its bars.
-    module : str or None
+    module : str
         Module whose ``open_source(settings, clock)`` returns a `mikrobot.market.feed.Source`; it is
-        imported only when the source is opened. None: not implemented yet.
+        imported only when the source is opened.
     live : bool
         New bars arrive as time passes.
     simulated : bool
@@ -22,6 +22,9 @@ class SourceKind:
     streams : str or None
         Module whose ``open_stream(settings, symbols, clock)`` returns a
         `mikrobot.market.streams.bar_stream.BarStream`, or None if the settings turn it off.
+    books : str or None
+        Module whose ``open_books(settings, symbols, clock, first)`` returns a
+        `mikrobot.market.streams.book_stream.BookStream`, or None if the settings turn it off.
     address : str or None
         Setting with the address of its venue.
     elsewhere : str or None
@@ -29,20 +32,26 @@ class SourceKind:
     """
 
     name: str
-    module: str | None
+    module: str
     live: bool
     simulated: bool = False
     streams: str | None = None
+    books: str | None = None
     address: str | None = None
     elsewhere: str | None = None
 
 
 def _binance(name: str, address: str) -> tuple[SourceKind, SourceKind]:
     """Return the source of a market of Binance, and that of other servers of its protocol."""
-    module, streams = "mikrobot.market.binance", "mikrobot.market.binance_streams"
-    genuine = SourceKind(name, module, live=True, streams=streams, address=address, elsewhere=f"{name}-local")
+    module, streams, books = (f"mikrobot.market.binance{part}" for part in ("", "_streams", "_books"))
+    genuine = SourceKind(
+        name, module, live=True, streams=streams, books=books, address=address, elsewhere=f"{name}-local"
+    )
     return genuine, replace(genuine, name=f"{name}-local", simulated=True, elsewhere=None)
 
+
+MT5_LOCAL = "mt5-local"
+"""Source of the bars of the stand-in for a MetaTrader 5 terminal."""
 
 SOURCES: dict[str, SourceKind] = {
     kind.name: kind
@@ -51,7 +60,8 @@ SOURCES: dict[str, SourceKind] = {
         SourceKind("replay", "mikrobot.market.replay", live=False),
         *_binance("binance", "binance_url"),
         *_binance("binance-usdm", "binance_futures_url"),
-        SourceKind("mt5", None, live=True),
+        SourceKind("mt5", "mikrobot.market.mt5.source", live=True),
+        SourceKind(MT5_LOCAL, "mikrobot.market.mt5.source", live=True, simulated=True),
     )
 }
 
@@ -76,7 +86,7 @@ def real_first() -> list[str]:
     """Return the names of the sources: recorded markets, then live ones, then the simulated one.
 
     >>> real_first()
-    ['replay', 'binance', 'binance-usdm', 'mt5', 'simulated', 'binance-local', 'binance-usdm-local']
+    ['replay', 'binance', 'binance-usdm', 'mt5', 'simulated', 'binance-local', 'binance-usdm-local', 'mt5-local']
     """
     return sorted(SOURCES, key=lambda name: (SOURCES[name].simulated, SOURCES[name].live))
 

@@ -5,6 +5,7 @@ docs/features.md are generated from it.
 """
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.order_books import DEPTHS
 from mikrobot.features.kernel.composition import Catalog
 from mikrobot.features.kernel.feature import on
 from mikrobot.features.library.clock import minute, news, session
@@ -14,6 +15,7 @@ from mikrobot.features.library.habit import relative_volume
 from mikrobot.features.library.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
 from mikrobot.features.library.lead import lead_break, lead_return
 from mikrobot.features.library.levels import grab, levels, retest
+from mikrobot.features.library.order_book import book, depth
 from mikrobot.features.library.order_flow import (
     relative_trades,
     taker_balance,
@@ -106,6 +108,8 @@ CATALOG = Catalog(
     taker_share(),
     taker_share_ema(length=60),
     taker_balance(length=60),
+    book(),
+    *depth.each(levels=DEPTHS),
     *SURROUNDINGS,
     *on(
         Timeframe.M5,

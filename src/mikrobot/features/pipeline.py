@@ -17,7 +17,16 @@ from mikrobot.domain.errors import BarError, DataError, MikrobotError, UnknownSy
 from mikrobot.domain.instruments.registry import instrument, is_known, leads
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
-from mikrobot.features.kernel.bars import BAR_FIELDS, NO_SYMBOL, bar_records, lead_records, refusal, utc
+from mikrobot.features.kernel.bars import (
+    BAR_FIELDS,
+    BOOK,
+    NO_SYMBOL,
+    bar_records,
+    book_records,
+    lead_records,
+    refusal,
+    utc,
+)
 from mikrobot.features.kernel.compilation import kernel
 from mikrobot.features.kernel.composition import Catalog
 
@@ -76,14 +85,21 @@ class FeaturePipeline:
         self.rows[:] = np.nan
         self._row_views: list[NDArray[np.float64]] = list(self.rows)
         self._bars_seen, self._still = self.states["seen"]["bars"], self.states["seen"]["still"]
+        self._books = self.states["book"]
         self._index = {symbol: i for i, symbol in enumerate(self.symbols)}
         self.lead_of = leads(symbols) if lead_of is None else dict(lead_of)
         self._leads = [self._index.get(self.lead_of.get(symbol, ""), _NO_LEAD) for symbol in self.symbols]
         compiled = kernel(catalog)
         self._update, self._enter, self._fold = compiled.update, compiled.enter, compiled.fold
 
-    def update(self, bar: Bar) -> NDArray[np.float64]:
+    def update(self, bar: Bar, book: tuple[float, ...] | None = None) -> NDArray[np.float64]:
         """Process one closed M1 bar.
+
+        Parameters
+        ----------
+        bar : Bar
+        book : tuple of float, optional
+            The order book at its close, in the order of `mikrobot.domain.order_books.BOOK_FIELDS`, NaN where unknown.
 
         Returns
         -------
@@ -103,6 +119,8 @@ class FeaturePipeline:
             index = self._index[bar.symbol]
             opened = bar.open_time - _EPOCH
             time = -1 if opened.microseconds or bar.timeframe is not _M1 else opened.days * 86_400 + opened.seconds
+            if book is not None:
+                self._books[index] = (time, *book)
             fault = self._update(
                 self._memory,
                 index,
@@ -171,7 +189,14 @@ class FeaturePipeline:
             raise refusal(self.symbols[index], fault, utc(time), _named(values), self._last(index))
         return self._row_views[index]
 
-    def compute(self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None = None) -> NDArray[np.float64]:
+    def compute(
+        self,
+        symbol: str,
+        bars: pd.DataFrame,
+        lead: pd.DataFrame | None = None,
+        *,
+        books: pd.DataFrame | None = None,
+    ) -> NDArray[np.float64]:
         """Process a frame of closed M1 bars that follow the earlier bars of the symbol.
 
         Years of bars can be passed in pieces, in order: the rows are the same, with the memory use
@@ -186,6 +211,9 @@ class FeaturePipeline:
             Rows of the symbol's lead, as returned by `lead_rows`: the rows of the span of `bars`, and the
             newest row before it unless an earlier piece had it. Without them, values of the lead
             are missing.
+        books : DataFrame, optional
+            Order books at the closes of bars: ``open_time`` of the bar and `mikrobot.domain.order_books.BOOK_FIELDS`,
+            in time order. Where a bar has none, the values of the order book are missing.
 
         Returns
         -------
@@ -201,7 +229,7 @@ class FeaturePipeline:
         UnknownSymbol
             If the pipeline does not have the symbol.
         """
-        return self._folded(symbol, bars, lead, _M1)[1]
+        return self._folded(symbol, bars, lead, _M1, books)[1]
 
     def frame(
         self,
@@ -209,12 +237,14 @@ class FeaturePipeline:
         bars: pd.DataFrame,
         lead: pd.DataFrame | None = None,
         timeframe: Timeframe = Timeframe.M1,
+        *,
+        books: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Compute a frame of feature rows from a frame of M1 bars.
 
         Parameters
         ----------
-        symbol, bars, lead
+        symbol, bars, lead, books
             As `compute`.
         timeframe : Timeframe
             Timeframe at whose bar closes rows are returned. The row of a longer bar contains the values
@@ -232,7 +262,7 @@ class FeaturePipeline:
         BarError, DataError, UnknownSymbol
             As `compute`.
         """
-        times, values = self._folded(symbol, bars, lead, timeframe)
+        times, values = self._folded(symbol, bars, lead, timeframe, books)
         rows = pd.DataFrame(values, columns=list(self.columns))
         rows.insert(0, "symbol", symbol)
         rows.insert(1, "close_time", pd.to_datetime(times, unit="s", utc=True).as_unit("us"))
@@ -251,15 +281,21 @@ class FeaturePipeline:
         return pd.concat([self.frame(symbol, piece, lead)[kept] for piece in pieces], ignore_index=True)
 
     def _folded(
-        self, symbol: str, bars: pd.DataFrame, lead: pd.DataFrame | None, timeframe: Timeframe
+        self,
+        symbol: str,
+        bars: pd.DataFrame,
+        lead: pd.DataFrame | None,
+        timeframe: Timeframe,
+        books: pd.DataFrame | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Process bars; return the closes of a timeframe (seconds) and the rows known at them."""
         index, layout = self._at(symbol), self.catalog.lead
         records = bar_records(symbol, bars)
         led_by = np.zeros(0, layout) if lead is None else lead_records(symbol, records["time"], lead, layout)
+        booked = np.zeros(0, BOOK) if books is None else book_records(records["time"], books)
         at_most = len(records) + (timeframe is not _M1)
         times, rows = np.empty(at_most, np.int64), np.empty(at_most, self.catalog.row)
-        n, fault = self._fold(self.states, index, records, led_by, timeframe.seconds, times, rows)
+        n, fault = self._fold(self.states, index, records, led_by, booked, timeframe.seconds, times, rows)
         if fault:
             bad = records[n]
             previous = int(records[n - 1]["time"]) if n else self._last(index)

@@ -23,10 +23,14 @@ from mikrobot.domain.errors import BarError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.registry import leads_first
 from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.order_books import ClosingBook
+from mikrobot.domain.quality import QualityScore
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
 from mikrobot.live import bar_truth, clock_report, pid_records, stream_report, wiring
+from mikrobot.live.bar_quality import BarQuality
+from mikrobot.live.closing_books import ClosingBooks
 from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.session import PRESENT
@@ -57,7 +61,8 @@ PATIENCE_S = 5.0
 class Streamer:
     """Publishes the feature rows of one segment of a run.
 
-    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself.
+    ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself, and
+    ``books`` the order books at their closes.
     """
 
     run: Run
@@ -72,7 +77,13 @@ class Streamer:
     timers: telemetry.Timers
     home: Path
     arriving: BarStream | None = None
+    books: ClosingBooks | None = None
     check: RowCheck = field(default_factory=RowCheck)
+    quality: BarQuality = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without a bar."""
+        self.quality = BarQuality(self.run.source)
 
     def stream(self) -> None:
         """Publish every minute from the last published one to the end of the source."""
@@ -80,6 +91,8 @@ class Streamer:
         if self.arriving is None:
             stream_report.forget(self.home)
             clock_report.forget(self.home)
+        if self.source.live:
+            self.quality.follow(self.clock.now(), compares=self.arriving is not None)
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
@@ -93,6 +106,8 @@ class Streamer:
             self.publish(close_time, bars)
             if self.arriving is not None:
                 self._compare(close_time, self.arriving)
+            if self.books is not None:
+                self.books.report(self.home)
             if number % SNAPSHOT_EVERY == 0:
                 self._snapshot(close_time)
             if number % REPORT_EVERY == 0:
@@ -100,40 +115,50 @@ class Streamer:
 
     def _compare(self, close_time: datetime, arriving: BarStream) -> None:
         """Keep later versions of bars, those on the stream and those that the venue has by now; report the streams."""
-        bar_truth.keep(self.bars, self.run.source, arriving, self.clock.now())
+        for bar in bar_truth.keep(self.bars, self.run.source, arriving, self.clock.now()):
+            self.quality.note_revised(bar)
         stream_report.write(arriving.status(), self.home)
         clock_report.write(self.source, self.home)
         if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
-            compare(self.source, self.bars, self.segment.symbols, close_time, clock=self.clock)
+            for bar in compare(self.source, self.bars, self.segment.symbols, close_time, clock=self.clock):
+                self.quality.note_revised(bar)
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
         with self.timers.stage("bar_to_announcement"):
-            stores = [self._folded(bar) for bar in bars]
+            books = self.books.at_close(close_time, bars) if self.books is not None else {}
+            stores = [self._folded(bar, books.get(bar.symbol)) for bar in bars]
             self.runs.advance(self.run.id, "streamer", close_time, lambda: [store() for store in stores])
         with self.timers.stage("announcement_to_handled"):
             self._await_worker(close_time)
 
-    def _folded(self, bar: Bar) -> Callable[[], object]:
+    def _folded(self, bar: Bar, book: ClosingBook | None) -> Callable[[], object]:
         """Update the feature state with a bar; return the call that stores the bar and its row, or quarantines them."""
         try:
             with self.timers.stage("feature_step"):
-                values = self.pipeline.update(bar)
+                values = self.pipeline.update(bar, None if book is None else book.values)
         except BarError as error:
             log.warning("bar_refused", symbol=bar.symbol, close_time=bar.close_time, reason=str(error))
+            self.quality.note_refused(bar.symbol)
             return partial(self.bars.quarantine_bar, self.run.source, bar, str(error))
+        with self.timers.stage("quality"):
+            delay_s = self.arriving.delay_s(bar) if self.arriving is not None else None
+            scored = self.quality.score(bar, self.clock.now(), delay_s, None if book is None else book.state)
         with self.timers.stage("row_check"):
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:
             log.warning("row_flagged", symbol=bar.symbol, close_time=bar.close_time, reason=wrong)
-        return partial(self._store, bar, values, wrong)
+        return partial(self._store, bar, values, wrong, scored, book=book)
 
-    def _store(self, bar: Bar, values: NDArray[np.float64], wrong: str) -> None:
+    def _store(
+        self, bar: Bar, values: NDArray[np.float64], wrong: str, scored: QualityScore, *, book: ClosingBook | None
+    ) -> None:
         with self.timers.stage("bar_store"):
-            stored = self.bars.append(self.run.source, bar)
+            stored = self.bars.append(self.run.source, bar, scored, book)
         if not stored:
             known_at = bar_truth.known_at(bar.close_time, self.clock.now())
             self.bars.versions.add(self.run.source, bar, known_at, DIFFERS)
+            self.quality.note_conflict(bar.symbol)
         wrong = wrong or ("" if stored else DIFFERS)
         if wrong:
             self.bars.quarantine_row(
@@ -163,6 +188,9 @@ class Streamer:
         rows: dict[str, pd.DataFrame] = {}
         for symbol in leads_first(self.segment.symbols):
             rows[symbol] = self._restore(symbol, until, rows.get(self.pipeline.lead_of.get(symbol, "")))
+            self.quality.restore(symbol, self.segment, until, states=self.states, bars=self.bars)
+        if self.books is not None:
+            self.books.resume(self.segment.symbols, until, self.clock.now())
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
         return until
 
@@ -186,6 +214,7 @@ class Streamer:
         for symbol in self.segment.symbols:
             snapshot = self.pipeline.snapshot(symbol)
             self.states.save(self.run.source, symbol, CATALOG.version, close_time, snapshot=snapshot)
+            self.quality.save(symbol, close_time, self.states)
 
 
 def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
@@ -209,6 +238,7 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             timers,
             settings.home,
             wiring.open_stream(settings, segment.symbols, clock),
+            ClosingBooks.of(settings, run, segment.symbols, pool=pool, clock=clock),
         )
         try:
             streamer.stream()
@@ -216,6 +246,8 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
         finally:
             if streamer.arriving is not None:
                 streamer.arriving.close()
+            if streamer.books is not None:
+                streamer.books.close()
             runs.record_latencies(run_id, "streamer", number, timers.summary())
 
 

@@ -10,7 +10,8 @@ from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.sources import SOURCES, at_address
 from mikrobot.market.feed import Source
 from mikrobot.market.streams.bar_stream import BarStream
-from mikrobot.runtime import Clock
+from mikrobot.market.streams.book_stream import BookStream, First
+from mikrobot.runtime import Clock, SystemClock
 from mikrobot.settings import Settings
 from mikrobot.store.runs import OPENING, Run
 
@@ -21,11 +22,15 @@ RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_m
 def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
     """Return the source to use: the one in the settings, else Binance if it answers, else simulated.
 
+    For `mt5` the terminal is asked which it is, so that the bars of the stand-in are `mt5-local`.
+
     Parameters
     ----------
     say : callable
-        Called with the reason if the settings name no source and no data.
+        Called with the reason if the settings name no source and no data, or a simulated market takes its place.
     """
+    if settings.source == "mt5":
+        return _terminal(settings, say)
     if settings.source is not None:
         return settings.source
     if settings.data:
@@ -41,6 +46,15 @@ def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
         return source
     say(f"Binance did not answer within {settings.probe_seconds:g} s: the market is SIMULATED")
     return "simulated"
+
+
+def _terminal(settings: Settings, say: Callable[[str], None]) -> str:
+    from mikrobot.market.mt5.source import actual_source
+
+    source = actual_source(settings, SystemClock())
+    if SOURCES[source].simulated:
+        say("the terminal is Mikrobot's stand-in: the market is SIMULATED")
+    return source
 
 
 def market_of(settings: Settings, run: Run) -> Settings:
@@ -87,14 +101,11 @@ def open_source(settings: Settings, clock: Clock) -> Source:
     Raises
     ------
     UsageError
-        If the settings name no source, one that is not built yet, or a replay without data.
+        If the settings name no source, or a replay without data.
     """
     if settings.source is None:
         raise UsageError("no market source is set: give --source or set MIKROBOT_SOURCE")
-    module = SOURCES[settings.source].module
-    if module is None:
-        raise UsageError(f"the {settings.source} source is not built yet; export M1 bars and use --source replay")
-    source: Source = import_module(module).open_source(settings, clock)
+    source: Source = import_module(SOURCES[settings.source].module).open_source(settings, clock)
     return source
 
 
@@ -105,3 +116,12 @@ def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> Bar
         return None
     stream: BarStream | None = import_module(module).open_stream(settings, symbols, clock)
     return stream
+
+
+def open_books(settings: Settings, symbols: Sequence[str], clock: Clock, first: First) -> BookStream | None:
+    """Return the order books of the source that the settings name; None if it has none."""
+    module = SOURCES[settings.source].books if settings.source is not None else None
+    if module is None:
+        return None
+    books: BookStream | None = import_module(module).open_books(settings, symbols, clock, first)
+    return books

@@ -23,6 +23,7 @@ from mikrobot.live import pid_records, wiring
 from mikrobot.live.accounts import lines_of, venue_of
 from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
+from mikrobot.live.halt_watch import HaltWatch
 from mikrobot.live.session import PRESENT, traded_until
 from mikrobot.live.steady_clock import TOLERANCE_S
 from mikrobot.live.trader import ATR, Trader, outlook
@@ -111,6 +112,8 @@ class Worker:
     ----------
     accounts : tuple of AccountRun
         The arms first, the run itself last: a minute is complete only after the run has committed it.
+    halts : HaltWatch
+        The halts of the run, which its arms follow.
     """
 
     segment: Segment
@@ -123,6 +126,7 @@ class Worker:
     timers: telemetry.Timers
     accounts: tuple[AccountRun, ...]
     clock: Clock
+    halts: HaltWatch
 
     @property
     def run(self) -> Run:
@@ -142,12 +146,15 @@ class Worker:
         pid_records.report_ready("worker", self.settings.home)
         while True:
             published = self.runs.wait(self.run.id, "streamer", reached, timeout_s=1.0, segment=self.segment.number)
+            self.halts.look_for_silence(reached)
             if published is not None and self._lies_ahead(published):
                 self.clock.sleep(1.0)
             elif published is not None and published > reached:
                 with self.timers.stage("minute"):
                     self.handle(reached, published)
                 reached = published
+                if reached.minute % REPORT_EVERY == 0 or reached > self.segment.trade_until:
+                    self.halts.report(self.settings.home)
                 if reached.minute % REPORT_EVERY == 0:
                     self.runs.record_latencies(self.run.id, "worker", self.segment.number, self.timers.summary())
             elif self._over(reached):
@@ -164,6 +171,9 @@ class Worker:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, until=close_time)
+        with self.timers.stage("quality_read"):
+            self.halts.hear(bars)
+            self.halts.judge(after, close_time)
         symbol_outlooks = [self._look(bar) for bar in bars if bar.close_time == close_time]
         for account in self.accounts:
             if account.reached < close_time:
@@ -176,6 +186,7 @@ class Worker:
     ) -> None:
         """Play the bars and decide in one account, and commit its minute."""
         minute = Minute()
+        is_the_run = account.run.id == self.run.id
         with self.timers.stage("play"):
             account.trader.play(bars, close_time)
         for symbol_outlook in symbol_outlooks:
@@ -189,19 +200,20 @@ class Worker:
                 orders=minute.orders,
                 journal=lines_of(account.trader.venue.unrecorded()),
                 skips=minute.skips,
-                shadows=[shadow for symbol_outlook in symbol_outlooks for shadow in symbol_outlook.shadows]
-                if account.run.id == self.run.id
-                else (),
+                shadows=[shadow for look in symbol_outlooks for shadow in look.shadows] if is_the_run else (),
+                states=self.halts.changes if is_the_run else (),
             )
         account.reached = close_time
         if not written:
             account.reached = self.runs.reached(account.run.id, "worker") or close_time
             account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, at=account.reached)
+        if is_the_run:
+            self.halts.settle(account.reached, written=written)
 
     def _look(self, bar: Bar) -> SymbolOutlook:
         """Read the feature row of a bar and request predictions for it."""
-        if missed := self._missed(bar):
-            return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, missed)])
+        if objection := self._missed(bar) or self.halts.objection(bar.symbol):
+            return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, objection)])
         try:
             with self.timers.stage("online_read"):
                 row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
@@ -386,6 +398,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             timers,
             account_runs(run, segment, settings, ledger, bars=bars, runs=runs),
             clock,
+            HaltWatch.begun(pool, run, segment, clock, reached=traded_until(runs, run_id, segment)),
         )
         try:
             worker.work()

@@ -6,6 +6,7 @@ some at times. Opens no connection.
 
 import math
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -92,6 +93,10 @@ class _Kline(msgspec.Struct, gc=False):
     k: _Candle
 
 
+class _Stamp(msgspec.Struct, gc=False):
+    E: int | None = None
+
+
 class _Snapshot(msgspec.Struct, gc=False):
     last_id: int = msgspec.field(name="lastUpdateId")
     bids: list[Level]
@@ -105,6 +110,7 @@ _ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
 _trade = msgspec.json.Decoder(_Trade, strict=False).decode
 _aggregate = msgspec.json.Decoder(AggregateTrade, strict=False).decode
 _kline = msgspec.json.Decoder(_Kline, strict=False).decode
+_stamp = msgspec.json.Decoder(_Stamp).decode
 _snapshot = msgspec.json.Decoder(_Snapshot, strict=False).decode
 
 
@@ -129,7 +135,8 @@ def event(message: bytes) -> Event | None:
 def update_of(data: bytes | msgspec.Raw) -> BookUpdate:
     """Return the event of a message `depthUpdate`."""
     raw = _depth(data)
-    return BookUpdate(raw.s, raw.E, raw.U, raw.u, raw.b, raw.a, raw.pu)
+    time_ms = raw.E if raw.E < MICROSECONDS_FROM else raw.E // 1000
+    return BookUpdate(raw.s, time_ms, raw.U, raw.u, raw.b, raw.a, raw.pu)
 
 
 def tick_of(data: bytes | msgspec.Raw) -> Tick:
@@ -189,6 +196,17 @@ def closed_bar_of(data: bytes | msgspec.Raw) -> Bar | None:
         raise FeedError(f"{raw.s}: a kline of {opened:%Y-%m-%d %H:%M:%S} is no bar: {prices}, volume {candle.volume}")
     taken = min(candle.bought, candle.volume)
     return Bar(raw.s, opened, *prices, volume=candle.volume, trades=candle.trades, taker_volume=taken)
+
+
+def sent_at(data: bytes | msgspec.Raw) -> datetime | None:
+    """Return the time at which Binance sent a message that was read, by its own clock; None if it has none."""
+    try:
+        stamp = _stamp(data).E
+    except msgspec.DecodeError:
+        return None
+    if stamp is None or not 0 < stamp < 100 * MICROSECONDS_FROM:
+        return None
+    return instant(stamp if stamp >= MICROSECONDS_FROM else stamp * 1000)
 
 
 def snapshot_of(data: bytes | msgspec.Raw) -> BookSnapshot:

@@ -43,8 +43,8 @@ class Weights(Protocol):
     def take(self, now: datetime, amount: int = 1) -> float:
         """Spend a weight and return 0, or return the seconds until it may be spent."""
 
-    def correct(self, now: datetime, used: int) -> None:
-        """Count as spent what the venue has counted."""
+    def correct(self, now: datetime, counted: int, since: datetime) -> None:
+        """Count as spent what the venue has counted since a time."""
 
 
 class BinanceRest:
@@ -159,7 +159,8 @@ class BinanceRest:
         """Count the weight that other programs of this machine have used."""
         used = self._client.response.headers.get(_USED, "") if self._client.response is not None else ""
         if self._weights is not None and used.isdecimal() and len(used) < 9:
-            self._weights.correct(self._clock.now(), int(used))
+            now = self._clock.now()
+            self._weights.correct(now, int(used), now.replace(second=0, microsecond=0))
 
     def _retry_after(self, what: str, error: BinanceAPIException) -> float:
         """Return the seconds that Binance demands to wait, or raise the error that the response means."""

@@ -16,9 +16,10 @@ import msgspec
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market import Bar
 from mikrobot.market.binance_markets import SPOT, STREAMS_PER_SOCKET, BinanceMarket, market_of
-from mikrobot.market.binance_messages import aggregate_of, closed_bar_of
+from mikrobot.market.binance_messages import aggregate_of, closed_bar_of, sent_at
 from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.market.streams.connection import Connection, StreamStatus
+from mikrobot.market.streams.feed_delay import FeedDelay
 from mikrobot.market.streams.shared_budget import Budget, SharedBudget
 from mikrobot.market.streams.trade_check import TradeCheck
 from mikrobot.runtime import Clock
@@ -81,6 +82,7 @@ class BinanceStream:
     ) -> None:
         self._clock = clock
         self._bars = ClosedBars()
+        self._delay = FeedDelay()
         self._check = TradeCheck()
         names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in KINDS]
         self._connections = [
@@ -109,6 +111,10 @@ class BinanceStream:
     def trade_check(self) -> TradeCheck:
         """Return the comparison of the klines with the trades."""
         return self._check
+
+    def delay_s(self, bar: Bar) -> float | None:
+        """Return the seconds that the message of a bar was on its way; None if it was read by REST."""
+        return self._delay.of(bar)
 
     def status(self) -> list[StreamStatus]:
         """Return the state of each connection."""
@@ -145,6 +151,8 @@ class BinanceStream:
             log.warning("kline_left_out", stream=stream, reason=str(error))
             return
         if bar is not None:
+            if (sent := sent_at(data)) is not None:
+                self._delay.note(bar, sent, self._clock.now())
             self._bars.put(bar)
             self._check.put_bar(bar)
 

@@ -162,7 +162,7 @@ HISTDATA = FileClock("HistData", histdata_to_utc)
 
 NAMED = {clock.name.upper(): clock for clock in (UTC_CLOCK, EET, NEW_YORK_7)} | {"GMT": UTC_CLOCK, "Z": UTC_CLOCK}
 
-_SERVERS = (
+SERVERS = (
     EET,
     NEW_YORK_7,
     UTC_CLOCK,
@@ -235,9 +235,56 @@ def decide(name: str, stamps: Sequence[Times], session: Session | None) -> Decid
     raise BarError(f"{name}: no weekend shows its clock, and EET and NY+7 differ on these dates; {remedy}")
 
 
+def server_clocks(name: str, local: Times, session: Session) -> tuple[FileClock, ...]:
+    """Return the clocks of servers that the weekends of open times fit best, the usual ones first.
+
+    Several fit alike where the times have none of the days on which they differ.
+
+    Parameters
+    ----------
+    name : str
+        What has these times, for messages.
+    local : ndarray of int64
+        Open times in the clock of the server, increasing, in microseconds since the epoch.
+    session : Session
+
+    Returns
+    -------
+    tuple of FileClock
+        Empty if the times have no weekend.
+
+    Raises
+    ------
+    BarError
+        If the weekends fit no known clock, or some fit one and some another.
+    """
+    closes, opens = _edges(local)
+    if not len(closes):
+        return ()
+    remedy = "name its clock with --clock, as --clock EET"
+    fitting, edges = _best_fitting(name, closes, opens, session=session, remedy=remedy)
+    _refuse_a_change(name, fitting[0], edges, closes, remedy=remedy)
+    return tuple(fitting)
+
+
 def _by_weekends(name: str, local: Times, closes: Times, opens: Times, *, session: Session, remedy: str) -> FileClock:
     """Return the clock that fits the weekends; refuse those that fit none, or several that differ."""
-    edges = {clock: _fitting_edges(clock, closes, opens, session) for clock in _SERVERS}
+    fitting, edges = _best_fitting(name, closes, opens, session=session, remedy=remedy)
+    if not _agree(fitting, local):
+        raise BarError(f"{name}: its weekends fit {' and '.join(clock.name for clock in fitting)}; {remedy}")
+    _refuse_a_change(name, fitting[0], edges, closes, remedy=remedy)
+    return fitting[0]
+
+
+_Edges = dict[FileClock, tuple[Flags, Flags]]
+"""For each clock, whether the close and the open of each weekend fit it."""
+
+
+def _best_fitting(
+    name: str, closes: Times, opens: Times, *, session: Session, remedy: str
+) -> tuple[list[FileClock], _Edges]:
+    """Return the clocks that fit the weekends best, the usual ones first, and what fits each clock."""
+    edges = {clock: _fitting_edges(clock, closes, opens, session) for clock in SERVERS}
     fits = {clock: _fit(*at) for clock, at in edges.items()}
     best = max(fits.values())
     fitting = [clock for clock, fit in fits.items() if fit == best]
@@ -246,17 +293,19 @@ def _by_weekends(name: str, local: Times, closes: Times, opens: Times, *, sessio
         raise BarError(f"{name}: the market is closed from {at} in its clock, which fits no known server; {remedy}")
     if best[0] < _CLEAR_FIT:  # one edge of each weekend fits one clock, the other edge another
         fitting += [clock for clock, fit in fits.items() if fit[0] >= _LEAST_FIT and clock not in fitting]
-    if not _agree(fitting, local):
-        raise BarError(f"{name}: its weekends fit {' and '.join(clock.name for clock in fitting)}; {remedy}")
-    ends, starts = edges[fitting[0]]
+    return fitting, edges
+
+
+def _refuse_a_change(name: str, fitting: FileClock, edges: _Edges, closes: Times, *, remedy: str) -> None:
+    """Refuse weekends some of which fit another clock with both edges."""
+    ends, starts = edges[fitting]
     for clock, (other_ends, other_starts) in edges.items():
         elsewhere = ~(ends & starts) & other_ends & other_starts
         if np.mean(elsewhere) > _FEW_WEEKENDS:
             raise BarError(
                 f"{name}: {int(elsewhere.sum())} of its {len(closes)} weekends fit {clock.name}, the first after "
-                f"{_text(closes[int(elsewhere.argmax())])} in its clock, and the others {fitting[0].name}; {remedy}"
+                f"{_text(closes[int(elsewhere.argmax())])} in its clock, and the others {fitting.name}; {remedy}"
             )
-    return fitting[0]
 
 
 _LEAST_FIT, _CLEAR_FIT = 0.5, 0.75

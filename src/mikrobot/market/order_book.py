@@ -6,18 +6,11 @@ its owner passes snapshots, changes and ticks on, and asks for a new snapshot wh
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush, nsmallest
-from itertools import islice
-from typing import Literal
 
 from mikrobot.domain.errors import BookNotLive
 from mikrobot.domain.market_events import BookSnapshot, BookUpdate, Level, Tick
-
-BookState = Literal["syncing", "live", "suspect", "lost"]
-
-DEPTHS = (1, 5, 10)
-"""Numbers of levels whose sizes a sample sums up."""
+from mikrobot.domain.order_books import DEPTHS, BookSample, BookState, sample_of
 
 BUFFERED = 20_000
 """Changes that are kept while a snapshot is awaited; at 10 per second, those of half an hour."""
@@ -41,32 +34,6 @@ NEAR_EDGE = 0.25
 """Share of the range below or above the best price that is left when a new snapshot is due."""
 
 
-@dataclass(frozen=True, slots=True)
-class BookSample:
-    """The order book at one instant.
-
-    Attributes
-    ----------
-    bid, ask : float
-        Best prices.
-    spread : float
-    depth_bid, depth_ask : tuple of float
-        Sum of the sizes of the best 1, 5 and 10 levels; NaN where fewer levels are trusted.
-    imbalance : float
-        (bid size - ask size) / (bid size + ask size) of the best levels, -1 to 1.
-    micro_price : float
-        Best prices weighted by the size of the other side.
-    """
-
-    bid: float
-    ask: float
-    spread: float
-    depth_bid: tuple[float, ...]
-    depth_ask: tuple[float, ...]
-    imbalance: float
-    micro_price: float
-
-
 class _Side:
     """The levels of one side; `sign` is -1 for bids and 1 for asks, so that the best has the smallest signed price.
 
@@ -83,9 +50,9 @@ class _Side:
         self.edge = 0.0
         self.most = LEAST_LEVELS
 
-    def replace(self, levels: Sequence[Level]) -> None:
+    def replace(self, levels: Sequence[Level], *, is_whole: bool) -> None:
         self.levels = dict(levels)
-        self.edge = self.sign * levels[-1][0] if levels else float("-inf")
+        self.edge = float("inf") if is_whole else self.sign * levels[-1][0] if levels else float("-inf")
         self._rebuild()
 
     def change(self, changes: Sequence[Level]) -> None:
@@ -189,10 +156,16 @@ class OrderBook:
         if self._buffer is None:
             self._buffer = deque(maxlen=BUFFERED)
 
-    def snapshot(self, snapshot: BookSnapshot) -> None:
+    def snapshot(self, snapshot: BookSnapshot, *, asked_for: int = 0) -> None:
         """Take a snapshot and apply the kept changes after it.
 
         A snapshot that is older than the kept changes is left out: its owner fetches another.
+
+        Parameters
+        ----------
+        snapshot : BookSnapshot
+        asked_for : int
+            Levels of each side that were asked for; a side with fewer has no others. 0: unknown.
         """
         kept = self._buffer if self._buffer is not None else deque()
         after = [update for update in kept if self._is_after(update, snapshot.last_id)]
@@ -200,8 +173,8 @@ class OrderBook:
             if self.state != "live":
                 self.reason = f"the snapshot {snapshot.last_id} is older than the first kept change {after[0].first_id}"
             return
-        self._bids.replace(snapshot.bids)
-        self._asks.replace(snapshot.asks)
+        self._bids.replace(snapshot.bids, is_whole=len(snapshot.bids) < asked_for)
+        self._asks.replace(snapshot.asks, is_whole=len(snapshot.asks) < asked_for)
         self._opened = self._bids.signed_best(), self._asks.signed_best()
         self._last_id, self._joined, self._buffer, self._differing = snapshot.last_id, False, None, 0
         self._awaiting.clear()
@@ -261,20 +234,7 @@ class OrderBook:
         """Return the book as it is now; None if it cannot be trusted."""
         if self.state != "live":
             return None
-        bids, asks = self.levels(DEPTHS[-1])
-        if not bids or not asks:
-            return None
-        (bid, bid_size), (ask, ask_size) = bids[0], asks[0]
-        both = bid_size + ask_size
-        return BookSample(
-            bid,
-            ask,
-            ask - bid,
-            _depths(bids),
-            _depths(asks),
-            (bid_size - ask_size) / both,
-            (bid * ask_size + ask * bid_size) / both,
-        )
+        return sample_of(*self.levels(DEPTHS[-1]))
 
     def _follow_or_keep(self, update: BookUpdate) -> None:
         """Apply a kept change, or keep it for the next snapshot where one before it was missing."""
@@ -349,9 +309,3 @@ class OrderBook:
         self._differing += 1
         if self._differing >= DIFFERENT_TICKS:
             self.suspect(f"the last {self._differing} ticks differ from it")
-
-
-def _depths(levels: Sequence[Level]) -> tuple[float, ...]:
-    return tuple(
-        sum(size for _, size in islice(levels, count)) if len(levels) >= count else float("nan") for count in DEPTHS
-    )

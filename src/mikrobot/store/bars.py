@@ -19,6 +19,9 @@ from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
+from mikrobot.domain.order_books import ClosingBook
+from mikrobot.domain.quality import QualityScore
+from mikrobot.store import books
 from mikrobot.store.bar_disagreements import BarDisagreements
 from mikrobot.store.bar_versions import BarVersions
 from mikrobot.store.postgres import frames
@@ -48,11 +51,18 @@ _APPEND = (
     f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast "
     "ON CONFLICT DO NOTHING"
 )
+_SCORED = (
+    "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), "
+    "scored AS (INSERT INTO quality SELECT %s, %s, %s, %s::float8, %s FROM fast ON CONFLICT DO NOTHING) "
+    f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast "
+    "ON CONFLICT DO NOTHING"
+)
 _IS_STORED = (
     "SELECT FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s AND ts = %s "
     f"AND ({_NAMES}) IS NOT DISTINCT FROM ({', '.join(['%s::float8'] * len(_VALUES))})"
 )
 _FORGET = "DELETE FROM bar WHERE source_id = %s AND symbol_id = ANY(%s) AND timeframe = %s AND ts >= %s"
+_FORGET_SCORES = "DELETE FROM quality WHERE source_id = %s AND symbol_id = ANY(%s) AND close_time > %s"
 _SERIES = "FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
 _ANY = f"SELECT {_SERIES} AND ts >= %s AND ts <= %s LIMIT 1"
 _RANGE = f"SELECT {frames.PACKED} {_SERIES} AND ts >= %s AND ts < %s"
@@ -140,8 +150,12 @@ class BarStore:
 
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
-    def append(self, source: str, bar: Bar) -> bool:
-        """Store one live bar immediately, but not durably; a stored bar of the same time is never changed.
+    def append(
+        self, source: str, bar: Bar, scored: QualityScore | None = None, book: ClosingBook | None = None
+    ) -> bool:
+        """Store one live bar with its quality, immediately, but not durably; a stored bar or score is never changed.
+
+        The order book at its close is stored in the same transaction; a stored one is never changed either.
 
         A crash of the server loses the last fraction of a second. If it happens before `Runs.advance` announces the
         bar, `Runs.advance` calls this again.
@@ -155,13 +169,19 @@ class BarStore:
         row = (*key, bar.open_time, *(getattr(bar, name) for name in _VALUES))
 
         def work(connection: Connection) -> bool:
-            added = connection.execute(_APPEND, row).rowcount == 1
+            statement, values = (_APPEND, row) if scored is None else (_SCORED, (*_score_row(key, scored), *row))
+            if book is None:
+                added = connection.execute(statement, values).rowcount == 1
+            else:
+                with connection.transaction():
+                    added = connection.execute(statement, values).rowcount == 1
+                    books.insert(connection, key[0], key[1], book)
             return added or connection.execute(_IS_STORED, row).fetchone() is not None
 
         return execute(self._pool, f"storing the {bar.symbol} bar of {bar.open_time}", work)
 
     def forget(self, source: str, symbols: Sequence[str], timeframe: Timeframe, start: datetime) -> None:
-        """Delete the bars of some symbols that open at an instant or later, before they are streamed again."""
+        """Delete the bars of some symbols that open at an instant or later, and their scores, to stream them again."""
         numbers = [Int2(self._names.symbol(symbol)) for symbol in symbols]
         values = (self._names.source(source), numbers, timeframe.seconds // 60, start)
 
@@ -169,6 +189,7 @@ class BarStore:
             with connection.transaction():
                 connection.execute("SET LOCAL statement_timeout = '5min'")
                 connection.execute(_FORGET, values)
+                connection.execute(_FORGET_SCORES, (values[0], numbers, start))
 
         execute(self._pool, f"deleting the bars from {start}", work)
 
@@ -304,6 +325,10 @@ def _merge(connection: Connection, key: _Key, symbol: str, bars: pd.DataFrame) -
             copy.write(frames.encode(symbol, bars))
         cursor.execute(_UPSERT.encode(), named)
         return cursor.rowcount
+
+
+def _score_row(key: _Key, scored: QualityScore) -> tuple[Any, ...]:
+    return (*key[:2], scored.close_time, scored.score, Jsonb(dict(scored.parts)))
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
+from mikrobot.domain.trading_states import TradingState
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.runs import advance
+from mikrobot.store.trading_states import write
 
 _FEATURE_LIST = "INSERT INTO feature_list (id, names) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _PREDICTION = """
@@ -126,11 +128,13 @@ class Ledger:
         journal: Sequence[JournalLine] = (),
         skips: Sequence[Skip] = (),
         shadows: Sequence[Prediction] = (),
+        states: Sequence[TradingState] = (),
     ) -> bool:
         """Append the worker's records of one close, and announce the close.
 
-        Writes durably, completely or not at all; `shadows` without their features. A close that the worker has
-        already committed is not appended again.
+        Writes durably, completely or not at all; `shadows` without their features, `states` as
+        `mikrobot.store.trading_states.write` does. A close that the worker has already committed is not appended
+        again.
 
         Returns
         -------
@@ -156,6 +160,7 @@ class Ledger:
                     ):
                         if rows:
                             cursor.executemany(statement, rows)
+                    write(connection, states, run_id=run_id, source=None)
             return True
 
         written = execute(self._pool, f"committing {close_time} to the ledger of run {run_id}", work)

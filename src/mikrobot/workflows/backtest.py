@@ -1,7 +1,8 @@
 """`mikrobot backtest`: run the live decision and execution code over history, in one process.
 
 Computes feature rows and predictions from files of bars, and trades them minute by minute through the
-`Trader` that the worker also uses. A model predicts only closes later than its training data.
+`Trader` that the worker also uses. A model predicts only closes later than its training data. Closes at which the
+worker would be halted by the quality of the bars have no decision.
 """
 
 import math
@@ -21,8 +22,10 @@ from mikrobot.domain.instruments.rates import require_rates
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import close_times
 from mikrobot.domain.trading import Decision
+from mikrobot.live.halts import halted_rows
 from mikrobot.live.trader import Traded, Trader
 from mikrobot.market.inference import off_grid
+from mikrobot.market.quality.scoring import score_frame
 from mikrobot.market.reading import reading_of
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.catalog import TRADED
@@ -96,6 +99,9 @@ def backtest(
     _name_untraded(source, traded_bars, say)
     say(f"computing features of {', '.join(bars)}")
     by_models, rules = _outlooks(settings, bars, models)
+    halted = _halted(bars)
+    by_models = _without(halted, by_models)
+    rules = _without(halted, rules)
     outlooks = by_models or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     kept = Kept()
@@ -127,6 +133,7 @@ def backtest(
             "symbols": [symbol for symbol, frame in traded_bars.items() if len(frame)],
         },
         "bars": count,
+        "halted": sum(int((closes > pd.Timestamp(start)).sum()) for closes in halted.values()),
         "bars_per_s": round(count / seconds) if seconds else None,
         "decisions": account.decisions,
         "orders": len(account.orders),
@@ -295,6 +302,19 @@ def _outlooks(
     rows = dict(feature_rows(bars, columns_read(models, levels)))
     by_models = {symbol: by_model(model, rows[symbol]) for symbol, model in models.items() if symbol in rows}
     return by_models, {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
+
+
+def _halted(bars: Frames) -> dict[str, pd.DatetimeIndex]:
+    """Return the closes of each symbol at which the quality of its bars halts trading."""
+    scored = {symbol: score_frame(symbol, frame) for symbol, frame in bars.items()}
+    return {
+        symbol: pd.DatetimeIndex(frame["close_time"][halted_rows(frame["score"].to_numpy())])
+        for symbol, frame in scored.items()
+    }
+
+
+def _without(halted: Mapping[str, pd.DatetimeIndex], outlooks: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {symbol: frame[~frame.index.isin(halted[symbol])] for symbol, frame in outlooks.items()}
 
 
 def _models_json(named: str | None, models: Mapping[str, Answering]) -> dict[str, Any]:

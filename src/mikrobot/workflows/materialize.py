@@ -16,6 +16,7 @@ from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live.session import streams
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.feast import offline
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.postgres.database import Pool
@@ -53,17 +54,19 @@ class Stores:
     states : FeatureStates
     rows : FeatureRows
     runs : Runs
+    books : BookSamples
     """
 
     bars: BarStore
     states: FeatureStates
     rows: FeatureRows
     runs: Runs
+    books: BookSamples
 
     @classmethod
     def of(cls, settings: Settings, pool: Pool) -> "Stores":
         """Return the stores of one state folder."""
-        return cls(BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool))
+        return cls(BarStore(pool), FeatureStates(pool), FeatureRows(settings), Runs(pool), BookSamples(pool))
 
 
 def materialize(
@@ -107,7 +110,7 @@ def materialize(
     if lead is not None:
         led_by = FeaturePipeline([lead]).lead_rows(lead, stores.bars.range(source, lead, Timeframe.M1, start, end=end))
     pipeline = FeaturePipeline([symbol])
-    features = pipeline.frame(symbol, frame, led_by)
+    features = pipeline.frame(symbol, frame, led_by, books=stores.books.range(source, symbol, start, end=end))
     if since is not None:
         features = features[features["close_time"] > since]
     if features.empty:

@@ -1,7 +1,7 @@
 """Trade a recorded run again as a backtest, and compare the two order by order.
 
-Uses the run's recorded settings, the stored bars and feature rows, and the model versions that predicted in
-the run, and predicts again; reuses none of the decisions or trades of the run.
+Uses the run's recorded settings, the stored bars, quality scores and feature rows, and the model versions that
+predicted in the run, and predicts again; reuses none of the decisions or trades of the run.
 """
 
 import math
@@ -20,6 +20,7 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
 from mikrobot.live import accounts, wiring
 from mikrobot.live.arms import share_of
+from mikrobot.live.halts import halted_closes
 from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
@@ -35,7 +36,10 @@ from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.postgres.database import Pool
+from mikrobot.store.quality import QualityScores
+from mikrobot.store.runs import FOLLOWS, Run, Runs
+from mikrobot.store.trading_states import TradingStates
 from mikrobot.workflows.backtest import Say, figures_json, judge, trade
 from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write
 from mikrobot.workflows.backtest_outlooks import OUTLOOK, by_model, market_of
@@ -73,7 +77,8 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
             raise UsageError(f"run {run.id} has no predictions: there is nothing to compare")
         say(f"trading run {run.id} again")
         settings, begun = wiring.rules_of(settings, run), clock.now()
-        again = _again(run, settings, BarStore(pool), paper.predictions)
+        halted = halted_of(pool, run)
+        again = _again(run, settings, BarStore(pool), paper.predictions, halted=halted)
         seconds = (clock.now() - begun).total_seconds()
         recorded = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
@@ -89,6 +94,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
         "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
         "bars": bars,
+        "halted": len(halted),
         "bars_per_s": round(bars / seconds) if seconds else None,
         "decisions": len(again.decisions),
         "files": files.to_json(),
@@ -137,9 +143,25 @@ def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
     )
 
 
-def _again(run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction]) -> _Again:
+def halted_of(pool: Pool, run: Run) -> dict[fidelity.Close, str]:
+    """Return the closes of a run's hours at which its data halted trading, with the reason.
+
+    Decided again from the recorded scores; failed expectation suites are taken from the record of the run.
+    """
+    scores, halted = QualityScores(pool), dict[fidelity.Close, str]()
+    recorded = TradingStates(pool).of_run(str(run.settings.get(FOLLOWS, run.id)))
+    for segment in run.segments:
+        of_segment = scores.between(run.source, segment.symbols, segment.trade_from, segment.trade_until)
+        halted |= halted_closes(of_segment, recorded)
+    return halted
+
+
+def _again(
+    run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction], *, halted: Mapping[fidelity.Close, str]
+) -> _Again:
     venue = accounts.opened_venue(run, settings)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
+    again.skips |= halted
     registry = open_registry(settings)
     models = {maker: _served(registry, *maker) for maker in {(maker.model, maker.model_version) for maker in paper}}
     again.specs = [served.trained.model.spec for served in models.values()]
@@ -222,6 +244,7 @@ def _outlooks(
     shown = (name for answering in trained for name in (*answering.levels, *answering.model.spec.columns))
     columns = list(dict.fromkeys((ATR, *shown)))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
+    rows = rows[[(symbol, at.to_pydatetime()) not in again.skips for at in rows.index]]
     missing = rows.isna().all(axis=1)
     again.skips |= {(symbol, at.to_pydatetime()): "no feature row of it is stored" for at in rows.index[missing]}
     served = pd.Series(
@@ -232,7 +255,7 @@ def _outlooks(
         },
         dtype=object,
     )
-    makers = served.reindex(closes).ffill().bfill()
+    makers = served.reindex(rows.index).ffill().bfill()
     parts = []
     for version, answering in models.items():
         chosen = rows[~missing & np.array([maker == version for maker in makers], dtype=bool)]

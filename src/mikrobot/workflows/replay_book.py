@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market_events import BookSnapshot, BookUpdate, Tick
+from mikrobot.domain.order_books import BookSample, BookState
 from mikrobot.market.binance_messages import Event, event
 from mikrobot.market.border import instant
-from mikrobot.market.order_book import BookSample, BookState, OrderBook
+from mikrobot.market.order_book import OrderBook
 from mikrobot.market.recorded_streams import messages
 from mikrobot.runtime import Clock
 

@@ -19,10 +19,13 @@ from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
-from mikrobot.live import clock_report, pid_records, stream_report
+from mikrobot.domain.trading_states import TradingState
+from mikrobot.live import book_report, clock_report, pid_records, stream_report
+from mikrobot.live.halt_watch import SILENCE
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.venue_clock import ClockOffset
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
@@ -34,14 +37,13 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
+from mikrobot.store.quality import QualityScores
 from mikrobot.store.resets import Reset, Resets
 from mikrobot.store.runs import Run, Runs
+from mikrobot.store.trading_states import TradingStates
 from mikrobot.store.web_access import SERVICES
 from mikrobot.workflows import paper_account
 from mikrobot.workflows.paper_account import PaperAccount
-
-SILENCE = timedelta(minutes=3)
-"""Longest time without a bar on an open market before trading counts as stopped."""
 
 EVERY_S = 3.0
 """Seconds between two overviews of `watch`."""
@@ -94,6 +96,10 @@ class SymbolState:
     holdings : tuple of Holding
     pnl_today : Decimal or None
         Realised and unrealised since midnight UTC; None before the first traded minute.
+    quality : float or None
+        Score of the newest bar, 0 to 1; None before the first traded one.
+    halts : tuple of TradingState
+        The halts for its data that apply now.
     """
 
     symbol: str
@@ -104,6 +110,8 @@ class SymbolState:
     stopped: str
     holdings: tuple[Holding, ...]
     pnl_today: Decimal | None
+    quality: float | None = None
+    halts: tuple[TradingState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,8 @@ class Overview:
         The connections to the streams of the source; empty if it has none.
     clock : ClockOffset or None
         How far the clock of the venue is from ours; None if it reports no time.
+    books : tuple of BookStatus
+        The live order books; empty if the source has none.
     """
 
     at: datetime
@@ -145,6 +155,7 @@ class Overview:
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
     clock: ClockOffset | None = None
+    books: tuple[BookStatus, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -154,6 +165,7 @@ class Overview:
             "run": _session_json(self.session),
             "streams": plain(self.streams),
             "clock_offset_s": self.clock.offset.total_seconds() if self.clock else None,
+            "books": plain(self.books),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
             "next_runs": plain(self.schedules.next_runs),
@@ -204,19 +216,24 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     own = account if account is not None and account.run == run.id else None
     decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
     closes = _last_closes(run, BarStore(pool), Runs(pool))
+    halts = [state for state in TradingStates(pool).of_run(run.id) if state.until is None]
     symbols = tuple(
-        _symbol(symbol, session, closes[symbol], decisions.get(symbol), skip=skips.get(symbol), account=own, now=now)
+        _symbol(
+            symbol, session, closes[symbol], decisions.get(symbol), skip=skips.get(symbol), account=own, now=now,
+            quality=_quality(pool, run, symbol, closes[symbol]),
+            halts=tuple(state for state in halts if state.symbol == symbol),
+        )
         for symbol in run.symbols
-    )
-    return Overview(
-        now,
-        services,
-        session,
-        symbols,
-        account,
-        streams=stream_report.read(settings.home),
-        clock=clock_report.read(settings.home),
-    )
+    )  # fmt: skip
+    streams, books = stream_report.read(settings.home), book_report.read(settings.home)
+    clock_offset = clock_report.read(settings.home)
+    return Overview(now, services, session, symbols, account, streams=streams, clock=clock_offset, books=books)
+
+
+def _quality(pool: Pool, run: Run, symbol: str, last_bar: datetime | None) -> float | None:
+    """Return the score of the newest bar of a symbol; None if it has none, as a bar of the history."""
+    newest = QualityScores(pool).last(run.source, symbol, 1, last_bar) if last_bar is not None else []
+    return newest[0].score if newest and newest[0].close_time > run.starts_at else None
 
 
 def _trouble(settings: Settings, otherwise: str) -> str:
@@ -249,7 +266,7 @@ def _session(
 
 def _symbol(
     symbol: str, session: Session, last_bar: datetime | None, decision: Decision | None, *, skip: Skip | None,
-    account: PaperAccount | None, now: datetime,
+    account: PaperAccount | None, now: datetime, quality: float | None, halts: tuple[TradingState, ...],
 ) -> SymbolState:  # fmt: skip
     live = is_live(session.source)
     age = now - last_bar if live and last_bar is not None else None
@@ -259,15 +276,17 @@ def _symbol(
         age=age,
         decision=decision,
         why=_why(decision),
-        stopped=_stopped(symbol, session, age, decision, skip=skip, account=account, now=now),
+        stopped=_stopped(symbol, session, age, decision, skip=skip, account=account, now=now, halts=halts),
         holdings=tuple(held for held in account.valuation.holdings if held.symbol == symbol) if account else (),
         pnl_today=account.earned_today.get(symbol) if account else None,
+        quality=quality,
+        halts=halts,
     )
 
 
 def _stopped(
     symbol: str, session: Session, age: timedelta | None, decision: Decision | None, *, skip: Skip | None,
-    account: PaperAccount | None, now: datetime,
+    account: PaperAccount | None, now: datetime, halts: tuple[TradingState, ...],
 ) -> str:  # fmt: skip
     """Return the reason why a symbol cannot be traded now, the most fundamental first; empty if there is none."""
     if session.state in ("preparing", "finished", "stopped"):
@@ -281,6 +300,8 @@ def _stopped(
             f"no fresh bar for {silent} minutes on an open market: missed minutes are caught up, or the source is "
             "silent (logs/streamer.log)"
         )
+    if halts:
+        return "; ".join(f"halted since {_minute(halt.since)}: {halt.reason}" for halt in halts)
     if account is not None and (limit := account.valuation.limits.get(traded.market)):
         return f"account {traded.market}: {limit}"
     if skip is not None and (decision is None or skip.close_time > decision.close_time):
@@ -344,8 +365,8 @@ def _symbol_json(symbol: SymbolState) -> dict[str, Any]:
         "stopped": bool(symbol.stopped),
         "position": _position_json(symbol.holdings),
         "pnl_today": _money(symbol.pnl_today),
-        "quality": None,
-        "halted": None,
+        "quality": symbol.quality,
+        "halted": bool(symbol.halts),
     }
 
 

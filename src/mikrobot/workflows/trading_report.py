@@ -1,7 +1,7 @@
 """The trading report of a run: collect its records from the stores for `analytics`, which computes and writes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import Run, Runs
+from mikrobot.store.runs import FOLLOWS, Run, Runs
+from mikrobot.store.trading_states import TradingStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def write(settings: Settings, run_id: str | None, days: int | None = None) -> Tr
         runs = Runs(pool)
         run = recorded_run(runs, run_id)
         facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs=runs)
+        facts = replace(facts, halts=TradingStates(pool).of_run(str(run.settings.get(FOLLOWS, run.id))))
     into = report_folder(settings, run)
     if days is not None:
         facts, into = facts.since(facts.ends_at - timedelta(days=days)), into / f"last-{days}-days"

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mikrobot.domain.market import BAR_COLUMNS
+from mikrobot.domain.order_books import BOOK_FIELDS, sample_of
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
@@ -95,14 +96,38 @@ def lead_rows(lead_bars: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def matrix(bars: pd.DataFrame, lead_rows: pd.DataFrame) -> pd.DataFrame:
-    """Feature rows of the generated bars, in batch, with another generated market as lead."""
+def books(bars: pd.DataFrame) -> pd.DataFrame:
+    """Order books at the closes of most of the generated bars, some with fewer than ten levels."""
+    rng = np.random.default_rng(13)
+    rows = []
+    for close in bars["close"].tolist():
+        bids, asks = (
+            [(close + sign * tick * step, rng.random() + 0.1) for step in range(1, int(rng.choice([7, 20])))]
+            for sign, tick in ((-1, 1e-5), (1, 1e-5 * rng.random()))
+        )
+        sample = sample_of(bids, asks)
+        assert sample is not None
+        rows.append(sample.values)
+    frame = pd.DataFrame(rows, columns=list(BOOK_FIELDS))
+    frame.insert(0, "open_time", bars["open_time"])
+    return frame[rng.random(len(frame)) < 0.9].reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def matrix(bars: pd.DataFrame, lead_rows: pd.DataFrame, books: pd.DataFrame) -> pd.DataFrame:
+    """Feature rows of the generated bars, in batch, with another generated market as lead, and with order books."""
+    return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars, lead_rows, books=books)
+
+
+@pytest.fixture(scope="session")
+def led(bars: pd.DataFrame, lead_rows: pd.DataFrame) -> pd.DataFrame:
+    """The same feature rows without order books."""
     return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars, lead_rows)
 
 
 @pytest.fixture(scope="session")
 def alone(bars: pd.DataFrame) -> pd.DataFrame:
-    """The same feature rows without a lead."""
+    """The same feature rows without a lead and without order books."""
     return FeaturePipeline(["MADEUP"]).frame("MADEUP", bars)
 
 

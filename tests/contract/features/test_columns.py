@@ -50,13 +50,14 @@ def stream(pipeline: FeaturePipeline, symbol: str, frame: pd.DataFrame) -> np.nd
     return rows
 
 
-def stream_pair(lead_bars: pd.DataFrame, frame: pd.DataFrame) -> np.ndarray:
-    """Stream a follower and its lead minute by minute, the lead first."""
+def stream_pair(lead_bars: pd.DataFrame, frame: pd.DataFrame, books: pd.DataFrame) -> np.ndarray:
+    """Stream a follower with its order books, and its lead, minute by minute, the lead first."""
+    closing = {time: tuple(values) for time, *values in books.itertuples(index=False, name=None)}
     pipeline = FeaturePipeline(["A", "LEAD"], lead_of={"A": "LEAD"})
     both = [*each_bar("LEAD", lead_bars), *each_bar("A", frame)]
     rows = []
     for bar in sorted(both, key=lambda bar: bar.open_time):
-        row = pipeline.update(bar)
+        row = pipeline.update(bar, closing.get(bar.open_time) if bar.symbol == "A" else None)
         if bar.symbol == "A":
             rows.append(row.copy())
     return np.array(rows)
@@ -87,8 +88,8 @@ def change(late: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def streamed(bars, lead_bars):
-    return pd.DataFrame(stream_pair(lead_bars, bars), columns=COLUMNS)
+def streamed(bars, lead_bars, books):
+    return pd.DataFrame(stream_pair(lead_bars, bars, books), columns=COLUMNS)
 
 
 @SPECS
@@ -150,9 +151,11 @@ def test_no_prefix_is_ever_rewritten(bars, alone):
         assert emitted.tobytes() == whole[:length].tobytes(), (length, differing(emitted, whole[:length]))
 
 
-def test_a_frame_in_pieces_equals_the_frame_whole(bars, lead_rows, matrix):
+def test_a_frame_in_pieces_equals_the_frame_whole(bars, lead_rows, books, matrix):
     pipeline = FeaturePipeline(["A"])
-    pieces = [pipeline.compute("A", bars[start : start + 777], lead_rows) for start in range(0, len(bars), 777)]
+    pieces = [
+        pipeline.compute("A", bars[start : start + 777], lead_rows, books=books) for start in range(0, len(bars), 777)
+    ]
     assert differing(np.vstack(pieces), matrix[COLUMNS].to_numpy()) == []
 
 

@@ -15,32 +15,28 @@ LED = [name for name in CATALOG.columns if name.startswith("m1_lead_")]
 STALE = pd.Timedelta(minutes=5)
 
 
-def led(bars, lead_rows):
-    return FeaturePipeline(["A"]).frame("A", bars, lead_rows)
-
-
 def pair():
     return FeaturePipeline(["A", "LEAD"], lead_of={"A": "LEAD"})
 
 
-def test_columns_are_those_of_the_leads_newest_row_that_had_closed_and_is_not_stale(bars, lead_bars, matrix):
+def test_columns_are_those_of_the_leads_newest_row_that_had_closed_and_is_not_stale(bars, lead_bars, led):
     lead = FeaturePipeline(["LEAD"]).frame("LEAD", lead_bars).rename(columns={"close_time": "lead_time"})
-    joined = pd.merge_asof(matrix[["close_time"]], lead, left_on="close_time", right_on="lead_time")
+    joined = pd.merge_asof(led[["close_time"]], lead, left_on="close_time", right_on="lead_time")
     fresh = joined["close_time"] - joined["lead_time"] <= STALE
     assert 0.9 < fresh.mean() < 1
     for length in (1, 5, 15):
         volatility = joined["m1_volatility_60"].where(joined["m1_volatility_60"] > 0)
         expected = (joined[f"m1_return_{length}"] / (volatility * np.sqrt(length))).where(fresh)
-        np.testing.assert_array_equal(matrix[f"m1_lead_return_{length}"], expected)
+        np.testing.assert_array_equal(led[f"m1_lead_return_{length}"], expected)
     for side in (5, 15):
         for part in ("bos", "trend"):
             expected = joined[f"m1_break_{side}_{part}"].where(fresh)
-            np.testing.assert_array_equal(matrix[f"m1_lead_break_{side}_{part}"], expected)
-            assert matrix[f"m1_lead_break_{side}_{part}"].nunique() == 3
+            np.testing.assert_array_equal(led[f"m1_lead_break_{side}_{part}"], expected)
+            assert led[f"m1_lead_break_{side}_{part}"].nunique() == 3
 
 
-def test_nothing_that_comes_later_changes_a_row(bars, lead_bars, matrix):
-    whole = matrix[list(CATALOG.columns)].to_numpy()
+def test_nothing_that_comes_later_changes_a_row(bars, lead_bars, led):
+    whole = led[list(CATALOG.columns)].to_numpy()
     for length in np.random.default_rng(4).integers(1, 4_000, size=50):
         until = bars["open_time"].iloc[length - 1]
         rows = FeaturePipeline(["LEAD"]).lead_rows("LEAD", lead_bars[lead_bars["open_time"] <= until])
@@ -48,13 +44,13 @@ def test_nothing_that_comes_later_changes_a_row(bars, lead_bars, matrix):
         assert emitted.tobytes() == whole[:length].tobytes()
 
 
-def test_without_a_lead_its_columns_are_missing_and_all_others_the_same(matrix, alone):
+def test_without_a_lead_its_columns_are_missing_and_all_others_the_same(led, alone):
     assert len(LED) == 7
     assert alone[LED].isna().all(axis=None)
-    pd.testing.assert_frame_equal(alone.drop(columns=LED), matrix.drop(columns=LED), check_exact=True)
+    pd.testing.assert_frame_equal(alone.drop(columns=LED), led.drop(columns=LED), check_exact=True)
 
 
-def test_pieces_of_lead_rows_are_enough(bars, lead_rows, matrix):
+def test_pieces_of_lead_rows_are_enough(bars, lead_rows, led):
     pipeline = FeaturePipeline(["A"])
     pieces = []
     for start in range(0, len(bars), 901):
@@ -63,10 +59,10 @@ def test_pieces_of_lead_rows_are_enough(bars, lead_rows, matrix):
         before = lead_rows[lead_rows["close_time"] < first].tail(1)
         inside = lead_rows[lead_rows["close_time"].between(first, last)]
         pieces.append(pipeline.frame("A", piece, pd.concat([before, inside])))
-    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True)[LED], matrix[LED], check_exact=True)
+    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True)[LED], led[LED], check_exact=True)
 
 
-def test_snapshots_of_a_follower_and_its_lead_continue_as_if_uninterrupted(bars, lead_bars, matrix):
+def test_snapshots_of_a_follower_and_its_lead_continue_as_if_uninterrupted(bars, lead_bars, led):
     in_order = sorted([*bars_of("LEAD", lead_bars), *bars_of("A", bars)], key=lambda bar: bar.open_time)
     cut = bars["open_time"].iloc[2_000]
     before, resumed = pair(), pair()
@@ -77,7 +73,7 @@ def test_snapshots_of_a_follower_and_its_lead_continue_as_if_uninterrupted(bars,
     rows = {symbol: [] for symbol in resumed.symbols}
     for bar in (bar for bar in in_order if cut <= bar.open_time < cut + timedelta(minutes=300)):
         rows[bar.symbol].append(resumed.update(bar).copy())
-    expected = matrix[list(CATALOG.columns)].to_numpy()[2_000 : 2_000 + len(rows["A"])]
+    expected = led[list(CATALOG.columns)].to_numpy()[2_000 : 2_000 + len(rows["A"])]
     assert len(expected) > 200
     assert np.array(rows["A"]).tobytes() == expected.tobytes()
 

@@ -299,6 +299,15 @@ def test_copy_rates_as_text_are_read(minutes: pd.DataFrame, tmp_path: Path) -> N
         np.testing.assert_allclose(bars["spread"], minutes["points"] * 1e-5, rtol=1e-9)
 
 
+def test_the_rounding_noise_of_a_price_is_no_finer_point(minutes: pd.DataFrame, tmp_path: Path) -> None:
+    header = "time,open,high,low,close,tick_volume,spread,real_volume"
+    body = [f"{athens(row).tz_localize(None):%s},{prices(row)},7,8,0" for _, row in minutes.iterrows()]
+    body[3] = body[3].replace(f"{minutes['close'][3]:.5f},7", f"{minutes['close'][3]:.5f}000000002,7")
+    assert "000000002" in body[3]
+    _, bars = read_bars(lines(tmp_path / "EURUSD_noise.csv", [header, *body]))
+    np.testing.assert_allclose(bars["spread"], 8e-5, rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("stamps", "message"),
     [

@@ -1,7 +1,9 @@
 """The contract of every market source."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,10 @@ from mikrobot.domain.market import BAR_COLUMNS, empty_bars
 from mikrobot.domain.sources import SOURCES
 from mikrobot.market.binance import BinanceSource
 from mikrobot.market.feed import Source, closes
+from mikrobot.market.local_terminal.opening import TerminalOptions, serving
+from mikrobot.market.mt5.source import Mt5Source
+from mikrobot.market.mt5.terminal import Login
+from mikrobot.market.mt5.terminal_link import TerminalLink
 from mikrobot.market.replay import ReplaySource
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
@@ -66,13 +72,34 @@ def binance_usdm_local(request):
     return binance(request, "binance-usdm-local")
 
 
-CASES = (replay, simulated, binance, binance_local, binance_usdm, binance_usdm_local)
+def mt5(request, name="mt5"):
+    """A terminal that has loaded its history; before that each answer takes some seconds of the clock."""
+    running, clock = request.getfixturevalue("terminals"), ManualClock(NOW - timedelta(minutes=5))
+    served = running.enter_context(serving(TerminalOptions(symbols=("EURUSD",)), 0, clock=clock))
+    if name == "mt5":
+        served.module.company = "A broker"
+    link = TerminalLink(Login(), "127.0.0.1", served.port, timeout_s=20.0, clock=clock, rng=Random(1))
+    source = Mt5Source(["EURUSD"], link, clock, name=name)
+    source.history("EURUSD", source.first_open("EURUSD") - timedelta(days=9), NOW)
+    clock.time = NOW
+    return source, clock, "EURUSD"
+
+
+def mt5_local(request):
+    return mt5(request, "mt5-local")
+
+
+@pytest.fixture
+def terminals():
+    with ExitStack() as running:
+        yield running
+
+
+CASES = (replay, simulated, binance, binance_local, binance_usdm, binance_usdm_local, mt5, mt5_local)
 
 
 def test_every_source_is_under_this_contract():
-    assert {make.__name__.replace("_", "-") for make in CASES} == {
-        name for name, kind in SOURCES.items() if kind.module
-    }
+    assert {make.__name__.replace("_", "-") for make in CASES} == SOURCES.keys()
 
 
 @pytest.fixture(params=CASES, ids=lambda make: make.__name__)

@@ -153,6 +153,16 @@ def test_a_message_that_cannot_be_read_is_counted_and_ends_nothing(text, server,
     assert server.accepted == 1
 
 
+def test_the_delay_of_a_message_is_measured_beyond_the_least_of_the_clocks_that_differ(server, stream, clock):
+    for number, seconds in enumerate((7200, 10_000)):
+        stamped = message(START + number * MINUTE)
+        stamped["data"]["E"] = milliseconds(clock.now() - timedelta(seconds=seconds))
+        server.send(stamped)
+        (bar,) = minute(stream, START + number * MINUTE).values()
+    assert stream.delay_s(bar) == pytest.approx(2800, abs=600)
+    assert stream.delay_s(expected(START)) is None
+
+
 def test_other_streams_and_events_are_ignored(server, stream):
     server.send({"stream": "btcusdt@trade", "data": {}})
     server.send({"result": None, "id": 1})
@@ -295,6 +305,29 @@ def test_a_heavy_request_waits_until_enough_is_free_again(tmp_path):
     assert weights.take(START + timedelta(seconds=20), 50) == pytest.approx(50.0)
     assert weights.take(START + timedelta(seconds=20), 40) == pytest.approx(40.0)
     assert weights.take(START + timedelta(seconds=60), 40) == 0.0
+
+
+def test_what_others_have_spent_is_added_as_far_as_it_was_not_recorded(tmp_path):
+    one, other = (SharedBudget(tmp_path / "weights", 100, MINUTE) for _ in range(2))
+    assert one.take(START, 30) == 0.0
+    one.correct(START + timedelta(seconds=1), 30, START)
+    assert other.take(START + timedelta(seconds=1), 20) == 0.0
+    one.correct(START + timedelta(seconds=2), 90, START)
+    assert other.take(START + timedelta(seconds=2), 20) == pytest.approx(58.0)
+    assert other.take(START + timedelta(seconds=61), 20) == 0.0
+
+
+def test_a_refusal_of_the_venue_holds_for_all_processes_as_long_as_it_demands(tmp_path):
+    one, other = (SharedBudget(tmp_path / "weights", 100, MINUTE) for _ in range(2))
+    one.refuse(START + 3 * MINUTE)
+    assert other.take(START) == pytest.approx(180.0)
+    assert other.take(START + 3 * MINUTE) == 0.0
+
+
+@pytest.mark.parametrize("text", ["2025-01-1", "2035-01-10T12:00:00+00:00"])
+def test_a_refusal_that_no_venue_has_sent_is_none(text, tmp_path):
+    (tmp_path / "weights.refused").write_text(text)
+    assert SharedBudget(tmp_path / "weights", 100, MINUTE).take(START) == 0.0
 
 
 def test_half_a_line_of_a_killed_process_is_no_attempt(tmp_path):

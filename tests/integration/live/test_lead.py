@@ -20,6 +20,7 @@ from mikrobot.market.simulated import SimulatedSource
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs, Segment
 from mikrobot.store.states import FeatureStates
@@ -82,7 +83,7 @@ def start(database: Settings, pool: Pool, market, tmp_path):
     for symbol, frame in market.items():
         bars.upsert("replay", symbol, Timeframe.M1, frame[frame["open_time"] < FROM])
     for symbol, lead in ((FOLLOWER, LEAD), (LEAD, None)):
-        stores = Stores(bars, states, published, runs)
+        stores = Stores(bars, states, published, runs, BookSamples(pool))
         materialize(database, stores, "replay", symbol, start=HISTORY_FROM, end=FROM, check=passing, lead=lead)
     runs.begin(run)
     runs.advance(run.id, "worker", UNTIL)

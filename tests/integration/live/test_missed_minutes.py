@@ -10,6 +10,7 @@ from mikrobot import telemetry
 from mikrobot.domain.market import Timeframe, bars_of
 from mikrobot.domain.trading import Decision, FillReason, OrderIntent, Side
 from mikrobot.live import accounts
+from mikrobot.live.halt_watch import HaltWatch
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.store.bars import BarStore
@@ -46,7 +47,9 @@ def worker_of(settings, pool, run, segment, clock) -> Worker:
     trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, at=reached), settings)
     nothing: Any = Untouchable()
     account_runs = (AccountRun(run, settings, trader, reached),)
-    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(), account_runs, clock)
+    halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
+    timers = telemetry.Timers()
+    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, timers, account_runs, clock, halts)
 
 
 def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_missed(database, pool, market):

@@ -76,7 +76,7 @@ def test_a_source_is_a_module_and_an_entry(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({}, "no market source is set"),
-        ({"source": "mt5"}, "the mt5 source is not built yet; export M1 bars and use --source replay"),
+        ({"source": "mt5", "symbols": ("EURUSD'",)}, "cannot be a symbol of MetaTrader 5"),
         ({"source": "replay"}, "a replay needs bars: give --data"),
     ],
 )

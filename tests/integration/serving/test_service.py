@@ -1,3 +1,4 @@
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import psutil
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
+from mikrobot.live import data_report, pid_records
+from mikrobot.live.data_report import SymbolData
 from mikrobot.models import graph
 from mikrobot.models.conformal import PREDICTED, SETS, Window
 from mikrobot.models.model import Model
@@ -24,6 +27,7 @@ from mikrobot.models.signatures import SIGNED, Signer
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
+from mikrobot.settings import Settings
 
 CLOCK = SystemClock()
 ONE = b'{"symbol": "EURUSD", "features": {"m1_rsi_14": '
@@ -225,6 +229,21 @@ def test_metrics_count_the_requests(stage: Any, feature_rows: Rows) -> None:
     for row in feature_rows(7):
         stage.client.predict("EURUSD", row)
     assert counted() == before + 7
+
+
+def test_metrics_show_the_quality_and_the_halts_that_a_worker_reports(stage: Any, state: Settings) -> None:
+    (state.home / "run").mkdir(exist_ok=True)
+    data_report.write("replay", {"EURUSD": SymbolData(0.25, True, 60.0)}, state.home)
+    metrics = f"{stage.service.url}/metrics"
+    assert 'symbol="EURUSD"} 0.25' not in httpx.get(metrics).text
+    pid_records.record("worker", state.home, os.getpid())
+    try:
+        text = httpx.get(metrics).text
+    finally:
+        pid_records.forget("worker", state.home)
+    assert 'mikrobot_data_quality{source="replay",symbol="EURUSD"} 0.25' in text
+    assert 'mikrobot_halted{source="replay",symbol="EURUSD"} 1.0' in text
+    assert "bentoml_service_request_total" in text
 
 
 def test_a_challenger_answers_in_the_shadow_and_changes_nothing_of_the_champion(stage: Any, feature_rows: Rows) -> None:

@@ -16,8 +16,9 @@ from rich.console import Console
 from mikrobot.cli import status_tables
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.live import accounts, clock_report, pid_records, stream_report
+from mikrobot.live import accounts, book_report, clock_report, pid_records, stream_report
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.venue_clock import ClockOffset
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import ManualClock
@@ -307,6 +308,23 @@ def test_a_clock_that_differs_from_the_venues_is_shown(run, handle, look, databa
     clock_report.forget(database.home)
     pid_records.forget("streamer", database.home)
     assert look(TEN + MINUTE).clock is None
+
+
+def test_the_order_books_of_a_running_streamer_are_shown_with_their_state(run, handle, look, database):
+    handle(run(), TEN + MINUTE)
+    live = BookStatus("BTCUSDT", "live", "", 1_200, 0, 0, 90, 100, 3, 1)
+    lost = BookStatus("ETHUSDT", "lost", "changes are missing between 7 and 9", 800, 1, 0, 0, 0, 0, 2)
+    pid_records.record("streamer", database.home, os.getpid())
+    book_report.write([live, lost], database.home)
+    assert list(pid_records.recorded(database.home)) == ["streamer"]
+    overview = look(TEN + MINUTE)
+    assert overview.books == (live, lost)
+    assert overview.to_json()["books"][1]["reason"] == "changes are missing between 7 and 9"
+    text = drawn(overview)
+    for part in ("1,200", "90.0%", "lost", "changes are missing between 7 and 9"):
+        assert part in text, part
+    book_report.forget(database.home)
+    assert look(TEN + MINUTE).books == ()
 
 
 def test_flows_that_are_due_are_shown_with_the_time_until_then(run, handle, look):

@@ -24,6 +24,7 @@ from mikrobot.analytics.trades import closed_trades, performance
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
 from mikrobot.domain.trading import Decision, FillReason, Side
+from mikrobot.domain.trading_states import Permission, TradingState
 from mikrobot.models.task import Task
 
 Build = Callable[..., Facts]
@@ -417,3 +418,21 @@ def test_long_spans_are_drawn_in_longer_bars_that_keep_the_extremes(made_up_fact
     assert drawn["low"].min() == bars["low"].min()
     assert drawn["open"].iloc[0] == bars["open"].iloc[0]
     assert drawn["close"].iloc[-1] == bars["close"].iloc[-1]
+
+
+def test_halts_are_listed_with_their_span_and_reason_and_one_that_ended_before_is_left_out(
+    made_up_facts: Build, tmp_path: Path
+) -> None:
+    facts = made_up_facts()
+    start = facts.starts_at + timedelta(hours=1)
+    early = TradingState(Permission.HALTED, "data quality", "an old gap", facts.starts_at, start, "EURUSD")
+    ended = TradingState(Permission.HALTED, "data quality", "a gap", start, start + timedelta(minutes=4), "EURUSD")
+    open_ = replace(ended, symbol="BTCUSDT", reason="a spike", until=None)
+    page = shown(replace(facts, halts=(early, ended, open_)).since(start), tmp_path).text
+    begun = f"{start:%Y-%m-%d %H:%M}"
+    assert f"EURUSD {begun} {ended.until:%Y-%m-%d %H:%M} 4 data quality a gap" in " ".join(page.split())
+    assert f"BTCUSDT {begun} not ended data quality a spike" in " ".join(page.split())
+    assert "an old gap" not in page
+    markdown = (tmp_path / "report.md").read_text()
+    assert f"| EURUSD | {begun} | {ended.until:%Y-%m-%d %H:%M} | 4 | data quality | a gap |" in markdown
+    assert "Trading was not halted." in shown(facts, tmp_path).text

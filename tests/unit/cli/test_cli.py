@@ -26,6 +26,7 @@ HEAVY = (
     "evidently",
     "great_expectations",
     "bentoml",
+    "rpyc",
 )
 
 
@@ -86,6 +87,17 @@ def test_a_wrong_setting_ends_in_one_line(capsys, monkeypatch, tmp_path, variabl
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"error: .*{message}.*\n", err), err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_terminal_that_is_not_there_is_one_line_and_nothing_is_started(capsys, tmp_path, monkeypatch, free_port):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MIKROBOT_MT5_PORT", str(free_port()))
+    code, out, err = run(capsys, "run", "--source", "mt5")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"error: the RPyC bridge at 127\.0\.0\.1:\d+ cannot be reached .*; start it next to .*\n", err
+    ), err
     assert not (tmp_path / "home").exists()
 
 
@@ -185,7 +197,14 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (["venue", "--symbols", "EURUSD"], "EURUSD is not traded on Binance; give symbols of coins"),
         (["venue", "--symbols", "SOLUSDT"], "SOLUSDT is not simulated"),
         (["venue", "--start", "2024-01-01"], "the market time begins at 2024-01-01 00:00; give one from 2025-01-01"),
-        (["run", "--source", "mt5"], "not built yet"),
+        (["terminal", "--fault", "fire=1"], "there is no fault 'fire'; the faults are code_1, code_2"),
+        (["terminal", "--fault", "drop=2"], "'drop=2' gives no rate; expected NAME=RATE"),
+        (["terminal", "--server-clock", "Mars"], "unknown clock 'Mars' of a server; give EET, NY+7, UTC"),
+        (["terminal", "--symbols", "SOLUSDT"], "SOLUSDT is not simulated"),
+        (
+            ["terminal", "--start", "2024-01-01"],
+            "the market time begins at 2024-01-01 00:00; give one after 2025-01-02",
+        ),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
         (
             ["run", "--source", "simulated", "--symbols", "FOO"],

@@ -36,8 +36,8 @@ def test_rows_of_an_ordinary_market_have_no_finding_but_columns_that_the_symbol_
     assert {text for texts in quality.findings.values() for text in texts} <= {
         f"never known in 3,000 rows: {spec.may_be_missing}" for spec in CATALOG.specs if spec.may_be_missing
     }
-    assert all(name.startswith("m1_lead_") for name in quality.findings), (
-        "EURUSD has no lead; the bars have everything else"
+    assert all(name.startswith(("m1_lead_", "m1_book_")) for name in quality.findings), (
+        "EURUSD has no lead and no order book; the bars have everything else"
     )
     assert (quality.symbol, quality.rows) == ("EURUSD", ROWS)
     assert (quality.first, quality.last) == (sound["close_time"].iloc[0], sound["close_time"].iloc[-1])

@@ -73,7 +73,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("hours", 0, r"setting hours: Input should be greater than or equal to 1 \(found 0\); correct or remove it"),
         ("hours", 10**20 - 1, "setting hours: .* less than or equal to 87660 .found 99999999999999999999"),
         ("hours", True, "setting hours: Input should not be true or false"),
-        ("source", "oanda", r"setting source: expected one of .*, binance-usdm-local, mt5 \(found 'oanda'\)"),
+        ("source", "oanda", r"setting source: expected one of .*, binance-usdm-local, mt5, mt5-local .found 'oanda'."),
         ("entry_probability", 1.5, r"setting entry_probability: .* less than or equal to 1 \(found 1\.5\)"),
         ("entry_probability", float("nan"), "setting entry_probability: .* less than or equal to 1"),
         ("tuning_seconds", float("inf"), "setting tuning_seconds: .* less than or equal to 604800 .found inf"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import BarError, DataError
 from mikrobot.domain.market import BAR_COLUMNS
+from mikrobot.domain.order_books import BOOK_FIELDS
 from mikrobot.features.kernel.parts import F8, I8, Layout, State, compiled, record
 
 BAR: Layout = record(time=I8, open=F8, high=F8, low=F8, close=F8, volume=F8, spread=F8, trades=F8, taker_volume=F8)
@@ -27,6 +28,9 @@ MARKET: Layout = record(fx=I8)
 
 MARKET_FIELDS: tuple[str, ...] = MARKET.names or ()
 """Names of the fields of `MARKET`."""
+
+BOOK: Layout = record(time=I8, **dict.fromkeys(BOOK_FIELDS, F8))
+"""The order book at the close of a bar: ``time`` is the open of that bar, the values are NaN where unknown."""
 
 MAY_BE_UNKNOWN = frozenset({"volume", "spread", "trades", "taker_volume"})
 """The bar fields that may be NaN."""
@@ -225,6 +229,30 @@ def lead_records(symbol: str, opens: NDArray[np.int64], rows: pd.DataFrame, layo
     records["time"][exists] = lead_opens[newest[exists]]
     for name in names:
         records[name][exists] = rows[name].to_numpy(np.float64)[newest[exists]]
+    return records
+
+
+def book_records(opens: NDArray[np.int64], books: pd.DataFrame) -> NDArray[Any]:
+    """Return for each bar the order book at its close.
+
+    Parameters
+    ----------
+    opens : ndarray of int64, shape (n,)
+        Open times of the bars, seconds since 1970 UTC, in order.
+    books : DataFrame
+        ``open_time`` of the bar (datetime64, UTC), increasing, and the columns `BOOK_FIELDS`.
+
+    Returns
+    -------
+    ndarray of BOOK, shape (n,)
+        All zero where there is no book.
+    """
+    times = pd.DatetimeIndex(books["open_time"]).as_unit("s").asi8
+    _, bar, book = np.intersect1d(opens, times, return_indices=True)
+    records = np.zeros(len(opens), BOOK)
+    records["time"][bar] = times[book]
+    for name in BOOK_FIELDS:
+        records[name][bar] = books[name].to_numpy(np.float64)[book]
     return records
 
 

@@ -21,7 +21,7 @@ from filelock import FileLock
 from numba import float64, from_dtype, int64, uint8
 
 from mikrobot.domain.errors import StoreError
-from mikrobot.features.kernel.bars import BAR, BAR_FIELDS
+from mikrobot.features.kernel.bars import BAR, BAR_FIELDS, BOOK
 from mikrobot.features.kernel.composition import Catalog
 
 _STAMP = 1_600_000_000
@@ -77,11 +77,12 @@ def _import(name: str, path: Path) -> ModuleType:
 
 def _compile(module: ModuleType, catalog: Catalog) -> None:
     """Compile now and for these types only, so that no later call compiles."""
-    states, bars, leads, rows = (_array(layout) for layout in (catalog.state, BAR, catalog.lead, catalog.row))
+    layouts = (catalog.state, BAR, catalog.lead, BOOK, catalog.row)
+    states, bars, leads, books, rows = map(_array, layouts)
     module.STATE = catalog.state  # type: ignore[attr-defined]
     try:
         module.update.compile((uint8[::1], int64, int64, int64, *[float64] * (len(BAR_FIELDS) - 1)))
-        module.fold.compile((states, int64, bars, leads, int64, int64[::1], rows))
+        module.fold.compile((states, int64, bars, leads, books, int64, int64[::1], rows))
     except OSError as error:
         raise _unwritable(Path(str(module.__file__)).parent, error) from error
     (compilation,) = module.update.overloads.values()

@@ -12,9 +12,10 @@ from math import ceil, isinf
 from typing import Any
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.order_books import BOOK_FIELDS
 from mikrobot.features.kernel import bars, timeframe
 from mikrobot.features.kernel.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MINUTE, SEEN
-from mikrobot.features.kernel.feature import ELAPSED, LEAD, Entry, Output
+from mikrobot.features.kernel.feature import BOOK, ELAPSED, LEAD, Entry, Output
 from mikrobot.features.kernel.fingerprints import fingerprint
 from mikrobot.features.kernel.parts import F8, I8, Layout, record
 from mikrobot.features.kernel.source import compose, lower, without_places
@@ -78,7 +79,7 @@ class Catalog:
     ------
     ValueError
         If an entry needs a column that no earlier entry computes, or computes one a second time; if
-        an entry on a higher timeframe reads the lead, or an entry on M1 uses a forming bar.
+        an entry on a higher timeframe reads the lead or the order book, or an entry on M1 uses a forming bar.
     """
 
     def __init__(self, *entries: Entry) -> None:
@@ -148,10 +149,12 @@ class Catalog:
 
     @cached_property
     def state(self) -> Layout:
-        """Layout of the state of one symbol: its constants, newest bar and row, lead, forming bars, feature states."""
+        """Layout of the state of a symbol: constants, newest bar, row, lead and book, forming bars, feature states."""
         forming = {lower(t): timeframe.FORMING for t in self._higher}
         remembered = {entry.name: entry.state for entry in self.entries if entry.feature.remembers}
-        return record(market=MARKET, bar=BAR, row=self.row, seen=SEEN, lead=self.lead, **forming, **remembered)
+        return record(
+            market=MARKET, bar=BAR, row=self.row, seen=SEEN, lead=self.lead, book=bars.BOOK, **forming, **remembered
+        )
 
     @cached_property
     def source(self) -> str:
@@ -165,6 +168,7 @@ class Catalog:
 
     def _check(self) -> None:
         available = {*BAR_FIELDS, *MARKET_FIELDS, *(LEAD + name for name in self.outputs)}
+        available |= {BOOK + name for name in BOOK_FIELDS}
         for entry in _as_computed(self.entries):
             _check_place(entry)
             if missing := set(entry.inputs.values()) - available - {ELAPSED}:
@@ -212,8 +216,9 @@ class Catalog:
 def _check_place(entry: Entry) -> None:
     """Refuse an entry whose inputs do not exist on its timeframe."""
     on_m1 = entry.timeframe is Timeframe.M1
-    if not on_m1 and any(wire.startswith(LEAD) for wire in entry.inputs.values()):
-        raise ValueError(f"{entry.name} reads the lead, which is available on M1 only")
+    for prefix, source in ((LEAD, "lead"), (BOOK, "order book")):
+        if not on_m1 and any(wire.startswith(prefix) for wire in entry.inputs.values()):
+            raise ValueError(f"{entry.name} reads the {source}, which is available on M1 only")
     if on_m1 and entry.feature.forming:
         raise ValueError(f"{entry.name} uses a forming bar, but M1 bars are always closed")
     if ELAPSED in entry.inputs.values() and not entry.feature.forming:

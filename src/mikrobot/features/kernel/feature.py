@@ -3,7 +3,8 @@
 A feature is a function ``step([state,] *inputs, *parameters) -> value(s)`` that sees one
 closed bar and its own named state, nothing else. The name of an input selects its source: a bar
 field, a market field (a constant of the symbol), ``lead_<column>`` for the newest row of the lead
-(`mikrobot.features.library.lead`), or an earlier column of the catalog.
+(`mikrobot.features.library.lead`), ``book_<value>`` for the order book at the close of the bar
+(`mikrobot.features.library.order_book`), or an earlier column of the catalog.
 
 One rule covers warm-up and missing data: a step runs only when all its inputs are known (not
 NaN). Otherwise its outputs are NaN and its state does not change. Optional inputs may be NaN.
@@ -25,6 +26,9 @@ from mikrobot.features.kernel.parts import Layout, inlined, record
 
 LEAD = "lead_"
 """Prefix of an input that is a column of the lead's newest row."""
+
+BOOK = "book_"
+"""Prefix of an input that is a value of the order book at the close of the bar, as ``book_bid``."""
 
 ELAPSED = "elapsed"
 """Input of a forming feature: seconds from the open of the forming bar to the close of the newest M1 bar."""
@@ -307,7 +311,7 @@ class Entry:
     def _source(self, argument: str) -> str:
         wire = self._fill(str(self.given.get(argument, self.feature.inputs.get(argument, argument))))
         fixed = (*BAR_FIELDS, *MARKET_FIELDS, ELAPSED)
-        named = wire in fixed or wire.startswith((LEAD, *map(_prefix, Timeframe)))
+        named = wire in fixed or wire.startswith((LEAD, BOOK, *map(_prefix, Timeframe)))
         return wire if named else _prefix(self.timeframe) + wire
 
     def _fill(self, template: str) -> str:

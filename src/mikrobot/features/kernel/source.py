@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence, Set
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.order_books import BOOK_FIELDS
 from mikrobot.features.kernel.bars import BAR_FIELDS, LEAD_HOLDS, MARKET_FIELDS, MAY_BE_UNKNOWN
-from mikrobot.features.kernel.feature import ELAPSED, LEAD, Entry, Feature
+from mikrobot.features.kernel.feature import BOOK, ELAPSED, LEAD, Entry, Feature
 
 
 def lower(of: Timeframe) -> str:
@@ -39,6 +40,7 @@ def compose(entries: Sequence[Entry], higher: Sequence[Timeframe], lead_columns:
         settles="".join(_SETTLE.format(**name) for name in names),
         follows="".join(f"    lead.{name} = of.row.{name}\n" for name in lead_columns),
         forgets="".join(f"    lead.{name} = nan\n" for name in lead_columns),
+        closes="".join(f"    book.{name} = nan\n" for name in BOOK_FIELDS),
         lead_holds=LEAD_HOLDS,
     )
     return "\n".join([*lines, points])
@@ -96,6 +98,11 @@ def forget(lead):
 {forgets}
 
 @compiled
+def unknown(book):
+    book.time = 0
+{closes}
+
+@compiled
 def settle(state, time):
     pass
 {settles}
@@ -106,6 +113,8 @@ def step(state):
     count(state.seen, bar)
     if bar.time - state.lead.time > {lead_holds}:
         forget(state.lead)
+    if state.book.time != bar.time:
+        unknown(state.book)
     settle(state, bar.time)
 {merges}    m1(state)
 
@@ -126,10 +135,12 @@ def check(state, bars):
 
 
 @compiled
-def take(state, bars, leads, i):
+def take(state, bars, leads, books, i):
     state.bar = bars[i]
     if i < len(leads) and leads[i].time > 0:
         state.lead = leads[i]
+    if i < len(books):
+        state.book = books[i]
     step(state)
 
 
@@ -155,7 +166,7 @@ def update(memory, symbol, lead, time, open, high, low, close, volume, spread, t
 
 
 @njit(cache=True, error_model="numpy")
-def fold(states, symbol, bars, leads, seconds, times, rows):
+def fold(states, symbol, bars, leads, books, seconds, times, rows):
     """Fold all bars in, and give the row and time of every close of a bar of so many seconds.
 
     Answer (the number of rows, GOOD); or fold none and answer (index, fault) of the first bad bar.
@@ -172,7 +183,7 @@ def fold(states, symbol, bars, leads, seconds, times, rows):
             settle(state, close)
             times[n], rows[n] = close, state.row
             n += 1
-        take(state, bars, leads, i)
+        take(state, bars, leads, books, i)
         if (time + 60) % seconds == 0:
             times[n], rows[n] = time + 60, state.row
             n += 1
@@ -217,6 +228,8 @@ def _wire(entry: Entry, source: str, computed: Set[str]) -> str:
         return f"{forming}.bar.{source}" if entry.feature.forming else source
     if source.startswith(LEAD):
         return f"state.lead.{source.removeprefix(LEAD)}"
+    if source.startswith(BOOK):
+        return f"state.book.{source.removeprefix(BOOK)}"
     return source if source in computed else f"row.{source}"
 
 

@@ -188,8 +188,19 @@ def _decimals_of_text(file: BarFile, names: Sequence[str], headers: int) -> int:
     places = [place for place, name in enumerate(names) if name in PRICES]
     lines_of_fields = [line.split(file.delimiter) for line in file.head[headers : headers + 1000]]
     prices = (fields[place] for fields in lines_of_fields for place in places if place < len(fields))
-    counts = (len(match[1]) for price in prices if (match := _DECIMALS.search(price)))
-    return min(max(counts, default=0), _MOST_DECIMALS)
+    counts = (len(_without_noise(match[1])) for price in prices if (match := _DECIMALS.search(price)))
+    return max(counts, default=0)
+
+
+def _without_noise(decimals: str) -> str:
+    """Return the decimals of a price without the rounding noise of a float, as in 1.1440299999999998.
+
+    >>> _without_noise("1440299999999998"), _without_noise("14400")
+    ('14403', '14400')
+    """
+    if len(decimals) <= _MOST_DECIMALS:
+        return decimals
+    return f"{float(f'0.{decimals}'):.{_MOST_DECIMALS}f}".partition(".")[2].rstrip("0")
 
 
 def _after(content: bytes, headers: int) -> memoryview:

@@ -27,6 +27,9 @@ class BarStream(Protocol):
     def trade_check(self) -> TradeCheck | None:
         """Return the comparison of the venue's bars with its trades; None if the venue sends no trades."""
 
+    def delay_s(self, bar: Bar) -> float | None:
+        """Return the seconds that the message of a bar was on its way, see `FeedDelay`; None if it had none."""
+
     def status(self) -> list[StreamStatus]:
         """Return the state of each connection."""
 

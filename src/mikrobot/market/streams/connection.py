@@ -66,6 +66,9 @@ _decode = msgspec.json.Decoder(_Message).decode
 Deliver = Callable[[str, msgspec.Raw], None]
 """Takes the name of a stream and the data of a message of it."""
 
+Lose = Callable[[str], None]
+"""Takes the reason why a socket was lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
@@ -115,6 +118,8 @@ class Connection:
     attempts : Budget
         Attempts to connect.
     rng : Random
+    lose : callable
+        Called whenever the socket was lost; raises no error. Not called where a second socket has replaced it.
 
     Attributes
     ----------
@@ -126,14 +131,22 @@ class Connection:
     """
 
     def __init__(
-        self, url: str, streams: Sequence[str], deliver: Deliver, *, clock: Clock, attempts: Budget, rng: Random
+        self,
+        url: str,
+        streams: Sequence[str],
+        deliver: Deliver,
+        *,
+        clock: Clock,
+        attempts: Budget,
+        rng: Random,
+        lose: Lose = lambda reason: None,
     ) -> None:
         self.url = url
         self.watchdogs = {stream: Watchdog(stream) for stream in streams}
         self.state: ConnectionState = "connecting"
         self.reason = "not connected yet"
         self.opened = self.losses = self.malformed = self.messages = 0
-        self._deliver, self._clock, self._attempts = deliver, clock, attempts
+        self._deliver, self._lose, self._clock, self._attempts = deliver, lose, clock, attempts
         self._backoff = Backoff(rng)
         self._failed = 0
         self._replace = asyncio.Event()
@@ -253,6 +266,7 @@ class Connection:
         self.losses += 1
         self._failed += 1
         self._fail(f"the connection was lost: {reason}")
+        self._lose(self.reason)
 
     def _fail(self, reason: str) -> None:
         self.state = "polling" if self._failed >= POLLING_AFTER else "reconnecting"

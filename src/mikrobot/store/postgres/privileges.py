@@ -43,6 +43,7 @@ LEDGER = Access(APPEND, APPEND)
 
 _PROGRESS: Rights = {**APPEND, "UPDATE": ("close_time", "finished")}
 _LATENCY: Rights = {**APPEND, "UPDATE": ("summary",)}
+_ENDED: Rights = {**APPEND, "UPDATE": ("until",)}
 _STATE: Rights = {**APPEND, "UPDATE": ("snapshot", "saved"), "DELETE": ()}
 
 ACCESS: Mapping[str, Access] = {
@@ -50,6 +51,8 @@ ACCESS: Mapping[str, Access] = {
     "source": LEDGER,
     "symbol": LEDGER,
     "bar": Access({**APPEND, "UPDATE": BAR_COLUMNS[1:], "DELETE": ()}, APPEND),
+    "quality": Access({**APPEND, "DELETE": ()}, APPEND),
+    "book_sample": LEDGER,
     "quarantine": LEDGER,
     "bar_revision": LEDGER,
     "bar_disagreement": LEDGER,
@@ -66,6 +69,7 @@ ACCESS: Mapping[str, Access] = {
     "orders": LEDGER,
     "journal": LEDGER,
     "skip": LEDGER,
+    "trading_states": Access(_ENDED, _ENDED),
     "fill": Access(READ, READ),
     "experiment": RECORDED,
     "experiment_end": RECORDED,

@@ -1,0 +1,1 @@
+"""A stand-in for a MetaTrader 5 terminal behind an RPyC bridge: a development tool with simulated bars."""

@@ -1,0 +1,59 @@
+"""Faults of the local venue as the quality score and the halts see them, over its real streams."""
+
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import httpx
+
+from mikrobot.domain.market import Timeframe
+from mikrobot.live.bar_quality import BarQuality
+from mikrobot.live.halts import Halts
+from mikrobot.live.published_bars import COMPARED, compare
+from mikrobot.market.binance import BinanceSource
+from mikrobot.market.binance_streams import BinanceStream, attempts_of
+from mikrobot.market.feed import closes
+from mikrobot.store.bars import BarStore
+from mikrobot.store.postgres.database import Pool
+from tests.chaos.live_feed import market_clock, running_venue, write_bars
+
+SYMBOL = "BTCUSDT"
+MINUTES, REVISED = 9, 2
+SPEED = 30.0
+
+
+def test_a_kline_that_the_venue_has_otherwise_later_halts_until_three_good_minutes(
+    tmp_path: Path, pool: Pool
+) -> None:  # fmt: skip
+    """The kline of the third minute is sent with other values than REST has; each minute is compared with REST."""
+    write_bars(tmp_path, [SYMBOL], 60, 5)
+    store, halts, halted, scores = BarStore(pool), Halts(), list[bool](), list[float]()
+    with running_venue(tmp_path, SPEED, 5) as url:
+        clock = market_clock(url, SPEED, 0.0)
+        source = BinanceSource([SYMBOL], f"{url}/api", clock, 10.0, name="binance-local")
+        stream = BinanceStream(
+            [SYMBOL], url.replace("http", "ws"), clock, attempts=attempts_of(tmp_path), rng=Random(5)
+        )
+        quality = BarQuality(source.name)
+        start = clock.now().replace(second=0, microsecond=0)
+        quality.follow(start, compares=True)
+        store.upsert(source.name, SYMBOL, Timeframe.M1, source.history(SYMBOL, start - COMPARED, start))
+        followed = closes(source, [SYMBOL], start, None, clock=clock, stream=stream)
+        try:
+            for number, (close_time, (bar,)) in enumerate(islice(followed, MINUTES)):
+                score = quality.score(bar, close_time, stream.delay_s(bar))
+                scores.append(score.score)
+                assert store.append(source.name, bar, score)
+                halts.judge(close_time, [score], [])
+                halted.append(bool(halts.objection(SYMBOL)))
+                for revised in (*stream.take_revised(), *compare(source, store, [SYMBOL], close_time)):
+                    quality.note_revised(revised)
+                if number == REVISED - 1:
+                    httpx.post(f"{url}/_control", json={"fault": "revised_kline", "count": 1}).raise_for_status()
+        finally:
+            stream.close()
+    low = scores.index(0.0)
+    assert low > REVISED
+    assert halted == [low <= number < low + 3 for number in range(MINUTES)]
+    kept = store.quarantined(source.name, SYMBOL, "live")
+    assert len(kept) == 1
