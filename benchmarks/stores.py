@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.features import simulated_bars
+from benchmarks.streams import kline
 from benchmarks.temporary_stack import temporary_database
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
@@ -20,8 +21,11 @@ from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live.accounts import lines_of
+from mikrobot.market.binance_messages import closed_bar_of
+from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.models.bos import BosInputs
 from mikrobot.paper.venue import Venue
+from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
@@ -78,6 +82,19 @@ def _bars(settings: Settings, pool: Pool, owner: Pool, frame: pd.DataFrame, *, s
         limit=Timed("writing as many bytes to the disk", lambda: _write(settings.home, bytes(size))),
         rounds=scaled(7, scale),
     )
+    yield compared(
+        f"bars, upsert of the same {len(frame):,} again",
+        "ms",
+        lambda: store.upsert(_SOURCE, _SYMBOL, Timeframe.M1, frame),
+        Timed("ON CONFLICT for every row", _overwriting(owner, frame)),
+        limit=Timed(
+            "COPY into a table without a key",
+            lambda: _copy(owner, frame),
+            prepare=lambda: _run(owner, "TRUNCATE plain"),
+        ),
+        rounds=scaled(7, scale),
+    )
+    yield _to_the_disk(settings, pool, owner, scale)
     path = settings.home / "bars.parquet"
     frame.to_parquet(path, row_group_size=10 * READ)
     first = frame["open_time"].iloc[-READ]
@@ -87,6 +104,43 @@ def _bars(settings: Settings, pool: Pool, owner: Pool, frame: pd.DataFrame, *, s
         Timed("Parquet, the same rows", lambda: pd.read_parquet(path, filters=[("open_time", ">=", first)])),
         limit=select_1(pool), rounds=scaled(200, scale),
     )  # fmt: skip
+
+
+def _to_the_disk(settings: Settings, pool: Pool, owner: Pool, scale: float) -> Measurement:
+    """Time a closed kline from its message to its bar that survives a crash, by the role of the streamer."""
+    run = Run("klines", _SOURCE, True, (_SYMBOL,), _START, _START, _START, {})
+    Runs(pool).begin(run)
+    numbers, clock = count(), SystemClock()
+    with database.open_pool(settings, LIVE) as live:
+        store, runs, arrived = BarStore(live), Runs(live), ClosedBars()
+
+        def stored() -> None:
+            number = next(numbers)
+            bar = closed_bar_of(kline(number))
+            assert bar is not None
+            arrived.put(bar)
+            bars = arrived.minute(bar.open_time, [bar.symbol], bar.close_time, clock).values()
+            runs.advance(run.id, "streamer", bar.close_time, lambda: [store.append("replay", one) for one in bars])
+
+        return compared(
+            "bar, from the message of its kline to the disk", "ms", stored, durable_insert(owner),
+            limit=Timed("a page written to the disk", _page_writer(settings.home)), rounds=scaled(300, scale),
+        )  # fmt: skip
+
+
+def _overwriting(owner: Pool, frame: pd.DataFrame) -> Callable[[], None]:
+    """Store a frame in another table by the statement that needs no look at what is stored."""
+    _run(owner, "CREATE TABLE keyed (ts timestamptz PRIMARY KEY, " + " float8, ".join(BAR_COLUMNS[1:]) + " float8)")
+    names = ", ".join(BAR_COLUMNS[1:])
+    changed = ", ".join(f"excluded.{name}" for name in BAR_COLUMNS[1:])
+    statement = f"INSERT INTO keyed SELECT * FROM plain ON CONFLICT (ts) DO UPDATE SET ({names}) = ({changed})"  # noqa: S608, columns of ours
+
+    def call() -> None:
+        _run(owner, "TRUNCATE plain")
+        _copy(owner, frame)
+        _run(owner, statement)
+
+    return call
 
 
 def _online(settings: Settings, pool: Pool, frame: pd.DataFrame, scale: float) -> Iterator[Measurement]:

@@ -1,8 +1,13 @@
-"""Benchmarks of live streams: messages into an order book, compared with python-binance, and a kline into a bar."""
+"""Benchmarks of live streams: messages into an order book, compared with python-binance, and klines into bars."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
+from queue import SimpleQueue
+from random import SystemRandom
 from typing import Any
 
 import msgspec
@@ -10,11 +15,14 @@ import numpy as np
 import orjson
 from binance.ws.depthcache import DepthCache
 
+from benchmarks.stream_server import StreamServer, bare, sender
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.market_events import BookSnapshot, BookUpdate, Tick
 from mikrobot.market.binance_messages import closed_bar_of, event
+from mikrobot.market.binance_streams import BinanceStream
 from mikrobot.market.order_book import OrderBook
 from mikrobot.market.streams.closed_bars import ClosedBars
+from mikrobot.runtime import SystemClock
 
 UPDATES = 1_000
 LEVELS = 1_000
@@ -26,12 +34,19 @@ TICKS, TRADES = 10, 3
 
 ROUNDS = 5
 
+BURST = 20_000
+"""Messages that arrive one after the other."""
+
+SYMBOL = "BTCUSDT"
+FIRST_MS, MINUTE = 1_735_689_600_000, timedelta(minutes=1)
+FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+
 
 def measure(scale: float = 1.0) -> Iterator[Measurement]:
     """Time depth messages, mixed messages and klines, each per message."""
     updates = made_updates(scaled(UPDATES, scale))
     mixed = [message for update in updates for message in (update, *_others(update))]
-    klines = [msgspec.Raw(_kline(number)) for number in range(scaled(UPDATES, scale))]
+    klines = [msgspec.Raw(kline(number)) for number in range(scaled(UPDATES, scale))]
     rounds = scaled(ROUNDS, scale)
     yield compared(
         "streams, a depth message into the book with its best prices", "us", partial(_booked, updates),
@@ -43,11 +58,93 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
         Timed("json", partial(_loaded, mixed, json.loads)),
         limit=Timed("orjson", partial(_loaded, mixed, orjson.loads)), rounds=rounds, per=len(mixed),
     )  # fmt: skip
+    yield from _over_sockets(scale)
     yield compared(
         "streams, a closed kline into a bar that waits to be traded", "us", partial(_waiting, klines),
         Timed("json", partial(_loaded, klines, json.loads)),
         limit=Timed("orjson", partial(_loaded, klines, orjson.loads)), rounds=rounds, per=len(klines),
     )  # fmt: skip
+
+
+def _over_sockets(scale: float) -> Iterator[Measurement]:
+    """Time a message over a socket: one at a time until the trader has its bar, and many until the last is there."""
+    minutes = count()
+    with (
+        StreamServer() as server,
+        opened(server.url) as stream,
+        bare(server.url, json.loads) as loaded,
+        bare(server.url, bytes) as received,
+    ):
+        server.await_clients(3)
+        yield compared(
+            "streams, a closed kline from the socket to the trader that waits", "us",
+            partial(_delivered, server, stream, minutes),
+            Timed("websockets and json", partial(_passed_on, server, loaded, minutes)),
+            limit=Timed("websockets", partial(_passed_on, server, received, minutes)), rounds=scaled(300, scale),
+        )  # fmt: skip
+    many = [combined("kline_1m", kline(0)), *(combined("aggTrade", _trade(number)) for number in range(BURST - 2))]
+    messages = [*many[: scaled(BURST, scale, least=10)], combined("kline_1m", kline(1))]
+    with sender(messages) as url:
+        yield compared(
+            "streams, a message of klines and trades from the socket", "us", partial(_streamed, url),
+            Timed("websockets and json", partial(_drained, url, len(messages), json.loads)),
+            limit=Timed("websockets", partial(_drained, url, len(messages), bytes)),
+            rounds=scaled(ROUNDS, scale), per=len(messages),
+        )  # fmt: skip
+
+
+def _delivered(server: StreamServer, stream: BinanceStream, minutes: Iterator[int]) -> None:
+    number = next(minutes)
+    server.send(combined("kline_1m", kline(number)))
+    start = FIRST + number * MINUTE
+    assert stream.minute(start, [SYMBOL], datetime.max.replace(tzinfo=UTC))
+
+
+def _passed_on(server: StreamServer, received: "SimpleQueue[object]", minutes: Iterator[int]) -> None:
+    while not received.empty():
+        received.get_nowait()
+    server.send(combined("kline_1m", kline(next(minutes))))
+    received.get(timeout=10)
+
+
+def _streamed(url: str) -> None:
+    with opened(url) as stream:
+        assert stream.minute(FIRST + MINUTE, [SYMBOL], datetime.max.replace(tzinfo=UTC))
+
+
+def _drained(url: str, number: int, load: Callable[[bytes], object]) -> None:
+    with bare(url, load) as received:
+        for _ in range(number):
+            received.get(timeout=60)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[BinanceStream]:
+    """Open the stream of one symbol."""
+    stream = BinanceStream([SYMBOL], url, SystemClock(), attempts=Unlimited(), rng=SystemRandom())
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+class Unlimited:
+    """A budget that is never spent."""
+
+    def take(self, now: datetime, amount: int = 1) -> float:
+        """Return 0: nothing has to wait."""
+        return 0.0
+
+
+def _trade(number: int) -> bytes:
+    """Return the message of an aggregate trade in the first minute."""
+    trade = {"e": "aggTrade", "s": SYMBOL, "a": number, "p": "60000.10", "q": "0.01200000", "f": number, "l": number}
+    return orjson.dumps(trade | {"T": FIRST_MS + number % 60_000, "m": number % 2 == 0})
+
+
+def combined(kind: str, data: bytes) -> bytes:
+    """Return a message of a combined stream."""
+    return orjson.dumps({"stream": f"{SYMBOL.lower()}@{kind}", "data": orjson.Fragment(data)})
 
 
 def made_updates(count: int) -> list[bytes]:
@@ -77,7 +174,8 @@ def _others(update: bytes) -> Iterator[bytes]:
         yield orjson.dumps({"stream": "btcusdt@trade", "data": trade | {"m": False}})
 
 
-def _kline(number: int) -> bytes:
+def kline(number: int) -> bytes:
+    """Return the message of a closed kline of BTCUSDT, by its minute."""
     candle: dict[str, Any] = {"t": 1_735_689_600_000 + 60_000 * number, "s": "BTCUSDT", "i": "1m", "x": True, "n": 120}
     candle |= {"o": "60000.10", "h": "60010.00", "l": "59990.00", "c": "60001.20", "v": "12.5", "q": "7.5", "V": "6.1"}
     return orjson.dumps({"e": "kline", "s": "BTCUSDT", "k": candle})

@@ -4,13 +4,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 
+from mikrobot.market.border import instant
+from mikrobot.market.local_venue.clock import MarketClock
 from mikrobot.market.local_venue.opening import VenueOptions, open_venue
 from mikrobot.market.local_venue.server import LocalVenue, serving
-from mikrobot.runtime import uptime_s
+from mikrobot.runtime import SystemClock, uptime_s
 
 DEADLINE_S = 30
 """Seconds after which a scenario fails instead of waiting further."""
@@ -19,6 +23,23 @@ DEADLINE_S = 30
 def run(scenario: Coroutine[Any, Any, None]) -> None:
     """Run a scenario to its end, or fail at the deadline."""
     asyncio.run(asyncio.wait_for(scenario, DEADLINE_S))
+
+
+@dataclass
+class MarketTime:
+    """The market time of a venue, as a clock of the platform, which may be ahead of it."""
+
+    clock: MarketClock
+    ahead_s: float = 0.0
+
+    def now(self) -> datetime:
+        return instant(self.clock.now_ms() * 1000 + round(self.ahead_s * 1_000_000))
+
+    def sleep(self, seconds: float) -> None:
+        SystemClock().sleep(seconds / self.clock.speed)
+
+    async def wait(self, seconds: float) -> None:
+        await SystemClock().wait(seconds / self.clock.speed)
 
 
 class VenueClient:

@@ -49,6 +49,8 @@ CREDENTIALS = ("user", "password", "passfile", "service")
 
 BINANCE_REST = "https://api.binance.com/api"
 BINANCE_STREAMS = "wss://stream.binance.com:9443"
+BINANCE_FUTURES_REST = "https://fapi.binance.com/fapi"
+BINANCE_FUTURES_STREAMS = "wss://fstream.binance.com"
 
 _LOCAL = at_address("binance", "http://127.0.0.1")
 """Source of the bars of a venue on this machine."""
@@ -158,6 +160,10 @@ class Settings(BaseSettings):
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
     binance_url: str = Field(BINANCE_REST, description="Binance REST API")
     binance_stream_url: str = Field(BINANCE_STREAMS, description="Binance's streams; empty: poll the REST API only")
+    binance_futures_url: str = Field(BINANCE_FUTURES_REST, description="REST API of Binance's USD-M futures")
+    binance_futures_stream_url: str = Field(
+        BINANCE_FUTURES_STREAMS, description="streams of Binance's USD-M futures; empty: poll the REST API only"
+    )
     books: bool = Field(True, description="keep order books of live symbols, as samples for features")
     record: Path | None = Field(None, description="folder into which the session of a live source is recorded")
     venue: Literal["local"] | None = Field(
@@ -254,19 +260,19 @@ class Settings(BaseSettings):
             raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return given
 
-    @field_validator("binance_url")
+    @field_validator("binance_url", "binance_futures_url")
     @classmethod
-    def _web_address(cls, given: str) -> str:
+    def _web_address(cls, given: str, info: ValidationInfo) -> str:
         if not is_web_address(given):
-            raise _refused(f"expected an address, as {BINANCE_REST}")
+            raise _refused(f"expected an address, as {_default(info)}")
         return given
 
-    @field_validator("binance_stream_url")
+    @field_validator("binance_stream_url", "binance_futures_stream_url")
     @classmethod
-    def _stream_address(cls, given: str) -> str:
+    def _stream_address(cls, given: str, info: ValidationInfo) -> str:
         secure = given.removeprefix("ws")
         if given and (secure == given or not is_web_address(f"http{secure}")):
-            raise _refused(f"expected an address, as {BINANCE_STREAMS}, or nothing")
+            raise _refused(f"expected an address, as {_default(info)}, or nothing")
         return given
 
     @field_validator("mt5_host")
@@ -365,7 +371,7 @@ def load(**given: Any) -> Settings:
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
             "mt5_password_file": settings.mt5_password_file and absolute(settings.mt5_password_file),
-            "source": settings.source and at_address(settings.source, settings.binance_url),
+            "source": settings.source and at_address(settings.source, _address(settings)),
         }
     )
     return on_venue(loaded) if loaded.venue else loaded
@@ -386,6 +392,16 @@ def on_venue(settings: Settings) -> Settings:
     address = f"127.0.0.1:{settings.venue_port}"
     urls = {"binance_url": f"http://{address}/api", "binance_stream_url": f"ws://{address}"}
     return settings.model_copy(update={"source": _LOCAL, **urls})
+
+
+def _address(settings: Settings) -> str:
+    """Return the address of the venue of the source; empty if it has none."""
+    setting = SOURCES[settings.source].address if settings.source is not None else None
+    return "" if setting is None else str(getattr(settings, setting))
+
+
+def _default(info: ValidationInfo) -> str:
+    return str(Settings.model_fields[str(info.field_name)].default)
 
 
 def _instruments(settings: Settings, given: Container[str]) -> Path | None:

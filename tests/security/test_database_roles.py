@@ -13,7 +13,7 @@ from mikrobot.store.postgres.roles import APPLICATION, DATABASES, LIVE, OWNER, R
 
 LEDGER = (
     "feature_list", "prediction", "shadow", "decision", "orders", "fill", "journal", "skip",
-    "experiment", "experiment_end", "account_reset", "run", "bar",
+    "experiment", "experiment_end", "account_reset", "run", "bar", "bar_revision", "bar_disagreement", "bar_origin",
 )  # fmt: skip
 
 ATTACKS = (

@@ -10,7 +10,8 @@ from mikrobot.cli.parameters import BarPath, ModelName, OutPath, reads_bars
 from mikrobot.domain.errors import MikrobotError
 
 
-def _utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
+def utc(context: click.Context, _: click.Parameter, value: str | None) -> Any:
+    """Return the time of an option, UTC unless it names another offset; None without one."""
     from datetime import UTC, datetime
 
     if value is None:
@@ -61,8 +62,8 @@ def evaluate(
 )
 @click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk profile [the setting].")
 @click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
-@click.option("--from", "start", callback=_utc, help="Trade only later closes, as 2025-03-01T08:00 (UTC).")
-@click.option("--to", "end", callback=_utc, help="Trade only closes up to this time.")
+@click.option("--from", "start", callback=utc, help="Trade only later closes, as 2025-03-01T08:00 (UTC).")
+@click.option("--to", "end", callback=utc, help="Trade only closes up to this time.")
 @click.option("--report", "page", type=OutPath(), help="Write the trading report to this HTML file.")
 @click.option("--trades", "trade_list", type=OutPath(), help="Write the closed trades to this CSV file.")
 @click.pass_context

@@ -22,6 +22,7 @@ from mikrobot.cli.order_books import book
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
 from mikrobot.cli.parameters import SOURCES, BarPath, OutFolder, Symbol, SymbolList, reads_bars
+from mikrobot.cli.stored_bars import history
 from mikrobot.cli.symbols import symbols as symbols_of_run
 from mikrobot.cli.terminal import terminal
 from mikrobot.cli.venue import venue as local_venue
@@ -356,10 +357,8 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 
 for command in (
-    *(account, backtest, book, evaluate, experiment, features, import_, inspect, instruments, models, simulate, train),
-    symbols_of_run,
-    terminal,
-    local_venue,
+    *(account, backtest, book, evaluate, experiment, features, history, import_, inspect, instruments, models),
+    *(simulate, symbols_of_run, terminal, train, local_venue),
 ):
     main.add_command(command)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mikrobot.cli.console import password_note
 from mikrobot.domain.trading import Decision
+from mikrobot.live import clock_report
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.streams.recorder import RecordingStatus
@@ -37,6 +38,8 @@ def tables(overview: Overview) -> list[Table]:
         shown += [_note(_stream(status)) for status in overview.streams]
         if overview.recording is not None:
             shown.append(_note(_recording(overview.recording)))
+        if overview.clock is not None and not overview.clock.is_tolerated:
+            shown.append(_note(f"[yellow]{clock_report.text(overview.clock)}[/]: it decides when bars are closed"))
         shown += [_books(overview.books)] if overview.books else []
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
     if overview.account is not None:

@@ -1,6 +1,6 @@
 """The tables that commands print. Computes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -9,9 +9,12 @@ from rich.text import Text
 from mikrobot.domain.instruments.entries import ASSET_CLASSES, Entry
 
 if TYPE_CHECKING:
+    from mikrobot.domain.market import Bar
     from mikrobot.stack.doctor import Finding
+    from mikrobot.store.bar_versions import Revision
     from mikrobot.training.day_bootstrap import Interval
     from mikrobot.training.evaluation_figures import BandFigures
+    from mikrobot.workflows.bar_history import Gap, KnownBar
     from mikrobot.workflows.evaluate import ModelEvaluation
     from mikrobot.workflows.inspect_files import Inspected, Refused
     from mikrobot.workflows.replay_book import ReplayedBook
@@ -197,4 +200,45 @@ def instruments_table(listed: Sequence[Entry]) -> Table:
         marked = (f"({value})" if name in entry.assumed else value for name, value in zip(amounts, values, strict=True))
         symbol = traded.symbol if entry.origin == "table" else f"{traded.symbol} ({entry.origin})"
         shown.add_row(asset, symbol, traded.quote, traded.session, *marked, ", ".join(entry.aliases))
+    return shown
+
+
+def gaps_table(gaps: "Sequence[Gap]") -> Table:
+    """Show the gaps of stored bars."""
+    shown = _plain("symbol", "first minute, UTC", "last minute, UTC", "minutes")
+    for gap in gaps:
+        shown.add_row(gap.symbol, f"{gap.first:%Y-%m-%d %H:%M}", f"{gap.last:%Y-%m-%d %H:%M}", f"{gap.minutes:,}")
+    return shown
+
+
+def revisions_table(revisions: "Sequence[Revision]") -> Table:
+    """Show later versions of bars."""
+    shown = _plain("symbol", "minute, UTC", *_VALUES, "known from, UTC", "reason")
+    for revision in revisions:
+        known_at = f"{revision.known_at:%Y-%m-%d %H:%M:%S}"
+        shown.add_row(revision.bar.symbol, *_cells(revision.bar), known_at, revision.reason)
+    return shown
+
+
+def bars_table(bars: "Sequence[KnownBar]") -> Table:
+    """Show bars with what they were made from, if not by the venue."""
+    shown = _plain("minute, UTC", *_VALUES, "made from")
+    for version in bars:
+        shown.add_row(*_cells(version.bar), version.origin)
+    return shown
+
+
+_VALUES = ("open", "high", "low", "close", "volume")
+
+
+def _cells(bar: "Bar") -> Iterator[str]:
+    yield f"{bar.open_time:%Y-%m-%d %H:%M}"
+    for name in _VALUES:
+        yield f"{getattr(bar, name):.12g}"
+
+
+def _plain(*headings: str) -> Table:
+    shown = Table(box=None, padding=(0, 2))
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
     return shown

@@ -70,6 +70,7 @@ def venue(
         click.echo(f"ready: {http} lists {origin}{listed}; it is {moment} there, at {speed:g} times speed")
         click.echo(f"MIKROBOT_BINANCE_URL={http}/api")
         click.echo(f"MIKROBOT_BINANCE_STREAM_URL={socket}")
-        click.echo(f"USD-M futures: {http}/fapi, {socket}/public and {socket}/market")
+        click.echo(f"MIKROBOT_BINANCE_FUTURES_URL={http}/fapi")
+        click.echo(f"MIKROBOT_BINANCE_FUTURES_STREAM_URL={socket}")
 
     serve(opened, port, announce)

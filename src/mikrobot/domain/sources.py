@@ -1,6 +1,6 @@
 """The registry of market sources. Opens none of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 
@@ -25,6 +25,10 @@ class SourceKind:
     books : str or None
         Module whose ``open_books(settings, symbols, clock, first)`` returns a
         `mikrobot.market.streams.book_stream.BookStream`, or None if the settings turn it off.
+    address : str or None
+        Setting with the address of its venue.
+    elsewhere : str or None
+        Source of the bars that another server of the same protocol gives at that address.
     """
 
     name: str
@@ -33,6 +37,17 @@ class SourceKind:
     simulated: bool = False
     streams: str | None = None
     books: str | None = None
+    address: str | None = None
+    elsewhere: str | None = None
+
+
+def _binance(name: str, address: str) -> tuple[SourceKind, SourceKind]:
+    """Return the source of a market of Binance, and that of other servers of its protocol."""
+    module, streams, books = (f"mikrobot.market.binance{part}" for part in ("", "_streams", "_books"))
+    genuine = SourceKind(
+        name, module, live=True, streams=streams, books=books, address=address, elsewhere=f"{name}-local"
+    )
+    return genuine, replace(genuine, name=f"{name}-local", simulated=True, elsewhere=None)
 
 
 MT5_LOCAL = "mt5-local"
@@ -43,36 +58,24 @@ SOURCES: dict[str, SourceKind] = {
     for kind in (
         SourceKind("simulated", "mikrobot.market.simulated", live=True, simulated=True),
         SourceKind("replay", "mikrobot.market.replay", live=False),
-        SourceKind(
-            "binance",
-            "mikrobot.market.binance",
-            live=True,
-            streams="mikrobot.market.binance_streams",
-            books="mikrobot.market.binance_books",
-        ),
+        *_binance("binance", "binance_url"),
+        *_binance("binance-usdm", "binance_futures_url"),
         SourceKind("mt5", "mikrobot.market.mt5.source", live=True),
-        SourceKind(
-            "binance-local",
-            "mikrobot.market.binance",
-            live=True,
-            simulated=True,
-            streams="mikrobot.market.binance_streams",
-            books="mikrobot.market.binance_books",
-        ),
         SourceKind(MT5_LOCAL, "mikrobot.market.mt5.source", live=True, simulated=True),
     )
 }
 
 
 def at_address(name: str, url: str) -> str:
-    """Return the source whose bars a server of Binance's protocol gives: only Binance itself has those of `binance`.
+    """Return the source whose bars the server at an address gives: only Binance itself has those of `binance`.
 
     >>> at_address("binance", "https://api.binance.com/api"), at_address("binance", "http://127.0.0.1:8310/api")
     ('binance', 'binance-local')
+    >>> at_address("binance-usdm", "http://127.0.0.1:8310/fapi"), at_address("simulated", "")
+    ('binance-usdm-local', 'simulated')
     """
-    host = urlsplit(url).hostname or ""
-    genuine = host.endswith(_BINANCE)
-    return "binance-local" if name == "binance" and not genuine else name
+    kind, host = SOURCES.get(name), urlsplit(url).hostname or ""
+    return name if kind is None or kind.elsewhere is None or host.endswith(_BINANCE) else kind.elsewhere
 
 
 _BINANCE = (".binance.com", ".binance.us", ".binance.vision")
@@ -83,7 +86,7 @@ def real_first() -> list[str]:
     """Return the names of the sources: recorded markets, then live ones, then the simulated one.
 
     >>> real_first()
-    ['replay', 'binance', 'mt5', 'simulated', 'binance-local', 'mt5-local']
+    ['replay', 'binance', 'binance-usdm', 'mt5', 'simulated', 'binance-local', 'binance-usdm-local', 'mt5-local']
     """
     return sorted(SOURCES, key=lambda name: (SOURCES[name].simulated, SOURCES[name].live))
 

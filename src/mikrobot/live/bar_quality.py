@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.order_books import BookState
 from mikrobot.domain.quality import QualityScore
 from mikrobot.market.quality.feed_parts import Arrival, Revision
 from mikrobot.market.quality.scoring import BarScorer
@@ -44,13 +45,18 @@ class BarQuality:
     _refused: Counter[str] = field(default_factory=Counter)
     _revised: dict[str, Revision] = field(default_factory=dict)
 
-    def score(self, bar: Bar, now: datetime, delay_s: float | None = None) -> QualityScore:
-        """Return the score of a bar that is published at a time, whose message was on its way for some seconds."""
+    def score(
+        self, bar: Bar, now: datetime, delay_s: float | None = None, book: BookState | None = None
+    ) -> QualityScore:
+        """Return the score of a bar that is published at a time, whose message was on its way for some seconds.
+
+        `book` is the state of its order book at its close; None without one.
+        """
         recent = self._scored.setdefault(bar.symbol, OrderedDict())
         recent[bar.open_time] = _prices(bar)
         if len(recent) > REMEMBERED:
             recent.popitem(last=False)
-        return self._scorer.score(bar, self._arrival(bar, now, delay_s))
+        return self._scorer.score(bar, self._arrival(bar, now, delay_s, book))
 
     def follow(self, at: datetime, *, compares: bool) -> None:
         """Begin to measure how bars arrive, in the present of a live source.
@@ -98,10 +104,11 @@ class BarQuality:
     def _revise(self, symbol: str, kind: Revision) -> None:
         self._revised[symbol] = max(kind, self._revised.get(symbol, "none"), key=_GRAVER.__getitem__)
 
-    def _arrival(self, bar: Bar, now: datetime, delay_s: float | None) -> Arrival | None:
+    def _arrival(self, bar: Bar, now: datetime, delay_s: float | None, book: BookState | None) -> Arrival:
         refused, revision = self._refused.pop(bar.symbol, 0), self._revised.pop(bar.symbol, None)
         followed = self._follows_from is not None and bar.close_time > self._follows_from
-        arrival = Arrival(refused=refused, revision=revision or ("none" if self._compares and followed else None))
+        agreed: Revision | None = "none" if self._compares and followed else None
+        arrival = Arrival(refused=refused, revision=revision or agreed, book=book)
         if followed:
             late_s = max((now - bar.close_time).total_seconds(), 0.0)
             arrival = replace(arrival, late_s=late_s, delay_s=delay_s)

@@ -1,7 +1,7 @@
 """Compares the bars that were published with those that the venue's REST API has later.
 
 A bar that arrived on a stream may differ from what the venue settles on. What was traded on is not changed: the other
-version goes into the quarantine with its reason.
+version becomes a revision with its reason, known from now on.
 """
 
 import math
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.market.feed import Source
+from mikrobot.runtime import Clock
 from mikrobot.store.bars import BarStore
 from mikrobot.telemetry import logger
 
@@ -23,14 +24,14 @@ COMPARED = timedelta(minutes=10)
 """Bars that are compared each time: twice as many as are new, since some are revised minutes later."""
 
 DIFFERS = "another bar of the same time is stored already, and history is not changed"
-"""Reason in the quarantine for a later version of a bar, and for the row that includes it."""
+"""Reason of a later version of a bar, and in the quarantine for the row that includes it."""
 
 UNPUBLISHED = "the venue had this bar only after its minute was traded without it"
-"""Reason in the quarantine for a bar that came too late."""
+"""Reason of a bar that came too late."""
 
 
-def compare(source: Source, bars: BarStore, symbols: Sequence[str], until: datetime) -> list[Bar]:
-    """Put the bars of the last minutes that the venue now has otherwise into the quarantine, each once.
+def compare(source: Source, bars: BarStore, symbols: Sequence[str], until: datetime, *, clock: Clock) -> list[Bar]:
+    """Store the bars of the last minutes that the venue now has otherwise as revisions, each once.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def compare(source: Source, bars: BarStore, symbols: Sequence[str], until: datet
     symbols : sequence of str
     until : datetime
         Close of the last bar that was published, UTC.
+    clock : Clock
+        Gives the time from which a revision is known.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def compare(source: Source, bars: BarStore, symbols: Sequence[str], until: datet
             before = published.get(bar.open_time)
             if before is None or _values(before) != _values(bar):
                 reason = UNPUBLISHED if before is None else DIFFERS
-                if bars.quarantine_bar(source.name, bar, reason):
+                if bars.versions.add(source.name, bar, max(clock.now(), bar.close_time), reason):
                     log.warning("bar_revised", symbol=symbol, close_time=bar.close_time, reason=reason)
                     revised.append(bar)
     return revised

@@ -29,7 +29,7 @@ from mikrobot.domain.quality import QualityScore
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
-from mikrobot.live import pid_records, stream_report, wiring
+from mikrobot.live import bar_truth, clock_report, pid_records, stream_report, wiring
 from mikrobot.live.bar_quality import BarQuality
 from mikrobot.live.closing_books import ClosingBooks
 from mikrobot.live.entry import live_process
@@ -93,6 +93,7 @@ class Streamer:
         resumed = self._resume()
         if self.arriving is None:
             stream_report.forget(self.home)
+            clock_report.forget(self.home)
         if self.source.live:
             self.quality.follow(self.clock.now(), compares=self.arriving is not None)
         pid_records.report_ready("streamer", self.home)
@@ -103,6 +104,8 @@ class Streamer:
             ),
             start=1,
         ):
+            if self.arriving is not None:
+                bar_truth.keep_origins(self.bars, self.run.source, self.arriving)
             self.publish(close_time, bars)
             if self.arriving is not None:
                 self._compare(close_time, self.arriving)
@@ -115,12 +118,12 @@ class Streamer:
 
     def _compare(self, close_time: datetime, arriving: BarStream) -> None:
         """Keep later versions of bars, those on the stream and those that the venue has by now; report the streams."""
-        for bar in arriving.take_revised():
-            self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+        for bar in bar_truth.keep(self.bars, self.run.source, arriving, self.clock.now()):
             self.quality.note_revised(bar)
         stream_report.write(arriving.status(), self.home)
+        clock_report.write(self.source, self.home)
         if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
-            for bar in compare(self.source, self.bars, self.segment.symbols, close_time):
+            for bar in compare(self.source, self.bars, self.segment.symbols, close_time, clock=self.clock):
                 self.quality.note_revised(bar)
 
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
@@ -145,7 +148,7 @@ class Streamer:
             return partial(self.bars.quarantine_bar, self.run.source, bar, str(error))
         with self.timers.stage("quality"):
             delay_s = self.arriving.delay_s(bar) if self.arriving is not None else None
-            scored = self.quality.score(bar, self.clock.now(), delay_s)
+            scored = self.quality.score(bar, self.clock.now(), delay_s, None if book is None else book.state)
         with self.timers.stage("row_check"):
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:
@@ -158,7 +161,8 @@ class Streamer:
         with self.timers.stage("bar_store"):
             stored = self.bars.append(self.run.source, bar, scored, book)
         if not stored:
-            self.bars.quarantine_bar(self.run.source, bar, DIFFERS)
+            known_at = bar_truth.known_at(bar.close_time, self.clock.now())
+            self.bars.versions.add(self.run.source, bar, known_at, DIFFERS)
             self.quality.note_conflict(bar.symbol)
         wrong = wrong or ("" if stored else DIFFERS)
         if wrong:

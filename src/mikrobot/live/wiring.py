@@ -36,7 +36,7 @@ def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
         return settings.source
     if settings.data:
         return "replay"
-    from mikrobot.market.binance import reachable
+    from mikrobot.market.binance_rest import reachable
 
     if reachable(settings.binance_url, settings.probe_seconds):
         source = at_address("binance", settings.binance_url)

@@ -16,21 +16,19 @@ import msgspec
 
 from mikrobot.domain.errors import FeedError, StoreError
 from mikrobot.domain.order_books import ClosingBook
-from mikrobot.market.binance_depth import SPOT, DepthClient, DepthMarket, DepthRefused
+from mikrobot.market.binance_depth import SPOT, USDM, DepthClient, DepthMarket, DepthRefused
+from mikrobot.market.binance_markets import STREAMS_PER_SOCKET, BinanceMarket, market_of
 from mikrobot.market.binance_messages import tick_of, update_of
-from mikrobot.market.binance_streams import STREAMS_PER_SOCKET, attempts_of
+from mikrobot.market.binance_streams import attempts_of
 from mikrobot.market.streams.book_stream import First
 from mikrobot.market.streams.connection import Connection, StreamStatus
 from mikrobot.market.streams.live_book import BookStatus, LiveBook
 from mikrobot.market.streams.shared_budget import Budget, SharedBudget
 from mikrobot.runtime import Clock
-from mikrobot.settings import BINANCE_REST, BINANCE_STREAMS, Settings
+from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 
 log = logger("market")
-
-WEIGHTS = {"spot": "run/binance.weight", "usdm": "run/binance-usdm.weight"}
-"""File of the state folder that counts the request weight of all its processes, by market."""
 
 MINUTE = timedelta(minutes=1)
 
@@ -59,19 +57,20 @@ ANSWER_S = 2.0
 
 
 def open_books(settings: Settings, symbols: Sequence[str], clock: Clock, first: First) -> "LiveBooks | None":
-    """Return the order books of spot; None if the settings turn them off or name no server of streams."""
-    url = settings.binance_stream_url
-    if not settings.books or not url or (url == BINANCE_STREAMS and settings.binance_url != BINANCE_REST):
+    """Return the order books of the source; None if the settings turn them off or name no server of streams."""
+    market = market_of(settings.source or "binance")
+    rest_url, stream_url = market.addresses(settings)
+    if not settings.books or not stream_url:
         return None
     return LiveBooks(
-        symbols, SPOT, clock, rest_url=settings.binance_url, stream_url=url,
-        attempts=attempts_of(settings.home), weight=weight_of(settings.home, SPOT), rng=SystemRandom(), first=first,
+        symbols, USDM if market.futures else SPOT, clock, rest_url=rest_url, stream_url=stream_url,
+        attempts=attempts_of(settings.home), weight=weight_of(settings.home, market), rng=SystemRandom(), first=first,
     )  # fmt: skip
 
 
-def weight_of(home: Path, market: DepthMarket) -> SharedBudget:
-    """Return the request weight of all processes of a state folder on a market."""
-    return SharedBudget(home / WEIGHTS[market.name], allowed(LEAST_LIMIT), MINUTE)
+def weight_of(home: Path, market: BinanceMarket) -> SharedBudget:
+    """Return the request weight of all processes of a state folder on a market, as far as snapshots may use it."""
+    return SharedBudget(home / market.weights, allowed(LEAST_LIMIT), MINUTE)
 
 
 def allowed(limit: int) -> int:

@@ -18,6 +18,9 @@ PLACE = "exchangeInfo of Binance"
 TRADED = "TRADING"
 """Status of a symbol that is traded."""
 
+PERPETUAL = "PERPETUAL"
+"""Type of a contract of USD-M futures that does not expire; spot lists no type."""
+
 SMALLEST = Decimal("1e-12")
 
 Filters = Mapping[Any, Mapping[str, Any]]
@@ -36,12 +39,14 @@ def entry_of(symbol: str, listing: Mapping[str, Any]) -> Entry:
     Raises
     ------
     FeedError
-        If the symbol is not traded at present, or a value is missing or is not possible.
+        If the symbol is not traded at present or expires, or a value is missing or is not possible.
     SettingsError
         If the values do not make an instrument.
     """
     if listing.get("status") != TRADED:
         raise FeedError(f"{symbol}: Binance does not trade it at present (status {listing.get('status')!r})")
+    if listing.get("contractType", PERPETUAL) != PERPETUAL:
+        raise FeedError(f"{symbol}: a contract of type {listing['contractType']} expires; trade the perpetual instead")
     given = listing.get("filters")
     filters = (
         {item.get("filterType"): item for item in given if isinstance(item, dict)} if isinstance(given, list) else {}

@@ -7,6 +7,7 @@ some at times. Opens no connection.
 import math
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -57,6 +58,24 @@ class _Trade(msgspec.Struct, gc=False):
     a: int | None = None
 
 
+class AggregateTrade(msgspec.Struct, frozen=True, gc=False):
+    """A message `aggTrade`; see `trade_bars.AggregateTrade`."""
+
+    symbol: str = msgspec.field(name="s")
+    id: int = msgspec.field(name="a")
+    first_id: int = msgspec.field(name="f")
+    last_id: int = msgspec.field(name="l")
+    time: int = msgspec.field(name="T")
+    price: float = msgspec.field(name="p")
+    size: Decimal = msgspec.field(name="q")
+    sold: bool = msgspec.field(name="m")
+
+    @property
+    def time_ms(self) -> int:
+        """Time of the trade, milliseconds since the epoch."""
+        return self.time // 1000 if self.time >= MICROSECONDS_FROM else self.time
+
+
 class _Candle(msgspec.Struct, gc=False):
     t: int
     x: bool
@@ -89,6 +108,7 @@ _envelope = msgspec.json.Decoder(_Envelope).decode
 _depth = msgspec.json.Decoder(_Depth, strict=False).decode
 _ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
 _trade = msgspec.json.Decoder(_Trade, strict=False).decode
+_aggregate = msgspec.json.Decoder(AggregateTrade, strict=False).decode
 _kline = msgspec.json.Decoder(_Kline, strict=False).decode
 _stamp = msgspec.json.Decoder(_Stamp).decode
 _snapshot = msgspec.json.Decoder(_Snapshot, strict=False).decode
@@ -132,6 +152,24 @@ def trade_of(data: bytes | msgspec.Raw) -> Trade:
     if number is None:
         raise msgspec.ValidationError("Object missing required field `t` or `a`")
     return Trade(raw.s, number, raw.T, raw.p, raw.q, not raw.m)
+
+
+def aggregate_of(data: bytes | msgspec.Raw) -> AggregateTrade:
+    """Return the trades of a message `aggTrade`.
+
+    Raises
+    ------
+    FeedError
+        If the message cannot be read, or its values are not those of trades.
+    """
+    try:
+        trade = _aggregate(data)
+    except msgspec.DecodeError as error:
+        raise FeedError(f"a trade of Binance cannot be read ({error}): {bytes(data)[:80]!r}") from error
+    possible = 0 < trade.price < math.inf and trade.size.is_finite() and trade.size >= 0
+    if not possible or trade.first_id > trade.last_id or not 0 <= trade.time < 100 * MICROSECONDS_FROM:
+        raise FeedError(f"{trade.symbol}: the trade {trade.id} is none: {bytes(data)[:160]!r}")
+    return trade
 
 
 def closed_bar_of(data: bytes | msgspec.Raw) -> Bar | None:

@@ -1,10 +1,10 @@
-"""Klines of Binance spot by websocket: closed bars within milliseconds of their close.
+"""Klines and trades of Binance by websocket: closed bars within milliseconds of their close, and a check of them.
 
 Runs one event loop in a thread of its own. What is missing, late or lost is read by REST: see `feed.closes`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,22 +16,24 @@ import msgspec
 
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market import Bar
-from mikrobot.market.binance_messages import closed_bar_of, sent_at
+from mikrobot.market.binance_markets import SPOT, STREAMS_PER_SOCKET, BinanceMarket, market_of
+from mikrobot.market.binance_messages import aggregate_of, closed_bar_of, sent_at
 from mikrobot.market.streams.bar_stream import Take
 from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.market.streams.connection import Connection, StreamStatus
 from mikrobot.market.streams.feed_delay import FeedDelay
 from mikrobot.market.streams.shared_budget import Budget, SharedBudget
+from mikrobot.market.streams.trade_check import TradeCheck
 from mikrobot.runtime import Clock
-from mikrobot.settings import BINANCE_REST, BINANCE_STREAMS, Settings
+from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
 
 log = logger("market")
 
-STREAMS_PER_SOCKET = 200
+_AGAIN_S = 0.05
 
-ATTEMPTS = "run/binance.attempts"
-"""File of the state folder that counts the attempts to connect of all its processes."""
+KINDS = ("kline_1m", "aggTrade")
+"""Streams of each symbol."""
 
 MOST_ATTEMPTS, ATTEMPTS_WITHIN = 60, timedelta(minutes=5)
 """Attempts to connect that are made within a time; Binance blocks an address that makes more than 300."""
@@ -42,20 +44,21 @@ def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> "Bi
 
     A server of REST other than Binance's has no streams unless its address is set too.
     """
-    url = settings.binance_stream_url
-    if not url or (url == BINANCE_STREAMS and settings.binance_url != BINANCE_REST):
-        log.info("no_streams", rest=settings.binance_url, remedy="set MIKROBOT_BINANCE_STREAM_URL for streams")
+    market = market_of(settings.source or "binance")
+    rest, url = market.addresses(settings)
+    if not url:
+        log.info("no_streams", rest=rest, remedy="set the address of the streams of the source")
         return None
-    return BinanceStream(symbols, url, clock, attempts=attempts_of(settings.home), rng=SystemRandom())
+    return BinanceStream(symbols, url, clock, attempts=attempts_of(settings.home), rng=SystemRandom(), market=market)
 
 
 def attempts_of(home: Path) -> SharedBudget:
     """Return the attempts to connect of all processes of a state folder."""
-    return SharedBudget(home / ATTEMPTS, MOST_ATTEMPTS, ATTEMPTS_WITHIN)
+    return SharedBudget(home / SPOT.attempts, MOST_ATTEMPTS, ATTEMPTS_WITHIN)
 
 
 class BinanceStream:
-    """Closed one-minute klines; see `BarStream`.
+    """Closed one-minute klines, compared with the trades of their minutes; see `BarStream`.
 
     Parameters
     ----------
@@ -66,19 +69,30 @@ class BinanceStream:
     attempts : Budget
     rng : Random
         For the waits between attempts.
+    market : BinanceMarket
     """
 
-    def __init__(self, symbols: Sequence[str], url: str, clock: Clock, *, attempts: Budget, rng: Random) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        url: str,
+        clock: Clock,
+        *,
+        attempts: Budget,
+        rng: Random,
+        market: BinanceMarket = SPOT,
+    ) -> None:
         self._clock = clock
         self._bars = ClosedBars()
         self._delay = FeedDelay()
-        names = [f"{symbol.lower()}@kline_1m" for symbol in symbols]
+        self._check = TradeCheck()
+        names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in KINDS]
         self._connections = [
             Connection(
-                f"{url.rstrip('/')}/stream?streams={'/'.join(quote(name, safe='@') for name in group)}",
+                f"{url.rstrip('/')}{path}/stream?streams={'/'.join(quote(name, safe='@') for name in group)}",
                 group, self._take, clock=clock, attempts=attempts, rng=rng,
             )
-            for group in (names[at : at + STREAMS_PER_SOCKET] for at in range(0, len(names), STREAMS_PER_SOCKET))
+            for path, group in _sockets(names, market)
         ]  # fmt: skip
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, daemon=True, name="binance-streams")
@@ -96,6 +110,14 @@ class BinanceStream:
     def take_revised(self) -> list[Bar]:
         """Return the bars that Binance has sent again with other values since the last call."""
         return self._bars.take_revised()
+
+    def built(self, symbol: str, open_time: datetime) -> Bar | None:
+        """Return the bar that all trades of a minute make up; None if one is missing or the minute may not be over."""
+        return self._check.built(symbol, open_time)
+
+    def trade_check(self) -> TradeCheck:
+        """Return the comparison of the klines with the trades."""
+        return self._check
 
     def delay_s(self, bar: Bar) -> float | None:
         """Return the seconds that the message of a bar was on its way; None if it was read by REST."""
@@ -120,10 +142,16 @@ class BinanceStream:
         self._loop.close()
 
     def _cancel(self) -> None:
+        """Cancel until all have ended: `asyncio.wait_for` of Python 3.11 can lose a cancellation as a socket opens."""
         for task in self._tasks:
             task.cancel()
+        if not all(task.done() for task in self._tasks):
+            self._loop.call_later(_AGAIN_S, self._cancel)
 
     def _take(self, stream: str, data: msgspec.Raw) -> None:
+        if stream.endswith("@aggTrade"):
+            self._take_trade(stream, data)
+            return
         try:
             bar = closed_bar_of(data)
         except FeedError as error:
@@ -133,3 +161,20 @@ class BinanceStream:
             if (sent := sent_at(data)) is not None:
                 self._delay.note(bar, sent, self._clock.now())
             self._bars.put(bar)
+            self._check.put_bar(bar)
+
+    def _take_trade(self, stream: str, data: msgspec.Raw) -> None:
+        try:
+            self._check.put_trade(aggregate_of(data))
+        except FeedError as error:
+            log.warning("trade_left_out", stream=stream, reason=str(error))
+
+
+def _sockets(names: Sequence[str], market: BinanceMarket) -> Iterator[tuple[str, list[str]]]:
+    """Yield the path and the streams of each socket."""
+    by_path: dict[str, list[str]] = {}
+    for name in names:
+        by_path.setdefault(market.path_of(name), []).append(name)
+    for path, streams in by_path.items():
+        for at in range(0, len(streams), STREAMS_PER_SOCKET):
+            yield path, streams[at : at + STREAMS_PER_SOCKET]

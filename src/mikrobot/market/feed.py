@@ -82,7 +82,10 @@ class Source(Protocol):
         """
 
     def time(self) -> datetime:
-        """Return the time up to which bars have closed: that of the clock or of the venue, whichever is earlier, UTC.
+        """Return the time up to which bars have closed, UTC.
+
+        It is that of the clock or of the venue, whichever is earlier; where the two differ by more than half a second,
+        that of the venue.
 
         Raises
         ------
@@ -154,7 +157,8 @@ def closes(
     for its bars to arrive, otherwise with the clock. A minute that the stream has not whole is requested from the
     source. A minute without bars is not yielded. A bar that is due is requested `PATIENCE` more times, and is left
     out if it is still missing while other symbols have theirs. A symbol that a live venue no longer lists is logged,
-    and the others go on.
+    and the others go on. While the source does not answer, a minute whose missing bars are made up by all of its
+    trades is yielded too; see `BarStream.built`.
 
     Parameters
     ----------
@@ -187,23 +191,21 @@ def closes(
     last = end if source.live else _earlier(end, max(close for _, close in spans))
     behind = timedelta(0)
     while True:
-        available = _earlier(last, _minute_of(clock.now() - timedelta(seconds=GRACE_S))) if source.live else last
-        assert available is not None
+        available = _available(source, last, clock, behind)
         try:
-            if source.live:
-                # Whole minutes only, and closed at the venue too: one that closes between two requests, or by our
-                # clock before its own, would be read for some of the symbols only.
-                behind = max(clock.now() - fetch_time(source), timedelta(0))
-                available = min(available, _minute_of(clock.now() - behind))
-            for since, until in chunks(reached, available):
-                for instant, bars in _merged(symbols, _read(source, symbols, since, until, clock=clock)):
-                    yield instant, bars
-                    reached = instant
+            behind = _behind(source, clock)
+            available = _available(source, last, clock, behind)
+            for instant, bars in _past(source, symbols, reached, available, clock=clock, behind=behind):
+                yield instant, bars
+                reached = instant
             read_until = max(reached, available)
         except FeedError as error:
             if end is not None:
                 raise
             log.warning("feed_down", source=source.name, since=reached.isoformat(), error=str(error))
+            for instant, bars in _from_trades(stream, symbols, reached, clock=clock):
+                yield instant, bars
+                reached = instant
             read_until = reached
         if last is not None and available >= last:
             return
@@ -239,15 +241,39 @@ def _bars(source: Source, symbol: str, since: datetime, until: datetime) -> pd.D
         return empty_bars()
 
 
+def _behind(source: Source, clock: Clock) -> timedelta:
+    """Return the time by which the clock of a live source is behind ours, negative if it is ahead."""
+    return clock.now() - fetch_time(source) if source.live else timedelta(0)
+
+
+def _available(source: Source, last: datetime | None, clock: Clock, behind: timedelta) -> datetime:
+    """Return the time up to which bars can be read: of a live source, whole minutes that have closed there.
+
+    A minute that closes between two requests, or by our clock before it does at the venue, would be read for some of
+    the symbols only.
+    """
+    if source.live:
+        return _earlier(last, _minute_of(clock.now() - behind - timedelta(seconds=GRACE_S)))
+    assert last is not None
+    return last
+
+
+def _past(
+    source: Source, symbols: Sequence[str], start: datetime, end: datetime, *, clock: Clock, behind: timedelta
+) -> Iterator[tuple[datetime, list[Bar]]]:
+    for since, until in chunks(start, end):
+        yield from _merged(symbols, _read(source, symbols, since, until, clock=clock, behind=behind))
+
+
 def _streamed(
     stream: BarStream, symbols: Sequence[str], opened: datetime, behind: timedelta, *, clock: Clock
 ) -> Iterator[tuple[datetime, list[Bar]]]:
     """Yield the minutes that a stream has whole, from the one that opens at `opened` on, until one is not.
 
-    `behind` is the time by which the clock of the venue is behind ours.
+    `behind` is the time by which the clock of the venue is behind ours, negative if it is ahead.
     """
     while True:
-        traded = [symbol for symbol in symbols if is_open(instrument(symbol).session, pd.DatetimeIndex([opened]))[0]]
+        traded = _traded(symbols, opened)
         if not traded:
             clock.sleep(_seconds_to_next_close(clock.now() - behind))
             return
@@ -258,17 +284,38 @@ def _streamed(
         opened += _MINUTE
 
 
+def _from_trades(
+    stream: BarStream | None, symbols: Sequence[str], opened: datetime, *, clock: Clock
+) -> Iterator[tuple[datetime, list[Bar]]]:
+    """Yield the minutes from the one that opens at `opened` on while the venue does not answer.
+
+    A bar that has not arrived is the one that all trades of its minute make up, if none of them is missing.
+    """
+    while stream is not None and (traded := _traded(symbols, opened)):
+        arrived = stream.minute(opened, traded, clock.now())
+        bars = [arrived.get(symbol) or stream.built(symbol, opened) for symbol in traded]
+        whole = [bar for bar in bars if bar is not None]
+        if len(whole) < len(traded):
+            return
+        yield opened + _MINUTE, whole
+        opened += _MINUTE
+
+
+def _traded(symbols: Sequence[str], opened: datetime) -> list[str]:
+    return [symbol for symbol in symbols if is_open(instrument(symbol).session, pd.DatetimeIndex([opened]))[0]]
+
+
 def _minute_of(time: datetime) -> datetime:
     return time.replace(second=0, microsecond=0)
 
 
 def _read(
-    source: Source, symbols: Sequence[str], since: datetime, until: datetime, *, clock: Clock
+    source: Source, symbols: Sequence[str], since: datetime, until: datetime, *, clock: Clock, behind: timedelta
 ) -> list[pd.DataFrame]:
     """Read one period; on a live source, request bars that are due again for a short time."""
     frames = [_bars(source, symbol, since, until) for symbol in symbols]
     for _ in range(PATIENCE if source.live else 0):
-        late = [i for i, symbol in enumerate(symbols) if _is_due(symbol, frames[i], until, clock)]
+        late = [i for i, symbol in enumerate(symbols) if _is_due(symbol, frames[i], until, clock.now() - behind)]
         if not late:
             break
         clock.sleep(GRACE_S)
@@ -277,9 +324,9 @@ def _read(
     return frames
 
 
-def _is_due(symbol: str, bars: pd.DataFrame, until: datetime, clock: Clock) -> bool:
+def _is_due(symbol: str, bars: pd.DataFrame, until: datetime, now: datetime) -> bool:
     newest = pd.Timestamp(until).floor("min") - _MINUTE
-    if newest < clock.now() - 2 * _MINUTE or (len(bars) and bars["open_time"].iloc[-1] >= newest):
+    if newest < now - 2 * _MINUTE or (len(bars) and bars["open_time"].iloc[-1] >= newest):
         return False
     return bool(is_open(instrument(symbol).session, pd.DatetimeIndex([newest]))[0])
 

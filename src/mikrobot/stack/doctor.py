@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
-from mikrobot.live import pid_records
+from mikrobot.live import clock_report, pid_records
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import alarms, local_stack, processes, schedules, service_log, service_table, wanted
@@ -60,6 +60,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
         _postgres(settings),
         *_data(settings),
         _clock(clock),
+        *_venue_clock(settings.home),
         *_running_stack(settings, clock),
     ]
 
@@ -216,3 +217,11 @@ def _schedules(settings: Settings, clock: Clock) -> Iterator[Finding]:
 def _clock(clock: Clock) -> Finding:
     now = clock.now()
     return Finding("clock", now > BUILT, f"{now:%Y-%m-%d %H:%M:%S} UTC", "set the clock of this machine")
+
+
+def _venue_clock(home: Path) -> Iterator[Finding]:
+    """Compare the clock of this machine with that of the venue that a running stack trades."""
+    offset = clock_report.read(home)
+    if offset is not None:
+        remedy = "synchronise the clock of this machine; until then the venue's clock decides when bars are closed"
+        yield Finding("clock of the venue", offset.is_tolerated, clock_report.text(offset), remedy)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2
 
@@ -21,6 +22,8 @@ from mikrobot.domain.market import BAR_COLUMNS, Bar, Timeframe
 from mikrobot.domain.order_books import ClosingBook
 from mikrobot.domain.quality import QualityScore
 from mikrobot.store import books
+from mikrobot.store.bar_disagreements import BarDisagreements
+from mikrobot.store.bar_versions import BarVersions
 from mikrobot.store.postgres import frames
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.postgres.names import Names
@@ -36,7 +39,13 @@ _STAGE = (
     f"CREATE TEMPORARY TABLE IF NOT EXISTS stage (ts timestamptz, {' float8, '.join(_VALUES)} float8) "
     "ON COMMIT DELETE ROWS"
 )
-_UPSERT = f"INSERT INTO bar SELECT %s, %s, %s, ts, {_NAMES} FROM stage ORDER BY ts {_OR_CHANGE}"
+_STAGED = ", ".join(f"stage.{name}" for name in _VALUES)
+_UPSERT = (
+    f"INSERT INTO bar SELECT %(source)s, %(symbol)s, %(timeframe)s, ts, {_NAMES} FROM stage WHERE NOT EXISTS ("
+    "SELECT FROM bar WHERE source_id = %(source)s AND symbol_id = %(symbol)s AND timeframe = %(timeframe)s "
+    f"AND bar.ts = stage.ts AND ({_OLD}) IS NOT DISTINCT FROM ({_STAGED})) ORDER BY ts {_OR_CHANGE}"
+)
+_COPY = f"COPY bar (source_id, symbol_id, timeframe, ts, {_NAMES}) FROM STDIN (FORMAT binary)"
 _APPEND = (
     "WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
     f"INSERT INTO bar SELECT %s, %s, %s, %s, {', '.join(['%s::float8'] * len(_VALUES))} FROM fast "
@@ -55,8 +64,9 @@ _IS_STORED = (
 _FORGET = "DELETE FROM bar WHERE source_id = %s AND symbol_id = ANY(%s) AND timeframe = %s AND ts >= %s"
 _FORGET_SCORES = "DELETE FROM quality WHERE source_id = %s AND symbol_id = ANY(%s) AND close_time > %s"
 _SERIES = "FROM bar WHERE source_id = %s AND symbol_id = %s AND timeframe = %s"
+_ANY = f"SELECT {_SERIES} AND ts >= %s AND ts <= %s LIMIT 1"
 _RANGE = f"SELECT {frames.PACKED} {_SERIES} AND ts >= %s AND ts < %s"
-_LAST = f"SELECT {frames.PACKED} FROM (SELECT * {_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest"
+_LAST = f"SELECT {frames.NEWEST_FIRST} FROM (SELECT * {_SERIES} AND ts <= %s ORDER BY ts DESC LIMIT %s) newest"
 _CLOSED = (
     f"SELECT symbol_id, ts, {_NAMES} FROM bar WHERE source_id = %(source)s AND symbol_id = ANY(%(symbols)s) "
     "AND timeframe = %(timeframe)s AND ts > %(after)s AND ts <= %(until)s "
@@ -77,6 +87,7 @@ _FLAGGED = (
     "SELECT reason FROM quarantine WHERE source_id = %s AND symbol_id = %s AND suite = %s AND at = %s "
     "ORDER BY id DESC LIMIT 1"
 )
+_PATIENTLY = "SET LOCAL statement_timeout = '5min'"
 _LIVE_ROWS = "live rows"
 _Key = tuple[int, int, int]
 
@@ -90,11 +101,20 @@ class BarStore:
     ----------
     pool : ConnectionPool
         On the database `mikrobot`.
+
+    Attributes
+    ----------
+    versions : BarVersions
+        Later versions of the bars.
+    disagreements : BarDisagreements
+        Minutes in which a bar and its trades differ.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._names = Names(pool)
+        self.versions = BarVersions(pool)
+        self.disagreements = BarDisagreements(pool)
 
     def upsert(self, source: str, symbol: str, timeframe: Timeframe, bars: pd.DataFrame) -> int:
         """Store a frame durably, completely or not at all.
@@ -117,17 +137,16 @@ class BarStore:
         """
         if bars.empty:
             return 0
-        copied = frames.encode(symbol, bars)
         key = self._key(source, symbol, timeframe)
+        copied = frames.encode(symbol, bars, key)
+        limits = [bars["open_time"].iloc[place].to_pydatetime() for place in (0, -1)]
 
         def work(connection: Connection) -> int:
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = '5min'")
-                cursor.execute(_STAGE)
-                with cursor.copy("COPY stage FROM STDIN (FORMAT binary)") as copy:
-                    copy.write(copied)
-                cursor.execute(_UPSERT, key)
-                return cursor.rowcount
+            is_new = connection.execute(_ANY.encode(), (*key, *limits)).fetchone() is None
+            try:
+                return _copy(connection, copied, len(bars)) if is_new else _merge(connection, key, symbol, bars)
+            except UniqueViolation:  # of bars that another process has stored meanwhile
+                return _merge(connection, key, symbol, bars)
 
         return execute(self._pool, f"storing {len(bars)} {symbol} bars", work)
 
@@ -179,7 +198,7 @@ class BarStore:
     ) -> pd.DataFrame:
         """Return the newest `n` bars, oldest first; with `until`, only bars that closed by then."""
         opened = "infinity" if until is None else until - timeframe.delta
-        return self._read(symbol, _LAST, (*self._key(source, symbol, timeframe), opened, n))
+        return self._read(symbol, _LAST, (*self._key(source, symbol, timeframe), opened, n), newest_first=True)
 
     def range(self, source: str, symbol: str, timeframe: Timeframe, start: datetime, *, end: datetime) -> pd.DataFrame:
         """Return the bars that open in [start, end), oldest first."""
@@ -279,12 +298,33 @@ class BarStore:
     def _key(self, source: str, symbol: str, timeframe: Timeframe) -> _Key:
         return self._names.source(source), self._names.symbol(symbol), timeframe.seconds // 60
 
-    def _read(self, symbol: str, query: str, values: tuple[Any, ...]) -> pd.DataFrame:
+    def _read(self, symbol: str, query: str, values: tuple[Any, ...], *, newest_first: bool = False) -> pd.DataFrame:
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             return connection.execute(query.encode(), values, binary=True).fetchall()
 
         ((packed,),) = execute(self._pool, f"reading {symbol} bars", work)
-        return frames.decode(packed)
+        return frames.decode(packed, newest_first=newest_first)
+
+
+def _copy(connection: Connection, copied: bytes, count: int) -> int:
+    """Store bars of a span that has none."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_PATIENTLY)
+        with cursor.copy(_COPY.encode()) as copy:
+            copy.write(copied)
+    return count
+
+
+def _merge(connection: Connection, key: _Key, symbol: str, bars: pd.DataFrame) -> int:
+    """Store the bars that are new or changed; return their number."""
+    named = dict(zip(("source", "symbol", "timeframe"), key, strict=True))
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_PATIENTLY)
+        cursor.execute(_STAGE)
+        with cursor.copy("COPY stage FROM STDIN (FORMAT binary)") as copy:
+            copy.write(frames.encode(symbol, bars))
+        cursor.execute(_UPSERT.encode(), named)
+        return cursor.rowcount
 
 
 def _score_row(key: _Key, scored: QualityScore) -> tuple[Any, ...]:

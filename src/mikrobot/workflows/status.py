@@ -20,13 +20,14 @@ from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
-from mikrobot.live import book_report, pid_records, recording, stream_report, wiring
+from mikrobot.live import book_report, clock_report, pid_records, recording, stream_report, wiring
 from mikrobot.live.halt_watch import SILENCE
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.streams.recorder import RecordingStatus
+from mikrobot.market.venue_clock import ClockOffset
 from mikrobot.paper.valuation import Holding
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -138,6 +139,8 @@ class Overview:
         The page whose links open the services; None while none of them is ready.
     streams : tuple of StreamStatus
         The connections to the streams of the source; empty if it has none.
+    clock : ClockOffset or None
+        How far the clock of the venue is from ours; None if it reports no time.
     books : tuple of BookStatus
         The live order books; empty if the source has none.
     recording : RecordingStatus or None
@@ -154,6 +157,7 @@ class Overview:
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
+    clock: ClockOffset | None = None
     books: tuple[BookStatus, ...] = ()
     recording: RecordingStatus | None = None
 
@@ -164,6 +168,7 @@ class Overview:
             "services": plain(self.services),
             "run": _session_json(self.session),
             "streams": plain(self.streams),
+            "clock_offset_s": self.clock.offset.total_seconds() if self.clock else None,
             "books": plain(self.books),
             "recording": plain(self.recording),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
@@ -229,8 +234,8 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     )  # fmt: skip
     streams, books = stream_report.read(settings.home), book_report.read(settings.home)
     return Overview(
-        clock.now(), services, session, symbols, account,
-        streams=streams, books=books, recording=recording.read(settings.home),
+        now, services, session, symbols, account,
+        streams=streams, clock=clock_report.read(settings.home), books=books, recording=recording.read(settings.home),
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class KlineServer(ThreadingHTTPServer):
     """Serve one-minute klines from `LISTED` to `now`, the forming one included.
 
     `script` contains responses sent before the normal ones: (status, headers, body) or SILENT. `listings` are those
-    of `exchangeInfo` by symbol.
+    of `exchangeInfo` by symbol, `headers` those of answers with a time or with klines.
     """
 
     daemon_threads = True
@@ -61,6 +61,8 @@ class KlineServer(ThreadingHTTPServer):
         self.listings = {"BTCUSDT": listing("BTCUSDT")}
         self.released = Event()
         self.url = f"http://127.0.0.1:{self.server_port}/api"
+        self.futures_url = f"http://127.0.0.1:{self.server_port}/fapi"
+        self.headers: dict[str, str] = {}
 
     def klines(self, query: dict[str, str]) -> list[list[object]]:
         since = max(int(query.get("startTime", 0)), milliseconds(LISTED))
@@ -87,13 +89,15 @@ class Handler(BaseHTTPRequestHandler):
     def _normal(self, path: str, query: dict[str, str]) -> tuple[int, dict[str, str], object]:
         if path == "/api/v3/ping":
             return 200, {}, {}
-        if path == "/api/v3/time":
-            return 200, {}, {"serverTime": milliseconds(self.server.now)}
+        if path in ("/api/v3/time", "/fapi/v1/time"):
+            return 200, self.server.headers, {"serverTime": milliseconds(self.server.now)}
+        if path == "/fapi/v1/exchangeInfo":
+            return 200, {}, {"timezone": "UTC", "symbols": [*self.server.listings.values()]}
         if path == "/api/v3/exchangeInfo" and query.get("symbol") in self.server.listings:
             return 200, {}, {"timezone": "UTC", "symbols": [self.server.listings[query["symbol"]]]}
         if query.get("symbol") != "BTCUSDT" or query.get("interval") != "1m":
             return 400, {}, {"code": -1121, "msg": "Invalid symbol."}
-        return 200, {}, self.server.klines(query)
+        return 200, self.server.headers, self.server.klines(query)[: 1500 if path == "/fapi/v1/klines" else 1000]
 
     def _send(self, status: int, headers: dict[str, str], body: object) -> None:
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()

@@ -18,6 +18,7 @@ class StreamServer:
 
     def __init__(self) -> None:
         self.streams: list[list[str]] = []
+        self.paths: list[str] = []
         self.open: list[ServerConnection] = []
         self.refusing = False
         self.url = ""
@@ -63,7 +64,9 @@ class StreamServer:
 
     async def _accept(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        self.streams.append(parse_qs(urlsplit(connection.request.path).query)["streams"][0].split("/"))
+        address = urlsplit(connection.request.path)
+        self.paths.append(address.path)
+        self.streams.append(parse_qs(address.query)["streams"][0].split("/"))
         if self.refusing:
             return
         self.open.append(connection)

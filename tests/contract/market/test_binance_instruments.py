@@ -70,7 +70,7 @@ def test_the_listing_is_recorded_with_the_run(venue, listed):
 
 
 def test_a_symbol_that_binance_does_not_list_is_named(venue):
-    with pytest.raises(UnknownSymbol, match="GONEUSDT: Binance does not list this symbol"):
+    with pytest.raises(UnknownSymbol, match="GONEUSDT: Binance spot does not list this symbol"):
         source(venue, "BTCUSDT", "GONEUSDT").instruments()
 
 

@@ -14,6 +14,7 @@ import pytest
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.order_books import DEPTHS
 from mikrobot.live.steady_clock import SteadyClock
+from mikrobot.market import binance_markets
 from mikrobot.market.binance_books import ANSWER_S, SHARE, LiveBooks, allowed, weight_of
 from mikrobot.market.binance_depth import SPOT, USDM
 from mikrobot.market.binance_streams import BinanceStream, attempts_of
@@ -29,6 +30,7 @@ START = datetime(2025, 2, 5, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SPEED = 10.0
 MARKETS = {"spot": SPOT, "usdm": USDM}
+BY_NAME = {"spot": binance_markets.SPOT, "usdm": binance_markets.USDM}
 PATHS = {"spot": "api", "usdm": "fapi"}
 
 
@@ -63,7 +65,7 @@ class Followed:
         used = self.market if stream_path is None else replace(self.market, stream_path=stream_path)
         self.books = LiveBooks(
             ["BTCUSDT"], used, self.clock, rest_url=f"http://{address}/{PATHS[market]}", stream_url=f"ws://{address}",
-            attempts=attempts_of(home), weight=weight_of(home, self.market), rng=Random(1),
+            attempts=attempts_of(home), weight=weight_of(home, BY_NAME[self.market.name]), rng=Random(1),
         )  # fmt: skip
 
     @property
@@ -204,7 +206,7 @@ class Served:
         self.books = LiveBooks(
             symbols, replace(SPOT, levels=levels), clock,
             rest_url=self.server.rest_url, stream_url=self.server.stream_url,
-            attempts=attempts_of(home), weight=weight_of(home, SPOT), rng=Random(1), first=first,
+            attempts=attempts_of(home), weight=weight_of(home, binance_markets.SPOT), rng=Random(1), first=first,
         )  # fmt: skip
         self.connected()
 
@@ -289,7 +291,7 @@ def test_refused_snapshots_wait_as_long_as_the_venue_demands_in_every_process(st
     until(lambda: f"HTTP {status}" in served.state().reason, "the refusal as a reason")
     refused_at = clock.now()
     assert served.server.asked == ["BTCUSDT"]
-    assert 15 < weight_of(served.home, SPOT).take(clock.now()) <= 30
+    assert 15 < weight_of(served.home, binance_markets.SPOT).take(clock.now()) <= 30
     served.live()
     assert (clock.now() - refused_at).total_seconds() > 15
     assert len(served.server.asked) == 2
@@ -300,7 +302,7 @@ def test_a_refusal_without_retry_after_waits_for_the_next_minute(serve, clock):
     served.server.refusals = [(429, {})]
     served.server.beat()
     until(lambda: "HTTP 429" in served.state().reason, "the refusal as a reason")
-    assert 40 < weight_of(served.home, SPOT).take(clock.now()) <= 60
+    assert 40 < weight_of(served.home, binance_markets.SPOT).take(clock.now()) <= 60
 
 
 def test_an_answer_that_is_no_book_is_asked_for_again(serve):

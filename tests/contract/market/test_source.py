@@ -56,11 +56,20 @@ def simulated(request):
 def binance(request, name="binance"):
     venue, clock = request.getfixturevalue("venue"), ManualClock(NOW)
     venue.now = NOW
-    return BinanceSource(["BTCUSDT"], venue.url, clock, 3.0, name=name), clock, "BTCUSDT"
+    url = venue.futures_url if name.startswith("binance-usdm") else venue.url
+    return BinanceSource(["BTCUSDT"], url, clock, 3.0, name=name), clock, "BTCUSDT"
 
 
 def binance_local(request):
     return binance(request, "binance-local")
+
+
+def binance_usdm(request):
+    return binance(request, "binance-usdm")
+
+
+def binance_usdm_local(request):
+    return binance(request, "binance-usdm-local")
 
 
 def mt5(request, name="mt5"):
@@ -86,7 +95,7 @@ def terminals():
         yield running
 
 
-CASES = (replay, simulated, binance, binance_local, mt5, mt5_local)
+CASES = (replay, simulated, binance, binance_local, binance_usdm, binance_usdm_local, mt5, mt5_local)
 
 
 def test_every_source_is_under_this_contract():

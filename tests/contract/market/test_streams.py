@@ -8,8 +8,8 @@ import pytest
 
 from mikrobot.domain.market import Bar
 from mikrobot.market.binance import BinanceSource
+from mikrobot.market.binance_markets import SPOT, USDM
 from mikrobot.market.binance_streams import (
-    ATTEMPTS,
     ATTEMPTS_WITHIN,
     MOST_ATTEMPTS,
     BinanceStream,
@@ -234,9 +234,16 @@ def test_before_the_server_shuts_down_the_next_socket_is_up_and_no_bar_is_lost_o
 def test_many_symbols_are_spread_over_sockets(server, clock, tmp_path):
     symbols = [f"C{number}USDT" for number in range(201)]
     opened = BinanceStream(symbols, server.url, clock, attempts=attempts_of(tmp_path), rng=Random(1))
-    until(lambda: server.accepted == 2, "two sockets")
+    until(lambda: server.accepted == 3, "three sockets")
     opened.close()
-    assert sorted(map(len, server.streams)) == [1, 200]
+    assert sorted(map(len, server.streams)) == [2, 200, 200]
+
+
+def test_streams_of_futures_are_asked_for_on_the_path_that_sends_them(server, clock, tmp_path):
+    opened = BinanceStream(["BTCUSDT"], server.url, clock, attempts=attempts_of(tmp_path), rng=Random(1), market=USDM)
+    until(lambda: len(server.open) == 1, "a socket")
+    opened.close()
+    assert server.paths == ["/market/stream"]
 
 
 # The feed
@@ -325,7 +332,7 @@ def test_a_refusal_that_no_venue_has_sent_is_none(text, tmp_path):
 
 def test_half_a_line_of_a_killed_process_is_no_attempt(tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / ATTEMPTS).write_text(f"{START.isoformat()} 1\n2025-01-1")
+    (tmp_path / SPOT.attempts).write_text(f"{START.isoformat()} 1\n2025-01-1")
     assert attempts_of(tmp_path).take(START + MINUTE) == 0.0
 
 

@@ -13,7 +13,7 @@ from benchmarks import features, suite
 from tests.killing import alive
 from tests.measuring import SMALL, require_plausible
 
-COUNTS = {"commands": 1, "files": 9, "features": 9, "models": 3, "stores": 7, "streams": 3, "paper": 5, "report": 1}
+COUNTS = {"commands": 1, "files": 9, "features": 9, "models": 3, "stores": 9, "streams": 5, "paper": 5, "report": 1}
 
 
 @pytest.fixture(autouse=True)

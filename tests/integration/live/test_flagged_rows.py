@@ -41,7 +41,8 @@ def test_a_bar_that_differs_from_the_stored_one_is_quarantined_and_its_row_is_no
     flagged, halted = both.worker.ledger.skips("r1")
     assert (flagged.close_time, flagged.reason) == (stored.close_time, f"the feature row was flagged: {DIFFERS}")
     assert halted.reason.endswith("data quality 0.00: sources 0.00")
-    assert bars.quarantined(SOURCE, SYMBOL, "live")["reason"].tolist() == [DIFFERS]
+    (revision,) = bars.versions.revisions(SOURCE, [SYMBOL], start, end=end)
+    assert (revision.bar, revision.reason) == (minutes[1], DIFFERS)
 
 
 @pytest.mark.parametrize(

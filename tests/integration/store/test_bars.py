@@ -1,6 +1,7 @@
 """Bars and the quarantine on the bundled PostgreSQL."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -189,3 +190,22 @@ def test_a_refused_live_bar_is_kept(store):
     store.quarantine_bar("replay", Bar("EURUSD", START, 1.0, 0.8, 0.9, 1.1), "high < low")
     (row,) = store.quarantined("replay", suite="live")["row"]
     assert (row["high"], row["volume"], row["timeframe"]) == (0.8, None, "M1")
+
+
+def test_two_that_store_the_same_span_at_once_store_it_once(pool, bars):
+    """Both see that nothing is stored yet; the second to write finds the bars of the first."""
+    frame = bars(3_000)
+    stores = [BarStore(pool) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        counts = list(threads.map(lambda store: store.upsert("replay", "EURUSD", M1, frame), stores))
+    assert sum(counts) == len(frame)
+    assert_frame_equal(everything(stores[0]), frame)
+
+
+def test_a_frame_over_a_gap_and_over_stored_bars_counts_what_is_new_or_changed(store, bars):
+    frame = bars(100)
+    store.upsert("replay", "EURUSD", M1, pd.concat([frame[:20], frame[60:]], ignore_index=True))
+    assert store.upsert("replay", "EURUSD", M1, frame[20:60].reset_index(drop=True)) == 40
+    changed = frame.assign(close=frame["close"].where(frame.index != 50, 1.0))
+    assert store.upsert("replay", "EURUSD", M1, changed) == 1
+    assert_frame_equal(everything(store), changed)

@@ -117,14 +117,14 @@ def test_migrations_run_once_when_many_ask_at_once(settings):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(databases.migrate, [settings] * 4))
     with psycopg.connect(databases.url(settings, "mikrobot")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0012",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0013",)]
 
 
 def test_bars_stored_before_trades_were_kept_have_unknown_ones(database):
     with psycopg.connect(databases.url(database, OWNER)) as connection:
         connection.execute(
-            "DROP TABLE run_symbol, book_sample, quality, trading_states, stage_result, process_event, account_reset, "
-            "shadow, journal, experiment_end, experiment"
+            "DROP TABLE run_symbol, bar_revision, bar_disagreement, bar_origin, book_sample, quality, "
+            "trading_states, stage_result, process_event, account_reset, shadow, journal, experiment_end, experiment"
         )  # newer than the bars' columns
         connection.execute("ALTER TABLE bar DROP COLUMN trades, DROP COLUMN taker_volume")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")

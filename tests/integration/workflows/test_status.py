@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from io import StringIO
@@ -16,13 +16,14 @@ from rich.console import Console
 from mikrobot.cli import status_tables
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.live import accounts, book_report, pid_records, stream_report
+from mikrobot.live import accounts, book_report, clock_report, pid_records, stream_report
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
+from mikrobot.market.venue_clock import ClockOffset
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import ManualClock
 from mikrobot.settings import Settings
-from mikrobot.stack import wanted
+from mikrobot.stack import doctor, wanted
 from mikrobot.stack.schedules import PlannedRun, Schedules
 from mikrobot.stack.service_log import ServiceStatus
 from mikrobot.store.bars import BarStore
@@ -281,6 +282,32 @@ def test_the_streams_of_a_running_streamer_are_shown_with_their_state(
     assert shown in drawn(overview)
     pid_records.forget("streamer", database.home)
     assert look(TEN + MINUTE).streams == ()
+
+
+@dataclass
+class ClockedVenue:
+    """A source whose venue has a clock of its own."""
+
+    offset_s: float
+
+    def clock_offset(self):
+        return ClockOffset(timedelta(seconds=self.offset_s), timedelta(seconds=0.04))
+
+
+@pytest.mark.parametrize(("offset_s", "shown"), [(-0.2, ""), (0.8, "the venue's clock is 0.800 s ahead of ours")])
+def test_a_clock_that_differs_from_the_venues_is_shown(run, handle, look, database, offset_s, shown):
+    handle(run(), TEN + MINUTE)
+    pid_records.record("streamer", database.home, os.getpid())
+    clock_report.write(ClockedVenue(offset_s), database.home)
+    overview = look(TEN + MINUTE)
+    assert overview.to_json()["clock_offset_s"] == offset_s
+    assert shown in drawn(overview)
+    assert ("the venue's clock" in drawn(overview)) is bool(shown)
+    (finding,) = doctor._venue_clock(database.home)
+    assert finding.ok is not bool(shown)
+    clock_report.forget(database.home)
+    pid_records.forget("streamer", database.home)
+    assert look(TEN + MINUTE).clock is None
 
 
 def test_the_order_books_of_a_running_streamer_are_shown_with_their_state(run, handle, look, database):

@@ -183,7 +183,10 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (["evaluate", "--model", "bos@"], "nothing follows the @ of 'bos@'"),
         (["models", "show", "bos", "--symbol", "foo"], "unknown symbol 'FOO'; `mikrobot instruments list` shows all"),
         (["predict", "--example", "--symbol", "foo"], "unknown symbol 'FOO'; `mikrobot instruments list` shows all"),
-        (["account", "reset", "--source", "kraken"], "'kraken' is not one of 'simulated', 'replay', 'binance', 'mt5'"),
+        (
+            ["account", "reset", "--source", "kraken"],
+            "'kraken' is not one of 'simulated', 'replay', 'binance', 'binance-local'",
+        ),
         (
             ["backtest", "--data", __file__, "--symbol", "NOPE"],
             "'--symbol': unknown symbol 'NOPE'",

@@ -6,8 +6,8 @@ import pytest
 import stamina
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
-from mikrobot.domain.market import empty_bars
-from mikrobot.market.feed import CHUNK, GRACE_S, closes
+from mikrobot.domain.market import bars_of, empty_bars
+from mikrobot.market.feed import CHUNK, DUE, GRACE_S, closes
 from mikrobot.runtime import ManualClock
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
@@ -230,3 +230,51 @@ def test_a_live_venue_that_lists_none_of_the_symbols_ends_the_feed(frames):
 def test_a_replay_without_a_symbol_ends_in_its_name(frames):
     with pytest.raises(UnknownSymbol, match="EURUSD: the venue does not list"):
         next(closes(Delisting(frames), ("BTCUSDT", "EURUSD"), START, None, clock=ManualClock(START)))
+
+
+class Arriving:
+    """A stream on which the given bars have arrived, and those that all trades make up."""
+
+    def __init__(self, clock, arrived=(), built=()):
+        self.clock, self.arrived, self.made = clock, list(arrived), list(built)
+
+    def minute(self, opened, symbols, until):
+        bars = {bar.symbol: bar for bar in self.arrived if bar.open_time == opened}
+        if any(symbol not in bars for symbol in symbols):
+            self.clock.time = max(self.clock.time, until)
+        return bars
+
+    def built(self, symbol, opened):
+        return next((bar for bar in self.made if (bar.symbol, bar.open_time) == (symbol, opened)), None)
+
+
+@pytest.mark.parametrize("behind_s", [-90.0, -5.0, 0.0, 5.0, 90.0])
+def test_a_bar_that_is_missing_on_the_stream_is_requested_two_seconds_after_it_closed_at_the_venue(frames, behind_s):
+    """nautilus#1705, Binance.Net#1267: the closed kline never arrives."""
+    clock = ManualClock(START + 250 * MINUTE)
+    source = Shelf(frames, clock)
+    source.behind_s, source.delay_s = behind_s, behind_s
+    start = source.time().replace(second=0) - MINUTE
+    feed = closes(source, ("EURUSD",), start, None, clock=clock, stream=Arriving(clock))
+    next(feed)
+    for _ in range(4):
+        close, _ = next(feed)
+        assert source.time() == close + DUE
+
+
+def test_while_the_venue_is_down_bars_are_those_that_arrive_and_those_of_all_trades(frames):
+    clock = ManualClock(START + 250 * MINUTE)
+    source = Shelf(frames, clock)
+    bars = {symbol: bars_of(symbol, frame) for symbol, frame in frames.items()}
+    at = {bar.open_time: bar for bar in bars["EURUSD"]}
+    stream = Arriving(clock, built=[at[START + n * MINUTE] for n in (250, 251, 253)])
+    stream.arrived = [bar for bar in bars["BTCUSDT"] if bar.open_time >= START + 250 * MINUTE]
+    feed = closes(source, ("EURUSD", "BTCUSDT"), START + 248 * MINUTE, None, clock=clock, stream=stream)
+    closed = [next(feed)[0] for _ in range(2)]
+    source.failures = 10**9
+    closed += [next(feed)[0] for _ in range(2)]
+    source.failures = 5 * 3  # the minute of which a trade is missing waits until the venue answers
+    later = next(feed)
+    assert closed == [START + n * MINUTE for n in (249, 250, 251, 252)]
+    assert (later[0], len(later[1])) == (START + 253 * MINUTE, 2)
+    assert source.failures == 0

@@ -73,7 +73,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("hours", 0, r"setting hours: Input should be greater than or equal to 1 \(found 0\); correct or remove it"),
         ("hours", 10**20 - 1, "setting hours: .* less than or equal to 87660 .found 99999999999999999999"),
         ("hours", True, "setting hours: Input should not be true or false"),
-        ("source", "oanda", r"setting source: expected one of .*, mt5, binance-local, mt5-local \(found 'oanda'\)"),
+        ("source", "oanda", r"setting source: expected one of .*, binance-usdm-local, mt5, mt5-local .found 'oanda'."),
         ("entry_probability", 1.5, r"setting entry_probability: .* less than or equal to 1 \(found 1\.5\)"),
         ("entry_probability", float("nan"), "setting entry_probability: .* less than or equal to 1"),
         ("tuning_seconds", float("inf"), "setting tuning_seconds: .* less than or equal to 604800 .found inf"),
@@ -279,6 +279,13 @@ def test_a_local_venue_stands_for_binance_on_its_port() -> None:
 def test_a_local_venue_with_what_it_cannot_trade_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(venue="local", **given)
+
+
+def test_futures_of_another_server_are_marked_by_their_own_address() -> None:
+    assert load(source="binance-usdm").source == "binance-usdm"
+    assert load(source="binance-usdm", binance_url="http://127.0.0.1:8310/api").source == "binance-usdm"
+    local = load(source="binance-usdm", binance_futures_url="http://127.0.0.1:8310/fapi")
+    assert local.source == "binance-usdm-local"
 
 
 def test_every_variable_that_the_program_names_is_known() -> None:

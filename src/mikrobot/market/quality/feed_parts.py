@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-BookState = Literal["syncing", "live", "suspect", "lost"]
+from mikrobot.domain.order_books import BookState
 
 LATE_FROM_S, LATE_UNTIL_S = 10.0, 60.0
 """Seconds after its close from which a bar is late, and at which it is worthless: the next one has closed. A bar that

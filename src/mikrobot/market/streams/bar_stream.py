@@ -6,6 +6,7 @@ from typing import Protocol
 
 from mikrobot.domain.market import Bar
 from mikrobot.market.streams.connection import StreamStatus
+from mikrobot.market.streams.trade_check import TradeCheck
 
 Take = Callable[[str, datetime, bytes], None]
 """Takes the channel of a socket, the time of receipt and a raw message."""
@@ -22,6 +23,15 @@ class BarStream(Protocol):
 
     def take_revised(self) -> list[Bar]:
         """Return the bars that the venue has sent again with other values since the last call."""
+
+    def built(self, symbol: str, open_time: datetime) -> Bar | None:
+        """Return the bar that all trades of a minute make up, to be traded in place of the venue's.
+
+        None if a trade is missing, none has arrived from a later minute, or the venue sends no trades.
+        """
+
+    def trade_check(self) -> TradeCheck | None:
+        """Return the comparison of the venue's bars with its trades; None if the venue sends no trades."""
 
     def delay_s(self, bar: Bar) -> float | None:
         """Return the seconds that the message of a bar was on its way, see `FeedDelay`; None if it had none."""

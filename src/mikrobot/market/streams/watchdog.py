@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-USUAL_S = {"kline": 2.0, "depth": 0.1, "bookTicker": 1.0, "aggTrade": 1.0}
+USUAL_S = {"kline": 2.0, "depth": 0.1, "bookTicker": 1.0, "aggTrade": 24.0}
 """Usual seconds between two messages of a stream, by its kind, on a market that is traded."""
 
 PERIODS = 5.0
@@ -11,6 +11,9 @@ PERIODS = 5.0
 
 LEAST_S = 5.0
 """Shortest silence that is stale, so that a slow network is none."""
+
+LEAST_OF_TRADES_S = 60.0
+"""Shortest silence of a stream of trades that is stale: trades come in bursts, with pauses between them."""
 
 LONGEST_S = 120.0
 """Silence that is stale on the quietest market."""
@@ -36,12 +39,14 @@ class Watchdog:
     stream: str
     usual_s: float = 0.0
     messages: int = 0
+    _least_s: float = field(default=LEAST_S, init=False)
     _last: datetime | None = field(default=None, init=False)
     _silent: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         kind = self.stream.split("@")[1].partition("_")[0] if "@" in self.stream else ""
         self.usual_s = self.usual_s or USUAL_S.get(kind, 1.0)
+        self._least_s = LEAST_OF_TRADES_S if kind == "aggTrade" else LEAST_S
 
     def acknowledged(self, now: datetime) -> None:
         """Start to watch: the subscription was accepted at `now`; a stale stream stays stale until it sends."""
@@ -58,7 +63,7 @@ class Watchdog:
     @property
     def limit_s(self) -> float:
         """Seconds of silence after which the stream is stale."""
-        return min(max(PERIODS * self.usual_s, LEAST_S), LONGEST_S)
+        return min(max(PERIODS * self.usual_s, self._least_s), LONGEST_S)
 
     def silent_s(self, now: datetime) -> float:
         """Return the seconds since the last message, or since the acknowledgement; 0 before it."""

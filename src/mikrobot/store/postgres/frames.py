@@ -21,18 +21,40 @@ _TRAILER = b"\xff\xff"
 _EPOCH_US = 946_684_800_000_000
 _FIELDS = ("ts", *BAR_COLUMNS[1:])
 _PACKED_ROW = np.dtype([(name, ">i8" if name == "ts" else ">f8") for name in _FIELDS])
-_ROW = np.dtype(
-    [("fields", ">i2")] + [part for name in _FIELDS for part in ((f"{name}_bytes", ">i4"), (name, _PACKED_ROW[name]))]
-)
+_KEY = ("source_id", "symbol_id", "timeframe")
+_TYPES = dict.fromkeys(_KEY, ">i2") | {name: _PACKED_ROW[name] for name in _FIELDS}
 
-PACKED = f"""string_agg(
-    timestamptz_send(ts) || {" || ".join(f"float8send({name})" for name in BAR_COLUMNS[1:])}, ''::bytea ORDER BY ts
-)"""
+
+def _row(names: tuple[str, ...]) -> np.dtype[np.void]:
+    """Return the layout of a row of COPY: the number of fields, then each after its length."""
+    fields = [part for name in names for part in ((f"{name}_bytes", ">i4"), (name, _TYPES[name]))]
+    return np.dtype([("fields", ">i2"), *fields])
+
+
+_ROW, _KEYED_ROW = _row(_FIELDS), _row((*_KEY, *_FIELDS))
+
+_SENT = f"timestamptz_send(ts) || {' || '.join(f'float8send({name})' for name in BAR_COLUMNS[1:])}, ''::bytea"
+
+PACKED = f"string_agg({_SENT} ORDER BY ts)"
 """SQL aggregate of the rows that `decode` reads; NULL without rows."""
 
+NEWEST_FIRST = f"string_agg({_SENT} ORDER BY ts DESC)"
+"""The same of rows that come in falling order, as the newest of a table do, which then need no sorting."""
 
-def encode(symbol: str, bars: pd.DataFrame) -> bytes:
+_COLUMNS = pd.Index(BAR_COLUMNS[1:])
+_TIMES = pd.DatetimeTZDtype("us", "UTC")
+
+
+def encode(symbol: str, bars: pd.DataFrame, key: tuple[int, int, int] | None = None) -> bytes:
     """Return a bar frame in the COPY format, with the columns ``ts`` and the values of `BAR_COLUMNS`.
+
+    Parameters
+    ----------
+    symbol : str
+        For messages.
+    bars : DataFrame
+    key : (int, int, int) or None
+        Source, symbol and timeframe, which come first in every row then.
 
     Raises
     ------
@@ -41,20 +63,23 @@ def encode(symbol: str, bars: pd.DataFrame) -> bytes:
         its time.
     """
     times = _microseconds(symbol, bars)
-    rows = np.empty(len(bars), _ROW)
-    rows["fields"] = len(_FIELDS)
+    rows = np.empty(len(bars), _ROW if key is None else _KEYED_ROW)
+    rows["fields"] = len(_FIELDS) if key is None else len(_KEY) + len(_FIELDS)
+    for name, number in zip(_KEY, key or (), strict=False):
+        rows[f"{name}_bytes"], rows[name] = 2, number
     for name in _FIELDS:
         rows[f"{name}_bytes"] = 8
         rows[name] = times - _EPOCH_US if name == "ts" else bars[name].to_numpy("float64")
     return _HEADER + rows.tobytes() + _TRAILER
 
 
-def decode(packed: bytes | None) -> pd.DataFrame:
-    """Return the bar frame of the rows that `PACKED` has aggregated."""
-    rows = np.frombuffer(packed or b"", _PACKED_ROW)
-    times = (rows["ts"].astype("int64") + _EPOCH_US).view("datetime64[us]")
-    columns = {name: rows[name].astype("float64") for name in BAR_COLUMNS[1:]}
-    return pd.DataFrame({"open_time": pd.Series(times).dt.tz_localize("UTC"), **columns})
+def decode(packed: bytes | None, *, newest_first: bool = False) -> pd.DataFrame:
+    """Return the bar frame of the rows that `PACKED` has aggregated, or `NEWEST_FIRST`."""
+    rows = np.frombuffer(packed or b"", ">f8").reshape(-1, len(_FIELDS))[:: -1 if newest_first else 1]
+    times = (rows[:, 0].view(">i8").astype("int64") + _EPOCH_US).view("datetime64[us]")
+    bars = pd.DataFrame(rows[:, 1:].astype("float64"), columns=_COLUMNS)
+    bars.insert(0, "open_time", pd.Index(pd.array(times, dtype=_TIMES)))
+    return bars
 
 
 def _microseconds(symbol: str, bars: pd.DataFrame) -> NDArray[np.int64]:

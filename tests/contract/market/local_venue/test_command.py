@@ -36,13 +36,13 @@ def start(tmp_path):
 
 def test_it_announces_its_addresses_answers_and_ends_quietly(coin_file, start):
     process = start("--data", coin_file, "--port", 0, "--speed", 60, "--start", "2024-03-06 12:00:00")
-    ready, *lines, futures = [process.stdout.readline() for _ in range(4)]
+    ready, *lines = [process.stdout.readline() for _ in range(5)]
     assert ready.startswith("ready: http://127.0.0.1:")
     assert "lists BTCUSDT; it is 2024-03-06 12:00" in ready
     named = dict(line.strip().split("=") for line in lines)
-    assert sorted(named) == ["MIKROBOT_BINANCE_STREAM_URL", "MIKROBOT_BINANCE_URL"]
-    address = futures.split()[2].rstrip(",")
-    for url in (f"{named['MIKROBOT_BINANCE_URL']}/v3/time", f"{address}/v1/time"):
+    markets = ("MIKROBOT_BINANCE", "MIKROBOT_BINANCE_FUTURES")
+    assert set(named) == {f"{market}_{kind}" for market in markets for kind in ("URL", "STREAM_URL")}
+    for url in (f"{named['MIKROBOT_BINANCE_URL']}/v3/time", f"{named['MIKROBOT_BINANCE_FUTURES_URL']}/v1/time"):
         with urllib.request.urlopen(url, timeout=10) as answer:
             assert json.load(answer)["serverTime"] >= 1_709_726_400_000
     process.send_signal(signal.SIGINT)

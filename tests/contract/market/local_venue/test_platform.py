@@ -1,7 +1,6 @@
 """The platform's own stream and order book, connected to the local venue."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -9,32 +8,14 @@ import pytest
 
 from mikrobot.market.binance import BinanceSource
 from mikrobot.market.binance_streams import BinanceStream, attempts_of
-from mikrobot.market.border import instant
-from mikrobot.market.local_venue.clock import MarketClock
 from mikrobot.market.local_venue.opening import VenueOptions
 from mikrobot.runtime import SystemClock
 from mikrobot.workflows.replay_book import replay
 from tests.contract.market.local_venue.recording import recorded
-from tests.venue_client import run, running
+from tests.venue_client import MarketTime, run, running
 
 START = datetime(2024, 3, 6, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@dataclass
-class MarketTime:
-    """The market time of a venue, as a clock of the platform."""
-
-    clock: MarketClock
-
-    def now(self):
-        return instant(self.clock.now_ms() * 1000)
-
-    def sleep(self, seconds):
-        SystemClock().sleep(seconds / self.clock.speed)
-
-    async def wait(self, seconds):
-        await SystemClock().wait(seconds / self.clock.speed)
 
 
 @pytest.mark.parametrize("fault", [None, "drop", "server_shutdown"])
