@@ -40,6 +40,7 @@ class BarQuality:
     source: str
     _follows_from: datetime | None = None
     _compares: bool = False
+    _rate: float = 1.0
     _scored: dict[str, OrderedDict[datetime, tuple[float, ...]]] = field(default_factory=dict)
     _scorer: BarScorer = field(default_factory=BarScorer)
     _refused: Counter[str] = field(default_factory=Counter)
@@ -58,7 +59,7 @@ class BarQuality:
             recent.popitem(last=False)
         return self._scorer.score(bar, self._arrival(bar, now, delay_s, book))
 
-    def follow(self, at: datetime, *, compares: bool) -> None:
+    def follow(self, at: datetime, *, compares: bool, rate: float = 1.0) -> None:
         """Begin to measure how bars arrive, in the present of a live source.
 
         Parameters
@@ -67,9 +68,13 @@ class BarQuality:
             Bars that closed later are late if they arrive late.
         compares : bool
             Later versions of bars are looked for.
+        rate : float
+            Seconds of the market in one second of real time. Lateness and delay are those of this machine, so that
+            they count in real time.
         """
         self._follows_from = at
         self._compares = compares
+        self._rate = rate
 
     def note_refused(self, symbol: str) -> None:
         """Note that a bar was refused; the score of the next one shows it."""
@@ -110,8 +115,8 @@ class BarQuality:
         agreed: Revision | None = "none" if self._compares and followed else None
         arrival = Arrival(refused=refused, revision=revision or agreed, book=book)
         if followed:
-            late_s = max((now - bar.close_time).total_seconds(), 0.0)
-            arrival = replace(arrival, late_s=late_s, delay_s=delay_s)
+            late_s = max((now - bar.close_time).total_seconds(), 0.0) / self._rate
+            arrival = replace(arrival, late_s=late_s, delay_s=None if delay_s is None else delay_s / self._rate)
         return arrival
 
 

@@ -36,6 +36,7 @@ from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.recording import RecordedSource, Recording, recorded
 from mikrobot.live.session import PRESENT
+from mikrobot.live.steady_clock import rate_of
 from mikrobot.market.feed import Source, closes
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock
@@ -95,7 +96,7 @@ class Streamer:
             stream_report.forget(self.home)
             clock_report.forget(self.home)
         if self.source.live:
-            self.quality.follow(self.clock.now(), compares=self.arriving is not None)
+            self.quality.follow(self.clock.now(), compares=self.arriving is not None, rate=rate_of(self.clock))
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
         for number, (close_time, bars) in enumerate(
