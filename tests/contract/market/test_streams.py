@@ -250,12 +250,10 @@ def test_streams_of_futures_are_asked_for_on_the_path_that_sends_them(server, cl
 
 
 def test_the_feed_yields_each_minute_once_from_rest_and_then_from_the_stream(venue, server, stream):
-    """The venue's clock stands at 12:00; what is streamed later is not known to REST."""
-    venue.now = START
-    source = BinanceSource(["BTCUSDT"], venue.url, ManualClock(START + timedelta(seconds=1)), 20.0)
-    feed = closes(
-        source, ["BTCUSDT"], START - 3 * MINUTE, None, clock=FastClock(START + timedelta(seconds=1)), stream=stream
-    )
+    """The venue's clock stands just after 12:00; what is streamed later is not known to REST."""
+    venue.now = START + timedelta(seconds=2)
+    source = BinanceSource(["BTCUSDT"], venue.url, ManualClock(venue.now), 20.0)
+    feed = closes(source, ["BTCUSDT"], START - 3 * MINUTE, None, clock=FastClock(venue.now), stream=stream)
     past = [next(feed) for _ in range(3)]
     assert [close for close, _ in past] == [START - 2 * MINUTE, START - MINUTE, START]
     asked = len(venue.asked)
