@@ -68,6 +68,7 @@ def test_the_coming_hours_are_traded_on_a_market_that_is_marked_simulated(live: 
     assert live.left == []
 
 
+@pytest.mark.soak
 def test_two_replays_of_the_recording_have_the_bars_of_the_session_and_equal_ledgers(
     live: Live, install, tmp_path
 ) -> None:
@@ -126,6 +127,7 @@ def assert_no_minute_is_missing(live: Live) -> None:
         assert closes == [run.starts_at + timedelta(minutes=1) * n for n in range(1, len(closes) + 1)]
 
 
+@pytest.mark.soak
 def test_up_lets_the_market_go_on_symbols_join_it_and_down_ends_it(live: Live) -> None:
     def last_bar() -> datetime:
         return datetime.fromisoformat(live.status()["symbols"]["BTCUSDT"]["last_bar"])
