@@ -14,6 +14,7 @@ from click.exceptions import NoArgsIsHelpError
 from mikrobot import __version__
 from mikrobot.cli.account import account
 from mikrobot.cli.bar_files import import_, inspect
+from mikrobot.cli.drift import drift
 from mikrobot.cli.experiments import experiment
 from mikrobot.cli.history import backtest, evaluate, features, simulate
 from mikrobot.cli.instruments import instruments
@@ -357,7 +358,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 
 for command in (
-    *(account, backtest, book, evaluate, experiment, features, history, import_, inspect, instruments, models),
+    *(account, backtest, book, drift, evaluate, experiment, features, history, import_, inspect, instruments, models),
     *(simulate, symbols_of_run, terminal, train, local_venue),
 ):
     main.add_command(command)

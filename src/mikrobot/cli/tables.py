@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mikrobot.training.evaluation_figures import BandFigures
     from mikrobot.workflows.bar_history import Gap, KnownBar
     from mikrobot.workflows.evaluate import ModelEvaluation
+    from mikrobot.workflows.file_drift import FileDrift
     from mikrobot.workflows.inspect_files import Inspected, Refused
     from mikrobot.workflows.replay_book import ReplayedBook
     from mikrobot.workflows.trading_report import TradingReport
@@ -151,6 +152,30 @@ def evaluation_table(judged: "ModelEvaluation") -> Table:
         f"{judged.seen_share:.0%} of them within the span of the training"
     )
     shown.caption = "\n".join([samples, *(_band(band) for band in evaluation.selective if band.coverage)])
+    shown.caption_justify = "left"
+    return shown
+
+
+def drift_table(judged: "FileDrift") -> Table:
+    """Show the drift of the windows of a bar file."""
+    reference = judged.reference
+    shown = Table(
+        title=f"Drift of {judged.symbol} from {reference.since:%Y-%m-%d} to {reference.until:%Y-%m-%d}",
+        title_justify="left", title_style="bold", box=None, padding=(0, 2),
+    )  # fmt: skip
+    figures = ("columns", "shift", "volatility")
+    for heading in ("window from", *figures, "verdict", "by fixed limit", "why"):
+        shown.add_column(heading, justify="right" if heading in figures else "left", overflow="fold")
+    for window, fixed in zip(judged.windows, judged.fixed_limit, strict=True):
+        verdict = ("new drift" if window.onset else "drift") if window.verdict == "drift" else "stable"
+        shown.add_row(
+            f"{window.since:%Y-%m-%d}", f"{window.share:.0%}", f"{window.mean_shift:.1f}", f"{window.volatility:.2f}",
+            verdict, "drift" if fixed else "stable", Text("\n".join(window.reasons) if window.onset else ""),
+        )  # fmt: skip
+    shown.caption = (
+        f"{judged.verdicts} verdicts in {len(judged.windows)} windows, {sum(judged.fixed_limit)} by the fixed limit "
+        f"(a PSI of 0.1 in half of {len(reference.columns)} columns)"
+    )
     shown.caption_justify = "left"
     return shown
 

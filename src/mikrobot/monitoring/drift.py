@@ -31,9 +31,6 @@ MINIMUM_ROWS = 300
 """Minimum number of rows; fewer rows drift by chance. Two samples of one distribution differ by a PSI of
 about (bins - 1) (1/n + 1/m), which reaches 0.1 with Evidently's 10 to 16 bins at n = m = 300."""
 
-PRICE_UNITS = ("price", "price difference")
-"""Units of catalog columns whose values scale with the price."""
-
 MAXIMUM_ROWS = 20_000
 """Maximum number of rows compared; longer frames are sampled evenly over time to keep a comparison fast."""
 
@@ -53,10 +50,9 @@ def compare(
 ) -> Drift:
     """Compare the distributions of feature rows, column by column.
 
-    Columns in price units are left out: the model uses prices relative to each other, so a moved price
-    level does not affect it. Constant columns and columns without values are left out too. Slow features
-    of one day always differ from those of a season, so pass several days of `current` rows if the verdict
-    starts a training.
+    Columns that move with the price level or the calendar are left out, and so are constant columns and columns
+    without values. Slow features of one day always differ from those of a season, so pass several days of `current`
+    rows if the verdict starts a training.
 
     Parameters
     ----------
@@ -111,11 +107,11 @@ def _check(side: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def _left_out(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
-    units = {spec.name: spec.unit for spec in CATALOG.specs}
+    moves_with = {spec.name: spec.moves_with for spec in CATALOG.specs}
     reasons = {}
     for name in columns:
-        if units.get(name) in PRICE_UNITS:
-            reasons[name] = "in price units, which scale with the price"
+        if moves_with.get(name):
+            reasons[name] = f"moves with {moves_with[name]}"
         elif not reference[name].notna().any():
             reasons[name] = "no value in the reference rows"
         elif not current[name].notna().any():

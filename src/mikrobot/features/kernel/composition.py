@@ -15,7 +15,7 @@ from mikrobot.domain.market import Timeframe
 from mikrobot.domain.order_books import BOOK_FIELDS
 from mikrobot.features.kernel import bars, timeframe
 from mikrobot.features.kernel.bars import BAR, BAR_FIELDS, MARKET, MARKET_FIELDS, MINUTE, SEEN
-from mikrobot.features.kernel.feature import BOOK, ELAPSED, LEAD, Entry, Output
+from mikrobot.features.kernel.feature import BOOK, ELAPSED, LEAD, PRICE_UNITS, Entry, Output
 from mikrobot.features.kernel.fingerprints import fingerprint
 from mikrobot.features.kernel.parts import F8, I8, Layout, record
 from mikrobot.features.kernel.source import compose, lower, without_places
@@ -51,6 +51,9 @@ class ColumnSpec:
         Reason why it may be NaN after its warm-up; empty if it never is.
     reference : str
         Paper, book or page that defines it; empty if the docstring of the step does.
+    moves_with : str
+        What its values follow whatever the market does: the price level, the calendar, a sum that starts again each
+        day; empty if a change of their distribution is drift.
     """
 
     name: str
@@ -65,6 +68,7 @@ class ColumnSpec:
     summary: str
     may_be_missing: str
     reference: str
+    moves_with: str
 
 
 class Catalog:
@@ -114,6 +118,7 @@ class Catalog:
                 summary=output.summary,
                 may_be_missing=output.missing,
                 reference=entry.feature.reference,
+                moves_with="the price level" if output.quantity.unit in PRICE_UNITS else entry.feature.moves_with,
             )
             for entry in self.entries
             for name, output in entry.outputs.items()

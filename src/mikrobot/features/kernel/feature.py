@@ -46,6 +46,9 @@ class Quantity:
     high: float = inf
 
 
+PRICE_UNITS = ("price", "price difference")
+"""Units of values that scale with the price."""
+
 PRICE = Quantity("price", low=0)
 DIFFERENCE = Quantity("price difference")
 PERCENT = Quantity("percent", 0, 100)
@@ -132,6 +135,8 @@ class Feature:
     optional : tuple of str
     forming : bool
         True if it uses the forming bar; see `feature`.
+    moves_with : str
+        What its values follow whatever the market does; see `feature`.
     """
 
     template: str
@@ -145,6 +150,7 @@ class Feature:
     inputs: Mapping[str, str]
     optional: tuple[str, ...]
     forming: bool
+    moves_with: str
 
     def __call__(self, **given: float | str) -> "Entry":
         """Create a catalog entry on M1 from parameters (numbers) and inputs (names)."""
@@ -205,6 +211,7 @@ def feature(
     inputs: Mapping[str, str] | None = None,
     optional: tuple[str, ...] = (),
     forming: bool = False,
+    moves_with: str = "",
 ) -> Callable[[Step], Feature]:
     """Turn the decorated one-bar step into a feature.
 
@@ -235,13 +242,27 @@ def feature(
         The step runs at every M1 close. Its bar is the forming bar of the higher timeframe, including
         the newest minute, and ``elapsed`` is the seconds from its open to that close. Outputs are
         NaN in a bar whose start the stream has not seen.
+    moves_with : str
+        What its values follow whatever the market does, as the calendar: a change of their distribution is then no
+        drift. The price level is known by the unit of an output.
     """
 
     def declare(function: Step) -> Feature:
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
         described = {"": Output(outputs, summary)} if isinstance(outputs, Quantity) else outputs
         return Feature(
-            template, function, inlined(function), described, state, warmup, tail, lag, inputs or {}, optional, forming
+            template,
+            function,
+            inlined(function),
+            described,
+            state,
+            warmup,
+            tail,
+            lag,
+            inputs or {},
+            optional,
+            forming,
+            moves_with,
         )
 
     return declare

@@ -53,6 +53,7 @@ DESKS = record(tokyo=F8, london=F8, new_york=F8)
         "cos": Output(CIRCLE, "Cosine of the time of day (UTC) at the close, midnight at angle 0"),
     },
     warmup=lambda: 0,
+    moves_with="the calendar",
 )
 def minute(time: int) -> tuple[float, float]:
     """Time of day at the close of an M1 bar, as a point on the circle.
@@ -78,6 +79,7 @@ def minute(time: int) -> tuple[float, float]:
     },
     state=lambda: {"hour": I8, "began": I8},
     warmup=lambda: 0,
+    moves_with="the calendar",
 )
 def news(state: State, time: int) -> tuple[float, float]:
     """Minutes from the close of an M1 bar to the usual publication times of US economic data.
@@ -122,6 +124,7 @@ def news(state: State, time: int) -> tuple[float, float]:
     },
     state=lambda: {"closing": I8, "opening": I8, "weekday": F8, "passed": I8, "desks": DESKS},
     warmup=lambda: 0,
+    moves_with="the calendar",
 )
 def session(state: State, time: int, fx: int) -> tuple[float, float, float, float, float, float]:
     """Position of a bar in the trading week, and the financial centres in office hours at its close.

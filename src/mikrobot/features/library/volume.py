@@ -144,6 +144,7 @@ def vwap(
     state=lambda: {"trading": TRADING_DAY, "previous": F8, "total": F8},
     warmup=lambda: 0,
     tail=lambda: THIS_DAY,
+    moves_with="the volume since the trading day opened",
 )
 def obv(state: State, time: int, fx: int, close: float, volume: float) -> float:
     """On-balance volume since the trading day opened.
@@ -182,6 +183,7 @@ def obv(state: State, time: int, fx: int, close: float, volume: float) -> float:
     state=lambda: {"trading": TRADING_DAY, "total": F8},
     warmup=lambda: 0,
     tail=lambda: THIS_DAY,
+    moves_with="the volume since the trading day opened",
 )
 def accumulation(state: State, time: int, fx: int, high: float, low: float, close: float, volume: float) -> float:
     """Accumulation/distribution line (Chaikin) since the trading day opened.
