@@ -42,6 +42,7 @@ CALLS: dict[str, tuple[object, ...]] = {
 
 ELSEWHERE = {
     "book": "its document is checked in contract/market/test_recorded_streams",
+    "drift": "its document is checked in unit/workflows/test_file_drift",
     "run": "its document is checked in test_replay",
     "evaluate": "its document is checked in test_stop",
     "train": "its document is checked in test_stop",

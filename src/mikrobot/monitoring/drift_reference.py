@@ -19,7 +19,7 @@ from mikrobot.features.catalog import CATALOG
 LEAST_WINDOWS = 12
 """Fewest windows of a reference; the limit of a column is the largest PSI of them."""
 
-LEAST_ROWS = 300
+LEAST_ROWS = 200
 """Fewest rows of a window; a shorter one, as of a holiday, is not judged."""
 
 LEAST_PSI = 0.1
@@ -261,13 +261,13 @@ def binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[n
 
 
 def _described(values: NDArray[np.float64]) -> ColumnReference:
-    known = values[~np.isnan(values)]
-    edges = np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
-    edges = edges[edges < known.max()]
+    finite = values[~np.isnan(values)]
+    edges = np.unique(np.quantile(finite, np.arange(1, BINS) / BINS))
+    edges = edges[edges < finite.max()]
     if not len(edges):  # nearly all rows have the largest value
-        edges = np.unique(known)[:-1][-BINS:]
+        edges = np.unique(finite)[:-1][-BINS:]
     shares = tuple(binned(values, edges).tolist())
-    return ColumnReference(tuple(edges.tolist()), shares, float(known.mean()), float(known.std()), 0.0, LEAST_PSI)
+    return ColumnReference(tuple(edges.tolist()), shares, float(finite.mean()), float(finite.std()), 0.0, LEAST_PSI)
 
 
 def _left_out(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
@@ -279,7 +279,7 @@ def _left_out(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
         values = rows[name].to_numpy("float64")
         if np.isnan(values).all():
             reasons[name] = "no value in the reference"
-        elif np.ptp(known := values[~np.isnan(values)]) <= ROUNDING * np.abs(known).max():
+        elif np.ptp(finite := values[~np.isnan(values)]) <= ROUNDING * np.abs(finite).max():
             reasons[name] = "constant in the reference"
     return reasons
 

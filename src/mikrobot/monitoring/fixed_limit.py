@@ -29,11 +29,11 @@ def exceeds_fixed_limit(reference: pd.DataFrame, windows: Sequence[pd.DataFrame]
         reference = reference.iloc[np.linspace(0, len(reference) - 1, MOST_ROWS).astype(np.intp)]
     drifted = np.zeros(len(windows))
     for name in columns:
-        known = reference[name].dropna().to_numpy("float64")
-        discrete = len(np.unique(known)) <= FEW
+        finite = reference[name].dropna().to_numpy("float64")
+        discrete = len(np.unique(finite)) <= FEW
         for at, window in enumerate(windows):
             current = window[name].dropna().to_numpy("float64")
-            drifted[at] += bool(len(current)) and equal_width_psi(known, current, discrete=discrete) >= PSI_LIMIT
+            drifted[at] += bool(len(current)) and equal_width_psi(finite, current, discrete=discrete) >= PSI_LIMIT
     return [bool(share >= SHARE_LIMIT) for share in drifted / len(columns)]
 
 

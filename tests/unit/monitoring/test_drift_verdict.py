@@ -120,5 +120,5 @@ def test_columns_that_move_with_the_price_or_the_calendar_are_left_out() -> None
 
 
 def test_too_short_a_reference_is_refused() -> None:
-    with pytest.raises(DataError, match=r"has 5 windows of 7 days with 300 rows; give at least 12, or shorter"):
+    with pytest.raises(DataError, match=r"has 5 windows of 7 days with 200 rows; give at least 12, or shorter"):
         make_reference(rows(13, 0), SLOW, START, START + 5 * WEEK, window=WEEK)
