@@ -152,7 +152,7 @@ def test_up_lets_the_market_go_on_symbols_join_it_and_down_ends_it(live: Live) -
     assert_no_minute_is_missing(live)
     unknown = live.run("symbols", "add", "SOLUSDT")
     assert unknown.returncode != 0
-    assert "SOLUSDT: Binance does not list this symbol" in unknown.stderr
+    assert "SOLUSDT: Binance spot does not list this symbol" in unknown.stderr
     again = live.run("symbols", "add", "ADAUSDT")
     assert (again.returncode, "trades ADAUSDT already" in again.stderr) == (2, True)
     status = live.status()

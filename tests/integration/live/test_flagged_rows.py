@@ -22,8 +22,8 @@ class DefectivePipeline(FeaturePipeline):
         super().__init__([SYMBOL])
         self.at, self.number, self.value = at, self.columns.index(column), value
 
-    def update(self, bar: Bar) -> NDArray[np.float64]:
-        values = super().update(bar)
+    def update(self, bar: Bar, book: tuple[float, ...] | None = None) -> NDArray[np.float64]:
+        values = super().update(bar, book)
         if bar.close_time == self.at:
             values[self.number] = self.value
         return values
