@@ -83,8 +83,17 @@ class ManualClock:
         await asyncio.sleep(0)
 
 
+def rate_of(clock: Clock) -> float:
+    """Return the seconds that pass on a clock in one second of real time: 1, or more where a market runs faster."""
+    return float(getattr(clock, "rate", 1.0))
+
+
 def retry(
-    *, on: type[Exception] | tuple[type[Exception], ...], attempts: int = 5, timeout_s: float = 30.0
+    *,
+    on: type[Exception] | tuple[type[Exception], ...],
+    attempts: int = 5,
+    timeout_s: float = 30.0,
+    rate: float = 1.0,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Retry an idempotent call that fails with `on`, with exponential back-off and jitter.
 
@@ -95,8 +104,13 @@ def retry(
     attempts : int
     timeout_s : float
         Seconds after which no new attempt starts.
+    rate : float
+        Rate of the clock by which these seconds and the waits count; see `rate_of`.
     """
-    return stamina.retry(on=on, attempts=attempts, timeout=timeout_s, wait_initial=0.1, wait_max=5.0)
+    return stamina.retry(
+        on=on, attempts=attempts, timeout=timeout_s / rate, wait_initial=0.1 / rate, wait_max=5.0 / rate,
+        wait_jitter=1.0 / rate,
+    )  # fmt: skip
 
 
 def wait_until(ready: Callable[[], bool], what: str, clock: Clock, *, timeout_s: float, every_s: float = 0.1) -> None:

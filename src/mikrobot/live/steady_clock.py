@@ -53,11 +53,6 @@ class SteadyClock:
         await SystemClock().wait(seconds / self.rate)
 
 
-def rate_of(clock: Clock) -> float:
-    """Return the seconds that pass on a clock in one second of real time."""
-    return clock.rate if isinstance(clock, SteadyClock) else 1.0
-
-
 def anchored(home: Path) -> SteadyClock:
     """Return the clock of a state folder; without an anchor, that of the machine becomes the anchor."""
     return _read(home, STACK) or anchor_at(SystemClock().now(), home)

@@ -36,10 +36,9 @@ from mikrobot.live.entry import live_process
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
 from mikrobot.live.recording import RecordedSource, Recording, recorded
 from mikrobot.live.session import PRESENT
-from mikrobot.live.steady_clock import rate_of
 from mikrobot.market.feed import Source, closes
 from mikrobot.market.streams.bar_stream import BarStream
-from mikrobot.runtime import Clock
+from mikrobot.runtime import Clock, rate_of
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast.online import FeatureRows

@@ -19,7 +19,7 @@ from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import Bar, empty_bars
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.bar_stream import BarStream
-from mikrobot.runtime import Clock, retry
+from mikrobot.runtime import Clock, rate_of, retry
 from mikrobot.telemetry import logger
 
 log = logger("market")
@@ -136,12 +136,6 @@ def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.Dat
     return source.history(symbol, start, end)
 
 
-@retry(on=FeedError)
-def fetch_time(source: Source) -> datetime:
-    """Return the time of a source, with retries on `FeedError`; see `Source.time`."""
-    return source.time()
-
-
 def closes(
     source: Source,
     symbols: Sequence[str],
@@ -180,13 +174,13 @@ def closes(
     Raises
     ------
     FeedError
-        If `end` is given and the venue fails for longer than the retries of `fetch`.
+        If `end` is given and the venue fails for longer than `retry` tries.
     BarError
         As `Source.history`.
     UnknownSymbol
         If a source that is not live does not have a symbol, or a live one has none of them at the start.
     """
-    spans = _spans(source, symbols)
+    spans = _spans(source, symbols, rate_of(clock))
     reached = max(start, min(first for first, _ in spans))
     last = end if source.live else _earlier(end, max(close for _, close in spans))
     behind = timedelta(0)
@@ -217,12 +211,12 @@ def closes(
             reached = instant
 
 
-def _spans(source: Source, symbols: Sequence[str]) -> list[tuple[datetime, datetime]]:
+def _spans(source: Source, symbols: Sequence[str], rate: float) -> list[tuple[datetime, datetime]]:
     """Return the spans of the symbols; of a live source, of those that the venue still trades."""
     spans: list[tuple[datetime, datetime]] = []
     for number, symbol in enumerate(symbols, start=1):
         try:
-            spans.append(retry(on=FeedError)(source.span)(symbol))
+            spans.append(retry(on=FeedError, rate=rate)(source.span)(symbol))
         except (FeedError, UnknownSymbol) as error:
             if not source.live or (number == len(symbols) and not spans):
                 raise
@@ -230,10 +224,10 @@ def _spans(source: Source, symbols: Sequence[str]) -> list[tuple[datetime, datet
     return spans
 
 
-def _bars(source: Source, symbol: str, since: datetime, until: datetime) -> pd.DataFrame:
+def _bars(source: Source, symbol: str, since: datetime, until: datetime, *, rate: float) -> pd.DataFrame:
     """Read the bars of a symbol; a live one that the venue no longer lists has none, and the others go on."""
     try:
-        return fetch(source, symbol, since, until)
+        return retry(on=FeedError, rate=rate)(source.history)(symbol, since, until)
     except UnknownSymbol as error:
         if not source.live:
             raise
@@ -243,7 +237,10 @@ def _bars(source: Source, symbol: str, since: datetime, until: datetime) -> pd.D
 
 def _behind(source: Source, clock: Clock) -> timedelta:
     """Return the time by which the clock of a live source is behind ours, negative if it is ahead."""
-    return clock.now() - fetch_time(source) if source.live else timedelta(0)
+    if not source.live:
+        return timedelta(0)
+    reached = retry(on=FeedError, rate=rate_of(clock))(source.time)()
+    return clock.now() - reached
 
 
 def _available(source: Source, last: datetime | None, clock: Clock, behind: timedelta) -> datetime:
@@ -313,14 +310,15 @@ def _read(
     source: Source, symbols: Sequence[str], since: datetime, until: datetime, *, clock: Clock, behind: timedelta
 ) -> list[pd.DataFrame]:
     """Read one period; on a live source, request bars that are due again for a short time."""
-    frames = [_bars(source, symbol, since, until) for symbol in symbols]
+    rate = rate_of(clock)
+    frames = [_bars(source, symbol, since, until, rate=rate) for symbol in symbols]
     for _ in range(PATIENCE if source.live else 0):
         late = [i for i, symbol in enumerate(symbols) if _is_due(symbol, frames[i], until, clock.now() - behind)]
         if not late:
             break
         clock.sleep(GRACE_S)
         for i in late:
-            frames[i] = _bars(source, symbols[i], since, until)
+            frames[i] = _bars(source, symbols[i], since, until, rate=rate)
     return frames
 
 

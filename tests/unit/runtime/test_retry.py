@@ -1,9 +1,12 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from mikrobot.runtime import retry
+from mikrobot.live.steady_clock import SteadyClock
+from mikrobot.runtime import SystemClock, rate_of, retry
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +52,21 @@ def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:
     with pytest.raises(TimeoutError, match="slow"):
         retry(on=(ConnectionError, TimeoutError), attempts=3)(flaky)()
     assert flaky.calls == 3
+
+
+def test_waits_count_by_the_clock_of_a_market_that_runs_faster() -> None:
+    clock = SteadyClock(datetime(2025, 1, 1, tzinfo=UTC), rate=1000.0)
+    waits: list[float] = []
+
+    def keep(details: RetryDetails) -> None:
+        waits.append(details.wait_for)
+
+    stamina.set_testing(False)
+    set_on_retry_hooks([keep])
+    try:
+        retry(on=ConnectionError, attempts=5, rate=rate_of(clock))(Flaky(4, ConnectionError("reset")))()
+    finally:
+        set_on_retry_hooks(None)
+    assert len(waits) == 4
+    assert max(waits) <= 6.0 / 1000
+    assert rate_of(SystemClock()) == 1.0
