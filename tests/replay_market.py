@@ -4,7 +4,7 @@ The servers stay up for the tests of several files; the last of them stops them.
 the libraries of training and of Feast are imported where they are used.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +48,7 @@ class Market:
     settings: Settings
     segment: Segment
     installation: Any
+    source: str = "replay"
 
     def serve(self) -> None:
         """Start the servers that do not run."""
@@ -76,7 +77,7 @@ class Market:
                 "segments": [self.segment.to_json()],
                 "asked_at": started_at.isoformat(),
             }
-            run = Run(run_id, "replay", False, self.segment.symbols, FROM, UNTIL, started_at, settings)
+            run = Run(run_id, self.source, False, self.segment.symbols, FROM, UNTIL, started_at, settings)
             for recorded in (run, *arms.following(run, chosen)):
                 Runs(pool).begin(recorded)
 
@@ -95,8 +96,8 @@ class Market:
             stores = Stores.of(self.settings, pool)
             for path in self.settings.data:
                 symbol, frame = read_bars(path)
-                stores.bars.upsert("replay", symbol, Timeframe.M1, frame)
-                materialize(self.settings, stores, "replay", symbol, start=HISTORY_FROM, end=UNTIL, check=check)
+                stores.bars.upsert(self.source, symbol, Timeframe.M1, frame)
+                materialize(self.settings, stores, self.source, symbol, start=HISTORY_FROM, end=UNTIL, check=check)
 
     def runs(self, name: str) -> bool:
         """Return True if a process of the stack is alive."""
@@ -134,15 +135,15 @@ def market(install, bar_files: dict[str, Path], tmp_path_factory) -> Iterator[Ma
         yield market
 
 
-def store_history(settings: Settings, bar_files: dict[str, Path]) -> None:
+def store_history(settings: Settings, bar_files: Mapping[str, Path], source: str = "replay") -> None:
     with database.open_pool(settings) as pool:
         for path in bar_files.values():
             symbol, bars = read_bars(path)
             history = bars[bars["open_time"].between(HISTORY_FROM, FROM, inclusive="left")]
-            BarStore(pool).upsert("replay", symbol, Timeframe.M1, history)
+            BarStore(pool).upsert(source, symbol, Timeframe.M1, history)
 
 
-def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
+def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS, source: str = "replay") -> Model:
     """Return a small booster whose probabilities scatter around one half, so that there are many trades."""
     import xgboost as xgb
 
@@ -159,7 +160,7 @@ def made_up_model(swing: int = 5, symbols: tuple[str, ...] = SYMBOLS) -> Model:
     spec = ModelSpec(
         name="bos",
         version="",
-        source="replay",
+        source=source,
         symbols=symbols,
         feature_hash=CATALOG.version,
         columns=inputs.columns,

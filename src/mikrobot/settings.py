@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     binance_futures_stream_url: str = Field(
         BINANCE_FUTURES_STREAMS, description="streams of Binance's USD-M futures; empty: poll the REST API only"
     )
-    books: bool = Field(True, description="keep order books of live symbols, as samples for features")
+    books: bool = Field(True, description="keep order books of live symbols, for features and paper fills")
     record: Path | None = Field(None, description="folder into which the session of a live source is recorded")
     venue: Literal["local"] | None = Field(
         None, description="local: a run starts a venue on this machine, and trades it instead of Binance"

@@ -196,7 +196,7 @@ def _cause(close: Close, one: _Index, other: _Index, earlier: str) -> str:
         pairs = zip((*ours.reasons, ""), (*theirs.reasons, ""), strict=False)
         here, there = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
         return f"decided on {here!r}, backtest on {there!r}" + (f", because {earlier} differs" if earlier else "")
-    return "the same decision was filled differently: the bars or the simulator have changed since the run"
+    return "the same decision was filled differently: the bars, order books or simulator have changed since the run"
 
 
 def _prediction_difference(ours: list[Prediction], theirs: list[Prediction]) -> str:

@@ -184,18 +184,14 @@ def excursions(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> lis
 def spread_cost(trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame]) -> Decimal:
     """Return the total spread cost, account currency, to the cent; the fill prices already include it.
 
-    A long position pays the spread of its entry bar, a short position that of its exit bar.
+    A long position pays the spread of its entry bar, a short position that of its exit bar. A fill by an order
+    book pays the distance from the best bid of the book to the levels that it took instead.
     """
     quotes = {symbol: _quotes(symbol, frame) for symbol, frame in bars.items() if len(frame)}
     paid = 0.0
     for trade in trades:
         symbol_quotes, value = quotes.get(trade.order.symbol), unit_value(trade)
-        at = trade.entry if trade.order.side is Side.BUY else trade.exit
-        width = float(instrument(trade.order.symbol).spread)
-        if symbol_quotes is not None:
-            position = int(np.searchsorted(symbol_quotes.opens, _instant(at.filled_at), "right")) - 1
-            width = float(symbol_quotes.ask[max(position, 0)])
-        paid += width * float(value or 0)
+        paid += sum(_spread_of(fill, symbol_quotes) for fill in (trade.entry, trade.exit)) * float(value or 0)
     return Decimal(paid).quantize(Decimal("0.01"))
 
 
@@ -204,6 +200,18 @@ def notional_traded(trades: Sequence[Trade]) -> float:
     return sum(
         float(fill.price) * float(unit_value(trade) or 0) for trade in trades for fill in (trade.entry, trade.exit)
     )
+
+
+def _spread_of(fill: Fill, quotes: _Quotes | None) -> float:
+    """Return the price by which a fill paid for the spread: that of the book it took, or of its bar if it is a buy."""
+    if fill.spread is not None:
+        return float(fill.spread)
+    if fill.side is Side.SELL:
+        return 0.0
+    if quotes is None:
+        return float(instrument(fill.symbol).spread)
+    position = int(np.searchsorted(quotes.opens, _instant(fill.filled_at), "right")) - 1
+    return float(quotes.ask[max(position, 0)])
 
 
 def _quotes(symbol: str, frame: pd.DataFrame) -> _Quotes:

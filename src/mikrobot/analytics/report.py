@@ -375,6 +375,16 @@ def limits(facts: Facts, trades: int, ruined: str = "") -> list[tuple[str, str]]
             "those of baselines: a model that does not beat them adds nothing.",
         ),
     ]
+    by_book = sum(fill.spread is not None for fill in facts.fills)
+    if by_book:
+        subjects.append(
+            (
+                "Order book",
+                f"{by_book} of {len(facts.fills)} fills took the levels of a live order book at the open of their bar, "
+                "each up to its displayed size, in place of the bar's price and spread. Size beyond the stored levels "
+                "was assumed to fill at a worse price than the last one. The venue did not react to these orders.",
+            )
+        )
     if ruined:
         subjects.append(
             ("Ruin", f"{ruined[0].upper()}{ruined[1:]}. No ratio of returns is computed for a ruined account.")

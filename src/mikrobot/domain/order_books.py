@@ -3,12 +3,12 @@
 Keeps no book up to date: see `mikrobot.market.order_book`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from math import nan
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from mikrobot.domain.market_events import Level
 
@@ -88,6 +88,12 @@ class ClosingBook:
         """The sample in the order of `BOOK_FIELDS`; all NaN unless the book is live."""
         sample = sample_of(self.bids, self.asks)
         return (nan,) * len(BOOK_FIELDS) if sample is None else sample.values
+
+
+BooksAtOpen: TypeAlias = Mapping[tuple[str, datetime], ClosingBook]
+"""Order books by symbol and open time of the bar at whose open they were in force."""
+
+NO_BOOKS: BooksAtOpen = {}
 
 
 def sample_of(bids: Sequence[Level], asks: Sequence[Level]) -> BookSample | None:

@@ -146,6 +146,12 @@ class Fill:
         UTC.
     ambiguous : bool
         Stop and target both lay inside the same bar; the stop is assumed to fill first.
+    levels : tuple of (Decimal, Decimal)
+        The levels of the order book that it took, each with its displayed price and the lots taken from it, the best
+        first; empty without an order book. `price` is then the mean price.
+    spread : Decimal or None
+        Mean distance from the best bid of the book to the displayed prices it took, in quote currency, positive when
+        paid; None without an order book.
     """
 
     id: str
@@ -159,6 +165,8 @@ class Fill:
     pnl: Decimal
     filled_at: datetime
     ambiguous: bool = False
+    levels: tuple[tuple[Decimal, Decimal], ...] = ()
+    spread: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

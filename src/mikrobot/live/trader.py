@@ -12,6 +12,7 @@ from mikrobot.analytics.charges import Charge, charges
 from mikrobot.analytics.trades import OpenTrade, closed_trades, open_positions
 from mikrobot.decision.product_owner import Outlook, decide_trade
 from mikrobot.domain.market import Bar
+from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.trading import Decision, Fill, OrderIntent, Trade
 from mikrobot.live.arms import Share
 from mikrobot.paper.fills import fills_of
@@ -43,12 +44,20 @@ class Trader:
     entry_probability: float
     share: Share | None = None
 
-    def play(self, bars: Iterable[Bar], until: datetime) -> None:
-        """Play closed bars in order of close time, and close expired positions at each close and at `until`."""
+    def play(self, bars: Iterable[Bar], until: datetime, books: BooksAtOpen = NO_BOOKS) -> None:
+        """Play closed bars in order of close time, and close expired positions at each close and at `until`.
+
+        Parameters
+        ----------
+        bars : iterable of Bar
+        until : datetime
+        books : mapping
+            Order books at the opens of the bars, where there are any.
+        """
         closed = None
         for closed, group in groupby(bars, key=lambda bar: bar.close_time):
             for bar in self.venue.rates_first(group):
-                self.venue.play(bar)
+                self.venue.play(bar, books.get((bar.symbol, bar.open_time)))
             self.venue.leave_expired(closed)
         if closed != until:
             self.venue.leave_expired(until)

@@ -16,6 +16,7 @@ from mikrobot.decision.product_owner import Outlook
 from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.market import Bar, Timeframe
+from mikrobot.domain.order_books import BooksAtOpen
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.features.catalog import CATALOG
@@ -24,6 +25,7 @@ from mikrobot.live.accounts import lines_of, venue_of
 from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
 from mikrobot.live.halt_watch import HaltWatch
+from mikrobot.live.opening_books import OpeningBooks
 from mikrobot.live.session import PRESENT, traded_until
 from mikrobot.live.steady_clock import TOLERANCE_S
 from mikrobot.live.trader import ATR, Trader, outlook
@@ -36,6 +38,7 @@ from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
 from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.postgres import database
@@ -114,6 +117,7 @@ class Worker:
         The arms first, the run itself last: a minute is complete only after the run has committed it.
     halts : HaltWatch
         The halts of the run, which its arms follow.
+    books : OpeningBooks
     """
 
     segment: Segment
@@ -127,6 +131,7 @@ class Worker:
     accounts: tuple[AccountRun, ...]
     clock: Clock
     halts: HaltWatch
+    books: OpeningBooks
 
     @property
     def run(self) -> Run:
@@ -171,24 +176,26 @@ class Worker:
         """Play the bars that closed in (after, close_time], then decide at the newest close."""
         with self.timers.stage("bar_read"):
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, until=close_time)
+        with self.timers.stage("book_read"):
+            books = self.books.between(after, close_time)
         with self.timers.stage("quality_read"):
             self.halts.hear(bars)
             self.halts.judge(after, close_time)
         symbol_outlooks = [self._look(bar) for bar in bars if bar.close_time == close_time]
         for account in self.accounts:
             if account.reached < close_time:
-                self._trade(
-                    account, [bar for bar in bars if bar.close_time > account.reached], symbol_outlooks, close_time
-                )
+                fresh = [bar for bar in bars if bar.close_time > account.reached]
+                self._trade(account, fresh, books, symbol_outlooks, close_time=close_time)
 
     def _trade(
-        self, account: AccountRun, bars: Sequence[Bar], symbol_outlooks: Sequence[SymbolOutlook], close_time: datetime
-    ) -> None:
+        self, account: AccountRun, bars: Sequence[Bar], books: BooksAtOpen, symbol_outlooks: Sequence[SymbolOutlook],
+        *, close_time: datetime,
+    ) -> None:  # fmt: skip
         """Play the bars and decide in one account, and commit its minute."""
         minute = Minute()
         is_the_run = account.run.id == self.run.id
         with self.timers.stage("play"):
-            account.trader.play(bars, close_time)
+            account.trader.play(bars, close_time, books)
         for symbol_outlook in symbol_outlooks:
             self._decide(account, symbol_outlook, minute)
         with self.timers.stage("ledger_commit"):
@@ -399,6 +406,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             account_runs(run, segment, settings, ledger, bars=bars, runs=runs),
             clock,
             HaltWatch.begun(pool, run, segment, clock, reached=traded_until(runs, run_id, segment)),
+            OpeningBooks(run.source, segment.symbols, BookSamples(pool)),
         )
         try:
             worker.work()

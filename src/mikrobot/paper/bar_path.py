@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mikrobot.paper import margin
 from mikrobot.paper.account import Account
-from mikrobot.paper.book import Market
+from mikrobot.paper.book import Depth, Market
 from mikrobot.paper.journal import Filled
 from mikrobot.paper.matching import Matching
 from mikrobot.paper.working_orders import FAR, WorkingOrders
@@ -25,7 +25,9 @@ class BarTicks(NamedTuple):
     spread: int
 
 
-def play(matching: Matching, market: Market, ts: int, opened: int, *, bar: BarTicks) -> None:
+def play(
+    matching: Matching, market: Market, ts: int, opened: int, *, bar: BarTicks, depth: Depth | None = None
+) -> None:
     """Process one bar for one account along the assumed price path.
 
     Parameters
@@ -38,6 +40,9 @@ def play(matching: Matching, market: Market, ts: int, opened: int, *, bar: BarTi
     opened : int
         Open time of the bar, ms; waiting orders submitted later wait for the next bar.
     bar : BarTicks
+    depth : Depth, optional
+        Order book at the open. Orders that waited for the open and take liquidity trade at its levels;
+        triggers, resting limits and the path follow the prices of the bar, which formed later.
     """
     working = matching.account.working_orders[market.contract.symbol]
     open_, high, low, _, spread = bar
@@ -49,7 +54,7 @@ def play(matching: Matching, market: Market, ts: int, opened: int, *, bar: BarTi
     if working.touched(open_, open_, spread):
         matching.on_market(market, ts)
     if working.waiting:
-        matching.meet_waiting(working, ts, opened)
+        matching.meet_waiting(working, ts, opened, None if depth is None else market.opened_by(opened, depth))
     if working.touched(low, high, spread):
         _follow(matching, market, ts, bar, low_first=_low_first(matching, working, market, ts, bar=bar))
     matching.bar = None

@@ -5,13 +5,20 @@ Prices are in ticks and sizes in size steps. Does not match orders.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from mikrobot.domain.errors import BarError
 from mikrobot.paper.contracts import Contract
 
 Level: TypeAlias = tuple[int, int | None]
 """Price in ticks and displayed size in steps; None if the size is unknown."""
+
+
+class Depth(NamedTuple):
+    """The displayed levels of an order book at an instant, each side best first."""
+
+    bids: Sequence[Level]
+    asks: Sequence[Level]
 
 
 class Market:
@@ -36,13 +43,15 @@ class Market:
         One-minute volatility, 0 if unknown.
     converts_only : bool
         True if the newest price is a conversion rate, at which nothing trades.
+    partial : bool
+        True if the levels are the best part of a deeper book, so that more size follows beyond the last one.
     open_from, open_until : int
         Span in which the contract is known to trade, milliseconds; `trades_at` checks any other time.
     """
 
     __slots__ = (
         "_asks", "_bids", "ask", "bid", "contract", "converts_only", "mark_ask", "mark_bid",
-        "open_from", "open_until", "quoting", "sigma", "spread", "ts", "version",
+        "open_from", "open_until", "partial", "quoting", "sigma", "spread", "ts", "version",
     )  # fmt: skip
 
     def __init__(self, contract: Contract) -> None:
@@ -52,7 +61,7 @@ class Market:
         self.mark_bid = self.mark_ask = 0
         self.ts = 0
         self.version = 0
-        self.quoting = self.converts_only = False
+        self.quoting = self.converts_only = self.partial = False
         self.spread = 0
         self.sigma = 0.0
         self.open_from = self.open_until = 0
@@ -113,6 +122,42 @@ class Market:
         self.mark_bid = bid
         self.mark_ask = ask
         self._bids = self._asks = ()
+
+    def opened_by(self, ts: int, depth: Depth) -> "Market":
+        """Return the market of the contract at the open of a bar, by the best levels of its order book.
+
+        This market itself, which follows the prices of the bar, does not change. `Taken` counts the
+        displayed size once for all orders that take it at this open.
+
+        Parameters
+        ----------
+        ts : int
+            Open time of the bar, ms.
+        depth : Depth
+            The book at that instant.
+
+        Raises
+        ------
+        BarError
+            As `show`.
+        """
+        opening = Market(self.contract)
+        opening.show(ts, *depth)
+        opening.partial, opening.sigma, opening.version = True, self.sigma, -ts
+        return opening
+
+    def continued(self, sign: int, steps: int) -> int:
+        """Return by how many ticks size beyond the last level of a partial book is worse than that level; else 0.
+
+        Assumes that the book continues as thinly as its displayed levels are spread, and that all of the
+        size trades at the price that its last unit reaches.
+        """
+        levels = self.depth(sign)
+        displayed = sum(size or 0 for _, size in levels)
+        if not self.partial or not displayed:
+            return 0
+        span = abs(levels[-1][0] - levels[0][0]) + 1
+        return -(-span * steps // displayed)
 
     def depth(self, sign: int) -> Sequence[Level]:
         """Return the levels that an order of this sign trades at, best first."""

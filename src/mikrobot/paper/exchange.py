@@ -14,7 +14,7 @@ from mikrobot.domain.errors import BarError, OrderError, UnknownSymbol, UsageErr
 from mikrobot.paper import amendments, financing, limits, requests
 from mikrobot.paper.account import Account
 from mikrobot.paper.bar_path import BarTicks, play
-from mikrobot.paper.book import Level, Market
+from mikrobot.paper.book import Depth, Level, Market
 from mikrobot.paper.contracts import Contract, next_rollover
 from mikrobot.paper.conversion import Rates
 from mikrobot.paper.journal import CLOSED, Refused
@@ -133,7 +133,7 @@ class Exchange:
 
     def bar(  # noqa: PLR0917, prices in the order in which every feed gives them
         self, ts: int, symbol: str, open: int, high: int, low: int, close: int,
-        spread: int = 0, opened: int | None = None,
+        spread: int = 0, opened: int | None = None, depth: Depth | None = None,
     ) -> None:  # fmt: skip
         """Process a closed bar.
 
@@ -149,6 +149,8 @@ class Exchange:
         opened : int, optional
             Open time, ms; if omitted, all orders that have arrived count as submitted before the open, and
             the bar belongs to the trading hours of its last millisecond.
+        depth : Depth, optional
+            Order book at the open; needs `opened`.
 
         Raises
         ------
@@ -179,7 +181,8 @@ class Exchange:
                 and high_ask < working.high_ask
             ):
                 continue
-            play(matching, market, ts, ts if opened is None else opened, bar=BarTicks(open, high, low, close, spread))
+            ticks = BarTicks(open, high, low, close, spread)
+            play(matching, market, ts, ts if opened is None else opened, bar=ticks, depth=depth)
         market.point(ts, close, close + spread)
         market.quoting = not self._waits
 

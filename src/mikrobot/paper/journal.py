@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from mikrobot.domain.errors import DataError
+from mikrobot.paper.book import Level
 
 
 class Submitted(NamedTuple):
@@ -91,6 +92,11 @@ class Filled(NamedTuple):
         True if it was converted at a rate older than a minute because there was no newer one.
     slippage : int
         Ticks by which a taker's price is worse than the displayed one; negative if better.
+    levels : tuple of Level
+        The level that it took, with the displayed price in ticks and the displayed size in steps; empty if the
+        size was unknown.
+    bid : int
+        Best bid in ticks of the order book that it took; 0 without one.
     """
 
     seq: int
@@ -109,6 +115,8 @@ class Filled(NamedTuple):
     ambiguous: bool
     stale_rate: bool
     slippage: int = 0
+    levels: tuple[Level, ...] = ()
+    bid: int = 0
 
 
 class Booked(NamedTuple):
@@ -147,7 +155,7 @@ _KINDS: dict[str, type[Any]] = {
 def lines(records: Iterable[Record]) -> str:
     """Return the records as JSON lines, each with its kind; equal records give equal bytes."""
     return "".join(
-        json.dumps({"record": type(record).__name__.lower(), **record._asdict()}, separators=(",", ":")) + "\n"
+        json.dumps({"record": type(record).__name__.lower(), **_fields(record)}, separators=(",", ":")) + "\n"
         for record in records
     )
 
@@ -163,12 +171,24 @@ def parse(text: str) -> list[Record]:
     return [_record(number, line) for number, line in enumerate(text.splitlines(), 1)]
 
 
+def _fields(record: Record) -> dict[str, Any]:
+    """Return the fields of a record; those of an order book only if it has one."""
+    fields = record._asdict()
+    if isinstance(record, Filled):
+        for name in ("levels", "bid"):
+            if not fields[name]:
+                del fields[name]
+    return fields
+
+
 def _record(number: int, line: str) -> Record:
     try:
         fields = json.loads(line)
         kind = _KINDS[fields.pop("record")]
         if "base_rate" in fields:
             fields["base_rate"] = tuple(fields["base_rate"])
+        if "levels" in fields:
+            fields["levels"] = tuple((price, size) for price, size in fields["levels"])
         record: Record = kind(**fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(

@@ -70,7 +70,7 @@ class Matching:
             if order.alive:
                 self.end(ts, order, Status.EXPIRED, "it has expired")
 
-    def arrive(self, order: Order, ts: int, *, opening: bool = False) -> None:
+    def arrive(self, order: Order, ts: int, *, opening: bool = False, book: Market | None = None) -> None:
         """Process the arrival of an order: admit or reject it, then match what can trade immediately.
 
         Parameters
@@ -79,6 +79,8 @@ class Matching:
         ts : int
         opening : bool
             True if the order waited for this opening price; a stop that the price has passed then triggers.
+        book : Market, optional
+            The order book at this open, whose levels a market order or a crossing limit takes.
         """
         market = self.markets[order.symbol]
         reason = objection(self.account, self.markets, self.rates, order, ts=ts, opening=opening)
@@ -87,7 +89,7 @@ class Matching:
             return
         self.account.move(ts, order, Status.WORKING)
         if self._covered(order, ts):
-            self._meet(order, market, ts)
+            self._meet(order, book if book is not None and order.takes_the_open else market, ts)
         if opening and order.alive and order.type in (OrderType.STOP, OrderType.STOP_LIMIT):
             self._trigger_one(order, market, ts)
         if order.reduce_only:
@@ -103,12 +105,12 @@ class Matching:
                 self._meet(order, self.markets[order.symbol], ts)
         self._conclude(working, ts)
 
-    def meet_waiting(self, working: WorkingOrders, ts: int, opened: int) -> None:
-        """Release waiting orders submitted before this price formed."""
+    def meet_waiting(self, working: WorkingOrders, ts: int, opened: int, book: Market | None = None) -> None:
+        """Release waiting orders submitted before this price formed; `book` is as in `arrive`."""
         for order in list(working.waiting):
             if order in working.waiting and sees(order, opened):
                 working.waiting.remove(order)
-                self.arrive(order, ts, opening=True)
+                self.arrive(order, ts, opening=True, book=book)
         working.fence()
 
     def end(self, ts: int, order: Order, status: Status, reason: str) -> None:
@@ -187,7 +189,16 @@ class Matching:
 
     def _all_there(self, order: Order, market: Market, limit: int | None) -> bool:
         there = self.account.working_orders[order.symbol].taken.within(market, order.sign, limit)
-        return there is None or there >= order.leaves or (limit is None and self.account.profile.unlimited_depth)
+        return there is None or there >= order.leaves or (limit is None and self._goes_on(market, limit))
+
+    def _goes_on(self, market: Market, limit: int | None) -> bool:
+        """Return whether size beyond the last displayed level can be filled.
+
+        A dealer fills it. So does a venue of whose book only the best levels are stored: the end of a partial
+        book is not the end of the market, so an order is not cut there as it is at the end of a whole book,
+        and the size beyond has the rule for unknown sizes. A limit rests instead, which is the worse assumption.
+        """
+        return self.account.profile.unlimited_depth or (market.partial and limit is None)
 
     def _take(self, order: Order, market: Market, limit: int | None, ts: int) -> None:
         """Take liquidity from the displayed levels, best first, with one fill per level."""
@@ -201,17 +212,19 @@ class Matching:
             quantity = wanted if size is None else min(working.taken.left(market, sign, level) or 0, wanted)
             if quantity > 0:
                 before = order.filled
-                self._taker_fill(order, market, price, quantity, limit=limit, ts=ts, priced=size is not None)
+                self._taker_fill(order, market, level, quantity, limit=limit, ts=ts)
                 if size is not None:
                     working.taken.take(sign, level, order.filled - before)
             if not order.alive or not order.leaves:
                 return
-        if level is not None and self.account.profile.unlimited_depth and self.linked.allowed(order, ts):
-            self._taker_fill(order, market, level[0], order.leaves, limit=limit, ts=ts, priced=False)
+        if level is not None and self._goes_on(market, limit) and self.linked.allowed(order, ts):
+            self._taker_fill(order, market, (level[0], None), order.leaves, limit=limit, ts=ts)
 
     def _taker_fill(
-        self, order: Order, market: Market, price: int, quantity: int, *, limit: int | None, ts: int, priced: bool
+        self, order: Order, market: Market, level: Level, quantity: int, *, limit: int | None, ts: int
     ) -> None:
+        """Fill at a level plus slippage; a level without a size is unknown depth, on which impact is charged."""
+        price, priced = level[0], level[1] is not None
         shown = price
         if self.account.working_orders[order.symbol].terms.slips:
             price += order.sign * slip(self.account, order, market, price, unpriced=0 if priced else quantity, ts=ts)
@@ -219,7 +232,10 @@ class Matching:
             if limit is not None:
                 price = min(price, limit) if order.sign > 0 else max(price, limit)
         slippage, unpriced = order.sign * (price - shown), 0 if priced else quantity
-        self._fill(order, market, price, quantity, ts=ts, maker=False, unpriced=unpriced, slippage=slippage)
+        levels = (level,) if priced else ()
+        self._fill(
+            order, market, price, quantity, ts=ts, maker=False, unpriced=unpriced, slippage=slippage, levels=levels
+        )
 
     def _fill_limits(self, working: WorkingOrders, market: Market, ts: int) -> None:
         """Fill resting limits that the market has reached, best price first, then by time priority."""
@@ -261,7 +277,7 @@ class Matching:
 
     def _fill(
         self, order: Order, market: Market, price: int, quantity: int, *, ts: int,
-        maker: bool, unpriced: int = 0, slippage: int = 0,
+        maker: bool, unpriced: int = 0, slippage: int = 0, levels: tuple[Level, ...] = (),
     ) -> None:  # fmt: skip
         """Book one fill and update the orders that depend on it."""
         account, contract = self.account, market.contract
@@ -286,6 +302,7 @@ class Matching:
                 fee[0], terms.fee_currency, profit[0],
                 self.liquidation.base_rate(order, contract, price, ts) if terms.converts_base else NO_RATE,
                 min(unpriced, quantity), unsure, profit[1] or fee[1], slippage,
+                levels, market.bid or 0 if levels or market.partial else 0,
             )
         )  # fmt: skip
         if profile.cash:

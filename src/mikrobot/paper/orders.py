@@ -219,6 +219,11 @@ class Order:
         """Return whether the order rests in the book at its limit price."""
         return self.type is OrderType.LIMIT or (self.type is OrderType.STOP_LIMIT and self.triggered)
 
+    @property
+    def takes_the_open(self) -> bool:
+        """Return whether the order, if it waited for an open, may take liquidity as it arrives, without a trigger."""
+        return self.type is OrderType.MARKET or (self.type is OrderType.LIMIT and not self.post_only)
+
 
 def unsound(order: Order, to: Status) -> DataError:
     """Return the error for a transition that the state machine does not permit."""

@@ -61,7 +61,8 @@ def slip(account: Account, order: Order, market: Market, price: int, *, unpriced
     price : int
         Price level, in ticks.
     unpriced : int
-        Size steps beyond the displayed sizes, on which market impact is charged.
+        Size steps beyond the displayed sizes, on which market impact is charged; beyond a partial book, at
+        least the ticks by which it continues (`Market.continued`).
     ts : int
     """
     contract, slippage = market.contract, account.profile.slippage
@@ -72,7 +73,8 @@ def slip(account: Account, order: Order, market: Market, price: int, *, unpriced
         pressure = account.working_orders[order.symbol].pressure
         pressure.decay_ms = slippage.decay_ms
         units = float(contract.quantity(unpriced)) + pressure.at(ts, order.sign)
-        ticks += slippage.impact_ticks(price, units, contract.sigma_d, contract.adv)
+        impact = slippage.impact_ticks(price, units, contract.sigma_d, contract.adv)
+        ticks += max(impact, market.continued(order.sign, unpriced))
     return against(ticks)
 
 

@@ -19,10 +19,12 @@ from mikrobot.domain.instruments.rates import needs_rate, rate_symbol, require_r
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.instruments.shapes import AT_PAR
 from mikrobot.domain.market import Bar
+from mikrobot.domain.order_books import ClosingBook
 from mikrobot.domain.trading import OrderIntent, Side
 from mikrobot.paper import limits, margin, money
 from mikrobot.paper.account import Account
 from mikrobot.paper.contracts import Contract, Kind, listed
+from mikrobot.paper.displayed import depth_of
 from mikrobot.paper.estimates import bid_ticks, spread_ticks
 from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.journal import Record
@@ -187,8 +189,15 @@ class Venue:
             self._returned[name] = account.seq
             self.exchange.restore(account)
 
-    def play(self, bar: Bar) -> None:
+    def play(self, bar: Bar, book: ClosingBook | None = None) -> None:
         """Apply one closed bar to every account; bars must arrive in order of their closes.
+
+        Parameters
+        ----------
+        bar : Bar
+        book : ClosingBook, optional
+            The order book at the open of the bar. If it is live, orders that waited for this open take its levels
+            in place of the bar's opening price and spread.
 
         Raises
         ------
@@ -198,7 +207,8 @@ class Venue:
         contract = self.exchange.contracts[bar.symbol]
         opened, closed = milliseconds(bar.open_time), milliseconds(bar.close_time)
         first, high, low, last = (bid_ticks(contract, price) for price in (bar.open, bar.high, bar.low, bar.close))
-        self.exchange.bar(closed, bar.symbol, first, high, low, last, spread_ticks(contract, bar.spread), opened)
+        spread, depth = spread_ticks(contract, bar.spread), None if book is None else depth_of(contract, book)
+        self.exchange.bar(closed, bar.symbol, first, high, low, last, spread, opened, depth)
 
     def rates_first(self, bars: Iterable[Bar]) -> Iterable[Bar]:
         """Order the bars of one close so that those whose prices convert others come first."""

@@ -21,6 +21,7 @@ from mikrobot.domain.errors import UsageError
 from mikrobot.domain.instruments.rates import require_rates
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import close_times
+from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.trading import Decision
 from mikrobot.live.halts import halted_rows
 from mikrobot.live.trader import Traded, Trader
@@ -143,7 +144,10 @@ def backtest(
 
 
 def trade(
-    account: Traded, market: Iterable[BarOutlook], keep: Callable[[Decision], None] = lambda decision: None
+    account: Traded,
+    market: Iterable[BarOutlook],
+    keep: Callable[[Decision], None] = lambda decision: None,
+    books: Callable[[datetime], BooksAtOpen] = lambda close_time: NO_BOOKS,
 ) -> Traded:
     """Trade a market to its end.
 
@@ -155,11 +159,13 @@ def trade(
         In order of close time; closes of one instant in the order of their decisions.
     keep : callable
         Called with every decision.
+    books : callable
+        Returns the order books at the opens of the bars that close at a time.
     """
     trader = account.trader
     for at, group in groupby(market, key=lambda pair: pair[0].close_time):
         minute = list(group)
-        trader.play((bar for bar, _ in minute), at)
+        trader.play((bar for bar, _ in minute), at, books(at))
         for _, minute_outlook in minute:
             if minute_outlook is None:
                 continue

@@ -1,7 +1,7 @@
 """Trade a recorded run again as a backtest, and compare the two order by order.
 
-Uses the run's recorded settings, the stored bars, quality scores and feature rows, and the model versions that
-predicted in the run, and predicts again; reuses none of the decisions or trades of the run.
+Uses the run's recorded settings, the stored bars, order books, quality scores and feature rows, and the model versions
+that predicted in the run, and predicts again; reuses none of the decisions or trades of the run.
 """
 
 import math
@@ -21,6 +21,7 @@ from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
 from mikrobot.live import accounts, wiring
 from mikrobot.live.arms import share_of
 from mikrobot.live.halts import halted_closes
+from mikrobot.live.opening_books import OpeningBooks
 from mikrobot.live.session import recorded_run
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
@@ -32,6 +33,7 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import local_stack
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.feast import offline
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
@@ -78,7 +80,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
         say(f"trading run {run.id} again")
         settings, begun = wiring.rules_of(settings, run), clock.now()
         halted = halted_of(pool, run)
-        again = _again(run, settings, BarStore(pool), paper.predictions, halted=halted)
+        again = _again(run, settings, BarStore(pool), BookSamples(pool), paper=paper.predictions, halted=halted)
         seconds = (clock.now() - begun).total_seconds()
         recorded = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
@@ -157,8 +159,9 @@ def halted_of(pool: Pool, run: Run) -> dict[fidelity.Close, str]:
 
 
 def _again(
-    run: Run, settings: Settings, bars: BarStore, paper: Sequence[Prediction], *, halted: Mapping[fidelity.Close, str]
-) -> _Again:
+    run: Run, settings: Settings, bars: BarStore, samples: BookSamples,
+    *, paper: Sequence[Prediction], halted: Mapping[fidelity.Close, str],
+) -> _Again:  # fmt: skip
     venue = accounts.opened_venue(run, settings)
     again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
     again.skips |= halted
@@ -179,7 +182,8 @@ def _again(
             symbol: _outlooks(again, run, settings, symbol, frame=frame, paper=paper, models=models)
             for symbol, frame in frames.items()
         }
-        trade(again.traded, market_of(frames, outlooks), again.decisions.append)
+        books = OpeningBooks(run.source, segment.symbols, samples)
+        trade(again.traded, market_of(frames, outlooks), again.decisions.append, books.opening)
     return again
 
 

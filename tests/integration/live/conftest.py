@@ -16,12 +16,14 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live.accounts import venue_of
 from mikrobot.live.halt_watch import HaltWatch
+from mikrobot.live.opening_books import OpeningBooks
 from mikrobot.live.streamer import Streamer
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.serving.answers import Answer
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.feast.online import FeatureRows
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres.database import Pool
@@ -98,7 +100,8 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         trader = trader_of(run, venue_of(run, settings, ledger, bars, at=reached), settings)
         accounts = (AccountRun(run, settings, trader, reached),)
         halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
-        worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, accounts, clock, halts)
+        books = OpeningBooks(run.source, segment.symbols, BookSamples(pool))
+        worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, accounts, clock, halts, books)
         return Pair(streamer, worker)
 
     return make

@@ -11,9 +11,11 @@ from mikrobot.domain.market import Timeframe, bars_of
 from mikrobot.domain.trading import Decision, FillReason, OrderIntent, Side
 from mikrobot.live import accounts
 from mikrobot.live.halt_watch import HaltWatch
+from mikrobot.live.opening_books import OpeningBooks
 from mikrobot.live.worker import AccountRun, Worker, trader_of
 from mikrobot.runtime import ManualClock
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs, Segment
 
@@ -49,7 +51,8 @@ def worker_of(settings, pool, run, segment, clock) -> Worker:
     account_runs = (AccountRun(run, settings, trader, reached),)
     halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
     timers = telemetry.Timers()
-    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, timers, account_runs, clock, halts)
+    books = OpeningBooks(run.source, segment.symbols, BookSamples(pool))
+    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, timers, account_runs, clock, halts, books)
 
 
 def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_missed(database, pool, market):

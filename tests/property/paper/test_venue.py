@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import OrderIntent, Side
+from mikrobot.domain.order_books import BookState, ClosingBook
+from mikrobot.domain.trading import FillReason, OrderIntent, Side
+from mikrobot.paper.book import Level
 from mikrobot.paper.fills import fills_of
-from mikrobot.paper.journal import Record, lines, parse
+from mikrobot.paper.journal import Filled, Record, lines, parse
 from mikrobot.paper.venue import Venue
 from tests.soak import examples
 
@@ -40,6 +42,19 @@ def market(rng: Random) -> Iterator[list[Bar]]:
         yield bars
 
 
+def book(rng: Random, bar: Bar) -> ClosingBook | None:
+    """Return a thin order book about the open of a bar of the coin, or none; some are not live."""
+    if bar.symbol != "BTCUSDT" or rng.random() < 0.2:
+        return None
+    state: BookState = "live" if rng.random() < 0.9 else "suspect"
+    middle, count = bar.open * (1 + rng.gauss(0, 2e-4)), rng.randint(1, 20)
+    bids, asks = (
+        tuple((round(middle + sign * (number + rng.random()), 2), rng.uniform(1e-6, 0.1)) for number in range(1, count))
+        for sign in (-1, 1)
+    )
+    return ClosingBook(bar.symbol, bar.open_time, state, "", bids, asks)
+
+
 def order(rng: Random, bar: Bar) -> OrderIntent:
     """Return a bracket around the close; its size may exceed what the account can margin."""
     listed, side = instrument(bar.symbol), rng.choice((Side.BUY, Side.SELL))
@@ -52,15 +67,15 @@ def order(rng: Random, bar: Bar) -> OrderIntent:
     )  # fmt: skip
 
 
-def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venue]:
+def traded(seed: int, restarts: set[int], *, books: bool = False) -> tuple[dict[str, list[Record]], Venue]:
     """Trade a generated market; after each minute in `restarts`, restore the accounts from journal text."""
-    rng, ledger, last = Random(seed), dict[str, str](), dict[str, Bar]()
+    rng, ledger, last, shown = Random(seed), dict[str, str](), dict[str, Bar](), Random(seed + 2)
     venue = Venue(SYMBOLS, seed)
     venue.open(START, OPENING)
     for minute, bars in enumerate(market(Random(seed + 1))):
         at = START + (minute + 1) * MINUTE
         for bar in bars:
-            venue.play(bar)
+            venue.play(bar, book(shown, bar) if books else None)
             last[bar.symbol] = bar
         venue.leave_expired(at)
         for bar in bars:
@@ -76,19 +91,21 @@ def traded(seed: int, restarts: set[int]) -> tuple[dict[str, list[Record]], Venu
 
 
 @many
-@given(st.integers(0, 10_000), st.sets(st.integers(0, MINUTES - 1), min_size=1, max_size=6))
-def test_a_venue_restored_at_any_minutes_writes_a_byte_identical_journal(seed: int, restarts: set[int]) -> None:
-    calm, _ = traded(seed, set())
-    disturbed, _ = traded(seed, restarts)
+@given(st.integers(0, 10_000), st.sets(st.integers(0, MINUTES - 1), min_size=1, max_size=6), st.booleans())
+def test_a_venue_restored_at_any_minutes_writes_a_byte_identical_journal(
+    seed: int, restarts: set[int], books: bool
+) -> None:
+    calm, _ = traded(seed, set(), books=books)
+    disturbed, _ = traded(seed, restarts, books=books)
     assert {name: lines(records) for name, records in disturbed.items()} == {
         name: lines(records) for name, records in calm.items()
     }
 
 
 @many
-@given(st.integers(0, 10_000))
-def test_the_ledger_fills_account_for_all_cash_changes(seed: int) -> None:
-    journals, venue = traded(seed, set())
+@given(st.integers(0, 10_000), st.booleans())
+def test_the_ledger_fills_account_for_all_cash_changes(seed: int, books: bool) -> None:
+    journals, venue = traded(seed, set(), books=books)
     fills = fills_of(journals)
     cash = sum((fill.pnl - fill.fee for fill in fills), Decimal(0))
     insured = sum(account.totals.get(("insurance", "USD"), 0) for account in venue.exchange.accounts.values())
@@ -97,6 +114,27 @@ def test_the_ledger_fills_account_for_all_cash_changes(seed: int) -> None:
     open_ = {position.symbol for account in venue.exchange.accounts.values() for position in account.positions.values()}
     entries = {fill.order_id for fill in fills}
     assert len(entries) - len(trades_of(journals)) == len(open_)
+
+
+@many
+@given(st.integers(0, 10_000))
+def test_orders_take_no_more_than_an_order_book_displays_and_at_its_levels(seed: int) -> None:
+    journals, _ = traded(seed, set(), books=True)
+    taken: dict[tuple[int, int, tuple[Level, ...]], int] = {}
+    for record in journals["crypto"]:
+        if isinstance(record, Filled) and record.bid:
+            shown = record.price - record.sign * record.slippage
+            assert record.slippage >= 0
+            assert not record.levels or record.levels[0][0] == shown
+            key = (record.ts, record.sign, record.levels)
+            taken[key] = taken.get(key, 0) + (record.quantity if record.levels else 0)
+    assert all(not levels or quantity <= (levels[0][1] or 0) for (_, _, levels), quantity in taken.items())
+    for fill in fills_of(journals):
+        if fill.spread is not None:
+            assert fill.reason in (FillReason.ENTRY, FillReason.TIME)
+            assert sum(lots for _, lots in fill.levels) <= fill.lots
+            worst = max if fill.side is Side.BUY else min
+            assert fill.levels[-1][0] == worst(price for price, _ in fill.levels)
 
 
 def trades_of(journals: dict[str, list[Record]]) -> list[str]:

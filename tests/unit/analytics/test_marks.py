@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -164,6 +165,16 @@ def test_an_entry_beyond_its_stop_has_no_excursion_in_r() -> None:
 def test_the_spread_is_paid_once_per_trade() -> None:
     trades = [trade(Side.BUY, "1.1012", "1.1030", "18.00"), trade(Side.SELL, "1.1010", "1.1032", "-22.00")]
     assert spread_cost(trades, {"EURUSD": bars()}) == Decimal("4.00")
+
+
+def test_a_fill_by_an_order_book_pays_the_distance_from_its_best_bid_instead() -> None:
+    """10,000 units: a buy 0.0005 above the best bid, and a sell 0.0001 below it."""
+    bought = trade(Side.BUY, "1.1012", "1.1030", "18.00")
+    entry = replace(bought.entry, spread=Decimal("0.0005"))
+    assert spread_cost([replace(bought, entry=entry)], {"EURUSD": bars()}) == Decimal("5.00")
+    leave = replace(bought.exit, spread=Decimal("0.0001"))
+    assert spread_cost([replace(bought, entry=entry, exit=leave)], {"EURUSD": bars()}) == Decimal("6.00")
+    assert spread_cost([replace(bought, exit=leave)], {"EURUSD": bars()}) == Decimal("3.00")
 
 
 def test_notional_counts_entry_and_exit() -> None:

@@ -410,6 +410,14 @@ def test_few_trades_get_a_warning_about_luck(made_up_facts: Build) -> None:
     assert not any("luck" in text for _, text in limits(facts, 400))
 
 
+def test_the_limits_count_the_fills_by_an_order_book_if_there_are_any(made_up_facts: Build) -> None:
+    facts = made_up_facts()
+    assert "Order book" not in dict(limits(facts, 400))
+    first, *others = facts.fills
+    by_book = replace(facts, fills=[replace(first, spread=Decimal("0.00010")), *others])
+    assert dict(limits(by_book, 400))["Order book"].startswith(f"1 of {len(facts.fills)} fills took the levels")
+
+
 def test_long_spans_are_drawn_in_longer_bars_that_keep_the_extremes(made_up_facts: Build) -> None:
     bars = made_up_facts(minutes=6_000).bars["EURUSD"]
     drawn, minutes = longer_bars(bars)
