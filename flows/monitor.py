@@ -50,7 +50,10 @@ def sum_up_data(run_id: str | None) -> "DataQuality":
     from mikrobot import settings as configuration
     from mikrobot.workflows import data_quality
 
-    return data_quality.assess(configuration.load(), run_id)
+    data = data_quality.assess(configuration.load(), run_id)
+    low = sum(scores.low for scores in data.symbols)
+    get_run_logger().info("%d closes below 0.95 in %d symbols, %d halts", low, len(data.symbols), len(data.halts))
+    return data
 
 
 @task(task_run_name="assess the quality of feature rows")

@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[object, ...]] = {
 ELSEWHERE = {
     "book": "its document is checked in contract/market/test_recorded_streams",
     "drift": "its document is checked in unit/workflows/test_file_drift",
+    "symbols add": "its document is checked in test_local_market",
     "run": "its document is checked in test_replay",
     "evaluate": "its document is checked in test_stop",
     "train": "its document is checked in test_stop",

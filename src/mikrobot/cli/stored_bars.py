@@ -9,7 +9,7 @@ from mikrobot.cli.output import as_json, print_json, settings, stop_on_sigterm
 from mikrobot.cli.parameters import SOURCES, Symbol, SymbolList
 
 _source = click.option("--source", type=SOURCES, help="Source of the bars [default: that of the latest run].")
-_symbols = click.option("--symbols", type=SymbolList(), default=(), help="Symbols [default: those of the latest run].")
+_symbols = click.option("--symbols", type=SymbolList(), help="Symbols [default: those of the latest run].")
 
 
 @click.group()
@@ -26,7 +26,7 @@ def history() -> None:
 @_source
 @_symbols
 @as_json
-def gaps(source: str | None, symbols: tuple[str, ...], json_: bool) -> None:
+def gaps(source: str | None, symbols: tuple[str, ...] | None, json_: bool) -> None:
     """List the minutes of an open market without a bar, between the first and the last stored bar.
 
     Example: mikrobot history gaps --source binance --symbols BTCUSDT
@@ -40,7 +40,7 @@ def gaps(source: str | None, symbols: tuple[str, ...], json_: bool) -> None:
     given, console = settings(), Console(quiet=json_)
     stop_on_sigterm()
     with local_stack.database_up(given, console.say), database.open_pool(given) as pool:
-        missing = bar_history.gaps(pool, source, symbols)
+        missing = bar_history.gaps(pool, source, symbols or ())
     if json_:
         print_json(missing)
     elif missing:
@@ -53,7 +53,7 @@ def gaps(source: str | None, symbols: tuple[str, ...], json_: bool) -> None:
 @_source
 @_symbols
 @as_json
-def revisions(source: str | None, symbols: tuple[str, ...], json_: bool) -> None:
+def revisions(source: str | None, symbols: tuple[str, ...] | None, json_: bool) -> None:
     """List the versions of bars that came after the one that was traded, in the order in which they became known.
 
     Example: mikrobot history revisions --source binance-usdm
@@ -67,7 +67,7 @@ def revisions(source: str | None, symbols: tuple[str, ...], json_: bool) -> None
     given, console = settings(), Console(quiet=json_)
     stop_on_sigterm()
     with local_stack.database_up(given, console.say), database.open_pool(given) as pool:
-        later = bar_history.revisions(pool, source, symbols)
+        later = bar_history.revisions(pool, source, symbols or ())
     if json_:
         print_json(later)
     elif later:

@@ -185,4 +185,4 @@ def _opening(drift: Drift, *, simulated: bool) -> str:
 
 
 def _listed(reasons: Mapping[str, str]) -> str:
-    return "; ".join(f"{name} is {reason}" for name, reason in reasons.items())
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())

@@ -11,7 +11,7 @@ from mikrobot.domain.errors import DataError, StoreError
 from mikrobot.features.catalog import CATALOG
 from mikrobot.monitoring.drift import MINIMUM_ROWS, SHOWN, compare
 
-COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_volatility_15", "m1_spread_atr", "m1_minute_sin")
+COLUMNS = ("m1_rsi_14", "m1_return_1", "m1_volatility_15", "m1_spread_atr", "m1_bollinger_20_percent_b")
 
 
 def rows(seed: int, n: int = 2_000) -> pd.DataFrame:
@@ -70,11 +70,11 @@ def test_the_page_states_the_verdict_and_shows_the_columns_that_drifted_most(tmp
     assert "<h1>Feature drift: stable</h1>" in page
     assert "1 of 5 compared columns have drifted (20 %)" in page
     assert f"<td>m1_return_1</td><td>{drift.scores['m1_return_1']:.3f}</td>" in page
-    assert "<td>m1_ema_200</td><td>in price units, which scale with the price</td>" in page
+    assert "<td>m1_ema_200</td><td>moves with the price level</td>" in page
 
 
 def test_a_comparison_of_every_column_gives_a_page_of_the_largest_alone(tmp_path: Path) -> None:
-    rng, names = np.random.default_rng(3), [spec.name for spec in CATALOG.specs if "price" not in spec.unit]
+    rng, names = np.random.default_rng(3), [spec.name for spec in CATALOG.specs if not spec.moves_with]
     reference, current = (pd.DataFrame(rng.normal(size=(400, len(names))), columns=names) for _ in range(2))
     current[names[-1]] += 3.0
     drift = compare(reference, current, names, tmp_path / "drift.html")
@@ -117,12 +117,12 @@ def test_columns_without_values_or_spread_are_left_out_with_the_reason(tmp_path:
     reference, current = rows(1), rows(2)
     reference["m1_rsi_14"] = np.nan
     current["m1_return_1"] = np.nan
-    reference["m1_minute_sin"] = 0.5
+    reference["m1_bollinger_20_percent_b"] = 0.5
     drift = compare(reference, current, COLUMNS, tmp_path / "drift.html")
     assert drift.left_out == {
         "m1_rsi_14": "no value in the reference rows",
         "m1_return_1": "no value in the current rows",
-        "m1_minute_sin": "constant in the reference rows",
+        "m1_bollinger_20_percent_b": "constant in the reference rows",
     }
 
 
@@ -162,7 +162,7 @@ def test_an_infinity_is_located(tmp_path: Path) -> None:
 
 
 def test_an_error_is_raised_if_no_column_can_be_compared(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="m1_ema_200 is in price units"):
+    with pytest.raises(DataError, match="m1_ema_200: moves with the price level"):
         compare(
             rows(1).assign(m1_ema_200=1.08), rows(2).assign(m1_ema_200=1.1), ("m1_ema_200",), tmp_path / "drift.html"
         )
