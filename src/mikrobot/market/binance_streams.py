@@ -30,8 +30,6 @@ from mikrobot.telemetry import logger
 
 log = logger("market")
 
-_AGAIN_S = 0.05
-
 KINDS = ("kline_1m", "aggTrade")
 """Streams of each symbol."""
 
@@ -142,11 +140,8 @@ class BinanceStream:
         self._loop.close()
 
     def _cancel(self) -> None:
-        """Cancel until all have ended: `asyncio.wait_for` of Python 3.11 can lose a cancellation as a socket opens."""
         for task in self._tasks:
             task.cancel()
-        if not all(task.done() for task in self._tasks):
-            self._loop.call_later(_AGAIN_S, self._cancel)
 
     def _take(self, stream: str, data: msgspec.Raw) -> None:
         if stream.endswith("@aggTrade"):

@@ -198,9 +198,8 @@ class Connection:
         while True:
             await self._allowed()
             try:
-                connection = await asyncio.wait_for(
-                    connect(self.url, compression=None, max_size=None, proxy=None, open_timeout=None), OPENING_S
-                )
+                async with asyncio.timeout(OPENING_S):  # `wait_for` of Python 3.11 can lose a cancellation
+                    connection = await connect(self.url, compression=None, max_size=None, proxy=None, open_timeout=None)
             except _FAILURES as error:
                 self._failed += 1
                 if older is None or older.ended.is_set():

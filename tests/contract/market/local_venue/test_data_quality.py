@@ -1,5 +1,6 @@
 """Faults of the local venue as the quality score and the halts see them, over its real streams."""
 
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -46,7 +47,7 @@ def test_a_kline_that_the_venue_has_otherwise_later_halts_until_three_good_minut
                 assert store.append(source.name, bar, score)
                 halts.judge(close_time, [score], [])
                 halted.append(bool(halts.objection(SYMBOL)))
-                for revised in (*stream.take_revised(), *compare(source, store, [SYMBOL], close_time)):
+                for revised in (*stream.take_revised(), *compare(source, store, [SYMBOL], close_time, clock=clock)):
                     quality.note_revised(revised)
                 if number == REVISED - 1:
                     httpx.post(f"{url}/_control", json={"fault": "revised_kline", "count": 1}).raise_for_status()
@@ -55,5 +56,4 @@ def test_a_kline_that_the_venue_has_otherwise_later_halts_until_three_good_minut
     low = scores.index(0.0)
     assert low > REVISED
     assert halted == [low <= number < low + 3 for number in range(MINUTES)]
-    kept = store.quarantined(source.name, SYMBOL, "live")
-    assert len(kept) == 1
+    assert len(store.versions.revisions(source.name, [SYMBOL], start, end=start + timedelta(hours=1))) == 1
