@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from mikrobot.live import data_report
+from mikrobot.live import reports
 
 LABELS = ["source", "symbol"]
 
@@ -29,16 +29,16 @@ class DataCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the gauges, each with a value for every symbol that is traded."""
-        source, symbols = data_report.read(self._home)
+        report = reports.DATA.read(self._home) or reports.MarketData("", {})
         quality = GaugeMetricFamily("mikrobot_data_quality", "Quality score of the last bar, 0 to 1.", labels=LABELS)
         halted = GaugeMetricFamily("mikrobot_halted", "1 while no position is opened for the data.", labels=LABELS)
         closed = GaugeMetricFamily(
             "mikrobot_last_bar_timestamp_seconds", "Close of the last bar that was handled.", labels=LABELS
         )
-        for symbol, data in symbols.items():
-            quality.add_metric([source, symbol], data.quality)
-            halted.add_metric([source, symbol], float(data.halted))
-            closed.add_metric([source, symbol], data.close_time)
+        for symbol, data in report.symbols.items():
+            quality.add_metric([report.source, symbol], data.quality)
+            halted.add_metric([report.source, symbol], float(data.halted))
+            closed.add_metric([report.source, symbol], data.close_time)
         yield from (quality, halted, closed)
 
 

@@ -13,7 +13,7 @@ from typing import Self
 from mikrobot.analytics.trades import open_positions
 from mikrobot.domain.market import Bar
 from mikrobot.domain.order_books import ClosingBook
-from mikrobot.live import book_report, wiring
+from mikrobot.live import reports, wiring
 from mikrobot.live.accounts import fills
 from mikrobot.live.session import PRESENT
 from mikrobot.market.streams.book_stream import BookStream
@@ -71,9 +71,9 @@ class ClosingBooks:
     def report(self, home: Path) -> None:
         """Replace the report of the states for `status`."""
         if self.live is not None:
-            book_report.write(self.live.status(), home)
+            reports.BOOKS.write(tuple(self.live.status()), home)
         else:
-            book_report.forget(home)
+            reports.BOOKS.forget(home)
 
     def close(self) -> None:
         """End the connections."""

@@ -16,9 +16,9 @@ from mikrobot.domain.market import Bar
 from mikrobot.domain.quality import QualityScore
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading_states import TradingState
-from mikrobot.live import data_report
-from mikrobot.live.data_report import SymbolData
+from mikrobot.live import reports
 from mikrobot.live.halts import RESUME_AFTER, Halts, restored
+from mikrobot.live.reports import MarketData, SymbolData
 from mikrobot.market.sessions import is_open
 from mikrobot.runtime import Clock
 from mikrobot.store.postgres.database import Pool
@@ -110,7 +110,7 @@ class HaltWatch:
             symbol: SymbolData(score.score, bool(self.objection(symbol)), score.close_time.timestamp())
             for symbol, score in self.newest.items()
         }
-        data_report.write(self.run.source, symbols, home)
+        reports.DATA.write(MarketData(self.run.source, symbols), home)
 
     def look_for_silence(self, reached: datetime) -> None:
         """Halt each symbol of a live market in the present whose last bar, or the start of this watch, is long ago."""

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from mikrobot import telemetry
 from mikrobot.domain.errors import ServiceError, UsageError
 from mikrobot.domain.market import Bar, Timeframe, bars_of
 from mikrobot.domain.sources import SOURCES, is_live
-from mikrobot.live import pid_records
+from mikrobot.live import reports
 from mikrobot.market.bar_files import HISTORY, MARK
 from mikrobot.market.feed import Source
 from mikrobot.market.recorded_bars import FETCHED, PUBLISHED, row_of
@@ -71,12 +70,12 @@ class Recording:
     def published(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Record a minute as it was published, and report how the recording fares."""
         self._put(PUBLISHED, {"close": close_time.isoformat(), "bars": [row_of(bar) for bar in bars]})
-        write(self._recorder.status(), self._home)
+        reports.RECORDING.write(self._recorder.status(), self._home)
 
     def close(self) -> None:
         """Write what waits."""
         self._recorder.close()
-        write(self._recorder.status(), self._home)
+        reports.RECORDING.write(self._recorder.status(), self._home)
 
     def _put(self, channel: str, data: dict[str, Any]) -> None:
         self._recorder.put(channel, self._clock.now(), json.dumps({"stream": channel, "data": data}).encode())
@@ -109,7 +108,7 @@ def recorded(
     bars : BarStore
         Has the bars of before the session.
     """
-    forget(settings.home)
+    reports.RECORDING.forget(settings.home)
     with ExitStack() as kept:
         recording = None
         if settings.record is not None and is_live(run.source):
@@ -121,7 +120,8 @@ def recorded(
             except (ServiceError, OSError) as error:
                 recording = None
                 log.error("recording_stopped", folder=str(settings.record), reason=str(error))
-                write(RecordingStatus(str(settings.record), stopped=str(error)), settings.home)
+                stopped = RecordingStatus(str(settings.record), stopped=str(error))
+                reports.RECORDING.write(stopped, settings.home)
         yield recording
 
 
@@ -145,31 +145,6 @@ def require_possible(settings: Settings) -> None:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"{folder} cannot be recorded into ({error.strerror}); give another folder") from error
-
-
-def write(status: RecordingStatus, home: Path) -> None:
-    """Replace the report; a disk that cannot be written keeps the one before."""
-    fresh = _path(home).with_suffix(".new")
-    try:
-        fresh.write_text(json.dumps(asdict(status)))
-        fresh.replace(_path(home))
-    except OSError:  # the supervisor and `status` report the disk
-        return
-
-
-def read(home: Path) -> RecordingStatus | None:
-    """Return the last report of a streamer that runs; None if it records nothing."""
-    if pid_records.find("streamer", home) is None:
-        return None
-    try:
-        return RecordingStatus(**json.loads(_path(home).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def forget(home: Path) -> None:
-    """Remove the report."""
-    _path(home).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -227,7 +202,3 @@ def _keep_stored(
             shared = frame.rename(columns={"open_time": "ts", "taker_volume": "taker_buy_volume"})
             shared.to_parquet(fresh, index=False)
             fresh.replace(path)
-
-
-def _path(home: Path) -> Path:
-    return home / "run" / "recording"

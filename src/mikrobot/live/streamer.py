@@ -29,7 +29,7 @@ from mikrobot.domain.quality import QualityScore
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
-from mikrobot.live import bar_truth, clock_report, pid_records, stream_report, wiring
+from mikrobot.live import bar_truth, clock_report, pid_records, reports, wiring
 from mikrobot.live.bar_quality import BarQuality
 from mikrobot.live.closing_books import ClosingBooks
 from mikrobot.live.entry import live_process
@@ -92,8 +92,8 @@ class Streamer:
         """Publish every minute from the last published one to the end of the source."""
         resumed = self._resume()
         if self.arriving is None:
-            stream_report.forget(self.home)
-            clock_report.forget(self.home)
+            reports.STREAMS.forget(self.home)
+            reports.CLOCK.forget(self.home)
         if self.source.live:
             self.quality.follow(self.clock.now(), compares=self.arriving is not None, rate=rate_of(self.clock))
         pid_records.report_ready("streamer", self.home)
@@ -120,7 +120,7 @@ class Streamer:
         """Keep later versions of bars, those on the stream and those that the venue has by now; report the streams."""
         for bar in bar_truth.keep(self.bars, self.run.source, arriving, self.clock.now()):
             self.quality.note_revised(bar)
-        stream_report.write(arriving.status(), self.home)
+        reports.STREAMS.write(tuple(arriving.status()), self.home)
         clock_report.write(self.source, self.home)
         if close_time.minute % EVERY_MINUTES == 0 and self.clock.now() - close_time < PRESENT:
             for bar in compare(self.source, self.bars, self.segment.symbols, close_time, clock=self.clock):

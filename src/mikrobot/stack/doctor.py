@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
-from mikrobot.live import clock_report, pid_records
+from mikrobot.live import clock_report, pid_records, reports
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import alarms, local_stack, processes, schedules, service_log, service_table, wanted
@@ -221,7 +221,7 @@ def _clock(clock: Clock) -> Finding:
 
 def _venue_clock(home: Path) -> Iterator[Finding]:
     """Compare the clock of this machine with that of the venue that a running stack trades."""
-    offset = clock_report.read(home)
+    offset = reports.CLOCK.read(home)
     if offset is not None:
         remedy = "synchronise the clock of this machine; until then the venue's clock decides when bars are closed"
         yield Finding("clock of the venue", offset.is_tolerated, clock_report.text(offset), remedy)

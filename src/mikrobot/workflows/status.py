@@ -20,7 +20,7 @@ from mikrobot.domain.serialisation import plain
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
-from mikrobot.live import book_report, clock_report, pid_records, recording, stream_report, wiring
+from mikrobot.live import pid_records, reports, wiring
 from mikrobot.live.halt_watch import SILENCE
 from mikrobot.live.session import traded_until
 from mikrobot.market.sessions import is_open
@@ -232,10 +232,11 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
         )
         for symbol in run.symbols
     )  # fmt: skip
-    streams, books = stream_report.read(settings.home), book_report.read(settings.home)
+    home = settings.home
     return Overview(
         now, services, session, symbols, account,
-        streams=streams, clock=clock_report.read(settings.home), books=books, recording=recording.read(settings.home),
+        streams=reports.STREAMS.read(home) or (), clock=reports.CLOCK.read(home),
+        books=reports.BOOKS.read(home) or (), recording=reports.RECORDING.read(home),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Bad data halts the trades of a symbol, on a real database: nothing is opened, exits go on, and it resumes."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -12,8 +13,9 @@ from mikrobot.domain.market import Bar, bars_of
 from mikrobot.domain.trading import FillReason
 from mikrobot.domain.trading_states import Permission
 from mikrobot.features.pipeline import FeaturePipeline
-from mikrobot.live import accounts, data_report
+from mikrobot.live import accounts, pid_records, reports
 from mikrobot.live.halts import BY_QUALITY
+from mikrobot.live.reports import MarketData, SymbolData
 from mikrobot.runtime import ManualClock
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.quality import QualityScores
@@ -125,12 +127,10 @@ def test_every_bar_is_stored_with_its_score_and_the_metrics_show_the_last_one(pa
     assert "lateness" not in scores[0].parts
     (tmp_path / "run").mkdir()
     both.worker.halts.report(tmp_path)
-    text = (tmp_path / "run" / "data_quality").read_text()
-    assert text == (
-        f'{{"source": "{SOURCE}", "symbols": {{"{SYMBOL}": {{"quality": 0.0, "halted": true, '
-        f'"close_time": {minutes[3].close_time.timestamp()}}}}}}}'
-    )
-    assert data_report.read(tmp_path) == ("", {})
+    assert reports.DATA.read(tmp_path) is None
+    pid_records.record("worker", tmp_path, os.getpid())
+    reported = {SYMBOL: SymbolData(0.0, halted=True, close_time=minutes[3].close_time.timestamp())}
+    assert reports.DATA.read(tmp_path) == MarketData(SOURCE, reported)
 
 
 def test_a_silent_feed_in_the_present_is_a_halt_until_three_good_bars(pair, pool: Pool, minutes):

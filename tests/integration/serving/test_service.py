@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
-from mikrobot.live import data_report, pid_records
-from mikrobot.live.data_report import SymbolData
+from mikrobot.live import pid_records
+from mikrobot.live.reports import DATA, MarketData, SymbolData
 from mikrobot.models import graph
 from mikrobot.models.conformal import PREDICTED, SETS, Window
 from mikrobot.models.model import Model
@@ -233,7 +233,7 @@ def test_metrics_count_the_requests(stage: Any, feature_rows: Rows) -> None:
 
 def test_metrics_show_the_quality_and_the_halts_that_a_worker_reports(stage: Any, state: Settings) -> None:
     (state.home / "run").mkdir(exist_ok=True)
-    data_report.write("replay", {"EURUSD": SymbolData(0.25, True, 60.0)}, state.home)
+    DATA.write(MarketData("replay", {"EURUSD": SymbolData(0.25, True, 60.0)}), state.home)
     metrics = f"{stage.service.url}/metrics"
     assert 'symbol="EURUSD"} 0.25' not in httpx.get(metrics).text
     pid_records.record("worker", state.home, os.getpid())

@@ -16,7 +16,7 @@ from rich.console import Console
 from mikrobot.cli import status_tables
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.live import accounts, book_report, clock_report, pid_records, stream_report
+from mikrobot.live import accounts, clock_report, pid_records, reports
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.venue_clock import ClockOffset
@@ -274,7 +274,7 @@ def test_the_streams_of_a_running_streamer_are_shown_with_their_state(
     handle(run(), TEN + MINUTE)
     connection = StreamStatus(("btcusdt@kline_1m",), state, reason, 1_200, 1, 0, 0)
     pid_records.record("streamer", database.home, os.getpid())
-    stream_report.write([connection], database.home)
+    reports.STREAMS.write((connection,), database.home)
     assert list(pid_records.recorded(database.home)) == ["streamer"]
     overview = look(TEN + MINUTE)
     assert overview.streams == (connection,)
@@ -305,7 +305,7 @@ def test_a_clock_that_differs_from_the_venues_is_shown(run, handle, look, databa
     assert ("the venue's clock" in drawn(overview)) is bool(shown)
     (finding,) = doctor._venue_clock(database.home)
     assert finding.ok is not bool(shown)
-    clock_report.forget(database.home)
+    reports.CLOCK.forget(database.home)
     pid_records.forget("streamer", database.home)
     assert look(TEN + MINUTE).clock is None
 
@@ -315,7 +315,7 @@ def test_the_order_books_of_a_running_streamer_are_shown_with_their_state(run, h
     live = BookStatus("BTCUSDT", "live", "", 1_200, 0, 0, 90, 100, 3, 1)
     lost = BookStatus("ETHUSDT", "lost", "changes are missing between 7 and 9", 800, 1, 0, 0, 0, 0, 2)
     pid_records.record("streamer", database.home, os.getpid())
-    book_report.write([live, lost], database.home)
+    reports.BOOKS.write((live, lost), database.home)
     assert list(pid_records.recorded(database.home)) == ["streamer"]
     overview = look(TEN + MINUTE)
     assert overview.books == (live, lost)
@@ -323,7 +323,7 @@ def test_the_order_books_of_a_running_streamer_are_shown_with_their_state(run, h
     text = drawn(overview)
     for part in ("1,200", "90.0%", "lost", "changes are missing between 7 and 9"):
         assert part in text, part
-    book_report.forget(database.home)
+    reports.BOOKS.forget(database.home)
     assert look(TEN + MINUTE).books == ()
 
 

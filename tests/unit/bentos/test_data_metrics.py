@@ -11,8 +11,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from bentos.data_metrics import DataMetrics
-from mikrobot.live import data_report, pid_records
-from mikrobot.live.data_report import SymbolData
+from mikrobot.live import pid_records, reports
+from mikrobot.live.reports import MarketData, SymbolData
 
 OWN = 'requests_total{endpoint="/predict"} 3.0\n'
 
@@ -31,7 +31,7 @@ def client(tmp_path: Path) -> TestClient:
 def traded(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     symbols = {"EURUSD": SymbolData(0.5, True, 1_700_000_040.0), "BTCUSDT": SymbolData(1.0, False, 1_700_000_040.0)}
-    data_report.write("replay", symbols, tmp_path)
+    reports.DATA.write(MarketData("replay", symbols), tmp_path)
     pid_records.record("worker", tmp_path, os.getpid())
 
 
