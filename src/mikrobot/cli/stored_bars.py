@@ -1,6 +1,8 @@
 """The command `mikrobot history`: stored bars, their gaps and their later versions."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +12,11 @@ from mikrobot.cli.parameters import SOURCES, Symbol, SymbolList
 
 _source = click.option("--source", type=SOURCES, help="Source of the bars [default: that of the latest run].")
 _symbols = click.option("--symbols", type=SymbolList(), help="Symbols [default: those of the latest run].")
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mikrobot.store.postgres.database import Pool
 
 
 @click.group()
@@ -32,21 +39,14 @@ def gaps(source: str | None, symbols: tuple[str, ...] | None, json_: bool) -> No
     Example: mikrobot history gaps --source binance --symbols BTCUSDT
     """
     from mikrobot.cli import tables
-    from mikrobot.cli.console import Console
-    from mikrobot.stack import local_stack
-    from mikrobot.store.postgres import database
     from mikrobot.workflows import bar_history
 
-    given, console = settings(), Console(quiet=json_)
-    stop_on_sigterm()
-    with local_stack.database_up(given, console.say), database.open_pool(given) as pool:
+    with _database(quiet=json_) as pool:
         missing = bar_history.gaps(pool, source, symbols or ())
     if json_:
         print_json(missing)
-    elif missing:
-        console.table(tables.gaps_table(missing))
     else:
-        click.echo("no gap: every minute of an open market has a bar")
+        _show(tables.gaps_table(missing) if missing else None, "no gap: every minute of an open market has a bar")
 
 
 @history.command()
@@ -59,21 +59,17 @@ def revisions(source: str | None, symbols: tuple[str, ...] | None, json_: bool) 
     Example: mikrobot history revisions --source binance-usdm
     """
     from mikrobot.cli import tables
-    from mikrobot.cli.console import Console
-    from mikrobot.stack import local_stack
-    from mikrobot.store.postgres import database
     from mikrobot.workflows import bar_history
 
-    given, console = settings(), Console(quiet=json_)
-    stop_on_sigterm()
-    with local_stack.database_up(given, console.say), database.open_pool(given) as pool:
+    with _database(quiet=json_) as pool:
         later = bar_history.revisions(pool, source, symbols or ())
     if json_:
         print_json(later)
-    elif later:
-        console.table(tables.revisions_table(later))
     else:
-        click.echo("no revision: the venue has changed no bar that was traded")
+        _show(
+            tables.revisions_table(later) if later else None,
+            "no revision: the venue has changed no bar that was traded",
+        )
 
 
 @history.command()
@@ -89,21 +85,37 @@ def bars(source: str | None, symbol: str, start: Any, end: Any, at: Any, json_: 
     Example: mikrobot history bars --symbol BTCUSDT --from 2026-03-01T08:00 --to 2026-03-01T09:00
     """
     from mikrobot.cli import tables
-    from mikrobot.cli.console import Console
     from mikrobot.runtime import SystemClock
-    from mikrobot.stack import local_stack
-    from mikrobot.store.postgres import database
     from mikrobot.workflows import bar_history
 
     if start >= end:
         raise click.UsageError(f"--from {start:%Y-%m-%dT%H:%M} is not before --to {end:%Y-%m-%dT%H:%M}")
-    given, console = settings(), Console(quiet=json_)
-    stop_on_sigterm()
-    with local_stack.database_up(given, console.say), database.open_pool(given) as pool:
+    with _database(quiet=json_) as pool:
         shown = bar_history.bars(pool, source, symbol, start, end=end, at=at or SystemClock().now())
     if json_:
         print_json(shown)
-    elif shown:
-        console.table(tables.bars_table(shown))
     else:
-        click.echo("no bar is stored there")
+        _show(tables.bars_table(shown) if shown else None, "no bar is stored there")
+
+
+@contextmanager
+def _database(*, quiet: bool) -> Iterator["Pool"]:
+    """Open the database within the block; start it if it is down, and stop it again."""
+    from mikrobot.cli.console import Console
+    from mikrobot.stack import local_stack
+    from mikrobot.store.postgres import database
+
+    given = settings()
+    stop_on_sigterm()
+    with local_stack.database_up(given, Console(quiet=quiet).say), database.open_pool(given) as pool:
+        yield pool
+
+
+def _show(table: "Table | None", otherwise: str) -> None:
+    """Print a table, or a line if there is nothing to show."""
+    from mikrobot.cli.console import Console
+
+    if table is None:
+        click.echo(otherwise)
+    else:
+        Console().table(table)
