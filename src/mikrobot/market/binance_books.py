@@ -16,7 +16,7 @@ import msgspec
 
 from mikrobot.domain.errors import FeedError, StoreError
 from mikrobot.domain.order_books import ClosingBook
-from mikrobot.market.binance_depth import SPOT, USDM, DepthClient, DepthMarket, DepthRefused
+from mikrobot.market.binance_depth import DepthClient, DepthRefused
 from mikrobot.market.binance_markets import STREAMS_PER_SOCKET, BinanceMarket, market_of
 from mikrobot.market.binance_messages import tick_of, update_of
 from mikrobot.market.binance_streams import attempts_of
@@ -63,7 +63,7 @@ def open_books(settings: Settings, symbols: Sequence[str], clock: Clock, first: 
     if not settings.books or not stream_url:
         return None
     return LiveBooks(
-        symbols, USDM if market.futures else SPOT, clock, rest_url=rest_url, stream_url=stream_url,
+        symbols, market, clock, rest_url=rest_url, stream_url=stream_url,
         attempts=attempts_of(settings.home), weight=weight_of(settings.home, market), rng=SystemRandom(), first=first,
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ class LiveBooks:
     Parameters
     ----------
     symbols : sequence of str
-    market : DepthMarket
+    market : BinanceMarket
     clock : Clock
     rest_url, stream_url : str
         Addresses, as ``https://api.binance.com/api`` and ``wss://stream.binance.com:9443``.
@@ -104,7 +104,7 @@ class LiveBooks:
     def __init__(
         self,
         symbols: Sequence[str],
-        market: DepthMarket,
+        market: BinanceMarket,
         clock: Clock,
         *,
         rest_url: str,
@@ -116,7 +116,7 @@ class LiveBooks:
     ) -> None:
         self._market, self._clock, self._weight, self._first = market, clock, weight, first
         self._rest = DepthClient(market, rest_url)
-        self._books = {symbol: LiveBook(symbol, chained=market.chained) for symbol in symbols}
+        self._books = {symbol: LiveBook(symbol, chained=market.futures) for symbol in symbols}
         self._by_stream = {f"{symbol.lower()}@{kind}": symbol for symbol in symbols for kind in (DEPTH, TICKER)}
         self._changed: dict[str, LiveBook] = {}
         self._logged: dict[str, tuple[str, int, int]] = {}
@@ -125,7 +125,7 @@ class LiveBooks:
         self._refused = datetime.min.replace(tzinfo=UTC), ""
         half = STREAMS_PER_SOCKET // 2
         groups = [list(symbols[at : at + half]) for at in range(0, len(symbols), half)]
-        address = f"{stream_url.rstrip('/')}{market.stream_path}/stream?streams="
+        address = f"{stream_url.rstrip('/')}{market.paths.get('depth', '')}/stream?streams="
         self._connections = {
             self._connection(address, group, attempts, rng): [self._books[symbol] for symbol in group]
             for group in groups
@@ -290,11 +290,11 @@ class LiveBooks:
         """Fetch the snapshot of the first of the books, if the request weight allows it."""
         book = due[0]
         try:
-            if not await self._allowed(self._market.weight, due):
+            if not await self._allowed(self._market.depth_weight, due):
                 return
             book.asked(self._clock.now())
             snapshot = await asyncio.to_thread(self._rest.snapshot, book.symbol)
-            book.take(snapshot, asked_for=self._market.levels)
+            book.take(snapshot, asked_for=self._market.depth_levels)
             await self._correct()
         except DepthRefused as error:
             await self._failed(error, due)

@@ -3,13 +3,12 @@
 Makes one request at a time and never waits: its owner decides when the next one is allowed.
 """
 
-from dataclasses import dataclass
-
 import httpx
 import msgspec
 
 from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market_events import BookSnapshot
+from mikrobot.market.binance_markets import BinanceMarket
 from mikrobot.market.binance_messages import snapshot_of
 
 TIMEOUT_S = 10.0
@@ -18,41 +17,6 @@ USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 
 REFUSED_S = {403: 60.0, 418: 120.0, 429: 60.0}
 """Seconds to wait after a refusal without Retry-After, by its status: to the next minute, or the shortest ban."""
-
-
-@dataclass(frozen=True, slots=True)
-class DepthMarket:
-    """A market of Binance and the rules of its order books.
-
-    Attributes
-    ----------
-    name : str
-    rest_path : str
-        Path of its REST calls below the address of the API.
-    stream_path : str
-        Path of the streams of its books below the address of the streams.
-    chained : bool
-        As in `OrderBook`.
-    levels, weight : int
-        Levels of each side of a snapshot, and the request weight of one.
-    listing_weight : int
-        Request weight of the answer that names the limit.
-    lists_one : bool
-        exchangeInfo can be asked for one symbol.
-    """
-
-    name: str
-    rest_path: str
-    stream_path: str
-    chained: bool
-    levels: int
-    weight: int
-    listing_weight: int
-    lists_one: bool
-
-
-SPOT = DepthMarket("spot", "/v3", "", chained=False, levels=1000, weight=50, listing_weight=20, lists_one=True)
-USDM = DepthMarket("usdm", "/v1", "/public", chained=True, levels=1000, weight=20, listing_weight=1, lists_one=False)
 
 
 class _RateLimit(msgspec.Struct):
@@ -87,7 +51,7 @@ class DepthClient:
 
     Parameters
     ----------
-    market : DepthMarket
+    market : BinanceMarket
     url : str
         Address of the API, as ``https://api.binance.com/api`` or ``https://fapi.binance.com/fapi``.
 
@@ -97,10 +61,10 @@ class DepthClient:
         Weight that this address has used in the current minute, by the last answer that named it.
     """
 
-    def __init__(self, market: DepthMarket, url: str) -> None:
+    def __init__(self, market: BinanceMarket, url: str) -> None:
         self.used_weight = 0
         self._market = market
-        self._client = httpx.Client(base_url=f"{url.rstrip('/')}{market.rest_path}", timeout=TIMEOUT_S)
+        self._client = httpx.Client(base_url=f"{url.rstrip('/')}{market.version}", timeout=TIMEOUT_S)
 
     def weight_limit(self, symbol: str) -> int:
         """Return the request weight that the market allows an address each minute.
@@ -112,7 +76,7 @@ class DepthClient:
         FeedError
             If Binance does not answer, or names no limit.
         """
-        query = {"symbol": symbol} if self._market.lists_one else {}
+        query = {} if self._market.futures else {"symbol": symbol}
         body = self._get("exchangeInfo", query)
         try:
             limits = _limits(body).limits
@@ -133,7 +97,7 @@ class DepthClient:
         FeedError
             If Binance does not answer, or sends no order book.
         """
-        body = self._get("depth", {"symbol": symbol, "limit": str(self._market.levels)})
+        body = self._get("depth", {"symbol": symbol, "limit": str(self._market.depth_levels)})
         try:
             return snapshot_of(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

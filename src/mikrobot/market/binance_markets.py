@@ -21,10 +21,13 @@ class BinanceMarket:
 
     Attributes
     ----------
-    title : str
-        In messages.
+    name, title : str
+        In logs, and in messages.
     futures : bool
-        Futures, whose listings are answered all at once; spot otherwise.
+        Futures, whose listings are answered all at once, and each of whose depth updates names the one before; spot
+        otherwise.
+    version : str
+        Path of its REST API below the address.
     attempts, weights : str
         Files of the state folder that count the attempts to connect and the weight of requests of all its processes.
     weight_limit : int
@@ -37,12 +40,16 @@ class BinanceMarket:
         Weight of a request for so many klines.
     listing_weight : int
         Weight of a request for listings.
+    depth_levels, depth_weight : int
+        Levels of each side of an order book that are requested, and the weight of that request.
     paths : mapping of str to str
         Path of the streams of a kind, where it is not the root. Elsewhere they are acknowledged and silent.
     """
 
+    name: str
     title: str
     futures: bool
+    version: str
     attempts: str
     weights: str
     weight_limit: int
@@ -51,6 +58,8 @@ class BinanceMarket:
     stream_url: str
     kline_weight: Callable[[int], int]
     listing_weight: int
+    depth_levels: int
+    depth_weight: int
     paths: Mapping[str, str]
 
     def addresses(self, settings: Settings) -> tuple[str, str]:
@@ -89,8 +98,10 @@ def _usdm_weight(klines: int) -> int:
 
 
 SPOT = BinanceMarket(
+    name="spot",
     title="Binance spot",
     futures=False,
+    version="/v3",
     attempts="run/binance.attempts",
     weights="run/binance.weights",
     weight_limit=6_000,
@@ -99,12 +110,16 @@ SPOT = BinanceMarket(
     stream_url=BINANCE_STREAMS,
     kline_weight=lambda _: 2,
     listing_weight=20,
+    depth_levels=1_000,
+    depth_weight=50,
     paths={},
 )
 
 USDM = BinanceMarket(
+    name="usdm",
     title="Binance USD-M",
     futures=True,
+    version="/v1",
     attempts=SPOT.attempts,  # both count by the address of the machine
     weights="run/binance-usdm.weights",
     weight_limit=2_400,
@@ -113,5 +128,7 @@ USDM = BinanceMarket(
     stream_url=BINANCE_FUTURES_STREAMS,
     kline_weight=_usdm_weight,
     listing_weight=1,
+    depth_levels=1_000,
+    depth_weight=20,
     paths={"depth": "/public", "bookTicker": "/public", "kline": "/market", "aggTrade": "/market"},
 )

@@ -14,9 +14,8 @@ import pytest
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.order_books import DEPTHS
 from mikrobot.live.steady_clock import SteadyClock
-from mikrobot.market import binance_markets
 from mikrobot.market.binance_books import ANSWER_S, SHARE, LiveBooks, allowed, weight_of
-from mikrobot.market.binance_depth import SPOT, USDM
+from mikrobot.market.binance_markets import SPOT, USDM
 from mikrobot.market.binance_streams import BinanceStream, attempts_of
 from mikrobot.market.local_venue.opening import VenueOptions, open_venue
 from mikrobot.market.local_venue.server import LocalVenue, serving
@@ -30,7 +29,6 @@ START = datetime(2025, 2, 5, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SPEED = 10.0
 MARKETS = {"spot": SPOT, "usdm": USDM}
-BY_NAME = {"spot": binance_markets.SPOT, "usdm": binance_markets.USDM}
 PATHS = {"spot": "api", "usdm": "fapi"}
 
 
@@ -62,10 +60,10 @@ class Followed:
     def __init__(self, market, venue, address, home, *, stream_path=None):
         self.market, self.feeds = MARKETS[market], venue.feeds[market]
         self.address, self.clock = address, market_clock(f"http://{address}", SPEED, 0.0)
-        used = self.market if stream_path is None else replace(self.market, stream_path=stream_path)
+        used = self.market if stream_path is None else replace(self.market, paths={"depth": stream_path})
         self.books = LiveBooks(
             ["BTCUSDT"], used, self.clock, rest_url=f"http://{address}/{PATHS[market]}", stream_url=f"ws://{address}",
-            attempts=attempts_of(home), weight=weight_of(home, BY_NAME[self.market.name]), rng=Random(1),
+            attempts=attempts_of(home), weight=weight_of(home, self.market), rng=Random(1),
         )  # fmt: skip
 
     @property
@@ -204,9 +202,9 @@ class Served:
     def __init__(self, symbols, clock, home, *, first=tuple, levels=1000):
         self.server, self.clock, self.home, self.symbols = BookServer(symbols, clock), clock, home, symbols
         self.books = LiveBooks(
-            symbols, replace(SPOT, levels=levels), clock,
+            symbols, replace(SPOT, depth_levels=levels), clock,
             rest_url=self.server.rest_url, stream_url=self.server.stream_url,
-            attempts=attempts_of(home), weight=weight_of(home, binance_markets.SPOT), rng=Random(1), first=first,
+            attempts=attempts_of(home), weight=weight_of(home, SPOT), rng=Random(1), first=first,
         )  # fmt: skip
         self.connected()
 
@@ -291,7 +289,7 @@ def test_refused_snapshots_wait_as_long_as_the_venue_demands_in_every_process(st
     until(lambda: f"HTTP {status}" in served.state().reason, "the refusal as a reason")
     refused_at = clock.now()
     assert served.server.asked == ["BTCUSDT"]
-    assert 15 < weight_of(served.home, binance_markets.SPOT).take(clock.now()) <= 30
+    assert 15 < weight_of(served.home, SPOT).take(clock.now()) <= 30
     served.live()
     assert (clock.now() - refused_at).total_seconds() > 15
     assert len(served.server.asked) == 2
@@ -302,7 +300,7 @@ def test_a_refusal_without_retry_after_waits_for_the_next_minute(serve, clock):
     served.server.refusals = [(429, {})]
     served.server.beat()
     until(lambda: "HTTP 429" in served.state().reason, "the refusal as a reason")
-    assert 40 < weight_of(served.home, binance_markets.SPOT).take(clock.now()) <= 60
+    assert 40 < weight_of(served.home, SPOT).take(clock.now()) <= 60
 
 
 def test_an_answer_that_is_no_book_is_asked_for_again(serve):
@@ -328,7 +326,7 @@ def test_100_symbols_dropped_at_once_never_pass_80_percent_of_the_limit_open_pos
     assert held <= set(again[:10])
     assert sorted(again) == symbols
     assert max(served.server.used.values()) <= SHARE * LIMIT
-    assert sum(served.server.used.values()) == 200 * SPOT.weight + SPOT.listing_weight
+    assert sum(served.server.used.values()) == 200 * SPOT.depth_weight + SPOT.listing_weight
 
 
 def test_weight_that_others_have_used_is_left_to_them(serve, clock):
@@ -339,7 +337,7 @@ def test_weight_that_others_have_used_is_left_to_them(serve, clock):
     until(lambda: "waits for request weight" in served.state("AUSDT").reason, "the wait as a reason")
     assert served.server.asked == []
     served.live()
-    assert max(served.server.used.values()) <= allowed(LIMIT) + SPOT.weight  # the answer that names their use
+    assert max(served.server.used.values()) <= allowed(LIMIT) + SPOT.depth_weight  # the answer that names their use
 
 
 def test_a_book_that_ticks_contradict_is_given_up_and_fetched_again(serve):
