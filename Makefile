@@ -11,11 +11,14 @@ PROGRESS = /^Collecting/ { if (++n % 50 == 0) print "  " n " packages fetched" }
 
 PYTEST ?= pytest
 
-# Tests wait for services a third of their time, so one process more than cores keeps two cores busy.
-WORKERS ?= 3
+# Tests wait for services much of their time, so two processes more than cores keep the cores busy.
+WORKERS ?= 4
 
 # Threads that wait for each other leave the core to other processes.
 export OMP_WAIT_POLICY ?= PASSIVE
+
+# Hundreds of processes import the same modules, which are compiled once even where the environment forbids it.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: install install-gpu run check test soak coverage lint fmt docs bench lock clean
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import backtests
 from benchmarks.features import simulated_bars
 from benchmarks.timing import Measurement, Timed, compared, scaled
 from mikrobot.domain.instruments.registry import instrument
@@ -39,7 +40,7 @@ Row = tuple[int, int, int, int, int]
 
 
 def measure(scale: float = 1.0) -> Iterator[Measurement]:
-    """Time bars with brackets, orders alone, and many accounts on one feed."""
+    """Time bars with brackets, orders alone, many accounts on one feed, and the loop of a backtest."""
     count, rounds = scaled(BARS, scale, least=1_000), scaled(5, scale)
     frame = simulated_bars(_SYMBOL, count)
     rows = in_ticks(frame)
@@ -52,6 +53,8 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
     yield compared("paper, idle bars, a bar", "us", idle, peer, limit=floor, rounds=rounds, per=count)
     yield _orders(scale)
     yield _accounts(rows, scale)
+    for strategy in ("simple_break", "m5_bos"):
+        yield backtests.loop(strategy, scale)
 
 
 def in_ticks(frame: pd.DataFrame) -> list[Row]:

@@ -48,7 +48,9 @@ def traded(bars: pd.DataFrame, count: int) -> reporting.Facts:
         entry, leave = (pair.quantize(float(bars["open"].iloc[position + held])) for held in (0, 10))
         stop, target = (entry - side.sign * pair.quantize(0.001), entry + side.sign * pair.quantize(0.002))
         key, pnl = f"r/{number}", (side.sign * (leave - entry) * lots * pair.lot).quantize(Decimal("0.01"))
-        decisions.append(Decision(key, _SYMBOL, at, True, side, ("level passed: 1.07", "spread passed: 8 %") * 4))
+        decisions.append(
+            Decision(key, _SYMBOL, at, True, side, ("level passed: 1.07", "spread passed: 8 %") * 4, "simple_break@0")
+        )
         orders.append(OrderIntent(key, key, _SYMBOL, side, lots, stop, target, at, at + _HELD))
         fills += [
             Fill(f"{key}/in", key, _SYMBOL, side, lots, entry, FillReason.ENTRY, fee, Decimal(0), at),

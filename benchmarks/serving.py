@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Event, Thread
 from time import perf_counter
 
@@ -11,21 +12,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks import serving_routes
 from benchmarks.champion import BARS, FEWEST, SOURCE, SYMBOL, serve_champion
 from benchmarks.features import simulated_bars
 from benchmarks.temporary_stack import serving, temporary_settings
 from benchmarks.timing import Measurement, Timed, compared, rank, scaled
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.models.model import Model
-from mikrobot.runtime import SystemClock
+from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
+from mikrobot.stack import processes, service_table
 from mikrobot.store import web_access
 
 BATCH = 1_000
 
 LARGE_BYTES, PART_BYTES = 76_000_000, 1_000_000
 """Size of a body that the service refuses, and of the parts in which it is sent."""
+
+RESTART_S = 10.0
+"""Target of a start until the service is ready."""
 
 OTHERS_MS = 100.0
 """Target of the p99 of other requests while such bodies arrive."""
@@ -42,6 +48,34 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
             settings.bento_url, SOURCE, SystemClock(), login=web_access.login(settings, "bento")
         ) as client:
             yield from _predictions(settings, client, model, values, scale=scale)
+        yield from serving_routes.measure(settings, model, values, scale)
+        yield _restart(settings, scaled(10, scale))
+
+
+def _restart(settings: Settings, rounds: int) -> Measurement:
+    """Time a start of the service until it is ready with its champion, and until it answers at all."""
+    service, clock = service_table.services(settings)["bento"], SystemClock()
+    times: list[float] = []
+    answers: list[float] = []
+    for _ in range(rounds):
+        processes.stop("bento", settings.home)
+        start = perf_counter()
+        processes.start(service, settings.home, settings.host)
+        for path, seconds in (("livez", answers), ("readyz", times)):
+            wait_until(partial(_is_ok, f"{settings.bento_url}/{path}"), "no start", clock, timeout_s=60, every_s=0.02)
+            seconds.append(perf_counter() - start)
+    times.sort()
+    return Measurement(
+        "service, restart until it is ready with its champion", "s", rank(times, 0.5), rank(times, 0.99),
+        "the target", RESTART_S, "until it answers", rank(sorted(answers), 0.5),
+    )  # fmt: skip
+
+
+def _is_ok(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def pyfunc(settings: Settings, model: Model, values: NDArray[np.float64]) -> Timed:

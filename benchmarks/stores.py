@@ -274,7 +274,9 @@ def _minute(close_time: datetime) -> dict[str, Any]:
         Prediction(_SYMBOL, side, close_time, 0.4, "bos", "1", CATALOG.version, features)
         for side in (Side.BUY, Side.SELL)
     ]
-    decision = Decision(f"{close_time:%Y%m%d%H%M}", _SYMBOL, close_time, False, None, ("probability below the entry",))
+    decision = Decision(
+        f"{close_time:%Y%m%d%H%M}", _SYMBOL, close_time, False, None, ("probability below the entry",), "simple_break@0"
+    )
     return {"close_time": close_time, "predictions": predictions, "decisions": [decision]}
 
 

@@ -1,4 +1,4 @@
-"""Websocket servers on loopback for the benchmarks of streams: one sends on request, one sends all at once."""
+"""Websocket servers for the benchmarks of streams, each in a process: one sends on request, one all at once."""
 
 import asyncio
 import subprocess
@@ -8,71 +8,61 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Thread
+from time import perf_counter
 from types import TracebackType
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from mikrobot.runtime import SystemClock
-
 
 class StreamServer:
-    """Sends to all clients what it is given, from a thread of its own."""
+    """Sends what it is given to one client, from a process of its own, whose threads take no time of ours.
+
+    A client is named by the first part of the path that it asks for, as ``stream`` for ``/stream?streams=...``.
+    """
 
     def __init__(self) -> None:
         self.url = ""
-        self._clients: list[ServerConnection] = []
-        self._started = Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
 
     def __enter__(self) -> "StreamServer":
         """Start it."""
-        self._thread.start()
-        self._started.wait()
+        command = [sys.executable, "-m", __name__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.url = self._line()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop it."""
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
+        self._process.terminate()
+        self._process.communicate()
 
     def await_clients(self, number: int) -> None:
-        """Wait until so many clients are connected."""
-        while len(self._clients) < number:
-            SystemClock().sleep(0.001)
+        """Wait until so many more clients are connected."""
+        for _ in range(number):
+            self._line()
 
-    def send(self, message: bytes) -> None:
-        """Send a message to every client."""
-        self._loop.call_soon_threadsafe(self._send, message.decode())
+    def send(self, message: bytes, client: str) -> None:
+        """Send a message, which has no line break, to a client."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"%b %b\n" % (client.encode(), message))
+        self._process.stdin.flush()
 
-    def _send(self, message: str) -> None:
-        for client in self._clients:
-            self._loop.create_task(client.send(message))
-
-    async def _serve(self) -> None:
-        self._over = asyncio.Event()
-        async with _listening(self._accept) as server:
-            self.url = _address(server)
-            self._started.set()
-            await self._over.wait()
-
-    async def _accept(self, client: ServerConnection) -> None:
-        self._clients.append(client)
-        await client.wait_closed()
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
 
 
 @contextmanager
-def bare(url: str, load: Callable[[bytes], object]) -> Iterator["SimpleQueue[object]"]:
-    """Receive by websockets alone, in a thread; yield the queue of the loaded messages."""
-    received: SimpleQueue[object] = SimpleQueue()
+def bare(url: str, load: Callable[[bytes], object]) -> Iterator["SimpleQueue[tuple[float, object]]"]:
+    """Receive by websockets alone, in a thread; yield the queue of the times of receipt and the loaded messages."""
+    received: SimpleQueue[tuple[float, object]] = SimpleQueue()
     loop = asyncio.new_event_loop()
 
     async def read() -> None:
         async with connect(url, compression=None, max_size=None, proxy=None) as socket:
             async for message in socket:
-                received.put(load(message if isinstance(message, bytes) else message.encode()))
+                received.put((perf_counter(), load(message if isinstance(message, bytes) else message.encode())))
 
     task = loop.create_task(read())
     thread = Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])), daemon=True)
@@ -109,6 +99,25 @@ def _address(server: Server) -> str:
     return f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
 
 
+async def _send_on_request() -> None:
+    clients: dict[str, ServerConnection] = {}
+
+    async def accept(client: ServerConnection) -> None:
+        assert client.request is not None
+        name = client.request.path.lstrip("/").partition("?")[0]
+        clients[name] = client
+        print(name, flush=True)
+        await client.wait_closed()
+
+    async with _listening(accept) as server:
+        print(_address(server), flush=True)
+        requests = asyncio.StreamReader(limit=2**20)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
+        async for request in requests:
+            name, _, message = request.decode().strip().partition(" ")
+            await clients[name].send(message)
+
+
 async def _send_all(path: Path) -> None:
     messages = path.read_text().splitlines()
 
@@ -123,4 +132,4 @@ async def _send_all(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_send_all(Path(sys.argv[1])))
+    asyncio.run(_send_all(Path(sys.argv[1])) if len(sys.argv) > 1 else _send_on_request())

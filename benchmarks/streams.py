@@ -8,6 +8,7 @@ from functools import partial
 from itertools import count
 from queue import SimpleQueue
 from random import SystemRandom
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ import orjson
 from binance.ws.depthcache import DepthCache
 
 from benchmarks.stream_server import StreamServer, bare, sender
-from benchmarks.timing import Measurement, Timed, compared, scaled
+from benchmarks.timing import Measurement, Timed, compared, rank, scaled
 from mikrobot.domain.market_events import BookSnapshot, BookUpdate, Tick
 from mikrobot.market.binance_messages import closed_bar_of, event
 from mikrobot.market.binance_streams import BinanceStream
@@ -68,19 +69,25 @@ def measure(scale: float = 1.0) -> Iterator[Measurement]:
 
 def _over_sockets(scale: float) -> Iterator[Measurement]:
     """Time a message over a socket: one at a time until the trader has its bar, and many until the last is there."""
-    minutes = count()
     with (
         StreamServer() as server,
         opened(server.url) as stream,
-        bare(server.url, json.loads) as loaded,
-        bare(server.url, bytes) as received,
+        bare(f"{server.url}/json", json.loads) as loaded,
+        bare(f"{server.url}/bytes", bytes) as received,
     ):
         server.await_clients(3)
-        yield compared(
-            "streams, a closed kline from the socket to the trader that waits", "us",
-            partial(_delivered, server, stream, minutes),
-            Timed("websockets and json", partial(_passed_on, server, loaded, minutes)),
-            limit=Timed("websockets", partial(_passed_on, server, received, minutes)), rounds=scaled(300, scale),
+        numbers = count()
+        calls = (
+            partial(_delivered, server, stream),
+            partial(_passed_on, server, "json", loaded),
+            partial(_passed_on, server, "bytes", received),
+        )
+        rows = [[call(next(numbers)) for call in calls] for _ in range(1 + scaled(300, scale))][1:]
+        ours, json_s, bytes_s = (sorted(1e6 * seconds for seconds in times) for times in zip(*rows, strict=True))
+        yield Measurement(
+            "streams, a closed kline from its receipt to the trader that waits", "us",
+            p50=rank(ours, 0.50), p99=rank(ours, 0.99), peer="websockets and json", peer_p50=rank(json_s, 0.50),
+            limit="websockets", limit_p50=rank(bytes_s, 0.50),
         )  # fmt: skip
     many = [combined("kline_1m", kline(0)), *(combined("aggTrade", _trade(number)) for number in range(BURST - 2))]
     messages = [*many[: scaled(BURST, scale, least=10)], combined("kline_1m", kline(1))]
@@ -93,18 +100,20 @@ def _over_sockets(scale: float) -> Iterator[Measurement]:
         )  # fmt: skip
 
 
-def _delivered(server: StreamServer, stream: BinanceStream, minutes: Iterator[int]) -> None:
-    number = next(minutes)
-    server.send(combined("kline_1m", kline(number)))
-    start = FIRST + number * MINUTE
-    assert stream.minute(start, [SYMBOL], datetime.max.replace(tzinfo=UTC))
+def _delivered(server: StreamServer, stream: BinanceStream, number: int) -> float:
+    """Send a kline; return the seconds from its receipt until the trader that waits has its bar."""
+    receipts: list[float] = []
+    stream.record(lambda channel, at, message: receipts.append(perf_counter()))
+    server.send(combined("kline_1m", kline(number)), "stream")
+    assert stream.minute(FIRST + number * MINUTE, [SYMBOL], datetime.max.replace(tzinfo=UTC))
+    return perf_counter() - receipts[0]
 
 
-def _passed_on(server: StreamServer, received: "SimpleQueue[object]", minutes: Iterator[int]) -> None:
-    while not received.empty():
-        received.get_nowait()
-    server.send(combined("kline_1m", kline(next(minutes))))
-    received.get(timeout=10)
+def _passed_on(server: StreamServer, client: str, received: "SimpleQueue[tuple[float, object]]", number: int) -> float:
+    """Send the same to a bare client; return the seconds from its receipt until whoever waits has it."""
+    server.send(combined("kline_1m", kline(number)), client)
+    at, _ = received.get(timeout=10)
+    return perf_counter() - at
 
 
 def _streamed(url: str) -> None:

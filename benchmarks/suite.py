@@ -22,11 +22,14 @@ from benchmarks.timing import Measurement
 from mikrobot import telemetry
 from mikrobot.domain.errors import UsageError
 
-QUICK = ("commands", "files", "features", "models", "stores", "streams", "serving", "signal", "paper", "report")
+QUICK = (
+    *("commands", "files", "features", "models", "stores", "streams", "serving", "signal", "paper", "report"),
+    "monitoring",
+)
 """What is run when no name is given."""
 
-GROUPS = (*QUICK, "run")
-"""All of them; `run` takes minutes."""
+GROUPS = (*QUICK, "retraining", "run", "streamer")
+"""All of them; the last three take minutes or start a whole stack."""
 
 _PACKAGES = (
     "mikrobot",

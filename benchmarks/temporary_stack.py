@@ -21,7 +21,7 @@ def temporary_settings() -> Iterator[Settings]:
     """Give settings with an empty state folder and free ports; whatever was set before does not count."""
     with tempfile.TemporaryDirectory(prefix="mikrobot-bench-", ignore_cleanup_errors=True) as folder, _nothing_set():
         os.chmod(folder, 0o711)  # noqa: S103, another account may have to run PostgreSQL there
-        postgres, prefect, mlflow, bento = _free_ports(4)
+        postgres, prefect, mlflow, bento = free_ports(4)
         settings = configuration.load(
             home=Path(folder),
             postgres_port=postgres,
@@ -76,7 +76,7 @@ def _nothing_set() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nothing listens on, below those that systems give to clients."""
     ports: set[int] = set()
     while len(ports) < count:

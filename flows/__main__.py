@@ -34,7 +34,10 @@ NAMING_SECONDS = 10.0
 """Seconds between two checks for runs that Prefect has scheduled under a random name."""
 
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 4.0
+"""Seconds between two polls of Prefect's runner for runs that are due."""
+
+LOOK_SECONDS = 1.0
 """Seconds between two looks for Prefect."""
 
 REFUSALS = 5
@@ -129,7 +132,7 @@ async def serve() -> bool:
     """Register every deployment and execute their runs until SIGTERM; return False if Prefect has ended before."""
     entries = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     await crash_deployed()
-    runner = FlowServer(name="mikrobot", limit=RUNS_AT_ONCE, pause_on_shutdown=False)
+    runner = FlowServer(name="mikrobot", limit=RUNS_AT_ONCE, pause_on_shutdown=False, query_seconds=POLL_SECONDS)
     flow_of = {}
     for entry in entries:
         added = await deployment(entry)

@@ -30,6 +30,7 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "
     from mikrobot.store.runs import Runs
     from mikrobot.workflows.gate_counts import Gated, Tally
     from mikrobot.workflows.gate_halts import halting
+    from mikrobot.workflows.recorded_history import keep_books
 
     settings = configuration.load()
     with database.exclusive(settings, f"bars of {symbol}"), database.open_pool(settings) as pool:
@@ -41,8 +42,10 @@ def ingest_symbol(symbol: str, start: datetime, end: datetime, run_id: str) -> "
         tally = Tally("bars", lambda frame: check_ingested(frame, settings.quarantine_share))
         with halting(pool, source.name, symbol, "bars", clock=clock):
             result = backfill(source, BarStore(pool), symbol, start, end=end, check=tally)
+        books = keep_books(market, pool, run, symbol, span=(start, end), clock=clock)
     get_run_logger().info(
-        f"{symbol}: {result.fetched:,} bars fetched, {result.stored:,} stored, {result.quarantined} bad"
+        f"{symbol}: {result.fetched:,} bars fetched, {result.stored:,} stored, {result.quarantined} bad, "
+        f"{books:,} recorded order books"
     )
     return Gated(result, tally.counts())
 

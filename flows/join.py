@@ -42,7 +42,7 @@ def join(run_id: str, symbols: list[str]) -> dict[str, Any]:
     leads = registry.leads((*run.symbols, *symbols))
     for symbol in symbols:
         materialize_symbol(run.source, symbol, start=start, end=end, since=None, lead=leads.get(symbol))
-    trained = train(symbols, start, end, trade_from=end, run_id=run_id)
+    trained = train(symbols, start, end, trade_from=end, run_id=run_id, force=True)
     supervisor.await_served(settings, scopes_of(run.source, symbols), SystemClock())
 
     def catch_up(until: datetime) -> None:

@@ -84,7 +84,9 @@ def _run_segment(run_id: str, number: int, segment: "Segment", stages: "Stages")
     earlier = once("materialize", run_stages.MATERIALIZED, lambda: materialize(symbols, start, learned, run_id=run_id))
     local_stack.await_service(configuration.load(), "mlflow", SystemClock())
     trained = once(
-        "train", run_stages.TRAINED, lambda: train(symbols, start, learned, trade_from=learned, run_id=run_id)
+        "train",
+        run_stages.TRAINED,
+        lambda: train(symbols, start, learned, trade_from=learned, run_id=run_id, force=True),
     )
     first_order = once("trade", run_stages.FIRST_ORDER, lambda: trade(run_id, number))
     later = once(

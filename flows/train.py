@@ -21,26 +21,33 @@ STAGES = {"dataset": 0.0, "search": 0.2, "learners": 0.3, "evaluation": 0.8, "re
 
 @task(task_run_name="train bos on {source} bars")
 def train_model(
-    source: str, symbols: list[str], *, start: datetime, end: datetime, trade_from: datetime | None
-) -> "TrainingReport":
-    """Train, evaluate and register a model; promote it if it passes the gate."""
+    source: str, symbols: list[str], *, start: datetime, end: datetime, trade_from: datetime | None, force: bool
+) -> "TrainingReport | str":
+    """Train, evaluate and register a model; promote it if it passes the gate. Return the reason if there is none."""
     from mikrobot import settings as configuration
+    from mikrobot.domain.errors import UnchangedData
     from mikrobot.models.catalog import TRADED
     from mikrobot.store.postgres import database
     from mikrobot.workflows import train as workflow
 
     settings, progress = configuration.load(), Progress("train", symbols)
     with database.exclusive(settings, "models"):
-        training = workflow.train(
-            settings,
-            TRADED,
-            source,
-            symbols,
-            start=start,
-            end=end,
-            trade_from=trade_from,
-            progress=lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
-        )
+        try:
+            training = workflow.train(
+                settings,
+                TRADED,
+                source,
+                symbols,
+                start=start,
+                end=end,
+                trade_from=trade_from,
+                again=force,
+                progress=lambda stage, share: progress(stage, STAGES[stage] + share * 0.09),
+            )
+        except UnchangedData as error:
+            progress("unchanged", 1.0)
+            get_run_logger().info(str(error))
+            return str(error)
     progress("registered", 1.0)
     get_run_logger().info(f"version {training.version}: {training.reason}")
     return training
@@ -54,25 +61,27 @@ def train(
     trade_from: datetime | None = None,
     *,
     run_id: str | None = None,
+    force: bool = False,
 ) -> "list[TrainingReport]":
     """Train on symbols from start to end; by default those of a run, each over its own hours.
 
-    The run is that of `run_id`, by default the latest one that traded.
+    The run is that of `run_id`, by default the latest one that traded. Data and settings of a version that answers
+    are not trained on again, unless `force` is true.
 
     Symbols whose hours do not overlap belong to different segments, and each segment has a model of its own.
     """
     from mikrobot.workflows.default_span import default_spans
 
-    trained = [
-        train_model(part.source, list(part.symbols), start=part.start, end=part.end, trade_from=trade_from)
+    results = [
+        train_model(part.source, list(part.symbols), start=part.start, end=part.end, trade_from=trade_from, force=force)
         for part in default_spans(symbols, start, end, run_id=run_id)
     ]
     create_markdown_artifact(
         key="training",
-        markdown=fitted("\n".join(map(markdown, trained))),
-        description="; ".join(training.reason for training in trained),
+        markdown=fitted("\n".join(result if isinstance(result, str) else markdown(result) for result in results)),
+        description="; ".join(result if isinstance(result, str) else result.reason for result in results),
     )
-    return trained
+    return [result for result in results if not isinstance(result, str)]
 
 
 def markdown(trained: "TrainingReport") -> str:

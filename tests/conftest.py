@@ -19,6 +19,7 @@ import psutil
 import psycopg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.market import BAR_COLUMNS
@@ -57,12 +58,13 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-FOLDERS = ("e2e", "security", "integration", "chaos", "property", "contract", "reference", "unit")
-"""Folders of tests, those with the longest files first, so that no worker ends with a long one alone."""
+FOLDERS = ("e2e", "security", "integration", "chaos", "property", "unit", "reference", "contract", "contract/market")
+"""Folders of tests: those with the longest files first, so that no worker ends with a long one alone, and last those
+that wait for sockets most of their time, with which the last worker begins."""
 
 
 SHARING = (
-    ("tests/e2e/",),
+    ("tests/e2e/test_replay.py", "tests/e2e/test_stack_commands.py", "tests/e2e/test_stop.py"),
     ("tests/security/",),
     ("tests/integration/live/test_live.py", "tests/chaos/test_replay.py"),
 )
@@ -86,9 +88,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give each file to one worker, and all files that share a stack to the same one."""
+    """Give each file to one worker, and all files that share a stack to the same one.
+
+    The last worker takes the files from the end of the order, which use little of the processor that the others need.
+    """
 
     class Files(LoadScopeScheduling):
+        def _assign_work_unit(self, node: WorkerController) -> None:
+            if len(self.nodes) > 2 and node is self.nodes[-1]:
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
+
         def _split_scope(self, nodeid: str) -> str:
             path: str = nodeid.partition("::")[0]
             return next((group[0] for group in SHARING if path.startswith(group)), path)

@@ -9,12 +9,6 @@ HISTORY_DAYS = 5
 ENTRY_PROBABILITY = 0.3
 """Breaks within 5 minutes have a base rate of about 0.13, so the default of 0.55 would trade few in two hours."""
 
-NO_DRIFT = 1.0
-"""Six days of data may drift, and the drift event would start a retraining during the tests."""
-
-SOME_DRIFT = 0.01
-"""The same rows have drifted for the scheduled monitor flow, whose event starts the retraining under test."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,6 +30,5 @@ def run(program: Any, bar_files: dict[str, Path]) -> Outcome:
     process = program.run(
         "run", "--once", "--source", "replay", *data, "--history-days", HISTORY_DAYS, "--hours", 2, "--json",
         entry_probability=ENTRY_PROBABILITY,
-        drift_share=NO_DRIFT,
     )  # fmt: skip
     return Outcome(process.returncode, process.stdout, process.stderr, program.left())

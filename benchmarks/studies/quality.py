@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from mikrobot.domain.errors import MikrobotError
 from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.quality import HALT_BELOW
 from mikrobot.live.halts import halted_rows
-from mikrobot.market.quality.feed_parts import Arrival, feed_parts
+from mikrobot.market.longer_bars import COMPARED, aggregated, differing, gravity
+from mikrobot.market.quality.feed_parts import Arrival, Revision, feed_parts
 from mikrobot.market.quality.kernel import PARTS
 from mikrobot.market.quality.scoring import combined, score_frame
 from mikrobot.market.replay import read_bars
@@ -107,6 +109,17 @@ def no_volume(bars: Columns, row: int, _: Rng) -> None:
     bars["volume"][row] = 0.0
 
 
+def half_traded(bars: Columns, row: int, _: Rng) -> None:
+    """Take the later half of its trades out of a bar, as if they had not arrived."""
+    bars["close"][row] = bars["open"][row]
+    bars["volume"][row] /= 2
+
+
+def less_volume(bars: Columns, row: int, _: Rng) -> None:
+    """Take a tenth of its volume out of a bar."""
+    bars["volume"][row] *= 0.9
+
+
 def crossed(bars: Columns, row: int, _: Rng) -> None:
     """Cross the quotes of a bar by their spread; a source without quotes gets one of a ten-thousandth of the price."""
     unknown = np.isnan(bars["spread"])
@@ -129,6 +142,17 @@ DAMAGES: Mapping[str, Damage] = {
     "crossed quotes": crossed,
 }
 
+KEPT_WRONG: Mapping[str, Damage] = {
+    "1 bar missing": missing(1),
+    "a close 1 % off": wrong_close(0.01),
+    "a close 0.2 % off": wrong_close(0.002),
+    "a wick of 0.2 %": wrong_wick(0.002),
+    "a bar at 1.01 times its prices": wrong_bar(1.01),
+    "a bar without its later trades": half_traded,
+    "a bar without a tenth of its volume": less_volume,
+}
+"""Faults of a stored bar that the longer bars of the venue do not have."""
+
 ARRIVALS: Mapping[str, Arrival] = {
     "a bar 5 s late": Arrival(late_s=5.0),
     "a bar 24 s late": Arrival(late_s=24.0),
@@ -136,6 +160,8 @@ ARRIVALS: Mapping[str, Arrival] = {
     "a message 10 s on its way": Arrival(delay_s=10.0),
     "another price in a later version": Arrival(revision="price"),
     "another volume in a later version": Arrival(revision="volume"),
+    "another price in an M5 bar of the venue": Arrival(aggregates="price"),
+    "another volume in an M5 bar of the venue": Arrival(aggregates="volume"),
     "the same minute twice": Arrival(refused=1),
 }
 """What a live feed notes about a bar; see `feed_parts`."""
@@ -179,6 +205,45 @@ def injected(
             if len(low):
                 detections[name].delays.append(int((low["close_time"].iloc[0] - begun).total_seconds() // 60))
     return detections
+
+
+@dataclass(slots=True)
+class Contradicted:
+    """How often longer bars contradict a fault: in a price, which halts, and in an amount only."""
+
+    trials: int = 0
+    kinds: Counter[Revision] = field(default_factory=Counter)
+
+    @property
+    def row(self) -> str:
+        """The two shares as cells of a table."""
+        shares = [f"{self.kinds[kind] / self.trials:.1%}" if self.trials else "" for kind in ("price", "volume")]
+        return " | ".join(shares)
+
+
+def contradicted(
+    bars: pd.DataFrame, symbol: str, good: NDArray[np.int64], *, trials: int, rng: Rng
+) -> dict[tuple[str, Timeframe], Contradicted]:
+    """Put each fault into one minute at random good places, and compare its longer bars with those without it."""
+    counts: dict[tuple[str, Timeframe], Contradicted] = {}
+    for name, damage in KEPT_WRONG.items():
+        for place in rng.choice(good, min(trials, len(good)), replace=False).tolist():
+            part = bars.iloc[place - 60 : place + 60].reset_index(drop=True)
+            columns = {column: part[column].to_numpy(np.float64, copy=True) for column in COLUMNS}
+            damage(columns, 60, rng)
+            kept = part.assign(**columns).dropna(subset="open")
+            for timeframe in COMPARED:
+                opened = part["open_time"].iloc[60].floor(timeframe.delta)
+                count = counts.setdefault((name, timeframe), Contradicted())
+                count.trials += 1
+                count.kinds[gravity(differing(*(_longer(symbol, one, timeframe, opened) for one in (kept, part))))] += 1
+    return counts
+
+
+def _longer(symbol: str, minutes: pd.DataFrame, timeframe: Timeframe, opened: pd.Timestamp) -> Bar:
+    inside = minutes["open_time"].dt.floor(timeframe.delta) == opened
+    (bar,) = aggregated(symbol, minutes[inside], timeframe)
+    return bar
 
 
 def good_places(scores: pd.DataFrame) -> NDArray[np.int64]:
@@ -248,6 +313,7 @@ def markets(folder: Path) -> Iterator[tuple[str, str, pd.DataFrame]]:
 def report(folder: Path, trials: int, seed: int) -> Iterator[str]:
     """Yield the lines of the study."""
     detections: dict[str, dict[str, Detection]] = {"crypto": {}, "fx": {}}
+    longer: dict[str, dict[tuple[str, Timeframe], Contradicted]] = {"crypto": {}, "fx": {}}
     halts, moves = list[str](), list[str]()
     for name, symbol, bars in markets(folder):
         scores = score_frame(symbol, bars)
@@ -262,7 +328,14 @@ def report(folder: Path, trials: int, seed: int) -> Iterator[str]:
             total = market.setdefault(fault, Detection())
             total.trials += detection.trials
             total.delays += detection.delays
+        rng = np.random.default_rng(seed)
+        of_market = longer[instrument(symbol).market]
+        for key, count in contradicted(bars, symbol, good_places(scores), trials=trials, rng=rng).items():
+            sum_of = of_market.setdefault(key, Contradicted())
+            sum_of.trials += count.trials
+            sum_of.kinds += count.kinds
     yield from _detections(detections, trials, seed)
+    yield from _contradictions(longer)
     yield from ("", "| file | days | halts | per day | share of the closes | lowest part at the beginning |")
     yield from ("|---|---:|---:|---:|---:|---|", *halts)
     yield from ("", "| file | largest moves of a minute |", "|---|---|", *moves)
@@ -278,6 +351,21 @@ def _detections(detections: Mapping[str, Mapping[str, Detection]], trials: int, 
     for name, arrival in ARRIVALS.items():
         share = "100.0%" if combined(feed_parts(arrival)) < HALT_BELOW else "0.0%"
         yield f"| {name} | {share} | 0 | 0 | {share} | 0 | 0 |"
+
+
+def _contradictions(longer: Mapping[str, Mapping[tuple[str, Timeframe], Contradicted]]) -> Iterable[str]:
+    titles = [
+        f"{market}: {timeframe.value} {what}"
+        for market in longer
+        for timeframe in COMPARED
+        for what in ("halts", "amount only")
+    ]
+    yield from ("", f"| fault of one minute | {' | '.join(titles)} |", f"|---{'|---:' * len(titles)}|")
+    for name in KEPT_WRONG:
+        cells = (
+            counts.get((name, timeframe), Contradicted()).row for counts in longer.values() for timeframe in COMPARED
+        )
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.grid import tick
 from mikrobot.features.library.indicators import atr
 from mikrobot.features.library.season import season
 from mikrobot.features.library.structure import breaks, swing
@@ -44,6 +45,7 @@ STRIDE = 3
 
 CATALOG = Catalog(
     bar(),
+    tick(),
     *ewma_volatility.each(half_life=HAR_HALF_LIVES),
     har(),
     season(),

@@ -90,7 +90,7 @@ def rate_of(clock: Clock) -> float:
 
 def retry(
     *,
-    on: type[Exception] | tuple[type[Exception], ...],
+    on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool],
     attempts: int = 5,
     timeout_s: float = 30.0,
     rate: float = 1.0,
@@ -99,8 +99,8 @@ def retry(
 
     Parameters
     ----------
-    on : exception type or tuple of them
-        The only errors that are retried; the last one is raised.
+    on : exception type, tuple of them, or callable
+        The only errors that are retried, or what returns True for them; the last one is raised.
     attempts : int
     timeout_s : float
         Seconds after which no new attempt starts.

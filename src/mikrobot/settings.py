@@ -28,9 +28,9 @@ from pydantic_settings import (
 )
 
 from mikrobot.domain.addresses import has_unescaped_marks, is_postgresql_url, is_web_address
-from mikrobot.domain.errors import SettingsError
+from mikrobot.domain.errors import SettingsError, UsageError
 from mikrobot.domain.instruments import registry
-from mikrobot.domain.sources import SOURCES, at_address
+from mikrobot.domain.sources import SourceKind, at_address, combined, located, members_of, routed
 from mikrobot.settings_file import PREFIX, absolute, file_path, name_of, nearest, origin, read_file, shown
 
 OTHER_VARIABLES = {
@@ -42,7 +42,7 @@ OTHER_VARIABLES = {
 }
 """Variables with the prefix that are no settings, with their meaning."""
 
-PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port", "venue_port")
+PORTS = ("postgres_port", "prefect_port", "mlflow_port", "bento_port", "evidently_port", "venue_port")
 
 CREDENTIALS = ("user", "password", "passfile", "service")
 """Options of a PostgreSQL URL that choose or prove an account."""
@@ -55,7 +55,7 @@ BINANCE_FUTURES_STREAMS = "wss://fstream.binance.com"
 _LOCAL = at_address("binance", "http://127.0.0.1")
 """Source of the bars of a venue on this machine."""
 
-_SWITCHES = ("split", "data_ticks", "books")
+_SWITCHES = ("split", "data_ticks", "books", "predict_in_process", "evidently")
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -77,18 +77,42 @@ class RiskProfile:
         Maximum number of open positions on the account, over all symbols.
     daily_loss_pct : Decimal
         Loss of a UTC day after which no new position is opened, in percent of the opening balance of the day.
+    cooldown_minutes : int
+        Minutes after a losing stop-loss exit in which no position is opened in its symbol; 0: none.
+    losses_in_row : int
+        Losing trades in a row after which no position is opened for a pause; 0: no such limit.
+    pause_minutes : int
+        Length of this pause.
+    total_loss_pct : Decimal
+        Loss of the closed trades of a run at which it opens nothing more, in percent of its opening balance; 0: no
+        such limit.
+    trigger_units : Decimal
+        Distance of an entry by stop order beyond the extreme of the break, in the units of `break_and_retest`.
+    retest_units : Decimal
+        Largest distance of a retest from the level, in the same units.
+    sessions : tuple of str
+        Sessions of `market_sessions` in which positions are opened; empty: all.
     """
 
     risk_pct: Decimal
     reward_risk: Decimal
     max_open_trades: int
     daily_loss_pct: Decimal
+    cooldown_minutes: int = 15
+    losses_in_row: int = 3
+    pause_minutes: int = 60
+    total_loss_pct: Decimal = Decimal(0)
+    trigger_units: Decimal = Decimal("0.6")
+    retest_units: Decimal = Decimal("0.8")
+    sessions: tuple[str, ...] = ()
 
 
 RISK_PROFILES: dict[str, RiskProfile] = {
     "session1": RiskProfile(Decimal("1"), Decimal("2.5"), 2, Decimal("5")),
-    "lightning": RiskProfile(Decimal("0.55"), Decimal("1"), 5, Decimal("5")),
-    "ftmo": RiskProfile(Decimal("0.5"), Decimal("2"), 2, Decimal("5")),
+    "lightning": RiskProfile(Decimal("0.55"), Decimal("1"), 5, Decimal("5"), retest_units=Decimal("0.5")),
+    "ftmo": RiskProfile(
+        Decimal("0.5"), Decimal("2"), 2, Decimal("5"), total_loss_pct=Decimal(10), trigger_units=Decimal("0.8")
+    ),
 }
 
 
@@ -106,6 +130,16 @@ def _decoded_table(given: Any) -> Any:
     return _from_json(given, 'a table of JSON, as {"bars/broker": "EET"}')
 
 
+def _decoded_routes(given: Any) -> Any:
+    """Return the table in a text of JSON; a variable is one."""
+    return _from_json(given, 'a table of JSON, as {"EURUSD": "mt5"}')
+
+
+def _decoded_parameters(given: Any) -> Any:
+    """Return the table in a text of JSON; a variable is one."""
+    return _from_json(given, 'a table of JSON, as {"simple_break.stop_atr": 2}')
+
+
 def _from_json(given: Any, expected: str) -> Any:
     if not isinstance(given, str):
         return given
@@ -119,6 +153,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=100)]
 FolderClocks = Annotated[dict[str, str], NoDecode, BeforeValidator(_decoded_table), Field(max_length=1000)]
+Routes = Annotated[dict[str, str], NoDecode, BeforeValidator(_decoded_routes), Field(max_length=100)]
+Parameters = Annotated[dict[str, float], NoDecode, BeforeValidator(_decoded_parameters), Field(max_length=1000)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=1000)]
 
 
@@ -138,11 +174,18 @@ class Settings(BaseSettings):
     prefect_port: Port = 4200
     mlflow_port: Port = 5500
     bento_port: Port = 3300
+    evidently: bool = Field(
+        False, description="keep snapshots of each drift report, and start Evidently's pages of them"
+    )
+    evidently_port: Port = 8500
+    bento_workers: int = Field(1, ge=1, le=16, description="processes that predict; each loads every model")
     database_url: SecretStr | None = Field(
         None, description="administrator's URL of your own PostgreSQL; unset: the bundled one"
     )
 
-    source: str | None = Field(None, description="market source; unset: Binance if reachable, else simulated")
+    source: str | None = Field(
+        None, description="market source, or several as binance+mt5; unset: Binance if reachable, else simulated"
+    )
     data: Paths = Field((), description="bar files or folders of the replay source")
     data_clock: str | None = Field(None, description="clock of bar files that do not show it, as EET or Europe/London")
     data_clocks: FolderClocks = Field(
@@ -155,6 +198,7 @@ class Settings(BaseSettings):
         None, description="file of instruments, see docs/data.md; unset: instruments.toml next to mikrobot.toml"
     )
     symbols: Names = Field((), description="symbols to trade; unset: all symbols of the data, or EURUSD and BTCUSDT")
+    routes: Routes = Field({}, description="source of each symbol of several, else the first that lists it")
     seed: int = Field(7, ge=0, lt=2**31, description="seed of the simulated market, the models and the splits")
     history_days: int = Field(120, ge=1, le=18_262, description="days of history before the traded period; to 50 years")
     hours: int = Field(24, ge=1, le=87_660, description="length of the traded period in hours; to ten years")
@@ -195,6 +239,12 @@ class Settings(BaseSettings):
         description="live predictions of a challenger before it may replace the champion",
     )
     model: Literal["champion", "challenger"] = Field("champion", description="model whose predictions are traded")
+    strategies: Names = Field(
+        ("simple_break",), min_length=1, description="strategies that trade, ours or my_rules.py:Reversal"
+    )
+    strategy_parameters: Parameters = Field(
+        {}, description='parameters of strategies that differ from their defaults, as {"simple_break.stop_atr": 2}'
+    )
     entry_probability: Share = Field(0.55, description="smallest break probability for which an order is placed")
     arms: Names = Field((), description="additional accounts that trade by other rules, as careful:profile=ftmo")
     split: bool = Field(
@@ -209,7 +259,15 @@ class Settings(BaseSettings):
     )
 
     quarantine_share: Share = Field(0.01, description="share of bad rows above which a quality gate fails")
-    drift_share: Share = Field(0.5, description="share of drifted features that makes the verdict 'drift'")
+    retrain_cooldown_hours: int = Field(
+        24, ge=0, le=8_760, description="hours after a retraining in which a worse model does not ask for another"
+    )
+    retention_days: int = Field(
+        90, ge=1, le=36_500, description="days for which flow runs, reports and unneeded model versions are kept"
+    )
+    predict_in_process: bool = Field(
+        False, description="the worker predicts by itself, with the same version, while the prediction service is down"
+    )
     freshness_seconds: int = Field(
         120, ge=1, le=86_400, description="age in seconds at which a live feature row is stale"
     )
@@ -285,9 +343,10 @@ class Settings(BaseSettings):
     @field_validator("source")
     @classmethod
     def _known_source(cls, given: str | None) -> str | None:
-        if given is not None and given not in SOURCES:
-            raise _refused(f"expected one of {', '.join(SOURCES)}")
-        return given
+        try:
+            return None if given is None else combined(members_of(given))
+        except UsageError as error:
+            raise _refused(str(error)) from None
 
     @field_validator("swing")
     @classmethod
@@ -315,6 +374,16 @@ class Settings(BaseSettings):
     def bento_url(self) -> str:
         """Address of the prediction service."""
         return f"http://{self.host}:{self.bento_port}"
+
+    @property
+    def evidently_url(self) -> str:
+        """Address of Evidently's pages."""
+        return f"http://{self.host}:{self.evidently_port}"
+
+    @property
+    def snapshots_url(self) -> str | None:
+        """Address of the snapshots of drift reports; None if none are kept."""
+        return self.evidently_url if self.evidently else None
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that give a child process the same settings.
@@ -370,8 +439,9 @@ def load(**given: Any) -> Settings:
             "data": tuple(absolute(path) for path in settings.data),
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
+            "strategies": tuple(map(_located, settings.strategies)),
             "mt5_password_file": settings.mt5_password_file and absolute(settings.mt5_password_file),
-            "source": settings.source and at_address(settings.source, _address(settings)),
+            **_market(settings),
         }
     )
     return on_venue(loaded) if loaded.venue else loaded
@@ -394,10 +464,26 @@ def on_venue(settings: Settings) -> Settings:
     return settings.model_copy(update={"source": _LOCAL, **urls})
 
 
-def _address(settings: Settings) -> str:
-    """Return the address of the venue of the source; empty if it has none."""
-    setting = SOURCES[settings.source].address if settings.source is not None else None
-    return "" if setting is None else str(getattr(settings, setting))
+def _market(settings: Settings) -> dict[str, Any]:
+    """Return the source by the addresses of its venues, and its symbols without the sources that they name."""
+
+    def address(kind: SourceKind) -> str:
+        return "" if kind.address is None else str(getattr(settings, kind.address))
+
+    try:
+        symbols, named = routed(settings.symbols)
+        source = settings.source and located(settings.source, address)
+    except UsageError as error:
+        raise SettingsError(str(error)) from error
+    if not named:
+        return {"source": source}
+    return {"source": source, "symbols": symbols, "routes": settings.routes | named}
+
+
+def _located(strategy: str) -> str:
+    """Return the reference of a strategy with an absolute path, if it names a file."""
+    path, _, name = strategy.rpartition(":")
+    return f"{absolute(Path(path))}:{name}" if path.endswith(".py") else strategy
 
 
 def _default(info: ValidationInfo) -> str:
@@ -448,6 +534,7 @@ def _no_setting(place: str, name: str) -> str:
 def _refuse_equal_ports(settings: Settings, given: Container[str]) -> None:
     unused = {"postgres_port"} if settings.database_url is not None else set()
     unused |= set() if settings.venue else {"venue_port"}
+    unused |= set() if settings.evidently else {"evidently_port"}
     used = [name for name in PORTS if name not in unused]
     for port in {getattr(settings, name) for name in used}:
         same = [origin(name, given) for name in used if getattr(settings, name) == port]

@@ -31,7 +31,8 @@ from mikrobot.market.feed import Source, closes
 from mikrobot.market.simulated import SimulatedSource
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.runtime import ManualClock, SystemClock, uptime_s
-from mikrobot.store.runs import Run
+from mikrobot.store.runs import Run, Segment
+from tests.chaos.feed_kpis import Looks, kpis, same
 
 MINUTE = timedelta(minutes=1)
 
@@ -67,8 +68,10 @@ class Followed:
         Faults that were requested, by name.
     status : list of StreamStatus
         Of the streams at the end.
-    states : Counter
-        How often each state was seen, by a look a second of market time.
+    looks : Looks
+        At the streams, one a second of market time.
+    began : datetime
+        When the feed began, by the clock of the client.
     late_s : list of float
         Seconds of market time from each close to its bars, by the clock of the client.
     """
@@ -76,7 +79,8 @@ class Followed:
     bars: list[tuple[datetime, Bar]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     status: list[StreamStatus] = field(default_factory=list)
-    states: Counter[str] = field(default_factory=Counter)
+    looks: Looks = field(default_factory=Looks)
+    began: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     late_s: list[float] = field(default_factory=list)
 
 
@@ -129,15 +133,20 @@ def follow(
         write_bars(Path(folder), symbols, minutes, seed)
         url = stack.enter_context(running_venue(Path(folder), speed, seed))
         clock = market_clock(url, speed, ahead_s)
+        followed.began = clock.now()
         start = clock.now().replace(second=0, microsecond=0) - 5 * MINUTE
         end = start + timedelta(minutes=minutes + 5)
         stream = BinanceStream(
             symbols, url.replace("http", "ws"), clock, attempts=attempts_of(Path(folder)), rng=Random(seed)
         )
-        source: Source = BinanceSource(symbols, f"{url}/api", clock, 10.0, name="binance-local")
+        venue = BinanceSource(symbols, f"{url}/api", clock, 10.0, name="binance-local")
+        venue.hurry()
+        source: Source = venue
         recording = None
         if record is not None:
-            run = Run("followed", source.name, True, tuple(symbols), start, end, start, {})
+            segment = Segment(tuple(symbols), start, start, end)
+            settings = {"segments": [segment.to_json()]}
+            run = Run("followed", source.name, True, segment.symbols, start, end, start, settings)
             recording = Recording(record, run, Path(folder), clock)
             stack.callback(recording.close)
             stream.record(recording.take)
@@ -167,16 +176,19 @@ def _trouble(
     url: str, clock: SteadyClock, rng: Random, faults: int, minutes: int, over: Event, followed: Followed,
     stream: BinanceStream,
 ) -> None:  # fmt: skip
-    began = clock.now()
+    began = silent_until = clock.now()
     instants = sorted(rng.uniform(60, 60 * minutes - 60) for _ in range(faults))
     while not over.is_set():
         clock.sleep(1)
-        followed.states.update(status.state for status in stream.status())
-        while instants and (clock.now() - began).total_seconds() >= instants[0]:
+        now = clock.now()
+        followed.looks.add(now, stream.status(), sends=now >= silent_until)
+        while instants and (now - began).total_seconds() >= instants[0]:
             instants.pop(0)
             name = rng.choice(sorted(FAULTS))
             httpx.post(f"{url}/_control", content=json.dumps({"fault": name, **FAULTS[name]})).raise_for_status()
             followed.faults[name] += 1
+            if name == "silent_stream":
+                silent_until = clock.now() + timedelta(seconds=FAULTS[name]["seconds"])
 
 
 def differences(followed: Followed, truth: dict[str, list[Bar]]) -> list[str]:
@@ -192,73 +204,11 @@ def differences(followed: Followed, truth: dict[str, list[Bar]]) -> list[str]:
         wrong += [
             f"{symbol} {bar.open_time}: {bar} is not {due.get(bar.open_time)}"
             for bar in got
-            if not _same(bar, due.get(bar.open_time))
+            if not same(bar, due.get(bar.open_time))
         ]
         if [bar.open_time for bar in got] != sorted(bar.open_time for bar in got):
             wrong.append(f"{symbol}: out of order")
     return wrong
-
-
-def _same(bar: Bar, other: Bar | None) -> bool:
-    names = ("open", "high", "low", "close", "volume", "trades", "taker_volume")
-    return other is not None and all(getattr(bar, name) == getattr(other, name) for name in names)
-
-
-@dataclass(frozen=True)
-class Kpis:
-    """The indicators of a feed.
-
-    Attributes
-    ----------
-    uptime_pct : float
-        Bars that were passed on before the next minute closed, as they are in truth, of all bars.
-    late_s : tuple of float
-        p50 and p99 of the market time from a close to its bars.
-    late_ms : tuple of float
-        The same in real time, in which the venue, the feed and the faults took place.
-    live_pct : float
-        Looks at the connections, one a second of market time, in which they were live.
-    lost : int
-        Sockets that were lost.
-    """
-
-    uptime_pct: float
-    late_s: tuple[float, float]
-    late_ms: tuple[float, float]
-    live_pct: float
-    lost: int
-
-    def rows(self, run: str) -> list[str]:
-        """Return the rows of docs/requirements.md; `run` names the soak."""
-        p50, p99 = self.late_s
-        real50, real99 = self.late_ms
-        return [
-            f"| data ingestion uptime | 99.9 % | {self.uptime_pct:.3f} % of the bars passed on right and before the "
-            f"next minute closed ({run}) |",
-            f"| closed bar to the feed, faults included | | {p50:.1f} / {p99:.1f} s of market time, {real50:.0f} / "
-            f"{real99:.0f} ms of real time ({run}) |",
-            f"| websocket connection stability | 99.5 % | live in {self.live_pct:.2f} % of the looks, one a second; "
-            f"{self.lost} sockets lost ({run}) |",
-        ]
-
-
-def kpis(followed: Followed, truth: dict[str, list[Bar]], speed: float) -> Kpis:
-    """Return the indicators of what a feed has yielded."""
-    due = {(bar.symbol, bar.open_time): bar for bars in truth.values() for bar in bars}
-    late = dict(zip(dict.fromkeys(close for close, _ in followed.bars), followed.late_s, strict=True))
-    good = sum(
-        late[close] < MINUTE.total_seconds() and _same(bar, due.get((bar.symbol, bar.open_time)))
-        for close, bar in {(bar.symbol, bar.open_time): (close, bar) for close, bar in followed.bars}.values()
-    )
-    ranked = sorted(followed.late_s)
-    late_s = (ranked[len(ranked) // 2], ranked[int(0.99 * len(ranked))])
-    return Kpis(
-        uptime_pct=100 * good / len(due),
-        late_s=late_s,
-        late_ms=(1000 * late_s[0] / speed, 1000 * late_s[1] / speed),
-        live_pct=100 * followed.states["live"] / followed.states.total(),
-        lost=sum(status.losses for status in followed.status),
-    )
 
 
 def coins(count: int) -> list[str]:
@@ -280,15 +230,17 @@ def main(minutes: int, symbols: int, faults: int, seed: int, speed: float, *, on
     wrong = differences(followed, truth)
     if only_kpis:
         run = f"soak of {minutes:,} minutes, {symbols} symbols, {faults} faults, seed {seed}"
-        click.echo("\n".join(kpis(followed, truth, speed).rows(run)))
+        indicators = kpis(
+            followed.bars, followed.late_s, truth, began=followed.began, looks=followed.looks,
+            lost=sum(status.losses for status in followed.status), speed=speed,
+        )  # fmt: skip
+        click.echo("\n".join(indicators.rows(run)))
         return
     seconds = (SystemClock().now() - began).total_seconds()
     click.echo(f"{len(followed.bars):,} bars of {symbols} symbols in {seconds:.0f} s; {len(wrong)} wrong")
     click.echo(f"faults: {', '.join(f'{name} {count}' for name, count in sorted(followed.faults.items()))}")
-    looks = sum(followed.states.values())
-    click.echo(
-        f"states: {', '.join(f'{name} {100 * count / looks:.1f} %' for name, count in followed.states.most_common())}"
-    )
+    states, total = followed.looks.states, followed.looks.total
+    click.echo(f"states: {', '.join(f'{name} {100 * count / total:.1f} %' for name, count in states.most_common())}")
     for status in followed.status:
         click.echo(
             f"{status.messages:,} messages, {status.malformed} malformed, {status.opened} sockets, {status.losses} lost"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.replay_run import SOME_DRIFT, Outcome, run
+from tests.replay_run import Outcome, run
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +24,8 @@ def first(program, bar_files) -> Outcome:
 
 @pytest.fixture(scope="session")
 def running(program, first) -> Any:
-    """Start the stack of the same folder by `mikrobot up`; its monitor flow reports drift for any drifted share."""
-    process = program.run("up", drift_share=SOME_DRIFT)
+    """Start the stack of the same folder by `mikrobot up`."""
+    process = program.run("up")
     assert process.returncode == 0, process.stderr
     return program
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from mikrobot.domain.market import Bar, Timeframe, bars_of
+from mikrobot.live import accounts
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.stack import local_stack
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Runs
-from tests.replay_run import ENTRY_PROBABILITY, NO_DRIFT
+from tests.replay_run import ENTRY_PROBABILITY
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 EARLY, LATE = datetime(2025, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ class Live:
     venue: dict[str, int]
 
     def run(self, *arguments: object) -> Any:
-        return self.program.run(*arguments, entry_probability=ENTRY_PROBABILITY, drift_share=NO_DRIFT, **self.venue)
+        return self.program.run(*arguments, entry_probability=ENTRY_PROBABILITY, **self.venue)
 
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.program.run("status", "--json").stdout))
@@ -62,30 +63,60 @@ def ledger(program: Any, run_id: str) -> list[str]:
         return [repr(record).replace(run_id, "RUN") for read in readers for record in read(run_id)]
 
 
+def of_the_hours(program: Any, run_id: str, until: datetime) -> list[str]:
+    """Return every record of a run up to an instant, without the ids of run and source."""
+    with local_stack.database_up(program.settings, lambda text: None), database.open_pool(program.settings) as pool:
+        entries, run = Ledger(pool), Runs(pool).get(run_id)
+        run = replace(run, ends_at=until)
+        records = [
+            *(record for record in entries.predictions(run_id) if record.close_time <= until),
+            *(record for record in entries.decisions(run_id) if record.close_time <= until),
+            *(record for record in entries.orders(run_id) if record.submitted_at <= until),
+            *(record for record in entries.skips(run_id) if record.close_time <= until),
+            *accounts.lines_of(accounts.of_the_hours(run, accounts.journals(entries, run_id))),
+        ]
+    return [repr(record).replace(run_id, "RUN").replace(run.source, "SOURCE") for record in records]
+
+
 def test_the_coming_hours_are_traded_on_a_market_that_is_marked_simulated(live: Live) -> None:
     assert (live.summary["source"], live.summary["simulated"]) == ("binance-local", True)
     assert live.summary["trading"]["decisions"] >= len(SYMBOLS) * 55
     assert live.left == []
 
 
+def test_the_order_books_of_the_session_were_recorded(live: Live) -> None:
+    refused = live.program.run("book", live.folder)
+    assert (refused.returncode, "BTCUSDT, ETHUSDT; choose one with --symbol" in refused.stderr) == (2, True)
+    shown = live.program.run("book", live.folder, "--symbol", "ETHUSDT", "--json")
+    assert shown.returncode == 0, shown.stderr
+    books = json.loads(shown.stdout)
+    assert {book["symbol"] for book in books} == {"ETHUSDT"}
+    assert sum(book["applied"] for book in books) > 1000
+    assert sum(book["crossed"] for book in books) == 0
+    assert sum(book["published_compared"] for book in books) > 20
+
+
 @pytest.mark.soak
-def test_two_replays_of_the_recording_have_the_bars_of_the_session_and_equal_ledgers(
-    live: Live, install, tmp_path
-) -> None:
+def test_replays_of_the_recording_have_the_bars_and_the_ledger_of_the_session(live: Live, install, tmp_path) -> None:
     ledgers = []
+    settings = live.program.settings
+    with local_stack.database_up(settings, lambda text: None), database.open_pool(settings) as pool:
+        until = Runs(pool).get(live.summary["run"]).ends_at
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
         with install(tmp_path / place) as program:
             ended = Live(program, live.folder, {}, [], {}).run(
-                "run", "--source", "replay", "--data", live.folder, *OPTIONS
+                "run", "--source", "replay", "--data", live.folder, "--once", "--json"
             )
             assert ended.returncode == 0, ended.stderr
             replayed = json.loads(ended.stdout)
             assert (replayed["source"], replayed["simulated"]) == ("replay", True)
             ledgers.append(ledger(program, replayed["run"]))
             again = traded_bars(program, "replay")
+            hours = of_the_hours(program, replayed["run"], until)
     assert ledgers[0] == ledgers[1]
     assert len(ledgers[0]) > 100
+    assert hours == of_the_hours(live.program, live.summary["run"], until)
     traded = traded_bars(live.program, "binance-local", live.summary["run"])
     for symbol, bars in traded.items():
         assert len(bars) == 60
@@ -134,7 +165,7 @@ def test_up_lets_the_market_go_on_symbols_join_it_and_down_ends_it(live: Live) -
 
     session = live.program.start(
         "run", "--source", "binance", "--venue", "local", "--symbols", ",".join(SYMBOLS),
-        "--hours", 240, "--history-days", 5, entry_probability=ENTRY_PROBABILITY, drift_share=NO_DRIFT, **live.venue,
+        "--hours", 240, "--history-days", 5, entry_probability=ENTRY_PROBABILITY, **live.venue,
     )  # fmt: skip
     wait_until(lambda: trades(live), "the run does not trade", SystemClock(), timeout_s=240, every_s=1)
     session.terminate()

@@ -21,11 +21,20 @@ CALLS: dict[str, tuple[object, ...]] = {
     "doctor": (),
     "account show": (),
     "history gaps": (),
+    "history repair": (),
     "history revisions": (),
     "history bars": ("--symbol", "EURUSD", "--from", "2025-03-14T10:00", "--to", "2025-03-14T11:00"),
+    "drift": (),
+    "performance": (),
     "report": (),
+    "decisions": (),
+    "explain": ("{decision}",),
+    "why-not": ("{symbol}", "{close}"),
+    "replay": ("last", "--with", "entry_probability=0.9"),
     "predict": ("--example",),
     "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),
+    "strategy list": (),
+    "strategy check": ("simple_break",),
     "inspect": ("{bars}",),
     "import": ("{bars}", "--out", "{folder}"),
     "instruments list": (),
@@ -37,12 +46,15 @@ CALLS: dict[str, tuple[object, ...]] = {
     "experiment stop": ("planned",),
     "bench": ("paper", "--scale", 0.01),
     "account reset": ("--source", "binance"),
+    "trading halt": ("--symbol", "XAUUSD", "--side", "buy", "--flatten"),
+    "trading reduce": ("--symbol", "XAUUSD", "--side", "buy"),
+    "trading status": (),
+    "trading resume": ("--symbol", "XAUUSD", "--side", "buy"),
 }
 """Arguments by command, in the order in which they are called."""
 
 ELSEWHERE = {
     "book": "its document is checked in contract/market/test_recorded_streams",
-    "drift": "its document is checked in unit/workflows/test_file_drift",
     "symbols add": "its document is checked in test_local_market",
     "run": "its document is checked in test_replay",
     "evaluate": "its document is checked in test_stop",
@@ -59,10 +71,10 @@ FOUND_FAULTS = {"doctor": 1}
 
 @dataclass(frozen=True)
 class Stack:
-    """The stack that is up after two runs, and the paths that calls name."""
+    """The stack that is up after two runs, and the paths and the decision that calls name."""
 
     program: Any
-    paths: dict[str, Path]
+    paths: dict[str, Path | str]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +85,10 @@ def stack(running: Any, second: Any, bar_files: dict[str, Path], tmp_path_factor
     assert planned.returncode == 0, planned.stderr
     example = running.run("predict", "--example", "--json")
     paths["row"].write_text(json.dumps(json.loads(example.stdout)["body"]))
-    return Stack(running, paths)
+    listed = json.loads(running.run("decisions", "--json").stdout)
+    last = listed["decisions"][-1]
+    named = {"decision": last["id"], "symbol": last["symbol"], "close": last["close_time"]}
+    return Stack(running, paths | named)
 
 
 def test_every_command_with_json_is_called() -> None:

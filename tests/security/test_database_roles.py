@@ -14,6 +14,7 @@ from mikrobot.store.postgres.roles import APPLICATION, DATABASES, LIVE, OWNER, R
 LEDGER = (
     "feature_list", "prediction", "shadow", "decision", "orders", "fill", "journal", "skip",
     "experiment", "experiment_end", "account_reset", "run", "bar", "bar_revision", "bar_disagreement", "bar_origin",
+    "funding_rate",
 )  # fmt: skip
 
 ATTACKS = (

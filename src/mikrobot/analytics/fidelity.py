@@ -68,7 +68,7 @@ class Fidelity:
     alike : int
         Orders that both sent with identical terms and identical fills.
     decisions_alike : int
-        Closes with the same decision and identical reasons in both.
+        Decisions that are the same in both, with identical reasons.
     differences : tuple of Difference
         In order of time.
     """
@@ -100,11 +100,11 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """The records of an account, indexed by order and by close."""
+    """The records of an account, indexed by order and by close; the decisions of a close by strategy."""
 
     orders: dict[str, OrderIntent]
     fills: dict[str, list[Fill]]
-    decisions: dict[Close, Decision]
+    decisions: dict[Close, dict[str, Decision]]
     predictions: dict[Close, list[Prediction]]
     skips: Mapping[Close, str]
 
@@ -128,12 +128,13 @@ def compare(run: RunRecord, again: RunRecord) -> Fidelity:
     return Fidelity(
         orders=(len(one.orders), len(other.orders)),
         fills=(_count(one), _count(other)),
-        decisions=(len(one.decisions), len(other.decisions)),
+        decisions=(len(run.decisions), len(again.decisions)),
         pnl=(_pnl(one), _pnl(other)),
         alike=len(sent) - len(differences),
         decisions_alike=sum(
-            close in other.decisions and _same_decision(decision, other.decisions[close])
-            for close, decision in one.decisions.items()
+            _same_decision(decision, other.decisions.get(close, {}).get(strategy))
+            for close, decisions in one.decisions.items()
+            for strategy, decision in decisions.items()
         ),
         differences=tuple(differences),
     )
@@ -146,10 +147,14 @@ def _indexed(account: RunRecord) -> _Index:
     predictions: dict[Close, list[Prediction]] = {}
     for prediction in account.predictions:
         predictions.setdefault((prediction.symbol, prediction.close_time), []).append(prediction)
+    decisions: dict[Close, dict[str, Decision]] = {}
+    for decision in account.decisions:
+        of_close = decisions.setdefault((decision.symbol, decision.close_time), {})
+        of_close[decision.strategy.partition("@")[0]] = decision
     return _Index(
         {order.id: order for order in account.orders},
         fills,
-        {(decision.symbol, decision.close_time): decision for decision in account.decisions},
+        decisions,
         predictions,
         account.skips,
     )
@@ -191,12 +196,20 @@ def _cause(close: Close, one: _Index, other: _Index, earlier: str) -> str:
     prediction_difference = _prediction_difference(one.predictions.get(close, []), other.predictions.get(close, []))
     if prediction_difference:
         return prediction_difference
-    ours, theirs = one.decisions.get(close), other.decisions.get(close)
-    if ours is not None and theirs is not None and not _same_decision(ours, theirs):
-        pairs = zip((*ours.reasons, ""), (*theirs.reasons, ""), strict=False)
-        here, there = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
-        return f"decided on {here!r}, backtest on {there!r}" + (f", because {earlier} differs" if earlier else "")
+    for strategy, ours in one.decisions.get(close, {}).items():
+        theirs = other.decisions[close].get(strategy)
+        if theirs is not None and not _same_decision(ours, theirs):
+            return _decision_difference(ours, theirs, earlier)
     return "the same decision was filled differently: the bars, order books or simulator have changed since the run"
+
+
+def _decision_difference(ours: Decision, theirs: Decision, earlier: str) -> str:
+    pairs = zip((*ours.reasons, ""), (*theirs.reasons, ""), strict=False)
+    here, there = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+    because = f", because {earlier} differs" if earlier else ""
+    if ours.strategy != theirs.strategy:
+        because = f", because the strategy has changed from {ours.strategy} to {theirs.strategy} since the run"
+    return f"decided on {here!r}, backtest on {there!r}{because}"
 
 
 def _prediction_difference(ours: list[Prediction], theirs: list[Prediction]) -> str:
@@ -219,8 +232,12 @@ def _same(value: float, other: float | None) -> bool:
     return other is not None and (value == other or (math.isnan(value) and math.isnan(other)))
 
 
-def _same_decision(decision: Decision, other: Decision) -> bool:
-    return (decision.approved, decision.side, decision.reasons) == (other.approved, other.side, other.reasons)
+def _same_decision(decision: Decision, other: Decision | None) -> bool:
+    return other is not None and (decision.approved, decision.side, decision.reasons) == (
+        other.approved,
+        other.side,
+        other.reasons,
+    )
 
 
 def _count(account: _Index) -> int:

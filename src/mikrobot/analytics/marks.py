@@ -90,7 +90,8 @@ def marked(
     entered, left = _instants([position.entry for position in positions]), _instants([trade.exit for trade in trades])
     closed = (symbol_quotes.opens + _MINUTE for symbol_quotes in quotes.values())
     charged = np.array([_instant(charge.at) for charge in charges if charge.is_cash], np.int64)
-    times = np.unique(np.concatenate([*closed, left, entered[len(trades) :], charged]))
+    times = np.sort(np.concatenate([*closed, left, entered[len(trades) :], charged]), kind="stable")
+    times = times[np.diff(times, prepend=times[:1] - 1) > 0]  # np.unique takes ten times as long on sorted parts
     starts = np.searchsorted(times, entered)
     ends = np.concatenate([np.searchsorted(times, left), np.full(len(held), len(times), np.int64)])
     closes = {symbol: _as_of(symbol_quotes, times) for symbol, symbol_quotes in quotes.items()}
@@ -259,8 +260,8 @@ def _excursions(trades: Sequence[Trade], quotes: _Quotes) -> list[Excursion | No
     entered, left = (_instants(fills) for fills in ([t.entry for t in trades], [t.exit for t in trades]))
     first = np.maximum(np.searchsorted(quotes.opens, entered, "right") - 1, 0)
     closed = quotes.opens + _MINUTE
-    # an exit by time is at a bar open, so the trade was held to the end of the bar before
-    whole = np.array([trade.exit.reason is FillReason.TIME for trade in trades])
+    # an exit on request is at a bar open, so the trade was held to the end of the bar before
+    whole = np.array([trade.exit.reason in (FillReason.TIME, FillReason.FLATTEN) for trade in trades])
     beyond = np.where(whole, np.searchsorted(closed, left, "right"), np.searchsorted(closed, left, "left"))
     reached = {
         side: (

@@ -5,7 +5,6 @@ not compute figures: those of the trades come from `assessment`, everything else
 """
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,12 +15,14 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from mikrobot.analytics import picture, trade_journal
+from mikrobot.analytics import trade_journal
 from mikrobot.analytics.assessment import Assessment, assess
 from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts import account
 from mikrobot.analytics.charts.style import plotly_script
 from mikrobot.analytics.charts.trades import trades_figure
+from mikrobot.analytics.decision_summary import Refusal, outcomes, refusals
+from mikrobot.analytics.skill_facts import SkillFacts
 from mikrobot.analytics.trade_journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, open_positions, r_multiple
 from mikrobot.analytics.wording import TEMPLATES, compared, figure_rows, minute
@@ -130,8 +131,10 @@ class Facts:
     charges : sequence of Charge
         Every cash entry of the account that no fill records, and its slippage, from its journal.
     currency : str
-    halts : sequence of TradingState
+    states : sequence of TradingState
         The spans in which no position could be opened, in the order in which they began.
+    skills : sequence of SkillFacts
+        Of the predictions of the span, by symbol and model version.
     """
 
     run_id: str
@@ -156,9 +159,10 @@ class Facts:
     charges: Sequence[Charge] = ()
     currency: str = "USD"
     rules: Mapping[str, str] = field(default_factory=dict)
-    refused: Sequence["Refusal"] = ()
+    refused: Sequence[Refusal] = ()
     levels: tuple[str, str] = Task(TRADED).columns
-    halts: Sequence[TradingState] = ()
+    states: Sequence[TradingState] = ()
+    skills: Sequence[SkillFacts] = ()
 
     def since(self, start: datetime) -> "Facts":
         """Return the facts of the decisions from an instant on.
@@ -184,7 +188,7 @@ class Facts:
             fills=[fill for fill in self.fills if fill.order_id in kept],
             charges=[charge for charge in self.charges if charge.at >= start],
             counts={},
-            halts=[halt for halt in self.halts if halt.until is None or halt.until > start],
+            states=[state for state in self.states if state.until is None or state.until > start],
         )
 
 
@@ -198,15 +202,6 @@ class Report:
     assessment: Assessment
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A check, the number of decisions it refused, and the values of the latest refusal."""
-
-    check: str
-    times: int
-    latest: str
-
-
 def write(facts: Facts, folder: Path) -> Report:
     """Write ``report.html``, ``report.md`` and ``report.png`` into a folder, created if missing.
 
@@ -217,6 +212,8 @@ def write(facts: Facts, folder: Path) -> Report:
     StoreError
         If the folder cannot be written.
     """
+    from mikrobot.analytics import picture  # imports matplotlib, which only the picture needs
+
     trades = closed_trades(facts.orders, facts.fills)
     held = open_positions(facts.orders, facts.fills)
     assessment = assess(trades, facts.bars, facts.opening, held=held, charges=facts.charges)
@@ -255,30 +252,6 @@ def page(facts: Facts, assessment: Assessment, folder: Path) -> str:
     return TEMPLATES.get_template("report.html.j2").render(view, **_page(facts, view["rows"], trades, assessment))
 
 
-@dataclass(slots=True)
-class Refusals:
-    """A running count of refused decisions by check.
-
-    A refusal reads ``<check> refused: <values>``. A decision counts once for each check that refused it.
-    """
-
-    counted: Counter[str] = field(default_factory=Counter)
-    latest: dict[str, str] = field(default_factory=dict)
-
-    def add(self, decision: Decision) -> None:
-        """Count the checks that refused a decision."""
-        for reason in decision.reasons:
-            head, _, values = reason.partition(":")
-            check, refused, _ = head.partition(" refused")
-            if refused:
-                self.counted[check] += 1
-                self.latest[check] = values.strip()
-
-    def listed(self) -> tuple[Refusal, ...]:
-        """Return each check with its count, the most frequent first."""
-        return tuple(Refusal(check, count, self.latest[check]) for check, count in self.counted.most_common())
-
-
 def predicted_by(decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
     """Return by symbol the models that predicted and their training data, in order of first use."""
     models: dict[str, dict[str, None]] = {}
@@ -289,19 +262,13 @@ def predicted_by(decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
     return {symbol: tuple(names) for symbol, names in sorted(models.items())}
 
 
-def refusals(decisions: Sequence[Decision]) -> tuple[Refusal, ...]:
-    """Count the refused decisions by check, the most frequent check first; see `Refusals`."""
-    counted = Refusals()
-    for decision in decisions:
-        counted.add(decision)
-    return counted.listed()
-
-
 def _view(facts: Facts, trades: Sequence[Trade], assessment: Assessment, folder: Path) -> dict[str, Any]:
+    rows = trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels)
+    refused, approved = facts.refused or refusals(facts.decisions), sum(one.approved for one in facts.decisions)
     return {
         "facts": facts,
         "trades": trades,
-        "rows": trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels),
+        "rows": rows,
         "assessment": assessment,
         "total": assessment.total,
         "figures": figure_rows(assessment),
@@ -309,7 +276,11 @@ def _view(facts: Facts, trades: Sequence[Trade], assessment: Assessment, folder:
         "by_symbol": assessment.groups["symbol"],
         "open_positions": len(open_positions(facts.orders, facts.fills)),
         "predicted_by": predicted_by(facts.decisions),
-        "refusals": facts.refused or refusals(facts.decisions),
+        "refusals": refused,
+        "stopped": sorted((one for one in refused if one.first), key=lambda one: -one.first),
+        "approved": approved,
+        "decided": approved + sum(one.first for one in refused),
+        "outcomes": outcomes(rows),
         "limits": limits(facts, len(trades), assessment.ruined),
         "drift_link": _link(facts.drift.report, folder) if facts.drift else "",
         "markdown_trades": MARKDOWN_TRADES,

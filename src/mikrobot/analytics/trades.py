@@ -18,12 +18,10 @@ from mikrobot.analytics.returns import drawdowns
 from mikrobot.domain.errors import DataError
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.instruments.shapes import AT_PAR
+from mikrobot.domain.market_sessions import session_at
 from mikrobot.domain.trading import Fill, FillReason, OrderIntent, Trade
 
 ZERO = Decimal(0)
-
-SESSIONS = ((0, "Tokyo"), (8, "London"), (13, "London and New York"), (16, "New York"), (21, "Sydney"), (23, "Tokyo"))
-"""UTC hour at which each session starts, the same in winter and summer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +179,8 @@ def by_symbol(trade: Trade) -> str:
 
 
 def by_session(trade: Trade) -> str:
-    """Return the session of the entry, by the hours of `SESSIONS`."""
-    hour = trade.entry.filled_at.hour
-    return next(name for start, name in reversed(SESSIONS) if hour >= start)
+    """Return the session of the entry."""
+    return session_at(trade.entry.filled_at)
 
 
 def by_exit(trade: Trade) -> str:

@@ -69,9 +69,9 @@ def minute(at: datetime, previous: datetime | None = None) -> str:
     return f"{at:%H:%M}" if previous and at.date() == previous.date() else f"{at:%Y-%m-%d %H:%M}"
 
 
-def _minutes_between(halt: TradingState) -> str:
-    """Return the length of a halt in minutes; an empty text if it has not ended."""
-    return "" if halt.until is None else f"{(halt.until - halt.since).total_seconds() / 60:,.0f}"
+def _minutes_between(state: TradingState) -> str:
+    """Return the length of a trading state in minutes; an empty text if it has not ended."""
+    return "" if state.until is None else f"{(state.until - state.since).total_seconds() / 60:,.0f}"
 
 
 def _money(amount: Decimal) -> str:

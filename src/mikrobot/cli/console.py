@@ -166,7 +166,7 @@ def _facts(summary: "FinishedRun") -> list[tuple[str, str]]:
     rows += [
         (
             "drift",
-            f"{drift.verdict} ({drift.share:.0%} of the compared features; drift from {drift.limit:.0%})",
+            f"{drift.verdict} ({drift.share:.0%} of the features differ from those of the training)",
         ),
         (
             "trading",
@@ -179,6 +179,9 @@ def _facts(summary: "FinishedRun") -> list[tuple[str, str]]:
             f"{trading.ambiguous_share:.0%} of the trades ambiguous",
         ),
     ]
+    if not trading.orders and trading.terminal_reasons:
+        stopped = ", ".join(f"{reason} {count:,}" for reason, count in trading.terminal_reasons.items())
+        rows.append(("no order", f"decisions by the check that stopped them first: {stopped}"))
     rows += [
         (f"arm {name}", f"{arm.orders} orders, {arm.trades} trades, P&L {arm.pnl} USD (run {arm.run})")
         for name, arm in summary.arms.items()

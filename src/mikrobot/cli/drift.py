@@ -45,26 +45,32 @@ class Days(click.ParamType[timedelta]):
 
 
 @click.command()
-@click.option("--data", "file", type=BarPath(), required=True, help="Bar file of one symbol.")
-@click.option("--reference", type=Span(), required=True, help="Days to compare with, as 2018-07-01..2019-07-01 (UTC).")
-@click.option("--window", type=Days(), default="7d", show_default=True, help="Length of the windows that are judged.")
+@click.option("--data", "file", type=BarPath(), help="Bar file of one symbol, instead of the running stack.")
+@click.option("--reference", type=Span(), help="Days of the file to compare with, as 2018-07-01..2019-07-01 (UTC).")
+@click.option("--window", type=Days(), default="7d", show_default=True, help="Length of the windows of the file.")
 @reads_bars
 @as_json
 def drift(
-    file: Path,
-    reference: tuple[datetime, datetime],
+    file: Path | None,
+    reference: tuple[datetime, datetime] | None,
     window: timedelta,
     json_: bool,
     reading: dict[str, str | bool | None],
 ) -> None:
-    """Judge the drift of every window of a bar file after a reference.
+    """Show the drift of the latest run since the training of its models, or judge every window of a bar file.
 
     The windows of the reference set the limits, since rows of one week always differ from those of a year. Drift
     needs 2 of 3 windows in which more columns differ, or a volatility of the last 3 windows outside the range of the
-    reference. The table also shows the verdict by a fixed limit: a PSI of 0.1 in half of the columns.
+    reference. The reference of a run is the training span of the model that answers; the monitor flow judges. The
+    table of a file also shows the verdict by a fixed limit: a PSI of 0.1 in half of the columns.
 
     Example: mikrobot drift --data EURUSD_M1.parquet --reference 2018-07-01..2019-07-01
     """
+    if file is None:
+        _show_stored(json_)
+        return
+    if reference is None:
+        raise click.UsageError("--data needs --reference: the days to compare with, as 2018-07-01..2019-07-01")
     from functools import partial
 
     from mikrobot.cli import tables
@@ -85,3 +91,15 @@ def drift(
         print_json(judged.to_json())
     else:
         console.table(tables.drift_table(judged))
+
+
+def _show_stored(json_: bool) -> None:
+    from mikrobot.cli import tables
+    from mikrobot.cli.console import Console
+    from mikrobot.workflows.drift_overview import read
+
+    overview = read(settings())
+    if json_:
+        print_json(overview.to_json())
+    else:
+        Console().table(tables.stored_drift_table(overview))

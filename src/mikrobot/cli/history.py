@@ -60,6 +60,7 @@ def evaluate(
 @click.option(
     "--model", "named", type=ModelName(), default="bos", show_default=True, help="NAME, NAME@ALIAS or NAME@VERSION."
 )
+@click.option("--strategy", "strategies", multiple=True, help="Strategy, ours or FILE:CLASS; may be repeated.")
 @click.option("--profile", type=click.Choice(["session1", "lightning", "ftmo"]), help="Risk profile [the setting].")
 @click.option("--rules-only", is_flag=True, help="Follow breaks of structure without a model.")
 @click.option("--from", "start", callback=utc, help="Trade only later closes, as 2025-03-01T08:00 (UTC).")
@@ -74,6 +75,7 @@ def backtest(
     data: tuple[Path, ...],
     run_id: str | None,
     named: str,
+    strategies: tuple[str, ...],
     profile: str | None,
     rules_only: bool,
     start: Any,
@@ -124,7 +126,8 @@ def backtest(
     else:
         from mikrobot.workflows.backtest import backtest as trade_history
 
-        given, model = configuration.load(profile=profile, **reading), None if rules_only else named
+        given = configuration.load(profile=profile, strategies=strategies or None, **reading)
+        model = None if rules_only else named
         result = trade_history(given, SystemClock(), data, model, start=start, end=end, say=console.say, files=files)
         table, lines = tables.backtest_table(result), []
     if json_:
@@ -140,6 +143,7 @@ def _refuse_beside_run(context: click.Context) -> None:
     """Refuse options that the record of the run already fixes."""
     options = {
         "profile": "--profile",
+        "strategies": "--strategy",
         "named": "--model",
         "rules_only": "--rules-only",
         "start": "--from",

@@ -14,6 +14,7 @@ from click.exceptions import NoArgsIsHelpError
 from mikrobot import __version__
 from mikrobot.cli.account import account
 from mikrobot.cli.bar_files import import_, inspect
+from mikrobot.cli.decisions import decisions, explain, replay, why_not
 from mikrobot.cli.drift import drift
 from mikrobot.cli.experiments import experiment
 from mikrobot.cli.history import backtest, evaluate, features, simulate
@@ -22,10 +23,13 @@ from mikrobot.cli.models import models, train
 from mikrobot.cli.order_books import book
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
-from mikrobot.cli.parameters import SOURCES, BarPath, OutFolder, Symbol, SymbolList, reads_bars
+from mikrobot.cli.parameters import SOURCES, BarPath, OutFolder, RoutedSymbolList, Symbol, reads_bars
+from mikrobot.cli.performance import performance
 from mikrobot.cli.stored_bars import history
+from mikrobot.cli.strategies import strategy
 from mikrobot.cli.symbols import symbols as symbols_of_run
 from mikrobot.cli.terminal import terminal
+from mikrobot.cli.trading import trading
 from mikrobot.cli.venue import venue as local_venue
 from mikrobot.domain.errors import MikrobotError
 
@@ -75,12 +79,17 @@ def main() -> None:
 
 @main.command()
 @click.option("--once", is_flag=True, help="Stop everything that this run started when it ends.")
-@click.option("--source", type=SOURCES, help="Market source [default: Binance if it answers, else simulated].")
+@click.option(
+    "--source",
+    type=SOURCES,
+    help="Market source, or several as binance+mt5 [default: Binance if it answers, else simulated].",
+)
 @click.option("--venue", type=click.Choice(["local"]), help="Trade a venue that the run starts on this machine.")
 @click.option("--data", type=BarPath(), multiple=True, help="Bar file or folder; may be repeated.")
-@click.option("--symbols", type=SymbolList(), help="Symbols to trade, as EURUSD,BTCUSDT.")
+@click.option("--symbols", type=RoutedSymbolList(), help="Symbols to trade, as EURUSD,BTCUSDT or EURUSD@mt5.")
 @click.option("--hours", type=click.IntRange(min=1), help="Hours of market to trade [default: 24].")
 @click.option("--history-days", type=click.IntRange(min=2), help="Days of history to learn from [default: 120].")
+@click.option("--strategy", "strategies", multiple=True, help="Strategy, ours or FILE:CLASS; may be repeated.")
 @click.option("--arm", "arms", multiple=True, help="NAME:KEY=VALUE,...: also trade an account by other rules.")
 @click.option("--split", is_flag=True, help="Assign each day of a symbol to either the run or one arm.")
 @click.option("--record", type=OutFolder(), help="Record the session of a live source into this folder.")
@@ -96,6 +105,7 @@ def run(
     symbols: tuple[str, ...] | None,
     hours: int | None,
     history_days: int | None,
+    strategies: tuple[str, ...],
     arms: tuple[str, ...],
     split: bool,
     record: Path | None,
@@ -116,6 +126,9 @@ def run(
     A replay that was interrupted continues with --resume, by its own settings: what has been stored and learned is
     not repeated, and its trades are those of a run without interruption.
 
+    With --source binance+mt5, each symbol is traded on the first of these sources that lists it, in the order that the
+    run shows; EURUSD@mt5 names another one.
+
     With --record, every message of a live source is recorded; --source replay --data FOLDER trades the same bars again.
 
     Example: mikrobot run --once --source replay --data EURUSD_M1.parquet --hours 24
@@ -132,6 +145,7 @@ def run(
         "symbols": symbols or None,
         "hours": hours,
         "history_days": history_days,
+        "strategies": strategies or None,
         "arms": arms or None,
         "split": split or None,
         "record": record,
@@ -172,7 +186,7 @@ def up() -> None:
     stop_on_sigterm()
     require_no_loop(settings.home)
     started = local_stack.up(settings, SystemClock(), console.say)
-    wanted.want(settings, service_table.SERVICES)
+    wanted.want(settings, service_table.permanent(settings))
     started += supervisor.resume(settings, console.say)
     if supervision.ensure(settings):
         started.append("supervisor")
@@ -285,14 +299,15 @@ def report(run_id: str | None, days: int | None, open_: bool, json_: bool) -> No
 
 @main.command()
 @click.option("--reason", default="requested by hand", show_default=True, help="Recorded with the flow run.")
-def retrain(reason: str) -> None:
+@click.option("--force", is_flag=True, help="Train also if the data and the settings have not changed.")
+def retrain(reason: str, force: bool) -> None:
     """Trigger the retrain deployment of the running stack.
 
     Example: mikrobot retrain --reason "spreads have doubled"
     """
     from mikrobot.stack import supervisor
 
-    click.echo(f"retraining: {supervisor.trigger_retrain(configured(), reason)}")
+    click.echo(f"retraining: {supervisor.trigger_retrain(configured(), reason, force=force)}")
 
 
 @main.command()
@@ -359,7 +374,8 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 for command in (
     *(account, backtest, book, drift, evaluate, experiment, features, history, import_, inspect, instruments, models),
-    *(simulate, symbols_of_run, terminal, train, local_venue),
+    *(decisions, explain, performance, replay, simulate, strategy, symbols_of_run, terminal, trading, train),
+    *(local_venue, why_not),
 ):
     main.add_command(command)
 

@@ -121,7 +121,7 @@ def show(name: str, version: str | None, symbols: tuple[str, ...], json_: bool) 
 @_symbol
 @click.option("--reason", default="promoted by hand", show_default=True, help="Recorded with the version.")
 def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: str) -> None:
-    """Make a version the champion without the gate; the prediction service switches to it within seconds.
+    """Make a version the champion without the gate; returns once the prediction service answers with it.
 
     By default, it becomes the champion of every symbol that it was trained on. Without a version, applies the gate
     again to the challengers and promotes those that pass; it is an error if there is none, or none passes.
@@ -134,6 +134,7 @@ def promote(name: str, version: str | None, symbols: tuple[str, ...], reason: st
     with _registry() as registry:
         registry.load(name, version)
         scopes = registry.promote(name, version, reason, _chosen(symbols))
+        _notify()
     click.echo(f"{name} version {version} is the champion of {', '.join(map(str, scopes))}")
 
 
@@ -165,6 +166,7 @@ def rollback(name: str, symbols: tuple[str, ...], reason: str) -> None:
     """
     with _registry() as registry:
         restored = registry.rollback(name, reason, _chosen(symbols))
+        _notify()
     for scope, version in restored.items():
         click.echo(f"{name} version {version} is the champion of {scope} again")
 
@@ -188,6 +190,14 @@ def card(name: str, version: str | None, symbols: tuple[str, ...], out: Path | N
         click.echo(f"written to {out}", err=True)
     else:
         click.echo(text)
+
+
+def _notify() -> None:
+    """Wait until the prediction service, if it runs, serves what the registry names."""
+    from mikrobot import settings as configuration
+    from mikrobot.stack.prediction_notice import notify
+
+    notify(configuration.load())
 
 
 def _chosen(symbols: tuple[str, ...]) -> list[str] | None:
@@ -234,8 +244,6 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
     """
     body = _body(row)
 
-    import numpy as np
-
     from mikrobot.models.explanation import explain as explained
     from mikrobot.serving.requested_rows import row_of
 
@@ -243,7 +251,7 @@ def explain(name: str, row: Path, version: str | None, symbols: tuple[str, ...],
         loaded = registry.load(name, version or _serving(registry, name, symbols))
         booster = registry.booster(name, loaded.spec.version)
         champion_of = _champion_of(registry, name, loaded.spec.version)
-    explanations = explained(loaded, booster, np.array(row_of(loaded.spec, body)))
+    explanations = explained(loaded, booster, row_of(loaded.spec, body))
     if json_:
         model = {"model": name, "version": loaded.spec.version, "champion_of": champion_of}
         print_json([model | _explained(explanation) for explanation in explanations])

@@ -9,13 +9,27 @@ from typing import Any
 import click
 
 from mikrobot.domain import sources
-from mikrobot.domain.errors import BarError, UnknownSymbol
+from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
 from mikrobot.domain.instruments import registry
 from mikrobot.models import catalog
 
 MODELS = tuple(catalog.MODELS)
 
-SOURCES = click.Choice(list(sources.SOURCES))
+
+class SourceName(click.Choice[str]):
+    """A market source, or several joined by +; known sources only."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, of several in the order of `domain.sources.combined`, or refuse it in one line."""
+        if sources.JOINT not in str(value):
+            return super().convert(value, param, ctx)
+        try:
+            return sources.combined(sources.members_of(str(value)))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+SOURCES = SourceName(list(sources.SOURCES))
 
 
 class BarPath(click.Path):
@@ -153,6 +167,19 @@ class Symbol(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
+class RoutedSymbol(Symbol):
+    """A symbol with or without the source that it is traded on, as EURUSD@mt5."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the symbol in upper case with its source, or refuse it in one line."""
+        symbol, at, source = str(value).strip().partition(sources.AT)
+        try:
+            sources.routed([f"{symbol}{at}{source}"])
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return f"{super().convert(symbol, param, ctx)}{at}{source}"
+
+
 class SymbolList(click.ParamType[tuple[str, ...]]):
     """Symbols separated by commas."""
 
@@ -161,4 +188,15 @@ class SymbolList(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Return the symbols in upper case, or refuse one as `Symbol` does."""
         symbol = Symbol()
+        return tuple(symbol.convert(part, param, ctx) for part in str(value).split(",") if part.strip())
+
+
+class RoutedSymbolList(click.ParamType[tuple[str, ...]]):
+    """Symbols separated by commas, each with or without the source that it is traded on, as EURUSD@mt5."""
+
+    name = "symbols"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the symbols in upper case with their sources, or refuse one in one line."""
+        symbol = RoutedSymbol()
         return tuple(symbol.convert(part, param, ctx) for part in str(value).split(",") if part.strip())

@@ -8,8 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mikrobot.cli.console import password_note
+from mikrobot.decision.trading_state import text
 from mikrobot.domain.trading import Decision
+from mikrobot.domain.trading_states import TradingState
 from mikrobot.live import clock_report
+from mikrobot.market.combined.merging import VenueStatus
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.streams.recorder import RecordingStatus
@@ -35,6 +38,7 @@ def tables(overview: Overview) -> list[Table]:
     if overview.session is not None:
         market = f"{overview.session.source}{', a SIMULATED market' if overview.session.simulated else ''}"
         shown.append(_note(f"Run {overview.session.run} ({market}): {overview.session.text}"))
+        shown += [_note(_venue(status)) for status in overview.venues]
         shown += [_note(_stream(status)) for status in overview.streams]
         if overview.recording is not None:
             shown.append(_note(_recording(overview.recording)))
@@ -42,6 +46,7 @@ def tables(overview: Overview) -> list[Table]:
             shown.append(_note(f"[yellow]{clock_report.text(overview.clock)}[/]: it decides when bars are closed"))
         shown += [_books(overview.books)] if overview.books else []
         shown += [_symbols(overview.symbols), _reasons(overview.symbols)]
+    shown += [_note(f"[yellow]{escape(text(state))}[/]") for state in overview.states]
     if overview.account is not None:
         shown.append(_money([overview.account]))
     if overview.schedules != Schedules():
@@ -59,6 +64,17 @@ def account_tables(accounts: Iterable[PaperAccount]) -> list[Table]:
             positions = "; ".join(f"{holding.symbol} {_holding(holding)}" for holding in own) or CLOSED
             held.add_row(account.source, market, f"{balance:.2f}", positions)
     return [_money(listed), held]
+
+
+def trading_tables(in_force: Iterable[TradingState], recent: Iterable[TradingState]) -> list[Table]:
+    """Return the tables of `trading status`: the states in force, and the recent ones."""
+    limiting = [_note(escape(text(state))) for state in in_force]
+    listed = _table("recent state", "of", "since, UTC", "until, UTC", "by", "reason")
+    for state in recent:
+        until = "" if state.until is None else f"{state.until:%Y-%m-%d %H:%M}"
+        span = (f"{state.since:%Y-%m-%d %H:%M}", until)
+        listed.add_row(state.permission.value, state.subject, *span, escape(state.by), escape(state.reason))
+    return [*(limiting or [_note("no trading state is in force: trading is ACTIVE")]), listed]
 
 
 def _money(accounts: Iterable[PaperAccount]) -> Table:
@@ -88,10 +104,24 @@ def _stream(status: StreamStatus) -> str:
     return f"Streams {escape(status.streams[0])}{others}: {state}{reason}; {counts}"
 
 
+def _venue(status: VenueStatus) -> str:
+    """Return a member of the source in one line."""
+    symbols = ", ".join(status.symbols)
+    late = f"; {status.late:,} bars came too late" if status.late else ""
+    if status.away_since is None:
+        return f"Venue {status.venue} ({symbols}): in time{late}"
+    since = _minute(status.away_since)
+    return f"Venue {status.venue} ({symbols}): [yellow]away since {since}[/]: {escape(status.reason)}{late}"
+
+
 def _recording(status: RecordingStatus) -> str:
     """Return how a recording fares, in one line."""
     left_out = f", [yellow]{status.left_out:,} left out, the disk is too slow[/]" if status.left_out else ""
     stopped = f"; [red]stopped: {escape(status.stopped)}[/]" if status.stopped else ""
+    if status.books_left_out:
+        left_out += f", [yellow]{status.books_left_out:,} of order books left out[/]"
+    if status.books_stopped and not status.stopped:
+        stopped = f"; [yellow]order books stopped: {escape(status.books_stopped)}[/]"
     written = f"{status.messages:,} messages, {status.bytes / 1e6:.1f} MB"
     return f"Recorded into {escape(status.folder)}: {written}{left_out}{stopped}"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def history() -> None:
-    """Show stored bars, what is missing in them, and what the venue has changed later.
+    """Show stored bars, what is missing in them, and what the venue has changed later; fill what is missing.
 
     Each starts the database if it is down, and stops it again.
 
@@ -47,6 +47,42 @@ def gaps(source: str | None, symbols: tuple[str, ...] | None, json_: bool) -> No
         print_json(missing)
     else:
         _show(tables.gaps_table(missing) if missing else None, "no gap: every minute of an open market has a bar")
+
+
+@history.command()
+@_source
+@_symbols
+@click.option("--from", "start", callback=utc, help="Only minutes from this one on, as 2025-03-01T08:00 (UTC).")
+@click.option("--to", "end", callback=utc, help="Only minutes before this one.")
+@click.option("--dry-run", is_flag=True, help="Ask the venue, and store nothing.")
+@as_json
+def repair(
+    source: str | None, symbols: tuple[str, ...] | None, start: Any, end: Any, dry_run: bool, json_: bool
+) -> None:
+    """Read the minutes without a bar from the venue of the latest run, and store what it has.
+
+    A minute that a run has read without its bar gets a later version, known from now on, so that features and
+    backtests keep the bars by which it was traded.
+
+    Example: mikrobot history repair --symbols BTCUSDT --from 2026-03-01 --to 2026-03-02
+    """
+    from mikrobot.cli import tables
+    from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
+    from mikrobot.workflows import repair_history
+    from mikrobot.workflows.repair_history import Wanted
+
+    if start and end:
+        _require_order(start, end)
+    wanted = Wanted(source, symbols or (), start, end)
+    with _database(quiet=json_) as pool:
+        result = repair_history.repair(settings(), pool, wanted, SystemClock(), dry_run=dry_run)
+    if json_:
+        print_json(result)
+        return
+    if result.stretches:
+        Console().table(tables.repair_table(result))
+    click.echo(tables.repair_line(result))
 
 
 @history.command()
@@ -88,8 +124,7 @@ def bars(source: str | None, symbol: str, start: Any, end: Any, at: Any, json_: 
     from mikrobot.runtime import SystemClock
     from mikrobot.workflows import bar_history
 
-    if start >= end:
-        raise click.UsageError(f"--from {start:%Y-%m-%dT%H:%M} is not before --to {end:%Y-%m-%dT%H:%M}")
+    _require_order(start, end)
     with _database(quiet=json_) as pool:
         shown = bar_history.bars(pool, source, symbol, start, end=end, at=at or SystemClock().now())
     if json_:
@@ -109,6 +144,11 @@ def _database(*, quiet: bool) -> Iterator["Pool"]:
     stop_on_sigterm()
     with local_stack.database_up(given, Console(quiet=quiet).say), database.open_pool(given) as pool:
         yield pool
+
+
+def _require_order(start: Any, end: Any) -> None:
+    if start >= end:
+        raise click.UsageError(f"--from {start:%Y-%m-%dT%H:%M} is not before --to {end:%Y-%m-%dT%H:%M}")
 
 
 def _show(table: "Table | None", otherwise: str) -> None:

@@ -3,7 +3,7 @@
 import click
 
 from mikrobot.cli.output import as_json, print_json, settings, stop_on_sigterm
-from mikrobot.cli.parameters import Symbol
+from mikrobot.cli.parameters import RoutedSymbol
 
 
 @click.group()
@@ -15,13 +15,14 @@ def symbols() -> None:
 
 
 @symbols.command()
-@click.argument("names", nargs=-1, required=True, type=Symbol(), metavar="SYMBOL...")
+@click.argument("names", nargs=-1, required=True, type=RoutedSymbol(), metavar="SYMBOL...")
 @as_json
 def add(names: tuple[str, ...], json_: bool) -> None:
     """Trade more symbols in the run that trades the present.
 
     Their history is stored and a model is trained on it while the run trades on; then they are traded from the next
-    minute on. The diffusion baseline answers for a symbol until a model passes the promotion gate there.
+    minute on. The diffusion baseline answers for a symbol until a model passes the promotion gate there. In a run on
+    several sources, EURUSD@mt5 names the one to trade it on.
 
     Example: mikrobot symbols add SOLUSDT
     """

@@ -10,14 +10,19 @@ from mikrobot.domain.instruments.entries import ASSET_CLASSES, Entry
 
 if TYPE_CHECKING:
     from mikrobot.domain.market import Bar
+    from mikrobot.live.strategies import Described
     from mikrobot.stack.doctor import Finding
     from mikrobot.store.bar_versions import Revision
     from mikrobot.training.day_bootstrap import Interval
     from mikrobot.training.evaluation_figures import BandFigures
     from mikrobot.workflows.bar_history import Gap, KnownBar
+    from mikrobot.workflows.check_strategy import StrategyCheck
+    from mikrobot.workflows.drift_overview import DriftOverview
     from mikrobot.workflows.evaluate import ModelEvaluation
     from mikrobot.workflows.file_drift import FileDrift
     from mikrobot.workflows.inspect_files import Inspected, Refused
+    from mikrobot.workflows.performance import Performance
+    from mikrobot.workflows.repair_history import Repair
     from mikrobot.workflows.replay_book import ReplayedBook
     from mikrobot.workflows.trading_report import TradingReport
 
@@ -31,6 +36,29 @@ def findings_table(findings: "list[Finding]") -> Table:
         mark = "[green]ok[/]" if finding.ok else "[red]fix[/]"
         result = finding.found if finding.ok else f"{finding.found}\n{finding.remedy}"
         shown.add_row(mark, finding.what, Text(result))
+    return shown
+
+
+def strategies_table(strategies: "list[tuple[Described, bool]]") -> Table:
+    """Show strategies with their parameters, a row for each."""
+    shown = Table(box=None, padding=(0, 2))
+    for column in ("strategy", "trades", "parameter", "default", "range", ""):
+        shown.add_column(column, overflow="fold")
+    for strategy, trades in strategies:
+        shown.add_row(Text(strategy.identity), "yes" if trades else "no", "", "", "", Text(strategy.description))
+        for name, parameter in strategy.parameters.items():
+            span = f"{parameter.low:g} to {parameter.high:g}"
+            shown.add_row("", "", Text(name), f"{parameter.default:g}", span, Text(parameter.description))
+    return shown
+
+
+def strategy_check_table(checked: "StrategyCheck") -> Table:
+    """Show the requirements of the contract."""
+    shown = Table(title=checked.strategy, title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for column in ("", "the strategy", ""):
+        shown.add_column(column, overflow="fold")
+    for finding in checked.findings:
+        shown.add_row("[green]ok[/]" if finding.ok else "[red]fix[/]", finding.what, Text(finding.text))
     return shown
 
 
@@ -111,6 +139,8 @@ def book_table(replayed: "ReplayedBook") -> Table:
     shown.add_row("changes", f"{replayed.events:,}, {replayed.applied:,} applied, {replayed.gaps} gaps")
     shown.add_row("crossed", f"after {replayed.crossed} changes")
     shown.add_row("equal to the ticker", f"{replayed.ticker_equal:,} of {replayed.ticker_compared:,} changes")
+    if replayed.published_compared:
+        shown.add_row("equal to the session", f"{replayed.published_equal:,} of {replayed.published_compared:,} closes")
     low, high = replayed.trusted_range
     due = ", a new snapshot is due" if replayed.needs_snapshot else ""
     shown.add_row("trusted range", (f"{low:.10g} to {high:.10g}" if high > 0 else "none") + due)
@@ -180,6 +210,49 @@ def drift_table(judged: "FileDrift") -> Table:
     return shown
 
 
+def stored_drift_table(overview: "DriftOverview") -> Table:
+    """Show the drift verdicts of a run: those of its symbols, and every window that has drifted."""
+    market = f"{overview.run.source}{' (SIMULATED)' if overview.run.simulated else ''}"
+    shown = _plain("symbol", "model", "compared", "window from", "verdict", "why")
+    shown.title = f"Drift of run {overview.run.id}, {market}: {overview.verdict}"
+    for symbol, windows in overview.windows.items():
+        judged = overview.judged[symbol]
+        if judged is None:
+            shown.add_row(symbol, "", "", "", "not judged", "the monitor flow has judged no window yet")
+        for window in windows:
+            if window.drifted or window.until == windows[-1].until:
+                verdict = "new drift" if window.onset else "drift" if window.drifted else "stable"
+                shown.add_row(
+                    symbol, f"{judged.model} {judged.version}" if judged else "", window.kind.value,
+                    f"{window.since:%Y-%m-%d}", verdict, Text("\n".join(window.reasons)),
+                )  # fmt: skip
+    return shown
+
+
+def performance_table(measured: "Performance") -> Table:
+    """Show the realised and the promised skill of the predictions, by symbol and span."""
+    market = f"{measured.run.source}{' (SIMULATED)' if measured.run.simulated else ''}"
+    figures = ("AUC", "promised", "Brier", "promised", "bias", "coverage")
+    shown = _plain("symbol", "model", "span", "outcomes", "blocks", *figures)
+    shown.title = f"Skill of the predictions of run {measured.run.id}, {market}"
+    for symbol in measured.symbols:
+        model = f"{symbol.model} {symbol.version}"
+        for span, skill in symbol.skills.items():
+            shown.add_row(
+                symbol.symbol, model, span, f"{skill.predictions:,}", f"{skill.blocks:,}", str(skill.auc),
+                f"{skill.auc_promised:.3f}", f"{skill.brier.value:.4f}", f"{skill.brier_promised:.4f}",
+                f"{skill.bias.value:+.3f}", symbol.covered(span),
+            )  # fmt: skip
+        if symbol.skill is None:
+            shown.add_row(symbol.symbol, model, "too few outcomes", f"{len(symbol.outcomes):,}", *[""] * 7)
+    shown.caption = (
+        "AUC and coverage with their 95 % intervals; promised: what follows from the probabilities, if they are "
+        "calibrated; coverage: share of outcomes in the prediction sets of a rolling window, promised is 0.9"
+    )
+    shown.caption_justify = "left"
+    return shown
+
+
 def _backtest_value(result: Mapping[str, Any], name: str) -> str:
     """Return a value as text, or the reason why it is missing."""
     value = result[name]
@@ -230,10 +303,32 @@ def instruments_table(listed: Sequence[Entry]) -> Table:
 
 def gaps_table(gaps: "Sequence[Gap]") -> Table:
     """Show the gaps of stored bars."""
-    shown = _plain("symbol", "first minute, UTC", "last minute, UTC", "minutes")
+    shown = _plain("symbol", "first minute, UTC", "last minute, UTC", "minutes", "repaired")
     for gap in gaps:
-        shown.add_row(gap.symbol, f"{gap.first:%Y-%m-%d %H:%M}", f"{gap.last:%Y-%m-%d %H:%M}", f"{gap.minutes:,}")
+        span = (f"{gap.first:%Y-%m-%d %H:%M}", f"{gap.last:%Y-%m-%d %H:%M}")
+        shown.add_row(gap.symbol, *span, f"{gap.minutes:,}", f"{gap.repaired:,}")
     return shown
+
+
+def repair_table(repair: "Repair") -> Table:
+    """Show what a repair did about each gap."""
+    shown = _plain("symbol", "first minute, UTC", "last minute, UTC", "minutes", "result")
+    for stretch in repair.stretches:
+        span = (f"{stretch.first:%Y-%m-%d %H:%M}", f"{stretch.last:%Y-%m-%d %H:%M}")
+        shown.add_row(stretch.symbol, *span, f"{stretch.minutes:,}", stretch.outcome.value)
+    return shown
+
+
+def repair_line(repair: "Repair") -> str:
+    """Summarise a repair in one line."""
+    if not repair.missing:
+        return "nothing to repair: every minute of an open market has a bar, or a later version of one"
+    stored = "would be stored" if repair.dry_run else "stored"
+    return (
+        f"{repair.missing:,} minutes without a bar: {repair.history:,} {stored} as history, {repair.versions:,} as "
+        f"later versions, {repair.absent:,} that the venue does not have either, {repair.refused:,} with invalid bars; "
+        f"{repair.left:,} are left"
+    )
 
 
 def revisions_table(revisions: "Sequence[Revision]") -> Table:

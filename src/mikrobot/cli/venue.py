@@ -11,7 +11,7 @@ from mikrobot.market.local_venue.faults import FAULTS, describe
 
 PORT = 8310
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+STREAM = click.Path(exists=True, path_type=Path)
 SPEED = click.FloatRange(0, 10_000, min_open=True)
 
 
@@ -23,7 +23,7 @@ SPEED = click.FloatRange(0, 10_000, min_open=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
 @click.option("--fault", "faults", type=FaultRate(FAULTS), multiple=True, help="NAME=RATE, per message or per request.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=7, show_default=True, help="Of prices and faults.")
-@click.option("--stream", "streams", type=FILE, multiple=True, help="Recorded stream to send again, instead of bars.")
+@click.option("--stream", "streams", type=STREAM, multiple=True, help="Recorded stream or session to send again.")
 @reads_bars
 def venue(
     data: tuple[Path, ...],

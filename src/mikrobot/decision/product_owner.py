@@ -1,28 +1,24 @@
-"""The first decision rule: trade a sufficiently probable break of a level with a bracket order.
+"""The ProductOwner: approve, size or reject the signal of a strategy by the account, its limits and the costs.
 
-The rule has no trading edge. It turns predictions into orders so that the platform can be tested
-end to end. A level that is likely to be crossed soon does not predict the price move after the
-crossing, and trading costs are about as large as the stop distance. Pure: the module reads no
-clock, store or model.
+Pure: the module reads no clock, store or model.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
+from mikrobot.decision.checks import Check, compared
+from mikrobot.decision.outlook import Outlook
+from mikrobot.decision.signals import NoSignal, Signal
 from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.market_sessions import session_at
 from mikrobot.domain.trading import ANSWERED_BY, Decision, OrderIntent, Side
+from mikrobot.paper.contracts import Contract
 from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
 from mikrobot.paper.venue import AccountSnapshot
 from mikrobot.settings import RiskProfile
-
-STOP_ATR = 1.5
-"""Distance of the stop from the close, in ATR(14) of M1."""
-
-TIME_STOP = timedelta(minutes=30)
-"""Maximum holding time; the position is then closed at the next open."""
 
 MAX_SPREAD_SHARE = Decimal("0.20")
 """Maximum spread, as a share of the stop distance."""
@@ -36,174 +32,151 @@ CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """Model output and market data for one symbol at one bar close.
-
-    Attributes
-    ----------
-    symbol : str
-    close_time : datetime
-        UTC; every value is known at this time.
-    close : float
-        Bid.
-    spread : float
-        ask - bid in price units; NaN if unknown, then the instrument's typical spread applies.
-    atr : float
-        ATR(14) of M1 in price units; NaN during warm-up.
-    level_above, level_below : float
-        Prices of the current structure levels; NaN if there is none.
-    probability_up, probability_down : float
-        Probability of a close beyond the level within the model's horizon, 0 to 1; NaN if there is no level.
-    answered_by : str
-        Model that predicted the probabilities, and the symbols it was trained on.
-    """
-
-    symbol: str
-    close_time: datetime
-    close: float
-    spread: float
-    atr: float
-    level_above: float
-    level_below: float
-    probability_up: float
-    probability_down: float
-    answered_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    name: str
-    passed: bool
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.name} {'passed' if self.passed else 'refused'}: {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
     """A proposed trade; distances and prices on the tick grid, money in dollars.
 
-    The close is the bid for a long trade and the ask for a short one: the side at which it exits.
+    Its price is the bid for a long trade and the ask for a short one, the side at which it exits: of the close, or of
+    the moment at which its stop order is triggered.
     """
 
     side: Side
-    close: Decimal
+    entry: Decimal | None
+    price: Decimal
     spread: Decimal
     distance: Decimal
     stop: Decimal
     target: Decimal
     lots: Decimal
     risk: Decimal
+    held: timedelta
 
 
 def decide_trade(
-    run_id: str, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile, *, entry_probability: float
-) -> tuple[Decision, OrderIntent | None]:
-    """Decide whether to trade one symbol at one bar close.
+    run_id: str, outlook: Outlook, answer: Signal | NoSignal, standing: AccountSnapshot,
+    *, profile: RiskProfile, strategy: str,
+) -> tuple[Decision, OrderIntent | None]:  # fmt: skip
+    """Decide whether to trade the answer of a strategy for one symbol at one bar close.
 
     Parameters
     ----------
     run_id : str
     outlook : Outlook
+    answer : Signal or NoSignal
     standing : AccountSnapshot
         Account state at the close: all fills up to it, and the orders already submitted at it.
     profile : RiskProfile
-    entry_probability : float
-        Minimum break probability for an entry, 0 to 1.
+    strategy : str
+        Name and source of the strategy, as ``simple_break@8c1f3a52``.
 
     Returns
     -------
     Decision
-        Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>``. Its reasons are the model that answered and
-        every check that could run, each as ``<name> passed`` or ``<name> refused`` with its numbers. If no side
-        is chosen, the checks of the trade itself do not run.
+        Its id is ``<run_id>/<symbol>/<close, as 20240311T0930>/<strategy>``. Its reasons are the model that answered
+        and every check that could run, each as ``<name> passed`` or ``<name> refused`` with its numbers. Without a
+        signal, the checks of the trade itself do not run.
     OrderIntent or None
-        If approved, a market order for the next open. The stop is `STOP_ATR` ATRs behind the close, measured
-        on the side at which the position exits. The target is `reward_risk` times as far ahead. The target
+        If approved, a market order for the next open, or a stop order at the entry of the signal, rounded to a tick
+        away from the market. Stop and target are as far from the close, or from the entry, as those of the
+        signal, measured on the side at which the position exits. The target
         earns more than the round-trip costs: spread, both taker commissions, and the expected entry slippage
         of the account's profile. The size is chosen so that the stop loses `risk_pct` of the balance, including
         spread and both commissions but not slippage, and uses at most `MARGIN_SHARE` of the free margin. The
         id is ``<symbol>/<close>/<side>``, without the run, so that the venue draws the same latency and
         slippage in every run over the same bars.
     """
-    side, checks = _taken_side(outlook, entry_probability)
+    signal, checks = _signal(answer, outlook)
     checks += _account_checks(outlook, standing, profile)
     plan = None
-    if side is not None:
-        plan, check = _plan(side, outlook, standing, profile)
+    if signal is not None:
+        plan, check = _plan(signal, outlook, standing, profile)
         checks.append(check)
     if plan is not None:
         checks += _plan_checks(plan, outlook, standing, profile)
     decision = Decision(
-        id=f"{run_id}/{outlook.symbol}/{outlook.close_time:%Y%m%dT%H%M}",
+        id=f"{run_id}/{outlook.symbol}/{outlook.close_time:%Y%m%dT%H%M}/{strategy.partition('@')[0]}",
         symbol=outlook.symbol,
         close_time=outlook.close_time,
         approved=plan is not None and all(check.passed for check in checks),
-        side=side,
+        side=None if signal is None else signal.side,
         reasons=(f"{ANSWERED_BY}{outlook.answered_by}", *map(str, checks)),
+        strategy=strategy,
+        comparisons=tuple(check.compared for check in checks),
     )
     return decision, _order(decision, plan) if plan is not None and decision.approved else None
 
 
-def _taken_side(outlook: Outlook, needed: float) -> tuple[Side | None, list[_Check]]:
-    """Choose the side whose break probability reaches the minimum; if both do, the more probable one."""
-    up, down = outlook.probability_up, outlook.probability_down
-    up = math.nan if math.isnan(outlook.level_above) else up
-    down = math.nan if math.isnan(outlook.level_below) else down
-    standing = f"above {_shown(outlook.level_above)}, below {_shown(outlook.level_below)}"
-    level = _Check("level", not (math.isnan(up) and math.isnan(down)), standing)
-    if not level.passed:
-        return None, [level]
-    answers = f"up {_shown(round(up, 4))}, down {_shown(round(down, 4))}"
-    enough = up >= needed or down >= needed
-    probability = _Check("probability", enough, f"{answers}, entry needs {needed:g}")
-    if not enough:
-        return None, [level, probability]
-    if up == down:
-        return None, [level, probability, _Check("side", False, f"{answers}, both are equal")]
-    side = Side.SELL if math.isnan(up) or down > up else Side.BUY
-    return side, [level, probability, _Check("side", True, f"{side.value}, as {answers}")]
+def _signal(answer: Signal | NoSignal, outlook: Outlook) -> tuple[Signal | None, list[Check]]:
+    """Return the signal if it is a possible trade, and the checks of the strategy."""
+    checks = list(answer.checks)
+    if isinstance(answer, NoSignal):
+        return None, [*checks, answer.refusal]
+    if fault := answer.fault(outlook.close):
+        return None, [*checks, Check("signal", False, fault)]
+    return answer, checks
 
 
-def _account_checks(outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[_Check]:
+def _account_checks(outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[Check]:
     engaged = standing.engaged
     taken = outlook.symbol in engaged
     held = "a position or order is open" if taken else "none is open"
-    yield _Check("position", not taken, f"{held} on {outlook.symbol}")
+    yield Check("position", not taken, f"{held} on {outlook.symbol}")
     most = profile.max_open_trades
-    yield _Check("open_trades", len(engaged) < most, f"{len(engaged)} open, at most {most} with this one")
-    yield _Check("limits", not standing.limit, standing.limit or "no loss limit of the account is reached")
+    numbers = compared(len(engaged) + 1, "<=", most, "trades")
+    yield Check("open_trades", numbers.holds, f"{len(engaged)} open, at most {most} with this one", numbers)
+    yield Check("limits", not standing.limit, standing.limit or "no loss limit of the account is reached")
+    if profile.sessions:
+        now = session_at(outlook.close_time)
+        yield Check("session", now in profile.sessions, f"{now}, traded are {', '.join(profile.sessions)}")
 
 
-def _plan(side: Side, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> tuple[_Plan | None, _Check]:
+def _plan(
+    signal: Signal, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile
+) -> tuple[_Plan | None, Check]:
     """Set stop, target and size of the trade; return no plan if a valid stop and target do not exist."""
-    if not 0 < outlook.atr < math.inf:
-        return None, _Check("stop", False, f"ATR is {_shown(outlook.atr)}, a stop needs a positive ATR")
+    side = signal.side
     traded, contract, account = instrument(outlook.symbol), standing.contract, standing.profile
     if standing.rate is None and account.currency not in (contract.base, contract.quote):
-        return None, _Check(
+        return None, Check(
             "rate", False, f"no price of the last minute converts {contract.quote} to {account.currency}"
         )
     width = spread_ticks(contract, outlook.spread)
-    distance = traded.quantize(STOP_ATR * outlook.atr, "up")
-    close = contract.price(bid_ticks(contract, outlook.close) + (width if side is Side.SELL else 0))
-    stop = close - side.sign * distance
-    target = close + side.sign * traded.quantize(distance * profile.reward_risk, "up")
-    placed = f"stop {stop} and target {target}, {STOP_ATR:g} ATR = {distance} from {close}"
-    if min(stop, target) <= 0:
-        return None, _Check("stop", False, f"{placed}, a price must be positive")
-    loss = _loss_per_lot(standing, distance + contract.price(width), close, stop)
-    lots = _size(standing, profile.risk_pct, loss, close)
-    plan = _Plan(side, close, contract.price(width), distance, stop, target, lots, _cents(lots * loss))
-    return plan, _Check("stop", True, placed)
+    bid, entry = outlook.close, None
+    if signal.entry is not None:
+        ticks = _beyond(contract, side, signal.entry)
+        market = bid_ticks(contract, outlook.close) + (width if side is Side.BUY else 0)
+        entry, now = contract.price(ticks), contract.price(market)
+        if side.sign * (ticks - market) <= 0:
+            text = f"the {side.value} stop {entry} is not beyond the price {now} of now"
+            return None, Check("entry", False, text, compared(entry, ">" if side is Side.BUY else "<", now, "price"))
+        bid = float(contract.price(ticks - (width if side is Side.BUY else 0)))
+    distance = traded.quantize(abs(bid - signal.stop), "up")
+    price = contract.price(bid_ticks(contract, bid) + (width if side is Side.SELL else 0))
+    stop = price - side.sign * distance
+    ahead = distance * profile.reward_risk if signal.target is None else abs(signal.target - bid)
+    target = price + side.sign * traded.quantize(ahead, "up")
+    placed = f"stop {stop} and target {target}, {distance} and {abs(target - price)} from {price}"
+    if entry is not None:
+        placed = f"{side.value} stop {entry}, {placed}"
+    if side.sign * (bid - signal.stop) <= 0 or min(stop, target) <= 0:
+        return None, Check("stop", False, f"{placed}: at the wrong side of the spread, or no positive price")
+    loss = _loss_per_lot(standing, distance + contract.price(width), price, stop)
+    lots = _size(standing, profile.risk_pct, loss, price)
+    held = timedelta(minutes=signal.minutes)
+    plan = _Plan(side, entry, price, contract.price(width), distance, stop, target, lots, _cents(lots * loss), held)
+    return plan, Check("stop", True, placed)
 
 
-def _loss_per_lot(standing: AccountSnapshot, distance: Decimal, close: Decimal, stop: Decimal) -> Decimal:
+def _beyond(contract: Contract, side: Side, entry: float) -> int:
+    """Return the price of a stop order in ticks, rounded away from the market."""
+    ticks = round(entry / float(contract.tick), 6)
+    return math.ceil(ticks) if side is Side.BUY else math.floor(ticks)
+
+
+def _loss_per_lot(standing: AccountSnapshot, distance: Decimal, entry: Decimal, stop: Decimal) -> Decimal:
     """Return the loss in dollars of one lot from entry to stop, including both commissions."""
     contract, account = standing.contract, standing.profile
     moved = worth(contract, account.currency, distance * contract.lot, stop, rate=standing.rate)
-    return moved + sum(charges(contract, account, contract.lot, price, rate=standing.rate) for price in (close, stop))
+    return moved + sum(charges(contract, account, contract.lot, price, rate=standing.rate) for price in (entry, stop))
 
 
 def _size(standing: AccountSnapshot, risk_pct: Decimal, loss: Decimal, close: Decimal) -> Decimal:
@@ -218,40 +191,43 @@ def _size(standing: AccountSnapshot, risk_pct: Decimal, loss: Decimal, close: De
     return traded.quantize_size(max(lots, Decimal(0)))
 
 
-def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[_Check]:
+def _plan_checks(plan: _Plan, outlook: Outlook, standing: AccountSnapshot, profile: RiskProfile) -> Iterator[Check]:
     share = plan.spread / plan.distance
-    yield _Check(
+    yield Check(
         "spread",
         share < MAX_SPREAD_SHARE,
         f"{plan.spread} is {share:.1%} of the stop distance {plan.distance}, must stay below {MAX_SPREAD_SHARE:.0%}",
+        compared(share, "<", MAX_SPREAD_SHARE, "of the stop distance"),
     )
     least = instrument(outlook.symbol).min_size
     yield _cost_check(plan, standing, max(plan.lots, least))
     allowed = _cents(standing.balance * profile.risk_pct / 100)
-    yield _Check(
+    yield Check(
         "size",
         plan.lots >= least,
         f"{plan.lots} lots lose {plan.risk} at the stop, {allowed} is allowed, at least {least} lots are traded",
+        compared(plan.lots, ">=", least, "lots"),
     )
-    contract, value = standing.contract, plan.lots * standing.contract.lot * plan.close
+    contract, value = standing.contract, plan.lots * standing.contract.lot * plan.price
     if plan.lots >= least and value < contract.min_notional:
-        yield _Check(
-            "notional", False, f"{value:f} {contract.quote}, the venue takes {contract.min_notional:f} or more"
-        )
+        text = f"{value:f} {contract.quote}, the venue takes {contract.min_notional:f} or more"
+        yield Check("notional", False, text, compared(value, ">=", contract.min_notional, contract.quote))
     lost, cap = standing.day_loss, _cents(standing.day_opening * profile.daily_loss_pct / 100)
-    yield _Check("daily_loss", lost + plan.risk <= cap, f"{lost:.2f} lost today and {plan.risk} at risk, cap {cap}")
+    text = f"{lost:.2f} lost today and {plan.risk} at risk, cap {cap}"
+    numbers = compared(lost + plan.risk, "<=", cap, standing.profile.currency)
+    yield Check("daily_loss", lost + plan.risk <= cap, text, numbers)
 
 
-def _cost_check(plan: _Plan, standing: AccountSnapshot, lots: Decimal) -> _Check:
+def _cost_check(plan: _Plan, standing: AccountSnapshot, lots: Decimal) -> Check:
     """Compare the profit at the target with the round-trip costs, each amount rounded against the trade."""
     contract, currency = standing.contract, standing.profile.currency
-    moved = lots * contract.lot * abs(plan.target - plan.close)
+    moved = lots * contract.lot * abs(plan.target - plan.price)
     earned = worth(contract, currency, moved, plan.target, rate=standing.rate)
     gain, costs = earned.quantize(CENT, ROUND_FLOOR), _round_trip(plan, standing, lots * contract.lot)
     listed = ", ".join(f"{name} {amount}" for name, amount in costs.items())
     total = sum(costs.values())
     text = f"the target earns {gain} with {lots} lots, the round trip costs {total}: {listed}"
-    return _Check("costs", gain > total, text)
+    return Check("costs", gain > total, text, compared(gain, ">", total, currency))
 
 
 def _round_trip(plan: _Plan, standing: AccountSnapshot, units: Decimal) -> dict[str, Decimal]:
@@ -259,10 +235,10 @@ def _round_trip(plan: _Plan, standing: AccountSnapshot, units: Decimal) -> dict[
     contract, account = standing.contract, standing.profile
     slipped = contract.price(account.slippage.expected_ticks(int(plan.spread / contract.tick)))
     spread, slippage = (
-        worth(contract, account.currency, units * width, plan.close, rate=standing.rate)
+        worth(contract, account.currency, units * width, plan.price, rate=standing.rate)
         for width in (plan.spread, slipped)
     )
-    sides = [charges(contract, account, units, price, rate=standing.rate) for price in (plan.close, plan.target)]
+    sides = [charges(contract, account, units, price, rate=standing.rate) for price in (plan.price, plan.target)]
     amounts = {"spread": [spread], "commissions": sides, "slippage": [slippage]}
     return {
         name: sum((amount.quantize(CENT, ROUND_CEILING) for amount in booked), Decimal(0))
@@ -280,13 +256,10 @@ def _order(decision: Decision, plan: _Plan) -> OrderIntent:
         stop=plan.stop,
         target=plan.target,
         submitted_at=decision.close_time,
-        expires_at=decision.close_time + TIME_STOP,
+        expires_at=decision.close_time + plan.held,
+        entry=plan.entry,
     )
 
 
 def _cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_EVEN)
-
-
-def _shown(value: float) -> str:
-    return "none" if math.isnan(value) else f"{value:.10g}"

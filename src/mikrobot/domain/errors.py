@@ -7,7 +7,8 @@
     │   ├── SettingsError         a setting is missing or out of its range
     │   ├── UnknownSymbol         no instrument of that name
     │   ├── OrderError            no venue would accept the order; cash does not change
-    │   └── ScenarioError         an event of an execution scenario is invalid
+    │   ├── ScenarioError         an event of an execution scenario is invalid
+    │   └── StrategyError         a strategy cannot be loaded, or has no such parameter
     ├── DataError                 data that must not be used
     │   ├── BarError              a bar or a file of bars breaks the schema
     │   ├── GateError             an expectation suite stopped the flow
@@ -15,10 +16,13 @@
     │   ├── StaleFeatures         the online row does not belong to the requested bar
     │   └── BookNotLive           an order book is not in step with its venue
     ├── FeedError                 a market source failed or did not answer
+    │   └── FeedRefused           a venue allows no request for a time
     ├── StoreError                the database or the state folder failed
+    ├── StatesChanged             a minute was decided under trading states that have changed since
     ├── ModelError                a model is missing, incompatible or corrupt
     │   ├── FeatureMismatch       the inputs differ from those the model was trained on
-    │   └── ScopeError            no model was trained on this symbol and source
+    │   ├── ScopeError            no model was trained on this symbol and source
+    │   └── UnchangedData         a version was trained on the same data with the same settings
     ├── ServingError              the prediction service failed or is not ready
     └── ServiceError              a local service did not start, or its port is taken
 
@@ -55,6 +59,10 @@ class ScenarioError(UsageError):
     """An execution scenario is invalid; the message names its event."""
 
 
+class StrategyError(UsageError):
+    """A strategy cannot be loaded, or a parameter is unknown or out of its range."""
+
+
 class DataError(MikrobotError):
     """Data that must not be used."""
 
@@ -83,8 +91,25 @@ class FeedError(MikrobotError):
     """A market source failed or did not answer in time."""
 
 
+class FeedRefused(FeedError):
+    """A venue allows no request of this address for a time; another one before that may extend it.
+
+    Attributes
+    ----------
+    seconds : float
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class StoreError(MikrobotError):
     """The database or the state folder failed."""
+
+
+class StatesChanged(MikrobotError):
+    """Trading states have changed since a minute was decided; decide it again."""
 
 
 class ModelError(MikrobotError):
@@ -97,6 +122,10 @@ class FeatureMismatch(ModelError):
 
 class ScopeError(ModelError):
     """No model was trained on bars of this symbol and source, so none may predict it."""
+
+
+class UnchangedData(ModelError):
+    """A training would repeat that of a version that answers: its data and its settings are the same."""
 
 
 class ServingError(MikrobotError):

@@ -19,8 +19,11 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     ----------
     symbol : str
     update_id : int
-        Number of the change of the order book that these prices follow.
+        Number of the change of the order book that these prices follow; 0 where the venue numbers none.
     bid, bid_size, ask, ask_size : float
+        Sizes are NaN where the venue names none.
+    time_ms : int or None
+        None where the venue stamps nothing.
     """
 
     symbol: str
@@ -29,6 +32,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     bid_size: float
     ask: float
     ask_size: float
+    time_ms: int | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -85,8 +89,11 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
         The last change that is included.
     bids, asks : sequence of Level
         The best first; the venue has no other level between the first and the last of a side.
+    symbol : str
+        Empty in an answer of REST, which does not name it.
     """
 
     last_id: int
     bids: Sequence[Level]
     asks: Sequence[Level]
+    symbol: str = ""

@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import zip_longest
+
+from mikrobot.domain.check_results import Check, Comparison, parsed
+from mikrobot.domain.errors import DataError
 
 BASELINE = "baseline"
 """Model name of a prediction made by the calibrated diffusion baseline."""
 
+
+APPROVED = "approved"
+"""Terminal reason of a decision that no check refused."""
 
 ANSWERED_BY = "answered by "
 """Prefix of the decision reason that names the model of the prediction."""
@@ -56,6 +63,7 @@ class FillReason(Enum):
     STOP_OUT = "stop_out"
     LIQUIDATION = "liquidation"
     RUN_END = "run_end"
+    FLATTEN = "flatten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,21 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decision for one symbol at one bar close, with all its reasons."""
+    """The decision of one strategy for one symbol at one bar close, with all its reasons.
+
+    Attributes
+    ----------
+    id, symbol, close_time
+    approved : bool
+        True if it has an order.
+    side : Side or None
+        None if there was no signal.
+    reasons : tuple of str
+    strategy : str
+        Name and source of the strategy, as ``simple_break@8c1f3a52``.
+    comparisons : tuple of (Comparison or None)
+        The numbers of each check among the reasons, in their order; may end early, as in records that have none.
+    """
 
     id: str
     symbol: str
@@ -98,11 +120,42 @@ class Decision:
     approved: bool
     side: Side | None
     reasons: tuple[str, ...]
+    strategy: str
+    comparisons: tuple[Comparison | None, ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks among the reasons, with their numbers."""
+        checks = [check for reason in self.reasons if (check := parsed(reason)) is not None]
+        pairs = zip_longest(checks, self.comparisons[: len(checks)])
+        return tuple(Check(check.name, check.passed, check.text, numbers) for check, numbers in pairs)
+
+    @property
+    def refusal(self) -> Check | None:
+        """The first check that refused; None if it is approved.
+
+        Raises
+        ------
+        DataError
+            If it is not approved, and no check refused.
+        """
+        if self.approved:
+            return None
+        for check in self.checks:
+            if not check.passed:
+                return check
+        raise DataError(f"decision {self.id} is not approved, and none of its checks refused; restore the ledger")
+
+    @property
+    def terminal_reason(self) -> str:
+        """`APPROVED`, or the name of the first check that refused."""
+        refusal = self.refusal
+        return APPROVED if refusal is None else refusal.name
 
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """A virtual market order with its stop and target.
+    """A virtual order with its stop and target: at the market, or a stop order that waits for its price.
 
     Attributes
     ----------
@@ -114,8 +167,10 @@ class OrderIntent:
     submitted_at : datetime
         UTC; the order cannot fill at a price from before this time.
     expires_at : datetime
-        UTC; the position closes at the first price at or after this time. An order without a
-        price before this time is void.
+        UTC; the position closes at the first price at or after this time. An order that has not filled
+        before this time is void.
+    entry : Decimal or None
+        Price of a stop order, on the tick grid: the ask triggers a buy, the bid a sell. None: at the market.
     """
 
     id: str
@@ -127,6 +182,7 @@ class OrderIntent:
     target: Decimal
     submitted_at: datetime
     expires_at: datetime
+    entry: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from mikrobot.domain.trading import Side
 
 Scope = Literal["global", "symbol", "side"]
 
+OPERATOR = "operator "
+"""Beginning of the name of a person who decided a state; the user name follows."""
+
 
 class Permission(Enum):
     """What a trading state permits: everything, only what makes positions smaller, or only protective exits."""
@@ -35,7 +38,9 @@ class TradingState:
     symbol : str or None
         None: every symbol.
     side : Side or None
-        None: both sides.
+        Side of the opening orders that it limits; None: both sides.
+    flatten_at : datetime or None
+        First close at which open positions are closed at the next price, UTC; None: they go on.
     """
 
     permission: Permission
@@ -45,6 +50,7 @@ class TradingState:
     until: datetime | None = None
     symbol: str | None = None
     side: Side | None = None
+    flatten_at: datetime | None = None
 
     @property
     def scope(self) -> Scope:
@@ -56,3 +62,18 @@ class TradingState:
     def applies(self, at: datetime) -> bool:
         """Return whether it applies at a close."""
         return self.since <= at and (self.until is None or at < self.until)
+
+    def covers(self, symbol: str, side: Side | None) -> bool:
+        """Return whether it concerns openings of a side in a symbol; `side` None: those of both sides."""
+        return self.symbol in (None, symbol) and self.side in (None, side)
+
+    @property
+    def subject(self) -> str:
+        """The openings that it concerns, in words."""
+        symbol = self.symbol or "every symbol"
+        return symbol if self.side is None else f"{self.side.value}s of {symbol}"
+
+
+def by_operator(state: TradingState) -> bool:
+    """Return whether a person decided a state."""
+    return state.by.startswith(OPERATOR)

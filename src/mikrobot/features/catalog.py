@@ -11,6 +11,7 @@ from mikrobot.features.kernel.feature import on
 from mikrobot.features.library.clock import minute, news, session
 from mikrobot.features.library.extremes import day, extremes, round_number
 from mikrobot.features.library.forming import forming, forming_levels
+from mikrobot.features.library.grid import tick
 from mikrobot.features.library.habit import relative_volume
 from mikrobot.features.library.indicators import atr, bollinger, ema, log_return, sma, spread_atr, volatility
 from mikrobot.features.library.lead import lead_break, lead_return
@@ -58,6 +59,7 @@ PRICE_ACTION = (
 """Price action features on both M1 and M5, in addition to swings and breaks."""
 
 FORECAST = (
+    tick(),
     bar(),
     *ewma_volatility.each(half_life=(10, 30, 120, 1440)),
     har(),

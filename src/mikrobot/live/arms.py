@@ -6,6 +6,7 @@ reports.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from mikrobot import settings as configuration
 from mikrobot.analytics.experiments.assignment import assign
@@ -19,7 +20,7 @@ MAIN = "main"
 ARM = "arm"
 """Key of a run's settings with the name of its arm; missing in a run that follows no other run."""
 
-MAY_DIFFER = ("profile", "model", "entry_probability", "balance")
+MAY_DIFFER = ("profile", "strategies", "model", "entry_probability", "balance")
 """Settings in which an arm may differ."""
 
 
@@ -95,7 +96,10 @@ def planned(settings: Settings) -> dict[str, Settings]:
             )
         if foreign := chosen.keys() - set(MAY_DIFFER):
             raise UsageError(f"arm {name}: {', '.join(sorted(foreign))} cannot differ; choose {', '.join(MAY_DIFFER)}")
-        by_name[name] = configuration.load(**(settings.model_dump(exclude_none=True) | chosen))
+        given: dict[str, Any] = dict(chosen)
+        if "strategies" in chosen:
+            given["strategies"] = (chosen["strategies"],)
+        by_name[name] = configuration.load(**(settings.model_dump(exclude_none=True) | given))
     return by_name
 
 

@@ -4,12 +4,14 @@ The score of a bar is stored with it. Decides no halt: the worker does.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.order_books import BookState
 from mikrobot.domain.quality import QualityScore
+from mikrobot.market.longer_bars import gravity
 from mikrobot.market.quality.feed_parts import Arrival, Revision
 from mikrobot.market.quality.scoring import BarScorer
 from mikrobot.store.bars import BarStore
@@ -35,9 +37,12 @@ class BarQuality:
     Attributes
     ----------
     source : str
+    recorded : mapping of (symbol, close time) to QualityScore
+        Scores that a recorded session published, which count in its replay: they include how each bar arrived.
     """
 
     source: str
+    recorded: Mapping[tuple[str, datetime], QualityScore] = field(default_factory=dict)
     _follows_from: datetime | None = None
     _compares: bool = False
     _rate: float = 1.0
@@ -45,6 +50,7 @@ class BarQuality:
     _scorer: BarScorer = field(default_factory=BarScorer)
     _refused: Counter[str] = field(default_factory=Counter)
     _revised: dict[str, Revision] = field(default_factory=dict)
+    _aggregates: dict[str, Revision] = field(default_factory=dict)
 
     def score(
         self, bar: Bar, now: datetime, delay_s: float | None = None, book: BookState | None = None
@@ -57,7 +63,8 @@ class BarQuality:
         recent[bar.open_time] = _prices(bar)
         if len(recent) > REMEMBERED:
             recent.popitem(last=False)
-        return self._scorer.score(bar, self._arrival(bar, now, delay_s, book))
+        scored = self._scorer.score(bar, self._arrival(bar, now, delay_s, book))
+        return self.recorded.get((bar.symbol, bar.close_time), scored)
 
     def follow(self, at: datetime, *, compares: bool, rate: float = 1.0) -> None:
         """Begin to measure how bars arrive, in the present of a live source.
@@ -84,6 +91,14 @@ class BarQuality:
         """Note a later version of a bar, or one that came too late; the score of the next bar shows it."""
         published = self._scored.get(bar.symbol, OrderedDict())
         self._revise(bar.symbol, "volume" if published.get(bar.open_time) == _prices(bar) else "price")
+
+    def note_longer(self, symbol: str, fields: tuple[str, ...]) -> None:
+        """Note that a longer bar of the venue was compared with its minutes; the score of the next bar shows it.
+
+        `fields` are the values that differ.
+        """
+        before = self._aggregates.get(symbol, "none")
+        self._aggregates[symbol] = max(gravity(fields), before, key=_GRAVER.__getitem__)
 
     def note_conflict(self, symbol: str) -> None:
         """Note that another bar of the same time was stored already; the score of the next bar shows it."""
@@ -113,7 +128,8 @@ class BarQuality:
         refused, revision = self._refused.pop(bar.symbol, 0), self._revised.pop(bar.symbol, None)
         followed = self._follows_from is not None and bar.close_time > self._follows_from
         agreed: Revision | None = "none" if self._compares and followed else None
-        arrival = Arrival(refused=refused, revision=revision or agreed, book=book)
+        longer = self._aggregates.pop(bar.symbol, None)
+        arrival = Arrival(refused=refused, revision=revision or agreed, book=book, aggregates=longer)
         if followed:
             late_s = max((now - bar.close_time).total_seconds(), 0.0) / self._rate
             arrival = replace(arrival, late_s=late_s, delay_s=None if delay_s is None else delay_s / self._rate)

@@ -3,19 +3,10 @@
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from mikrobot.domain.errors import FeedError
 from mikrobot.live import reports
-from mikrobot.market.venue_clock import ClockOffset
-
-
-@runtime_checkable
-class HasClock(Protocol):
-    """A source whose venue reports its time."""
-
-    def clock_offset(self) -> ClockOffset:
-        """Return how far the clock of the venue is from ours."""
+from mikrobot.market.venue_clock import ClockOffset, HasClock
 
 
 def write(source: object, home: Path) -> None:
@@ -30,7 +21,10 @@ def text(offset: ClockOffset) -> str:
 
     >>> text(ClockOffset(timedelta(milliseconds=-812), timedelta(milliseconds=40)))
     "the venue's clock is 0.812 s behind ours (+/- 0.020 s)"
+    >>> text(ClockOffset(timedelta(seconds=3), timedelta(milliseconds=40), "binance"))
+    'the clock of binance is 3.000 s ahead of ours (+/- 0.020 s)'
     """
     side = "ahead of" if offset.offset > timedelta(0) else "behind"
     seconds, error = abs(offset.offset).total_seconds(), offset.round_trip.total_seconds() / 2
-    return f"the venue's clock is {seconds:.3f} s {side} ours (+/- {error:.3f} s)"
+    clock = f"the clock of {offset.venue}" if offset.venue else "the venue's clock"
+    return f"{clock} is {seconds:.3f} s {side} ours (+/- {error:.3f} s)"

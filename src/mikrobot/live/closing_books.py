@@ -1,7 +1,7 @@
 """The order books that the streamer publishes with the bars of a minute, and the report of their states.
 
 A minute that was stored before a restart keeps the books that were stored with it, so that its feature rows are the
-same again.
+same again. In a replay of a recorded session the books are those that the session published.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,9 +13,11 @@ from typing import Self
 from mikrobot.analytics.trades import open_positions
 from mikrobot.domain.market import Bar
 from mikrobot.domain.order_books import ClosingBook
+from mikrobot.domain.sources import is_live
 from mikrobot.live import reports, wiring
 from mikrobot.live.accounts import fills
 from mikrobot.live.session import PRESENT
+from mikrobot.market.streams.bar_stream import Take
 from mikrobot.market.streams.book_stream import BookStream
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -38,7 +40,7 @@ class ClosingBooks:
     samples : BookSamples
     clock : Clock
     live : BookStream or None
-        None where the source has no order books, or the settings turn them off.
+        Those of a recording in a replay; None where the source has no order books, or the settings turn them off.
     """
 
     run: Run
@@ -64,9 +66,14 @@ class ClosingBooks:
             return {}
         symbols = [bar.symbol for bar in bars]
         stored = {symbol: book for symbol in symbols if (book := self._stored.pop((symbol, close_time), None))}
-        if self.clock.now() - close_time >= PRESENT:
+        if is_live(self.run.source) and self.clock.now() - close_time >= PRESENT:
             return stored
         return stored | self.live.at_close(close_time, [symbol for symbol in symbols if symbol not in stored])
+
+    def record(self, take: Take) -> None:
+        """Pass every raw message and every snapshot on from now."""
+        if self.live is not None:
+            self.live.record(take)
 
     def report(self, home: Path) -> None:
         """Replace the report of the states for `status`."""

@@ -17,7 +17,8 @@ from mikrobot.domain.quality import QualityScore
 from mikrobot.domain.sources import is_live
 from mikrobot.domain.trading_states import TradingState
 from mikrobot.live import reports
-from mikrobot.live.halts import RESUME_AFTER, Halts, restored
+from mikrobot.live.halts import RESUME_AFTER, Halts, by_data, restored
+from mikrobot.live.operator_states import OperatorStates
 from mikrobot.live.reports import MarketData, SymbolData
 from mikrobot.market.sessions import is_open
 from mikrobot.runtime import Clock
@@ -46,6 +47,8 @@ class HaltWatch:
         The newest score of each symbol.
     changes : list of TradingState
         Those that are not committed yet.
+    operators : OperatorStates
+        The states that operators have set.
     """
 
     run: Run
@@ -56,8 +59,12 @@ class HaltWatch:
     halts: Halts = field(default_factory=Halts)
     newest: dict[str, QualityScore] = field(default_factory=dict)
     changes: list[TradingState] = field(default_factory=list)
+    operators: OperatorStates = field(init=False)
     _heard: dict[str, datetime] = field(default_factory=dict)
     _looked: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.operators = OperatorStates(self.states, self.clock)
 
     @classmethod
     def begun(cls, pool: Pool, run: Run, segment: Segment, clock: Clock, *, reached: datetime) -> "HaltWatch":
@@ -68,7 +75,8 @@ class HaltWatch:
 
     def restore(self, reached: datetime) -> None:
         """Take up the halts that the run has recorded, as they were after a close."""
-        states = [state for state in self.states.of_run(self.run.id) if state.symbol in self.segment.symbols]
+        recorded = filter(by_data, self.states.of_run(self.run.id))
+        states = [state for state in recorded if state.symbol in self.segment.symbols]
         halted = {state.symbol for state in states if state.symbol is not None and state.until is None}
         newest = [
             score
@@ -80,7 +88,8 @@ class HaltWatch:
 
     def judge(self, after: datetime, until: datetime) -> None:
         """Take in the closes in (after, until], in order of time."""
-        scores, failing = self.scores.with_states(self.run.source, self.segment.symbols, after, until)
+        scores, failing, version = self.scores.with_states(self.run.source, self.segment.symbols, after, until)
+        self.operators.expect(version)
         own = [state for state in failing if state.symbol in self.segment.symbols]
         by_close = {at: list(group) for at, group in groupby(scores, key=lambda score: score.close_time)}
         for close_time in sorted({*by_close, until}):

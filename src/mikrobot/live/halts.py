@@ -28,6 +28,11 @@ BY_GATE = "quality gate of "
 """Beginning of the name of who decides a halt for a failed expectation suite; the suite follows."""
 
 
+def by_data(state: TradingState) -> bool:
+    """Return whether the quality of the data decided a state."""
+    return state.by == BY_QUALITY or state.by.startswith(BY_GATE)
+
+
 @dataclass(slots=True)
 class Halts:
     """The symbols whose trading is halted.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
-from mikrobot.domain.sources import SOURCES
+from mikrobot.domain.sources import is_source, kind_of
 from mikrobot.store.books import BookSamples
 
 _MINUTE = timedelta(minutes=1)
@@ -38,7 +38,7 @@ class OpeningBooks:
 
     def between(self, after: datetime, until: datetime) -> BooksAtOpen:
         """Return the books at the opens of the bars that close in (after, until], by one query at most."""
-        if self.source not in SOURCES or SOURCES[self.source].books is None:
+        if not is_source(self.source) or kind_of(self.source).books is None:
             return NO_BOOKS
         return self.samples.closing(self.source, self.symbols, after - _MINUTE, until=until - _MINUTE)
 

@@ -1,4 +1,4 @@
-"""The recording of a live session, by its streamer: raw messages, bars read by REST, and the minutes it published.
+"""The recording of a live session, by its streamer: raw messages, what was read by REST, and the published minutes.
 
 A folder is recorded into by one stack at a time. A recording that cannot go on ends with its reason in the log and in
 `mikrobot status`; trading goes on. `mikrobot.market.recorded_bars` reads it.
@@ -6,27 +6,37 @@ A folder is recorded into by one stack at a time. A recording that cannot go on 
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from mikrobot import telemetry
 from mikrobot.domain.errors import ServiceError, UsageError
+from mikrobot.domain.funding import FundingRate
 from mikrobot.domain.market import Bar, Timeframe, bars_of
-from mikrobot.domain.sources import SOURCES, is_live
+from mikrobot.domain.order_books import ClosingBook
+from mikrobot.domain.quality import QualityScore
+from mikrobot.domain.sources import is_live
 from mikrobot.live import reports
 from mikrobot.market.bar_files import HISTORY, MARK
+from mikrobot.market.combined.source import CombinedSource
 from mikrobot.market.feed import Source
-from mikrobot.market.recorded_bars import FETCHED, PUBLISHED, row_of
+from mikrobot.market.recorded_bars import FETCHED
+from mikrobot.market.recorded_funding import FUNDED, funding_row_of
+from mikrobot.market.recorded_minutes import PUBLISHED, line_of, row_of
 from mikrobot.market.streams.recorder import Recorder, RecordingStatus
-from mikrobot.runtime import Clock
+from mikrobot.runtime import Clock, rate_of
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
-from mikrobot.store.runs import Run, Segment
+from mikrobot.store.books import BookSamples
+from mikrobot.store.postgres.database import Pool
+from mikrobot.store.quality import QualityScores
+from mikrobot.store.runs import INSTRUMENTS, Run, Segment
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -34,7 +44,10 @@ if TYPE_CHECKING:
 log = telemetry.logger("streamer")
 
 AGAIN = timedelta(minutes=10)
-"""Stored minutes that are recorded again at a restart: a kill may have lost the newest of them."""
+"""Stored minutes that are recorded again at a restart: a kill may have lost the newest of them. As many more as the
+market is faster than real time, in which the recorder writes."""
+
+_NO_BOOKS: Mapping[str, ClosingBook] = {}
 
 
 class Recording:
@@ -54,31 +67,56 @@ class Recording:
         described = {
             "source": run.source, "simulated": run.simulated, "symbols": list(run.symbols), "run": run.id,
             "home": str(home), "pid": os.getpid(),
+            "segment": run.segments[-1].to_json(), "instruments": run.settings.get(INSTRUMENTS, {}),
         }  # fmt: skip
         (folder / MARK).write_text(json.dumps(described))
         self._recorder = Recorder(folder)
 
     def take(self, channel: str, received_at: datetime, message: bytes) -> None:
-        """Record a raw message of a socket."""
+        """Record a raw message of a socket of bars."""
         self._recorder.put(channel, received_at, message)
+
+    def take_book(self, channel: str, received_at: datetime, message: bytes) -> None:
+        """Record a raw message of a socket of order books, or a snapshot; it gives way to what bars need."""
+        self._recorder.put(channel, received_at, message, of_book=True)
 
     def fetched(self, bars: Sequence[Bar]) -> None:
         """Record bars that were read by REST."""
         if bars:
-            self._put(FETCHED, {"bars": [row_of(bar) for bar in bars]})
+            self._put_data(FETCHED, {"bars": [row_of(bar) for bar in bars]})
 
-    def published(self, close_time: datetime, bars: Sequence[Bar]) -> None:
-        """Record a minute as it was published, and report how the recording fares."""
-        self._put(PUBLISHED, {"close": close_time.isoformat(), "bars": [row_of(bar) for bar in bars]})
+    def published(
+        self, close_time: datetime, bars: Sequence[Bar], books: Mapping[str, ClosingBook] = _NO_BOOKS,
+        scores: Sequence[QualityScore] = (),
+    ) -> None:  # fmt: skip
+        """Record a minute as it was published, and report how the recording fares.
+
+        Parameters
+        ----------
+        close_time : datetime
+        bars : sequence of Bar
+        books : mapping of str to ClosingBook
+            The order books of the symbols at this close, where there were any.
+        scores : sequence of QualityScore
+            The quality of the bars.
+        """
+        self._put(PUBLISHED, line_of(close_time, bars, books, scores))
         reports.RECORDING.write(self._recorder.status(), self._home)
+
+    def funded(self, close_time: datetime, rates: Sequence[FundingRate]) -> None:
+        """Record the funding that is charged before the bars of a minute."""
+        self._put_data(FUNDED, {"close": close_time.isoformat(), "rates": [funding_row_of(rate) for rate in rates]})
 
     def close(self) -> None:
         """Write what waits."""
         self._recorder.close()
         reports.RECORDING.write(self._recorder.status(), self._home)
 
-    def _put(self, channel: str, data: dict[str, Any]) -> None:
-        self._recorder.put(channel, self._clock.now(), json.dumps({"stream": channel, "data": data}).encode())
+    def _put_data(self, channel: str, data: dict[str, Any]) -> None:
+        self._put(channel, json.dumps({"stream": channel, "data": data}).encode())
+
+    def _put(self, channel: str, message: bytes) -> None:
+        self._recorder.put(channel, self._clock.now(), message)
 
 
 class RecordedSource:
@@ -97,15 +135,44 @@ class RecordedSource:
         return frame
 
 
+def as_recorded(source: Source, recording: Recording) -> Source:
+    """Return a source whose bars are recorded as they are read; of a combined one, those of each member."""
+    if isinstance(source, CombinedSource):
+        source.wrap(lambda member: RecordedSource(member, recording))
+        return source
+    return RecordedSource(source, recording)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The stores with what a session has published.
+
+    Attributes
+    ----------
+    bars : BarStore
+    books : BookSamples
+    scores : QualityScores
+    """
+
+    bars: BarStore
+    books: BookSamples
+    scores: QualityScores
+
+    @classmethod
+    def of(cls, pool: Pool) -> Self:
+        """Return the stores of a database."""
+        return cls(BarStore(pool), BookSamples(pool), QualityScores(pool))
+
+
 @contextmanager
 def recorded(
-    settings: Settings, run: Run, segment: Segment, bars: BarStore, *, clock: Clock
+    settings: Settings, run: Run, segment: Segment, stored: Stored, *, clock: Clock
 ) -> Iterator[Recording | None]:
     """Record a session within the block, if the settings name a folder; yield None if nothing is recorded.
 
     Parameters
     ----------
-    bars : BarStore
+    stored : Stored
         Has the bars of before the session.
     """
     reports.RECORDING.forget(settings.home)
@@ -114,10 +181,12 @@ def recorded(
         if settings.record is not None and is_live(run.source):
             try:
                 kept.enter_context(_held(settings.record, run.source))
+                kept_already = _keep_history(settings.record, run, segment, stored.bars, clock=clock)
                 recording = Recording(settings.record, run, settings.home, clock)
                 kept.callback(recording.close)
-                _keep_stored(settings.record, run, segment, bars, recording=recording, until=clock.now())
-            except (ServiceError, OSError) as error:
+                for symbol in kept_already:
+                    _record_again(symbol, run, segment, stored, recording=recording, clock=clock)
+            except (ServiceError, OSError, ValueError) as error:  # the last: a history that is no Parquet file
                 recording = None
                 log.error("recording_stopped", folder=str(settings.record), reason=str(error))
                 stopped = RecordingStatus(str(settings.record), stopped=str(error))
@@ -136,7 +205,7 @@ def require_possible(settings: Settings) -> None:
     folder = settings.record
     if folder is None:
         return
-    if settings.source is not None and not SOURCES[settings.source].live:
+    if settings.source is not None and not is_live(settings.source):
         raise UsageError("a replay has nothing to record: leave --record out")
     try:
         with _held(folder, settings.source):
@@ -184,21 +253,44 @@ def _described(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _keep_stored(
-    folder: Path, run: Run, segment: Segment, bars: BarStore, *, recording: Recording, until: datetime
-) -> None:
-    """Write the stored bars into the history of a folder that has none; else record the newest of them again."""
+def _keep_history(folder: Path, run: Run, segment: Segment, bars: BarStore, *, clock: Clock) -> list[str]:
+    """Write the stored bars of a run into the history of a folder; return the symbols that it has them of already.
+
+    The history of an earlier run in the folder is kept, as far as this run has no bars of its time.
+    """
+    restarted = _described(folder).get("run") == run.id
+    kept = []
     for symbol in segment.symbols:
         path = folder / HISTORY / f"{symbol}_M1.parquet"
-        if path.exists():
-            newest = bars.last(run.source, symbol, Timeframe.M1, AGAIN // timedelta(minutes=1))
-            for bar in bars_of(symbol, newest[newest["open_time"] >= segment.trade_from]):
-                recording.published(bar.close_time, [bar])
+        if path.exists() and restarted:
+            kept.append(symbol)
             continue
-        frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, end=until)
+        frame = bars.range(run.source, symbol, Timeframe.M1, segment.history_from, end=clock.now())
         if len(frame):
+            shared = frame.rename(columns={"open_time": "ts", "taker_volume": "taker_buy_volume"})
+            if path.exists():
+                shared = pd.concat([pd.read_parquet(path), shared]).drop_duplicates("ts", keep="last").sort_values("ts")
             path.parent.mkdir(exist_ok=True)
             fresh = path.with_suffix(".new")
-            shared = frame.rename(columns={"open_time": "ts", "taker_volume": "taker_buy_volume"})
             shared.to_parquet(fresh, index=False)
             fresh.replace(path)
+    return kept
+
+
+def _record_again(
+    symbol: str, run: Run, segment: Segment, stored: Stored, *, recording: Recording, clock: Clock
+) -> None:
+    """Record the newest stored minutes of a symbol again, as they were published: a kill may have lost them."""
+    again = round(AGAIN / timedelta(minutes=1) * rate_of(clock))
+    newest = stored.bars.last(run.source, symbol, Timeframe.M1, again)
+    bars = bars_of(symbol, newest[newest["open_time"] >= segment.trade_from])
+    if not bars:
+        return
+    span = bars[0].open_time, bars[-1].close_time
+    books = stored.books.closing(run.source, [symbol], span[0], until=span[1])
+    scores = {score.close_time: score for score in stored.scores.between(run.source, [symbol], *span)}
+    for bar in bars:
+        book, score = books.get((symbol, bar.close_time)), scores.get(bar.close_time)
+        recording.published(
+            bar.close_time, [bar], {symbol: book} if book is not None else {}, [score] if score is not None else []
+        )

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mikrobot.live import pid_records
+from mikrobot.market.combined.merging import VenueStatus
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
 from mikrobot.market.streams.recorder import RecordingStatus
@@ -97,6 +98,9 @@ BOOKS = Report("books", "streamer", tuple[BookStatus, ...])
 
 CLOCK = Report("venue-clock", "streamer", ClockOffset)
 """How far the clock of the venue is from ours."""
+
+VENUES = Report("venues", "streamer", tuple[VenueStatus, ...])
+"""The members of a combined source."""
 
 RECORDING = Report("recording", "streamer", RecordingStatus)
 """How the recording of the session fares."""

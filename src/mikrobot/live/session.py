@@ -131,6 +131,26 @@ def plan(
     return tuple(_segment(number, group, spans, hours, history_days=history_days) for number, group in groups)
 
 
+def recorded_plan(source: Source, settings: Settings) -> tuple[Segment, ...]:
+    """Return the hours of a recorded session that is replayed, with the history that it was trained on.
+
+    Empty if the settings choose symbols or a length, the source is no recording that names its hours, or the recording
+    lacks bars of these hours or of the days before.
+    """
+    from mikrobot.market.replay import ReplaySource
+
+    hours = source.hours if isinstance(source, ReplaySource) else None
+    if hours is None or settings.model_fields_set & {"symbols", "hours", "history_days"}:
+        return ()
+    symbols = source.symbols()
+    require_rates(symbols)
+    first = max(source.first_open(symbol) for symbol in symbols)
+    until = max(source.span(symbol)[1] for symbol in symbols)
+    if until <= hours.trade_from or first > hours.trade_from - MINIMUM_HISTORY:
+        return ()
+    return (Segment(symbols, hours.history_from, hours.trade_from, until),)
+
+
 def _overlapping(spans: dict[str, tuple[datetime, datetime]], hours: int) -> list[list[str]]:
     """Group symbols whose last hours overlap, groups in order of time."""
     groups: list[list[str]] = []

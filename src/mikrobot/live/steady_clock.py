@@ -54,8 +54,19 @@ class SteadyClock:
 
 
 def anchored(home: Path) -> SteadyClock:
-    """Return the clock of a state folder; without an anchor, that of the machine becomes the anchor."""
-    return _read(home, STACK) or anchor_at(SystemClock().now(), home)
+    """Return the clock of a state folder; without an anchor, that of the machine becomes the anchor.
+
+    Of processes that start at the same time, one sets the anchor for all.
+    """
+    clock = _read(home, STACK)
+    if clock is not None:
+        return clock
+    from filelock import FileLock  # here, because it takes a tenth of a second
+
+    path = _path(home, STACK).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        return _read(home, STACK) or anchor_at(SystemClock().now(), home)
 
 
 def market_clock(settings: Settings, otherwise: Clock) -> Clock:

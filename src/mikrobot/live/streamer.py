@@ -29,14 +29,18 @@ from mikrobot.domain.quality import QualityScore
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.features.row_check import RowCheck
-from mikrobot.live import bar_truth, clock_report, pid_records, reports, wiring
+from mikrobot.live import bar_truth, clock_report, pid_records, reports, venue_report, wiring
 from mikrobot.live.bar_quality import BarQuality
 from mikrobot.live.closing_books import ClosingBooks
 from mikrobot.live.entry import live_process
+from mikrobot.live.longer_bar_check import LongerBarCheck
 from mikrobot.live.published_bars import DIFFERS, EVERY_MINUTES, compare
-from mikrobot.live.recording import RecordedSource, Recording, recorded
+from mikrobot.live.recording import Recording, Stored, as_recorded, recorded
+from mikrobot.live.run_funding import FundingRecord
 from mikrobot.live.session import PRESENT
-from mikrobot.market.feed import Source, closes
+from mikrobot.live.tick_check import TickCheck
+from mikrobot.market.combined.feed import feed_of
+from mikrobot.market.feed import Source
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock, rate_of
 from mikrobot.settings import Settings
@@ -64,7 +68,9 @@ class Streamer:
     """Publishes the feature rows of one segment of a run.
 
     ``home`` holds the pid record of the worker; ``arriving`` are closed bars that the venue sends by itself, and
-    ``books`` the order books at their closes; ``recording`` is where the session is recorded, if it is.
+    ``books`` the order books at their closes; ``recording`` is where the session is recorded, if it is; ``longer``
+    compares the bars with longer ones of the venue, ``ticks`` with its ticks,
+    and ``funding`` records what the venue charges, if it has any.
     """
 
     run: Run
@@ -81,6 +87,9 @@ class Streamer:
     arriving: BarStream | None = None
     books: ClosingBooks | None = None
     recording: Recording | None = None
+    longer: LongerBarCheck | None = None
+    funding: FundingRecord | None = None
+    ticks: TickCheck | None = None
     check: RowCheck = field(default_factory=RowCheck)
     quality: BarQuality = field(init=False)
 
@@ -94,21 +103,22 @@ class Streamer:
         if self.arriving is None:
             reports.STREAMS.forget(self.home)
             reports.CLOCK.forget(self.home)
+        reports.VENUES.forget(self.home)
         if self.source.live:
             self.quality.follow(self.clock.now(), compares=self.arriving is not None, rate=rate_of(self.clock))
         pid_records.report_ready("streamer", self.home)
         end = None if self.source.live else self.segment.trade_until
-        for number, (close_time, bars) in enumerate(
-            closes(
-                self.source, leads_first(self.segment.symbols), resumed, end, clock=self.clock, stream=self.arriving
-            ),
-            start=1,
-        ):
+        symbols = leads_first(self.segment.symbols)
+        feed = feed_of(self.source, symbols, resumed, end, clock=self.clock, stream=self.arriving)
+        for number, (close_time, bars) in enumerate(feed, start=1):
             if self.arriving is not None:
                 bar_truth.keep_origins(self.bars, self.run.source, self.arriving)
             self.publish(close_time, bars)
             if self.arriving is not None:
                 self._compare(close_time, self.arriving)
+            for bar in venue_report.keep(feed, self.bars, self.run.source, self.clock.now(), home=self.home):
+                self.quality.note_revised(bar)
+            self._check_bars(close_time)
             if self.books is not None:
                 self.books.report(self.home)
             if number % SNAPSHOT_EVERY == 0:
@@ -126,19 +136,33 @@ class Streamer:
             for bar in compare(self.source, self.bars, self.segment.symbols, close_time, clock=self.clock):
                 self.quality.note_revised(bar)
 
+    def _check_bars(self, close_time: datetime) -> None:
+        """Compare the bars with the M5 and H1 bars of the venue, and with its ticks."""
+        if self.ticks is not None:
+            for bar in self.ticks.compare(self.segment.symbols, close_time):
+                self.quality.note_revised(bar)
+        if self.longer is not None:
+            for symbol, fields in self.longer.compare(self.segment.symbols, close_time):
+                self.quality.note_longer(symbol, fields)
+
     def publish(self, close_time: datetime, bars: Sequence[Bar]) -> None:
         """Store the bars of one minute and their feature rows, then announce the minute."""
         with self.timers.stage("bar_to_announcement"):
             books = self.books.at_close(close_time, bars) if self.books is not None else {}
-            stores = [self._folded(bar, books.get(bar.symbol)) for bar in bars]
+            scores: list[QualityScore] = []
+            stores = [self._folded(bar, books.get(bar.symbol), scores) for bar in bars]
+            stores += [] if self.funding is None else self.funding.stores(close_time)
             self.runs.advance(self.run.id, "streamer", close_time, lambda: [store() for store in stores])
         if self.recording is not None:
-            self.recording.published(close_time, bars)
+            self.recording.published(close_time, bars, books, scores)
         with self.timers.stage("announcement_to_handled"):
             self._await_worker(close_time)
 
-    def _folded(self, bar: Bar, book: ClosingBook | None) -> Callable[[], object]:
-        """Update the feature state with a bar; return the call that stores the bar and its row, or quarantines them."""
+    def _folded(self, bar: Bar, book: ClosingBook | None, scores: list[QualityScore]) -> Callable[[], object]:
+        """Update the feature state with a bar; return the call that stores the bar and its row, or quarantines them.
+
+        The score of the bar is appended to `scores`; a bar that is refused has none.
+        """
         try:
             with self.timers.stage("feature_step"):
                 values = self.pipeline.update(bar, None if book is None else book.values)
@@ -149,6 +173,7 @@ class Streamer:
         with self.timers.stage("quality"):
             delay_s = self.arriving.delay_s(bar) if self.arriving is not None else None
             scored = self.quality.score(bar, self.clock.now(), delay_s, None if book is None else book.state)
+        scores.append(scored)
         with self.timers.stage("row_check"):
             wrong = self.check(values, self.pipeline.seen(bar.symbol))
         if wrong:
@@ -194,6 +219,8 @@ class Streamer:
         for symbol in leads_first(self.segment.symbols):
             rows[symbol] = self._restore(symbol, until, rows.get(self.pipeline.lead_of.get(symbol, "")))
             self.quality.restore(symbol, self.segment, until, states=self.states, bars=self.bars)
+        if self.funding is not None:
+            self.funding.resume(until, self.segment.trade_from)
         if self.books is not None:
             self.books.resume(self.segment.symbols, until, self.clock.now())
         log.info("streaming", run=self.run.id, symbols=self.segment.symbols, after=until)
@@ -229,15 +256,15 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
         runs = Runs(pool)
         run = runs.get(run_id)
         registry.adopt(run.instruments)
-        segment, bars = run.segments[number], BarStore(pool)
-        kept = ending.enter_context(recorded(settings, run, segment, bars, clock=clock))
-        source = wiring.open_source(settings, clock)
+        segment, stored = run.segments[number], Stored.of(pool)
+        kept = ending.enter_context(recorded(settings, run, segment, stored, clock=clock))
+        source = wiring.open_followed(settings, clock)
         streamer = Streamer(
             run,
             segment,
-            RecordedSource(source, kept) if kept else source,
+            as_recorded(source, kept) if kept else source,
             FeaturePipeline(segment.symbols),
-            bars,
+            stored.bars,
             FeatureRows(settings),
             FeatureStates(pool),
             runs,
@@ -247,9 +274,15 @@ def run_streamer(settings: Settings, run_id: str, number: int, clock: Clock) -> 
             wiring.open_stream(settings, segment.symbols, clock),
             ClosingBooks.of(settings, run, segment.symbols, pool=pool, clock=clock),
             kept,
+            LongerBarCheck.of(source, stored.bars, clock),
+            FundingRecord.of(run, source, segment.symbols, pool, recording=kept),
+            TickCheck.of(source, stored.bars, clock),
         )
+        streamer.quality.recorded = wiring.recorded_scores(settings)
         if kept and streamer.arriving is not None:
             streamer.arriving.record(kept.take)
+        if kept and streamer.books is not None:
+            streamer.books.record(kept.take_book)
         try:
             streamer.stream()
             runs.finish(run_id, "streamer", number)

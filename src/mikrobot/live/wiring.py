@@ -1,39 +1,49 @@
 """Build objects from Settings: the only module that chooses an adapter."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mikrobot.domain.errors import DataError, UsageError
-from mikrobot.domain.sources import SOURCES, at_address
+from mikrobot.domain.quality import QualityScore
+from mikrobot.domain.sources import SOURCES, at_address, combined, kind_of, members_of
 from mikrobot.live.steady_clock import market_clock
+from mikrobot.market.combined.source import CombinedSource
 from mikrobot.market.feed import Source
+from mikrobot.market.patience import HasPatience
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.market.streams.book_stream import BookStream, First
 from mikrobot.runtime import Clock, SystemClock
+from mikrobot.serving.client import PredictionClient
+from mikrobot.serving.in_process import InProcess
 from mikrobot.settings import Settings, on_venue
-from mikrobot.store.runs import OPENING, Run
+from mikrobot.store import web_access
+from mikrobot.store.model_registry import open_kept_registry
+from mikrobot.store.runs import OPENING, ROUTES, Run
 
-RULES = ("profile", "entry_probability", "model", "balance", "swing", "horizon_minutes")
+RULES = (
+    "profile", "strategies", "strategy_parameters", "entry_probability", "model", "balance", "swing", "horizon_minutes",
+)  # fmt: skip
 """Settings that are recorded with a run and always used to trade it and to report on it."""
 
 
 def choose_source(settings: Settings, say: Callable[[str], None]) -> str:
     """Return the source to use: the one in the settings, else Binance if it answers, else simulated.
 
-    For `mt5` the terminal is asked which it is, so that the bars of the stand-in are `mt5-local`.
+    For `mt5`, alone or among others, the terminal is asked which it is, so that the bars of the stand-in are
+    `mt5-local`.
 
     Parameters
     ----------
     say : callable
         Called with the reason if the settings name no source and no data, or a simulated market takes its place.
     """
-    if settings.source == "mt5":
-        return _terminal(settings, say)
     if settings.source is not None:
-        return settings.source
+        members = members_of(settings.source)
+        return combined(_terminal(settings, say) if member == "mt5" else member for member in members)
     if settings.data:
         return "replay"
     from mikrobot.market.binance_rest import reachable
@@ -64,6 +74,7 @@ def market_of(settings: Settings, run: Run) -> Settings:
     paths = tuple(Path(path) for path in data)
     market = {"source": run.source, "data": paths, "symbols": run.symbols, "seed": seed}
     market |= {name: run.settings[name] for name in ("venue", "venue_speed") if name in run.settings}
+    market[ROUTES] = settings.routes | run.settings.get(ROUTES, {})
     if (folder := run.settings.get("record")) is not None:
         market["record"] = Path(folder)
     chosen = settings.model_copy(update=market)
@@ -115,13 +126,33 @@ def open_source(settings: Settings, clock: Clock) -> Source:
     """
     if settings.source is None:
         raise UsageError("no market source is set: give --source or set MIKROBOT_SOURCE")
-    source: Source = import_module(SOURCES[settings.source].module).open_source(settings, clock)
+    source: Source = import_module(kind_of(settings.source).module).open_source(settings, clock)
     return source
+
+
+def open_followed(settings: Settings, clock: Clock) -> Source:
+    """Return the source that the settings name, as `open_source` does, for who follows its bars as they arrive."""
+    source = open_source(settings, clock)
+    if isinstance(source, HasPatience):
+        source.hurry()
+    return source
+
+
+def prediction_client(settings: Settings, source: str, clock: Clock) -> PredictionClient:
+    """Return the client of the prediction service for the rows of a source."""
+    in_process = InProcess(open_kept_registry(settings), source) if settings.predict_in_process else None
+    login = web_access.login(settings, "bento")
+    return PredictionClient(settings.bento_url, source, clock, login=login, in_process=in_process)
+
+
+def routes_of(source: Source) -> dict[str, str]:
+    """Return the member that each symbol of a combined source is traded on; empty for any other source."""
+    return source.routes if isinstance(source, CombinedSource) else {}
 
 
 def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> BarStream | None:
     """Return the stream of closed bars of the source that the settings name; None if it has none."""
-    module = SOURCES[settings.source].streams if settings.source is not None else None
+    module = kind_of(settings.source).streams if settings.source is not None else None
     if module is None:
         return None
     stream: BarStream | None = import_module(module).open_stream(settings, symbols, clock)
@@ -130,8 +161,16 @@ def open_stream(settings: Settings, symbols: Sequence[str], clock: Clock) -> Bar
 
 def open_books(settings: Settings, symbols: Sequence[str], clock: Clock, first: First) -> BookStream | None:
     """Return the order books of the source that the settings name; None if it has none."""
-    module = SOURCES[settings.source].books if settings.source is not None else None
+    module = kind_of(settings.source).books if settings.source is not None else None
     if module is None:
         return None
     books: BookStream | None = import_module(module).open_books(settings, symbols, clock, first)
     return books
+
+
+def recorded_scores(settings: Settings) -> dict[tuple[str, datetime], QualityScore]:
+    """Return the quality scores of the recorded sessions that are replayed, by symbol and close; none otherwise."""
+    from mikrobot.market import recorded_bars, recorded_minutes
+
+    folders = filter(recorded_bars.is_recording, settings.data) if settings.source == "replay" else ()
+    return {close: score for folder in folders for close, score in recorded_minutes.scores_of(folder).items()}

@@ -3,7 +3,8 @@
 Reads each row online from Feast, requests a prediction from the service, decides, and plays the bars on the paper
 exchange. Each minute is one transaction that includes the journals of the accounts, so that a worker killed at any
 instant neither loses nor duplicates a fill. Its accounts are rebuilt from the ledger. Fails closed: without a
-fresh row or a prediction, the minute is recorded as skipped with the reason, and no position is opened.
+fresh row or a prediction, by the service or in this process, the minute is recorded as skipped with the reason, and no
+position is opened.
 """
 
 import math
@@ -12,8 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mikrobot import telemetry
-from mikrobot.decision.product_owner import Outlook
-from mikrobot.domain.errors import FeatureMismatch, MikrobotError, ModelError, ServingError, StaleFeatures
+from mikrobot.decision.outlook import Outlook
+from mikrobot.domain.errors import (
+    FeatureMismatch,
+    MikrobotError,
+    ModelError,
+    ServingError,
+    StaleFeatures,
+    StatesChanged,
+)
+from mikrobot.domain.funding import NO_FUNDING, FundingByClose
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.order_books import BooksAtOpen
@@ -26,8 +35,10 @@ from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
 from mikrobot.live.halt_watch import HaltWatch
 from mikrobot.live.opening_books import OpeningBooks
+from mikrobot.live.run_funding import RunFunding, later_than
 from mikrobot.live.session import PRESENT, traded_until
 from mikrobot.live.steady_clock import TOLERANCE_S
+from mikrobot.live.strategies import opened
 from mikrobot.live.trader import ATR, Trader, outlook
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
@@ -36,7 +47,6 @@ from mikrobot.runtime import Clock, wait_until
 from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
 from mikrobot.settings import Settings
-from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
 from mikrobot.store.books import BookSamples
 from mikrobot.store.feast.online import FeatureRows
@@ -118,6 +128,7 @@ class Worker:
     halts : HaltWatch
         The halts of the run, which its arms follow.
     books : OpeningBooks
+    funding : RunFunding or None
     """
 
     segment: Segment
@@ -132,11 +143,17 @@ class Worker:
     clock: Clock
     halts: HaltWatch
     books: OpeningBooks
+    funding: RunFunding | None = None
 
     @property
     def run(self) -> Run:
         """The run itself."""
         return self.accounts[-1].run
+
+    @property
+    def _columns(self) -> list[str]:
+        """The feature columns that the strategies of any account read."""
+        return list(dict.fromkeys(name for own in self.accounts for name in own.trader.strategies.columns))
 
     def work(self) -> None:
         """Handle every minute that the streamer publishes, until the streamer has finished.
@@ -178,6 +195,7 @@ class Worker:
             bars = self.bars.closed(self.run.source, self.segment.symbols, Timeframe.M1, after, until=close_time)
         with self.timers.stage("book_read"):
             books = self.books.between(after, close_time)
+        funding = NO_FUNDING if self.funding is None else self.funding.between(after, close_time)
         with self.timers.stage("quality_read"):
             self.halts.hear(bars)
             self.halts.judge(after, close_time)
@@ -185,37 +203,56 @@ class Worker:
         for account in self.accounts:
             if account.reached < close_time:
                 fresh = [bar for bar in bars if bar.close_time > account.reached]
-                self._trade(account, fresh, books, symbol_outlooks, close_time=close_time)
+                due = later_than(funding, account.reached)
+                self._trade(account, fresh, books, symbol_outlooks, close_time=close_time, funding=due)
 
     def _trade(
         self, account: AccountRun, bars: Sequence[Bar], books: BooksAtOpen, symbol_outlooks: Sequence[SymbolOutlook],
-        *, close_time: datetime,
+        *, close_time: datetime, funding: FundingByClose,
     ) -> None:  # fmt: skip
         """Play the bars and decide in one account, and commit its minute."""
         minute = Minute()
         is_the_run = account.run.id == self.run.id
+        ordered = self.halts.operators.at(account.run.id, account.reached, close_time)
+        account.trader.permits.by_operators = ordered.applying
         with self.timers.stage("play"):
-            account.trader.play(bars, close_time, books)
+            account.trader.play(bars, close_time, books, funding)
         for symbol_outlook in symbol_outlooks:
             self._decide(account, symbol_outlook, minute)
-        with self.timers.stage("ledger_commit"):
-            written = self.ledger.commit(
-                account.run.id,
-                close_time,
-                predictions=minute.predictions,
-                decisions=minute.decisions,
-                orders=minute.orders,
-                journal=lines_of(account.trader.venue.unrecorded()),
-                skips=minute.skips,
-                shadows=[shadow for look in symbol_outlooks for shadow in look.shadows] if is_the_run else (),
-                states=self.halts.changes if is_the_run else (),
-            )
+        try:
+            with self.timers.stage("ledger_commit"):
+                written = self.ledger.commit(
+                    account.run.id,
+                    close_time,
+                    predictions=minute.predictions,
+                    decisions=minute.decisions,
+                    orders=minute.orders,
+                    journal=lines_of(account.trader.venue.unrecorded()),
+                    skips=minute.skips,
+                    shadows=[shadow for look in symbol_outlooks for shadow in look.shadows] if is_the_run else (),
+                    states=[*(self.halts.changes if is_the_run else ()), *ordered.changes],
+                    spans=account.trader.permits.taken(),
+                    decided_under=ordered.version,
+                    memories=tuple(account.trader.strategies.changed()),
+                )
+        except StatesChanged as change:
+            log.info("decided_again", run=account.run.id, close_time=close_time, reason=str(change))
+            self.halts.operators.read_again()
+            self._restore(account)
+            self._trade(account, bars, books, symbol_outlooks, close_time=close_time, funding=funding)
+            return
         account.reached = close_time
+        self.halts.operators.settle(account.run.id, ordered, written=written)
         if not written:
             account.reached = self.runs.reached(account.run.id, "worker") or close_time
-            account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, at=account.reached)
+            self._restore(account)
         if is_the_run:
             self.halts.settle(account.reached, written=written)
+
+    def _restore(self, account: AccountRun) -> None:
+        """Rebuild the accounts of a run and the memories of its strategies as its ledger has them."""
+        account.trader.venue = venue_of(account.run, account.settings, self.ledger, self.bars, at=account.reached)
+        account.trader.strategies.recall(self.ledger.memories(account.run.id))
 
     def _look(self, bar: Bar) -> SymbolOutlook:
         """Read the feature row of a bar and request predictions for it."""
@@ -233,7 +270,8 @@ class Worker:
             return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
         predictions = _predictions(bar.symbol, bar.close_time, answer, inputs)
         challenged, shadows = self._challenged(bar, row)
-        return SymbolOutlook(_outlook(bar, row, answer), predictions, challenged=challenged, shadows=shadows)
+        chosen = _outlook(bar, row, answer, self._columns)
+        return SymbolOutlook(chosen, predictions, challenged=challenged, shadows=shadows)
 
     def _missed(self, bar: Bar) -> str:
         """Return why there is no decision on a bar after the run's hours: the next bar has already closed."""
@@ -254,7 +292,8 @@ class Worker:
             self._believable(answer, bar)
         except ModelError:
             return None, []
-        return _outlook(bar, row, answer), _predictions(bar.symbol, bar.close_time, answer, inputs)
+        chosen = _outlook(bar, row, answer, self._columns)
+        return chosen, _predictions(bar.symbol, bar.close_time, answer, inputs)
 
     def _decide(self, account: AccountRun, symbol_outlook: SymbolOutlook, minute: Minute) -> None:
         minute.skips += symbol_outlook.skips
@@ -268,10 +307,10 @@ class Worker:
             chosen, predictions = symbol_outlook.challenged, symbol_outlook.shadows
         minute.predictions += predictions
         with self.timers.stage("decide"):
-            decision, order = account.trader.decide_and_place(chosen)
-        minute.decisions.append(decision)
-        if order is not None:
-            minute.orders.append(order)
+            for decision, order in account.trader.decide_and_place(chosen):
+                minute.decisions.append(decision)
+                if order is not None:
+                    minute.orders.append(order)
 
     def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
         """Return why a row could not be used; if it is missing, why the streamer has flagged it."""
@@ -353,20 +392,23 @@ def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict
     ]
 
 
-def _outlook(bar: Bar, row: dict[str, float], answer: Answer) -> Outlook:
-    """Return the outlook with the levels that the answer refers to."""
+def _outlook(bar: Bar, row: dict[str, float], answer: Answer, columns: Sequence[str]) -> Outlook:
+    """Return the outlook with the levels that the answer refers to, and the feature columns of the strategies."""
     above, below = Task(TRADED, answer.swing).columns
     up, down = _number(answer.probability_up), _number(answer.probability_down)
-    return outlook(bar, row[ATR], row[above], row[below], up=up, down=down, by=str(answer))
+    features = {name: row[name] for name in columns}
+    return outlook(bar, row[ATR], row[above], row[below], up=up, down=down, by=str(answer), features=features)
 
 
 def _number(probability: float | None) -> float:
     return math.nan if probability is None else probability
 
 
-def trader_of(run: Run, venue: Venue, settings: Settings) -> Trader:
-    """Return the trader of a run on a venue."""
-    return Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))
+def trader_of(run: Run, venue: Venue, settings: Settings, ledger: Ledger) -> Trader:
+    """Return the trader of a run on a venue, whose strategies remember what the ledger holds."""
+    strategies = opened(settings)
+    strategies.recall(ledger.memories(run.id))
+    return Trader(run.id, venue, settings.trading, strategies, share_of(run))
 
 
 def account_runs(
@@ -383,7 +425,7 @@ def _account_run(
     run: Run, segment: Segment, settings: Settings, ledger: Ledger, *, bars: BarStore, runs: Runs
 ) -> AccountRun:
     own, reached = wiring.rules_of(settings, run), traded_until(runs, run.id, segment)
-    return AccountRun(run, own, trader_of(run, venue_of(run, own, ledger, bars, at=reached), own), reached)
+    return AccountRun(run, own, trader_of(run, venue_of(run, own, ledger, bars, at=reached), own, ledger), reached)
 
 
 def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> None:
@@ -399,7 +441,7 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             settings,
             bars,
             FeatureRows(settings),
-            PredictionClient(settings.bento_url, run.source, clock, login=web_access.login(settings, "bento")),
+            wiring.prediction_client(settings, run.source, clock),
             ledger,
             runs,
             timers,
@@ -407,12 +449,15 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
             clock,
             HaltWatch.begun(pool, run, segment, clock, reached=traded_until(runs, run_id, segment)),
             OpeningBooks(run.source, segment.symbols, BookSamples(pool)),
+            RunFunding.of(run, pool),
         )
         try:
             worker.work()
             for account in worker.accounts:
                 runs.finish(account.run.id, "worker", number)
         finally:
+            for account in worker.accounts:
+                account.trader.strategies.close()
             runs.record_latencies(run_id, "worker", number, timers.summary())
 
 

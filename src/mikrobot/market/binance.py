@@ -1,28 +1,32 @@
-"""The Binance sources, spot and USD-M futures: public one-minute klines over REST, without an account.
+"""The Binance sources, spot and USD-M futures: public klines over REST, without an account.
 
 Klines have no bid and ask, so spreads are unknown. An odd kline does not stop the others: one without a usable time is
 left out and logged; one with odd values is passed on, and the checks of bars put it into quarantine with their reason.
 Does not use streams, orders or account data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.funding import FundingRate
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.entries import Entry
-from mikrobot.domain.market import empty_bars
+from mikrobot.domain.market import Timeframe, empty_bars
 from mikrobot.domain.sources import SOURCES, at_address
+from mikrobot.market.binance_funding import CUT, PAGE, last_stamp, rates_of
 from mikrobot.market.binance_instruments import entry_of
 from mikrobot.market.binance_markets import market_of
 from mikrobot.market.binance_messages import MICROSECONDS_FROM
-from mikrobot.market.binance_rest import REMEDY, BinanceRest, Weights, weights_of
+from mikrobot.market.binance_rest import HURRIED_S, REMEDY, BinanceRest, Weights, weights_of
 from mikrobot.market.border import bar_frame, epoch_us, instant, within_volume
+from mikrobot.market.funding_feed import VenueFunding
 from mikrobot.market.venue_clock import ClockOffset, VenueClock
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -41,6 +45,7 @@ _NUMBERS = (1, 2, 3, 4, 5, 8, 9)
 """Positions of open, high, low, close, volume, trades and taker volume in a kline."""
 
 _MINUTE_MS = 60_000
+_INTERVALS = {Timeframe.M1: "1m", Timeframe.M5: "5m", Timeframe.H1: "1h"}
 _LAST_MS = 4_102_444_800_000  # 2100
 _SHOWN = 120
 """Characters of an odd kline in a log."""
@@ -52,11 +57,12 @@ def open_source(settings: Settings, clock: Clock) -> "BinanceSource":
     market = market_of(name)
     url, _ = market.addresses(settings)
     weights = weights_of(market, settings.home)
-    return BinanceSource(settings.symbols or DEFAULT_SYMBOLS, url, clock, TIMEOUT_S, name=name, weights=weights)
+    kind = BinanceFutures if market.futures else BinanceSource
+    return kind(settings.symbols or DEFAULT_SYMBOLS, url, clock, TIMEOUT_S, name=name, weights=weights)
 
 
 class BinanceSource:
-    """Closed one-minute klines of a market of Binance.
+    """Closed klines of a market of Binance: those of one minute, and longer ones to compare them with.
 
     Parameters
     ----------
@@ -103,6 +109,10 @@ class BinanceSource:
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols, in the order given."""
         return self._symbols
+
+    def hurry(self) -> None:
+        """Raise `FeedRefused` from now on where Binance refuses for long; see `HasPatience`."""
+        self._rest.patience_s = HURRIED_S
 
     def instruments(self) -> dict[str, Entry]:
         """Return the instruments of the symbols as Binance lists them now.
@@ -162,19 +172,26 @@ class BinanceSource:
         UnknownSymbol
             If it is not one of the symbols, or Binance does not list it.
         """
+        return self._between(symbol, Timeframe.M1, start, end)
+
+    def longer(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the closed klines of a timeframe that open in [start, end), as `history` does those of a minute."""
+        return self._between(symbol, timeframe, start, end)
+
+    def _between(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> pd.DataFrame:
         self._require(symbol)
-        closed = self.time() - timedelta(minutes=1) + timedelta(milliseconds=1)
+        closed = self.time() - timeframe.delta + timedelta(milliseconds=1)
         since, until = epoch_us(start) // 1000, epoch_us(min(end, closed)) // 1000
         klines: list[Kline] = []
-        while opens := _opens(since, until):
-            page = self._page(symbol, since, until - 1, min(opens, self._market.page))
+        while opens := _opens(since, until, timeframe.seconds * 1000):
+            page = self._page(symbol, since, until - 1, min(opens, self._market.page), timeframe=timeframe)
             if not page.klines:
                 break
             asked = [kline for kline in page.klines if since <= kline[0] < until]
             if not asked:
                 raise FeedError(f"{symbol}: Binance sent klines of other times than the requested ones; {REMEDY}")
             klines += asked
-            since = asked[-1][0] + (1 + page.odd_at_end) * _MINUTE_MS
+            since = asked[-1][0] + (1 + page.odd_at_end) * timeframe.seconds * 1000
         return _frame(klines)
 
     def time(self) -> datetime:
@@ -203,19 +220,46 @@ class BinanceSource:
         if symbol not in self._symbols:
             raise UnknownSymbol(f"{symbol} is not a symbol of this source; the symbols are {', '.join(self._symbols)}")
 
-    def _page(self, symbol: str, since: int, until: int | None, limit: int) -> "_Page":
+    def _page(
+        self, symbol: str, since: int, until: int | None, limit: int, *, timeframe: Timeframe = Timeframe.M1
+    ) -> "_Page":
         """Return the klines that open from `since` to `until`, milliseconds, both included."""
         self._require(symbol)
-        answer = self._rest.klines(symbol, since, until, limit)
+        answer = self._rest.klines(symbol, since, until, limit, interval=_INTERVALS[timeframe])
         if not isinstance(answer, list):
             raise FeedError(f"{symbol}: Binance sent no klines but {str(answer)[:80]!r}; {REMEDY}")
-        page, odd = _page_of(answer)
+        page, odd = _page_of(answer, timeframe.seconds * 1000)
         if len(odd) > len(page.klines):
             reason, kline = odd[0]
             raise FeedError(f"{symbol}: Binance sent no klines but {str(kline)[:80]!r}, {reason}; {REMEDY}")
         for reason, kline in odd:
             log.warning("kline_left_out", symbol=symbol, reason=reason, kline=str(kline)[:_SHOWN])
         return page
+
+
+class BinanceFutures(BinanceSource):
+    """Closed klines of Binance USD-M, with the funding of its perpetuals; see `BinanceSource`."""
+
+    def funding_feed(self, symbols: Sequence[str], since: datetime) -> VenueFunding:
+        """Return the funding of symbols from a time on; see `HasFunding`."""
+        return VenueFunding(partial(self.funding, frozenset(symbols)), since)
+
+    def funding(self, symbols: Collection[str], start: datetime, end: datetime) -> list[FundingRate]:
+        """Return the funding of symbols whose times are in [start, end], in order of time.
+
+        Raises
+        ------
+        FeedError
+            If Binance does not respond, or sends no funding rates.
+        """
+        since, until = epoch_us(start) // 1000, epoch_us(end + CUT) // 1000
+        rates: list[FundingRate] = []
+        while True:
+            answer = self._rest.funding(since, until, PAGE)
+            rates += rates_of(answer, symbols)
+            if len(answer) < PAGE or (last := last_stamp(answer)) <= since:
+                return list(dict.fromkeys(rates))
+            since = last
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,22 +278,22 @@ class _Page:
     odd_at_end: int
 
 
-def _opens(since: int, until: int) -> int:
-    """Return the number of minutes that open in [since, until), milliseconds.
+def _opens(since: int, until: int, length: int = _MINUTE_MS) -> int:
+    """Return the number of klines of a length that open in [since, until), milliseconds.
 
-    >>> _opens(0, 60_000), _opens(1, 60_000), _opens(1, 60_001), _opens(5, 5)
-    (1, 0, 1, 0)
+    >>> _opens(0, 60_000), _opens(1, 60_000), _opens(1, 60_001), _opens(5, 5), _opens(1, 600_000, 300_000)
+    (1, 0, 1, 0, 1)
     """
-    return max(-(-until // _MINUTE_MS) + (-since // _MINUTE_MS), 0)
+    return max(-(-until // length) + (-since // length), 0)
 
 
-def _page_of(answer: list[Any]) -> tuple[_Page, list[tuple[str, Any]]]:
+def _page_of(answer: list[Any], length: int) -> tuple[_Page, list[tuple[str, Any]]]:
     """Return the usable klines of an answer, and each of the others with the reason."""
     usable: list[Kline] = []
     odd: list[tuple[str, Any]] = []
     odd_at_end = 0
     for row in answer:
-        reason = _fault(row, usable[-1][0] if usable else 0)
+        reason = _fault(row, usable[-1][0] if usable else 0, length)
         if reason:
             odd.append((reason, row))
             odd_at_end += 1
@@ -259,15 +303,15 @@ def _page_of(answer: list[Any]) -> tuple[_Page, list[tuple[str, Any]]]:
     return _Page(usable, odd_at_end), odd
 
 
-def _fault(row: Any, previous: int) -> str:
-    """Return why a row is no kline after one that opens at `previous`, milliseconds; an empty text if it is one."""
+def _fault(row: Any, previous: int, length: int) -> str:
+    """Return why a row is no kline of a length after one that opens at `previous`, milliseconds; empty if it is one."""
     if not isinstance(row, list) or len(row) <= max(_NUMBERS) or type(row[0]) is not int:
         return "which is not the list of a kline"
     time = _milliseconds(row[0])
     if not MICROSECONDS_FROM // 1000 <= time < _LAST_MS:
         return f"whose time {str(row[0])[:20]} is no time of a market"
-    if time % _MINUTE_MS:
-        return "whose time is not on a whole minute"
+    if time % length:
+        return "whose time is not on a whole minute" if length == _MINUTE_MS else "whose time is not that of its length"
     if time <= previous:
         return "whose time does not come after the one before"
     return ""

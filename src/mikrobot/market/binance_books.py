@@ -7,6 +7,7 @@ fetched one after the other in another thread, as far as the request weight of t
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from threading import Thread
@@ -14,12 +15,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from mikrobot.domain.errors import FeedError, StoreError
+from mikrobot.domain.errors import FeedError, FeedRefused, StoreError
 from mikrobot.domain.order_books import ClosingBook
-from mikrobot.market.binance_depth import DepthClient, DepthRefused
+from mikrobot.market.binance_depth import DepthClient
 from mikrobot.market.binance_markets import STREAMS_PER_SOCKET, BinanceMarket, market_of
-from mikrobot.market.binance_messages import tick_of, update_of
+from mikrobot.market.binance_messages import as_message, tick_of, update_of
 from mikrobot.market.binance_streams import attempts_of
+from mikrobot.market.recorded_streams import DEPTH as CHANNEL
+from mikrobot.market.streams.bar_stream import Take
 from mikrobot.market.streams.book_stream import First
 from mikrobot.market.streams.connection import Connection, StreamStatus
 from mikrobot.market.streams.live_book import BookStatus, LiveBook
@@ -135,6 +138,14 @@ class LiveBooks:
         self._stop = asyncio.Event()
         self._thread = Thread(target=self._run, daemon=True, name="binance-books")
         self._thread.start()
+
+    def record(self, take: Take) -> None:
+        """Pass every raw message on from now, with the channel of its socket and the time of receipt.
+
+        A snapshot of REST is passed on with the messages of its symbol, in the form of `binance_messages.as_message`.
+        """
+        for number, connection in enumerate(self._connections, start=1):
+            connection.record = partial(take, f"{CHANNEL}{number}")
 
     def at_close(self, close_time: datetime, symbols: Iterable[str]) -> dict[str, ClosingBook]:
         """Return the order book of each symbol at a close, with its state; without those not known any more.
@@ -293,13 +304,20 @@ class LiveBooks:
             if not await self._allowed(self._market.depth_weight, due):
                 return
             book.asked(self._clock.now())
-            snapshot = await asyncio.to_thread(self._rest.snapshot, book.symbol)
+            snapshot, answer = await asyncio.to_thread(self._rest.snapshot, book.symbol)
+            self._record_snapshot(book, answer)
             book.take(snapshot, asked_for=self._market.depth_levels)
             await self._correct()
-        except DepthRefused as error:
+        except FeedRefused as error:
             await self._failed(error, due)
         except FeedError as error:
             await self._failed(error, [book])
+
+    def _record_snapshot(self, book: LiveBook, answer: bytes) -> None:
+        """Record a snapshot between the messages of its symbol, in the order in which the book takes them."""
+        connection = next(connection for connection, books in self._connections.items() if book in books)
+        if connection.record is not None:
+            connection.record(self._clock.now(), as_message(book.symbol, answer))
 
     async def _allowed(self, weight: int, waiting: Sequence[LiveBook]) -> bool:
         """Spend request weight; where that is not allowed yet, state so and wait a part of the time."""
@@ -319,7 +337,7 @@ class LiveBooks:
 
     async def _failed(self, error: FeedError, waiting: Sequence[LiveBook]) -> None:
         log.warning("snapshot_failed", market=self._market.name, symbols=len(waiting), reason=str(error))
-        if isinstance(error, DepthRefused):
+        if isinstance(error, FeedRefused):
             until = self._clock.now() + timedelta(seconds=error.seconds)
             self._refused = until, f"no snapshot: {error}"
             await asyncio.to_thread(self._weight.refuse, until)

@@ -6,7 +6,7 @@ Makes one request at a time and never waits: its owner decides when the next one
 import httpx
 import msgspec
 
-from mikrobot.domain.errors import FeedError
+from mikrobot.domain.errors import FeedError, FeedRefused
 from mikrobot.domain.market_events import BookSnapshot
 from mikrobot.market.binance_markets import BinanceMarket
 from mikrobot.market.binance_messages import snapshot_of
@@ -31,19 +31,6 @@ class _Listing(msgspec.Struct):
 
 
 _limits = msgspec.json.Decoder(_Listing).decode
-
-
-class DepthRefused(FeedError):
-    """Binance refuses requests of this address for a time.
-
-    Attributes
-    ----------
-    seconds : float
-    """
-
-    def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
 
 
 class DepthClient:
@@ -71,7 +58,7 @@ class DepthClient:
 
         Raises
         ------
-        DepthRefused
+        FeedRefused
             If the address has sent too many requests.
         FeedError
             If Binance does not answer, or names no limit.
@@ -87,19 +74,19 @@ class DepthClient:
                 return limit.limit
         raise FeedError("the exchangeInfo of Binance names no REQUEST_WEIGHT of a minute")
 
-    def snapshot(self, symbol: str) -> BookSnapshot:
-        """Return the order book of a symbol.
+    def snapshot(self, symbol: str) -> tuple[BookSnapshot, bytes]:
+        """Return the order book of a symbol, and the answer as it was received.
 
         Raises
         ------
-        DepthRefused
+        FeedRefused
             If the address has sent too many requests.
         FeedError
             If Binance does not answer, or sends no order book.
         """
         body = self._get("depth", {"symbol": symbol, "limit": str(self._market.depth_levels)})
         try:
-            return snapshot_of(body)
+            return snapshot_of(body), body
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FeedError(f"{symbol}: Binance sent no order book but {body[:80]!r}") from error
 
@@ -118,7 +105,7 @@ class DepthClient:
         if answer.status_code in REFUSED_S:
             wait = answer.headers.get("Retry-After", "")
             seconds = float(wait) if wait.isdecimal() and len(wait) < 9 else REFUSED_S[answer.status_code]
-            raise DepthRefused(f"Binance refuses for {seconds:.0f} s (HTTP {answer.status_code})", seconds)
+            raise FeedRefused(f"Binance refuses for {seconds:.0f} s (HTTP {answer.status_code})", seconds)
         if answer.status_code != httpx.codes.OK:
             raise FeedError(f"Binance refused (HTTP {answer.status_code}): {answer.content[:80]!r}")
         return answer.content

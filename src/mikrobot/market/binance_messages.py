@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -18,6 +19,9 @@ from mikrobot.market.border import instant
 
 MICROSECONDS_FROM = 1_262_304_000_000_000
 """Stamps from here on, 2010 in microseconds, are microseconds, which Binance sends on request."""
+
+SNAPSHOT = "depthSnapshot"
+"""Kind of stream under which a depth snapshot of REST is recorded, as ``btcusdt@depthSnapshot``."""
 
 Event = BookUpdate | BookSnapshot | Tick | Trade
 
@@ -132,6 +136,27 @@ def event(message: bytes) -> Event | None:
         raise FeedError(f"a message of Binance cannot be read ({error}): {message[:80]!r}") from error
 
 
+def stream_of(message: bytes) -> str:
+    """Return the name of the stream of a message; empty for any other.
+
+    >>> stream_of(b'{"stream":"btcusdt@depth@100ms","data":{}}'), stream_of(b"[]")
+    ('btcusdt@depth@100ms', '')
+    """
+    try:
+        return _envelope(message).stream
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def is_depth(kind: str) -> bool:
+    """Return whether streams of a kind, the part of their name after the symbol, have changes of an order book.
+
+    >>> is_depth("depth@100ms"), is_depth("depthSnapshot")
+    (True, False)
+    """
+    return kind.partition("@")[0] == "depth"
+
+
 def update_of(data: bytes | msgspec.Raw) -> BookUpdate:
     """Return the event of a message `depthUpdate`."""
     raw = _depth(data)
@@ -209,10 +234,19 @@ def sent_at(data: bytes | msgspec.Raw) -> datetime | None:
     return instant(stamp if stamp >= MICROSECONDS_FROM else stamp * 1000)
 
 
-def snapshot_of(data: bytes | msgspec.Raw) -> BookSnapshot:
+def snapshot_of(data: bytes | msgspec.Raw, symbol: str = "") -> BookSnapshot:
     """Return the event of an answer to ``GET /depth``."""
     raw = _snapshot(data)
-    return BookSnapshot(raw.last_id, raw.bids, raw.asks)
+    return BookSnapshot(raw.last_id, raw.bids, raw.asks, symbol)
+
+
+def as_message(symbol: str, answer: bytes) -> bytes:
+    """Return an answer to ``GET /depth`` as a message of a stream that names its symbol, to be recorded.
+
+    >>> as_message("BTCUSDT", b'{"lastUpdateId":7,"bids":[],"asks":[]}')
+    b'{"stream":"btcusdt@depthSnapshot","data":{"lastUpdateId":7,"bids":[],"asks":[]}}'
+    """
+    return b'{"stream":"%s@%s","data":%s}' % (symbol.lower().encode(), SNAPSHOT.encode(), answer)
 
 
 def _nothing(data: bytes | msgspec.Raw) -> None:
@@ -231,5 +265,7 @@ _READERS: dict[str, Callable[[bytes | msgspec.Raw], Event | None]] = {"": snapsh
 
 
 def _reader(stream: str) -> Callable[[bytes | msgspec.Raw], Event | None]:
-    kind = stream.split("@")[1] if "@" in stream else ""
-    return _KINDS.get(kind, _nothing)
+    symbol, _, kind = stream.partition("@")
+    if kind == SNAPSHOT:
+        return partial(snapshot_of, symbol=symbol.upper())
+    return _KINDS.get(kind.partition("@")[0], _nothing)

@@ -14,7 +14,7 @@ from binance.client import Client
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 from requests.exceptions import RequestException
 
-from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.errors import FeedError, FeedRefused, UnknownSymbol
 from mikrobot.market.binance_markets import SPOT, BinanceMarket
 from mikrobot.market.border import instant
 from mikrobot.market.streams.shared_budget import SharedBudget
@@ -30,7 +30,12 @@ WEIGHTS_WITHIN = timedelta(minutes=1)
 
 REMEDY = "check the network, or trade another source (--source simulated)"
 
-_LONGEST_WAIT_S = 120.0
+PATIENCE_S = 120.0
+"""Longest time that a request waits until it is allowed."""
+
+HURRIED_S = 5.0
+"""The same where bars are followed, which arrive by other ways meanwhile."""
+
 _WAITS = 3
 _TOO_MANY = (418, 429)
 _UNKNOWN_SYMBOL = -1121
@@ -46,6 +51,9 @@ class Weights(Protocol):
     def correct(self, now: datetime, counted: int, since: datetime) -> None:
         """Count as spent what the venue has counted since a time."""
 
+    def refuse(self, until: datetime) -> None:
+        """Allow nothing until a time, since the venue refuses."""
+
 
 class BinanceRest:
     """The REST API of one market.
@@ -60,16 +68,25 @@ class BinanceRest:
         Seconds within which each response must begin.
     weights : Weights or None
         None: requests are not counted.
+
+    Attributes
+    ----------
+    patience_s : float
+        Longest time that a request waits until it is allowed; a longer one raises `FeedRefused` at once.
     """
 
     def __init__(
         self, market: BinanceMarket, url: str, clock: Clock, timeout_s: float, *, weights: Weights | None = None
     ) -> None:
+        self.patience_s = PATIENCE_S
         self._market, self._clock, self._timeout_s, self._weights = market, clock, timeout_s, weights
+        self._refused_until = clock.now()
         self._client = _client(market, url, timeout_s)
 
-    def klines(self, symbol: str, since: int, until: int | None, limit: int) -> Any:
+    def klines(self, symbol: str, since: int, until: int | None, limit: int, *, interval: str = "1m") -> Any:
         """Return the answer with at most `limit` klines that open from `since` to `until`, milliseconds, both included.
+
+        `interval` is their length by Binance's name of it.
 
         Raises
         ------
@@ -79,8 +96,19 @@ class BinanceRest:
             If Binance does not list the symbol.
         """
         bounds = {"startTime": since} if until is None else {"startTime": since, "endTime": until}
-        terms = {"symbol": symbol, "interval": "1m", "limit": limit, **bounds}
+        terms = {"symbol": symbol, "interval": interval, "limit": limit, **bounds}
         return self._ask(symbol, "klines", terms, self._market.kline_weight(limit))
+
+    def funding(self, since: int, until: int, limit: int) -> Any:
+        """Return the answer with at most `limit` funding rates of all symbols, milliseconds, both included.
+
+        Raises
+        ------
+        FeedError
+            As `klines`.
+        """
+        terms = {"startTime": since, "endTime": until, "limit": limit}
+        return self._ask("funding rates", "fundingRate", terms, 1)
 
     def listings(self, symbols: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return the listings of symbols: spot answers for one at a time, USD-M for all at once.
@@ -122,24 +150,21 @@ class BinanceRest:
             raise FeedError(f"Binance sent no server time but {str(server)[:80]!r}; {REMEDY}") from error
 
     def _ask(self, what: str, path: str, terms: Mapping[str, Any], weight: int) -> Any:
-        """Send a request; wait as long as Binance demands after too many requests."""
-        waits = 0
+        """Send a request; wait as long as Binance demands after too many requests, up to the patience."""
+        refusals = 0
         while True:
-            self._spend(weight)
+            self._await_allowed(what, weight)
             try:
                 answer = self._sent(path, dict(terms))
                 self._correct()
                 return answer
             except BinanceAPIException as error:
                 seconds = self._retry_after(what, error)
-                if waits == _WAITS or seconds > _LONGEST_WAIT_S:
-                    raise FeedError(
-                        f"{what}: Binance refuses for {seconds:.0f} s (HTTP {error.status_code}, too many requests);"
-                        " wait that long, or request less history"
-                    ) from error
+                self._refuse(seconds)
+                if refusals == _WAITS or seconds > self.patience_s:
+                    raise FeedRefused(f"{what}: {_refusal(seconds, error.status_code)}", seconds) from error
                 log.warning("rate_limited", what=what, seconds=seconds)
-                self._clock.sleep(seconds)
-                waits += 1
+                refusals += 1
             except BinanceRequestException as error:
                 raise FeedError(f"{what}: Binance sent no JSON but {error.message[:80]!r}; {REMEDY}") from error
             except RequestException as error:
@@ -151,9 +176,24 @@ class BinanceRest:
             return self._client._request_futures_api("get", path, data=terms)
         return self._client._get(path, data=terms)
 
-    def _spend(self, weight: int) -> None:
-        while self._weights is not None and (wait := self._weights.take(self._clock.now(), weight)) > 0:
-            self._clock.sleep(wait)
+    def _await_allowed(self, what: str, weight: int) -> None:
+        """Wait until a request of a weight is allowed, and count it."""
+        while (seconds := self._allowed_in_s(weight)) > 0:
+            if seconds > self.patience_s:
+                raise FeedRefused(f"{what}: {_refusal(seconds)}", seconds)
+            self._clock.sleep(seconds)
+
+    def _allowed_in_s(self, weight: int) -> float:
+        now = self._clock.now()
+        if now < self._refused_until:
+            return (self._refused_until - now).total_seconds()
+        return 0.0 if self._weights is None else self._weights.take(now, weight)
+
+    def _refuse(self, seconds: float) -> None:
+        """Send no request for a time; other processes of the state folder neither."""
+        self._refused_until = self._clock.now() + timedelta(seconds=seconds)
+        if self._weights is not None:
+            self._weights.refuse(self._refused_until)
 
     def _correct(self) -> None:
         """Count the weight that other programs of this machine have used."""
@@ -200,6 +240,18 @@ def _client(market: BinanceMarket, url: str, timeout_s: float) -> Client:
     client = Client(ping=False, requests_params={"timeout": timeout_s})
     client.API_URL = client.FUTURES_URL = url.rstrip("/")
     return client
+
+
+def _refusal(seconds: float, status: int | None = None) -> str:
+    """Return what an answer demands, or what earlier ones and the weight of requests leave.
+
+    >>> _refusal(17.2)
+    'no request to Binance is allowed for 17 s (too many requests); wait that long, or request less history'
+    """
+    remedy = "wait that long, or request less history"
+    if status is None:
+        return f"no request to Binance is allowed for {seconds:.0f} s (too many requests); {remedy}"
+    return f"Binance refuses for {seconds:.0f} s (HTTP {status}, too many requests); {remedy}"
 
 
 def _seconds(wait: str, now: datetime) -> float:

@@ -18,6 +18,7 @@ from mikrobot.domain.errors import FeedError
 from mikrobot.domain.market import Bar
 from mikrobot.market.binance_markets import SPOT, STREAMS_PER_SOCKET, BinanceMarket, market_of
 from mikrobot.market.binance_messages import aggregate_of, closed_bar_of, sent_at
+from mikrobot.market.recorded_streams import KLINES
 from mikrobot.market.streams.bar_stream import Take
 from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.market.streams.connection import Connection, StreamStatus
@@ -103,7 +104,7 @@ class BinanceStream:
     def record(self, take: Take) -> None:
         """Pass every raw message on from now, with the channel of its socket and the time of receipt."""
         for number, connection in enumerate(self._connections, start=1):
-            connection.record = partial(take, f"klines{number}")
+            connection.record = partial(take, f"{KLINES}{number}")
 
     def take_revised(self) -> list[Bar]:
         """Return the bars that Binance has sent again with other values since the last call."""

@@ -4,7 +4,7 @@ A source returns past bars only. The feed turns them into a stream, in the same 
 It neither stores nor validates bars.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -13,10 +13,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.errors import FeedError, FeedRefused, UnknownSymbol
 from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.registry import instrument
-from mikrobot.domain.market import Bar, empty_bars
+from mikrobot.domain.market import Bar, bars_of, empty_bars
+from mikrobot.market.patience import LONGEST_REFUSAL_S, is_temporary, wait_s
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.bar_stream import BarStream
 from mikrobot.runtime import Clock, rate_of, retry
@@ -130,9 +131,9 @@ def chunks(start: datetime, end: datetime, length: timedelta = CHUNK) -> Iterato
         start = cut
 
 
-@retry(on=FeedError)
+@retry(on=is_temporary)
 def fetch(source: Source, symbol: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """Return history from a source, with retries on `FeedError`; see `Source.history`."""
+    """Return history from a source, with retries unless it refuses; see `Source.history`."""
     return source.history(symbol, start, end)
 
 
@@ -144,11 +145,12 @@ def closes(
     *,
     clock: Clock,
     stream: BarStream | None = None,
+    passed: Callable[[datetime], None] = lambda until: None,
 ) -> Iterator[tuple[datetime, list[Bar]]]:
     """Yield the bars that close at each minute, in time order.
 
     The past is read in periods of `CHUNK`. On a live source the feed then waits for each next minute: with a stream
-    for its bars to arrive, otherwise with the clock. A minute that the stream has not whole is requested from the
+    for its bars to arrive, otherwise with the clock. What the stream lacks of a minute is requested from the
     source. A minute without bars is not yielded. A bar that is due is requested `PATIENCE` more times, and is left
     out if it is still missing while other symbols have theirs. A symbol that a live venue no longer lists is logged,
     and the others go on. While the source does not answer, a minute whose missing bars are made up by all of its
@@ -165,6 +167,8 @@ def closes(
     clock : Clock
     stream : BarStream or None
         Closed bars of the same venue, as they arrive.
+    passed : callable
+        Called with a time when every bar that closes up to it has been yielded, or given up for now.
 
     Yields
     ------
@@ -180,10 +184,11 @@ def closes(
     UnknownSymbol
         If a source that is not live does not have a symbol, or a live one has none of them at the start.
     """
-    spans = _spans(source, symbols, rate_of(clock))
+    spans = _spans(source, symbols, clock)
     reached = max(start, min(first for first, _ in spans))
     last = end if source.live else _earlier(end, max(close for _, close in spans))
     behind = timedelta(0)
+    failures = 0
     while True:
         available = _available(source, last, clock, behind)
         try:
@@ -193,7 +198,9 @@ def closes(
                 yield instant, bars
                 reached = instant
             read_until = max(reached, available)
+            failures = 0
         except FeedError as error:
+            failures += 1
             if end is not None:
                 raise
             log.warning("feed_down", source=source.name, since=reached.isoformat(), error=str(error))
@@ -201,22 +208,23 @@ def closes(
                 yield instant, bars
                 reached = instant
             read_until = reached
+        passed(read_until)
         if last is not None and available >= last:
             return
         if stream is None or read_until < available:
-            clock.sleep(_seconds_to_next_close(clock.now() - behind))
+            clock.sleep(min(_seconds_to_next_close(clock.now() - behind), wait_s(failures)))
             continue
-        for instant, bars in _streamed(stream, symbols, read_until, behind, clock=clock):
+        for instant, bars in _streamed(source, stream, symbols, opened=read_until, behind=behind, clock=clock):
             yield instant, bars
             reached = instant
 
 
-def _spans(source: Source, symbols: Sequence[str], rate: float) -> list[tuple[datetime, datetime]]:
+def _spans(source: Source, symbols: Sequence[str], clock: Clock) -> list[tuple[datetime, datetime]]:
     """Return the spans of the symbols; of a live source, of those that the venue still trades."""
     spans: list[tuple[datetime, datetime]] = []
     for number, symbol in enumerate(symbols, start=1):
         try:
-            spans.append(retry(on=FeedError, rate=rate)(source.span)(symbol))
+            spans.append(_span(source, symbol, clock))
         except (FeedError, UnknownSymbol) as error:
             if not source.live or (number == len(symbols) and not spans):
                 raise
@@ -224,10 +232,21 @@ def _spans(source: Source, symbols: Sequence[str], rate: float) -> list[tuple[da
     return spans
 
 
+def _span(source: Source, symbol: str, clock: Clock) -> tuple[datetime, datetime]:
+    """Return the span of a symbol, once a live venue that refuses for a while answers."""
+    while True:
+        try:
+            return retry(on=is_temporary, rate=rate_of(clock))(source.span)(symbol)
+        except FeedRefused as error:
+            if not source.live or error.seconds > LONGEST_REFUSAL_S:
+                raise
+            clock.sleep(error.seconds)
+
+
 def _bars(source: Source, symbol: str, since: datetime, until: datetime, *, rate: float) -> pd.DataFrame:
     """Read the bars of a symbol; a live one that the venue no longer lists has none, and the others go on."""
     try:
-        return retry(on=FeedError, rate=rate)(source.history)(symbol, since, until)
+        return retry(on=is_temporary, rate=rate)(source.history)(symbol, since, until)
     except UnknownSymbol as error:
         if not source.live:
             raise
@@ -239,7 +258,7 @@ def _behind(source: Source, clock: Clock) -> timedelta:
     """Return the time by which the clock of a live source is behind ours, negative if it is ahead."""
     if not source.live:
         return timedelta(0)
-    reached = retry(on=FeedError, rate=rate_of(clock))(source.time)()
+    reached = retry(on=is_temporary, rate=rate_of(clock))(source.time)()
     return clock.now() - reached
 
 
@@ -263,11 +282,12 @@ def _past(
 
 
 def _streamed(
-    stream: BarStream, symbols: Sequence[str], opened: datetime, behind: timedelta, *, clock: Clock
+    source: Source, stream: BarStream, symbols: Sequence[str], *, opened: datetime, behind: timedelta, clock: Clock
 ) -> Iterator[tuple[datetime, list[Bar]]]:
-    """Yield the minutes that a stream has whole, from the one that opens at `opened` on, until one is not.
+    """Yield the minutes of a stream from the one that opens at `opened` on, until it has none or the source fails.
 
-    `behind` is the time by which the clock of the venue is behind ours, negative if it is ahead.
+    A bar that has not arrived is requested from the source. `behind` is the time by which the clock of the venue is
+    behind ours, negative if it is ahead.
     """
     while True:
         traded = _traded(symbols, opened)
@@ -275,10 +295,23 @@ def _streamed(
             clock.sleep(_seconds_to_next_close(clock.now() - behind))
             return
         arrived = stream.minute(opened, traded, opened + _MINUTE + DUE + behind)
-        if any(symbol not in arrived for symbol in traded):
+        if not arrived:
             return
-        yield opened + _MINUTE, [arrived[symbol] for symbol in traded]
+        missing = [symbol for symbol in traded if symbol not in arrived]
+        try:
+            arrived |= _requested(source, missing, opened, behind, clock=clock)
+        except FeedError:  # asked again, and logged, by the caller
+            return
+        yield opened + _MINUTE, [arrived[symbol] for symbol in traded if symbol in arrived]
         opened += _MINUTE
+
+
+def _requested(
+    source: Source, symbols: Sequence[str], opened: datetime, behind: timedelta, *, clock: Clock
+) -> dict[str, Bar]:
+    """Return the bars of a minute that the source has, by symbol."""
+    frames = _read(source, symbols, opened, opened + _MINUTE, clock=clock, behind=behind)
+    return {bar.symbol: bar for symbol, frame in zip(symbols, frames, strict=True) for bar in bars_of(symbol, frame)}
 
 
 def _from_trades(

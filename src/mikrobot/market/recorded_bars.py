@@ -8,6 +8,7 @@ another recorder, has the closed klines of its streams, the first version of eac
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,44 +17,35 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from mikrobot.domain.errors import BarError, FeedError
+from mikrobot.domain.errors import BarError, FeedError, SettingsError
 from mikrobot.domain.instruments import registry
+from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.market import Bar
 from mikrobot.market.bar_files import HISTORY, MARK
 from mikrobot.market.binance_messages import closed_bar_of
-from mikrobot.market.border import bar_frame, epoch_us, instant
+from mikrobot.market.border import bar_frame, epoch_us
 from mikrobot.market.inference import provisional
 from mikrobot.market.parquet import ParquetBars, joined
-from mikrobot.market.recorded_streams import messages
-from mikrobot.market.streams.recorder import FILES
+from mikrobot.market.recorded_funding import recorded_funding
+from mikrobot.market.recorded_minutes import PUBLISHED, bar_of, minutes, row_of
+from mikrobot.market.recorded_streams import files_of, messages
 
-PUBLISHED, FETCHED = "published", "fetched"
-"""Channels of the minutes as the session traded them, and of the bars that it has read by REST."""
-
-Row = list[Any]
-"""A bar as JSON: symbol, open time in microseconds since the epoch, and the numbers of a bar; None if unknown."""
+FETCHED = "fetched"
+"""Channel of the bars that the session has read by REST."""
 
 
-def row_of(bar: Bar) -> Row:
-    """Return a bar as plain JSON values.
+@dataclass(frozen=True, slots=True)
+class RecordedHours:
+    """The span of a recorded session.
 
-    >>> from datetime import UTC
-    >>> bar = Bar("BTCUSDT", datetime(2025, 1, 1, tzinfo=UTC), 1.0, 2.0, 0.5, 1.5, volume=3.0)
-    >>> row_of(bar)
-    ['BTCUSDT', 1735689600000000, 1.0, 2.0, 0.5, 1.5, 3.0, None, None, None]
-    >>> row_of(bar_of(row_of(bar))) == row_of(bar)
-    True
+    Attributes
+    ----------
+    history_from, trade_from : datetime
+        UTC. Models were trained on bars that close in (history_from, trade_from]; later ones were traded.
     """
-    numbers = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.spread, bar.trades, bar.taker_volume)
-    return [bar.symbol, epoch_us(bar.open_time), *(None if math.isnan(value) else value for value in numbers)]
 
-
-def bar_of(row: Row) -> Bar:
-    """Return the bar of a row."""
-    symbol, opened, *numbers = row
-    open_, high, low, close, *more = (math.nan if value is None else float(value) for value in numbers)
-    volume, spread, trades, taker = more
-    return Bar(symbol, instant(opened), open_, high, low, close, volume, spread, trades, taker)
+    history_from: datetime
+    trade_from: datetime
 
 
 class RecordedSession:
@@ -69,23 +61,34 @@ class RecordedSession:
     ----------
     folder : Path
     frames : dict of str to DataFrame
-        Bar frames by symbol, in the order of the session.
+        Bar frames by symbol, in the order of the session: the last one, if the folder has several.
     simulated : bool
         Its market was simulated.
+    funding : mapping
+        The funding that it charged.
+    instruments : dict of str to Entry
+        The instruments of its symbols, as it traded them; empty in a recording that has none.
+    hours : RecordedHours or None
+        None in a recording that does not name them.
 
     Raises
     ------
     BarError
-        If the folder has no bar, or a file of it cannot be read.
+        If the folder has no bar, a file of it cannot be read, or one of its instruments is wrong.
     """
 
     def __init__(self, folder: Path, latest: datetime) -> None:
         described = _described(folder)
         self.folder = folder
         self.simulated = bool(described.get("simulated"))
-        bars: dict[str, dict[datetime, Bar]] = {symbol: {} for symbol in described.get("symbols", ())}
+        self.funding = recorded_funding(folder)
+        self.instruments = _instruments(folder, described)
+        self.hours = _hours(folder, described)
+        symbols = tuple(described.get("symbols", ()))
+        bars: dict[str, dict[datetime, Bar]] = {symbol: {} for symbol in symbols}
         for bar in _bars(folder):
-            bars.setdefault(bar.symbol, {})[bar.open_time] = bar
+            if not symbols or bar.symbol in bars:
+                bars.setdefault(bar.symbol, {})[bar.open_time] = bar
         self.frames = {
             symbol: frame for symbol, own in bars.items() if len(frame := _frame(folder, symbol, own, latest))
         }
@@ -106,17 +109,31 @@ def _described(folder: Path) -> dict[str, Any]:
     return described if isinstance(described, dict) else {}
 
 
+def _instruments(folder: Path, described: dict[str, Any]) -> dict[str, Entry]:
+    try:
+        return registry.recorded(described.get("instruments", {}))
+    except SettingsError as error:
+        raise BarError(f"{folder / MARK}: {error}") from error
+
+
+def _hours(folder: Path, described: dict[str, Any]) -> RecordedHours | None:
+    segment = described.get("segment")
+    if segment is None:
+        return None
+    try:
+        return RecordedHours(*(datetime.fromisoformat(segment[key]) for key in ("history_from", "trade_from")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BarError(f"{folder / MARK}: its segment {segment!r} has no times; correct it, or remove it") from error
+
+
 def _bars(folder: Path) -> Iterator[Bar]:
     """Yield the bars of a session; of several with the same time, the last one counts."""
-    files = _in_order(folder.glob(FILES))
-    published = [path for path in files if f"-{PUBLISHED}-" in path.name]
     try:
-        if published:
-            for path in published:
-                for _, message in messages(path, broken_off=True):
-                    yield from map(bar_of, json.loads(message)["data"]["bars"])
+        if files_of(folder, PUBLISHED):
+            for minute in minutes(folder):
+                yield from map(bar_of, minute.bars)
         else:
-            yield from reversed(list(_received(files)))
+            yield from reversed(list(_received(files_of(folder))))
     except (FeedError, ValueError, KeyError, TypeError) as error:
         raise BarError(f"{folder}: a bar of the recording cannot be read ({error})") from error
 
@@ -135,11 +152,6 @@ def _received(files: Sequence[Path]) -> Iterator[Bar]:
                 received += [(received_ns, bar_of(row)) for row in data["bars"]]
     received.sort(key=lambda entry: entry[0])
     yield from (bar for _, bar in received)
-
-
-def _in_order(paths: Iterator[Path]) -> list[Path]:
-    """Return files by the recorder that wrote them, then by their hour."""
-    return sorted(paths, key=lambda path: (path.stem.rpartition("-")[2], path.name))
 
 
 def _frame(folder: Path, symbol: str, bars: dict[datetime, Bar], latest: datetime) -> pd.DataFrame:

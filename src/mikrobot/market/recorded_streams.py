@@ -1,4 +1,7 @@
-"""Recorded streams of a venue: a line for each message, ``receive_ns message``, packed by gzip or not."""
+"""Recorded streams of a venue: a line for each message, ``receive_ns message``, packed by gzip or not.
+
+They are files of any recorder, or those of a folder that `mikrobot run --record` has written.
+"""
 
 import gzip
 import zlib
@@ -6,6 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mikrobot.domain.errors import FeedError
+from mikrobot.market.bar_files import MARK
+from mikrobot.market.streams.recorder import FILES
+
+DEPTH, KLINES = "depth", "klines"
+"""Channels of the sockets of order books, and of those of klines and trades, each with the number of the socket."""
+
+
+def files_of(folder: Path, *channels: str) -> list[Path]:
+    """Return the files of a recorded session with these channels, or all, by their recorder, then by their hour."""
+    files = [path for path in folder.glob(FILES) if not channels or _channel(path) in channels]
+    return sorted(files, key=lambda path: (path.stem.rpartition("-")[2], path.name))
+
+
+def is_of_session(path: Path) -> bool:
+    """Return whether a file belongs to a recorded session, whose last lines a kill may have cut off."""
+    return (path.parent / MARK).is_file()
 
 
 def messages(path: Path, *, broken_off: bool = False) -> Iterator[tuple[int, bytes]]:
@@ -45,3 +64,12 @@ def messages(path: Path, *, broken_off: bool = False) -> Iterator[tuple[int, byt
             return
         reason = getattr(error, "strerror", None) or str(error)
         raise FeedError(f"{path} cannot be read ({reason}); give a recording of streams, packed or not") from error
+
+
+def _channel(path: Path) -> str:
+    """Return the channel of a file of a recorded session, without the number of its socket.
+
+    >>> _channel(Path("20261130T13-depth12-0001.gz")), _channel(Path("20261130T13-published-0001.gz"))
+    ('depth', 'published')
+    """
+    return path.stem.split("-")[1].rstrip("0123456789")

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mikrobot.domain.errors import BarError, UnknownSymbol, UsageError
+from mikrobot.domain.funding import FundingRate
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.entries import Entry
 from mikrobot.domain.instruments.instrument import Instrument
@@ -26,6 +27,7 @@ from mikrobot.market.conversion import clock_for, to_frame
 from mikrobot.market.formats.files import BarFile, open_bar_file
 from mikrobot.market.formats.raw import Format, RawBars
 from mikrobot.market.formats.registry import SHARED_PARQUET, format_of, is_recognised
+from mikrobot.market.funding_feed import RecordedFunding
 from mikrobot.market.inference import SAMPLE, describe, infer, provisional
 from mikrobot.market.names import check_column, is_of_ask, symbol_of, symbols_in
 from mikrobot.market.parquet import ParquetBars, joined, symbol_column
@@ -139,6 +141,8 @@ class ReplaySource:
         The instruments of symbols in no table; this process knows them from now on.
     simulated : bool
         They are a recorded session of a simulated market.
+    hours : RecordedHours or None
+        The span of the recorded session, if the data are one recording and nothing else.
     notes : list of str
         What was assumed or left out of the files, a line each; also logged as warnings.
 
@@ -169,6 +173,12 @@ class ReplaySource:
         self.files: list[Provenance] = []
         self.notes: list[str] = []
         self.simulated = any(session.simulated for session in sessions)
+        self._funding: dict[datetime, list[FundingRate]] = {}
+        for session in sessions:
+            for close, rates in session.funding.items():
+                self._funding.setdefault(close, []).extend(rates)
+        self.hours = sessions[0].hours if len(sessions) == 1 and not opened else None
+        self._listed = {symbol: entry for session in sessions for symbol, entry in session.instruments.items()}
         recorded = [symbol for session in sessions for symbol in session.frames]
         for symbol in dict.fromkeys([*opened, *recorded]):
             self._files[symbol] = self._converted(symbol, opened.get(symbol, []), reading, latest)
@@ -176,7 +186,7 @@ class ReplaySource:
             self._files[symbol].sort(key=lambda file: file.first)
             _check_apart(symbol, self._files[symbol])
             if not registry.is_listed(symbol):
-                self._infer(symbol)
+                self._add(symbol)
         for line in self.notes:
             log.warning(line)
 
@@ -212,12 +222,20 @@ class ReplaySource:
         ]
         return own
 
+    def funding_feed(self, symbols: Sequence[str], since: datetime) -> RecordedFunding:
+        """Return the funding that recorded sessions charged for symbols from a time on; bar files have none."""
+        return RecordedFunding(self._funding, symbols, since)
+
     def sample(self, symbol: str) -> pd.DataFrame:
         """Return the newest bars of a symbol, as many as an instrument is inferred from."""
         newest = self._of(symbol)[-1]
         return newest.bars(newest.last - SAMPLE * MINUTE_US, newest.last + 1)
 
-    def _infer(self, symbol: str) -> None:
+    def _add(self, symbol: str) -> None:
+        """Add the instrument of a symbol that is in no table: the recorded one, or the one that its bars show."""
+        if symbol in self._listed:
+            registry.add_inferred(self._listed[symbol])
+            return
         entry = infer(symbol, self.sample(symbol))
         registry.add_inferred(entry)
         self.inferred[symbol] = entry
@@ -228,8 +246,8 @@ class ReplaySource:
         return tuple(self._files)
 
     def instruments(self) -> dict[str, Entry]:
-        """Return nothing: a file of bars has no metadata of a venue."""
-        return {}
+        """Return the instruments of recorded sessions, as these traded them; a file of bars has no metadata."""
+        return dict(self._listed)
 
     def time(self) -> datetime:
         """Return the close of the last bar of all symbols."""

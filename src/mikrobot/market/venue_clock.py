@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
 
 from mikrobot.runtime import Clock
 
@@ -36,10 +37,13 @@ class ClockOffset:
         Time of the venue minus ours: positive if our clock is behind.
     round_trip : timedelta
         Time between the request and the answer; the offset is certain up to half of it.
+    venue : str
+        Its source, where a run trades on several; else empty.
     """
 
     offset: timedelta
     round_trip: timedelta
+    venue: str = ""
 
     @property
     def is_tolerated(self) -> bool:
@@ -49,6 +53,14 @@ class ClockOffset:
     def agrees(self, other: "ClockOffset") -> bool:
         """Return whether both can be right about clocks that run alike."""
         return abs(self.offset - other.offset) <= (self.round_trip + other.round_trip) / 2 + RESOLUTION
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """A source whose venue reports its time."""
+
+    def clock_offset(self) -> ClockOffset:
+        """Return how far the clock of the venue is from ours."""
 
 
 class VenueClock:

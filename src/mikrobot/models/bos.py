@@ -13,11 +13,13 @@ from mikrobot.models.inputs import (
     SideInputs,
     facing,
     motion,
+    smooth_atr,
+    smooth_volatility,
     state,
     surroundings,
 )
 from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
-from mikrobot.models.labels.breaks import Mode, bos
+from mikrobot.models.labels.breaks import HALF_TICK, Mode, bos
 from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 _WIDER = 15
@@ -68,19 +70,20 @@ def _distances(x: Row, side: Column, family: str) -> dict[str, Column]:
     level, other = facing(x, family, up)
     ahead = np.where(up, x[f"{family}_above_distance"], x[f"{family}_below_distance"])
     close = level - side * ahead * atr
-    distance = side * np.log(level / close)
+    unit = smooth_atr(x)
+    distance = side * np.log(level / close) + HALF_TICK * x["m1_tick"]
     wider, wider_other = facing(x, f"m1_break_{_WIDER}", up)
     m5, m5_other = facing(x, "m5_break_5", up)
 
-    def gap(price: Column, unit: Column = atr) -> Column:
+    def gap(price: Column, unit: Column = unit) -> Column:
         return side * (price - close) / unit
 
     return {
-        "level_atr": ahead,
+        "level_atr": (ahead * atr + HALF_TICK * x["m1_tick"] * close) / unit,
         **{f"level_forecast_{minutes}": distance / x[f"m1_har_s_{minutes}"] for minutes in FORECASTS},
-        **{f"level_sigma_{length}": distance / x[f"m1_volatility_{length}"] for length in (15, 60, 240)},
+        **{f"level_sigma_{length}": distance / smooth_volatility(x, length) for length in (15, 60, 240)},
         "other_atr": -gap(other),
-        "range_atr": side * (level - other) / atr,
+        "range_atr": side * (level - other) / unit,
         "wider_atr": gap(wider),
         "wider_other_atr": -gap(wider_other),
         "m5_level_atr": gap(m5),
@@ -88,7 +91,6 @@ def _distances(x: Row, side: Column, family: str) -> dict[str, Column]:
         **{f"ema_{length}_atr": gap(x[f"m1_ema_{length}"]) for length in (9, 21, 50, 200)},
         "m5_ema_21_atr": gap(x["m5_ema_21"], x["m5_atr_14"]),
         "h1_ema_21_atr": gap(x["h1_ema_21"], x["h1_atr_14"]),
-        "atr_forecast": atr / (close * x["m1_har_s_15"]),
     }
 
 
@@ -103,7 +105,7 @@ def _structure(x: Row, side: Column, family: str, swing: int) -> dict[str, Colum
         "m5_trend": side * x["m5_break_5_trend"],
         "bos": side * bos,
         "choch": side * choch,
-        "penetration_atr": side * (bos + choch) * x[f"{family}_penetration"],
+        "penetration_atr": side * (bos + choch) * x[f"{family}_penetration"] * x["m1_atr_14"] / smooth_atr(x),
         "level_age": np.where(up, high_age, low_age),
         "other_age": np.where(up, low_age, high_age),
     }
@@ -134,6 +136,7 @@ KIND = ModelKind(
     label=_label,
     reach={"close": "close", "wick": "extreme"},
     starts_from=_starts_from,
+    beyond_ticks=HALF_TICK,
     members=(LearnerSpec("boosted"),),
     compared=(LearnerSpec("random_forest"),),
 )

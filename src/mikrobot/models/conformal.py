@@ -29,14 +29,41 @@ MOST_BINS = 50
 NONE, BREAKS, HOLDS, BOTH = range(4)
 """Prediction sets: the sum of `BREAKS`, if true is plausible, and `HOLDS`, if false is plausible."""
 
-SETS = ("none", "breaks", "holds", "both")
-PREDICTED = ("abstain", "break", "hold", "abstain")
-"""Name of the prediction for each set; it abstains unless exactly one outcome is plausible."""
-
 MISCOVERAGE = 0.1
 """Maximum share of either outcome outside its prediction set."""
 
 _STEP = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeNames:
+    """Names of the outcomes of a model in its answers.
+
+    Attributes
+    ----------
+    true, false : str
+        Names of the predicted outcome.
+    sets_true, sets_false : str
+        Names of the prediction sets that contain only that outcome.
+    """
+
+    true: str
+    false: str
+    sets_true: str
+    sets_false: str
+
+    @property
+    def sets(self) -> tuple[str, str, str, str]:
+        """Name of each prediction set, from `NONE` to `BOTH`."""
+        return "none", self.sets_true, self.sets_false, "both"
+
+    @property
+    def predicted(self) -> tuple[str, str, str, str]:
+        """Name of the prediction for each set; it abstains unless exactly one outcome is plausible."""
+        return "abstain", self.true, self.false, "abstain"
+
+
+BREAK_OR_HOLD = OutcomeNames("break", "hold", "breaks", "holds")
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,28 @@ def explain(model: Model, booster: xgb.Booster, values: NDArray[np.float64]) -> 
     return explanations
 
 
+def explain_baseline(model: Model, values: NDArray[np.float64]) -> list[Explanation]:
+    """Explain the predictions of a diffusion baseline (`Model.diffusion`) for both sides of a row.
+
+    Parameters
+    ----------
+    model : Model
+    values : ndarray of float64, shape (spec.columns,)
+
+    Returns
+    -------
+    list of Explanation
+        One for each side that has a prediction, with the one step `CALIBRATION`.
+    """
+    inputs = model.inputs(np.repeat(values[None], 2, axis=0), SIDES)
+    explanations = []
+    for number, side in enumerate(SIDES.tolist()):
+        if not np.isnan(inputs[number, 0]):
+            raw, end = _log_odds(model, inputs[number : number + 1])
+            explanations.append(Explanation(side, raw, {CALIBRATION: end - raw}))
+    return explanations
+
+
 def _log_odds(model: Model, inputs: NDArray[np.float32]) -> tuple[float, float]:
     """Return the log odds of one sample before calibration, and as served."""
     score = np.clip(model.uncalibrated(inputs), NEARLY, 1.0 - NEARLY)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mikrobot.models.conformal import OutcomeNames
 from mikrobot.models.inputs import CONTEXT, FORECASTS, Column, Row, SideInputs, motion, state
 from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
-from mikrobot.models.labels.breaks import Mode
+from mikrobot.models.labels.breaks import HALF_TICK, Mode
 from mikrobot.models.labels.followups import false_break
 from mikrobot.models.labels.samples import Floats, Labels, Prices
 
@@ -28,7 +29,7 @@ class FalseBreakInputs(SideInputs):
         family, atr = f"m1_break_{self.swing}", x["m1_atr_14"]
         came = np.where(side * (x[f"{family}_bos"] + x[f"{family}_choch"]) > 0, x[f"{family}_penetration"], np.nan)
         level = x[f"{family}_broken"]
-        distance = side * np.log1p(side * came * atr / level)
+        distance = side * np.log1p(side * came * atr / level) - HALF_TICK * x["m1_tick"]
         return {
             **{f"penetration_forecast_{minutes}": distance / x[f"m1_har_s_{minutes}"] for minutes in FORECASTS},
             "penetration_atr": came,
@@ -67,6 +68,7 @@ KIND = ModelKind(
     label=_label,
     horizon=_HORIZON_BARS,
     starts_from=lambda horizon: f"penetration_forecast_{horizon}",
+    beyond_ticks=-HALF_TICK,
     members=(
         LearnerSpec("support_vectors"),
         LearnerSpec(
@@ -74,5 +76,6 @@ KIND = ModelKind(
         ),  # one input predicts nearly all, and deep trees follow the noise of the others
     ),
     direction=-1,
+    outcomes=OutcomeNames("return", "stay", "return", "stay"),
 )
 """A support vector machine and a random forest, combined with a fitted share of the diffusion baseline."""

@@ -13,6 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mikrobot.domain.price_grid import BOUNCING, FINEST, ROUNDED
+from mikrobot.models.one_row import compiled
+
 Column = NDArray[np.float64]
 Row = Mapping[str, Column]
 """Columns of the catalog by name, each of shape (rows,)."""
@@ -23,6 +26,7 @@ FORECASTS = (5, 15, 60)
 CONTEXT = (
     *("m1_atr_14", "m5_atr_14", "h1_atr_14"),
     *("m1_volatility_15", "m1_volatility_60", "m1_volatility_240"),
+    *("m1_tick", "m1_tick_noise"),
     *(f"m1_har_s_{minutes}" for minutes in FORECASTS),
     *("m1_season", "m1_season_15", "m1_season_60"),
     *("m1_activity_range_3", "m1_activity_range_30", "m1_activity_range_120"),
@@ -30,7 +34,7 @@ CONTEXT = (
     *("m1_return_1", "m1_return_5", "m1_return_15", "m1_return_60"),
     *("m1_rsi_14", "m5_rsi_14", "h1_rsi_14", "m1_stochastic_14_k"),
     *("m1_bollinger_20_percent_b", "m1_bollinger_20_width", "m1_macd_12_26_9_histogram"),
-    *("m1_minute_sin", "m1_minute_cos", "m1_spread_atr"),
+    *("m1_ema_9", "m1_minute_sin", "m1_minute_cos", "m1_spread_atr"),
 )
 """Columns of `motion` and `state`, which every model uses."""
 
@@ -121,6 +125,27 @@ class SideInputs(ABC):
         inputs[~np.isfinite(inputs)] = np.nan
         return inputs
 
+    def of_one(self, row: Column) -> NDArray[np.float32]:
+        """Compute the inputs of both sides of one row; the same numbers as by a call, five times as fast.
+
+        Parameters
+        ----------
+        row : ndarray of float64, shape (columns,)
+
+        Returns
+        -------
+        ndarray of float32, shape (2, names)
+            Upwards, then downwards.
+        """
+        try:
+            values = compiled(self.make, self.columns)(row.tolist())
+        except ArithmeticError:
+            return self(np.repeat(row[None], 2, axis=0), np.array([1, -1], dtype=np.int8))
+        with np.errstate(over="ignore"):
+            inputs = np.array(values).astype(np.float32).reshape(2, -1)
+        inputs[~np.isfinite(inputs)] = np.nan
+        return inputs
+
     def _named(self, values: Column, side: Column) -> dict[str, Column]:
         x = dict(zip(self.columns, values.T, strict=True))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -138,26 +163,40 @@ def motion(x: Row, side: Column) -> dict[str, Column]:
         **{f"{frame}_rsi": side * (x[f"{frame}_rsi_14"] - 50.0) for frame in ("m1", "m5", "h1")},
         "stochastic": side * (x["m1_stochastic_14_k"] - 50.0),
         "percent_b": side * (x["m1_bollinger_20_percent_b"] - 0.5),
-        "macd_atr": side * x["m1_macd_12_26_9_histogram"] / x["m1_atr_14"],
+        "macd_atr": side * x["m1_macd_12_26_9_histogram"] / smooth_atr(x),
     }
 
 
 def state(x: Row) -> dict[str, Column]:
     """Return the state of the market: ratios of current, seasonal and forecast volatility, time of day, spread."""
-    forecast = x["m1_har_s_15"]
+    forecast, unit = x["m1_har_s_15"], smooth_atr(x)
     return {
         "width_sigma": x["m1_bollinger_20_width"] / x["m1_volatility_60"],
         "volatility_15_60": x["m1_volatility_15"] / x["m1_volatility_60"],
         "volatility_60_240": x["m1_volatility_60"] / x["m1_volatility_240"],
-        "volatility_60_forecast": x["m1_volatility_60"] / forecast,
+        "volatility_60_forecast": smooth_volatility(x, 60) / forecast,
         "forecast_5_60": x["m1_har_s_5"] / x["m1_har_s_60"],
-        "m5_m1_atr": x["m5_atr_14"] / x["m1_atr_14"],
-        "h1_m1_atr": x["h1_atr_14"] / x["m1_atr_14"],
+        "m5_m1_atr": x["m5_atr_14"] / unit,
+        "h1_m1_atr": x["h1_atr_14"] / unit,
         **{name.removeprefix("m1_"): x[name] for name in CONTEXT if name.startswith(("m1_season", "m1_activity"))},
         "minute_sin": x["m1_minute_sin"],
         "minute_cos": x["m1_minute_cos"],
         "spread_atr": x["m1_spread_atr"],
     }
+
+
+def smooth_volatility(x: Row, length: int) -> Column:
+    """Return the volatility of so many minutes without the noise of the price grid, at least half of it."""
+    volatility = x[f"m1_volatility_{length}"]
+    share = x["m1_tick_noise"] / volatility
+    return volatility * np.sqrt(np.maximum(1.0 - share * share, 0.25))
+
+
+def smooth_atr(x: Row) -> Column:
+    """Return the ATR of M1 without the spread of the price grid, at least half of it."""
+    atr, tick, noise = x["m1_atr_14"], x["m1_tick"], x["m1_tick_noise"]
+    spread = (noise * noise / np.maximum(tick, FINEST) - ROUNDED * tick) / (BOUNCING - ROUNDED)
+    return atr * np.maximum(1.0 - spread * x["m1_ema_9"] / atr, 0.5)
 
 
 def surroundings(x: Row, side: Column) -> dict[str, Column]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mikrobot.models.conformal import BREAK_OR_HOLD, OutcomeNames
 from mikrobot.models.inputs import SideInputs
 from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import Floats, Labels, Prices
@@ -121,8 +122,11 @@ class ModelKind:
         The model predicts the mean of these learners; the parameters of boosted trees are searched.
     compared : tuple of LearnerSpec
         Learners that are evaluated and kept for comparison.
+    beyond_ticks : float
+        Ticks from the price of the label to the one at which an unrounded price makes the outcome true.
     direction : 1 or -1
         Side of the trade that follows a positive prediction: with the side of the sample, or against it.
+    outcomes : OutcomeNames
     """
 
     name: str
@@ -136,4 +140,6 @@ class ModelKind:
     horizon: int | None = None
     starts_from: Callable[[int], str | None] = lambda horizon: None
     compared: tuple[LearnerSpec, ...] = ()
+    beyond_ticks: float = 0.0
     direction: Literal[1, -1] = 1
+    outcomes: OutcomeNames = BREAK_OR_HOLD

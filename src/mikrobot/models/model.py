@@ -22,6 +22,9 @@ from mikrobot.models.task import Task
 NEARLY = 1e-7
 """Minimum distance of scores from 0 and 1, where log odds are infinite."""
 
+BLOCK = 256
+"""Rows that are predicted at once: their inputs stay in the cache of a core."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -196,7 +199,7 @@ class Model:
             unknown = np.full_like(score, np.nan)
             return Answered(score, unknown, unknown, np.full(score.shape, BOTH, dtype=np.int8))
         low, high = self.intervals(score)
-        return Answered(between(low, high), low, high, self.intervals.sets(np.nan_to_num(score)))
+        return Answered(between(low, high), low, high, self.intervals.sets(np.where(np.isnan(score), 0.0, score)))
 
     def _both_sides(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated score of each side; NaN where there is nothing to predict."""
@@ -205,9 +208,19 @@ class Model:
                 f"model {self.spec.name} version {self.spec.version} expected rows of "
                 f"{len(self.spec.columns)} columns, found shape {values.shape}; pass spec.columns, in order"
             )
-        inputs = self.inputs(np.repeat(values, 2, axis=0), np.tile(SIDES, len(values)))
-        scores = np.full(len(inputs), np.nan)
+        if len(values) <= BLOCK:
+            return self._block(values)
+        return np.concatenate([self._block(values[start : start + BLOCK]) for start in range(0, len(values), BLOCK)])
+
+    def _block(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if len(values) == 1:
+            inputs = self.inputs.of_one(values[0])
+        else:
+            inputs = self.inputs(np.repeat(values, 2, axis=0), np.tile(SIDES, len(values)))
         predictable = np.isfinite(inputs[:, 0])
+        if predictable.all():
+            return self.calibrated(inputs).reshape(-1, 2)
+        scores = np.full(len(inputs), np.nan)
         if predictable.any():
             scores[predictable] = self.calibrated(inputs[predictable])
         return scores.reshape(-1, 2)

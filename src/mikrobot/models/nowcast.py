@@ -4,9 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mikrobot.models.inputs import CONTEXT, SURROUNDINGS, Column, Row, SideInputs, facing, motion, state, surroundings
+from mikrobot.models.inputs import (
+    CONTEXT,
+    SURROUNDINGS,
+    Column,
+    Row,
+    SideInputs,
+    facing,
+    motion,
+    smooth_volatility,
+    state,
+    surroundings,
+)
 from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
-from mikrobot.models.labels.breaks import FORMING_MINUTES, Mode, nowcast
+from mikrobot.models.labels.breaks import FORMING_MINUTES, HALF_TICK, Mode, nowcast
 from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 _LEVEL = ("above", "below", "above_m1", "below_m1")
@@ -29,11 +40,12 @@ class NowcastInputs(SideInputs):
         ahead = np.where(up, x[f"m5_forming_{self.swing}_above_m1"], x[f"m5_forming_{self.swing}_below_m1"])
         wide, wide_behind = facing(x, f"m5_forming_{self.swing}", up)
         minute = x["m1_atr_14"] / (x["m1_ema_9"] * x["m1_har_s_5"])
+        half = HALF_TICK * x["m1_tick"] * x["m1_ema_9"] / x["m1_atr_14"]
         root = np.sqrt(np.maximum(left, 1.0))
         return {
             "level_atr": np.where(left > 0.0, ahead, np.nan),
-            "level_forecast": ahead * minute / root,
-            "level_sigma_15": ahead * x["m1_atr_14"] / (x["m1_ema_9"] * x["m1_volatility_15"] * root),
+            "level_forecast": (ahead + half) * minute / root,
+            "level_sigma_15": (ahead + half) * x["m1_atr_14"] / (x["m1_ema_9"] * smooth_volatility(x, 15) * root),
             "level_m5_atr": wide,
             "behind_m5_atr": wide_behind,
             "range_m5_atr": x["m5_forming_range"],
@@ -72,6 +84,7 @@ KIND = ModelKind(
     swing=5,
     horizon=FORMING_MINUTES,
     starts_from=lambda horizon: "level_forecast",
+    beyond_ticks=HALF_TICK,
     members=(LearnerSpec("boosted"),),
 )
 """Boosted trees that correct the diffusion baseline, for M5 levels with swings of 5 bars."""

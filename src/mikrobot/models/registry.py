@@ -5,26 +5,27 @@ named by an artefact is imported, and nothing is unpickled. MLflow is imported o
 and XGBoost only where one is logged or loaded, so that listing versions is fast.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mikrobot.domain.errors import ModelError
+from mikrobot.models.retirement import Retired, retire
 from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope, holders_of
 from mikrobot.models.signatures import SEAL, SIGNED, Signer, Verifier
 from mikrobot.models.tracking_server import TrackingServer
-from mikrobot.models.version import PROMOTION, Version
+from mikrobot.models.version import PROMOTION, REPLACES, Version
 
 if TYPE_CHECKING:
+    import httpx
     import xgboost as xgb
 
     from mikrobot.models.conformal import Window
     from mikrobot.models.model import Model
     from mikrobot.models.spec import ModelSpec
-
-REPLACES = "replaces"
-"""Prefix of a tag, followed by a symbol: the champion that the version replaced, which a rollback restores."""
 
 WINDOW = "window"
 """Tag of a version: the signed rolling window to which its intervals are fitted (`conformal.Window`)."""
@@ -44,6 +45,8 @@ class Registry:
         Signs the files of a version; needed only to `log` one.
     login : tuple of str, optional
         User and password of the server.
+    transport : httpx.BaseTransport, optional
+        See `TrackingServer`.
     """
 
     def __init__(
@@ -53,10 +56,11 @@ class Registry:
         signer: Signer | None = None,
         *,
         login: tuple[str, str] | None = None,
+        transport: "httpx.BaseTransport | None" = None,
     ) -> None:
         self.tracking_uri = tracking_uri
         self._verifier, self._signer, self._login = verifier, signer, login
-        self._server = TrackingServer(tracking_uri, login)
+        self._server = TrackingServer(tracking_uri, login, transport)
 
     def log(
         self,
@@ -203,7 +207,8 @@ class Registry:
         Raises
         ------
         ModelError
-            If there is no champion, or the champion of a named symbol replaced no version; nothing is changed then.
+            If there is no champion, the champion of a named symbol replaced no version, or that version is deleted;
+            nothing is changed then.
         ServiceError
             If the server does not answer.
         """
@@ -221,8 +226,9 @@ class Registry:
             )
         if not replaced:
             raise ModelError(f"model {name} has no champion that replaced a version; promote one by its number")
-        for scope, version in replaced.items():
-            self._crown(self.version(name, version), scope, reason)
+        restored = {scope: self.version(name, version) for scope, version in replaced.items()}
+        for scope, promoted in restored.items():
+            self._crown(promoted, scope, reason)
         return replaced
 
     def text(self, name: str, version: str, file: str) -> str:
@@ -374,6 +380,20 @@ class Registry:
         window = self.window(name, version) if rolled else None
         return replace(model, intervals=window.intervals()) if window else model
 
+    def digest(self, name: str, version: str) -> str:
+        """Return the SHA-256 of the files of a version, hexadecimal; without its rolling window.
+
+        Raises
+        ------
+        ModelError
+            If there is no such version, or a file is missing or another one than was signed.
+        ServiceError
+            If the server does not answer.
+        """
+        from mikrobot.models import artefacts
+
+        return hashlib.sha256(b"".join(self._files(name, version, *artefacts.FILES))).hexdigest()
+
     def booster(self, name: str, version: str) -> "xgb.Booster":
         """Load the boosted trees of a version, which explain its predictions.
 
@@ -399,6 +419,35 @@ class Registry:
             If the server does not answer.
         """
         return self._server.aliases(name)
+
+    def retire(self, name: str, before: datetime, predicted: Callable[[], Set[str]]) -> Retired:
+        """Delete the versions of a model that nothing needs, and the runs and logged models without a version.
+
+        A version is needed if it is younger, has an alias, is restored by a rollback of a champion, or has predicted.
+
+        Parameters
+        ----------
+        before : datetime
+            UTC; what is younger stays.
+        predicted : callable
+            Returns the versions whose predictions are kept; called only if there are versions to delete.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer. What was deleted until then stays deleted, and the rest is next time.
+        """
+        return retire(self._server, name, before, predicted)
+
+    def deleted_runs(self, name: str, before: datetime) -> int:
+        """Return the number of runs of a model that began before an instant, and are deleted but not purged.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        return len(self._server.runs(name, before, deleted=True))
 
     def _own(self, version: Version, symbols: Sequence[str]) -> tuple[Scope, ...]:
         """Return the scopes of these symbols; the version must have been trained on all of them."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mikrobot.models.conformal import OutcomeNames
 from mikrobot.models.inputs import CONTEXT, Column, Row, SideInputs, motion, state
 from mikrobot.models.kind import CardText, LabelTerms, LearnerSpec, ModelKind, Target
 from mikrobot.models.labels.breaks import Mode
@@ -62,5 +63,6 @@ KIND = ModelKind(
     reach={"close": "extreme"},
     horizon=30,
     members=(LearnerSpec("boosted"), LearnerSpec("network")),
+    outcomes=OutcomeNames("target", "no_target", "target", "no_target"),
 )
 """Boosted trees and a neural network; the target must be reached within 30 bars."""

@@ -6,6 +6,8 @@ A version serves a scope only if it was trained on bars of that source and symbo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mikrobot.domain.sources import JOINT
+
 CHAMPION = "champion"
 """Role of the version that serves a scope."""
 
@@ -15,6 +17,9 @@ CHALLENGER = "challenger"
 BASELINE = "baseline"
 """Role of the version whose diffusion baseline serves a scope that has no champion."""
 
+_JOINT = "_"
+"""Joins the members of a combined source in an alias, which the registry allows letters, digits, - and _ only."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Scope:
@@ -23,7 +28,7 @@ class Scope:
     Attributes
     ----------
     source : str
-        For example ``simulated``, ``replay``, ``binance`` or ``binance-local``.
+        For example ``simulated``, ``replay``, ``binance``, ``binance-local`` or ``binance+mt5``.
     symbol : str
 
     >>> str(Scope("replay", "EURUSD"))
@@ -41,8 +46,10 @@ class Scope:
 
         >>> Scope("replay", "EURUSD").alias("champion")
         'champion-replay-EURUSD'
+        >>> Scope("binance+mt5", "EURUSD").alias("champion")
+        'champion-binance_mt5-EURUSD'
         """
-        return f"{role}-{self.source}-{self.symbol}"
+        return f"{role}-{self.source.replace(JOINT, _JOINT)}-{self.symbol}"
 
 
 def scopes_of(source: str, symbols: Iterable[str]) -> tuple[Scope, ...]:
@@ -57,12 +64,14 @@ def scope_of(alias: str, role: str) -> Scope | None:
     Scope(source='replay', symbol='EURUSD')
     >>> scope_of("champion-binance-local-BTCUSDT", "champion")
     Scope(source='binance-local', symbol='BTCUSDT')
+    >>> scope_of("champion-binance_mt5-EURUSD", "champion")
+    Scope(source='binance+mt5', symbol='EURUSD')
     >>> scope_of("baseline-replay-EURUSD", "champion") is None
     True
     """
     prefix, _, rest = alias.partition("-")
     source, dash, symbol = rest.rpartition("-")
-    return Scope(source, symbol) if prefix == role and dash else None
+    return Scope(source.replace(_JOINT, JOINT), symbol) if prefix == role and dash else None
 
 
 def holders_of(aliases: Mapping[str, str], role: str) -> dict[Scope, str]:

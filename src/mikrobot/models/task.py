@@ -8,6 +8,7 @@ from mikrobot.models.labels.breaks import Mode
 from mikrobot.models.labels.samples import Floats, Labels, Prices
 
 ATR = "m1_atr_14"
+TICK = "m1_tick"
 
 
 @dataclass(frozen=True, slots=True)

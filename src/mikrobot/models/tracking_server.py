@@ -4,6 +4,7 @@ This module does not log runs; `models.tracking` does, with the MLflow library, 
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -47,12 +48,16 @@ class TrackingServer:
         Address of the server, as ``http://127.0.0.1:5500``.
     login : tuple of str or None
         User and password of the server.
+    transport : httpx.BaseTransport, optional
+        Sends the requests; by default `connecting`.
     """
 
-    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, login: tuple[str, str] | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self.url = url
-        transport = httpx.HTTPTransport(retries=RECONNECTS, limits=httpx.Limits(max_keepalive_connections=0))
-        self._http = httpx.Client(base_url=url, auth=login, timeout=TIMEOUT_S, trust_env=False, transport=transport)
+        chosen = transport or connecting()
+        self._http = httpx.Client(base_url=url, auth=login, timeout=TIMEOUT_S, trust_env=False, transport=chosen)
         self._patiently = retry(on=_Unavailable, attempts=ATTEMPTS, timeout_s=TIMEOUT_S)(self._send)
 
     def version(self, name: str, version: str) -> Version:
@@ -164,6 +169,85 @@ class TrackingServer:
         address = f"{_FILES}/{location.removeprefix(_STORED)}/{path}"
         return self._call("GET", address, absent, missing=_IS_A_FOLDER).content
 
+    def delete_version(self, name: str, version: str) -> None:
+        """Delete a version, with its aliases and tags; its run and its logged model stay.
+
+        Raises
+        ------
+        ModelError, ServiceError
+            As `version`.
+        """
+        body = {"name": name, "version": version}
+        self._call("DELETE", f"{_API}/model-versions/delete", _no_version(name, version), json=body)
+
+    def runs(self, name: str, before: datetime, *, deleted: bool = False) -> list[str]:
+        """Return the ids of the runs of an experiment that began before an instant; none for an unknown experiment.
+
+        Parameters
+        ----------
+        name : str
+            Of the experiment, which is that of the model.
+        before : datetime
+            UTC.
+        deleted : bool
+            List the deleted runs instead of the others.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        began = {"filter": f"attributes.start_time < {_milliseconds(before)}"}
+        kind = {"run_view_type": "DELETED_ONLY" if deleted else "ACTIVE_ONLY"}
+        return [run["info"]["run_id"] for run in self._pages("runs/search", "runs", name, began | kind)]
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run; it can be restored until it is purged.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        self._call("POST", f"{_API}/runs/delete", json={"run_id": run_id})
+
+    def logged_models(self, name: str, before: datetime) -> dict[str, str]:
+        """Return the run of each logged model of an experiment that was created before an instant.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        created = {"filter": f"creation_timestamp < {_milliseconds(before)}"}
+        listed = self._pages("logged-models/search", "models", name, created)
+        return {model["info"]["model_id"]: model["info"].get("source_run_id", "") for model in listed}
+
+    def delete_logged_model(self, model_id: str) -> None:
+        """Delete a logged model; its files stay until it is purged.
+
+        Raises
+        ------
+        ServiceError
+            If the server does not answer.
+        """
+        self._call("DELETE", f"{_API}/logged-models/{model_id}")
+
+    def _pages(self, method: str, key: str, experiment: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return all entries of a search in an experiment."""
+        try:
+            described = self._get("experiments/get-by-name", f"no experiment {experiment}", experiment_name=experiment)
+        except ModelError:
+            return []
+        query = query | {"experiment_ids": [described["experiment"]["experiment_id"]]}
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = self._call("POST", f"{_API}/{method}", json=query).json()
+            entries += page.get(key, ())
+            if not page.get("next_page_token"):
+                return entries
+            query = query | {"page_token": page["next_page_token"]}
+
     def _search(self, name: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
         token = ""
@@ -206,6 +290,11 @@ class TrackingServer:
         return kind(failure(self.url, problem))
 
 
+def connecting(retries: int = RECONNECTS) -> httpx.HTTPTransport:
+    """Return a transport that connects for each request, and keeps no connection open."""
+    return httpx.HTTPTransport(retries=retries, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def failure(url: str, problem: str) -> str:
     r"""Return a one-line message about a failure of the tracking server.
 
@@ -230,11 +319,16 @@ def _no_version(name: str, version: str) -> str:
     return f"there is no version {version} of model {name}"
 
 
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
+
+
 def _version(entry: Mapping[str, Any], aliases: Iterable[str]) -> Version:
     return Version(
         name=entry["name"],
         version=str(entry["version"]),
         aliases=tuple(sorted(aliases)),
         run_id=entry.get("run_id", ""),
+        created_at=datetime.fromtimestamp(int(entry["creation_timestamp"]) / 1000, UTC),
         tags={tag["key"]: tag.get("value", "") for tag in entry.get("tags", ())},
     )

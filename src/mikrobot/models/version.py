@@ -5,11 +5,15 @@ This module does not access the registry and loads no model.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from mikrobot.models.scope import Scope, scopes_of
 
 PROMOTION = "promotion"
 """Prefix of a tag, followed by a symbol: all decisions about the version for that symbol, in order."""
+
+REPLACES = "replaces"
+"""Prefix of a tag, followed by a symbol: the champion that the version replaced, which a rollback restores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Version:
     aliases : tuple of str
     run_id : str
         MLflow run that trained it.
+    created_at : datetime
+        UTC.
     tags : mapping of str to str
     """
 
@@ -29,6 +35,7 @@ class Version:
     version: str
     aliases: tuple[str, ...]
     run_id: str
+    created_at: datetime
     tags: Mapping[str, str]
 
     @property
@@ -44,3 +51,8 @@ class Version:
     def promotion(self, symbol: str) -> str:
         """Return the decisions about it for a symbol, the newest last; empty if there are none."""
         return self.tags.get(f"{PROMOTION}.{symbol}", "")
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """The versions that it replaced as champion, of any symbol."""
+        return frozenset(version for tag, version in self.tags.items() if tag.startswith(f"{REPLACES}."))

@@ -1,7 +1,7 @@
 """The drift verdict of windows of feature rows against a reference, with its reasons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -76,21 +76,46 @@ class WindowDrift:
     reasons: tuple[str, ...]
 
 
-def judge(reference: DriftReference, rows: pd.DataFrame, until: datetime) -> list[WindowDrift]:
+def together(differs: Sequence[bool]) -> bool:
+    """Return whether enough of the last windows differ.
+
+    >>> together([True, False, True]), together([True, False, False, True])
+    (True, False)
+    """
+    return sum(differs[-OF_LAST:]) >= TOGETHER
+
+
+def onsets(drifted: Sequence[bool]) -> list[bool]:
+    """Return for each window whether drift begins there.
+
+    >>> onsets([False, True, False, True, False, False, False, True])
+    [False, True, False, False, False, False, False, True]
+    """
+    begins, calm = [], REARMED_AFTER
+    for window_drifted in drifted:
+        begins.append(window_drifted and calm >= REARMED_AFTER)
+        calm = 0 if window_drifted else calm + 1
+    return begins
+
+
+def judge(
+    reference: DriftReference, rows: pd.DataFrame, until: datetime, *, volatility: bool = True
+) -> list[WindowDrift]:
     """Judge every whole window after a reference.
 
     Parameters
     ----------
     rows : DataFrame
-        ``close_time`` (UTC) and the columns of the reference; in order of time.
+        ``close_time`` (UTC), the columns of the reference and `VOLATILITY`; in order of time.
     until : datetime
         End of the last window at the latest, UTC.
+    volatility : bool
+        The volatility is judged too.
     """
     volatilities = list(reference.volatility.recent)
     judged: list[WindowDrift] = []
     wide: list[bool] = []
     moved: list[bool] = []
-    calm = REARMED_AFTER
     for since, part in windows(rows, reference.until, until, reference.window):
         volatilities.append(log_volatility(part))
         shifts, excess = _compared(reference, part)
@@ -101,14 +126,14 @@ def judge(reference: DriftReference, rows: pd.DataFrame, until: datetime) -> lis
         reasons = tuple(
             _column_reasons(wide, share, reference, drifted)
             + _shift_reasons(moved, mean_shift, reference, shifts)
-            + _volatility_reasons(reference.volatility, volatilities)
+            + (_volatility_reasons(reference.volatility, volatilities) if volatility else [])
         )
         judged.append(
             WindowDrift(
                 since,
                 since + reference.window,
                 "drift" if reasons else "stable",
-                bool(reasons) and calm >= REARMED_AFTER,
+                False,
                 share,
                 mean_shift,
                 drifted,
@@ -116,8 +141,8 @@ def judge(reference: DriftReference, rows: pd.DataFrame, until: datetime) -> lis
                 reasons,
             )
         )
-        calm = 0 if reasons else calm + 1
-    return judged
+    begins = onsets([window.verdict == "drift" for window in judged])
+    return [replace(window, onset=onset) for window, onset in zip(judged, begins, strict=True)]
 
 
 def _compared(reference: DriftReference, rows: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
@@ -135,7 +160,7 @@ def _compared(reference: DriftReference, rows: pd.DataFrame) -> tuple[dict[str, 
 def _column_reasons(
     wide: Sequence[bool], share: float, reference: DriftReference, drifted: Mapping[str, float]
 ) -> list[str]:
-    if sum(wide[-OF_LAST:]) < TOGETHER:
+    if not together(wide):
         return []
     return [
         f"{share:.0%} of the columns differ from the reference as none of its windows does (limit "
@@ -147,7 +172,7 @@ def _column_reasons(
 def _shift_reasons(
     moved: Sequence[bool], mean_shift: float, reference: DriftReference, shifts: Mapping[str, float]
 ) -> list[str]:
-    if sum(moved[-OF_LAST:]) < TOGETHER:
+    if not together(moved):
         return []
     columns = reference.columns
     farthest = sorted(shifts, key=lambda name: -abs(shifts[name]) / max(columns[name].wander, LEAST_WANDER))

@@ -19,6 +19,7 @@ from mikrobot.paper.journal import CLOSED, Amended, Booked, Filled, Moved, Noted
 from mikrobot.paper.orders import STATUSES, TERMINAL, TIMES_IN_FORCE, TRANSITIONS, TYPES, Order, Status, unsound
 from mikrobot.paper.positions import Position
 from mikrobot.paper.profiles import Profile
+from mikrobot.paper.results import TradeResults
 from mikrobot.paper.working_orders import FAR, WorkingOrders
 
 
@@ -56,6 +57,8 @@ class Account:
         Times at which `marks` were set, milliseconds.
     closures : dict of str to int
         Times at which prices of a symbol were last noted as outside its trading hours, milliseconds.
+    results : TradeResults
+        Results of the closed positions; of a cash account, none.
     """
 
     def __init__(self, id: str, profile: Profile, contracts: Mapping[str, Contract], seed: int = 0) -> None:
@@ -73,6 +76,7 @@ class Account:
         self.marks: dict[str, int] = {}
         self.marked: dict[str, int] = {}
         self.closures: dict[str, int] = {}
+        self.results = TradeResults()
         self.called = False
         self.exposed = False
         self.working_orders = {symbol: WorkingOrders(contract, profile) for symbol, contract in contracts.items()}
@@ -308,6 +312,9 @@ class Account:
         if closed and position.quantity * signed >= 0:
             self._forget_entries(record.symbol, key)
         order.opened += record.quantity - closed
+        if not self.profile.cash:
+            ended = bool(closed) and position.quantity * signed >= 0
+            self.results.add(record, key, self.currency, ended=ended, by_stop=bool(order.parent and order.stop))
         if closed and self.profile.isolated:
             liquidated = order.id.startswith("liquidation.")
             left = isolated.deficit(working.terms, position, backed, record.realised, liquidated=liquidated)

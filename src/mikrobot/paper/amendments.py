@@ -12,10 +12,13 @@ from mikrobot.paper.admission import modification_objection
 from mikrobot.paper.matching import Matching
 from mikrobot.paper.orders import Order, OrderType, Status
 
+ON_REQUEST = "on request"
+"""Reason of a cancellation or of new terms, unless another one is given."""
+
 _NO_ORDER = "there is no working order with this id"
 
 
-def cancel(matching: Matching, ts: int, order_id: str) -> str:
+def cancel(matching: Matching, ts: int, order_id: str, why: str = ON_REQUEST) -> str:
     """Cancel an order, or all live orders of a bracket; return why nothing was canceled, or an empty string."""
     account = matching.account
     orders = [account.orders[order_id]] if order_id in account.orders else _legs(account, order_id)
@@ -23,7 +26,7 @@ def cancel(matching: Matching, ts: int, order_id: str) -> str:
         return _refuse(account, ts, order_id, "cancel", reason=_NO_ORDER)
     for order in orders:
         if order.alive:
-            matching.end(ts, order, Status.CANCELED, "on request")
+            matching.end(ts, order, Status.CANCELED, why)
     return ""
 
 
@@ -43,7 +46,7 @@ def modify(
     if reason:
         return _refuse(account, ts, order_id, "modify", reason=reason)
     last = (changed.price, changed.stop) != (order.price, order.stop) or changed.quantity > order.quantity
-    account.amend(ts, order, "on request", quantity=changed.quantity, price=changed.price, stop=changed.stop, last=last)
+    account.amend(ts, order, ON_REQUEST, quantity=changed.quantity, price=changed.price, stop=changed.stop, last=last)
     matching.reconsider(order, ts)
     return ""
 

@@ -205,7 +205,7 @@ class Exchange:
         """
         market = self._market(ts, symbol)
         for matching, _ in self._working[symbol]:
-            financing.charge_funding(matching.account, market, ts, rate, mark=mark)
+            financing.charge_funding(matching.account, market, self.rates, ts, rate=rate, mark=mark)
             matching.liquidation.fence(ts)
 
     def submit(self, account_id: str, ts: int, asked: OrderRequest | Bracket | OneCancelsOther) -> str:
@@ -234,7 +234,7 @@ class Exchange:
         self._wake_for(account)
         return ""
 
-    def cancel(self, account_id: str, ts: int, order_id: str) -> str:
+    def cancel(self, account_id: str, ts: int, order_id: str, why: str = amendments.ON_REQUEST) -> str:
         """Cancel an order immediately; the id of a bracket cancels all its live orders.
 
         Returns
@@ -242,7 +242,7 @@ class Exchange:
         str
             Reason why nothing was canceled, or an empty string.
         """
-        return amendments.cancel(self._matching(account_id), ts, order_id)
+        return amendments.cancel(self._matching(account_id), ts, order_id, why)
 
     def modify(
         self, account_id: str, ts: int, order_id: str, *,
@@ -278,6 +278,11 @@ class Exchange:
                 matching.end(ts, order, Status.CANCELED, reason)
         for position in list(account.positions.values()):
             matching.close(position, ts, reason)
+
+    @property
+    def now(self) -> int:
+        """Time of the newest event, milliseconds; `FAR` before the first one."""
+        return self._now
 
     def settle(self, ts: int) -> None:
         """Process all events due up to and including an instant."""

@@ -23,7 +23,11 @@ from mikrobot.paper.venue import CURRENCY, contract_of
 
 _OF_A_TICK = Decimal("0.0001")
 
-_FORCED = {reason.value: reason for reason in (FillReason.STOP_OUT, FillReason.LIQUIDATION, FillReason.RUN_END)}
+_FORCED = {
+    reason.value: reason
+    for reason in (FillReason.STOP_OUT, FillReason.LIQUIDATION, FillReason.RUN_END, FillReason.FLATTEN)
+}
+_AT_THE_OPEN = (FillReason.ENTRY, FillReason.TIME, FillReason.FLATTEN)
 
 
 def fills_of(journals: Mapping[str, Iterable[Record]], bar: timedelta = Timeframe.M1.delta) -> list[Fill]:
@@ -82,7 +86,7 @@ def _fill(account: str, parts: Sequence[Filled], order: Submitted, bracket: str,
         reason=reason,
         fee=money.decimal(sum(part.fee for part in parts), first.fee_currency),
         pnl=money.decimal(sum(part.realised for part in parts), CURRENCY),
-        filled_at=at - bar if reason in (FillReason.ENTRY, FillReason.TIME) else at,
+        filled_at=at - bar if reason in _AT_THE_OPEN and order.type == OrderType.MARKET.value else at,
         ambiguous=any(part.ambiguous for part in parts),
         levels=tuple(
             (contract.price(price), _lots(contract, part.quantity)) for part in parts for price, _ in part.levels

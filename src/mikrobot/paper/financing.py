@@ -56,8 +56,14 @@ def charge_swap(account: Account, markets: Mapping[str, Market], rates: Rates, t
         insure(account, position.symbol, ts)
 
 
-def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, *, mark: int | None) -> None:
-    """Book the funding of every open perpetual of a symbol: quantity x mark x rate; longs pay a positive rate."""
+def charge_funding(account: Account, market: Market, rates: Rates, ts: int, *, rate: Decimal, mark: int | None) -> None:
+    """Book the funding of every open perpetual of a symbol: quantity x mark x rate; longs pay a positive rate.
+
+    Raises
+    ------
+    DataError
+        If the rate that converts it to the account currency is missing.
+    """
     contract = market.contract
     if contract.kind is not Kind.PERP:
         return
@@ -65,8 +71,15 @@ def charge_funding(account: Account, market: Market, ts: int, rate: Decimal, *, 
     (a, b), (c, d) = rate.as_integer_ratio(), contract.value
     for position in list(account.positions.values()):
         if position.symbol == contract.symbol:
-            unit = scale(account.currency)
-            paid = half_even(position.quantity * twice * a * c * unit, 2 * b * d)
+            due = position.quantity * twice * a * c
+            converted = margin.quote_rate(account, contract, market.mark(position.sign), -due, rates=rates, ts=ts)
+            if converted is None:
+                raise DataError(
+                    f"account {account.id}: there is no rate from {contract.quote} to {account.currency} at the "
+                    f"funding of {position.symbol}; give the markets their last prices before you add the account"
+                )
+            num, den = converted.value
+            paid = half_even(due * num * scale(account.currency), 2 * b * d * den)
             account.book(ts, "funding", account.currency, -paid, cause=position.ticket or position.symbol)
             insure(account, contract.symbol, ts)
 

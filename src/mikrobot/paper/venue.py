@@ -2,19 +2,21 @@
 
 Live trading, replay and backtest all use `Venue`. FX and CFDs trade on an MT5 hedging account. Crypto can be
 sold short, so it trades under the rules of an isolated-margin perpetual at the bar prices, with the
-fees of its instrument. Funding is not charged because no bar source publishes it; swap is charged where the
+fees of its instrument. Funding is charged where the market announces it, which bar files do not; swap where the
 instrument has one. Every account is in US dollars, and one unit of a stablecoin counts as one dollar. Results in
 another currency are converted at the price of another symbol of the venue. Latency and slippage are
 drawn from the seed, the account's name and the order's id. None of these depends on the run, so the
 same bars and orders give the same fills. Does not make decisions, read a clock or write to a store.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Protocol, TypeVar
 
 from mikrobot.domain.errors import DataError
+from mikrobot.domain.funding import FundingRate
 from mikrobot.domain.instruments.rates import needs_rate, rate_symbol, require_rates
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.instruments.shapes import AT_PAR
@@ -39,10 +41,23 @@ VENUE_RULES: Mapping[str, Profile] = {"fx": MT5_HEDGING, "crypto": replace(ISOLA
 RUN_END = "run_end"
 """Prefix of the ids of orders that close the positions left open at the end of a run."""
 
+FLATTEN = "flatten"
+"""Prefix of the ids of orders that close positions on request."""
+
 CENT = Decimal("0.01")
 
+_MINUTE_MS = 60_000
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Quoted(Protocol):
+    @property
+    def symbol(self) -> str: ...
+
+
+OfSymbol = TypeVar("OfSymbol", bound=_Quoted)
+"""A bar in any form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +225,26 @@ class Venue:
         spread, depth = spread_ticks(contract, bar.spread), None if book is None else depth_of(contract, book)
         self.exchange.bar(closed, bar.symbol, first, high, low, last, spread, opened, depth)
 
-    def rates_first(self, bars: Iterable[Bar]) -> Iterable[Bar]:
+    def fund(self, funding: FundingRate, close_time: datetime) -> None:
+        """Charge funding on the positions that are open before the bars of a minute are played.
+
+        Parameters
+        ----------
+        funding : FundingRate
+            Its mark price counts, rounded to a tick; without one, the middle of the newest prices.
+        close_time : datetime
+            Close of these bars; the charge is booked at their open.
+
+        Raises
+        ------
+        UnknownSymbol
+            If the venue does not trade the symbol.
+        """
+        contract = self.exchange.contracts.get(funding.symbol)
+        mark = None if funding.mark is None or contract is None else round(funding.mark / contract.tick)
+        self.exchange.funding(milliseconds(close_time) - _MINUTE_MS, funding.symbol, funding.rate, mark)
+
+    def rates_first(self, bars: Iterable[OfSymbol]) -> Iterable[OfSymbol]:
         """Order the bars of one close so that those whose prices convert others come first."""
         return bars if not self._rates else sorted(bars, key=lambda bar: bar.symbol not in self._rates)
 
@@ -230,6 +264,33 @@ class Venue:
                 leaving = f"{entry.id}.time"
                 if not any(order.id.startswith(leaving) for order in account.working(stop.symbol)):
                     self._leave(account, stop.symbol, entry.id, f"{leaving}.{at:%Y%m%dT%H%M}", now=now)
+
+    def cancel_entries(self, at: datetime, chosen: Callable[[str, Side], bool], why: str) -> None:
+        """Cancel the entries that may still fill, by symbol and side, at an instant or at the newest event if later."""
+        for account in self.exchange.accounts.values():
+            entries = [order for order in account.working() if not order.reduce_only and not order.parent]
+            pending = [order for order in entries if chosen(order.symbol, _side(order.sign))]
+            if not pending:
+                continue
+            now = max(milliseconds(at), self.exchange.now)
+            self.exchange.settle(now)
+            for order in pending:
+                if order.alive:
+                    self.exchange.cancel(account.id, now, order.id, why)
+
+    def flatten(self, at: datetime, chosen: Callable[[str, Side], bool]) -> None:
+        """Send a market exit for every position, by symbol and side, that no such exit closes already.
+
+        It fills as one of `leave_expired` does.
+        """
+        for account in self.exchange.accounts.values():
+            for key, position in list(account.positions.items()):
+                leaving = f"{FLATTEN}.{key}"
+                if not chosen(position.symbol, _side(position.quantity)):
+                    continue
+                if not any(order.id.startswith(leaving) for order in account.working(position.symbol)):
+                    name = f"{leaving}.{at:%Y%m%dT%H%M}"
+                    self._leave(account, position.symbol, key, name, now=milliseconds(at))
 
     def close_out(self, at: datetime, next_run: str) -> None:
         """Close every open order and position; note the next run on each account that had any.
@@ -252,7 +313,7 @@ class Venue:
                 raise DataError(f"account {account.id}: {held} cannot be closed, there is no rate to {CURRENCY}")
 
     def place(self, order: OrderIntent) -> str:
-        """Send a bracket order at the close of its decision; its entry expires at ``expires_at``.
+        """Send a bracket at the close of its decision; its entry, at the market or a stop, expires at ``expires_at``.
 
         Returns
         -------
@@ -262,6 +323,7 @@ class Venue:
         traded = self.instruments[order.symbol]
         entry = OrderRequest(
             order.id, order.symbol, order.side, order.lots * traded.lot,
+            OrderType.MARKET if order.entry is None else OrderType.STOP, stop=order.entry,
             tif=TimeInForce.GTD, expires=milliseconds(order.expires_at),
         )  # fmt: skip
         bracket = Bracket(order.id, entry, order.stop, order.target)
@@ -307,6 +369,10 @@ class Venue:
         side, quantity = Side.SELL if held > 0 else Side.BUY, self.exchange.contracts[symbol].quantity(abs(held))
         request = OrderRequest(name, symbol, side, quantity, reduce_only=True, ticket=ticket)
         self.exchange.submit(account.id, now, request)
+
+
+def _side(sign: int) -> Side:
+    return Side.BUY if sign > 0 else Side.SELL
 
 
 def _engaged(accounts: Iterable[Account]) -> Iterable[str]:

@@ -78,6 +78,14 @@ class Answer(AnsweringModel):
 
 
 @dataclass(frozen=True, slots=True)
+class InProcessAnswer(Answer):
+    """A prediction that the caller made by itself while the prediction service was down."""
+
+    def __str__(self) -> str:
+        return f"{Answer.__str__(self)}, in process"
+
+
+@dataclass(frozen=True, slots=True)
 class Answers(AnsweringModel):
     """The predictions for many rows, in their order; the fields of `Answer`."""
 

@@ -1,4 +1,4 @@
-"""HTTP client of the prediction service, with one open connection, short retries and a circuit breaker.
+"""HTTP client of the prediction service, with open connections, short retries, one hedge and a circuit breaker.
 
 The client sends requests and translates responses; it does not check the predictions.
 """
@@ -16,8 +16,15 @@ from mikrobot import telemetry
 from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.runtime import Breaker, BreakerOpen, Clock, retry
 from mikrobot.serving.answers import Answer, Answers
+from mikrobot.serving.in_process import InProcess
 
 ATTEMPTS = 4
+
+HEDGE_S = 1.0
+"""Time without an answer after which a prediction is requested again; nearly all take less than 10 ms."""
+
+KEEP_ALIVE_S = 240.0
+"""Time for which an idle connection stays open: a minute passes between predictions. The service waits longer."""
 
 log = telemetry.logger("serving")
 
@@ -46,8 +53,13 @@ class PredictionClient:
         User and password of the service.
     timeout_s : float
         Timeout of one attempt.
+    hedge_s : float
+        Seconds without an answer after which a prediction is requested once more, on another connection: another
+        worker of the service accepts it.
     patience_s : float
         Seconds after which a call no longer retries a service that is down or not ready.
+    in_process : InProcess, optional
+        Predicts single rows while the service is down.
     """
 
     def __init__(
@@ -58,15 +70,21 @@ class PredictionClient:
         *,
         login: tuple[str, str] | None = None,
         timeout_s: float = 5.0,
+        hedge_s: float = HEDGE_S,
         patience_s: float = 5.0,
+        in_process: InProcess | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._source = source
-        self._http = httpx.Client(base_url=self._url, auth=login, timeout=timeout_s, trust_env=False)
+        limits = httpx.Limits(keepalive_expiry=KEEP_ALIVE_S)
+        self._http = httpx.Client(base_url=self._url, auth=login, timeout=timeout_s, limits=limits, trust_env=False)
+        self._hedge = httpx.Timeout(timeout_s, read=min(hedge_s, timeout_s))
         breaker = Breaker(f"the prediction service at {self._url}", clock)
         self._patiently = retry(on=_Away, attempts=ATTEMPTS, timeout_s=patience_s)(breaker.call)
         self._columns: dict[str, tuple[str, ...]] = {}
         self._clock = clock
+        self._in_process = in_process
+        self._versions: dict[str, str] = {}
         self._challengers: dict[str, tuple[tuple[str, ...] | None, datetime]] = {}
 
     def __enter__(self) -> "PredictionClient":
@@ -121,7 +139,12 @@ class PredictionClient:
             As `predict`.
         """
         if symbol not in self._columns or refresh:
-            self._columns[symbol] = tuple(self.model(symbol)["columns"])
+            try:
+                self._columns[symbol] = tuple(self.model(symbol)["columns"])
+            except ServingError:
+                if self._in_process is None:
+                    raise
+                return self._in_process.columns(symbol)
         return self._columns[symbol]
 
     def predict(self, symbol: str, features: Mapping[str, float | None]) -> Answer:
@@ -140,10 +163,19 @@ class PredictionClient:
         ScopeError
             If no model was trained on the symbol.
         ServingError
-            If the service is down, not ready, too slow, fails or refuses the request.
+            If the service is down, not ready, too slow, fails or refuses the request, and there is no prediction in
+            process.
         """
         sent = {name: _sent(name, value) for name, value in features.items()}
-        return _answer(self._call("POST", "/predict", {**self._scope(symbol), "features": sent}))
+        try:
+            answer = _answer(self._call("POST", "/predict", {**self._scope(symbol), "features": sent}))
+        except ServingError as error:
+            if self._in_process is None:
+                raise
+            log.warning("predicted_in_process", symbol=symbol, reason=str(error))
+            return self._in_process.predict(symbol, sent, self._versions.get(symbol))
+        self._versions[symbol] = answer.fitted_with
+        return answer
 
     def shadow(self, symbol: str, row: Mapping[str, float]) -> tuple[Answer, dict[str, float]] | None:
         """Return the challenger's prediction for one feature row, in one attempt without retries.
@@ -217,7 +249,7 @@ class PredictionClient:
     def _attempt(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         """Make one attempt; a refusal of the input is returned, because it is no failure of the service."""
         try:
-            response = self._http.request(method, path, json=body)
+            response = self._sent(method, path, body)
         except _LOST as error:
             raise _Away(
                 f"the prediction service at {self._url} does not answer ({error}); start it: `mikrobot up`"
@@ -231,6 +263,15 @@ class PredictionClient:
                 f"the prediction service at {self._url} failed over {path}, status {response.status_code}; see its log"
             )
         return response
+
+    def _sent(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        if path != "/predict":
+            return self._http.request(method, path, json=body)
+        try:
+            return self._http.request(method, path, json=body, timeout=self._hedge)
+        except httpx.ReadTimeout:
+            log.warning("prediction_hedged", url=self._url)
+            return self._http.request(method, path, json=body)
 
 
 def _answer(body: Mapping[str, Any]) -> Answer:

@@ -3,10 +3,7 @@
 This module does not use HTTP. The registry is passed in.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -15,43 +12,23 @@ from numpy.typing import NDArray
 
 from mikrobot import telemetry
 from mikrobot.domain.errors import ModelError, ScopeError, ServingError
-from mikrobot.domain.trading import BASELINE
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.scope import Scope, holders_of
-from mikrobot.serving.answers import Answer, AnsweringModel, Answers, Bounds
-from mikrobot.serving.requested_rows import row_of, rows_of
+from mikrobot.serving.answers import Answer, AnsweringModel, Answers
+from mikrobot.serving.requested_rows import array_of, row_of, rows_of
+from mikrobot.serving.served import Key, Served, warm
 
 if TYPE_CHECKING:
-    from mikrobot.models.model import Model
+    import xgboost as xgb
+
+    from mikrobot.models.model import Answered, Model
     from mikrobot.models.registry import Registry
     from mikrobot.models.spec import ModelSpec
 
 log = telemetry.logger("serving")
 
-WARM_UP_ROWS = (1, 64)
-"""Number of rows of the warm-up calls before a model is served: one row, and a batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """The version that serves one scope, or the baseline fitted with it."""
-
-    scope: Scope
-    model: "Model"
-    baseline: bool
-    window: str
-
-    @property
-    def key(self) -> tuple[str, bool, str]:
-        return self.model.spec.version, self.baseline, self.window
-
-    @property
-    def origin(self) -> tuple[str, str | None, str, str, str, tuple[str, ...], str, datetime, int]:
-        """The fields of `AnsweringModel`, in their order."""
-        spec = self.model.spec
-        named = (BASELINE, None) if self.baseline else (spec.name, spec.version)
-        scope = (self.scope.source, self.scope.symbol, spec.symbols)
-        return *named, spec.version, *scope, spec.feature_hash, spec.trained_until, spec.swing
+KEPT_WARM = 5
+"""Number of models that a predictor keeps warm, so that a rollback needs no registry; more if more are served."""
 
 
 class Predictor:
@@ -72,10 +49,12 @@ class Predictor:
         self, registry: "Registry", name: str = TRADED, role: str = "champion", *, stand_in: str = "baseline"
     ) -> None:
         self._registry = registry
-        self._name = name
+        self.name = name
         self.role = role
         self._stand_in = stand_in
-        self._served: dict[Scope, _Served] = {}
+        self._served: dict[Scope, Served] = {}
+        self._warm: dict[Key, Model] = {}
+        self._boosters: dict[str, xgb.Booster] = {}
         self._refreshing = Lock()
 
     @property
@@ -95,9 +74,17 @@ class Predictor:
         ScopeError, ServingError
             As `predict`.
         """
-        return self._serving(symbol, source).model.spec
+        return self.serving(symbol, source).model.spec
 
-    def refresh(self, aliases: Mapping[str, str] | None = None) -> bool:
+    def serving_all(self) -> tuple[Served, ...]:
+        """Return the model of each scope, in order of source and symbol."""
+        return tuple(served for _, served in sorted(self._served.items()))
+
+    def warm(self) -> tuple[str, ...]:
+        """Return the versions that are loaded, the latest last."""
+        return tuple(dict.fromkeys(version for version, _, _ in self._warm))
+
+    def refresh(self, aliases: Mapping[str, str] | None = None, registry: "Registry | None" = None) -> bool:
         """Load and warm the versions that the registry names for each scope, then serve them.
 
         Running requests finish with the model that they started with.
@@ -106,6 +93,8 @@ class Predictor:
         ----------
         aliases : mapping of str to str, optional
             Version of each alias of the model, as the registry has it now; by default the registry is asked.
+        registry : Registry, optional
+            Where the versions are loaded from; by default the registry of the predictor.
 
         Returns
         -------
@@ -117,25 +106,34 @@ class Predictor:
         ModelError
             If a version cannot be loaded or fails to predict. Its scopes keep their models; the other scopes change.
         """
+        source = registry or self._registry
         with self._refreshing:
-            wanted = self._wanted(self._registry.aliases(self._name) if aliases is None else aliases)
+            wanted = self._wanted(source.aliases(self.name) if aliases is None else aliases)
             windows: dict[str, str] = {}
-            loaded = {served.key: served.model for served in self._served.values()}
+            loaded = dict(self._warm)
             kept = self._served if self._stand_in else {s: v for s, v in self._served.items() if s in wanted}
             fresh, failures = dict(kept), []
             for scope, (version, baseline) in wanted.items():
                 try:
-                    fresh[scope] = self._load(scope, version, baseline=baseline, loaded=loaded, windows=windows)
+                    fresh[scope] = self._load(source, scope, version, baseline=baseline, loaded=loaded, windows=windows)
                 except ModelError as error:
                     failures.append(f"{scope}: {error}")
             changed = [s for s in fresh if s not in self._served or fresh[s].key != self._served[s].key]
             gone = self._served.keys() - fresh.keys()
             self._served = fresh
+            self._keep(loaded)
         for scope in changed:
             log.info(f"{self.role}_served", scope=str(scope), origin=str(AnsweringModel(*fresh[scope].origin)))
         if failures:
             raise ModelError("; ".join(failures))
         return bool(changed or gone)
+
+    def _keep(self, loaded: "dict[Key, Model]") -> None:
+        """Keep the served models warm, and the latest of the others up to `KEPT_WARM` in all."""
+        serving = {served.key: served.model for served in self._served.values()}
+        others = {key: model for key, model in loaded.items() if key not in serving}
+        room = max(0, KEPT_WARM - len(serving))
+        self._warm = dict(list(others.items())[-room:] if room else []) | serving
 
     def _wanted(self, aliases: Mapping[str, str]) -> dict[Scope, tuple[str, bool]]:
         """Return the version to serve for each scope, and whether to serve only its baseline."""
@@ -146,26 +144,26 @@ class Predictor:
         }
 
     def _load(
-        self, scope: Scope, version: str, *, baseline: bool, loaded: "dict[tuple[str, bool, str], Model]",
+        self, registry: "Registry", scope: Scope, version: str, *, baseline: bool, loaded: "dict[Key, Model]",
         windows: dict[str, str],
-    ) -> _Served:  # fmt: skip
+    ) -> Served:  # fmt: skip
         """Return the model for a scope, loaded and warm.
 
         Models in `loaded` and tags of windows in `windows` are reused, and new ones are added.
         """
         if not baseline and version not in windows:
-            windows[version] = self._registry.window_tag(self._name, version)
+            windows[version] = registry.window_tag(self.name, version)
         window = "" if baseline else windows[version]
         key = (version, baseline, window)
         if key not in loaded:
-            registered = self._registry.load(self._name, version)
+            registered = registry.load(self.name, version)
             model = registered.diffusion() if baseline else registered
-            _warm(model)
+            warm(model)
             loaded[key] = model
         if scope not in loaded[key].spec.scopes:
             learned = ", ".join(map(str, loaded[key].spec.scopes))
             raise ModelError(f"version {version} learned from {learned}")
-        return _Served(scope, loaded[key], baseline, window)
+        return Served(scope, loaded[key], baseline, window)
 
     def predict(self, symbol: str, features: Mapping[str, float | None], source: str | None = None) -> Answer:
         """Predict one row.
@@ -188,9 +186,42 @@ class Predictor:
         ServingError
             If no model is served yet.
         """
-        served = self._serving(symbol, source)
-        answers = _answers(served.model, np.array([row_of(served.model.spec, features)]))
-        return Answer(*served.origin, *(answer[0] for answer in answers))
+        return self.serving(symbol, source).predict(features)
+
+    def contributions(self, served: Served, features: Mapping[str, float | None]) -> list[dict[str, Any]]:
+        """Return the steps of a prediction in log odds, for each side that has one; see `models.explanation`.
+
+        The boosted trees are fetched for the first one, which takes seconds.
+
+        Returns
+        -------
+        list of dict
+            ``side`` is ``up`` or ``down``; ``start`` and the values of ``added`` add up to the log odds of the
+            served probability. A baseline has only ``start`` and the calibration.
+
+        Raises
+        ------
+        FeatureMismatch
+            As `predict`.
+        ModelError
+            If the version has no boosted trees.
+        ServiceError
+            If the registry does not answer.
+        """
+        from mikrobot.models.explanation import explain, explain_baseline
+
+        row = row_of(served.model.spec, features)
+        if served.baseline:
+            steps = explain_baseline(served.model, row)
+        else:
+            steps = explain(served.model, self._booster(served.model.spec.version), row)
+        sides = {1: "up", -1: "down"}
+        return [{"side": sides[step.side], "start": step.start, "added": dict(step.added)} for step in steps]
+
+    def _booster(self, version: str) -> "xgb.Booster":
+        if version not in self._boosters:
+            self._boosters = {version: self._registry.booster(self.name, version)}
+        return self._boosters[version]
 
     def predict_many(
         self, symbol: str, columns: Sequence[str], rows: Sequence[Sequence[float | None]], source: str | None = None
@@ -212,17 +243,64 @@ class Predictor:
         ScopeError, ServingError
             As `predict`.
         """
-        served = self._serving(symbol, source)
-        ordered = rows_of(served.model.spec, columns, rows)
-        if not len(rows):
-            return Answers(*served.origin, (), ())
-        return Answers(*served.origin, *map(tuple, _answers(served.model, ordered)))
+        served = self.serving(symbol, source)
+        return served.answers(rows_of(served.model.spec, columns, rows))
 
-    def _serving(self, symbol: str | None, source: str | None) -> _Served:
+    def predict_array(
+        self, symbol: str, columns: Sequence[str], values: NDArray[np.float64], source: str | None = None
+    ) -> "tuple[Served, Answered]":
+        """Predict the rows of an array, shape (rows, columns), whose columns are named; NaN where a value is missing.
+
+        Returns
+        -------
+        tuple of (Served, Answered)
+            The model, and its predictions in the order of the rows.
+
+        Raises
+        ------
+        FeatureMismatch, ScopeError, ServingError
+            As `predict_many`.
+        ModelError
+            If the model predicts a probability outside of 0 to 1.
+        """
+        served = self.serving(symbol, source)
+        answered = served.model.answer(array_of(served.model.spec, columns, values))
+        served.check(answered)
+        return served, answered
+
+    def version(self, version: str, symbol: str | None, source: str | None = None) -> Served:
+        """Return a loaded version for a scope: the served one, or one that is kept warm.
+
+        Raises
+        ------
+        ScopeError
+            If the version is not loaded, or was not trained on the scope.
+        ServingError
+            As `predict`.
+        """
+        served = self.serving(symbol, source)
+        if served.model.spec.version == version:
+            return served
+        for (number, baseline, window), model in reversed(self._warm.items()):
+            if number == version and served.scope in model.spec.scopes:
+                return Served(served.scope, model, baseline, window)
+        raise ScopeError(
+            f"version: expected one of {', '.join(self.warm())} of model {self.name}, which are loaded for "
+            f"{served.scope}, found {version[:100]!r}"
+        )
+
+    def serving(self, symbol: str | None, source: str | None = None) -> Served:
+        """Return the model that serves a scope; by default the only one.
+
+        Raises
+        ------
+        ScopeError, ServingError
+            As `predict`.
+        """
         everything = self._served
         if not everything:
             raise ServingError(
-                f"no version of model {self._name} is served: none has been trained (`mikrobot train`), "
+                f"no version of model {self.name} is served: none has been trained (`mikrobot train`), "
                 "or the registry does not answer (`mikrobot status`)"
             )
         if source is not None and symbol is not None and (exact := everything.get(Scope(source, symbol))):
@@ -240,34 +318,3 @@ class Predictor:
             given = f"found {asked!r}" if asked else "found neither"
             raise ScopeError(f"expected a symbol and a source to choose one of {scopes}; {given}")
         raise ScopeError(f"no model learned from {asked}; the service answers for {scopes}; train one on its bars")
-
-
-def _warm(model: "Model") -> None:
-    """Make the first calls, which are slow, before the model is served."""
-    for rows in WARM_UP_ROWS:
-        answered = model.predict(np.ones((rows, len(model.spec.columns)))).shape
-        if answered != (rows, 2):
-            raise ModelError(
-                f"model {model.spec.name} version {model.spec.version} predicts {rows} rows with an array of "
-                f"shape {answered}, expected {(rows, 2)}; train it again"
-            )
-
-
-def _answers(model: "Model", rows: NDArray[np.float64]) -> list[list[Any]]:
-    """Return probabilities, bounds, sets and predictions of both sides, in the order of the fields of `Answer`."""
-    from mikrobot.models.conformal import PREDICTED, SETS
-
-    answered = model.answer(rows)
-    fields: list[list[Any]] = [side.tolist() for side in answered.probability.T]
-    bounds = zip(answered.low.T.tolist(), answered.high.T.tolist(), strict=True)
-    fields += [_bounds(low, high) for low, high in bounds]
-    fields += [[words[code] for code in side] for words in (SETS, PREDICTED) for side in answered.sets.T.tolist()]
-    predictable = np.isfinite(answered.probability).T.tolist()
-    return [
-        [value if exists else None for value, exists in zip(values, predictable[number % 2], strict=True)]
-        for number, values in enumerate(fields)
-    ]
-
-
-def _bounds(low: Sequence[float], high: Sequence[float]) -> list[Bounds | None]:
-    return [None if math.isnan(least) else (least, most) for least, most in zip(low, high, strict=True)]

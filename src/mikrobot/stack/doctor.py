@@ -89,6 +89,7 @@ def _home(home: Path) -> Finding:
 def _ports(settings: Settings) -> Iterator[Finding]:
     ports = {"postgres": settings.postgres_port, "prefect": settings.prefect_port}
     ports |= {"mlflow": settings.mlflow_port, "bento": settings.bento_port}
+    ports |= {"evidently": settings.evidently_port} if settings.evidently else {}
     for name, port in ports.items():
         ours = bundled.pid(settings.home) if name == "postgres" else pid_records.find(name, settings.home)
         left = pid_records.orphans(name, settings.home)

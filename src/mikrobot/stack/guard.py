@@ -24,6 +24,7 @@ HEALTH = {
     "prefect": frozenset({"/api/health", "/api/ready"}),
     "mlflow": frozenset({"/health"}),
     "bento": frozenset({"/livez", "/readyz", "/healthz"}),
+    "evidently": frozenset({"/api/version"}),
 }
 """Paths of each service that anybody may read: they reveal only that it runs."""
 

@@ -21,7 +21,7 @@ from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.stack import leases, pages, processes, schedules, wanted
 from mikrobot.stack.processes import Service
-from mikrobot.stack.service_table import SERVICES, VENUE, environment, services, venue
+from mikrobot.stack.service_table import EVIDENTLY, SERVICES, VENUE, environment, permanent, services, venue
 from mikrobot.stack.wanted import LIVE
 from mikrobot.store.postgres import bundled, database
 from mikrobot.store.state_folder import make_private
@@ -64,13 +64,13 @@ def up(settings: Settings, clock: Clock, say: Say) -> list[str]:
     ServiceError
         If a service fails; the services that this call has started are stopped again.
     """
-    with using(settings, SERVICES):
+    with using(settings, permanent(settings)):
         started = begin(settings, say)
         say("applying the Feast definitions")
         run_module("feature_repo", settings)
         serve_flows(settings, clock, say, started)
         await_all(settings, clock, say, started)
-        leases.keep(SERVICES, settings.home)
+        leases.keep(permanent(settings), settings.home)
     return started
 
 
@@ -260,9 +260,9 @@ def down(settings: Settings, names: Iterable[str] | None = None) -> list[str]:
 def _down_all(settings: Settings) -> list[str]:
     wanted.clear(settings.home)
     supervised = _end_supervision(settings.home)
-    leases.keep(SERVICES, settings.home)
+    leases.keep((*SERVICES, EVIDENTLY), settings.home)
     recorded = pid_records.recorded(settings.home)
-    unrecorded = [name for name in (*SERVICES[1:], *LIVE, "loop") if name not in recorded]
+    unrecorded = [name for name in (*SERVICES[1:], EVIDENTLY, *LIVE, "loop") if name not in recorded]
     stopped = _stop(settings, ["postgres", *unrecorded, *recorded])
     return ["supervisor", *stopped] if supervised else stopped
 
@@ -308,7 +308,8 @@ def status(settings: Settings) -> list[State]:
         recorded = wanted.read(settings.home).services.get(VENUE, {})
         port = recorded.get("venue_port", settings.venue_port)
         by_name[VENUE] = venue(settings.model_copy(update={"venue_port": port}))
-    for name in ("prefect", "mlflow", "bento", *local, *BACKGROUND):
+    pages = (EVIDENTLY,) if settings.evidently else ()
+    for name in ("prefect", "mlflow", "bento", *pages, *local, *BACKGROUND):
         process = pid_records.find(name, settings.home)
         service = by_name.get(name)
         health = service.health if service else None

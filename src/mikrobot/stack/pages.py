@@ -39,6 +39,7 @@ CONTENT = {
     "prefect": "Flows: every run with its log, its tables and its reports",
     "mlflow": "Models: the training runs and the registered versions",
     "bento": "Predictions: call the serving model from the page of its API",
+    "evidently": "Drift: snapshots of the distributions of each symbol, compared over time",
 }
 
 
@@ -56,9 +57,10 @@ def write(settings: Settings) -> None:
         If a password cannot be used, or the state folder cannot be written.
     """
     urls = {"prefect": settings.prefect_url, "mlflow": settings.mlflow_url, "bento": settings.bento_url}
+    urls |= {"evidently": settings.evidently_url} if settings.evidently else {}
     pages = [
         {"name": name, "content": CONTENT[name], "link": _signing_in(urls[name], web_access.login(settings, name))}
-        for name in web_access.SERVICES
+        for name in urls
     ]
     page = Environment(autoescape=True).from_string(PAGE)
     text = page.render(pages=pages, user=web_access.USER, files=settings.home / "secrets" / "web_*")

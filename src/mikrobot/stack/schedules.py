@@ -15,7 +15,7 @@ from mikrobot.settings import Settings
 from mikrobot.store import web_access
 
 GRACE = timedelta(minutes=1)
-"""Time after which a due run is late; it normally starts within 15 s, since Prefect's runner polls every 10 s."""
+"""Time after which a due run is late; it normally starts within 10 s, since Prefect's runner polls every 4 s."""
 
 QUEUE_GRACE = timedelta(minutes=30)
 """Time that a due run may wait while the flow server is busy with others."""

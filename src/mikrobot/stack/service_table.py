@@ -25,8 +25,14 @@ _MEMORY = {
 _ADMINISTRATORS = ("PGPASSWORD", "POSTGRES_PASSWORD")
 """Variables in which a user may have the password of the database administrator."""
 
+EVENT_DAYS = 7
+"""Days for which Prefect keeps events at most; they are many, and only explain what its automations did."""
+
 SERVICES = ("postgres", "prefect", "mlflow", "bento", "flows")
 """The permanent services, in the order they are started."""
+
+EVIDENTLY = "evidently"
+"""Evidently's pages, which a setting adds to the permanent services."""
 
 VENUE = "venue"
 """The local venue, which only a run on it starts."""
@@ -52,7 +58,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",
         "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "INFO",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_CLI_PROMPT": "false",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -78,7 +83,15 @@ def _prefect_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_API_AUTH_STRING": ":".join(web_access.login(settings, "prefect")),
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": settings.prefect_url,
         "PREFECT_SERVER_UI_API_URL": "/api",  # under whichever name the browser called it
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(settings.retention_days * 86_400),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{min(settings.retention_days, EVENT_DAYS)}D",
     }
+
+
+def permanent(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the permanent services, in the order they are started."""
+    return (*SERVICES, EVIDENTLY) if settings.evidently else SERVICES
 
 
 def services(settings: Settings) -> dict[str, Service]:
@@ -106,7 +119,8 @@ def services(settings: Settings) -> dict[str, Service]:
         ),
         Service(
             "bento",
-            (*python, "bentos", "--host", host, "--port", str(settings.bento_port)),
+            (*python, "bentos", "--host", host, "--port", str(settings.bento_port),
+             "--workers", str(settings.bento_workers)),
             common,
             settings.bento_port,
             "MIKROBOT_BENTO_PORT",
@@ -121,7 +135,20 @@ def services(settings: Settings) -> dict[str, Service]:
             login=web_access.login(settings, "prefect"),
         ),
     )  # fmt: skip
-    return {service.name: service for service in listed}
+    chosen = (*listed, _evidently(settings)) if settings.evidently else listed
+    return {service.name: service for service in chosen}
+
+
+def _evidently(settings: Settings) -> Service:
+    return Service(
+        EVIDENTLY,
+        (sys.executable, "-m", "mikrobot.stack.evidently_server", "--host", settings.host,
+         "--port", str(settings.evidently_port)),
+        environment(settings) | {"ITERATIVE_DO_NOT_TRACK": "1"},
+        settings.evidently_port,
+        "MIKROBOT_EVIDENTLY_PORT",
+        f"{settings.evidently_url}/api/version",
+    )  # fmt: skip
 
 
 def venue(settings: Settings) -> Service:

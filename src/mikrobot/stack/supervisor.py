@@ -25,6 +25,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import local_market, local_stack, processes, service_table, supervision, wanted
 from mikrobot.store import web_access
 from mikrobot.store.bars import BarStore
+from mikrobot.store.books import BookSamples
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
@@ -92,11 +93,17 @@ def trade(
 
 
 def _forget_untraded(pool: Pool, run_id: str, segment: Segment) -> None:
-    """Delete the bars that the streamer will store: it never changes one, and an earlier replay may have had others."""
+    """Delete the bars that the streamer will store: it never changes one, and an earlier replay may have had others.
+
+    The order books of a replay too; those of a live source cannot be received again.
+    """
     runs = Runs(pool)
     reached = runs.reached(run_id, "streamer")
     start = max(reached, segment.trade_from) if reached else segment.trade_from
-    BarStore(pool).forget(runs.get(run_id).source, segment.symbols, Timeframe.M1, start)
+    source = runs.get(run_id).source
+    BarStore(pool).forget(source, segment.symbols, Timeframe.M1, start)
+    if not is_live(source):
+        BookSamples(pool).replace(source, segment.symbols, start)
 
 
 def begin(settings: Settings, run_id: str, number: int) -> list[str]:
@@ -223,13 +230,19 @@ def rejoin(
         reached = _published(settings, run)
         catch_up(reached)
         with database.open_pool(settings) as pool:
-            run = Runs(pool).add_symbols(run_id, reached, instruments)
+            run = Runs(pool).add_symbols(run_id, reached, instruments, settings.routes)
     finally:
         _go_on(wiring.market_of(settings, run), run)
 
 
-def trigger_retrain(settings: Settings, reason: str) -> str:
+def trigger_retrain(settings: Settings, reason: str, *, force: bool = False) -> str:
     """Create a run of the retrain deployment; return the address of the flow run in the UI.
+
+    Parameters
+    ----------
+    reason : str
+    force : bool
+        Train also if data and settings are those of the version that answers.
 
     Raises
     ------
@@ -242,7 +255,7 @@ def trigger_retrain(settings: Settings, reason: str) -> str:
             deployment = client.get(f"{api}/deployments/name/retrain/retrain").raise_for_status().json()
             created = client.post(
                 f"{api}/deployments/{deployment['id']}/create_flow_run",
-                json={"parameters": {"reason": reason}, "state": {"type": "SCHEDULED"}},
+                json={"parameters": {"reason": reason, "force": force}, "state": {"type": "SCHEDULED"}},
             )
             flow_run = created.raise_for_status().json()
     except httpx.HTTPError as error:

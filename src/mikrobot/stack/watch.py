@@ -43,7 +43,7 @@ HEALTH_EVERY_S = 10.0
 
 ROTATE_EVERY_S = 60.0
 
-SERVERS = ("prefect", "mlflow", "bento")
+SERVERS = ("prefect", "mlflow", "bento", "evidently")
 """The services that answer on a port of their own."""
 
 UNRESPONSIVE_S = 60.0

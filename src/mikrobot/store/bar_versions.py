@@ -94,13 +94,23 @@ class BarVersions:
 
     def add(self, source: str, bar: Bar, known_at: datetime, reason: str) -> bool:
         """Store a later version of a bar; return False if it equals the newest one that is stored."""
-        values = {name: getattr(bar, name) for name in _VALUES}
-        row = {**self._key(source, bar), **values, "known_at": known_at, "reason": reason}
+        row = self._row(source, bar, known_at, reason)
         return execute(
             self._pool,
             f"storing a revision of the {bar.symbol} bar of {bar.open_time}",
             lambda c: c.execute(_ADD.encode(), row).rowcount == 1,
         )
+
+    def add_all(self, source: str, bars: Sequence[Bar], known_at: datetime, reason: str) -> int:
+        """Store later versions as `add` does, all or none of them; return how many differ from the newest ones."""
+        rows = [self._row(source, bar, max(known_at, bar.close_time), reason) for bar in bars]
+
+        def work(connection: Connection) -> int:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(_ADD.encode(), rows)
+                return cursor.rowcount
+
+        return execute(self._pool, f"storing {len(rows)} later versions of bars", work) if rows else 0
 
     def as_known(
         self, source: str, symbol: str, timeframe: Timeframe, start: datetime, *, end: datetime, at: datetime
@@ -152,6 +162,10 @@ class BarVersions:
             "timeframe": bar.timeframe.seconds // 60,
             "open_time": bar.open_time,
         }
+
+    def _row(self, source: str, bar: Bar, known_at: datetime, reason: str) -> dict[str, Any]:
+        values = {name: getattr(bar, name) for name in _VALUES}
+        return {**self._key(source, bar), **values, "known_at": known_at, "reason": reason}
 
     def _rows(
         self, query: str, source: str, symbols: Sequence[str], start: datetime, *, end: datetime

@@ -138,13 +138,12 @@ class BarStore:
         if bars.empty:
             return 0
         key = self._key(source, symbol, timeframe)
-        copied = frames.encode(symbol, bars, key)
         limits = [bars["open_time"].iloc[place].to_pydatetime() for place in (0, -1)]
 
         def work(connection: Connection) -> int:
             is_new = connection.execute(_ANY.encode(), (*key, *limits)).fetchone() is None
             try:
-                return _copy(connection, copied, len(bars)) if is_new else _merge(connection, key, symbol, bars)
+                return (_copy if is_new else _merge)(connection, key, symbol, bars)
             except UniqueViolation:  # of bars that another process has stored meanwhile
                 return _merge(connection, key, symbol, bars)
 
@@ -306,13 +305,14 @@ class BarStore:
         return frames.decode(packed, newest_first=newest_first)
 
 
-def _copy(connection: Connection, copied: bytes, count: int) -> int:
-    """Store bars of a span that has none."""
+def _copy(connection: Connection, key: _Key, symbol: str, bars: pd.DataFrame) -> int:
+    """Store bars of a span that has none; return their number."""
+    copied = frames.encode(symbol, bars, key)
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(_PATIENTLY)
         with cursor.copy(_COPY.encode()) as copy:
             copy.write(copied)
-    return count
+    return len(bars)
 
 
 def _merge(connection: Connection, key: _Key, symbol: str, bars: pd.DataFrame) -> int:

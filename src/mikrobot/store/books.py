@@ -1,6 +1,7 @@
 """Store the order books at the closes of bars. `BarStore.append` writes them, in the transaction of their bars.
 
-A stored book is never changed: features and fills were computed from it.
+A stored book of a live source is never changed: features and fills were computed from it. Those of a replay are
+replaced when its minutes are replayed again, as its bars are.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ _VALUES = (
     f"SELECT ts, {_NAMES} FROM book_sample WHERE source_id = %s AND symbol_id = %s AND ts >= %s AND ts < %s "
     "AND state = 'live' ORDER BY ts"
 )
+_FORGET = "DELETE FROM book_sample WHERE source_id = %s AND symbol_id = ANY(%s) AND ts >= %s AND ts < %s"
 _CLOSING = (
     f"SELECT symbol_id, ts, state, reason, {_LEVELS} FROM book_sample "
     "WHERE source_id = %s AND symbol_id = ANY(%s) AND ts > %s AND ts <= %s ORDER BY ts, symbol_id"
@@ -35,7 +37,7 @@ _CLOSING = (
 
 
 class BookSamples:
-    """Reads the order books at the closes of bars.
+    """Reads the order books at the closes of bars, and replaces those of a replay.
 
     Every method raises `StoreError` if the database fails.
 
@@ -80,6 +82,26 @@ class BookSamples:
         )
         books = [_book(numbers[number], *row) for number, *row in rows]
         return {(book.symbol, book.close_time): book for book in books}
+
+    def replace(
+        self, source: str, symbols: Sequence[str], start: datetime, *, end: datetime | None = None,
+        books: Sequence[ClosingBook] = (),
+    ) -> None:  # fmt: skip
+        """Replace the books of the bars that open in [start, end), or at `start` and later, in one transaction.
+
+        For the bars of a replay only, whose files may have changed.
+        """
+        source_id, numbers = self._names.source(source), {symbol: self._names.symbol(symbol) for symbol in symbols}
+        span = (source_id, list(map(Int2, numbers.values())), start, end or "infinity")
+
+        def work(connection: Connection) -> None:
+            with connection.transaction():
+                connection.execute("SET LOCAL statement_timeout = '5min'")
+                connection.execute(_FORGET, span)
+                for book in books:
+                    insert(connection, source_id, numbers[book.symbol], book)
+
+        execute(self._pool, f"replacing the order books from {start}", work)
 
 
 def insert(connection: Connection, source_id: int, symbol_id: int, book: ClosingBook) -> None:

@@ -11,13 +11,14 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Any
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
+from mikrobot.domain.check_results import Comparison
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.domain.trading_states import TradingState
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.runs import advance
-from mikrobot.store.trading_states import write
+from mikrobot.store.trading_states import kept_version, require, write, write_spans
 
 _FEATURE_LIST = "INSERT INTO feature_list (id, names) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _PREDICTION = """
@@ -26,15 +27,21 @@ INSERT INTO prediction (
 ) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::float8[])
 """
 _DECISION = """
-INSERT INTO decision (run_id, id, symbol, close_time, approved, side, reasons) VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO decision (run_id, id, symbol, close_time, approved, side, reasons, strategy, comparisons)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_ORDER_COLUMNS = "id, decision_id, symbol, side, lots, stop, target, submitted_at, expires_at"
-_ORDER = f"INSERT INTO orders (run_id, {_ORDER_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_ORDER_COLUMNS = "id, decision_id, symbol, side, lots, stop, target, submitted_at, expires_at, entry"
+_ORDER = f"INSERT INTO orders (run_id, {_ORDER_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _JOURNAL = "INSERT INTO journal (run_id, account, seq, kind, record) VALUES (%s, %s, %s, %s, %s)"
 _SHADOW = """
 INSERT INTO shadow (run_id, symbol, side, close_time, probability, model, model_version)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
+_MEMORY = """
+INSERT INTO strategy_memory (run_id, strategy, symbol, memory) VALUES (%s, %s, %s, %s)
+ON CONFLICT (run_id, strategy, symbol) DO UPDATE SET memory = excluded.memory
+"""
+_READ_MEMORIES = "SELECT strategy, symbol, memory FROM strategy_memory WHERE run_id = %s"
 _SKIP = "INSERT INTO skip (run_id, symbol, close_time, reason) VALUES (%s, %s, %s, %s)"
 
 _READ_PREDICTIONS = """
@@ -49,16 +56,29 @@ WHERE model = %s AND model_version = %s AND source = %s AND close_time > %s ORDE
 _COUNT_ANSWERS = """
 SELECT symbol, model, model_version, count(*) FROM prediction WHERE run_id = %s GROUP BY symbol, model, model_version
 """
-_READ_DECISIONS = "SELECT id, symbol, close_time, approved, side, reasons FROM decision WHERE run_id = %s ORDER BY seq"
+_DECISION_COLUMNS = "id, symbol, close_time, approved, side, reasons, strategy, comparisons"
+_READ_DECISIONS = f"SELECT {_DECISION_COLUMNS} FROM decision WHERE run_id = %s ORDER BY seq"
+_READ_DECISION = f"SELECT run_id, {_DECISION_COLUMNS} FROM decision WHERE id = %s"
+_READ_CHOSEN = f"""
+SELECT {_DECISION_COLUMNS} FROM decision
+WHERE run_id = %s AND symbol = coalesce(%s, symbol) AND close_time >= coalesce(%s, close_time)
+    AND close_time <= coalesce(%s, close_time)
+    AND split_part(strategy, '@', 1) = coalesce(%s, split_part(strategy, '@', 1))
+ORDER BY seq
+"""
+_READ_PREDICTIONS_AT = """
+SELECT symbol, side, close_time, probability, model, model_version, feature_hash, names, features
+FROM prediction JOIN feature_list ON feature_list.id = feature_list_id
+WHERE run_id = %s AND symbol = %s AND close_time = %s ORDER BY seq
+"""
 _READ_ORDERS = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE run_id = %s ORDER BY seq"
 _READ_JOURNAL = """
 SELECT account, seq, kind, record::text FROM journal
 WHERE run_id = %s AND (%s::text[] IS NULL OR kind = ANY(%s)) ORDER BY account, seq
 """
 _READ_SKIPS = "SELECT symbol, close_time, reason FROM skip WHERE run_id = %s ORDER BY seq"
-_LAST_DECISIONS = """
-SELECT DISTINCT ON (symbol) id, symbol, close_time, approved, side, reasons FROM decision
-WHERE run_id = %s ORDER BY symbol, seq DESC
+_LAST_DECISIONS = f"""
+SELECT DISTINCT ON (symbol) {_DECISION_COLUMNS} FROM decision WHERE run_id = %s ORDER BY symbol, seq DESC
 """
 _LAST_SKIPS = """
 SELECT DISTINCT ON (symbol) symbol, close_time, reason FROM skip WHERE run_id = %s ORDER BY symbol, seq DESC
@@ -129,24 +149,38 @@ class Ledger:
         skips: Sequence[Skip] = (),
         shadows: Sequence[Prediction] = (),
         states: Sequence[TradingState] = (),
+        memories: Sequence[tuple[str, str, dict[str, Any]]] = (),
+        spans: Sequence[TradingState] = (),
+        decided_under: int | None = None,
     ) -> bool:
         """Append the worker's records of one close, and announce the close.
 
-        Writes durably, completely or not at all; `shadows` without their features, `states` as
-        `mikrobot.store.trading_states.write` does. A close that the worker has already committed is not appended
-        again.
+        Writes durably, completely or not at all; `shadows` without their features, `states` and `spans` as `write` and
+        `write_spans` of `mikrobot.store.trading_states` do. `memories` (strategy, symbol, memory) replace what is
+        stored. A close that the worker has already committed is not appended again. `decided_under` is the version of
+        the states of operators that the minute was decided under.
 
         Returns
         -------
         bool
             False if the ledger had already reached `close_time`: then nothing was written.
+
+        Raises
+        ------
+        StatesChanged
+            If the states of operators have another version than `decided_under`: then nothing was written.
         """
         lists = {_list_id(p): list(p.features) for p in predictions}
         new_lists = [(key, names) for key, names in lists.items() if key not in self._listed]
 
         def work(connection: Connection) -> bool:
             with connection.transaction():
-                if not advance(connection, run_id, "worker", close_time):
+                with connection.pipeline():
+                    kept = kept_version(connection)
+                    advances = advance(connection, run_id, "worker", close_time)
+                if decided_under is not None:
+                    require(kept, decided_under)
+                if not advances:
                     return False
                 with connection.pipeline(), connection.cursor() as cursor:
                     for statement, rows in (
@@ -157,10 +191,12 @@ class Ledger:
                         (_JOURNAL, [_row(run_id, line) for line in journal]),
                         (_SKIP, [_row(run_id, s) for s in skips]),
                         (_SHADOW, [_shadow_row(run_id, s) for s in shadows]),
+                        (_MEMORY, [(run_id, name, symbol, Json(memory)) for name, symbol, memory in memories]),
                     ):
                         if rows:
                             cursor.executemany(statement, rows)
                     write(connection, states, run_id=run_id, source=None)
+                    write_spans(connection, spans, run_id=run_id)
             return True
 
         written = execute(self._pool, f"committing {close_time} to the ledger of run {run_id}", work)
@@ -193,6 +229,26 @@ class Ledger:
         """Return the decisions of a run in the order they were committed."""
         return [_decision(*row) for row in self._rows(_READ_DECISIONS, run_id)]
 
+    def decision(self, decision_id: str) -> tuple[str, Decision] | None:
+        """Return the run of a decision and the decision; None if there is no such id."""
+        for run_id, *columns in self._rows(_READ_DECISION, decision_id):
+            return run_id, _decision(*columns)
+        return None
+
+    def chosen(
+        self, run_id: str, *, symbol: str | None = None, start: datetime | None = None, end: datetime | None = None,
+        strategy: str | None = None,
+    ) -> list[Decision]:  # fmt: skip
+        """Return the decisions of a run in the order they were committed, at closes from `start` to `end`.
+
+        None chooses everything; `strategy` is a name without the hash of its source.
+        """
+        return [_decision(*row) for row in self._rows(_READ_CHOSEN, run_id, symbol, start, end, strategy)]
+
+    def predictions_at(self, run_id: str, symbol: str, close_time: datetime) -> list[Prediction]:
+        """Return the predictions of a run for one symbol at one close."""
+        return [_prediction(*row) for row in self._rows(_READ_PREDICTIONS_AT, run_id, symbol, close_time)]
+
     def orders(self, run_id: str) -> list[OrderIntent]:
         """Return the orders of a run in the order they were committed."""
         return [_order(*row) for row in self._rows(_READ_ORDERS, run_id)]
@@ -201,6 +257,10 @@ class Ledger:
         """Return the journals of a run's accounts, account by account; `kinds` None: every kind of record."""
         wanted = None if kinds is None else list(kinds)
         return [JournalLine(*row) for row in self._rows(_READ_JOURNAL, run_id, wanted, wanted)]
+
+    def memories(self, run_id: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what each strategy of a run remembers of each symbol, by strategy and symbol."""
+        return {(strategy, symbol): memory for strategy, symbol, memory in self._rows(_READ_MEMORIES, run_id)}
 
     def skips(self, run_id: str) -> list[Skip]:
         """Return the skipped rows of a run in the order they were committed."""
@@ -257,7 +317,8 @@ def _shadow_row(run_id: str, p: Prediction) -> tuple[Any, ...]:
 def _decision_row(run_id: str, decision: Decision) -> tuple[Any, ...]:
     side = decision.side.value if decision.side is not None else None
     outcome = (decision.approved, side, Jsonb(list(decision.reasons)))
-    return (run_id, decision.id, decision.symbol, decision.close_time, *outcome)
+    numbers = Json([None if compared is None else compared.to_json() for compared in decision.comparisons])
+    return (run_id, decision.id, decision.symbol, decision.close_time, *outcome, decision.strategy, numbers)
 
 
 def _row(run_id: str, record: OrderIntent | JournalLine | Skip) -> tuple[Any, ...]:
@@ -274,9 +335,11 @@ def _prediction(  # noqa: PLR0917, the columns of the query in their order
 
 
 def _decision(  # noqa: PLR0917, the columns of the query in their order
-    id: str, symbol: str, close_time: datetime, approved: bool, side: str | None, reasons: list[str]
-) -> Decision:
-    return Decision(id, symbol, close_time, approved, Side(side) if side else None, tuple(reasons))
+    id: str, symbol: str, close_time: datetime, approved: bool, side: str | None, reasons: list[str], strategy: str,
+    comparisons: list[list[Any] | None] | None,
+) -> Decision:  # fmt: skip
+    numbers = tuple(None if values is None else Comparison(*values) for values in comparisons or ())
+    return Decision(id, symbol, close_time, approved, Side(side) if side else None, tuple(reasons), strategy, numbers)
 
 
 def _order(id: str, decision_id: str, symbol: str, side: str, *terms: Any) -> OrderIntent:

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import httpx
+
+from mikrobot.models.kept_answers import KeptTransport
 from mikrobot.models.registry import Registry
 from mikrobot.models.signatures import Signer, Verifier
 from mikrobot.settings import Settings
@@ -10,7 +13,9 @@ from mikrobot.store import web_access
 from mikrobot.store.postgres.passwords import password
 
 
-def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
+def open_registry(
+    settings: Settings, *, signing: bool = False, transport: httpx.BaseTransport | None = None
+) -> Registry:
     """Return the registry of a state folder.
 
     Parameters
@@ -18,6 +23,8 @@ def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
     settings : Settings
     signing : bool
         To register models, not only to load them; makes the key on first use.
+    transport : httpx.BaseTransport, optional
+        See `mikrobot.models.tracking_server`.
 
     Raises
     ------
@@ -26,7 +33,18 @@ def open_registry(settings: Settings, *, signing: bool = False) -> Registry:
     """
     public_key = settings.home / "secrets" / "models.pub"
     signer = _signer(settings, public_key) if signing else None
-    return Registry(settings.mlflow_url, Verifier(public_key), signer, login=web_access.login(settings, "mlflow"))
+    login = web_access.login(settings, "mlflow")
+    return Registry(settings.mlflow_url, Verifier(public_key), signer, login=login, transport=transport)
+
+
+def kept_folder(settings: Settings) -> Path:
+    """Return the folder in which the prediction service keeps the answers of the registry."""
+    return settings.home / "bentoml" / "kept"
+
+
+def open_kept_registry(settings: Settings) -> Registry:
+    """Return the registry as the prediction service saw it last, read from the files that it keeps."""
+    return open_registry(settings, transport=KeptTransport(kept_folder(settings)))
 
 
 def _signer(settings: Settings, public_key: Path) -> Signer:

@@ -10,7 +10,7 @@ from mikrobot.domain.quality import QualityScore
 from mikrobot.domain.trading_states import TradingState
 from mikrobot.store.postgres.database import Connection, Pool, execute
 from mikrobot.store.postgres.names import Names
-from mikrobot.store.trading_states import OF_SOURCE, state_of
+from mikrobot.store.trading_states import OF_SOURCE, VERSION, state_of
 
 _BETWEEN = """
 SELECT symbol_id, close_time, score, parts FROM quality
@@ -44,17 +44,21 @@ class QualityScores:
 
     def with_states(
         self, source: str, symbols: Sequence[str], after: datetime, until: datetime
-    ) -> tuple[list[QualityScore], list[TradingState]]:
-        """Return the scores as `between` does, and the states that apply now to all runs on the source; in one trip."""
+    ) -> tuple[list[QualityScore], list[TradingState], int]:
+        """Return in one trip the scores as `between` does, and what limits all runs on the source now.
+
+        These are the states of the source, and the version of the states of operators.
+        """
         names, values = self._asked(source, symbols, after, until=until)
 
-        def work(connection: Connection) -> tuple[list[Any], list[Any]]:
+        def work(connection: Connection) -> tuple[list[Any], list[Any], list[Any]]:
             with connection.pipeline():
                 scores, states = connection.execute(_BETWEEN, values), connection.execute(OF_SOURCE, (source,))
-            return scores.fetchall(), states.fetchall()
+                version = connection.execute(VERSION)
+            return scores.fetchall(), states.fetchall(), version.fetchall()
 
-        scores, states = execute(self._pool, "reading quality scores", work)
-        return [_score(names, *row) for row in scores], [state_of(*row) for row in states]
+        scores, states, ((version,),) = execute(self._pool, "reading quality scores", work)
+        return [_score(names, *row) for row in scores], [state_of(*row) for row in states], version
 
     def last(self, source: str, symbol: str, n: int, until: datetime) -> list[QualityScore]:
         """Return the newest `n` scores of a symbol of closes up to an instant, oldest first."""

@@ -40,13 +40,18 @@ JOINED = "joined"
 INSTRUMENTS = "traded_instruments"
 """Key of a run's settings: the entries of its instruments by symbol, whose numbers it always uses."""
 
+ROUTES = "routes"
+"""Key of a run's settings: the member that each symbol is traded on; empty unless its source is a combined one."""
+
 _CHANNEL = "progress"
 _COLUMNS = "id, source, simulated, symbols, starts_at, ends_at, started_at, settings"
 _BEGIN = f"INSERT INTO run ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
-_JOIN = "INSERT INTO run_symbol (run_id, symbol, at, instrument) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+_JOIN = """
+INSERT INTO run_symbol (run_id, symbol, at, instrument, route) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+"""
 _READ = f"""
 {_COLUMNS}, (
-    SELECT jsonb_agg(jsonb_build_array(symbol, at, instrument) ORDER BY at, symbol)
+    SELECT jsonb_agg(jsonb_build_array(symbol, at, instrument, route) ORDER BY at, symbol)
     FROM run_symbol WHERE run_symbol.run_id = run.id
 )
 """
@@ -202,7 +207,9 @@ class Runs:
         if (stored.source, stored.started_at) != (run.source, run.started_at):
             raise StoreError(f"run {run.id} exists already, it began at {stored.started_at}: give this run another id")
 
-    def add_symbols(self, run_id: str, at: datetime, instruments: Mapping[str, Mapping[str, Any]]) -> Run:
+    def add_symbols(
+        self, run_id: str, at: datetime, instruments: Mapping[str, Mapping[str, Any]], routes: Mapping[str, str]
+    ) -> Run:
         """Add symbols to the last segment of a run and of the runs that follow it; return the run.
 
         Parameters
@@ -212,9 +219,12 @@ class Runs:
             They are traded from the first close after it on, UTC.
         instruments : mapping of str to mapping
             The entry of each symbol, as `registry.recordable` returns it.
+        routes : mapping of str to str
+            The member of each symbol of a combined source.
         """
         runs = [run_id, *(follower.id for follower in self.followers(run_id))]
-        rows = [(run, symbol, at, Jsonb(dict(entry))) for run in runs for symbol, entry in instruments.items()]
+        entries = [(symbol, at, Jsonb(dict(entry)), routes.get(symbol)) for symbol, entry in instruments.items()]
+        rows = [(run, *entry) for run in runs for entry in entries]
 
         def work(connection: Connection) -> None:
             with connection.transaction(), connection.cursor() as cursor:
@@ -386,16 +396,17 @@ def _run(row: tuple[Any, ...]) -> Run:
     return _with(run, joined) if joined else run
 
 
-def _with(run: Run, joined: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Run:
+def _with(run: Run, joined: Sequence[tuple[str, str, Mapping[str, Any], str | None]]) -> Run:
     """Return a run with the symbols that were added to it, in its last segment."""
-    symbols = [symbol for symbol, _, _ in joined if symbol not in run.symbols]
+    symbols = [symbol for symbol, *_ in joined if symbol not in run.symbols]
     *earlier, last = run.settings["segments"]
     settings = {
         **run.settings,
         "symbols": [*run.symbols, *symbols],
         "segments": [*earlier, {**last, "symbols": [*last["symbols"], *symbols]}],
-        INSTRUMENTS: {**run.settings.get(INSTRUMENTS, {}), **{symbol: entry for symbol, _, entry in joined}},
-        JOINED: {symbol: at for symbol, at, _ in joined},
+        INSTRUMENTS: {**run.settings.get(INSTRUMENTS, {}), **{symbol: entry for symbol, _, entry, _ in joined}},
+        JOINED: {symbol: at for symbol, at, *_ in joined},
+        ROUTES: {**run.settings.get(ROUTES, {}), **{symbol: route for symbol, *_, route in joined if route}},
     }
     return replace(run, symbols=(*run.symbols, *symbols), settings=settings)
 

@@ -20,6 +20,7 @@ from mikrobot.training import promotion_gate
 from mikrobot.training.dataset import Dataset
 from mikrobot.training.day_bootstrap import Interval, Observations, difference, mean
 from mikrobot.training.evaluation import predict_baselines
+from mikrobot.training.evaluation_figures import Uplift
 from mikrobot.training.payoff import FEWEST_TRADES, follow
 from mikrobot.training.promotion_gate import Differences, ModelFigures, Ruling
 from mikrobot.training.scores import calibration_error, calibration_noise, reliability
@@ -48,12 +49,15 @@ class Judged:
         1 for each correct confident prediction, 0 for each wrong one.
     trades : Observations
         Results in R after costs of trades on the predictions.
+    over_baseline : Interval
+        AUC uplift over the diffusion baseline with the forecast sigma.
     standing : ModelFigures
     """
 
     probability: Floats
     confident: Observations
     trades: Observations
+    over_baseline: Interval
     standing: ModelFigures
 
 
@@ -106,15 +110,16 @@ def _rule(
     if not 0 < int(data.outcome.sum()) < len(data):
         text = f"all {len(data)} samples of the test span have the same outcome; train on more history"
         return Ruling((promotion_gate.Clause("samples", False, text),))
-    own, over_baseline = judge(challenger, data), _over_baseline(challenger, data)
+    own = judge(challenger, data)
     if isinstance(former, str):
-        return promotion_gate.first(own.standing, over_baseline, former)
+        return promotion_gate.first(own.standing, own.over_baseline, former)
     if why := unfit(former, challenger, trade_from):
-        return promotion_gate.first(own.standing, over_baseline, f"champion {former.spec.version} {why}", unfit=True)
+        reason = f"champion {former.spec.version} {why}"
+        return promotion_gate.first(own.standing, own.over_baseline, reason, unfit=True)
     champion = judge(former, data)
     over_champion = _differences(own, champion, data)
     return promotion_gate.against(
-        own.standing, champion.standing, over_baseline, over_champion, shadow=(0, shadow_asked)
+        own.standing, champion.standing, own.over_baseline, over_champion, shadow=(0, shadow_asked)
     )
 
 
@@ -138,16 +143,17 @@ def judge(model: Model, data: Dataset) -> Judged:
     probability, outcome = model.score(data.inputs), data.outcome
     confident = np.maximum(probability, 1.0 - probability) >= CONFIDENT
     right = ((probability >= 0.5) == outcome)[confident].astype(float)
-    trades = follow(probability, data, model.spec.task.kind).net
+    trades, over_baseline = follow(probability, data, model.spec.task.kind).net, _over_baseline(model, data)
     standing = ModelFigures(
         calibration_error=calibration_error(probability, outcome),
         calibration_noise=calibration_noise(reliability(probability, outcome)),
+        brier_skill=over_baseline.brier_skill,
         latency_ms=latency_ms(model, data.inputs[:LATENCY_CALLS]),
         coverage=float(confident.mean()),
         precision=float(right.mean()) if len(right) else 0.0,
         expectancy_r=mean(trades, SEED) if len(trades.values) >= FEWEST_TRADES else None,
     )
-    return Judged(probability, Observations(right, data.time[confident]), trades, standing)
+    return Judged(probability, Observations(right, data.time[confident]), trades, over_baseline.auc, standing)
 
 
 def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
@@ -160,10 +166,10 @@ def latency_ms(model: Model, inputs: NDArray[np.float32]) -> float:
     return float(np.median(durations_s) * 1e3)
 
 
-def _over_baseline(model: Model, data: Dataset) -> Interval:
+def _over_baseline(model: Model, data: Dataset) -> Uplift:
     diffusions = predict_baselines(model.spec.diffusion, data, model.inputs)
     baseline = diffusions.get("forecast", diffusions["atr"])
-    return _auc(model.score(data.inputs), baseline, data)
+    return uplift(model.score(data.inputs), baseline, data.outcome, data.time, seed=SEED)
 
 
 def _differences(own: Judged, champion: Judged, data: Dataset) -> Differences:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mikrobot.domain.errors import ModelError
 from mikrobot.models.inputs import FORECASTS, SideInputs
 from mikrobot.models.labels.samples import Labels, Prices
-from mikrobot.models.task import ATR, Task
+from mikrobot.models.task import ATR, TICK, Task
 
 Rows = Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame]
 """Reader of the feature store: (events, columns) -> rows.
@@ -47,7 +47,7 @@ class Dataset:
         UTC; times when the sample and its label were known.
     symbol : ndarray of str
     distance : ndarray of float64
-        Log distance to the price that makes the outcome true; see `Labels`.
+        Log distance to the price that makes the outcome true, between two prices of the grid; see `Labels`.
     sigma_atr, sigma_forecast : ndarray of float64
         Volatility known at `time`, as log return per square root of a minute up to a constant factor: the
         ATR over the close, and the seasonal forecast over the horizon.
@@ -152,7 +152,7 @@ def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, *, inpu
         time=read.times[labels.row],
         end=labels.end,
         symbol=np.full(len(labels), symbol),
-        distance=labels.distance,
+        distance=labels.distance + task.model.beyond_ticks * np.nan_to_num(anchors[labels.row, 4]),
         sigma_atr=sigma[labels.row],
         sigma_forecast=anchors[labels.row, 3],
         close=prices.close[labels.row],
@@ -161,8 +161,8 @@ def _of_symbol(symbol: str, bars: pd.DataFrame, rows: Rows, source: str, *, inpu
 
 
 def _anchors(task: Task) -> tuple[str, ...]:
-    """Return the columns of the levels, the ATR, and the forecast."""
-    return (*task.columns, ATR, forecast_column(task.horizon))
+    """Return the columns of the levels, the ATR, the forecast, and the tick."""
+    return (*task.columns, ATR, forecast_column(task.horizon), TICK)
 
 
 def _ended(prices: Prices, labels: Labels) -> NDArray[np.int64]:

@@ -21,11 +21,11 @@ from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.graph import Scorer
 from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
-from mikrobot.models.scope import Scope
+from mikrobot.models.scope import Scope, scopes_of
 from mikrobot.models.spec import ModelSpec
 from mikrobot.settings import Settings
 from mikrobot.telemetry import logger
-from mikrobot.training import dataset, leakage
+from mikrobot.training import dataset, leakage, repetition
 from mikrobot.training.card import Card
 from mikrobot.training.champion_comparison import rule
 from mikrobot.training.dataset import Dataset, Rows
@@ -100,6 +100,7 @@ def train(
     feature_hash: str,
     trade_from: datetime | None = None,
     shadow_asked: int = 0,
+    again: bool = True,
     progress: Progress = lambda stage, share: None,
 ) -> TrainingResult:
     """Train a model, register it, and promote it for each symbol where the promotion gate passes it.
@@ -125,10 +126,14 @@ def train(
         UTC; bars that close later are not used, not even for labels.
     shadow_asked : int
         Number of shadow predictions required before promotion.
+    again : bool
+        Train also if a version that answers was trained on the same data with the same settings.
     progress : callable
 
     Raises
     ------
+    UnchangedData
+        If there is such a version, and not `again`; nothing is trained.
     ModelError
         If there is too little history, only one outcome, or no feature values; the message names the span.
     LeakageError
@@ -140,6 +145,12 @@ def train(
     progress("dataset", 0.0)
     data = dataset.build(_until(bars, trade_from), rows, source, recipe.inputs, task=recipe.task)
     del rows  # a reader may hold all rows of a symbol; a caller that keeps no name for it then frees them
+    identity = {
+        repetition.DATA: data.sha256,
+        repetition.CONFIGURATION: repetition.configuration(recipe, settings, feature_hash, code_version()),
+    }
+    if not again:
+        repetition.refuse(registry, name, scopes_of(source, map(str, np.unique(data.symbol))), identity)
     split = _split(recipe, data)
     fitted = _fit(recipe, data, split, settings, progress=progress)
     progress("evaluation", 0.0)
@@ -147,7 +158,9 @@ def train(
     model = _model(_spec(recipe, fitted, data, source, feature_hash=feature_hash, evaluation=evaluation), fitted)
     progress("registry", 0.0)
     rulings = rule(model, registry, data, split.test, trade_from=trade_from, shadow_asked=shadow_asked)
-    version = _register(registry, model, fitted, data, split=split, settings=settings, rulings=rulings)
+    version = _register(
+        registry, model, fitted, data, split=split, settings=settings, rulings=rulings, identity=identity
+    )
     _promote(registry, model, version, rulings)
     progress("registry", 1.0)
     result = TrainingResult(version, evaluation, rulings, model.spec)
@@ -263,7 +276,7 @@ def _spec(
 
 def _register(
     registry: Registry, model: Model, fitted: Fitted, data: Dataset, *, split: Split, settings: Settings,
-    rulings: Mapping[Scope, Ruling],
+    rulings: Mapping[Scope, Ruling], identity: Mapping[str, str],
 ) -> str:  # fmt: skip
     spec = model.spec
     symbols = spec.symbols
@@ -286,7 +299,7 @@ def _register(
             "trained_from": spec.trained_from.isoformat(),
             "trained_until": spec.trained_until.isoformat(),
             "feature_hash": spec.feature_hash,
-            "data_sha256": data.sha256,
+            **identity,
             "code_version": card.code_version,
             "use": card.use,
         },

@@ -40,6 +40,8 @@ class ModelFigures:
     calibration_error : float
     calibration_noise : float
         Calibration error that a perfectly calibrated model would show by chance on as many samples.
+    brier_skill : Interval
+        Share of the Brier score of the diffusion baseline with the forecast sigma that the model saves.
     latency_ms : float
         Median latency of one prediction in the same process.
     coverage, precision : float
@@ -50,6 +52,7 @@ class ModelFigures:
 
     calibration_error: float
     calibration_noise: float
+    brier_skill: Interval
     latency_ms: float
     coverage: float
     precision: float
@@ -175,8 +178,8 @@ def shadowed(made: int, asked: int) -> Clause:
     return Clause(SHADOW, made >= asked, f"{made:,} shadow predictions, {asked:,} required")
 
 
-def _sound(challenger: ModelFigures) -> tuple[Clause, Clause]:
-    error, latency = challenger.calibration_error, challenger.latency_ms
+def _sound(challenger: ModelFigures) -> tuple[Clause, Clause, Clause]:
+    error, latency, skill = challenger.calibration_error, challenger.latency_ms, challenger.brier_skill
     allowed = MOST_CALIBRATION_ERROR + challenger.calibration_noise
     return (
         Clause(
@@ -184,6 +187,11 @@ def _sound(challenger: ModelFigures) -> tuple[Clause, Clause]:
             error <= allowed,
             f"calibration error {error:.4f}, at most {MOST_CALIBRATION_ERROR:g} above the "
             f"{challenger.calibration_noise:.4f} expected by chance",
+        ),
+        Clause(
+            "brier",
+            not skill.below_zero,
+            f"Brier skill over the diffusion baseline with forecast sigma {skill}, must not lie below 0",
         ),
         Clause("latency", latency <= MOST_LATENCY_MS, f"{latency:.3f} ms per prediction, at most {MOST_LATENCY_MS:g}"),
     )

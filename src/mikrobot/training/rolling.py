@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mikrobot.models.conformal import BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, between, cell
+from mikrobot.models.conformal import BREAKS, GRID, HOLDS, MISCOVERAGE, Intervals, Sets, between, cell
 from mikrobot.training.evaluation_figures import Band, BandFigures
 from mikrobot.training.scores import calibration_error
 
@@ -179,11 +179,7 @@ def intervals(judged: Predictions, history: Predictions | None = None) -> dict[s
         ``width``: mean of high less low; ``ece``: calibration error of the probabilities between the bounds.
         None where there was nothing to count.
     """
-    parts = []
-    for window in windows(judged, history):
-        fitted = Intervals.fit(window.true, window.false)
-        probability = judged.probability[window.chosen]
-        parts.append((window.chosen, *fitted(probability), fitted.sets(probability)))
+    parts = _applied(judged, history)
     if not parts:
         return {"samples": 0, "promised": 1.0 - MISCOVERAGE}
     chosen, low, high, sets = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -201,6 +197,26 @@ def intervals(judged: Predictions, history: Predictions | None = None) -> dict[s
         "width": float(np.mean(high - low)),
         "ece": calibration_error(between(low, high), outcome),
     }
+
+
+def prediction_sets(judged: Predictions) -> tuple[NDArray[np.int64], Sets]:
+    """Return the row numbers of the predictions with enough outcomes before their day, in order, and their sets."""
+    parts = _applied(judged, None)
+    if not parts:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int8)
+    chosen, sets = (np.concatenate([part[column] for part in parts]) for column in (0, 3))
+    order = np.argsort(chosen)
+    return chosen[order], sets[order]
+
+
+def _applied(judged: Predictions, history: Predictions | None) -> list[tuple[NDArray[np.int64], Floats, Floats, Sets]]:
+    """Return the row numbers, the bounds and the sets of each day by the window before it."""
+    parts = []
+    for window in windows(judged, history):
+        fitted = Intervals.fit(window.true, window.false)
+        probability = judged.probability[window.chosen]
+        parts.append((window.chosen, *fitted(probability), fitted.sets(probability)))
+    return parts
 
 
 @dataclass

@@ -18,12 +18,14 @@ from mikrobot.analytics.assessment import RULES, Assessment, assess
 from mikrobot.analytics.figures import Figure
 from mikrobot.analytics.marks import marked
 from mikrobot.domain.errors import UsageError
+from mikrobot.domain.funding import NO_FUNDING, FundingByClose
 from mikrobot.domain.instruments.rates import require_rates
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import close_times
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.trading import Decision
 from mikrobot.live.halts import halted_rows
+from mikrobot.live.strategies import Strategies, opened
 from mikrobot.live.trader import Traded, Trader
 from mikrobot.market.inference import off_grid
 from mikrobot.market.quality.scoring import score_frame
@@ -47,6 +49,7 @@ from mikrobot.workflows.backtest_outlooks import (
     market_of,
 )
 from mikrobot.workflows.registered import Answering
+from mikrobot.workflows.signal_closes import trade_signals
 
 Say = Callable[[str], None]
 MINUTE = timedelta(minutes=1)
@@ -82,12 +85,20 @@ def backtest(
     ModelError, FeatureMismatch, ServiceError
         If there is no such model for the current features, or the registry does not start.
     UsageError
-        If no bars are left to trade, the model was trained on the bars to trade, no symbol converts the quote
-        currency of another to dollars, or the paths in `files` are invalid.
+        If a strategy cannot be loaded, no bars are left to trade, the model was trained on the bars to trade, no
+        symbol converts the quote currency of another to dollars, or the paths in `files` are invalid.
     StoreError
         If `files` cannot be written.
     """
     files.check(paths)
+    with opened(settings) as strategies:
+        return _backtest(settings, clock, paths, named, start=start, end=end, say=say, files=files, using=strategies)
+
+
+def _backtest(
+    settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
+    *, start: datetime | None, end: datetime | None, say: Say, files: Files, using: Strategies,
+) -> dict[str, Any]:  # fmt: skip
     source = ReplaySource(paths, reading_of(settings), clock)
     models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
     start = _start(source, models.values(), start)
@@ -99,7 +110,7 @@ def backtest(
     traded_bars = _traded_bars(bars, start, end)
     _name_untraded(source, traded_bars, say)
     say(f"computing features of {', '.join(bars)}")
-    by_models, rules = _outlooks(settings, bars, models)
+    by_models, rules = _outlooks(settings, bars, models, using.columns)
     halted = _halted(bars)
     by_models = _without(halted, by_models)
     rules = _without(halted, rules)
@@ -107,9 +118,13 @@ def backtest(
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     kept = Kept()
     started_at = clock.now()
-    account = trade(_nothing(settings, bars, start), market_of(traded_bars, outlooks), kept)
+    account = _nothing(settings, bars, start, using)
+    if files.report is None:
+        trade_signals(account, traded_bars, outlooks, kept)
+    else:
+        trade(account, market_of(traded_bars, outlooks), kept)
     seconds = (clock.now() - started_at).total_seconds()
-    other = None if not models else trade(_nothing(settings, bars, start), market_of(traded_bars, rules))
+    other = None if not models else trade_signals(_nothing(settings, bars, start, using), traded_bars, rules)
     judged = judge(account, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
@@ -127,6 +142,7 @@ def backtest(
     return {
         **_models_json(named, models),
         "profile": settings.profile,
+        "strategies": [strategy.described.identity for strategy in using.running],
         "data": {
             "files": [str(path) for path in paths],
             "from": start.isoformat(),
@@ -148,6 +164,8 @@ def trade(
     market: Iterable[BarOutlook],
     keep: Callable[[Decision], None] = lambda decision: None,
     books: Callable[[datetime], BooksAtOpen] = lambda close_time: NO_BOOKS,
+    *,
+    funding: FundingByClose = NO_FUNDING,
 ) -> Traded:
     """Trade a market to its end.
 
@@ -161,19 +179,21 @@ def trade(
         Called with every decision.
     books : callable
         Returns the order books at the opens of the bars that close at a time.
+    funding : mapping
+        Funding to charge before the bars that close at a time.
     """
     trader = account.trader
     for at, group in groupby(market, key=lambda pair: pair[0].close_time):
         minute = list(group)
-        trader.play((bar for bar, _ in minute), at, books(at))
+        trader.play((bar for bar, _ in minute), at, books(at), {at: funding.get(at, ())})
         for _, minute_outlook in minute:
             if minute_outlook is None:
                 continue
-            decision, order = trader.decide_and_place(minute_outlook)
-            account.decisions += 1
-            keep(decision)
-            if order is not None:
-                account.orders.append(order)
+            for decision, order in trader.decide_and_place(minute_outlook):
+                account.decisions += 1
+                keep(decision)
+                if order is not None:
+                    account.orders.append(order)
     return account
 
 
@@ -231,10 +251,10 @@ def _percent(share: float | None) -> float | None:
     return None if share is None or math.isnan(share) else 100 * share
 
 
-def _nothing(settings: Settings, symbols: Iterable[str], start: datetime) -> Traded:
+def _nothing(settings: Settings, symbols: Iterable[str], start: datetime, strategies: Strategies) -> Traded:
     venue = Venue(symbols, settings.seed)
     venue.open(start, settings.balance)
-    return Traded(Trader("backtest", venue, settings.trading, settings.entry_probability))
+    return Traded(Trader("backtest", venue, settings.trading, strategies.fresh()))
 
 
 def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
@@ -300,14 +320,14 @@ def _span(frame: pd.DataFrame, start: datetime, end: datetime | None) -> pd.Data
 
 
 def _outlooks(
-    settings: Settings, bars: Frames, models: Mapping[str, Answering]
+    settings: Settings, bars: Frames, models: Mapping[str, Answering], columns: Sequence[str]
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """Return the outlooks of the models and those of the rules alone, by symbol."""
     without_model = Task(TRADED, settings.swing).columns
     levels = {symbol: models[symbol].levels if symbol in models else without_model for symbol in bars}
-    rows = dict(feature_rows(bars, columns_read(models, levels)))
-    by_models = {symbol: by_model(model, rows[symbol]) for symbol, model in models.items() if symbol in rows}
-    return by_models, {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol]) for symbol in bars}
+    rows = dict(feature_rows(bars, columns_read(models, levels, columns)))
+    by_models = {symbol: by_model(model, rows[symbol], columns) for symbol, model in models.items() if symbol in rows}
+    return by_models, {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol], columns) for symbol in bars}
 
 
 def _halted(bars: Frames) -> dict[str, pd.DatetimeIndex]:

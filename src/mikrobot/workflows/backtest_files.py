@@ -16,6 +16,7 @@ import pandas as pd
 from mikrobot.analytics import report as reporting
 from mikrobot.analytics import trade_journal
 from mikrobot.analytics.assessment import Assessment
+from mikrobot.analytics.decision_summary import Refusal, Refusals
 from mikrobot.analytics.trade_journal import TradeRow
 from mikrobot.analytics.trades import closed_trades, r_multiple
 from mikrobot.domain.errors import StoreError, UsageError
@@ -78,7 +79,7 @@ class Kept:
     """The decisions that a report shows: each approved decision, and the number of refusals by each check."""
 
     approved: list[Decision] = field(default_factory=list)
-    refusals: reporting.Refusals = field(default_factory=reporting.Refusals)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def __call__(self, decision: Decision) -> None:
         """Keep an approved decision; count a refused one."""
@@ -101,7 +102,7 @@ def facts_of(
     predictions: Sequence[Prediction],
     decisions: Sequence[Decision],
     specs: Sequence[ModelSpec],
-    refused: Sequence[reporting.Refusal] = (),
+    refused: Sequence[Refusal] = (),
 ) -> reporting.Facts:
     """Return the trades as input of the report.
 

@@ -3,7 +3,7 @@
 Does not trade.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mikrobot.analytics.assessment import RULES
-from mikrobot.decision.product_owner import Outlook
+from mikrobot.decision.outlook import Outlook
 from mikrobot.domain.instruments.registry import leads, leads_first
 from mikrobot.domain.market import Bar, bars_of, close_times
 from mikrobot.domain.trading import answered_by
@@ -29,12 +29,15 @@ AT_ONCE = 50_000
 """Bars of a symbol whose feature rows are in memory at once."""
 
 OUTLOOK = ("atr", "above", "below", "up", "down", "by")
+"""Columns of a frame of outlooks; those that strategies read follow."""
 
 
-def columns_read(models: Mapping[str, Answering], levels: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the feature columns that the levels and the models read."""
+def columns_read(
+    models: Mapping[str, Answering], levels: Mapping[str, tuple[str, str]], strategies: Iterable[str]
+) -> list[str]:
+    """Return the feature columns that the levels, the models and the strategies read."""
     shown = [name for answering in models.values() for name in answering.model.spec.columns]
-    return list(dict.fromkeys([ATR, *(name for both in levels.values() for name in both), *shown]))
+    return list(dict.fromkeys([ATR, *(name for both in levels.values() for name in both), *shown, *strategies]))
 
 
 def feature_rows(bars: Frames, wanted: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -51,16 +54,16 @@ def feature_rows(bars: Frames, wanted: list[str]) -> Iterator[tuple[str, pd.Data
         yield symbol, pd.DataFrame(np.concatenate(values), index=pd.DatetimeIndex(close_times(frame)), columns=wanted)
 
 
-def by_model(answering: Answering, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a model's outlooks for feature rows, at the levels that it was trained on."""
+def by_model(answering: Answering, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a model's outlooks for feature rows, at the levels that it was trained on, with further columns."""
     spec = answering.model.spec
     above, below = answering.levels
     chances = answering.model.predict(rows[list(spec.columns)].to_numpy("float64"))
     by = answered_by(answering.name, spec.version, spec.symbols)
-    return _outlooks(rows, rows[above], rows[below], chances[:, 0], down=chances[:, 1], by=by)
+    return _outlooks(rows, rows[above], rows[below], chances[:, 0], down=chances[:, 1], by=by, columns=columns)
 
 
-def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) -> pd.DataFrame:
+def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str], columns: Sequence[str]) -> pd.DataFrame:
     """Return the outlooks of the rules alone: probability 1 of a break if a close is beyond the previous close's level.
 
     Parameters
@@ -71,9 +74,12 @@ def by_rules(bars: pd.DataFrame, rows: pd.DataFrame, levels: tuple[str, str]) ->
         The feature rows of its closes.
     levels : (str, str)
         Columns of the levels above and below.
+    columns : sequence of str
+        The further columns that strategies read.
     """
     above, below, close = rows[levels[0]].shift(), rows[levels[1]].shift(), bars["close"].to_numpy()
-    return _outlooks(rows, above, below, (close > above).astype(float), down=(close < below).astype(float), by=RULES)
+    broken, down = (close > above).astype(float), (close < below).astype(float)
+    return _outlooks(rows, above, below, broken, down=down, by=RULES, columns=columns)
 
 
 def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[BarOutlook]:
@@ -81,9 +87,11 @@ def market_of(bars: Frames, outlooks: Mapping[str, pd.DataFrame]) -> Iterator[Ba
     return merge(*(_bar_outlooks(symbol, frame, outlooks[symbol]) for symbol, frame in bars.items()), key=_close)
 
 
-def _outlooks(rows: pd.DataFrame, above: Any, below: Any, up: Any, *, down: Any, by: str) -> pd.DataFrame:
+def _outlooks(
+    rows: pd.DataFrame, above: Any, below: Any, up: Any, *, down: Any, by: str, columns: Sequence[str]
+) -> pd.DataFrame:
     numbers = dict(zip(OUTLOOK[:-1], (rows[ATR], above, below, up, down), strict=True))
-    return pd.DataFrame(numbers, rows.index, dtype="float64").assign(by=by)
+    return pd.DataFrame(numbers, rows.index, dtype="float64").assign(by=by, **{name: rows[name] for name in columns})
 
 
 def _bar_outlooks(symbol: str, frame: pd.DataFrame, outlooks: pd.DataFrame) -> Iterator[BarOutlook]:
@@ -94,8 +102,13 @@ def _bar_outlooks(symbol: str, frame: pd.DataFrame, outlooks: pd.DataFrame) -> I
         decided = closes.isin(outlooks.index).tolist()
         values = outlooks.reindex(closes).to_numpy().tolist()
         rows = zip(bars_of(symbol, piece), values, decided, strict=True)
-        for bar, (atr, above, below, up, down, by), has_outlook in rows:
-            yield bar, outlook(bar, atr, above, below, up=up, down=down, by=by) if has_outlook else None
+        columns = list(outlooks.columns[len(OUTLOOK) :])
+        for bar, (atr, above, below, up, down, by, *more), has_outlook in rows:
+            features = dict(zip(columns, more, strict=True))
+            yield (
+                bar,
+                outlook(bar, atr, above, below, up=up, down=down, by=by, features=features) if has_outlook else None,
+            )
 
 
 def _close(pair: BarOutlook) -> datetime:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from mikrobot.domain.quality import HALT_BELOW, QualityScore
 from mikrobot.domain.trading_states import TradingState
+from mikrobot.live.halts import by_data
 from mikrobot.live.session import recorded_run, traded_until
 from mikrobot.settings import Settings
 from mikrobot.store.postgres import database
@@ -79,7 +80,7 @@ def assess(settings: Settings, run_id: str | None) -> DataQuality:
         runs = Runs(pool)
         run = recorded_run(runs, run_id)
         symbols, halts = list[SymbolScores](), list[TradingState]()
-        states = TradingStates(pool).of_run(str(run.settings.get(FOLLOWS, run.id)))
+        states = list(filter(by_data, TradingStates(pool).of_run(str(run.settings.get(FOLLOWS, run.id)))))
         for segment in run.segments:
             until = traded_until(runs, run.id, segment)
             start = max(until - SPAN, segment.trade_from)

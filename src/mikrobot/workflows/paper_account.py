@@ -15,7 +15,7 @@ from typing import Any
 
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.instruments.registry import instrument
-from mikrobot.domain.sources import SOURCES, is_live
+from mikrobot.domain.sources import SOURCES, is_live, is_source, kind_of
 from mikrobot.live import accounts, pid_records, wiring
 from mikrobot.paper.valuation import Valuation, value
 from mikrobot.paper.venue import divided
@@ -184,7 +184,7 @@ def source_to_reset(settings: Settings, pool: Pool, named: str | None) -> str:
     if named is None and latest is None:
         raise UsageError("there is no account to reset yet: name a source with --source, or open one by `mikrobot run`")
     source = named or (latest.source if latest else "")
-    if source not in SOURCES:
+    if not is_source(source):
         raise UsageError(f"there is no source {source!r}; the sources are {', '.join(SOURCES)}")
     used = any(pid_records.find(process, settings.home) is not None for process in ("loop", "worker"))
     if latest is not None and latest.source == source and used:
@@ -256,7 +256,7 @@ def _untraded(settings: Settings, pool: Pool, source: str, reset: Reset | None) 
     """Return an account without a traded minute: the balance of its reset, else the opening of the newest run."""
     if reset is not None:
         at, balances = reset.at, {"undivided": reset.balance}
-        simulated = source in SOURCES and SOURCES[source].simulated
+        simulated = is_source(source) and kind_of(source).simulated
     elif begun := [run for run in Runs(pool).all() if run.source == source and FOLLOWS not in run.settings]:
         at, simulated = begun[-1].started_at, begun[-1].simulated
         balances = accounts.opening_of(begun[-1], wiring.rules_of(settings, begun[-1]).balance)

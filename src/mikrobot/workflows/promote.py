@@ -7,6 +7,7 @@ from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHALLENGER, Scope
 from mikrobot.settings import Settings
+from mikrobot.stack.prediction_notice import notify
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
@@ -55,6 +56,8 @@ def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | 
     ------
     ServiceError
         If MLflow does not answer.
+    ServingError
+        If the prediction service runs and does not serve a promoted version; it is promoted all the same.
     """
     registry = open_registry(settings)
     challengers = registry.holders(name, CHALLENGER)
@@ -72,6 +75,8 @@ def reconsider(settings: Settings, name: str = TRADED, symbols: Sequence[str] | 
                         clause=promotion_gate.shadowed(shadows, settings.shadow_predictions),
                     )
                 )
+    if any(result.promoted for result in results):
+        notify(settings)
     return results
 
 

@@ -22,6 +22,7 @@ from mikrobot.models.model import Model
 from mikrobot.models.registry import Registry
 from mikrobot.models.scope import CHAMPION
 from mikrobot.models.task import Task
+from mikrobot.monitoring.outcomes import join
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
@@ -130,17 +131,15 @@ def outcomes_of(task: Task, bars: Mapping[str, pd.DataFrame], predictions: Seque
 
 
 def _outcomes(task: Task, prices: Prices, predictions: Sequence[Prediction]) -> Outcomes:
-    levels, chances = (np.full((len(prices), 2), np.nan) for _ in range(2))
-    minutes = np.array([int(prediction.close_time.timestamp()) // 60 for prediction in predictions], dtype=np.int64)
-    rows = np.searchsorted(prices.minute, minutes)
-    for row, minute, prediction in zip(rows, minutes, predictions, strict=True):
-        if row < len(prices) and prices.minute[row] == minute:
-            column = 0 if prediction.side is Side.BUY else 1
-            levels[row, column] = prediction.features[task.columns[column]]
-            chances[row, column] = prediction.probability
-    labels = task.label(prices, levels, np.ones(len(prices)))
-    chance = chances[labels.row, (labels.side < 0).astype(np.int64)]
-    return chance[np.isfinite(chance)], labels.outcome[np.isfinite(chance)]
+    minute = np.array([int(prediction.close_time.timestamp()) // 60 for prediction in predictions], dtype=np.int64)
+    up = np.array([prediction.side is Side.BUY for prediction in predictions], dtype=bool)
+    level = [prediction.features[task.columns[0 if prediction.side is Side.BUY else 1]] for prediction in predictions]
+    probability = [prediction.probability for prediction in predictions]
+    joined = join(
+        task, prices, minute, up,
+        level=np.array(level, dtype=np.float64), probability=np.array(probability, dtype=np.float64),
+    )  # fmt: skip
+    return joined.probability, joined.outcome
 
 
 def _newest(predictions: Sequence[Prediction]) -> list[Prediction]:

@@ -1,11 +1,11 @@
 """Trade a recorded run again as a backtest, and compare the two order by order.
 
-Uses the run's recorded settings, the stored bars, order books, quality scores and feature rows, and the model versions
-that predicted in the run, and predicts again; reuses none of the decisions or trades of the run.
+Uses the run's recorded settings, the stored bars, order books, funding, quality scores and feature rows, and the model
+versions that predicted in the run, and predicts again; reuses none of the decisions or trades of the run.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -16,13 +16,18 @@ import pandas as pd
 from mikrobot.analytics import fidelity
 from mikrobot.analytics.report import Facts
 from mikrobot.domain.errors import UsageError
+from mikrobot.domain.funding import FundingByClose
 from mikrobot.domain.market import Timeframe, close_times
 from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
+from mikrobot.domain.trading_states import TradingState
 from mikrobot.live import accounts, wiring
 from mikrobot.live.arms import share_of
 from mikrobot.live.halts import halted_closes
 from mikrobot.live.opening_books import OpeningBooks
+from mikrobot.live.operator_states import applied
+from mikrobot.live.run_funding import RunFunding
 from mikrobot.live.session import recorded_run
+from mikrobot.live.strategies import Strategies, opened
 from mikrobot.live.trader import ATR, Traded, Trader
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.registry import Registry
@@ -74,13 +79,11 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
     files.check()
     with local_stack.running(settings, clock, say, ("mlflow",)), database.open_pool(settings) as pool:
         run, ledger = recorded_run(Runs(pool), run_id), Ledger(pool)
-        paper = _paper(ledger, run)
-        if not paper.predictions:
-            raise UsageError(f"run {run.id} has no predictions: there is nothing to compare")
+        paper = record_of(ledger, run)
         say(f"trading run {run.id} again")
         settings, begun = wiring.rules_of(settings, run), clock.now()
-        halted = halted_of(pool, run)
-        again = _again(run, settings, BarStore(pool), BookSamples(pool), paper=paper.predictions, halted=halted)
+        with opened(settings) as strategies:
+            again = traded_again(pool, run, settings, paper.predictions, strategies=strategies)
         seconds = (clock.now() - begun).total_seconds()
         recorded = accounts.lines_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id)))
     accounts_of = again.traded.trader.venue.exchange.accounts
@@ -96,7 +99,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
         "profile": settings.profile,
         "data": {"source": run.source, "from": run.starts_at.isoformat(), "symbols": list(run.symbols)},
         "bars": bars,
-        "halted": len(halted),
+        "halted": len(again.halted),
         "bars_per_s": round(bars / seconds) if seconds else None,
         "decisions": len(again.decisions),
         "files": files.to_json(),
@@ -111,7 +114,7 @@ def compare(settings: Settings, clock: Clock, run_id: str, say: Say, *, files: F
 
 
 @dataclass(slots=True)
-class _Again:
+class Again:
     """The state and records of a run that is traded again."""
 
     traded: Traded
@@ -120,6 +123,7 @@ class _Again:
     predictions: list[Prediction] = field(default_factory=list)
     skips: dict[fidelity.Close, str] = field(default_factory=dict)
     specs: list[ModelSpec] = field(default_factory=list)
+    halted: Mapping[fidelity.Close, str] = field(default_factory=dict)
 
     @property
     def account(self) -> fidelity.RunRecord:
@@ -129,10 +133,18 @@ class _Again:
         return fidelity.RunRecord(self.traded.orders, fills, self.decisions, self.predictions, self.skips)
 
 
-def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
-    """Return a run's record within its hours, without its later trading in the present and its closing."""
+def record_of(ledger: Ledger, run: Run) -> fidelity.RunRecord:
+    """Return a run's record within its hours, without its later trading in the present and its closing.
+
+    Raises
+    ------
+    UsageError
+        If the run has no predictions.
+    DataError
+        If the run was traded before journals were kept.
+    """
     accounts.fills(ledger, run)  # refuses a run that is older than journals
-    return fidelity.RunRecord(
+    record = fidelity.RunRecord(
         [order for order in ledger.orders(run.id) if order.submitted_at <= run.ends_at],
         fills_of(accounts.of_the_hours(run, accounts.journals(ledger, run.id))),
         [decision for decision in ledger.decisions(run.id) if decision.close_time <= run.ends_at],
@@ -143,6 +155,35 @@ def _paper(ledger: Ledger, run: Run) -> fidelity.RunRecord:
             if skip.close_time <= run.ends_at
         },
     )
+    if not record.predictions:
+        raise UsageError(f"run {run.id} has no predictions: there is nothing to compare")
+    return record
+
+
+def traded_again(
+    pool: Pool, run: Run, settings: Settings, predictions: Sequence[Prediction],
+    *, strategies: Strategies, begin: Callable[[Trader], None] = lambda trader: None,
+) -> Again:  # fmt: skip
+    """Trade the hours of a run again, from what is stored of its market.
+
+    Parameters
+    ----------
+    run : Run
+    settings : Settings
+        The rules to trade by.
+    predictions : sequence of Prediction
+        Of the run; they name the version that predicted at each close.
+    strategies : Strategies
+    begin : callable
+        Called with the trader before its first minute.
+    """
+    halted = halted_of(pool, run)
+    charged = RunFunding.of(run, pool).between(run.starts_at, run.ends_at)
+    ordered = applied(TradingStates(pool).of_run(run.id))
+    return _again(
+        run, settings, BarStore(pool), BookSamples(pool),
+        paper=predictions, halted=halted, funding=charged, strategies=strategies, ordered=ordered, begin=begin,
+    )  # fmt: skip
 
 
 def halted_of(pool: Pool, run: Run) -> dict[fidelity.Close, str]:
@@ -160,11 +201,15 @@ def halted_of(pool: Pool, run: Run) -> dict[fidelity.Close, str]:
 
 def _again(
     run: Run, settings: Settings, bars: BarStore, samples: BookSamples,
-    *, paper: Sequence[Prediction], halted: Mapping[fidelity.Close, str],
-) -> _Again:  # fmt: skip
+    *, paper: Sequence[Prediction], halted: Mapping[fidelity.Close, str], funding: FundingByClose,
+    strategies: Strategies, ordered: Sequence[TradingState], begin: Callable[[Trader], None],
+) -> Again:  # fmt: skip
     venue = accounts.opened_venue(run, settings)
-    again = _Again(Traded(Trader(run.id, venue, settings.trading, settings.entry_probability, share_of(run))))
+    again = Again(Traded(Trader(run.id, venue, settings.trading, strategies, share_of(run))))
+    again.traded.trader.permits.by_operators = ordered
     again.skips |= halted
+    again.halted = halted
+    begin(again.traded.trader)
     registry = open_registry(settings)
     models = {maker: _served(registry, *maker) for maker in {(maker.model, maker.model_version) for maker in paper}}
     again.specs = [served.trained.model.spec for served in models.values()]
@@ -183,7 +228,8 @@ def _again(
             for symbol, frame in frames.items()
         }
         books = OpeningBooks(run.source, segment.symbols, samples)
-        trade(again.traded, market_of(frames, outlooks), again.decisions.append, books.opening)
+        market = market_of(frames, outlooks)
+        trade(again.traded, market, again.decisions.append, books.opening, funding=funding)
     return again
 
 
@@ -198,11 +244,11 @@ class Served:
     rolled: Answering
     until: datetime
 
-    def outlooks(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the outlooks of feature rows, by close."""
+    def outlooks(self, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """Return the outlooks of feature rows, by close, with the columns that strategies read."""
         later = rows.index > pd.Timestamp(self.until)
         parts = [
-            by_model(answering, rows[own])
+            by_model(answering, rows[own], columns)
             for answering, own in ((self.trained, ~later), (self.rolled, later))
             if own.any()
         ]
@@ -219,7 +265,7 @@ def _served(registry: Registry, name: str, version: str) -> Served:
     return Served(trained, Answering(replace(model, intervals=window.intervals()), name), window.until)
 
 
-def _facts(again: _Again, run: Run, settings: Settings, clock: Clock) -> Facts:
+def _facts(again: Again, run: Run, settings: Settings, clock: Clock) -> Facts:
     return facts_of(
         settings, again.traded, again.bars, run.id, source=run.source,
         simulated=run.simulated,
@@ -240,7 +286,7 @@ def _taken_up(venue: Venue, run: Run, settings: Settings, bars: BarStore, *, at:
 
 
 def _outlooks(
-    again: _Again, run: Run, settings: Settings, symbol: str, *, frame: pd.DataFrame,
+    again: Again, run: Run, settings: Settings, symbol: str, *, frame: pd.DataFrame,
     paper: Sequence[Prediction], models: Mapping[tuple[str, str], Served],
 ) -> pd.DataFrame:  # fmt: skip
     """Return the outlooks at a symbol's closes, each by the version served at that close; record missing rows."""
@@ -248,7 +294,8 @@ def _outlooks(
     events = pd.DataFrame({"source": run.source, "symbol": symbol, "event_timestamp": closes})
     trained = [answering.trained for answering in models.values()]
     shown = (name for answering in trained for name in (*answering.levels, *answering.model.spec.columns))
-    columns = list(dict.fromkeys((ATR, *shown)))
+    read = again.traded.trader.strategies.columns
+    columns = list(dict.fromkeys((ATR, *shown, *read)))
     rows = offline.training_rows(settings, events, columns).set_index("event_timestamp")[columns]
     rows = rows[[(symbol, at.to_pydatetime()) not in again.skips for at in rows.index]]
     missing = rows.isna().all(axis=1)
@@ -266,7 +313,7 @@ def _outlooks(
     for version, answering in models.items():
         chosen = rows[~missing & np.array([maker == version for maker in makers], dtype=bool)]
         if len(chosen):
-            outlooks = answering.outlooks(chosen)
+            outlooks = answering.outlooks(chosen, read)
             again.predictions += _predictions(symbol, answering.trained, chosen, outlooks)
             parts.append(outlooks)
     return pd.concat(parts).sort_index() if parts else pd.DataFrame(columns=OUTLOOK, index=closes[:0])

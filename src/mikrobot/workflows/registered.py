@@ -110,9 +110,9 @@ def _loaded(registry: "Registry", name: str, version: str) -> Model:
 def _by_symbol(registry: "Registry", name: str, role: str, symbols: Iterable[str]) -> dict[str, str]:
     """Return the version with a role for each symbol, from the first source that has one; real sources first."""
     holders = registry.holders(name, role)
-    versions = {}
+    versions, sources = {}, real_first({scope.source for scope in holders})
     for symbol in symbols:
-        version = next((v for source in real_first() if (v := holders.get(Scope(source, symbol)))), None)
+        version = next((v for source in sources if (v := holders.get(Scope(source, symbol)))), None)
         if version is not None:
             versions[symbol] = version
     return versions

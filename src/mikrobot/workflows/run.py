@@ -23,7 +23,7 @@ from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.sources import is_live
 from mikrobot.live import arms, pid_records, recording, wiring
-from mikrobot.live.session import plan, record_of
+from mikrobot.live.session import plan, record_of, recorded_plan
 from mikrobot.market.bar_files import digests
 from mikrobot.market.feed import Source
 from mikrobot.market.inference import off_grid
@@ -42,7 +42,7 @@ from mikrobot.stack import (
 )
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs, Segment
-from mikrobot.workflows import paper_account, resumption
+from mikrobot.workflows import paper_account, resumption, routing
 from mikrobot.workflows.run_summary import FinishedRun
 from mikrobot.workflows.run_trouble import REMEDY, ending_on_trouble
 
@@ -99,8 +99,11 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
             market = reserved.enter_context(local_market.opened(settings, display.say))
         source = wiring.open_source(settings, market)
         registry.use_venue(source.instruments())
+        settings = routing.with_routes(settings, source, display.say)
         coming = settings.venue is not None
-        segments = plan(source, settings.symbols, settings.hours, settings.history_days, clock=market, coming=coming)
+        segments = recorded_plan(source, settings) or plan(
+            source, settings.symbols, settings.hours, settings.history_days, clock=market, coming=coming
+        )
         settings = settings.model_copy(update={"symbols": tuple(s for segment in segments for s in segment.symbols)})
         _check_data(source, segments, display)
         if not settings.venue:
@@ -260,7 +263,7 @@ def _alone(home: Path) -> Iterator[None]:
 @contextmanager
 def _stopping_what_started(settings: Settings, display: Display) -> Iterator[list[str]]:
     """Start the services; yield the names of those that this call started, which are stopped at the end."""
-    with local_stack.using(settings, service_table.SERVICES):
+    with local_stack.using(settings, service_table.permanent(settings)):
         try:
             started = local_stack.begin(settings, display.say)
             wanted.want(settings, ["postgres", *started])
@@ -282,6 +285,7 @@ def _record(
     record.settings["asked_at"] = asked_at.isoformat()
     record.settings[resumption.DIGESTS] = digests(settings.data)
     with database.open_pool(settings) as pool:
+        routing.require_unchanged(record.source, settings.routes, Runs(pool))
         opening = paper_account.take_up(settings, pool, record)
         record = replace(record, settings={**record.settings, **opening.to_json()})
         for recorded in (record, *arms.following(record, settings)):

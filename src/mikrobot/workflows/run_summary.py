@@ -62,6 +62,8 @@ class TradingFigures:
         Trades whose exit bar reached both stop and target, over all trades, 0 to 1.
     seconds_to_first_order : float or None
         Seconds from the start of the command, with the start of the services; None without an order.
+    terminal_reasons : mapping of str to int
+        The number of decisions by terminal reason, the most frequent first; they add up to `decisions`.
     """
 
     signals: int
@@ -74,6 +76,7 @@ class TradingFigures:
     max_drawdown: Decimal
     ambiguous_share: float
     seconds_to_first_order: float | None
+    terminal_reasons: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from mikrobot.decision.trading_state import text
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.registry import instrument
@@ -22,7 +23,9 @@ from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
 from mikrobot.live import pid_records, reports, wiring
 from mikrobot.live.halt_watch import SILENCE
+from mikrobot.live.halts import by_data
 from mikrobot.live.session import traded_until
+from mikrobot.market.combined.merging import VenueStatus
 from mikrobot.market.sessions import is_open
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
@@ -41,9 +44,8 @@ from mikrobot.store.postgres.database import Pool
 from mikrobot.store.quality import QualityScores
 from mikrobot.store.resets import Reset, Resets
 from mikrobot.store.runs import Run, Runs
-from mikrobot.store.trading_states import TradingStates
 from mikrobot.store.web_access import SERVICES
-from mikrobot.workflows import paper_account
+from mikrobot.workflows import paper_account, trading_control
 from mikrobot.workflows.paper_account import PaperAccount
 
 EVERY_S = 3.0
@@ -139,12 +141,16 @@ class Overview:
         The page whose links open the services; None while none of them is ready.
     streams : tuple of StreamStatus
         The connections to the streams of the source; empty if it has none.
+    venues : tuple of VenueStatus
+        The members of the source, if it joins several.
     clock : ClockOffset or None
         How far the clock of the venue is from ours; None if it reports no time.
     books : tuple of BookStatus
         The live order books; empty if the source has none.
     recording : RecordingStatus or None
         None if the session is not recorded.
+    states : tuple of TradingState
+        The trading states in force, but for the halts of `symbols`.
     """
 
     at: datetime
@@ -157,9 +163,11 @@ class Overview:
     alarms: tuple[str, ...] = ()
     pages: Path | None = None
     streams: tuple[StreamStatus, ...] = ()
+    venues: tuple[VenueStatus, ...] = ()
     clock: ClockOffset | None = None
     books: tuple[BookStatus, ...] = ()
     recording: RecordingStatus | None = None
+    states: tuple[TradingState, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that `mikrobot status --json` prints."""
@@ -168,9 +176,11 @@ class Overview:
             "services": plain(self.services),
             "run": _session_json(self.session),
             "streams": plain(self.streams),
+            "venues": plain(self.venues),
             "clock_offset_s": self.clock.offset.total_seconds() if self.clock else None,
             "books": plain(self.books),
             "recording": plain(self.recording),
+            "trading_states": list(map(trading_control.to_json, self.states)),
             "symbols": {symbol.symbol: _symbol_json(symbol) for symbol in self.symbols},
             "account": _account_json(self.account),
             "next_runs": plain(self.schedules.next_runs),
@@ -223,7 +233,8 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     own = account if account is not None and account.run == run.id else None
     decisions, skips = Ledger(pool).last_decisions(run.id), Ledger(pool).last_skips(run.id)
     closes = _last_closes(run, BarStore(pool), Runs(pool))
-    halts = [state for state in TradingStates(pool).of_run(run.id) if state.until is None]
+    limiting = trading_control.in_force(pool, run, now)
+    halts, states = list(filter(by_data, limiting)), tuple(state for state in limiting if not by_data(state))
     symbols = tuple(
         _symbol(
             symbol, session, closes[symbol], decisions.get(symbol), skip=skips.get(symbol), account=own, now=now,
@@ -234,9 +245,9 @@ def look(settings: Settings, pool: Pool, services: tuple[ServiceStatus, ...], cl
     )  # fmt: skip
     home = settings.home
     return Overview(
-        now, services, session, symbols, account,
-        streams=reports.STREAMS.read(home) or (), clock=reports.CLOCK.read(home),
-        books=reports.BOOKS.read(home) or (), recording=reports.RECORDING.read(home),
+        now, services, session, tuple(_limited(symbol, states) for symbol in symbols), account, states=states,
+        streams=reports.STREAMS.read(home) or (), venues=reports.VENUES.read(home) or (),
+        clock=reports.CLOCK.read(home), books=reports.BOOKS.read(home) or (), recording=reports.RECORDING.read(home),
     )  # fmt: skip
 
 
@@ -317,6 +328,12 @@ def _stopped(
     if skip is not None and (decision is None or skip.close_time > decision.close_time):
         return f"the minute up to {_minute(skip.close_time)} was skipped: {skip.reason}"
     return ""
+
+
+def _limited(symbol: SymbolState, states: tuple[TradingState, ...]) -> SymbolState:
+    """Return a symbol with the state that forbids openings of both sides, if nothing else stops it."""
+    limits = [state for state in states if state.covers(symbol.symbol, None)]
+    return replace(symbol, stopped=text(limits[0])) if limits and not symbol.stopped else symbol
 
 
 def _until_open(symbol: str, now: datetime) -> str:

@@ -23,6 +23,7 @@ from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import Run, Runs
+from mikrobot.workflows.decision_list import terminal_reasons
 from mikrobot.workflows.gate_counts import Gated, by_suite
 from mikrobot.workflows.materialize import Materialized
 from mikrobot.workflows.run_summary import AnsweredBy, ArmFigures, Checks, RunSummary, StageLatency, TradingFigures
@@ -85,7 +86,11 @@ def summarize(
         trading=_trading(settings, run, stages, ledger, bars=bars),
         arms={arms.name_of(arm): _arm(settings, arm, ledger, bars) for arm in runs.followers(run.id)},
         latency_ms=slowest(runs.latencies(run.id)),
-        reports={"drift": str(drift.report), "quality": str(drift.quality)},
+        reports={
+            "drift": str(drift.report),
+            "quality": str(drift.quality),
+            "performance": str(drift.performance),
+        },
         services=addresses(settings),
     )
 
@@ -151,6 +156,7 @@ def _trading(settings: Settings, run: Run, stages: Stages, ledger: Ledger, *, ba
         max_drawdown=judged.max_drawdown,
         ambiguous_share=judged.ambiguous_share or 0.0,
         seconds_to_first_order=_seconds_to_first_order(run, stages),
+        terminal_reasons=terminal_reasons(decisions),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.rates import require_rates
-from mikrobot.domain.sources import is_live
+from mikrobot.domain.sources import is_live, routed
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.session import MINIMUM_HISTORY
 from mikrobot.runtime import Clock
@@ -18,6 +18,7 @@ from mikrobot.settings import Settings
 from mikrobot.stack import processes
 from mikrobot.store.postgres import database
 from mikrobot.store.runs import OPENING, Run, Runs
+from mikrobot.workflows import routing
 from mikrobot.workflows.run import Display, follow, require_no_loop, start_flow
 
 
@@ -47,7 +48,7 @@ def add(settings: Settings, symbols: Sequence[str], clock: Clock, display: Displ
     Parameters
     ----------
     symbols : sequence of str
-        At least one.
+        At least one; each may name the source that it is traded on, as EURUSD@mt5.
 
     Raises
     ------
@@ -60,8 +61,10 @@ def add(settings: Settings, symbols: Sequence[str], clock: Clock, display: Displ
     """
     run = _trading(settings)
     require_no_loop(settings.home)
+    symbols, named = routed(symbols)
     market = wiring.market_of(settings, run)
-    _check(market, run, symbols, wiring.market_time(settings, run, clock))
+    market = market.model_copy(update={"routes": named | market.routes})
+    market = _checked(market, run, symbols, wiring.market_time(settings, run, clock), display=display)
     process = start_flow(market, "flows.join", run.id, *symbols)
     try:
         joined = follow(process, market, display)
@@ -86,11 +89,15 @@ def _trading(settings: Settings) -> Run:
     return run
 
 
-def _check(market: Settings, run: Run, symbols: Sequence[str], clock: Clock) -> None:
+def _checked(market: Settings, run: Run, symbols: Sequence[str], clock: Clock, *, display: Display) -> Settings:
+    """Check that a run can trade symbols; return its settings with their routes."""
     if already := [symbol for symbol in symbols if symbol in run.symbols]:
         raise UsageError(f"run {run.id} trades {', '.join(already)} already: leave it out")
     source = wiring.open_source(market.model_copy(update={"symbols": tuple(symbols)}), clock)
     registry.use_venue(source.instruments())
+    fresh = routing.with_routes(market, source, display.say).routes
+    with database.open_pool(market) as pool:
+        routing.require_unchanged(run.source, fresh, Runs(pool))
     require_rates((*run.symbols, *symbols))
     for symbol in symbols:
         account = registry.instrument(symbol).market
@@ -104,3 +111,4 @@ def _check(market: Settings, run: Run, symbols: Sequence[str], clock: Clock) -> 
                 f"{symbol} has bars from {first:%Y-%m-%d %H:%M} only, and {MINIMUM_HISTORY.days} days are needed for "
                 "training: add it later"
             )
+    return market.model_copy(update={"routes": market.routes | fresh})

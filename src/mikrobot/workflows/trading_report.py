@@ -8,6 +8,7 @@ from typing import Any
 
 from mikrobot.analytics import report as reporting
 from mikrobot.live import accounts, wiring
+from mikrobot.live.operator_states import of_run
 from mikrobot.live.session import recorded_run, segments_so_far
 from mikrobot.models.catalog import TRADED
 from mikrobot.models.task import Task
@@ -16,8 +17,9 @@ from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.postgres import database
-from mikrobot.store.runs import FOLLOWS, Run, Runs
+from mikrobot.store.runs import Run, Runs
 from mikrobot.store.trading_states import TradingStates
+from mikrobot.workflows.prediction_skill import skills_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,14 @@ def write(settings: Settings, run_id: str | None, days: int | None = None) -> Tr
         runs = Runs(pool)
         run = recorded_run(runs, run_id)
         facts = _facts(settings, run, BarStore(pool), Ledger(pool), runs=runs)
-        facts = replace(facts, halts=TradingStates(pool).of_run(str(run.settings.get(FOLLOWS, run.id))))
+        facts = replace(facts, states=of_run(TradingStates(pool), run))
     into = report_folder(settings, run)
     if days is not None:
         facts, into = facts.since(facts.ends_at - timedelta(days=days)), into / f"last-{days}-days"
-    return TradingReport(run, reporting.write(facts, into))
+    rules = wiring.rules_of(settings, run)
+    task = Task(TRADED, rules.swing, rules.horizon_minutes)
+    skills = skills_of(task, facts.bars, facts.predictions, entry=rules.entry_probability)
+    return TradingReport(run, reporting.write(replace(facts, skills=skills), into))
 
 
 def report_folder(settings: Settings, run: Run) -> Path:
@@ -118,7 +123,9 @@ def _facts(settings: Settings, run: Run, bars: BarStore, ledger: Ledger, *, runs
 def _drift(drift: Mapping[str, Any] | None) -> reporting.DriftFacts | None:
     if not drift:
         return None
-    return reporting.DriftFacts(drift["verdict"], drift["share"], tuple(drift["drifted"]), Path(drift["report"]))
+    symbols = drift.get("symbols", [drift])  # one verdict for all symbols, as up to version 0.2.0
+    widest = max(symbols, key=lambda symbol: symbol["share"])
+    return reporting.DriftFacts(drift["verdict"], drift["share"], tuple(widest["drifted"]), Path(drift["report"]))
 
 
 def _trained(model: dict[str, Any]) -> list[dict[str, Any]]:

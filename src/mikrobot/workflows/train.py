@@ -5,6 +5,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from mikrobot import telemetry
+from mikrobot.domain.errors import ServingError
 from mikrobot.domain.market import Timeframe
 from mikrobot.domain.sources import is_live
 from mikrobot.features.catalog import CATALOG
@@ -12,6 +14,7 @@ from mikrobot.market.reading import reading_of
 from mikrobot.market.replay import ReplaySource
 from mikrobot.models.scope import CHALLENGER, CHAMPION
 from mikrobot.settings import Settings
+from mikrobot.stack.prediction_notice import notify
 from mikrobot.store.bars import BarStore
 from mikrobot.store.feast import offline
 from mikrobot.store.model_registry import open_registry
@@ -23,6 +26,8 @@ from mikrobot.training.fitting import Progress
 from mikrobot.training.recipes import recipe_of
 from mikrobot.workflows.training_report import TrainingReport
 
+log = telemetry.logger("training")
+
 
 def train(
     settings: Settings,
@@ -33,6 +38,7 @@ def train(
     start: datetime,
     end: datetime,
     trade_from: datetime | None,
+    again: bool = True,
     progress: Progress,
 ) -> TrainingReport:
     """Train a model on stored bars that open in [start, end).
@@ -41,11 +47,15 @@ def train(
     ----------
     trade_from : datetime or None
         UTC; nothing later is used. None, on a live source: a challenger first predicts in the champion's shadow.
+    again : bool
+        Train also if a version that answers was trained on the same data with the same settings.
     progress : callable
         Called with the stage and its completed share.
 
     Raises
     ------
+    UnchangedData
+        If there is such a version, and not `again`.
     ModelError
         If there is too little to learn from.
     ServiceError
@@ -64,8 +74,11 @@ def train(
         feature_hash=CATALOG.version,
         trade_from=trade_from,
         shadow_asked=settings.shadow_predictions if trade_from is None and is_live(source) else 0,
+        again=again,
         progress=progress,
     )
+    if result.champion_of:
+        _notify(settings)
     return _report(result, source)
 
 
@@ -116,6 +129,14 @@ def train_here(settings: Settings, name: str, data: Sequence[Path], progress: Pr
         progress=progress,
     )
     return [_report(result, files.name)]
+
+
+def _notify(settings: Settings) -> None:
+    """Let the prediction service take a new champion now; if it cannot, it serves the former one."""
+    try:
+        notify(settings)
+    except ServingError as error:
+        log.warning("champion_not_served", reason=str(error))
 
 
 def _report(result: pipeline.TrainingResult, source: str) -> TrainingReport:

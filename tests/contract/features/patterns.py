@@ -75,7 +75,7 @@ def breaks(frame: pd.DataFrame, side: int, by_wick: bool = False) -> pd.DataFram
 
 
 def sequence(frame: pd.DataFrame, side: int) -> pd.DataFrame:
-    atr, columns = atr_of(frame), {}
+    atr, columns, enough = atr_of(frame), {}, True
     for name, confirmed in zip(("highs", "lows"), swings(frame, side), strict=True):
         prices, compared = [price for _, _, price in confirmed], {}
         for i in range(1, len(confirmed)):
@@ -86,7 +86,9 @@ def sequence(frame: pd.DataFrame, side: int) -> pd.DataFrame:
         newest = pd.Series(frame.index.where(held["order"].notna())).ffill()
         held = held.reindex(newest).set_axis(frame.index)
         columns |= {name: held["order"], f"equal_{name}": held["equals"]}
-    return pd.DataFrame(columns)
+        enough &= sum(frame.index >= confirmed[i][0] for i in range(3) if i < len(confirmed)) == 3
+    structure = columns["highs"].where(enough & (columns["highs"] == columns["lows"]), 0.0)
+    return pd.DataFrame({**columns, "structure": structure})
 
 
 def grab(frame: pd.DataFrame, side: int) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Volatility and its season compared with their definitions, computed bar by bar."""
 
 from collections import defaultdict
+from itertools import combinations
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 
 from mikrobot.domain.market import BAR_COLUMNS
 from mikrobot.features.kernel.composition import Catalog
+from mikrobot.features.library.grid import tick
 from mikrobot.features.library.season import season
 from mikrobot.features.library.volatility import (
     HAR_15,
     HAR_S_5,
     HAR_S_15,
     HAR_S_60,
+    NOISE_IN_MOVES,
+    SPREAD_IN_DEVIATIONS,
     activity,
     bar,
     ewma_volatility,
@@ -24,7 +28,9 @@ from mikrobot.features.library.volatility import (
 from mikrobot.features.pipeline import FeaturePipeline
 
 NEW_YORK = ZoneInfo("America/New_York")
-FORECAST = Catalog(bar(), *ewma_volatility.each(half_life=(10, 30, 120, 1440)), har(), season(), activity(), har_s())
+FORECAST = Catalog(
+    tick(), bar(), *ewma_volatility.each(half_life=(10, 30, 120, 1440)), har(), season(), activity(), har_s()
+)
 HALF_A_YEAR = pd.Timedelta(days=244)
 """Shift from the bars' first day to late October, so that they cover the other clock change."""
 
@@ -95,10 +101,30 @@ def naive_season(times: pd.Series, volatility: np.ndarray) -> np.ndarray:
     return np.array(rows)
 
 
-def naive_activity(deviation: np.ndarray, move: np.ndarray, factor: np.ndarray) -> dict[str, np.ndarray]:
+def naive_tick(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tick and its noise from the second bar; NaN before bar 119."""
+    prices = frame[["open", "high", "low", "close"]].assign(before=frame["close"].shift().fillna(frame["open"]))
+    pairs = [*combinations(("open", "high", "low", "close"), 2), ("open", "before")]
+    steps = pd.DataFrame({pair: (prices[pair[0]] - prices[pair[1]]).abs() for pair in pairs})
+    finest = steps.where(steps.gt(1e-9 * frame["close"], axis=0)).min(axis=1).rolling(120, min_periods=1).min()
+    finest[:119] = np.nan
+    moves = (prices["close"] - prices["before"]).to_numpy()
+    products = np.clip(moves[119:] / finest[119:] * (moves[118:-1] / finest[119:]), -4, 4)
+    noise = np.r_[np.full(119, np.nan), np.sqrt(np.clip(-2 * average(products.to_numpy(), 3000), 1 / 6, 1 / 2))]
+    tick = (finest / frame["close"]).to_numpy()
+    return tick[1:], (tick * noise)[1:]
+
+
+def naive_activity(
+    deviation: np.ndarray, move: np.ndarray, factor: np.ndarray, tick: np.ndarray, noise: np.ndarray
+) -> dict[str, np.ndarray]:
     deviation, move = deviation / np.exp(factor), np.abs(move) / np.exp(factor)
-    size = np.minimum((deviation + move) / 2, 8 * average(deviation, 120))
-    moved = np.minimum(move, 8 * average(move, 120))
+    usual_deviation, usual_move = average(deviation, 120), average(move, 120)
+    spread = 3 * (noise**2 / tick - tick / 6) / np.exp(factor)
+    inner = np.sqrt(np.maximum(1 - NOISE_IN_MOVES * (noise / np.exp(factor) / usual_move) ** 2, 0.25))
+    outer = np.maximum(1 - SPREAD_IN_DEVIATIONS * spread / usual_deviation, 0.5)
+    moved = np.minimum(move, 8 * usual_move) * np.where(np.isnan(inner), 1, inner)
+    size = (np.minimum(deviation, 8 * usual_deviation) * np.where(np.isnan(outer), 1, outer) + moved) / 2
     ranges = {f"m1_activity_range_{n}": np.log(average(size, n)) for n in (3, 10, 30, 120)}
     return ranges | {f"m1_activity_move_{n}": np.log(average(moved, n) + 1e-7) for n in (10, 120, 3000)}
 
@@ -110,7 +136,9 @@ def test_every_forecast_column_equals_its_definition(computed):
     names = ("m1_season", "m1_season_5", "m1_season_15", "m1_season_60")
     expected = {"m1_bar_deviation": deviation, "m1_bar_move": move, **dict(zip(names, seasons.T, strict=True))}
     expected |= {f"m1_ewma_volatility_{n}": np.sqrt(average(move**2, n)) for n in (10, 30, 120, 1440)}
-    expected |= naive_activity(deviation, move, seasons[:, 0])
+    tick, noise = naive_tick(frame)
+    expected |= {"m1_tick": tick, "m1_tick_noise": noise}
+    expected |= naive_activity(deviation, move, seasons[:, 0], tick, noise)
     by_half_life = [expected[f"m1_ewma_volatility_{n}"] for n in (10, 30, 120, 1440)]
     expected["m1_har_15"] = np.array(HAR_15) @ by_half_life
     levels = [values for name, values in expected.items() if "activity" in name]
@@ -140,6 +168,26 @@ def test_the_season_follows_the_clock_of_new_york_over_its_changes(changes):
     assert monday["m1_season_5"].idxmax().strftime("%H:%M") in ("08:26", "08:27", "08:28")
     before, usual = monday.at_time("08:27")["m1_har_s_5"], monday.at_time("04:27")["m1_har_s_5"]
     assert before.iloc[0] > 1.3 * usual.iloc[0]
+
+
+def on_a_grid(close: np.ndarray, *, bounces: bool, seed: int = 1) -> pd.DataFrame:
+    """Bars of one trade a minute on a grid of one: rounded prices, or the bid and the ask around them at random."""
+    rng = np.random.default_rng(seed)
+    mid = np.round(close - 0.5) + 0.5
+    price = mid + rng.choice([-0.5, 0.5], len(close)) if bounces else np.round(close)
+    times = pd.date_range("2024-03-04", periods=len(close), freq="min", unit="us", tz="UTC")
+    bars = pd.DataFrame({"open_time": times, **dict.fromkeys(("open", "high", "low", "close"), price)})
+    return bars.reindex(columns=list(BAR_COLUMNS))
+
+
+@pytest.mark.parametrize(("bounces", "variance"), [(False, 1 / 6), (True, 1 / 2)])
+def test_the_noise_of_a_grid_is_that_of_rounding_or_of_a_spread_of_one_tick(bounces, variance):
+    close = 1_000 + np.cumsum(np.random.default_rng(3).normal(0, 1.5, 20_000))
+    rows = FeaturePipeline(["A"], FORECAST).frame("A", on_a_grid(close, bounces=bounces)).iloc[10_000:]
+    bars = on_a_grid(close, bounces=bounces).iloc[10_000:]
+    np.testing.assert_allclose(rows["m1_tick"] * bars["close"], 1.0, rtol=1e-9)
+    measured = np.median((rows["m1_tick_noise"] / rows["m1_tick"]) ** 2)
+    assert measured == pytest.approx(variance, abs=0.12)
 
 
 @pytest.mark.parametrize("price", [1e-8, 1.0, 1e6])

@@ -11,10 +11,10 @@ import stamina
 from structlog.testing import capture_logs
 
 from expectations.quality_gate import check, check_ingested
-from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.errors import FeedError, FeedRefused, UnknownSymbol
 from mikrobot.market.binance import BinanceSource
 from mikrobot.market.binance_markets import SPOT
-from mikrobot.market.binance_rest import reachable
+from mikrobot.market.binance_rest import reachable, weights_of
 from mikrobot.market.border import epoch_us
 from mikrobot.market.feed import closes
 from mikrobot.market.history import backfill
@@ -116,6 +116,32 @@ def test_a_long_ban_is_reported_with_its_length(source, venue):
     venue.script.append((418, {"Retry-After": "7200"}, {"code": -1003, "msg": "Way too many requests."}))
     with pytest.raises(FeedError, match=r"BTCUSDT: Binance refuses for 7200 s \(HTTP 418.*wait that long"):
         source.history("BTCUSDT", START, START + MINUTE)
+
+
+def test_during_a_refusal_nothing_is_asked_and_whoever_follows_the_bars_does_not_wait(source, venue, clock):
+    source.hurry()
+    venue.script.append((429, {"Retry-After": "40"}, {"code": -1003, "msg": "Too many requests."}))
+    for refusal in ("Binance refuses for 40 s", "no request to Binance is allowed for 25 s"):
+        with pytest.raises(FeedRefused, match=f"BTCUSDT: {refusal} .*too many requests"):
+            source.history("BTCUSDT", START, START + 10 * MINUTE)
+        clock.sleep(15)
+    assert (len(venue.asked), clock.now()) == (1, NOW + timedelta(seconds=30))
+    clock.sleep(7)
+    assert len(source.history("BTCUSDT", START, START + 10 * MINUTE)) == 10  # in 3 s: that is waited for
+
+
+def test_a_refusal_holds_for_all_processes_of_the_state_folder(venue, clock, tmp_path):
+    venue.now = NOW
+    one, other = (
+        timed(BinanceSource(["BTCUSDT"], venue.url, clock, 20.0, weights=weights_of(SPOT, tmp_path)), venue)
+        for _ in range(2)
+    )
+    other.hurry()
+    venue.script.append((418, {"Retry-After": "900"}, {"code": -1003, "msg": "Way too many requests."}))
+    for source in (one, other):
+        with pytest.raises(FeedRefused, match="for 900 s"):
+            source.history("BTCUSDT", START, START + 10 * MINUTE)
+    assert len(venue.asked) == 1
 
 
 def test_refusals_without_end_are_given_up(source, venue):

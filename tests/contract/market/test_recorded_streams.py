@@ -158,12 +158,80 @@ def test_a_missing_file_is_named(tmp_path):
     assert "none.gz' does not exist" in refused(tmp_path / "none.gz", code=2)
 
 
-def test_two_symbols_in_a_file_are_refused(tmp_path):
-    other = depth(13, 13)
-    other["data"]["s"] = "ETHUSDT"
-    assert "line 6: ETHUSDT after BTCUSDT; record one symbol into a file" in refused(
-        write(tmp_path / "stream.txt", [*SMALL, other])
-    )
+# Several symbols, and recorded sessions
+
+
+def of(symbol, body):
+    """Return a message of another symbol."""
+    return json.loads(json.dumps(body).replace("btcusdt", symbol.lower()).replace("BTCUSDT", symbol))
+
+
+def taken(symbol, body):
+    """Return a snapshot as a session records it."""
+    return {"stream": f"{symbol.lower()}@depthSnapshot", "data": body}
+
+
+MIXED = (
+    depth(10, 11, [["100.00", "4.0"]]),
+    of("ETHUSDT", depth(20, 21, [["50.00", "1.0"]])),
+    taken("ETHUSDT", {"lastUpdateId": 20, "bids": [["49.00", "1.0"]], "asks": [["51.00", "1.0"]]}),
+    taken("BTCUSDT", SNAPSHOT),
+    of("ETHUSDT", ticker(22, ("50.00", "1.0"), ("51.00", "1.0"))),
+    of("ETHUSDT", depth(22, 23, [["48.00", "1.0"]])),
+    depth(12, 13),
+)
+
+
+def session(folder, *parts, numbers=("0001",)):
+    """Write parts of a recorded session, each an hour of a recorder."""
+    folder.mkdir()
+    (folder / "recording.json").write_text("{}")
+    for hour, (bodies, number) in enumerate(zip(parts, numbers * len(parts), strict=False)):
+        lines = "".join(line(body, at) + "\n" for at, body in enumerate(bodies, start=1))
+        (folder / f"20260302T{12 + hour}-depth1-{number}.gz").write_bytes(gzip.compress(lines.encode()))
+    return folder
+
+
+def test_several_symbols_in_a_file_are_named_unless_one_is_chosen(tmp_path):
+    path = write(tmp_path / "stream.txt", MIXED)
+    complaint = refused(path, code=2)
+    assert f"{path} has the order books of BTCUSDT, ETHUSDT; choose one with --symbol" in complaint
+    (book,) = replayed(path, "--symbol", "ethusdt")
+    assert (book["symbol"], book["events"], book["applied"], book["state"]) == ("ETHUSDT", 2, 2, "live")
+    assert (book["ticker_equal"], book["ticker_compared"]) == (1, 1)
+    assert (book["sample"]["bid"], book["sample"]["ask"]) == (50.0, 51.0)
+    (book,) = replayed(path, "--symbol", "BTCUSDT")
+    assert (book["symbol"], book["sample"]["bid"], book["applied"]) == ("BTCUSDT", 100.0, 2)
+
+
+def test_a_symbol_without_an_order_book_is_answered_with_those_that_have_one(tmp_path):
+    path = write(tmp_path / "stream.txt", MIXED)
+    complaint = refused(path, "--symbol", "ADAUSDT")
+    assert f"{path}: no change of the order book of ADAUSDT; it has BTCUSDT, ETHUSDT" in complaint
+
+
+def test_the_files_of_a_recorded_session_continue_one_book(tmp_path):
+    folder = session(tmp_path / "recorded", MIXED, [of("ETHUSDT", depth(24, 25, [["50.00", "0.0"]]))])
+    (folder / "20260302T12-klines1-0001.gz").write_bytes(gzip.compress(b'1 {"stream":"btcusdt@kline_1m","data":{}}\n'))
+    first, second = replayed(folder, "--symbol", "ETHUSDT")
+    assert (first["applied"], second["applied"], second["gaps"], second["state"]) == (2, 1, 0, "live")
+    assert second["sample"]["bid"] == 49.0
+    assert [Path(book["file"]).name for book in replayed(folder, "--symbol", "BTCUSDT")] == [
+        "20260302T12-depth1-0001.gz"
+    ]
+    assert "choose one with --symbol" in refused(folder, code=2)
+
+
+def test_a_session_that_was_killed_is_read_to_its_last_whole_line(tmp_path):
+    folder = session(tmp_path / "recorded", MIXED)
+    (path,) = folder.glob("*.gz")
+    path.write_bytes(path.read_bytes() + gzip.compress(line(depth(14, 15), 9).encode())[:-9])
+    (book,) = replayed(path, "--symbol", "BTCUSDT")
+    assert (book["applied"], book["state"]) == (2, "live")
+
+
+def test_a_folder_without_order_books_is_named(tmp_path):
+    assert f"{tmp_path}: no change of an order book in 0 messages" in refused(tmp_path)
 
 
 # Messages

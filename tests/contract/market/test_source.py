@@ -12,8 +12,9 @@ from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import UnknownSymbol
 from mikrobot.domain.market import BAR_COLUMNS, empty_bars
-from mikrobot.domain.sources import SOURCES
+from mikrobot.domain.sources import SOURCES, kind_of
 from mikrobot.market.binance import BinanceSource
+from mikrobot.market.combined.source import CombinedSource
 from mikrobot.market.feed import Source, closes
 from mikrobot.market.local_terminal.opening import TerminalOptions, serving
 from mikrobot.market.mt5.source import Mt5Source
@@ -89,17 +90,27 @@ def mt5_local(request):
     return mt5(request, "mt5-local")
 
 
+def combined(request):
+    """Two members, of which the second has the symbol."""
+    coins, clock, coin = binance_local(request)
+    pairs, _, pair = mt5_local(request)
+    members = {member.name: member for member in (coins, pairs)}
+    source = CombinedSource("binance-local+mt5-local", members, {coin: coins.name, pair: pairs.name})
+    return source, clock, pair
+
+
 @pytest.fixture
 def terminals():
     with ExitStack() as running:
         yield running
 
 
-CASES = (replay, simulated, binance, binance_local, binance_usdm, binance_usdm_local, mt5, mt5_local)
+SINGLE = (replay, simulated, binance, binance_local, binance_usdm, binance_usdm_local, mt5, mt5_local)
+CASES = (*SINGLE, combined)
 
 
 def test_every_source_is_under_this_contract():
-    assert {make.__name__.replace("_", "-") for make in CASES} == SOURCES.keys()
+    assert {make.__name__.replace("_", "-") for make in SINGLE} == SOURCES.keys()
 
 
 @pytest.fixture(params=CASES, ids=lambda make: make.__name__)
@@ -109,7 +120,7 @@ def case(request):
 
 
 def test_a_source_says_what_it_is(case):
-    kind = SOURCES[case.source.name]
+    kind = kind_of(case.source.name)
     assert (case.source.simulated, case.source.live) == (kind.simulated, kind.live)
     assert case.symbol in case.source.symbols()
 

@@ -5,6 +5,7 @@ from random import Random
 from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 
 from mikrobot.domain.market import Bar
 from mikrobot.market.binance import BinanceSource
@@ -20,7 +21,7 @@ from mikrobot.market.feed import closes
 from mikrobot.market.streams.backoff import FIRST_S, LONGEST_S, Backoff
 from mikrobot.market.streams.closed_bars import ClosedBars
 from mikrobot.market.streams.shared_budget import SharedBudget
-from mikrobot.market.streams.watchdog import LEAST_S, Watchdog
+from mikrobot.market.streams.watchdog import LEAST_S, Watchdog, stale_of
 from mikrobot.market.streams.watchdog import LONGEST_S as LONGEST_SILENCE_S
 from mikrobot.runtime import ManualClock, SystemClock
 from mikrobot.settings import Settings
@@ -219,6 +220,31 @@ def test_a_silent_stream_is_stale_by_name_and_the_socket_is_replaced(server, str
     until(lambda: state(stream).state == "live", "live again")
 
 
+def test_a_pause_of_this_process_is_not_a_silence_of_the_venue(server, tmp_path):
+    """Each wait takes 10 s longer: after 11 and 22 s the streams have been silent for 1 and 12 s at least."""
+
+    class Oversleeping(ManualClock):
+        async def wait(self, seconds):
+            self.sleep(seconds + 10)
+            await SystemClock().wait(0.01)
+
+    with capture_logs() as logs:
+        opened = BinanceStream(
+            ["BTCUSDT"], server.url, Oversleeping(START), attempts=attempts_of(tmp_path), rng=Random(1)
+        )
+        until(lambda: [line for line in logs if line["event"] == "stream_stale"], "stale")
+        opened.close()
+    first = next(line for line in logs if line["event"] == "stream_stale")
+    assert "nothing for 12 s since it was acknowledged" in first["reason"]
+
+
+def test_a_silent_socket_stays_stale_through_its_replacements(server, stream):
+    until(lambda: state(stream).state == "stale", "stale")
+    states = set()
+    until(lambda: states.add(state(stream).state) or server.accepted >= 3, "two replacements")
+    assert states == {"stale"}
+
+
 def test_before_the_server_shuts_down_the_next_socket_is_up_and_no_bar_is_lost_or_doubled(server, stream):
     server.send(message(START))
     received(stream, 1)
@@ -285,7 +311,8 @@ def test_waits_double_and_shrink_only_after_a_minute_of_good_data():
     assert backoff.next_wait_s() > LONGEST_S / 4
     backoff.good(START)
     backoff.good(START + timedelta(seconds=60))
-    assert backoff.next_wait_s() <= FIRST_S
+    assert backoff.next_wait_s() == 0.0
+    assert 0.5 * FIRST_S <= backoff.next_wait_s() <= FIRST_S
 
 
 def test_all_processes_together_make_few_attempts(tmp_path):
@@ -348,6 +375,24 @@ def test_a_watchdog_waits_by_the_usual_time_of_its_stream():
     assert watchdog.limit_s == pytest.approx(100, rel=0.05)
     assert Watchdog("btcusdt@depth@100ms").limit_s == LEAST_S
     assert Watchdog("x", usual_s=1e9).limit_s == LONGEST_SILENCE_S
+
+
+def test_a_socket_on_which_nothing_arrives_is_stale_before_one_of_its_streams_alone():
+    streams = [Watchdog(f"{coin}usdt@kline_1m") for coin in ("btc", "eth", "sol")]
+    for watchdog in streams:
+        watchdog.acknowledged(START)
+    at = START + timedelta(seconds=LEAST_S)
+    assert stale_of(streams, at) is None
+    reason, limit_s = stale_of(streams, at + timedelta(seconds=0.5))
+    assert (reason, limit_s) == (
+        "btcusdt@kline_1m: nothing for 6 s since it was acknowledged, nor on another stream",
+        LEAST_S,
+    )
+    streams[2].received(at)
+    assert stale_of(streams, at + timedelta(seconds=0.5)) is None
+    reason, _ = stale_of(streams, at + timedelta(seconds=6))
+    assert reason.startswith("btcusdt@kline_1m: nothing for 11 s")
+    assert "another" not in reason
 
 
 def test_a_stream_that_is_acknowledged_again_stays_stale_until_it_sends():

@@ -60,6 +60,8 @@ def rows_for(columns: tuple[str, ...], n: int, seed: int) -> np.ndarray:
             values[:, number] = rng.exponential(1.0, n)
         elif name.endswith("above") or name.endswith("below") or "ema" in name:
             values[:, number] = 100 + rng.normal(0, 3, n)
+        elif name.startswith("m1_tick"):
+            values[:, number] *= 1e-4
     return values
 
 

@@ -61,7 +61,7 @@ def test_the_set_contains_either_outcome_of_nine_in_ten_real_levels(judged: Judg
     assert summary["samples"] == len(judged.later.outcome)
     for name in ("coverage_true", "coverage_false"):
         assert summary[name] is not None
-        assert 0.88 <= summary[name] <= 0.92, summary
+        assert 0.875 <= summary[name] <= 0.925, summary
 
 
 def test_the_rolling_window_is_at_least_as_calibrated_as_the_training(judged: Judged) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.measuring import measured, require_plausible
 
 
+@pytest.mark.soak
 def test_a_signal_is_measured_and_the_only_output_is_one_json_document(tmp_path: Path) -> None:
     pytest.importorskip("talib")
     process = measured(tmp_path, "-m", "mikrobot.cli.main", "bench", "signal", "--json")

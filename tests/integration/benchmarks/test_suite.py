@@ -1,6 +1,7 @@
 """The benchmarks on a small scale: that they measure, and leave nothing behind; never how fast.
 
-Those that start services have files of their own: test_serving, test_signal and test_run.
+Those that start services have files of their own: test_serving, test_signal, test_retraining, test_run and
+test_streamer.
 """
 
 import os
@@ -13,7 +14,10 @@ from benchmarks import features, suite
 from tests.killing import alive
 from tests.measuring import SMALL, require_plausible
 
-COUNTS = {"commands": 1, "files": 9, "features": 9, "models": 3, "stores": 9, "streams": 5, "paper": 5, "report": 1}
+COUNTS = {
+    "commands": 1, "files": 9, "features": 9, "models": 3, "stores": 9, "streams": 5, "paper": 7, "report": 1,
+    "monitoring": 2,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +47,7 @@ def test_the_start_of_the_features_is_measured(tmp_path: Path) -> None:
 
 
 def test_every_benchmark_is_run_by_a_test() -> None:
-    elsewhere = {"serving", "signal", "run"}
+    elsewhere = {"serving", "signal", "retraining", "run", "streamer"}
     assert set(COUNTS) | elsewhere == set(suite.GROUPS)
 
 

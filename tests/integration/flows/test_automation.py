@@ -1,10 +1,10 @@
-"""The flow server on a real Prefect: deployments, retraining after drift, and the runs of a killed server."""
+"""The flow server on a real Prefect: deployments, retraining of a worse model, and the runs of a killed server."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +26,19 @@ CLOCK = SystemClock()
 DECLARED = {
     entry["name"]: entry for entry in yaml.safe_load((service_table.ROOT / "prefect.yaml").read_text())["deployments"]
 }
-DRIFT = """
-from prefect.events import emit_event
-resource = {"prefect.resource.id": "mikrobot.features.replay"}
-emit_event("mikrobot.drift", resource=resource, payload={"reason": "61% of the features drifted"})
+ASK = """
+import sys
+from datetime import timedelta
+from prefect import flow
+from flows.degradation import ask_for_retraining
+from flows.events import emit
+
+@flow
+def ask(hours: int) -> bool:
+    emit("mikrobot.drift", "mikrobot.features.replay", "61% of the features drifted")
+    return ask_for_retraining("replay", ["EURUSD is worse than promised"], timedelta(hours=hours))
+
+print(ask(int(sys.argv[1])))
 """
 
 
@@ -99,6 +108,8 @@ def automated(install: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
         database.provision(settings)
         database.migrate(settings)
         prefect = service_table.services(settings)["prefect"]
+        often = {**prefect.environment, "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "2"}
+        prefect = replace(prefect, environment=often)
         processes.start(prefect, settings.home, settings.host)
         processes.await_ready(prefect, settings.home, CLOCK)
         automated = Automated(program)
@@ -120,6 +131,83 @@ def test_every_deployment_of_prefect_yaml_is_registered_with_its_schedule(automa
     assert registered["description"] == declared["description"]
     limit = registered["global_concurrency_limit"]
     assert (limit and limit["limit"]) == declared.get("concurrency_limit")
+
+
+KEPT_BY_PREFECT = {
+    "flow_run": "SELECT count(*) FROM flow_run WHERE name LIKE 'aged%'",
+    "flow_run_state": "SELECT count(*) FROM flow_run_state JOIN flow_run r ON r.id = flow_run_id "
+    "WHERE r.name LIKE 'aged%'",
+    "task_run": "SELECT count(*) FROM task_run WHERE name LIKE 'aged%'",
+    "log": "SELECT count(*) FROM log WHERE message LIKE 'aged%'",
+    "artifact": "SELECT count(*) FROM artifact WHERE key LIKE 'aged%'",
+    "events": "SELECT count(*) FROM events WHERE event LIKE 'aged%'",
+    "event_resources": "SELECT count(*) FROM event_resources WHERE resource_id LIKE 'aged%'",
+}
+"""Number of the rows of a test in each table of Prefect that grows."""
+
+SET_BACK = """
+UPDATE flow_run SET start_time = start_time - interval '{age}', end_time = end_time - interval '{age}'
+WHERE name LIKE 'aged {age}%';
+UPDATE events SET occurred = occurred - interval '{age}' WHERE event LIKE 'aged {age}%';
+UPDATE event_resources SET occurred = occurred - interval '{age}' WHERE resource_id LIKE 'aged {age}%'
+"""
+RECORD = """
+import sys
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.events import emit_event
+from prefect.logging import get_run_logger
+
+age = sys.argv[1]
+name = f"aged {age}"
+
+@flow(flow_run_name=name)
+def inner():
+    get_run_logger().info(name)
+
+@task(task_run_name=name)
+def step():
+    get_run_logger().info(name)
+
+@flow(flow_run_name=name)
+def outer():
+    step()
+    inner()
+    create_markdown_artifact(key="aged-" + age.replace(" ", "-"), markdown=name)
+    emit_event(name, resource={"prefect.resource.id": name})
+
+outer()
+"""
+
+
+def kept_by_prefect(automated: Automated) -> dict[str, int]:
+    with psycopg.connect(database.url(automated.settings, "prefect")) as connection:
+        return {name: connection.execute(query).fetchone()[0] for name, query in KEPT_BY_PREFECT.items()}
+
+
+def test_prefect_deletes_what_is_older_than_the_retention_time_and_keeps_the_rest(automated: Automated):
+    environment = automated.program.variables | service_table.flow_environment(automated.settings)
+    for age in ("91 days", "5 days"):
+        subprocess.run([sys.executable, "-c", RECORD, age], env=environment, check=True, capture_output=True)
+    one = {"flow_run": 2, "task_run": 1, "log": 2, "artifact": 1, "events": 1, "event_resources": 1}
+
+    def whole() -> bool:
+        counted = kept_by_prefect(automated)
+        return all(counted[name] >= 2 * count for name, count in one.items())
+
+    wait_until(whole, "the runs were not recorded", CLOCK, timeout_s=60)
+    with psycopg.connect(database.url(automated.settings, "prefect")) as connection:
+        for age in ("91 days", "5 days"):
+            connection.execute(SET_BACK.format(age=age).encode())
+
+    def old_are_gone() -> bool:
+        counted = kept_by_prefect(automated)
+        return all(counted[name] <= count for name, count in one.items())
+
+    wait_until(old_are_gone, "Prefect kept what is old", CLOCK, timeout_s=60)
+    counted = kept_by_prefect(automated)
+    assert counted.pop("flow_run_state") == 6
+    assert counted == one
 
 
 def read(automated: Automated) -> Schedules:
@@ -251,17 +339,21 @@ def test_without_prefect_the_flow_server_ends_with_one_line(automated: Automated
     assert f"error: Prefect at {automated.settings.prefect_url}/api refuses connections, so no flow can run" in written
 
 
-def test_a_drift_event_starts_one_retraining_for_the_reason_in_the_event(automated: Automated):
-    emitted = [sys.executable, "-c", DRIFT]
-    subprocess.run(
-        emitted, env=automated.program.variables | service_table.flow_environment(automated.settings), check=True
-    )
+def test_a_degradation_retrains_once_within_the_cooldown_and_drift_alone_does_not(automated: Automated):
+    environment = automated.program.variables | service_table.flow_environment(automated.settings)
+
+    def asked(hours: int) -> str:
+        command = [sys.executable, "-c", ASK, str(hours)]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
     def reasons() -> list[str]:
         return [run["parameters"]["reason"] for run in automated.retrainings()]
 
-    wait_until(lambda: "drift: 61% of the features drifted" in reasons(), "drift did not retrain", CLOCK, timeout_s=60)
-    assert len([reason for reason in reasons() if reason.startswith("drift")]) == 1
+    reason = "degraded: EURUSD is worse than promised"
+    assert asked(0) == "True"
+    wait_until(lambda: reason in reasons(), "the degradation did not retrain", CLOCK, timeout_s=60)
+    assert asked(1) == "False"
+    assert [text for text in reasons() if "drift" in text or "degraded" in text] == [reason]
     assert len(automated.post("automations/filter", {})) == 1
 
 
@@ -271,7 +363,7 @@ def test_the_command_starts_a_retraining_for_the_given_reason_and_prints_its_add
     address = process.stdout.strip().removeprefix("retraining: ")
     assert address.startswith(f"{automated.settings.prefect_url}/runs/flow-run/")
     created = automated.get(f"flow_runs/{address.rpartition('/')[2]}")
-    assert created["parameters"] == {"reason": "spreads have doubled"}
+    assert created["parameters"] == {"reason": "spreads have doubled", "force": False}
     assert created["id"] in [run["id"] for run in automated.retrainings()]
 
 

@@ -1,5 +1,6 @@
 """A streamer and a worker on real stores, which a test hands the bars of a symbol."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from mikrobot import telemetry
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
+from mikrobot.live import pid_records
 from mikrobot.live.accounts import venue_of
 from mikrobot.live.halt_watch import HaltWatch
 from mikrobot.live.opening_books import OpeningBooks
@@ -97,11 +99,13 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         bars.upsert(SOURCE, SYMBOL, Timeframe.M1, history.head(HISTORY))
         streamer.quality.restore(SYMBOL, segment, reached, states=streamer.states, bars=bars)
         service: Any = SureService()
-        trader = trader_of(run, venue_of(run, settings, ledger, bars, at=reached), settings)
+        trader = trader_of(run, venue_of(run, settings, ledger, bars, at=reached), settings, ledger)
         accounts = (AccountRun(run, settings, trader, reached),)
         halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
         books = OpeningBooks(run.source, segment.symbols, BookSamples(pool))
         worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, accounts, clock, halts, books)
         return Pair(streamer, worker)
 
-    return make
+    pid_records.record("worker", database.home, os.getpid())  # a minute that takes long is waited for
+    yield make
+    pid_records.forget("worker", database.home)

@@ -21,6 +21,7 @@ from mikrobot.store.postgres.database import Pool
 from mikrobot.store.quality import QualityScores
 from mikrobot.store.trading_states import TradingStates
 from mikrobot.workflows import data_quality
+from mikrobot.workflows.calibration_halts import BY_CALIBRATION, apply
 from mikrobot.workflows.gate_halts import halting
 from mikrobot.workflows.reconcile import halted_of
 from tests.integration.live.conftest import HISTORY, SOURCE, SYMBOL
@@ -67,6 +68,22 @@ def test_a_halted_symbol_opens_nothing_while_its_position_leaves(pair, pool, min
     assert len(leaving) == len(fills) - len(leaving) > 0
     assert all(fill.filled_at > minutes[3].close_time for fill in leaving)
     assert TradingStates(pool).of_run("r1")[0].until is None
+
+
+def test_a_miscalibrated_symbol_is_not_traded_until_its_verdict_is_too_old(pair, pool, minutes):
+    both = pair(FeaturePipeline([SYMBOL]))
+    both.trade(minutes[:2])
+    reason = "miscalibrated from 2024-03-09 to 2024-03-10: the probabilities are too high"
+    for _ in range(2):
+        apply(pool, SOURCE, {SYMBOL: reason}, now=minutes[1].close_time)
+    both.trade(minutes[2:4])
+    apply(pool, SOURCE, {SYMBOL: ""}, now=minutes[3].close_time)
+    both.trade(minutes[4:6])
+    assert skipped(both) == [bar.close_time for bar in minutes[2:4]]
+    (state,) = TradingStates(pool).of_run("r1")
+    assert (state.by, state.reason) == (BY_CALIBRATION, reason)
+    halted = {skip.reason for skip in both.worker.ledger.skips("r1")}
+    assert halted == {f"halted since {state.since:%Y-%m-%d %H:%M} UTC: {reason}"}
 
 
 def test_a_halt_survives_the_restart_of_both_processes_at_every_minute(pair, pool, minutes):

@@ -46,7 +46,7 @@ def market(bars, pool):
 def worker_of(settings, pool, run, segment, clock) -> Worker:
     runs, ledger, bars = Runs(pool), Ledger(pool), BarStore(pool)
     reached = runs.reached(run.id, "worker") or segment.trade_from
-    trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, at=reached), settings)
+    trader = trader_of(run, accounts.venue_of(run, settings, ledger, bars, at=reached), settings, ledger)
     nothing: Any = Untouchable()
     account_runs = (AccountRun(run, settings, trader, reached),)
     halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
@@ -62,7 +62,7 @@ def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_miss
     venue = accounts.venue_of(run, database, Ledger(pool), BarStore(pool), at=at)
     venue.play(bars[0])
     venue.place(order)
-    decision = Decision("d", "EURUSD", at, True, Side.BUY, ("sure",))
+    decision = Decision("d", "EURUSD", at, True, Side.BUY, ("sure",), "simple_break@0")
     Ledger(pool).commit(run.id, at, decisions=[decision], orders=[order], journal=accounts.lines_of(venue.unrecorded()))
     worker = worker_of(database, pool, run, segment, ManualClock(bars[-1].close_time + timedelta(hours=8)))
     for bar in bars[1:]:

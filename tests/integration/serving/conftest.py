@@ -19,6 +19,7 @@ import xgboost as xgb
 from mikrobot.models import graph
 from mikrobot.models.bos import BosInputs
 from mikrobot.models.calibration import Calibration
+from mikrobot.models.catalog import kind_of
 from mikrobot.models.conformal import Intervals
 from mikrobot.models.diffusion import Diffusion
 from mikrobot.models.model import Baseline, Model, Start
@@ -124,10 +125,15 @@ def mlflow_server(
         server.stop()
 
 
-def make_model(seed: int) -> Model:
+def make_model(seed: int, kind: str = "bos") -> Model:
     """Train a small booster whose score rises with the distance to the level."""
+    return make_boosted(seed, kind)[0]
+
+
+def make_boosted(seed: int, kind: str) -> tuple[Model, xgb.Booster]:
+    """Return such a model, and its boosted trees."""
     rng = np.random.default_rng(seed)
-    inputs = BosInputs(5)
+    inputs = kind_of(kind).inputs(5, "close")
     values = rng.normal(size=(2_000, len(inputs.names))).astype(np.float32)
     outcome = values[:, 0] + rng.normal(size=len(values)) > 0
     booster = xgb.train(
@@ -137,14 +143,14 @@ def make_model(seed: int) -> Model:
     )
     whole = graph.joined([graph.of_booster("boosted", booster)], len(inputs.names))
     spec = ModelSpec(
-        name="bos",
+        name=kind,
         version="",
         source="simulated",
         symbols=("EURUSD",),
         feature_hash="0123456789ab",
         columns=inputs.columns,
         swing=5,
-        horizon_minutes=5,
+        horizon_minutes=kind_of(kind).horizon or 5,
         trained_from=datetime(2024, 1, 1, tzinfo=UTC),
         trained_until=datetime(2024, 5, 1, tzinfo=UTC),
         metrics={"auc": 0.8},
@@ -153,7 +159,7 @@ def make_model(seed: int) -> Model:
     sure = Intervals.of(calibration(booster.inplace_predict(values)), outcome.astype(bool))
     reach = Diffusion("close", 1.0, 0.0, 3.0, (1.0, 0.0, -1.0))
     baseline = Baseline(Start(inputs.names[0], reach), calibration, sure)
-    return Model(spec, whole, None, calibration, sure, baseline)
+    return Model(spec, whole, None, calibration, sure, baseline), booster
 
 
 @dataclass
@@ -174,21 +180,35 @@ class Stage:
         self.registry.promote("bos", model.spec.version, "for the test")
         return model
 
-    def registered(self, symbols: tuple[str, ...] = ("EURUSD",)) -> Model:
+    def registered(self, symbols: tuple[str, ...] = ("EURUSD",), kind: str = "bos") -> Model:
         """Train and register another model of some symbols; return it with its version."""
         self.seed += 1
-        model = make_model(self.seed)
+        model = make_model(self.seed, kind)
         model = replace(model, spec=replace(model.spec, symbols=symbols))
         version = self.registry.log(
             model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64
         )
         return replace(model, spec=replace(model.spec, version=version))
 
+    def explained(self) -> Model:
+        """Register and promote a model with its boosted trees, whose prediction can be explained; await it."""
+        self.seed += 1
+        model, booster = make_boosted(self.seed, "bos")
+        version = self.registry.log(
+            model, parameters={}, metrics={}, tags={}, data_name="made up", data_sha256="0" * 64, booster=booster
+        )
+        self.registry.promote("bos", version, "for the test")
+        self.await_served(version)
+        return replace(model, spec=replace(model.spec, version=version))
+
     def await_served(self, version: str) -> None:
         wait_until(lambda: self.served() == version, f"version {version} is not served", CLOCK, timeout_s=90)
 
     def served(self) -> str | None:
-        return self._version("/model?symbol=EURUSD")
+        return self.version("bos")
+
+    def version(self, kind: str) -> str | None:
+        return self._version(f"/model?symbol=EURUSD&model={kind}")
 
     def challenger(self) -> str | None:
         return self._version("/challenger?symbol=EURUSD")

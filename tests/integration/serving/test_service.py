@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event
@@ -19,7 +19,7 @@ from mikrobot.domain.errors import FeatureMismatch, ScopeError, ServingError
 from mikrobot.live import pid_records
 from mikrobot.live.reports import DATA, MarketData, SymbolData
 from mikrobot.models import graph
-from mikrobot.models.conformal import PREDICTED, SETS, Window
+from mikrobot.models.conformal import BREAK_OR_HOLD, Window
 from mikrobot.models.model import Model
 from mikrobot.models.registry import WINDOW
 from mikrobot.models.scope import Scope
@@ -27,7 +27,9 @@ from mikrobot.models.signatures import SIGNED, Signer
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.serving.answers import Answer
 from mikrobot.serving.client import PredictionClient
+from mikrobot.serving.in_process import InProcess
 from mikrobot.settings import Settings
+from mikrobot.store.model_registry import open_kept_registry
 
 CLOCK = SystemClock()
 ONE = b'{"symbol": "EURUSD", "features": {"m1_rsi_14": '
@@ -63,7 +65,7 @@ def test_without_a_champion_the_service_lives_unready_and_says_why(stage: Any) -
 
 
 def test_with_a_champion_it_is_ready(stage: Any) -> None:
-    assert stage.client.ready()
+    wait_until(stage.client.ready, "it serves a champion and is not ready", CLOCK, timeout_s=10)
 
 
 def test_answers_over_http_are_those_of_the_native_model(stage: Any, feature_rows: Rows) -> None:
@@ -72,6 +74,20 @@ def test_answers_over_http_are_those_of_the_native_model(stage: Any, feature_row
     answers = [stage.client.predict("EURUSD", dict(reversed(row.items()))) for row in rows]
     assert [sides(answer) for answer in answers] == expected(model, rows)
     assert {None in sides(answer) for answer in answers} == {True, False}
+
+
+def test_a_client_without_the_service_gives_the_same_answers_in_process(
+    stage: Any, state: Settings, feature_rows: Rows, free_port: Callable[[], int]
+) -> None:
+    rows = feature_rows(50)
+    served = [stage.client.predict("EURUSD", row) for row in rows]
+    in_process = InProcess(open_kept_registry(state), "simulated")
+    url = f"http://127.0.0.1:{free_port()}"
+    with PredictionClient(url, "simulated", CLOCK, patience_s=0.1, in_process=in_process) as client:
+        assert client.columns("EURUSD") == stage.client.columns("EURUSD")
+        answers = [client.predict("EURUSD", row) for row in rows]
+    assert list(map(asdict, answers)) == list(map(asdict, served))
+    assert {str(answer) for answer in answers} == {f"{served[0]}, in process"}
 
 
 def test_a_batch_in_any_order_of_columns_answers_as_single_rows(stage: Any, feature_rows: Rows) -> None:
@@ -103,7 +119,7 @@ def test_an_answer_carries_its_interval_its_set_and_what_is_predicted(stage: Any
             assert probability == pytest.approx(high / (1 - low + high))
             assert bounds == (expected.low[number, column], expected.high[number, column])
             code = expected.sets[number, column]
-            assert (plausible, predicted) == (SETS[code], PREDICTED[code])
+            assert (plausible, predicted) == (BREAK_OR_HOLD.sets[code], BREAK_OR_HOLD.predicted[code])
     assert {*many.predicted_up, *many.predicted_down} >= {"break", None}
 
 

@@ -22,7 +22,7 @@ KILLS = 3
 
 def answers_of(at):
     prediction = Prediction("EURUSD", Side.BUY, at, 0.6, "bos", "1", "abc", {"m1_rsi_14": 50.0})
-    decision = Decision(f"d{at:%H%M%S}", "EURUSD", at, False, None, ("too unlikely",))
+    decision = Decision(f"d{at:%H%M%S}", "EURUSD", at, False, None, ("too unlikely",), "simple_break@0")
     return {"predictions": [prediction], "decisions": [decision]}
 
 

@@ -117,16 +117,19 @@ def test_migrations_run_once_when_many_ask_at_once(settings):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(databases.migrate, [settings] * 4))
     with psycopg.connect(databases.url(settings, "mikrobot")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0013",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0021",)]
 
 
 def test_bars_stored_before_trades_were_kept_have_unknown_ones(database):
     with psycopg.connect(databases.url(database, OWNER)) as connection:
         connection.execute(
-            "DROP TABLE run_symbol, bar_revision, bar_disagreement, bar_origin, book_sample, quality, "
-            "trading_states, stage_result, process_event, account_reset, shadow, journal, experiment_end, experiment"
+            "DROP TABLE strategy_memory, funding_rate, drift_reference, drift_window, drift_event, run_symbol, "
+            "bar_revision, bar_disagreement, bar_origin, book_sample, quality, trading_states, stage_result, "
+            "process_event, account_reset, shadow, journal, experiment_end, experiment"
         )  # newer than the bars' columns
         connection.execute("ALTER TABLE bar DROP COLUMN trades, DROP COLUMN taker_volume")
+        connection.execute("ALTER TABLE decision DROP COLUMN strategy, DROP COLUMN comparisons")
+        connection.execute("ALTER TABLE orders DROP COLUMN entry")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("INSERT INTO bar VALUES (1, 1, 1, '2024-03-04 10:00Z', 1, 1, 1, 1, 5, 0)")
     databases.migrate(database)

@@ -8,11 +8,13 @@ from math import isnan, nan
 import psycopg
 import pytest
 
+from mikrobot.domain.check_results import Comparison
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.store.ledger import JournalLine, Ledger, Skip
 from mikrobot.store.postgres import database as databases
 from mikrobot.store.postgres.roles import OWNER
+from mikrobot.store.predicted import versions_since
 from mikrobot.store.runs import Runs
 
 MINUTE = timedelta(minutes=1)
@@ -31,8 +33,11 @@ def minute(run):
     at = run.starts_at + MINUTE
     up = Prediction("EURUSD", Side.BUY, at, 0.61, "bos", "3", "abc123", {"m1_rsi_14": 61.5, "m1_atr_14": 0.1 + 0.2})
     down = replace(up, side=Side.SELL, probability=0.2)
-    decision = Decision("d1", "EURUSD", at, True, Side.BUY, ("break likely: 0.61 >= 0.55", "spread ok"))
-    refused = Decision("d2", "BTCUSDT", at, False, None, ("no level",))
+    decision = Decision(
+        "d1", "EURUSD", at, True, Side.BUY, ("probability passed: 0.61 >= 0.55", "spread passed: ok"), "simple_break@0",
+        (Comparison(0.1 + 0.2, ">=", 0.55, "probability"), None, Comparison(None, "<", 0.2, "of the stop")),
+    )  # fmt: skip
+    refused = Decision("d2", "BTCUSDT", at, False, None, ("no level",), "simple_break@0")
     order = OrderIntent(
         "o1", "d1", "EURUSD", Side.BUY, Decimal("0.10"), Decimal("1.07990"), Decimal("1.08260"), at, at + 5 * MINUTE
     )
@@ -49,6 +54,19 @@ def minute(run):
         "skips": [Skip("BTCUSDT", at, "no online row at 00:01")],
         "shadows": [replace(up, model_version="4", probability=0.7), replace(down, model_version="4")],
     }
+
+
+def test_versions_that_predicted_are_found_by_their_closes_and_by_the_start_of_their_run(pool, run, minute):
+    started, second = run.started_at + timedelta(days=9), timedelta(seconds=1)
+    Runs(pool).begin(replace(run, started_at=started))
+    Ledger(pool).commit("r1", **minute)
+    assert versions_since(pool, started) == {"3", "4"}
+    assert versions_since(pool, started + second) == frozenset()
+    none = dict.fromkeys(("predictions", "decisions", "orders", "journal", "skips"), ())
+    shadow = replace(minute["shadows"][0], close_time=started + MINUTE)
+    Ledger(pool).commit("r1", started + MINUTE, shadows=[shadow], **none)
+    assert versions_since(pool, started + MINUTE) == {"4"}
+    assert versions_since(pool, started + MINUTE + second) == frozenset()
 
 
 def test_what_was_committed_comes_back_equal_and_in_order(ledger, minute):

@@ -14,7 +14,7 @@ from mikrobot.live.session import recorded_run
 from mikrobot.runtime import SystemClock, wait_until
 from mikrobot.store import runs as module
 from mikrobot.store.postgres import database as databases
-from mikrobot.store.runs import FOLLOWS, Runs, Segment
+from mikrobot.store.runs import FOLLOWS, ROUTES, Runs, Segment
 
 MINUTE = timedelta(minutes=1)
 
@@ -48,8 +48,9 @@ def test_a_symbol_that_joins_a_run_is_traded_after_that_instant_in_its_last_segm
     for begun in (run, replace(run, id="arm", settings={**run.settings, FOLLOWS: run.id})):
         runs.begin(begun)
     entries, at = registry.recordable(["ADAUSDT"]), run.starts_at + 5 * MINUTE
-    joined = runs.add_symbols(run.id, at, entries)
-    assert joined == runs.get(run.id) == runs.add_symbols(run.id, at + MINUTE, entries)
+    joined = runs.add_symbols(run.id, at, entries, {"ADAUSDT": "binance", "XAUUSD": "mt5"})
+    assert joined == runs.get(run.id) == runs.add_symbols(run.id, at + MINUTE, entries, {})
+    assert joined.settings[ROUTES] == {"ADAUSDT": "binance"}
     for wider in (joined, runs.get("arm")):
         assert wider.symbols == (*run.symbols, "ADAUSDT")
         assert [segment.symbols for segment in wider.segments][-1][-1] == "ADAUSDT"

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, pool
 from mikrobot.domain.market import Timeframe
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
-from mikrobot.store.ledger import JournalLine, Ledger, Skip
+from mikrobot.store.ledger import JournalLine, Ledger
 from mikrobot.store.postgres import database as databases
 from mikrobot.store.postgres.passwords import password
 from mikrobot.store.postgres.privileges import tables
@@ -49,10 +49,15 @@ def former(own_server, run, bars):
         with opened.connection() as connection:  # as version 0.2.0 did, which has no table of later symbols
             market = (run.id, run.source, run.simulated, list(run.symbols), run.starts_at, run.ends_at, run.started_at)
             connection.execute(f"INSERT INTO run VALUES ({', '.join(['%s'] * 8)})", (*market, Jsonb(run.settings)))
+            record = '{"record":"booked",  "seq":0}'
+            connection.execute(
+                "INSERT INTO journal (run_id, account, seq, kind, record) VALUES (%s, 'fx', 0, 'booked', %s)",
+                (run.id, record),
+            )
+            skip = "INSERT INTO skip (run_id, symbol, close_time, reason) VALUES (%s, 'EURUSD', %s, 'no row')"
+            connection.execute(skip, (run.id, run.starts_at))
         Runs(opened).conclude("r1", {"trades": 3})
         BarStore(opened).upsert("replay", "EURUSD", Timeframe.M1, bars(100))
-        journal = [JournalLine("fx", 0, "booked", '{"record":"booked",  "seq":0}')]
-        Ledger(opened).commit("r1", run.starts_at, journal=journal, skips=[Skip("EURUSD", run.starts_at, "no row")])
     return own_server
 
 

@@ -18,6 +18,9 @@ from mikrobot.settings import Settings
 from mikrobot.store import web_access
 from mikrobot.store.model_registry import open_registry
 from mikrobot.training.dataset import Rows
+from tests.made_up_samples import make_dataset
+
+__all__ = ["make_dataset"]
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +36,15 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mlflow_uri(
-    state: Path, tmp_path_factory: pytest.TempPathFactory, artifacts: Path, free_port: Callable[[], int]
-) -> Iterator[str]:
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of the SQLite database of the MLflow server."""
+    return tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(state: Path, mlflow_store: Path, artifacts: Path, free_port: Callable[[], int]) -> Iterator[str]:
     """A real MLflow server on a free port, which stores the artefacts itself; its address has user and password."""
-    home = tmp_path_factory.mktemp("mlflow")
+    home = mlflow_store.parent
     port = free_port()
     command = [
         *(sys.executable, "-m", "mikrobot.stack.mlflow_server", "--host", "127.0.0.1", "--port", str(port)),
@@ -46,7 +53,7 @@ def mlflow_uri(
     environment = {
         **os.environ,
         "MIKROBOT_HOME": str(state),
-        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow.db",
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{mlflow_store}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError
+from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError, UnchangedData
 from mikrobot.domain.serialisation import plain
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.catalog import MODELS, kind_of
@@ -22,6 +22,7 @@ from mikrobot.models.registry import WINDOW, Registry
 from mikrobot.models.scope import BASELINE, CHALLENGER, CHAMPION, Scope
 from mikrobot.settings import Settings
 from mikrobot.store.model_registry import open_registry
+from mikrobot.training import repetition
 from mikrobot.training.computed import rows_of
 from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows, needed
@@ -256,6 +257,24 @@ def test_the_same_data_and_seed_give_the_same_model(
     assert (models[0].start, models[0].calibration) == (models[1].start, models[1].calibration)
     tags = [run_of(registry, version).data.tags["data_sha256"] for version in (first.version, second.version)]
     assert tags[0] == tags[1]
+
+
+def test_unchanged_data_and_settings_register_no_new_version(
+    trained: Callable[..., TrainingResult], first: TrainingResult, registry: Registry
+) -> None:
+    before = [version.version for version in registry.versions("bos")]
+    with pytest.raises(UnchangedData) as refused:
+        trained(again=False)
+    assert str(refused.value) == (
+        f"nothing to train: version {before[0]} of model bos was trained on the same data of replay BTCUSDT, "
+        "replay EURUSD with the same settings"
+    )
+    assert [version.version for version in registry.versions("bos")] == before
+    tags = registry.version("bos", before[0]).tags
+    identity = {tag: tags[tag] for tag in (repetition.DATA, repetition.CONFIGURATION)}
+    for tag in identity:
+        repetition.refuse(registry, "bos", SCOPES, identity | {tag: "another"})
+    repetition.refuse(registry, "bos", (*SCOPES, Scope("replay", "ETHUSDT")), identity)
 
 
 def test_a_champion_that_knows_the_traded_hours_is_withdrawn_where_nothing_better_was_trained(

@@ -99,8 +99,10 @@ def test_artefacts_that_the_server_does_not_keep_are_refused(server: TrackingSer
 
 def test_all_pages_of_the_versions_are_read(answering: Callable[..., TrackingServer]) -> None:
     pages = [
-        json.dumps({"model_versions": [{"name": "bos", "version": "2"}], "next_page_token": "more"}),
-        json.dumps({"model_versions": [{"name": "bos", "version": "3"}]}),
+        json.dumps(
+            {"model_versions": [{"name": "bos", "version": "2", "creation_timestamp": 1}], "next_page_token": "more"}
+        ),
+        json.dumps({"model_versions": [{"name": "bos", "version": "3", "creation_timestamp": 2}]}),
     ]
     versions = answering((200, pages[0]), (200, pages[1]), (200, ALIASES)).versions("bos")
     assert [(version.version, version.aliases) for version in versions] == [("3", ("champion",)), ("2", ())]

@@ -50,7 +50,7 @@ def record(pool, run_id, profile, edge, minutes=1):
         order = OrderIntent(key, key, "BTCUSDT", Side.BUY, Decimal("0.1"), Decimal(59_000), Decimal(62_000), at, left)
         Ledger(pool).commit(
             run_id, left,
-            decisions=[Decision(key, "BTCUSDT", at, True, Side.BUY, ())],
+            decisions=[Decision(key, "BTCUSDT", at, True, Side.BUY, (), "simple_break@0")],
             orders=[order],
             journal=lines_of_a_trade(order, ("60000", "60000"), result, "0", left, first=4 * day, by="time"),
         )  # fmt: skip

@@ -19,7 +19,7 @@ from mikrobot.models.scope import Scope
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs, Segment
-from mikrobot.workflows import drift, feature_quality
+from mikrobot.workflows import feature_quality
 from mikrobot.workflows.materialize import Stores, materialize
 
 
@@ -53,7 +53,7 @@ def stored(database, pool, bars) -> Run:
     segment = Segment(("EURUSD",), start, start, until + timedelta(hours=1))
     recorded = {
         **database.model_dump(mode="json", exclude={"database_url"}),
-        "segments": [segment.to_json()], "data": [], "drift_share": 0.5,
+        "segments": [segment.to_json()], "data": [],
     }  # fmt: skip
     run = Run("r1", "simulated", True, ("EURUSD",), start, until, start, recorded)
     runs, store = Runs(pool), BarStore(pool)
@@ -65,17 +65,6 @@ def stored(database, pool, bars) -> Run:
         database, stores, "simulated", "EURUSD", start=start, end=end, check=lambda rows: check(rows, "features")
     )
     return run
-
-
-def test_the_drift_of_a_run_is_judged_by_the_current_share_and_its_page_names_a_simulated_market(
-    database, stored
-) -> None:
-    """Within a day, most slow features drift, but fewer than 95%."""
-    comparison = drift.compare(database.model_copy(update={"drift_share": 0.1}), stored.id)
-    assert (comparison.limit, 0.1 < comparison.share < 0.95) == (0.1, True)
-    assert comparison.verdict == "drift"
-    assert drift.compare(database.model_copy(update={"drift_share": 0.95}), stored.id).verdict == "stable"
-    assert "SIMULATED market" in comparison.report.read_text(encoding="utf-8")
 
 
 def test_the_rows_of_a_run_are_assessed_with_what_answered_in_it_and_before_with_the_champion(

@@ -94,7 +94,7 @@ def bought(run: Run, at: datetime) -> OrderIntent:
 
 
 def decided(order: OrderIntent) -> Decision:
-    return Decision(order.decision_id, order.symbol, order.submitted_at, True, order.side, ("sure",))
+    return Decision(order.decision_id, order.symbol, order.submitted_at, True, order.side, ("sure",), "simple_break@0")
 
 
 def opening(run: Run) -> dict[str, str]:

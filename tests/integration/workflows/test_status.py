@@ -17,8 +17,10 @@ from mikrobot.cli import status_tables
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.live import accounts, clock_report, pid_records, reports
+from mikrobot.market.combined.merging import VenueStatus
 from mikrobot.market.streams.connection import StreamStatus
 from mikrobot.market.streams.live_book import BookStatus
+from mikrobot.market.streams.recorder import RecordingStatus
 from mikrobot.market.venue_clock import ClockOffset
 from mikrobot.paper.venue import Venue
 from mikrobot.runtime import ManualClock
@@ -96,7 +98,7 @@ def look(database: Settings, pool: Pool) -> Callable[..., Overview]:
 
 
 def refused(at: datetime, why: str = "probability refused: 0.2, at least 0.55 is needed") -> Decision:
-    return Decision(f"r1/{at:%H%M}", "EURUSD", at, False, None, ("level passed: 1.1", why))
+    return Decision(f"r1/{at:%H%M}", "EURUSD", at, False, None, ("level passed: 1.1", why), "simple_break@0")
 
 
 def stopped(overview: Overview, symbol: str = "EURUSD") -> str:
@@ -115,7 +117,7 @@ def test_a_symbol_shows_its_last_bar_and_decision_and_why_nothing_was_opened(run
 def test_a_position_is_shown_with_its_profit_and_the_account_with_the_day(run, handle, look):
     order = OrderIntent("r1/o", "r1/1001", "EURUSD", Side.BUY, D(1), D("1.09"), D("1.12"), TEN + MINUTE, TEN + HOUR)
     recorded = run()
-    bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
+    bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",), "simple_break@0")
     handle(recorded, TEN + MINUTE, decision=bought, order=order)
     handle(recorded, TEN + 2 * MINUTE)
     handle(recorded, TEN + 3 * MINUTE, close=1.101)
@@ -164,7 +166,7 @@ def test_an_account_at_its_daily_loss_limit_names_the_limit(run, handle, look):
     """Ten lots bought at 1.1: a fall of 60 pips loses 6,000 of 10,000 dollars."""
     recorded = run()
     order = OrderIntent("r1/o", "r1/1001", "EURUSD", Side.BUY, D(2), D("1.05"), D("1.2"), TEN + MINUTE, TEN + HOUR)
-    bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",))
+    bought = Decision("r1/1001", "EURUSD", TEN + MINUTE, True, Side.BUY, ("probability passed: 0.8",), "simple_break@0")
     handle(recorded, TEN + MINUTE, decision=bought, order=order)
     handle(recorded, TEN + 2 * MINUTE)
     handle(recorded, TEN + 3 * MINUTE, close=1.097)
@@ -284,6 +286,25 @@ def test_the_streams_of_a_running_streamer_are_shown_with_their_state(
     assert look(TEN + MINUTE).streams == ()
 
 
+def test_a_member_of_the_source_that_is_away_is_shown_with_the_reason(run, handle, look, database):
+    handle(run("simulated+mt5-local"), TEN + MINUTE)
+    coins = VenueStatus("simulated", ("BTCUSDT",))
+    pairs = VenueStatus("mt5-local", ("EURUSD", "GBPUSD"), TEN, "the terminal does not answer", 7)
+    pid_records.record("streamer", database.home, os.getpid())
+    reports.VENUES.write((coins, pairs), database.home)
+    overview = look(TEN + MINUTE)
+    assert overview.venues == (coins, pairs)
+    assert overview.to_json()["venues"][1]["reason"] == "the terminal does not answer"
+    text = drawn(overview)
+    assert "Venue simulated (BTCUSDT): in time" in text
+    away = (
+        "Venue mt5-local (EURUSD, GBPUSD): away since 2024-03-12 10:00 UTC: the terminal does not answer; 7 bars came"
+    )
+    assert away in text
+    pid_records.forget("streamer", database.home)
+    assert look(TEN + MINUTE).venues == ()
+
+
 @dataclass
 class ClockedVenue:
     """A source whose venue has a clock of its own."""
@@ -325,6 +346,23 @@ def test_the_order_books_of_a_running_streamer_are_shown_with_their_state(run, h
         assert part in text, part
     reports.BOOKS.forget(database.home)
     assert look(TEN + MINUTE).books == ()
+
+
+def test_a_recording_that_has_stopped_in_part_is_shown_with_the_reason(run, handle, look, database):
+    handle(run(), TEN + MINUTE)
+    pid_records.record("streamer", database.home, os.getpid())
+    status = RecordingStatus("/rec", 12_000, 3_400_000, 0, "", 7, "the disk of /rec has 12 MB left")
+    reports.RECORDING.write(status, database.home)
+    overview = look(TEN + MINUTE)
+    assert overview.to_json()["recording"]["books_stopped"] == "the disk of /rec has 12 MB left"
+    text = drawn(overview)
+    for part in (
+        "12,000 messages, 3.4 MB",
+        "7 of order books left out",
+        "order books stopped: the disk of /rec has 12 MB",
+    ):
+        assert part in text, part
+    reports.RECORDING.forget(database.home)
 
 
 def test_flows_that_are_due_are_shown_with_the_time_until_then(run, handle, look):

@@ -39,7 +39,7 @@ def run(pool, bars):
         order = OrderIntent(key, key, "EURUSD", Side.BUY, Decimal("0.10"), stop, target, at, left)
         Ledger(pool).commit(
             "r1", left,
-            decisions=[Decision(key, "EURUSD", at, True, Side.BUY, ("probability passed: 0.7",))],
+            decisions=[Decision(key, "EURUSD", at, True, Side.BUY, ("probability passed: 0.7",), "simple_break@0")],
             orders=[order],
             journal=lines_of_a_trade(order, ("1.10000", "1.10200"), "20", "0.35", left, first=4 * number),
         )  # fmt: skip
@@ -84,7 +84,9 @@ def test_a_run_of_the_time_before_journals_is_refused_and_not_reported_as_idle(d
     Runs(pool).begin(replace(run, id="old"))
     at = run.starts_at + timedelta(minutes=1)
     order = OrderIntent("o", "d", "EURUSD", Side.BUY, Decimal(1), Decimal("1.09"), Decimal("1.12"), at, at)
-    Ledger(pool).commit("old", at, decisions=[Decision("d", "EURUSD", at, True, Side.BUY, ())], orders=[order])
+    Ledger(pool).commit(
+        "old", at, decisions=[Decision("d", "EURUSD", at, True, Side.BUY, (), "simple_break@0")], orders=[order]
+    )
     with pytest.raises(DataError, match="traded before journals were kept"):
         trading_report.write(database, "old")
 

@@ -9,7 +9,9 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from mikrobot.analytics.trades import closed_trades
-from mikrobot.decision.product_owner import Outlook, decide_trade
+from mikrobot.decision.outlook import Outlook
+from mikrobot.decision.product_owner import decide_trade
+from mikrobot.decision.strategies.simple_break import SimpleBreak
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import Bar
 from mikrobot.domain.trading import FillReason, Side, Trade
@@ -31,7 +33,21 @@ def outlooks(draw: st.DrawFn) -> Outlook:
     ranged = close * draw(st.floats(-5, -2).map(lambda power: 10**power))
     spread = draw(st.one_of(st.just(math.nan), st.floats(0, 0.3).map(lambda share: share * ranged)))
     up = draw(st.booleans())
-    return Outlook(symbol, CLOSE, close, spread, ranged, close * 1.01, close * 0.99, 0.9 * up, 0.9 * (not up), "bos 1")
+    return Outlook(
+        symbol,
+        CLOSE,
+        close,
+        spread,
+        ranged,
+        close * 1.01,
+        close * 0.99,
+        0.9 * up,
+        0.9 * (not up),
+        "bos 1",
+        close,
+        close,
+        close,
+    )
 
 
 def bar(symbol: str, at: datetime, close: float, spread: float, high: float, low: float) -> Bar:
@@ -45,8 +61,9 @@ def played(outlook: Outlook, profile: str, balance: Decimal, seed: int) -> tuple
     venue.open(CLOSE - MINUTE, balance)
     venue.play(bar(symbol, CLOSE - MINUTE, close, spread, close, close))
     decision, order = decide_trade(
-        "run", outlook, venue.standing(symbol, CLOSE), RISK_PROFILES[profile], entry_probability=0.55
-    )
+        "run", outlook, SimpleBreak().signal(outlook, {}), venue.standing(symbol, CLOSE),
+        profile=RISK_PROFILES[profile], strategy="simple_break@0",
+    )  # fmt: skip
     if order is None:
         return decision, []
     venue.place(order)

@@ -24,7 +24,7 @@ STEP = 5e-5
 SIGMA = STEP * 4**0.5
 """Standard deviation of a minute's log return; `STEP` is that of one of its four steps."""
 
-SEEDS, MOST_ALARMS = (40, 5) if SOAK else (4, 1)
+SEEDS, MOST_ALARMS = (40, 5) if SOAK else (2, 0)
 """A 95 % interval lies above 0 by chance in one of 40 markets; more alarms occur in less than one of 250 runs."""
 
 
@@ -68,6 +68,6 @@ def test_markets_without_an_edge_raise_no_more_alarms_than_chance() -> None:
     assert len(alarms) <= MOST_ALARMS
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_planted_edge_is_found(seed: int) -> None:
     assert over_truth(seed, memory=0.4).above_zero

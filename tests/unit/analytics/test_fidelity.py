@@ -26,7 +26,9 @@ def account(*minutes: int) -> RunRecord:
         )
         left = replace(entry, id=f"fx/{minute}x", side=Side.SELL, price=D("1.103"), reason=FillReason.TARGET, pnl=D(30))
         fills += [entry, left]
-        decisions.append(Decision(f"r/{minute}", "EURUSD", at, True, Side.BUY, ("probability passed: 0.6",)))
+        decisions.append(
+            Decision(f"r/{minute}", "EURUSD", at, True, Side.BUY, ("probability passed: 0.6",), "simple_break@0")
+        )
         predictions.append(Prediction("EURUSD", Side.BUY, at, 0.6, "bos", "1", "h", {"m1_rsi_14": 60.0}))
     return RunRecord(orders, fills, decisions, predictions, {})
 

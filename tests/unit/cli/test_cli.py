@@ -60,6 +60,30 @@ def test_a_recorded_run_is_not_traded_again_by_other_rules(capsys, given):
     assert f"leave out {given[0]}" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("why-not", "BOGUS!", "2025-03-14T09:30"), "BOGUS!"),
+        (("why-not", "EURUSD", "noon"), "expected a time as 2025-03-01 or 2025-03-01T08:00, found 'noon'"),
+        (("decisions", "--from", "2025-03-02", "--to", "2025-03-01"), "--from 2025-03-02T00:00 is after --to"),
+        (("decisions", "--last", "0"), "0 is not in the range"),
+        (("replay", "last", "--with", "entry_probability"), "--with expects KEY=VALUE, as entry_probability=0.6"),
+        (("replay", "last", "--with", "swing=15"), "--with cannot change 'swing'; it can change profile"),
+        (("replay", "last", "--with", "m5_bos.least_atr=low"), "'low' is no number"),
+        (("replay", "last", "--with", "entry_probability=7"), "entry_probability"),
+    ],
+    ids=["symbol", "time", "span", "rows", "no value", "setting", "number", "range"],
+)
+def test_a_wrong_question_about_decisions_is_refused_in_one_line_and_starts_nothing(
+    capsys, monkeypatch, tmp_path, arguments, message
+):
+    monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path / "home"))
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert message in err
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.parametrize("process", ["run", "loop"])
 def test_up_is_refused_while_a_run_is_on_its_way_and_starts_nothing(capsys, monkeypatch, tmp_path, process):
     monkeypatch.setenv("MIKROBOT_HOME", str(tmp_path))
@@ -204,6 +228,17 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (
             ["terminal", "--start", "2024-01-01"],
             "the market time begins at 2024-01-01 00:00; give one after 2025-01-02",
+        ),
+        (["run", "--source", "binance+kraken"], "there is no source 'kraken' in binance+kraken; the sources are"),
+        (["run", "--source", "mt5+mt5"], "the source mt5+mt5 has mt5 twice; name each member once"),
+        (
+            ["run", "--source", "replay+mt5"],
+            "replay cannot be joined with other sources, since its bars are of the past",
+        ),
+        (["run", "--symbols", "EURUSD@oanda"], "there is no source 'oanda'; the sources are"),
+        (
+            ["run", "--symbols", "EURUSD@mt5,EURUSD@simulated"],
+            "EURUSD is given on mt5 and on simulated; a run trades it",
         ),
         (["run", "--source", "replay"], "a replay needs bars: give --data FILE_OR_FOLDER"),
         (

@@ -101,10 +101,8 @@ SUMMARY = FinishedRun(
     drift=DriftReport(
         verdict="stable",
         share=0.07,
-        limit=0.5,
-        drifted=("m1_rsi_14",),
-        scores={"m1_rsi_14": 0.2},
-        left_out={"m1_ema_9": "in price units, which scale with the price"},
+        symbols=(),
+        events=(),
         report=Path("/tmp/drift.html"),
         source="simulated",
         simulated=True,
@@ -123,6 +121,7 @@ SUMMARY = FinishedRun(
         max_drawdown=Decimal("20.00"),
         ambiguous_share=0.5,
         seconds_to_first_order=81.5,
+        terminal_reasons={"probability": 7, "approved": 2},
     ),
     arms={"careful": ArmFigures("r1-careful", 1, 1, Decimal("3.21"))},
     latency_ms={"predict": StageLatency(9, 2.34, 5.67)},
@@ -169,6 +168,12 @@ def test_what_answered_for_each_symbol_is_named():
     assert "EURUSD: the diffusion baseline, learned from EURUSD; no model has passed the gate" in text
     assert "BTCUSDT: bos v2, learned from BTCUSDT" in text
     assert "ETHUSDT: nothing, no minute of it was traded" in text
+
+
+def test_a_run_without_an_order_names_the_checks_that_stopped_its_decisions():
+    idle = replace(SUMMARY.trading, orders=0, approved=0, terminal_reasons={"bos": 1_150, "retest": 43})
+    assert "bos 1,150, retest 43" in shown(replace(SUMMARY, trading=idle))
+    assert "stopped them first" not in shown(SUMMARY)
 
 
 def test_money_counts_and_addresses_are_there():

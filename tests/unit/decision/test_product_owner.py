@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -6,18 +7,27 @@ from typing import Any
 
 import pytest
 
-from mikrobot.decision.product_owner import Outlook, decide_trade
-from mikrobot.domain.errors import BarError
+from mikrobot.decision.checks import Comparison
+from mikrobot.decision.outlook import Outlook
+from mikrobot.decision.product_owner import decide_trade
+from mikrobot.decision.signals import NoSignal, Signal
+from mikrobot.decision.strategies.m5_bos import M5Bos
+from mikrobot.decision.strategies.simple_break import SimpleBreak
+from mikrobot.decision.strategies.strategy import Mandate
+from mikrobot.domain.errors import BarError, StrategyError
 from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.paper.venue import VENUE_RULES as ACCOUNTS
 from mikrobot.paper.venue import AccountSnapshot, contract_of
 from mikrobot.settings import RISK_PROFILES
 
 CLOSE = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
+STRATEGY = "simple_break@8c1f3a52"
 BY = "bos 7, learned from EURUSD"
-EURUSD = Outlook("EURUSD", CLOSE, 1.1, 0.00008, 0.001, 1.1005, 1.099, 0.61, 0.2, BY)
-USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan, BY)
-BTCUSDT = Outlook("BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7, BY)
+EURUSD = Outlook("EURUSD", CLOSE, 1.1, 0.00008, 0.001, 1.1005, 1.099, 0.61, 0.2, BY, 1.1, 1.1, 1.1)
+USDJPY = Outlook("USDJPY", CLOSE, 150.0, nan, 0.1, 150.05, nan, 0.61, nan, BY, 150.0, 150.0, 150.0)
+BTCUSDT = Outlook(
+    "BTCUSDT", CLOSE, 60_000.0, 0.01, 40.0, 60_040.0, 59_900.0, 0.3, 0.7, BY, 60_000.0, 60_000.0, 60_000.0
+)
 
 
 def standing(
@@ -31,9 +41,14 @@ def standing(
 
 
 def judged(outlook: Outlook, profile: str = "session1", **rest: Any) -> tuple[Decision, OrderIntent | None]:
-    return decide_trade(
-        "run", outlook, standing(outlook.symbol, **rest), RISK_PROFILES[profile], entry_probability=0.55
-    )
+    return answered(outlook, SimpleBreak().signal(outlook, {}), profile, **rest)
+
+
+def answered(
+    outlook: Outlook, answer: Signal | NoSignal, profile: str = "session1", **rest: Any
+) -> tuple[Decision, OrderIntent | None]:
+    account = standing(outlook.symbol, **rest)
+    return decide_trade("run", outlook, answer, account, profile=RISK_PROFILES[profile], strategy=STRATEGY)
 
 
 def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> OrderIntent:
@@ -60,7 +75,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
     decision, order = judged(EURUSD)
     assert order == OrderIntent(
         id="EURUSD/20240311T0930/buy",
-        decision_id="run/EURUSD/20240311T0930",
+        decision_id="run/EURUSD/20240311T0930/simple_break",
         symbol="EURUSD",
         side=Side.BUY,
         lots=Decimal("0.60"),
@@ -70,7 +85,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
         expires_at=CLOSE + timedelta(minutes=30),
     )
     assert decision == Decision(
-        id="run/EURUSD/20240311T0930",
+        id="run/EURUSD/20240311T0930/simple_break",
         symbol="EURUSD",
         close_time=CLOSE,
         approved=True,
@@ -83,14 +98,47 @@ def test_a_probable_break_upwards_is_bought() -> None:
             "position passed: none is open on EURUSD",
             "open_trades passed: 0 open, at most 2 with this one",
             "limits passed: no loss limit of the account is reached",
-            "stop passed: stop 1.09850 and target 1.10375, 1.5 ATR = 0.00150 from 1.10000",
+            "stop passed: stop 1.09850 and target 1.10375, 0.00150 and 0.00375 from 1.10000",
             "spread passed: 0.00008 is 5.3% of the stop distance 0.00150, must stay below 20%",
             "costs passed: the target earns 225.00 with 0.60 lots, the round trip costs 9.60: "
             "spread 4.80, commissions 4.20, slippage 0.60",
             "size passed: 0.60 lots lose 99.00 at the stop, 100.00 is allowed, at least 0.01 lots are traded",
             "daily_loss passed: 0.00 lost today and 99.00 at risk, cap 500.00",
         ),
+        strategy=STRATEGY,
+        comparisons=(
+            *(None, Comparison(0.61, ">=", 0.55, "probability"), None, None),
+            *(Comparison(1.0, "<=", 2.0, "trades"), None, None),
+            Comparison(float(Decimal("0.00008") / Decimal("0.0015")), "<", 0.2, "of the stop distance"),
+            Comparison(225.0, ">", 9.6, "USD"),
+            Comparison(0.6, ">=", 0.01, "lots"),
+            Comparison(99.0, "<=", 500.0, "USD"),
+        ),
     )
+
+
+def test_a_refusal_has_its_distance_to_passing() -> None:
+    decision, _ = judged(replace(EURUSD, probability_up=0.5))
+    assert decision.terminal_reason == "probability"
+    assert decision.refusal == next(check for check in decision.checks if not check.passed)
+    assert decision.refusal.value == 0.5
+    assert decision.refusal.threshold == 0.55
+    assert decision.refusal.distance == 0.05
+
+
+def test_the_numbers_of_every_check_agree_with_its_result() -> None:
+    outlooks = [
+        EURUSD, USDJPY, BTCUSDT, replace(EURUSD, spread=0.0004), replace(EURUSD, probability_up=nan),
+        replace(EURUSD, atr=0.00002), replace(BTCUSDT, atr=0.5),
+    ]  # fmt: skip
+    balances: list[dict[str, Any]] = [{}, {"balance": "4.00"}, {"lost": "9000.00"}, {"engaged": ("XAUUSD", "GBPUSD")}]
+    checks = [check for o in outlooks for rest in balances for check in judged(o, **rest)[0].checks]
+    with_numbers = [check for check in checks if check.compared is not None]
+    assert {check.name for check in with_numbers if not check.passed} == {
+        "probability", "open_trades", "spread", "costs", "size", "daily_loss"
+    }  # fmt: skip
+    assert all(check.compared.holds == check.passed for check in with_numbers)
+    assert all((check.distance == 0) == check.passed for check in with_numbers if check.value != check.threshold)
 
 
 def test_a_probable_break_downwards_is_sold_with_its_exits_measured_from_the_ask() -> None:
@@ -170,7 +218,8 @@ def test_loss_of_the_day_and_risk_of_the_trade_stay_within_the_cap() -> None:
 
 def test_an_account_at_a_loss_limit_opens_nothing() -> None:
     at_limit = replace(standing("EURUSD"), limit="weekly loss limit of 10 % reached")
-    decision, order = decide_trade("run", EURUSD, at_limit, RISK_PROFILES["session1"], entry_probability=0.55)
+    answer, profile = SimpleBreak().signal(EURUSD, {}), RISK_PROFILES["session1"]
+    decision, order = decide_trade("run", EURUSD, answer, at_limit, profile=profile, strategy=STRATEGY)
     assert order is None
     assert "limits refused: weekly loss limit of 10 % reached" in decision.reasons
 
@@ -243,7 +292,7 @@ def test_without_a_range_no_stop_can_be_placed(atr: float) -> None:
 
 
 def test_a_stop_below_zero_is_refused() -> None:
-    assert "a price must be positive" in refusal(replace(EURUSD, atr=0.8))
+    assert refusal(replace(EURUSD, atr=0.8)) == "signal refused: the stop -0.1 is no price"
 
 
 def test_a_corrupt_spread_raises_an_error() -> None:
@@ -284,3 +333,109 @@ def test_no_hour_of_london_and_new_york_is_rejected(hour: int) -> None:
 def test_crypto_trades_at_the_weekend(day: int) -> None:
     """In an earlier version, the weekday check blocked crypto at the weekend."""
     assert ordered(replace(BTCUSDT, close_time=CLOSE.replace(day=day)))
+
+
+@pytest.mark.parametrize(
+    ("signal", "reason"),
+    [
+        (Signal(Side.BUY, 1.1), "the stop 1.1 of a buy is not below the close 1.1"),
+        (Signal(Side.SELL, 1.09), "the stop 1.09 of a sell is not above the close 1.1"),
+        (Signal(Side.BUY, nan), "the stop nan is no price"),
+        (Signal(Side.BUY, -1.0), "the stop -1 is no price"),
+        (Signal(Side.BUY, 1.09, target=1.1), "the target 1.1 of a buy is not above the close 1.1"),
+        (Signal(Side.SELL, 1.11, target=inf), "the target inf is no price"),
+        (Signal(Side.BUY, 1.09, minutes=0), "0 minutes are not between 1 and 10080"),
+    ],
+)
+def test_an_impossible_signal_is_rejected_with_its_reason(signal: Signal, reason: str) -> None:
+    decision, order = answered(EURUSD, signal)
+    assert order is None
+    assert decision.side is None
+    assert f"signal refused: {reason}" in decision.reasons
+
+
+def test_a_signal_with_a_target_of_its_own_leaves_there_and_after_its_own_time() -> None:
+    decision, order = answered(EURUSD, Signal(Side.BUY, 1.098, target=1.103, minutes=90))
+    assert order is not None, decision.reasons
+    assert (order.stop, order.target) == (Decimal("1.09800"), Decimal("1.10300"))
+    assert order.expires_at == CLOSE + timedelta(minutes=90)
+
+
+def test_without_a_signal_the_account_is_checked_all_the_same() -> None:
+    decision, order = answered(EURUSD, NoSignal("the close is inside the range", "range"), engaged=("EURUSD",))
+    assert order is None
+    assert decision.reasons[1:3] == (
+        "range refused: the close is inside the range",
+        "position refused: a position or order is open on EURUSD",
+    )
+
+
+def test_a_stop_entry_is_sized_from_the_price_that_triggers_it() -> None:
+    """A buy at the ask 1.10100 has a bid of 1.10092; 1.09992 is 0.00100 below it, the target 2.5 x as far above.
+
+    One lot loses (0.00100 + 0.00008) x 100,000 + 2 x 3.50 = 115.00, so 0.86 lots lose 98.90.
+    """
+    decision, order = answered(EURUSD, Signal(Side.BUY, stop=1.09992, entry=1.100996, minutes=90))
+    assert order is not None, decision.reasons
+    assert (order.entry, order.stop, order.target) == (Decimal("1.10100"), Decimal("1.09992"), Decimal("1.10342"))
+    assert (order.lots, order.expires_at) == (Decimal("0.86"), CLOSE + timedelta(minutes=90))
+
+
+def test_a_stop_entry_that_sells_has_its_exits_at_the_ask() -> None:
+    """A sell at the bid 1.09900 exits at the ask: 1.09908 + 0.00100 and 1.09908 - 0.00200."""
+    decision, order = answered(EURUSD, Signal(Side.SELL, stop=1.1, target=1.097, entry=1.099004))
+    assert order is not None, decision.reasons
+    assert (order.entry, order.stop, order.target) == (Decimal("1.09900"), Decimal("1.10008"), Decimal("1.09708"))
+
+
+@pytest.mark.parametrize(
+    ("signal", "check"),
+    [
+        (Signal(Side.BUY, stop=1.09, entry=1.10008), "entry refused: the buy stop 1.10008 is not beyond the price"),
+        (Signal(Side.SELL, stop=1.11, entry=1.1), "signal refused: the entry 1.1 of a sell is not below the close 1.1"),
+        (Signal(Side.BUY, stop=1.10095, entry=1.101), "stop refused: buy stop 1.10100, "),
+        (Signal(Side.BUY, stop=1.101, entry=1.101), "signal refused: the stop 1.101 of a buy is not below the entry"),
+        (Signal(Side.BUY, stop=1.09, target=1.1005, entry=1.101), "signal refused: the target 1.1005 of a buy is not"),
+        (Signal(Side.BUY, stop=1.09, entry=nan), "signal refused: the entry nan is no price"),
+    ],
+)
+def test_an_impossible_stop_entry_is_refused(signal: Signal, check: str) -> None:
+    decision, order = answered(EURUSD, signal)
+    assert order is None
+    assert any(reason.startswith(check) for reason in decision.reasons), decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("hour", "traded"), [(7, False), (8, True), (12, True), (13, True), (15, True), (16, True), (20, True), (21, False)]
+)
+def test_m5_bos_opens_in_london_and_new_york_their_overlap_included(hour: int, traded: bool) -> None:
+    outlook = replace(EURUSD, close_time=CLOSE.replace(hour=hour, minute=0))
+    profile = M5Bos.mandate.within(RISK_PROFILES["session1"])
+    decision, order = decide_trade(
+        "run", outlook, Signal(Side.BUY, stop=1.0985), standing("EURUSD"), profile=profile, strategy="m5_bos@0"
+    )
+    assert (order is not None) == traded
+    assert any(reason.startswith(f"session {'passed' if traded else 'refused'}: ") for reason in decision.reasons)
+
+
+def test_the_smaller_risk_of_profile_and_strategy_holds() -> None:
+    narrow = Mandate(risk_pct=Decimal("0.5"), daily_loss_pct=Decimal(3), max_open_trades=1)
+    for name, risk in (("session1", "0.5"), ("lightning", "0.5"), ("ftmo", "0.5")):
+        assert narrow.within(RISK_PROFILES[name]).risk_pct == Decimal(risk)
+    assert Mandate(risk_pct=Decimal(1)).within(RISK_PROFILES["ftmo"]).risk_pct == Decimal("0.5")
+    assert Mandate().within(RISK_PROFILES["ftmo"]) == RISK_PROFILES["ftmo"]
+    both = narrow.within(RISK_PROFILES["lightning"])
+    assert (both.daily_loss_pct, both.max_open_trades, both.sessions) == (Decimal(3), 1, ())
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"sessions": ("Paris",)}, "no session 'Paris' in the mandate; the sessions are Tokyo, London, "),
+        ({"risk_pct": Decimal(0)}, "risk_pct of the mandate is 0, expected a positive number"),
+        ({"max_open_trades": -1}, "max_open_trades of the mandate is -1"),
+    ],
+)
+def test_an_impossible_mandate_is_refused(limits: dict[str, Any], reason: str) -> None:
+    with pytest.raises(StrategyError, match=re.escape(reason)):
+        Mandate(**limits)

@@ -107,6 +107,15 @@ def test_swings_are_higher_lower_or_equal_to_the_one_before(draw):
     assert_values(bars, "sequence_2_highs", [NAN] * 8 + [1, 1, 1, 1, 0])
     assert_values(bars, "sequence_2_lows", [NAN] * 10 + [1, 1, 1])
     assert_values(bars, "sequence_2_equal_highs", [NAN] * 8 + [0, 0, 0, 0, 1])
+    assert_values(bars, "sequence_2_structure", [0] * 13)
+
+
+def test_three_higher_highs_and_lows_are_a_structure_until_one_is_lower(draw):
+    # Highs of 5, 6, 7 and 6 are confirmed at bars 4, 8, 12 and 16; lows of 2, 3 and 4 at bars 6, 10 and 14.
+    #            0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16
+    bars = draw([1, 2, 5, 3, 2, 4, 6, 4, 3, 5, 7, 5, 4, 5, 6, 5, 4])
+    assert_values(bars, "sequence_2_structure", [0] * 14 + [1, 1, 0])
+    assert_values(draw([10 - close for close in bars["close"]]), "sequence_2_structure", [0] * 14 + [-1, -1, 0])
 
 
 @pytest.mark.parametrize(("unit", "equal"), [(2.5, 1), (2.4, 0)])

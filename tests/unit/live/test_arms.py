@@ -41,7 +41,7 @@ def test_an_arm_differs_in_what_was_asked_and_in_nothing_else() -> None:
         (("main:profile=ftmo",), "give each arm its own name"),
         (("a b:profile=ftmo",), "give each arm its own name"),
         (("a:profile=ftmo", "a:profile=lightning"), "give each arm its own name"),
-        (("a:hours=3",), "arm a: hours cannot differ; choose profile, model, entry_probability, balance"),
+        (("a:hours=3",), "arm a: hours cannot differ; choose profile, strategies, model, entry_probability, balance"),
         (("a:profile=bold",), "setting profile: Input should be 'session1', 'lightning' or 'ftmo'"),
         (("a:entry_probability=2",), "setting entry_probability"),
     ],

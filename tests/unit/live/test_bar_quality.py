@@ -46,6 +46,16 @@ def test_trades_that_contradict_the_prices_of_a_bar_lower_the_next_score():
     assert quality.score(bar(31), bar(31).close_time).parts["sources"] == 1.0
 
 
+def test_a_longer_bar_that_its_minutes_contradict_lowers_the_next_score_only():
+    quality = followed()
+    quality.note_longer("BTCUSDT", ("high",))
+    quality.note_longer("BTCUSDT", ())
+    assert quality.score(bar(30), bar(30).close_time).parts["aggregates"] == 0.0
+    assert "aggregates" not in quality.score(bar(31), bar(31).close_time).parts
+    quality.note_longer("BTCUSDT", ())
+    assert quality.score(bar(32), bar(32).close_time).parts["aggregates"] == 1.0
+
+
 @pytest.mark.parametrize(("rate", "lateness"), [(1.0, 0.0), (60.0, 1.0)])
 def test_a_bar_is_late_by_real_time_on_a_market_that_runs_faster(rate, lateness):
     scored = followed(rate).score(bar(30), bar(30).close_time + timedelta(seconds=90))

@@ -1,7 +1,10 @@
 """The clock that does not follow when the clock of the machine is set."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -63,3 +66,15 @@ def test_the_market_time_of_a_local_venue_is_that_of_settings_that_trade_it(tmp_
     assert timedelta(0) <= passed <= 60 * (uptime_s() - began) * SECOND
     assert steady_clock.market_clock(Settings(home=tmp_path), machine) is machine
     assert abs(steady_clock.anchored(tmp_path).now() - machine.now()) < SECOND
+
+
+def test_processes_that_start_at_once_share_one_anchor(tmp_path):
+    for number in range(20):
+        home, start = tmp_path / str(number), Barrier(8)
+
+        def clock(_: int, home: Path = home, start: Barrier = start) -> steady_clock.SteadyClock:
+            start.wait()
+            return steady_clock.anchored(home)
+
+        with ThreadPoolExecutor(8) as threads:
+            assert len(set(threads.map(clock, range(8)))) == 1

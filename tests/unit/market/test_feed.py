@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import stamina
 
-from mikrobot.domain.errors import FeedError, UnknownSymbol
+from mikrobot.domain.errors import FeedError, FeedRefused, UnknownSymbol
 from mikrobot.domain.market import bars_of, empty_bars
 from mikrobot.market.feed import CHUNK, DUE, GRACE_S, closes
 from mikrobot.runtime import ManualClock
@@ -278,3 +278,64 @@ def test_while_the_venue_is_down_bars_are_those_that_arrive_and_those_of_all_tra
     assert closed == [START + n * MINUTE for n in (249, 250, 251, 252)]
     assert (later[0], len(later[1])) == (START + 253 * MINUTE, 2)
     assert source.failures == 0
+
+
+def test_of_a_minute_that_has_arrived_in_part_only_the_missing_bar_is_requested(frames):
+    clock = ManualClock(START + 250 * MINUTE + timedelta(seconds=1))
+    source = Shelf(frames, clock)
+    bars = {symbol: {bar.open_time: bar for bar in bars_of(symbol, frame)} for symbol, frame in frames.items()}
+    stream = Arriving(clock, arrived=bars["BTCUSDT"].values())
+    feed = closes(source, ("EURUSD", "BTCUSDT"), START + 249 * MINUTE, None, clock=clock, stream=stream)
+    next(feed)
+    source.asked.clear()
+    for number in range(251, 255):
+        close, minute = next(feed)
+        opened = close - MINUTE
+        assert (close, minute) == (START + number * MINUTE, [bars["EURUSD"][opened], bars["BTCUSDT"][opened]])
+        assert source.time() == close + DUE
+    assert {symbol for symbol, _, _ in source.asked} == {"EURUSD"}
+
+
+def test_a_venue_that_has_not_answered_is_asked_again_long_before_the_next_close(frames):
+    clock = ManualClock(START + 250 * MINUTE + timedelta(seconds=1))
+    source = Shelf(frames, clock)
+    feed = closes(source, ("EURUSD",), START + 249 * MINUTE, None, clock=clock, stream=Arriving(clock))
+    next(feed)
+    source.failures = 2 * 5
+    close, _ = next(feed)
+    assert close == START + 251 * MINUTE
+    assert close + DUE < clock.now() < close + timedelta(seconds=20)
+
+
+def test_a_venue_that_refuses_is_not_asked_again_at_once(frames):
+    """A request during a refusal extends it."""
+    clock = ManualClock(START + 250 * MINUTE + timedelta(seconds=1))
+    source = Shelf(frames, clock)
+    asked = []
+
+    def refuse(symbol, start, end):
+        asked.append(symbol)
+        raise FeedRefused("the venue refuses for 60 s", 60.0)
+
+    source.history = refuse
+    with pytest.raises(FeedRefused, match="refuses for 60 s"):
+        next(closes(source, ("EURUSD",), START + 249 * MINUTE, START + 260 * MINUTE, clock=clock))
+    assert asked == ["EURUSD"]
+
+
+def test_a_feed_begins_once_a_venue_that_refuses_answers(frames):
+    clock = ManualClock(START + 250 * MINUTE + timedelta(seconds=1))
+    source = Shelf(frames, clock)
+    span, refusals = source.span, [60.0, 30.0]
+
+    def refuse(symbol):
+        if refusals:
+            raise FeedRefused("the venue refuses", refusals.pop(0))
+        return span(symbol)
+
+    source.span = refuse
+    assert next(closes(source, ("EURUSD",), START + 249 * MINUTE, None, clock=clock))[0] == START + 250 * MINUTE
+    assert clock.now() == START + 250 * MINUTE + timedelta(seconds=91)
+    refusals.append(3600.0)
+    with pytest.raises(FeedRefused):
+        next(closes(source, ("EURUSD",), START + 249 * MINUTE, None, clock=clock))

@@ -30,6 +30,7 @@ def a_row(seed: int = 1) -> dict[str, float]:
     row["m1_break_5_above_distance"] = (row["m1_break_5_above"] - CLOSE) / row["m1_atr_14"]
     row["m1_break_5_below_distance"] = (CLOSE - row["m1_break_5_below"]) / row["m1_atr_14"]
     row["m1_break_5_choch"] = 0.0
+    row |= {"m1_tick": 0.1 * ATR, "m1_tick_noise": 0.05 * ATR}
     return row
 
 
@@ -77,17 +78,29 @@ def test_prices_on_another_scale_look_the_same() -> None:
 @pytest.mark.parametrize("column", INPUTS.columns)
 def test_every_column_reaches_an_input(column: str) -> None:
     row = a_row()
-    changed = row | {column: row[column] * 1.3 + 0.1}
+    changed = row | {column: row[column] * 1.3 + (0.0 if column.startswith("m1_tick") else 0.1)}
     assert any(inputs_of(changed, side) != pytest.approx(inputs_of(row, side), nan_ok=True) for side in (1, -1))
 
 
 def test_distances_are_in_atr_and_in_sigma() -> None:
-    row = a_row()
+    row = a_row() | dict.fromkeys(("m1_tick", "m1_tick_noise"), 0.0)
     inputs = inputs_of(row, 1)
     ahead = row["m1_break_5_above"] - CLOSE
     assert inputs["level_atr"] == pytest.approx(ahead / row["m1_atr_14"], rel=1e-5)
     expected = np.log(row["m1_break_5_above"] / CLOSE) / row["m1_volatility_60"]
     assert inputs["level_sigma_60"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_on_a_coarse_grid_a_level_is_half_a_tick_further_in_volatilities_without_noise() -> None:
+    row = a_row()
+    inputs = inputs_of(row, 1)
+    ahead = np.log(row["m1_break_5_above"] / CLOSE) + 0.5 * row["m1_tick"]
+    assert inputs["level_forecast_5"] == pytest.approx(ahead / row["m1_har_s_5"], rel=1e-4)
+    smooth = np.sqrt(row["m1_volatility_60"] ** 2 - row["m1_tick_noise"] ** 2)
+    assert inputs["level_sigma_60"] == pytest.approx(ahead / smooth, rel=1e-4)
+    spread = 3.0 * (row["m1_tick_noise"] ** 2 / row["m1_tick"] - row["m1_tick"] / 6.0)
+    unit = row["m1_atr_14"] - spread * row["m1_ema_9"]
+    assert inputs["level_atr"] == pytest.approx(CLOSE * ahead / unit, rel=1e-3)
 
 
 def test_without_a_level_the_distance_to_it_is_missing() -> None:

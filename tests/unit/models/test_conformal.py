@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
 from mikrobot.models import conformal
-from mikrobot.models.conformal import BOTH, BREAKS, GRID, HOLDS, NONE, PREDICTED, SETS, Intervals, between, cell
+from mikrobot.models.conformal import BOTH, BREAK_OR_HOLD, BREAKS, GRID, HOLDS, NONE, Intervals, between, cell
 
 
 def counted(score: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ def test_a_model_that_is_nearly_always_right_finds_neither_outcome_plausible_in_
     true[-1], false[0] = 1000, 1000
     sets = Intervals.fit(true, false).sets(np.array([0.0, 0.3, 0.7, 1.0]))
     assert sets.tolist() == [HOLDS, NONE, NONE, BREAKS]
-    assert [(SETS[code], PREDICTED[code]) for code in sets] == [
+    assert [(BREAK_OR_HOLD.sets[code], BREAK_OR_HOLD.predicted[code]) for code in sets] == [
         ("holds", "hold"),
         ("none", "abstain"),
         ("none", "abstain"),

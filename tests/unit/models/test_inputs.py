@@ -33,9 +33,10 @@ def test_nothing_is_infinite_where_a_market_is_flat(inputs):
 def test_a_break_is_asked_about_on_its_own_side_only(bos, choch, side):
     inputs = FalseBreakInputs(5)
     values = row(
-        inputs, m1_break_5_bos=bos, m1_break_5_choch=choch, m1_break_5_penetration=0.5, m1_break_5_broken=100.0
-    )
-    assert inputs(values, side)[0, 0] == pytest.approx(0.005, rel=1e-2)
+        inputs, m1_break_5_bos=bos, m1_break_5_choch=choch, m1_break_5_penetration=0.5, m1_break_5_broken=100.0,
+        m1_tick=0.002,
+    )  # fmt: skip
+    assert inputs(values, side)[0, 0] == pytest.approx(0.005 - 0.001, rel=1e-2)
     assert np.isnan(inputs(values, -side)[0, 0])
 
 

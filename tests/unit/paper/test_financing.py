@@ -96,6 +96,18 @@ def test_funding_is_quantity_times_mark_times_rate_and_longs_pay_a_positive_rate
         assert venue.booked("funding") == [Decimal(paid)]
 
 
+def test_funding_in_another_currency_is_converted_at_the_rate_of_that_instant() -> None:
+    """2 x 0.05 BTC x 0.001 = 0.0001 BTC at the ask of 60,000.2 BTCUSDT: 6.00002."""
+    contracts = (
+        replace(FREE, symbol="ETHBTC", base="ETH", quote="BTC", tick=Decimal("0.00001"), converts=False),
+        replace(FREE, symbol="BTCUSDT", quote="USDT", tick=Decimal("0.1"), converts=True),
+    )
+    venue = Venue(ISOLATED, {"USDT": "10000"}, contracts).quote("BTCUSDT", "60000.0", "60000.2")
+    venue.quote("ETHBTC", "0.05000", "0.05000").send("a", "ETHBTC", "buy", "2")
+    venue.exchange.funding(venue.ts, "ETHBTC", Decimal("0.001"), 5_000)
+    assert venue.booked("funding") == [Decimal("-6.00002")]
+
+
 def test_funding_beyond_the_free_cash_is_taken_from_the_margin_and_moves_the_liquidation_price() -> None:
     """Long 1 from 50,000.0 has a margin of 5,000; 0.0225 x 50,000 = 1,125 are paid: 100 in cash, 1,025 of the margin.
 

@@ -47,7 +47,7 @@ def order(
     at = NINE + minute * MINUTE
     return OrderIntent(
         f"{symbol}/{minute}", "d", symbol, side, D(lots), D(prices.get("stop", stop)), D(prices.get("target", target)),
-        at, at + 30 * MINUTE,
+        at, at + 30 * MINUTE, D(prices["entry"]) if "entry" in prices else None,
     )  # fmt: skip
 
 
@@ -96,6 +96,38 @@ def test_a_short_sale_of_crypto_needs_no_coins_and_pays_the_fees_of_a_perpetual(
         FillReason.STOP, D("60100.00"), D("-10.00"), D("3.00"),
     )  # fmt: skip
     assert venue.exchange.accounts["crypto"].balance("USD") == D("9984.00")
+
+
+def test_a_stop_entry_waits_for_its_price_and_has_its_exits_from_then_on() -> None:
+    """The ask of bar 2 reaches 1.10200; the stop, below every price before, is hit in bar 3."""
+    venue = opened()
+    play(venue, bar(-1))
+    assert venue.place(order(entry="1.10200", stop="1.10150", target="1.10500")) == ""
+    play(venue, bar(0), bar(1, (1.10100, 1.10180, 1.10090, 1.10180)))
+    assert ledger_fills(venue) == []
+    assert venue.standing("EURUSD", NINE + 2 * MINUTE).engaged == {"EURUSD"}
+    play(venue, bar(2, (1.10180, 1.10250, 1.10170, 1.10230)), bar(3, (1.10230, 1.10240, 1.10100, 1.10120)))
+    entry, exit_ = ledger_fills(venue)
+    assert (entry.reason, entry.price, entry.filled_at) == (FillReason.ENTRY, D("1.10200"), NINE + 3 * MINUTE)
+    assert (exit_.reason, exit_.price, exit_.pnl) == (FillReason.STOP, D("1.10150"), D("-50.00"))
+
+
+def test_a_stop_entry_whose_price_is_not_reached_is_void_at_its_time_limit() -> None:
+    venue = opened()
+    play(venue, bar(-1))
+    venue.place(order(entry="1.10200", target="1.10500"))
+    play(venue, *(bar(minute) for minute in range(31)))
+    assert venue.standing("EURUSD", NINE + 31 * MINUTE).engaged == frozenset()
+    play(venue, bar(31, (1.10000, 1.10300, 1.10000, 1.10290)))
+    assert ledger_fills(venue) == []
+
+
+def test_a_stop_entry_that_the_open_gaps_through_is_filled_at_the_open() -> None:
+    venue = opened()
+    play(venue, bar(-1))
+    venue.place(order(entry="1.10200", target="1.10500"))
+    play(venue, bar(0, (1.10300, 1.10310, 1.10290, 1.10300)))
+    assert ledger_fills(venue)[0].price == D("1.10310")
 
 
 def test_a_stop_that_the_open_gaps_through_is_filled_at_the_open() -> None:

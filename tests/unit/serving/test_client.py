@@ -203,13 +203,34 @@ def test_a_service_that_is_down_is_one_clear_error(script: Script, clock: Manual
     stamina.set_testing(False)
 
 
-def test_a_slow_service_is_not_asked_again(script: Script, clock: ManualClock) -> None:
+def test_a_prediction_without_an_answer_is_asked_once_more_on_another_connection(
+    script: Script, clock: ManualClock
+) -> None:
+    script.answers = [(-1, None), (200, ANSWER)]
+    with PredictionClient(script.url, "replay", clock, hedge_s=0.1) as client:
+        assert client.predict("EURUSD", {"m1_rsi_14": 1.0}).version == "3"
+        assert client.predict("EURUSD", {"m1_rsi_14": 1.0}).version == "3"
+    assert len(script.asked) == 3
+    assert script.connections == 2
+
+
+def test_a_service_that_hangs_is_asked_once_more_and_not_again(script: Script, clock: ManualClock) -> None:
     script.answers = [(-1, None)]
     with (
         PredictionClient(script.url, "replay", clock, timeout_s=0.1) as client,
         pytest.raises(ServingError, match="took too long over /predict"),
     ):
         client.predict("EURUSD", {"m1_rsi_14": 1.0})
+    assert [path for _, path, _ in script.asked] == ["/predict"] * 2
+
+
+def test_other_requests_are_not_hedged(script: Script, clock: ManualClock) -> None:
+    script.answers = [(-1, None)]
+    with (
+        PredictionClient(script.url, "replay", clock, timeout_s=0.1) as client,
+        pytest.raises(ServingError, match="took too long over /predict_batch"),
+    ):
+        client.predict_many("EURUSD", ("m1_rsi_14",), [[1.0]])
     assert len(script.asked) == 1
 
 

@@ -73,7 +73,11 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("hours", 0, r"setting hours: Input should be greater than or equal to 1 \(found 0\); correct or remove it"),
         ("hours", 10**20 - 1, "setting hours: .* less than or equal to 87660 .found 99999999999999999999"),
         ("hours", True, "setting hours: Input should not be true or false"),
-        ("source", "oanda", r"setting source: expected one of .*, binance-usdm-local, mt5, mt5-local .found 'oanda'."),
+        (
+            "source",
+            "oanda",
+            r"setting source: there is no source 'oanda'; the sources are .*, mt5, mt5-local .found 'oanda'.",
+        ),
         ("entry_probability", 1.5, r"setting entry_probability: .* less than or equal to 1 \(found 1\.5\)"),
         ("entry_probability", float("nan"), "setting entry_probability: .* less than or equal to 1"),
         ("tuning_seconds", float("inf"), "setting tuning_seconds: .* less than or equal to 604800 .found inf"),
@@ -286,6 +290,32 @@ def test_futures_of_another_server_are_marked_by_their_own_address() -> None:
     assert load(source="binance-usdm", binance_url="http://127.0.0.1:8310/api").source == "binance-usdm"
     local = load(source="binance-usdm", binance_futures_url="http://127.0.0.1:8310/fapi")
     assert local.source == "binance-usdm-local"
+
+
+def test_members_of_a_combined_source_are_in_one_order_and_each_of_its_own_address() -> None:
+    assert load(source="mt5+binance").source == "binance+mt5"
+    assert load(source="mt5+binance", binance_url="http://127.0.0.1:8310/api").source == "mt5+binance-local"
+
+
+def test_symbols_may_name_their_source_in_every_place_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIKROBOT_SYMBOLS", '["BTCUSDT", "EURUSD@mt5"]')
+    settings = load(source="binance+mt5")
+    assert (settings.symbols, settings.routes) == (("BTCUSDT", "EURUSD"), {"EURUSD": "mt5"})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"source": "x" * 5_000}, "there is no source 'x{80}'; the sources are"),
+        ({"source": "binance+kraken"}, "setting source: there is no source 'kraken' in binance.kraken; .*correct or"),
+        ({"source": "binance+binance-local", "binance_url": "http://127.0.0.1:8310/api"}, "has binance-local twice"),
+        ({"symbols": ("EURUSD@oanda",)}, "there is no source 'oanda'; the sources are"),
+        ({"source": "binance+mt5", "venue": "local"}, r"the local venue stands for Binance, not for binance\+mt5"),
+    ],
+)
+def test_sources_that_cannot_be_joined_are_refused_in_one_line(given: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(**given)
 
 
 def test_every_variable_that_the_program_names_is_known() -> None:

@@ -15,6 +15,9 @@ from mikrobot.training.dataset import Dataset, build
 INPUTS = BosInputs(5)
 
 
+TICK = 1e-5
+
+
 def bars_of(n: int = 600, seed: int = 1) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     close = 1.1 * np.exp(rng.normal(0, 1e-4, n).cumsum())
@@ -26,7 +29,7 @@ def bars_of(n: int = 600, seed: int = 1) -> pd.DataFrame:
 def feature_row(time: pd.Timestamp, columns: Sequence[str]) -> list[float]:
     """Synthetic values that depend only on the time; every tenth minute has no level above."""
     rng = np.random.default_rng(int(time.timestamp()))
-    row = dict(zip(columns, rng.uniform(0.5, 1.5, len(columns)), strict=True))
+    row = dict(zip(columns, rng.uniform(0.5, 1.5, len(columns)), strict=True)) | {"m1_tick": TICK}
     row |= {"m1_atr_14": 1e-4, "m1_break_5_above": 1.1002, "m1_break_5_below": 1.0998}
     if time.minute % 10 == 0:
         row |= {"m1_break_5_above": np.nan, "m1_break_5_above_distance": np.nan}
@@ -108,11 +111,11 @@ def test_bars_without_a_whole_horizon_are_refused() -> None:
         built({"EURUSD": bars_of(5)})
 
 
-def test_samples_have_their_distance_and_volatility() -> None:
+def test_samples_have_their_distance_to_half_a_tick_beyond_the_level_and_their_volatility() -> None:
     data, bars = built({"EURUSD": bars_of()}), bars_of()
     close = bars.set_index(bars["open_time"] + pd.Timedelta(minutes=1))["close"][pd.DatetimeIndex(data.time, tz="UTC")]
     level = np.where(data.side > 0, 1.1002, 1.0998)
-    np.testing.assert_allclose(data.distance, data.side * np.log(level / close))
+    np.testing.assert_allclose(data.distance, data.side * np.log(level / close) + 0.5 * TICK)
     np.testing.assert_allclose(data.sigma_atr, 1e-4 / close)
     assert (data.minutes == 5).all()
 

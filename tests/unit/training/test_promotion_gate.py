@@ -7,15 +7,16 @@ from mikrobot.training.promotion_gate import Differences, ModelFigures, against,
 
 LOSING = Interval(-7.3, -7.6, -7.0)
 EARNING = Interval(0.05, 0.01, 0.09)
+SKILL = Interval(0.003, 0.002, 0.004)
 SOUND = ModelFigures(
     calibration_error=0.005,
     calibration_noise=0.002,
+    brier_skill=SKILL,
     latency_ms=0.1,
     coverage=0.12,
     precision=0.86,
     expectancy_r=EARNING,
 )
-SKILL = Interval(0.003, 0.002, 0.004)
 EVEN = Interval(0.0, -0.001, 0.001)
 WORSE = Interval(-0.003, -0.005, -0.001)
 ALIKE = Differences(auc=EVEN, precision=EVEN, expectancy_r=EVEN)
@@ -29,9 +30,9 @@ def test_a_challenger_that_passes_every_clause_is_promoted_and_each_is_named():
     ruling = against(SOUND, SOUND, SKILL, ALIKE)
     assert ruling.promote
     assert [c.name for c in ruling.clauses] == [
-        *("skill", "champion", "calibration", "latency", "precision", "expectancy", "shadow")
+        *("skill", "champion", "calibration", "brier", "latency", "precision", "expectancy", "shadow")
     ]
-    assert ruling.reason.count("passed") == 7
+    assert ruling.reason.count("passed") == 8
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_a_challenger_that_passes_every_clause_is_promoted_and_each_is_named():
         ("skill", SOUND, Interval(0.02, None, None), ALIKE, (0, 0)),
         ("champion", SOUND, SKILL, replace(ALIKE, auc=WORSE), (0, 0)),
         ("calibration", replace(SOUND, calibration_error=0.03), SKILL, ALIKE, (0, 0)),
+        ("brier", replace(SOUND, brier_skill=WORSE), SKILL, ALIKE, (0, 0)),
         ("latency", replace(SOUND, latency_ms=9.0), SKILL, ALIKE, (0, 0)),
         ("precision", SOUND, SKILL, replace(ALIKE, precision=WORSE), (0, 0)),
         ("precision", replace(SOUND, coverage=0.001), SKILL, ALIKE, (0, 0)),

@@ -177,14 +177,14 @@ def test_a_model_is_traded_on_the_levels_that_it_was_trained_on(swing: int) -> N
     rows = pd.DataFrame(np.arange(3.0 * len(names)).reshape(3, -1), columns=names)
     spec = SimpleNamespace(task=task, columns=task.columns, version="3", symbols=("EURUSD",))
     model: Any = SimpleNamespace(spec=spec, predict=lambda values: np.full((len(values), 2), 0.6))
-    outlooks = by_model(Answering(model, "bos"), rows)
+    outlooks = by_model(Answering(model, "bos"), rows, ())
     assert set(outlooks["by"]) == {"bos 3, learned from EURUSD"}
     assert outlooks[["above", "below"]].to_numpy().tolist() == rows[list(task.columns)].to_numpy().tolist()
 
 
 def test_the_rules_follow_a_close_beyond_the_level_of_the_close_before() -> None:
     rows = pd.DataFrame({ATR: 1.0, "above": [105.0, 105.0, 110.0], "below": [95.0, 95.0, np.nan]})
-    outlooks = by_rules(pd.DataFrame({"close": [106.0, 106.0, 94.0]}), rows, ("above", "below"))
+    outlooks = by_rules(pd.DataFrame({"close": [106.0, 106.0, 94.0]}), rows, ("above", "below"), ())
     assert outlooks["up"].tolist() == [0.0, 1.0, 0.0]
     assert outlooks["down"].tolist() == [0.0, 0.0, 1.0]
     assert outlooks["above"].tolist()[1:] == [105.0, 105.0]

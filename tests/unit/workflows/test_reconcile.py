@@ -25,6 +25,6 @@ def answering(probability: float) -> Answering:
 def test_closes_up_to_the_end_of_the_window_are_answered_by_the_training_and_later_ones_by_the_window() -> None:
     closes = pd.DatetimeIndex([UNTIL + timedelta(minutes=n) for n in (-1, 0, 1, 2)])
     rows = pd.DataFrame(dict(zip((ATR, *TASK.columns), (1.0, 11.0, 9.0), strict=True)), index=closes)
-    outlooks = Served(answering(0.2), answering(0.6), UNTIL).outlooks(rows)
+    outlooks = Served(answering(0.2), answering(0.6), UNTIL).outlooks(rows, ())
     assert outlooks.index.equals(closes)
     assert outlooks["up"].tolist() == outlooks["down"].tolist() == [0.2, 0.2, 0.6, 0.6]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import skew
 
 from mikrobot.analytics.experiments.sequential import NOISE
 from mikrobot.domain.errors import UsageError
@@ -47,6 +46,8 @@ def record(values: Floats) -> Record:
     """Summarise the observations of an arm."""
     if len(values) == 0:
         return Record(0, 0.0, 0.0)
+    from scipy.stats import skew  # takes a second, which every command that lists experiments would need
+
     deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     has_skewness = len(values) >= SKEW_FEWEST and deviation > NOISE * max(1.0, float(np.abs(values).max()))
     return Record(len(values), float(values.mean()), deviation, float(skew(values)) if has_skewness else None)

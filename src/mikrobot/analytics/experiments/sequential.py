@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def needed(effect: float, variance: float, alpha: float, power: float) -> int:
     while low < high:
         middle = (low + high) // 2
         spread = variance / middle
-        detection = norm.cdf((effect - boundary(spread, effect, alpha)) / np.sqrt(spread))
+        detection = ndtr((effect - boundary(spread, effect, alpha)) / np.sqrt(spread))
         low, high = (low, middle) if detection >= power else (middle + 1, high)
     return low
 

@@ -24,6 +24,9 @@ SEQUENCE = record(earlier=window(POOL), newest=F8, order=F8, equals=F8)
 EQUAL_ATR = 0.1
 """Maximum distance of equal swings, in ATR."""
 
+STRUCTURE_SWINGS = 3
+"""Swing highs, and as many lows, from which on they make a structure."""
+
 REACH = Quantity("ATR", low=0)
 
 SWING_INPUTS = {
@@ -145,6 +148,11 @@ def follow(sequence: State, swing: float, atr: float) -> None:
             f"Number of the {POOL} swing `side` lows before the last that are within {EQUAL_ATR} ATR of it",
             f"{_NO_PAIR}, or the ATR was unknown",
         ),
+        "structure": Output(
+            SIGN,
+            f"1 if the last swing `side` high and low are both higher than those before, -1 if both are lower, else 0; "
+            f"0 before {STRUCTURE_SWINGS} of each",
+        ),
     },
     state=lambda side: {"highs": SEQUENCE, "lows": SEQUENCE},
     warmup=lambda side: 0,
@@ -154,8 +162,8 @@ def follow(sequence: State, swing: float, atr: float) -> None:
 )
 def sequence(
     state: State, swing_high: float, high_age: float, swing_low: float, low_age: float, atr: float, side: int
-) -> tuple[float, float, float, float]:
-    """Higher and lower highs and lows, and equal ones.
+) -> tuple[float, float, float, float, float]:
+    """Higher and lower highs and lows, equal ones, and the structure that both make.
 
     The values are computed on the bar that confirms the later swing, in the ATR of that bar. They
     stay unchanged until the next swing of its kind.
@@ -174,17 +182,21 @@ def sequence(
     highs, lows : sign
         0 for exactly equal prices.
     equal_highs, equal_lows : swings
+    structure : sign
+        Of at least `STRUCTURE_SWINGS` highs and as many lows.
     """
     if high_age == side:
         follow(state.highs, swing_high, atr)
     if low_age == side:
         follow(state.lows, swing_low, atr)
+    enough = min(state.highs.earlier.count, state.lows.earlier.count) >= STRUCTURE_SWINGS
     two_highs, two_lows = state.highs.earlier.count >= 2, state.lows.earlier.count >= 2
     return (
         state.highs.order if two_highs else nan,
         state.lows.order if two_lows else nan,
         state.highs.equals if two_highs else nan,
         state.lows.equals if two_lows else nan,
+        state.highs.order if enough and state.highs.order == state.lows.order else 0.0,
     )
 
 

@@ -56,6 +56,7 @@ FAULTS: Mapping[str, Fault] = {
     "drop": Fault("the connection ends without an answer"),
     "stale_quotes": Fault("quotes stand still, bars go on", lasting=True),
     "no_broker": Fault("the terminal has no connection to the server of its broker", lasting=True),
+    "other_ticks": Fault("ticks have bids a hundredth above those of the bars", lasting=True),
     "clock_jump": Fault(f"the clock of the server is {JUMP_S} s ahead", lasting=True),
 }
 """Every fault by its name."""

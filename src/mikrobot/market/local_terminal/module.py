@@ -35,13 +35,18 @@ from mikrobot.market.mt5.terminal_link import STAND_IN
 ACCOUNT, PASSWORD, SERVER = 1_000_001, "paper", "Mikrobot-Demo"
 """The account that the stand-in knows; its password is no secret, since the account has no money."""
 
-M1, H1 = 1, 16_385
-"""TIMEFRAME_M1 and TIMEFRAME_H1, the timeframes that the stand-in has."""
+M1, M5, H1 = 1, 5, 16_385
+"""TIMEFRAME_M1, TIMEFRAME_M5 and TIMEFRAME_H1, the timeframes that the stand-in has."""
+
+_LONGER_S = {M5: 300, H1: 3600}
 
 _SUCCESS = (1, "Success")
 _MOST_BARS = 1_000_000
 _FULL = 4
 """SYMBOL_TRADE_MODE_FULL."""
+
+_BY_BID = 0
+"""SYMBOL_CHART_MODE_BID."""
 
 _SWAP_POINTS, _SWAP_DISABLED = 1, 0
 
@@ -210,7 +215,7 @@ class StandIn:
         """Return the bars that open from `date_from` to `date_to`, both included, the forming one as well."""
         if self._fails() or not self._watches(symbol):
             return None
-        if timeframe not in (M1, H1) or type(date_from) is not int or type(date_to) is not int:
+        if timeframe not in (M1, M5, H1) or type(date_from) is not int or type(date_to) is not int:
             self._failed(-2)
             return None
         margin = 86_400  # the clock of the server is less than a day from UTC
@@ -242,7 +247,10 @@ class StandIn:
         minutes = range((date_from - shift_s) // 60, min((date_to - shift_s), self._now_ms() // 1000) // 60 + 1)
         quotes = [quote for minute in minutes for quote in self._quotes[symbol].quotes(minute)]
         ticks = [self._tick(symbol, quote) for quote in quotes if quote.time_ms <= self._quoted_ms()]
-        return np.array([tuple(tick) for tick in ticks if date_from <= tick.time <= date_to], dtype=TICKS)
+        rows = np.array([tuple(tick) for tick in ticks if date_from <= tick.time <= date_to], dtype=TICKS)
+        if self.faults.lasts("other_ticks"):
+            rows["bid"] *= 1.01
+        return rows
 
     def _fails(self) -> bool:
         """Return whether the present call fails, and remember its code."""
@@ -288,7 +296,7 @@ class StandIn:
         if since <= minute < until:
             bars.append(quotes.forming(now_ms))
         minutes = np.concatenate([self._minutes(quotes, part) for part in bars])
-        rows = minutes if timeframe == M1 else _hourly(minutes)
+        rows = minutes if timeframe == M1 else _longer(minutes, _LONGER_S[timeframe])
         return rows[-self.most_bars :]
 
     def _minutes(self, quotes: SymbolQuotes, bars: MinuteBars) -> Rows:
@@ -354,18 +362,19 @@ class StandIn:
             swap_long=0.0 if swap is None else float(swap.long),
             swap_short=0.0 if swap is None else float(swap.short),
             swap_rollover3days=3 if swap is None else swap.triple_day + 1,
+            chart_mode=_BY_BID,
         )
 
 
-def _hourly(minutes: Rows) -> Rows:
-    """Aggregate M1 bars to bars of an hour of the server."""
+def _longer(minutes: Rows, length_s: int) -> Rows:
+    """Aggregate M1 bars to bars of a length in the clock of the server."""
     if not len(minutes):
         return minutes
-    hours = minutes["time"] // 3600 * 3600
-    first = np.flatnonzero(np.concatenate(([True], np.diff(hours) > 0)))
+    opened = minutes["time"] // length_s * length_s
+    first = np.flatnonzero(np.concatenate(([True], np.diff(opened) > 0)))
     last = np.concatenate((first[1:], [len(minutes)])) - 1
     rows = minutes[first].copy()
-    rows["time"], rows["close"] = hours[first], minutes["close"][last]
+    rows["time"], rows["close"] = opened[first], minutes["close"][last]
     rows["high"], rows["low"] = np.maximum.reduceat(minutes["high"], first), np.minimum.reduceat(minutes["low"], first)
     rows["tick_volume"] = np.add.reduceat(minutes["tick_volume"], first)
     return rows

@@ -85,6 +85,7 @@ class SymbolInfo(NamedTuple):
     swap_long: float
     swap_short: float
     swap_rollover3days: int
+    chart_mode: int
 
 
 class Tick(NamedTuple):

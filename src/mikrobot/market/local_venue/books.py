@@ -7,6 +7,7 @@ the next.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -78,18 +79,21 @@ def books_of_minute(history: BarHistory, minute: int) -> MinuteBooks | None:
     return MinuteBooks(minute, event_times(history, minute), books)
 
 
-def changes(before: Book | None, after: Book) -> Book:
-    """Return the levels that turn one book into another: those that differ, and a size of 0 for those that are gone."""
-    empty: Sequence[Level] = ()
-    bids = _changed(empty if before is None else before.bids, after.bids)
-    asks = _changed(empty if before is None else before.asks, after.asks)
+def changes(books: Sequence[Book]) -> Book:
+    """Return the levels by which each of these books but the last becomes the last one.
+
+    A level that changed and changed back is among them: a snapshot may have been taken in between. A size of 0 removes
+    a level.
+    """
+    bids = _changed([book.bids for book in books])
+    asks = _changed([book.asks for book in books])
     return Book(sorted(bids, reverse=True), sorted(asks))
 
 
-def _changed(before: Sequence[Level], after: Sequence[Level]) -> list[Level]:
-    prices = {price for price, _ in after}
-    gone = [(price, 0) for price, _ in before if price not in prices]
-    return [*set(after).difference(before), *gone]
+def _changed(sides: Sequence[Sequence[Level]]) -> list[Level]:
+    touched = {price for before, after in pairwise(sides) for price, _ in set(before) ^ set(after)}
+    sizes = dict(sides[-1])
+    return [(price, sizes.get(price, 0)) for price in touched]
 
 
 def _next_trades(history: BarHistory, minute: int) -> tuple[Integers, Integers, Integers]:

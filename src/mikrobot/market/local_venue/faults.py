@@ -66,6 +66,8 @@ class Answer:
         Added to the server time.
     closed_only : bool
         The forming kline is left out.
+    longer_differ : bool
+        Klines of five minutes and of an hour have other values than their minutes.
     """
 
     status: int = 200
@@ -75,6 +77,7 @@ class Answer:
     microseconds: bool = False
     skew_ms: int = 0
     closed_only: bool = True
+    longer_differ: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,11 @@ FAULTS: Mapping[str, Fault] = {
         on_answer=lambda answer, _: replace(answer, closed_only=False),
         lasting=True,
         rate=1.0,
+    ),
+    "longer_klines": Fault(
+        "klines of 5m and 1h have another high than their minutes",
+        on_answer=lambda answer, _: replace(answer, longer_differ=True),
+        lasting=True,
     ),
     "clock_skew": Fault(f"the server time is {SKEW_MS / 1000} s ahead", on_answer=_skewed, lasting=True),
     "html": Fault("the answer is a page of HTML with status 200", on_answer=_refuse(200, 0, "", None)),

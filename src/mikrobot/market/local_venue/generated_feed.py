@@ -264,8 +264,8 @@ class GeneratedFeed:
     def _depth_event(self, first: int, last: int, due_ms: int) -> Payload:
         """Return the diff from before the event `first` to after the event `last`."""
         earlier = self._generated.event_before(first)
-        before = None if earlier is None else self._generated.book(earlier)
-        diff = changes(before, self._generated.book(last))
+        before = Book((), ()) if earlier is None else self._generated.book(earlier)
+        diff = changes([before, *(self._generated.book(event) for event in range(first, last + 1))])
         levels = {"b": self._write.levels(diff.bids), "a": self._write.levels(diff.asks)}
         previous = 0 if earlier is None else self._update_id(earlier)
         final = self._update_id(last)

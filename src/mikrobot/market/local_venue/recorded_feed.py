@@ -21,8 +21,8 @@ _TRADED = ("MARKET", None)
 class RecordedFeed:
     """One symbol on one market, as it was recorded; see `mikrobot.market.local_venue.feed.Feed`.
 
-    Klines and aggregate trades are made from the recorded trades, each of which counts as an aggregate trade. A
-    subscription to any depth stream gets the recorded one.
+    Klines and aggregate trades that were not recorded are made from the recorded trades, each of which counts as an
+    aggregate trade; the klines of REST from either. A subscription to any depth stream gets the recorded one.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class RecordedFeed:
         self._by_kind: dict[str, list[RecordedMessage]] = {}
         for message in recording.messages:
             self._by_kind.setdefault(kind_of(message.stream), []).append(message)
-        self._trades = [_trade(message, listing) for message in self._by_kind.get("trade", []) if _is_traded(message)]
+        trades = self._by_kind.get("trade") or self._by_kind.get("aggTrade", [])
+        self._trades = [_trade(message, listing) for message in trades if _is_traded(message)]
         self._minutes: dict[int, list[Trade]] = {}
         for trade in self._trades:
             self._minutes.setdefault(trade.time_ms // MINUTE_MS, []).append(trade)
@@ -91,41 +92,60 @@ class RecordedFeed:
     def _add_made_streams(self) -> None:
         """Add the streams that were not recorded and follow from the trades."""
         name = self.listing.symbol.lower()
-        self._by_kind["aggTrade"] = [
-            RecordedMessage(trade.time_ms + 1, f"{name}@aggTrade", self._write.trade_event(trade))
-            for trade in self._trades
-        ]
-        self._by_kind["kline"] = [
-            RecordedMessage(due_ms, f"{name}@kline_1m", self._write.kline_event(kline, due_ms, closed=closed))
-            for minute, trades in self._minutes.items()
-            for due_ms, kline, closed in _updates(minute, trades)
-        ]
+        if "aggTrade" not in self._by_kind:
+            self._by_kind["aggTrade"] = [
+                RecordedMessage(trade.time_ms + 1, f"{name}@aggTrade", self._write.trade_event(trade))
+                for trade in self._trades
+            ]
+        if "kline" not in self._by_kind:
+            self._by_kind["kline"] = [
+                RecordedMessage(due_ms, f"{name}@kline_1m", self._write.kline_event(kline, due_ms, closed=closed))
+                for minute, trades in self._minutes.items()
+                for due_ms, kline, closed in _updates(minute, trades)
+            ]
 
 
 class _RecordedBook:
-    """The order book of a recording at a time that only goes on."""
+    """The order book of a recording at a time that only goes on.
+
+    Before the first snapshot it is the book of that one. A later snapshot replaces it, since changes may be missing
+    before it, as after a restart.
+    """
 
     def __init__(self, recording: Recording, diffs: Sequence[RecordedMessage]) -> None:
         self._futures = recording.market == "usdm"
-        self._diffs = diffs
-        self._applied = 0
-        self._snapshot = recording.snapshots[0] if recording.snapshots else None
-        self._last = 0 if self._snapshot is None else int(self._snapshot["lastUpdateId"])
-        rows = {} if self._snapshot is None else self._snapshot
-        self._bids = {price: size for price, size in rows.get("bids", [])}
-        self._asks = {price: size for price, size in rows.get("asks", [])}
+        self._diffs, self._snapshots = diffs, recording.snapshots
+        self._applied, self._taken, self._last = 0, 0, 0
+        self._bids: dict[str, str] = {}
+        self._asks: dict[str, str] = {}
+        if self._snapshots:
+            self._take_snapshot()
 
     def snapshot(self, limit: int, now_ms: int) -> Payload | None:
-        if self._snapshot is None:
+        if not self._snapshots:
             return None
         while self._applied < len(self._diffs) and self._diffs[self._applied].due_ms <= now_ms:
             self._apply(self._diffs[self._applied].payload)
             self._applied += 1
+        while self._taken < len(self._snapshots) and self._snapshots[self._taken].due_ms <= now_ms:
+            self._take_snapshot()
         times = {"E": now_ms, "T": now_ms} if self._futures else {}
         bids = sorted(self._bids.items(), key=lambda level: -float(level[0]))
         asks = sorted(self._asks.items(), key=lambda level: float(level[0]))
         sides = {"bids": [list(level) for level in bids[:limit]], "asks": [list(level) for level in asks[:limit]]}
         return {"lastUpdateId": self._last, **times, **sides}
+
+    def _take_snapshot(self) -> None:
+        """Take the next snapshot, and apply the applied changes after it again."""
+        payload = self._snapshots[self._taken].payload
+        self._taken += 1
+        self._last = int(payload["lastUpdateId"])
+        self._bids, self._asks = dict(payload["bids"]), dict(payload["asks"])
+        first = self._applied
+        while first > 0 and self._diffs[first - 1].payload["u"] > self._last:
+            first -= 1
+        for diff in self._diffs[first : self._applied]:
+            self._apply(diff.payload)
 
     def _apply(self, diff: Payload) -> None:
         if diff["u"] <= self._last:
@@ -157,12 +177,14 @@ def _is_traded(message: RecordedMessage) -> bool:
 
 def _trade(message: RecordedMessage, listing: Listing) -> Trade:
     trade = message.payload
+    names = ("a", "f", "l") if kind_of(message.stream) == "aggTrade" else ("t", "t", "t")
+    aggregate, first, last = (trade[name] for name in names)
     return Trade(
         time_ms=trade["T"],
         price=in_units(trade["p"], PRICE_DECIMALS),
         size=in_units(trade["q"], listing.size_decimals),
         buy=not trade["m"],
-        aggregate=trade["t"],
-        first=trade["t"],
-        last=trade["t"],
+        aggregate=aggregate,
+        first=first,
+        last=last,
     )

@@ -8,23 +8,29 @@ from mikrobot.market.local_venue.clock import MarketClock
 from mikrobot.market.local_venue.exchange_info import exchange_info
 from mikrobot.market.local_venue.faults import Answer
 from mikrobot.market.local_venue.feed import Feed, Window
+from mikrobot.market.local_venue.funding import DEFAULT, MOST, funding_rates
 from mikrobot.market.local_venue.injection import Injector
+from mikrobot.market.local_venue.longer_klines import LENGTHS, changed, longer_klines
 from mikrobot.market.local_venue.markets import Market
 from mikrobot.market.local_venue.messages import Payload
 from mikrobot.market.local_venue.payloads import in_microseconds
 from mikrobot.market.local_venue.refusals import Refusal, limit, number, symbol_of, symbols_of
 from mikrobot.market.local_venue.weights import Charge, WeightBudget, weight_of
 
-NAMES = ("ping", "time", "exchangeInfo", "klines", "depth", "aggTrades")
-"""Last parts of the paths that are answered."""
+_NAMES = ("ping", "time", "exchangeInfo", "klines", "depth", "aggTrades")
 
 _SPOT_MOST_LEVELS = 5000
 _USDM_LEVELS = (5, 10, 20, 50, 100, 500, 1000)
 _DEFAULT = 500
 _SPOT_DEFAULT_LEVELS = 100
-_OTHER_INTERVALS = ("1s", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+_OTHER_INTERVALS = ("1s", "3m", "15m", "30m", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 
 Query = Mapping[str, str]
+
+
+def names_of(market: Market) -> tuple[str, ...]:
+    """Return the last parts of the paths that a market answers."""
+    return _NAMES if market.name == "spot" else (*_NAMES, "fundingRate")
 
 
 class RestApi:
@@ -58,7 +64,7 @@ class RestApi:
         Parameters
         ----------
         name : str
-            One of `NAMES`.
+            One of `names_of` its market.
         query : mapping of str to str
         address : str
             Address of the client, whose weight is counted.
@@ -96,9 +102,11 @@ class RestApi:
             return {"serverTime": now_ms + conditions.skew_ms}
         if name == "exchangeInfo":
             return self._exchange_info(query, now_ms + conditions.skew_ms)
+        if name == "fundingRate":
+            return self._funding(query, now_ms)
         feed = self._feed(symbol_of(query))
         if name == "klines":
-            return self._klines(feed, query, now_ms, forming=not conditions.closed_only)
+            return self._klines(feed, query, now_ms, conditions)
         return self._depth(feed, query, now_ms) if name == "depth" else self._trades(feed, query, now_ms)
 
     def _feed(self, symbol: str) -> Feed:
@@ -111,17 +119,29 @@ class RestApi:
         feeds = list(self._feeds.values()) if wanted is None else [self._feed(symbol) for symbol in wanted]
         return exchange_info(self._market, (feed.listing for feed in feeds), now_ms)
 
-    def _klines(self, feed: Feed, query: Query, now_ms: int, *, forming: bool) -> list[list[Any]]:
+    def _klines(self, feed: Feed, query: Query, now_ms: int, conditions: Answer) -> list[list[Any]]:
         interval = query.get("interval", "")
         if not interval:
             raise Refusal(-1102, "Mandatory parameter 'interval' was not sent, was empty/null, or malformed.")
         if interval in _OTHER_INTERVALS:
-            raise Refusal(-1120, f"Invalid interval; the local venue has 1m only, not {interval}.")
-        if interval != "1m":
+            raise Refusal(-1120, f"Invalid interval; the local venue has {', '.join(LENGTHS)}, not {interval}.")
+        if interval not in LENGTHS:
             raise Refusal(-1120, "Invalid interval.")
         since_ms, until_ms = number(query, "startTime"), number(query, "endTime")
         most = limit(query, _DEFAULT, self._market.most_klines, strict=self._is_strict)
-        return feed.klines(Window(since_ms, until_ms, most), now_ms, forming=forming)
+        window, forming = Window(since_ms, until_ms, most), not conditions.closed_only
+        if LENGTHS[interval] == 1:
+            return feed.klines(window, now_ms, forming=forming)
+        longer = longer_klines(feed, window, now_ms, LENGTHS[interval], forming=forming)
+        return [changed(row) for row in longer] if conditions.longer_differ else longer
+
+    def _funding(self, query: Query, now_ms: int) -> list[Payload]:
+        if "symbol" in query:
+            self._feed(symbol_of(query))
+        symbols = [query["symbol"]] if "symbol" in query else list(self._feeds)
+        since_ms, until_ms = number(query, "startTime"), number(query, "endTime")
+        most = limit(query, DEFAULT, MOST, strict=True)
+        return funding_rates(self._feeds, symbols, Window(since_ms, until_ms, most), now_ms)
 
     def _trades(self, feed: Feed, query: Query, now_ms: int) -> list[Payload]:
         first_id, since_ms, until_ms = (number(query, name) for name in ("fromId", "startTime", "endTime"))

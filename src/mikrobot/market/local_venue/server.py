@@ -20,7 +20,7 @@ from mikrobot.market.local_venue.faults import first_half
 from mikrobot.market.local_venue.feed import Feed
 from mikrobot.market.local_venue.injection import Injector
 from mikrobot.market.local_venue.markets import MARKETS, SPOT, USDM, Market, Path
-from mikrobot.market.local_venue.rest import NAMES, RestApi
+from mikrobot.market.local_venue.rest import RestApi, names_of
 from mikrobot.market.local_venue.subscriptions import reply_to
 from mikrobot.runtime import SystemClock, uptime_s
 
@@ -78,7 +78,7 @@ class LocalVenue:
         """Return the routes of the venue."""
         app = web.Application()
         for market in MARKETS.values():
-            for name in NAMES:
+            for name in names_of(market):
                 app.router.add_get(f"{market.prefix}/{name}", partial(self._rest, market, name))
         for prefix, market, path in _PATHS:
             for place in ("/ws", "/ws/{streams:.*}", "/stream"):

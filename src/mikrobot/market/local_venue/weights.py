@@ -19,7 +19,7 @@ _USDM_DEPTH: _Steps = ((50, 2), (100, 5), (500, 10), (1000, 20))
 _USDM_KLINES: _Steps = ((99, 1), (499, 2), (1000, 5), (1500, 10))
 _FIXED: Mapping[str, Mapping[str, int]] = {
     "spot": {"ping": 1, "time": 1, "exchangeInfo": 20, "klines": 2, "aggTrades": 4},
-    "usdm": {"ping": 1, "time": 1, "exchangeInfo": 1, "aggTrades": 20},
+    "usdm": {"ping": 1, "time": 1, "exchangeInfo": 1, "aggTrades": 20, "fundingRate": 1},
 }
 _BY_LIMIT: Mapping[tuple[str, str], tuple[int, _Steps]] = {
     ("spot", "depth"): (100, _SPOT_DEPTH),

@@ -17,11 +17,14 @@ Rows = NDArray[np.void]
 RATES = ("time", "open", "high", "low", "close", "tick_volume", "spread", "real_volume")
 """Fields of `copy_rates`: the open time in seconds of the server's clock, bid prices, spread in points."""
 
+TICKS = ("bid", "ask", "time_msc")
+"""Fields of `copy_ticks` that are read: the prices, and the time in milliseconds of the server's clock."""
+
 _FIELD = re.compile(r"\('(\w{1,30})', '([<=|]?[iuf][1248])'\)")
 
 
-def by_value(what: str, array: Any) -> Rows:
-    """Return a copy of an array of bars, local or of another process.
+def by_value(what: str, array: Any, needed: tuple[str, ...] = RATES) -> Rows:
+    """Return a copy of an array of bars or ticks, local or of another process.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ def by_value(what: str, array: Any) -> Rows:
         What was asked, for messages.
     array : ndarray, or a reference to one
         Only its methods `tobytes` and `dtype.descr` are used.
+    needed : tuple of str
+        Fields that it must have.
 
     Raises
     ------
@@ -39,8 +44,8 @@ def by_value(what: str, array: Any) -> Rows:
     content = array.tobytes()
     fields = _FIELD.findall(described)
     names = [name for name, _ in fields]
-    if type(content) is not bytes or str(fields) != described or not set(RATES) <= set(names):
-        raise FeedError(f"{what}: the terminal sent rows of {described[:80]!r}; expected {', '.join(RATES)}")
+    if type(content) is not bytes or str(fields) != described or not set(needed) <= set(names):
+        raise FeedError(f"{what}: the terminal sent rows of {described[:80]!r}; expected {', '.join(needed)}")
     row = np.dtype(fields)
     if len(content) % row.itemsize:
         raise FeedError(f"{what}: the terminal sent {len(content)} bytes; expected rows of {row.itemsize}")

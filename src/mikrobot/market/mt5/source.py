@@ -18,7 +18,8 @@ import pandas as pd
 from mikrobot.domain.errors import FeedError, SettingsError, UnknownSymbol
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.entries import Entry
-from mikrobot.domain.market import empty_bars
+from mikrobot.domain.market import Timeframe, empty_bars
+from mikrobot.domain.market_events import Tick
 from mikrobot.domain.sources import SOURCES
 from mikrobot.market.border import MINUTE_US, Times, bar_frame, epoch_us, instant
 from mikrobot.market.clocks import TWICE
@@ -27,7 +28,7 @@ from mikrobot.market.mt5.arrays import Rows
 from mikrobot.market.mt5.bar_loading import BarLoader
 from mikrobot.market.mt5.server_time import ServerTime
 from mikrobot.market.mt5.symbols import name_at_broker
-from mikrobot.market.mt5.terminal import Login, Terminal, checked
+from mikrobot.market.mt5.terminal import H1, M1, M5, Login, Terminal, checked
 from mikrobot.market.mt5.terminal_link import TerminalLink, require_kind, source_name
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
@@ -41,6 +42,10 @@ PASSWORD = "MIKROBOT_MT5_PASSWORD"  # noqa: S105, the name of a variable
 """Variable that may have the password of the account."""
 
 _MINUTE = timedelta(minutes=1)
+_BY_BID = 0
+"""SYMBOL_CHART_MODE_BID."""
+
+_TIMEFRAMES = {Timeframe.M1: M1, Timeframe.M5: M5, Timeframe.H1: H1}
 _LONGEST_CLOSURE = timedelta(days=4)
 
 _SURELY_CLOSED = timedelta(seconds=60)
@@ -216,17 +221,57 @@ class Mt5Source:
         end = min(end, self._clock.now() - _MINUTE + timedelta(microseconds=1))
         if start >= end:
             return empty_bars()
-        server = self._time.clock()
-        rows = self._loader.between(name, *server.window(start, end))
+        rows, utc = self._between(symbol, start, end)
+        if len(utc) and not self._has_closed(name, int(utc[-1]), int(rows["time"][-1])):
+            rows, utc = rows[:-1], utc[:-1]
+        return self._frame(symbol, rows, utc)
+
+    def longer(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the bars of a timeframe that open in [start, end) and closed a minute ago, as `history` does M1 bars.
+
+        Raises
+        ------
+        FeedError, UnknownSymbol
+            As `history`.
+        """
+        end = min(end, self._clock.now() - timeframe.delta - _SURELY_CLOSED + timedelta(microseconds=1))
+        if start >= end:
+            return empty_bars()
+        return self._frame(symbol, *self._between(symbol, start, end, _TIMEFRAMES[timeframe]))
+
+    def ticks(self, symbol: str, start: datetime, end: datetime) -> list[Tick]:
+        """Return the quotes in [start, end) in order of time, with their milliseconds in UTC.
+
+        A quote without a bid or an ask is left out. There are none of a symbol whose bars are not made from bids, as
+        on an exchange.
+
+        Raises
+        ------
+        FeedError, UnknownSymbol
+            As `history`.
+        """
+        name, server = self._name(symbol), self._time.clock()
+        mode = self._link.ask(lambda terminal: terminal.info(name, {"chart_mode": int}))
+        if mode is None or mode["chart_mode"] != _BY_BID:
+            return []
+        rows = self._link.ask(lambda terminal: terminal.ticks(name, *server.window(start, end)))
+        utc = server.to_utc(symbol, rows["time_msc"].astype(np.int64) * 1000)
+        inside = (utc >= epoch_us(start)) & (utc < epoch_us(end)) & (rows["bid"] > 0) & (rows["ask"] > 0)
+        columns = (rows["bid"][inside].tolist(), rows["ask"][inside].tolist(), (utc[inside] // 1000).tolist())
+        unknown = float("nan")
+        return [Tick(symbol, 0, bid, unknown, ask, unknown, at) for bid, ask, at in zip(*columns, strict=True)]
+
+    def _between(self, symbol: str, start: datetime, end: datetime, timeframe: int = M1) -> tuple[Rows, Times]:
+        """Return the bars that open in [start, end), also one that has not closed, and their open times in UTC."""
+        name, server = self._name(symbol), self._time.clock()
+        rows = self._loader.between(name, *server.window(start, end), timeframe)
         utc = server.to_utc(symbol, rows["time"] * 1_000_000)
         inside = (utc >= epoch_us(start)) & (utc < epoch_us(end))
         if (lost := int(((utc <= TWICE) & (len(utc) > 0)).sum())) > 0:
             log.warning("bars_left_out", symbol=symbol, rows=lost, reason=f"their hour exists twice in {server.name}")
         rows, utc = rows[inside], utc[inside]
         _check(symbol, utc)
-        if len(utc) and not self._has_closed(name, int(utc[-1]), int(rows["time"][-1])):
-            rows, utc = rows[:-1], utc[:-1]
-        return self._frame(symbol, rows, utc)
+        return rows, utc
 
     def _instrument(self, symbol: str) -> Entry:
         name = self._name(symbol)

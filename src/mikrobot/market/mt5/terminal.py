@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mikrobot.domain.errors import FeedError, SettingsError, UnknownSymbol
-from mikrobot.market.mt5.arrays import Rows, by_value
+from mikrobot.market.mt5.arrays import RATES, TICKS, Rows, by_value
 from mikrobot.market.mt5.bridge import Opened
 from mikrobot.market.mt5.codes import Fault, TerminalLost, error_of, first_line
 from mikrobot.telemetry import logger
@@ -24,11 +24,14 @@ log = logger("market")
 R = TypeVar("R")
 Plain = int | float | str | bool
 
-M1, H1 = 1, 16_385
-"""TIMEFRAME_M1 and TIMEFRAME_H1."""
+M1, M5, H1 = 1, 5, 16_385
+"""TIMEFRAME_M1, TIMEFRAME_M5 and TIMEFRAME_H1."""
 
 NAME = re.compile(r"[A-Za-z0-9#][A-Za-z0-9#._+&-]{0,31}")
 """Names of symbols that are sent to a terminal: no quotation marks, brackets or spaces."""
+
+_QUOTES = 1
+"""COPY_TICKS_INFO: ticks in which the bid or the ask changed."""
 
 _UNKNOWN = (-1, -4)
 """Codes of `symbol_info` for a symbol that the broker does not list."""
@@ -161,6 +164,10 @@ class Terminal:
         """
         return self._rows(name, "copy_rates_range", timeframe, since, until)
 
+    def ticks(self, name: str, since: int, until: int) -> Rows:
+        """Return the changes of bid and ask from `since` to `until`, both included, seconds of the server's clock."""
+        return self._rows(name, "copy_ticks_range", since, until, _QUOTES, needed=TICKS)
+
     def rates_at(self, name: str, position: int, count: int) -> Rows:
         """Return `count` M1 bars up to a position, counted back from the forming bar, which is 0."""
         return self._rows(name, "copy_rates_from_pos", M1, position, count)
@@ -169,8 +176,10 @@ class Terminal:
         """End the connection, but not the link between package and terminal, which other processes may use."""
         self._opened.close()
 
-    def _rows(self, name: str, function: str, *arguments: int) -> Rows:
-        return self._guarded(name, lambda: by_value(name, self._call(name, function, checked(name), *arguments)))
+    def _rows(self, name: str, function: str, *arguments: int, needed: tuple[str, ...] = RATES) -> Rows:
+        return self._guarded(
+            name, lambda: by_value(name, self._call(name, function, checked(name), *arguments), needed)
+        )
 
     def _call(self, what: str, function: str, *arguments: Plain, **named: Plain) -> Any:
         """Call a function; None and False are errors, whose code `last_error` has."""

@@ -18,7 +18,8 @@ BOOK: dict[BookState, float] = {"live": 1.0, "syncing": 0.96, "suspect": 0.9, "l
 Revision = Literal["none", "volume", "price"]
 
 AGREEMENT: dict[Revision, float] = {"none": 1.0, "volume": 0.97, "price": 0.0}
-"""The part `sources` by what differs in a later version of a bar; trading goes on if its prices are the same."""
+"""The parts `sources` and `aggregates` by what differs: in a later version of a bar, and between a longer bar of the
+venue and its minutes. Trading goes on if the prices are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Arrival:
         The greatest difference between versions of an earlier bar; None where nothing is compared.
     refused : int
         Bars that were refused.
+    aggregates : "none", "volume" or "price"
+        The greatest difference between a longer bar of the venue and its minutes; None if none was compared.
     book : state of an order book, or None
         None without a book.
     """
@@ -44,6 +47,7 @@ class Arrival:
     revision: Revision | None = None
     refused: int = 0
     book: BookState | None = None
+    aggregates: Revision | None = None
 
 
 def feed_parts(arrival: Arrival) -> dict[str, float]:
@@ -59,6 +63,8 @@ def feed_parts(arrival: Arrival) -> dict[str, float]:
         parts["feed_delay"] = _falling(arrival.delay_s, DELAY_FROM_S, DELAY_UNTIL_S)
     if arrival.revision is not None:
         parts["sources"] = AGREEMENT[arrival.revision]
+    if arrival.aggregates is not None:
+        parts["aggregates"] = AGREEMENT[arrival.aggregates]
     if arrival.refused:
         parts["refused"] = 0.0
     if arrival.book is not None:

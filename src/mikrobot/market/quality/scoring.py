@@ -34,6 +34,7 @@ WEIGHTS: Mapping[str, float] = {
     "lateness": 1.0,  # the price of the bar is no longer that of the market
     "feed_delay": 1.0,  # the same
     "sources": 1.0,  # the bar that was decided on was another one
+    "aggregates": 1.0,  # a minute that the venue counts into its longer bars is another one here
     "refused": 1.0,  # the minute of a refused bar is missing
     "book": 1.0,  # a book that is out of step has wrong prices
 }

@@ -1,4 +1,4 @@
-"""The wait before the next attempt to connect: it doubles, and shrinks again only after a time of good data."""
+"""The wait before the next attempt to connect: it doubles, and begins again only after a time of good data."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ FIRST_S = 1.0
 LONGEST_S = 60.0
 
 GOOD = timedelta(seconds=60)
-"""Time of good data after which the wait begins at `FIRST_S` again."""
+"""Time of good data after which the next attempt is made at once, and the wait then begins at `FIRST_S` again."""
 
 
 @dataclass(slots=True)
@@ -20,13 +20,20 @@ class Backoff:
 
     rng: Random
     attempts: int = 0
+    _rested: bool = field(default=False, init=False)
     _good_since: datetime | None = field(default=None, init=False)
 
     def next_wait_s(self) -> float:
-        """Return the seconds to wait before the next attempt: half of the doubled wait, and a random part."""
+        """Return the seconds to wait before the next attempt: half of the doubled wait, and a random part.
+
+        The first attempt after a time of good data does not wait.
+        """
+        self._good_since = None
+        if self._rested:
+            self._rested = False
+            return 0.0
         longest = min(FIRST_S * 2.0**self.attempts, LONGEST_S)
         self.attempts += 1
-        self._good_since = None
         return longest * self.rng.uniform(0.5, 1.0)
 
     def good(self, now: datetime) -> None:
@@ -35,3 +42,4 @@ class Backoff:
             self._good_since = now
         elif now - self._good_since >= GOOD:
             self.attempts = 0
+            self._rested = True

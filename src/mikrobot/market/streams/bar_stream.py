@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mikrobot.domain.market import Bar
 from mikrobot.market.streams.connection import StreamStatus
-from mikrobot.market.streams.trade_check import TradeCheck
+from mikrobot.market.streams.trade_check import TradeChecks
 
 Take = Callable[[str, datetime, bytes], None]
 """Takes the channel of a socket, the time of receipt and a raw message."""
@@ -30,7 +30,7 @@ class BarStream(Protocol):
         None if a trade is missing, none has arrived from a later minute, or the venue sends no trades.
         """
 
-    def trade_check(self) -> TradeCheck | None:
+    def trade_check(self) -> TradeChecks | None:
         """Return the comparison of the venue's bars with its trades; None if the venue sends no trades."""
 
     def delay_s(self, bar: Bar) -> float | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mikrobot.domain.order_books import ClosingBook
+from mikrobot.market.streams.bar_stream import Take
 from mikrobot.market.streams.live_book import BookStatus
 
 First = Callable[[], Collection[str]]
@@ -13,6 +14,9 @@ First = Callable[[], Collection[str]]
 
 class BookStream(Protocol):
     """Order books that a venue keeps sending changes of."""
+
+    def record(self, take: Take) -> None:
+        """Pass every raw message and every snapshot on from now, with their channel and the time of receipt."""
 
     def at_close(self, close_time: datetime, symbols: Iterable[str]) -> dict[str, ClosingBook]:
         """Return the order book of each symbol at a close, with its state; without those not known any more."""

@@ -21,7 +21,7 @@ from websockets.exceptions import WebSocketException
 from mikrobot.domain.errors import FeedError
 from mikrobot.market.streams.backoff import Backoff
 from mikrobot.market.streams.shared_budget import Budget
-from mikrobot.market.streams.watchdog import Watchdog
+from mikrobot.market.streams.watchdog import Watchdog, stale_of
 from mikrobot.runtime import Clock
 from mikrobot.telemetry import logger
 
@@ -294,15 +294,22 @@ class Connection:
             task.cancel()
 
     async def _watch(self) -> None:
-        """Replace the socket when it is old, and while a stream is silent, with longer waits each time."""
-        opened, due, wait_s = self._clock.now(), None, 0.0
+        """Replace the socket when it is old, and while a stream is silent, with longer waits each time.
+
+        Time by which a look is late does not count as silence: what has arrived meanwhile is not read yet.
+        """
+        opened, due, wait_s, heard = self._clock.now(), None, 0.0, 0
         while True:
+            expected = self._clock.now() + timedelta(seconds=WATCH_S)
             await self._clock.wait(WATCH_S)
             now = self._clock.now()
+            late = max(now - expected, timedelta(0))
             if all(socket.ended.is_set() for socket in self._sockets):
-                opened = now
+                opened, due = now, None
                 continue
-            stale = next((watchdog for watchdog in self.watchdogs.values() if watchdog.is_stale(now)), None)
+            stale = stale_of(self.watchdogs.values(), now - late)
+            if stale is None and due is not None and self.messages == heard:
+                stale = self.reason, wait_s  # of a fresh socket on which nothing has arrived yet
             if stale is None:
                 due = None
                 if self.state == "stale":
@@ -311,10 +318,11 @@ class Connection:
                     opened = now
                     self._replace.set()
                 continue
-            self.state, self.reason = "stale", stale.fault(now)
+            self.state = "stale"
+            self.reason, limit_s = stale
             if due is None:
                 log.warning("stream_stale", reason=self.reason)
-                wait_s, due = stale.limit_s, now
+                wait_s, due, heard = limit_s, now, self.messages
             if now >= due:
                 self._replace.set()
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mikrobot.domain.market import Bar
 from mikrobot.market.streams.trade_bars import AggregateTrade, TradeBar, TradeBars
@@ -54,6 +54,16 @@ class TradeCounts:
     bars: int = 0
     compared: int = 0
     differing: int = 0
+
+
+class TradeChecks(Protocol):
+    """What comparisons of bars with their trades have noticed."""
+
+    def take_used(self) -> list[Bar]:
+        """Return the bars made from trades that were handed out since the last call."""
+
+    def take_differing(self) -> list[Disagreement]:
+        """Return the disagreements since the last call."""
 
 
 class TradeCheck:

@@ -10,6 +10,9 @@ from mikrobot.models.labels.samples import SIDES, Floats, Integers, Labels, Pric
 Mode = Literal["close", "wick"]
 """The price that breaks a level: the close of a bar, or its high or low."""
 
+HALF_TICK = 0.5
+"""Ticks beyond a level from which an unrounded price counts as beyond: the next price of the grid is a tick away."""
+
 FORMING_MINUTES = 5
 """Length in minutes of the bar whose close a nowcast predicts."""
 

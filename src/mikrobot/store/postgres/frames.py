@@ -63,14 +63,24 @@ def encode(symbol: str, bars: pd.DataFrame, key: tuple[int, int, int] | None = N
         its time.
     """
     times = _microseconds(symbol, bars)
-    rows = np.empty(len(bars), _ROW if key is None else _KEYED_ROW)
-    rows["fields"] = len(_FIELDS) if key is None else len(_KEY) + len(_FIELDS)
-    for name, number in zip(_KEY, key or (), strict=False):
-        rows[f"{name}_bytes"], rows[name] = 2, number
+    row = _empty_row(key)
+    copied = bytearray(_HEADER + row.tobytes() * len(bars) + _TRAILER)
+    rows = np.frombuffer(copied, row.dtype, len(bars), len(_HEADER))
     for name in _FIELDS:
-        rows[f"{name}_bytes"] = 8
         rows[name] = times - _EPOCH_US if name == "ts" else bars[name].to_numpy("float64")
-    return _HEADER + rows.tobytes() + _TRAILER
+    return bytes(copied)
+
+
+def _empty_row(key: tuple[int, int, int] | None) -> NDArray[np.void]:
+    """Return one row without values: what is the same in every row."""
+    row = np.zeros(1, _ROW if key is None else _KEYED_ROW)
+    row["fields"] = len(_FIELDS) if key is None else len(_KEY) + len(_FIELDS)
+    for name, number in zip(_KEY, key or (), strict=False):
+        row[f"{name}_bytes"] = 2
+        row[name] = number
+    for name in _FIELDS:
+        row[f"{name}_bytes"] = 8
+    return row
 
 
 def decode(packed: bytes | None, *, newest_first: bool = False) -> pd.DataFrame:

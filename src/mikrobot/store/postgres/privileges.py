@@ -43,6 +43,7 @@ LEDGER = Access(APPEND, APPEND)
 
 _PROGRESS: Rights = {**APPEND, "UPDATE": ("close_time", "finished")}
 _LATENCY: Rights = {**APPEND, "UPDATE": ("summary",)}
+_MEMORY: Rights = {**APPEND, "UPDATE": ("memory",)}
 _ENDED: Rights = {**APPEND, "UPDATE": ("until",)}
 _STATE: Rights = {**APPEND, "UPDATE": ("snapshot", "saved"), "DELETE": ()}
 
@@ -52,11 +53,12 @@ ACCESS: Mapping[str, Access] = {
     "symbol": LEDGER,
     "bar": Access({**APPEND, "UPDATE": BAR_COLUMNS[1:], "DELETE": ()}, APPEND),
     "quality": Access({**APPEND, "DELETE": ()}, APPEND),
-    "book_sample": LEDGER,
+    "book_sample": Access({**APPEND, "DELETE": ()}, APPEND),
     "quarantine": LEDGER,
     "bar_revision": LEDGER,
     "bar_disagreement": LEDGER,
     "bar_origin": LEDGER,
+    "funding_rate": LEDGER,
     "feature_state": Access(_STATE, _STATE),
     "run": Access({**APPEND, "UPDATE": ("summary",)}, READ),
     "progress": Access(_PROGRESS, _PROGRESS),
@@ -68,6 +70,7 @@ ACCESS: Mapping[str, Access] = {
     "shadow": LEDGER,
     "decision": LEDGER,
     "orders": LEDGER,
+    "strategy_memory": Access(_MEMORY, _MEMORY),
     "journal": LEDGER,
     "skip": LEDGER,
     "trading_states": Access(_ENDED, _ENDED),
@@ -76,6 +79,9 @@ ACCESS: Mapping[str, Access] = {
     "experiment_end": RECORDED,
     "account_reset": RECORDED,
     "process_event": RECORDED,
+    "drift_reference": RECORDED,
+    "drift_window": RECORDED,
+    "drift_event": RECORDED,
 }
 """Access to each table; `fill` is no longer written."""
 

@@ -1,6 +1,7 @@
 """Faults of the local venue as the quality score and the halts see them, over its real streams."""
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -10,13 +11,17 @@ import httpx
 from mikrobot.domain.market import Timeframe
 from mikrobot.live.bar_quality import BarQuality
 from mikrobot.live.halts import Halts
+from mikrobot.live.longer_bar_check import LongerBarCheck
 from mikrobot.live.published_bars import COMPARED, compare
 from mikrobot.market.binance import BinanceSource
 from mikrobot.market.binance_streams import BinanceStream, attempts_of
 from mikrobot.market.feed import closes
+from mikrobot.market.local_venue.opening import VenueOptions
+from mikrobot.runtime import ManualClock
 from mikrobot.store.bars import BarStore
 from mikrobot.store.postgres.database import Pool
 from tests.chaos.live_feed import market_clock, running_venue, write_bars
+from tests.venue_client import run, running
 
 SYMBOL = "BTCUSDT"
 MINUTES, REVISED = 9, 2
@@ -57,3 +62,30 @@ def test_a_kline_that_the_venue_has_otherwise_later_halts_until_three_good_minut
     assert low > REVISED
     assert halted == [low <= number < low + 3 for number in range(MINUTES)]
     assert len(store.versions.revisions(source.name, [SYMBOL], start, end=start + timedelta(hours=1))) == 1
+
+
+def test_longer_klines_that_the_minutes_do_not_make_up_are_found(coin_file: Path, pool: Pool) -> None:
+    """At 12:00 an M5 and an H1 kline have closed; the fault changes the high of both."""
+    noon = datetime(2024, 3, 6, 12, tzinfo=UTC)
+    store = BarStore(pool)
+
+    async def scenario() -> None:
+        async with running(VenueOptions(data=[coin_file], start=noon + timedelta(seconds=20), speed=1.0)) as client:
+            source = BinanceSource(
+                [SYMBOL], f"{client.http}/api", ManualClock(noon + timedelta(seconds=20)), 10.0, name="binance-local"
+            )
+            minutes = await asyncio.to_thread(source.history, SYMBOL, noon - timedelta(hours=2), noon)
+            store.upsert(source.name, SYMBOL, Timeframe.M1, minutes)
+            check = LongerBarCheck.of(source, store, ManualClock(noon + timedelta(seconds=62)))
+            assert check is not None
+
+            def compared() -> list[tuple[str, tuple[str, ...]]]:
+                return list(check.compare([SYMBOL], noon + timedelta(minutes=1)))
+
+            assert await asyncio.to_thread(compared) == [(SYMBOL, ()), (SYMBOL, ())]
+            await client.control(fault="longer_klines")
+            assert await asyncio.to_thread(compared) == [(SYMBOL, ("high",)), (SYMBOL, ("high",))]
+
+    run(scenario())
+    kept = store.disagreements.disagreements("binance-local", [SYMBOL], noon - timedelta(hours=1), end=noon)
+    assert list(kept["open_time"]) == [noon - timedelta(hours=1), noon - timedelta(minutes=5)]

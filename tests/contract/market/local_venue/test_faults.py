@@ -186,6 +186,18 @@ async def sees_clock_skew(client):
     assert await moment(client) - before >= 99_999_999
 
 
+async def sees_other_longer_klines(client):
+    window = {"symbol": SYMBOL, "startTime": START_MS - 5 * MINUTE_MS, "limit": 5}
+    before, minutes = [
+        await client.get("/api/v3/klines", interval=interval, **window | {"endTime": START_MS - 1})
+        for interval in ("5m", "1m")
+    ]
+    await client.control(fault="longer_klines")
+    (changed,) = await client.get("/api/v3/klines", interval="5m", **window | {"endTime": START_MS - 1})
+    assert float(changed[2]) > float(before[0][2]) == max(float(row[2]) for row in minutes)
+    assert changed[3:] == before[0][3:]
+
+
 async def sees_forming_rest(client):
     while True:
         now, (row,) = await moment(client), await client.get("/api/v3/klines", symbol=SYMBOL, interval="1m", limit=1)
@@ -224,6 +236,7 @@ SEEN = {
     "microseconds": sees_microseconds,
     "clock_skew": sees_clock_skew,
     "forming_rest": sees_forming_rest,
+    "longer_klines": sees_other_longer_klines,
 }
 REFUSED = {
     "html": refusal(200, None, "<html>"),

@@ -10,7 +10,7 @@ import pytest
 from binance.client import Client
 from binance.exceptions import BinanceAPIException
 
-from mikrobot.market.binance import BinanceSource
+from mikrobot.market.binance import BinanceFutures, BinanceSource
 from mikrobot.market.binance_instruments import entry_of
 from mikrobot.market.local_venue.opening import VenueOptions
 from mikrobot.runtime import ManualClock
@@ -96,6 +96,85 @@ def units(text):
 def worth(items):
     """Return the sum of sizes times prices, in units of 1e-16."""
     return sum(units(size) * units(price) for size, price, _ in items)
+
+
+@pytest.mark.parametrize(("interval", "minutes"), [("5m", 5), ("1h", 60)])
+@pytest.mark.parametrize(("prefix", "most"), MARKETS)
+def test_longer_klines_are_those_that_the_minutes_make_up(coin_file, prefix, most, interval, minutes):
+    async def scenario():
+        now = int(START.timestamp()) // 60 * MINUTE_MS
+        async with running(options(coin_file)) as client:
+            window = {"symbol": SYMBOL, "startTime": now - 180 * MINUTE_MS, "endTime": now - 1}
+            rows = await client.get(f"{prefix}/klines", interval="1m", **window)
+            longer = await client.get(f"{prefix}/klines", interval=interval, **window)
+            assert len(rows) == 180
+            assert len(longer) == 180 // minutes
+            for place, kline in enumerate(longer):
+                part = rows[place * minutes : (place + 1) * minutes]
+                assert (kline[0], kline[6]) == (part[0][0], part[-1][6])
+                assert (kline[1], kline[4]) == (part[0][1], part[-1][4])
+                assert (float(kline[2]), float(kline[3])) == (
+                    max(float(row[2]) for row in part), min(float(row[3]) for row in part)
+                )  # fmt: skip
+                assert [exact([kline[i]]) for i in (5, 7, 9, 10)] == [
+                    exact(row[i] for row in part) for i in (5, 7, 9, 10)
+                ]
+                assert kline[8] == sum(row[8] for row in part)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("interval", "minutes"), [("5m", 5), ("1h", 60)])
+def test_the_newest_longer_kline_forms(coin_file, interval, minutes):
+    async def scenario():
+        now = int(START.timestamp()) // 60 * MINUTE_MS
+        async with running(options(coin_file)) as client:
+            rows = await client.get("/api/v3/klines", symbol=SYMBOL, interval=interval, limit=3)
+            opens = [(row[0] - now) // MINUTE_MS for row in rows]
+            assert opens == [-2 * minutes, -minutes, 0]
+
+    run(scenario())
+
+
+def test_usdm_has_funding_every_eight_hours_on_the_last_price(coin_file):
+    eight = datetime(2024, 3, 6, 8, tzinfo=UTC)
+
+    async def scenario():
+        due = int(eight.timestamp()) * 1000
+        async with running(options(coin_file)) as client:
+            rows = await client.get("/fapi/v1/fundingRate", symbol=SYMBOL, startTime=0, limit=1000)
+            assert [row["fundingTime"] // MINUTE_MS * MINUTE_MS for row in rows[-2:]] == [due - 480 * MINUTE_MS, due]
+            assert len(rows) == 2 * 3 + 1, "one at the first price of the data is missing"
+            window = {"symbol": SYMBOL, "interval": "1m", "endTime": due - 1, "limit": 1}
+            (kline,) = await client.get("/fapi/v1/klines", **window)
+            assert float(rows[-1]["markPrice"]) == float(kline[4])
+            assert all(abs(float(row["fundingRate"])) <= 0.0003 for row in rows)
+            assert await client.get("/fapi/v1/fundingRate", startTime=due, endTime=due + 999) == rows[-1:]
+            assert await client.get("/fapi/v1/fundingRate", symbol=SYMBOL, limit=3) == rows[-3:]
+            status, _, _ = await client.answer("/api/v3/fundingRate", symbol=SYMBOL)
+            assert status == 404
+            refused = await client.get("/fapi/v1/fundingRate", symbol="GONEUSDT")
+            assert refused["code"] == -1121
+
+    run(scenario())
+
+
+def test_the_source_of_usdm_reads_the_funding_of_its_symbols(coin_file):
+    async def scenario():
+        async with running(options(coin_file)) as client:
+            source = BinanceFutures(
+                [SYMBOL], f"{client.http}/fapi", ManualClock(START), 20.0, name="binance-usdm-local"
+            )
+            first, last = START.replace(hour=0, minute=0, second=0), START.replace(hour=8, minute=0, second=0)
+            rates = await asyncio.to_thread(source.funding, [SYMBOL], first, last)
+            rows = await client.get("/fapi/v1/fundingRate", symbol=SYMBOL, limit=2)
+            assert [(rate.at, f"{rate.rate:.8f}") for rate in rates] == [
+                (first, rows[0]["fundingRate"]), (last, rows[1]["fundingRate"])
+            ]  # fmt: skip
+            assert [f"{rate.mark:f}" for rate in rates] == [row["markPrice"] for row in rows]
+            assert await asyncio.to_thread(source.funding, ["ETHUSDT"], first, last) == []
+
+    run(scenario())
 
 
 @pytest.mark.parametrize(("prefix", "most"), MARKETS)

@@ -70,6 +70,18 @@ def test_a_book_joins_its_snapshot_and_equals_the_best_prices(coin_file, market,
     run(scenario())
 
 
+@pytest.mark.parametrize("depth", ["depth", "depth@100ms"])
+@pytest.mark.parametrize("market", [SPOT, USDM])
+def test_a_snapshot_between_two_changes_joins_the_second_wherever_it_is_taken(coin_file, market, depth):
+    """A level that changes and changes back between two messages is in the second one: a snapshot may have it."""
+    feed = open_venue(options(coin_file), uptime_s).feeds[market]["BTCUSDT"]
+    diffs = [message.payload for message in feed.messages(f"btcusdt@{depth}", START_MS, START_MS + 2 * MINUTE_MS)]
+    for now_ms in range(START_MS + 1000, START_MS + MINUTE_MS, 61):
+        book = Book(market, feed.depth(1000, now_ms))
+        diff = next(diff for diff in diffs if diff["E"] > now_ms and book.apply(diff))
+        assert book.sides == Book(market, feed.depth(1000, diff["E"] - 1)).sides
+
+
 def test_snapshots_of_futures_have_ids_that_no_update_covers(coin_file):
     async def scenario():
         async with running(options(coin_file)) as client, client.connect("/public/ws/btcusdt@depth@100ms") as socket:

@@ -10,14 +10,18 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mikrobot.domain.errors import FeedError, SettingsError
-from mikrobot.domain.market import bars_of
+from mikrobot.domain.market import Timeframe, bars_of
+from mikrobot.live.tick_check import TickCheck
 from mikrobot.market.feed import closes
 from mikrobot.market.local_terminal.faults import TEXTS
+from mikrobot.market.longer_bars import aggregated, differing, longer_bars_of
 from mikrobot.market.mt5.codes import TerminalLost
 from mikrobot.market.reading import Reading
 from mikrobot.market.replay import ReplaySource
 from mikrobot.market.simulated import SimulatedSource
+from mikrobot.market.tick_range import bar_of_ticks, outside
 from mikrobot.runtime import ManualClock, SystemClock
+from mikrobot.store.bars import BarStore
 
 from .conftest import MINUTE, NOW, link_to
 
@@ -42,6 +46,55 @@ def test_the_volume_of_a_coin_is_unknown_because_it_counts_ticks(broker):
     bars = broker("BTCUSDT", "EURUSD").source.history("BTCUSDT", DAY[0], DAY[0] + timedelta(hours=1))
     assert len(bars) == 60
     assert bars["volume"].isna().all()
+
+
+@pytest.mark.parametrize("timeframe", [Timeframe.M5, Timeframe.H1])
+def test_longer_bars_are_those_that_the_minutes_make_up(broker, timeframe):
+    source = broker(server_clock="NY+7").source
+    minutes = list(aggregated("EURUSD", source.history("EURUSD", *DAY), timeframe))
+    longer = longer_bars_of("EURUSD", source.longer("EURUSD", timeframe, *DAY), timeframe)
+    assert [bar.open_time for bar in longer] == [bar.open_time for bar in minutes]
+    assert all(differing(one, other) == () for one, other in zip(longer, minutes, strict=True))
+
+
+def test_a_longer_bar_is_passed_on_a_minute_after_its_close(broker):
+    started = broker(now=NOW.replace(minute=5, second=30))
+    hour = NOW.replace(minute=0, second=0)
+    asked = ("EURUSD", Timeframe.M5, hour, hour + 5 * MINUTE)
+    assert started.source.longer(*asked).empty
+    started.clock.time = hour + 6 * MINUTE
+    assert list(started.source.longer(*asked)["open_time"]) == [hour]
+
+
+def test_ticks_have_their_milliseconds_in_utc_and_make_up_the_bars(broker):
+    source, start = broker(server_clock="NY+7").source, DAY[0] + timedelta(hours=9)
+    bars = bars_of("EURUSD", source.history("EURUSD", start, start + 30 * MINUTE))
+    assert len(bars) == 30
+    for bar in bars:
+        ticks = source.ticks("EURUSD", bar.open_time, bar.close_time)
+        assert [tick.time_ms for tick in ticks] == sorted(tick.time_ms for tick in ticks)
+        opened, closed = (int(time.timestamp() * 1000) for time in (bar.open_time, bar.close_time))
+        assert all(opened <= tick.time_ms < closed and tick.ask >= tick.bid for tick in ticks)
+        of_ticks = bar_of_ticks(bar, ticks)
+        assert (of_ticks.open, of_ticks.high, of_ticks.low, of_ticks.close) == (bar.open, bar.high, bar.low, bar.close)
+        assert outside(bar, of_ticks) == ()
+
+
+def test_bars_whose_range_the_ticks_leave_are_kept_and_named(broker, pool):
+    started, store, close = broker(), BarStore(pool), NOW.replace(second=0)
+    store.upsert(
+        "mt5-local", "EURUSD", Timeframe.M1, started.source.history("EURUSD", close - timedelta(hours=1), close)
+    )
+    check = TickCheck.of(started.source, store, started.clock)
+    started.clock.time = close + timedelta(seconds=2)
+    assert list(check.compare(["EURUSD"], close)) == []
+    started.module.faults.request("other_ticks")
+    (bar,) = check.compare(["EURUSD"], close)
+    assert bar.open_time == close - 2 * MINUTE
+    kept = store.disagreements.disagreements("mt5-local", ["EURUSD"], close - timedelta(hours=1), end=close)
+    assert list(kept["fields"]) == [["high"]]
+    started.clock.time = close + timedelta(minutes=5)
+    assert list(check.compare(["EURUSD"], close)) == []
 
 
 def test_the_forming_bar_never_leaves(broker):

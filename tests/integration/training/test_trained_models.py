@@ -97,7 +97,7 @@ def test_weak_members_are_combined_with_the_baseline(make_dataset: Callable[...,
     alone = roc_auc_score(outcome, Scorer(fitted.graph, width)(inputs[split.test]))
     baseline = roc_auc_score(outcome, predict_baselines(diffusion, data.only(split.test), recipe.inputs)["atr"])
     served = roc_auc_score(outcome, answers(recipe, fitted, data, split.test))
-    assert served > alone + 0.02
+    assert served > alone + 0.015
     assert served == pytest.approx(baseline, abs=0.01)
 
 

@@ -14,13 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.analytics import trade_journal
 from mikrobot.analytics.assessment import assess
 from mikrobot.analytics.charges import Charge
 from mikrobot.analytics.charts.account import costs_figure, thinned
 from mikrobot.analytics.charts.trades import longer_bars
+from mikrobot.analytics.decision_summary import Refusal, outcomes, refusals
 from mikrobot.analytics.figures import MEASURES
-from mikrobot.analytics.report import DriftFacts, Facts, Refusal, Report, limits, refusals, write
+from mikrobot.analytics.report import DriftFacts, Facts, Report, limits, write
 from mikrobot.analytics.trades import closed_trades, performance
+from mikrobot.domain.check_results import Comparison
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.market import empty_bars
 from mikrobot.domain.trading import Decision, FillReason, Side
@@ -90,6 +93,18 @@ def test_a_simulated_market_is_stated_at_the_top(facts: Facts, report: Report) -
     assert "EURUSD · SIMULATED market" in page
     assert "BTCUSDT · SIMULATED market" in page
     assert "SIMULATED" in report.markdown.read_text().splitlines()[0]
+
+
+def test_the_summary_counts_every_decision_once_and_the_most_frequent_check_first(facts: Facts, report: Report) -> None:
+    refused = [decision for decision in facts.decisions if not decision.approved]
+    text = f"{len(facts.decisions):,} decisions: {len(facts.decisions) - len(refused):,} were approved"
+    page, markdown = Shown(report.html.read_text()).text, report.markdown.read_text()
+    assert text in page
+    assert text in markdown
+    (table,) = re.findall(r"\| Stopped first by .*?\n\n", markdown, flags=re.DOTALL)
+    counts = [int(row.split("|")[2].replace(",", "")) for row in table.strip().splitlines()[2:]]
+    assert sum(counts) == len(refused) > 0
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_a_real_market_is_never_called_simulated(made_up_facts: Build, tmp_path: Path) -> None:
@@ -397,11 +412,57 @@ def test_the_report_names_the_models_of_each_symbol(made_up_facts: Build, tmp_pa
 def test_refusals_are_counted_by_check_regardless_of_their_values(made_up_facts: Build) -> None:
     at = made_up_facts().starts_at
     decisions = [
-        Decision("a", "EURUSD", at, False, None, ("level passed: 1.07", "probability refused: up 0.41")),
-        Decision("b", "EURUSD", at, False, None, ("probability refused: up 0.32", "open_trades refused: 2 open")),
-        Decision("c", "EURUSD", at, True, None, ("probability passed: up 0.71",)),
+        Decision(
+            "a", "EURUSD", at, False, None, ("level passed: 1.07", "probability refused: up 0.41"), "simple_break@0"
+        ),
+        Decision(
+            "b",
+            "EURUSD",
+            at,
+            False,
+            None,
+            ("probability refused: up 0.32", "open_trades refused: 2 open"),
+            "simple_break@0",
+        ),
+        Decision("c", "EURUSD", at, True, None, ("probability passed: up 0.71",), "simple_break@0"),
     ]
-    assert refusals(decisions) == (Refusal("probability", 2, "up 0.32"), Refusal("open_trades", 1, "2 open"))
+    assert refusals(decisions) == (
+        Refusal("probability", 2, "up 0.32", first=2),
+        Refusal("open_trades", 1, "2 open", first=0),
+    )
+
+
+def test_the_first_refusals_and_the_approved_decisions_add_up_and_a_refused_trade_has_its_value(
+    made_up_facts: Build, tmp_path: Path
+) -> None:
+    facts = made_up_facts()
+    reasons = ("position refused: one is open", "costs passed: 25 to 5", "size refused: 0 lots")
+    sized = Decision(
+        "s", "EURUSD", facts.starts_at, False, Side.BUY, reasons, "simple_break@0",
+        (None, Comparison(25.5, ">", 5.25, "USD"), None),
+    )  # fmt: skip
+    unsized = replace(sized, id="u", side=None, reasons=("size refused: 0 lots",), comparisons=())
+    approved = [decision for decision in facts.decisions if decision.approved]
+    counted = {refusal.check: refusal for refusal in refusals([sized, sized, unsized, *approved])}
+    assert counted["position"] == Refusal("position", 2, "one is open", first=2, sized=2, at_target=40.5)
+    assert counted["size"] == Refusal("size", 3, "0 lots", first=1)
+    assert sum(refusal.first for refusal in counted.values()) == 3
+    report = write(replace(facts, decisions=[sized, sized, unsized, *approved]), tmp_path)
+    text = report.markdown.read_text(encoding="utf-8")
+    assert "| position | 2 | 2 | +40.50 |" in text
+    assert "| size | 1 | 0 |  |" in text
+    page = report.html.read_text(encoding="utf-8")
+    assert "What was traded, and what was not" in page
+    assert "+40.50" in page
+
+
+def test_the_closed_trades_are_summed_by_strategy_side_and_exit(made_up_facts: Build) -> None:
+    facts = made_up_facts()
+    trades = closed_trades(facts.orders, facts.fills)
+    summed = outcomes(trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels))
+    assert sum(outcome.trades for outcome in summed) == len(trades) > 0
+    assert sum(outcome.pnl for outcome in summed) == sum(trade.pnl for trade in trades)
+    assert {outcome.strategy for outcome in summed} == {"simple_break"}
 
 
 def test_few_trades_get_a_warning_about_luck(made_up_facts: Build) -> None:
@@ -436,11 +497,11 @@ def test_halts_are_listed_with_their_span_and_reason_and_one_that_ended_before_i
     early = TradingState(Permission.HALTED, "data quality", "an old gap", facts.starts_at, start, "EURUSD")
     ended = TradingState(Permission.HALTED, "data quality", "a gap", start, start + timedelta(minutes=4), "EURUSD")
     open_ = replace(ended, symbol="BTCUSDT", reason="a spike", until=None)
-    page = shown(replace(facts, halts=(early, ended, open_)).since(start), tmp_path).text
+    page = shown(replace(facts, states=(early, ended, open_)).since(start), tmp_path).text
     begun = f"{start:%Y-%m-%d %H:%M}"
-    assert f"EURUSD {begun} {ended.until:%Y-%m-%d %H:%M} 4 data quality a gap" in " ".join(page.split())
-    assert f"BTCUSDT {begun} not ended data quality a spike" in " ".join(page.split())
+    assert f"EURUSD HALTED {begun} {ended.until:%Y-%m-%d %H:%M} 4 data quality a gap" in " ".join(page.split())
+    assert f"BTCUSDT HALTED {begun} not ended data quality a spike" in " ".join(page.split())
     assert "an old gap" not in page
     markdown = (tmp_path / "report.md").read_text()
-    assert f"| EURUSD | {begun} | {ended.until:%Y-%m-%d %H:%M} | 4 | data quality | a gap |" in markdown
-    assert "Trading was not halted." in shown(facts, tmp_path).text
+    assert f"| EURUSD | HALTED | {begun} | {ended.until:%Y-%m-%d %H:%M} | 4 | data quality | a gap |" in markdown
+    assert "Trading was ACTIVE throughout." in shown(facts, tmp_path).text

@@ -1,0 +1,1 @@
+"""Strategies: when to propose a trade, with its stop and target."""
