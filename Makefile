@@ -11,6 +11,9 @@ PROGRESS = /^Collecting/ { if (++n % 50 == 0) print "  " n " packages fetched" }
 
 PYTEST ?= pytest
 
+# A test that hangs fails with the stack of every thread, so that it does not hold up the others for ever.
+ENDS_HANGS = -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
+
 # Tests wait for services much of their time, so two processes more than cores keep the cores busy.
 WORKERS ?= 4
 
@@ -44,7 +47,7 @@ run: install
 	$(BIN)/mikrobot run
 
 test: install
-	$(BIN)/python -m $(PYTEST) -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m $(PYTEST) -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ENDS_HANGS)
 
 # What needs no service: style, types, contracts, unit tests and doctests.
 check: lint

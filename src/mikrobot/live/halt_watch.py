@@ -102,6 +102,12 @@ class HaltWatch:
         """Return why no position may be opened in a symbol after the last close; an empty text if one may."""
         return self.halts.objection(symbol)
 
+    @property
+    def begun_or_applying(self) -> list[TradingState]:
+        """The halts that apply after the last close, and those that have begun and ended since the last commit."""
+        applying = [state for state in self.halts.applying.values() if state not in self.changes]
+        return sorted([*self.changes, *applying], key=lambda state: state.since)
+
     def hear(self, bars: Sequence[Bar]) -> None:
         """Note the newest bars of the symbols, against which a silent feed is measured."""
         for bar in bars:

@@ -7,9 +7,10 @@ is decided again halts at the same closes. Positions are not concerned: stops, t
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mikrobot.domain.quality import HALT_BELOW, QualityScore
@@ -138,6 +139,22 @@ def halted_closes(
             if reason := halts.objection(score.symbol):
                 halted[score.symbol, close_time] = reason
     return halted
+
+
+def halts_of(symbol: str, closes: pd.DatetimeIndex, halted: NDArray[np.bool_]) -> list[TradingState]:
+    """Return the halts of one symbol from the rows that `halted_rows` has marked, in order of time.
+
+    Parameters
+    ----------
+    symbol : str
+    closes : DatetimeIndex, shape (n,)
+        In order of time, UTC.
+    halted : ndarray of bool, shape (n,)
+    """
+    edges = np.flatnonzero(np.diff(halted.astype(np.int8), prepend=0))
+    times = [at.to_pydatetime() for at in closes[edges]]
+    spans = zip_longest(times[::2], times[1::2])
+    return [TradingState(Permission.HALTED, BY_QUALITY, "low score", since, until, symbol) for since, until in spans]
 
 
 def halted_rows(scores: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,8 +1,9 @@
-"""The trading states of one strategy, minute by minute: those that operators have set, and those of its own losses.
+"""The trading states of one strategy, minute by minute: of operators, of the quality of the data, of its own losses.
 
 Shared by live trading, replay and backtest; does not use stores or the clock.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,15 +28,20 @@ class Permits:
     profile : RiskProfile
     by_operators : sequence of TradingState
         States of operators, with the closes to which they apply.
+    by_data : sequence of TradingState
+        Halts for the quality of the data, in order of time: those of every close that is played next. They cancel
+        pending entries here; whoever trades asks for no decision while they last.
     begun : list of TradingState
         States that losses have begun since the last call of `taken`.
     """
 
     profile: RiskProfile
     by_operators: Sequence[TradingState] = ()
+    by_data: Sequence[TradingState] = ()
     begun: list[TradingState] = field(default_factory=list)
     _guards: LossGuards = field(init=False)
     _venue: Venue | None = None
+    _cancelled_to: datetime | None = None
     _results: list[list[TradeResult]] = field(default_factory=list)
     _read: list[int] = field(default_factory=list)
     _count: int = 0
@@ -51,11 +57,19 @@ class Permits:
         if venue is not self._venue:
             self._take_up(venue)
         for state in self._halts(until):
-            why = f"trading of {state.subject} is halted"
-            venue.cancel_entries(state.since - _MINUTE, state.covers, why)
+            _cancel(venue, state, state.since - _MINUTE)
+
+    def pass_over(self, close_time: datetime) -> None:
+        """Take halts up to a close as acted on, since no entry was pending then."""
+        self._cancelled_to = close_time
+
+    def before_bars(self, venue: Venue, close_time: datetime) -> None:
+        """Cancel the pending entries in symbols that their data halted before a close whose bars are played next."""
+        self._cancel_begun(venue, bisect_left(self.by_data, close_time, key=_since), close_time - _MINUTE)
 
     def after(self, venue: Venue, close_time: datetime) -> None:
-        """Take in the losses up to a close that has been played, and send the exits that a halt demands."""
+        """Act on a close that has been played: take in losses, cancel halted entries, send the exits of a halt."""
+        self._cancel_begun(venue, bisect_right(self.by_data, close_time, key=_since), close_time)
         if sum(map(len, self._results)) > self._count:
             self.begun += self._take_in()
         for state in self._halts(close_time):
@@ -71,6 +85,13 @@ class Permits:
         begun, self.begun = self.begun, []
         return begun
 
+    def _cancel_begun(self, venue: Venue, count: int, at: datetime) -> None:
+        """Cancel what the first halts forbid that have begun since the last call; nothing is opened while they last."""
+        first = 0 if self._cancelled_to is None else bisect_left(self.by_data, self._cancelled_to, key=_since)
+        for state in self.by_data[first:count]:
+            _cancel(venue, state, at)
+        self._cancelled_to = at
+
     def _halts(self, at: datetime) -> list[TradingState]:
         if not self.by_operators:
             return []
@@ -80,6 +101,7 @@ class Permits:
         accounts = sorted(venue.exchange.accounts.items())
         opening = sum(account.paid_in for _, account in accounts)
         self._venue, self._guards = venue, LossGuards(self.profile, opening)
+        self._cancelled_to = venue.reached
         self._results = [account.results.closed for _, account in accounts]
         self._read, self._count = [0] * len(accounts), 0
         self._take_in()
@@ -92,3 +114,11 @@ class Permits:
         self._count = sum(self._read)
         in_order = sorted(new, key=lambda result: result.ts)
         return [state for result in in_order for state in self._guards.take(result)]
+
+
+def _since(state: TradingState) -> datetime:
+    return state.since
+
+
+def _cancel(venue: Venue, state: TradingState, at: datetime) -> None:
+    venue.cancel_entries(at, state.covers, f"trading of {state.subject} is halted")

@@ -77,6 +77,7 @@ class Trader:
         closed = None
         due = [(close_time, rate) for close_time, rates in funding.items() for rate in rates]
         for closed, group in groupby(bars, key=lambda bar: bar.close_time):
+            self.permits.before_bars(self.venue, closed)
             due = self._fund(due, closed)
             for bar in self.venue.rates_first(group):
                 self.venue.play(bar, books.get((bar.symbol, bar.open_time)))

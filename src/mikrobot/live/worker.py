@@ -215,6 +215,7 @@ class Worker:
         is_the_run = account.run.id == self.run.id
         ordered = self.halts.operators.at(account.run.id, account.reached, close_time)
         account.trader.permits.by_operators = ordered.applying
+        account.trader.permits.by_data = self.halts.begun_or_applying
         with self.timers.stage("play"):
             account.trader.play(bars, close_time, books, funding)
         for symbol_outlook in symbol_outlooks:

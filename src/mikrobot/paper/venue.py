@@ -32,6 +32,7 @@ from mikrobot.paper.exchange import Exchange
 from mikrobot.paper.journal import Record
 from mikrobot.paper.orders import Bracket, OrderRequest, OrderType, TimeInForce
 from mikrobot.paper.profiles import ISOLATED_PERP, MT5_HEDGING, Profile
+from mikrobot.paper.working_orders import FAR
 
 CURRENCY = "USD"
 
@@ -169,6 +170,11 @@ class Venue:
         self._rates = frozenset(rate_symbol(symbol, self.markets) for symbol in filter(needs_rate, self.markets))
         self._seed = seed
         self._returned: dict[str, int] = {}
+
+    @property
+    def reached(self) -> datetime | None:
+        """Time of the newest event, UTC; None before the first one."""
+        return None if self.exchange.now == FAR else _EPOCH + self.exchange.now * _MILLISECOND
 
     def open(self, at: datetime, balance: Decimal) -> None:
         """Open an account for each market and divide an opening balance equally among them, to the cent."""

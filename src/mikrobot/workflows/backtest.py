@@ -7,8 +7,10 @@ worker would be halted by the quality of the bars have no decision.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import close_times
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.trading import Decision
-from mikrobot.live.halts import halted_rows
+from mikrobot.domain.trading_states import TradingState
+from mikrobot.live.halts import halted_rows, halts_of
 from mikrobot.live.strategies import Strategies, opened
 from mikrobot.live.trader import Traded, Trader
 from mikrobot.market.inference import off_grid
@@ -111,20 +114,20 @@ def _backtest(
     _name_untraded(source, traded_bars, say)
     say(f"computing features of {', '.join(bars)}")
     by_models, rules = _outlooks(settings, bars, models, using.columns)
-    halted = _halted(bars)
-    by_models = _without(halted, by_models)
-    rules = _without(halted, rules)
+    halts = _halts(bars)
+    by_models = _without(halts, by_models)
+    rules = _without(halts, rules)
     outlooks = by_models or rules
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     kept = Kept()
     started_at = clock.now()
-    account = _nothing(settings, bars, start, using)
+    account = _nothing(settings, halts, start, using)
     if files.report is None:
         trade_signals(account, traded_bars, outlooks, kept)
     else:
         trade(account, market_of(traded_bars, outlooks), kept)
     seconds = (clock.now() - started_at).total_seconds()
-    other = None if not models else trade_signals(_nothing(settings, bars, start, using), traded_bars, rules)
+    other = None if not models else trade_signals(_nothing(settings, halts, start, using), traded_bars, rules)
     judged = judge(account, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
@@ -150,7 +153,7 @@ def _backtest(
             "symbols": [symbol for symbol, frame in traded_bars.items() if len(frame)],
         },
         "bars": count,
-        "halted": sum(int((closes > pd.Timestamp(start)).sum()) for closes in halted.values()),
+        "halted": sum(int((one.closes > pd.Timestamp(start)).sum()) for one in halts.values()),
         "bars_per_s": round(count / seconds) if seconds else None,
         "decisions": account.decisions,
         "orders": len(account.orders),
@@ -251,10 +254,20 @@ def _percent(share: float | None) -> float | None:
     return None if share is None or math.isnan(share) else 100 * share
 
 
-def _nothing(settings: Settings, symbols: Iterable[str], start: datetime, strategies: Strategies) -> Traded:
-    venue = Venue(symbols, settings.seed)
+@dataclass(frozen=True, slots=True)
+class _Halts:
+    """The halts of one symbol for the quality of its bars, and the closes that they cover."""
+
+    closes: pd.DatetimeIndex
+    states: list[TradingState]
+
+
+def _nothing(settings: Settings, halts: Mapping[str, _Halts], start: datetime, strategies: Strategies) -> Traded:
+    venue = Venue(halts, settings.seed)
     venue.open(start, settings.balance)
-    return Traded(Trader("backtest", venue, settings.trading, strategies.fresh()))
+    trader = Trader("backtest", venue, settings.trading, strategies.fresh())
+    trader.permits.by_data = sorted((state for one in halts.values() for state in one.states), key=attrgetter("since"))
+    return Traded(trader)
 
 
 def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
@@ -330,17 +343,18 @@ def _outlooks(
     return by_models, {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol], columns) for symbol in bars}
 
 
-def _halted(bars: Frames) -> dict[str, pd.DatetimeIndex]:
-    """Return the closes of each symbol at which the quality of its bars halts trading."""
-    scored = {symbol: score_frame(symbol, frame) for symbol, frame in bars.items()}
-    return {
-        symbol: pd.DatetimeIndex(frame["close_time"][halted_rows(frame["score"].to_numpy())])
-        for symbol, frame in scored.items()
-    }
+def _halts(bars: Frames) -> dict[str, _Halts]:
+    """Return the halts of each symbol for the quality of its bars."""
+    halts = {}
+    for symbol, frame in bars.items():
+        scored = score_frame(symbol, frame)
+        closes, halted = pd.DatetimeIndex(scored["close_time"]), halted_rows(scored["score"].to_numpy())
+        halts[symbol] = _Halts(closes[halted], halts_of(symbol, closes, halted))
+    return halts
 
 
-def _without(halted: Mapping[str, pd.DatetimeIndex], outlooks: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {symbol: frame[~frame.index.isin(halted[symbol])] for symbol, frame in outlooks.items()}
+def _without(halts: Mapping[str, _Halts], outlooks: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {symbol: frame[~frame.index.isin(halts[symbol].closes)] for symbol, frame in outlooks.items()}
 
 
 def _models_json(named: str | None, models: Mapping[str, Answering]) -> dict[str, Any]:

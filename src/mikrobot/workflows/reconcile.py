@@ -22,9 +22,9 @@ from mikrobot.domain.trading import BASELINE, Decision, Prediction, Side
 from mikrobot.domain.trading_states import TradingState
 from mikrobot.live import accounts, wiring
 from mikrobot.live.arms import share_of
-from mikrobot.live.halts import halted_closes
+from mikrobot.live.halts import by_data, halted_closes
 from mikrobot.live.opening_books import OpeningBooks
-from mikrobot.live.operator_states import applied
+from mikrobot.live.operator_states import applied, of_run
 from mikrobot.live.run_funding import RunFunding
 from mikrobot.live.session import recorded_run
 from mikrobot.live.strategies import Strategies, opened
@@ -179,10 +179,10 @@ def traded_again(
     """
     halted = halted_of(pool, run)
     charged = RunFunding.of(run, pool).between(run.starts_at, run.ends_at)
-    ordered = applied(TradingStates(pool).of_run(run.id))
+    states = of_run(TradingStates(pool), run)
     return _again(
         run, settings, BarStore(pool), BookSamples(pool),
-        paper=predictions, halted=halted, funding=charged, strategies=strategies, ordered=ordered, begin=begin,
+        paper=predictions, halted=halted, funding=charged, strategies=strategies, states=states, begin=begin,
     )  # fmt: skip
 
 
@@ -202,11 +202,12 @@ def halted_of(pool: Pool, run: Run) -> dict[fidelity.Close, str]:
 def _again(
     run: Run, settings: Settings, bars: BarStore, samples: BookSamples,
     *, paper: Sequence[Prediction], halted: Mapping[fidelity.Close, str], funding: FundingByClose,
-    strategies: Strategies, ordered: Sequence[TradingState], begin: Callable[[Trader], None],
+    strategies: Strategies, states: Sequence[TradingState], begin: Callable[[Trader], None],
 ) -> Again:  # fmt: skip
     venue = accounts.opened_venue(run, settings)
     again = Again(Traded(Trader(run.id, venue, settings.trading, strategies, share_of(run))))
-    again.traded.trader.permits.by_operators = ordered
+    permits = again.traded.trader.permits
+    permits.by_operators, permits.by_data = applied(states), list(filter(by_data, states))
     again.skips |= halted
     again.halted = halted
     begin(again.traded.trader)

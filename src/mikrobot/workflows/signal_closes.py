@@ -76,9 +76,12 @@ def trade_signals(
     closes = merge(*(one.closes(rank, contracts[one.symbol], running) for rank, one in enumerate(closings.values())))
     first = min(frame["open_time"].iloc[0] for frame in bars.values() if len(frame))
     trader.permits.before(venue, first.to_pydatetime())
+    engaged = False
     for closed, group in groupby(closes, key=attrgetter("closed")):
         minute, opened = list(group), closed - _MINUTE_MS
-        engaged = any(one.live or one.positions for one in accounts)
+        before, engaged = engaged, any(one.live or one.positions for one in accounts)
+        if engaged and not before:
+            trader.permits.pass_over(_time(opened))
         for bar in venue.rates_first(minute):
             exchange.bar(closed, bar.symbol, bar.open, bar.high, bar.low, bar.close, bar.spread, opened)
         exchange.settle(closed)

@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pytest
 
+from mikrobot.runtime import Clock, ManualClock
+
 LISTED = datetime(2025, 1, 1, tzinfo=UTC)
 SILENT = "silent"
 MINUTE_MS = 60_000
@@ -47,15 +49,16 @@ def listing(symbol: str, tick: str = "0.01000000", step: str = "0.00001000") -> 
 class KlineServer(ThreadingHTTPServer):
     """Serve one-minute klines from `LISTED` to `now`, the forming one included.
 
-    `script` contains responses sent before the normal ones: (status, headers, body) or SILENT. `listings` are those
-    of `exchangeInfo` by symbol, `headers` those of answers with a time or with klines.
+    Its `clock` stands at `now` unless a test gives it one that goes. `script` contains responses sent before the normal
+    ones: (status, headers, body) or SILENT. `listings` are those of `exchangeInfo` by symbol, `headers` those of
+    answers with a time or with klines.
     """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.now = datetime(2025, 1, 10, tzinfo=UTC)
+        self.clock: Clock = ManualClock(datetime(2025, 1, 10, tzinfo=UTC))
         self.script: deque[object] = deque()
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.listings = {"BTCUSDT": listing("BTCUSDT")}
@@ -63,6 +66,14 @@ class KlineServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/api"
         self.futures_url = f"http://127.0.0.1:{self.server_port}/fapi"
         self.headers: dict[str, str] = {}
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    @now.setter
+    def now(self, time: datetime) -> None:
+        self.clock = ManualClock(time)
 
     def klines(self, query: dict[str, str]) -> list[list[object]]:
         since = max(int(query.get("startTime", 0)), milliseconds(LISTED))

@@ -291,8 +291,7 @@ def test_the_feed_yields_each_minute_once_from_rest_and_then_from_the_stream(ven
 
 
 def test_a_minute_that_the_stream_has_not_is_read_by_rest(venue, server, stream):
-    clock = FastClock(START + timedelta(seconds=50))
-    venue.now = START + 2 * MINUTE
+    clock, venue.clock = FastClock(START + timedelta(seconds=50)), FastClock(START + 2 * MINUTE)
     source = BinanceSource(["BTCUSDT"], venue.url, clock, 20.0)
     feed = closes(source, ["BTCUSDT"], START - MINUTE, None, clock=clock, stream=stream)
     assert [next(feed)[0] for _ in range(3)] == [START, START + MINUTE, START + 2 * MINUTE]

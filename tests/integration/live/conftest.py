@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -86,14 +87,14 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
     first, last = history["open_time"].iloc[[HISTORY, -1]].dt.to_pydatetime()
     segment = Segment((SYMBOL,), history["open_time"].iloc[0].to_pydatetime(), first, last)
     run = Run("r1", SOURCE, False, (SYMBOL,), first, last, first, {"segments": [segment.to_json()]})
-    settings = database.model_copy(update={"entry_probability": 0.5})
     runs, ledger, bars, rows, clock = Runs(pool), Ledger(pool), BarStore(pool), FeatureRows(database), ManualClock(last)
     runs.begin(run)
 
-    def make(pipeline: FeaturePipeline, reached: datetime = first) -> Pair:
+    def make(pipeline: FeaturePipeline, reached: datetime = first, **used: Any) -> Pair:
+        settings = database.model_copy(update={"entry_probability": 0.5, **used})
         pipeline.compute(SYMBOL, history.head(HISTORY))
         timers = telemetry.Timers()
-        source: Any = None  # the bars are handed to the streamer
+        source: Any = SimpleNamespace(live=False)  # the bars are handed to the streamer
         stores = (bars, rows, FeatureStates(pool), runs)
         streamer = Streamer(run, segment, source, pipeline, *stores, clock, timers, settings.home)
         bars.upsert(SOURCE, SYMBOL, Timeframe.M1, history.head(HISTORY))

@@ -15,7 +15,10 @@ from mikrobot.domain.trading_states import Permission
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live import accounts, pid_records, reports
 from mikrobot.live.halts import BY_QUALITY
+from mikrobot.live.operator_states import of_run
 from mikrobot.live.reports import MarketData, SymbolData
+from mikrobot.live.worker import trader_of
+from mikrobot.paper.venue import milliseconds
 from mikrobot.runtime import ManualClock
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.quality import QualityScores
@@ -68,6 +71,50 @@ def test_a_halted_symbol_opens_nothing_while_its_position_leaves(pair, pool, min
     assert len(leaving) == len(fills) - len(leaving) > 0
     assert all(fill.filled_at > minutes[3].close_time for fill in leaving)
     assert TradingStates(pool).of_run("r1")[0].until is None
+
+
+STOP_ENTRIES = """
+from mikrobot.decision.signals import Signal
+from mikrobot.decision.strategies.strategy import Strategy
+from mikrobot.domain.trading import Side
+
+class StopEntries(Strategy):
+    def signal(self, outlook, memory):
+        return Signal(Side.BUY, outlook.close - 6 * outlook.atr, minutes=30, entry=outlook.close + 3 * outlook.atr)
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "started again every minute"])
+def test_a_halt_cancels_a_stop_entry_that_would_fill_and_so_does_the_run_decided_again(
+    pair, pool, minutes, tmp_path, killed
+):
+    path = tmp_path / "rules.py"
+    path.write_text(STOP_ENTRIES)
+    used = {"strategies": (f"{path}:StopEntries",)}
+    bars = crossed(
+        [bar if number != 4 else replace(bar, high=bar.high * 1.01) for number, bar in enumerate(minutes[:6])], 3
+    )
+    both = pair(FeaturePipeline([SYMBOL]), **used)
+    if killed:
+        for bar in bars:
+            pair(FeaturePipeline([SYMBOL]), bar.open_time, **used).trade([bar])
+    else:
+        both.trade(bars)
+    ledger, run = both.worker.ledger, both.worker.run
+    (order,) = ledger.orders("r1")
+    assert order.submitted_at < bars[3].close_time < order.expires_at
+    assert bars[4].high > order.entry
+    assert accounts.fills(ledger, run) == []
+    journal = accounts.journals(ledger, "r1")["fx"]
+    (cancelled,) = [record for record in journal if getattr(record, "reason", "") == f"trading of {SYMBOL} is halted"]
+    assert cancelled.ts == milliseconds(bars[3].close_time)
+    again = trader_of(run, accounts.opened_venue(run, both.worker.settings), both.worker.settings, ledger)
+    again.permits.by_data = of_run(TradingStates(pool), run)
+    for bar in bars:
+        again.play([bar], bar.close_time)
+        if bar.close_time == order.submitted_at:
+            again.venue.place(order)
+    assert again.venue.exchange.accounts["fx"].journal == journal
 
 
 def test_a_miscalibrated_symbol_is_not_traded_until_its_verdict_is_too_old(pair, pool, minutes):

@@ -10,14 +10,15 @@ import pytest
 
 from mikrobot.decision.outlook import Outlook
 from mikrobot.domain.market import Bar
-from mikrobot.domain.trading import FillReason, Side
+from mikrobot.domain.trading import FillReason, OrderIntent, Side
 from mikrobot.domain.trading_states import Permission, TradingState
+from mikrobot.live.halts import BY_QUALITY
 from mikrobot.live.strategies import opened
 from mikrobot.live.trader import Trader
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Moved, lines, parse
 from mikrobot.paper.orders import Status
-from mikrobot.paper.venue import Venue
+from mikrobot.paper.venue import Venue, milliseconds
 from mikrobot.settings import RISK_PROFILES, Settings
 
 START = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
@@ -190,3 +191,62 @@ def test_the_result_of_a_trade_is_its_profit_less_both_fees(trader: Trader) -> N
     account = trader.venue.exchange.accounts["fx"]
     (lost,) = account.results.closed
     assert account.balance("USD") == Decimal(10_000) + Decimal(lost.net) / 100
+
+
+def wait_for(trader: Trader, price: str = "1.101") -> None:
+    """Place a stop entry above the market at the close of the first bar."""
+    trader.play([bar(0, 1.1)], START)
+    entry, late = Decimal(price), START + 60 * MINUTE
+    prices = Decimal("1.09"), Decimal("1.2"), START, late, entry
+    order = OrderIntent("EURUSD/w", "d", "EURUSD", Side.BUY, Decimal("0.1"), *prices)
+    assert trader.venue.place(order) == ""
+
+
+def by_the_data(since: int, until: int | None = None, **other: Any) -> TradingState:
+    """Return a halt for the data from a minute after the start on, in thirds of a minute."""
+    end = None if until is None else START + until * MINUTE / 3
+    return replace(HALT, by=BY_QUALITY, since=START + since * MINUTE / 3, until=end, **other)
+
+
+@pytest.mark.parametrize("since", [3, 4], ids=["at a close", "within a minute"])
+def test_a_halt_for_the_data_cancels_a_stop_entry_before_the_next_bar(trader: Trader, since: int) -> None:
+    wait_for(trader)
+    trader.permits.by_data = [by_the_data(since)]
+    trader.play([bar(1, 1.1), replace(bar(2, 1.1), high=1.11)], START + 2 * MINUTE)
+    assert reasons(trader) == []
+    moved = [record for record in trader.venue.exchange.accounts["fx"].journal if isinstance(record, Moved)]
+    (cancelled,) = [record for record in moved if record.reason == "trading of EURUSD is halted"]
+    assert (cancelled.order, cancelled.ts) == ("EURUSD/w", milliseconds(START + MINUTE))
+
+
+def test_a_halt_for_the_data_does_not_touch_the_bar_whose_close_shows_the_fault(trader: Trader) -> None:
+    wait_for(trader)
+    trader.permits.by_data = [by_the_data(3)]
+    trader.play([replace(bar(1, 1.1), high=1.11)], START + MINUTE)
+    assert reasons(trader) == [FillReason.ENTRY]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [by_the_data(3, symbol="BTCUSDT"), by_the_data(6), by_the_data(-6, 0)],
+    ids=["another symbol", "later", "before"],
+)
+def test_other_halts_for_the_data_let_a_stop_entry_fill(trader: Trader, state: TradingState) -> None:
+    wait_for(trader)
+    trader.permits.by_data = [state]
+    trader.play([bar(1, 1.1), replace(bar(2, 1.1), high=1.11)], START + 2 * MINUTE)
+    assert reasons(trader) == [FillReason.ENTRY]
+
+
+def test_a_halt_that_began_and_ended_within_the_bars_that_are_played_together_cancels(trader: Trader) -> None:
+    wait_for(trader)
+    trader.permits.by_data = [by_the_data(3), by_the_data(3, 9)]
+    trader.play([bar(minute, 1.1) for minute in (1, 2, 3)] + [replace(bar(4, 1.1), high=1.11)], START + 4 * MINUTE)
+    assert reasons(trader) == []
+
+
+def test_a_halt_for_the_data_leaves_the_exits_of_a_position(trader: Trader) -> None:
+    enter(trader)
+    trader.permits.by_data = [by_the_data(3)]
+    trader.play([bar(2, 1.1, low=1.09)], START + 2 * MINUTE)
+    assert reasons(trader) == [FillReason.ENTRY, FillReason.STOP]

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from mikrobot.decision.strategies.catalog import STRATEGIES
 from mikrobot.domain.market import close_times
 from mikrobot.domain.trading import Decision
+from mikrobot.domain.trading_states import TradingState
+from mikrobot.live.halts import halted_rows, halts_of
 from mikrobot.live.strategies import opened
 from mikrobot.live.trader import Traded, Trader
+from mikrobot.paper.journal import Moved
 from mikrobot.paper.venue import Venue
 from mikrobot.settings import Settings
 from mikrobot.workflows.backtest import trade
@@ -69,8 +72,17 @@ def market(symbol: str, seed: int, count: int) -> tuple[pd.DataFrame, pd.DataFra
     return bars, outlooks[rng.random(count) < 0.95]
 
 
-def both(chosen: Settings, symbols: tuple[str, ...], seed: int, count: int) -> tuple[list[Any], list[Any]]:
+def halts(symbol: str, closes: pd.DatetimeIndex, seed: int) -> tuple[list[TradingState], pd.DatetimeIndex]:
+    """Return halts for the data of one symbol, and the closes at which they apply."""
+    halted = halted_rows(np.where(np.random.default_rng(seed).random(len(closes)) < 0.03, 0.5, 1.0))
+    return halts_of(symbol, closes, halted), closes[halted]
+
+
+def both(
+    chosen: Settings, symbols: tuple[str, ...], seed: int, count: int, *, halting: bool = False
+) -> tuple[list[Any], list[Any]]:
     """Return what is traded with every close decided, and with the filter."""
+    by_data = list[TradingState]()
     markets = {symbol: market(symbol, seed + number, count) for number, symbol in enumerate(symbols)}
     bars = {symbol: pair[0] for symbol, pair in markets.items()}
     ledgers = []
@@ -79,10 +91,15 @@ def both(chosen: Settings, symbols: tuple[str, ...], seed: int, count: int) -> t
             symbol: pair[1][["atr", "above", "below", "up", "down", "by", *using.columns]]
             for symbol, pair in markets.items()
         }
+        for number, symbol in enumerate(symbols if halting else ()):
+            states, halted = halts(symbol, pd.DatetimeIndex(close_times(bars[symbol])), seed + number)
+            by_data = sorted([*by_data, *states], key=lambda state: state.since)
+            outlooks[symbol] = outlooks[symbol][~outlooks[symbol].index.isin(halted)]
         for filtered in (False, True):
             venue = Venue(symbols, chosen.seed)
             venue.open(START, chosen.balance)
             account, decisions = Traded(Trader("backtest", venue, chosen.trading, using.fresh())), list[Decision]()
+            account.trader.permits.by_data = by_data
             if filtered:
                 trade_signals(account, bars, outlooks, decisions.append)
             else:
@@ -101,15 +118,17 @@ def both(chosen: Settings, symbols: tuple[str, ...], seed: int, count: int) -> t
     profile=st.sampled_from(["session1", "lightning", "ftmo"]),
     probability=st.floats(0.0, 1.0),
     minutes=st.integers(1, 120),
+    halting=st.booleans(),
 )
 def test_the_filter_changes_no_order_fill_or_approved_decision(
-    seed: int, strategies: tuple[str, ...], symbols: tuple[str, ...], profile: Any, probability: float, minutes: int
-) -> None:
+    seed: int, strategies: tuple[str, ...], symbols: tuple[str, ...], profile: Any, probability: float, minutes: int,
+    *, halting: bool,
+) -> None:  # fmt: skip
     parameters = {f"{name}.minutes": minutes for name in strategies}
     chosen = Settings(
         strategies=strategies, profile=profile, entry_probability=probability, strategy_parameters=parameters
     )
-    every, filtered = both(chosen, symbols, seed, 300)
+    every, filtered = both(chosen, symbols, seed, 300, halting=halting)
     assert filtered == every
 
 
@@ -120,3 +139,11 @@ def test_the_markets_of_the_comparison_are_traded(strategy: str) -> None:
     orders, _, _, _, trades, _ = every
     assert orders
     assert trades
+
+
+@pytest.mark.parametrize("strategy", ["m5_bos", "m1_retest"])
+def test_halts_for_the_data_cancel_the_same_entries_with_the_filter(strategy: str) -> None:
+    every, filtered = both(Settings(strategies=(strategy,)), ("EURUSD", "USDJPY"), 3, 1_000, halting=True)
+    assert filtered == every
+    moved = [record for journal in every[2] for record in journal if isinstance(record, Moved)]
+    assert any(record.reason.endswith("is halted") for record in moved)
