@@ -75,8 +75,9 @@ fmt: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# docs/features.md and the expectation suite of the features, both made from the catalog.
+# docs/features.md and the expectation suite of the features, both made from the catalog, and docs/settings.md.
 docs: install
+	$(BIN)/python -m mikrobot.settings_page > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 	$(BIN)/python -m mikrobot.features.docs > docs/features.md.new && mv docs/features.md.new docs/features.md
 	$(BIN)/python -m expectations
 

@@ -10,19 +10,16 @@ import json
 import os
 import re
 from collections.abc import Container
-from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -30,7 +27,9 @@ from pydantic_settings import (
 from mikrobot.domain.addresses import has_unescaped_marks, is_postgresql_url, is_web_address
 from mikrobot.domain.errors import SettingsError, UsageError
 from mikrobot.domain.instruments import registry
+from mikrobot.domain.risk_profiles import RISK_PROFILES, RiskProfile
 from mikrobot.domain.sources import SourceKind, at_address, combined, located, members_of, routed
+from mikrobot.settings_fields import FolderClocks, Names, Parameters, Paths, Port, Routes, Share, refused
 from mikrobot.settings_file import PREFIX, absolute, file_path, name_of, nearest, origin, read_file, shown
 
 OTHER_VARIABLES = {
@@ -63,101 +62,6 @@ SWINGS = (5, 15)
 """Bars on each side of a swing, for the swings that have M1 features."""
 
 
-@dataclass(frozen=True, slots=True)
-class RiskProfile:
-    """A named set of risk limits.
-
-    Attributes
-    ----------
-    risk_pct : Decimal
-        Loss when the stop is hit, in percent of the balance.
-    reward_risk : Decimal
-        Distance to the target divided by the distance to the stop.
-    max_open_trades : int
-        Maximum number of open positions on the account, over all symbols.
-    daily_loss_pct : Decimal
-        Loss of a UTC day after which no new position is opened, in percent of the opening balance of the day.
-    cooldown_minutes : int
-        Minutes after a losing stop-loss exit in which no position is opened in its symbol; 0: none.
-    losses_in_row : int
-        Losing trades in a row after which no position is opened for a pause; 0: no such limit.
-    pause_minutes : int
-        Length of this pause.
-    total_loss_pct : Decimal
-        Loss of the closed trades of a run at which it opens nothing more, in percent of its opening balance; 0: no
-        such limit.
-    trigger_units : Decimal
-        Distance of an entry by stop order beyond the extreme of the break, in the units of `break_and_retest`.
-    retest_units : Decimal
-        Largest distance of a retest from the level, in the same units.
-    sessions : tuple of str
-        Sessions of `market_sessions` in which positions are opened; empty: all.
-    """
-
-    risk_pct: Decimal
-    reward_risk: Decimal
-    max_open_trades: int
-    daily_loss_pct: Decimal
-    cooldown_minutes: int = 15
-    losses_in_row: int = 3
-    pause_minutes: int = 60
-    total_loss_pct: Decimal = Decimal(0)
-    trigger_units: Decimal = Decimal("0.6")
-    retest_units: Decimal = Decimal("0.8")
-    sessions: tuple[str, ...] = ()
-
-
-RISK_PROFILES: dict[str, RiskProfile] = {
-    "session1": RiskProfile(Decimal("1"), Decimal("2.5"), 2, Decimal("5")),
-    "lightning": RiskProfile(Decimal("0.55"), Decimal("1"), 5, Decimal("5"), retest_units=Decimal("0.5")),
-    "ftmo": RiskProfile(
-        Decimal("0.5"), Decimal("2"), 2, Decimal("5"), total_loss_pct=Decimal(10), trigger_units=Decimal("0.8")
-    ),
-}
-
-
-def _refused(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("refused", "{reason}", {"reason": reason})
-
-
-def _decoded(given: Any) -> Any:
-    """Return the list in a text of JSON; a variable is one."""
-    return _from_json(given, 'a JSON list, as ["EURUSD","BTCUSDT"]')
-
-
-def _decoded_table(given: Any) -> Any:
-    """Return the table in a text of JSON; a variable is one."""
-    return _from_json(given, 'a table of JSON, as {"bars/broker": "EET"}')
-
-
-def _decoded_routes(given: Any) -> Any:
-    """Return the table in a text of JSON; a variable is one."""
-    return _from_json(given, 'a table of JSON, as {"EURUSD": "mt5"}')
-
-
-def _decoded_parameters(given: Any) -> Any:
-    """Return the table in a text of JSON; a variable is one."""
-    return _from_json(given, 'a table of JSON, as {"simple_break.stop_atr": 2}')
-
-
-def _from_json(given: Any, expected: str) -> Any:
-    if not isinstance(given, str):
-        return given
-    try:
-        return json.loads(given)
-    except (ValueError, RecursionError):
-        raise _refused(f"expected {expected}") from None
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=100)]
-FolderClocks = Annotated[dict[str, str], NoDecode, BeforeValidator(_decoded_table), Field(max_length=1000)]
-Routes = Annotated[dict[str, str], NoDecode, BeforeValidator(_decoded_routes), Field(max_length=100)]
-Parameters = Annotated[dict[str, float], NoDecode, BeforeValidator(_decoded_parameters), Field(max_length=1000)]
-Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_decoded), Field(max_length=1000)]
-
-
 class Settings(BaseSettings):
     """All settings with their defaults."""
 
@@ -166,18 +70,18 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".mikrobot"), description="folder of all state: database, artefacts, logs, reports")
-    profile: Literal["session1", "lightning", "ftmo"] = "session1"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    profile: Literal["session1", "lightning", "ftmo"] = Field("session1", description="risk limits to trade by")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 
     host: str = Field("127.0.0.1", description="IPv4 address that every local service listens on, or localhost")
-    postgres_port: Port = 54329
-    prefect_port: Port = 4200
-    mlflow_port: Port = 5500
-    bento_port: Port = 3300
+    postgres_port: Port = Field(54329, description="port of the bundled PostgreSQL")
+    prefect_port: Port = Field(4200, description="port of Prefect")
+    mlflow_port: Port = Field(5500, description="port of MLflow")
+    bento_port: Port = Field(3300, description="port of the prediction service")
     evidently: bool = Field(
         False, description="keep snapshots of each drift report, and start Evidently's pages of them"
     )
-    evidently_port: Port = 8500
+    evidently_port: Port = Field(8500, description="port of Evidently's pages")
     bento_workers: int = Field(1, ge=1, le=16, description="processes that predict; each loads every model")
     database_url: SecretStr | None = Field(
         None, description="administrator's URL of your own PostgreSQL; unset: the bundled one"
@@ -214,7 +118,7 @@ class Settings(BaseSettings):
         None, description="local: a run starts a venue on this machine, and trades it instead of Binance"
     )
     venue_speed: float = Field(60.0, gt=0, le=600, description="market seconds per real second on that venue")
-    venue_port: Port = 8310
+    venue_port: Port = Field(8310, description="port of the local venue of a run")
     probe_seconds: float = Field(3.0, gt=0, le=60, description="seconds to wait for Binance before using the fallback")
     mt5_host: str | None = Field(
         None, description="host of the RPyC bridge; unset: this machine, on Windows without a bridge"
@@ -288,7 +192,7 @@ class Settings(BaseSettings):
     @classmethod
     def _no_switch_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
         if isinstance(given, bool) and info.field_name not in _SWITCHES:
-            raise _refused("Input should not be true or false")
+            raise refused("Input should not be true or false")
         return given
 
     @field_validator("balance")
@@ -302,7 +206,7 @@ class Settings(BaseSettings):
         try:
             return given if given == "localhost" else str(IPv4Address(given))
         except AddressValueError:
-            raise _refused("expected an IPv4 address of this machine, as 127.0.0.1, or localhost") from None
+            raise refused("expected an IPv4 address of this machine, as 127.0.0.1, or localhost") from None
 
     @field_validator("database_url")
     @classmethod
@@ -311,18 +215,16 @@ class Settings(BaseSettings):
             return None
         address = given.get_secret_value()
         if has_unescaped_marks(address):
-            raise _refused(
-                "expected % @ / ? # and a space as %25 %40 %2F %3F %23 %20 in a user or password, and no %00"
-            )
+            raise refused("expected % @ / ? # and a space as %25 %40 %2F %3F %23 %20 in a user or password, and no %00")
         if not is_postgresql_url(address):
-            raise _refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+            raise refused("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         return given
 
     @field_validator("binance_url", "binance_futures_url")
     @classmethod
     def _web_address(cls, given: str, info: ValidationInfo) -> str:
         if not is_web_address(given):
-            raise _refused(f"expected an address, as {_default(info)}")
+            raise refused(f"expected an address, as {_default(info)}")
         return given
 
     @field_validator("binance_stream_url", "binance_futures_stream_url")
@@ -330,14 +232,14 @@ class Settings(BaseSettings):
     def _stream_address(cls, given: str, info: ValidationInfo) -> str:
         secure = given.removeprefix("ws")
         if given and (secure == given or not is_web_address(f"http{secure}")):
-            raise _refused(f"expected an address, as {_default(info)}, or nothing")
+            raise refused(f"expected an address, as {_default(info)}, or nothing")
         return given
 
     @field_validator("mt5_host")
     @classmethod
     def _host_name(cls, given: str | None) -> str | None:
         if given is not None and not _HOST.fullmatch(given):
-            raise _refused("expected a host without scheme and port, as 127.0.0.1")
+            raise refused("expected a host without scheme and port, as 127.0.0.1")
         return given
 
     @field_validator("source")
@@ -346,13 +248,13 @@ class Settings(BaseSettings):
         try:
             return None if given is None else combined(members_of(given))
         except UsageError as error:
-            raise _refused(str(error)) from None
+            raise refused(str(error)) from None
 
     @field_validator("swing")
     @classmethod
     def _known_swing(cls, given: int) -> int:
         if given not in SWINGS:
-            raise _refused(f"expected {' or '.join(map(str, SWINGS))}, the swings that have features")
+            raise refused(f"expected {' or '.join(map(str, SWINGS))}, the swings that have features")
         return given
 
     @property

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from mikrobot.domain.risk_profiles import RiskProfile
 from mikrobot.domain.trading_states import Permission, TradingState
 from mikrobot.paper import money
 from mikrobot.paper.results import TradeResult
 from mikrobot.paper.venue import CURRENCY
-from mikrobot.settings import RiskProfile
 
 COOLDOWN = "cooldown"
 """Who decides the state of a symbol after a stop-loss exit."""

@@ -14,11 +14,11 @@ from mikrobot.decision.outlook import Outlook
 from mikrobot.decision.signals import NoSignal, Signal
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market_sessions import session_at
+from mikrobot.domain.risk_profiles import RiskProfile
 from mikrobot.domain.trading import ANSWERED_BY, Decision, OrderIntent, Side
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
 from mikrobot.paper.venue import AccountSnapshot
-from mikrobot.settings import RiskProfile
 
 MAX_SPREAD_SHARE = Decimal("0.20")
 """Maximum spread, as a share of the stop distance."""

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from mikrobot.decision.loss_guards import LossGuards
 from mikrobot.decision.trading_state import permitted
+from mikrobot.domain.risk_profiles import RiskProfile
 from mikrobot.domain.trading import Decision, OrderIntent
 from mikrobot.domain.trading_states import Permission, TradingState
 from mikrobot.paper.results import TradeResult
 from mikrobot.paper.venue import Venue
-from mikrobot.settings import RiskProfile
 
 _MINUTE = timedelta(minutes=1)
 

@@ -16,13 +16,13 @@ from mikrobot.decision.signals import NoSignal, Signal
 from mikrobot.domain.funding import NO_FUNDING, FundingByClose, FundingRate
 from mikrobot.domain.market import Bar
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
+from mikrobot.domain.risk_profiles import RiskProfile
 from mikrobot.domain.trading import Decision, Fill, OrderIntent, Trade
 from mikrobot.live.arms import Share
 from mikrobot.live.permits import Permits
 from mikrobot.live.strategies import Strategies
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue
-from mikrobot.settings import RiskProfile
 
 ATR = "m1_atr_14"
 """The feature column that a decision reads directly, besides the levels of the model's task."""

@@ -11,8 +11,9 @@ import pytest
 from mikrobot import settings as configuration
 from mikrobot.domain.errors import DataError, UsageError
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading import Decision, OrderIntent, Side
-from mikrobot.settings import RISK_PROFILES, Settings
+from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.runs import Run, Runs

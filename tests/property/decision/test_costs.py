@@ -14,11 +14,11 @@ from mikrobot.decision.product_owner import decide_trade
 from mikrobot.decision.strategies.simple_break import SimpleBreak
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import Bar
+from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading import FillReason, Side, Trade
 from mikrobot.paper.estimates import spread_ticks
 from mikrobot.paper.fills import fills_of
 from mikrobot.paper.venue import Venue, contract_of
-from mikrobot.settings import RISK_PROFILES
 
 CLOSE = datetime(2024, 3, 12, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from mikrobot.decision.loss_guards import COOLDOWN, LOSS_GUARD, TOTAL_LOSS, LossGuards
 from mikrobot.decision.trading_state import permission
+from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading import Side
 from mikrobot.domain.trading_states import Permission, TradingState
 from mikrobot.paper import limits
 from mikrobot.paper.account import Account
 from mikrobot.paper.results import TradeResult
 from mikrobot.paper.venue import CURRENCY, VENUE_RULES
-from mikrobot.settings import RISK_PROFILES
 
 START = datetime(2025, 3, 14, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -15,10 +15,10 @@ from mikrobot.decision.strategies.m5_bos import M5Bos
 from mikrobot.decision.strategies.simple_break import SimpleBreak
 from mikrobot.decision.strategies.strategy import Mandate
 from mikrobot.domain.errors import BarError, StrategyError
+from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.paper.venue import VENUE_RULES as ACCOUNTS
 from mikrobot.paper.venue import AccountSnapshot, contract_of
-from mikrobot.settings import RISK_PROFILES
 
 CLOSE = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
 STRATEGY = "simple_break@8c1f3a52"

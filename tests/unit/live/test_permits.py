@@ -10,6 +10,7 @@ import pytest
 
 from mikrobot.decision.outlook import Outlook
 from mikrobot.domain.market import Bar
+from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading import FillReason, OrderIntent, Side
 from mikrobot.domain.trading_states import Permission, TradingState
 from mikrobot.live.halts import BY_QUALITY
@@ -19,7 +20,7 @@ from mikrobot.paper.fills import fills_of
 from mikrobot.paper.journal import Moved, lines, parse
 from mikrobot.paper.orders import Status
 from mikrobot.paper.venue import Venue, milliseconds
-from mikrobot.settings import RISK_PROFILES, Settings
+from mikrobot.settings import Settings
 
 START = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

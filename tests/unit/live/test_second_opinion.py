@@ -9,12 +9,13 @@ import pytest
 from mikrobot.decision.nearest_change import Change
 from mikrobot.decision.outlook import Outlook
 from mikrobot.domain.market import Bar
+from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading_states import Permission, TradingState
 from mikrobot.live.second_opinion import Opinion, Reached, SecondOpinion
 from mikrobot.live.strategies import opened
 from mikrobot.live.trader import Trader
 from mikrobot.paper.venue import Venue
-from mikrobot.settings import RISK_PROFILES, Settings
+from mikrobot.settings import Settings
 
 START = datetime(2024, 3, 11, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

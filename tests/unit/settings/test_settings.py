@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from mikrobot.domain.errors import SettingsError
-from mikrobot.settings import OTHER_VARIABLES, RISK_PROFILES, Settings, load
+from mikrobot.domain.risk_profiles import RISK_PROFILES
+from mikrobot.settings import OTHER_VARIABLES, Settings, load
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from mikrobot.decision.outlook import Outlook
 from mikrobot.decision.signals import NoSignal, Signal
 from mikrobot.domain.errors import StrategyError
 from mikrobot.domain.market_sessions import SESSIONS
-from mikrobot.settings import RiskProfile
+from mikrobot.domain.risk_profiles import RiskProfile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ class Mandate:
     def within(self, profile: RiskProfile) -> RiskProfile:
         """Return the profile with the smaller of both limits.
 
-        >>> from mikrobot.settings import RISK_PROFILES
+        >>> from mikrobot.domain.risk_profiles import RISK_PROFILES
         >>> both = Mandate(risk_pct=Decimal("0.7"), max_open_trades=5).within(RISK_PROFILES["ftmo"])
         >>> both.risk_pct, both.max_open_trades
         (Decimal('0.5'), 2)
