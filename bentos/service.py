@@ -44,6 +44,10 @@ WATCH_SECONDS = 2.0
 """Interval between two polls of the aliases: the maximum delay before a promoted version is served."""
 
 SETTLE_S = 5.0
+
+FIRST_LOOK_S = 30.0
+"""Seconds after which a worker that has loaded no model accepts connections all the same."""
+
 REFRESH_S, REFRESH_EVERY_S = 30.0, 0.01
 """Seconds until a refresh gives up, and between two looks at the workers."""
 
@@ -76,7 +80,7 @@ class Predictions:
         predictions.router.routes[:] = self._routes.routes()
         self._reports = StaticFiles(directory=report_links.folder(settings), check_dir=False)
         self._stop = Event()
-        watch = Watch(
+        self._watch = Watch(
             registry,
             tuple(self._predictors),
             self._workers,
@@ -84,7 +88,13 @@ class Predictions:
             kept=open_kept_registry(settings),
             settle=_settling(asyncio.get_running_loop()),
         )
-        Thread(target=watch.run, args=(self._stop,), daemon=True).start()
+        Thread(target=self._watch.run, args=(self._stop,), daemon=True).start()
+
+    @bentoml.on_startup
+    async def load(self) -> None:
+        """Accept no connection before the models are loaded, if another worker can answer meanwhile."""
+        if self._workers.count > 1:
+            await asyncio.to_thread(self._watch.looked.wait, FIRST_LOOK_S)
 
     def __is_ready__(self) -> bool:
         """Return for /readyz whether every worker is warm, on the same versions."""

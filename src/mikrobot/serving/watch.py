@@ -49,6 +49,8 @@ class Watch:
         Registry of what was loaded before, for a start while the registry does not answer.
     settle : callable
         Called between a change of the models and its publication: waits for running predictions.
+    looked : Event
+        Set when the first poll has ended, with or without a model.
     """
 
     registry: "Registry"
@@ -57,6 +59,7 @@ class Watch:
     every_s: float
     kept: "Registry | None" = None
     settle: Callable[[], None] = _nothing
+    looked: Event = field(default_factory=Event)
     _problems: dict[Predictor, str] = field(default_factory=dict)
 
     def run(self, stop: Event) -> None:
@@ -72,6 +75,7 @@ class Watch:
             self._poll([one for one in self.predictors if whole or one.name == TRADED])
             self.settle()
             self.workers.publish(self.predictors, notice, list(self._problems.values()))
+            self.looked.set()
             rounds += 1
             self._pause(stop, noticed)
 

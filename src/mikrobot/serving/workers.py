@@ -99,6 +99,11 @@ class Workers:
         self._number, self._count = number, count
         self._published: WorkerState | None = None
 
+    @property
+    def count(self) -> int:
+        """Number of workers."""
+        return self._count
+
     def publish(self, predictors: Iterable[Predictor], noticed: int, problems: Sequence[str]) -> None:
         """Write the state of this worker, in place of its former one, if it has changed."""
         predictors = tuple(predictors)
