@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from mikrobot.domain.market import Timeframe
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.trading import FillReason
 from mikrobot.features.catalog import CATALOG
 from mikrobot.live import accounts, arms
@@ -29,7 +30,7 @@ from mikrobot.store.bars import BarStore
 from mikrobot.store.ledger import Ledger
 from mikrobot.store.model_registry import open_registry
 from mikrobot.store.postgres import bundled, database
-from mikrobot.store.runs import Run, Runs, Segment
+from mikrobot.store.runs import NEWS, Run, Runs, Segment
 from mikrobot.workflows.gate_counts import Check
 from tests.killing import head_of, kill_9
 
@@ -65,7 +66,7 @@ class Market:
         with supervision.kept(self.settings):
             supervisor.trade(self.settings, run_id, 0, self.segment, clock=CLOCK, tell=follow)
 
-    def begin(self, run_id: str, **changed: Any) -> None:
+    def begin(self, run_id: str, *, news: NewsCalendar | None = None, **changed: Any) -> None:
         """Record a run and its arms, and delete the online rows of earlier runs."""
         chosen = self.settings.model_copy(update=changed)
         with database.open_pool(self.settings) as pool:
@@ -76,6 +77,7 @@ class Market:
                 **chosen.model_dump(mode="json"),
                 "segments": [self.segment.to_json()],
                 "asked_at": started_at.isoformat(),
+                NEWS: None if news is None else news.to_json(),
             }
             run = Run(run_id, self.source, False, self.segment.symbols, FROM, UNTIL, started_at, settings)
             for recorded in (run, *arms.following(run, chosen)):

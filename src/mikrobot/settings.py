@@ -150,6 +150,10 @@ class Settings(BaseSettings):
         {}, description='parameters of strategies that differ from their defaults, as {"simple_break.stop_atr": 2}'
     )
     entry_probability: Share = Field(0.55, description="smallest break probability for which an order is placed")
+    news: Path | None = Field(
+        None,
+        description="calendar of economic news, CSV, see docs/strategies.md; unset: trades are opened through news",
+    )
     arms: Names = Field((), description="additional accounts that trade by other rules, as careful:profile=ftmo")
     split: bool = Field(
         False, description="assign each day of a symbol to the run or one of its arms, by a stable hash"
@@ -342,6 +346,7 @@ def load(**given: Any) -> Settings:
             "data_clocks": _folder_clocks(settings, chosen),
             "instruments": instruments,
             "strategies": tuple(map(_located, settings.strategies)),
+            "news": settings.news and absolute(settings.news),
             "mt5_password_file": settings.mt5_password_file and absolute(settings.mt5_password_file),
             **_market(settings),
         }

@@ -60,6 +60,7 @@ _LIMITS = {
     "total_loss_pct": "loss of a run after which it opens nothing, in percent of its opening balance; 0: no such limit",
     "trigger_units": "distance of a stop entry beyond the extreme of the break, in units",
     "retest_units": "largest distance of a retest from the level, in units",
+    "news_minutes": "minutes before and after news of high impact in which its currencies open nothing",
     "sessions": "sessions in which positions are opened; empty: all",
 }
 

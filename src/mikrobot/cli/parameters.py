@@ -187,8 +187,7 @@ class SymbolList(click.ParamType[tuple[str, ...]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Return the symbols in upper case, or refuse one as `Symbol` does."""
-        symbol = Symbol()
-        return tuple(symbol.convert(part, param, ctx) for part in str(value).split(",") if part.strip())
+        return _each(Symbol(), value, param, ctx)
 
 
 class RoutedSymbolList(click.ParamType[tuple[str, ...]]):
@@ -198,5 +197,12 @@ class RoutedSymbolList(click.ParamType[tuple[str, ...]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Return the symbols in upper case with their sources, or refuse one in one line."""
-        symbol = RoutedSymbol()
-        return tuple(symbol.convert(part, param, ctx) for part in str(value).split(",") if part.strip())
+        return _each(RoutedSymbol(), value, param, ctx)
+
+
+def _each(symbol: Symbol, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+    """Return each symbol of a list in upper case, or refuse an empty list."""
+    parts = [part for part in str(value).split(",") if part.strip()]
+    if not parts:
+        symbol.fail("no symbol is named; leave the option out, or name some, as EURUSD,BTCUSDT", param, ctx)
+    return tuple(symbol.convert(part, param, ctx) for part in parts)

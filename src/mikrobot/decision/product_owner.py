@@ -13,12 +13,14 @@ from mikrobot.decision.checks import Check, compared
 from mikrobot.decision.outlook import Outlook
 from mikrobot.decision.signals import NoSignal, Signal
 from mikrobot.domain.instruments.registry import instrument
+from mikrobot.domain.instruments.shapes import AT_PAR
 from mikrobot.domain.market_sessions import session_at
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.risk_profiles import RiskProfile
 from mikrobot.domain.trading import ANSWERED_BY, Decision, OrderIntent, Side
 from mikrobot.paper.contracts import Contract
 from mikrobot.paper.estimates import bid_ticks, charges, spread_ticks, worth
-from mikrobot.paper.venue import AccountSnapshot
+from mikrobot.paper.venue import CURRENCY, AccountSnapshot
 
 MAX_SPREAD_SHARE = Decimal("0.20")
 """Maximum spread, as a share of the stop distance."""
@@ -29,6 +31,8 @@ MARGIN_SHARE = Decimal("0.5")
 MAX_FX_LOTS = Decimal(10)
 
 CENT = Decimal("0.01")
+
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class _Plan:
 
 def decide_trade(
     run_id: str, outlook: Outlook, answer: Signal | NoSignal, standing: AccountSnapshot,
-    *, profile: RiskProfile, strategy: str,
+    *, profile: RiskProfile, strategy: str, news: NewsCalendar | None = None,
 ) -> tuple[Decision, OrderIntent | None]:  # fmt: skip
     """Decide whether to trade the answer of a strategy for one symbol at one bar close.
 
@@ -67,6 +71,8 @@ def decide_trade(
     profile : RiskProfile
     strategy : str
         Name and source of the strategy, as ``simple_break@8c1f3a52``.
+    news : NewsCalendar or None
+        None: the run has no calendar of news.
 
     Returns
     -------
@@ -86,6 +92,7 @@ def decide_trade(
     """
     signal, checks = _signal(answer, outlook)
     checks += _account_checks(outlook, standing, profile)
+    checks.append(_news_check(outlook, profile, news))
     plan = None
     if signal is not None:
         plan, check = _plan(signal, outlook, standing, profile)
@@ -127,6 +134,22 @@ def _account_checks(outlook: Outlook, standing: AccountSnapshot, profile: RiskPr
     if profile.sessions:
         now = session_at(outlook.close_time)
         yield Check("session", now in profile.sessions, f"{now}, traded are {', '.join(profile.sessions)}")
+
+
+def _news_check(outlook: Outlook, profile: RiskProfile, news: NewsCalendar | None) -> Check:
+    """Refuse a trade near news of high impact on a currency of the symbol."""
+    if news is None:
+        return Check("news", True, "the run has no calendar of news")
+    traded, now = instrument(outlook.symbol), outlook.close_time
+    currencies = [CURRENCY if currency in AT_PAR else currency for currency in (traded.base, traded.quote)]
+    event, names = news.nearest(currencies, now), " or ".join(dict.fromkeys(currencies))
+    ends = f"; the calendar ends {news.until:%Y-%m-%d %H:%M}" if now > news.until else ""
+    if event is None:
+        return Check("news", True, f"the calendar has none of high impact on {names}{ends}")
+    away = abs(event.at - now) / _MINUTE
+    text = f"{event.currency} at {event.at:%Y-%m-%d %H:%M}, {event.title}: {away:.0f} minutes away{ends}"
+    numbers = compared(away, ">=", profile.news_minutes, "minutes from the news")
+    return Check("news", numbers.holds, text, numbers)
 
 
 def _plan(

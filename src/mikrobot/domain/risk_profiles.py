@@ -31,6 +31,8 @@ class RiskProfile:
         Distance of an entry by stop order beyond the extreme of the break, in the units of `break_and_retest`.
     retest_units : Decimal
         Largest distance of a retest from the level, in the same units.
+    news_minutes : int
+        Minutes before and after news of high impact on a currency of the symbol in which no position is opened.
     sessions : tuple of str
         Sessions of `market_sessions` in which positions are opened; empty: all.
     """
@@ -45,6 +47,7 @@ class RiskProfile:
     total_loss_pct: Decimal = Decimal(0)
     trigger_units: Decimal = Decimal("0.6")
     retest_units: Decimal = Decimal("0.8")
+    news_minutes: int = 30
     sessions: tuple[str, ...] = ()
 
 

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.rates import require_rates
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.market.feed import Source
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.store.runs import INSTRUMENTS, Run, Runs, Segment
+from mikrobot.store.runs import INSTRUMENTS, NEWS, Run, Runs, Segment
 
 MINIMUM_HISTORY = timedelta(days=2)
 
@@ -27,9 +28,10 @@ PRESENT = timedelta(minutes=2)
 
 
 def record_of(
-    run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], *, started_at: datetime
-) -> Run:
-    """Return the record of a new run: its market, its segments, its instruments and every setting."""
+    run_id: str, settings: Settings, source: Source, segments: Sequence[Segment], *, started_at: datetime,
+    news: NewsCalendar | None = None,
+) -> Run:  # fmt: skip
+    """Return the record of a new run: its market, its segments, its instruments, the news near it and every setting."""
     symbols = tuple(symbol for segment in segments for symbol in segment.symbols)
     return Run(
         id=run_id,
@@ -43,8 +45,14 @@ def record_of(
             **settings.model_dump(mode="json", exclude={"database_url"}),
             "segments": [segment.to_json() for segment in segments],
             INSTRUMENTS: registry.recordable(symbols),
+            NEWS: None if news is None else _near(news, source, segments).to_json(),
         },
     )
+
+
+def _near(news: NewsCalendar, source: Source, segments: Sequence[Segment]) -> NewsCalendar:
+    """Return the part of a calendar that concerns the hours of a run; a live one trades on after them."""
+    return news.between(segments[0].trade_from, None if source.live else segments[-1].trade_until)
 
 
 def segments_so_far(runs: Runs, run: Run) -> tuple[Segment, ...]:

@@ -15,6 +15,7 @@ from mikrobot.decision.product_owner import decide_trade
 from mikrobot.decision.signals import NoSignal, Signal
 from mikrobot.domain.funding import NO_FUNDING, FundingByClose, FundingRate
 from mikrobot.domain.market import Bar
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.risk_profiles import RiskProfile
 from mikrobot.domain.trading import Decision, Fill, OrderIntent, Trade
@@ -41,6 +42,8 @@ class Trader:
     strategies : Strategies
     share : Share or None
         Share of the market in which it may open positions; None: all of it.
+    news : NewsCalendar or None
+        The calendar of the run; None: it has none.
     permits : Permits
         The trading states that limit it.
     """
@@ -50,6 +53,7 @@ class Trader:
     profile: RiskProfile
     strategies: Strategies
     share: Share | None = None
+    news: NewsCalendar | None = None
     permits: Permits = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +113,9 @@ class Trader:
     ) -> tuple[Decision, OrderIntent | None]:
         """Decide about the answer of a strategy at a close that has been played; place nothing."""
         standing = self.venue.standing(outlook.symbol, outlook.close_time)
-        decision, order = decide_trade(self.run_id, outlook, answer, standing, profile=profile, strategy=strategy)
+        decision, order = decide_trade(
+            self.run_id, outlook, answer, standing, profile=profile, strategy=strategy, news=self.news
+        )
         if self.share is not None and (why := self.share.objection(outlook.symbol, outlook.close_time)):
             reasons = (*decision.reasons, f"share refused: {why}")
             decision, order = replace(decision, approved=False, reasons=reasons), None

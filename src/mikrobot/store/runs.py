@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.instruments.entries import Entry
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.runtime import retry
 from mikrobot.store.postgres.database import TRANSIENT, Connection, Pool, connect_beside, execute, translated
 
@@ -39,6 +40,9 @@ JOINED = "joined"
 
 INSTRUMENTS = "traded_instruments"
 """Key of a run's settings: the entries of its instruments by symbol, whose numbers it always uses."""
+
+NEWS = "news_calendar"
+"""Key of a run's settings: the news of high impact near its hours; None without a calendar."""
 
 ROUTES = "routes"
 """Key of a run's settings: the member that each symbol is traded on; empty unless its source is a combined one."""
@@ -162,6 +166,12 @@ class Run:
         """Return the instant after which a symbol of a segment is traded, later for one that was added."""
         joined = self.settings.get(JOINED, {}).get(symbol)
         return segment.trade_from if joined is None else max(segment.trade_from, datetime.fromisoformat(joined))
+
+    @property
+    def news(self) -> NewsCalendar | None:
+        """The calendar of news recorded with the run; None if it has none."""
+        recorded = self.settings.get(NEWS)
+        return None if recorded is None else NewsCalendar.from_json(recorded)
 
     @property
     def instruments(self) -> dict[str, Entry]:

@@ -24,12 +24,14 @@ from mikrobot.domain.funding import NO_FUNDING, FundingByClose
 from mikrobot.domain.instruments.rates import require_rates
 from mikrobot.domain.instruments.registry import instrument
 from mikrobot.domain.market import close_times
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.trading import Decision
 from mikrobot.domain.trading_states import TradingState
 from mikrobot.live.halts import halted_rows, halts_of
 from mikrobot.live.strategies import Strategies, opened
 from mikrobot.live.trader import Traded, Trader
+from mikrobot.market import news_file
 from mikrobot.market.inference import off_grid
 from mikrobot.market.quality.scoring import score_frame
 from mikrobot.market.reading import reading_of
@@ -88,8 +90,8 @@ def backtest(
     ModelError, FeatureMismatch, ServiceError
         If there is no such model for the current features, or the registry does not start.
     UsageError
-        If a strategy cannot be loaded, no bars are left to trade, the model was trained on the bars to trade, no
-        symbol converts the quote currency of another to dollars, or the paths in `files` are invalid.
+        If a strategy or the calendar of news cannot be loaded, no bars are left to trade, the model was trained on the
+        bars to trade, no symbol converts the quote currency of another to dollars, or the paths in `files` are invalid.
     StoreError
         If `files` cannot be written.
     """
@@ -102,6 +104,7 @@ def _backtest(
     settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
     *, start: datetime | None, end: datetime | None, say: Say, files: Files, using: Strategies,
 ) -> dict[str, Any]:  # fmt: skip
+    news = news_file.read(settings.news) if settings.news else None
     source = ReplaySource(paths, reading_of(settings), clock)
     models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
     start = _start(source, models.values(), start)
@@ -121,13 +124,15 @@ def _backtest(
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     kept = Kept()
     started_at = clock.now()
-    account = _nothing(settings, halts, start, using)
+    account = _nothing(settings, halts, start, using, news=news)
     if files.report is None:
         trade_signals(account, traded_bars, outlooks, kept)
     else:
         trade(account, market_of(traded_bars, outlooks), kept)
     seconds = (clock.now() - started_at).total_seconds()
-    other = None if not models else trade_signals(_nothing(settings, halts, start, using), traded_bars, rules)
+    other = (
+        None if not models else trade_signals(_nothing(settings, halts, start, using, news=news), traded_bars, rules)
+    )
     judged = judge(account, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
@@ -262,10 +267,13 @@ class _Halts:
     states: list[TradingState]
 
 
-def _nothing(settings: Settings, halts: Mapping[str, _Halts], start: datetime, strategies: Strategies) -> Traded:
+def _nothing(
+    settings: Settings, halts: Mapping[str, _Halts], start: datetime, strategies: Strategies,
+    *, news: NewsCalendar | None,
+) -> Traded:  # fmt: skip
     venue = Venue(halts, settings.seed)
     venue.open(start, settings.balance)
-    trader = Trader("backtest", venue, settings.trading, strategies.fresh())
+    trader = Trader("backtest", venue, settings.trading, strategies.fresh(), news=news)
     trader.permits.by_data = sorted((state for one in halts.values() for state in one.states), key=attrgetter("since"))
     return Traded(trader)
 

@@ -205,7 +205,7 @@ def _again(
     strategies: Strategies, states: Sequence[TradingState], begin: Callable[[Trader], None],
 ) -> Again:  # fmt: skip
     venue = accounts.opened_venue(run, settings)
-    again = Again(Traded(Trader(run.id, venue, settings.trading, strategies, share_of(run))))
+    again = Again(Traded(Trader(run.id, venue, settings.trading, strategies, share_of(run), run.news)))
     permits = again.traded.trader.permits
     permits.by_operators, permits.by_data = applied(states), list(filter(by_data, states))
     again.skips |= halted

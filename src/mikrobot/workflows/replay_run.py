@@ -15,6 +15,7 @@ import mikrobot
 from mikrobot import settings as configuration
 from mikrobot.analytics.decision_differences import Difference, differences
 from mikrobot.domain.errors import UsageError
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.serialisation import plain
 from mikrobot.live import wiring
 from mikrobot.live.session import recorded_run
@@ -118,7 +119,7 @@ def replay(
         models = sorted({(p.model, p.model_version, p.feature_hash) for p in recorded.predictions})
         manifest = {
             "code": code_hash(),
-            "configuration": configuration_hash(rules),
+            "configuration": configuration_hash(rules, run.news),
             "strategies": identities,
             "models": [_model(settings, *maker) for maker in models],
         }
@@ -173,9 +174,10 @@ def code_hash() -> str:
     return digest.hexdigest()
 
 
-def configuration_hash(rules: Settings) -> str:
-    """Return the SHA-256 of the rules by which a run is decided, hexadecimal."""
+def configuration_hash(rules: Settings, news: NewsCalendar | None = None) -> str:
+    """Return the SHA-256 of the rules and of the news by which a run is decided, hexadecimal."""
     chosen = {name: getattr(rules, name) for name in (*wiring.RULES, "seed")}
+    chosen["news"] = None if news is None else news.to_json()
     return hashlib.sha256(json.dumps(plain(chosen), sort_keys=True).encode()).hexdigest()
 
 

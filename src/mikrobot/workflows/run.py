@@ -21,9 +21,11 @@ from pydantic import TypeAdapter
 
 from mikrobot.domain.errors import MikrobotError, ServiceError
 from mikrobot.domain.instruments import registry
+from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.sources import is_live
 from mikrobot.live import arms, pid_records, recording, wiring
 from mikrobot.live.session import plan, record_of, recorded_plan
+from mikrobot.market import news_file
 from mikrobot.market.bar_files import digests
 from mikrobot.market.feed import Source
 from mikrobot.market.inference import off_grid
@@ -89,6 +91,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
     asked_at = clock.now()
     require_no_session(settings.home)
     arms.planned(settings)
+    news = news_file.read(settings.news) if settings.news else None
     settings = settings.model_copy(update={"source": wiring.choose_source(settings, display.say)})
     recording.require_possible(settings)
     with ExitStack() as reserved:
@@ -111,7 +114,7 @@ def run(settings: Settings, clock: Clock, display: Display, *, stay: bool) -> Fi
             reserved.enter_context(_alone(settings.home))
 
         def record() -> Run:
-            return _record(settings, source, segments, asked_at, clock=clock, display=display)
+            return _record(settings, source, segments, asked_at, clock=clock, display=display, news=news)
 
         return _carry_out(settings, source, record, asked_at, clock=clock, display=display, stay=stay)
 
@@ -276,12 +279,13 @@ def _stopping_what_started(settings: Settings, display: Display) -> Iterator[lis
 
 def _record(
     settings: Settings, source: Source, segments: tuple[Segment, ...], asked_at: datetime, *, clock: Clock,
-    display: Display,
+    display: Display, news: NewsCalendar | None,
 ) -> Run:  # fmt: skip
     """Record the run and its arms, with the opening balances from the account of the source."""
     local_stack.down(settings, [*supervisor.LIVE, "loop"])
     started_at = clock.now()
-    record = record_of(f"{started_at:%Y%m%d-%H%M%S}", settings, source, segments, started_at=started_at)
+    run_id = f"{started_at:%Y%m%d-%H%M%S}"
+    record = record_of(run_id, settings, source, segments, started_at=started_at, news=news)
     record.settings["asked_at"] = asked_at.isoformat()
     record.settings[resumption.DIGESTS] = digests(settings.data)
     with database.open_pool(settings) as pool:

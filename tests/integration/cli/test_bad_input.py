@@ -117,10 +117,12 @@ def test_a_bad_file_is_reported_with_its_row_before_anything_is_started(program,
         (["--data", "{folder}/../FOOBAR_M1.csv"], r"no symbol in the file name; name it like", 2),
         (["--data", "{folder}/../EURUSD_M1.parquet"], r"not a readable Parquet file .*; export it again", 1),
         (["--data", "{file}", "--symbols", "GBPUSD"], r"the source has no GBPUSD; it has EURUSD", 2),
+        (["--data", "{file}", "--symbols", ""], r"no symbol is named; leave the option out", 2),
+        (["--data", "{file}", "--symbols", " ,"], r"no symbol is named; leave the option out", 2),
         ([], r"a replay needs bars: give --data", 2),
         (["--data", "{file}", "--hours", "0"], r"'--hours': 0 is not in the range x>=1; see `mikrobot run --help`", 2),
     ],
-    ids=["missing", "folder", "symbol", "format", "symbols", "no data", "hours"],
+    ids=["missing", "folder", "symbol", "format", "symbols", "empty", "comma", "no data", "hours"],
 )
 def test_a_wrong_call_is_reported_before_anything_is_started(program, bar_files, tmp_path, arguments, message, code):
     folder = tmp_path / "empty"
@@ -131,6 +133,27 @@ def test_a_wrong_call_is_reported_before_anything_is_started(program, bar_files,
     process = program.run(*REPLAY, *(argument.format(**named) for argument in arguments))
     assert re.search(message.format(folder=re.escape(str(folder))), complaint(process)), process.stderr
     assert process.returncode == code
+    assert not program.home.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"the calendar of news .*news\.csv cannot be read"),
+        ("date\n", r"news\.csv: expected the columns time_utc"),
+    ],
+)
+def test_a_calendar_of_news_that_cannot_be_read_stops_a_run_and_a_backtest(program, bar_files, tmp_path, text, message):
+    path = tmp_path / "news.csv"
+    if text is not None:
+        path.write_text(text)
+    for command in (
+        (*REPLAY, "--data", bar_files["EURUSD"]),
+        ("backtest", "--rules-only", "--data", bar_files["EURUSD"]),
+    ):
+        process = program.run(*command, news=path)
+        assert re.search(message, complaint(process)), process.stderr
+        assert process.returncode == 2
     assert not program.home.exists()
 
 

@@ -15,6 +15,7 @@ from mikrobot.decision.strategies.m5_bos import M5Bos
 from mikrobot.decision.strategies.simple_break import SimpleBreak
 from mikrobot.decision.strategies.strategy import Mandate
 from mikrobot.domain.errors import BarError, StrategyError
+from mikrobot.domain.news import Impact, NewsCalendar, NewsEvent
 from mikrobot.domain.risk_profiles import RISK_PROFILES
 from mikrobot.domain.trading import Decision, OrderIntent, Side
 from mikrobot.paper.venue import VENUE_RULES as ACCOUNTS
@@ -45,10 +46,14 @@ def judged(outlook: Outlook, profile: str = "session1", **rest: Any) -> tuple[De
 
 
 def answered(
-    outlook: Outlook, answer: Signal | NoSignal, profile: str = "session1", **rest: Any
+    outlook: Outlook,
+    answer: Signal | NoSignal,
+    profile: str = "session1",
+    news: NewsCalendar | None = None,
+    **rest: Any,
 ) -> tuple[Decision, OrderIntent | None]:
     account = standing(outlook.symbol, **rest)
-    return decide_trade("run", outlook, answer, account, profile=RISK_PROFILES[profile], strategy=STRATEGY)
+    return decide_trade("run", outlook, answer, account, profile=RISK_PROFILES[profile], strategy=STRATEGY, news=news)
 
 
 def ordered(outlook: Outlook, profile: str = "session1", **rest: Any) -> OrderIntent:
@@ -98,6 +103,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
             "position passed: none is open on EURUSD",
             "open_trades passed: 0 open, at most 2 with this one",
             "limits passed: no loss limit of the account is reached",
+            "news passed: the run has no calendar of news",
             "stop passed: stop 1.09850 and target 1.10375, 0.00150 and 0.00375 from 1.10000",
             "spread passed: 0.00008 is 5.3% of the stop distance 0.00150, must stay below 20%",
             "costs passed: the target earns 225.00 with 0.60 lots, the round trip costs 9.60: "
@@ -108,7 +114,7 @@ def test_a_probable_break_upwards_is_bought() -> None:
         strategy=STRATEGY,
         comparisons=(
             *(None, Comparison(0.61, ">=", 0.55, "probability"), None, None),
-            *(Comparison(1.0, "<=", 2.0, "trades"), None, None),
+            *(Comparison(1.0, "<=", 2.0, "trades"), None, None, None),
             Comparison(float(Decimal("0.00008") / Decimal("0.0015")), "<", 0.2, "of the stop distance"),
             Comparison(225.0, ">", 9.6, "USD"),
             Comparison(0.6, ">=", 0.01, "lots"),
@@ -416,6 +422,49 @@ def test_m5_bos_opens_in_london_and_new_york_their_overlap_included(hour: int, t
     )
     assert (order is not None) == traded
     assert any(reason.startswith(f"session {'passed' if traded else 'refused'}: ") for reason in decision.reasons)
+
+
+def event(minutes: int, currency: str = "USD", impact: Impact = "high") -> NewsEvent:
+    return NewsEvent(CLOSE + timedelta(minutes=minutes), currency, impact, "Employment")
+
+
+def by_news(*events: NewsEvent) -> tuple[bool, str]:
+    """Return whether a trade is approved under a calendar, and what the check states."""
+    calendar = NewsCalendar(tuple(sorted(events)), max(events).at)
+    decision, order = judged(EURUSD, news=calendar)
+    (check,) = [check for check in decision.checks if check.name == "news"]
+    assert decision.approved == (order is not None) == check.passed
+    return check.passed, check.text
+
+
+@pytest.mark.parametrize(
+    ("minutes", "passed"), [(-31, True), (-30, True), (-29, False), (0, False), (29, False), (30, True)]
+)
+def test_nothing_is_opened_within_half_an_hour_of_news_of_high_impact(minutes: int, passed: bool) -> None:
+    far = event(600)
+    stated = f"USD at {CLOSE + timedelta(minutes=minutes):%Y-%m-%d %H:%M}, Employment: {abs(minutes)} minutes away"
+    assert by_news(event(minutes), far) == (passed, stated)
+
+
+@pytest.mark.parametrize("other", [event(1, "JPY"), event(1, impact="medium"), event(1, impact="low")])
+def test_other_news_do_not_matter(other: NewsEvent) -> None:
+    assert by_news(other, event(60, "JPY")) == (True, "the calendar has none of high impact on EUR or USD")
+
+
+def test_a_calendar_that_has_ended_states_so() -> None:
+    passed, text = by_news(event(-31))
+    assert passed
+    assert text.endswith(f"31 minutes away; the calendar ends {CLOSE - timedelta(minutes=31):%Y-%m-%d %H:%M}")
+
+
+def test_a_profile_may_wait_longer_for_news() -> None:
+    calendar = NewsCalendar((event(45),), CLOSE + timedelta(days=1))
+    careful = replace(RISK_PROFILES["session1"], news_minutes=60)
+    answer, account = SimpleBreak().signal(EURUSD, {}), standing("EURUSD")
+    decision, order = decide_trade("r", EURUSD, answer, account, profile=careful, strategy=STRATEGY, news=calendar)
+    assert (order, decision.terminal_reason) == (None, "news")
+    assert decision.refusal is not None
+    assert (decision.refusal.value, decision.refusal.threshold) == (45.0, 60.0)
 
 
 def test_the_smaller_risk_of_profile_and_strategy_holds() -> None:
