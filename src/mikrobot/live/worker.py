@@ -211,7 +211,7 @@ class Worker:
         *, close_time: datetime, funding: FundingByClose,
     ) -> None:  # fmt: skip
         """Play the bars and decide in one account, and commit its minute."""
-        minute = Minute()
+        minute = Minute(skips=_passed_over(bars, close_time))
         is_the_run = account.run.id == self.run.id
         ordered = self.halts.operators.at(account.run.id, account.reached, close_time)
         account.trader.permits.by_operators = ordered.applying
@@ -383,6 +383,12 @@ class Worker:
         return finished and (reached is None or reached <= handled)
 
 
+def _passed_over(bars: Sequence[Bar], close_time: datetime) -> list[Skip]:
+    """Return the record of earlier closes that are handled with the newest one, without a decision."""
+    reason = f"handled with the close at {close_time:%Y-%m-%d %H:%M} UTC; only the newest close is decided"
+    return [Skip(bar.symbol, bar.close_time, reason) for bar in bars if bar.close_time < close_time]
+
+
 def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict[str, float]) -> list[Prediction]:
     """Return one prediction for each side that has a level."""
     sides = ((Side.BUY, answer.probability_up), (Side.SELL, answer.probability_down))
@@ -409,7 +415,7 @@ def trader_of(run: Run, venue: Venue, settings: Settings, ledger: Ledger) -> Tra
     """Return the trader of a run on a venue, whose strategies remember what the ledger holds."""
     strategies = opened(settings)
     strategies.recall(ledger.memories(run.id))
-    return Trader(run.id, venue, settings.trading, strategies, share_of(run))
+    return Trader(run.id, venue, settings.trading, strategies, share_of(run), run.news)
 
 
 def account_runs(

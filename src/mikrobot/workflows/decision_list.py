@@ -1,4 +1,4 @@
-"""The decisions of a recorded run, each with its terminal reason, and the number of decisions by terminal reason."""
+"""The decisions of a recorded run, each with its terminal reason, the skipped closes, and their numbers by reason."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Any
 from mikrobot.domain.errors import UsageError
 from mikrobot.domain.trading import Decision
 from mikrobot.live.session import recorded_run
-from mikrobot.store.ledger import Ledger
+from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 
@@ -32,25 +32,61 @@ class Wanted:
     end: datetime | None = None
     strategy: str | None = None
 
+    def chooses(self, symbol: str, close_time: datetime) -> bool:
+        """Return whether a close is chosen."""
+        starts = self.start is None or self.start <= close_time
+        return starts and (self.end is None or close_time <= self.end) and self.symbol in (None, symbol)
+
+
+SKIPPED = "skipped"
+"""Terminal reason of each strategy at a close without a decision."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionList:
-    """The chosen decisions of a run in order of time; `terminal_reasons` counts every one of them once."""
+    """The chosen closes of a run: its decisions, and the closes that were skipped, in order of time.
+
+    Attributes
+    ----------
+    run : Run
+    decisions : tuple of Decision
+    skips : tuple of Skip
+    strategies : int
+        Number of strategies that decide at each close.
+    """
 
     run: Run
     decisions: tuple[Decision, ...]
+    skips: tuple[Skip, ...]
+    strategies: int
+
+    @property
+    def closes(self) -> int:
+        """Number of bar closes, over all symbols."""
+        decided = {(decision.symbol, decision.close_time) for decision in self.decisions}
+        return len(decided | {(skip.symbol, skip.close_time) for skip in self.skips})
 
     @property
     def terminal_reasons(self) -> dict[str, int]:
-        """The number of decisions by terminal reason, the most frequent first."""
-        return terminal_reasons(self.decisions)
+        """The number of terminal reasons, one for each close and strategy, the most frequent first."""
+        skipped = {SKIPPED: len(self.skips) * self.strategies} if self.skips else {}
+        counts = terminal_reasons(self.decisions) | skipped
+        return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
+
+    @property
+    def skip_reasons(self) -> dict[str, int]:
+        """The number of skipped closes by their reason, the most frequent first."""
+        return dict(Counter(skip.reason for skip in self.skips).most_common())
 
     def to_json(self) -> dict[str, Any]:
         """Return the list as plain JSON values."""
         return {
             "run": self.run.id,
+            "closes": self.closes,
+            "strategies": self.strategies,
             "count": len(self.decisions),
             "terminal_reasons": self.terminal_reasons,
+            "skipped": self.skip_reasons,
             "decisions": [decision_json(decision) for decision in self.decisions],
         }
 
@@ -98,7 +134,9 @@ def listed(pool: Pool, run_id: str | None, wanted: Wanted) -> DecisionList:
     )
     if wanted.strategy is not None and not decisions:
         require_strategy(run, ledger.chosen(run.id), wanted.strategy)
-    return DecisionList(run, tuple(decisions))
+    skips = tuple(skip for skip in ledger.skips(run.id) if wanted.chooses(skip.symbol, skip.close_time))
+    strategies = 1 if wanted.strategy else len(run.settings.get("strategies", ("simple_break",)))
+    return DecisionList(run, tuple(decisions), skips, strategies)
 
 
 def require_symbol(run: Run, symbol: str | None) -> None:

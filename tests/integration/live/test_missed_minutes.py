@@ -74,3 +74,13 @@ def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_miss
     skips = Ledger(pool).skips(run.id)
     assert [skip.close_time for skip in skips] == [bar.close_time for bar in bars[1:]]
     assert skips[0].reason.startswith("missed: handled 540 min after its close")
+
+
+def test_closes_that_are_handled_with_a_later_one_are_recorded_as_skipped(database, pool, market):
+    run, segment, bars = market
+    worker = worker_of(database, pool, run, segment, ManualClock(bars[-1].close_time + timedelta(hours=8)))
+    worker.handle(bars[0].close_time, bars[3].close_time)
+    skips = Ledger(pool).skips(run.id)
+    assert [skip.close_time for skip in skips] == [bar.close_time for bar in bars[1:4]]
+    together = f"handled with the close at {bars[3].close_time:%Y-%m-%d %H:%M} UTC; only the newest close is decided"
+    assert [skip.reason == together for skip in skips] == [True, True, False]

@@ -14,7 +14,7 @@ from mikrobot.domain.check_results import Check, compared
 from mikrobot.domain.errors import StoreError, UsageError
 from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
 from mikrobot.settings import Settings
-from mikrobot.store.ledger import Ledger
+from mikrobot.store.ledger import Ledger, Skip
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows import decision_list
 from mikrobot.workflows.decision_list import Wanted
@@ -72,6 +72,24 @@ def test_every_decision_is_listed_once_and_the_counts_add_up(pool, start):
     printed = "".join(map(unbounded, list_tables(listed, 2)))
     assert "0.1 of the stop distance" in printed
     assert printed.count("r1/") == 2
+
+
+def test_each_close_and_strategy_has_one_terminal_reason_also_if_it_was_skipped(pool, start):
+    halted, closes = "halted since 09:30 UTC: data quality 0.00", [start + number * MINUTE for number in (4, 5, 6)]
+    for close in closes:
+        Ledger(pool).commit("r1", close, skips=[Skip("EURUSD", close, halted), Skip("BTCUSDT", close, "no row")])
+    listed = decision_list.listed(pool, "last", Wanted())
+    assert listed.terminal_reasons == {"skipped": 6, "spread": 4, "probability": 2, "approved": 1}
+    assert sum(listed.terminal_reasons.values()) == listed.closes * listed.strategies == 13
+    assert listed.skip_reasons == {halted: 3, "no row": 3}
+    assert {key: listed.to_json()[key] for key in ("closes", "strategies", "count")} == {
+        "closes": 13, "strategies": 1, "count": 7,
+    }  # fmt: skip
+    chosen = decision_list.listed(pool, "last", Wanted(symbol="EURUSD", start=closes[1], end=closes[1]))
+    assert (chosen.terminal_reasons, chosen.closes) == ({"skipped": 1}, 1)
+    printed = "".join(map(unbounded, list_tables(listed, 2)))
+    assert "skipped closes by reason" in printed
+    assert halted in printed
 
 
 @pytest.mark.parametrize(
