@@ -10,16 +10,22 @@ if TYPE_CHECKING:
     from mikrobot.analytics.decision_differences import Difference
     from mikrobot.domain.check_results import Check
     from mikrobot.domain.trading import Decision
+    from mikrobot.workflows.contributions import Contributions
     from mikrobot.workflows.decision_list import DecisionList
     from mikrobot.workflows.explain import Explanation
     from mikrobot.workflows.replay_run import Replayed
     from mikrobot.workflows.why_not import WhyNot
 
+LARGEST = 12
+"""Inputs whose contributions are shown one by one."""
+
 
 def list_tables(listed: "DecisionList", most: int) -> Iterator[Table]:
     """Show the newest decisions, and the number of all of them by terminal reason."""
     yield _decisions(listed.decisions[-most:], f"run {listed.run.id}")
-    yield _counts(listed.terminal_reasons, len(listed.decisions))
+    yield _counts("closes of each strategy by terminal reason", listed.terminal_reasons)
+    if listed.skips:
+        yield _counts("skipped closes by reason", listed.skip_reasons)
 
 
 def explanation_tables(explained: "Explanation") -> Iterator[Table]:
@@ -32,6 +38,8 @@ def explanation_tables(explained: "Explanation") -> Iterator[Table]:
         for name, value in inputs[0].features.items():
             shown.add_row(Text(name), f"{value:.6g}")
         yield shown
+    for one in explained.contributions or ():
+        yield contributions_table(one)
 
 
 def why_not_tables(answered: "WhyNot") -> Iterator[Table]:
@@ -153,11 +161,24 @@ def _decisions(decisions: "Sequence[Decision]", title: str) -> Table:
     return shown
 
 
-def _counts(counts: Mapping[str, int], total: int) -> Table:
-    shown = _table("decisions by terminal reason", ("terminal reason", "decisions"))
+def _counts(title: str, counts: Mapping[str, int]) -> Table:
+    shown = _table(title, ("reason", "closes"))
     for reason, count in counts.items():
         shown.add_row(Text(reason), f"{count:,}")
-    shown.add_row("all", f"{total:,}")
+    shown.add_row("all", f"{sum(counts.values()):,}")
+    return shown
+
+
+def contributions_table(one: "Contributions") -> Table:
+    """Show the largest steps of a prediction in log odds; the last one is its probability."""
+    shown = _table(f"what the inputs added to the probability of a {one.side.value}", ("step", "log odds"))
+    steps = list(one.steps.added.items())
+    rest = sum(value for _, value in steps[LARGEST:-2])
+    largest = [*steps[:-2][:LARGEST], ("the other inputs", rest)]
+    for name, value in (("the diffusion baseline", one.steps.start), *largest, *steps[-2:]):
+        shown.add_row(Text(name), f"{value:+.3f}")
+    note = "" if one.explains else f", recorded as {one.recorded:.4f}"
+    shown.add_row("all", f"{one.steps.log_odds:+.3f}, probability {one.steps.probability:.4f}{note}")
     return shown
 
 

@@ -55,24 +55,29 @@ def decisions(
 
 @click.command()
 @click.argument("decision_id", metavar="ID")
+@click.option("--contributions", is_flag=True, help="Also what each input added to the prediction; needs the registry.")
 @as_json
-def explain(decision_id: str, json_: bool) -> None:
+def explain(decision_id: str, contributions: bool, json_: bool) -> None:
     """Explain a decision: inputs, prediction, checks, size, order and outcome.
 
-    ID is that of `mikrobot decisions`. Starts the database if it is down, and stops it again.
+    ID is that of `mikrobot decisions`. Starts the database, or the registry, if it is down, and stops it again.
 
     Example: mikrobot explain 20250314T100000-3f2a/EURUSD/20250314T0930/simple_break
     """
     from mikrobot.cli import decision_tables
     from mikrobot.cli.console import Console
+    from mikrobot.runtime import SystemClock
     from mikrobot.stack import local_stack
     from mikrobot.store.postgres import database
     from mikrobot.workflows import explain as explanations
 
     settings, console = configured(), Console(quiet=json_)
     stop_on_sigterm()
-    with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
-        explained = explanations.explain(pool, decision_id)
+    if contributions:
+        explained = explanations.with_contributions(settings, SystemClock(), decision_id, console.say)
+    else:
+        with local_stack.database_up(settings, console.say), database.open_pool(settings) as pool:
+            explained = explanations.explain(pool, decision_id)
     if json_:
         print_json(explained.to_json())
     else:

@@ -1,20 +1,27 @@
 """Explain one recorded decision: its inputs, checks and size, its order, and the outcome."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mikrobot.analytics.trades import closed_trades
 from mikrobot.domain.check_results import Check
 from mikrobot.domain.errors import StoreError
 from mikrobot.domain.trading import ANSWERED_BY, Decision, Fill, OrderIntent, Prediction
 from mikrobot.live import accounts
+from mikrobot.runtime import Clock
+from mikrobot.settings import Settings
+from mikrobot.stack import local_stack
 from mikrobot.store.ledger import Ledger
+from mikrobot.store.postgres import database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.runs import Run, Runs
 from mikrobot.workflows.decision_list import decision_json
+
+if TYPE_CHECKING:
+    from mikrobot.workflows.contributions import Contributions
 
 SIZING = ("stop", "size", "notional", "costs", "daily_loss")
 """The checks whose texts have the arithmetic of stop, size, costs and risk."""
@@ -33,6 +40,8 @@ class Explanation:
     order : OrderIntent or None
     fills : tuple of Fill
         Of the order, in order of time.
+    contributions : tuple of Contributions or None
+        What each input added to the predictions; None if that was not asked for.
     """
 
     run: Run
@@ -40,6 +49,7 @@ class Explanation:
     predictions: tuple[Prediction, ...]
     order: OrderIntent | None
     fills: tuple[Fill, ...]
+    contributions: "tuple[Contributions, ...] | None" = None
 
     @property
     def answered_by(self) -> str:
@@ -76,6 +86,7 @@ class Explanation:
                 "answered_by": self.answered_by,
                 "predictions": [_prediction_json(prediction) for prediction in self.predictions],
             },
+            "contributions": None if self.contributions is None else [one.to_json() for one in self.contributions],
             "checks": [check.to_json() for check in self.decision.checks],
             "sizing": [{"name": check.name, "text": check.text} for check in self.sizing],
             "order": None if self.order is None else _order_json(self.order),
@@ -85,6 +96,24 @@ class Explanation:
                 "profit": None if self.profit is None else str(self.profit),
             },
         }
+
+
+def with_contributions(settings: Settings, clock: Clock, decision_id: str, say: Callable[[str], None]) -> Explanation:
+    """Explain a recorded decision with what each input added to its predictions; start the registry if it is down.
+
+    Raises
+    ------
+    FeatureMismatch, ModelError, ServiceError
+        As `contributions`.
+    StoreError, DataError
+        As `explain`.
+    """
+    from mikrobot.store.model_registry import open_registry
+    from mikrobot.workflows.contributions import contributions
+
+    with local_stack.running(settings, clock, say, ("mlflow",)), database.open_pool(settings) as pool:
+        explained = explain(pool, decision_id)
+        return replace(explained, contributions=contributions(open_registry(settings), explained.predictions))
 
 
 def explain(pool: Pool, decision_id: str) -> Explanation:

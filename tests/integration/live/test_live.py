@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from mikrobot.domain.errors import ModelError
+from mikrobot.domain.news import NewsCalendar, NewsEvent
 from mikrobot.domain.trading import Decision, FillReason
 from mikrobot.live import accounts, arms
 from mikrobot.models.scope import scopes_of
@@ -33,7 +35,7 @@ from mikrobot.store.postgres import bundled, database
 from mikrobot.store.postgres.database import Pool
 from mikrobot.store.postgres.roles import OWNER
 from mikrobot.store.runs import Runs
-from mikrobot.workflows import promote, reconcile, replay_run
+from mikrobot.workflows import explain, promote, reconcile, replay_run
 from mikrobot.workflows.backtest_files import Files
 from mikrobot.workflows.why_not import Answer, why_not
 from tests.replay_market import CLOCK, FROM, NOTHING, SYMBOLS, UNTIL, Market, made_up_model
@@ -234,7 +236,9 @@ def test_a_users_strategy_trades_through_a_kill_with_what_it_remembers_and_again
 
     path = tmp_path / "rules.py"
     path.write_text(EVERY_SEVENTH)
-    used = {"strategies": (f"{path}:EverySeventh", "simple_break")}
+    publication = NewsEvent(FROM + timedelta(minutes=110), "USD", "high", "Employment")
+    calendar = NewsCalendar((publication,), UNTIL)
+    used = {"strategies": (f"{path}:EverySeventh", "simple_break"), "news": calendar}
     market.begin("rules", **used)
     market.trade("rules")
     market.begin("rules killed", **used)
@@ -243,6 +247,9 @@ def test_a_users_strategy_trades_through_a_kill_with_what_it_remembers_and_again
     with database.open_pool(market.settings) as pool:
         decisions, orders = Ledger(pool).decisions("rules"), Ledger(pool).orders("rules")
         fills = accounts.fills(Ledger(pool), Runs(pool).get("rules"))
+    near = {d.close_time for d in decisions if not next(check for check in d.checks if check.name == "news").passed}
+    assert near == {FROM + timedelta(minutes=minute) for minute in range(81, 101)}
+    assert not {order.submitted_at for order in orders} & near
     entered = {fill.order_id for fill in fills if fill.reason is FillReason.ENTRY}
     assert {order.entry is None for order in orders if order.id in entered} == {True, False}
     decided = {title: [d for d in decisions if d.strategy.startswith(f"{title}@")] for title in used["strategies"][1:]}
@@ -251,6 +258,7 @@ def test_a_users_strategy_trades_through_a_kill_with_what_it_remembers_and_again
     proposed = [d for d in decided["EverySeventh"] if d.side is not None]
     assert len(proposed) == 28
     assert any(d.approved for d in proposed)
+    assert any(d.terminal_reason == "news" for d in proposed)
     market.materialize_everything(lambda frame: check(frame, "features", market.settings.quarantine_share))
     result = reconcile.compare(market.settings, CLOCK, "rules", lambda line: None)
     assert result["fidelity"]["differences"] == []
@@ -266,6 +274,9 @@ def check_the_replay_of_a_run(market: Market, decisions: Sequence[Decision]) -> 
     assert [len(same.manifest[name]) for name in ("code", "configuration")] == [64, 64]
     assert {len(model["sha256"]) for model in same.manifest["models"]} == {64}
     json.dumps(same.to_json(), allow_nan=False)
+    traded = next(d for d in decisions if d.approved)
+    with pytest.raises(ModelError, match="has no boosted trees; only they explain a prediction"):
+        explain.with_contributions(market.settings, CLOCK, traded.id, lambda line: None)
     changed = {"entry_probability": "0.999"}
     other = replay_run.replay(market.settings, CLOCK, "rules", lambda line: None, changed=changed)
     assert other.transitions["approved -> probability"] > 0

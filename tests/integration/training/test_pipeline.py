@@ -3,6 +3,7 @@
 import json
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mikrobot.cli.console import unbounded
+from mikrobot.cli.decision_tables import contributions_table
 from mikrobot.domain.errors import FeatureMismatch, ModelError, ServiceError, UnchangedData
 from mikrobot.domain.serialisation import plain
+from mikrobot.domain.trading import Prediction, Side
 from mikrobot.features.catalog import CATALOG
 from mikrobot.models.catalog import MODELS, kind_of
 from mikrobot.models.conformal import Window
@@ -28,6 +32,7 @@ from mikrobot.training.controls import control
 from mikrobot.training.dataset import Rows, needed
 from mikrobot.training.pipeline import TrainingResult, train
 from mikrobot.training.recipes import recipe_of
+from mikrobot.workflows.contributions import contributions
 
 Bars = dict[str, pd.DataFrame]
 TRADE_FROM = datetime(2024, 3, 11, tzinfo=UTC)
@@ -224,6 +229,31 @@ def test_an_explanation_adds_up_to_the_answer(first: TrainingResult, registry: R
         assert side.start + sum(side.added.values()) == pytest.approx(np.log(probability / (1 - probability)))
         sizes = [abs(value) for value in side.added.values()][:-2]
         assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["bos", "baseline"])
+def test_recorded_predictions_are_explained_by_the_version_that_made_them(
+    first: TrainingResult, registry: Registry, name: str
+) -> None:
+    model = registry.load("bos", first.version, rolled=False)
+    row = np.random.default_rng(4).uniform(0.5, 1.5, len(model.spec.columns))
+    answers = (model if name == "bos" else model.diffusion()).predict(row[None])[0]
+    features = dict(zip(model.spec.columns, row.tolist(), strict=True))
+    recorded = [
+        Prediction("EURUSD", side, TRADE_FROM, float(answer), name, first.version, CATALOG.version, features)
+        for side, answer in zip((Side.BUY, Side.SELL), answers, strict=True)
+    ]
+    explained = contributions(registry, recorded)
+    assert [one.side for one in explained] == [Side.BUY, Side.SELL]
+    assert all(one.explains for one in explained)
+    json.dumps([one.to_json() for one in explained], allow_nan=False)
+    printed = "".join(unbounded(contributions_table(one)) for one in explained)
+    assert printed.count(f"probability {explained[0].steps.probability:.4f}") >= 1
+    assert "recorded as" not in printed
+    (other,) = contributions(registry, [replace(recorded[0], probability=0.123)])
+    assert not other.explains
+    assert "recorded as 0.1230" in unbounded(contributions_table(other))
+    assert contributions(registry, [replace(recorded[0], probability=np.nan)]) == ()
 
 
 def test_the_mlflow_flavour_reads_what_was_logged(first: TrainingResult, registry: Registry) -> None:
