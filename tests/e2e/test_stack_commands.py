@@ -33,6 +33,10 @@ CALLS: dict[str, tuple[object, ...]] = {
     "replay": ("last", "--with", "entry_probability=0.9"),
     "predict": ("--example",),
     "backtest": ("--data", "{bars}", "--rules-only", "--from", "2025-03-14T10:00"),
+    "optimize": (
+        *("--data", "{bars}", "--strategy", "simple_break", "--rules-only", "--from", "2025-03-13"),
+        *("--metric", "return_pct", "--trials", 2, "--folds", 2),
+    ),
     "strategy list": (),
     "strategy check": ("simple_break",),
     "inspect": ("{bars}",),

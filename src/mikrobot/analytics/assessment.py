@@ -20,12 +20,10 @@ from mikrobot.analytics.periods import Period, periods
 from mikrobot.analytics.regimes import volatility_regimes
 from mikrobot.analytics.returns import (
     PERIODS,
-    daily_equity,
-    daily_returns,
-    drawdown_figures,
+    equity_figures,
     per_period,
     relative_figures,
-    return_figures,
+    returns_by_day,
 )
 from mikrobot.analytics.stationary_bootstrap import Interval
 from mikrobot.analytics.trades import (
@@ -192,12 +190,12 @@ def assess(
     calendar = calendar_of([*bars, *(position.order.symbol for position in positions)])
     marks = marked(trades, bars, opening, held, charges=charges)
     ruined = ruin(marks["equity"])
-    returns = _by_day(marks["nav"], float(opening), calendar)
+    returns = returns_by_day(marks["nav"], float(opening), calendar)
     trade_excursions, regimes = excursions(trades, bars), volatility_regimes(trades, bars)
     others = {HOLD: buy_and_hold(bars, opening)} | ({RULES: rules_only} if rules_only is not None else {})
     benchmarks = _benchmarks(others, returns, float(opening), calendar, risk_free=risk_free, ruined=ruined)
     figures = {
-        **_equity_figures(marks["nav"], returns, float(opening), PERIODS[calendar], risk_free=risk_free, ruined=ruined),
+        **equity_figures(marks["nav"], returns, float(opening), PERIODS[calendar], risk_free=risk_free, ruined=ruined),
         **_relative_to_hold(benchmarks),
         **_usage_figures(trades, marks, ruined),
         **trade_figures(trades),
@@ -210,7 +208,7 @@ def assess(
             trades, returns, PERIODS[calendar], risk_free, figures=figures, rng=np.random.default_rng(seed)
         ),
         groups=_groups(trades, bars, regimes, opening),
-        costs=_costs(trades, bars, charges),
+        costs=costs_of(trades, bars, charges),
         months=periods(returns, trades, "month"),
         weeks=periods(returns, trades, "week"),
         benchmarks=benchmarks,
@@ -276,28 +274,13 @@ def _benchmarks(
     benchmarks = {}
     for name, equity in others.items():
         if len(equity):
-            returns = _by_day(equity, opening, calendar)
-            figures = _equity_figures(
+            returns = returns_by_day(equity, opening, calendar)
+            figures = equity_figures(
                 equity, returns, opening, PERIODS[calendar], risk_free=risk_free, ruined=ruin(equity)
             )
             relative = relative_figures(own, returns, PERIODS[calendar], risk_free, ruined=ruined)
             benchmarks[name] = Benchmark({**figures, **relative}, equity)
     return benchmarks
-
-
-def _by_day(equity: pd.Series, opening: float, calendar: Market) -> pd.Series:
-    """Return the daily returns of equity marks; a mark at midnight belongs to the day that ends."""
-    ended = equity.set_axis(pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1))
-    return daily_returns(daily_equity(ended, calendar), opening)
-
-
-def _equity_figures(
-    equity: pd.Series, returns: pd.Series, opening: float, count: int, *, risk_free: float, ruined: str
-) -> dict[str, Figure]:
-    """Return the figures of returns and drawdowns, both based on the same maximum drawdown."""
-    drawdown = drawdown_figures(equity, opening)
-    deepest = drawdown["max_drawdown"].value
-    return {**return_figures(returns, count, risk_free, drawdown=deepest, ruined=ruined), **drawdown}
 
 
 def _relative_to_hold(benchmarks: Mapping[str, Benchmark]) -> dict[str, Figure]:
@@ -325,10 +308,10 @@ def _groups(
     return {name: grouped(trades, group, opening, mark) for name, group in groups.items()}
 
 
-def _costs(
+def costs_of(
     trades: Sequence[Trade], bars: Mapping[str, pd.DataFrame], charges: Iterable[Charge]
 ) -> dict[str, Decimal]:  # fmt: skip
-    """Return the costs of trading by kind."""
+    """Return the costs of trading by kind, account currency, positive when paid; the arguments are as in `assess`."""
     return {
         "commission": sum((trade.entry.fee + trade.exit.fee for trade in trades), Decimal(0)),
         f"spread{INSIDE}": spread_cost(trades, bars),

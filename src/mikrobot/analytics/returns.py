@@ -58,6 +58,22 @@ def daily_returns(daily: pd.Series, opening: float) -> pd.Series:
     return daily / before - 1
 
 
+def returns_by_day(equity: pd.Series, opening: float, calendar: Market) -> pd.Series:
+    """Return the daily returns of equity marks; a mark at midnight belongs to the day that ends.
+
+    Parameters
+    ----------
+    equity : Series of float
+        Marks of the account in order of time, index datetime64 UTC; account currency.
+    opening : float
+        Balance before the first mark.
+    calendar : "fx" or "crypto"
+        As in `daily_equity`.
+    """
+    ended = equity.set_axis(pd.DatetimeIndex(equity.index) - pd.Timedelta(microseconds=1))
+    return daily_returns(daily_equity(ended, calendar), opening)
+
+
 def per_period(annual: float, periods: int) -> float:
     """Convert an annual rate geometrically to a rate per period."""
     return float((1 + annual) ** (1 / periods) - 1)
@@ -134,6 +150,27 @@ def return_figures(
             "" if len(values) and np.percentile(values, 5) else "the 5th percentile is 0",
         ),
     }
+
+
+def equity_figures(
+    equity: pd.Series, returns: pd.Series, opening: float, periods: int, *, risk_free: float = 0.0, ruined: str = ""
+) -> dict[str, Figure]:
+    """Return the figures of returns and drawdowns, both based on the same maximum drawdown.
+
+    Parameters
+    ----------
+    equity : Series of float
+        Marks in order of time, index datetime64 UTC; account currency.
+    returns : Series of float
+        From `returns_by_day`.
+    opening : float
+        Balance before the first mark.
+    periods, risk_free, ruined
+        As in `return_figures`.
+    """
+    drawdown = drawdown_figures(equity, opening)
+    deepest = drawdown["max_drawdown"].value
+    return {**return_figures(returns, periods, risk_free, drawdown=deepest, ruined=ruined), **drawdown}
 
 
 def relative_figures(

@@ -20,6 +20,7 @@ from mikrobot.cli.experiments import experiment
 from mikrobot.cli.history import backtest, evaluate, features, simulate
 from mikrobot.cli.instruments import instruments
 from mikrobot.cli.models import models, train
+from mikrobot.cli.optimize import optimize
 from mikrobot.cli.order_books import book
 from mikrobot.cli.output import as_json, print_json, stop_on_sigterm
 from mikrobot.cli.output import settings as configured
@@ -374,7 +375,7 @@ def bench(names: tuple[str, ...], data: tuple[Path, ...], scale: float, json_: b
 
 for command in (
     *(account, backtest, book, drift, evaluate, experiment, features, history, import_, inspect, instruments, models),
-    *(decisions, explain, performance, replay, simulate, strategy, symbols_of_run, terminal, trading, train),
+    *(decisions, explain, optimize, performance, replay, simulate, strategy, symbols_of_run, terminal, trading, train),
     *(local_venue, why_not),
 ):
     main.add_command(command)

@@ -1,5 +1,6 @@
 """Types of command parameters, checked before a command imports a large package or starts a service."""
 
+import math
 import os
 from collections.abc import Callable, Collection
 from functools import wraps
@@ -99,6 +100,25 @@ class FaultRate(click.ParamType[tuple[str, float]]):
             example = next(iter(self._faults))
             self.fail(f"{value!r} gives no rate; expected NAME=RATE, as {example}=0.001", param, ctx)
         return name, rate
+
+
+class ParameterRange(click.ParamType[tuple[str, float, float]]):
+    """A range of a parameter of a strategy, as m5_bos.least_atr=1..8."""
+
+    name = "strategy.parameter=low..high"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float, float]:
+        """Return the name and the bounds, or refuse them in one line."""
+        name, _, given = str(value).partition("=")
+        low, dots, high = given.partition("..")
+        try:
+            bounds = (float(low), float(high))
+        except ValueError:
+            bounds = (math.nan, math.nan)
+        if not name or not dots or not all(map(math.isfinite, bounds)):
+            example = "m5_bos.least_atr=1..8"
+            self.fail(f"{value!r} is no range; expected STRATEGY.PARAMETER=LOW..HIGH, as {example}", param, ctx)
+        return name, *bounds
 
 
 class OutPath(click.Path):

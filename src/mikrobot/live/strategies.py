@@ -291,6 +291,18 @@ def described(strategy: type[Strategy]) -> Described:
     return Described(identity(strategy), strategy.columns, strategy.parameters, text, strategy.mandate)
 
 
+def parameter_values(strategy: Described, settings: Settings) -> dict[str, float]:
+    """Return the value of every parameter that a strategy trades with under the settings.
+
+    Raises
+    ------
+    StrategyError
+        If the settings name a parameter that it does not have.
+    """
+    defaults = {name: parameter.default for name, parameter in strategy.parameters.items()}
+    return defaults | _values(strategy.title, strategy.parameters, settings)
+
+
 def _values(title: str, parameters: Mapping[str, Parameter], settings: Settings) -> dict[str, float]:
     profile = settings.trading
     defaults = {

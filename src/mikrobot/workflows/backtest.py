@@ -7,10 +7,8 @@ worker would be halted by the quality of the bars have no decision.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +17,18 @@ import pandas as pd
 from mikrobot.analytics.assessment import RULES, Assessment, assess
 from mikrobot.analytics.figures import Figure
 from mikrobot.analytics.marks import marked
-from mikrobot.domain.errors import UsageError
 from mikrobot.domain.funding import NO_FUNDING, FundingByClose
-from mikrobot.domain.instruments.rates import require_rates
-from mikrobot.domain.instruments.registry import instrument
-from mikrobot.domain.market import close_times
-from mikrobot.domain.news import NewsCalendar
 from mikrobot.domain.order_books import NO_BOOKS, BooksAtOpen
 from mikrobot.domain.trading import Decision
-from mikrobot.domain.trading_states import TradingState
-from mikrobot.live.halts import halted_rows, halts_of
 from mikrobot.live.strategies import Strategies, opened
-from mikrobot.live.trader import Traded, Trader
-from mikrobot.market import news_file
-from mikrobot.market.inference import off_grid
-from mikrobot.market.quality.scoring import score_frame
-from mikrobot.market.reading import reading_of
-from mikrobot.market.replay import ReplaySource
-from mikrobot.models.catalog import TRADED
-from mikrobot.models.task import Task
-from mikrobot.paper.venue import Venue
+from mikrobot.live.trader import Traded
 from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
-from mikrobot.stack import local_stack
-from mikrobot.workflows import registered
 from mikrobot.workflows.backtest_files import NO_FILES, Files, Kept, facts_of, predictions_of, write
-from mikrobot.workflows.backtest_outlooks import (
-    BarOutlook,
-    Frames,
-    by_model,
-    by_rules,
-    columns_read,
-    feature_rows,
-    market_of,
-)
+from mikrobot.workflows.backtest_market import Say, prepare
+from mikrobot.workflows.backtest_outlooks import BarOutlook, Frames, market_of
 from mikrobot.workflows.registered import Answering
 from mikrobot.workflows.signal_closes import trade_signals
-
-Say = Callable[[str], None]
-MINUTE = timedelta(minutes=1)
 
 
 def backtest(
@@ -104,41 +75,25 @@ def _backtest(
     settings: Settings, clock: Clock, paths: Sequence[Path], named: str | None,
     *, start: datetime | None, end: datetime | None, say: Say, files: Files, using: Strategies,
 ) -> dict[str, Any]:  # fmt: skip
-    news = news_file.read(settings.news) if settings.news else None
-    source = ReplaySource(paths, reading_of(settings), clock)
-    models = {} if named is None else _loaded(settings, clock, named, source.symbols(), say=say)
-    start = _start(source, models.values(), start)
-    bars = _read(source, start - timedelta(days=settings.history_days), end)
-    require_rates(bars)
-    for symbol, frame in bars.items():
-        if note := off_grid(instrument(symbol), frame):
-            say(note)
-    traded_bars = _traded_bars(bars, start, end)
-    _name_untraded(source, traded_bars, say)
-    say(f"computing features of {', '.join(bars)}")
-    by_models, rules = _outlooks(settings, bars, models, using.columns)
-    halts = _halts(bars)
-    by_models = _without(halts, by_models)
-    rules = _without(halts, rules)
-    outlooks = by_models or rules
+    market = prepare(settings, clock, paths, named, start=start, end=end, columns=using.columns, say=say)
+    start, models = market.since, market.models
+    traded_bars, outlooks = market.bars, market.outlooks
     say(f"trading from {start:%Y-%m-%d %H:%M}")
     kept = Kept()
     started_at = clock.now()
-    account = _nothing(settings, halts, start, using, news=news)
+    account = market.open_account(settings, using)
     if files.report is None:
         trade_signals(account, traded_bars, outlooks, kept)
     else:
         trade(account, market_of(traded_bars, outlooks), kept)
     seconds = (clock.now() - started_at).total_seconds()
-    other = (
-        None if not models else trade_signals(_nothing(settings, halts, start, using, news=news), traded_bars, rules)
-    )
+    other = None if not models else trade_signals(market.open_account(settings, using), traded_bars, market.rules)
     judged = judge(account, traded_bars, settings, other)
     if files.wanted:
         facts = facts_of(
-            settings, account, traded_bars, "backtest", source=source.name,
-            simulated=source.simulated,
-            span=(start, _end(traded_bars)),
+            settings, account, traded_bars, "backtest", source=market.source.name,
+            simulated=market.source.simulated,
+            span=(start, market.last_close),
             written_at=clock.now(),
             predictions=predictions_of(account.orders, outlooks, models) if models else [],
             decisions=kept.approved,
@@ -146,20 +101,19 @@ def _backtest(
             specs=list({answering.model.spec.version: answering.model.spec for answering in models.values()}.values()),
         )  # fmt: skip
         write(files, facts, judged)
-    count = sum(map(len, traded_bars.values()))
     return {
-        **_models_json(named, models),
+        **models_json(named, models),
         "profile": settings.profile,
         "strategies": [strategy.described.identity for strategy in using.running],
         "data": {
             "files": [str(path) for path in paths],
             "from": start.isoformat(),
-            "to": _end(traded_bars).isoformat(),
+            "to": market.last_close.isoformat(),
             "symbols": [symbol for symbol, frame in traded_bars.items() if len(frame)],
         },
-        "bars": count,
-        "halted": sum(int((one.closes > pd.Timestamp(start)).sum()) for one in halts.values()),
-        "bars_per_s": round(count / seconds) if seconds else None,
+        "bars": market.count,
+        "halted": sum(int((one.closes > pd.Timestamp(start)).sum()) for one in market.halts.values()),
+        "bars_per_s": round(market.count / seconds) if seconds else None,
         "decisions": account.decisions,
         "orders": len(account.orders),
         "files": files.to_json(),
@@ -241,15 +195,17 @@ def figures_json(judged: Assessment) -> dict[str, Any]:
     return {
         "trades": judged.total.trades,
         "pnl": str(judged.total.pnl),
-        **_values(judged.figures, OWN),
+        **values_json(judged.figures, OWN),
         "costs": {kind: str(amount) for kind, amount in judged.costs.items()},
         "by_symbol": {symbol: group.to_json() for symbol, group in judged.groups["symbol"].items()},
-        "benchmark": {name: _values(benchmark.figures, OF_BENCHMARK) for name, benchmark in judged.benchmarks.items()},
+        "benchmark": {
+            name: values_json(benchmark.figures, OF_BENCHMARK) for name, benchmark in judged.benchmarks.items()
+        },
     }
 
 
-def _values(figures: Mapping[str, Figure], names: Iterable[str]) -> dict[str, Any]:
-    """Return figures by their names in a backtest, and the reason for each null."""
+def values_json(figures: Mapping[str, Figure], names: Iterable[str]) -> dict[str, Any]:
+    """Return figures by their names in a backtest, see `OWN`, and as ``reasons`` the reason for each null."""
     chosen = {name: figures[OWN[name]] for name in names}
     values = {name: _percent(f.value) if name.endswith("_pct") else f.value for name, f in chosen.items()}
     return values | {"reasons": {name: figure.reason for name, figure in chosen.items() if figure.value is None}}
@@ -259,113 +215,8 @@ def _percent(share: float | None) -> float | None:
     return None if share is None or math.isnan(share) else 100 * share
 
 
-@dataclass(frozen=True, slots=True)
-class _Halts:
-    """The halts of one symbol for the quality of its bars, and the closes that they cover."""
-
-    closes: pd.DatetimeIndex
-    states: list[TradingState]
-
-
-def _nothing(
-    settings: Settings, halts: Mapping[str, _Halts], start: datetime, strategies: Strategies,
-    *, news: NewsCalendar | None,
-) -> Traded:  # fmt: skip
-    venue = Venue(halts, settings.seed)
-    venue.open(start, settings.balance)
-    trader = Trader("backtest", venue, settings.trading, strategies.fresh(), news=news)
-    trader.permits.by_data = sorted((state for one in halts.values() for state in one.states), key=attrgetter("since"))
-    return Traded(trader)
-
-
-def _read(source: ReplaySource, since: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
-    """Read the bars of every symbol that has bars in the span."""
-    spans = {symbol: source.span(symbol) for symbol in source.symbols()}
-    read = {symbol: source.history(symbol, max(first, since), end or last) for symbol, (first, last) in spans.items()}
-    return {symbol: frame for symbol, frame in read.items() if len(frame)}
-
-
-def _loaded(settings: Settings, clock: Clock, named: str, symbols: Sequence[str], *, say: Say) -> dict[str, Answering]:
-    with local_stack.running(settings, clock, say, ("mlflow",)):
-        from mikrobot.store.model_registry import open_registry
-
-        return registered.by_symbol(open_registry(settings), named, symbols)
-
-
-def _start(source: ReplaySource, models: Iterable[Answering], asked: datetime | None) -> datetime:
-    spans = [source.span(symbol) for symbol in source.symbols()]
-    first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    newest = max((answering.model.spec for answering in models), key=lambda spec: spec.trained_until, default=None)
-    if newest is None:
-        return asked or first
-    learned = newest.trained_until
-    if asked is not None and asked < learned:
-        raise UsageError(
-            f"model {newest.name} version {newest.version} learned from bars up to "
-            f"{learned:%Y-%m-%d %H:%M}, later than --from {asked:%Y-%m-%d %H:%M}; trade later bars, or --rules-only"
-        )
-    if learned >= last:
-        raise UsageError(
-            f"model {newest.name} version {newest.version} learned from {newest.source} bars up to "
-            f"{learned:%Y-%m-%d %H:%M}, and the files end at {last:%Y-%m-%d %H:%M}; give later bars, or --rules-only"
-        )
-    return asked or max(first, learned)
-
-
-def _traded_bars(bars: Frames, start: datetime, end: datetime | None) -> dict[str, pd.DataFrame]:
-    """Return the bars of each symbol that close in the traded span; at least one symbol has some."""
-    traded_bars = {symbol: _span(frame, start, end) for symbol, frame in bars.items()}
-    if not any(map(len, traded_bars.values())):
-        span = f"after {start:%Y-%m-%d %H:%M}" + (f" and by {end:%Y-%m-%d %H:%M}" if end else "")
-        raise UsageError(f"no bar closes {span}; give other bars, or another --from or --to")
-    return traded_bars
-
-
-def _name_untraded(source: ReplaySource, traded_bars: Frames, say: Say) -> None:
-    """Name the symbols of the files that have no bar to trade."""
-    for symbol in source.symbols():
-        if not len(traded_bars.get(symbol, ())):
-            first, last = source.span(symbol)
-            say(f"{symbol} has no bar in the traded span; its files have {first:%Y-%m-%d} to {last:%Y-%m-%d}")
-
-
-def _end(traded_bars: Frames) -> datetime:
-    """Return the last close of the traded bars."""
-    last: pd.Timestamp = max(frame["open_time"].max() for frame in traded_bars.values() if len(frame))
-    return last.to_pydatetime() + MINUTE
-
-
-def _span(frame: pd.DataFrame, start: datetime, end: datetime | None) -> pd.DataFrame:
-    closes = close_times(frame)
-    return frame[(closes > start) & (closes <= (end or closes.max()))]
-
-
-def _outlooks(
-    settings: Settings, bars: Frames, models: Mapping[str, Answering], columns: Sequence[str]
-) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return the outlooks of the models and those of the rules alone, by symbol."""
-    without_model = Task(TRADED, settings.swing).columns
-    levels = {symbol: models[symbol].levels if symbol in models else without_model for symbol in bars}
-    rows = dict(feature_rows(bars, columns_read(models, levels, columns)))
-    by_models = {symbol: by_model(model, rows[symbol], columns) for symbol, model in models.items() if symbol in rows}
-    return by_models, {symbol: by_rules(bars[symbol], rows[symbol], levels[symbol], columns) for symbol in bars}
-
-
-def _halts(bars: Frames) -> dict[str, _Halts]:
-    """Return the halts of each symbol for the quality of its bars."""
-    halts = {}
-    for symbol, frame in bars.items():
-        scored = score_frame(symbol, frame)
-        closes, halted = pd.DatetimeIndex(scored["close_time"]), halted_rows(scored["score"].to_numpy())
-        halts[symbol] = _Halts(closes[halted], halts_of(symbol, closes, halted))
-    return halts
-
-
-def _without(halts: Mapping[str, _Halts], outlooks: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {symbol: frame[~frame.index.isin(halts[symbol].closes)] for symbol, frame in outlooks.items()}
-
-
-def _models_json(named: str | None, models: Mapping[str, Answering]) -> dict[str, Any]:
+def models_json(named: str | None, models: Mapping[str, Answering]) -> dict[str, Any]:
+    """Return the model that was asked for, and those that answered for each symbol, as plain JSON values."""
     versions = sorted({model.version for model in models.values() if model.version}, key=int)
     return {
         "model": named.partition("@")[0] if named else RULES,

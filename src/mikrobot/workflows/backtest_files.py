@@ -194,10 +194,10 @@ def write(files: Files, facts: reporting.Facts, judged: Assessment) -> None:
         If a file cannot be written.
     """
     if files.report is not None:
-        _replace(files.report, reporting.page(facts, judged, files.report.parent))
+        write_text(files.report, reporting.page(facts, judged, files.report.parent))
     if files.trades is not None:
         trades = closed_trades(facts.orders, facts.fills)
-        _replace(files.trades, listed(trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels)))
+        write_text(files.trades, listed(trade_journal.rows(trades, facts.decisions, facts.predictions, facts.levels)))
 
 
 def listed(rows: Sequence[TradeRow]) -> str:
@@ -233,7 +233,14 @@ def _instant(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file at once, with its missing folders.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

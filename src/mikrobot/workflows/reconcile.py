@@ -47,8 +47,9 @@ from mikrobot.store.postgres.database import Pool
 from mikrobot.store.quality import QualityScores
 from mikrobot.store.runs import FOLLOWS, Run, Runs
 from mikrobot.store.trading_states import TradingStates
-from mikrobot.workflows.backtest import Say, figures_json, judge, trade
+from mikrobot.workflows.backtest import figures_json, judge, trade
 from mikrobot.workflows.backtest_files import NO_FILES, Files, facts_of, write
+from mikrobot.workflows.backtest_market import Say
 from mikrobot.workflows.backtest_outlooks import OUTLOOK, by_model, market_of
 from mikrobot.workflows.registered import Answering
 

@@ -19,6 +19,10 @@ print(result.exit_code, *sorted({name.partition(".")[0] for name in sys.modules}
 
 COMMANDS = [
     ("backtest", "--rules-only", "--data", "{bars}", "--from", "2025-03-14T10:00"),
+    (
+        *("optimize", "--rules-only", "--data", "{bars}", "--strategy", "simple_break", "--from", "2025-03-13"),
+        *("--metric", "return_pct", "--trials", "2", "--folds", "1"),
+    ),
     ("features", "{bars}", "--out", "{folder}/rows.parquet"),
     ("simulate", "{folder}/missing.json"),
     ("status",),

@@ -30,6 +30,9 @@ HEAVY = (
 )
 
 
+OPTIMIZE = ("optimize", "--data", __file__, "--strategy", "m5_bos", "--rules-only")
+
+
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as stopped:
         main(list(arguments))
@@ -214,6 +217,26 @@ def test_the_mlflow_library_imports_no_model_library_and_no_plugin_of_another_pa
         (
             ["backtest", "--data", __file__, "--symbol", "NOPE"],
             "'--symbol': unknown symbol 'NOPE'",
+        ),
+        (
+            [*OPTIMIZE, "--parameter", "m5_bos.least_atr=1-8"],
+            "'m5_bos.least_atr=1-8' is no range; expected STRATEGY.PARAMETER=LOW..HIGH, as m5_bos.least_atr=1..8",
+        ),
+        ([*OPTIMIZE, "--parameter", "m5_bos.least_atr=1..nan"], "'m5_bos.least_atr=1..nan' is no range"),
+        (
+            [*OPTIMIZE, "--parameter", "m5_bos.speed=1..8"],
+            "m5_bos has no parameter m5_bos.speed; it has m5_bos.least_atr",
+        ),
+        (
+            [*OPTIMIZE, "--parameter", "m5_bos.minutes=0..60"],
+            "the range of m5_bos.minutes is 0 to 60, expected one within 1 to 1440",
+        ),
+        ([*OPTIMIZE, "--trials", "0"], "'--trials': 0 is not in the range"),
+        ([*OPTIMIZE, "--metric", "profit"], "'profit' is not one of 'sharpe', 'return_pct', 'expectancy_r'"),
+        ([*OPTIMIZE, "--out", __file__], "holds the bars to read; give another file"),
+        (
+            [*OPTIMIZE, "--from", "2025-03-02", "--to", "2025-03-01"],
+            "--from 2025-03-02T00:00 is not before --to 2025-03-01T00:00",
         ),
         (["venue", "--fault", "fire=1"], "there is no fault 'fire'; the faults are drop, stall"),
         (["venue", "--fault", "drop"], "'drop' gives no rate; expected NAME=RATE"),

@@ -23,8 +23,9 @@ from mikrobot.market.replay import ReplaySource
 from mikrobot.models.task import Task
 from mikrobot.runtime import SystemClock
 from mikrobot.settings import Settings
-from mikrobot.workflows.backtest import OWN, _start, backtest
+from mikrobot.workflows.backtest import OWN, backtest
 from mikrobot.workflows.backtest_files import COLUMNS, Files, predictions_of
+from mikrobot.workflows.backtest_market import _start
 from mikrobot.workflows.backtest_outlooks import by_model, by_rules
 from mikrobot.workflows.registered import Answering
 
