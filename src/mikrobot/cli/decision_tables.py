@@ -55,6 +55,10 @@ def why_not_tables(answered: "WhyNot") -> Iterator[Table]:
         if refusal.compared is not None:
             distance = f", {_number(refusal.distance)} from passing" if refusal.distance is not None else ""
             shown.add_row("compared", Text(f"{refusal.compared}{distance}"))
+        if answer.reproduced is None:
+            shown.add_row("again", "no: the close is later than the hours of the run, which alone are decided again")
+            yield shown
+            continue
         if not answer.reproduced:
             shown.add_row("again", "the close is not decided today as it was recorded: `mikrobot replay` shows where")
         for number, change in enumerate(answer.changes):

@@ -162,8 +162,9 @@ def _reasons(symbols: Iterable[SymbolState]) -> Table:
 
 def _scheduled(overview: Overview) -> Table:
     shown, planned = _table("next flow", "at", "in"), overview.schedules
+    now = planned.at or overview.at
     for run in planned.next_runs:
-        shown.add_row(run.deployment, _minute(run.at), _span(run.at - overview.at))
+        shown.add_row(run.deployment, _minute(run.at), _span(run.at - now))
     for name in planned.unscheduled:
         shown.add_row(name, "[red]none: Prefect schedules nothing, see `mikrobot doctor`[/]", "")
     for run in planned.late:

@@ -3,7 +3,7 @@
 Reads the Prefect API; registers and starts nothing. The flows themselves are in `flows`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,12 +59,15 @@ class Schedules:
         The oldest run of each deployment that is due but was not started.
     failed : tuple of str
         Deployments whose newest run failed or crashed.
+    at : datetime or None
+        When Prefect was asked, UTC, by the clock of the machine: flows keep to it, whatever the clock of the market.
     """
 
     next_runs: tuple[PlannedRun, ...] = ()
     unscheduled: tuple[str, ...] = ()
     late: tuple[PlannedRun, ...] = ()
     failed: tuple[str, ...] = ()
+    at: datetime | None = field(default=None, compare=False)
 
 
 def schedules(settings: Settings, clock: Clock) -> Schedules | None:
@@ -148,6 +151,7 @@ def _read(api: _Api, now: datetime) -> Schedules:
         tuple(name for name in active if ahead[name] is None),
         _late(api, now, deployments),
         tuple(name for id_, name in deployments.items() if _failed(api, id_)),
+        now,
     )
 
 

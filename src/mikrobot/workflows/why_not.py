@@ -35,14 +35,15 @@ class Answer:
     ----------
     decision : Decision
         The recorded one.
-    reproduced : bool
+    reproduced : bool or None
         True if the close is decided today as it was recorded; the changes are then those of the recorded decision.
+        None if it is not decided again, since it is later than the hours of the run.
     changes : tuple of Change
         Single changes that would have approved it, the relatively smallest first; empty if none would have.
     """
 
     decision: Decision
-    reproduced: bool
+    reproduced: bool | None
     changes: tuple[Change, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -108,14 +109,17 @@ def why_not(
             require_strategy(run, decisions, strategy)
             decisions = [decision for decision in decisions if decision.strategy.partition("@")[0] == strategy]
         opinions: dict[str, Opinion] = {}
-        if not all(decision.approved for decision in decisions):
+        again = close_time <= run.ends_at
+        if not again:
+            say(f"only the hours of run {run.id} are decided again, up to {run.ends_at:%Y-%m-%d %H:%M} UTC")
+        elif not all(decision.approved for decision in decisions):
             say(f"deciding run {run.id} again up to {close_time:%Y-%m-%d %H:%M}")
             opinions = _opinions(settings, pool, run, SecondOpinion(symbol, close_time))
     answers = []
     for decision in decisions:
         opinion = opinions.get(decision.strategy.partition("@")[0])
         reproduced = decision.approved or (opinion is not None and opinion.decision.reasons == decision.reasons)
-        answers.append(Answer(decision, reproduced, () if opinion is None else opinion.changes))
+        answers.append(Answer(decision, reproduced if again else None, () if opinion is None else opinion.changes))
     return WhyNot(run.id, symbol, close_time, tuple(answers))
 
 

@@ -370,6 +370,8 @@ def test_flows_that_are_due_are_shown_with_the_time_until_then(run, handle, look
     overview = replace(look(TEN), schedules=Schedules((PlannedRun("ingest", TEN + 5 * MINUTE),)))
     assert overview.to_json()["next_runs"] == [{"deployment": "ingest", "at": "2024-03-12T10:05:00+00:00"}]
     assert "5 min 0 s" in drawn(overview)
+    ahead = replace(overview, at=TEN + timedelta(hours=3))  # the clock of a market at 60 times real speed
+    assert "5 min 0 s" in drawn(replace(ahead, schedules=replace(overview.schedules, at=TEN)))
 
 
 def drawn(overview: Overview) -> str:

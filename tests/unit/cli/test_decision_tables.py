@@ -25,7 +25,7 @@ def decided(*checks: Check) -> Decision:
     return Decision("r/1", "EURUSD", CLOSE, approved, None, tuple(map(str, checks)), "simple_break@1", numbers)
 
 
-def answered(*changes: Change, reproduced: bool = True) -> str:
+def answered(*changes: Change, reproduced: bool | None = True) -> str:
     answer = Answer(decided(IMPROBABLE), reproduced, changes)
     return "".join(map(unbounded, why_not_tables(WhyNot("r", "EURUSD", CLOSE, (answer,)))))
 
@@ -50,6 +50,7 @@ def test_no_single_change_is_stated_plainly() -> None:
 
 def test_a_close_that_is_decided_differently_today_is_named() -> None:
     assert "not decided today as it was recorded" in answered(reproduced=False)
+    assert "later than the hours of the run" in answered(reproduced=None)
     assert "not decided today" not in answered()
 
 
