@@ -23,7 +23,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Hundreds of processes import the same modules, which are compiled once even where the environment forbids it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install install-gpu run check test again soak coverage lint fmt docs bench lock clean
+.PHONY: install install-gpu run check test soak coverage lint fmt docs bench lock clean
 
 install: $(STAMP)
 
@@ -46,8 +46,11 @@ install-gpu: install
 run: install
 	$(BIN)/mikrobot run
 
+# With AGAIN, tests that failed run once more, one after the other: some measure real seconds, which busy cores stretch.
 test: install
-	$(BIN)/python -m $(PYTEST) -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ENDS_HANGS)
+	$(BIN)/python -m $(PYTEST) -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ENDS_HANGS) || { \
+	code=$$?; test -n "$(AGAIN)" -a $$code = 1 || exit $$code; \
+	$(BIN)/python -m $(PYTEST) -q --last-failed --last-failed-no-failures none $(ENDS_HANGS); }
 
 # What needs no service: style, types, contracts, unit tests and doctests.
 check: lint
@@ -57,14 +60,10 @@ check: lint
 soak: install
 	SOAK=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
 
-# The tests that failed last, once more and one after the other: some measure real seconds, which busy cores stretch.
-again: install
-	$(BIN)/python -m $(PYTEST) -q --last-failed --last-failed-no-failures none $(ENDS_HANGS)
-
 # The tests, with the share of lines that they run; fails below the targets of tests/coverage_targets.py.
 coverage: install
 	rm -f .coverage .coverage.*
-	$(MAKE) --no-print-directory test PYTEST="coverage run -m pytest" || $(MAKE) --no-print-directory again PYTEST="coverage run -m pytest"
+	$(MAKE) --no-print-directory test PYTEST="coverage run -m pytest" AGAIN=yes
 	$(BIN)/coverage combine -q
 	$(BIN)/python -m tests.coverage_targets
 
