@@ -124,7 +124,7 @@ def _asked(strategy: Described, narrowed: Narrowed) -> tuple[str, Narrowed]:
             f"the range of {reference} is {low:g} to {high:g}, "
             f"expected one within {parameter.low:g} to {parameter.high:g}"
         )
-    if isinstance(parameter.default, int) and not (low.is_integer() and high.is_integer()):
+    if isinstance(parameter.default, int) and not (float(low).is_integer() and float(high).is_integer()):
         raise UsageError(f"{reference} takes whole numbers, found {low:g} to {high:g}")
     return name, narrowed
 
