@@ -1,5 +1,7 @@
 """The settings as a page: ``python -m mikrobot.settings_page > docs/settings.md``."""
 
+import inspect
+import re
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -49,21 +51,6 @@ The limits of each `profile`. Where a strategy names its own, the smaller limit 
 |---|{rules}---|
 """
 
-_LIMITS = {
-    "risk_pct": "loss when the stop is hit, in percent of the balance",
-    "reward_risk": "distance to the target over the distance to the stop",
-    "max_open_trades": "open positions of the account, over all symbols",
-    "daily_loss_pct": "loss of a UTC day after which nothing is opened, in percent of the opening balance of the day",
-    "cooldown_minutes": "minutes after a losing stop-loss exit in which its symbol opens nothing",
-    "losses_in_row": "losing trades in a row after which nothing is opened for a pause",
-    "pause_minutes": "minutes of this pause",
-    "total_loss_pct": "loss of a run after which it opens nothing, in percent of its opening balance; 0: no such limit",
-    "trigger_units": "distance of a stop entry beyond the extreme of the break, in units",
-    "retest_units": "largest distance of a retest from the level, in units",
-    "news_minutes": "minutes before and after news of high impact in which its currencies open nothing",
-    "sessions": "sessions in which positions are opened; empty: all",
-}
-
 
 def page() -> str:
     """Return the settings, the other variables and the risk profiles as a Markdown page."""
@@ -80,7 +67,14 @@ def _setting(name: str, field: FieldInfo) -> str:
 
 def _limit(name: str) -> str:
     values = " | ".join(_written(getattr(profile, name)) for profile in RISK_PROFILES.values())
-    return f"| `{name}` | {values} | {_LIMITS[name]} |\n"
+    return f"| `{name}` | {values} | {_documented(name)} |\n"
+
+
+def _documented(name: str) -> str:
+    """Return what the docstring of `RiskProfile` states about a limit."""
+    lines = re.search(rf"\n{name} : .*\n((?:    .*\n?)+)", inspect.cleandoc(str(RiskProfile.__doc__)))
+    assert lines is not None
+    return " ".join(lines[1].split()).rstrip(".")
 
 
 def _written(value: Any) -> str:

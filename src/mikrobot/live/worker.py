@@ -1,51 +1,37 @@
-"""The worker process: read feature rows, and write predictions, decisions and virtual fills to the ledger.
+"""The worker process: decide at each bar close, and write predictions, decisions and virtual fills to the ledger.
 
-Reads each row online from Feast, requests a prediction from the service, decides, and plays the bars on the paper
-exchange. Each minute is one transaction that includes the journals of the accounts, so that a worker killed at any
-instant neither loses nor duplicates a fill. Its accounts are rebuilt from the ledger. Fails closed: without a
-fresh row or a prediction, by the service or in this process, the minute is recorded as skipped with the reason, and no
-position is opened.
+Takes the outlook of each symbol from `forecasts`, decides, and plays the bars on the paper exchange. Each minute is one
+transaction that includes the journals of the accounts, so that a worker killed at any instant neither loses nor
+duplicates a fill. Its accounts are rebuilt from the ledger. Fails closed: without an outlook the minute is recorded as
+skipped with the reason, and no position is opened.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mikrobot import telemetry
-from mikrobot.decision.outlook import Outlook
-from mikrobot.domain.errors import (
-    FeatureMismatch,
-    MikrobotError,
-    ModelError,
-    ServingError,
-    StaleFeatures,
-    StatesChanged,
-)
+from mikrobot.domain.errors import StatesChanged
 from mikrobot.domain.funding import NO_FUNDING, FundingByClose
 from mikrobot.domain.instruments import registry
 from mikrobot.domain.market import Bar, Timeframe
 from mikrobot.domain.order_books import BooksAtOpen
 from mikrobot.domain.sources import is_live
-from mikrobot.domain.trading import Decision, OrderIntent, Prediction, Side
-from mikrobot.features.catalog import CATALOG
+from mikrobot.domain.trading import Decision, OrderIntent, Prediction
 from mikrobot.live import pid_records, wiring
 from mikrobot.live.accounts import lines_of, venue_of
 from mikrobot.live.arms import share_of
 from mikrobot.live.entry import live_process
+from mikrobot.live.forecasts import Forecasts, SymbolOutlook
 from mikrobot.live.halt_watch import HaltWatch
 from mikrobot.live.opening_books import OpeningBooks
 from mikrobot.live.run_funding import RunFunding, later_than
-from mikrobot.live.session import PRESENT, traded_until
+from mikrobot.live.session import traded_until
 from mikrobot.live.steady_clock import TOLERANCE_S
 from mikrobot.live.strategies import opened
-from mikrobot.live.trader import ATR, Trader, outlook
-from mikrobot.models.catalog import TRADED
-from mikrobot.models.task import Task
+from mikrobot.live.trader import Trader
 from mikrobot.paper.venue import Venue
-from mikrobot.runtime import Clock, wait_until
-from mikrobot.serving.answers import Answer
-from mikrobot.serving.client import PredictionClient
+from mikrobot.runtime import Clock
 from mikrobot.settings import Settings
 from mikrobot.store.bars import BarStore
 from mikrobot.store.books import BookSamples
@@ -60,9 +46,6 @@ log = telemetry.logger("worker")
 REPORT_EVERY = 15
 """Minutes between two records of the latencies."""
 
-PREDICTIONS_BACK_S = 120.0
-"""Seconds that a past minute waits for a prediction service that has ended; it starts in about ten."""
-
 
 @dataclass(slots=True)
 class Minute:
@@ -72,29 +55,6 @@ class Minute:
     decisions: list[Decision] = field(default_factory=list)
     orders: list[OrderIntent] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolOutlook:
-    """Model output for one symbol at one bar close, shared by all accounts: an outlook, or why there is none.
-
-    Attributes
-    ----------
-    outlook : Outlook or None
-    predictions : list of Prediction
-        The predictions of the outlook.
-    skips : list of Skip
-    challenged : Outlook or None
-        The challenger's outlook, if it answered; used only by accounts that trade the challenger.
-    shadows : list of Prediction
-        The challenger's predictions.
-    """
-
-    outlook: Outlook | None
-    predictions: list[Prediction] = field(default_factory=list)
-    skips: list[Skip] = field(default_factory=list)
-    challenged: Outlook | None = None
-    shadows: list[Prediction] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -134,8 +94,7 @@ class Worker:
     segment: Segment
     settings: Settings
     bars: BarStore
-    rows: FeatureRows
-    predictions: PredictionClient
+    forecasts: Forecasts
     ledger: Ledger
     runs: Runs
     timers: telemetry.Timers
@@ -256,23 +215,10 @@ class Worker:
         account.trader.strategies.recall(self.ledger.memories(account.run.id))
 
     def _look(self, bar: Bar) -> SymbolOutlook:
-        """Read the feature row of a bar and request predictions for it."""
+        """Return the outlook at a close that may be decided."""
         if objection := self._missed(bar) or self.halts.objection(bar.symbol):
             return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, objection)])
-        try:
-            with self.timers.stage("online_read"):
-                row = self.rows.read(self.run.source, bar.symbol, CATALOG.columns, bar.close_time)
-            with self.timers.stage("predict"):
-                answer, inputs = self._ask_patiently(bar.symbol, row, bar.close_time)
-            self._believable(answer, bar)
-        except (StaleFeatures, ServingError, ModelError) as error:
-            reason = self._reason(bar.symbol, bar, error)
-            log.warning("skipped", symbol=bar.symbol, close_time=bar.close_time, reason=reason)
-            return SymbolOutlook(None, skips=[Skip(bar.symbol, bar.close_time, reason)])
-        predictions = _predictions(bar.symbol, bar.close_time, answer, inputs)
-        challenged, shadows = self._challenged(bar, row)
-        chosen = _outlook(bar, row, answer, self._columns)
-        return SymbolOutlook(chosen, predictions, challenged=challenged, shadows=shadows)
+        return self.forecasts.look(bar, self._columns)
 
     def _missed(self, bar: Bar) -> str:
         """Return why there is no decision on a bar after the run's hours: the next bar has already closed."""
@@ -281,20 +227,6 @@ class Worker:
             return ""
         minutes = late // timedelta(minutes=1)
         return f"missed: handled {minutes} min after its close; open positions continue, no position is opened"
-
-    def _challenged(self, bar: Bar, row: dict[str, float]) -> tuple[Outlook | None, list[Prediction]]:
-        """Request the challenger's predictions for the same row; if there are none, the minute continues."""
-        with self.timers.stage("shadow"):
-            shadow = self.predictions.shadow(bar.symbol, row)
-        if shadow is None:
-            return None, []
-        answer, inputs = shadow
-        try:
-            self._believable(answer, bar)
-        except ModelError:
-            return None, []
-        chosen = _outlook(bar, row, answer, self._columns)
-        return chosen, _predictions(bar.symbol, bar.close_time, answer, inputs)
 
     def _decide(self, account: AccountRun, symbol_outlook: SymbolOutlook, minute: Minute) -> None:
         minute.skips += symbol_outlook.skips
@@ -313,70 +245,6 @@ class Worker:
                 if order is not None:
                     minute.orders.append(order)
 
-    def _reason(self, symbol: str, bar: Bar, error: MikrobotError) -> str:
-        """Return why a row could not be used; if it is missing, why the streamer has flagged it."""
-        flagged = None
-        if isinstance(error, StaleFeatures):
-            flagged = self.bars.flagged(self.run.source, symbol, bar.close_time)
-        return f"the feature row was flagged: {flagged}" if flagged else str(error)
-
-    def _ask_patiently(
-        self, symbol: str, row: dict[str, float], close_time: datetime
-    ) -> tuple[Answer, dict[str, float]]:
-        """Request predictions; past minutes wait for a service that restarts, the present does not."""
-        while True:
-            try:
-                return self._ask(symbol, row)
-            except ServingError as error:
-                if self.clock.now() - close_time < PRESENT:
-                    raise
-                log.warning("waiting_for_predictions", close_time=close_time, reason=str(error))
-                self.clock.sleep(1.0)
-                wait_until(
-                    self._predictions_back,
-                    f"the prediction service at {self.settings.bento_url} did not come back",
-                    self.clock,
-                    timeout_s=PREDICTIONS_BACK_S,
-                )
-
-    def _predictions_back(self) -> bool:
-        pid_records.require_alive("bento", self.settings.home, self.clock)
-        return self.predictions.ready()
-
-    def _ask(self, symbol: str, row: dict[str, float]) -> tuple[Answer, dict[str, float]]:
-        """Request predictions with the columns that the symbol's model needs; read them again if the model changed."""
-        inputs = {name: row[name] for name in self.predictions.columns(symbol) if name in row}
-        try:
-            return self.predictions.predict(symbol, inputs), inputs
-        except FeatureMismatch:
-            inputs = {name: row[name] for name in self.predictions.columns(symbol, refresh=True) if name in row}
-            return self.predictions.predict(symbol, inputs), inputs
-
-    def _believable(self, answer: Answer, bar: Bar) -> None:
-        """Refuse predictions of a model of another market, or of one trained on the hours that it predicts."""
-        close_time = bar.close_time
-        if bar.symbol not in answer.trained_on:
-            raise ModelError(
-                f"model {answer.model} v{answer.fitted_with} learned from {', '.join(answer.trained_on)}, "
-                f"not from {bar.symbol}; train on its bars"
-            )
-        if answer.source != self.run.source:
-            raise ModelError(
-                f"model {answer.model} v{answer.fitted_with} learned from {answer.source} bars, this run trades "
-                f"{self.run.source} bars; train on them first"
-            )
-        if answer.trained_until > close_time:
-            raise ModelError(
-                f"model {answer.model} v{answer.fitted_with} learned from bars up to "
-                f"{answer.trained_until:%Y-%m-%d %H:%M}, later than the close at {close_time:%Y-%m-%d %H:%M}; "
-                "train on earlier history"
-            )
-        if answer.feature_hash != CATALOG.version:
-            raise FeatureMismatch(
-                f"model {answer.model} v{answer.fitted_with} was made for features {answer.feature_hash}, these are "
-                f"{CATALOG.version}; train again"
-            )
-
     def _over(self, handled: datetime) -> bool:
         reached = self.runs.reached(self.run.id, "streamer")
         finished = self.runs.finished(self.run.id, "streamer", self.segment.number)
@@ -387,28 +255,6 @@ def _passed_over(bars: Sequence[Bar], close_time: datetime) -> list[Skip]:
     """Return the record of earlier closes that are handled with the newest one, without a decision."""
     reason = f"handled with the close at {close_time:%Y-%m-%d %H:%M} UTC; only the newest close is decided"
     return [Skip(bar.symbol, bar.close_time, reason) for bar in bars if bar.close_time < close_time]
-
-
-def _predictions(symbol: str, close_time: datetime, answer: Answer, inputs: dict[str, float]) -> list[Prediction]:
-    """Return one prediction for each side that has a level."""
-    sides = ((Side.BUY, answer.probability_up), (Side.SELL, answer.probability_down))
-    return [
-        Prediction(symbol, side, close_time, chance, answer.model, answer.fitted_with, answer.feature_hash, inputs)
-        for side, chance in sides
-        if chance is not None
-    ]
-
-
-def _outlook(bar: Bar, row: dict[str, float], answer: Answer, columns: Sequence[str]) -> Outlook:
-    """Return the outlook with the levels that the answer refers to, and the feature columns of the strategies."""
-    above, below = Task(TRADED, answer.swing).columns
-    up, down = _number(answer.probability_up), _number(answer.probability_down)
-    features = {name: row[name] for name in columns}
-    return outlook(bar, row[ATR], row[above], row[below], up=up, down=down, by=str(answer), features=features)
-
-
-def _number(probability: float | None) -> float:
-    return math.nan if probability is None else probability
 
 
 def trader_of(run: Run, venue: Venue, settings: Settings, ledger: Ledger) -> Trader:
@@ -443,12 +289,13 @@ def run_worker(settings: Settings, run_id: str, number: int, clock: Clock) -> No
         run, bars = runs.get(run_id), BarStore(pool)
         registry.adopt(run.instruments)
         segment = run.segments[number]
+        rows, predictions = FeatureRows(settings), wiring.prediction_client(settings, run.source, clock)
+        forecasts = Forecasts(run, settings, bars, rows, predictions, timers, clock)
         worker = Worker(
             segment,
             settings,
             bars,
-            FeatureRows(settings),
-            wiring.prediction_client(settings, run.source, clock),
+            forecasts,
             ledger,
             runs,
             timers,

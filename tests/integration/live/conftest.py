@@ -18,6 +18,7 @@ from mikrobot.features.catalog import CATALOG
 from mikrobot.features.pipeline import FeaturePipeline
 from mikrobot.live import pid_records
 from mikrobot.live.accounts import venue_of
+from mikrobot.live.forecasts import Forecasts
 from mikrobot.live.halt_watch import HaltWatch
 from mikrobot.live.opening_books import OpeningBooks
 from mikrobot.live.streamer import Streamer
@@ -104,7 +105,8 @@ def pair(database: Settings, pool: Pool, history: pd.DataFrame) -> Iterator[Any]
         accounts = (AccountRun(run, settings, trader, reached),)
         halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
         books = OpeningBooks(run.source, segment.symbols, BookSamples(pool))
-        worker = Worker(segment, settings, bars, rows, service, ledger, runs, timers, accounts, clock, halts, books)
+        forecasts = Forecasts(run, settings, bars, rows, service, timers, clock)
+        worker = Worker(segment, settings, bars, forecasts, ledger, runs, timers, accounts, clock, halts, books)
         return Pair(streamer, worker)
 
     pid_records.record("worker", database.home, os.getpid())  # a minute that takes long is waited for

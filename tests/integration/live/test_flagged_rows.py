@@ -85,7 +85,7 @@ def test_rows_of_a_feed_that_repeats_its_last_price_are_flagged_until_it_moves(p
 
 def test_an_answer_of_a_model_made_for_other_features_is_no_reason_to_trade(pair, history):
     both = pair(FeaturePipeline([SYMBOL]))
-    both.worker.predictions = SureService("000000000000")
+    both.worker.forecasts.predictions = SureService("000000000000")
     both.trade(bars_of(SYMBOL, history.iloc[HISTORY : HISTORY + 1]))
     (skip,) = both.worker.ledger.skips("r1")
     assert skip.reason == f"model bos v1 was made for features 000000000000, these are {CATALOG.version}; train again"

@@ -52,7 +52,7 @@ def worker_of(settings, pool, run, segment, clock) -> Worker:
     halts = HaltWatch.begun(pool, run, segment, clock, reached=reached)
     timers = telemetry.Timers()
     books = OpeningBooks(run.source, segment.symbols, BookSamples(pool))
-    return Worker(segment, settings, bars, nothing, nothing, ledger, runs, timers, account_runs, clock, halts, books)
+    return Worker(segment, settings, bars, nothing, ledger, runs, timers, account_runs, clock, halts, books)
 
 
 def test_missed_minutes_affect_a_position_but_open_none_and_are_recorded_as_missed(database, pool, market):

@@ -53,7 +53,7 @@ def worker_of(settings, pool, run) -> Worker:
     clock = ManualClock(START + timedelta(hours=1))
     nothing: Any = None
     return Worker(
-        segment, settings, bars, nothing, nothing, ledger, runs, telemetry.Timers(),
+        segment, settings, bars, nothing, ledger, runs, telemetry.Timers(),
         (AccountRun(run, settings, trader, reached),), clock,
         HaltWatch.begun(pool, run, segment, clock, reached=reached),
         OpeningBooks(run.source, segment.symbols, BookSamples(pool)), RunFunding.of(run, pool),
